@@ -1,0 +1,39 @@
+// activate(x, kind): the activation functions, shared by every kernel with an epilogue.
+//
+// numerics  tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
+//           erf is Abramowitz & Stegun 7.1.26, within 1.5e-7; in gelu it only enters as 1 + erf.
+// host      kind is one of these (src/ops/activation.ts), a prelude constant wherever it matters for speed
+
+const NONE = 0u;
+const RELU = 1u;
+const GELU = 2u;
+const GELU_TANH = 3u;
+const SILU = 4u;
+const SIGMOID = 5u;
+const TANH = 6u;
+
+fn safe_tanh(x: f32) -> f32 { return tanh(clamp(x, -15.0, 15.0)); }
+
+fn sigmoid(x: f32) -> f32 {
+  // exp only ever sees a negative argument, so it can't overflow
+  let e = exp(-abs(x));
+  return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+
+fn erf(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return sign(x) * (1.0 - p * exp(-min(x * x, 80.0)));
+}
+
+fn activate(x: f32, kind: u32) -> f32 {
+  switch (kind) {
+    case RELU: { return max(x, 0.0); }
+    case GELU: { return 0.5 * x * (1.0 + erf(x * 0.7071067811865476)); }
+    case GELU_TANH: { return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))); }
+    case SILU: { return x * sigmoid(x); }
+    case SIGMOID: { return sigmoid(x); }
+    case TANH: { return safe_tanh(x); }
+    default: { return x; }
+  }
+}

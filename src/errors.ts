@@ -1,0 +1,76 @@
+// Every error the library throws on purpose. Each message says what happened, to what, and what to do
+// next; each class has a stable `code` that programs can switch on. The library prints nothing itself.
+
+export class FlowSegError extends Error {
+  /** Stable, for programs; the message is for people. */
+  readonly code: string
+
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.name = new.target.name
+  }
+}
+
+/** No WebGPU adapter could be opened. */
+export class NoAdapterError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_NO_ADAPTER', message, options)
+  }
+}
+
+/** The device went away (driver reset, destroyed, out of memory on some systems). */
+export class DeviceLostError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_DEVICE_LOST', message, options)
+  }
+}
+
+/** The device could not allocate what was asked for. */
+export class OutOfMemoryError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_OUT_OF_MEMORY', message, options)
+  }
+}
+
+/** Something exceeds a limit of this adapter. */
+export class LimitError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_LIMIT', message, options)
+  }
+}
+
+/** WGSL that does not compile, or a dispatch that does not fit its kernel: a fault of the engine. */
+export class KernelError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_KERNEL', message, options)
+  }
+}
+
+/** Tensors whose shapes or types don't fit the operation. */
+export class ShapeError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_SHAPE', message, options)
+  }
+}
+
+/** A weights file, its config or its tokenizer is missing, damaged or does not fit. */
+export class WeightsError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_WEIGHTS', message, options)
+  }
+}
+
+/** An image can't be read, decoded or used. */
+export class ImageError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_IMAGE', message, options)
+  }
+}
+
+/** A sentence can't be used as a prompt. */
+export class PromptError extends FlowSegError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_PROMPT', message, options)
+  }
+}

@@ -1,0 +1,114 @@
+// WebGPU in Node: Dawn, from the npm package `webgpu`. Where Linux has no Vulkan driver, the software
+// driver SwiftShader from npm takes its place, without root and without touching the system.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { NoAdapterError } from '../errors.ts'
+import type { Provider } from './provider.ts'
+import { hasVulkanDriver, useSoftwareDriver } from './software-driver.ts'
+
+/** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
+let instances: GPU[] = []
+
+/** Milliseconds to sleep between looks at a pending promise. */
+const NAP_MS = 1
+
+export async function openDawn(adapterName?: string): Promise<Provider> {
+  const dawn = await import('webgpu').catch((error: unknown) => {
+    throw new NoAdapterError(
+      `The npm package 'webgpu' (Dawn for Node) can't be loaded on ${process.platform} ${process.arch}: ` +
+        `${error instanceof Error ? error.message : String(error)}. Install it with: npm install webgpu`,
+      { cause: error },
+    )
+  })
+  // Constants such as GPUBufferUsage, which Node lacks
+  Object.assign(globalThis, dawn.globals)
+
+  // 1. The system's drivers; asking Dawn without any only makes it complain on stderr
+  const tried: string[] = []
+  const wantsSoftware = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
+  if (!wantsSoftware && (process.platform !== 'linux' || hasVulkanDriver())) {
+    const found = await request(dawn.create, adapterName)
+    if (found.adapter) return provider(found.gpu, found.adapter)
+    tried.push(`the system's drivers (${found.reason})`)
+  } else if (process.platform === 'linux' && !wantsSoftware) {
+    tried.push("the system's Vulkan drivers (none installed)")
+  }
+
+  // 2. SwiftShader from npm
+  const software = useSoftwareDriver()
+  if (software.ready) {
+    const found = await request(dawn.create, adapterName)
+    if (found.adapter) return provider(found.gpu, found.adapter)
+    tried.push(`SwiftShader from npm (${found.reason})`)
+  } else {
+    tried.push(`SwiftShader from npm (${software.reason})`)
+  }
+
+  throw new NoAdapterError(
+    `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. Three ways to fix it: ` +
+      "(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install " +
+      '@sparticuz/chromium@147.0.0`, whose software driver is then found by itself; (3) with root, install Mesa 24 or ' +
+      'newer (`mesa-vulkan-drivers`; on Debian 12 from backports). `flowseg doctor` shows what this machine has.',
+  )
+}
+
+/** Names of the adapters that Dawn can open now, without opening one. */
+export async function listAdapters(): Promise<string[]> {
+  const dawn = await import('webgpu')
+  Object.assign(globalThis, dawn.globals)
+  if (!hasVulkanDriver()) useSoftwareDriver()
+  // Asking for an adapter that can't exist makes Dawn list those that do
+  const { reason } = await request(dawn.create, 'no such adapter')
+  return [...reason.matchAll(/name: '([^']+)'/g)].map(([, name]) => name!)
+}
+
+type Create = (options: string[]) => GPU
+
+async function request(
+  create: Create,
+  adapterName: string | undefined,
+): Promise<{ gpu: GPU; adapter: GPUAdapter; reason: string } | { gpu?: never; adapter?: never; reason: string }> {
+  try {
+    const options = adapterName ? [`adapter=${adapterName}`] : []
+    // Timestamps are quantised to 0.1 ms otherwise, longer than most kernels take
+    const gpu = create([...options, 'disable-dawn-features=timestamp_quantization'])
+    const adapter = await gpu.requestAdapter()
+    if (adapter) return { gpu, adapter, reason: '' }
+    return { reason: 'Dawn found no usable driver' }
+  } catch (error) {
+    return { reason: error instanceof Error ? error.message.trim() : String(error) }
+  }
+}
+
+function provider(gpu: GPU, adapter: GPUAdapter): Provider {
+  instances.push(gpu)
+  return {
+    runtime: `Node ${process.versions.node}, Dawn`,
+    adapter,
+    calm: sleepily,
+    close: () => {
+      instances = instances.filter((other) => other !== gpu)
+    },
+  }
+}
+
+const nap = new Int32Array(new SharedArrayBuffer(4))
+
+/**
+ * Dawn in Node looks for finished work on every turn of the event loop, as fast as it can spin, and so
+ * takes a whole core from a software adapter that computes on the same cores (measured on two cores:
+ * 73 -> 45 GFLOP/s). Sleeping a little in each turn gives the core back.
+ */
+async function sleepily<T>(promise: Promise<T>): Promise<T> {
+  let pending = true
+  const done = (): void => {
+    pending = false
+  }
+  promise.then(done, done)
+  await Promise.resolve()
+  while (pending) {
+    Atomics.wait(nap, 0, 0, NAP_MS)
+    await nextTurn()
+  }
+  return promise
+}

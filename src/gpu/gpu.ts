@@ -1,0 +1,184 @@
+// The door to WebGPU: opens a device in any runtime, or takes one that the caller has, and holds what
+// belongs to it: the memory ledger, the kernel cache, the measured speed. Nothing above this floor sees a
+// GPUAdapter; only ops record dispatches, and only src/gpu submits them.
+
+import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
+import { KernelCache } from './kernel.ts'
+import { Memory, type MemoryReport } from './memory.ts'
+import { type Provider, openProvider } from './provider.ts'
+
+export interface OpenOptions {
+  /** A device of the caller's own. It is used as it is and never destroyed. */
+  readonly device?: GPUDevice
+  /** Part of an adapter's name, such as 'llvmpipe' or 'SwiftShader'. Node only; elsewhere it must match. */
+  readonly adapter?: string
+  /** Features not to use although the adapter has them; for tests. */
+  readonly without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[]
+  /** Bind no more than this many bytes at once; for testing what small adapters do. */
+  readonly bindingLimit?: number
+}
+
+export interface Features {
+  readonly f16: boolean
+  readonly subgroups: boolean
+  readonly timestamps: boolean
+}
+
+/** FLOP/s of this device as seen so far: cuts long plans into submissions. */
+export class Rate {
+  #flopsPerSecond: number
+
+  constructor(initial: number) {
+    this.#flopsPerSecond = initial
+  }
+
+  get flopsPerSecond(): number {
+    return this.#flopsPerSecond
+  }
+
+  /** Runs too short to tell are ignored; the first ones are mostly overhead. */
+  learn(flops: number, seconds: number): void {
+    if (seconds < 0.02 || flops < 1e7) return
+    const seen = flops / seconds
+    this.#flopsPerSecond = 0.7 * this.#flopsPerSecond + 0.3 * seen
+  }
+}
+
+/** Limits worth raising to what the adapter offers; unknown names would be rejected. */
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupsPerDimension',
+  'maxStorageBuffersPerShaderStage',
+] as const
+
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const
+
+export class Gpu {
+  readonly device: GPUDevice
+  /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)'. */
+  readonly name: string
+  readonly info: GPUAdapterInfo
+  readonly runtime: string
+  readonly features: Features
+  readonly bindingLimit: number
+  readonly memory: Memory
+  readonly kernels: KernelCache
+  readonly rate: Rate
+  readonly #provider: Provider | undefined
+  readonly #owned: boolean
+  #lost: DeviceLostError | undefined
+  #fault: FlowSegError | undefined
+  /** What to tell when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
+  readonly #waiting = new Set<(error: DeviceLostError) => void>()
+  #closed = false
+
+  private constructor(device: GPUDevice, provider: Provider | undefined, options: OpenOptions) {
+    this.device = device
+    this.info = device.adapterInfo
+    this.name = this.info.device || this.info.description || this.info.vendor || 'WebGPU device'
+    if (this.info.description && !this.info.description.startsWith(this.name)) this.name += ` (${this.info.description})`
+    this.runtime = provider?.runtime ?? 'device of the caller'
+    const has = (name: (typeof WANTED_FEATURES)[number]): boolean =>
+      device.features.has(name) && !options.without?.includes(name)
+    this.features = { f16: has('shader-f16'), subgroups: has('subgroups'), timestamps: has('timestamp-query') }
+    this.bindingLimit = Math.min(device.limits.maxStorageBufferBindingSize, options.bindingLimit ?? Infinity)
+    this.memory = new Memory(device)
+    this.kernels = new KernelCache(device)
+    // First guesses, an order of magnitude below typical: a software adapter and a small GPU
+    this.rate = new Rate(this.info.isFallbackAdapter ? 5e9 : 2e11)
+    this.#provider = provider
+    this.#owned = options.device === undefined
+    device.addEventListener('uncapturederror', (event) => {
+      this.#fault ??= new FlowSegError('ERR_GPU', `The device reported: ${event.error.message}`)
+    })
+    void device.lost.then((info) => {
+      const reason = this.#closed
+        ? 'The Gpu was closed while work was under way.'
+        : `The GPU device was lost (${info.reason}): ${info.message || 'no reason given'}. ` +
+          'Open a new one with openGpu() and load the model again.'
+      this.#lost = new DeviceLostError(reason)
+      for (const giveUp of this.#waiting) giveUp(this.#lost)
+    })
+  }
+
+  /**
+   * @throws NoAdapterError when no adapter can be had; the message says what was tried and what to do
+   */
+  static async open(options: OpenOptions = {}): Promise<Gpu> {
+    if (options.device) return new Gpu(options.device, undefined, options)
+    const provider = await openProvider(options.adapter)
+    const { adapter } = provider
+    const features = WANTED_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f))
+    const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
+    try {
+      const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits })
+      return new Gpu(device, provider, options)
+    } catch (error) {
+      provider.close()
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new NoAdapterError(
+        `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reason}. ` +
+          'Close other programs that use the GPU, or choose another adapter.',
+        { cause: error },
+      )
+    }
+  }
+
+  memoryReport(): MemoryReport {
+    return this.memory.report()
+  }
+
+  /** Waits until everything submitted so far has run. */
+  async idle(): Promise<void> {
+    await this.wait(this.device.queue.onSubmittedWorkDone())
+    await this.check()
+  }
+
+  /** Awaits a promise of the device's, without spinning where the runtime would, and never past a loss. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    let giveUp: (error: DeviceLostError) => void = () => undefined
+    const lost = new Promise<never>((_, reject) => {
+      giveUp = reject
+    })
+    this.#waiting.add(giveUp)
+    try {
+      return await Promise.race([this.#provider?.calm(promise) ?? promise, lost])
+    } catch (error) {
+      await this.check()
+      throw error
+    } finally {
+      this.#waiting.delete(giveUp)
+    }
+  }
+
+  /** Throws what the device reported outside of any error scope, once; and always when it is lost or closed. */
+  async check(): Promise<void> {
+    // A loss is announced through a promise: let its callback run before we look
+    await Promise.resolve()
+    if (this.#closed) throw new DeviceLostError('This Gpu was closed. Open a new one with openGpu().')
+    if (this.#lost) throw this.#lost
+    const fault = this.#fault
+    this.#fault = undefined
+    if (fault) throw fault
+  }
+
+  /** Frees all buffers, and the device unless it came from the caller. Afterwards Node can exit by itself. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.memory.releaseAll()
+    if (this.#owned) this.device.destroy()
+    this.#provider?.close()
+  }
+}
+
+/** Opens the default device of this runtime, or wraps the caller's. */
+export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  return Gpu.open(options)
+}

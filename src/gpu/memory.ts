@@ -1,0 +1,119 @@
+// The ledger of GPU memory: every buffer of the engine is created and released here, so that what
+// `gpu.memory()` reports is what exists. Allocation is asynchronous on purpose: WebGPU tells of running
+// out of memory only through error scopes, and we never go on with a buffer that isn't there.
+
+import { LimitError, OutOfMemoryError } from '../errors.ts'
+
+export interface BufferRequest {
+  /** Shown in messages and in graphics debuggers. */
+  readonly label: string
+  readonly bytes: number
+  readonly usage: GPUBufferUsageFlags
+  /** Who holds it: 'weights', 'plan segment', 'scene' ... the key of the report. */
+  readonly owner: string
+}
+
+export interface MemoryReport {
+  readonly bytes: number
+  readonly peakBytes: number
+  readonly buffers: number
+  readonly byOwner: Readonly<Record<string, number>>
+}
+
+interface Entry {
+  readonly owner: string
+  readonly label: string
+  readonly bytes: number
+}
+
+export class Memory {
+  readonly #device: GPUDevice
+  readonly #entries = new Map<GPUBuffer, Entry>()
+  #bytes = 0
+  #peakBytes = 0
+
+  constructor(device: GPUDevice) {
+    this.#device = device
+  }
+
+  /**
+   * Creates all the buffers or none of them.
+   *
+   * @throws LimitError        when one is larger than the device's maxBufferSize
+   * @throws OutOfMemoryError  when the device refuses; names the need and the largest holders
+   */
+  async allocate(requests: readonly BufferRequest[]): Promise<GPUBuffer[]> {
+    const limit = this.#device.limits.maxBufferSize
+    for (const { label, bytes } of requests) {
+      if (bytes > limit) {
+        throw new LimitError(
+          `${label}: needs a buffer of ${formatBytes(bytes)}, this adapter allows ${formatBytes(limit)}. ` +
+            'Use a smaller model or image, or an adapter with a larger maxBufferSize.',
+        )
+      }
+    }
+    this.#device.pushErrorScope('out-of-memory')
+    this.#device.pushErrorScope('validation')
+    const buffers = requests.map(({ label, bytes, usage, owner }) => {
+      const size = roundUp(Math.max(bytes, 4), 4)
+      const buffer = this.#device.createBuffer({ label, size, usage })
+      this.#entries.set(buffer, { owner, label, bytes: size })
+      this.#bytes += size
+      return buffer
+    })
+    const validation = this.#device.popErrorScope()
+    const memory = this.#device.popErrorScope()
+    const error = (await memory) ?? (await validation)
+    if (error) {
+      for (const buffer of buffers) this.release(buffer)
+      const need = requests.reduce((sum, { bytes }) => sum + bytes, 0)
+      throw new OutOfMemoryError(
+        `The device could not allocate ${formatBytes(need)} (${requests[0]?.label ?? 'buffers'}): ` +
+          `${error.message}. In use: ${this.#describe()}. Close what is not needed or use a smaller model.`,
+      )
+    }
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes)
+    return buffers
+  }
+
+  /** Destroys the buffer and takes it off the ledger. Releasing twice is harmless. */
+  release(buffer: GPUBuffer): void {
+    const entry = this.#entries.get(buffer)
+    if (!entry) return
+    this.#entries.delete(buffer)
+    this.#bytes -= entry.bytes
+    buffer.destroy()
+  }
+
+  releaseAll(): void {
+    for (const buffer of [...this.#entries.keys()]) this.release(buffer)
+  }
+
+  report(): MemoryReport {
+    const byOwner: Record<string, number> = {}
+    for (const { owner, bytes } of this.#entries.values()) byOwner[owner] = (byOwner[owner] ?? 0) + bytes
+    return { bytes: this.#bytes, peakBytes: this.#peakBytes, buffers: this.#entries.size, byOwner }
+  }
+
+  #describe(): string {
+    const owners = Object.entries(this.report().byOwner).sort((a, b) => b[1] - a[1])
+    if (owners.length === 0) return 'nothing'
+    return owners.slice(0, 4).map(([owner, bytes]) => `${owner} ${formatBytes(bytes)}`).join(', ')
+  }
+}
+
+export function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple
+}
+
+export function formatBytes(bytes: number): string {
+  if (bytes < 1024) return `${bytes} B`
+  const units = ['KiB', 'MiB', 'GiB', 'TiB']
+  let value = bytes / 1024
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`
+}

@@ -1,0 +1,498 @@
+// A plan: a recorded list of dispatches, made ready once and replayed as often as needed.
+//
+// Making it ready lays intermediates out in slots, compiles kernels side by side, writes every dispatch's
+// sizes into one arena and creates the bind groups. Running it encodes and submits, nothing else: no GPU
+// object is made unless a different resident tensor is bound than last time. A run is cut into several
+// submissions by estimated time, so that no watchdog bites and an AbortSignal is honoured in between.
+
+import { KernelError, LimitError, OutOfMemoryError } from '../errors.ts'
+import type { TaskOptions } from '../progress.ts'
+import type { Gpu } from './gpu.ts'
+import { type Kernel, type Pipeline, SIZES_SLOT_BYTES } from './kernel.ts'
+import { layOut } from './liveness.ts'
+import { type BufferRequest, formatBytes, roundUp } from './memory.ts'
+import type { RecordedDispatch, Recorder, SizeValue, Storage } from './recorder.ts'
+import { readBack } from './transfer.ts'
+
+/** One line of a plan's description. */
+export interface DispatchInfo {
+  readonly scope: string
+  readonly kernel: string
+  readonly workgroups: readonly [number, number, number]
+  readonly flops: number
+  readonly bytes: number
+  readonly inPlace: boolean
+}
+
+export interface PlanInfo {
+  readonly name: string
+  readonly dispatches: readonly DispatchInfo[]
+  readonly flops: number
+  readonly bytes: number
+  readonly kernels: number
+  /** What the plan allocates: slots, inputs, outputs, sizes, readback. */
+  readonly ownBytes: number
+  readonly slotBytes: number
+}
+
+export interface PlanSpec {
+  readonly name: string
+  readonly recorder: Recorder
+  /** Read back to host memory at the end of each run. */
+  readonly read: ReadonlyMap<string, Storage>
+  /** Handed over at the end of each run, in buffers of their own. */
+  readonly keep: ReadonlyMap<string, Storage>
+}
+
+export interface RunInputs {
+  readonly inputs?: Readonly<Record<string, ArrayBufferView>>
+  readonly bound?: Readonly<Record<string, GPUBuffer>>
+  readonly params?: Readonly<Record<string, number>>
+  /** Owner of the kept outputs on the memory ledger. */
+  readonly keepOwner?: string
+}
+
+export interface RunOutputs {
+  readonly read: ReadonlyMap<string, ArrayBuffer>
+  readonly kept: ReadonlyMap<string, GPUBuffer>
+}
+
+interface Step {
+  readonly dispatch: RecordedDispatch
+  readonly kernel: Kernel
+  readonly grid: readonly [number, number, number]
+  readonly slot: number
+  /** First workgroup along y, of a dispatch that was cut. */
+  readonly firstGroup: number
+  readonly flops: number
+  pipeline: Pipeline
+  bindGroup: GPUBindGroup | undefined
+  readonly external: readonly Storage[]
+}
+
+/** Longest time we let one submission take, by estimate (Windows resets a driver after 2 s). */
+const SUBMIT_SECONDS = 0.2
+const EMPTY_BYTES = 16
+
+export class GpuPlan {
+  readonly info: PlanInfo
+  readonly #gpu: Gpu
+  readonly #spec: PlanSpec
+  readonly #steps: readonly Step[]
+  readonly #buffers: Map<Storage, GPUBuffer>
+  readonly #own: readonly GPUBuffer[]
+  readonly #empty: GPUBuffer
+  readonly #arena: GPUBuffer
+  readonly #arenaBytes: ArrayBuffer
+  readonly #readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
+  #params = ''
+  #running = false
+  #released = false
+
+  private constructor(fields: {
+    gpu: Gpu
+    spec: PlanSpec
+    info: PlanInfo
+    steps: readonly Step[]
+    buffers: Map<Storage, GPUBuffer>
+    own: readonly GPUBuffer[]
+    empty: GPUBuffer
+    arena: GPUBuffer
+    arenaBytes: ArrayBuffer
+    readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
+  }) {
+    this.#gpu = fields.gpu
+    this.#spec = fields.spec
+    this.info = fields.info
+    this.#steps = fields.steps
+    this.#buffers = fields.buffers
+    this.#own = fields.own
+    this.#empty = fields.empty
+    this.#arena = fields.arena
+    this.#arenaBytes = fields.arenaBytes
+    this.#readback = fields.readback
+  }
+
+  /** Lays out, compiles and allocates. Nothing stays behind when it fails or is aborted. */
+  static async create(gpu: Gpu, spec: PlanSpec, options: TaskOptions = {}): Promise<GpuPlan> {
+    const { recorder } = spec
+    const outputs = new Set([...spec.read.values(), ...spec.keep.values()])
+    const kept = new Set(spec.keep.values())
+    const layout = layOut(recorder.dispatches, outputs)
+
+    // 1. Steps: in-place variants chosen, long grids cut, folded past the adapter's limit
+    const steps: Omit<Step, 'pipeline' | 'bindGroup'>[] = []
+    recorder.dispatches.forEach((dispatch, index) => {
+      const inPlace = layout.inPlace.has(index)
+      const chosen = inPlace ? dispatch.kernel.with({ IN_PLACE: true }) : dispatch.kernel
+      const external = externals(dispatch, kept)
+      for (const piece of cut(dispatch, gpu)) {
+        const slot = steps.length
+        steps.push({ dispatch, kernel: chosen, slot, external, ...piece })
+      }
+      checkBindings(dispatch, gpu)
+    })
+
+    // 2. Memory: what it will take is known before anything is allocated
+    const owner = `plan ${spec.name}`
+    const requests: (BufferRequest & { storages: readonly Storage[] })[] = []
+    const ask = (label: string, bytes: number, usage: GPUBufferUsageFlags, storages: readonly Storage[] = []) =>
+      requests.push({ label: `${owner}: ${label}`, bytes, usage, owner, storages })
+    const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage
+    layout.slots.forEach((bytes, slot) => {
+      const storages = [...layout.slotOf].filter(([, s]) => s === slot).map(([storage]) => storage)
+      ask(`slot ${slot}`, bytes, STORAGE, storages)
+    })
+    for (const [name, storage] of recorder.inputs) ask(name, storage.bytes, STORAGE | COPY_DST | COPY_SRC, [storage])
+    for (const [name, storage] of spec.read) {
+      const owned = storage.kind === 'intermediate' && !kept.has(storage)
+      if (owned && !requests.some((r) => r.storages.includes(storage))) {
+        ask(name, storage.bytes, STORAGE | COPY_SRC, [storage])
+      }
+    }
+    ask('no tensor', EMPTY_BYTES, STORAGE)
+    ask('sizes', Math.max(steps.length, 1) * SIZES_SLOT_BYTES, UNIFORM | COPY_DST)
+    const offsets = new Map<string, number>()
+    let readBytes = 0
+    for (const [name, storage] of spec.read) {
+      offsets.set(name, readBytes)
+      readBytes += roundUp(storage.bytes, 16)
+    }
+    if (readBytes > 0) ask('readback', readBytes, MAP_READ | COPY_DST)
+
+    // 3. Compile and allocate
+    options.signal?.throwIfAborted()
+    const pipelines = await gpu.kernels.compile(steps.map((s) => s.kernel), options)
+    const own = await gpu.memory.allocate(requests).catch((error: unknown) => {
+      if (!(error instanceof OutOfMemoryError) && !(error instanceof LimitError)) throw error
+      const tenants = layout.tenants.map(({ label, bytes }) => `${label} ${formatBytes(bytes)}`).join('; ')
+      const Same = error instanceof LimitError ? LimitError : OutOfMemoryError
+      throw new Same(`${error.message} Largest tensors of plan ${spec.name}: ${tenants || 'none'}.`, { cause: error })
+    })
+    const buffers = new Map<Storage, GPUBuffer>()
+    requests.forEach(({ storages }, i) => storages.forEach((storage) => buffers.set(storage, own[i]!)))
+    const byLabel = (label: string) => own[requests.findIndex((r) => r.label === `${owner}: ${label}`)]
+
+    const info: PlanInfo = {
+      name: spec.name,
+      dispatches: steps.map((s) => ({
+        scope: s.dispatch.scope,
+        kernel: s.kernel.key,
+        workgroups: s.grid,
+        flops: s.flops,
+        bytes: bytesMoved(s.dispatch),
+        inPlace: s.kernel !== s.dispatch.kernel,
+      })),
+      flops: steps.reduce((sum, s) => sum + s.flops, 0),
+      bytes: recorder.dispatches.reduce((sum, d) => sum + bytesMoved(d), 0),
+      kernels: new Set(steps.map((s) => s.kernel.key)).size,
+      ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
+      slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
+    }
+    const readback = readBytes > 0 ? { buffer: byLabel('readback')!, offsets, bytes: readBytes } : undefined
+    return new GpuPlan({
+      gpu,
+      spec,
+      info,
+      steps: steps.map((s, i) => ({ ...s, pipeline: pipelines[i]!, bindGroup: undefined })),
+      buffers,
+      own,
+      empty: byLabel('no tensor')!,
+      arena: byLabel('sizes')!,
+      arenaBytes: new ArrayBuffer(Math.max(steps.length, 1) * SIZES_SLOT_BYTES),
+      readback,
+    })
+  }
+
+  /** Uploads inputs, submits, reads outputs back. One run at a time. */
+  async run(given: RunInputs = {}, options: TaskOptions = {}): Promise<RunOutputs> {
+    return this.#exclusively(async () => {
+      const kept = await this.#bind(given)
+      try {
+        await this.#submit(options)
+        const read = await this.#read()
+        await this.#gpu.check()
+        return { read, kept }
+      } catch (error) {
+        for (const buffer of kept.values()) this.#gpu.memory.release(buffer)
+        throw error
+      }
+    })
+  }
+
+  /** Runs once with a timestamp around every dispatch. @returns milliseconds by dispatch, NaN if missing */
+  async profile(given: RunInputs = {}): Promise<number[]> {
+    if (!this.#gpu.features.timestamps) {
+      throw new KernelError(`${this.#gpu.name} has no timestamp-query: profile on another adapter.`)
+    }
+    return this.#exclusively(async () => {
+      const kept = await this.#bind(given)
+      try {
+        return await this.#timed()
+      } finally {
+        for (const buffer of kept.values()) this.#gpu.memory.release(buffer)
+      }
+    })
+  }
+
+  /** Frees everything the plan owns. Kept outputs are the caller's. */
+  release(): void {
+    this.#released = true
+    for (const buffer of this.#own) this.#gpu.memory.release(buffer)
+  }
+
+  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const { name } = this.#spec
+    if (this.#released) throw new KernelError(`Plan ${name} was released.`)
+    if (this.#running) throw new KernelError(`Plan ${name} is running already: await the first run.`)
+    this.#running = true
+    try {
+      await this.#gpu.check()
+      return await work()
+    } finally {
+      this.#running = false
+    }
+  }
+
+  async #bind(given: RunInputs): Promise<Map<string, GPUBuffer>> {
+    const { recorder, keep, name: plan } = this.#spec
+    const { queue } = this.#gpu.device
+
+    // Host inputs
+    for (const [name, storage] of recorder.inputs) {
+      const data = given.inputs?.[name]
+      if (!data) throw new KernelError(`Plan ${plan}: input '${name}' is missing from the run.`)
+      if (data.byteLength !== storage.bytes) {
+        throw new KernelError(`Plan ${plan}: input '${name}' has ${data.byteLength} bytes, expected ${storage.bytes}.`)
+      }
+      queue.writeBuffer(this.#buffers.get(storage)!, 0, data.buffer, data.byteOffset, data.byteLength)
+    }
+
+    // Resident tensors and fresh homes for kept outputs; only steps that touch a changed one rebind
+    const changed = new Set<Storage>()
+    const set = (storage: Storage, buffer: GPUBuffer) => {
+      if (this.#buffers.get(storage) === buffer) return
+      this.#buffers.set(storage, buffer)
+      changed.add(storage)
+    }
+    for (const [name, storage] of recorder.bound) {
+      const buffer = given.bound?.[name]
+      if (!buffer) throw new KernelError(`Plan ${plan}: bound tensor '${name}' is missing from the run.`)
+      if (buffer.size < storage.bytes) {
+        throw new KernelError(`Plan ${plan}: bound '${name}' has ${buffer.size} bytes, needs ${storage.bytes}.`)
+      }
+      set(storage, buffer)
+    }
+    const kept = new Map<string, GPUBuffer>()
+    if (keep.size > 0) {
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+      const requests = [...keep].map(([name, { bytes }]) => ({
+        label: `${plan}: ${name}`,
+        bytes,
+        usage,
+        owner: given.keepOwner ?? `outputs of ${plan}`,
+      }))
+      const fresh = await this.#gpu.memory.allocate(requests)
+      ;[...keep].forEach(([name, storage], i) => {
+        kept.set(name, fresh[i]!)
+        set(storage, fresh[i]!)
+      })
+    }
+    for (const step of this.#steps) {
+      if (!step.bindGroup || step.external.some((storage) => changed.has(storage))) {
+        step.bindGroup = this.#makeBindGroup(step)
+      }
+    }
+    this.#writeSizes(given.params ?? {})
+    return kept
+  }
+
+  #makeBindGroup(step: Step): GPUBindGroup {
+    const { dispatch, kernel, pipeline, slot } = step
+    const inPlace = kernel !== dispatch.kernel
+    const entries = kernel.bindings.map(({ name, index, access }): GPUBindGroupEntry => {
+      if (access === 'uniform') {
+        return { binding: index, resource: { buffer: this.#arena, offset: slot * SIZES_SLOT_BYTES, size: 64 } }
+      }
+      const storage = access === 'read' ? dispatch.reads[name] : dispatch.writes[name]
+      const spared = inPlace && dispatch.inPlace?.read === name
+      if (!storage || spared) return { binding: index, resource: { buffer: this.#empty } }
+      const buffer = storage.buffer ?? this.#buffers.get(storage)
+      if (!buffer) throw new KernelError(`Kernel ${kernel.name}: '${name}' is read before anything writes it.`)
+      return { binding: index, resource: { buffer, size: roundUp(Math.max(storage.bytes, 4), 4) } }
+    })
+    return this.#gpu.device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries })
+  }
+
+  /** All sizes in one upload; skipped when nothing changed since the last run. */
+  #writeSizes(params: Readonly<Record<string, number>>): void {
+    const key = JSON.stringify(params)
+    if (this.#params === key) return
+    const view = new DataView(this.#arenaBytes)
+    const valueOf = (value: SizeValue | undefined, step: Step, name: string): number => {
+      if (value === undefined) return name === step.dispatch.cut ? step.firstGroup : 0
+      if (typeof value === 'number') return value
+      const given = params[value.param]
+      if (given === undefined) {
+        throw new KernelError(`Plan ${this.#spec.name}: parameter '${value.param}' is missing from the run.`)
+      }
+      return given + value.plus
+    }
+    for (const step of this.#steps) {
+      step.kernel.sizes.forEach(({ name, type }, i) => {
+        const offset = step.slot * SIZES_SLOT_BYTES + i * 4
+        const value = valueOf(step.dispatch.sizes[name], step, name)
+        if (type === 'f32') view.setFloat32(offset, value, true)
+        else if (type === 'i32') view.setInt32(offset, value, true)
+        else view.setUint32(offset, value, true)
+      })
+    }
+    this.#gpu.device.queue.writeBuffer(this.#arena, 0, this.#arenaBytes)
+    this.#params = key
+  }
+
+  async #submit({ signal, onProgress }: TaskOptions): Promise<void> {
+    const { device, rate } = this.#gpu
+    const budget = rate.flopsPerSecond * SUBMIT_SECONDS
+    let next = 0
+    let doneFlops = 0
+    const started = performance.now()
+    while (next < this.#steps.length) {
+      signal?.throwIfAborted()
+      const encoder = device.createCommandEncoder({ label: this.#spec.name })
+      const pass = encoder.beginComputePass()
+      let flops = 0
+      do {
+        const step = this.#steps[next++]!
+        pass.setPipeline(step.pipeline.pipeline)
+        pass.setBindGroup(0, step.bindGroup!)
+        pass.dispatchWorkgroups(...step.grid)
+        flops += costOf(step)
+      } while (next < this.#steps.length && flops + costOf(this.#steps[next]!) <= budget)
+      pass.end()
+      if (next === this.#steps.length) this.#copyOutputs(encoder)
+      device.queue.submit([encoder.finish()])
+      doneFlops += flops
+      // Between submissions we wait, so that an abort is honoured soon and progress is real
+      if (next < this.#steps.length || onProgress) await this.#gpu.idle()
+      const total = this.info.flops
+      onProgress?.({ phase: 'run', what: this.#spec.name, loaded: Math.min(doneFlops, total), total })
+    }
+    if (!this.#readback) await this.#gpu.idle()
+    rate.learn(doneFlops, (performance.now() - started) / 1000)
+  }
+
+  #copyOutputs(encoder: GPUCommandEncoder): void {
+    if (!this.#readback) return
+    for (const [name, storage] of this.#spec.read) {
+      const source = storage.buffer ?? this.#buffers.get(storage)!
+      const bytes = roundUp(storage.bytes, 4)
+      encoder.copyBufferToBuffer(source, 0, this.#readback.buffer, this.#readback.offsets.get(name)!, bytes)
+    }
+  }
+
+  async #read(): Promise<Map<string, ArrayBuffer>> {
+    const outputs = new Map<string, ArrayBuffer>()
+    if (!this.#readback) return outputs
+    const all = await readBack(this.#gpu, this.#readback.buffer, this.#readback.bytes)
+    for (const [name, storage] of this.#spec.read) {
+      const offset = this.#readback.offsets.get(name)!
+      outputs.set(name, all.slice(offset, offset + storage.bytes))
+    }
+    return outputs
+  }
+
+  async #timed(): Promise<number[]> {
+    const { device, memory } = this.#gpu
+    const count = this.#steps.length * 2
+    const perSet = 4096
+    const times: bigint[] = []
+    const [resolve, host] = await memory.allocate([
+      { label: 'timestamps', bytes: perSet * 8, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC, owner: 'profile' },
+      { label: 'timestamps', bytes: perSet * 8, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, owner: 'profile' },
+    ])
+    const querySet = device.createQuerySet({ type: 'timestamp', count: Math.min(perSet, count) })
+    try {
+      for (let first = 0; first < this.#steps.length; first += perSet / 2) {
+        const steps = this.#steps.slice(first, first + perSet / 2)
+        const encoder = device.createCommandEncoder({ label: 'profile' })
+        steps.forEach((step, i) => {
+          const pass = encoder.beginComputePass({
+            timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+          })
+          pass.setPipeline(step.pipeline.pipeline)
+          pass.setBindGroup(0, step.bindGroup!)
+          pass.dispatchWorkgroups(...step.grid)
+          pass.end()
+        })
+        encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolve!, 0)
+        encoder.copyBufferToBuffer(resolve!, 0, host!, 0, steps.length * 16)
+        device.queue.submit([encoder.finish()])
+        times.push(...new BigUint64Array(await readBack(this.#gpu, host!, steps.length * 16)))
+      }
+    } finally {
+      querySet.destroy()
+      memory.release(resolve!)
+      memory.release(host!)
+    }
+    return this.#steps.map((_, i) => {
+      const elapsed = Number(times[2 * i + 1]! - times[2 * i]!)
+      // Some drivers report an end before the beginning
+      return elapsed >= 0 ? elapsed / 1e6 : Number.NaN
+    })
+  }
+}
+
+function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {
+  const all = [...Object.values(dispatch.reads), ...Object.values(dispatch.writes)]
+  return all.filter((s): s is Storage => s !== undefined && (s.kind === 'bound' || kept.has(s)))
+}
+
+/** A dispatch's grid, in pieces along y when it is too long for one submission and allows it. */
+function cut(dispatch: RecordedDispatch, gpu: Gpu): { grid: [number, number, number]; firstGroup: number; flops: number }[] {
+  const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
+  const [x, y, z] = toGrid(dispatch.workgroups, limit)
+  if (x > limit || y > limit || z > limit) {
+    throw new LimitError(
+      `${dispatch.scope || 'plan'}: kernel ${dispatch.kernel.name} needs ${x} x ${y} x ${z} workgroups, ` +
+        `this adapter allows ${limit} along each axis.`,
+    )
+  }
+  const seconds = dispatch.flops / gpu.rate.flopsPerSecond
+  const pieces = dispatch.cut ? Math.min(y, Math.max(1, Math.ceil(seconds / SUBMIT_SECONDS))) : 1
+  const rows = Math.ceil(y / pieces)
+  const result: { grid: [number, number, number]; firstGroup: number; flops: number }[] = []
+  for (let first = 0; first < y; first += rows) {
+    const height = Math.min(rows, y - first)
+    result.push({ grid: [x, height, z], firstGroup: first, flops: (dispatch.flops * height) / y })
+  }
+  return result
+}
+
+function toGrid(workgroups: RecordedDispatch['workgroups'], limit: number): [number, number, number] {
+  if (typeof workgroups !== 'number') return [...workgroups]
+  if (workgroups <= limit) return [workgroups, 1, 1]
+  const y = Math.ceil(workgroups / limit)
+  return [Math.ceil(workgroups / y), y, 1]
+}
+
+function checkBindings(dispatch: RecordedDispatch, gpu: Gpu): void {
+  const limit = gpu.bindingLimit
+  for (const [name, storage] of Object.entries({ ...dispatch.reads, ...dispatch.writes })) {
+    if (!storage || storage.bytes <= limit) continue
+    throw new LimitError(
+      `${dispatch.scope || 'plan'}: '${name}' of kernel ${dispatch.kernel.name} is ${formatBytes(storage.bytes)}, ` +
+        `this adapter binds at most ${formatBytes(limit)} at once. Use a smaller image or model, or another adapter.`,
+    )
+  }
+}
+
+function bytesMoved({ bytes, reads, writes }: RecordedDispatch): number {
+  if (bytes !== undefined) return bytes
+  return [...Object.values(reads), ...Object.values(writes)].reduce((sum, s) => sum + (s?.bytes ?? 0), 0)
+}
+
+/** FLOPs, with a byte counted as one: the small kernels between matmuls are not free either. */
+function costOf(step: Step): number {
+  return step.flops + bytesMoved(step.dispatch)
+}

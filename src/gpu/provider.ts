@@ -1,0 +1,47 @@
+// Where WebGPU comes from: the runtime's own `navigator.gpu` (browsers, Deno), else Dawn (Node).
+
+import { NoAdapterError } from '../errors.ts'
+
+export interface Provider {
+  /** 'Node 20.20.2, Dawn' or 'browser'. */
+  readonly runtime: string
+  readonly adapter: GPUAdapter
+  /** Awaits without burning a core while the device works. */
+  calm<T>(promise: Promise<T>): Promise<T>
+  /** Lets go of the implementation, so that the process can end. */
+  close(): void
+}
+
+/**
+ * @param adapterName  part of the wanted adapter's name; the default adapter if absent
+ * @throws NoAdapterError
+ */
+export async function openProvider(adapterName?: string): Promise<Provider> {
+  // Node has a navigator too, but without gpu
+  if (globalThis.navigator?.gpu) return openNavigator(globalThis.navigator.gpu, adapterName)
+  if (typeof process === 'object' && process.versions?.node) {
+    const { openDawn } = await import('./dawn.ts')
+    return openDawn(adapterName)
+  }
+  throw new NoAdapterError(
+    'This runtime has no WebGPU (navigator.gpu is missing). Use a current Chrome, Edge, Firefox or Safari ' +
+      'on a secure page (https or localhost), Deno, or Node with the webgpu package.',
+  )
+}
+
+async function openNavigator(gpu: GPU, adapterName?: string): Promise<Provider> {
+  const adapter = await gpu.requestAdapter()
+  const runtime = 'Deno' in globalThis ? 'Deno' : 'browser'
+  if (!adapter) {
+    throw new NoAdapterError(
+      `${runtime} supports WebGPU but offers no adapter. Check that hardware acceleration is on and that the ` +
+        'graphics driver is not blocked (chrome://gpu), then reload.',
+    )
+  }
+  const { description, device, vendor } = adapter.info
+  const name = `${vendor} ${device} ${description}`
+  if (adapterName && !name.toLowerCase().includes(adapterName.toLowerCase())) {
+    throw new NoAdapterError(`No adapter matches '${adapterName}': this runtime offers only '${name.trim()}'.`)
+  }
+  return { runtime, adapter, calm: (promise) => promise, close: () => undefined }
+}

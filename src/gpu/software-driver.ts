@@ -1,0 +1,98 @@
+// A Vulkan driver without a GPU, without root and without a system package: SwiftShader, as shipped in the
+// npm package @sparticuz/chromium (Linux x64). It is unpacked once into a cache folder; the Vulkan loader
+// beside it is mapped into this process before Dawn looks for one.
+
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { constants, homedir, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { brotliDecompressSync } from 'node:zlib'
+
+/** Folders where Linux drivers announce themselves to the Vulkan loader. */
+const DRIVER_FOLDERS = [
+  '/etc/vulkan/icd.d',
+  '/usr/share/vulkan/icd.d',
+  '/usr/local/share/vulkan/icd.d',
+  '/usr/local/etc/vulkan/icd.d',
+  join(homedir(), '.local/share/vulkan/icd.d'),
+]
+
+const MANIFEST = 'vk_swiftshader_icd.json'
+/** dlopen flag: the library stays mapped although Node then finds that it is no addon. */
+const RTLD_NODELETE = 0x1000
+
+/** Has the system announced a Vulkan driver, by file or by environment? */
+export function hasVulkanDriver(): boolean {
+  if (process.env['VK_ICD_FILENAMES'] || process.env['VK_DRIVER_FILES']) return true
+  return DRIVER_FOLDERS.some((folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.json')))
+}
+
+/** Makes SwiftShader the Vulkan driver of this process. */
+export function useSoftwareDriver(): { ready: true } | { ready: false; reason: string } {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    return { ready: false, reason: `there is none for ${process.platform} ${process.arch}` }
+  }
+  try {
+    const folder = unpack()
+    // The loader reads this when an instance is made, which has not happened yet
+    process.env['VK_ICD_FILENAMES'] = join(folder, MANIFEST)
+    delete process.env['VK_DRIVER_FILES']
+    process.env['XDG_RUNTIME_DIR'] ??= tmpdir()
+    mapLibrary(join(folder, 'libvulkan.so.1'))
+    return { ready: true }
+  } catch (error) {
+    return { ready: false, reason: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+function mapLibrary(file: string): void {
+  try {
+    process.dlopen({ exports: {} }, file, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE)
+  } catch {
+    // Expected: a plain library registers no addon. It is mapped all the same, and Dawn finds it by name.
+  }
+}
+
+/** @returns the folder with libvk_swiftshader.so, libvulkan.so.1 and the manifest */
+function unpack(): string {
+  const require = createRequire(import.meta.url)
+  let entry: string
+  try {
+    entry = require.resolve('@sparticuz/chromium')
+  } catch {
+    throw new Error('@sparticuz/chromium is not installed')
+  }
+  // The package's main file is build/cjs/index.cjs; its archives lie in bin/
+  const packageFolder = join(dirname(entry), '../..')
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
+  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'flowseg')
+  const folder = join(cache, `swiftshader-${version}`)
+  if (existsSync(join(folder, MANIFEST))) return folder
+
+  const archive = brotliDecompressSync(readFileSync(join(packageFolder, 'bin/swiftshader.tar.br')))
+  // Unpacked beside its place and moved there whole, so that two processes can't see half a driver
+  mkdirSync(cache, { recursive: true })
+  const draft = mkdtempSync(join(cache, 'unpacking-'))
+  try {
+    for (const { name, data } of untar(archive)) writeFileSync(join(draft, name), data, { mode: 0o755 })
+    renameSync(draft, folder)
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true })
+    if (!existsSync(join(folder, MANIFEST))) throw error
+  }
+  return folder
+}
+
+/** The plain files of a tar archive, by base name. */
+function* untar(archive: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
+  const text = new TextDecoder('latin1')
+  const field = (start: number, length: number): string =>
+    text.decode(archive.subarray(start, start + length)).replace(/\0.*$/s, '')
+  for (let at = 0; at + 512 <= archive.length && archive[at] !== 0; ) {
+    const bytes = Number.parseInt(field(at + 124, 12), 8) || 0
+    const type = field(at + 156, 1)
+    const name = field(at, 100).split('/').pop() ?? ''
+    if ((type === '0' || type === '') && name) yield { name, data: archive.subarray(at + 512, at + 512 + bytes) }
+    at += 512 + Math.ceil(bytes / 512) * 512
+  }
+}

@@ -1,0 +1,47 @@
+// Between host memory and the device. Uploads go in slices, so that weights of any size need only one
+// slice of host memory; readbacks copy out of a mapped buffer and unmap at once.
+
+import type { TaskOptions } from '../progress.ts'
+import type { Gpu } from './gpu.ts'
+import { roundUp } from './memory.ts'
+
+/** Bytes in flight before we wait for the queue: more would pile up in the driver's staging memory. */
+const IN_FLIGHT_BYTES = 64 * 2 ** 20
+
+/** Writes slices one after another into a buffer, starting at `offset`. */
+export class Uploader {
+  readonly #gpu: Gpu
+  #inFlight = 0
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu
+  }
+
+  /** The slice may be reused as soon as the promise resolves. Lengths that are no multiple of 4 are padded. */
+  async write(buffer: GPUBuffer, offset: number, slice: Uint8Array, { signal }: TaskOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const { queue } = this.#gpu.device
+    const whole = slice.byteLength - (slice.byteLength % 4)
+    if (whole > 0) queue.writeBuffer(buffer, offset, slice.buffer, slice.byteOffset, whole)
+    if (whole < slice.byteLength) {
+      const tail = new Uint8Array(4)
+      tail.set(slice.subarray(whole))
+      queue.writeBuffer(buffer, offset + whole, tail)
+    }
+    this.#inFlight += roundUp(slice.byteLength, 4)
+    if (this.#inFlight >= IN_FLIGHT_BYTES) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    this.#inFlight = 0
+    await this.#gpu.idle()
+  }
+}
+
+/** Copies out the first `bytes` of a mappable buffer. */
+export async function readBack(gpu: Gpu, buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  await gpu.wait(buffer.mapAsync(GPUMapMode.READ, 0, roundUp(bytes, 4)))
+  const copy = buffer.getMappedRange(0, roundUp(bytes, 4)).slice(0)
+  buffer.unmap()
+  return copy
+}

@@ -1,0 +1,323 @@
+// Tensors and plans. A Tensor is a shape, a type and a place; ops make tensors by recording dispatches
+// (src/gpu/recorder.ts), and `plan` turns a recording into something that runs.
+//
+// Layout is row-major and contiguous, feature maps are channels-last. f16 and bf16 are storage types of
+// weights, kept two to a u32 and widened in the kernels; activations are f32.
+
+import { LimitError, ShapeError } from '../errors.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { GpuPlan, type PlanInfo } from '../gpu/plan.ts'
+import { type Dispatch, recorder, recordWith, type Storage } from '../gpu/recorder.ts'
+import { formatBytes, roundUp } from '../gpu/memory.ts'
+import { Uploader } from '../gpu/transfer.ts'
+import type { TaskOptions } from '../progress.ts'
+
+export { type Param, param, scope } from '../gpu/recorder.ts'
+
+export type DType = 'f32' | 'u32' | 'f16' | 'bf16'
+export type Shape = readonly number[]
+
+export interface Tensor {
+  readonly shape: Shape
+  readonly dtype: DType
+  /** Number of elements. */
+  readonly size: number
+  readonly storage: Storage
+  /**
+   * A weight too large for one binding is several buffers along its first axis, in order; `storage` is then
+   * the first of them. Only `gather` and `matmul` read such tensors.
+   */
+  readonly shards?: readonly Shard[]
+}
+
+export interface Shard {
+  readonly storage: Storage
+  readonly firstRow: number
+  readonly rows: number
+}
+
+/** Columns [start, start + count) of a tensor's last axis, read in place: one part of a fused qkv. */
+export interface Columns {
+  readonly tensor: Tensor
+  readonly start: number
+  readonly count: number
+}
+
+const BITS: Record<DType, number> = { f32: 32, u32: 32, f16: 16, bf16: 16 }
+
+/** Elements of a shape. */
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, n) => product * n, 1)
+}
+
+/** Bytes on the device: 16-bit types are stored in pairs. */
+export function bytesOf(shape: Shape, dtype: DType): number {
+  return roundUp((sizeOf(shape) * BITS[dtype]) / 8, 4)
+}
+
+/** A new tensor that the op being recorded will write. */
+export function tensor(shape: Shape, dtype: DType = 'f32'): Tensor {
+  return { shape, dtype, size: sizeOf(shape), storage: recorder().intermediate(bytesOf(shape, dtype)) }
+}
+
+/** The same elements under another shape; no work is done. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  if (sizeOf(shape) !== x.size) {
+    throw new ShapeError(`reshape: [${x.shape}] has ${x.size} elements, [${shape}] has ${sizeOf(shape)}.`)
+  }
+  return { ...x, shape }
+}
+
+/** Part of the last axis, without a copy; attention and rope take it where they take a tensor. */
+export function columns(x: Tensor, start: number, count: number): Columns {
+  const width = lastDim(x)
+  if (start < 0 || count < 1 || start + count > width) {
+    throw new ShapeError(`columns: [${start}, ${start + count}) is outside of the last axis of [${x.shape}].`)
+  }
+  return { tensor: x, start, count }
+}
+
+export function asColumns(x: Tensor | Columns): Columns {
+  return 'tensor' in x ? x : { tensor: x, start: 0, count: lastDim(x) }
+}
+
+export function lastDim(x: Tensor): number {
+  const last = x.shape.at(-1)
+  if (last === undefined) throw new ShapeError('expected at least one axis, found a scalar')
+  return last
+}
+
+/** Product of all axes but the last. */
+export function rowsOf(x: Tensor): number {
+  return x.size / lastDim(x)
+}
+
+/** Throws a ShapeError unless `x` has exactly this shape; `undefined` matches any size. */
+export function expectShape(op: string, name: string, x: Tensor, shape: readonly (number | undefined)[]): void {
+  const fits = x.shape.length === shape.length && shape.every((n, i) => n === undefined || n === x.shape[i])
+  if (!fits) {
+    const wanted = shape.map((n) => n ?? '?').join(', ')
+    throw new ShapeError(`${op}: ${name} is [${x.shape.join(', ')}], expected [${wanted}].`)
+  }
+}
+
+/** Throws a ShapeError unless `x` has one of these types. */
+export function expectType(op: string, name: string, x: Tensor, ...dtypes: readonly DType[]): void {
+  if (!dtypes.includes(x.dtype)) {
+    throw new ShapeError(`${op}: ${name} is ${x.dtype}, expected ${dtypes.join(' or ')}.`)
+  }
+}
+
+/** A dispatch on tensors; see Dispatch for the fields. */
+export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
+  readonly reads: Readonly<Record<string, Tensor | undefined>>
+  readonly writes: Readonly<Record<string, Tensor>>
+}
+
+/** Adds a dispatch to the plan being recorded. */
+export function record(dispatch: DispatchOf): void {
+  const storages = <T extends Tensor | undefined>(table: Readonly<Record<string, T>>): Record<string, Storage> =>
+    Object.fromEntries(Object.entries(table).map(([name, x]) => [name, x?.storage])) as Record<string, Storage>
+  recorder().record({ ...dispatch, reads: storages(dispatch.reads), writes: storages(dispatch.writes) })
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Resident tensors
+
+const USAGE_RESIDENT = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+
+/** Wraps a buffer of the engine's as a tensor. */
+export function residentTensor(buffer: GPUBuffer, shape: Shape, dtype: DType, label = ''): Tensor {
+  const storage: Storage = { kind: 'resident', bytes: bytesOf(shape, dtype), label, buffer }
+  return { shape, dtype, size: sizeOf(shape), storage }
+}
+
+export interface AllocateOptions {
+  readonly label?: string
+  /** Key of the memory report. */
+  readonly owner?: string
+  /** Split along the first axis when larger than one binding allows. Only for gather and matmul. */
+  readonly sharded?: boolean
+}
+
+/** A zeroed tensor in memory of its own, until `release`. */
+export async function allocate(gpu: Gpu, shape: Shape, dtype: DType, options: AllocateOptions = {}): Promise<Tensor> {
+  const { label = 'tensor', owner = 'tensors', sharded = false } = options
+  const bytes = bytesOf(shape, dtype)
+  const usage = USAGE_RESIDENT()
+  if (bytes <= gpu.bindingLimit) {
+    const [buffer] = await gpu.memory.allocate([{ label, bytes, usage, owner }])
+    return residentTensor(buffer!, shape, dtype, label)
+  }
+  const [rows = 1, ...rest] = shape
+  // Whole pairs of rows, so that 16-bit shards end on a word
+  const rowBytes = (sizeOf(rest) * BITS[dtype]) / 8
+  const perShard = Math.floor(gpu.bindingLimit / rowBytes / 2) * 2
+  if (!sharded || perShard < 2) {
+    throw new LimitError(
+      `${label}: [${shape}] ${dtype} is ${formatBytes(bytes)}, this adapter binds at most ` +
+        `${formatBytes(gpu.bindingLimit)} at once. Use a smaller model, or an adapter with a larger limit.`,
+    )
+  }
+  const parts: { firstRow: number; rows: number }[] = []
+  for (let firstRow = 0; firstRow < rows; firstRow += perShard) {
+    parts.push({ firstRow, rows: Math.min(perShard, rows - firstRow) })
+  }
+  const buffers = await gpu.memory.allocate(
+    parts.map((part, i) => ({ label: `${label} ${i}`, bytes: bytesOf([part.rows, ...rest], dtype), usage, owner })),
+  )
+  const shards = parts.map((part, i): Shard => {
+    const partBytes = bytesOf([part.rows, ...rest], dtype)
+    return { ...part, storage: { kind: 'resident', bytes: partBytes, label, buffer: buffers[i]! } }
+  })
+  return { shape, dtype, size: sizeOf(shape), storage: shards[0]!.storage, shards }
+}
+
+/** A tensor in memory of its own, filled from the host. `data` holds the device's bytes: 16-bit types as Uint16Array. */
+export async function upload(
+  gpu: Gpu,
+  data: ArrayBufferView,
+  shape: Shape,
+  dtype: DType,
+  options: AllocateOptions = {},
+): Promise<Tensor> {
+  const bytes = (sizeOf(shape) * BITS[dtype]) / 8
+  if (data.byteLength !== bytes) {
+    throw new ShapeError(`upload: [${shape}] ${dtype} takes ${bytes} bytes, ${data.byteLength} were given.`)
+  }
+  const x = await allocate(gpu, shape, dtype, options)
+  const uploader = new Uploader(gpu)
+  const all = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  let offset = 0
+  for (const { buffer, bytes: length } of storagesOf(x)) {
+    await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
+    offset += length
+  }
+  return x
+}
+
+/** The storages of a tensor: one, or its shards. */
+export function storagesOf(x: Tensor): readonly Storage[] {
+  return x.shards ? x.shards.map((s) => s.storage) : [x.storage]
+}
+
+/** Frees a resident tensor. */
+export function release(gpu: Gpu, x: Tensor): void {
+  for (const { buffer } of storagesOf(x)) if (buffer) gpu.memory.release(buffer)
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Plans
+
+/** What a plan's `build` gets: the ways in. */
+export interface Inputs {
+  /** Filled from host memory at each run. */
+  input(name: string, shape: Shape, dtype?: DType): Tensor
+  /** A resident tensor named at each run; the plan may read it and, through ops that say so, change it. */
+  bound(name: string, shape: Shape, dtype?: DType): Tensor
+}
+
+/** What a plan's `build` returns. */
+export interface Outputs {
+  /** Read back to the host after each run. */
+  readonly read?: Readonly<Record<string, Tensor>>
+  /** Handed over after each run as resident tensors, which the caller releases. */
+  readonly keep?: Readonly<Record<string, Tensor>>
+}
+
+export interface RunValues extends TaskOptions {
+  /** One array for each input, of its type (16-bit types as Uint16Array). */
+  readonly inputs?: Readonly<Record<string, ArrayBufferView>>
+  readonly bound?: Readonly<Record<string, Tensor>>
+  readonly params?: Readonly<Record<string, number>>
+  /** Owner of kept tensors on the memory ledger. */
+  readonly owner?: string
+}
+
+export interface RunResult {
+  /** f32 as Float32Array, u32 as Uint32Array. */
+  readonly read: Readonly<Record<string, Float32Array | Uint32Array>>
+  readonly kept: Readonly<Record<string, Tensor>>
+}
+
+export interface Plan {
+  readonly info: PlanInfo
+  run(values?: RunValues): Promise<RunResult>
+  /** Milliseconds of each dispatch in `info.dispatches`, by timestamps. */
+  profile(values?: RunValues): Promise<number[]>
+  release(): void
+}
+
+/**
+ * Records `build` and makes it ready to run: memory laid out, kernels compiled, sizes in place.
+ *
+ * @param name   for messages, profiles and the memory report
+ * @param build  calls ops on tensors; synchronous, does no GPU work
+ * @throws ShapeError from the ops; LimitError or OutOfMemoryError naming the largest tensors
+ */
+export async function plan(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Outputs,
+  options: TaskOptions = {},
+): Promise<Plan> {
+  const boundShapes = new Map<string, Tensor>()
+  const { recorder: recorded, result: outputs } = recordWith((r) =>
+    build({
+      input: (label, shape, dtype = 'f32') => {
+        const storage = r.input(label, bytesOf(shape, dtype))
+        return { shape, dtype, size: sizeOf(shape), storage }
+      },
+      bound: (label, shape, dtype = 'f32') => {
+        const storage = r.bind(label, bytesOf(shape, dtype))
+        const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
+        boundShapes.set(label, x)
+        return x
+      },
+    }),
+  )
+  const { read = {}, keep = {} } = outputs
+  for (const [label, x] of Object.entries(keep)) {
+    if (x.storage.kind !== 'intermediate') {
+      throw new ShapeError(`plan ${name}: kept output '${label}' is not made by the plan.`)
+    }
+  }
+  const storages = (table: Readonly<Record<string, Tensor>>): Map<string, Storage> =>
+    new Map(Object.entries(table).map(([label, x]) => [label, x.storage]))
+  const ready = await GpuPlan.create(
+    gpu,
+    { name, recorder: recorded, read: storages(read), keep: storages(keep) },
+    options,
+  )
+
+  const translate = (values: RunValues) => {
+    const bound = Object.entries(values.bound ?? {}).map(([label, x]): [string, GPUBuffer] => {
+      const wanted = boundShapes.get(label)
+      if (!wanted) throw new ShapeError(`plan ${name}: there is no bound tensor '${label}'.`)
+      expectShape(`plan ${name}`, label, x, wanted.shape)
+      expectType(`plan ${name}`, label, x, wanted.dtype)
+      if (!x.storage.buffer) throw new ShapeError(`plan ${name}: bound tensor '${label}' is not resident.`)
+      return [label, x.storage.buffer]
+    })
+    const { inputs = {}, params = {}, owner } = values
+    return { inputs, params, bound: Object.fromEntries(bound), ...(owner === undefined ? {} : { keepOwner: owner }) }
+  }
+
+  return {
+    info: ready.info,
+    run: async (values = {}) => {
+      const result = await ready.run(translate(values), values)
+      const host = Object.entries(read).map(([label, x]): [string, Float32Array | Uint32Array] => {
+        const buffer = result.read.get(label)!
+        return [label, x.dtype === 'f32' ? new Float32Array(buffer) : new Uint32Array(buffer)]
+      })
+      const kept = Object.entries(keep).map(([label, x]): [string, Tensor] => [
+        label,
+        residentTensor(result.kept.get(label)!, x.shape, x.dtype, label),
+      ])
+      return { read: Object.fromEntries(host), kept: Object.fromEntries(kept) }
+    },
+    profile: (values = {}) => ready.profile(translate(values)),
+    release: () => ready.release(),
+  }
+}

@@ -1,0 +1,142 @@
+// What the tests share: every adapter of this machine, running one op or network, and comparing.
+
+import { existsSync } from 'node:fs'
+import { expect } from 'vitest'
+import { Gpu, openGpu } from '../src/gpu/gpu.ts'
+import { type Plan, plan, type RunValues, type Tensor } from '../src/ops/tensor.ts'
+
+/** ICD manifests of software drivers that a Debian or Ubuntu system may have beside the one from npm. */
+const LAVAPIPE = ['/usr/share/vulkan/icd.d/lvp_icd.json', '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json']
+
+const opened = new Map<string, Promise<Gpu>>()
+
+/** Adapter names to test on: SwiftShader (from npm) and lavapipe where installed, or the one in FLOWSEG_ADAPTER. */
+export function adapterNames(): string[] {
+  const only = process.env['FLOWSEG_ADAPTER']
+  if (only) return [only]
+  const names = process.platform === 'linux' && process.arch === 'x64' ? ['SwiftShader'] : ['']
+  if (LAVAPIPE.some((file) => existsSync(file))) names.push('llvmpipe')
+  return names
+}
+
+/** Every adapter of this machine, opened once a test file. */
+export function adapters(): Promise<Gpu[]> {
+  return Promise.all(adapterNames().map(gpuNamed))
+}
+
+/** One adapter, for tests that need any. */
+export function anyGpu(): Promise<Gpu> {
+  return gpuNamed(adapterNames()[0]!)
+}
+
+export function gpuNamed(name: string): Promise<Gpu> {
+  let gpu = opened.get(name)
+  if (!gpu) {
+    gpu = openGpu(name ? { adapter: name } : {})
+    opened.set(name, gpu)
+  }
+  return gpu
+}
+
+type HostArray = Float32Array | Uint32Array | Uint16Array
+export interface HostTensor {
+  readonly data: HostArray
+  readonly shape: readonly number[]
+  /** By default f32, u32 for a Uint32Array; a Uint16Array must say f16 or bf16. */
+  readonly dtype?: 'f32' | 'u32' | 'f16' | 'bf16'
+}
+
+/** Plans a function of tensors; `run` replays it on new values. The caller releases the plan. */
+export async function planOf(
+  gpu: Gpu,
+  inputs: Readonly<Record<string, HostTensor>>,
+  build: (tensors: Record<string, Tensor>) => Record<string, Tensor>,
+): Promise<{ plan: Plan; run: (values?: RunValues) => Promise<Record<string, Float32Array | Uint32Array>> }> {
+  const made = await plan(gpu, 'test', ({ input }) => {
+    const tensors = Object.entries(inputs).map(([name, { data, shape, dtype }]): [string, Tensor] => [
+      name,
+      input(name, shape, dtype ?? (data instanceof Uint32Array ? 'u32' : 'f32')),
+    ])
+    return { read: build(Object.fromEntries(tensors)) }
+  })
+  const values = Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, padded(data)]))
+  return { plan: made, run: async (more = {}) => (await made.run({ inputs: values, ...more })).read }
+}
+
+/** Runs a function of tensors once, twice if asked to, and checks that both runs give the same bits. */
+export async function evaluate(
+  gpu: Gpu,
+  inputs: Readonly<Record<string, HostTensor>>,
+  build: (tensors: Record<string, Tensor>) => Tensor,
+): Promise<Float32Array | Uint32Array> {
+  const { plan: made, run } = await planOf(gpu, inputs, (tensors) => ({ y: build(tensors) }))
+  try {
+    const first = (await run())['y']!
+    const second = (await run())['y']!
+    expectSameBits(second, first)
+    return first
+  } finally {
+    made.release()
+  }
+}
+
+/** 16-bit arrays of odd length take a whole word on the device. */
+function padded(data: HostArray): HostArray {
+  if (!(data instanceof Uint16Array) || data.length % 2 === 0) return data
+  const even = new Uint16Array(data.length + 1)
+  even.set(data)
+  return even
+}
+
+export function expectSameBits(actual: Float32Array | Uint32Array, expected: Float32Array | Uint32Array): void {
+  const a = new Uint32Array(actual.buffer, actual.byteOffset, actual.length)
+  const b = new Uint32Array(expected.buffer, expected.byteOffset, expected.length)
+  expect(a.length).toBe(b.length)
+  const at = a.findIndex((word, i) => word !== b[i])
+  expect(at, `a second run differs at ${at}: ${expected[at]} then ${actual[at]}`).toBe(-1)
+}
+
+/** ‖actual - expected‖ / ‖expected‖, infinite when anything isn't finite. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(actual.length).toBe(expected.length)
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < expected.length; i++) {
+    if (!Number.isFinite(actual[i])) return Number.POSITIVE_INFINITY
+    difference += (actual[i]! - expected[i]!) ** 2
+    norm += expected[i]! ** 2
+  }
+  return norm === 0 ? Math.sqrt(difference) : Math.sqrt(difference / norm)
+}
+
+/** @param rtol bound on ‖actual - expected‖ / ‖expected‖ */
+export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, rtol = 1e-5, what = ''): void {
+  const error = relativeError(actual, expected)
+  expect(error, `${what} relative error ${error.toExponential(2)} over ${expected.length} values`).toBeLessThanOrEqual(rtol)
+}
+
+/** Numbers in [-1, 1), the same every time (a 32-bit mix of seed and index). */
+export function uniform(length: number, seed = 1, scale = 1): Float32Array {
+  const values = new Float32Array(length)
+  for (let i = 0; i < length; i++) {
+    let h = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca77)
+    h = Math.imul(h ^ (h >>> 16), 0x7feb352d)
+    h = Math.imul(h ^ (h >>> 15), 0x846ca68b)
+    h ^= h >>> 16
+    values[i] = scale * ((h >>> 8) / 2 ** 23 - 1)
+  }
+  return values
+}
+
+/** A host tensor of numbers in [-scale, scale). */
+export function random(shape: readonly number[], seed = 1, scale = 1): HostTensor & { data: Float32Array } {
+  return { data: uniform(shape.reduce((product, n) => product * n, 1), seed, scale), shape }
+}
+
+/** f32 values rounded to bfloat16 (to nearest even), as bits and as the numbers they stand for. */
+export function toBf16(values: Float32Array): { bits: Uint16Array; values: Float32Array } {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const bits = Uint16Array.from(words, (w) => (w + 0x7fff + ((w >>> 16) & 1)) >>> 16)
+  const wide = new Float32Array(Uint32Array.from(bits, (b) => b << 16).buffer)
+  return { bits, values: wide }
+}
