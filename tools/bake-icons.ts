@@ -4,7 +4,7 @@
 //     --file node_modules/.cache/bake-icons.mjs && node node_modules/.cache/bake-icons.mjs
 //
 // A sprite is its SVG body, the square around its ink, a 48 x 48 silhouette (so that layouts can be
-// judged without rasterising), its mean colour and the colour words somebody might use for it.
+// judged without rasterising), its main colours and the colour words somebody might use for it.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Resvg } from '@resvg/resvg-js'
@@ -35,7 +35,7 @@ const lines = Object.values(baked).map((icon) => `  ${JSON.stringify(icon)}`)
 writeFileSync('src/scenes/icons.json', `[\n${lines.join(',\n')}\n]\n`)
 console.log(`${lines.length} sprites`)
 
-function measure(body: string): Pick<Icon, 'centre' | 'half' | 'silhouette' | 'mean' | 'colours'> {
+function measure(body: string): Pick<Icon, 'centre' | 'half' | 'silhouette' | 'inks' | 'colours'> {
   // 1. Where the ink is
   const pixels = render(body, '0 0 32 32', 32 * SCALE)
   let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity]
@@ -57,7 +57,7 @@ function measure(body: string): Pick<Icon, 'centre' | 'half' | 'silhouette' | 'm
   const square = render(body, view, side)
   const bits = new Uint8Array((GRID * GRID) / 8)
   const shares = new Map<string, number>()
-  const sum = [0, 0, 0]
+  const inks = new Map<string, number>()
   let count = 0
   for (let i = 0; i < side * side; i++) {
     const [r, g, b, a] = square.subarray(4 * i, 4 * i + 4) as unknown as [number, number, number, number]
@@ -68,15 +68,20 @@ function measure(body: string): Pick<Icon, 'centre' | 'half' | 'silhouette' | 'm
     }
     if (a < 250) continue
     count++
-    ;[r, g, b].forEach((v, c) => (sum[c] = (sum[c] as number) + v))
+    inks.set(`${r},${g},${b}`, (inks.get(`${r},${g},${b}`) ?? 0) + 1)
     for (const word of colourWords(r, g, b)) shares.set(word, (shares.get(word) ?? 0) + 1)
   }
   return {
     centre,
     half,
     silhouette: Buffer.from(bits).toString('base64'),
-    mean: sum.map((v) => Math.round(v / count)) as [number, number, number],
-    colours: [...shares].filter(([, n]) => n > 0.04 * count).map(([word]) => word).sort(),
+    inks: [...inks]
+      .filter(([, n]) => n > 0.12 * count)
+      .map(([rgb]) => rgb.split(',').map(Number) as [number, number, number]),
+    colours: [...shares]
+      .filter(([, n]) => n > 0.04 * count)
+      .map(([word]) => word)
+      .sort(),
   }
 }
 
@@ -95,7 +100,8 @@ function colourWords(r: number, g: number, b: number): string[] {
   const d = max - min
   const turn = max === r ? ((g - b) / d + 6) % 6 : max === g ? (b - r) / d + 2 : (r - g) / d + 4
   const hue = 60 * turn
-  const between = (low: number, high: number) => (low <= high ? hue >= low && hue <= high : hue >= low || hue <= high)
+  const between = (low: number, high: number) =>
+    low <= high ? hue >= low && hue <= high : hue >= low || hue <= high
   if (between(325, 20)) words.push('red')
   if (between(10, 48)) words.push(max < 200 ? 'brown' : 'orange')
   if (between(10, 40) && max < 225) words.push('brown')

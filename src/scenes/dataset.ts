@@ -1,0 +1,164 @@
+// Datasets as folders (Node): what training and evaluation read.
+//
+//   scenes.json    {split, start, count, size, images, categories, colours, kinds}
+//   scenes.jsonl   a line a scene: {index, objects: [...], sentences: [{text, kind, target}]}
+//   images/000000.png, ids/000000.png     or, with `raw`,
+//   images.u8 [count, 256, 256, 3] and ids.u8 [count, 256, 256]
+//
+// `target` and ids count objects from 0 and from 1: id 0 is the background. Files grow scene by scene,
+// so a reader may start on the first rows while later ones are still being written; scenes.json comes last.
+
+import { createReadStream } from 'node:fs'
+import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { decode, encode } from 'fast-png'
+import type { TaskOptions } from '../progress.ts'
+import { COLOUR_NAMES, SHAPES, SPRITE_NAMES } from './catalogue.ts'
+import { rasteriseScene } from './rasterise.ts'
+import { makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
+import { SENTENCE_KINDS, type Sentence, writeSentences } from './sentences.ts'
+
+export interface DatasetManifest {
+  readonly split: Split
+  /** Index of the first scene. */
+  readonly start: number
+  readonly count: number
+  readonly size: number
+  readonly images: 'png' | 'raw'
+  readonly categories: readonly string[]
+  readonly colours: readonly string[]
+  readonly kinds: readonly string[]
+}
+
+export interface SceneRecord {
+  readonly index: number
+  readonly objects: readonly ObjectRecord[]
+  readonly sentences: readonly Sentence[]
+}
+
+/** Box and area are those of the visible part, from the id map. */
+export type ObjectRecord = Pick<
+  SceneObject,
+  'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size' | 'box' | 'area'
+>
+
+export interface DatasetScene extends SceneRecord {
+  /** [SIZE, SIZE, 3] */
+  readonly rgb: Uint8Array
+  /** [SIZE, SIZE]: 0 is background, i + 1 is object i. */
+  readonly ids: Uint8Array
+}
+
+export interface DatasetOptions extends TaskOptions {
+  readonly split: Split
+  readonly count: number
+  readonly start?: number
+  readonly raw?: boolean
+}
+
+/** One scene with its sentences and pixels. */
+export function datasetScene(split: Split, index: number): DatasetScene {
+  const scene = makeScene(split, index)
+  const { rgb, ids, visible } = rasteriseScene(scene)
+  const objects = scene.objects.map(({ kind, category, group, colour, pattern, size }, i) => {
+    const { box, area } = visible[i] as (typeof visible)[number]
+    return { kind, category, group, colour, pattern, size, box, area }
+  })
+  return { index, objects, sentences: writeSentences(scene), rgb, ids }
+}
+
+/** Writes scenes `start` to `start + count - 1` of a split into `folder`. */
+export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
+  const { split, count, start = 0, raw = false, onProgress, signal } = options
+  await mkdir(folder, { recursive: true })
+  if (!raw) await Promise.all(['images', 'ids'].map((name) => mkdir(join(folder, name), { recursive: true })))
+
+  // 1. Scene by scene
+  const files: FileHandle[] = []
+  const create = async (name: string) => {
+    const file = await open(join(folder, name), 'w')
+    files.push(file)
+    return file
+  }
+  try {
+    const lines = await create('scenes.jsonl')
+    const images = raw ? await create('images.u8') : null
+    const masks = raw ? await create('ids.u8') : null
+    for (let i = 0; i < count; i++) {
+      signal?.throwIfAborted()
+      const { rgb, ids, ...record } = datasetScene(split, start + i)
+      if (images && masks) {
+        await images.writeFile(rgb)
+        await masks.writeFile(ids)
+      } else {
+        await writeFile(join(folder, imagePath('images', i)), png(rgb, 3))
+        await writeFile(join(folder, imagePath('ids', i)), png(ids, 1))
+      }
+      await lines.writeFile(`${JSON.stringify(record)}\n`)
+      onProgress?.({ phase: 'run', what: folder, loaded: i + 1, total: count })
+    }
+  } finally {
+    await Promise.all(files.map((file) => file.close()))
+  }
+
+  // 2. The manifest says that all of it is there
+  const manifest: DatasetManifest = {
+    split,
+    start,
+    count,
+    size: SIZE,
+    images: raw ? 'raw' : 'png',
+    categories: [...SHAPES, ...SPRITE_NAMES],
+    colours: COLOUR_NAMES,
+    kinds: SENTENCE_KINDS,
+  }
+  await writeFile(join(folder, 'scenes.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+  return manifest
+}
+
+/** The scenes of a folder, one at a time. */
+export async function* readDataset(folder: string): AsyncGenerator<DatasetScene> {
+  const manifest = JSON.parse(await readFile(join(folder, 'scenes.json'), 'utf8')) as DatasetManifest
+  const isRaw = manifest.images === 'raw'
+  const pixels = manifest.size ** 2
+  const images = isRaw ? await open(join(folder, 'images.u8')) : null
+  const masks = isRaw ? await open(join(folder, 'ids.u8')) : null
+  try {
+    let i = 0
+    for await (const line of createInterface({ input: createReadStream(join(folder, 'scenes.jsonl')) })) {
+      const record = JSON.parse(line) as SceneRecord
+      const rgb = images
+        ? await readRow(images, i, pixels * 3)
+        : await readPng(join(folder, imagePath('images', i)))
+      const ids = masks ? await readRow(masks, i, pixels) : await readPng(join(folder, imagePath('ids', i)))
+      yield { ...record, rgb, ids }
+      i++
+    }
+  } finally {
+    await Promise.all([images?.close(), masks?.close()])
+  }
+}
+
+function imagePath(kind: 'images' | 'ids', i: number): string {
+  return join(kind, `${String(i).padStart(6, '0')}.png`)
+}
+
+function png(data: Uint8Array, channels: number): Uint8Array {
+  return encode({ width: SIZE, height: SIZE, data, channels, depth: 8 })
+}
+
+async function readPng(path: string): Promise<Uint8Array> {
+  return new Uint8Array(decode(await readFile(path)).data)
+}
+
+async function readRow(file: FileHandle, row: number, bytes: number): Promise<Uint8Array> {
+  const data = new Uint8Array(bytes)
+  const { bytesRead } = await file.read(data, 0, bytes, row * bytes)
+  if (bytesRead !== bytes) {
+    throw new RangeError(
+      `readDataset: scene ${row} has ${bytesRead} of ${bytes} bytes: the folder is incomplete`,
+    )
+  }
+  return data
+}

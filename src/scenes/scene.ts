@@ -1,0 +1,409 @@
+// A synthetic scene: a few shapes and sprites on a quiet background, as facts and as an SVG.
+//
+// `makeScene(split, index)` is a pure function: same scene in every runtime, no image is rasterised.
+// Whether enough of each object can be seen is judged with the objects' silhouettes; the exact masks
+// come from rasterise.ts. Scenes are built to confuse: many objects share a category, a colour or a
+// group with another one, so that a sentence needs all of its words.
+
+import {
+  COLOUR_NAMES,
+  COLOURS,
+  type Colour,
+  GROUP_OF,
+  type Group,
+  isHeldOutPair,
+  isHeldOutShape,
+  PATTERNS,
+  type Pattern,
+  SHAPES,
+  type ShapeName,
+  SPRITE_NAMES,
+} from './catalogue.ts'
+import { icon, spriteCovers } from './icons.ts'
+import { Random } from './random.ts'
+import { fixed, shapeCovers, shapeElement } from './shapes.ts'
+
+/** Scenes are SIZE x SIZE pixels. */
+export const SIZE = 256
+
+export type Split = 'train' | 'val' | 'test'
+export type SizeName = 'small' | 'medium' | 'large'
+
+export const SPLIT_SEEDS: Record<Split, number> = { train: 101, val: 202, test: 303 }
+
+/** Objects of one category in a scene. */
+const MOST_ALIKE = 3
+
+const RADII: Record<SizeName, readonly [number, number]> = {
+  small: [14, 19],
+  medium: [20, 26],
+  large: [28, 38],
+}
+
+export interface SceneObject {
+  readonly kind: 'shape' | 'sprite'
+  readonly category: string
+  readonly group: Group
+  /** Shapes only; sprites come as they are. */
+  readonly colour: Colour | null
+  readonly pattern: Pattern | null
+  readonly size: SizeName
+  /** Pixels, y down. */
+  readonly centre: readonly [number, number]
+  /** Half of the longer side, before rotation. */
+  readonly radius: number
+  /** Degrees, clockwise. */
+  readonly rotation: number
+  /** What it is painted with: the colour with a little jitter, as #rrggbb. */
+  readonly paint: string | null
+  /** Around the visible part, [x0, y0, x1, y1), and its pixels; from the silhouette. */
+  readonly box: readonly [number, number, number, number]
+  readonly area: number
+}
+
+export interface Scene {
+  readonly split: Split
+  readonly index: number
+  /** In painting order: later ones cover earlier ones. */
+  readonly objects: readonly SceneObject[]
+  /** SVG elements that fill the picture. */
+  readonly background: string
+}
+
+type Look = Pick<SceneObject, 'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size'>
+type Placed = Omit<SceneObject, 'box' | 'area'>
+
+export function makeScene(split: Split, index: number): Scene {
+  // A layout that hides too much of an object is thrown away whole; the second try nearly always holds
+  for (let attempt = 0; ; attempt++) {
+    const random = new Random(SPLIT_SEEDS[split], index, attempt)
+    const looks = chooseLooks(random, split)
+    const placed = place(random, looks)
+    const objects = placed && measureVisible(placed)
+    if (objects) return { split, index, objects, background: chooseBackground(random, objects) }
+  }
+}
+
+/** The whole scene as an SVG document. */
+export function sceneSvg(scene: Scene): string {
+  return svgDocument(
+    SIZE,
+    SIZE,
+    scene.background + scene.objects.map((o, i) => objectElement(o, `p${i}`)).join(''),
+  )
+}
+
+export function svgDocument(width: number, height: number, content: string): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${content}</svg>`
+}
+
+/** One object as SVG; `id` names its pattern and must be unique in the document. */
+export function objectElement(object: Placed, id: string): string {
+  const [x, y] = object.centre
+  const place = `translate(${fixed(x)} ${fixed(y)}) rotate(${fixed(object.rotation)})`
+  if (object.kind === 'sprite') {
+    const { body, centre, half } = icon(object.category)
+    const scale = `scale(${(object.radius / half).toFixed(4)}) translate(${-centre[0]} ${-centre[1]})`
+    return `<g transform="${place} ${scale}">${body}</g>`
+  }
+  const shape = object.category as ShapeName
+  const paint = object.paint as string
+  const plain = shapeElement(shape, object.radius, `fill="${paint}"`)
+  if (object.pattern === 'plain') return `<g transform="${place}">${plain}</g>`
+  const over = shapeElement(shape, object.radius, `fill="url(#${id})"`)
+  return `${patternElement(object, id)}<g transform="${place}">${plain}${over}</g>`
+}
+
+/** Whether the object covers the point, by its silhouette. */
+export function covers(object: Placed, x: number, y: number): boolean {
+  const angle = (-object.rotation * Math.PI) / 180
+  const dx = (x - object.centre[0]) / object.radius
+  const dy = (y - object.centre[1]) / object.radius
+  const u = dx * Math.cos(angle) - dy * Math.sin(angle)
+  const v = dx * Math.sin(angle) + dy * Math.cos(angle)
+  return object.kind === 'sprite'
+    ? spriteCovers(object.category, u, v)
+    : shapeCovers(object.category as ShapeName, u, v)
+}
+
+// ---- What is in it
+
+function chooseLooks(random: Random, split: Split): Look[] {
+  const count = random.int(4, 9)
+  const looks: Look[] = []
+  while (looks.length < count) {
+    const sibling = looks.length > 0 && random.chance(0.55) ? random.pick(looks) : null
+    const look = sibling ? relative(random, sibling) : anyLook(random)
+    if (looks.filter((o) => o.category === look.category).length === MOST_ALIKE) continue
+    if (split !== 'test' && isHeldOut(look, looks)) continue
+    looks.push(look)
+  }
+  return random.shuffle(looks)
+}
+
+function isHeldOut(look: Look, others: readonly Look[]): boolean {
+  if (look.colour !== null) return isHeldOutShape(look.colour, look.category)
+  return others.some((o) => isHeldOutPair(o.category, look.category))
+}
+
+function anyLook(random: Random): Look {
+  return random.chance(0.5)
+    ? shapeLook(random, random.pick(SHAPES), random.pick(COLOUR_NAMES))
+    : spriteLook(random, random.pick(SPRITE_NAMES))
+}
+
+/** Shares something with `sibling`, so that one word is not enough to tell them apart. */
+function relative(random: Random, sibling: Look): Look {
+  if (sibling.kind === 'shape') {
+    return random.chance(0.6)
+      ? shapeLook(random, sibling.category as ShapeName, random.pick(COLOUR_NAMES))
+      : shapeLook(random, random.pick(SHAPES), sibling.colour as Colour)
+  }
+  if (random.chance(0.5)) return spriteLook(random, sibling.category)
+  return spriteLook(random, random.pick(SPRITE_NAMES.filter((name) => GROUP_OF.get(name) === sibling.group)))
+}
+
+function shapeLook(random: Random, category: ShapeName, colour: Colour): Look {
+  const pattern = random.chance(0.55) ? 'plain' : random.pick(PATTERNS.slice(1))
+  return { kind: 'shape', category, group: 'shape', colour, pattern, size: anySize(random) }
+}
+
+function spriteLook(random: Random, category: string): Look {
+  const group = GROUP_OF.get(category) as Group
+  return { kind: 'sprite', category, group, colour: null, pattern: null, size: anySize(random) }
+}
+
+function anySize(random: Random): SizeName {
+  const u = random.next()
+  return u < 0.38 ? 'small' : u < 0.58 ? 'medium' : 'large'
+}
+
+// ---- Where it is
+
+/** Finds a place for every object, or null. Most keep apart, some lean on another one. */
+function place(random: Random, looks: readonly Look[]): Placed[] | null {
+  const placed: Placed[] = []
+  for (const look of looks) {
+    const radius = random.range(...RADII[look.size])
+    // Leaning on its like, an object would lose its outline
+    const others = placed.filter(
+      (o) => o.category !== look.category && (!look.colour || o.colour !== look.colour),
+    )
+    const neighbour = others.length > 0 && random.chance(0.25) ? random.pick(others) : null
+    const centre = findPlace(random, placed, neighbour, radius)
+    if (!centre) return null
+    const paint = look.colour && jitter(random, COLOURS[look.colour])
+    placed.push({ ...look, centre, radius, rotation: anyRotation(random, look.category), paint })
+  }
+  return placed
+}
+
+/** A free centre that, given a neighbour, overlaps it; null when none turns up. */
+function findPlace(
+  random: Random,
+  placed: readonly Placed[],
+  neighbour: Placed | null,
+  radius: number,
+): [number, number] | null {
+  const edge = radius * 1.05 + 2
+  for (let attempt = 0; attempt < 80; attempt++) {
+    let [x, y] = [random.range(edge, SIZE - edge), random.range(edge, SIZE - edge)]
+    if (neighbour) {
+      const angle = random.range(0, 2 * Math.PI)
+      const away = random.range(0.5, 0.95) * (neighbour.radius + radius)
+      x = neighbour.centre[0] + away * Math.cos(angle)
+      y = neighbour.centre[1] + away * Math.sin(angle)
+    }
+    const isInside = Math.min(x, y) >= edge && Math.max(x, y) <= SIZE - edge
+    const isFree = placed.every(
+      (o) => o === neighbour || Math.hypot(o.centre[0] - x, o.centre[1] - y) > 1.12 * (o.radius + radius),
+    )
+    if (isInside && isFree) return [x, y]
+  }
+  return null
+}
+
+function anyRotation(random: Random, category: string): number {
+  const most =
+    category === 'star' || category === 'hexagon'
+      ? 30
+      : category === 'square' || category === 'diamond'
+        ? 8
+        : 13
+  return category === 'circle' || category === 'ring' ? 0 : random.range(-most, most)
+}
+
+/** Adds boxes and areas; null when too little of an object is left to see. */
+function measureVisible(placed: readonly Placed[]): SceneObject[] | null {
+  const ids = new Uint8Array(SIZE * SIZE)
+  const whole = placed.map((object, i) => {
+    let area = 0
+    const reach = object.radius * 1.4
+    const [cx, cy] = object.centre
+    for (let y = Math.max(0, Math.floor(cy - reach)); y < Math.min(SIZE, cy + reach); y++) {
+      for (let x = Math.max(0, Math.floor(cx - reach)); x < Math.min(SIZE, cx + reach); x++) {
+        if (!covers(object, x + 0.5, y + 0.5)) continue
+        ids[y * SIZE + x] = i + 1
+        area++
+      }
+    }
+    return area
+  })
+  const visible = visibleParts(ids, placed.length)
+  // A little stricter than the promise (45 %, 150 px), as silhouettes are coarser than the masks
+  const isClear = visible.every((part, i) => part.area >= 170 && part.area >= 0.5 * (whole[i] as number))
+  return isClear ? placed.map((object, i) => ({ ...object, ...(visible[i] as VisiblePart) })) : null
+}
+
+export interface VisiblePart {
+  box: [number, number, number, number]
+  area: number
+}
+
+/** Box and area of the ids 1 to `count` in an id map [SIZE, SIZE]. */
+export function visibleParts(ids: Uint8Array, count: number): VisiblePart[] {
+  const parts = Array.from({ length: count }, (): VisiblePart => ({ box: [SIZE, SIZE, 0, 0], area: 0 }))
+  for (let y = 0; y < SIZE; y++) {
+    for (let x = 0; x < SIZE; x++) {
+      const id = ids[y * SIZE + x] as number
+      if (id === 0) continue
+      const part = parts[id - 1] as VisiblePart
+      const box = part.box
+      if (x < box[0]) box[0] = x
+      if (y < box[1]) box[1] = y
+      if (x >= box[2]) box[2] = x + 1
+      if (y >= box[3]) box[3] = y + 1
+      part.area++
+    }
+  }
+  return parts
+}
+
+// ---- How it is painted
+
+/** Stripes and dots are a light tint over the shape's own colour, in the shape's coordinates. */
+function patternElement(object: Placed, id: string): string {
+  const tint = mixHex(object.paint as string, '#ffffff', object.colour === 'yellow' ? 0.92 : 0.78)
+  const step = Math.max(7, object.radius * 0.36)
+  const isStriped = object.pattern === 'striped'
+  const turn = isStriped ? 45 + object.rotation : 45
+  // A stripe's tile is longer than the shape: resvg lets the ground shine through where tiles meet
+  const height = isStriped ? 4 * object.radius : step
+  const mark = isStriped
+    ? `<rect x="${fixed(step * 0.3)}" y="${fixed(-height)}" width="${fixed(step * 0.4)}" height="${fixed(3 * height)}" fill="${tint}"/>`
+    : `<circle cx="${fixed(step / 2)}" cy="${fixed(step / 2)}" r="${fixed(step * 0.29)}" fill="${tint}"/>`
+  const tile = `y="${isStriped ? fixed(-height / 2) : 0}" width="${fixed(step)}" height="${fixed(height)}"`
+  const transform = `patternTransform="rotate(${fixed(turn)})"`
+  return `<pattern id="${id}" ${tile} patternUnits="userSpaceOnUse" ${transform}>${mark}</pattern>`
+}
+
+type Rgb = readonly [number, number, number]
+
+/** Plain, graded or noisy, and clearly another colour than every object's. */
+function chooseBackground(random: Random, objects: readonly SceneObject[]): string {
+  const paints = objects.flatMap((o) => (o.paint ? [fromHex(o.paint)] : []))
+  const inks = objects.flatMap((o) => (o.paint ? [] : icon(o.category).inks))
+  let [best, bestScore]: [Rgb, number] = [[236, 236, 236], -1]
+  for (let attempt = 0; attempt < 24 && bestScore < 1; attempt++) {
+    const rgb = anyBackgroundColour(random)
+    const score = Math.min(
+      ...paints.map((paint) => perceivedDistance(rgb, paint) / 0.17),
+      ...inks.map((ink) => perceivedDistance(rgb, ink) / 0.095),
+    )
+    if (score > bestScore) [best, bestScore] = [rgb, score]
+  }
+
+  const base = toHex(best)
+  const fill = `<rect width="${SIZE}" height="${SIZE}" fill="${base}"/>`
+  const style = random.next()
+  if (style < 0.35) return fill
+  if (style < 0.65) {
+    const other = toHex(shift(random, best, 16))
+    const [x1, y1] = [random.next(), random.next()]
+    return (
+      `<linearGradient id="bg" x1="${fixed(x1)}" y1="${fixed(y1)}" x2="${fixed(1 - x1)}" y2="${fixed(1 - y1)}">` +
+      `<stop offset="0" stop-color="${base}"/><stop offset="1" stop-color="${other}"/></linearGradient>` +
+      `<rect width="${SIZE}" height="${SIZE}" fill="url(#bg)"/>`
+    )
+  }
+  return fill + (random.chance(0.5) ? blobs(random, best) : lines(random, best))
+}
+
+function blobs(random: Random, base: Rgb): string {
+  const blob = () =>
+    `<circle cx="${random.int(0, SIZE)}" cy="${random.int(0, SIZE)}" r="${random.int(3, 30)}" fill="${toHex(shift(random, base, 12))}"/>`
+  return Array.from({ length: random.int(20, 50) }, blob).join('')
+}
+
+function lines(random: Random, base: Rgb): string {
+  const line = () => {
+    const [x, y] = [random.int(0, SIZE), random.int(0, SIZE)]
+    const [dx, dy] = [random.int(-90, 90), random.int(-90, 90)]
+    return `<path d="M${x} ${y}l${dx} ${dy}" stroke="${toHex(shift(random, base, 14))}" stroke-width="${random.int(1, 6)}"/>`
+  }
+  return Array.from({ length: random.int(20, 50) }, line).join('')
+}
+
+/** Mostly pale, sometimes a darker grey. */
+function anyBackgroundColour(random: Random): Rgb {
+  const hue = random.range(0, 360)
+  return random.chance(0.8)
+    ? fromHsl(hue, random.range(0.05, 0.4), random.range(0.74, 0.93))
+    : fromHsl(hue, random.range(0, 0.15), random.range(0.42, 0.62))
+}
+
+function shift(random: Random, [r, g, b]: Rgb, most: number): Rgb {
+  const light = random.range(-most, most)
+  const channel = (v: number) => Math.min(255, Math.max(0, Math.round(v + light + random.range(-5, 5))))
+  return [channel(r), channel(g), channel(b)]
+}
+
+function jitter(random: Random, hex: string): string {
+  const channel = (v: number) => Math.min(255, Math.max(0, Math.round(v + random.range(-9, 9))))
+  const [r, g, b] = fromHex(hex)
+  return toHex([channel(r), channel(g), channel(b)])
+}
+
+function mixHex(a: string, b: string, share: number): string {
+  const [from, to] = [fromHex(a), fromHex(b)]
+  const at = (c: 0 | 1 | 2) => Math.round(from[c] + (to[c] - from[c]) * share)
+  return toHex([at(0), at(1), at(2)])
+}
+
+function fromHex(hex: string): Rgb {
+  const at = (i: number) => Number.parseInt(hex.slice(i, i + 2), 16)
+  return [at(1), at(3), at(5)]
+}
+
+function toHex(rgb: Rgb): string {
+  return `#${rgb.map((v) => v.toString(16).padStart(2, '0')).join('')}`
+}
+
+function fromHsl(hue: number, saturation: number, lightness: number): Rgb {
+  const channel = (n: number) => {
+    const k = (n + hue / 30) % 12
+    const a = saturation * Math.min(lightness, 1 - lightness)
+    return Math.round(255 * (lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1))))
+  }
+  return [channel(0), channel(8), channel(4)]
+}
+
+/** Distance in Oklab (Ottosson 2020): black to white is 1. */
+function perceivedDistance(a: Rgb, b: Rgb): number {
+  const [la, aa, ba] = toOklab(a)
+  const [lb, ab, bb] = toOklab(b)
+  return Math.hypot(la - lb, aa - ab, ba - bb)
+}
+
+function toOklab(rgb: Rgb): Rgb {
+  const linear = (v: number) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)
+  const [r, g, b] = [linear(rgb[0]), linear(rgb[1]), linear(rgb[2])]
+  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b)
+  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b)
+  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b)
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ]
+}
