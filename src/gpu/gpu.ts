@@ -5,7 +5,7 @@
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
-import { type Provider, openProvider } from './provider.ts'
+import { openProvider, type Provider } from './provider.ts'
 
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed. */
@@ -76,17 +76,26 @@ export class Gpu {
   #fault: FlowSegError | undefined
   /** What to tell when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>()
+  readonly #onError = (event: GPUUncapturedErrorEvent): void => {
+    event.preventDefault() // or the runtime prints it: whoever awaits our work gets it instead
+    this.#fault ??= new FlowSegError('ERR_GPU', `The device reported: ${event.error.message}`)
+  }
   #closed = false
 
   private constructor(device: GPUDevice, provider: Provider | undefined, options: OpenOptions) {
     this.device = device
     this.info = device.adapterInfo
     this.name = this.info.device || this.info.description || this.info.vendor || 'WebGPU device'
-    if (this.info.description && !this.info.description.startsWith(this.name)) this.name += ` (${this.info.description})`
+    if (this.info.description && !this.info.description.startsWith(this.name))
+      this.name += ` (${this.info.description})`
     this.runtime = provider?.runtime ?? 'device of the caller'
     const has = (name: (typeof WANTED_FEATURES)[number]): boolean =>
       device.features.has(name) && !options.without?.includes(name)
-    this.features = { f16: has('shader-f16'), subgroups: has('subgroups'), timestamps: has('timestamp-query') }
+    this.features = {
+      f16: has('shader-f16'),
+      subgroups: has('subgroups'),
+      timestamps: has('timestamp-query'),
+    }
     this.bindingLimit = Math.min(device.limits.maxStorageBufferBindingSize, options.bindingLimit ?? Infinity)
     this.memory = new Memory(device)
     this.kernels = new KernelCache(device)
@@ -94,9 +103,7 @@ export class Gpu {
     this.rate = new Rate(this.info.isFallbackAdapter ? 5e9 : 2e11)
     this.#provider = provider
     this.#owned = options.device === undefined
-    device.addEventListener('uncapturederror', (event) => {
-      this.#fault ??= new FlowSegError('ERR_GPU', `The device reported: ${event.error.message}`)
-    })
+    device.addEventListener('uncapturederror', this.#onError)
     void device.lost.then((info) => {
       const reason = this.#closed
         ? 'The Gpu was closed while work was under way.'
@@ -173,6 +180,7 @@ export class Gpu {
     if (this.#closed) return
     this.#closed = true
     this.memory.releaseAll()
+    this.device.removeEventListener('uncapturederror', this.#onError)
     if (this.#owned) this.device.destroy()
     this.#provider?.close()
   }

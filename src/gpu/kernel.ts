@@ -38,7 +38,7 @@ export const SIZES_SLOT_BYTES = 256
 /** Sizes structs stay within what immediates will offer. */
 const MAX_SIZES_BYTES = 64
 
-const kernels = new Map<string, Kernel>()
+const kernels = new Map<string, { kernel: Kernel; body: string }>()
 
 /**
  * A kernel from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give
@@ -49,9 +49,13 @@ const kernels = new Map<string, Kernel>()
  * @param constants  what the prelude supplies
  */
 export function kernel(name: string, body: string, constants: Constants = {}): Kernel {
-  const key = `${name} ${Object.entries(constants).map(([k, v]) => `${k}=${v}`).join(' ')}`.trimEnd()
+  const key = `${name} ${Object.entries(constants)
+    .map(([k, v]) => `${k}=${v}`)
+    .join(' ')}`.trimEnd()
   const known = kernels.get(key)
-  if (known) return known
+  if (known?.body === body) return known.kernel
+  if (known)
+    throw new KernelError(`Kernel ${key} has two bodies: give each its own name or a constant that differs.`)
   const made: Kernel = {
     key,
     name,
@@ -60,7 +64,7 @@ export function kernel(name: string, body: string, constants: Constants = {}): K
     sizes: parseSizes(name, body),
     with: (more) => kernel(name, body, { ...constants, ...more }),
   }
-  kernels.set(key, made)
+  kernels.set(key, { kernel: made, body })
   return made
 }
 
@@ -85,10 +89,12 @@ function stripComments(code: string): string {
 function parseBindings(kernelName: string, body: string): Binding[] {
   const pattern =
     /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>\s*(\w+)\s*:/g
-  const bindings = [...stripComments(body).matchAll(pattern)].map(([, index, space, access, name]): Binding => {
-    if (space === 'uniform') return { name: name!, index: Number(index), access: 'uniform' }
-    return { name: name!, index: Number(index), access: access === 'read_write' ? 'read_write' : 'read' }
-  })
+  const bindings = [...stripComments(body).matchAll(pattern)].map(
+    ([, index, space, access, name]): Binding => {
+      if (space === 'uniform') return { name: name!, index: Number(index), access: 'uniform' }
+      return { name: name!, index: Number(index), access: access === 'read_write' ? 'read_write' : 'read' }
+    },
+  )
   if (bindings.length === 0) throw new KernelError(`Kernel ${kernelName} declares no bindings.`)
   return bindings
 }
@@ -98,12 +104,16 @@ function parseSizes(kernelName: string, body: string): SizeField[] {
   if (!struct) return []
   const fields = [...struct[1]!.matchAll(/(\w+)\s*:\s*(\w+)/g)].map(([, name, type]): SizeField => {
     if (type !== 'u32' && type !== 'i32' && type !== 'f32') {
-      throw new KernelError(`Kernel ${kernelName}: Sizes.${name} is ${type}; only u32, i32 and f32 are allowed.`)
+      throw new KernelError(
+        `Kernel ${kernelName}: Sizes.${name} is ${type}; only u32, i32 and f32 are allowed.`,
+      )
     }
     return { name: name!, type }
   })
   if (fields.length * 4 > MAX_SIZES_BYTES) {
-    throw new KernelError(`Kernel ${kernelName}: Sizes has ${fields.length} fields, at most ${MAX_SIZES_BYTES / 4} fit.`)
+    throw new KernelError(
+      `Kernel ${kernelName}: Sizes has ${fields.length} fields, at most ${MAX_SIZES_BYTES / 4} fit.`,
+    )
   }
   return fields
 }

@@ -65,6 +65,7 @@ interface Step {
   /** First workgroup along y, of a dispatch that was cut. */
   readonly firstGroup: number
   readonly flops: number
+  readonly bytes: number
   pipeline: Pipeline
   bindGroup: GPUBindGroup | undefined
   readonly external: readonly Storage[]
@@ -115,9 +116,11 @@ export class GpuPlan {
 
   /** Lays out, compiles and allocates. Nothing stays behind when it fails or is aborted. */
   static async create(gpu: Gpu, spec: PlanSpec, options: TaskOptions = {}): Promise<GpuPlan> {
+    await gpu.check()
     const { recorder } = spec
     const outputs = new Set([...spec.read.values(), ...spec.keep.values()])
     const kept = new Set(spec.keep.values())
+    checkWrites(spec)
     const layout = layOut(recorder.dispatches, outputs)
 
     // 1. Steps: in-place variants chosen, long grids cut, folded past the adapter's limit
@@ -136,42 +139,51 @@ export class GpuPlan {
     // 2. Memory: what it will take is known before anything is allocated
     const owner = `plan ${spec.name}`
     const requests: (BufferRequest & { storages: readonly Storage[] })[] = []
-    const ask = (label: string, bytes: number, usage: GPUBufferUsageFlags, storages: readonly Storage[] = []) =>
-      requests.push({ label: `${owner}: ${label}`, bytes, usage, owner, storages })
+    const ask = (
+      label: string,
+      bytes: number,
+      usage: GPUBufferUsageFlags,
+      storages: readonly Storage[] = [],
+    ) => requests.push({ label: `${owner}: ${label}`, bytes, usage, owner, storages })
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage
     layout.slots.forEach((bytes, slot) => {
       const storages = [...layout.slotOf].filter(([, s]) => s === slot).map(([storage]) => storage)
       ask(`slot ${slot}`, bytes, STORAGE, storages)
     })
-    for (const [name, storage] of recorder.inputs) ask(name, storage.bytes, STORAGE | COPY_DST | COPY_SRC, [storage])
+    for (const [name, storage] of recorder.inputs)
+      ask(name, storage.bytes, STORAGE | COPY_DST | COPY_SRC, [storage])
     for (const [name, storage] of spec.read) {
       const owned = storage.kind === 'intermediate' && !kept.has(storage)
       if (owned && !requests.some((r) => r.storages.includes(storage))) {
         ask(name, storage.bytes, STORAGE | COPY_SRC, [storage])
       }
     }
-    ask('no tensor', EMPTY_BYTES, STORAGE)
-    ask('sizes', Math.max(steps.length, 1) * SIZES_SLOT_BYTES, UNIFORM | COPY_DST)
+    const emptyIndex = ask('no tensor', EMPTY_BYTES, STORAGE) - 1
+    const arenaIndex = ask('sizes', Math.max(steps.length, 1) * SIZES_SLOT_BYTES, UNIFORM | COPY_DST) - 1
     const offsets = new Map<string, number>()
     let readBytes = 0
     for (const [name, storage] of spec.read) {
       offsets.set(name, readBytes)
       readBytes += roundUp(storage.bytes, 16)
     }
-    if (readBytes > 0) ask('readback', readBytes, MAP_READ | COPY_DST)
+    const readIndex = readBytes > 0 ? ask('readback', readBytes, MAP_READ | COPY_DST) - 1 : -1
 
     // 3. Compile and allocate
     options.signal?.throwIfAborted()
-    const pipelines = await gpu.kernels.compile(steps.map((s) => s.kernel), options)
+    const pipelines = await gpu.kernels.compile(
+      steps.map((s) => s.kernel),
+      options,
+    )
     const own = await gpu.memory.allocate(requests).catch((error: unknown) => {
       if (!(error instanceof OutOfMemoryError) && !(error instanceof LimitError)) throw error
       const tenants = layout.tenants.map(({ label, bytes }) => `${label} ${formatBytes(bytes)}`).join('; ')
       const Same = error instanceof LimitError ? LimitError : OutOfMemoryError
-      throw new Same(`${error.message} Largest tensors of plan ${spec.name}: ${tenants || 'none'}.`, { cause: error })
+      throw new Same(`${error.message} Largest tensors of plan ${spec.name}: ${tenants || 'none'}.`, {
+        cause: error,
+      })
     })
     const buffers = new Map<Storage, GPUBuffer>()
     requests.forEach(({ storages }, i) => storages.forEach((storage) => buffers.set(storage, own[i]!)))
-    const byLabel = (label: string) => own[requests.findIndex((r) => r.label === `${owner}: ${label}`)]
 
     const info: PlanInfo = {
       name: spec.name,
@@ -180,7 +192,7 @@ export class GpuPlan {
         kernel: s.kernel.key,
         workgroups: s.grid,
         flops: s.flops,
-        bytes: bytesMoved(s.dispatch),
+        bytes: s.bytes,
         inPlace: s.kernel !== s.dispatch.kernel,
       })),
       flops: steps.reduce((sum, s) => sum + s.flops, 0),
@@ -189,7 +201,7 @@ export class GpuPlan {
       ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
       slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
     }
-    const readback = readBytes > 0 ? { buffer: byLabel('readback')!, offsets, bytes: readBytes } : undefined
+    const readback = readBytes > 0 ? { buffer: own[readIndex]!, offsets, bytes: readBytes } : undefined
     return new GpuPlan({
       gpu,
       spec,
@@ -197,8 +209,8 @@ export class GpuPlan {
       steps: steps.map((s, i) => ({ ...s, pipeline: pipelines[i]!, bindGroup: undefined })),
       buffers,
       own,
-      empty: byLabel('no tensor')!,
-      arena: byLabel('sizes')!,
+      empty: own[emptyIndex]!,
+      arena: own[arenaIndex]!,
       arenaBytes: new ArrayBuffer(Math.max(steps.length, 1) * SIZES_SLOT_BYTES),
       readback,
     })
@@ -209,8 +221,11 @@ export class GpuPlan {
     return this.#exclusively(async () => {
       const kept = await this.#bind(given)
       try {
-        await this.#submit(options)
+        const started = performance.now()
+        const cost = await this.#submit(options)
         const read = await this.#read()
+        // Only now is all of it done: submitting returns at once
+        this.#gpu.rate.learn(cost, (performance.now() - started) / 1000)
         await this.#gpu.check()
         return { read, kept }
       } catch (error) {
@@ -263,7 +278,9 @@ export class GpuPlan {
       const data = given.inputs?.[name]
       if (!data) throw new KernelError(`Plan ${plan}: input '${name}' is missing from the run.`)
       if (data.byteLength !== storage.bytes) {
-        throw new KernelError(`Plan ${plan}: input '${name}' has ${data.byteLength} bytes, expected ${storage.bytes}.`)
+        throw new KernelError(
+          `Plan ${plan}: input '${name}' has ${data.byteLength} bytes, expected ${storage.bytes}.`,
+        )
       }
       queue.writeBuffer(this.#buffers.get(storage)!, 0, data.buffer, data.byteOffset, data.byteLength)
     }
@@ -279,7 +296,9 @@ export class GpuPlan {
       const buffer = given.bound?.[name]
       if (!buffer) throw new KernelError(`Plan ${plan}: bound tensor '${name}' is missing from the run.`)
       if (buffer.size < storage.bytes) {
-        throw new KernelError(`Plan ${plan}: bound '${name}' has ${buffer.size} bytes, needs ${storage.bytes}.`)
+        throw new KernelError(
+          `Plan ${plan}: bound '${name}' has ${buffer.size} bytes, needs ${storage.bytes}.`,
+        )
       }
       set(storage, buffer)
     }
@@ -312,14 +331,19 @@ export class GpuPlan {
     const inPlace = kernel !== dispatch.kernel
     const entries = kernel.bindings.map(({ name, index, access }): GPUBindGroupEntry => {
       if (access === 'uniform') {
-        return { binding: index, resource: { buffer: this.#arena, offset: slot * SIZES_SLOT_BYTES, size: 64 } }
+        return {
+          binding: index,
+          resource: { buffer: this.#arena, offset: slot * SIZES_SLOT_BYTES, size: 64 },
+        }
       }
       const storage = access === 'read' ? dispatch.reads[name] : dispatch.writes[name]
       const spared = inPlace && dispatch.inPlace?.read === name
       if (!storage || spared) return { binding: index, resource: { buffer: this.#empty } }
       const buffer = storage.buffer ?? this.#buffers.get(storage)
-      if (!buffer) throw new KernelError(`Kernel ${kernel.name}: '${name}' is read before anything writes it.`)
-      return { binding: index, resource: { buffer, size: roundUp(Math.max(storage.bytes, 4), 4) } }
+      if (!buffer)
+        throw new KernelError(`Kernel ${kernel.name}: '${name}' is read before anything writes it.`)
+      const size = roundUp(Math.max(storage.bytes, 4), 4)
+      return { binding: index, resource: { buffer, offset: storage.offset ?? 0, size } }
     })
     return this.#gpu.device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries })
   }
@@ -351,35 +375,36 @@ export class GpuPlan {
     this.#params = key
   }
 
-  async #submit({ signal, onProgress }: TaskOptions): Promise<void> {
+  /** @returns the cost of what was submitted; it is done when the queue is idle or the readback is mapped */
+  async #submit({ signal, onProgress }: TaskOptions): Promise<number> {
     const { device, rate } = this.#gpu
     const budget = rate.flopsPerSecond * SUBMIT_SECONDS
     let next = 0
+    let doneCost = 0
     let doneFlops = 0
-    const started = performance.now()
-    while (next < this.#steps.length) {
+    do {
       signal?.throwIfAborted()
       const encoder = device.createCommandEncoder({ label: this.#spec.name })
       const pass = encoder.beginComputePass()
-      let flops = 0
-      do {
+      let cost = 0
+      while (next < this.#steps.length && (cost === 0 || cost + costOf(this.#steps[next]!) <= budget)) {
         const step = this.#steps[next++]!
         pass.setPipeline(step.pipeline.pipeline)
         pass.setBindGroup(0, step.bindGroup!)
         pass.dispatchWorkgroups(...step.grid)
-        flops += costOf(step)
-      } while (next < this.#steps.length && flops + costOf(this.#steps[next]!) <= budget)
+        cost += costOf(step)
+        doneFlops += step.flops
+      }
       pass.end()
       if (next === this.#steps.length) this.#copyOutputs(encoder)
       device.queue.submit([encoder.finish()])
-      doneFlops += flops
+      doneCost += cost
       // Between submissions we wait, so that an abort is honoured soon and progress is real
       if (next < this.#steps.length || onProgress) await this.#gpu.idle()
-      const total = this.info.flops
-      onProgress?.({ phase: 'run', what: this.#spec.name, loaded: Math.min(doneFlops, total), total })
-    }
+      onProgress?.({ phase: 'run', what: this.#spec.name, loaded: doneFlops, total: this.info.flops })
+    } while (next < this.#steps.length)
     if (!this.#readback) await this.#gpu.idle()
-    rate.learn(doneFlops, (performance.now() - started) / 1000)
+    return doneCost
   }
 
   #copyOutputs(encoder: GPUCommandEncoder): void {
@@ -387,7 +412,13 @@ export class GpuPlan {
     for (const [name, storage] of this.#spec.read) {
       const source = storage.buffer ?? this.#buffers.get(storage)!
       const bytes = roundUp(storage.bytes, 4)
-      encoder.copyBufferToBuffer(source, 0, this.#readback.buffer, this.#readback.offsets.get(name)!, bytes)
+      encoder.copyBufferToBuffer(
+        source,
+        storage.offset ?? 0,
+        this.#readback.buffer,
+        this.#readback.offsets.get(name)!,
+        bytes,
+      )
     }
   }
 
@@ -408,8 +439,18 @@ export class GpuPlan {
     const perSet = 4096
     const times: bigint[] = []
     const [resolve, host] = await memory.allocate([
-      { label: 'timestamps', bytes: perSet * 8, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC, owner: 'profile' },
-      { label: 'timestamps', bytes: perSet * 8, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, owner: 'profile' },
+      {
+        label: 'timestamps',
+        bytes: perSet * 8,
+        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+        owner: 'profile',
+      },
+      {
+        label: 'timestamps',
+        bytes: perSet * 8,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        owner: 'profile',
+      },
     ])
     const querySet = device.createQuerySet({ type: 'timestamp', count: Math.min(perSet, count) })
     try {
@@ -448,8 +489,38 @@ function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Stor
   return all.filter((s): s is Storage => s !== undefined && (s.kind === 'bound' || kept.has(s)))
 }
 
+/** Nothing may read an intermediate that nothing wrote: it would find what another tensor left there. */
+function checkWrites({ name: plan, recorder, read, keep }: PlanSpec): void {
+  const written = new Set<Storage>()
+  for (const { kernel, scope, reads, writes } of recorder.dispatches) {
+    for (const [name, storage] of Object.entries(reads)) {
+      if (storage?.kind !== 'intermediate' || written.has(storage)) continue
+      throw new KernelError(
+        `${scope || 'plan'}: kernel ${kernel.name} reads '${name}' before anything writes it.`,
+      )
+    }
+    for (const storage of Object.values(writes)) written.add(storage)
+  }
+  for (const [name, storage] of [...read, ...keep]) {
+    if (storage.kind !== 'intermediate' || written.has(storage)) continue
+    throw new KernelError(`Plan ${plan}: nothing writes output '${name}'.`)
+  }
+  if (new Set(keep.values()).size < keep.size) {
+    throw new KernelError(
+      `Plan ${plan}: two kept outputs are one tensor; keep it once (${[...keep.keys()].join(', ')}).`,
+    )
+  }
+}
+
+interface Piece {
+  readonly grid: readonly [number, number, number]
+  readonly firstGroup: number
+  readonly flops: number
+  readonly bytes: number
+}
+
 /** A dispatch's grid, in pieces along y when it is too long for one submission and allows it. */
-function cut(dispatch: RecordedDispatch, gpu: Gpu): { grid: [number, number, number]; firstGroup: number; flops: number }[] {
+function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
   const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
   const [x, y, z] = toGrid(dispatch.workgroups, limit)
   if (x > limit || y > limit || z > limit) {
@@ -461,10 +532,12 @@ function cut(dispatch: RecordedDispatch, gpu: Gpu): { grid: [number, number, num
   const seconds = dispatch.flops / gpu.rate.flopsPerSecond
   const pieces = dispatch.cut ? Math.min(y, Math.max(1, Math.ceil(seconds / SUBMIT_SECONDS))) : 1
   const rows = Math.ceil(y / pieces)
-  const result: { grid: [number, number, number]; firstGroup: number; flops: number }[] = []
+  const result: Piece[] = []
   for (let first = 0; first < y; first += rows) {
     const height = Math.min(rows, y - first)
-    result.push({ grid: [x, height, z], firstGroup: first, flops: (dispatch.flops * height) / y })
+    const share = height / y
+    const [flops, bytes] = [dispatch.flops * share, bytesMoved(dispatch) * share]
+    result.push({ grid: [x, height, z], firstGroup: first, flops, bytes })
   }
   return result
 }
@@ -494,5 +567,5 @@ function bytesMoved({ bytes, reads, writes }: RecordedDispatch): number {
 
 /** FLOPs, with a byte counted as one: the small kernels between matmuls are not free either. */
 function costOf(step: Step): number {
-  return step.flops + bytesMoved(step.dispatch)
+  return step.flops + step.bytes
 }

@@ -18,7 +18,12 @@ export interface Storage {
   readonly label: string
   /** Only of resident storages. */
   readonly buffer?: GPUBuffer
+  /** Where in the buffer it begins; a multiple of STORAGE_ALIGNMENT. */
+  readonly offset?: number
 }
+
+/** WebGPU's default alignment of a storage binding inside a buffer. */
+export const STORAGE_ALIGNMENT = 256
 
 /** A size that may change between runs without a new plan, such as a position in a KV cache. */
 export interface Param {
@@ -92,17 +97,37 @@ export class Recorder {
       if (access === 'uniform') continue
       const found = access === 'read' ? name in reads : name in writes
       if (!found) {
-        throw new KernelError(`Kernel ${kernel.name}: binding '${name}' (${access}) is missing from the dispatch.`)
+        throw new KernelError(
+          `Kernel ${kernel.name}: binding '${name}' (${access}) is missing from the dispatch.`,
+        )
       }
     }
     for (const name of [...Object.keys(reads), ...Object.keys(writes)]) {
       if (!kernel.bindings.some((b) => b.name === name)) {
-        throw new KernelError(`Kernel ${kernel.name}: the dispatch names '${name}', which the shader doesn't bind.`)
+        throw new KernelError(
+          `Kernel ${kernel.name}: the dispatch names '${name}', which the shader doesn't bind.`,
+        )
       }
     }
     const fields = kernel.sizes.map((f) => f.name)
     const given = Object.keys(sizes)
-    const cut = dispatch.cut
+    const { cut, inPlace } = dispatch
+    if (cut !== undefined && (!fields.includes(cut) || given.includes(cut))) {
+      throw new KernelError(
+        `Kernel ${kernel.name}: '${cut}' cuts the grid: Sizes must have it, the dispatch must not.`,
+      )
+    }
+    if (inPlace && !/ IN_PLACE=false( |$)/.test(kernel.key)) {
+      throw new KernelError(`Kernel ${kernel.name}: a dispatch in place needs the constant IN_PLACE: false.`)
+    }
+    for (const [written, to] of Object.entries(writes)) {
+      for (const [name, from] of [...Object.entries(reads), ...Object.entries(writes)]) {
+        if (name === written || !from || !sharesMemory(from, to)) continue
+        throw new KernelError(
+          `Kernel ${kernel.name}: '${name}' and '${written}' are one buffer, and one is written.`,
+        )
+      }
+    }
     for (const name of fields) {
       if (!given.includes(name) && name !== cut) {
         throw new KernelError(`Kernel ${kernel.name}: size '${name}' is missing from the dispatch.`)
@@ -115,6 +140,11 @@ export class Recorder {
     }
     this.dispatches.push({ ...dispatch, scope: this.scopes.join('/') })
   }
+}
+
+/** WebGPU won't bind one buffer as written and for anything else in the same dispatch, even in disjoint ranges. */
+function sharesMemory(a: Storage, b: Storage): boolean {
+  return a === b || (a.buffer !== undefined && a.buffer === b.buffer)
 }
 
 let current: Recorder | undefined

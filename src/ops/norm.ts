@@ -1,14 +1,65 @@
-// Normalisations. A row is normalised by one workgroup; GroupNorm goes over pixels and so takes two passes.
+// Normalisations. Along a row, a few threads share the row; GroupNorm goes over all pixels, and so gathers
+// statistics of chunks first, joins them, and then applies them.
 
-import source from '../../shaders/rms-norm.wgsl' with { type: 'text' }
+import groupNormSource from '../../shaders/group-norm.wgsl' with { type: 'text' }
+import mergeSource from '../../shaders/group-norm-merge.wgsl' with { type: 'text' }
+import statsSource from '../../shaders/group-norm-stats.wgsl' with { type: 'text' }
+import layerNormSource from '../../shaders/layer-norm.wgsl' with { type: 'text' }
+import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import rows from '../../shaders/lib/rows.wgsl' with { type: 'text' }
+import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
+import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { ACTIVATIONS, type Activation } from './activation.ts'
+import { elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
 
-/** Threads for a row: enough to cover it, a power of two, at most 256 (WebGPU's default limit). */
-function rowThreads(C: number): number {
-  let threads = 32
-  while (threads < 256 && threads * 4 < C) threads *= 2
-  return threads
+/**
+ * Layer norm over the last axis: y = (v - mean(v)) / sqrt(var(v) + eps) * weight + bias with v = x + residual
+ *
+ * @param x      [..., C]
+ * @param weight [C]
+ * @param bias   [C]
+ * @param eps    added to the variance; 1e-6 in the encoders, 1e-5 in the decoder
+ * @param options.residual  x's shape; added to x before
+ * @returns      [..., C]
+ * @throws ShapeError if weight or bias is not [C]
+ *
+ * Source: Ba et al. 2016, eq. 4.
+ */
+export function layerNorm(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  eps: number,
+  options: { readonly residual?: Tensor } = {},
+): Tensor {
+  const { residual } = options
+  const C = lastDim(x)
+  expectType('layerNorm', 'x', x, 'f32')
+  expectVector('layerNorm', 'weight', weight, C)
+  expectVector('layerNorm', 'bias', bias, C)
+  if (residual) {
+    expectType('layerNorm', 'residual', residual, 'f32')
+    expectShape('layerNorm', 'residual', residual, x.shape)
+  }
+
+  const width = widthOf(C)
+  const teams = rowTeams(rowsOf(x), C / width)
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('layer-norm', elem(width) + rows + layerNormSource, {
+      WIDTH: width,
+      HAS_RESIDUAL: residual !== undefined,
+      ...teams,
+    }),
+    reads: { x, residual, weight, bias },
+    writes: { y },
+    sizes: { rows: rowsOf(x), cols: C / width, eps },
+    workgroups: groupsForRows(rowsOf(x), teams),
+    flops: 8 * x.size,
+  })
+  return y
 }
 
 /**
@@ -24,18 +75,111 @@ function rowThreads(C: number): number {
  */
 export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
   const C = lastDim(x)
-  expectShape('rmsNorm', 'weight', weight, [C])
   expectType('rmsNorm', 'x', x, 'f32')
+  expectVector('rmsNorm', 'weight', weight, C)
 
-  const rows = rowsOf(x)
+  const width = widthOf(C)
+  const teams = rowTeams(rowsOf(x), C / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('rms-norm', source, { WG: rowThreads(C) }),
+    kernel: kernel('rms-norm', elem(width) + rows + rmsNormSource, { WIDTH: width, ...teams }),
     reads: { x, weight },
     writes: { y },
-    sizes: { rows, cols: C, eps },
-    workgroups: rows,
+    sizes: { rows: rowsOf(x), cols: C / width, eps },
+    workgroups: groupsForRows(rowsOf(x), teams),
     flops: 4 * x.size,
   })
   return y
+}
+
+/** Values of a group that one thread of the first pass takes. */
+const CHUNK_VALUES = 512
+
+/**
+ * Group norm over all pixels: channels are split in `groups` runs, and each is normalised over its channels and
+ * all the pixels: y = activation((x - mean) / sqrt(var + eps) * weight + bias)
+ *
+ * @param x       [..., C]; all axes but the last are pixels
+ * @param groups  divides C; 32 in the pixel decoder
+ * @param weight  [C]
+ * @param bias    [C]
+ * @param eps     added to the variance
+ * @returns       [..., C]
+ * @throws ShapeError if groups doesn't divide C, or weight or bias is not [C]
+ *
+ * Source: Wu & He 2018, eq. 1.
+ */
+export function groupNorm(
+  x: Tensor,
+  groups: number,
+  weight: Tensor,
+  bias: Tensor,
+  eps: number,
+  options: { readonly activation?: Activation } = {},
+): Tensor {
+  const C = lastDim(x)
+  const pixels = rowsOf(x)
+  expectType('groupNorm', 'x', x, 'f32')
+  expectVector('groupNorm', 'weight', weight, C)
+  expectVector('groupNorm', 'bias', bias, C)
+  if (groups < 1 || C % groups !== 0)
+    throw new ShapeError(`groupNorm: ${groups} groups don't divide ${C} channels.`)
+
+  const channels = C / groups
+  const width = widthOf(channels)
+  const cols = channels / width
+
+  // 1. Mean and squared deviations of each chunk of pixels
+  const chunk = Math.max(1, Math.min(pixels, Math.round(CHUNK_VALUES / channels)))
+  const chunks = Math.ceil(pixels / chunk)
+  const partials = tensor([chunks, groups, 2])
+  record({
+    kernel: kernel('group-norm-stats', elem(width) + statsSource, { WIDTH: width, WG: THREADS }),
+    reads: { x },
+    writes: { partials },
+    sizes: { pixels, groups, cols, chunk, chunks },
+    workgroups: groupsFor(chunks * groups),
+    flops: 8 * x.size,
+  })
+
+  // 2. Joined
+  const teams = rowTeams(groups, chunks)
+  const stats = tensor([groups, 2])
+  record({
+    kernel: kernel('group-norm-merge', rows + mergeSource, { ...teams }),
+    reads: { partials },
+    writes: { stats },
+    sizes: {
+      groups,
+      chunks,
+      full: chunk * channels,
+      rest: (pixels - (chunks - 1) * chunk) * channels,
+      eps,
+    },
+    workgroups: [groupsForRows(groups, teams), 1, 1],
+    flops: 6 * chunks * groups,
+  })
+
+  // 3. Applied
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('group-norm', elem(width) + activationSource + groupNormSource, {
+      WIDTH: width,
+      ACTIVATION: ACTIVATIONS[options.activation ?? 'none'],
+      IN_PLACE: false,
+      WG: THREADS,
+    }),
+    reads: { x, stats, weight, bias },
+    writes: { y },
+    sizes: { count: x.size / width, groups, cols },
+    workgroups: groupsFor(x.size / width),
+    flops: 4 * x.size,
+    inPlace: { read: 'x', write: 'y' },
+  })
+  return y
+}
+
+function expectVector(op: string, name: string, x: Tensor, C: number): void {
+  expectShape(op, name, x, [C])
+  expectType(op, name, x, 'f32')
 }

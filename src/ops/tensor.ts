@@ -6,13 +6,13 @@
 
 import { LimitError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { GpuPlan, type PlanInfo } from '../gpu/plan.ts'
-import { type Dispatch, recorder, recordWith, type Storage } from '../gpu/recorder.ts'
 import { formatBytes, roundUp } from '../gpu/memory.ts'
+import { GpuPlan, type PlanInfo } from '../gpu/plan.ts'
+import { type Dispatch, recorder, recordWith, STORAGE_ALIGNMENT, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import type { TaskOptions } from '../progress.ts'
 
-export { type Param, param, scope } from '../gpu/recorder.ts'
+export { type Param, param, type SizeValue, scope } from '../gpu/recorder.ts'
 
 export type DType = 'f32' | 'u32' | 'f16' | 'bf16'
 export type Shape = readonly number[]
@@ -68,6 +68,29 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return { ...x, shape }
 }
 
+/**
+ * Rows [start, start + count) of a resident tensor without a copy, or undefined where the adapter can't bind
+ * them because they begin at an odd place: then slice them (layout.ts).
+ */
+export function viewRows(x: Tensor, start: number, count: number): Tensor | undefined {
+  const [rows = 1, ...rest] = x.shape
+  if (start < 0 || count < 1 || start + count > rows) {
+    throw new ShapeError(
+      `viewRows: [${start}, ${start + count}) is outside of the first axis of [${x.shape}].`,
+    )
+  }
+  const { storage } = x
+  const shape = [count, ...rest]
+  const offset = (storage.offset ?? 0) + (start * sizeOf(rest) * BITS[x.dtype]) / 8
+  if (storage.kind !== 'resident' || x.shards || offset % STORAGE_ALIGNMENT !== 0) return undefined
+  return {
+    shape,
+    dtype: x.dtype,
+    size: sizeOf(shape),
+    storage: { ...storage, offset, bytes: bytesOf(shape, x.dtype) },
+  }
+}
+
 /** Part of the last axis, without a copy; attention and rope take it where they take a tensor. */
 export function columns(x: Tensor, start: number, count: number): Columns {
   const width = lastDim(x)
@@ -93,7 +116,12 @@ export function rowsOf(x: Tensor): number {
 }
 
 /** Throws a ShapeError unless `x` has exactly this shape; `undefined` matches any size. */
-export function expectShape(op: string, name: string, x: Tensor, shape: readonly (number | undefined)[]): void {
+export function expectShape(
+  op: string,
+  name: string,
+  x: Tensor,
+  shape: readonly (number | undefined)[],
+): void {
   const fits = x.shape.length === shape.length && shape.every((n, i) => n === undefined || n === x.shape[i])
   if (!fits) {
     const wanted = shape.map((n) => n ?? '?').join(', ')
@@ -116,8 +144,13 @@ export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
 
 /** Adds a dispatch to the plan being recorded. */
 export function record(dispatch: DispatchOf): void {
-  const storages = <T extends Tensor | undefined>(table: Readonly<Record<string, T>>): Record<string, Storage> =>
-    Object.fromEntries(Object.entries(table).map(([name, x]) => [name, x?.storage])) as Record<string, Storage>
+  const storages = <T extends Tensor | undefined>(
+    table: Readonly<Record<string, T>>,
+  ): Record<string, Storage> =>
+    Object.fromEntries(Object.entries(table).map(([name, x]) => [name, x?.storage])) as Record<
+      string,
+      Storage
+    >
   recorder().record({ ...dispatch, reads: storages(dispatch.reads), writes: storages(dispatch.writes) })
 }
 
@@ -141,8 +174,14 @@ export interface AllocateOptions {
 }
 
 /** A zeroed tensor in memory of its own, until `release`. */
-export async function allocate(gpu: Gpu, shape: Shape, dtype: DType, options: AllocateOptions = {}): Promise<Tensor> {
+export async function allocate(
+  gpu: Gpu,
+  shape: Shape,
+  dtype: DType,
+  options: AllocateOptions = {},
+): Promise<Tensor> {
   const { label = 'tensor', owner = 'tensors', sharded = false } = options
+  await gpu.check()
   const bytes = bytesOf(shape, dtype)
   const usage = USAGE_RESIDENT()
   if (bytes <= gpu.bindingLimit) {
@@ -164,7 +203,12 @@ export async function allocate(gpu: Gpu, shape: Shape, dtype: DType, options: Al
     parts.push({ firstRow, rows: Math.min(perShard, rows - firstRow) })
   }
   const buffers = await gpu.memory.allocate(
-    parts.map((part, i) => ({ label: `${label} ${i}`, bytes: bytesOf([part.rows, ...rest], dtype), usage, owner })),
+    parts.map((part, i) => ({
+      label: `${label} ${i}`,
+      bytes: bytesOf([part.rows, ...rest], dtype),
+      usage,
+      owner,
+    })),
   )
   const shards = parts.map((part, i): Shard => {
     const partBytes = bytesOf([part.rows, ...rest], dtype)
@@ -277,6 +321,10 @@ export async function plan(
     }),
   )
   const { read = {}, keep = {} } = outputs
+  for (const [label, x] of Object.entries(read)) {
+    if (x.shards)
+      throw new ShapeError(`plan ${name}: output '${label}' is sharded; gather the rows you want to read.`)
+  }
   for (const [label, x] of Object.entries(keep)) {
     if (x.storage.kind !== 'intermediate') {
       throw new ShapeError(`plan ${name}: kept output '${label}' is not made by the plan.`)
@@ -296,11 +344,18 @@ export async function plan(
       if (!wanted) throw new ShapeError(`plan ${name}: there is no bound tensor '${label}'.`)
       expectShape(`plan ${name}`, label, x, wanted.shape)
       expectType(`plan ${name}`, label, x, wanted.dtype)
-      if (!x.storage.buffer) throw new ShapeError(`plan ${name}: bound tensor '${label}' is not resident.`)
+      if (!x.storage.buffer || x.storage.offset || x.shards) {
+        throw new ShapeError(`plan ${name}: '${label}' must be a whole resident tensor to be bound.`)
+      }
       return [label, x.storage.buffer]
     })
     const { inputs = {}, params = {}, owner } = values
-    return { inputs, params, bound: Object.fromEntries(bound), ...(owner === undefined ? {} : { keepOwner: owner }) }
+    return {
+      inputs,
+      params,
+      bound: Object.fromEntries(bound),
+      ...(owner === undefined ? {} : { keepOwner: owner }),
+    }
   }
 
   return {

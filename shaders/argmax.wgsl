@@ -1,0 +1,49 @@
+// argmax: y[r] = the lowest c with the largest x[r, c]
+//
+// shapes    x [rows, cols] Elem, y [rows]
+// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, const LANES and WG (powers of two, LANES <= WG)
+
+struct Sizes { rows: u32, cols: u32 }  // cols in Elem
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+var<workgroup> values: array<f32, WG>;
+var<workgroup> places: array<u32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let lane = thread % LANES;
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barrier
+
+  // Each lane's own: columns come in ascending order, so a tie leaves the first
+  var value = part(x[start], 0);
+  var place = 0u;
+  for (var c = lane; c < sizes.cols; c += LANES) {
+    let v = x[start + c];
+    for (var k = 0u; k < WIDTH; k++) {
+      if (part(v, k) > value) {
+        value = part(v, k);
+        place = c * WIDTH + k;
+      }
+    }
+  }
+  values[thread] = value;
+  places[thread] = place;
+  workgroupBarrier();
+
+  if (row >= sizes.rows || lane != 0u) { return; }
+  for (var i = thread + 1u; i < thread + LANES; i++) {
+    let better = values[i] > value || (values[i] == value && places[i] < place);
+    value = select(value, values[i], better);
+    place = select(place, places[i], better);
+  }
+  y[row] = place;
+}

@@ -1,0 +1,39 @@
+// group-norm-merge: the chunks' statistics joined: mean and 1 / sqrt(variance + eps) of each group
+//
+// shapes    partials [chunks, groups] (mean, deviations), stats [groups] (mean, scale)
+// threads   LANES threads a group, WG / LANES groups a workgroup; lanes stride over the chunks
+// numerics  means are joined relative to the first chunk's: a large common offset costs no digits
+// host      every chunk but the last holds `full` values of a group, the last one `rest`
+// prelude   const LANES and WG with lib/rows
+
+struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
+
+@group(0) @binding(0) var<storage, read> partials: array<vec2f>;
+@group(0) @binding(1) var<storage, read_write> stats: array<vec2f>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+fn values_in(chunk: u32) -> f32 { return select(sizes.full, sizes.rest, chunk == sizes.chunks - 1u); }
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row = group.x * (WG / LANES) + thread / LANES;
+  let lane = thread % LANES;
+  let g = min(row, sizes.groups - 1u);  // rows past the end keep pace for the barriers
+  let size = sizes.full * f32(sizes.chunks - 1u) + sizes.rest;
+  let shift = partials[g].x;
+
+  var sum = 0.0;
+  for (var chunk = lane; chunk < sizes.chunks; chunk += LANES) {
+    sum += (partials[chunk * sizes.groups + g].x - shift) * values_in(chunk);
+  }
+  let mean = over_lanes_sum(sum, thread, 0u) / size;
+
+  var deviations = 0.0;
+  for (var chunk = lane; chunk < sizes.chunks; chunk += LANES) {
+    let partial = partials[chunk * sizes.groups + g];
+    let apart = partial.x - shift - mean;
+    deviations += partial.y + apart * apart * values_in(chunk);
+  }
+  let variance = over_lanes_sum(deviations, thread, 1u) / size;
+  if (row < sizes.groups && lane == 0u) { stats[g] = vec2f(mean + shift, inverseSqrt(variance + sizes.eps)); }
+}

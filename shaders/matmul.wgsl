@@ -1,0 +1,98 @@
+// matmul: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
+//
+// shapes    a [B, M, K] f32, b [B, N, K] or (not B_IS_NK) [B, K, N], y [B, M, y_cols] f32, where b's columns begin
+//           at y_first: a weight in several bindings takes one dispatch each
+// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1
+//           is the matrix-vector product
+// numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
+// host      M, N, K >= 1; workgroups x, y count WG tiles each, z is B; first_group is added to y; 32-bit indices
+// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl and
+//           matmul-tile.wgsl
+//
+// No workgroup memory: on software adapters a barrier costs more than the loads it would save (SwiftShader, this
+// tile 6.4 GFLOP/s on two cores, a's rows shared through workgroup memory 2.9; November 2026). There a load costs 5
+// cycles an element and code past 32 KiB of instruction cache halves the speed: 8 x 16 ran at 3.9, 16 x 16 at 4.8.
+
+struct Sizes {
+  M: u32, N: u32, K: u32,
+  scale: f32,
+  tiles_m: u32, tiles_n: u32,
+  y_cols: u32, y_first: u32,
+  a_stride: u32, b_stride: u32,  // elements from one of B to the next, 0 to use one for all
+  first_group: u32,
+}
+
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+/** Where rows m .. m + 3 of a begin; past the edge the last row again, whose sums are never stored. */
+fn a_rows(m: u32, first: u32) -> vec4u {
+  return first + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
+}
+
+/** Four rows of a, four k: a column of the matrix is a row of a. */
+fn a_block(rows: vec4u, k: u32) -> mat4x4f {
+  let left = sizes.K - k;
+  return mat4x4f(a4(rows.x + k, left), a4(rows.y + k, left), a4(rows.z + k, left), a4(rows.w + k, left));
+}
+
+/** What b_block needs to know of columns n .. n + 3 of y. */
+fn b_columns(n: u32, first: u32) -> vec4u {
+  if (B_IS_NK) { return first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.K; }
+  let inside = min(n, sizes.N - 1u);
+  return vec4u(first + inside, sizes.N - inside, 0u, 0u);
+}
+
+/** Four columns of y, four k: a column of the matrix is a k. */
+fn b_block(columns: vec4u, k: u32) -> mat4x4f {
+  if (B_IS_NK) {
+    let left = sizes.K - k;
+    return transpose(mat4x4f(
+      b4(columns.x + k, left), b4(columns.y + k, left), b4(columns.z + k, left), b4(columns.w + k, left)));
+  }
+  let rows = columns.x + min(k + NEXT, vec4u(sizes.K - 1u)) * sizes.N;
+  let left = columns.y;
+  return mat4x4f(b4(rows.x, left), b4(rows.y, left), b4(rows.z, left), b4(rows.w, left));
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = ((group.y + sizes.first_group) * groups.x + group.x) * WG + thread;
+  if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
+  let place = place_of(tile);
+
+  // The sums: block c<row><col> has a column for each row of a
+  let rows0 = a_rows(place.m, group.z * sizes.a_stride);
+  let rows1 = a_rows(place.m + 4u, group.z * sizes.a_stride);
+  let columns0 = b_columns(place.n, group.z * sizes.b_stride);
+  let columns1 = b_columns(place.n + 4u, group.z * sizes.b_stride);
+  var c00 = mat4x4f();
+  var c01 = mat4x4f();
+  var c10 = mat4x4f();
+  var c11 = mat4x4f();
+  for (var k = 0u; k < sizes.K; k += 4u) {
+    if (ROWS == 1u) {
+      let row = a4(rows0.x + k, sizes.K - k);
+      c00[0] += b_block(columns0, k) * row;
+      if (COLS > 4u) { c01[0] += b_block(columns1, k) * row; }
+    } else {
+      let a0 = a_block(rows0, k);
+      var a1 = mat4x4f();
+      let b0 = b_block(columns0, k);
+      c00 += b0 * a0;
+      if (ROWS > 4u) {
+        a1 = a_block(rows1, k);
+        c10 += b0 * a1;
+      }
+      if (COLS > 4u) {
+        let b1 = b_block(columns1, k);
+        c01 += b1 * a0;
+        if (ROWS > 4u) { c11 += b1 * a1; }
+      }
+    }
+  }
+
+  store_tile(place, group.z, Blocks(c00, c01, c10, c11), sizes.scale);
+}

@@ -1,0 +1,37 @@
+// mix: y[i] = s * a[i] + (1 - s) * b[i], s = sigmoid(gate[i])
+//
+// shapes    gate, a, b, y [count] Elem
+// threads   one an Elem
+// numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit
+//           for bit, whatever the driver's division does: a gate that is shut leaves its input alone.
+// host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG
+
+struct Sizes { count: u32 }
+
+@group(0) @binding(0) var<storage, read> gate: array<Elem>;
+@group(0) @binding(1) var<storage, read> a: array<Elem>;
+@group(0) @binding(2) var<storage, read> b: array<Elem>;
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(4) var<uniform> sizes: Sizes;
+
+fn blend(gate: f32, a: f32, b: f32) -> f32 {
+  return select(sigmoid(gate) * a + sigmoid(-gate) * b, a, gate >= 17.0);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let i = (group.x + group.y * groups.x) * WG + thread;
+  if (i >= sizes.count) { return; }
+  var v: Elem;
+  if (IN_PLACE) { v = y[i]; } else { v = a[i]; }
+  let g = gate[i];
+  let w = b[i];
+  y[i] = pack(
+    blend(part(g, 0), part(v, 0), part(w, 0)), blend(part(g, 1), part(v, 1), part(w, 1)),
+    blend(part(g, 2), part(v, 2), part(w, 2)), blend(part(g, 3), part(v, 3), part(w, 3)),
+  );
+}

@@ -1,0 +1,37 @@
+// normalize-rows: y[r, c] = x[r, c] / max(sqrt(sum_c(x[r, c]^2)), 1e-12)
+//
+// shapes    x, y [rows, cols] Elem
+// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// numerics  a row is scaled by its largest value first, so its squares neither overflow nor vanish
+// host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows
+
+struct Sizes { rows: u32, cols: u32 }  // cols in Elem
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let lane = thread % LANES;
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
+
+  var best = Elem();
+  for (var c = lane; c < sizes.cols; c += LANES) { best = max(best, abs(x[start + c])); }
+  let top = max(over_lanes_max(largest(best), thread, 0u), 1.0e-30);
+
+  var squares = Elem();
+  for (var c = lane; c < sizes.cols; c += LANES) {
+    let v = x[start + c] / top;
+    squares += v * v;
+  }
+  let length = top * sqrt(over_lanes_sum(total(squares), thread, 1u));
+
+  if (row >= sizes.rows) { return; }
+  for (var c = lane; c < sizes.cols; c += LANES) { y[start + c] = x[start + c] / max(length, 1.0e-12); }
+}

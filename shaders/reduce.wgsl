@@ -1,0 +1,34 @@
+// reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c])
+//
+// shapes    x [rows, cols] Elem, y [rows] f32
+// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// numerics  sums add up in column order a lane, then lane by lane: same bits every run
+// host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, const MAXIMUM
+
+struct Sizes { rows: u32, cols: u32 }  // cols in Elem
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let lane = thread % LANES;
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
+  var value: f32;
+  if (MAXIMUM) {
+    var best = x[start];
+    for (var c = lane; c < sizes.cols; c += LANES) { best = max(best, x[start + c]); }
+    value = over_lanes_max(largest(best), thread, 0u);
+  } else {
+    var sums = Elem();
+    for (var c = lane; c < sizes.cols; c += LANES) { sums += x[start + c]; }
+    value = over_lanes_sum(total(sums), thread, 0u);
+  }
+  if (row < sizes.rows && lane == 0u) { y[row] = value; }
+}

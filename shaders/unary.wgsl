@@ -1,0 +1,31 @@
+// unary: y[i] = f(x[i]), f an activation or x > threshold as 0 or 1
+//
+// shapes    x, y [count] Elem
+// threads   one an Elem
+// host      in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, lib/activation, const OPERATION, const IN_PLACE, const WG
+
+const GREATER = 100u;
+
+struct Sizes { count: u32, threshold: f32 }
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+fn apply(v: f32) -> f32 {
+  if (OPERATION == GREATER) { return select(0.0, 1.0, v > sizes.threshold); }
+  return activate(v, OPERATION);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let i = (group.x + group.y * groups.x) * WG + thread;
+  if (i >= sizes.count) { return; }
+  var v: Elem;
+  if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
+  y[i] = pack(apply(part(v, 0)), apply(part(v, 1)), apply(part(v, 2)), apply(part(v, 3)));
+}

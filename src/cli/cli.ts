@@ -1,0 +1,104 @@
+// The `flowseg` command: finds the command, runs it, and turns what goes wrong into a sentence and an exit
+// code. 0 done, 1 failed, 2 not understood, 130 interrupted.
+
+import { FlowSegError } from '../errors.ts'
+import { type Command, helpText, meant, parse, UsageError } from './args.ts'
+import { packageVersion } from './package.ts'
+import { Interrupted, painter, type Terminal } from './terminal.ts'
+
+/** Loaded when asked for: `segment` should not wait for what draws scenes. */
+const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Command> }>> = {
+  segment: {
+    does: 'find in an image what a sentence means',
+    load: async () => (await import('./segment.ts')).segment,
+  },
+  demo: {
+    does: 'the same on a sample scene, with two sentences',
+    load: async () => (await import('./demo.ts')).demo,
+  },
+  doctor: {
+    does: 'what this machine offers, and whether it computes right',
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  inspect: {
+    does: 'what is in a checkpoint, without loading it',
+    load: async () => (await import('./inspect.ts')).inspect,
+  },
+  eval: {
+    does: 'measure a model on sentences with known answers',
+    load: async () => (await import('./evaluate.ts')).evaluate,
+  },
+  scenes: {
+    does: 'draw scenes with sentences and masks, for training and evaluation',
+    load: async () => (await import('./scenes.ts')).scenes,
+  },
+}
+
+/** @returns the exit code; nothing is thrown */
+export async function main(argv: readonly string[], terminal: Terminal): Promise<number> {
+  try {
+    return await dispatch(argv, terminal)
+  } catch (error) {
+    return report(error, terminal)
+  }
+}
+
+async function dispatch([name = '', ...rest]: readonly string[], terminal: Terminal): Promise<number> {
+  const { out } = terminal
+  if (name === '' || name === '--help' || name === '-h' || (name === 'help' && rest.length === 0)) {
+    ;(name === '' ? terminal.err : out).write(overview())
+    return name === '' ? 2 : 0
+  }
+  if (name === '--version' || name === '-v') {
+    out.write(`${await packageVersion()}\n`)
+    return 0
+  }
+  const [wanted, args] = name === 'help' ? [rest[0]!, ['--help']] : [name, rest]
+  if (!Object.hasOwn(COMMANDS, wanted)) {
+    const hint = meant(wanted, Object.keys(COMMANDS)) || ` There are ${Object.keys(COMMANDS).join(', ')}.`
+    throw new UsageError(`There is no command '${wanted}'.${hint}`)
+  }
+  const command = await COMMANDS[wanted]!.load()
+  const end = args.indexOf('--')
+  if (args.slice(0, end < 0 ? args.length : end).some((arg) => arg === '--help' || arg === '-h')) {
+    out.write(helpText(command.page))
+    return 0
+  }
+  return command.run(parse(command.page, args), terminal)
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length))
+  return [
+    'flowseg: finds in an image what a sentence means, on any GPU or none',
+    '',
+    '  flowseg COMMAND [options]',
+    '',
+    ...Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(width)}   ${does}`),
+    '',
+    'Examples',
+    '  flowseg segment photo.jpg "the red mug left of the laptop"',
+    '  flowseg demo',
+    '  flowseg segment --help',
+    '',
+  ].join('\n')
+}
+
+function report(error: unknown, { err, env, signal }: Terminal): number {
+  const paint = painter(err)
+  const tell = (message: string): void => err.write(`${paint('red', 'flowseg')}: ${message}\n`)
+  if (signal.aborted) {
+    const { exitCode } = signal.reason instanceof Interrupted ? signal.reason : { exitCode: 130 }
+    if (exitCode !== 0) tell('interrupted')
+    return exitCode
+  }
+  const debug = Boolean(env['FLOWSEG_DEBUG'])
+  if (debug) err.write(`${error instanceof Error ? error.stack : String(error)}\n`)
+  if (error instanceof FlowSegError) {
+    tell(error.message)
+    return error instanceof UsageError ? 2 : 1
+  }
+  const hint = debug ? '' : ' (A fault of ours: FLOWSEG_DEBUG=1 shows where. Please report it.)'
+  tell(`${error instanceof Error ? error.message : String(error)}${hint}`)
+  return 1
+}

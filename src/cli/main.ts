@@ -1,0 +1,7 @@
+#!/usr/bin/env node
+// The bin. Node ends by itself when the command has closed what it opened.
+
+import { main } from './cli.ts'
+import { processTerminal } from './terminal.ts'
+
+process.exitCode = await main(process.argv.slice(2), processTerminal())

@@ -1,0 +1,46 @@
+// How good masks are (spec, section 9.3): intersections and unions in pixels of the original image.
+
+/** 1 where a mask is, 0 elsewhere. */
+export type Bits = ArrayLike<number>
+
+export interface Overlap {
+  readonly intersection: number
+  readonly union: number
+}
+
+export interface Metrics {
+  readonly sentences: number
+  /** Sum of intersections by sum of unions: large objects count more. */
+  readonly cIoU: number
+  /** Mean IoU. */
+  readonly gIoU: number
+  /** Share of sentences with an IoU of at least one half. */
+  readonly half: number
+}
+
+export function overlap(a: Bits, b: Bits): Overlap {
+  let intersection = 0
+  let union = 0
+  for (let i = 0; i < a.length; i++) {
+    intersection += a[i]! & b[i]!
+    union += a[i]! | b[i]!
+  }
+  return { intersection, union }
+}
+
+/** Two empty masks agree. */
+export function iouOf({ intersection, union }: Overlap): number {
+  return union === 0 ? 1 : intersection / union
+}
+
+export function metricsOf(overlaps: readonly Overlap[]): Metrics {
+  const sum = (of: (one: Overlap) => number): number => overlaps.reduce((total, one) => total + of(one), 0)
+  const sentences = overlaps.length
+  const union = sum((one) => one.union)
+  return {
+    sentences,
+    cIoU: union === 0 ? 1 : sum((one) => one.intersection) / union,
+    gIoU: sum(iouOf) / sentences,
+    half: sum((one) => (iouOf(one) >= 0.5 ? 1 : 0)) / sentences,
+  }
+}

@@ -1,0 +1,148 @@
+// Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
+
+import type { Image } from '../io/image.ts'
+import type { Mask } from '../model/flowseg.ts'
+
+export type Rgb = readonly [number, number, number]
+
+/** [x0, y0, x1, y1), pixels, y down. */
+export type Box = readonly [number, number, number, number]
+
+const WHITE: Rgb = [255, 255, 255]
+
+/** Colours to mark with; the one least like the object is taken. */
+const MARKERS: readonly Rgb[] = [
+  [255, 0, 110],
+  [0, 180, 255],
+  [255, 190, 0],
+  [60, 220, 60],
+]
+
+const TINT = 0.4
+
+/** The image with the object tinted and outlined: colour inside of its edge, white outside. */
+export function overlay(image: Image, mask: Mask, colour: Rgb = markerFor(image, mask)): Image {
+  const picture = copy(image)
+  tint(picture, mask, colour, TINT)
+  outline(picture, mask, colour)
+  return picture
+}
+
+export function copy({ width, height, rgb }: Image): Image {
+  return { width, height, rgb: rgb.slice() }
+}
+
+/** Mixes `share` of a colour into the masked pixels, in place. */
+export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number): void {
+  for (let i = 0; i < data.length; i++) {
+    if (!data[i]) continue
+    for (let c = 0; c < 3; c++)
+      rgb[3 * i + c] = Math.round(rgb[3 * i + c]! * (1 - share) + colour[c]! * share)
+  }
+}
+
+/** Two lines along the edge, in place: one on anything is seen. A pixel each, more on large images. */
+export function outline(
+  picture: Image,
+  { width, height, data }: Mask,
+  colour: Rgb,
+  around: Rgb = WHITE,
+): void {
+  const thickness = Math.max(1, Math.round(Math.max(width, height) / 800))
+  const inside = edge(data, width, height, 1, thickness)
+  const outside = edge(data, width, height, 0, thickness)
+  for (const i of inside) picture.rgb.set(colour, 3 * i)
+  for (const i of outside) picture.rgb.set(around, 3 * i)
+}
+
+/** Pixels of one side of the mask that lie within `thickness` of the other. The image's border is no edge. */
+function edge(data: Uint8Array, width: number, height: number, side: 0 | 1, thickness: number): number[] {
+  const found: number[] = []
+  let front: number[] = []
+  const seen = new Uint8Array(data.length)
+  const visit = (x: number, y: number, to: number[]): void => {
+    if (x < 0 || y < 0 || x >= width || y >= height) return
+    const i = y * width + x
+    if (data[i] !== side || seen[i]) return
+    seen[i] = 1
+    to.push(i)
+  }
+  const neighbours = (i: number, withCorners: boolean, to: number[]): void => {
+    const x = i % width
+    const y = (i - x) / width
+    for (let dy = -1; dy <= 1; dy++) {
+      for (let dx = -1; dx <= 1; dx++) if (withCorners || dx === 0 || dy === 0) visit(x + dx, y + dy, to)
+    }
+  }
+  for (let i = 0; i < data.length; i++) if (data[i] !== side) neighbours(i, false, front)
+  for (let step = 1; ; step++) {
+    for (const i of front) found.push(i)
+    if (step === thickness) return found
+    // Every other step takes corners along, which makes rings nearly round
+    const next: number[] = []
+    for (const i of front) neighbours(i, step % 2 === 1, next)
+    front = next
+  }
+}
+
+/** The marker colour that differs most from what is inside of the mask. */
+function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
+  const mean = [0, 0, 0]
+  for (let i = 0; i < data.length; i++) {
+    if (data[i]) for (let c = 0; c < 3; c++) mean[c]! += rgb[3 * i + c]! / area
+  }
+  const distance = (colour: Rgb): number => Math.hypot(...colour.map((v, c) => v - mean[c]!))
+  return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
+}
+
+/** Around the mask, or null when it is empty. */
+export function boxOf({ width, height, data }: Mask): Box | null {
+  let [x0, y0, x1, y1] = [width, height, 0, 0]
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!data[y * width + x]) continue
+      if (x < x0) x0 = x
+      if (x >= x1) x1 = x + 1
+      if (y < y0) y0 = y
+      y1 = y + 1
+    }
+  }
+  return x1 > 0 ? [x0, y0, x1, y1] : null
+}
+
+/** Another size: every pixel is the mean of the source pixels under it. */
+export function scale(image: Image, width: number, height: number): Image {
+  if (width === image.width && height === image.height) return image
+  const rgb = new Uint8Array(width * height * 3)
+  const [stepX, stepY] = [image.width / width, image.height / height]
+  for (let y = 0; y < height; y++) {
+    const [top, bottom] = span(y, stepY)
+    for (let x = 0; x < width; x++) {
+      const [left, right] = span(x, stepX)
+      const sum = [0, 0, 0]
+      for (let v = top; v < bottom; v++) {
+        for (let u = left; u < right; u++) {
+          for (let c = 0; c < 3; c++) sum[c]! += image.rgb[3 * (v * image.width + u) + c]!
+        }
+      }
+      const pixels = (bottom - top) * (right - left)
+      for (let c = 0; c < 3; c++) rgb[3 * (y * width + x) + c] = Math.round(sum[c]! / pixels)
+    }
+  }
+  return { width, height, rgb }
+}
+
+function span(at: number, step: number): [begin: number, end: number] {
+  const begin = Math.floor(at * step)
+  return [begin, Math.max(begin + 1, Math.floor((at + 1) * step))]
+}
+
+/** The largest size of the same shape within a box; never larger than the image, unless asked for. */
+export function fit(
+  { width, height }: { readonly width: number; readonly height: number },
+  most: readonly [width: number, height: number],
+  mayGrow = false,
+): { width: number; height: number } {
+  const factor = Math.min(most[0] / width, most[1] / height, mayGrow ? Number.POSITIVE_INFINITY : 1)
+  return { width: Math.max(1, Math.round(width * factor)), height: Math.max(1, Math.round(height * factor)) }
+}

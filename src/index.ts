@@ -1,0 +1,23 @@
+// The public door. What isn't exported here may change freely.
+
+export * from './errors.ts'
+export type { Progress, TaskOptions } from './progress.ts'
+export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
+export type { MemoryReport } from './gpu/memory.ts'
+export type { PlanInfo } from './gpu/plan.ts'
+export { type Folder, openFolder } from './io/folder.ts'
+export { decodeImage, encodePng, type Image } from './io/image.ts'
+export { type Checkpoint, openSafetensors } from './io/safetensors.ts'
+export { type Config, parseConfig } from './model/config.ts'
+export {
+  type Candidate,
+  type FlowLayer,
+  FlowSeg,
+  type LoadOptions,
+  type Mask,
+  Scene,
+  type Segmentation,
+  type SegmentOptions,
+  type Times,
+} from './model/flowseg.ts'
+export { type Parameter, parameters } from './model/parameters.ts'

@@ -1,0 +1,166 @@
+// Named files side by side, wherever they are: a directory, a URL, or files chosen in a browser.
+//
+// File names may come from an index that somebody else wrote, so a folder opens plain names only: no
+// slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
+
+import { WeightsError } from '../errors.ts'
+import { blobSource, findFile, findUrl, type Source, type UrlOptions } from './source.ts'
+
+export interface Folder {
+  /** For messages: the path, the URL, or what kind of files these are. */
+  readonly describe: string
+  /** The file, or undefined if there is none of that name. Whoever asks closes it. */
+  find(file: string, signal?: AbortSignal): Promise<Source | undefined>
+  /** @throws WeightsError if there is none, naming the folder and what it does have */
+  open(file: string, signal?: AbortSignal): Promise<Source>
+  /** A small file as text, which must be UTF-8. */
+  readText(file: string, signal?: AbortSignal): Promise<string>
+}
+
+/** Where files can be: a path, an address, what an input element or a drop gives, or a folder made elsewhere. */
+export type FolderLocation = string | URL | Iterable<File> | Folder
+
+const MAX_TEXT_BYTES = 128 * 2 ** 20 // real tokenizers have up to 35 MB
+const MAX_NAMES_TOLD = 8
+
+/** Opens nothing yet: a folder that isn't there is reported with the first file asked of it. */
+export function openFolder(where: FolderLocation, options: UrlOptions = {}): Folder {
+  if (typeof where !== 'string' && 'readText' in where) return where
+  if (typeof where !== 'string' && !(where instanceof URL)) return filesFolder(where)
+  const text = String(where)
+  if (/^https?:/i.test(text)) return urlFolder(text, options)
+  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
+  if (hasFiles) return directoryFolder(where)
+  return urlFolder(new URL(text, globalThis.location.href), options)
+}
+
+/** A directory, by path or file: URL, in Node, Deno and Bun. */
+export function directoryFolder(where: string | URL): Folder {
+  const directory = async () => {
+    if (typeof where === 'string' && !where.startsWith('file:')) return where
+    const { fileURLToPath } = await import('node:url')
+    return fileURLToPath(where)
+  }
+  return folder(
+    String(where),
+    async (file) => {
+      const path = await import('node:path')
+      return findFile(path.join(await directory(), file))
+    },
+    async () => {
+      const { readdir } = await import('node:fs/promises')
+      try {
+        return await readdir(await directory())
+      } catch (cause) {
+        const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+        throw new WeightsError(
+          missing
+            ? `There is no folder ${where}. Check the path.`
+            : `${where} can't be listed as a folder. Give the path of the folder that holds the files.`,
+          { cause },
+        )
+      }
+    },
+  )
+}
+
+/** Files under a URL, `https://host/models/flowseg-nano` for instance. */
+export function urlFolder(url: string | URL, options: UrlOptions = {}): Folder {
+  const base = new URL(url)
+  if (!base.pathname.endsWith('/')) base.pathname += '/'
+  return folder(
+    String(url),
+    (file, signal) => {
+      const address = new URL(file, base)
+      address.search = base.search // signed addresses keep their signature
+      return findUrl(address, { ...options, signal: signal ?? options.signal })
+    },
+    async () => undefined,
+  )
+}
+
+/** Files that the user chose, known by their names alone. */
+export function filesFolder(files: Iterable<File>): Folder {
+  const byName = new Map<string, File[]>()
+  for (const file of files) byName.set(file.name, [...(byName.get(file.name) ?? []), file])
+  return folder(
+    'the chosen files',
+    async (name) => {
+      const [file, second] = byName.get(name) ?? []
+      if (second) {
+        throw new WeightsError(`Two of the chosen files are named ${name}. Choose the files of one folder.`)
+      }
+      return file && blobSource(file)
+    },
+    async () => [...byName.keys()],
+  )
+}
+
+/** A JSON file of a folder, such as config.json. */
+export async function readJson(from: Folder, file: string, signal?: AbortSignal): Promise<unknown> {
+  const text = await from.readText(file, signal)
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new WeightsError(
+      `${file} in ${from.describe} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { cause },
+    )
+  }
+}
+
+function folder(
+  describe: string,
+  find: (file: string, signal: AbortSignal | undefined) => Promise<Source | undefined>,
+  list: () => Promise<string[] | undefined>,
+): Folder {
+  const made: Folder = {
+    describe,
+    async find(file, signal) {
+      signal?.throwIfAborted()
+      expectPlainName(file)
+      return find(file, signal)
+    },
+    async open(file, signal) {
+      const source = await made.find(file, signal)
+      if (source) return source
+      const names = (await list())?.sort()
+      const some = names && (names.slice(0, MAX_NAMES_TOLD).join(', ') || 'nothing')
+      const more = names && names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : ''
+      throw new WeightsError(`There is no ${file} in ${describe}${some ? `, which has ${some}${more}` : ''}.`)
+    },
+    async readText(file, signal) {
+      const source = await made.open(file, signal)
+      try {
+        if (source.size > MAX_TEXT_BYTES) {
+          throw new WeightsError(
+            `${source.name} has ${source.size} bytes; a text file may have ${MAX_TEXT_BYTES}.`,
+          )
+        }
+        return decodeText(await source.read(0, source.size, signal), source.name)
+      } finally {
+        await source.close()
+      }
+    },
+  }
+  return made
+}
+
+function decodeText(bytes: Uint8Array, name: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new WeightsError(`${name} is not UTF-8 text. It may be damaged: copy or download it again.`, {
+      cause,
+    })
+  }
+}
+
+/** Nothing but a name: what it opens lies in the folder. */
+export function expectPlainName(file: string): void {
+  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u.test(file) && file.length <= 255) return
+  throw new WeightsError(
+    `${JSON.stringify(file.slice(0, 80))} is not a plain file name (letters, digits, "_", "-", "+", "." only), ` +
+      `so it is not opened.`,
+  )
+}

@@ -1,0 +1,450 @@
+// safetensors: named tensors in a file, read by ranges and checked before a byte of data is read.
+//
+//   8 bytes           N, little endian
+//   N bytes           {"name": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}, ...}, padded with spaces
+//   the rest          the data, C order, little endian; offsets count from its first byte
+//
+// The tensors fill the data without holes or overlaps, to the last byte. Everything else is refused: files
+// come from strangers, and what a header says decides how much we allocate. Values aren't looked at.
+// Several files with an index (model.safetensors.index.json) are one checkpoint.
+//
+// Source: huggingface/safetensors, README and src/tensor.rs at 24b0b28 (2026-05-12). We are stricter in one
+// thing, as its README asks: a key that occurs twice is an error.
+
+import { WeightsError } from '../errors.ts'
+import { expectPlainName, type Folder } from './folder.ts'
+import { type Json, parseJson, quote } from './json.ts'
+import type { Source } from './source.ts'
+
+/** Bits an element. The order is the library's own: its writer puts later ones first. */
+export const DTYPE_BITS = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+} as const
+
+export type Dtype = keyof typeof DTYPE_BITS
+
+export interface TensorEntry {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** Name of the file that holds it. */
+  readonly file: string
+  /** First byte, and one past the last, counted from the beginning of the file. */
+  readonly begin: number
+  readonly end: number
+}
+
+export interface Slice {
+  /** Of its first byte, counted from the tensor's. */
+  readonly offset: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Checkpoint {
+  /** For messages: the file or the folder. */
+  readonly name: string
+  readonly tensors: ReadonlyMap<string, TensorEntry>
+  /** The files' `__metadata__`; where several files differ, the first one's. */
+  readonly metadata: ReadonlyMap<string, string>
+  /**
+   * Bytes of a tensor, all of them by default, in a buffer of their own: wherever the tensor lies in the
+   * file, a typed array can view them.
+   *
+   * @param options offset and length in bytes, from the tensor's first
+   * @throws WeightsError if there is no such tensor or range, or the file can't be read
+   */
+  read(
+    name: string,
+    options?: ReadOptions & { readonly offset?: number; readonly length?: number },
+  ): Promise<Uint8Array<ArrayBuffer>>
+  /** The tensor in order, at most `maxBytes` at a time; all but the last a multiple of 16 bytes. */
+  slices(name: string, maxBytes: number, options?: ReadOptions): AsyncGenerator<Slice, void, void>
+  /** Closes every file, the source given to `openSafetensors` too. */
+  close(): Promise<void>
+}
+
+const SINGLE = 'model.safetensors'
+const INDEX = 'model.safetensors.index.json'
+
+const MAX_HEADER_BYTES = 100_000_000 // upstream's limit
+const MAX_RANK = 32
+const MAX_TENSORS = 500_000 // a file; the largest mixture-of-experts models have some 100,000 in all
+const U64_MAX = 2n ** 64n - 1n
+
+/**
+ * Reads and checks headers only.
+ *
+ * @param from one .safetensors file, or a folder with model.safetensors or model.safetensors.index.json
+ * @throws WeightsError naming the file, the tensor and the rule
+ */
+export async function openSafetensors(from: Folder | Source, options: ReadOptions = {}): Promise<Checkpoint> {
+  if (!('readText' in from)) return openFiles(from.name, new Map([[from.name, from]]), undefined, options)
+
+  const single = await from.find(SINGLE, options.signal)
+  if (single) return openFiles(from.describe, new Map([[single.name, single]]), undefined, options)
+
+  const index = await from.find(INDEX, options.signal)
+  if (!index) {
+    throw new WeightsError(
+      `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
+        `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
+    )
+  }
+  await index.close()
+  const fileOf = readIndex(await from.readText(INDEX, options.signal), `${INDEX} in ${from.describe}`)
+
+  const files = new Map<string, Source>()
+  try {
+    for (const file of fileOf.values()) {
+      if (!files.has(file)) files.set(file, await from.open(file, options.signal))
+    }
+  } catch (error) {
+    await closeAll(files)
+    throw error
+  }
+  return openFiles(from.describe, files, fileOf, options)
+}
+
+interface Located extends TensorEntry {
+  readonly source: Source
+}
+
+/** @param fileOf from the index: which file must hold which tensor; undefined for a single file */
+async function openFiles(
+  name: string,
+  files: ReadonlyMap<string, Source>,
+  fileOf: ReadonlyMap<string, string> | undefined,
+  { signal }: ReadOptions,
+): Promise<Checkpoint> {
+  const tensors = new Map<string, Located>()
+  const metadata = new Map<string, string>()
+  try {
+    for (const [file, source] of files) {
+      const header = await readHeader(source, signal)
+      for (const [key, value] of header.metadata) if (!metadata.has(key)) metadata.set(key, value)
+      for (const entry of header.tensors) {
+        const listed = fileOf?.get(entry.name)
+        if (fileOf && listed === undefined) continue // the index says what the checkpoint is
+        if (fileOf && listed !== file) {
+          fail(file, entry.name, `it is in this file, but ${INDEX} says it is in ${listed}`)
+        }
+        tensors.set(entry.name, { ...entry, source })
+      }
+    }
+    for (const [tensor, file] of fileOf ?? []) {
+      if (!tensors.has(tensor)) fail(file, tensor, `it is not in this file, but ${INDEX} says it is`)
+    }
+  } catch (error) {
+    await closeAll(files)
+    throw error
+  }
+
+  const find = (tensor: string): Located => {
+    const entry = tensors.get(tensor)
+    if (entry) return entry
+    throw new WeightsError(`${name}: there is no tensor ${quote(tensor)} among the ${tensors.size}.`)
+  }
+  const checkpoint: Checkpoint = {
+    name,
+    tensors,
+    metadata,
+    async read(tensor, { offset = 0, length, signal: stop } = {}) {
+      const entry = find(tensor)
+      const size = entry.end - entry.begin
+      const count = length ?? size - offset
+      const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(count)
+      if (!whole || offset < 0 || count < 0 || offset + count > size) {
+        fail(entry.file, tensor, `bytes ${offset} to ${offset + count} are asked for, it has ${size}`)
+      }
+      return entry.source.read(entry.begin + offset, count, stop)
+    },
+    async *slices(tensor, maxBytes, { signal: stop } = {}) {
+      const entry = find(tensor)
+      const size = entry.end - entry.begin
+      const step = Math.max(16, maxBytes - (maxBytes % 16))
+      for (let offset = 0; offset < size; offset += step) {
+        const length = Math.min(step, size - offset)
+        yield { offset, bytes: await checkpoint.read(tensor, { offset, length, signal: stop }) }
+      }
+    },
+    close: () => closeAll(files),
+  }
+  return checkpoint
+}
+
+async function closeAll(files: ReadonlyMap<string, Source>): Promise<void> {
+  await Promise.all([...files.values()].map((source) => source.close()))
+}
+
+interface Header {
+  readonly metadata: ReadonlyMap<string, string>
+  readonly tensors: readonly TensorEntry[]
+}
+
+async function readHeader(source: Source, signal: AbortSignal | undefined): Promise<Header> {
+  const { name: file, size } = source
+  if (size < 8) throw new WeightsError(`${file} has ${size} bytes, too few for a safetensors file.`)
+
+  // 1. The header's size, before anything of that size is allocated
+  const first = await source.read(0, 8, signal)
+  const claimed = new DataView(first.buffer, first.byteOffset).getBigUint64(0, true)
+  const again = guess(first) ?? 'Is it a safetensors file, completely downloaded?'
+  if (claimed > MAX_HEADER_BYTES) {
+    throw new WeightsError(
+      `${file}: its header claims ${claimed} bytes, at most ${MAX_HEADER_BYTES} are allowed. ${again}`,
+    )
+  }
+  const dataBegin = 8 + Number(claimed)
+  if (dataBegin > size) {
+    throw new WeightsError(`${file}: its header claims ${claimed} bytes, the file has ${size}. ${again}`)
+  }
+
+  // 2. Text, JSON, entries
+  const bytes = await source.read(8, Number(claimed), signal)
+  let header: Json
+  try {
+    header = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+  } catch (cause) {
+    const what = cause instanceof SyntaxError ? `is not valid JSON: ${cause.message}` : 'is not UTF-8 text'
+    throw new WeightsError(`${file}: its header ${what}. ${again}`, { cause })
+  }
+  if (!(header instanceof Map)) throw new WeightsError(`${file}: its header is not a JSON object. ${again}`)
+  if (header.size > MAX_TENSORS) {
+    throw new WeightsError(
+      `${file}: its header has ${header.size} entries, at most ${MAX_TENSORS} are allowed.`,
+    )
+  }
+  const tensors: TensorEntry[] = []
+  for (const [name, info] of header) {
+    if (name !== '__metadata__') tensors.push(readEntry(file, name, info, dataBegin))
+  }
+
+  // 3. No holes, no overlaps, nothing left over
+  const inOrder = tensors.toSorted((a, b) => a.begin - b.begin || a.end - b.end)
+  let end = dataBegin
+  for (const tensor of inOrder) {
+    if (tensor.begin !== end) {
+      const how = tensor.begin < end ? 'it overlaps the tensor before it' : 'there is a hole before it'
+      fail(file, tensor.name, `its data begins at byte ${tensor.begin}, not at ${end}: ${how}`)
+    }
+    end = tensor.end
+  }
+  if (end !== size) {
+    const which =
+      end > size ? `${end - size} are missing: download it again` : `${size - end} belong to no tensor`
+    throw new WeightsError(`${file}: its tensors end at byte ${end}, the file has ${size} bytes; ${which}.`)
+  }
+  return { metadata: readMetadata(file, header.get('__metadata__')), tensors }
+}
+
+/** What people give us instead, by its first 8 bytes. */
+function guess(first: Uint8Array): string | undefined {
+  const text = String.fromCharCode(...first)
+  if (text === 'version ') return 'It looks like a Git LFS pointer: run "git lfs pull" to get the weights.'
+  if (text.startsWith('<')) return 'It looks like a web page: check the address it was downloaded from.'
+  if (text.startsWith('PK')) return 'It looks like a PyTorch (zip) file: convert it to safetensors.'
+  if (text.startsWith('GGUF')) return 'It is a GGUF file: get the model as safetensors.'
+  return undefined
+}
+
+function readMetadata(file: string, value: Json | undefined): Map<string, string> {
+  const metadata = new Map<string, string>()
+  if (value === undefined) return metadata
+  if (!(value instanceof Map)) throw new WeightsError(`${file}: "__metadata__" must be an object of strings.`)
+  for (const [key, text] of value) {
+    if (typeof text !== 'string') {
+      throw new WeightsError(`${file}: "__metadata__" must hold strings only, ${quote(key)} is none.`)
+    }
+    metadata.set(key, text)
+  }
+  return metadata
+}
+
+/** Fields that we don't know are passed over, as upstream does. */
+function readEntry(file: string, name: string, info: Json, dataBegin: number): TensorEntry {
+  if (!(info instanceof Map)) fail(file, name, 'its entry is not an object')
+  const dtype = info.get('dtype')
+  if (!isDtype(dtype)) {
+    fail(file, name, `its dtype ${typeof dtype === 'string' ? quote(dtype) : ''} is not one of safetensors'`)
+  }
+  const shape = sizes(info.get('shape'))
+  if (!shape || shape.length > MAX_RANK) {
+    fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`)
+  }
+  const [begin, end, more] = sizes(info.get('data_offsets')) ?? []
+  if (begin === undefined || end === undefined || end < begin || more !== undefined) {
+    fail(file, name, 'its data_offsets must be two whole numbers, begin and end')
+  }
+
+  // The product in order, as upstream: [2^40, 2^40, 0] overflows before it meets the 0
+  let bits = 1n
+  for (const size of shape) bits = inU64(file, name, bits * BigInt(size))
+  bits = inU64(file, name, bits * BigInt(DTYPE_BITS[dtype]))
+  const what = `${dtype} [${shape.join(', ')}]`
+  if (bits % 8n !== 0n) fail(file, name, `${what} is ${bits} bits, which is not a whole number of bytes`)
+  if (bits / 8n !== BigInt(end - begin)) {
+    fail(file, name, `${what} takes ${bits / 8n} bytes, its data_offsets hold ${end - begin}`)
+  }
+  return { name, dtype, shape, file, begin: dataBegin + begin, end: dataBegin + end }
+}
+
+function isDtype(value: Json | undefined): value is Dtype {
+  return typeof value === 'string' && Object.hasOwn(DTYPE_BITS, value)
+}
+
+function sizes(value: Json | undefined): number[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const whole = value.every((size: Json) => typeof size === 'bigint' && size <= Number.MAX_SAFE_INTEGER)
+  return whole ? value.map(Number) : undefined
+}
+
+function inU64(file: string, name: string, product: bigint): bigint {
+  return product <= U64_MAX ? product : fail(file, name, 'its shape has more elements than 64 bits can count')
+}
+
+/** Which file holds which tensor. */
+function readIndex(text: string, name: string): Map<string, string> {
+  let index: Json
+  try {
+    index = parseJson(text)
+  } catch (cause) {
+    throw new WeightsError(`${name} is not valid JSON: ${String(cause)}. Download it again.`, { cause })
+  }
+  const map = index instanceof Map ? index.get('weight_map') : undefined
+  if (!(map instanceof Map) || map.size === 0) {
+    throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
+  }
+  const fileOf = new Map<string, string>()
+  for (const [tensor, file] of map) {
+    if (typeof file !== 'string' || !file.endsWith('.safetensors')) {
+      fail(name, tensor, 'its file must be a name that ends in .safetensors')
+    }
+    expectPlainName(file)
+    fileOf.set(tensor, file)
+  }
+  return fileOf
+}
+
+function fail(file: string, tensor: string, what: string): never {
+  throw new WeightsError(`${file}, tensor ${quote(tensor)}: ${what}.`)
+}
+
+const float = new Float32Array(1)
+const word = new Uint32Array(float.buffer)
+
+/**
+ * Floats of any width as f32: exact, but for F64, which rounds.
+ *
+ * @param bytes little endian, at any alignment; F32 at an aligned place is viewed, not copied
+ */
+export function toFloat32(bytes: Uint8Array<ArrayBuffer>, dtype: Dtype): Float32Array<ArrayBuffer> {
+  const bits = DTYPE_BITS[dtype]
+  if (!['F16', 'BF16', 'F32', 'F64'].includes(dtype)) {
+    throw new WeightsError(`toFloat32: ${dtype} is not F16, BF16, F32 or F64.`)
+  }
+  if (bytes.length % (bits / 8) !== 0) {
+    throw new WeightsError(`toFloat32: ${bytes.length} bytes are not a whole number of ${dtype} elements.`)
+  }
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice()
+  const { buffer, byteOffset } = aligned
+  const length = bytes.length / (bits / 8)
+  if (dtype === 'F32') return new Float32Array(buffer, byteOffset, length)
+  if (dtype === 'F64') return new Float32Array(new Float64Array(buffer, byteOffset, length))
+
+  const half = new Uint16Array(buffer, byteOffset, length)
+  const values = new Float32Array(length)
+  const words = new Uint32Array(values.buffer)
+  if (dtype === 'BF16') {
+    for (let i = 0; i < length; i++) words[i] = half[i]! << 16
+  } else {
+    for (let i = 0; i < length; i++) words[i] = bitsOfHalf(half[i]!)
+  }
+  return values
+}
+
+/** The f32 word of an f16: 5 bits of exponent with bias 15, 10 bits of fraction. */
+function bitsOfHalf(half: number): number {
+  const sign = (half & 0x8000) << 16
+  const exponent = (half >> 10) & 31
+  const fraction = half & 0x3ff
+  if (exponent === 31) return sign | 0x7f800000 | (fraction << 13)
+  if (exponent > 0) return sign | ((exponent + 112) << 23) | (fraction << 13)
+  float[0] = fraction * 2 ** -24 // zero and subnormals
+  return sign | word[0]!
+}
+
+export interface TensorData {
+  readonly name: string
+  readonly dtype: Dtype
+  readonly shape: readonly number[]
+  /** C order, little endian. */
+  readonly bytes: Uint8Array
+}
+
+/** A whole file, byte for byte what the upstream library writes: by dtype and name, padded to 8 bytes. */
+export function writeSafetensors(
+  tensors: Iterable<TensorData>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const order = Object.keys(DTYPE_BITS)
+  const sorted = [...tensors].sort(
+    (a, b) => order.indexOf(b.dtype) - order.indexOf(a.dtype) || (a.name < b.name ? -1 : 1),
+  )
+
+  const names = new Set<string>(['__metadata__'])
+  const fields: string[] = []
+  if (Object.keys(metadata).length > 0) fields.push(`"__metadata__":${JSON.stringify(metadata)}`)
+  let end = 0
+  for (const { name, dtype, shape, bytes } of sorted) {
+    if (names.has(name) || /\p{Surrogate}/u.test(name)) {
+      throw new WeightsError(`writeSafetensors: ${quote(name)} can't be a name, or is one twice.`)
+    }
+    names.add(name)
+    const size = (shape.reduce((product, n) => product * n, 1) * DTYPE_BITS[dtype]) / 8
+    if (size !== bytes.length) {
+      throw new WeightsError(
+        `writeSafetensors: ${quote(name)} is ${dtype} [${shape.join(', ')}], ${size} bytes, but ${bytes.length} are given.`,
+      )
+    }
+    const info = { dtype, shape, data_offsets: [end, end + size] }
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify(info)}`)
+    end += size
+  }
+
+  const header = new TextEncoder().encode(`{${fields.join(',')}}`)
+  const dataBegin = 8 + Math.ceil(header.length / 8) * 8
+  const file = new Uint8Array(dataBegin + end).fill(0x20, 8 + header.length, dataBegin)
+  new DataView(file.buffer).setBigUint64(0, BigInt(dataBegin - 8), true)
+  file.set(header, 8)
+  let at = dataBegin
+  for (const { bytes } of sorted) {
+    file.set(bytes, at)
+    at += bytes.length
+  }
+  return file
+}

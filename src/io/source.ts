@@ -1,0 +1,350 @@
+// Bytes by range: a file, a Blob, a URL or an array, all read the same way.
+//
+// A checkpoint of eight gigabytes is never held whole: whoever reads it asks a Source for one range at
+// a time, gets exactly those bytes in a buffer of their own, and uploads them. Named files side by side
+// are a Folder (folder.ts); what the bytes mean is known to safetensors.ts.
+
+import { WeightsError } from '../errors.ts'
+
+export interface Source {
+  /** For messages: a path, a URL or a file's name. */
+  readonly name: string
+  /** In bytes. */
+  readonly size: number
+  /**
+   * Exactly `length` bytes from `offset` on, at the start of a buffer of their own, so that any typed
+   * array may view them.
+   *
+   * @throws WeightsError if the range is outside the source or the bytes can't be had
+   * @throws the signal's own reason once it is aborted
+   */
+  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
+  /** Idempotent; reads after it fail. */
+  close(): Promise<void>
+}
+
+export interface UrlOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Sent with every request, `{ authorization: 'Bearer …' }` for instance. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** A server that knows no ranges may send a file of at most this size whole; 64 MiB by default. */
+  readonly maxWholeBytes?: number | undefined
+  /** Pause before the first of three retries; it doubles with each. 300 by default. */
+  readonly retryMs?: number | undefined
+}
+
+const MIB = 2 ** 20
+const FILE_CHUNK = 64 * MIB // between two looks at the signal; Node reads at most 2 GiB a call
+const RETRIES = 3
+
+export function bytesSource(bytes: Uint8Array, name = 'bytes'): Source {
+  const source: Source = {
+    name,
+    size: bytes.length,
+    async read(offset, length, signal) {
+      signal?.throwIfAborted()
+      expectRange(source, offset, length)
+      return new Uint8Array(bytes.subarray(offset, offset + length))
+    },
+    async close() {},
+  }
+  return source
+}
+
+/** A Blob, or a File from an input element or a drop. */
+export function blobSource(blob: Blob, name: string = nameOf(blob)): Source {
+  const source: Source = {
+    name,
+    size: blob.size,
+    async read(offset, length, signal) {
+      signal?.throwIfAborted()
+      expectRange(source, offset, length)
+      let bytes: ArrayBuffer
+      try {
+        bytes = await blob.slice(offset, offset + length).arrayBuffer()
+      } catch (cause) {
+        throw new WeightsError(
+          `${name}: bytes ${span(offset, length)} can't be read: ${reason(cause)}. ` +
+            `If the file changed on disk since it was chosen, choose it again.`,
+          { cause },
+        )
+      }
+      signal?.throwIfAborted()
+      expectLength(source, offset, length, bytes.byteLength)
+      return new Uint8Array(bytes)
+    },
+    async close() {},
+  }
+  return source
+}
+
+function nameOf(blob: Blob): string {
+  return 'name' in blob && typeof blob.name === 'string' && blob.name !== '' ? blob.name : 'blob'
+}
+
+/** A file on disk, in Node, Deno and Bun. */
+export async function fileSource(path: string): Promise<Source> {
+  const source = await findFile(path)
+  if (!source) throw new WeightsError(`There is no file ${path}. Check the path, or download the file.`)
+  return source
+}
+
+/** The same, undefined when there is no such file. */
+export async function findFile(path: string): Promise<Source | undefined> {
+  const { open } = await import('node:fs/promises')
+
+  let file: Awaited<ReturnType<typeof open>>
+  try {
+    file = await open(path, 'r')
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR') return undefined
+    throw new WeightsError(`${path} can't be opened: ${reason(cause)}.`, { cause })
+  }
+  const stat = await file.stat()
+  if (!stat.isFile()) {
+    await file.close()
+    throw new WeightsError(`${path} is not a file. Give the path of one file, or open it as a folder.`)
+  }
+
+  let closed: Promise<void> | undefined
+  const source: Source = {
+    name: path,
+    size: stat.size,
+    async read(offset, length, signal) {
+      signal?.throwIfAborted()
+      expectRange(source, offset, length)
+      const bytes = new Uint8Array(length)
+      for (let have = 0; have < length; ) {
+        let bytesRead: number
+        try {
+          const wanted = Math.min(FILE_CHUNK, length - have)
+          ;({ bytesRead } = await file.read(bytes, have, wanted, offset + have))
+        } catch (cause) {
+          throw new WeightsError(`${path}: bytes ${span(offset, length)} can't be read: ${reason(cause)}.`, {
+            cause,
+          })
+        }
+        signal?.throwIfAborted()
+        if (bytesRead === 0) expectLength(source, offset, length, have)
+        have += bytesRead
+      }
+      return bytes
+    },
+    close() {
+      closed ??= file.close()
+      return closed
+    },
+  }
+  return source
+}
+
+/**
+ * A file on a server, by HTTP ranges. One request of one byte gives the size. A server that knows no
+ * ranges sends the file whole: kept when it is at most `maxWholeBytes`, refused when it is larger.
+ */
+export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<Source> {
+  const source = await findUrl(url, options)
+  if (!source) throw new WeightsError(`There is no file ${url} (the server answers 404). Check the address.`)
+  return source
+}
+
+/** The same, undefined when the server has no such file. */
+export async function findUrl(url: string | URL, options: UrlOptions = {}): Promise<Source | undefined> {
+  const name = String(url)
+  const { response: probe, body } = await request(name, [0, 1], options)
+  // A development server answers an unknown path with its start page
+  const isPage =
+    probe.headers.get('content-type')?.startsWith('text/html') && !/\.html?$/.test(new URL(name).pathname)
+  if (probe.status === 404 || probe.status === 410 || (probe.ok && isPage)) return undefined
+  if (probe.status === 416) return bytesSource(new Uint8Array(0), name) // an empty file has no byte 0
+  if (probe.status === 200) return bytesSource(body, name)
+  if (probe.status !== 206) throw refused(name, probe)
+
+  const size = totalOf(probe) ?? (await sizeByHead(name, options))
+  const version = probe.headers.get('etag')
+  const source: Source = {
+    name,
+    size,
+    async read(offset, length, signal) {
+      expectRange(source, offset, length)
+      if (length === 0) return new Uint8Array(0)
+      const answer = await request(name, [offset, length], { ...options, signal })
+      if (answer.response.status !== 206) throw refused(name, answer.response)
+      const total = totalOf(answer.response)
+      const changed = total !== undefined && total !== size
+      const etag = answer.response.headers.get('etag')
+      if (changed || (etag && version && etag !== version)) {
+        throw new WeightsError(
+          `${name} changed on the server while it was being read (${size} bytes at first, now ` +
+            `${total ?? 'other contents'}). Start again.`,
+        )
+      }
+      const begin = /^bytes (\d+)-/.exec(answer.response.headers.get('content-range') ?? '')?.[1]
+      if (begin !== undefined && Number(begin) !== offset) {
+        throw new WeightsError(
+          `${name}: asked for bytes from ${offset} on, the server sent them from ${begin} on.`,
+        )
+      }
+      expectLength(source, offset, length, answer.body.length)
+      return answer.body
+    },
+    async close() {},
+  }
+  return source
+}
+
+interface Answer {
+  readonly response: Response
+  /** Empty unless the status is 200 or 206. */
+  readonly body: Uint8Array<ArrayBuffer>
+}
+
+/** One range, tried again when the network or the server fails for the moment. */
+async function request(
+  url: string,
+  [offset, length]: [number, number],
+  options: UrlOptions,
+): Promise<Answer> {
+  const { signal, retryMs = 300, maxWholeBytes = 64 * MIB } = options
+  const headers = { ...options.headers, range: `bytes=${offset}-${offset + length - 1}` }
+  for (let attempt = 0; ; attempt++) {
+    signal?.throwIfAborted()
+    let failure: unknown
+    try {
+      const response = await fetch(url, { headers, signal: signal ?? null })
+      const busy = response.status === 429 || response.status >= 500
+      if (!busy || attempt === RETRIES) {
+        // A first request may be answered with the whole file; later ones are held to their range
+        const limit =
+          response.status === 206 ? length : response.status === 200 && offset === 0 ? maxWholeBytes : 0
+        return { response, body: await readBody(url, response, limit) }
+      }
+      await response.body?.cancel()
+    } catch (cause) {
+      if (signal?.aborted) throw signal.reason
+      if (cause instanceof WeightsError) throw cause
+      failure = cause
+    }
+    if (attempt === RETRIES) {
+      throw new WeightsError(
+        `${url} can't be reached: ${reason(failure)}. Check the connection; in a browser the server must also ` +
+          `allow this page's origin (CORS).`,
+        { cause: failure },
+      )
+    }
+    await pause(retryMs * 2 ** attempt, signal)
+  }
+}
+
+/** At most `limit` bytes, and not one more is taken from the network. */
+async function readBody(url: string, response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (limit === 0 || !response.body) {
+    await response.body?.cancel()
+    return new Uint8Array(0)
+  }
+  const chunks: Uint8Array[] = []
+  let have = 0
+  const reader = response.body.getReader()
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    have += next.value.length
+    if (have > limit) {
+      await reader.cancel()
+      const sent = response.headers.get('content-length')
+      throw new WeightsError(
+        response.status === 206
+          ? `${url}: the server sends more bytes than the ${limit} that were asked for.`
+          : `${url}: the server ignores ranges and sends the whole file` +
+              `${sent ? ` (${sent} bytes)` : ''}; only files of up to ${limit} bytes are taken so. ` +
+              `Use a server that answers "Range" requests with 206, or download the file and open it from disk.`,
+      )
+    }
+    chunks.push(next.value)
+  }
+  const bytes = new Uint8Array(have)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.length
+  }
+  return bytes
+}
+
+/** From "bytes 0-0/1234"; undefined when the header is hidden (CORS) or the server doesn't know. */
+function totalOf(response: Response): number | undefined {
+  const total = Number(
+    /^bytes \d+-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1] ?? 'none',
+  )
+  return Number.isSafeInteger(total) ? total : undefined
+}
+
+async function sizeByHead(url: string, { signal, headers }: UrlOptions): Promise<number> {
+  const response = await fetch(url, {
+    method: 'HEAD',
+    headers: { ...headers },
+    signal: signal ?? null,
+  }).catch((cause: unknown) => {
+    if (signal?.aborted) throw signal.reason
+    throw new WeightsError(`${url} can't be reached: ${reason(cause)}.`, { cause })
+  })
+  const length = response.headers.get('content-length') ?? ''
+  if (!response.ok || !/^\d+$/.test(length) || response.headers.get('content-encoding')) {
+    throw new WeightsError(
+      `${url}: the server doesn't say how large the file is. It must send "Content-Range" with a total and, ` +
+        `to a page of another origin, expose it ("Access-Control-Expose-Headers: Content-Range").`,
+    )
+  }
+  return Number(length)
+}
+
+function refused(url: string, { status, statusText }: Response): WeightsError {
+  const remedy =
+    status === 401 || status === 403
+      ? 'Access needs permission: accept the licence, or pass { headers: { authorization } }.'
+      : status === 200
+        ? 'It answered ranges before and now sends the whole file; start again.'
+        : 'Try again later, or download the file and open it from disk.'
+  return new WeightsError(`${url}: the server answers ${`${status} ${statusText}`.trim()}. ${remedy}`)
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal?.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}
+
+function expectRange({ name, size }: Source, offset: number, length: number): void {
+  const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
+  if (!whole || offset < 0 || length < 0 || offset + length > size) {
+    throw new WeightsError(`${name}: bytes ${span(offset, length)} are asked for, the file has ${size}.`)
+  }
+}
+
+function expectLength({ name, size }: Source, offset: number, length: number, have: number): void {
+  if (have === length) return
+  throw new WeightsError(
+    `${name}: only ${have} of the bytes ${span(offset, length)} came, though the file should have ${size}. ` +
+      `It was cut short while being read: copy or download it again.`,
+  )
+}
+
+function span(offset: number, length: number): string {
+  return `${offset} to ${offset + length}`
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+/** An error's message without the full stop, to go inside a sentence of ours. */
+function reason(error: unknown): string {
+  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
+  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '')
+}

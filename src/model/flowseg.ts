@@ -1,0 +1,488 @@
+// FlowSeg, the whole, in three plans:
+//
+//   look     once an image: both encoders, the pixel decoder, and the language model over everything up to
+//            and including the image
+//   read     once a sentence: the language model over the rest -> C and S
+//   segment  once a sentence: the decoder with the semantic flow; then, for the chosen query, boundary
+//            refinement and the way back to the image's own pixels
+//
+// A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
+
+import { FlowSegError } from '../errors.ts'
+import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
+import type { MemoryReport } from '../gpu/memory.ts'
+import type { PlanInfo } from '../gpu/plan.ts'
+import { type Folder, type FolderLocation, openFolder, readJson } from '../io/folder.ts'
+import { decodeImage, type Image } from '../io/image.ts'
+import { type Checkpoint, openSafetensors } from '../io/safetensors.ts'
+import { loadTokenizer, type Tokenizer } from '../io/tokenizer.ts'
+import { allocate, type Plan, plan, release, type Tensor, upload } from '../ops/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import { type Config, featureSizes, parseConfig, visionTokens } from './config.ts'
+import { rank } from './matching.ts'
+import {
+  cacheShapes,
+  finishPlan,
+  type ImageSize,
+  lookPlan,
+  type Parts,
+  readPlan,
+  segmentPlan,
+} from './plans.ts'
+import { type PrepareOptions, prepareImage } from './preprocess.ts'
+import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
+import { flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
+import { sineEmbedding } from './sine.ts'
+import { type LoadedWeights, loadWeights } from './weights.ts'
+
+export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
+
+export interface LoadOptions extends TaskOptions {
+  /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
+  readonly gpu?: Gpu | OpenOptions
+}
+
+export interface LookOptions extends TaskOptions, PrepareOptions {}
+
+export interface SegmentOptions extends TaskOptions, PromptOptions {
+  /** Also tell what happened in every layer. */
+  readonly flow?: boolean
+}
+
+/** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
+const BUCKET = 16
+/** Plans kept ready for other lengths and image sizes. */
+const PLANS_KEPT = 6
+
+interface Assembled {
+  readonly gpu: Gpu
+  readonly ownsGpu: boolean
+  readonly tokenizer: Tokenizer
+  readonly loaded: LoadedWeights
+  readonly parts: Parts
+  readonly look: Plan
+  /** Token ids before the image. */
+  readonly before: Uint32Array
+}
+
+export class FlowSeg {
+  readonly config: Config
+  readonly gpu: Gpu
+  readonly tokenizer: Tokenizer
+  /** The checkpoint has no tensors of the flow: this is X-SAM, the baseline. */
+  readonly baseline: boolean
+  /** What a user should know about this checkpoint, in sentences. */
+  readonly notes: readonly string[]
+  readonly #made: Assembled
+  readonly #plans = new PlanCache(PLANS_KEPT)
+  readonly #turn = new Turnstile()
+  readonly #scenes = new Set<Scene>()
+  #closed = false
+
+  private constructor(made: Assembled) {
+    this.#made = made
+    this.config = made.parts.config
+    this.gpu = made.gpu
+    this.tokenizer = made.tokenizer
+    this.baseline = made.parts.baseline
+    this.notes = notesOn(made.loaded)
+  }
+
+  /**
+   * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
+   * shards with model.safetensors.index.json) in one folder.
+   *
+   * @param source a path, a URL, files chosen in a browser, or a Folder
+   * @throws WeightsError  naming the file or tensor and what is wrong with it
+   * @throws NoAdapterError, OutOfMemoryError, LimitError
+   */
+  static async load(source: FolderLocation | Folder, options: LoadOptions = {}): Promise<FlowSeg> {
+    const { onProgress, signal } = options
+    signal?.throwIfAborted()
+
+    // 1. The small files, which say whether the rest makes sense
+    const folder = openFolder(source)
+    const config = parseConfig(
+      await readJson(folder, 'config.json', signal),
+      `${folder.describe}/config.json`,
+    )
+    const tokenizer = loadTokenizer(
+      await folder.readText('tokenizer.json', signal),
+      await folder.readText('tokenizer_config.json', signal),
+      config.llm.vocab,
+    )
+
+    // 2. The weights
+    const checkpoint = await openSafetensors(folder, { signal })
+    try {
+      const ownsGpu = !(options.gpu instanceof Gpu)
+      const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
+      try {
+        return await FlowSeg.#assemble(gpu, ownsGpu, config, tokenizer, checkpoint, { onProgress, signal })
+      } catch (error) {
+        if (ownsGpu) gpu.close()
+        throw error
+      }
+    } finally {
+      await checkpoint.close()
+    }
+  }
+
+  static async #assemble(
+    gpu: Gpu,
+    ownsGpu: boolean,
+    config: Config,
+    tokenizer: Tokenizer,
+    checkpoint: Checkpoint,
+    task: TaskOptions,
+  ): Promise<FlowSeg> {
+    const loaded = await loadWeights(gpu, checkpoint, config, task)
+    const sines: Tensor[] = []
+    try {
+      const d = config.head.hidden
+      for (const [H, W] of featureSizes(config)) {
+        const table = sineEmbedding(H, W, d)
+        sines.push(await upload(gpu, table, [H * W, d], 'f32', { label: 'sine', owner: 'weights' }))
+      }
+      // What stands before the image is the same in every prompt
+      const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
+      const prefix = before.length + visionTokens(config)
+      const capacity = visionTokens(config) + config.prompt.maxTokens
+      const { weights, baseline } = loaded
+      const parts: Parts = { config, weights, baseline, sines, prefix, capacity }
+      const look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), task)
+      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, parts, look, before })
+    } catch (error) {
+      for (const sine of sines) release(gpu, sine)
+      loaded.release()
+      throw error
+    }
+  }
+
+  /**
+   * Looks at an image, once for any number of sentences. Close the scene to free its memory.
+   *
+   * @param image decoded pixels, or the bytes of a PNG or JPEG file
+   * @throws ImageError
+   */
+  async look(image: Image | Uint8Array, options: LookOptions = {}): Promise<Scene> {
+    return this.#inTurn(options, async () => {
+      const started = performance.now()
+      const pixels = image instanceof Uint8Array ? decodeImage(image) : image
+      const { siglip, sam, scaled } = prepareImage(pixels, this.config, options)
+      const { look, before } = this.#made
+      const cache = await this.#makeCache()
+      let image: Readonly<Record<string, Tensor>> = {}
+      try {
+        const { onProgress, signal } = options
+        const values = { inputs: { siglip, sam, before }, bound: cache, owner: 'scene' }
+        image = (await look.run({ onProgress, signal, ...values })).kept
+        // Who gave up meanwhile doesn't wait for a scene, and so would never close it
+        this.#expectOpen()
+        signal?.throwIfAborted()
+      } catch (error) {
+        this.#releaseAll({ ...cache, ...image })
+        throw error
+      }
+      const size = { width: pixels.width, height: pixels.height, scaled }
+      const state = { size, image, cache, lookMs: performance.now() - started }
+      const scene: Scene = new Scene(state, {
+        segment: (sentence, more) => this.#segment(scene, state, sentence, more),
+        close: () => this.#free(scene, state),
+      })
+      this.#scenes.add(scene)
+      return scene
+    })
+  }
+
+  /** Bytes on the device, by owner. */
+  memory(): MemoryReport {
+    return this.gpu.memoryReport()
+  }
+
+  /** The plans that are ready, with the cost of every dispatch. */
+  plans(): PlanInfo[] {
+    return [this.#made.look.info, ...this.#plans.infos()]
+  }
+
+  /** Frees the model and its scenes, once work under way is done; and the device, if the model opened it. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    for (const scene of this.#scenes) scene.close()
+    const { look, parts, loaded, ownsGpu } = this.#made
+    this.#turn.afterwards(() => {
+      this.#plans.clear()
+      look.release()
+      for (const sine of parts.sines) release(this.gpu, sine)
+      loaded.release()
+      if (ownsGpu) this.gpu.close()
+    })
+  }
+
+  #free(scene: Scene, { image, cache }: SceneState): void {
+    this.#scenes.delete(scene)
+    this.#turn.afterwards(() => this.#releaseAll({ ...image, ...cache }))
+  }
+
+  #releaseAll(tensors: Readonly<Record<string, Tensor>>): void {
+    for (const x of Object.values(tensors)) release(this.gpu, x)
+  }
+
+  /** Plans and their memory are shared: one task at a time, and none that was given up while it waited. */
+  #inTurn<T>({ signal }: TaskOptions, task: () => Promise<T>, scene?: Scene): Promise<T> {
+    return this.#turn.take(async () => {
+      this.#expectOpen(scene)
+      signal?.throwIfAborted()
+      return task()
+    })
+  }
+
+  #expectOpen(scene?: Scene): void {
+    if (this.#closed) throw new FlowSegError('ERR_CLOSED', 'This model was closed: load it again.')
+    if (scene?.closed) {
+      throw new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
+    }
+  }
+
+  async #makeCache(): Promise<Record<string, Tensor>> {
+    const cache: Record<string, Tensor> = {}
+    try {
+      for (const [label, shape] of Object.entries(cacheShapes(this.#made.parts))) {
+        cache[label] = await allocate(this.gpu, shape, 'f32', { label, owner: 'scene' })
+      }
+      return cache
+    } catch (error) {
+      this.#releaseAll(cache)
+      throw error
+    }
+  }
+
+  async #segment(
+    scene: Scene,
+    state: SceneState,
+    sentence: string,
+    options: SegmentOptions,
+  ): Promise<Segmentation> {
+    const { onProgress, signal, flow: every = false } = options
+    const task = { onProgress, signal }
+    signal?.throwIfAborted()
+    const prompt = buildPrompt(this.tokenizer, sentence, this.config, options)
+    const run = async (): Promise<Segmentation> => {
+      const started = performance.now()
+      const { condition, seg, length } = await this.#read(state, prompt, task)
+      const readDone = performance.now()
+      try {
+        // 1. All queries and their masks
+        const rows = condition.shape[0]!
+        const segment = await this.#plans.get(`segment ${rows} ${every}`, () =>
+          plan(this.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, this.#made.parts), task),
+        )
+        const { compressed: _, ...image } = state.image
+        const bound = { ...image, condition, seg }
+        const { read } = await segment.run({ ...task, bound, params: { length } })
+
+        // 2. The best one, refined and brought back to the image
+        const ranking = rank(read['logits'] as Float32Array)
+        const masks = read['masks'] as Float32Array
+        const best = ranking[0]!
+        const { mask, logits } = await this.#finish(state, masks, best.query, task)
+
+        const { decoderLayers, hidden } = this.config.head
+        return {
+          sentence,
+          text: prompt.text,
+          ...best,
+          mask,
+          logits,
+          canvas: state.size.scaled,
+          candidates: ranking.map((match) => ({
+            ...match,
+            mask: async (more: TaskOptions = {}) => {
+              const finish = () => this.#finish(state, masks, match.query, more)
+              return (await this.#inTurn(more, finish, scene)).mask
+            },
+          })),
+          ...(every ? { flow: flowLayers(read, decoderLayers + 1, length * hidden) } : {}),
+          times: { look: state.lookMs, read: readDone - started, segment: performance.now() - readDone },
+        }
+      } finally {
+        this.#releaseAll({ condition, seg })
+      }
+    }
+    return this.#inTurn(task, run, scene)
+  }
+
+  /** The language model over what follows the image. @returns C and S, to be released, and the rows of C that count */
+  async #read(
+    { cache }: SceneState,
+    { after, span: [begin, end], seg }: Prompt,
+    task: TaskOptions,
+  ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
+    const { parts } = this.#made
+    const span = end - begin
+    const T = Math.min(roundUp(after.length, BUCKET), parts.capacity - parts.prefix)
+    const K = roundUp(span, BUCKET)
+    const read = await this.#plans.get(`read ${T} ${K}`, () =>
+      plan(this.gpu, 'read', (inputs) => readPlan(inputs, T, K, parts), task),
+    )
+    const ids = new Uint32Array(T)
+    ids.set(after)
+    // Rows of C, padded with the last of them, then the row of S
+    const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
+    const values = { inputs: { ids, rows }, bound: cache, params: { span }, owner: 'sentence' }
+    const { kept } = await read.run({ ...task, ...values })
+    const condition = kept['condition']!
+    const length = this.config.flow.condition === 'tokens' ? span : condition.shape[0]!
+    return { condition, seg: kept['seg']!, length }
+  }
+
+  /** Boundary refinement of one query's mask, and back to the image's pixels. */
+  async #finish(
+    { size, image }: SceneState,
+    masks: Float32Array,
+    query: number,
+    task: TaskOptions,
+  ): Promise<{ mask: Mask; logits: Segmentation['logits'] }> {
+    const [height, width] = featureSizes(this.config).at(-1)!
+    const raw = masks.slice(query * height * width, (query + 1) * height * width)
+    const finish = await this.#plans.get(`finish ${size.width} ${size.height} ${size.scaled}`, () =>
+      plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#made.parts), task),
+    )
+    const { compressed } = image
+    const bound = compressed ? { compressed } : {}
+    const { read } = await finish.run({ ...task, inputs: { logits: raw }, bound })
+    const refined = (read['refined'] as Float32Array | undefined) ?? raw
+    const band = (read['band'] as Float32Array | undefined) ?? new Float32Array(height * width)
+    const mask = unpackMask(read['bits'] as Uint32Array, size.width, size.height)
+    return { mask, logits: { height, width, raw, refined, band } }
+  }
+}
+
+/** What a scene holds on to. */
+interface SceneState {
+  readonly size: ImageSize
+  readonly image: Readonly<Record<string, Tensor>>
+  readonly cache: Readonly<Record<string, Tensor>>
+  readonly lookMs: number
+}
+
+/** What a scene asks its model to do. */
+interface SceneTasks {
+  readonly segment: (sentence: string, options: SegmentOptions) => Promise<Segmentation>
+  readonly close: () => void
+}
+
+/** An image that was looked at. */
+export class Scene {
+  readonly width: number
+  readonly height: number
+  /** Milliseconds that looking took. */
+  readonly lookMs: number
+  readonly #tasks: SceneTasks
+  #closed = false
+
+  /** @internal Scenes come from FlowSeg.look. */
+  constructor({ size, lookMs }: SceneState, tasks: SceneTasks) {
+    this.width = size.width
+    this.height = size.height
+    this.lookMs = lookMs
+    this.#tasks = tasks
+  }
+
+  /** A closed scene, or one of a closed model, answers no more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Finds what a sentence means.
+   *
+   * @throws PromptError when the sentence can't be used
+   */
+  async segment(sentence: string, options: SegmentOptions = {}): Promise<Segmentation> {
+    return this.#tasks.segment(sentence, options)
+  }
+
+  /** Frees what was kept of the image, once work under way is done. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#tasks.close()
+  }
+}
+
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple
+}
+
+function notesOn({ baseline, unknown }: LoadedWeights): string[] {
+  const notes: string[] = []
+  if (baseline) {
+    notes.push(
+      'This checkpoint has no tensors of the semantic flow: it runs as X-SAM, the baseline without SR, CR and BAR.',
+    )
+  }
+  if (unknown.length > 0) {
+    const shown = unknown.slice(0, 3).join(', ') + (unknown.length > 3 ? ' ...' : '')
+    notes.push(
+      `${unknown.length} tensors of the checkpoint are not part of the model and were left out: ${shown}`,
+    )
+  }
+  return notes
+}
+
+/** Plans for sizes that vary, the most recently used few. */
+class PlanCache {
+  readonly #plans = new Map<string, Plan>()
+  readonly #capacity: number
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  async get(key: string, make: () => Promise<Plan>): Promise<Plan> {
+    const found = this.#plans.get(key) ?? (await make())
+    // A Map keeps insertion order: what was used last stands last
+    this.#plans.delete(key)
+    this.#plans.set(key, found)
+    for (const [oldest, unused] of this.#plans) {
+      if (this.#plans.size <= this.#capacity) break
+      unused.release()
+      this.#plans.delete(oldest)
+    }
+    return found
+  }
+
+  infos(): PlanInfo[] {
+    return [...this.#plans.values()].map(({ info }) => info)
+  }
+
+  clear(): void {
+    for (const cached of this.#plans.values()) cached.release()
+    this.#plans.clear()
+  }
+}
+
+/** Lets one task in at a time, in the order of asking. */
+class Turnstile {
+  #last: Promise<unknown> = Promise.resolve()
+  #inside = 0
+
+  async take<T>(task: () => Promise<T>): Promise<T> {
+    this.#inside++
+    const mine = this.#last.then(task)
+    this.#last = mine.catch(() => undefined)
+    try {
+      return await mine
+    } finally {
+      this.#inside--
+    }
+  }
+
+  /** At once if nobody is inside or waits, else after them. */
+  afterwards(work: () => void): void {
+    if (this.#inside === 0) work()
+    else this.#last = this.#last.then(work)
+  }
+}

@@ -1,0 +1,226 @@
+// The four plans of FlowSeg, and the names by which tensors pass from one to the next.
+
+import { activate } from '../ops/elementwise.ts'
+import { gather } from '../ops/gather.ts'
+import { concatRows, sliceRows, spaceToDepth } from '../ops/layout.ts'
+import { maskPixels } from '../ops/mask-pixels.ts'
+import { meanRows } from '../ops/reduce.ts'
+import { resize } from '../ops/resize.ts'
+import {
+  type Inputs,
+  lastDim,
+  type Outputs,
+  param,
+  reshape,
+  rowsOf,
+  type Shape,
+  scope,
+  type Tensor,
+} from '../ops/tensor.ts'
+import { compressFeatures, refineBoundary } from './boundary.ts'
+import { type Config, featureSizes, type Vision, visionTokens } from './config.ts'
+import { connector } from './connector.ts'
+import { embed, type KvCache, kvCacheShapes, llm, llmPrefix } from './llm.ts'
+import { pixelDecoder } from './pixel-decoder.ts'
+import { projector } from './projector.ts'
+import { samEncoder } from './sam.ts'
+import { type ImageSide, imageSide, levelOf, type Prediction, semanticFlow } from './semantic-flow.ts'
+import { siglip } from './siglip.ts'
+import type { Weights } from './weights.ts'
+
+/** What every plan is built from. */
+export interface Parts {
+  readonly config: Config
+  readonly weights: Weights
+  /** The checkpoint has no tensors of the flow. */
+  readonly baseline: boolean
+  /** Sine position embeddings of the levels, [T_l, d]. */
+  readonly sines: readonly Tensor[]
+  /** Rows of the prompt up to and including the image. */
+  readonly prefix: number
+  /** Rows of the KV cache: the prefix and the longest sentence. */
+  readonly capacity: number
+}
+
+/** Shapes of the cache tensors by name. */
+export function cacheShapes({ config, capacity }: Parts): Record<string, Shape> {
+  const { layers, shape } = kvCacheShapes(config.llm, capacity)
+  const names = Array.from({ length: layers }, (_, i) => [`cache key ${i}`, `cache value ${i}`]).flat()
+  return Object.fromEntries(names.map((name) => [name, shape]))
+}
+
+function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCache {
+  const { layers, shape } = kvCacheShapes(config.llm, capacity)
+  return Array.from({ length: layers }, (_, i) => ({
+    key: bound(`cache key ${i}`, shape),
+    value: bound(`cache value ${i}`, shape),
+  }))
+}
+
+/**
+ * Once an image. In: `sam` pixels, `siglip` pixels if the language model sees those, ids `before` the image;
+ * bound: the cache. Kept: the image side, and the `compressed` features for boundary refinement.
+ */
+export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
+  const { config, weights: w, baseline, sines } = parts
+
+  // 1. Segmentation branch
+  const { image: side } = config.sam
+  const { taps, llm: forLanguage } = scope('sam', () =>
+    samEncoder(input('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
+  )
+  const features = scope('connector', () => connector(taps, w.scope('seg_connector.')))
+
+  // 2. What the language model sees: the semantic branch, and SAM again
+  const visionRows: Record<Vision, () => Tensor> = {
+    siglip: () => {
+      const pixels = input('siglip', [config.siglip.image, config.siglip.image, 3])
+      const x = scope('siglip', () => siglip(pixels, w.scope('vision_encoder.vision_model.'), config.siglip))
+      return scope('visual projector', () => projector(x, w.scope('visual_projector.')))
+    },
+    sam: () =>
+      scope('seg projector', () => {
+        const merged = spaceToDepth(forLanguage)
+        const x = reshape(merged, [rowsOf(merged), lastDim(merged)])
+        return projector(x, w.scope('seg_projector.'))
+      }),
+  }
+
+  // 3. The beginning of the prompt, with the image's rows, into the cache
+  const vision = config.prompt.vision.map((from) => visionRows[from]())
+  scope('llm', () => {
+    const ids = input('before', [parts.prefix - visionTokens(config)], 'u32')
+    const x = concatRows(embed(ids, w.scope('llm.')), ...vision)
+    llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0)
+  })
+
+  // 4. Pixels
+  const pixels = scope('pixel decoder', () =>
+    pixelDecoder(features, sines, w.scope('segmentor.pixel_decoder.'), config.head),
+  )
+  const image = scope('decoder', () =>
+    imageSide(pixels, featureSizes(config), sines, w.scope('segmentor.decoder.'), config),
+  )
+  const refiner = w.scope('segmentor.boundary_refiner.')
+  return {
+    keep: {
+      ...named(image),
+      ...(baseline ? {} : { compressed: compressFeatures(pixels.maskFeatures, refiner) }),
+    },
+  }
+}
+
+/** The image side under the names it is kept by; the finest mask features are the full ones. */
+function named({ keys, values, maskLevels, maskFeatures }: ImageSide): Record<string, Tensor> {
+  const numbered = (name: string, xs: readonly Tensor[]) => xs.map((x, i) => [`${name} ${i}`, x] as const)
+  return Object.fromEntries([
+    ...numbered('key', keys),
+    ...numbered('value', values),
+    ...numbered('mask level', maskLevels.slice(0, -1)),
+    ['mask features', maskFeatures],
+  ])
+}
+
+/** The same, bound in another plan. */
+function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
+  const { hidden: d, decoderLayers } = config.head
+  const tokens = featureSizes(config).map(([H, W]) => H * W)
+  const numbered = (name: string, rows: readonly number[]) =>
+    rows.map((T, i) => bound(`${name} ${i}`, [T, d]))
+  const perLayer = Array.from({ length: decoderLayers }, (_, i) => tokens[levelOf(i, tokens.length)]!)
+  const maskFeatures = bound('mask features', [tokens.at(-1)!, d])
+  return {
+    keys: numbered('key', perLayer),
+    values: numbered('value', perLayer),
+    maskLevels: [...numbered('mask level', tokens.slice(0, -1)), maskFeatures],
+    maskFeatures,
+  }
+}
+
+/**
+ * Once a sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
+ * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
+ *
+ * @param T  tokens, padding included: what follows <SEG> can't change what came before
+ * @param K  rows of C, padding included
+ */
+export function readPlan({ input, bound }: Inputs, T: number, K: number, parts: Parts): Outputs {
+  const { config, weights: w, prefix } = parts
+  const ids = input('ids', [T], 'u32')
+  const picked = input('rows', [K + 1], 'u32')
+  const hidden = scope('llm', () =>
+    llm(embed(ids, w.scope('llm.')), w.scope('llm.'), config.llm, boundCache(bound, parts), prefix),
+  )
+  // K + 1 rows suffice, so pick before projecting; project before pooling
+  const projected = scope('llm projector', () => projector(gather(hidden, picked), w.scope('llm_projector.')))
+  const tokens = sliceRows(projected, 0, K)
+  return { keep: { condition: pooled(tokens, parts), seg: sliceRows(projected, K, 1) } }
+}
+
+/** C(0) in the form that the config asks for: all rows, their mean, or the mean beside the background. */
+function pooled(tokens: Tensor, { config, weights: w }: Parts): Tensor {
+  const { condition } = config.flow
+  if (condition === 'tokens') return tokens
+  const mean = reshape(meanRows(tokens, { length: param('span') }), [1, lastDim(tokens)])
+  return condition === 'pooled' ? mean : concatRows(mean, w.tensor('bg_embeds.weight'))
+}
+
+/**
+ * Once a sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
+ * Read: `logits` [N, 2] and `masks` [N, H * W] of the last layer; of every layer when asked for.
+ *
+ * @param K rows of C
+ */
+export function segmentPlan({ bound }: Inputs, K: number, every: boolean, parts: Parts): Outputs {
+  const { config, weights: w, baseline } = parts
+  const { hidden: d } = config.head
+  const language = {
+    condition: bound('condition', [K, d]),
+    seg: bound('seg', [1, d]),
+    length: param('length'),
+  }
+  const image = boundImage(bound, config)
+  const predictions = semanticFlow(image, language, w, config, { baseline, every })
+  const last = predictions.at(-1)!
+  const layers = every ? predictions.flatMap(readable) : []
+  return { read: { logits: last.logits, masks: last.masks!, ...Object.fromEntries(layers) } }
+}
+
+function readable({ logits, masks, condition, refinement }: Prediction, layer: number): [string, Tensor][] {
+  const gate = refinement && activate(refinement.gate, 'sigmoid')
+  const entries = Object.entries({ logits, masks, condition, gate })
+  return entries.flatMap(([name, x]): [string, Tensor][] => (x ? [[`${name} ${layer}`, x]] : []))
+}
+
+/** Sizes of an image and of its place on SAM's canvas. */
+export interface ImageSize {
+  readonly width: number
+  readonly height: number
+  /** [h', w']: the part of the canvas that holds the image. */
+  readonly scaled: readonly [number, number]
+}
+
+/**
+ * Once a mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
+ * one a pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
+ */
+export function finishPlan({ input, bound }: Inputs, image: ImageSize, parts: Parts): Outputs {
+  const { config, weights: w, baseline } = parts
+  const [H, W] = featureSizes(config).at(-1)!
+  const logits = input('logits', [H, W])
+  const refiner = w.scope('segmentor.boundary_refiner.')
+  const refined = baseline ? undefined : refineBoundary(logits, boundCompressed(bound, parts), refiner)
+
+  // In two steps: to SAM's whole canvas, then from its part that holds the image to the image. The crop
+  // happens on logits between the two, so one direct resize would not be the same.
+  const { image: side } = config.sam
+  const canvas = resize(reshape(refined?.logits ?? logits, [H, W, 1]), [side, side])
+  const bits = maskPixels(reshape(canvas, [side, side]), image.scaled, [image.height, image.width])
+  return { read: { bits, ...(refined ? { refined: refined.logits, band: refined.band } : {}) } }
+}
+
+function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Tensor {
+  const [H, W] = featureSizes(config).at(-1)!
+  const channels = weights.tensor('segmentor.boundary_refiner.compress.bias').size
+  return bound('compressed', [H, W, channels])
+}

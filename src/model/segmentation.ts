@@ -1,0 +1,119 @@
+// What a sentence gets: the mask of one query, what the others thought, and what happened on the way. Types
+// for people, and how the arrays that plans read back become them.
+
+import type { TaskOptions } from '../progress.ts'
+import { type Match, rank } from './matching.ts'
+
+/** One bit of an image a pixel. */
+export interface Mask {
+  readonly width: number
+  readonly height: number
+  /** 1 inside, 0 outside, row-major. */
+  readonly data: Uint8Array
+  /** Pixels inside. */
+  readonly area: number
+}
+
+/** A query's answer. */
+export interface Candidate extends Match {
+  /** Its mask at the image's size; computed when asked for, while the scene is open. */
+  mask(options?: TaskOptions): Promise<Mask>
+}
+
+/** What one decoder layer thought; entry 0 is before the first. */
+export interface FlowLayer {
+  readonly layer: number
+  /** Queries by their score in this layer, best first. */
+  readonly ranking: readonly Match[]
+  /** Class logits [N, 2]: phrase, background. */
+  readonly logits: Float32Array
+  /** Mask logits [N, height, width] on the model's canvas. */
+  readonly masks: Float32Array
+  /** Mean gate: the share of vision, the rest is language. Absent before the first layer and without the flow. */
+  readonly gate?: number
+  /** How far C has moved: |C(l) - C(0)| / |C(0)|. */
+  readonly moved: number
+}
+
+/** Milliseconds of each step; `look` is that of the scene, paid once. */
+export interface Times {
+  readonly look: number
+  readonly read: number
+  readonly segment: number
+}
+
+export interface Segmentation {
+  readonly sentence: string
+  /** The prompt's text, from the question to the answer. */
+  readonly text: string
+  readonly mask: Mask
+  readonly query: number
+  /** Softmax of phrase against background, in [0, 1]. */
+  readonly score: number
+  /** All queries, best first; the first is the answer. */
+  readonly candidates: readonly Candidate[]
+  /** Of the answer, on the model's canvas. */
+  readonly logits: {
+    readonly height: number
+    readonly width: number
+    /** Before and after boundary refinement; the same without it. */
+    readonly raw: Float32Array
+    readonly refined: Float32Array
+    /** 1 where refinement was free to move the logits. */
+    readonly band: Float32Array
+  }
+  /** The part of SAM's square that holds the image, [height, width] in its pixels. */
+  readonly canvas: readonly [number, number]
+  readonly flow?: readonly FlowLayer[]
+  readonly times: Times
+}
+
+/** What a plan reads back, by name. */
+export type HostArrays = Readonly<Record<string, Float32Array | Uint32Array>>
+
+/** @param bits one a pixel, row-major, the first in the lowest bit */
+export function unpackMask(bits: Uint32Array, width: number, height: number): Mask {
+  const data = new Uint8Array(width * height)
+  let area = 0
+  for (let i = 0; i < data.length; i++) {
+    const bit = (bits[i >>> 5]! >>> (i & 31)) & 1
+    data[i] = bit
+    area += bit
+  }
+  return { width, height, data, area }
+}
+
+/**
+ * Layer by layer, of a run that read `logits`, `masks`, `condition` and `gate` of each.
+ *
+ * @param layers predictions: one more than decoder layers
+ * @param size   numbers of C that count; what follows is padding
+ */
+export function flowLayers(read: HostArrays, layers: number, size: number): FlowLayer[] {
+  const get = (name: string) => read[name] as Float32Array
+  const first = get('condition 0').subarray(0, size)
+  return Array.from({ length: layers }, (_, layer): FlowLayer => {
+    const logits = get(`logits ${layer}`)
+    const moved = distance(get(`condition ${layer}`), first)
+    const account = { layer, ranking: rank(logits), logits, masks: get(`masks ${layer}`), moved }
+    const gate = read[`gate ${layer}`]
+    return gate ? { ...account, gate: mean(gate) } : account
+  })
+}
+
+function mean(x: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < x.length; i++) sum += x[i]!
+  return sum / x.length
+}
+
+/** |a - b| / |b|, over as many values as b has. */
+function distance(a: Float32Array, b: Float32Array): number {
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i]! - b[i]!) ** 2
+    norm += b[i]! ** 2
+  }
+  return Math.sqrt(difference / Math.max(norm, Number.MIN_VALUE))
+}

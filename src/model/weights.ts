@@ -1,0 +1,344 @@
+// Weights by name, on the device.
+//
+// A checkpoint is checked against the config's list of parameters before a byte of it is uploaded: every
+// tensor that a network reads must be there, in its shape, in a type we know. What no network reads is
+// passed over. Then matrices go slice by slice from the file to the device, as they are stored; so the
+// largest checkpoint takes a few slices of host memory.
+
+import { WeightsError } from '../errors.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { Uploader } from '../gpu/transfer.ts'
+import { type Checkpoint, type Dtype, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
+import { allocate, type DType, release, storagesOf, type Tensor } from '../ops/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import type { Config } from './config.ts'
+import { canonicalName, type Parameter, parameters } from './parameters.ts'
+
+/** Tensors under the names they have in the checkpoint (spec, section 3). */
+export interface Weights {
+  /** @throws WeightsError if it isn't there */
+  tensor(name: string): Tensor
+  has(name: string): boolean
+  /** Those whose names begin with `prefix`, without it: 'segmentor.encoder.', dot included. */
+  scope(prefix: string): Weights
+}
+
+export interface LoadedWeights {
+  readonly weights: Weights
+  /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
+  readonly baseline: boolean
+  /** Names in the checkpoint that mean nothing to this engine. */
+  readonly unknown: readonly string[]
+  /** Frees all of them. */
+  readonly release: () => void
+}
+
+/** Host memory for a piece of a matrix on its way. */
+const SLICE_BYTES = 4 * 2 ** 20
+/** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
+const READERS = 4
+
+/** Types that a weight may be stored in, and how matrices of them are kept on the device. */
+const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+
+/**
+ * Uploads what the networks of this config read.
+ *
+ * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is uploaded then
+ * @throws OutOfMemoryError  before anything is uploaded
+ * @throws the signal's reason; nothing stays allocated
+ */
+export async function loadWeights(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  config: Config,
+  options: TaskOptions = {},
+): Promise<LoadedWeights> {
+  const stored = new Map([...checkpoint.tensors.values()].map((entry) => [canonicalName(entry.name), entry]))
+  const expected = parameters(withSizesOf(stored, config))
+
+  // 1. Is everything there? FlowSeg's additions may be missing, but only all together
+  const baseline = !expected.some((p) => p.flow && stored.has(p.name))
+  const used = expected.filter((p) => p.used && !(p.flow && baseline))
+  const missing = used.filter((p) => !p.optional && !stored.has(p.name)).map((p) => p.name)
+  if (missing.length > 0) {
+    throw new WeightsError(
+      `${checkpoint.name}: ${missing.length} of the ${used.length} tensors that ${config.name} needs are missing: ` +
+        `${listed(missing)}. Does config.json belong to this checkpoint?`,
+    )
+  }
+
+  // 2. Is it what the networks expect?
+  const faults = used.flatMap((p) => faultOf(p, stored.get(p.name)) ?? [])
+  if (faults.length > 0) {
+    const more = faults.length > 1 ? ` ${faults.length - 1} more do not fit either.` : ''
+    throw new WeightsError(
+      `${checkpoint.name}: ${faults[0]}${more} Does config.json belong to this checkpoint?`,
+    )
+  }
+
+  // 3. Is there anything else?
+  const known = new Set(expected.map((p) => p.name))
+  const unknown = [...stored].filter(([name]) => !known.has(name)).map(([, entry]) => entry.name)
+
+  const jobs = used.map((parameter) => ({ parameter, entry: stored.get(parameter.name) }))
+  return { ...(await uploadAll(gpu, checkpoint, jobs, options)), baseline, unknown }
+}
+
+/** A tensor on the host: f32, or 16-bit values as Uint16Array, which must say what they are. */
+export interface HostWeight {
+  readonly data: Float32Array | Uint16Array
+  readonly shape: readonly number[]
+  readonly dtype?: 'F32' | 'F16' | 'BF16'
+}
+
+/**
+ * Weights from arrays in memory; any part of a model will do.
+ *
+ * @param tensors by their names in a checkpoint
+ * @throws WeightsError if the model has no such tensor, or it has another shape
+ */
+export async function weightsFrom(
+  gpu: Gpu,
+  tensors: ReadonlyMap<string, HostWeight>,
+  config: Config,
+): Promise<LoadedWeights> {
+  const checkpoint = inMemory(tensors)
+  const expected = new Map(parameters(config).map((p) => [p.name, p]))
+  const jobs = [...checkpoint.tensors.values()].map((entry) => {
+    const parameter = expected.get(canonicalName(entry.name))
+    if (!parameter) throw new WeightsError(`${config.name} has no tensor ${entry.name}.`)
+    const fault = faultOf(parameter, entry)
+    if (fault) throw new WeightsError(fault)
+    return { parameter, entry }
+  })
+  const baseline = !jobs.some(({ parameter }) => parameter.flow)
+  return { ...(await uploadAll(gpu, checkpoint, jobs, {})), baseline, unknown: [] }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Checks
+
+type Stored = ReadonlyMap<string, TensorEntry>
+
+/** What the file knows better than the config: rows of the vocabulary, and BAR's shapes, which no paper gives. */
+function withSizesOf(stored: Stored, config: Config): Config {
+  const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
+  const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)
+  const compress = rows('segmentor.boundary_refiner.compress.weight', config.boundary.compress)
+  const hidden = rows('segmentor.boundary_refiner.refine.0.weight', config.boundary.hidden)
+  return {
+    ...config,
+    llm: { ...config.llm, vocab: Math.max(vocab, config.llm.vocab) },
+    boundary: { compress, hidden },
+  }
+}
+
+/** What is wrong with a stored tensor, if anything is. */
+function faultOf({ name, shape }: Parameter, entry: TensorEntry | undefined): string | undefined {
+  if (!entry) return undefined
+  if (entry.shape.join() !== shape.join()) {
+    return `${entry.name} is [${entry.shape.join(', ')}], expected [${shape.join(', ')}].`
+  }
+  if (!KEPT_AS[entry.dtype]) {
+    const wanted = Object.keys(KEPT_AS).join(', ')
+    return `${name} is ${entry.dtype}, expected one of ${wanted}: convert it.`
+  }
+  return undefined
+}
+
+function listed(names: readonly string[]): string {
+  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Upload
+
+interface Job {
+  readonly parameter: Parameter
+  /** Where it is stored; what isn't stored is zero. */
+  readonly entry: TensorEntry | undefined
+}
+
+interface Placed extends Job {
+  readonly x: Tensor
+}
+
+async function uploadAll(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  jobs: readonly Job[],
+  options: TaskOptions,
+): Promise<{ weights: Weights; release: () => void }> {
+  // 1. All memory first: if it doesn't suffice, we know now
+  options.signal?.throwIfAborted()
+  const made = await Promise.allSettled(
+    jobs.map(async (job): Promise<Placed> => ({ ...job, x: await allocateFor(gpu, job) })),
+  )
+  const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const releaseAll = () => placed.forEach(({ x }) => release(gpu, x))
+
+  // 2. Then the values, in the order of the file, a few tensors at a time
+  try {
+    throwFirst(made)
+    await fillAll(gpu, checkpoint, placed, options)
+  } catch (error) {
+    releaseAll()
+    throw error
+  }
+  const byName = new Map(placed.map(({ parameter, x }) => [parameter.name, x]))
+  return { weights: weightsUnder('', byName), release: releaseAll }
+}
+
+async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Job): Promise<Tensor> {
+  const asStored = kind === 'matrix' || kind === 'conv' ? entry && KEPT_AS[entry.dtype] : undefined
+  const [O = 0, I = 0, ...window] = shape
+  return allocate(gpu, kind === 'conv' ? [O, ...window, I] : shape, asStored ?? 'f32', {
+    label: name,
+    owner: 'weights',
+    sharded: kind === 'matrix',
+  })
+}
+
+async function fillAll(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  placed: readonly Placed[],
+  { signal, onProgress }: TaskOptions,
+): Promise<void> {
+  const queue = placed.filter(hasEntry).sort((a, b) => compare(a.entry, b.entry))
+  const total = queue.reduce((sum, { entry }) => sum + entry.end - entry.begin, 0)
+  const uploader = new Uploader(gpu)
+  let loaded = 0
+  let next = 0
+  let failed = false
+  onProgress?.({ phase: 'upload', what: checkpoint.name, loaded, total })
+
+  const work = async (): Promise<void> => {
+    for (let job = queue[next++]; job; job = queue[next++]) {
+      for await (const { offset, bytes, read } of deviceBytes(checkpoint, job, signal)) {
+        if (failed) return
+        await write(uploader, job.x, offset, bytes, signal)
+        loaded += read
+        onProgress?.({ phase: 'upload', what: job.entry.name, loaded, total })
+      }
+    }
+  }
+  // Every reader has stopped before we return, or buffers would be released under it
+  const readers = Array.from({ length: READERS }, () =>
+    work().catch((error: unknown) => {
+      failed = true
+      throw error
+    }),
+  )
+  throwFirst(await Promise.allSettled(readers))
+  await uploader.flush()
+}
+
+/** Offset on the device, bytes as they are there, and how many bytes of the file they came from. */
+interface Piece {
+  readonly offset: number
+  readonly bytes: Uint8Array
+  readonly read: number
+}
+
+async function* deviceBytes(
+  checkpoint: Checkpoint,
+  { parameter: { kind, shape }, entry }: Placed & { entry: TensorEntry },
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece> {
+  if (kind === 'matrix') {
+    for await (const { offset, bytes } of checkpoint.slices(entry.name, SLICE_BYTES, { signal })) {
+      yield { offset, bytes, read: bytes.length }
+    }
+    return
+  }
+  const bytes = await checkpoint.read(entry.name, { signal })
+  if (kind === 'conv') yield { offset: 0, bytes: channelsLast(bytes, shape), read: bytes.length }
+  else yield { offset: 0, bytes: new Uint8Array(toFloat32(bytes, entry.dtype).buffer), read: bytes.length }
+}
+
+/** [O, I, kh, kw] -> [O, kh, kw, I], of elements of 2 or 4 bytes. */
+function channelsLast(
+  bytes: Uint8Array<ArrayBuffer>,
+  [O = 0, I = 0, kh = 0, kw = 0]: readonly number[],
+): Uint8Array {
+  const places = kh * kw
+  const wide = bytes.length === O * I * places * 4
+  const from = wide ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer)
+  const to = wide ? new Uint32Array(from.length) : new Uint16Array(from.length)
+  for (let o = 0, i = 0; o < O; o++) {
+    for (let c = 0; c < I; c++) {
+      for (let p = 0; p < places; p++) to[(o * places + p) * I + c] = from[i++]!
+    }
+  }
+  return new Uint8Array(to.buffer)
+}
+
+/** Writes into a tensor that may be in several buffers; pieces and buffers end on whole words, but for the last. */
+async function write(
+  uploader: Uploader,
+  x: Tensor,
+  offset: number,
+  bytes: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let begin = 0
+  for (const { buffer, bytes: length } of storagesOf(x)) {
+    const from = Math.max(offset, begin)
+    const to = Math.min(offset + bytes.length, begin + length)
+    if (from < to)
+      await uploader.write(buffer!, from - begin, bytes.subarray(from - offset, to - offset), { signal })
+    begin += length
+  }
+}
+
+function hasEntry(job: Placed): job is Placed & { entry: TensorEntry } {
+  return job.entry !== undefined
+}
+
+function compare(a: TensorEntry, b: TensorEntry): number {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1
+  return a.begin - b.begin
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+function weightsUnder(prefix: string, byName: ReadonlyMap<string, Tensor>): Weights {
+  return {
+    tensor: (name) => {
+      const x = byName.get(prefix + name)
+      if (!x)
+        throw new WeightsError(
+          `There is no tensor ${prefix}${name} among the ${byName.size} that were loaded.`,
+        )
+      return x
+    },
+    has: (name) => byName.has(prefix + name),
+    scope: (more) => weightsUnder(prefix + more, byName),
+  }
+}
+
+/** Arrays read as if they were a file. */
+function inMemory(tensors: ReadonlyMap<string, HostWeight>): Checkpoint {
+  const entries = [...tensors].map(([name, { data, shape, dtype = 'F32' }]): [string, TensorEntry] => [
+    name,
+    { name, dtype, shape, file: 'memory', begin: 0, end: data.byteLength },
+  ])
+  const copyOf = (name: string): Uint8Array<ArrayBuffer> => {
+    const { data } = tensors.get(name)!
+    return new Uint8Array(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
+  }
+  return {
+    name: 'memory',
+    tensors: new Map(entries),
+    metadata: new Map(),
+    read: async (name) => copyOf(name),
+    async *slices(name) {
+      yield { offset: 0, bytes: copyOf(name) }
+    },
+    close: async () => undefined,
+  }
+}

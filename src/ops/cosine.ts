@@ -1,0 +1,36 @@
+// Cosine similarity against a few class vectors, with a learned scale: the classifier of open vocabularies.
+
+import source from '../../shaders/cosine-logits.wgsl' with { type: 'text' }
+import { kernel } from '../gpu/kernel.ts'
+import { expectShape, expectType, lastDim, record, type Tensor, tensor } from './tensor.ts'
+
+/**
+ * Scaled cosine similarities: y[r, k] = clamp(exp(logScale) cos(x[r], classes[k]), -bound, bound)
+ *
+ * @param x         [N, C]
+ * @param classes   [K, C]
+ * @param logScale  [1], the logarithm of the scale
+ * @param bound     a positive number
+ * @returns         [N, K]
+ * @throws ShapeError if the shapes are others
+ */
+export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound: number): Tensor {
+  expectShape('cosineLogits', 'x', x, [undefined, undefined])
+  const cols = lastDim(x)
+  expectShape('cosineLogits', 'classes', classes, [undefined, cols])
+  expectShape('cosineLogits', 'logScale', logScale, [1])
+  for (const [name, t] of Object.entries({ x, classes, logScale })) expectType('cosineLogits', name, t, 'f32')
+
+  const rows = x.shape[0]!
+  const count = classes.shape[0]!
+  const y = tensor([rows, count])
+  record({
+    kernel: kernel('cosine-logits', source),
+    reads: { x, classes, log_scale: logScale },
+    writes: { y },
+    sizes: { rows, cols, count, bound },
+    workgroups: Math.ceil((rows * count) / 64),
+    flops: 6 * rows * count * cols,
+  })
+  return y
+}

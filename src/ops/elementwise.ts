@@ -1,0 +1,192 @@
+// One number in, one number out. Every op here can run in place: where its first operand is read for the last
+// time, the plan lets the result take its memory.
+
+import binarySource from '../../shaders/binary.wgsl' with { type: 'text' }
+import activation from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import mixSource from '../../shaders/mix.wgsl' with { type: 'text' }
+import swigluSource from '../../shaders/swiglu.wgsl' with { type: 'text' }
+import unarySource from '../../shaders/unary.wgsl' with { type: 'text' }
+import { ShapeError } from '../errors.ts'
+import { kernel } from '../gpu/kernel.ts'
+import { ACTIVATIONS, type Activation } from './activation.ts'
+import { elem, groupsFor, THREADS, widthOf } from './elem.ts'
+import {
+  asColumns,
+  type Columns,
+  expectShape,
+  expectType,
+  lastDim,
+  record,
+  rowsOf,
+  type Tensor,
+  tensor,
+} from './tensor.ts'
+
+/** a + b. See `binary` for the shapes. */
+export function add(a: Tensor, b: Tensor): Tensor {
+  return binary('add', a, b)
+}
+
+/** a - b. See `binary` for the shapes. */
+export function sub(a: Tensor, b: Tensor): Tensor {
+  return binary('sub', a, b)
+}
+
+/** a * b. See `binary` for the shapes. */
+export function mul(a: Tensor, b: Tensor): Tensor {
+  return binary('mul', a, b)
+}
+
+const BINARY = { add: 0, sub: 1, mul: 2 } as const
+
+/**
+ * @param a [...]
+ * @param b a's shape, or the last axes of it (repeated over the others), or one element
+ * @returns a's shape
+ * @throws ShapeError if b is none of these
+ */
+function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
+  expectType(op, 'a', a, 'f32')
+  expectType(op, 'b', b, 'f32')
+  const offset = a.shape.length - b.shape.length
+  const isSuffix = offset >= 0 && b.shape.every((n, i) => n === a.shape[offset + i])
+  if (!isSuffix && b.size !== 1) {
+    throw new ShapeError(
+      `${op}: b is [${b.shape.join(', ')}], expected a's shape [${a.shape.join(', ')}], its last axes, or one element.`,
+    )
+  }
+
+  const one = b.size === 1
+  const width = one ? widthOf(a.size) : widthOf(b.size)
+  const y = tensor(a.shape)
+  // Where the order doesn't matter, let the operand come first whose memory the plan may reuse
+  const swaps = op !== 'sub' && a.size === b.size && a.storage.kind !== 'intermediate'
+  const [first, second] = swaps ? [b, a] : [a, b]
+  const Elem = width === 4 ? 'vec4f' : 'f32'
+  record({
+    kernel: kernel('binary', binarySource, {
+      Elem,
+      Other: one ? 'f32' : Elem,
+      OPERATION: BINARY[op],
+      BROADCAST: b.size !== a.size,
+      IN_PLACE: false,
+      WG: THREADS,
+    }),
+    reads: { a: first, b: second },
+    writes: { y },
+    sizes: { count: a.size / width, period: one ? 1 : b.size / width },
+    workgroups: groupsFor(a.size / width),
+    flops: a.size,
+    inPlace: { read: 'a', write: 'y' },
+  })
+  return y
+}
+
+/** 1 where a > threshold, else 0; shaped like a. */
+export function greater(a: Tensor, threshold: number): Tensor {
+  return unary('greater', a, GREATER, threshold)
+}
+
+/** The activation of every element; shaped like x. */
+export function activate(x: Tensor, activation: Activation): Tensor {
+  return unary('activate', x, ACTIVATIONS[activation], 0)
+}
+
+/** Beside the activations' numbers; see shaders/unary.wgsl. */
+const GREATER = 100
+
+function unary(op: string, x: Tensor, operation: number, threshold: number): Tensor {
+  expectType(op, 'x', x, 'f32')
+  const width = widthOf(x.size)
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('unary', elem(width) + activation + unarySource, {
+      WIDTH: width,
+      OPERATION: operation,
+      IN_PLACE: false,
+      WG: THREADS,
+    }),
+    reads: { x },
+    writes: { y },
+    sizes: { count: x.size / width, threshold },
+    workgroups: groupsFor(x.size / width),
+    flops: (operation === GREATER ? 1 : 8) * x.size,
+    inPlace: { read: 'x', write: 'y' },
+  })
+  return y
+}
+
+/**
+ * Gated linear unit of Llama, Qwen and Phi: y = silu(gate) * up
+ *
+ * @param gate [..., C], or C columns of a wider tensor (a fused gate_up projection)
+ * @param up   likewise
+ * @returns    [..., C]
+ * @throws ShapeError if rows or columns differ
+ *
+ * Source: Shazeer 2020, eq. 6.
+ */
+export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
+  const g = asColumns(gate)
+  const u = asColumns(up)
+  const [C, gateStride, upStride] = [g.count, lastDim(g.tensor), lastDim(u.tensor)]
+  expectType('swiglu', 'gate', g.tensor, 'f32')
+  expectType('swiglu', 'up', u.tensor, 'f32')
+  expectShape('swiglu', 'up', u.tensor, [...g.tensor.shape.slice(0, -1), undefined])
+  if (u.count !== C) throw new ShapeError(`swiglu: gate has ${C} columns, up has ${u.count}.`)
+
+  const width = widthOf(C, gateStride, upStride, g.start, u.start)
+  const y = tensor([...g.tensor.shape.slice(0, -1), C])
+  record({
+    kernel: kernel('swiglu', elem(width) + activation + swigluSource, {
+      WIDTH: width,
+      IN_PLACE: false,
+      WG: THREADS,
+    }),
+    reads: { gate: g.tensor, up: u.tensor },
+    writes: { y },
+    sizes: {
+      count: y.size / width,
+      cols: C / width,
+      gate_stride: gateStride / width,
+      gate_start: g.start / width,
+      up_stride: upStride / width,
+      up_start: u.start / width,
+    },
+    workgroups: groupsFor(y.size / width),
+    flops: 8 * y.size,
+    bytes: 12 * rowsOf(y) * C,
+    // A wider tensor is never put in place: its size differs from the result's
+    inPlace: { read: 'gate', write: 'y' },
+  })
+  return y
+}
+
+/**
+ * A gate between two tensors: y = s * a + (1 - s) * b with s = sigmoid(gate), all of one shape. From gate = 17
+ * on, y is a bit for bit: what a shut gate guards stays as it was.
+ *
+ * @throws ShapeError if the shapes differ
+ */
+export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
+  for (const [name, x] of Object.entries({ gate, a, b })) {
+    expectType('mix', name, x, 'f32')
+    expectShape('mix', name, x, a.shape)
+  }
+  const width = widthOf(a.size)
+  const y = tensor(a.shape)
+  record({
+    kernel: kernel('mix', elem(width) + activation + mixSource, {
+      WIDTH: width,
+      IN_PLACE: false,
+      WG: THREADS,
+    }),
+    reads: { gate, a, b },
+    writes: { y },
+    sizes: { count: a.size / width },
+    workgroups: groupsFor(a.size / width),
+    flops: 12 * a.size,
+    inPlace: { read: 'a', write: 'y' },
+  })
+  return y
+}

@@ -1,0 +1,116 @@
+// Rows by number: out of a table, and into a cache.
+
+import copySource from '../../shaders/copy.wgsl' with { type: 'text' }
+import gatherSource from '../../shaders/gather.wgsl' with { type: 'text' }
+import widen from '../../shaders/lib/widen.wgsl' with { type: 'text' }
+import { ShapeError } from '../errors.ts'
+import { kernel } from '../gpu/kernel.ts'
+import type { SizeValue } from '../gpu/recorder.ts'
+import { groupsFor, THREADS, widthOf } from './elem.ts'
+import {
+  asColumns,
+  type Columns,
+  expectShape,
+  expectType,
+  lastDim,
+  record,
+  type Tensor,
+  tensor,
+} from './tensor.ts'
+
+/** As in shaders/lib/widen.wgsl. */
+const DTYPES = { f32: 0, u32: 0, f16: 1, bf16: 2 } as const
+
+/**
+ * Rows of a table: y[t] = table[ids[t]]. The host can't see the ids: one that is no row of the table gives zeros.
+ *
+ * @param table [V, C] f32, f16 or bf16; may be sharded
+ * @param ids   [T] u32
+ * @returns     [T, C]
+ */
+export function gather(table: Tensor, ids: Tensor): Tensor {
+  expectShape('gather', 'table', table, [undefined, undefined])
+  expectShape('gather', 'ids', ids, [undefined])
+  expectType('gather', 'table', table, 'f32', 'f16', 'bf16')
+  expectType('gather', 'ids', ids, 'u32')
+  const [V = 0, C = 0] = table.shape
+  const T = ids.size
+
+  const y = tensor([T, C])
+  const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
+  for (const { storage, firstRow, rows } of shards) {
+    record({
+      kernel: kernel('gather', widen + gatherSource, {
+        DTYPE: DTYPES[table.dtype],
+        WG: THREADS,
+      }),
+      reads: { table: { ...table, storage }, ids },
+      writes: { y },
+      sizes: { count: y.size, cols: C, first_row: firstRow, rows, table_rows: V },
+      workgroups: groupsFor(y.size),
+      flops: 0,
+      bytes: (8 * y.size) / shards.length,
+    })
+  }
+  return y
+}
+
+/**
+ * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped.
+ *
+ * @param x    [T, C], or C columns of a wider tensor
+ * @param into [capacity, C], resident or bound
+ * @param at   first row; may be a `param`
+ * @throws ShapeError if C differs, or `into` is no tensor of its own
+ */
+export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void {
+  const { tensor: source, start, count: C } = asColumns(x)
+  expectType('copyRows', 'x', source, 'f32')
+  expectType('copyRows', 'into', into, 'f32')
+  expectShape('copyRows', 'x', source, [undefined, undefined])
+  expectShape('copyRows', 'into', into, [undefined, C])
+  if (into.storage.kind !== 'resident' && into.storage.kind !== 'bound') {
+    throw new ShapeError('copyRows: `into` must outlive the plan: allocate it, or bind it to the plan.')
+  }
+  copy(source, into, {
+    rows: source.shape[0]!,
+    cols: C,
+    from: { stride: lastDim(source), start },
+    to: { stride: C, start: 0, row: at, rows: into.shape[0]! },
+  })
+}
+
+/** A rectangle of 32-bit words from one matrix into another; see shaders/copy.wgsl. */
+export interface Rectangle {
+  readonly rows: number
+  readonly cols: number
+  readonly from: { readonly stride: number; readonly start: number }
+  readonly to: {
+    readonly stride: number
+    readonly start: number
+    readonly row: SizeValue
+    readonly rows: number
+  }
+}
+
+export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
+  const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
+  record({
+    kernel: kernel('copy', copySource, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
+    reads: { source },
+    writes: { target_rows: target },
+    sizes: {
+      count: (rows * cols) / width,
+      cols: cols / width,
+      from_stride: from.stride / width,
+      from_start: from.start / width,
+      to_stride: to.stride / width,
+      to_start: to.start / width,
+      to_row: to.row,
+      to_rows: to.rows,
+    },
+    workgroups: groupsFor((rows * cols) / width),
+    flops: 0,
+    bytes: 8 * rows * cols,
+  })
+}

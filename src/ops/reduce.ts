@@ -1,0 +1,146 @@
+// Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
+
+import argmaxSource from '../../shaders/argmax.wgsl' with { type: 'text' }
+import rows from '../../shaders/lib/rows.wgsl' with { type: 'text' }
+import meanRowsSource from '../../shaders/mean-rows.wgsl' with { type: 'text' }
+import normalizeSource from '../../shaders/normalize-rows.wgsl' with { type: 'text' }
+import reduceSource from '../../shaders/reduce.wgsl' with { type: 'text' }
+import softmaxSource from '../../shaders/softmax.wgsl' with { type: 'text' }
+import { kernel } from '../gpu/kernel.ts'
+import type { SizeValue } from '../gpu/recorder.ts'
+import { elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
+import {
+  expectShape,
+  expectType,
+  lastDim,
+  record,
+  rowsOf,
+  type Shape,
+  type Tensor,
+  tensor,
+} from './tensor.ts'
+
+/**
+ * y = exp(x) / sum(exp(x)) over the last axis.
+ *
+ * @param x [..., C]
+ * @returns [..., C]
+ */
+export function softmax(x: Tensor): Tensor {
+  const { width, cols, teams, count } = spread('softmax', x)
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('softmax', elem(width) + rows + softmaxSource, {
+      WIDTH: width,
+      IN_PLACE: false,
+      ...teams,
+    }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: count, cols },
+    workgroups: groupsForRows(count, teams),
+    flops: 10 * x.size,
+    inPlace: { read: 'x', write: 'y' },
+  })
+  return y
+}
+
+/** Sums over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
+export function sumLast(x: Tensor): Tensor {
+  return reduce('sumLast', x, false)
+}
+
+/** Maxima over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
+export function maxLast(x: Tensor): Tensor {
+  return reduce('maxLast', x, true)
+}
+
+function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
+  const { width, cols, teams, count } = spread(op, x)
+  const y = tensor(leading(x))
+  record({
+    kernel: kernel('reduce', elem(width) + rows + reduceSource, { WIDTH: width, MAXIMUM: maximum, ...teams }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: count, cols },
+    workgroups: groupsForRows(count, teams),
+    flops: x.size,
+  })
+  return y
+}
+
+/**
+ * Where the largest value of the last axis is; of several, the first.
+ *
+ * @param x [..., C]
+ * @returns [...] u32; a vector [C] gives one number, [1]
+ */
+export function argmax(x: Tensor): Tensor {
+  const { width, cols, teams, count } = spread('argmax', x)
+  const y = tensor(leading(x), 'u32')
+  record({
+    kernel: kernel('argmax', elem(width) + argmaxSource, { WIDTH: width, ...teams }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: count, cols },
+    workgroups: groupsForRows(count, teams),
+    flops: x.size,
+  })
+  return y
+}
+
+/**
+ * Rows of length one: y = x / max(|x|, 1e-12) over the last axis.
+ *
+ * @param x [..., C]
+ * @returns [..., C]
+ */
+export function normalizeRows(x: Tensor): Tensor {
+  const { width, cols, teams, count } = spread('normalizeRows', x)
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('normalize-rows', elem(width) + rows + normalizeSource, { WIDTH: width, ...teams }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: count, cols },
+    workgroups: groupsForRows(count, teams),
+    flops: 5 * x.size,
+  })
+  return y
+}
+
+/**
+ * The mean of the first rows.
+ *
+ * @param x [N, C]
+ * @param options.length  how many rows, all by default; may be a `param`. No rows have the mean 0.
+ * @returns [C]
+ */
+export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {
+  expectShape('meanRows', 'x', x, [undefined, undefined])
+  expectType('meanRows', 'x', x, 'f32')
+  const [N = 0, C = 0] = x.shape
+  const width = widthOf(C)
+  const y = tensor([C])
+  record({
+    kernel: kernel('mean-rows', meanRowsSource, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: N, cols: C / width, length: options.length ?? N },
+    workgroups: [groupsFor(C / width), 1, 1],
+    flops: x.size,
+  })
+  return y
+}
+
+/** The shape without its last axis. */
+function leading(x: Tensor): Shape {
+  return x.shape.length === 1 ? [1] : x.shape.slice(0, -1)
+}
+
+function spread(op: string, x: Tensor) {
+  expectType(op, 'x', x, 'f32')
+  const C = lastDim(x)
+  const width = widthOf(C)
+  return { width, cols: C / width, teams: rowTeams(rowsOf(x), C / width), count: rowsOf(x) }
+}

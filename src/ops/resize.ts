@@ -1,0 +1,58 @@
+// Maps of another size.
+
+import source from '../../shaders/resize.wgsl' with { type: 'text' }
+import { ShapeError } from '../errors.ts'
+import { kernel } from '../gpu/kernel.ts'
+import { groupsFor, THREADS, widthOf } from './elem.ts'
+import { expectType, record, type Tensor, tensor } from './tensor.ts'
+
+/**
+ * Bilinear resize without antialias, pixel centres at half (PyTorch's interpolate with align_corners = false).
+ *
+ * @param x    [H, W, C] or [B, H, W, C]
+ * @param size [H2, W2] of the result
+ * @param options.crop  [h, w]: only the top left h x w pixels of each map are the source
+ * @returns    [H2, W2, C] or [B, H2, W2, C]
+ * @throws ShapeError if x is no map, or the crop is not inside of it
+ */
+export function resize(
+  x: Tensor,
+  size: readonly [H2: number, W2: number],
+  options: { readonly crop?: readonly [h: number, w: number] } = {},
+): Tensor {
+  expectType('resize', 'x', x, 'f32')
+  if (x.shape.length !== 3 && x.shape.length !== 4) {
+    throw new ShapeError(`resize: x is [${x.shape.join(', ')}], expected [H, W, C] or [B, H, W, C].`)
+  }
+  const [H = 0, W = 0, C = 0] = x.shape.slice(-3)
+  const [H2, W2] = size
+  const [h, w] = options.crop ?? [H, W]
+  if (!(h >= 1 && h <= H && w >= 1 && w <= W)) {
+    throw new ShapeError(`resize: the crop [${h}, ${w}] is not inside of the map [${H}, ${W}].`)
+  }
+  if (!(H2 >= 1 && W2 >= 1))
+    throw new ShapeError(`resize: the new size is [${H2}, ${W2}], expected at least [1, 1].`)
+
+  const width = widthOf(C)
+  const y = tensor([...x.shape.slice(0, -3), H2, W2, C])
+  record({
+    kernel: kernel('resize', source, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+    reads: { x },
+    writes: { y },
+    sizes: {
+      count: y.size / width,
+      H,
+      W,
+      cols: C / width,
+      H2,
+      W2,
+      h,
+      w,
+      scale_y: h / H2,
+      scale_x: w / W2,
+    },
+    workgroups: groupsFor(y.size / width),
+    flops: 9 * y.size,
+  })
+  return y
+}

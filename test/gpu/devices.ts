@@ -1,0 +1,104 @@
+// Devices for tests of the GPU floor: one that compiles and computes nothing, one whose calls are counted, one
+// with a limit lowered.
+
+import { Gpu } from '../../src/gpu/gpu.ts'
+import { openProvider } from '../../src/gpu/provider.ts'
+import { adapterNames } from '../support.ts'
+
+/** A device of this machine that no Gpu owns, with what else it takes to let go of it. */
+export async function rawDevice(
+  adapterName = adapterNames()[0],
+): Promise<{ device: GPUDevice; free: () => void }> {
+  const provider = await openProvider(adapterName || undefined)
+  const device = await provider.adapter.requestDevice()
+  const free = (): void => {
+    device.destroy()
+    provider.close()
+  }
+  return { device, free }
+}
+
+/** Dawn's null backend: Tint checks and translates every shader, nothing runs. */
+export async function nullDevice(...requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
+  const { create, globals } = await import('webgpu')
+  Object.assign(globalThis, globals)
+  instance = create(['backend=null'])
+  const adapter = await instance.requestAdapter()
+  return adapter!.requestDevice({ requiredFeatures })
+}
+
+/** Devices die with the object that made them. */
+let instance: GPU | undefined
+
+export interface Watched {
+  readonly device: GPUDevice
+  /** How often each method of the device was called. */
+  readonly calls: Map<string, number>
+  /** Bytes of the buffers that were created and not destroyed. */
+  liveBytes(): number
+  /** Submissions so far. */
+  submissions(): number
+}
+
+/** The same device, keeping count. */
+export function watch(device: GPUDevice): Watched {
+  const calls = new Map<string, number>()
+  const live = new Map<GPUBuffer, number>()
+  let submissions = 0
+  const queue = substitute(device.queue, {
+    submit: (buffers: Iterable<GPUCommandBuffer>) => {
+      submissions++
+      device.queue.submit(buffers)
+    },
+  })
+  const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
+    const buffer = device.createBuffer(descriptor)
+    live.set(buffer, buffer.size)
+    const destroy = buffer.destroy.bind(buffer)
+    buffer.destroy = () => {
+      live.delete(buffer)
+      return destroy()
+    }
+    return buffer
+  }
+  const counted = new Proxy(substitute(device, { queue, createBuffer }), {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key)
+      if (typeof value !== 'function' || typeof key !== 'string') return value
+      return (...args: unknown[]): unknown => {
+        calls.set(key, (calls.get(key) ?? 0) + 1)
+        return Reflect.apply(value, target, args)
+      }
+    },
+  })
+  return {
+    device: counted,
+    calls,
+    liveBytes: () => [...live.values()].reduce((sum, bytes) => sum + bytes, 0),
+    submissions: () => submissions,
+  }
+}
+
+/** A Gpu on this device that believes in other limits. */
+export function withLimits(
+  device: GPUDevice,
+  limits: Partial<Record<keyof GPUSupportedLimits, number>>,
+): Promise<Gpu> {
+  return Gpu.open({ device: substitute(device, { limits: substitute(device.limits, limits) }) })
+}
+
+/** An object of the runtime's with some members replaced; methods still see the object itself. */
+function substitute<T extends object>(original: T, members: object): T {
+  return new Proxy(original, {
+    get(target, key) {
+      if (key in members) return Reflect.get(members, key)
+      const value: unknown = Reflect.get(target, key, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+/** Makes the Gpu believe that it is very slow, so that plans are cut as fine as they can be. */
+export function believeSlow(gpu: Gpu): void {
+  for (let i = 0; i < 200; i++) gpu.rate.learn(1e7, 1e9)
+}

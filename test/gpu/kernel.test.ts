@@ -1,0 +1,204 @@
+// Kernels: the prelude says what it is told, bindings and sizes are read from the body, mistakes are named, and every
+// shader we ship compiles in every combination the ops use.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { KernelError } from '../../src/errors.ts'
+import { Gpu } from '../../src/gpu/gpu.ts'
+import { type Kernel, kernel } from '../../src/gpu/kernel.ts'
+import { type Dispatch, recordWith, type Storage } from '../../src/gpu/recorder.ts'
+import { bytesOf, record, sizeOf, tensor } from '../../src/ops/tensor.ts'
+import { CATALOGUE } from '../ops/catalogue.ts'
+import { adapterNames, adapters, gpuNamed } from '../support.ts'
+import { nullDevice } from './devices.ts'
+
+const BODY = `
+// @group(0) @binding(7) var<storage, read> in_a_comment: array<f16>;
+struct Sizes { count: u32, shift: i32, scale: f32 }
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(2)
+var<storage, read_write> y: array<Elem>;
+@group(0) @binding(1) var<uniform> sizes: Sizes;
+@compute @workgroup_size(WG)
+fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x]; }
+`
+
+let names = 0
+/** A kernel with a name that no test before has used. */
+function fresh(body: string, constants: Parameters<typeof kernel>[2] = {}): Kernel {
+  return kernel(`test-kernel-${names++}`, body, constants)
+}
+
+test('the prelude: aliases, unsigned integers, booleans, and the features that are used', () => {
+  const { code } = fresh(BODY, { Elem: 'f32', WG: 64, FAST: true })
+  expect(code.split('\n').slice(0, 3)).toEqual(['alias Elem = f32;', 'const WG = 64u;', 'const FAST = true;'])
+  expect(code.endsWith(BODY)).toBe(true)
+  expect(code).not.toContain('enable')
+
+  expect(fresh(BODY, { Elem: 'f16', WG: 64 }).code.startsWith('enable f16;\n')).toBe(true)
+  expect(fresh(BODY, { Elem: 'vec4<f16>', WG: 64 }).code.startsWith('enable f16;\n')).toBe(true)
+  const sum = BODY.replace('= x[id.x]', '= subgroupAdd(x[id.x])')
+  expect(fresh(sum, { Elem: 'f32', WG: 64 }).code.startsWith('enable subgroups;\n')).toBe(true)
+  expect(() => fresh(BODY, { WG: 1.5 })).toThrow(
+    'Prelude constant WG is 1.5: only unsigned integers are supported.',
+  )
+  expect(() => fresh(BODY, { WG: -1 })).toThrow(KernelError)
+})
+
+test('bindings and sizes are read from the body, not from its comments', () => {
+  const { bindings, sizes } = fresh(BODY, { Elem: 'f32', WG: 64 })
+  expect(bindings).toEqual([
+    { name: 'x', index: 0, access: 'read' },
+    { name: 'y', index: 2, access: 'read_write' },
+    { name: 'sizes', index: 1, access: 'uniform' },
+  ])
+  expect(sizes).toEqual([
+    { name: 'count', type: 'u32' },
+    { name: 'shift', type: 'i32' },
+    { name: 'scale', type: 'f32' },
+  ])
+  expect(() => fresh('fn main() {}')).toThrow('declares no bindings')
+  expect(() => fresh(BODY.replace('scale: f32', 'scale: vec4f'))).toThrow('Sizes.scale is vec4f')
+  const many = Array.from({ length: 17 }, (_, i) => `s${i}: u32`).join(', ')
+  expect(() => fresh(BODY.replace(/struct Sizes \{.*\}/, `struct Sizes { ${many} }`))).toThrow(
+    'at most 16 fit',
+  )
+})
+
+test('equal arguments give the same kernel, other constants another, another body an error', () => {
+  const make = (WG: number) => kernel('test-same', BODY, { Elem: 'f32', WG })
+  expect(make(64)).toBe(make(64))
+  expect(make(32)).not.toBe(make(64))
+  expect(make(64).with({ WG: 32 })).toBe(make(32))
+  expect(() => kernel('test-same', `${BODY} `, { Elem: 'f32', WG: 64 })).toThrow('has two bodies')
+})
+
+test('a dispatch that does not fit its kernel is an error while recording', () => {
+  const k = fresh(BODY, { Elem: 'f32', WG: 64 })
+  const storage = (): Storage => ({ kind: 'intermediate', bytes: 16, label: '' })
+  const [x, y] = [storage(), storage()]
+  const good: Dispatch = {
+    kernel: k,
+    reads: { x },
+    writes: { y },
+    sizes: { count: 4, shift: 0, scale: 1 },
+    workgroups: 1,
+    flops: 0,
+  }
+  const recording = (change: Partial<Dispatch>) => () => recordWith((r) => r.record({ ...good, ...change }))
+  expect(recording({})).not.toThrow()
+  expect(recording({ reads: { x: undefined } })).not.toThrow() // declared by the variant, never read
+  expect(recording({ reads: {} })).toThrow("binding 'x' (read) is missing")
+  expect(recording({ writes: {} })).toThrow("binding 'y' (read_write) is missing")
+  expect(recording({ reads: { x, z: x } })).toThrow("names 'z', which the shader doesn't bind")
+  expect(recording({ sizes: { count: 4, shift: 0 } })).toThrow("size 'scale' is missing")
+  expect(recording({ sizes: { ...good.sizes, rows: 1 } })).toThrow("size 'rows', which Sizes lacks")
+  expect(recording({ reads: { x: y } })).toThrow("'x' and 'y' are one buffer, and one is written")
+  expect(recording({ cut: 'rows' })).toThrow("'rows' cuts the grid")
+  expect(recording({ cut: 'count' })).toThrow("'count' cuts the grid")
+  expect(recording({ cut: 'count', sizes: { shift: 0, scale: 1 } })).not.toThrow()
+  expect(recording({ inPlace: { read: 'x', write: 'y' } })).toThrow('needs the constant IN_PLACE: false')
+})
+
+test('ops outside of a plan, and inputs of one name, are errors', () => {
+  expect(() => tensor([4])).toThrow('Ops record a plan')
+  expect(() =>
+    record({ kernel: fresh(BODY), reads: {}, writes: {}, sizes: {}, workgroups: 1, flops: 0 }),
+  ).toThrow(KernelError)
+  const twice = () =>
+    recordWith((r) => {
+      r.input('x', 4)
+      r.bind('x', 4)
+    })
+  expect(twice).toThrow("two inputs named 'x'")
+})
+
+for (const gpu of await adapters()) {
+  test(`WGSL that does not compile shows the line and the kernel on ${gpu.name}`, async () => {
+    const bad = fresh(BODY.replace('= x[id.x]', '= x[id.x] + nothing_here'), { Elem: 'f32', WG: 64 })
+    // Twice: a failure must not be remembered as a success, nor block the next attempt
+    for (const _ of [1, 2]) {
+      const error: unknown = await gpu.kernels.compile([bad]).catch((e: unknown) => e)
+      expect(error).toBeInstanceOf(KernelError)
+      const { message } = error as KernelError
+      expect(message).toContain(`Kernel ${bad.key} does not compile`)
+      expect(message).toContain('nothing_here')
+      const line = bad.code.split('\n').findIndex((text) => text.includes('nothing_here')) + 1
+      expect(message).toContain(`line ${line}:`)
+      expect(message).toContain('y[id.x] = x[id.x] + nothing_here')
+    }
+    await gpu.check() // and nothing else was reported behind our back
+  })
+
+  test(`each kernel is compiled once, with progress, on ${gpu.name}`, async () => {
+    const kernels = [1, 2, 4].map((WG) => kernel('test-progress', BODY, { Elem: 'f32', WG }))
+    const seen: [number, number][] = []
+    const onProgress = ({ loaded, total }: { loaded: number; total: number }) => seen.push([loaded, total])
+    const first = await gpu.kernels.compile([...kernels, kernels[0]!], { onProgress })
+    expect(seen).toEqual([
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ])
+    expect(first[3]).toBe(first[0])
+    expect(await gpu.kernels.compile(kernels, { onProgress })).toEqual(first.slice(0, 3))
+    expect(seen.length).toBe(3)
+  })
+}
+
+test('a kernel that exceeds a limit of the device says so', async () => {
+  const gpu = await gpuNamed(adapterNames()[0]!)
+  const huge = fresh(BODY, { Elem: 'f32', WG: 4096 })
+  await expect(gpu.kernels.compile([huge])).rejects.toThrow(/does not compile on this device:\n.*4096/)
+})
+
+/** Every kernel that the catalogue's plans use, in place or not. */
+function shippedKernels(): Kernel[] {
+  const kernels = new Set<Kernel>()
+  for (const { build } of CATALOGUE) {
+    const { recorder } = recordWith((r) => {
+      let inputs = 0
+      build((shape, dtype = 'f32') => {
+        const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
+        return { shape, dtype, size: sizeOf(shape), storage }
+      })
+    })
+    for (const dispatch of recorder.dispatches) {
+      kernels.add(dispatch.kernel)
+      if (dispatch.inPlace) kernels.add(dispatch.kernel.with({ IN_PLACE: true }))
+    }
+  }
+  return [...kernels]
+}
+
+test('every shader is in the catalogue', () => {
+  const used = new Set(shippedKernels().map((k) => k.name))
+  // Files without an entry point are parts of others
+  const files = readdirSync('shaders')
+    .filter((file) => file.endsWith('.wgsl') && readFileSync(`shaders/${file}`, 'utf8').includes('@compute'))
+    .map((file) => file.replace('.wgsl', ''))
+  expect(
+    files.filter((f) => !used.has(f)),
+    'add an op that uses it to test/ops/catalogue.ts',
+  ).toEqual([])
+  expect(
+    [...used].filter((name) => !files.includes(name)),
+    'a kernel is named like its file',
+  ).toEqual([])
+})
+
+for (const features of [[], ['shader-f16', 'subgroups']] as GPUFeatureName[][]) {
+  test(`every kernel compiles with ${features.join(' and ') || 'no optional feature'}`, async () => {
+    const gpu = await Gpu.open({ device: await nullDevice(...features) })
+    const has = (needs: string, feature: GPUFeatureName) => (k: Kernel) =>
+      !k.code.includes(`enable ${needs};`) || features.includes(feature)
+    const kernels = shippedKernels().filter(has('f16', 'shader-f16')).filter(has('subgroups', 'subgroups'))
+    expect(kernels.length).toBeGreaterThan(100)
+    const pipelines = await gpu.kernels.compile(kernels)
+    expect(pipelines.length).toBe(kernels.length)
+    // The guaranteed limit; more would not open everywhere
+    for (const k of kernels)
+      expect(k.bindings.filter((b) => b.access !== 'uniform').length).toBeLessThanOrEqual(8)
+    gpu.close()
+  })
+}

@@ -1,0 +1,326 @@
+// PNG and JPEG of every kind that people have become the pixels that Pillow reads; everything else is an
+// ImageError that says what the file is and what to do.
+
+import { readFileSync } from 'node:fs'
+import { deflateSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { ImageError } from '../../src/errors.ts'
+import { decodeImage, encodePng } from '../../src/io/image.ts'
+import { crc32, noise } from './pixels.ts'
+
+interface Fixture {
+  name: string
+  file: string
+  width: number
+  height: number
+  rgb: string
+  /** Levels that a channel may differ by. */
+  within: number
+}
+const fixtures: Fixture[] = JSON.parse(readFileSync('test/fixtures/io/pillow.json', 'utf8'))
+const bytesOf = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'))
+const fixture = (name: string) => bytesOf(fixtures.find((f) => f.name === name)!.file)
+
+test.each(fixtures)('$name', ({ file, width, height, rgb, within }) => {
+  const image = decodeImage(bytesOf(file))
+  const expected = bytesOf(rgb)
+  expect([image.width, image.height, image.rgb.length]).toEqual([width, height, expected.length])
+  const furthest = Math.max(...expected.map((value, i) => Math.abs(value - image.rgb[i]!)))
+  expect(furthest).toBeLessThanOrEqual(within)
+})
+
+test('at an odd place in a larger buffer', () => {
+  for (const name of ['PNG, rgb', 'JPEG, orientation 6']) {
+    const bytes = fixture(name)
+    const within = new Uint8Array(bytes.length + 20).fill(0xaa)
+    within.set(bytes, 7)
+    expect(decodeImage(within.subarray(7, 7 + bytes.length))).toEqual(decodeImage(bytes))
+  }
+})
+
+// PNGs that Pillow can't write, written by the standard's text
+
+function chunk(type: string, data: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from(type), data])
+  const ends = Buffer.alloc(8)
+  ends.writeUInt32BE(data.length, 0)
+  ends.writeUInt32BE(crc32(body), 4)
+  return Buffer.concat([ends.subarray(0, 4), body, ends.subarray(4)])
+}
+
+interface Raw {
+  width: number
+  height: number
+  depth: number
+  colour: number
+  interlaced?: boolean
+  /** Filtered rows, before deflate. */
+  rows: Uint8Array
+  extra?: Buffer[]
+}
+
+function png({ width, height, depth, colour, interlaced = false, rows, extra = [] }: Raw): Uint8Array {
+  const header = Buffer.alloc(13)
+  header.writeUInt32BE(width, 0)
+  header.writeUInt32BE(height, 4)
+  header.set([depth, colour, 0, 0, interlaced ? 1 : 0], 8)
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
+  const data = deflateSync(rows)
+  const half = data.length >> 1
+  const parts = [
+    chunk('IDAT', data.subarray(0, half)),
+    chunk('IDAT', data.subarray(half)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]
+  return new Uint8Array(Buffer.concat([signature, chunk('IHDR', header), ...extra, ...parts]))
+}
+
+/** Rows without a filter: [height, rowBytes] with a 0 before each. */
+function plainRows(data: Uint8Array, height: number): Uint8Array {
+  const rowBytes = data.length / height
+  return Uint8Array.from({ length: data.length + height }, (_, i) => {
+    const x = i % (rowBytes + 1)
+    return x === 0 ? 0 : data[Math.floor(i / (rowBytes + 1)) * rowBytes + x - 1]!
+  })
+}
+
+describe('PNG', () => {
+  const [width, height] = [11, 7]
+
+  test.each([
+    ['16-bit RGB', 2, 3],
+    ['16-bit RGB and alpha', 6, 4],
+    ['16-bit grey and alpha', 4, 2],
+    ['16-bit grey', 0, 1],
+  ])('%s keeps the high bytes', (_, colour, channels) => {
+    const data = noise(width, height, channels * 2) // big endian: the high byte is the first of two
+    const { rgb } = decodeImage(png({ width, height, depth: 16, colour, rows: plainRows(data, height) }))
+    const expected = Uint8Array.from(rgb, (_value, i) => {
+      const channel = channels < 3 ? 0 : i % 3
+      return data[(Math.floor(i / 3) * channels + channel) * 2]!
+    })
+    expect(rgb).toEqual(expected)
+  })
+
+  test.each([1, 2, 4])('grey of %i bits spans black to white', (depth) => {
+    const rowBytes = Math.ceil((width * depth) / 8)
+    const data = noise(rowBytes, height, 1)
+    const { rgb } = decodeImage(png({ width, height, depth, colour: 0, rows: plainRows(data, height) }))
+    const bit = (x: number, y: number) => (data[y * rowBytes + (x >> 3)]! >> (7 - (x & 7))) & 1
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        let level = 0
+        for (let i = 0; i < depth; i++) level = level * 2 + bit(x * depth + i, y)
+        expect(rgb[(y * width + x) * 3 + 1]).toBe((level * 255) / (2 ** depth - 1))
+      }
+    }
+  })
+
+  test('interlaced', () => {
+    const data = noise(width, height)
+    const rows: number[] = []
+    for (const [x0, y0, dx, dy] of [
+      [0, 0, 8, 8],
+      [4, 0, 8, 8],
+      [0, 4, 4, 8],
+      [2, 0, 4, 4],
+      [0, 2, 2, 4],
+      [1, 0, 2, 2],
+      [0, 1, 1, 2],
+    ] as const) {
+      for (let y = y0; y < height; y += dy) {
+        if (x0 < width) rows.push(0)
+        for (let x = x0; x < width; x += dx)
+          rows.push(...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3))
+      }
+    }
+    const raw = { width, height, depth: 8, colour: 2, interlaced: true, rows: Uint8Array.from(rows) }
+    expect(decodeImage(png(raw)).rgb).toEqual(data)
+    expect(() => decodeImage(png({ ...raw, depth: 4, colour: 0 }))).toThrow('interlaced PNG of 4 bits')
+  })
+
+  test('what does not touch the pixels may be broken or unknown', () => {
+    const data = noise(width, height)
+    const extra = [
+      chunk('iCCP', Buffer.from('x')),
+      chunk('tEXt', Buffer.from([255, 0, 254])),
+      chunk('abCd', Buffer.alloc(9)),
+    ]
+    extra[1]![9] = 1 // a wrong checksum too
+    expect(
+      decodeImage(png({ width, height, depth: 8, colour: 2, rows: plainRows(data, height), extra })).rgb,
+    ).toEqual(data)
+  })
+
+  test('a palette that is too short, or missing', () => {
+    const raw = { width: 2, height: 1, depth: 8, colour: 3, rows: Uint8Array.of(0, 0, 9) }
+    const rgb = decodeImage(png({ ...raw, extra: [chunk('PLTE', Uint8Array.of(1, 2, 3))] })).rgb
+    expect([...rgb]).toEqual([1, 2, 3, 0, 0, 0])
+    expect(() => decodeImage(png(raw))).toThrow('should have a palette and has none')
+  })
+
+  test('kinds that no PNG has', () => {
+    for (const raw of [
+      { depth: 3, colour: 0 },
+      { depth: 4, colour: 2 },
+      { depth: 16, colour: 3 },
+      { depth: 8, colour: 5 },
+    ]) {
+      expect(() => decodeImage(png({ width: 1, height: 1, ...raw, rows: new Uint8Array(9) }))).toThrow(
+        'which no PNG has',
+      )
+    }
+    expect(() =>
+      decodeImage(png({ width: 0, height: 1, depth: 8, colour: 2, rows: new Uint8Array(9) })),
+    ).toThrow('0 x 1')
+  })
+
+  test('a small image that unpacks to gigabytes', () => {
+    // 160 kB of data for one pixel: refused by its size, before it is inflated
+    const bytes = png({ width: 1, height: 1, depth: 8, colour: 2, rows: noise(200, 200, 4) })
+    expect(() => decodeImage(bytes)).toThrow(/bytes of data for 1 x 1 pixels/)
+  })
+})
+
+describe('refused by the header, before decoding', () => {
+  const huge = png({ width: 20_000, height: 20_000, depth: 8, colour: 2, rows: new Uint8Array(0) })
+
+  test('20,000 x 20,000 pixels', () => {
+    expect(() => decodeImage(huge)).toThrow(
+      'The image is a PNG of 20000 x 20000 pixels, 400 megapixels; the limit is 64 megapixels. Scale it down',
+    )
+    const jpeg = fixture('JPEG, 4:4:4').slice()
+    const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0)
+    jpeg.set([0xff, 0xff, 0xff, 0xff], frame + 5)
+    expect(() => decodeImage(jpeg, { name: 'a.jpg' })).toThrow(
+      /a.jpg is a JPEG of 65535 x 65535 pixels, 4294.8 megapixels/,
+    )
+  })
+
+  test('by a limit of the caller', () => {
+    const small = fixture('PNG, rgb') // 19 x 13 = 247
+    expect(decodeImage(small, { maxPixels: 247 }).width).toBe(19)
+    expect(() => decodeImage(small, { maxPixels: 246 })).toThrow(
+      '19 x 13 pixels, 0.000247 megapixels; the limit is 0.000246',
+    )
+  })
+})
+
+describe('damage', () => {
+  const names = [
+    'PNG, rgb',
+    'PNG, palette of 23',
+    'JPEG, 4:4:4',
+    'JPEG, progressive',
+    'JPEG, orientation 6',
+    'JPEG, CMYK',
+  ]
+
+  test.each(names)('%s, cut short anywhere', (name) => {
+    const bytes = fixture(name)
+    for (let length = 0; length < bytes.length - 2; length++) {
+      let error: unknown
+      try {
+        decodeImage(bytes.slice(0, length))
+      } catch (thrown) {
+        error = thrown
+      }
+      if (!(error instanceof ImageError))
+        throw new Error(`${length} of ${bytes.length} bytes: ${String(error)}`)
+    }
+  })
+
+  test.each(names)('%s, a byte changed anywhere, is an ImageError or an image', (name) => {
+    const bytes = fixture(name)
+    let refused = 0
+    for (let at = 0; at < bytes.length; at++) {
+      const changed = bytes.slice()
+      changed[at]! ^= 0x55
+      try {
+        const { width, height, rgb } = decodeImage(changed, { maxPixels: 100_000 })
+        if (rgb.length !== width * height * 3) throw new Error(`byte ${at}: ${rgb.length} bytes of RGB`)
+      } catch (error) {
+        if (!(error instanceof ImageError)) throw error
+        refused++
+      }
+    }
+    expect(refused).toBeGreaterThan(0)
+    // A PNG has checksums: nothing that matters goes unnoticed
+    if (name === 'PNG, rgb') expect(refused).toBe(bytes.length)
+  })
+
+  test('says what happened', () => {
+    expect(() => decodeImage(fixture('PNG, rgb').slice(0, 200))).toThrow(
+      /cut short: 200 bytes.*Copy or download it again/,
+    )
+    expect(() => decodeImage(fixture('JPEG, 4:4:4').slice(0, 700))).toThrow(/damaged or cut short/)
+    expect(() => decodeImage(fixture('JPEG, 4:4:4').slice(0, 100))).toThrow(
+      'cut short: a JPEG of 100 bytes ends within',
+    )
+    expect(() => decodeImage(new Uint8Array(0), { name: 'a.png' })).toThrow('a.png is empty: 0 bytes.')
+  })
+})
+
+describe('not an image that we read', () => {
+  const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'))
+
+  test.each([
+    ['GIF89a...', 'is a GIF'],
+    ['RIFF\x10\0\0\0WEBPVP8 ', 'is a WebP'],
+    ['\0\0\0\x18ftypheic\0\0', 'is a HEIC photo'],
+    ['\0\0\0\x18ftypmif1\0\0', 'is a HEIC photo'],
+    ['\0\0\0\x18ftypavif\0\0', 'is an AVIF'],
+    ['\0\0\0\x18ftypisom\0\0', 'is a video'],
+    ['II*\0\x08\0\0\0', 'is a TIFF'],
+    ['BM\x36\0\0\0', 'is a BMP'],
+    ['%PDF-1.7\n', 'is a PDF'],
+    ['8BPS\0\x01', 'is a Photoshop file'],
+    ['\0\0\0\x0cJXL \r\n', 'is a JPEG XL'],
+    ['\xff\x0a\0\0', 'is a JPEG XL'],
+    ['\0\0\x01\0\x01\0', 'is an icon'],
+    ['PK\x03\x04', 'is a ZIP archive'],
+    ['<?xml version="1.0"?><svg', 'is a web page or an SVG'],
+    ['\n<!DOCTYPE html>', 'is a web page or an SVG'],
+    ['\x01\x02', 'is not an image that we know (it begins with 01 02)'],
+  ])('%j', (head, what) => {
+    expect(() => decodeImage(ascii(head), { name: 'photo' })).toThrow(`photo ${what}`)
+    expect(() => decodeImage(ascii(head))).toThrow('a PNG or JPEG is needed')
+    expect(() => decodeImage(ascii(head))).toThrow(ImageError)
+  })
+
+  test('JPEGs of kinds that nobody writes', () => {
+    const frameOf = (marker: number, precision: number) => {
+      const jpeg = fixture('JPEG, 4:4:4').slice()
+      const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0)
+      jpeg[frame + 1] = marker
+      jpeg[frame + 4] = precision
+      return jpeg
+    }
+    expect(() => decodeImage(frameOf(0xc3, 8))).toThrow('lossless')
+    expect(() => decodeImage(frameOf(0xc9, 8))).toThrow('arithmetic')
+    expect(() => decodeImage(frameOf(0xc1, 12))).toThrow('12 bits a sample')
+  })
+})
+
+describe('encodePng', () => {
+  test('three channels, four and one come back', () => {
+    const [width, height] = [17, 5]
+    const rgb = noise(width, height)
+    expect(decodeImage(encodePng({ width, height, rgb }))).toEqual({ width, height, rgb })
+    const grey = noise(width, height, 1)
+    expect(decodeImage(encodePng({ width, height, grey })).rgb).toEqual(
+      Uint8Array.from(rgb, (_, i) => grey[Math.floor(i / 3)]!),
+    )
+    const rgba = noise(width, height, 4)
+    expect(decodeImage(encodePng({ width, height, rgba })).rgb).toEqual(
+      Uint8Array.from(rgb, (_, i) => rgba[Math.floor(i / 3) * 4 + (i % 3)]!),
+    )
+  })
+
+  test('refuses sizes that do not fit', () => {
+    expect(() => encodePng({ width: 2, height: 2, rgb: new Uint8Array(11) })).toThrow(
+      '2 x 2 pixels of 3 bytes take 12 bytes, 11 are given',
+    )
+    expect(() => encodePng({ width: 0, height: 2, grey: new Uint8Array(0) })).toThrow(ImageError)
+  })
+})

@@ -1,0 +1,20 @@
+// Pixels by formula, the same here and in test/fixtures/io/make.py.
+
+/** Byte i is a mix of i. @returns [height, width, channels] */
+export function noise(width: number, height: number, channels = 3): Uint8Array {
+  return Uint8Array.from({ length: width * height * channels }, (_, i) => {
+    let v = Math.imul(i, 2654435761) >>> 0
+    v = Math.imul(v ^ (v >>> 15), 2246822519) >>> 0
+    return (v ^ (v >>> 13)) & 255
+  })
+}
+
+/** As zlib's. */
+export function crc32(bytes: Uint8Array): number {
+  let crc = -1
+  for (const byte of bytes) {
+    crc ^= byte
+    for (let k = 0; k < 8; k++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
+  }
+  return ~crc >>> 0
+}

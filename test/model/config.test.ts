@@ -1,0 +1,131 @@
+// A config.json is read completely or refused with a sentence that names the key, its value and what fits.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { WeightsError } from '../../src/errors.ts'
+import { featureChannels, featureSizes, gridSide, parseConfig, visionTokens } from '../../src/model/config.ts'
+
+const root = new URL('../../weights/', import.meta.url)
+const read = (file: string): Record<string, unknown> =>
+  JSON.parse(readFileSync(new URL(file, root), 'utf8')) as Record<string, unknown>
+
+const SMALL = '../test/fixtures/golden/small.json'
+const files = [
+  'flowseg-nano/config.json',
+  ...readdirSync(new URL('configs/', root)).map((file) => `configs/${file}`),
+  SMALL,
+  '../test/fixtures/golden/small-phi3.json',
+]
+
+test.each(files)('%s is valid and says everything itself, but for maxPositions', (file) => {
+  const json = read(file)
+  const config = parseConfig(json, file)
+  const { maxPositions } = config.llm
+  expect(config).toEqual({ ...json, llm: { ...(json['llm'] as object), maxPositions } })
+})
+
+test('sizes that follow from the real configs', () => {
+  const config = parseConfig(read('configs/flowseg-qwen3-4b.json'), 'config.json')
+  expect(gridSide(config.siglip)).toBe(27)
+  expect(gridSide(config.sam)).toBe(64)
+  expect(visionTokens(config)).toBe(1753)
+  expect(featureSizes(config)).toEqual([
+    [32, 32],
+    [64, 64],
+    [128, 128],
+  ])
+  expect(featureChannels(config)).toEqual([2048, 1024, 512])
+})
+
+test('what a config may leave out', () => {
+  const {
+    flow: _flow,
+    boundary: _boundary,
+    prompt: _prompt,
+    compat: _compat,
+    name: _name,
+    ...rest
+  } = read('configs/flowseg-phi3.json')
+  const config = parseConfig(rest, 'phi3.json')
+  expect(config.name).toBe('phi3.json')
+  expect(config.compat).toBe('aaai')
+  expect(config.flow).toEqual({ condition: 'tokens', positions: true })
+  expect(config.boundary).toEqual({ compress: 32, hidden: 8 })
+  expect(config.prompt.chat).toBe('phi3')
+  expect(config.prompt.vision).toEqual(['siglip', 'sam'])
+})
+
+/** [section, key, value or undefined to leave it out, message] */
+const WRONG: [section: string, key: string, value: unknown, message: string][] = [
+  ['', 'model', 'sam2', `model is "sam2", expected 'flowseg'`],
+  ['', 'compat', 'old', `compat is "old", expected 'aaai' or 'main'`],
+  ['', 'siglip', undefined, 'siglip is undefined, expected an object'],
+  ['', 'head', [1], 'head is [1], expected an object'],
+  ['', 'flwo', {}, 'flwo is not a key of this engine'],
+  ['siglip', 'heads', 5, 'siglip.heads is 5, expected a divisor of siglip.hidden (48)'],
+  ['siglip', 'layers', 1, 'siglip.layers is 1, expected 2 or more'],
+  ['siglip', 'patch', 61, 'siglip.patch is 61, expected at most siglip.image (60)'],
+  ['sam', 'image', -128, 'sam.image is -128, expected a positive whole number'],
+  ['sam', 'patch', 7, 'sam.patch is 7, expected a divisor of sam.image (128)'],
+  ['sam', 'window', '3', 'sam.window is "3", expected a positive whole number'],
+  ['sam', 'globalLayers', [1, 4], 'sam.globalLayers is [1,4], expected layers from 0 to 3'],
+  ['sam', 'connectorLayers', [2, 4], 'sam.connectorLayers is [2,4], expected three layers'],
+  ['sam', 'llmLayer', 5, 'sam.llmLayer is 5, expected a layer from 1 to 4'],
+  [
+    'connector',
+    'channels',
+    [62, 32, 16],
+    'connector.channels is [62,32,16], expected a first size that is a multiple',
+  ],
+  ['llm', 'type', 'llama', `llm.type is "llama", expected 'qwen3' or 'phi3'`],
+  ['llm', 'hidden', undefined, 'llm.hidden is missing, expected a positive whole number'],
+  ['llm', 'layers', 2.5, 'llm.layers is 2.5, expected a positive whole number'],
+  ['llm', 'kvHeads', 3, 'llm.kvHeads is 3, expected a divisor of llm.heads (4)'],
+  ['llm', 'headDim', 33, 'llm.headDim is 33, expected an even number'],
+  ['llm', 'ropeTheta', null, 'llm.ropeTheta is null, expected a positive number'],
+  ['llm', 'tied', 1, 'llm.tied is 1, expected true or false'],
+  ['llm', 'ropetheta', 5e6, 'llm.ropetheta is not a key of this engine; expected one of hidden'],
+  ['head', 'groups', 24, 'head.groups is 24, expected a divisor of head.hidden (64)'],
+  ['head', 'queries', 0, 'head.queries is 0, expected a positive whole number'],
+  [
+    'flow',
+    'condition',
+    'mean',
+    `flow.condition is "mean", expected 'tokens' or 'pooled' or 'pooled+background'`,
+  ],
+  ['boundary', 'hidden', false, 'boundary.hidden is false, expected a positive whole number'],
+  [
+    'prompt',
+    'template',
+    'Segment it.',
+    'prompt.template is "Segment it.", expected a sentence with {phrase} in it',
+  ],
+  ['prompt', 'answer', 'Sure.', 'prompt.answer is "Sure.", expected a sentence with <SEG> in it'],
+  ['prompt', 'vision', ['siglip', 'dino'], 'prompt.vision is ["siglip","dino"], expected a list of'],
+  ['prompt', 'vision', ['sam', 'sam'], 'each at most once'],
+]
+
+test.each(WRONG)('config.json with %s %s = %j is refused', (section, key, value, message) => {
+  const json = structuredClone(read(SMALL))
+  const table = section ? (json[section] as Record<string, unknown>) : json
+  if (value === undefined) delete table[key]
+  else table[key] = value
+  const parse = () => parseConfig(json, 'small.json')
+  expect(parse).toThrow(WeightsError)
+  expect(parse).toThrow('small.json: ')
+  expect(parse).toThrow(message)
+})
+
+test('a prompt longer than the language model reads is refused', () => {
+  const json = structuredClone(read('configs/flowseg-phi3.json')) as { prompt: { maxTokens: number } }
+  json.prompt.maxTokens = 295
+  expect(() => parseConfig(json, 'phi3.json')).toThrow(
+    `prompt.maxTokens is 295, expected at most 294: llm.maxPositions less the image's rows`,
+  )
+})
+
+test('a file that is not an object is refused', () => {
+  expect(() => parseConfig('flowseg', 'config.json')).toThrow(
+    'config.json: the file is "flowseg", expected an object',
+  )
+})

@@ -1,0 +1,58 @@
+// What the tests of networks share: weights by the rule of the golden files, and running a network on arrays.
+
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { type Config, parseConfig } from '../../src/model/config.ts'
+import { parameters } from '../../src/model/parameters.ts'
+import { type HostWeight, type LoadedWeights, weightsFrom } from '../../src/model/weights.ts'
+import { plan, type RunValues, type Tensor } from '../../src/ops/tensor.ts'
+import { type Golden, readFixture } from '../fixtures/golden.ts'
+import { weightTensor } from '../fixtures/random.ts'
+import { type HostTensor, toBf16 } from '../support.ts'
+
+/** The small configuration of the spec's section 14, or the same with a Phi-3 language model. */
+export function smallConfig(file: 'small' | 'small-phi3' = 'small'): Config {
+  return parseConfig(readFixture(`${file}.json`), `${file}.json`)
+}
+
+/**
+ * The weights of the golden files (see random.ts) whose names begin with one of these prefixes. Those of
+ * files with bfloat16 are stored so where the engine keeps stored types.
+ */
+export function goldenWeights(
+  gpu: Gpu,
+  stored: Golden['weights'],
+  config: Config,
+  ...prefixes: string[]
+): Promise<LoadedWeights> {
+  const tensors = new Map<string, HostWeight>()
+  for (const { name, shape, kind, used } of parameters(config)) {
+    if (!used || !prefixes.some((prefix) => name.startsWith(prefix))) continue
+    const data = weightTensor(name, shape, stored)
+    const short = stored === 'bf16' && (kind === 'matrix' || kind === 'conv')
+    tensors.set(name, short ? { data: toBf16(data).bits, shape, dtype: 'BF16' } : { data, shape })
+  }
+  return weightsFrom(gpu, tensors, config)
+}
+
+/** Runs a function of tensors on arrays. */
+export async function compute(
+  gpu: Gpu,
+  inputs: Readonly<Record<string, HostTensor>>,
+  build: (tensors: Record<string, Tensor>) => Record<string, Tensor>,
+  values: RunValues = {},
+): Promise<Record<string, Float32Array>> {
+  const made = await plan(gpu, 'test', (inputsOf) => {
+    const tensors = Object.entries(inputs).map(([name, { data, shape }]): [string, Tensor] => [
+      name,
+      inputsOf.input(name, shape, data instanceof Uint32Array ? 'u32' : 'f32'),
+    ])
+    return { read: build(Object.fromEntries(tensors)) }
+  })
+  try {
+    const data = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, x.data]))
+    const { read } = await made.run({ ...values, inputs: data })
+    return read as Record<string, Float32Array>
+  } finally {
+    made.release()
+  }
+}

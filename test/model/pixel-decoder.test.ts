@@ -1,0 +1,70 @@
+// The pixel decoder returns what transformers' does: the projected levels, each deformable layer and the mask
+// features, on square and on oblong maps.
+//
+// At true width it is 100 GFLOP, a minute or more on a software adapter: it runs when the environment has
+// FLOWSEG_SLOW.
+
+import { readFileSync } from 'node:fs'
+import { test } from 'vitest'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { type Config, parseConfig } from '../../src/model/config.ts'
+import { pixelDecoder } from '../../src/model/pixel-decoder.ts'
+import { sineEmbedding } from '../../src/model/sine.ts'
+import { concatRows } from '../../src/ops/layout.ts'
+import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
+import { adapters, anyGpu, type HostTensor } from '../support.ts'
+import { compute, goldenWeights, smallConfig } from './networks.ts'
+
+const PREFIX = 'segmentor.pixel_decoder.'
+const MAPS = ['f32', 'f16', 'f8'] // coarse to fine
+
+/** P0 | P1 | P2 of a decoder with this many layers, and its mask features. */
+async function decoded(gpu: Gpu, golden: Golden, config: Config, pixelLayers: number) {
+  const { weights, release } = await goldenWeights(gpu, golden.weights, config, PREFIX)
+  const head = { ...config.head, pixelLayers }
+  const inputs = MAPS.map((name, l): [string, HostTensor][] => {
+    const { shape } = golden.inputs[name]!
+    const [H = 0, W = 0] = shape
+    const sine = { data: sineEmbedding(H, W, head.hidden), shape: [H * W, head.hidden] }
+    return [
+      [name, { data: goldenInput(golden, name), shape }],
+      [`sine ${l}`, sine],
+    ]
+  })
+  const y = await compute(gpu, Object.fromEntries(inputs.flat()), (t) => {
+    const maps = MAPS.map((name) => t[name]!)
+    const sines = MAPS.map((_, l) => t[`sine ${l}`]!)
+    const { levels, maskFeatures } = pixelDecoder(maps, sines, weights.scope(PREFIX), head)
+    return { levels: concatRows(...levels), maskFeatures }
+  })
+  release()
+  return { levels: y['levels']!, maskFeatures: y['maskFeatures']! }
+}
+
+async function expectLayers(gpu: Gpu, name: string, config: Config): Promise<void> {
+  const golden = loadGolden(name)
+  // With none of its layers the decoder returns the projected levels, with one the first layer's output
+  expectGolden('projected', (await decoded(gpu, golden, config, 0)).levels, golden, 1e-5)
+  expectGolden('layer.1', (await decoded(gpu, golden, config, 1)).levels, golden, 1e-5)
+  const { levels, maskFeatures } = await decoded(gpu, golden, config, 2)
+  expectGolden('layer.2', levels, golden, 1e-5)
+  expectGolden('maskFeatures', maskFeatures, golden, 1e-5)
+}
+
+for (const gpu of await adapters()) {
+  test.each(['pixel-decoder-small', 'pixel-decoder-wide'])(`%s on ${gpu.name}`, (name) =>
+    expectLayers(gpu, name, smallConfig()),
+  )
+}
+
+const slow = process.env['FLOWSEG_SLOW'] ? '' : ' (set FLOWSEG_SLOW to run it)'
+test.skipIf(slow)(
+  `two layers of 21,504 x 256${slow}`,
+  async () => {
+    const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
+    const { head, ...rest } = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
+    const config = { ...rest, head: { ...head, pixelLayers: 2 } }
+    await expectLayers(await anyGpu(), 'pixel-decoder-true', config)
+  },
+  600_000,
+)

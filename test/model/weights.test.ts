@@ -1,0 +1,318 @@
+// A checkpoint is refused before a byte of it is read, or it is on the device exactly as the networks want it:
+// matrices as stored, in as many buffers as the adapter needs, convolutions channels-last, the rest in f32.
+
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { WeightsError } from '../../src/errors.ts'
+import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
+import { readBack } from '../../src/gpu/transfer.ts'
+import {
+  type Checkpoint,
+  type Dtype,
+  openSafetensors,
+  type TensorData,
+  writeSafetensors,
+} from '../../src/io/safetensors.ts'
+import { bytesSource } from '../../src/io/source.ts'
+import { parseConfig } from '../../src/model/config.ts'
+import { type Parameter, parameters } from '../../src/model/parameters.ts'
+import { loadWeights, weightsFrom } from '../../src/model/weights.ts'
+import { storagesOf, type Tensor } from '../../src/ops/tensor.ts'
+import type { Progress } from '../../src/progress.ts'
+import { readFixture } from '../fixtures/golden.ts'
+import { adapterNames, anyGpu, toBf16, uniform } from '../support.ts'
+
+const config = parseConfig(readFixture('small.json'), 'small.json')
+const all = parameters(config)
+const gpu = await anyGpu()
+
+const EMBEDDING = 'llm.model.embed_tokens.weight'
+const QUERY = 'llm.model.layers.0.self_attn.q_proj.weight'
+const CONV = 'seg_connector.model.1.model.2.weight'
+const GATE_BIAS = 'segmentor.decoder.decoder.layers.1.semantic_gate.bias'
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
+const bytesOf = (x: Float32Array | Uint16Array): Uint8Array =>
+  new Uint8Array(x.buffer, x.byteOffset, x.byteLength)
+const valuesOf = ({ name, shape }: Parameter): Float32Array => uniform(sizeOf(shape), name.length)
+
+/** A file's tensors by name: every parameter in F32, changed by a test. */
+function stored(
+  change: (tensors: Map<string, TensorData>) => void = () => undefined,
+): Map<string, TensorData> {
+  const tensors = new Map(
+    all.map((p) => [
+      p.name,
+      { name: p.name, dtype: 'F32' as Dtype, shape: p.shape, bytes: bytesOf(valuesOf(p)) },
+    ]),
+  )
+  change(tensors)
+  return tensors
+}
+
+async function checkpointOf(tensors: ReadonlyMap<string, TensorData>): Promise<Checkpoint> {
+  return openSafetensors(bytesSource(writeSafetensors(tensors.values()), 'test.safetensors'))
+}
+
+/** What the device holds, all shards one after another. */
+async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  for (const { buffer, bytes } of storagesOf(x)) {
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
+    const [host] = await on.memory.allocate([{ label: 'readback', bytes, usage, owner: 'test' }])
+    const encoder = on.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(buffer!, 0, host!, 0, bytes)
+    on.device.queue.submit([encoder.finish()])
+    parts.push(new Uint8Array(await readBack(on, host!, bytes)))
+    on.memory.release(host!)
+  }
+  return new Uint8Array(Buffer.concat(parts))
+}
+
+async function heldFloats(on: Gpu, x: Tensor): Promise<Float32Array> {
+  return new Float32Array((await heldBytes(on, x)).buffer)
+}
+
+/** toEqual takes half a minute for a million values. */
+function expectSame(actual: ArrayBufferView, expected: ArrayBufferView, what = ''): void {
+  const view = (x: ArrayBufferView): Buffer =>
+    Buffer.from(x.buffer as ArrayBuffer, x.byteOffset, x.byteLength)
+  expect(view(actual).equals(view(expected)), what).toBe(true)
+}
+
+const weightBytes = (on: Gpu): number => on.memoryReport().byOwner['weights'] ?? 0
+
+/** Loads, expects an error of this message, and that nothing was read or kept. */
+async function expectRefusal(tensors: ReadonlyMap<string, TensorData>, ...messages: string[]): Promise<void> {
+  const checkpoint = await checkpointOf(tensors)
+  const read = vi.spyOn(checkpoint, 'read')
+  const error = await loadWeights(gpu, checkpoint, config).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  expect(error).toBeInstanceOf(WeightsError)
+  for (const message of messages) expect((error as WeightsError).message).toContain(message)
+  expect(read).not.toHaveBeenCalled()
+  expect(weightBytes(gpu)).toBe(0)
+}
+
+describe(`weights on ${gpu.name}`, () => {
+  test('everything a network reads arrives, in the form it wants', async () => {
+    // Types are mixed and of odd length, and half of the names are of X-SAM's older generation
+    const tensors = stored((file) => {
+      const as = (name: string, dtype: 'F16' | 'BF16', bits: Uint16Array): void =>
+        void file.set(name, { ...file.get(name)!, dtype, bytes: bytesOf(bits) })
+      const byName = (name: string): Parameter => all.find((p) => p.name === name)!
+      as(EMBEDDING, 'BF16', toBf16(valuesOf(byName(EMBEDDING))).bits)
+      as(CONV, 'BF16', toBf16(valuesOf(byName(CONV))).bits)
+      as('bg_embeds.weight', 'F16', new Uint16Array(64).fill(0x3555)) // 0.333251953125
+      file.delete(GATE_BIAS)
+      for (const [name, tensor] of Array.from(file)) {
+        const older = name
+          .replace(/^vision_encoder\./, 'visual_encoder.')
+          .replace('.class_predictor.logit', '.logit')
+        if (older === name) continue
+        file.delete(name)
+        file.set(older, { ...tensor, name: older })
+      }
+      file.set('text_cross_attn.weight', { ...file.get('bg_embeds.weight')!, name: 'text_cross_attn.weight' })
+    })
+    const { weights, baseline, unknown, release } = await loadWeights(
+      gpu,
+      await checkpointOf(tensors),
+      config,
+    )
+    expect(baseline).toBe(false)
+    expect(unknown).toEqual(['text_cross_attn.weight'])
+
+    for (const p of all.filter(({ used }) => used)) {
+      const x = weights.tensor(p.name)
+      const expected = valuesOf(p)
+      if (p.name === EMBEDDING) {
+        expect([x.dtype, x.shape]).toEqual(['bf16', p.shape])
+        expectSame(await heldBytes(gpu, x), toBf16(expected).bits)
+      } else if (p.kind === 'conv') {
+        const [O, I, h, w] = p.shape as [number, number, number, number]
+        expect(x.shape).toEqual([O, h, w, I])
+        const bits =
+          p.name === CONV ? new Uint16Array((await heldBytes(gpu, x)).buffer) : await heldFloats(gpu, x)
+        const from = p.name === CONV ? toBf16(expected).bits : expected
+        const [o, i, r, c] = [O - 1, I >> 1, h >> 1, w - 1] as const
+        expect(bits[((o * h + r) * w + c) * I + i]).toBe(from[((o * I + i) * h + r) * w + c])
+        expectSame(bits.toSorted(), from.toSorted(), p.name)
+      } else {
+        expect([x.dtype, x.shape], p.name).toEqual(['f32', p.shape])
+        const values = await heldFloats(gpu, x)
+        if (p.name === GATE_BIAS) expectSame(values, new Float32Array(64))
+        else if (p.name === 'bg_embeds.weight') expectSame(values, new Float32Array(64).fill(0.333251953125))
+        else expectSame(values, expected, p.name)
+      }
+    }
+
+    // Nothing else was uploaded
+    const scope = weights.scope('vision_encoder.vision_model.').scope('encoder.layers.1.')
+    expect(scope.has('mlp.fc1.bias')).toBe(true)
+    expect(weights.has('llm.lm_head.weight')).toBe(false)
+    expect(weights.has('vision_encoder.vision_model.encoder.layers.2.mlp.fc1.bias')).toBe(false)
+    expect(() => scope.tensor('mlp.fc3.bias')).toThrow(
+      'vision_encoder.vision_model.encoder.layers.1.mlp.fc3.bias',
+    )
+
+    expect(weightBytes(gpu)).toBeGreaterThan(0)
+    release()
+    expect(weightBytes(gpu)).toBe(0)
+  })
+
+  test('a checkpoint without the flow is the baseline; rows of the vocabulary come from the file', async () => {
+    const tensors = stored((file) => {
+      for (const p of all) if (p.flow) file.delete(p.name)
+      const rows = config.llm.vocab + 5
+      const bytes = bytesOf(uniform(rows * 64))
+      file.set(EMBEDDING, { name: EMBEDDING, dtype: 'F32', shape: [rows, 64], bytes })
+    })
+    const { weights, baseline, release } = await loadWeights(gpu, await checkpointOf(tensors), config)
+    expect(baseline).toBe(true)
+    expect(weights.tensor(EMBEDDING).shape).toEqual([520, 64])
+    expect(weights.has('segmentor.boundary_refiner.alpha')).toBe(false)
+    release()
+  })
+
+  test('boundary refinement may have other widths than the config says', async () => {
+    const tensors = stored((file) => {
+      const set = (name: string, ...shape: number[]): void =>
+        void file.set(name, { name, dtype: 'F32', shape, bytes: bytesOf(uniform(sizeOf(shape))) })
+      set('segmentor.boundary_refiner.compress.weight', 24, 64, 1, 1)
+      set('segmentor.boundary_refiner.compress.bias', 24)
+      set('segmentor.boundary_refiner.refine.0.weight', 6, 25, 3, 3)
+      set('segmentor.boundary_refiner.refine.0.bias', 6)
+      set('segmentor.boundary_refiner.refine.2.weight', 1, 6, 3, 3)
+    })
+    const { weights, release } = await loadWeights(gpu, await checkpointOf(tensors), config)
+    expect(weights.tensor('segmentor.boundary_refiner.refine.0.weight').shape).toEqual([6, 3, 3, 25])
+    release()
+  })
+
+  test('missing tensors are named and counted', async () => {
+    const without = (...names: string[]) => stored((file) => names.forEach((name) => file.delete(name)))
+    await expectRefusal(
+      without(QUERY),
+      'test.safetensors: 1 of the',
+      `tensors that flowseg-small needs are missing: ${QUERY}.`,
+    )
+    const layer = all.filter(({ name }) => name.startsWith('llm.model.layers.1.')).map(({ name }) => name)
+    await expectRefusal(
+      without(...layer),
+      `${layer.length} of the`,
+      `and ${layer.length - 3} more. Does config.json belong`,
+    )
+    // Some of the flow's tensors, but not all: not the baseline
+    await expectRefusal(
+      without('segmentor.boundary_refiner.alpha'),
+      'are missing: segmentor.boundary_refiner.alpha',
+    )
+  })
+
+  test('a wrong shape is refused', async () => {
+    const tensors = stored((file) => file.set(QUERY, { ...file.get(QUERY)!, shape: [64, 96] }))
+    await expectRefusal(tensors, `test.safetensors: ${QUERY} is [64, 96], expected [96, 64].`)
+    const few = stored((file) => {
+      file.set(EMBEDDING, {
+        name: EMBEDDING,
+        dtype: 'F32',
+        shape: [500, 64],
+        bytes: new Uint8Array(500 * 256),
+      })
+      file.set('bg_embeds.weight', { ...file.get('bg_embeds.weight')!, shape: [64] })
+    })
+    await expectRefusal(few, `${EMBEDDING} is [500, 64], expected [515, 64]. 1 more do not fit either.`)
+  })
+
+  test('a type we do not compute with is refused', async () => {
+    const wide = stored((file) => {
+      const { shape } = file.get(QUERY)!
+      file.set(QUERY, { name: QUERY, dtype: 'F64', shape, bytes: new Uint8Array(sizeOf(shape) * 8) })
+    })
+    await expectRefusal(wide, `${QUERY} is F64, expected one of F32, F16, BF16: convert it.`)
+  })
+
+  test('what no network reads may have any shape and type', async () => {
+    const tensors = stored((file) => {
+      file.set('llm.lm_head.weight', {
+        name: 'llm.lm_head.weight',
+        dtype: 'I64',
+        shape: [1],
+        bytes: new Uint8Array(8),
+      })
+      file.delete('vision_encoder.vision_model.post_layernorm.bias')
+    })
+    const { unknown, release } = await loadWeights(gpu, await checkpointOf(tensors), config)
+    expect(unknown).toEqual([])
+    release()
+  })
+
+  test('progress knows its total from the start; an abort or a failed read leaves nothing behind', async () => {
+    const events: Progress[] = []
+    const onProgress = (event: Progress): void => void events.push(event)
+    const checkpoint = await checkpointOf(stored())
+    const { release } = await loadWeights(gpu, checkpoint, config, { onProgress })
+    release()
+    const total = all.reduce((sum, p) => sum + (p.used ? sizeOf(p.shape) * 4 : 0), 0)
+    expect(events[0]).toEqual({ phase: 'upload', what: 'test.safetensors', loaded: 0, total })
+    expect(events.every((event) => event.total === total)).toBe(true)
+    expect(events.at(-1)!.loaded).toBe(total)
+
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const abort = ({ loaded }: Progress): void => void (loaded > total / 2 && controller.abort(reason))
+    await expect(
+      loadWeights(gpu, checkpoint, config, { signal: controller.signal, onProgress: abort }),
+    ).rejects.toBe(reason)
+    expect(weightBytes(gpu)).toBe(0)
+
+    const broken: Checkpoint = {
+      ...checkpoint,
+      read: (name, options) => {
+        if (name === CONV) return Promise.reject(new WeightsError('the disk is gone'))
+        return checkpoint.read(name, options)
+      },
+    }
+    await expect(loadWeights(gpu, broken, config)).rejects.toThrow('the disk is gone')
+    expect(weightBytes(gpu)).toBe(0)
+  })
+
+  test('weightsFrom takes part of a model and nothing else', async () => {
+    const data = uniform(96 * 64)
+    const { weights, release } = await weightsFrom(gpu, new Map([[QUERY, { data, shape: [96, 64] }]]), config)
+    expectSame(await heldFloats(gpu, weights.tensor(QUERY)), data)
+    release()
+    const wrong = (name: string, shape: number[]) =>
+      weightsFrom(gpu, new Map([[name, { data, shape }]]), config)
+    await expect(wrong('llm.model.layers.7.self_attn.q_proj.weight', [96, 64])).rejects.toThrow(
+      'flowseg-small has no',
+    )
+    await expect(wrong(QUERY, [64, 96])).rejects.toThrow('is [64, 96], expected [96, 64]')
+  })
+})
+
+describe('a small adapter', async () => {
+  const name = adapterNames()[0]!
+  const small = await openGpu({ ...(name ? { adapter: name } : {}), bindingLimit: 1_500_000 })
+  afterAll(() => small.close())
+
+  test(`a matrix of several slices is split by rows on ${small.name}`, async () => {
+    // 5 MiB: two slices of 4 MiB at most, four buffers of 1.5 MB at most, and no boundary in common
+    const rows = 20_001
+    const wide = { ...config, llm: { ...config.llm, vocab: rows } }
+    const values = uniform(rows * 64)
+    const tensors = parameters(wide).map((p): TensorData => {
+      const bytes = p.name === EMBEDDING ? bytesOf(values) : new Uint8Array(sizeOf(p.shape) * 4)
+      return { name: p.name, dtype: 'F32', shape: p.shape, bytes }
+    })
+    const checkpoint = await checkpointOf(new Map(tensors.map((t) => [t.name, t])))
+    const { weights, release } = await loadWeights(small, checkpoint, wide)
+    const x = weights.tensor(EMBEDDING)
+    expect(x.shards?.map((shard) => shard.rows)).toEqual([5858, 5858, 5858, 2427])
+    expectSame(await heldFloats(small, x), values)
+    release()
+    expect(weightBytes(small)).toBe(0)
+  })
+})

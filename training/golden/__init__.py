@@ -1,0 +1,1 @@
+"""Golden files: what the networks must return, made by implementations people trust. See README.md."""
