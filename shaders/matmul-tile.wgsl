@@ -58,10 +58,8 @@ fn store_tile(place: Place, z: u32, sums: Blocks, scale: f32) {
     if (m < sizes.M && n < sizes.N) {
       let v = blocks[row / 4u * 2u + half][row % 4u] * scale + select(bias0, bias1, half == 1u);
       let at = (z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
-      finish(v.x, at);
-      if (n + 1u < sizes.N) { finish(v.y, at + 1u); }
-      if (n + 2u < sizes.N) { finish(v.z, at + 2u); }
-      if (n + 3u < sizes.N) { finish(v.w, at + 3u); }
+      let count = min(4u, sizes.N - n);
+      for (var j = 0u; j < count; j++) { finish(v[j], at + j); }
     }
   }
 }

@@ -5,7 +5,7 @@
 // threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1
 //           is the matrix-vector product
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; workgroups x, y count WG tiles each, z is B; first_group is added to y; 32-bit indices
+// host      M, N, K >= 1; K, b_row and strides count vectors where ALIGNED (matmul-load.wgsl); workgroups x, y count WG tiles each, z is B; first_group is added to y; 32-bit indices
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl and
 //           matmul-tile.wgsl
 //
@@ -18,7 +18,8 @@ struct Sizes {
   scale: f32,
   tiles_m: u32, tiles_n: u32,
   y_cols: u32, y_first: u32,
-  a_stride: u32, b_stride: u32,  // elements from one of B to the next, 0 to use one for all
+  b_row: u32,                    // K where B_IS_NK, else N
+  a_stride: u32, b_stride: u32,  // from one of B to the next, 0 to use one for all
   first_group: u32,
 }
 
@@ -35,11 +36,11 @@ fn a_block(rows: vec4u, k: u32) -> mat4x4f {
   return mat4x4f(a4(rows.x + k, left), a4(rows.y + k, left), a4(rows.z + k, left), a4(rows.w + k, left));
 }
 
-/** What b_block needs to know of columns n .. n + 3 of y. */
+/** What b_block needs to know of columns n .. n + 3 of y: where they begin in b. */
 fn b_columns(n: u32, first: u32) -> vec4u {
-  if (B_IS_NK) { return first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.K; }
-  let inside = min(n, sizes.N - 1u);
-  return vec4u(first + inside, sizes.N - inside, 0u, 0u);
+  if (B_IS_NK) { return first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.b_row; }
+  let column = min(n / (4u / STEP), sizes.b_row - 1u);
+  return vec4u(first + column, sizes.b_row - column, 0u, 0u);
 }
 
 /** Four columns of y, four k: a column of the matrix is a k. */
@@ -49,7 +50,8 @@ fn b_block(columns: vec4u, k: u32) -> mat4x4f {
     return transpose(mat4x4f(
       b4(columns.x + k, left), b4(columns.y + k, left), b4(columns.z + k, left), b4(columns.w + k, left)));
   }
-  let rows = columns.x + min(k + NEXT, vec4u(sizes.K - 1u)) * sizes.N;
+  const PER_K = 4u / STEP;
+  let rows = columns.x + min(k * PER_K + NEXT, vec4u(sizes.K * PER_K - 1u)) * sizes.b_row;
   let left = columns.y;
   return mat4x4f(b4(rows.x, left), b4(rows.y, left), b4(rows.z, left), b4(rows.w, left));
 }
@@ -63,7 +65,7 @@ fn main(
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
   let place = place_of(tile);
 
-  // The sums: block c<row><col> has a column for each row of a
+  // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
   let rows0 = a_rows(place.m, group.z * sizes.a_stride);
   let rows1 = a_rows(place.m + 4u, group.z * sizes.a_stride);
   let columns0 = b_columns(place.n, group.z * sizes.b_stride);
@@ -72,11 +74,13 @@ fn main(
   var c01 = mat4x4f();
   var c10 = mat4x4f();
   var c11 = mat4x4f();
-  for (var k = 0u; k < sizes.K; k += 4u) {
+  var row0 = vec4f();
+  var row1 = vec4f();
+  for (var k = 0u; k < sizes.K; k += STEP) {
     if (ROWS == 1u) {
       let row = a4(rows0.x + k, sizes.K - k);
-      c00[0] += b_block(columns0, k) * row;
-      if (COLS > 4u) { c01[0] += b_block(columns1, k) * row; }
+      row0 += b_block(columns0, k) * row;
+      if (COLS > 4u) { row1 += b_block(columns1, k) * row; }
     } else {
       let a0 = a_block(rows0, k);
       var a1 = mat4x4f();
@@ -94,5 +98,9 @@ fn main(
     }
   }
 
+  if (ROWS == 1u) {
+    c00[0] = row0;
+    c01[0] = row1;
+  }
   store_tile(place, group.z, Blocks(c00, c01, c10, c11), sizes.scale);
 }

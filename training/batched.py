@@ -7,6 +7,7 @@ pass of its own. The decoder takes the N sentences of an image as N batches of q
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from flowseg import FlowSeg
 from flowseg.whole import Look
@@ -29,7 +30,12 @@ def read(model: FlowSeg, rows: Tensor, before: Tensor, tokens: Tensor) -> tuple[
     x = torch.cat([embed(before).expand(B, -1, -1), rows, embed(tokens.view(B, N * T))], 1)
     prefix = x.shape[1] - N * T
     mask, positions = packed_mask(prefix, N, T)
-    return model.llm(x, positions, mask), prefix
+
+    # Whole tiles of 32 rows multiply much faster; the rows added see only themselves and are cut off again
+    L, extra = x.shape[1], -x.shape[1] % 32
+    mask = F.pad(mask, (0, extra, 0, extra)) | torch.eye(L + extra, dtype=torch.bool)
+    states = model.llm(F.pad(x, (0, 0, 0, extra)), F.pad(positions, (0, extra)), mask)
+    return [state[:, :L] for state in states], prefix
 
 
 def conditions(model: FlowSeg, states: Tensor, last: Tensor, span: Tensor) -> tuple[Tensor, Tensor, Tensor]:

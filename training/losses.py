@@ -15,6 +15,7 @@ from flowseg.decoder import Prediction
 from flowseg.pixel_decoder import sine_positions
 
 BACKGROUND_WEIGHT, POINTS, MATCH_POINTS = 0.1, 1024, 256
+OUTLINE = 8
 
 
 # ---- Masks
@@ -113,9 +114,12 @@ class Facts(nn.Module):
         super().__init__()
         self.sizes = [categories + 1, len(COLOURS) + 1, len(PATTERNS) + 1, len(SIZES) + 1, 4]
         self.linear = nn.Linear(C, sum(self.sizes))
+        self.outline = nn.Linear(C, OUTLINE * OUTLINE)
 
-    def loss(self, x: Tensor, labels: Tensor, boxes: Tensor, background: float = 0.3) -> tuple[Tensor, Tensor]:
-        """x [.., C], labels [.., 4], boxes [.., 4] -> loss, accuracy of the category on objects"""
+    def loss(self, x: Tensor, labels: Tensor, boxes: Tensor, outline: Tensor | None = None,
+             background: float = 0.3) -> tuple[Tensor, Tensor]:
+        """x [.., C], labels [.., 4], boxes [.., 4], outline [.., OUTLINE^2] -> loss, accuracy of the
+        category on objects"""
         out = self.linear(x).float().flatten(0, -2).split(self.sizes, -1)
         labels, boxes = labels.reshape(-1, 4), boxes.reshape(-1, 4)
         is_object = (labels[:, 0] > 0).float()
@@ -124,14 +128,19 @@ class Facts(nn.Module):
         loss = sum((F.cross_entropy(out[k], labels[:, k], reduction="none") * weight).sum() for k in range(4))
         box = (F.smooth_l1_loss(out[4], boxes, beta=0.05, reduction="none").sum(-1) * is_object).sum()
         right = ((out[0].argmax(-1) == labels[:, 0]).float() * is_object).sum() / is_object.sum().clamp(min=1)
-        return loss + 8 * box / is_object.sum().clamp(min=1), right.detach()
+        loss = loss + 8 * box / is_object.sum().clamp(min=1)
+        if outline is not None:
+            wrong = F.binary_cross_entropy_with_logits(
+                self.outline(x).float().flatten(0, -2), outline.reshape(len(labels), -1), reduction="none").mean(-1)
+            loss = loss + 2 * (wrong * is_object).sum() / is_object.sum().clamp(min=1)
+        return loss, right.detach()
 
 
 class Help(nn.Module):
     def __init__(self, config: dict, categories: int):
         super().__init__()
         C, H, d = config["sam"]["hidden"], config["llm"]["hidden"], config["head"]["hidden"]
-        self.taps = nn.ModuleDict({str(i): Facts(C, categories) for i in (3, config["sam"]["layers"])})
+        self.taps = nn.ModuleDict({str(i): Facts(C, categories) for i in (4, config["sam"]["layers"])})
         self.rows, self.level, self.s = Facts(H, categories), Facts(d, categories), Facts(d, categories)
         self.close = Facts(H, categories)
         self.query, self.key = nn.Linear(H, 64), nn.Linear(H, 64)
@@ -150,6 +159,16 @@ class Help(nn.Module):
         what = sum(e(labels[..., k]) for k, e in enumerate(self.names))
         S = self.oracle(torch.cat([place, what], -1)).float()
         return S, self.condition(S).float().unsqueeze(-2)
+
+
+def outlines(batch: Batch) -> Tensor:
+    """[B, M, OUTLINE^2]: every object's mask on a small grid over its box, a shape as numbers"""
+    B, M = batch.boxes.shape[:2]
+    g = (torch.arange(OUTLINE) + 0.5) / OUTLINE - 0.5
+    grid = torch.stack(torch.meshgrid(g, g, indexing="xy"), -1).view(1, 1, -1, 2)
+    points = batch.boxes[:, :, None, :2] + grid * batch.boxes[:, :, None, 2:]
+    ids = ids_at(batch.ids, points.clamp(0, 0.9999).flatten(1, 2)).view(B, M, -1)
+    return (ids == torch.arange(M)[:, None]).float()
 
 
 def by_object(table: Tensor, ids: Tensor) -> Tensor:

@@ -23,73 +23,71 @@ import batched
 import fast
 from data import Batch, Loader, Prompt, Scenes
 from flowseg import FlowSeg, load_config
-from losses import Help, by_object, coarser, segmentation
+from flowseg.connector import space_to_depth
+from losses import Help, by_object, coarser, outlines, segmentation
 
 
-def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, w: dict) -> tuple[torch.Tensor, dict]:
+def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows: torch.Tensor | None,
+        level: torch.Tensor | None, losses: dict, seen: dict, deep: bool) -> None:
+    """Adds what image tokens should know: at SAM's taps, among the language model's rows, in the pixel decoder"""
+    step = batch.ids.shape[-1] // taps[0].shape[1]
+    ids = batch.ids[:, step // 2 :: step, step // 2 :: step]
+    cells = coarser(ids).flatten(1)
+    ids = ids.flatten(1)
+    table = torch.cat([batch.labels, batch.boxes, outlines(batch)], -1)
+
+    def few(name: str, head, x: torch.Tensor, ids: torch.Tensor, n: int) -> None:
+        """n tokens are enough, those on objects first. x [B, N, C], ids [B, N]"""
+        pick = (torch.rand(ids.shape) + (ids > 0)).topk(n, 1).indices
+        facts = by_object(table, ids.gather(1, pick))
+        x = x.gather(1, pick[..., None].expand(-1, -1, x.shape[-1]))
+        losses[name], seen[name + "_right"] = head.loss(x, facts[..., :4].long(), facts[..., 4:8], facts[..., 8:])
+
+    for i, head in help.taps.items():
+        if deep or int(i) == len(taps):
+            few("tap" + i, head, taps[int(i) - 1].flatten(1, 2), ids, 288)
+    if rows is not None:
+        few("rows", help.rows, rows[:, -cells.shape[1] :], cells, 160)
+    if level is not None:
+        few("level", help.level, level, ids, 288)
+
+
+def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, phase: str, w: dict):
+    """phase "look": SAM and its rows; "read": the language model as well; "all": everything"""
     c = model.config
     losses, seen = {}, {}
     labels, boxes, target = batch.labels, batch.boxes, batch.target
     B, N, T = batch.tokens.shape
 
     # 1. Image, and what its tokens should know
-    look = model.look(batch.semantic, batch.pixels)
-    step = batch.ids.shape[-1] // look.taps[0].shape[1]
-    ids = batch.ids[:, step // 2 :: step, step // 2 :: step]
-    dense = lambda head, x, i: head.loss(x, by_object(labels, i), by_object(boxes, i))
+    if phase == "all":
+        look = model.look(batch.semantic, batch.pixels)
+        taps, rows = look.taps, look.rows
+    else:
+        taps = model.segmentor.encoder(batch.pixels)
+        rows = model.seg_projector(space_to_depth(taps[c["sam"]["llmLayer"] - 1]).flatten(1, 2))
     if w["dense"] > 0:
-        for i, head in help.taps.items():
-            losses[f"tap{i}"], seen[f"tap{i}"] = dense(head, look.taps[int(i) - 1], ids)
-        losses["level"], _ = dense(help.level, look.levels[1].unflatten(1, look.shapes[1]), ids)
-        cells = coarser(ids)
-        rows = look.rows[:, -cells[0].numel() :]
-        losses["rows"], seen["rows"] = dense(help.rows, rows.unflatten(1, cells.shape[1:]), cells)
+        see(model, help, batch, taps, rows, look.levels[1] if phase == "all" else None, losses, seen, phase != "all")
+    if phase != "look":
+        if phase == "read":
+            rows = torch.cat([model.visual_projector(model.vision_encoder(batch.semantic)), rows], 1)
+        S, C, valid = hear(model, help, batch, before, rows, losses, seen, w)
 
-    # 2. Sentences
-    states, prefix = batched.read(model, look.rows, before, batch.tokens)
-    final = states[-1][:, prefix:].unflatten(1, (N, T))
-    S, C, valid = batched.conditions(model, final, batch.last, batch.span)
-    own_labels, own_boxes = by_object(labels, target), by_object(boxes, target)
-    seg = final.gather(2, batch.last[..., None, None].expand(B, N, 1, final.shape[-1]))[:, :, 0]
-    end = final.gather(2, batch.span[..., 1:, None].expand(B, N, 1, final.shape[-1]))[:, :, 0]
-    if w["ground"] > 0:
-        losses["s"], seen["s"] = help.s.loss(S, own_labels, own_boxes)
-        losses["end"], _ = help.close.loss(end, own_labels, own_boxes)
-        cells = coarser(ids).flatten(1)
-        keys = help.key(states[-2][:, prefix - cells.shape[1] : prefix])
-        score = torch.einsum("bnc,bmc->bnm", help.query(seg), keys).float() / 8
-        truth = (cells[:, None] == target[..., None]).float()
-        spread = truth / truth.sum(-1, keepdim=True).clamp(min=1)
-        losses["point"] = -(spread * score.log_softmax(-1)).sum(-1).mean()
-        seen["point"] = truth.gather(2, score.argmax(-1, keepdim=True)).mean()
-
-    # 3. The answer, next token by next token
-    back = torch.arange(1, 4)
-    at = (batch.last[..., None] - back)[..., None].expand(B, N, 3, final.shape[-1])
-    said = model.llm.logits(final.gather(2, at)).float()
-    meant = batch.tokens.gather(2, batch.last[..., None] - back + 1)
-    losses["answer"] = 0.1 * F.cross_entropy(said.flatten(0, 2), meant.flatten())
-
-    # 4. Masks: of the sentences, and of objects an oracle names
-    if w["oracle"] > 0:
-        count = (boxes[..., 2] > 0).sum(1)
-        pick = torch.rand(B, boxes.shape[1] - 1).masked_fill(
-            torch.arange(boxes.shape[1] - 1) >= count[:, None], 9).argsort(1)[:, : w["oracle"]] + 1
-        pick = torch.where(pick <= count[:, None], pick, pick[:, :1])
-        So, Co = help.prompt(by_object(labels, pick), by_object(boxes, pick))
-        mine, _ = help.prompt(own_labels, own_boxes)
-        if w["follow"] > 0:
-            losses["follow"] = w["follow"] * F.mse_loss(S, mine.detach()) / mine.detach().var().clamp(min=1e-3)
-    if w["words"]:
+    # 2. Masks: of the sentences, and of objects an oracle names
+    if phase == "all":
         predictions = batched.decode(model, look, S, C, valid)
         for k, v in segmentation(model, batch, look.mask_features, predictions, target, w["refine"]).items():
             (seen if k in ("iou", "oracle") else losses)[k] = v
-    if w["oracle"] > 0:
-        predictions = batched.decode(model, look, So, Co, None)
+    if phase == "all" and w["oracle"] > 0:
+        count, M = (boxes[..., 2] > 0).sum(1)[:, None], boxes.shape[1] - 1
+        pick = torch.rand(B, M).masked_fill(torch.arange(M) >= count, 9).argsort(1)[:, : w["oracle"]] + 1
+        pick = torch.where(pick <= count, pick, pick[:, :1])
+        S, C = help.prompt(by_object(labels, pick), by_object(boxes, pick))
+        predictions = batched.decode(model, look, S, C, None)
         for k, v in segmentation(model, batch, look.mask_features, predictions, pick, w["refine"]).items():
             (seen if k in ("iou", "oracle") else losses)["o_" + k] = v
 
-    # 5. Weights as in the paper (class 2, BCE 5, dice 5), help on top
+    # 3. Weights as in the paper (class 2, BCE 5, dice 5; a mean over layers, not a sum), help on top
     scale = {"class": 2, "bce": 5, "dice": 5, "rim": 5, "o_class": 2, "o_bce": 5, "o_dice": 5, "o_rim": 5}
     scale |= {k: w["dense"] for k in losses if k.startswith(("tap", "level", "rows"))}
     scale |= {k: w["ground"] for k in ("s", "end", "point")}
@@ -101,15 +99,48 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, w:
     return total, {k: float(v.detach()) for k, v in (losses | seen).items()}
 
 
-def weights_at(t: float) -> dict:
-    """Curriculum over progress t in 0..1"""
+def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: torch.Tensor, losses: dict,
+         seen: dict, w: dict) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Runs the language model, adds what its rows should know -> S, C, valid"""
+    B, N, T = batch.tokens.shape
+    states, prefix = batched.read(model, rows, before, batch.tokens)
+    final = states[-1][:, prefix:].unflatten(1, (N, T))
+    S, C, valid = batched.conditions(model, final, batch.last, batch.span)
+    labels, boxes = by_object(batch.labels, batch.target), by_object(batch.boxes, batch.target)
+    at = lambda i: final.gather(2, i[..., None].expand(*i.shape, final.shape[-1]))
+    seg, end = at(batch.last[..., None])[:, :, 0], at(batch.span[..., 1:])[:, :, 0]
+
+    # Which object is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows
+    if w["ground"] > 0:
+        losses["s"], seen["s_right"] = help.s.loss(S, labels, boxes)
+        losses["end"], _ = help.close.loss(end, labels, boxes)
+        cells = coarser(batch.ids[:, 4::8, 4::8]).flatten(1)
+        keys = help.key(states[-2][:, prefix - cells.shape[1] : prefix])
+        score = torch.einsum("bnc,bmc->bnm", help.query(seg), keys).float() / 8
+        truth = (cells[:, None] == batch.target[..., None]).float()
+        spread = truth / truth.sum(-1, keepdim=True).clamp(min=1)
+        losses["point"] = -(spread * score.log_softmax(-1)).sum(-1).mean()
+        seen["point_right"] = truth.gather(2, score.argmax(-1, keepdim=True)).mean()
+    if w["follow"] > 0:
+        oracle = help.prompt(labels, boxes)[0].detach()
+        losses["follow"] = w["follow"] * F.mse_loss(S, oracle) / oracle.var().clamp(min=1e-3)
+
+    # The answer, next token by next token
+    back = torch.arange(1, 4)
+    said = model.llm.logits(at(batch.last[..., None] - back)).float()
+    meant = batch.tokens.gather(2, batch.last[..., None] - back + 1)
+    losses["answer"] = 0.1 * F.cross_entropy(said.flatten(0, 2), meant.flatten())
+    return S, C, valid
+
+
+def weights_at(t: float, phase: str) -> dict:
+    """Curriculum over progress t in 0..1 of the whole budget"""
     return {
-        "dense": 1.0 if t < 0.3 else max(0.2, 1 - 2 * (t - 0.3)),
-        "ground": 1.0 if t < 0.4 else max(0.3, 1 - 2 * (t - 0.4)),
-        "oracle": 6 if t < 0.12 else 3 if t < 0.35 else 0,
-        "follow": 1.0 if t < 0.35 else 0.0,
-        "words": t > 0.04,
-        "refine": t > 0.5,
+        "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
+        "ground": 1.0 if phase != "all" else max(0.3, 1 - 1.5 * max(0, t - 0.5)),
+        "oracle": 3 if t < 0.65 else 0,
+        "follow": 1.0 if t < 0.65 else 0.0,
+        "refine": t > 0.7,
     }
 
 
@@ -143,6 +174,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--phase", choices=["look", "read", "all"], default="all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
@@ -189,7 +221,9 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         state = torch.load(run / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
         help.load_state_dict(state["help"], strict=False)
-        optimizer.load_state_dict(state["optimizer"])
+        for name, p in parameters:
+            if name in state["optimizer"] and state["optimizer"][name]["exp_avg"].shape == p.shape:
+                optimizer.state[p] = state["optimizer"][name]
         average, step = state["average"], state["step"]
         used = state["used"] if not args.start else used
         loader.order = np.random.default_rng(args.seed + step)
@@ -204,12 +238,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         clock = torch.tensor([(time.time() - begin) / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
-        w = weights_at(t)
+        w = weights_at(t, args.phase)
         rate = args.rate * rate_at(t, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
-            total, seen = losses_of(model, help, batch, before, w)
+            total, seen = losses_of(model, help, batch, before, args.phase, w)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         average_gradients([p for _, p in parameters], args.workers)
@@ -241,7 +275,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
             sums, told = {}, time.time()
         if done or time.time() - saved > 150:
             save(run / "last.pt", {"model": model.state_dict(), "help": help.state_dict(), "average": average,
-                                   "optimizer": optimizer.state_dict(), "step": step, "used": time.time() - begin,
+                                   "optimizer": {n: optimizer.state[p] for n, p in parameters if p in optimizer.state}, "step": step, "used": time.time() - begin,
                                    "config": config, "categories": folders[0].categories})
             saved = time.time()
         if done:

@@ -122,10 +122,14 @@ export function expectOperands({ name, operands }: Page, given: Given, least: nu
 /** 'Did you mean ...?' when a known word is close to what was typed. */
 export function meant(typed: string, known: readonly string[], before = ''): string {
   const near = known
-    .map((word) => ({ word, distance: word.startsWith(typed) ? 0 : editDistance(typed, word) }))
+    .map((word) => ({ word, distance: isPart(typed, word) ? 0 : editDistance(typed, word) }))
     .sort((a, b) => a.distance - b.distance)[0]
   if (!near || near.distance > Math.max(1, Math.floor(near.word.length / 3))) return ''
   return ` Did you mean ${before}${near.word}?`
+}
+
+function isPart(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a)
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */

@@ -92,13 +92,14 @@ function report(error: unknown, { err, env, signal }: Terminal): number {
     if (exitCode !== 0) tell('interrupted')
     return exitCode
   }
-  const debug = Boolean(env['FLOWSEG_DEBUG'])
-  if (debug) err.write(`${error instanceof Error ? error.stack : String(error)}\n`)
-  if (error instanceof FlowSegError) {
+  const exitCode = error instanceof UsageError ? 2 : 1
+  if (env['FLOWSEG_DEBUG'] && error instanceof Error) {
+    tell(error.stack ?? error.message)
+  } else if (error instanceof FlowSegError) {
     tell(error.message)
-    return error instanceof UsageError ? 2 : 1
+  } else {
+    const message = error instanceof Error ? error.message : String(error)
+    tell(`${message} (A fault of ours: FLOWSEG_DEBUG=1 shows where. Please report it.)`)
   }
-  const hint = debug ? '' : ' (A fault of ours: FLOWSEG_DEBUG=1 shows where. Please report it.)'
-  tell(`${error instanceof Error ? error.message : String(error)}${hint}`)
-  return 1
+  return exitCode
 }

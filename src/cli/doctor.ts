@@ -111,7 +111,9 @@ function systemLines(system: {
 }
 
 function adapterLines(adapters: readonly string[], opened: string): string[] {
-  const mark = (name: string): string => (opened.startsWith(name) ? '*' : ' ')
+  // WebGPU's name for a device is Vulkan's, all lower case and dashes
+  const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  const mark = (name: string): string => (plain(opened).startsWith(plain(name)) ? '*' : ' ')
   const found = adapters.map((name) => `  ${mark(name)} ${name}`)
   return ['Adapters', ...(found.length > 0 ? found : ['    none was found'])]
 }

@@ -3,8 +3,7 @@
 // In every picture the mask of the query that leads in that layer is filled, and the mask of the query that
 // wins in the end is outlined. Where they differ, the model changed its mind later.
 
-import type { Image } from '../io/image.ts'
-import { encodePng } from '../io/image.ts'
+import { encodePng, type Image } from '../io/image.ts'
 import type { Config } from '../model/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../model/flowseg.ts'
 import { LINE, textWidth, write } from './font.ts'
@@ -24,7 +23,7 @@ const FAINT: Rgb = [140, 146, 158]
 const TROUGH: Rgb = [52, 56, 68]
 
 const PICTURE = 512
-const TILE = 240
+const TILE = 256
 const GAP = 16
 const TILES_A_ROW = 5
 const BAR = 84
@@ -69,10 +68,22 @@ function layerPicture(image: Image, layer: FlowLayer, result: Segmentation, canv
     const logits = layer.masks.subarray(query * height * width, (query + 1) * height * width)
     return maskFromLogits(logits, [height, width], canvas, result.canvas, [image.height, image.width])
   }
-  const picture = copy(image)
   const leader = maskOf(layer.ranking[0]!.query)
-  tint(picture, leader, LEADER, 0.55)
+  const picture = faded(image, leader)
+  tint(picture, leader, LEADER, 0.4)
   outline(picture, maskOf(result.query), WINNER)
+  return picture
+}
+
+/** Pale and grey but for what the mask holds. */
+function faded(image: Image, { data }: Mask): Image {
+  const picture = copy(image)
+  for (let i = 0; i < data.length; i++) {
+    if (data[i]) continue
+    const pixel = picture.rgb.subarray(3 * i, 3 * i + 3)
+    const grey = 0.3 * pixel[0]! + 0.6 * pixel[1]! + 0.1 * pixel[2]!
+    for (let c = 0; c < 3; c++) pixel[c] = Math.round(70 + 0.5 * (0.35 * pixel[c]! + 0.65 * grey))
+  }
   return picture
 }
 

@@ -1,7 +1,7 @@
 // flowseg scenes: writes a dataset of synthetic scenes.
 
 import { existsSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { writeDataset } from '../scenes/dataset.ts'
 import { type Command, expectOperands, type Given, type Page, UsageError } from './args.ts'
@@ -41,6 +41,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     throw new UsageError(`${name} holds other files. Give a new folder, or that of an earlier dataset.`)
   }
 
+  // A new folder goes again when it can't be finished; an earlier dataset is overwritten in place
+  const made = await mkdir(folder, { recursive: true })
   const progress = new ProgressLine(terminal)
   const begun = performance.now()
   try {
@@ -53,6 +55,9 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       onProgress: progress.on,
       signal,
     })
+  } catch (error) {
+    if (made) await rm(made, { recursive: true, force: true })
+    throw error
   } finally {
     progress.clear()
   }

@@ -44,9 +44,16 @@ export async function openDawn(adapterName?: string): Promise<Provider> {
     tried.push(`SwiftShader from npm (${software.reason})`)
   }
 
+  const names = adapterName === undefined ? [] : await listAdapters()
+  if (names.length > 0) {
+    throw new NoAdapterError(
+      `No WebGPU adapter matches '${adapterName}': this machine has ${names.map((name) => `'${name}'`).join(', ')}. ` +
+        'Pass a part of such a name, or none for the default adapter.',
+    )
+  }
   throw new NoAdapterError(
     `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. Three ways to fix it: ` +
-      "(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install " +
+      '(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install ' +
       '@sparticuz/chromium@147.0.0`, whose software driver is then found by itself; (3) with root, install Mesa 24 or ' +
       'newer (`mesa-vulkan-drivers`; on Debian 12 from backports). `flowseg doctor` shows what this machine has.',
   )
@@ -67,7 +74,9 @@ type Create = (options: string[]) => GPU
 async function request(
   create: Create,
   adapterName: string | undefined,
-): Promise<{ gpu: GPU; adapter: GPUAdapter; reason: string } | { gpu?: never; adapter?: never; reason: string }> {
+): Promise<
+  { gpu: GPU; adapter: GPUAdapter; reason: string } | { gpu?: never; adapter?: never; reason: string }
+> {
   try {
     const options = adapterName ? [`adapter=${adapterName}`] : []
     // Timestamps are quantised to 0.1 ms otherwise, longer than most kernels take
@@ -100,13 +109,13 @@ const nap = new Int32Array(new SharedArrayBuffer(4))
  * 73 -> 45 GFLOP/s). Sleeping a little in each turn gives the core back.
  */
 async function sleepily<T>(promise: Promise<T>): Promise<T> {
-  let pending = true
+  const state = { pending: true }
   const done = (): void => {
-    pending = false
+    state.pending = false
   }
   promise.then(done, done)
   await Promise.resolve()
-  while (pending) {
+  while (state.pending) {
     Atomics.wait(nap, 0, 0, NAP_MS)
     await nextTurn()
   }

@@ -155,7 +155,8 @@ export class Gpu {
     })
     this.#waiting.add(giveUp)
     try {
-      return await Promise.race([this.#provider?.calm(promise) ?? promise, lost])
+      const either = Promise.race([promise, lost])
+      return await (this.#provider?.calm(either) ?? either)
     } catch (error) {
       await this.check()
       throw error

@@ -68,7 +68,9 @@ export function layOut(dispatches: readonly RecordedDispatch[], outputs: Readonl
   const slots: { bytes: number; taken: Tenant[] }[] = []
   const slotIndex = new Map<Tenant, number>()
   for (const tenant of tenants) {
-    let index = slots.findIndex(({ taken }) => taken.every((t) => t.last < tenant.first || tenant.last < t.first))
+    let index = slots.findIndex(({ taken }) =>
+      taken.every((t) => t.last < tenant.first || tenant.last < t.first),
+    )
     if (index < 0) index = slots.push({ bytes: tenant.bytes, taken: [] }) - 1
     slots[index]!.taken.push(tenant)
     slotIndex.set(tenant, index)

@@ -86,7 +86,7 @@ export class Memory {
   }
 
   releaseAll(): void {
-    for (const buffer of [...this.#entries.keys()]) this.release(buffer)
+    for (const buffer of this.#entries.keys()) this.release(buffer)
   }
 
   report(): MemoryReport {
@@ -98,7 +98,10 @@ export class Memory {
   #describe(): string {
     const owners = Object.entries(this.report().byOwner).sort((a, b) => b[1] - a[1])
     if (owners.length === 0) return 'nothing'
-    return owners.slice(0, 4).map(([owner, bytes]) => `${owner} ${formatBytes(bytes)}`).join(', ')
+    return owners
+      .slice(0, 4)
+      .map(([owner, bytes]) => `${owner} ${formatBytes(bytes)}`)
+      .join(', ')
   }
 }
 

@@ -384,13 +384,15 @@ export class GpuPlan {
     let doneFlops = 0
     do {
       signal?.throwIfAborted()
+      // Closed or lost meanwhile: what we would submit is gone
+      if (next > 0) await this.#gpu.check()
       const encoder = device.createCommandEncoder({ label: this.#spec.name })
       const pass = encoder.beginComputePass()
       let cost = 0
       while (next < this.#steps.length && (cost === 0 || cost + costOf(this.#steps[next]!) <= budget)) {
         const step = this.#steps[next++]!
         pass.setPipeline(step.pipeline.pipeline)
-        pass.setBindGroup(0, step.bindGroup!)
+        pass.setBindGroup(0, step.bindGroup)
         pass.dispatchWorkgroups(...step.grid)
         cost += costOf(step)
         doneFlops += step.flops
@@ -462,7 +464,7 @@ export class GpuPlan {
             timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
           })
           pass.setPipeline(step.pipeline.pipeline)
-          pass.setBindGroup(0, step.bindGroup!)
+          pass.setBindGroup(0, step.bindGroup)
           pass.dispatchWorkgroups(...step.grid)
           pass.end()
         })

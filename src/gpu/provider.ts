@@ -41,7 +41,9 @@ async function openNavigator(gpu: GPU, adapterName?: string): Promise<Provider> 
   const { description, device, vendor } = adapter.info
   const name = `${vendor} ${device} ${description}`
   if (adapterName && !name.toLowerCase().includes(adapterName.toLowerCase())) {
-    throw new NoAdapterError(`No adapter matches '${adapterName}': this runtime offers only '${name.trim()}'.`)
+    throw new NoAdapterError(
+      `No adapter matches '${adapterName}': this runtime offers only '${name.trim()}'.`,
+    )
   }
   return { runtime, adapter, calm: (promise) => promise, close: () => undefined }
 }

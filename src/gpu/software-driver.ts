@@ -2,7 +2,16 @@
 // npm package @sparticuz/chromium (Linux x64). It is unpacked once into a cache folder; the Vulkan loader
 // beside it is mapped into this process before Dawn looks for one.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants, homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -24,7 +33,9 @@ const RTLD_NODELETE = 0x1000
 /** Has the system announced a Vulkan driver, by file or by environment? */
 export function hasVulkanDriver(): boolean {
   if (process.env['VK_ICD_FILENAMES'] || process.env['VK_DRIVER_FILES']) return true
-  return DRIVER_FOLDERS.some((folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.json')))
+  return DRIVER_FOLDERS.some(
+    (folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.json')),
+  )
 }
 
 /** Makes SwiftShader the Vulkan driver of this process. */
@@ -47,7 +58,11 @@ export function useSoftwareDriver(): { ready: true } | { ready: false; reason: s
 
 function mapLibrary(file: string): void {
   try {
-    process.dlopen({ exports: {} }, file, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE)
+    process.dlopen(
+      { exports: {} },
+      file,
+      constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE,
+    )
   } catch {
     // Expected: a plain library registers no addon. It is mapped all the same, and Dawn finds it by name.
   }
@@ -64,7 +79,9 @@ function unpack(): string {
   }
   // The package's main file is build/cjs/index.cjs; its archives lie in bin/
   const packageFolder = join(dirname(entry), '../..')
-  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
+    version: string
+  }
   const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'flowseg')
   const folder = join(cache, `swiftshader-${version}`)
   if (existsSync(join(folder, MANIFEST))) return folder
@@ -92,7 +109,8 @@ function* untar(archive: Uint8Array): Generator<{ name: string; data: Uint8Array
     const bytes = Number.parseInt(field(at + 124, 12), 8) || 0
     const type = field(at + 156, 1)
     const name = field(at, 100).split('/').pop() ?? ''
-    if ((type === '0' || type === '') && name) yield { name, data: archive.subarray(at + 512, at + 512 + bytes) }
+    if ((type === '0' || type === '') && name)
+      yield { name, data: archive.subarray(at + 512, at + 512 + bytes) }
     at += 512 + Math.ceil(bytes / 512) * 512
   }
 }

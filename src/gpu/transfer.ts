@@ -18,7 +18,12 @@ export class Uploader {
   }
 
   /** The slice may be reused as soon as the promise resolves. Lengths that are no multiple of 4 are padded. */
-  async write(buffer: GPUBuffer, offset: number, slice: Uint8Array, { signal }: TaskOptions = {}): Promise<void> {
+  async write(
+    buffer: GPUBuffer,
+    offset: number,
+    slice: Uint8Array,
+    { signal }: TaskOptions = {},
+  ): Promise<void> {
     signal?.throwIfAborted()
     const { queue } = this.#gpu.device
     const whole = slice.byteLength - (slice.byteLength % 4)

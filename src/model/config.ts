@@ -106,6 +106,8 @@ export interface PromptConfig {
   readonly vision: readonly Vision[]
   /** Most text tokens of a prompt, image rows not counted. */
   readonly maxTokens: number
+  /** Whether Phi-3's prompts begin with <s>: they do in X-SAM's training and evaluation, not in its demo. */
+  readonly bos?: boolean
 }
 
 export interface Config {
@@ -331,6 +333,7 @@ function promptConfig(s: Section, llm: LlmConfig['type']): PromptConfig {
     answer: s.text('answer', 'It is <SEG>.'),
     vision: s.listOf('vision', ['siglip', 'sam'], ['siglip', 'sam']),
     maxTokens: s.size('maxTokens', 256),
+    bos: s.flag('bos', true),
   }
   s.expect(config.template.includes('{phrase}'), 'template', 'a sentence with {phrase} in it')
   s.expect(config.answer.includes('<SEG>'), 'answer', 'a sentence with <SEG> in it')

@@ -172,20 +172,20 @@ export class FlowSeg {
       const { siglip, sam, scaled } = prepareImage(pixels, this.config, options)
       const { look, before } = this.#made
       const cache = await this.#makeCache()
-      let image: Readonly<Record<string, Tensor>> = {}
+      let kept: Readonly<Record<string, Tensor>> = {}
       try {
         const { onProgress, signal } = options
         const values = { inputs: { siglip, sam, before }, bound: cache, owner: 'scene' }
-        image = (await look.run({ onProgress, signal, ...values })).kept
+        kept = (await look.run({ onProgress, signal, ...values })).kept
         // Who gave up meanwhile doesn't wait for a scene, and so would never close it
         this.#expectOpen()
         signal?.throwIfAborted()
       } catch (error) {
-        this.#releaseAll({ ...cache, ...image })
+        this.#releaseAll({ ...cache, ...kept })
         throw error
       }
       const size = { width: pixels.width, height: pixels.height, scaled }
-      const state = { size, image, cache, lookMs: performance.now() - started }
+      const state = { size, image: kept, cache, lookMs: performance.now() - started }
       const scene: Scene = new Scene(state, {
         segment: (sentence, more) => this.#segment(scene, state, sentence, more),
         close: () => this.#free(scene, state),
@@ -426,7 +426,7 @@ function notesOn({ baseline, unknown }: LoadedWeights): string[] {
   if (unknown.length > 0) {
     const shown = unknown.slice(0, 3).join(', ') + (unknown.length > 3 ? ' ...' : '')
     notes.push(
-      `${unknown.length} tensors of the checkpoint are not part of the model and were left out: ${shown}`,
+      `Left out what this engine doesn't know, ${unknown.length} of the checkpoint's tensors: ${shown}`,
     )
   }
   return notes

@@ -70,8 +70,9 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   const M = outH * outW
   // One row of pixels is the narrowest tile here
   const tile = chooseTile(M, O, 1, 4)
-  const [row, step, run, leftPad] = [W * I, stride * I, kw * I, padding * I]
-  const aligned = [row, step, run, leftPad].every((n) => n % 4 === 0)
+  const aligned = [W * I, stride * I, kw * I, padding * I].every((n) => n % 4 === 0)
+  // The shader counts whole vectors where it can load them
+  const unit = aligned ? 4 : 1
   const y = tensor([outH, outW, O])
   record({
     kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
@@ -87,18 +88,18 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
       y_cols: O,
       y_first: 0,
       H,
-      row,
-      run,
+      row: (W * I) / unit,
+      run: (kw * I) / unit,
       kh,
       out_w: outW,
       stride,
-      step,
+      step: (stride * I) / unit,
       padding,
-      left_pad: leftPad,
+      left_pad: (padding * I) / unit,
     },
     workgroups: tileGrid(tile, M, O),
     cut: 'first_group',
-    flops: 2 * M * O * kh * run,
+    flops: 2 * M * O * kh * kw * I,
   })
   return y
 }

@@ -139,6 +139,8 @@ function multiply(product: Product): void {
   const { a, b, y, M, N, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
   const { bias, activation = 'none', residual } = product
   const aligned = K % 4 === 0 && (bIsNK || N % 4 === 0)
+  // The shader counts whole vectors where it can load them
+  const unit = aligned ? 4 : 1
   const parts = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: N }]
   for (const { storage, firstRow, rows } of parts) {
     const tile = chooseTile(M, rows, batch)
@@ -153,13 +155,14 @@ function multiply(product: Product): void {
       sizes: {
         M,
         N: rows,
-        K,
+        K: K / unit,
         scale,
         ...tileCounts(tile, M, rows),
         y_cols: N,
         y_first: firstRow,
-        a_stride: aStride,
-        b_stride: bStride,
+        b_row: (bIsNK ? K : N) / unit,
+        a_stride: aStride / unit,
+        b_stride: bStride / unit,
       },
       workgroups: tileGrid(tile, M, rows, batch),
       cut: 'first_group',

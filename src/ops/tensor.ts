@@ -256,9 +256,9 @@ export function release(gpu: Gpu, x: Tensor): void {
 /** What a plan's `build` gets: the ways in. */
 export interface Inputs {
   /** Filled from host memory at each run. */
-  input(name: string, shape: Shape, dtype?: DType): Tensor
+  readonly input: (name: string, shape: Shape, dtype?: DType) => Tensor
   /** A resident tensor named at each run; the plan may read it and, through ops that say so, change it. */
-  bound(name: string, shape: Shape, dtype?: DType): Tensor
+  readonly bound: (name: string, shape: Shape, dtype?: DType) => Tensor
 }
 
 /** What a plan's `build` returns. */

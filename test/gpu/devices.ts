@@ -98,7 +98,26 @@ function substitute<T extends object>(original: T, members: object): T {
   })
 }
 
-/** Makes the Gpu believe that it is very slow, so that plans are cut as fine as they can be. */
-export function believeSlow(gpu: Gpu): void {
-  for (let i = 0; i < 200; i++) gpu.rate.learn(1e7, 1e9)
+/** The same device, taking its time: the host is busy while it submits, and readbacks come late. */
+export function sluggish(device: GPUDevice, submitMs: number, readMs: number): GPUDevice {
+  const submit = (buffers: Iterable<GPUCommandBuffer>): void => {
+    const end = performance.now() + submitMs
+    while (performance.now() < end);
+    device.queue.submit(buffers)
+  }
+  const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
+    const buffer = device.createBuffer(descriptor)
+    const mapAsync = buffer.mapAsync.bind(buffer)
+    buffer.mapAsync = async (...args) => {
+      await new Promise((done) => setTimeout(done, readMs))
+      return mapAsync(...args)
+    }
+    return buffer
+  }
+  return substitute(device, { queue: substitute(device.queue, { submit }), createBuffer })
+}
+
+/** Makes the Gpu believe in this speed, by default so low that plans are cut as fine as they can be. */
+export function believe(gpu: Gpu, flopsPerSecond = 0.01): void {
+  for (let i = 0; i < 200; i++) gpu.rate.learn(flopsPerSecond * 1e10, 1e10)
 }

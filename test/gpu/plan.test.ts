@@ -22,8 +22,10 @@ import {
   upload,
 } from '../../src/ops/tensor.ts'
 import type { Progress } from '../../src/progress.ts'
-import { adapterNames, adapters, anyGpu, expectSameBits, uniform } from '../support.ts'
-import { believeSlow, rawDevice, watch, withLimits } from './devices.ts'
+import { adapterNames, anyGpu, expectSameBits, gpuNamed, uniform } from '../support.ts'
+import { believe, rawDevice, sluggish, watch, withLimits } from './devices.ts'
+
+const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
 
 /** Doubles every row; a row of workgroups a row of x, so that it can be cut. */
 const DOUBLE = `
@@ -53,7 +55,7 @@ function double(x: Tensor, flops = 1e8): Tensor {
   return y
 }
 
-/** A graph of elementwise ops and concatenations on three inputs; the same for the same seed. */
+/** A graph of elementwise ops and concatenations on three inputs, every tensor of it; the same for the same seed. */
 function randomGraph({ input }: Inputs, seed: number): Tensor[] {
   let state = seed
   const roll = (n: number): number => {
@@ -61,7 +63,7 @@ function randomGraph({ input }: Inputs, seed: number): Tensor[] {
     return Math.floor((state / 2 ** 32) * n)
   }
   const made: Tensor[] = [input('a', [6, 8]), input('b', [6, 8]), input('c', [6, 8])]
-  const inputs = made.length
+  const all: Tensor[] = []
   for (let i = 0; i < 18; i++) {
     const pick = (): Tensor => made[Math.max(0, made.length - 1 - roll(6))]!
     const [x, y] = [pick(), pick()]
@@ -71,14 +73,22 @@ function randomGraph({ input }: Inputs, seed: number): Tensor[] {
       () => mul(x, y),
       () => activate(x, 'tanh'),
       () => softmax(x),
-      () => concatRows(sliceRows(x, 3, 3), sliceRows(y, 0, 3)),
+      () => {
+        const halves = [sliceRows(x, 3, 3), sliceRows(y, 0, 3)]
+        all.push(...halves)
+        return concatRows(...halves)
+      },
     ]
     made.push(ops[roll(ops.length)]!())
+    all.push(made.at(-1)!)
   }
-  return made.slice(inputs)
+  return all
 }
 
-for (const gpu of await adapters()) {
+for (const name of adapterNames()) {
+  const gpu = await gpuNamed(name)
+  const adapter = name ? { adapter: name } : {}
+
   test(`sharing memory changes nothing: 25 random graphs on ${gpu.name}`, async () => {
     const inputs = { a: uniform(48, 1), b: uniform(48, 2), c: uniform(48, 3) }
     let saved = 0
@@ -132,18 +142,21 @@ for (const gpu of await adapters()) {
       x.map((v) => 4 * v),
     )
 
-    const slow = await openGpu({
-      adapter: gpu.info.description.includes('SwiftShader') ? 'SwiftShader' : 'llvmpipe',
-    })
-    believeSlow(slow)
-    const pieces = await plan(slow, 'pieces', build)
-    expect(pieces.info.dispatches.length).toBe(2 * 37)
-    expect(pieces.info.dispatches.map((d) => d.workgroups[1])).toEqual(Array(74).fill(1))
-    expect(pieces.info.flops).toBeCloseTo(whole.info.flops)
-    expect(pieces.info.dispatches.reduce((sum, d) => sum + d.bytes, 0)).toBeCloseTo(whole.info.bytes)
-    for (const _ of [1, 2]) expectSameBits((await pieces.run({ inputs: { x } })).read['y']!, read['y']!)
-    pieces.release()
-    slow.close()
+    // As fine as it gets, and in pieces of five rows with two left over
+    for (const [speed, rows] of [
+      [0.01, 1],
+      [1e8 / (8 * 0.2), 5],
+    ] as const) {
+      const slow = await openGpu(adapter)
+      believe(slow, speed)
+      const pieces = await plan(slow, 'pieces', build)
+      const heights = Array.from({ length: Math.ceil(37 / rows) }, (_, i) => Math.min(rows, 37 - i * rows))
+      expect(pieces.info.dispatches.map((d) => d.workgroups[1])).toEqual([...heights, ...heights])
+      expect(pieces.info.flops).toBeCloseTo(whole.info.flops)
+      expect(pieces.info.dispatches.reduce((sum, d) => sum + d.bytes, 0)).toBeCloseTo(whole.info.bytes)
+      for (const _ of [1, 2]) expectSameBits((await pieces.run({ inputs: { x } })).read['y']!, read['y']!)
+      slow.close()
+    }
     whole.release()
   })
 
@@ -167,7 +180,7 @@ for (const gpu of await adapters()) {
     made.release()
 
     const without = await openGpu({
-      ...(adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}),
+      ...adapter,
       without: ['timestamp-query'],
     })
     const blind = await plan(without, 'timed', ({ input }) => ({ read: { y: softmax(input('x', [3, 4])) } }))
@@ -324,7 +337,7 @@ test('a long run is several submissions: progress between them, and an abort is 
   const { device, free } = await rawDevice()
   const watched = watch(device)
   const gpu = await Gpu.open({ device: watched.device })
-  believeSlow(gpu)
+  believe(gpu)
   const made = await plan(gpu, 'long', ({ input }) => {
     let x = input('x', [4, 8])
     for (let i = 0; i < 5; i++) x = double(x)
@@ -348,7 +361,7 @@ test('a long run is several submissions: progress between them, and an abort is 
   // After the third event no more work is submitted, and nothing is left behind
   const bytes = gpu.memoryReport().bytes
   const controller = new AbortController()
-  believeSlow(gpu) // it has learned better meanwhile
+  believe(gpu) // it has learned better meanwhile
   const reason = new Error('changed my mind')
   let seen = 0
   const aborted = made.run({
@@ -377,22 +390,15 @@ test('an abort while the plan is made leaves nothing behind', async () => {
 })
 
 test('the measured speed is of work that is done, not of work that is submitted', async () => {
-  const gpu = await openGpu(adapterNames()[0] ? { adapter: adapterNames()[0]! } : {})
-  // Recording 3,000 dispatches takes long enough to be taken for the run, were the time taken at submission
-  const made = await plan(gpu, 'claim', ({ input }) => {
-    let x = input('x', [2, 8])
-    for (let i = 0; i < 3000; i++) x = double(x, 1e3)
-    return { read: { x: mul(x, x) } }
-  })
+  const { device, free } = await rawDevice()
+  const gpu = await Gpu.open({ device: sluggish(device, 30, 300) })
+  const made = await plan(gpu, 'late', ({ input }) => ({ read: { x: double(input('x', [2, 8])) } }))
   const before = gpu.rate.flopsPerSecond
-  const started = performance.now()
-  await made.run({ inputs: { x: new Float32Array(16) } })
-  const seconds = (performance.now() - started) / 1000
-  const cost = made.info.flops + made.info.bytes
+  await made.run({ inputs: { x: uniform(16) } })
   const learned = (gpu.rate.flopsPerSecond - 0.7 * before) / 0.3
-  if (gpu.rate.flopsPerSecond !== before) expect(learned).toBeGreaterThan((cost / seconds) * 0.99)
-  if (gpu.rate.flopsPerSecond !== before) expect(learned).toBeLessThan((cost / seconds) * 3)
-  gpu.close()
+  expect(learned).toBeGreaterThan(0)
+  expect(learned).toBeLessThan((made.info.flops + made.info.bytes) / 0.3)
+  free()
 })
 
 test('what a run lacks, and what it gets wrong, is named', async () => {
@@ -441,7 +447,7 @@ test('reading what nothing wrote is an error', async () => {
 
 test('a tensor larger than a binding, and a grid longer than the limit, are named', async () => {
   const small = await openGpu({
-    ...(adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}),
+    ...only,
     bindingLimit: 4096,
   })
   await expect(

@@ -1,8 +1,12 @@
 // One of everything: small plans that together use every kernel in every prelude combination. Tests compile them
-// all where nothing runs (test/gpu/kernel.test.ts), and run them with their grids folded (test/ops/fold.test.ts).
+// all where nothing runs (test/gpu/kernel.test.ts).
 
 import type { Activation } from '../../src/ops/activation.ts'
 import { ACTIVATIONS } from '../../src/ops/activation.ts'
+import { type AttentionBias, attention, maskBits } from '../../src/ops/attention.ts'
+import { conv2d } from '../../src/ops/conv.ts'
+import { cosineLogits } from '../../src/ops/cosine.ts'
+import { deformableAttention } from '../../src/ops/deformable.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise.ts'
 import { gather } from '../../src/ops/gather.ts'
 import {
@@ -15,10 +19,13 @@ import {
   splitWindows,
   transpose,
 } from '../../src/ops/layout.ts'
+import { maskPixels } from '../../src/ops/mask-pixels.ts'
+import { linear, matmul } from '../../src/ops/matmul.ts'
 import { dilate, erode } from '../../src/ops/morphology.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
 import { resize } from '../../src/ops/resize.ts'
+import { rope } from '../../src/ops/rope.ts'
 import { columns, type DType, type Tensor } from '../../src/ops/tensor.ts'
 
 /** Makes an input of the plan. */
@@ -41,9 +48,20 @@ const ROWS: [rows: number, C: number][] = [
   [3, 257],
 ]
 
+const FLOATS: DType[] = ['f32', 'f16', 'bf16']
+/** For every tile, with vec4s and without. */
+const PRODUCTS: [M: number, N: number, K: number][] = [
+  [1, 64, 16],
+  [1, 3, 7],
+  [5, 8, 4],
+  [40, 33, 12],
+  [100, 90, 7],
+  [300, 256, 8],
+]
+
 function each<T>(values: readonly T[], name: string, build: (value: T, input: In) => Tensor): Case[] {
   return values.map((value) => ({
-    name: `${name} [${String(value)}]`,
+    name: `${name} ${JSON.stringify(value) ?? ''}`,
     build: (input) => build(value, input),
   }))
 }
@@ -79,7 +97,7 @@ export const CATALOGUE: readonly Case[] = [
       [640, 1],
     ],
     'groupNorm',
-    ([C, groups], x) => groupNorm(x([300, C!]), groups!, x([C!]), x([C!]), 1e-5),
+    ([C, groups], x) => groupNorm(x([20, C!]), groups!, x([C!]), x([C!]), 1e-5),
   ),
   ...each(Object.keys(ACTIVATIONS) as Activation[], 'groupNorm and', (activation, x) =>
     groupNorm(x([30, 8]), 2, x([8]), x([8]), 1e-5, { activation }),
@@ -92,7 +110,7 @@ export const CATALOGUE: readonly Case[] = [
   ...each(ROWS, 'normalizeRows', ([N, C], x) => normalizeRows(x([N, C]))),
   ...each(WIDTHS, 'meanRows', (C, x) => meanRows(x([9, C]))),
 
-  ...each(['f32', 'f16', 'bf16'] as DType[], 'gather', (dtype, x) => gather(x([5, 6], dtype), x([7], 'u32'))),
+  ...each(FLOATS, 'gather', (dtype, x) => gather(x([5, 6], dtype), x([7], 'u32'))),
   ...each(WIDTHS, 'splitWindows', (C, x) => splitWindows(x([5, 7, C]), 3)),
   ...each(WIDTHS, 'joinWindows', (C, x) => joinWindows(x([6, 9, C]), 3, [5, 7])),
   ...each(WIDTHS, 'spaceToDepth', (C, x) => spaceToDepth(x([4, 6, C]))),
@@ -104,4 +122,76 @@ export const CATALOGUE: readonly Case[] = [
 
   ...each(WIDTHS, 'resize', (C, x) => resize(x([2, 6, 5, C]), [9, 4], { crop: [5, 5] })),
   ...each([dilate, erode], 'morphology', (op, x) => op(x([9, 11]))),
+
+  ...each(
+    FLOATS.flatMap((dtype) => PRODUCTS.map((sizes) => ({ dtype, sizes }))),
+    'linear',
+    ({ dtype, sizes: [M, N, K] }, x) => linear(x([M, K]), x([N, K], dtype)),
+  ),
+  ...each(Object.keys(ACTIVATIONS) as Activation[], 'linear, bias, residual and', (activation, x) =>
+    linear(x([9, 8]), x([12, 8]), { bias: x([12]), activation, residual: x([9, 12]) }),
+  ),
+  ...each(PRODUCTS, 'matmul', ([M, N, K], x) => matmul(x([2, M, K]), x([2, K, N]))),
+  ...each(PRODUCTS, 'matmul, transposed', ([M, N, K], x) =>
+    matmul(x([2, M, K]), x([N, K]), { transposeB: true }),
+  ),
+  ...each(
+    FLOATS.flatMap((dtype) => [4, 3].map((I) => ({ dtype, I }))),
+    'conv2d',
+    ({ dtype, I }, x) => conv2d(x([9, 8, I]), x([5, 3, 3, I], dtype), { padding: 1, bias: x([5]) }),
+  ),
+  ...each([4, 3], 'conv2d of patches', (I, x) => conv2d(x([8, 8, I]), x([5, 4, 4, I]), { stride: 4 })),
+  ...each([32, 64, 72, 128], 'attention with heads of', (d, x) =>
+    attention({ query: x([40, 2 * d]), key: x([300, 2 * d]), value: x([300, 2 * d]), heads: 2 }),
+  ),
+  ...each([1, 300], 'attention, grouped heads and a cache, queries', (Tq, x) =>
+    attention({
+      query: x([Tq, 64]),
+      key: x([512, 32]),
+      value: x([512, 32]),
+      heads: 4,
+      kvHeads: 2,
+      bias: { kind: 'causal', start: 7 },
+    }),
+  ),
+  ...each(['length', 'mask'] as const, 'attention with', (kind, x) => {
+    const bias: AttentionBias =
+      kind === 'length' ? { kind, length: 33 } : { kind, bits: maskBits(x([12, 200])) }
+    return attention({ query: x([12, 64]), key: x([200, 64]), value: x([200, 64]), heads: 2, bias })
+  }),
+  ...each(
+    [
+      [3, 5],
+      [8, 8],
+    ] as const,
+    'attention on a map',
+    ([H, W], x) => {
+      const T = H * W
+      const bias: AttentionBias = {
+        kind: 'relative',
+        height: x([2 * H - 1, 16]),
+        width: x([2 * W - 1, 16]),
+        size: [H, W],
+      }
+      return attention({ query: x([2, T, 32]), key: x([2, T, 32]), value: x([2, T, 32]), heads: 2, bias })
+    },
+  ),
+  ...each([16, 24], 'rope', (d, x) => rope(x([5, 2 * d]), { heads: 2, theta: 1e6, position: 3 })),
+  ...each([1, 3], 'deformableAttention, levels', (L, x) => {
+    const levels = (
+      [
+        [2, 2],
+        [4, 4],
+        [8, 8],
+      ] as const
+    ).slice(0, L)
+    const T = levels.reduce((sum, [H, W]) => sum + H * W, 0)
+    return deformableAttention(x([T, 32]), x([T, 4 * L * 2 * 2]), x([T, 4 * L * 2]), {
+      heads: 4,
+      points: 2,
+      levels,
+    })
+  }),
+  ...each([256], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
+  ...each([33], 'maskPixels', (W, x) => maskPixels(x([20, 20]), [15, 20], [21, W])),
 ]

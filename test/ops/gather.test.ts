@@ -3,7 +3,9 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { add, sub } from '../../src/ops/elementwise.ts'
 import { copyRows, gather } from '../../src/ops/gather.ts'
+import { sumLast } from '../../src/ops/reduce.ts'
 import { allocate, columns, param, plan, release, type Tensor, upload } from '../../src/ops/tensor.ts'
 import {
   adapterNames,
@@ -65,6 +67,22 @@ for (const gpu of await adapters()) {
     const table = await upload(gpu, values, [5, 4], 'f32')
     const ids = Uint32Array.from([4, 5, 0, 0xffff_ffff, 6, 1])
     expectSameBits(await gathered(gpu, table, ids), rowsOf(values, 4, ids))
+
+    // Also where another tensor's values lay before: zeros are written, not found
+    const made = await plan(gpu, 'test', ({ input }) => {
+      const x = input('x', [6, 4])
+      const dirty = add(x, x)
+      const sums = sumLast(dirty)
+      return { read: { sums, y: sub(gather(table, input('ids', [6], 'u32')), x) } }
+    })
+    expect(made.info.slotBytes, 'the rows lie where `dirty` was').toBe(6 * 4 * 4)
+    const x = uniform(24, 5)
+    const { read } = await made.run({ inputs: { x, ids } })
+    expectSameBits(
+      read['y']!,
+      rowsOf(values, 4, ids).map((v, i) => v - x[i]!),
+    )
+    made.release()
     release(gpu, table)
   })
 

@@ -24,8 +24,8 @@ for (const gpu of await adapters()) {
   test(`spec 14, check 2: shuffles on counting tensors on ${gpu.name}`, async () => {
     // 4 x 4 x 3 -> 2 x 2 x 12: out[y, x, (dy 2 + dx) C + c] = in[2y + dy, 2x + dx, c]
     const deep = await evaluate(gpu, { x: counting([4, 4, 3]) }, (t) => spaceToDepth(t['x']!))
-    expect([...deep.slice(0, 12)]).toEqual([1, 2, 3, 4, 5, 6, 13, 14, 15, 16, 17, 18])
-    expect([...deep.slice(36, 48)]).toEqual([31, 32, 33, 34, 35, 36, 43, 44, 45, 46, 47, 48])
+    expect([...deep.subarray(0, 12)]).toEqual([1, 2, 3, 4, 5, 6, 13, 14, 15, 16, 17, 18])
+    expect([...deep.subarray(36, 48)]).toEqual([31, 32, 33, 34, 35, 36, 43, 44, 45, 46, 47, 48])
 
     // 2 x 2 x 8 -> 4 x 4 x 2: out[0, 1, 0] is channel 4 of in[0, 0], out[1, 0, 0] is channel 2
     const x = counting([2, 2, 8])
@@ -148,7 +148,7 @@ for (const gpu of await adapters()) {
     })
     const { read } = await bits.run()
     const halves = new Uint16Array(read['slice']!.buffer)
-    expect([...halves.slice(0, 9)]).toEqual([...data.slice(6, 15)])
+    expect([...halves.subarray(0, 9)]).toEqual([...data.subarray(6, 15)])
     bits.release()
     await expect(plan(gpu, 'test', () => ({ read: { y: sliceRows(weight, 1, 2) } }))).rejects.toThrow(
       'sliceRows: row 1 of [7, 3] bf16 begins in the middle of a word.',

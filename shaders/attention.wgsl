@@ -1,0 +1,165 @@
+// attention: y = softmax(scale * q k^T + bias) v for every head, without ever storing the scores
+//
+// Online softmax (Milakov & Gimelshein 2018; Dao et al. 2022): a thread keeps, for each of its rows, the largest
+// score so far m, the sum l of exp(score - m) and the sum o of exp(score - m) * v. Keys come in blocks of at most
+// BLOCK, so that o is rescaled once a block. What is left, o / l, is divided once, at the end.
+//
+// A row is one query of one head. The GROUP query heads that share a head of keys are rows beside each other, so
+// a key is loaded once for all of them. With few rows the keys are split: a split leaves (o, m, l) in y,
+// and attention-combine.wgsl adds them up.
+//
+// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
+//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: [B, queries, heads, splits, D4 + 1], the last is (m, l, 0, 0)
+//           bits [queries, ceil(keys / 32)]; rel_h [B, queries, heads, H], rel_w [B, queries, heads, COLUMNS]
+// threads   one has ROWS rows and every splits-th block of keys; LANES of a workgroup's threads share rows
+// grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
+// numerics  f32; in powers of two, so rel_h and rel_w come multiplied by log2(e). Finite: hidden keys score FLOOR, what
+//           they add to l and o before the first open key is wiped by the rescale. A row without open keys gives 0.
+// host      keys, rows >= 1; `limit` is the position of query 0 (CAUSAL) or the number of open keys (LENGTH);
+//           the marked loops are written out first (src/ops/unroll.ts)
+// prelude   const D4, ROWS, WG, LANES, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true;
+//           COLUMNS: the W of RELATIVE; bool SPLIT
+
+struct Sizes {
+  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32,
+  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
+  scale: f32, first_group: u32,
+}
+
+@group(0) @binding(0) var<storage, read> query: array<vec4f>;
+@group(0) @binding(1) var<storage, read> key: array<vec4f>;
+@group(0) @binding(2) var<storage, read> value: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bits: array<u32>;
+@group(0) @binding(4) var<storage, read> rel_h: array<f32>;
+@group(0) @binding(5) var<storage, read> rel_w: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(7) var<uniform> sizes: Sizes;
+
+const LOG2E = 1.4426950408889634;
+const FLOOR = -3.0e38;
+/** Keys of a block: a word of the mask. */
+const BLOCK = 32u;
+/** Blocks of a row of the map: RELATIVE blocks end with the row, so that they have one vertical position. */
+const BLOCKS_A_ROW = (COLUMNS + BLOCK - 1u) / BLOCK;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let unit = group.y + sizes.first_group;
+  let head = unit / sizes.row_blocks;
+  let batch = group.z;
+  let split = group.x * LANES + thread % LANES;
+  let first = (unit % sizes.row_blocks * (WG / LANES) + thread / LANES) * ROWS;
+  if (first >= sizes.rows) { return; }
+  let queries = sizes.rows / GROUP;
+
+  // Our rows; past the end the last one again, which is not stored
+  var q: array<vec4f, ROWS * D4>;
+  var o: array<vec4f, ROWS * D4>;
+  var m: array<f32, ROWS>;
+  var l: array<f32, ROWS>;
+  var i: array<u32, ROWS>;     // its query
+  var at_y: array<u32, ROWS>;  // its place in y, in heads
+  var open: array<u32, ROWS>;  // it sees keys [0, open)
+  var keys = 0u;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    let row = min(first + r, sizes.rows - 1u);
+    let h = head * GROUP + row % GROUP;
+    i[r] = row / GROUP;
+    at_y[r] = (batch * queries + i[r]) * sizes.heads + h;
+    let at = (batch * queries + i[r]) * sizes.q_stride + sizes.q_start + h * D4;
+    /*unroll*/ for (var c = 0u; c < D4; c++) {
+      q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E);
+      o[r * D4 + c] = vec4f();
+    }
+    m[r] = FLOOR;
+    l[r] = 0.0;
+    open[r] = sizes.keys;
+    if (CAUSAL) { open[r] = min(sizes.limit + i[r] + 1u, sizes.keys); }
+    if (LENGTH) { open[r] = min(sizes.limit, sizes.keys); }
+    keys = max(keys, open[r]);
+  }
+
+  let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
+  let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
+  let words = (sizes.keys + 31u) / 32u;
+  let map_rows = sizes.keys / COLUMNS;
+  let blocks = select((keys + BLOCK - 1u) / BLOCK, map_rows * BLOCKS_A_ROW, RELATIVE);
+  // One more than a block has: Mesa writes loops out that run over a whole array, and compiles for minutes
+  var scores: array<f32, BLOCK * ROWS + 1u>;
+  var top: array<f32, ROWS>;
+  var p: array<f32, ROWS>;
+  var word: array<u32, ROWS>;
+  var vertical: array<f32, ROWS>;
+  var chunk: array<vec4f, D4>;
+  for (var b = split; b < blocks; b += sizes.splits) {
+    // 1. Which keys: [j, j + count)
+    var j = b * BLOCK;
+    var column = 0u;
+    var count = min(BLOCK, keys - j);
+    if (MASK) {
+      var blocked = 0xffffffffu;
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        word[r] = bits[i[r] * words + b];
+        blocked &= word[r];
+      }
+      if (blocked == 0xffffffffu) { continue; }
+    }
+    if (RELATIVE) {
+      let map_row = b / BLOCKS_A_ROW;
+      column = b % BLOCKS_A_ROW * BLOCK;
+      j = map_row * COLUMNS + column;
+      count = min(BLOCK, COLUMNS - column);
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) { vertical[r] = rel_h[at_y[r] * map_rows + map_row]; }
+    }
+
+    // 2. Their scores and the new largest ones
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = m[r]; }
+    for (var t = 0u; t < count; t++) {
+      let at = k_first + (j + t) * sizes.k_stride;
+      /*unroll*/ for (var c = 0u; c < D4; c++) { chunk[c] = key[at + c]; }
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        var score = 0.0;
+        /*unroll*/ for (var c = 0u; c < D4; c++) { score += dot(q[r * D4 + c], chunk[c]); }
+        if (RELATIVE) { score += vertical[r] + rel_w[at_y[r] * COLUMNS + column + t]; }
+        if (CAUSAL) { score = select(FLOOR, score, j + t < open[r]); }
+        if (MASK) { score = select(score, FLOOR, ((word[r] >> t) & 1u) == 1u); }
+        scores[t * ROWS + r] = score;
+        top[r] = max(top[r], score);
+      }
+    }
+
+    // 3. What we have so far, relative to them
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      let shrink = exp2(m[r] - top[r]);
+      m[r] = top[r];
+      l[r] *= shrink;
+      /*unroll*/ for (var c = 0u; c < D4; c++) { o[r * D4 + c] *= shrink; }
+    }
+
+    // 4. The block's values
+    for (var t = 0u; t < count; t++) {
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        p[r] = exp2(scores[t * ROWS + r] - m[r]);
+        l[r] += p[r];
+      }
+      let at = v_first + (j + t) * sizes.v_stride;
+      /*unroll*/ for (var c = 0u; c < D4; c++) {
+        let v = value[at + c];
+        /*unroll*/ for (var r = 0u; r < ROWS; r++) { o[r * D4 + c] += p[r] * v; }
+      }
+    }
+  }
+
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    if (first + r < sizes.rows) {
+      if (SPLIT) {
+        let at = (at_y[r] * sizes.splits + split) * (D4 + 1u);
+        /*unroll*/ for (var c = 0u; c < D4; c++) { y[at + c] = o[r * D4 + c]; }
+        y[at + D4] = vec4f(m[r], l[r], 0.0, 0.0);
+      } else {
+        let share = select(0.0, 1.0 / l[r], m[r] > FLOOR);
+        /*unroll*/ for (var c = 0u; c < D4; c++) { y[at_y[r] * D4 + c] = o[r * D4 + c] * share; }
+      }
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// Multi-scale deformable attention: every token looks at a few points of every level, near its own place.
+
+import source from '../../shaders/deformable.wgsl' with { type: 'text' }
+import { ShapeError } from '../errors.ts'
+import { kernel } from '../gpu/kernel.ts'
+import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
+import { unroll } from './unroll.ts'
+
+export interface DeformableOptions {
+  readonly heads: number
+  /** Points of each level that a token looks at. */
+  readonly points: number
+  /** Sizes of the maps whose tokens follow each other in `value`; at most 4. */
+  readonly levels: readonly (readonly [H: number, W: number])[]
+}
+
+const WG = 32
+const MAX_LEVELS = 4
+/** Chunks of four channels a thread takes; its share of the address computations shrinks with each. */
+const MAX_CHUNKS = 8
+
+/**
+ * Multi-scale deformable attention: softmax of the weights over a head's L * P points, which lie at the token's own
+ * place (the middle of its pixel, on every level) plus an offset in pixels of that level, read bilinearly.
+ *
+ * @param value   [T, heads * d], T = the sum of H * W over the levels
+ * @param offsets [T, heads * L * P * 2], x before y
+ * @param weights [T, heads * L * P], before the softmax
+ * @returns       [T, heads * d]
+ * @throws ShapeError if shapes don't fit, d is no multiple of 4, or there are more than 4 levels
+ *
+ * Source: Zhu et al. 2021, eq. 3; spec 6.2.
+ */
+export function deformableAttention(
+  value: Tensor,
+  offsets: Tensor,
+  weights: Tensor,
+  { heads, points, levels }: DeformableOptions,
+): Tensor {
+  const L = levels.length
+  if (L < 1 || L > MAX_LEVELS) {
+    throw new ShapeError(`deformableAttention: ${L} levels, expected 1 to ${MAX_LEVELS}.`)
+  }
+  const T = levels.reduce((sum, [H, W]) => sum + H * W, 0)
+  const C = value.shape.at(-1) ?? 0
+  const d = C / heads
+  if (!Number.isInteger(d / 4)) {
+    throw new ShapeError(
+      `deformableAttention: ${C} channels in ${heads} heads make heads of ${d}, expected a multiple of 4.`,
+    )
+  }
+  for (const [name, x, width] of [
+    ['value', value, C],
+    ['offsets', offsets, heads * L * points * 2],
+    ['weights', weights, heads * L * points],
+  ] as const) {
+    expectShape('deformableAttention', name, x, [T, width])
+    expectType('deformableAttention', name, x, 'f32')
+  }
+
+  const D4 = d / 4
+  let CHUNKS = Math.min(D4, MAX_CHUNKS)
+  while (D4 % CHUNKS !== 0) CHUNKS--
+  const constants = { D4, CHUNKS, LEVELS: L, POINTS: points, WG }
+  const [[h0, w0], [h1, w1] = [0, 0], [h2, w2] = [0, 0], [h3, w3] = [0, 0]] = levels as [
+    readonly [number, number],
+    ...(readonly [number, number])[],
+  ]
+  const y = tensor([T, C])
+  record({
+    kernel: kernel('deformable', unroll(source, constants), constants),
+    reads: { value, offsets, weights },
+    writes: { y },
+    sizes: { T, heads, h0, w0, h1, w1, h2, w2, h3, w3 },
+    workgroups: [heads * (D4 / CHUNKS), Math.ceil(T / WG), 1],
+    // Four taps a point, a multiply-add a channel, and about 40 for each point's place and weight
+    flops: T * heads * L * points * (8 * d + 40),
+    cut: 'first_group',
+  })
+  return y
+}

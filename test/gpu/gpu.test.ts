@@ -1,0 +1,266 @@
+// Opening, losing and closing a device: whose it is, what is said when there is none, and that Node can go home.
+
+import { execFile } from 'node:child_process'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { build } from 'vite'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { DeviceLostError, FlowSegError, NoAdapterError } from '../../src/errors.ts'
+import { Gpu, openGpu, Rate } from '../../src/gpu/gpu.ts'
+import { softmax } from '../../src/ops/reduce.ts'
+import { allocate, type Plan, plan, upload } from '../../src/ops/tensor.ts'
+import { wgsl } from '../../tools/wgsl-plugin.ts'
+import { adapterNames, adapters, uniform } from '../support.ts'
+import { believe, rawDevice } from './devices.ts'
+
+const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
+
+function softmaxPlan(gpu: Gpu, depth = 1): Promise<Plan> {
+  return plan(gpu, 'softmax', ({ input }) => {
+    let x = input('x', [4, 8])
+    for (let i = 0; i < depth; i++) x = softmax(x)
+    return { read: { x } }
+  })
+}
+
+const inputs = { x: uniform(32) }
+
+for (const gpu of await adapters()) {
+  test(`an opened adapter says what it is: ${gpu.name}`, () => {
+    expect(gpu.name).not.toBe('')
+    expect(gpu.runtime).toMatch(/Node \d+.*Dawn|Deno|browser/)
+    expect(gpu.bindingLimit).toBeGreaterThanOrEqual(128 * 2 ** 20)
+    expect(gpu.features).toEqual({
+      f16: gpu.device.features.has('shader-f16'),
+      subgroups: gpu.device.features.has('subgroups'),
+      timestamps: gpu.device.features.has('timestamp-query'),
+    })
+  })
+}
+
+test('features and limits can be forgone', async () => {
+  const gpu = await openGpu({
+    ...only,
+    without: ['subgroups', 'shader-f16', 'timestamp-query'],
+    bindingLimit: 4096,
+  })
+  expect(gpu.features).toEqual({ f16: false, subgroups: false, timestamps: false })
+  expect(gpu.device.features.has('subgroups')).toBe(false)
+  expect(gpu.bindingLimit).toBe(4096)
+  gpu.close()
+})
+
+test("the caller's device is used as it is, and survives us", async () => {
+  const { device, free } = await rawDevice()
+  const gpu = await Gpu.open({ device })
+  expect(gpu.device).toBe(device)
+  expect(gpu.runtime).toBe('device of the caller')
+  const made = await softmaxPlan(gpu)
+  await made.run({ inputs })
+  gpu.close()
+  expect(gpu.memoryReport().bytes).toBe(0)
+
+  // Still alive: another Gpu can have it
+  let lost = false
+  void device.lost.then(() => (lost = true))
+  const again = await Gpu.open({ device })
+  const other = await softmaxPlan(again)
+  await other.run({ inputs })
+  await new Promise((done) => setTimeout(done, 20))
+  expect(lost).toBe(false)
+  again.close()
+  free()
+})
+
+test('a lost device: the run under way is rejected, and so is everything after', async () => {
+  const gpu = await openGpu(only)
+  const made = await softmaxPlan(gpu, 30)
+  believe(gpu) // 30 submissions
+  let events = 0
+  const running = made.run({ inputs, onProgress: () => ++events === 3 && gpu.device.destroy() })
+  await expect(running).rejects.toThrow(DeviceLostError)
+  await expect(running).rejects.toThrow(
+    /The GPU device was lost \(destroyed\): .*Open a new one with openGpu\(\)/,
+  )
+  expect(events).toBeLessThan(30)
+
+  await expect(made.run({ inputs })).rejects.toThrow(DeviceLostError)
+  await expect(softmaxPlan(gpu)).rejects.toThrow(DeviceLostError)
+  await expect(upload(gpu, uniform(4), [4], 'f32')).rejects.toThrow(DeviceLostError)
+  await expect(gpu.idle()).rejects.toThrow(DeviceLostError)
+  expect(await made.run({ inputs }).catch((error: FlowSegError) => error.code)).toBe('ERR_DEVICE_LOST')
+  gpu.close()
+})
+
+test('nobody waits for a device that is gone, even where the runtime forgets its promises', async () => {
+  for (const open of [() => openGpu(only), async () => Gpu.open({ device: (await rawDevice()).device })]) {
+    const gpu = await open()
+    const waiting = gpu.wait(new Promise<void>(() => undefined))
+    gpu.device.destroy()
+    await expect(waiting).rejects.toThrow(DeviceLostError)
+    gpu.close()
+  }
+})
+
+test('closed in the middle of a run, and used afterwards', async () => {
+  for (const open of [() => openGpu(only), async () => Gpu.open({ device: (await rawDevice()).device })]) {
+    const gpu = await open()
+    const made = await softmaxPlan(gpu, 10)
+    believe(gpu)
+    let events = 0
+    const running = made.run({ inputs, onProgress: () => ++events === 2 && gpu.close() })
+    await expect(running).rejects.toThrow(DeviceLostError)
+    await expect(made.run({ inputs })).rejects.toThrow('This Gpu was closed. Open a new one with openGpu().')
+    await expect(allocate(gpu, [4], 'f32')).rejects.toThrow(DeviceLostError)
+    await expect(softmaxPlan(gpu)).rejects.toThrow(DeviceLostError)
+    expect(gpu.memoryReport().bytes).toBe(0)
+    gpu.close() // twice is harmless
+  }
+})
+
+test('what the device reports on its own reaches whoever awaits next, once', async () => {
+  const gpu = await openGpu(only)
+  const made = await softmaxPlan(gpu)
+  gpu.device.createBuffer({ size: 4, usage: 0 })
+  await new Promise((done) => setTimeout(done, 50))
+  const error: unknown = await made.run({ inputs }).catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(FlowSegError)
+  expect((error as FlowSegError).code).toBe('ERR_GPU')
+  expect((error as FlowSegError).message).toMatch(/^The device reported: .*[uU]sage/)
+  await made.run({ inputs })
+  gpu.close()
+})
+
+test('an adapter that does not exist: the message lists those that do', async () => {
+  const error: unknown = await openGpu({ adapter: 'Voodoo 2' }).catch((e: unknown) => e)
+  expect(error).toBeInstanceOf(NoAdapterError)
+  expect((error as NoAdapterError).code).toBe('ERR_NO_ADAPTER')
+  const { message } = error as Error
+  expect(message).toMatch(
+    /^No WebGPU adapter matches 'Voodoo 2': this machine has '.+'\. Pass a part of such a name/,
+  )
+  for (const name of adapterNames()) expect(message.toLowerCase()).toContain(name.toLowerCase())
+})
+
+test('the measured speed moves towards what is seen, and ignores runs too short to tell', () => {
+  const rate = new Rate(1e9)
+  rate.learn(1e12, 0.001)
+  rate.learn(1e3, 10)
+  expect(rate.flopsPerSecond).toBe(1e9)
+  for (let i = 0; i < 50; i++) rate.learn(4e9, 2)
+  expect(rate.flopsPerSecond / 2e9).toBeCloseTo(1)
+})
+
+// ---------------------------------------------------------------------------------------------------------
+// Other processes
+
+const bundle = resolve('node_modules/.cache/flowseg-test/engine.mjs')
+const alone = mkdtempSync(join(tmpdir(), 'flowseg-alone-'))
+
+beforeAll(async () => {
+  writeEntry()
+  await build({
+    configFile: false,
+    logLevel: 'error',
+    plugins: [wgsl()],
+    build: {
+      target: 'es2023',
+      minify: false,
+      emptyOutDir: false,
+      outDir: resolve('node_modules/.cache/flowseg-test'),
+      lib: {
+        entry: resolve('node_modules/.cache/flowseg-test/entry.ts'),
+        formats: ['es'],
+        fileName: () => 'engine.mjs',
+      },
+      rolldownOptions: { external: [/^node:/, 'webgpu'], output: { codeSplitting: false } },
+    },
+  })
+})
+
+afterAll(() => rmSync(alone, { recursive: true, force: true }))
+
+function writeEntry(): void {
+  mkdirSync('node_modules/.cache/flowseg-test', { recursive: true })
+  const from = (file: string) => `export * from ${JSON.stringify(resolve(file))}`
+  const files = ['src/gpu/gpu.ts', 'src/ops/tensor.ts', 'src/ops/reduce.ts']
+  writeFileSync('node_modules/.cache/flowseg-test/entry.ts', files.map(from).join('\n'))
+}
+
+/** Runs a module in a Node of its own. */
+async function inNode(
+  folder: string,
+  engine: string,
+  code: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
+  const script = join(folder, `script-${process.pid}-${Math.random().toString(36).slice(2)}.mjs`)
+  writeFileSync(
+    script,
+    `import { openGpu, plan, softmax } from ${JSON.stringify(pathToFileURL(engine).href)}\n${code}`,
+  )
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [script], {
+      env: { ...process.env, ...env },
+      timeout: 60_000, // a process that hangs is killed, and that is a failure
+    })
+    return stdout
+  } finally {
+    rmSync(script)
+  }
+}
+
+test('Node exits by itself after close(), whatever was done before', async () => {
+  const use = `
+    const gpu = await openGpu(${JSON.stringify(only)})
+    const made = await plan(gpu, 'p', ({ input }) => ({ read: { y: softmax(input('x', [2, 8])) } }))
+    const { read } = await made.run({ inputs: { x: new Float32Array(16) } })
+    console.log(read.y[0])
+    gpu.close()
+    console.log('closed')`
+  const folder = resolve('node_modules/.cache/flowseg-test')
+  expect(await inNode(folder, bundle, use)).toBe('0.125\nclosed\n')
+  expect(await inNode(folder, bundle, `(await openGpu(${JSON.stringify(only)})).close()`)).toBe('')
+})
+
+test('without any driver the message says what was tried and three ways out', async () => {
+  // A folder where Dawn is installed and the software driver is not; and no driver announced by the system
+  mkdirSync(join(alone, 'node_modules'))
+  symlinkSync(resolve('node_modules/webgpu'), join(alone, 'node_modules/webgpu'))
+  const engine = join(alone, 'engine.mjs')
+  copyFileSync(bundle, engine)
+  const failing = `
+    const error = await openGpu().catch((e) => e)
+    console.log(error.name, error.code)
+    console.log(error.message)`
+  const none = {
+    VK_ICD_FILENAMES: join(alone, 'none.json'),
+    VK_DRIVER_FILES: '',
+    HOME: alone,
+    XDG_CACHE_HOME: alone,
+  }
+  const [first, message] = (await inNode(alone, engine, failing, none)).split('\n')
+  expect(first).toBe('NoAdapterError ERR_NO_ADAPTER')
+  expect(message).toContain("No WebGPU adapter. Tried: the system's drivers (")
+  expect(message).toContain('SwiftShader from npm (@sparticuz/chromium is not installed)')
+  expect(message).toMatch(/\(1\) with a GPU.*\(2\).*npm install @sparticuz\/chromium.*\(3\).*Mesa/)
+
+  // And where even Dawn is missing
+  const [second, missing] = (
+    await inNode(
+      alone,
+      engine,
+      `
+    import { rmSync } from 'node:fs'
+    rmSync(${JSON.stringify(join(alone, 'node_modules/webgpu'))})
+    ${failing}`,
+      none,
+    )
+  ).split('\n')
+  expect(second).toBe('NoAdapterError ERR_NO_ADAPTER')
+  expect(missing).toContain("The npm package 'webgpu' (Dawn for Node) can't be loaded")
+  expect(missing).toContain('npm install webgpu')
+})

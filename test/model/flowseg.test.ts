@@ -1,0 +1,579 @@
+// FlowSeg's API on a small checkpoint of random weights: what comes out fits the image, sentences don't
+// influence each other, and whatever is given up, closed or refused leaves the device as it was.
+
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { FlowSegError, ImageError, PromptError, WeightsError } from '../../src/errors.ts'
+import { Gpu } from '../../src/gpu/gpu.ts'
+import { encodePng, type Image } from '../../src/io/image.ts'
+import { writeSafetensors } from '../../src/io/safetensors.ts'
+import { parseConfig } from '../../src/model/config.ts'
+import { FlowSeg, type LoadOptions, type Mask, type Segmentation } from '../../src/model/flowseg.ts'
+import { parameters } from '../../src/model/parameters.ts'
+import { readFixture } from '../fixtures/golden.ts'
+import { counterBytes, weightTensor } from '../fixtures/random.ts'
+import { adapterNames, adapters, anyGpu, expectClose, expectSameBits } from '../support.ts'
+
+interface CheckpointOptions {
+  /** Whether it has the flow's tensors. */
+  flow?: boolean
+  /** More names, of tensors that nobody knows. */
+  unknown?: string[]
+  maxTokens?: number
+}
+
+/** Every byte a token, then the chat's and FlowSeg's own: 261 in all. */
+function tokenizerJson(): string {
+  // Byte-level BPE spells bytes that aren't printable as the characters from 256 on
+  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174
+  let next = 256
+  const bytes = Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++))
+  const own = ['<|im_start|>', '<|im_end|>', '<SEG>', '<p>', '</p>']
+  const added = own.map((content, i) => ({
+    id: 256 + i,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }))
+  const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
+  return JSON.stringify({
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: level,
+    post_processor: null,
+    decoder: level,
+    model: { type: 'BPE', vocab: Object.fromEntries(bytes.map((c, i) => [c, i])), merges: [] },
+  })
+}
+
+/** A checkpoint as files that somebody chose. */
+function checkpoint({ flow = true, unknown = [], maxTokens = 165 }: CheckpointOptions = {}): File[] {
+  const json = readFixture<{ llm: object; prompt: object }>('small.json')
+  const small = { ...json, llm: { ...json.llm, vocab: 261 }, prompt: { ...json.prompt, maxTokens } }
+  const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
+  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => ({
+    name,
+    dtype: 'F32' as const,
+    shape,
+    bytes: new Uint8Array(weightTensor(name, shape).buffer),
+  }))
+  return [
+    new File([JSON.stringify(small)], 'config.json'),
+    new File([tokenizerJson()], 'tokenizer.json'),
+    new File(['{"tokenizer_class": "PreTrainedTokenizerFast"}'], 'tokenizer_config.json'),
+    new File([writeSafetensors(tensors)], 'model.safetensors'),
+  ]
+}
+
+const files = checkpoint()
+
+function picture(width: number, height: number): Image {
+  return { width, height, rgb: counterBytes(`picture ${width} ${height}`, [height, width, 3]) }
+}
+
+/** What must be the same when a sentence is asked again. */
+function expectSame(a: Segmentation, b: Segmentation): void {
+  expectSameBits(a.logits.raw, b.logits.raw)
+  expectSameBits(a.logits.refined, b.logits.refined)
+  expect(a.mask).toEqual(b.mask)
+  const ranked = ({ candidates }: Segmentation) => candidates.map(({ query, score }) => ({ query, score }))
+  expect(ranked(a)).toEqual(ranked(b))
+}
+
+const bytesOn = (gpu: Gpu) => gpu.memoryReport().bytes
+
+const models: FlowSeg[] = []
+
+/** A model that is closed after the test, whatever comes of it. */
+async function load(from: File[], options: LoadOptions): Promise<FlowSeg> {
+  const model = await FlowSeg.load(from, options)
+  models.push(model)
+  return model
+}
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  for (const model of models.splice(0)) model.close()
+})
+
+for (const gpu of await adapters()) {
+  describe(`FlowSeg on ${gpu.name}`, () => {
+    test('load, look, segment: the answer fits the image', async () => {
+      const model = await load(files, { gpu })
+      expect(model.baseline).toBe(false)
+      expect(model.notes).toEqual([])
+      for (const [width, height] of [
+        [83, 47], //   wide
+        [50, 171], //  tall
+        [3, 2], //     tiny
+        [129, 129], // one more than the canvas
+        [1, 300], //   a sliver
+      ] as const) {
+        const image = picture(width, height)
+        const scene = await model.look(image)
+        expect(scene).toMatchObject({ width, height, closed: false })
+        const answer = await scene.segment('The Red Mug')
+
+        const { mask, candidates, logits, times } = answer
+        expect(mask).toMatchObject({ width, height })
+        expect(mask.data).toHaveLength(width * height)
+        expect(mask.data.every((bit) => bit === 0 || bit === 1)).toBe(true)
+        expect(mask.area).toBe(mask.data.reduce((sum, bit) => sum + bit, 0))
+
+        expect(answer.sentence).toBe('The Red Mug')
+        expect(answer.text).toContain('<p>the red mug</p>')
+        expect(candidates).toHaveLength(12)
+        expect(new Set(candidates.map(({ query }) => query)).size).toBe(12)
+        candidates.forEach(({ score }, i) => {
+          expect(score).toBeGreaterThanOrEqual(0)
+          expect(score).toBeLessThanOrEqual(i > 0 ? candidates[i - 1]!.score : 1)
+        })
+        expect(answer).toMatchObject({ query: candidates[0]!.query, score: candidates[0]!.score })
+        expect(await candidates[0]!.mask()).toEqual(mask)
+        expect(await candidates[11]!.mask()).toMatchObject({ width, height })
+
+        expect(logits).toMatchObject({ height: 16, width: 16 })
+        logits.refined.forEach((v, i) => {
+          if (logits.band[i] === 0) expect(v).toBe(logits.raw[i])
+        })
+        expect(Math.max(...answer.canvas)).toBe(128)
+        expect(answer.flow).toBeUndefined()
+        expect(times.look).toBe(scene.lookMs)
+        for (const ms of Object.values(times)) expect(ms).toBeGreaterThan(0)
+        scene.close()
+      }
+    })
+
+    test('flow tells what happened in every layer, and changes nothing', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(40, 30))
+      const plain = await scene.segment('a dog')
+      const told = await scene.segment('a dog', { flow: true })
+      expectSame(told, plain)
+
+      const flow = told.flow!
+      expect(flow.map(({ layer }) => layer)).toEqual([0, 1, 2, 3])
+      expect(flow[0]).toMatchObject({ moved: 0 })
+      expect(flow[0]).not.toHaveProperty('gate')
+      for (const { gate, moved } of flow.slice(1)) {
+        expect(gate).toBeGreaterThan(0)
+        expect(gate).toBeLessThan(1)
+        expect(moved).toBeGreaterThan(0)
+      }
+      for (const { ranking, logits, masks } of flow) {
+        expect([ranking.length, logits.length, masks.length]).toEqual([12, 24, 12 * 16 * 16])
+      }
+      const last = flow[3]!
+      expect(last.ranking).toEqual(plain.candidates.map(({ query, score }) => ({ query, score })))
+      expectSameBits(last.masks.slice(plain.query * 256, (plain.query + 1) * 256), plain.logits.raw)
+    })
+
+    test('sentences leave nothing behind', async () => {
+      const model = await load(files, { gpu })
+      const [mug, dog] = ['the red mug left of the laptop', 'a dog']
+      const scene = await model.look(picture(40, 30))
+      const first = await scene.segment(mug)
+      const second = await scene.segment(dog)
+      expect(relative(second.logits.raw, first.logits.raw)).toBeGreaterThan(1e-3)
+      expectSame(await scene.segment(mug), first)
+
+      // Asked first of a new scene, while the other one is still there, and after a look at something else
+      const again = await model.look(picture(40, 30))
+      await model.look(picture(31, 77))
+      expectSame(await again.segment(dog), second)
+      expectSame(await scene.segment(dog), second)
+    })
+
+    test('tasks asked for at once are done one by one', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(40, 30))
+      const alone = [
+        await scene.segment('a dog'),
+        await scene.segment('the mug'),
+        await scene.segment('a dog'),
+      ]
+      const [a, other, b, c] = await Promise.all([
+        scene.segment('a dog'),
+        model.look(picture(20, 21)),
+        scene.segment('the mug'),
+        scene.segment('a dog'),
+      ])
+      ;[a, b, c].forEach((answer, i) => expectSame(answer, alone[i]!))
+      const masks = await Promise.all(a.candidates.slice(0, 3).map((candidate) => candidate.mask()))
+      expect(masks[0]).toEqual(a.mask)
+      expect(await other.segment('a dog')).toMatchObject({ mask: { width: 20, height: 21 } })
+
+      // One that fails doesn't hold up the next
+      const failing = scene.segment('a dog', { signal: AbortSignal.abort('no more') })
+      const fine = scene.segment('a dog')
+      await expect(failing).rejects.toBe('no more')
+      expectSame(await fine, alone[0]!)
+    })
+
+    test('a second sentence as long as the first makes no GPU objects but its own C and S', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(40, 30))
+      await scene.segment('the red mug')
+      const made = (
+        [
+          'createShaderModule',
+          'createComputePipeline',
+          'createComputePipelineAsync',
+          'createPipelineLayout',
+          'createBindGroupLayout',
+        ] as const
+      ).map((name) => vi.spyOn(gpu.device, name))
+      const buffers = vi.spyOn(gpu.device, 'createBuffer')
+      await scene.segment('the big cup') // no longer, no shorter
+      await scene.segment('a cup') //       in the same bucket
+      for (const spy of made) expect(spy).not.toHaveBeenCalled()
+      expect(buffers).toHaveBeenCalledTimes(4)
+    })
+  })
+}
+
+describe('memory', () => {
+  test('closing a scene and a model frees what they held; the Gpu of the caller lives on', async () => {
+    const gpu = await anyGpu()
+    expect(bytesOn(gpu)).toBe(0)
+    const model = await load(files, { gpu })
+    const loaded = bytesOn(gpu)
+    expect(loaded).toBeGreaterThan(0)
+    expect(model.memory().bytes).toBe(loaded)
+
+    const scene = await model.look(picture(40, 30))
+    const looked = bytesOn(gpu)
+    expect(model.memory().byOwner['scene']).toBe(looked - loaded)
+    scene.close()
+    scene.close()
+    expect(scene.closed).toBe(true)
+    expect(bytesOn(gpu)).toBe(loaded)
+
+    const another = await model.look(picture(40, 30))
+    await another.segment('a dog')
+    expect(model.plans().map(({ name }) => name)).toEqual(['look', 'read', 'segment', 'finish'])
+    model.close() // and the scene with it
+    model.close()
+    expect(another.closed).toBe(true)
+    expect(gpu.memoryReport()).toMatchObject({ bytes: 0, buffers: 0, byOwner: {} })
+
+    const next = await load(files, { gpu })
+    expect(bytesOn(gpu)).toBe(loaded)
+    next.close()
+  })
+
+  test('stays flat, whatever the sentences', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const scene = await model.look(picture(40, 30))
+    const round = async () => {
+      const peaks: number[] = []
+      for (const length of [1, 5, 17, 30, 47, 60, 80]) {
+        const answer = await scene.segment('x'.repeat(length), { flow: length % 2 === 0 })
+        await answer.candidates[1]!.mask()
+        peaks.push(bytesOn(gpu))
+      }
+      return peaks
+    }
+    await round()
+    const second = await round()
+    expect(await round()).toEqual(second)
+    expect(model.plans().length).toBeLessThanOrEqual(7)
+    expect(model.memory().byOwner).not.toHaveProperty('sentence')
+    model.close()
+    expect(bytesOn(gpu)).toBe(0)
+  })
+
+  test('a model with a Gpu of its own closes it', async () => {
+    const adapter = adapterNames()[0]!
+    const model = await load(files, { gpu: adapter ? { adapter } : {} })
+    const scene = await model.look(picture(8, 8))
+    expect((await scene.segment('a dog')).mask.data).toHaveLength(64)
+    model.close()
+    expect(bytesOn(model.gpu)).toBe(0)
+    await expect(model.gpu.idle()).rejects.toThrow('This Gpu was closed')
+  })
+})
+
+describe('what was closed', () => {
+  const closed = (what: string) =>
+    expect.objectContaining({ code: 'ERR_CLOSED', message: expect.stringContaining(what) })
+
+  test('says so', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const scene = await model.look(picture(9, 9))
+    const { candidates } = await scene.segment('a dog')
+    scene.close()
+    await expect(scene.segment('a dog')).rejects.toEqual(closed('This scene was closed'))
+    await expect(candidates[0]!.mask()).rejects.toEqual(closed('This scene was closed'))
+
+    const other = await model.look(picture(9, 9))
+    model.close()
+    await expect(model.look(picture(9, 9))).rejects.toEqual(closed('This model was closed'))
+    await expect(other.segment('a dog')).rejects.toEqual(closed('This model was closed'))
+    await expect(candidates[0]!.mask()).rejects.toBeInstanceOf(FlowSegError)
+    expect(bytesOn(gpu)).toBe(0)
+  })
+
+  test('finishes what is under way, begins nothing that waits, and frees memory then', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const loaded = bytesOn(gpu)
+    const scene = await model.look(picture(9, 9))
+    const expected = await scene.segment('a dog')
+    const running = scene.segment('a dog')
+    const waiting = scene.segment('a cat')
+    await Promise.resolve()
+    await Promise.resolve()
+    scene.close()
+    expectSame(await running, expected)
+    await expect(waiting).rejects.toEqual(closed('This scene was closed'))
+    await new Promise((resolve) => setTimeout(resolve))
+    expect(model.memory().byOwner).not.toHaveProperty('scene')
+    expect(bytesOn(gpu)).toBeGreaterThan(loaded) // plans
+
+    const looking = model.look(picture(9, 9))
+    await Promise.resolve()
+    await Promise.resolve()
+    model.close()
+    await expect(looking).rejects.toEqual(closed('This model was closed'))
+    await new Promise((resolve) => setTimeout(resolve))
+    expect(bytesOn(gpu)).toBe(0)
+    await gpu.check() // no complaint about buffers that were used after they were freed
+  })
+})
+
+describe('giving up', () => {
+  const reason = new Error('enough')
+
+  test('before it begins', async () => {
+    const gpu = await anyGpu()
+    const signal = AbortSignal.abort(reason)
+    await expect(FlowSeg.load(files, { gpu, signal })).rejects.toBe(reason)
+    expect(bytesOn(gpu)).toBe(0)
+
+    const model = await load(files, { gpu })
+    const loaded = bytesOn(gpu)
+    await expect(model.look(picture(9, 9), { signal })).rejects.toBe(reason)
+    expect(bytesOn(gpu)).toBe(loaded)
+    const scene = await model.look(picture(9, 9))
+    const looked = bytesOn(gpu)
+    await expect(scene.segment('a dog', { signal })).rejects.toBe(reason)
+    expect(bytesOn(gpu)).toBe(looked)
+    const { candidates } = await scene.segment('a dog')
+    await expect(candidates[1]!.mask({ signal })).rejects.toBe(reason)
+  })
+
+  test.each(['upload', 'compile'] as const)('a load, at its first %s', async (phase) => {
+    // On a device of its own, where nothing is compiled yet
+    const adapter = adapterNames()[0]!
+    const gpu = await Gpu.open(adapter ? { adapter } : {})
+    const controller = new AbortController()
+    const onProgress = (progress: { phase: string }) => {
+      if (progress.phase === phase) controller.abort(reason)
+    }
+    await expect(FlowSeg.load(files, { gpu, onProgress, signal: controller.signal })).rejects.toBe(reason)
+    expect(gpu.memoryReport()).toMatchObject({ bytes: 0, buffers: 0 })
+    await gpu.check()
+    gpu.close()
+  })
+
+  test('a look or a sentence, at any step', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const scene = await model.look(picture(40, 30))
+    const expected = await scene.segment('a dog')
+    const before = bytesOn(gpu)
+    // So slow a device that it is waited for after every dispatch: there is always a moment to give up in
+    const rate = vi.spyOn(gpu.rate, 'flopsPerSecond', 'get').mockReturnValue(1)
+
+    /** Gives up at the n-th report of progress. @returns how many there were */
+    const after = async (n: number, start: (options: object) => Promise<unknown>): Promise<number> => {
+      const controller = new AbortController()
+      let seen = 0
+      const onProgress = () => {
+        if (++seen === n) controller.abort(reason)
+      }
+      await expect(start({ onProgress, signal: controller.signal })).rejects.toBe(reason)
+      expect(bytesOn(gpu)).toBe(before)
+      return seen
+    }
+    for (const n of [1, 2, 20]) {
+      expect(await after(n, (options) => model.look(picture(40, 30), options))).toBe(n)
+      expect(await after(n, (options) => scene.segment('a dog', options))).toBe(n)
+    }
+    // In the last plan of a sentence, and while waiting behind another
+    const dispatches = model.plans().map((plan) => plan.dispatches.length)
+    const [, read = 0, segment = 0] = dispatches
+    await after(read + segment + 2, (options) => scene.segment('a dog', options))
+    rate.mockRestore()
+
+    const controller = new AbortController()
+    const first = scene.segment('a dog')
+    const behind = scene.segment('a dog', { signal: controller.signal })
+    controller.abort(reason)
+    expectSame(await first, expected)
+    await expect(behind).rejects.toBe(reason)
+
+    // A look that is given up when all its work is done leaves no scene either
+    const late = new AbortController()
+    const onProgress = ({ loaded, total }: { loaded: number; total: number }) => {
+      if (loaded === total) late.abort(reason)
+    }
+    await expect(model.look(picture(9, 9), { onProgress, signal: late.signal })).rejects.toBe(reason)
+    expect(bytesOn(gpu)).toBe(before)
+    expectSame(await scene.segment('a dog'), expected)
+    model.close()
+    expect(bytesOn(gpu)).toBe(0)
+  })
+})
+
+describe('progress', () => {
+  test('is told for loading, looking and segmenting, and reaches its end', async () => {
+    const gpu = await anyGpu()
+    const told = new Map<string, { loaded: number; total: number }>()
+    const onProgress = ({
+      phase,
+      what,
+      loaded,
+      total,
+    }: {
+      phase: string
+      what: string
+      loaded: number
+      total: number
+    }) => {
+      expect(loaded).toBeLessThanOrEqual(total)
+      told.set(phase === 'run' ? `run ${what}` : phase, { loaded, total })
+    }
+    const model = await load(files, { gpu, onProgress })
+    const scene = await model.look(picture(9, 9), { onProgress })
+    const { candidates } = await scene.segment('a dog', { onProgress })
+    await candidates[2]!.mask({ onProgress })
+    for (const what of ['upload', 'run look', 'run read', 'run segment', 'run finish']) {
+      const { loaded, total } = told.get(what)!
+      expect(loaded, what).toBe(total)
+    }
+  })
+})
+
+describe('what is refused', () => {
+  test('an image or a sentence, and the scene is as good as before', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const loaded = bytesOn(gpu)
+    await expect(model.look({ width: 3, height: 3, rgb: new Uint8Array(26) })).rejects.toBeInstanceOf(
+      ImageError,
+    )
+    await expect(model.look(Uint8Array.of(1, 2, 3))).rejects.toBeInstanceOf(ImageError)
+    expect(bytesOn(gpu)).toBe(loaded)
+
+    const scene = await model.look(picture(9, 9))
+    const expected = await scene.segment('a dog')
+    for (const sentence of ['', '  ', 'x'.repeat(200), 'a </p> dog']) {
+      await expect(scene.segment(sentence)).rejects.toBeInstanceOf(PromptError)
+    }
+    await expect(scene.segment('a dog', { template: 'nothing' })).rejects.toBeInstanceOf(PromptError)
+    expectSame(await scene.segment('a dog'), expected)
+  })
+
+  test('a checkpoint that lacks a file, a tensor or sense', async () => {
+    const gpu = await anyGpu()
+    for (const { name } of files) {
+      const rest = files.filter((file) => file.name !== name)
+      await expect(FlowSeg.load(rest, { gpu })).rejects.toThrow(
+        name === 'model.safetensors' ? /neither/ : name,
+      )
+      const broken = [...rest, new File(['{"half": '], name)]
+      await expect(FlowSeg.load(broken, { gpu })).rejects.toBeInstanceOf(WeightsError)
+    }
+    expect(bytesOn(gpu)).toBe(0)
+  })
+})
+
+describe('inputs', () => {
+  test('a PNG file is its pixels', async () => {
+    const model = await load(files, { gpu: await anyGpu() })
+    const image = picture(21, 13)
+    const [a, b] = [await model.look(image), await model.look(encodePng(image))]
+    expectSame(await b.segment('a dog'), await a.segment('a dog'))
+  })
+
+  test('template, answer and task are the caller’s to choose', async () => {
+    const model = await load(files, { gpu: await anyGpu() })
+    const scene = await model.look(picture(9, 9))
+    const plain = await scene.segment('A dog')
+    const options = { template: 'Where is {phrase}?', answer: 'There: <SEG>!', task: 'reasoning' } as const
+    const other = await scene.segment('A dog', options)
+    expect(other.text).toContain('Where is <p>A dog</p>?')
+    expect(other.text).toMatch(/There: <SEG>$/)
+    expect(relative(other.logits.raw, plain.logits.raw)).toBeGreaterThan(1e-4)
+  })
+
+  test('grey padding is another look', async () => {
+    const model = await load(files, { gpu: await anyGpu() })
+    const [plain, padded] = [
+      await model.look(picture(40, 10)),
+      await model.look(picture(40, 10), { padding: 'grey' }),
+    ]
+    const [a, b] = [await plain.segment('a dog'), await padded.segment('a dog')]
+    expect(relative(b.logits.raw, a.logits.raw)).toBeGreaterThan(1e-4)
+  })
+
+  test('the longest sentence fits, whatever the room for padding', async () => {
+    // 165 tokens leave no room for whole buckets of 16, 176 do; the numbers must not depend on it
+    const gpu = await anyGpu()
+    const answers: Segmentation[] = []
+    for (const maxTokens of [165, 176]) {
+      const model = await load(checkpoint({ maxTokens }), { gpu })
+      const scene = await model.look(picture(9, 9))
+      const fits = async (length: number) =>
+        scene.segment('x'.repeat(length)).then(
+          () => true,
+          () => false,
+        )
+      let length = 165
+      while (!(await fits(length))) length--
+      expect(length).toBeGreaterThan(60)
+      answers.push(await scene.segment('x'.repeat(answers[0]?.sentence.length ?? length)))
+      model.close()
+    }
+    const [tight, roomy] = answers
+    expect(tight!.sentence).toBe(roomy!.sentence)
+    expectClose(tight!.logits.raw, roomy!.logits.raw, 1e-5)
+  })
+})
+
+describe('a checkpoint without the flow', () => {
+  test('is the baseline, and says so', async () => {
+    const gpu = await anyGpu()
+    const model = await load(checkpoint({ flow: false, unknown: ['some.thing'] }), { gpu })
+    expect(model.baseline).toBe(true)
+    expect(model.notes).toEqual([expect.stringMatching(/baseline/), expect.stringMatching(/some\.thing$/)])
+
+    const scene = await model.look(picture(40, 30))
+    const { flow, logits, mask } = await scene.segment('a dog', { flow: true })
+    expect(flow).toHaveLength(4)
+    for (const layer of flow!) {
+      expect(layer).not.toHaveProperty('gate')
+      expect(layer.moved).toBe(0)
+    }
+    expectSameBits(logits.refined, logits.raw)
+    expectSameBits(logits.band, new Float32Array(256))
+    expect(mask).toMatchObject({ width: 40, height: 30 } satisfies Partial<Mask>)
+    model.close()
+    expect(bytesOn(gpu)).toBe(0)
+  })
+})
+
+/** |a - b| / |b| */
+function relative(a: Float32Array, b: Float32Array): number {
+  const norm = (x: Float32Array) => Math.sqrt(x.reduce((sum, v) => sum + v * v, 0))
+  return norm(a.map((v, i) => v - b[i]!)) / norm(b)
+}

@@ -1,0 +1,395 @@
+// The whole, plan by plan, is the reference: from prepared pixels and token ids to the mask, with both
+// language models. And what lets plans be split so: image rows read before the sentence, nothing after <SEG>
+// mattering, one query chosen before its mask is enlarged.
+
+import { describe, expect, test } from 'vitest'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { type Config, visionTokens } from '../../src/model/config.ts'
+import { connector } from '../../src/model/connector.ts'
+import { embed, llm } from '../../src/model/llm.ts'
+import { rank } from '../../src/model/matching.ts'
+import { pixelDecoder } from '../../src/model/pixel-decoder.ts'
+import {
+  cacheShapes,
+  finishPlan,
+  lookPlan,
+  type Parts,
+  readPlan,
+  segmentPlan,
+} from '../../src/model/plans.ts'
+import { projector } from '../../src/model/projector.ts'
+import { samEncoder, samLayer, samPatches } from '../../src/model/sam.ts'
+import { siglip } from '../../src/model/siglip.ts'
+import { sineEmbedding } from '../../src/model/sine.ts'
+import { concatRows, sliceRows, spaceToDepth } from '../../src/ops/layout.ts'
+import { resize } from '../../src/ops/resize.ts'
+import {
+  allocate,
+  plan,
+  type RunValues,
+  release,
+  reshape,
+  type Tensor,
+  upload,
+} from '../../src/ops/tensor.ts'
+import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
+import { adapters, anyGpu, expectClose, expectSameBits, random } from '../support.ts'
+import { compute, goldenWeights, smallConfig } from './networks.ts'
+
+const CASES = [
+  ['whole-qwen3', 'small'],
+  ['whole-phi3', 'small-phi3'],
+] as const
+
+type Tensors = Readonly<Record<string, Tensor>>
+
+interface Facts {
+  before: number[]
+  after: number[]
+  span: [number, number]
+  scaledSize: [number, number]
+  imageSize: [number, number]
+  query: number
+  bestScores: [number, number]
+  gateMeans: number[]
+  maskShare: number
+  maskBandShare: number
+}
+
+/** Weights and a cache, as FlowSeg makes them. */
+async function assemble(gpu: Gpu, golden: Golden, config: Config) {
+  const loaded = await goldenWeights(gpu, golden.weights, config, '')
+  const { before } = golden.facts as unknown as Facts
+  const d = config.head.hidden
+  const sines: Tensor[] = []
+  for (const side of [4, 8, 16]) {
+    sines.push(await upload(gpu, sineEmbedding(side, side, d), [side * side, d], 'f32'))
+  }
+  const prefix = before.length + visionTokens(config)
+  const { weights, baseline } = loaded
+  const parts: Parts = { config, weights, baseline, sines, prefix, capacity: prefix + 16 }
+  const cache: Record<string, Tensor> = {}
+  for (const [name, shape] of Object.entries(cacheShapes(parts)))
+    cache[name] = await allocate(gpu, shape, 'f32')
+  return {
+    parts,
+    cache,
+    free: () => {
+      for (const x of [...sines, ...Object.values(cache)]) release(gpu, x)
+      loaded.release()
+    },
+  }
+}
+
+async function runOnce(gpu: Gpu, build: Parameters<typeof plan>[2], values: RunValues) {
+  const made = await plan(gpu, 'test', build)
+  const result = await made.run(values)
+  made.release()
+  return result as { read: Record<string, Float32Array>; kept: Tensors }
+}
+
+/** What a resident tensor holds. */
+async function fetch(gpu: Gpu, x: Tensor): Promise<Float32Array> {
+  const build: Parameters<typeof plan>[2] = ({ bound }) => ({
+    read: { y: sliceRows(bound('x', x.shape), 0, x.shape[0]!) },
+  })
+  return (await runOnce(gpu, build, { bound: { x } })).read['y']!
+}
+
+function freeAll(gpu: Gpu, tensors: Tensors): void {
+  for (const x of Object.values(tensors)) release(gpu, x)
+}
+
+function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
+  const { before } = golden.facts as unknown as Facts
+  const [semantic, sam] = [goldenInput(golden, 'semantic'), goldenInput(golden, 'pixels')]
+  const inputs = { siglip: semantic, sam, before: Uint32Array.from(before) }
+  return runOnce(gpu, (given) => lookPlan(given, parts), { inputs, bound: cache })
+}
+
+/** C and S of a sentence. @param ids what to read instead of the file's, 12 ids that count */
+async function read(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors, ids?: Uint32Array) {
+  const { after, span } = golden.facts as unknown as Facts
+  const given = ids ?? Uint32Array.from({ length: 16 }, (_, i) => after[i] ?? 0)
+  const K = span[1] - span[0] + 1
+  const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : after.length - 1))
+  const build: Parameters<typeof plan>[2] = (inputs) => readPlan(inputs, given.length, K, parts)
+  const values = { inputs: { ids: given, rows }, bound: cache, params: { span: K } }
+  const { kept } = await runOnce(gpu, build, values)
+  return kept as { condition: Tensor; seg: Tensor }
+}
+
+/** The language model in one pass over all rows: [before | image | after]. */
+function readAtOnce(gpu: Gpu, golden: Golden, { config, weights: w }: Parts, cache: Tensors) {
+  const { before, after } = golden.facts as unknown as Facts
+  const inputs = {
+    ids: { data: Uint32Array.from([...before, ...after]), shape: [15] },
+    semantic: { data: goldenInput(golden, 'semantic'), shape: [60, 60, 3] },
+    pixels: { data: goldenInput(golden, 'pixels'), shape: [128, 128, 3] },
+  }
+  return compute(gpu, inputs, (t) => {
+    const rows = {
+      siglip: () => {
+        const x = siglip(t['semantic']!, w.scope('vision_encoder.vision_model.'), config.siglip)
+        return projector(x, w.scope('visual_projector.'))
+      },
+      sam: () => {
+        const { llm: x } = samEncoder(t['pixels']!, w.scope('segmentor.encoder.'), config.sam)
+        return projector(reshape(spaceToDepth(x), [16, 128]), w.scope('seg_projector.'))
+      },
+    }
+    const ids = embed(t['ids']!, w.scope('llm.'))
+    const image = config.prompt.vision.map((from) => rows[from]())
+    const x = concatRows(sliceRows(ids, 0, 3), ...image, sliceRows(ids, 3, 12))
+    const kv = Array.from({ length: config.llm.layers }, (_, i) => ({
+      key: cache[`cache key ${i}`]!,
+      value: cache[`cache value ${i}`]!,
+    }))
+    const states = llm(x, w.scope('llm.'), config.llm, kv, 0)
+    return { states, projected: projector(states, w.scope('llm_projector.')) }
+  })
+}
+
+/** C and S are the same in one pass and in two. @returns all states of the one pass */
+async function expectSameInParts(
+  gpu: Gpu,
+  golden: Golden,
+  parts: Parts,
+  cache: Tensors,
+): Promise<Float32Array> {
+  const { span } = golden.facts as unknown as Facts
+  const { states, projected } = await readAtOnce(gpu, golden, parts, cache)
+  const d = parts.config.head.hidden
+  const first = projected!.length / d - 12
+  const rows = (from: number, to: number) => projected!.subarray((first + from) * d, (first + to + 1) * d)
+
+  // The cache is full of the first run's rows by now
+  const { kept: image } = await look(gpu, golden, parts, cache)
+  const language = await read(gpu, golden, parts, cache)
+  expectClose(await fetch(gpu, language.condition), rows(...span), 1e-5)
+  expectClose(await fetch(gpu, language.seg), rows(11, 11), 1e-5)
+  freeAll(gpu, { ...image, ...language })
+  return states!
+}
+
+for (const gpu of await adapters()) {
+  describe.each(CASES)(`%s on ${gpu.name}`, (name, file) => {
+    const golden = loadGolden(name)
+    const facts = golden.facts as unknown as Facts
+    const config = smallConfig(file)
+    const { decoderLayers: L } = config.head
+
+    test('image side, step by step', async () => {
+      const { parts, free } = await assemble(gpu, golden, config)
+      const { weights: w, sines } = parts
+      const inputs = {
+        semantic: { data: goldenInput(golden, 'semantic'), shape: [60, 60, 3] },
+        pixels: { data: goldenInput(golden, 'pixels'), shape: [128, 128, 3] },
+      }
+      const steps = await compute(gpu, inputs, (t) => {
+        const semantic = siglip(t['semantic']!, w.scope('vision_encoder.vision_model.'), config.siglip)
+        const encoder = w.scope('segmentor.encoder.')
+        const { window } = config.sam
+        const first = samLayer(
+          samPatches(t['pixels']!, encoder, config.sam),
+          encoder.scope('layers.0.'),
+          window,
+          config.sam,
+        )
+        const sam = samEncoder(t['pixels']!, encoder, config.sam)
+        const visual = projector(semantic, w.scope('visual_projector.'))
+        const seg = projector(reshape(spaceToDepth(sam.llm), [16, 128]), w.scope('seg_projector.'))
+        const maps = connector(sam.taps, w.scope('seg_connector.'))
+        const pixels = pixelDecoder(maps, sines, w.scope('segmentor.pixel_decoder.'), config.head)
+        return {
+          siglip: semantic,
+          'sam.1': first,
+          ...Object.fromEntries(sam.taps.map((x, i) => [`sam.${i + 2}`, x])),
+          rows: concatRows(visual, seg),
+          levels: concatRows(...pixels.levels),
+          maskFeatures: pixels.maskFeatures,
+        }
+      })
+      expect(Object.keys(steps)).toHaveLength(8)
+      for (const [step, values] of Object.entries(steps)) expectGolden(step, values, golden, 1e-4)
+      free()
+    })
+
+    test('look, read, segment, finish', async () => {
+      const { parts, cache, free } = await assemble(gpu, golden, config)
+
+      // 1. Look
+      const { kept: image } = await look(gpu, golden, parts, cache)
+      expectGolden('maskFeatures', await fetch(gpu, image['mask features']!), golden, 1e-4)
+
+      // 2. Read
+      const language = await read(gpu, golden, parts, cache)
+      expectGolden('condition.0', await fetch(gpu, language.condition), golden, 1e-4)
+      expectGolden('s', await fetch(gpu, language.seg), golden, 1e-4)
+
+      // 3. Segment
+      const { compressed, ...side } = image as Record<string, Tensor>
+      const { read: flow } = await runOnce(gpu, (given) => segmentPlan(given, 5, true, parts), {
+        bound: { ...side, ...language },
+        params: { length: 5 },
+      })
+      for (let l = 0; l <= L; l++) {
+        expectGolden(`class.${l}`, flow[`logits ${l}`]!, golden, 1e-4)
+        expectGolden(`mask.${l}`, flow[`masks ${l}`]!, golden, 1e-4)
+        expectGolden(`condition.${l}`, flow[`condition ${l}`]!, golden, 1e-4)
+        if (l > 0) expectGolden(`gate.${l}`, flow[`gate ${l}`]!, golden, 1e-4)
+      }
+      expect(flow['gate 0']).toBeUndefined()
+      expectSameBits(flow['logits']!, flow[`logits ${L}`]!)
+      expectSameBits(flow['masks']!, flow[`masks ${L}`]!)
+      const ranking = rank(flow['logits']!)
+      const scores = Float64Array.from(
+        { length: 12 },
+        (_, q) => ranking.find(({ query }) => query === q)!.score,
+      )
+      expectGolden('score', scores, golden, 1e-4)
+      expect(ranking[0]!.query).toBe(facts.query)
+      facts.bestScores.forEach((score, i) => expect(ranking[i]!.score).toBeCloseTo(score, 4))
+
+      // 4. Finish
+      const logits = flow['masks']!.slice(facts.query * 256, (facts.query + 1) * 256)
+      const [height, width] = facts.imageSize
+      const size = { width, height, scaled: facts.scaledSize }
+      const { read: mask } = await runOnce(gpu, (given) => finishPlan(given, size, parts), {
+        inputs: { logits },
+        bound: { compressed: compressed! },
+      })
+      expectGolden('refined', mask['refined']!, golden, 1e-4)
+      expect(mask['band']!.reduce((sum, b) => sum + b, 0) / 256).toBeCloseTo(facts.maskBandShare, 3)
+      const { final } = await compute(gpu, { x: { data: mask['refined']!, shape: [16, 16, 1] } }, (t) => ({
+        final: resize(resize(t['x']!, [128, 128]), [height, width], { crop: facts.scaledSize }),
+      }))
+      expectGolden('final', final!, golden, 1e-4)
+      const inside = pixelsOf(mask['bits'] as unknown as Uint32Array, height * width)
+      final!.forEach((v, i) => Math.abs(v) > 1e-5 && expect(inside[i]).toBe(Number(v > 0)))
+      expect(inside.reduce((sum, b) => sum + b, 0) / inside.length).toBeCloseTo(facts.maskShare, 3)
+
+      freeAll(gpu, { ...image, ...language })
+      free()
+    })
+
+    test('reading the image first is reading everything at once', async () => {
+      const { parts, cache, free } = await assemble(gpu, golden, config)
+      expectGolden('states', await expectSameInParts(gpu, golden, parts, cache), golden, 1e-4)
+      free()
+    })
+
+    test('what follows <SEG> changes neither C nor S', async () => {
+      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const { kept: image } = await look(gpu, golden, parts, cache)
+      const followedBy = async (id: number) => {
+        const ids = Uint32Array.from({ length: 16 }, (_, i) => facts.after[i] ?? id + i)
+        const { condition, seg } = await read(gpu, golden, parts, cache, ids)
+        const values = [await fetch(gpu, condition), await fetch(gpu, seg)] as const
+        freeAll(gpu, { condition, seg })
+        return values
+      }
+      const [C, S] = await followedBy(0)
+      const [C2, S2] = await followedBy(300)
+      expectSameBits(C2, C)
+      expectSameBits(S2, S)
+      freeAll(gpu, image)
+      free()
+    })
+  })
+}
+
+describe('C(0)', () => {
+  const golden = loadGolden('whole-qwen3')
+  const small = smallConfig()
+  const d = small.head.hidden
+
+  test('pooled is the mean of the rows, projected first; beside the background if asked for', async () => {
+    const gpu = await anyGpu()
+    const { parts, cache, free } = await assemble(gpu, golden, small)
+    const { kept: image } = await look(gpu, golden, parts, cache)
+    const conditionAs = async (condition: Config['flow']['condition']) => {
+      const config = { ...small, flow: { ...small.flow, condition } }
+      const { condition: C, seg } = await read(gpu, golden, { ...parts, config }, cache)
+      const values = await fetch(gpu, C)
+      freeAll(gpu, { C, seg })
+      return { shape: C.shape, values }
+    }
+    const tokens = await conditionAs('tokens')
+    expect(tokens.shape).toEqual([5, d])
+    const mean = Float64Array.from({ length: d }, (_, c) => {
+      let sum = 0
+      for (let k = 0; k < 5; k++) sum += tokens.values[k * d + c]!
+      return sum / 5
+    })
+    const pooled = await conditionAs('pooled')
+    expect(pooled.shape).toEqual([1, d])
+    expectClose(pooled.values, mean, 1e-6)
+    const both = await conditionAs('pooled+background')
+    expect(both.shape).toEqual([2, d])
+    expectSameBits(both.values.subarray(0, d), pooled.values)
+    expectSameBits(both.values.slice(d), await fetch(gpu, parts.weights.tensor('bg_embeds.weight')))
+    freeAll(gpu, image)
+    free()
+  })
+
+  test.each([[['sam']], [['siglip']], [['sam', 'siglip']]] as const)(
+    'after the rows of %s',
+    async (vision) => {
+      // What the language model doesn't see isn't needed, nor loaded
+      const gpu = await anyGpu()
+      const config = { ...small, prompt: { ...small.prompt, vision } }
+      expect(visionTokens(config)).toBe(16 * vision.length)
+      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const sees = (from: string) => (vision as readonly string[]).includes(from)
+      expect(parts.weights.has('visual_projector.model.0.weight')).toBe(sees('siglip'))
+      expect(parts.weights.has('seg_projector.model.0.weight')).toBe(sees('sam'))
+      await expectSameInParts(gpu, golden, parts, cache)
+      free()
+    },
+  )
+})
+
+for (const gpu of await adapters()) {
+  test(`choosing a query before its mask is enlarged is the same as after, on ${gpu.name}`, async () => {
+    // An image twice as wide as high: its part of the canvas is [64, 128]
+    const golden = loadGolden('whole-qwen3')
+    const config = smallConfig()
+    const { parts, free } = await assemble(gpu, golden, config)
+    const masks = random([3, 16, 16, 1], 5, 4)
+    const [height, width] = [37, 75]
+    const scaled = [64, 128] as const
+
+    const after = await compute(gpu, { masks }, (t) => {
+      const canvas = resize(t['masks']!, [128, 128])
+      return {
+        right: resize(canvas, [height, width], { crop: scaled }),
+        direct: resize(t['masks']!, [height, width], { crop: [8, 16] }),
+        transposed: resize(canvas, [height, width], { crop: [128, 64] }),
+      }
+    })
+    const size = { width, height, scaled }
+    const made = await plan(gpu, 'finish', (given) => finishPlan(given, size, { ...parts, baseline: true }))
+    const pixels = height * width
+    for (let q = 0; q < 3; q++) {
+      const { read: y } = await made.run({ inputs: { logits: masks.data.subarray(q * 256, (q + 1) * 256) } })
+      expect(Object.keys(y)).toEqual(['bits'])
+      const inside = pixelsOf(y['bits'] as Uint32Array, pixels)
+      const differences = (maps: Float32Array) =>
+        inside.filter((bit, i) => {
+          const logit = maps[q * pixels + i]!
+          return Math.abs(logit) > 1e-5 && bit !== Number(logit > 0)
+        }).length
+      expect(differences(after['right']!)).toBe(0)
+      // Neither one direct resize nor height and width exchanged would do
+      expect(differences(after['direct']!)).toBeGreaterThan(0)
+      expect(differences(after['transposed']!)).toBeGreaterThan(pixels / 10)
+    }
+    made.release()
+    free()
+  })
+}
+
+function pixelsOf(bits: Uint32Array, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => (bits[i >>> 5]! >>> (i & 31)) & 1)
+}
