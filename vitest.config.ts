@@ -7,7 +7,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     pool: 'forks',
     // Two software GPUs on two cores gain nothing from more workers, and each worker opens its own device
-    maxWorkers: 2,
+    maxWorkers: 1,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -5,7 +5,8 @@
 // threads   a thread takes ROWS pixels x COLS channels in registers, as in matmul.wgsl: an implicit matmul
 // numerics  f32; four products at a time are added to the sum, in the order of dy, dx, i: same bits every run
 // host      row = W * I, step = stride * I, run = kw * I, left_pad = padding * I; ALIGNED where all are multiples of
-//           four, and then they count vectors (matmul-load.wgsl); workgroups x, y count WG tiles each; first_group is added to y
+//           four, and then they count vectors (matmul-load.wgsl); workgroups x, y count WG tiles each; first_group is
+//           added to y
 // prelude   const ROWS (4, 8), const COLS (4, 8), const WG, const PADDED (padding > 0), and those of matmul-load.wgsl
 //           and matmul-tile.wgsl
 //

@@ -5,10 +5,11 @@
 //
 // ALIGNED: all rows are multiples of four, and every index and length counts vectors of four: one load, `left` is not
 // looked at. Otherwise they count elements, and only the first `left` (at least 1) of the four exist: a4 gives zeros
-// for the others, b4 repeats the last, so that their products vanish. STEP is from one four to the next.
+// for the others, b4 repeats the last, so that their products vanish.
 //
 // host      a is f32; b is F32, F16 or BF16 (lib/widen.wgsl) and bound once: as b where ALIGNED, else as b_words
-// prelude   const ALIGNED, alias AWord (vec4f where ALIGNED, else f32), const B_TYPE,
+// prelude   const ALIGNED, const STEP (1 where ALIGNED, else 4: from one four to the next),
+//           alias AWord (vec4f where ALIGNED, else f32), const B_TYPE,
 //           alias BWord (four elements of b: vec4u for f32, vec2u for 16 bits), const B_WORDS (4 or 2)
 //
 // No division, no shift: in an inner loop SwiftShader does them lane by lane, at the price of a load.
@@ -17,7 +18,6 @@
 @group(0) @binding(1) var<storage, read> b: array<BWord>;
 @group(0) @binding(2) var<storage, read> b_words: array<u32>;
 
-const STEP = select(4u, 1u, ALIGNED);
 const NEXT = vec4u(0u, 1u, 2u, 3u);
 
 fn a1(i: u32) -> f32 { return vec4f(a[i]).x; }

@@ -6,8 +6,8 @@
 // Tiles are numbered down panels of PANEL tiles' width: threads that are neighbours share rows of a and of b, and a
 // panel of b stays in cache while a streams by.
 //
-// host      Sizes has M, N, tiles_m, tiles_n, and y_cols, y_first: y's rows are y_cols long, this dispatch writes N of
-//           them from y_first on; bias is y_cols long
+// host      Sizes has M, N, tiles_m, tiles_n, and y_cols, y_first: y's rows are y_cols long, this dispatch writes N
+//           columns from y_first on; bias is y_cols long
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), const ACTIVATION (lib/activation.wgsl), const HAS_BIAS,
 //           const HAS_RESIDUAL, const IN_PLACE: the residual is in y already
 
@@ -19,7 +19,7 @@ const PANEL = 8u;
 
 struct Place { m: u32, n: u32 }
 
-/** Outputs of a tile in blocks of 4 x 4: a block's column is a row of y. Block 2 r + c is the c-th of the r-th row. */
+/** A tile's outputs in blocks of 4 x 4, whose columns are rows of y. Block 2 r + c lies at row 4 r, column 4 c. */
 alias Blocks = array<mat4x4f, 4>;
 
 fn place_of(tile: u32) -> Place {

@@ -5,13 +5,14 @@
 // threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1
 //           is the matrix-vector product
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K, b_row and strides count vectors where ALIGNED (matmul-load.wgsl); workgroups x, y count WG tiles each, z is B; first_group is added to y; 32-bit indices
+// host      M, N, K >= 1; K, b_row and the strides count vectors where ALIGNED (matmul-load.wgsl); workgroups x, y
+//           count WG tiles each, z is B; first_group is added to y; indices fit 32 bits
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl and
 //           matmul-tile.wgsl
 //
-// No workgroup memory: on software adapters a barrier costs more than the loads it would save (SwiftShader, this
-// tile 6.4 GFLOP/s on two cores, a's rows shared through workgroup memory 2.9; November 2026). There a load costs 5
-// cycles an element and code past 32 KiB of instruction cache halves the speed: 8 x 16 ran at 3.9, 16 x 16 at 4.8.
+// No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
+// KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
+// November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory 2.9.
 
 struct Sizes {
   M: u32, N: u32, K: u32,
@@ -24,6 +25,9 @@ struct Sizes {
 }
 
 @group(0) @binding(6) var<uniform> sizes: Sizes;
+
+/** Elements counted by an index. */
+const PER_INDEX = 4u / STEP;
 
 /** Where rows m .. m + 3 of a begin; past the edge the last row again, whose sums are never stored. */
 fn a_rows(m: u32, first: u32) -> vec4u {
@@ -39,7 +43,7 @@ fn a_block(rows: vec4u, k: u32) -> mat4x4f {
 /** What b_block needs to know of columns n .. n + 3 of y: where they begin in b. */
 fn b_columns(n: u32, first: u32) -> vec4u {
   if (B_IS_NK) { return first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.b_row; }
-  let column = min(n / (4u / STEP), sizes.b_row - 1u);
+  let column = min(n / PER_INDEX, sizes.b_row - 1u);
   return vec4u(first + column, sizes.b_row - column, 0u, 0u);
 }
 
@@ -50,8 +54,7 @@ fn b_block(columns: vec4u, k: u32) -> mat4x4f {
     return transpose(mat4x4f(
       b4(columns.x + k, left), b4(columns.y + k, left), b4(columns.z + k, left), b4(columns.w + k, left)));
   }
-  const PER_K = 4u / STEP;
-  let rows = columns.x + min(k * PER_K + NEXT, vec4u(sizes.K * PER_K - 1u)) * sizes.b_row;
+  let rows = columns.x + min(k * PER_INDEX + NEXT, vec4u(sizes.K * PER_INDEX - 1u)) * sizes.b_row;
   let left = columns.y;
   return mat4x4f(b4(rows.x, left), b4(rows.y, left), b4(rows.z, left), b4(rows.w, left));
 }

@@ -13,6 +13,7 @@ import math
 import os
 import socket
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,12 @@ import batched
 import fast
 from data import Batch, Loader, Prompt, Scenes
 from flowseg import FlowSeg, load_config
-from flowseg.connector import space_to_depth
 from losses import Help, by_object, coarser, outlines, segmentation
 
 
-def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows: torch.Tensor | None,
-        level: torch.Tensor | None, losses: dict, seen: dict, deep: bool) -> None:
-    """Adds what image tokens should know: at SAM's taps, among the language model's rows, in the pixel decoder"""
+def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows: torch.Tensor, losses: dict,
+        seen: dict, deep: bool) -> None:
+    """Adds what image tokens should know: at SAM's taps and among the language model's rows"""
     step = batch.ids.shape[-1] // taps[0].shape[1]
     ids = batch.ids[:, step // 2 :: step, step // 2 :: step]
     cells = coarser(ids).flatten(1)
@@ -46,50 +46,41 @@ def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows
     for i, head in help.taps.items():
         if deep or int(i) == len(taps):
             few("tap" + i, head, taps[int(i) - 1].flatten(1, 2), ids, 288)
-    if rows is not None:
-        few("rows", help.rows, rows[:, -cells.shape[1] :], cells, 160)
-    if level is not None:
-        few("level", help.level, level, ids, 288)
+    few("rows", help.rows, rows[:, -cells.shape[1] :], cells, 160)
 
 
 def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, phase: str, w: dict):
     """phase "look": SAM and its rows; "read": the language model as well; "all": everything"""
-    c = model.config
     losses, seen = {}, {}
-    labels, boxes, target = batch.labels, batch.boxes, batch.target
-    B, N, T = batch.tokens.shape
 
     # 1. Image, and what its tokens should know
-    if phase == "all":
-        look = model.look(batch.semantic, batch.pixels)
-        taps, rows = look.taps, look.rows
-    else:
-        taps = model.segmentor.encoder(batch.pixels)
-        rows = model.seg_projector(space_to_depth(taps[c["sam"]["llmLayer"] - 1]).flatten(1, 2))
-    if w["dense"] > 0:
-        see(model, help, batch, taps, rows, look.levels[1] if phase == "all" else None, losses, seen, phase != "all")
+    taps = model.segmentor.encoder(batch.pixels)
+    rows = model.rows(taps, batch.semantic)
+    see(model, help, batch, taps, rows, losses, seen, phase != "all")
     if phase != "look":
-        if phase == "read":
-            rows = torch.cat([model.visual_projector(model.vision_encoder(batch.semantic)), rows], 1)
         S, C, valid = hear(model, help, batch, before, rows, losses, seen, w)
 
-    # 2. Masks: of the sentences, and of objects an oracle names
+    # 2. Masks, of the first part of the batch: of the sentences, and of objects an oracle names
     if phase == "all":
-        predictions = batched.decode(model, look, S, C, valid)
-        for k, v in segmentation(model, batch, look.mask_features, predictions, target, w["refine"]).items():
+        part = max(1, round(len(rows) * w["masks"]))
+        batch = Batch(*(getattr(batch, f.name)[:part] for f in fields(Batch)))
+        levels, shapes, mask_features = model.maps([tap[:part] for tap in taps])
+        decode = lambda S, C, valid: model.segmentor.decoder(levels, shapes, mask_features, S, C, valid)
+        judge = lambda predictions, target: segmentation(model, batch, mask_features, predictions, target, w["refine"])
+        for k, v in judge(decode(S[:part], C[:part], valid[:part]), batch.target).items():
             (seen if k in ("iou", "oracle") else losses)[k] = v
-    if phase == "all" and w["oracle"] > 0:
-        count, M = (boxes[..., 2] > 0).sum(1)[:, None], boxes.shape[1] - 1
-        pick = torch.rand(B, M).masked_fill(torch.arange(M) >= count, 9).argsort(1)[:, : w["oracle"]] + 1
-        pick = torch.where(pick <= count, pick, pick[:, :1])
-        S, C = help.prompt(by_object(labels, pick), by_object(boxes, pick))
-        predictions = batched.decode(model, look, S, C, None)
-        for k, v in segmentation(model, batch, look.mask_features, predictions, pick, w["refine"]).items():
-            (seen if k in ("iou", "oracle") else losses)["o_" + k] = v
+        if w["oracle"] > 0:
+            labels, boxes = batch.labels, batch.boxes
+            count, M = (boxes[..., 2] > 0).sum(1)[:, None], boxes.shape[1] - 1
+            pick = torch.rand(part, M).masked_fill(torch.arange(M) >= count, 9).argsort(1)[:, : w["oracle"]] + 1
+            pick = torch.where(pick <= count, pick, pick[:, :1])
+            S, C = help.prompt(by_object(labels, pick), by_object(boxes, pick))
+            for k, v in judge(decode(S, C, None), pick).items():
+                (seen if k in ("iou", "oracle") else losses)["o_" + k] = v
 
     # 3. Weights as in the paper (class 2, BCE 5, dice 5; a mean over layers, not a sum), help on top
     scale = {"class": 2, "bce": 5, "dice": 5, "rim": 5, "o_class": 2, "o_bce": 5, "o_dice": 5, "o_rim": 5}
-    scale |= {k: w["dense"] for k in losses if k.startswith(("tap", "level", "rows"))}
+    scale |= {k: w["dense"] for k in losses if k.startswith(("tap", "rows"))}
     scale |= {k: w["ground"] for k in ("s", "end", "point")}
     deep = len(model.segmentor.decoder.decoder.layers) + 1
     total = 0
@@ -138,9 +129,10 @@ def weights_at(t: float, phase: str) -> dict:
     return {
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
         "ground": 1.0 if phase != "all" else max(0.3, 1 - 1.5 * max(0, t - 0.5)),
-        "oracle": 3 if t < 0.65 else 0,
-        "follow": 1.0 if t < 0.65 else 0.0,
-        "refine": t > 0.7,
+        "oracle": 4 if t < 0.68 else 0,
+        "follow": 1.0 if t < 0.68 else 0.0,
+        "masks": 0.5,
+        "refine": t > 0.75,
     }
 
 

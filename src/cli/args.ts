@@ -124,7 +124,7 @@ export function meant(typed: string, known: readonly string[], before = ''): str
   const near = known
     .map((word) => ({ word, distance: isPart(typed, word) ? 0 : editDistance(typed, word) }))
     .sort((a, b) => a.distance - b.distance)[0]
-  if (!near || near.distance > Math.max(1, Math.floor(near.word.length / 3))) return ''
+  if (!near || near.distance > Math.ceil(Math.max(typed.length, near.word.length) / 3)) return ''
   return ` Did you mean ${before}${near.word}?`
 }
 

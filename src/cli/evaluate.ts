@@ -321,7 +321,7 @@ function tell(
   ])
   const { model, adapter, data, scenes, seconds } = about
   const lines = [
-    `${model} on ${data}: ${grouped(all.sentences)} sentences about ${grouped(scenes)} scenes, ${duration(seconds)}`,
+    `${model} on ${data}: ${grouped(all.sentences)} sentences about ${grouped(scenes)} ${scenes === 1 ? 'scene' : 'scenes'}, ${duration(seconds)}`,
     '',
     paint('dim', head),
     paint('bold', total),

@@ -1,7 +1,11 @@
 // The model that the options name, ready for work.
 
 import { resolve } from 'node:path'
+import { openFolder, readJson } from '../io/folder.ts'
+import { loadTokenizer } from '../io/tokenizer.ts'
+import { parseConfig } from '../model/config.ts'
 import { FlowSeg } from '../model/flowseg.ts'
+import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
 import type { Given } from './args.ts'
 import { defaultWeights } from './package.ts'
 import type { ProgressLine } from './progress-line.ts'
@@ -18,6 +22,28 @@ export async function loadModel(given: Given, terminal: Terminal, progress: Prog
   progress.clear()
   for (const note of model.notes) terminal.err.write(`${painter(terminal.err)('yellow', 'note')}: ${note}\n`)
   return model
+}
+
+/**
+ * Refuses a sentence before anything large is loaded.
+ *
+ * @throws PromptError, or WeightsError from the model's small files
+ */
+export async function checkSentence(
+  sentence: string,
+  options: PromptOptions,
+  given: Given,
+  terminal: Terminal,
+): Promise<void> {
+  const { signal } = terminal
+  const folder = openFolder(weightsLocation(given, terminal))
+  const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
+  const tokenizer = loadTokenizer(
+    await folder.readText('tokenizer.json', signal),
+    await folder.readText('tokenizer_config.json', signal),
+    config.llm.vocab,
+  )
+  buildPrompt(tokenizer, sentence, config, options)
 }
 
 /** A folder or a URL. */

@@ -6,7 +6,7 @@ import type { Mask, Segmentation } from '../model/flowseg.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { Drafts, expectApart, readImage, slug, stem } from './files.ts'
 import { flowFiles } from './flow.ts'
-import { loadModel } from './model.ts'
+import { checkSentence, loadModel } from './model.ts'
 import { boxOf, overlay } from './picture.ts'
 import { preview } from './preview.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -58,6 +58,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
   // 2. The answer
   const image = await readImage(file, terminal)
+  await checkSentence(sentence, { task }, given, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)
   try {
@@ -65,7 +66,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     const scene = await model.look(image, options)
     try {
       const flow = flowFolder !== undefined
-      const result = await scene.segment(sentence, { ...options, flow, ...(task ? { task } : {}) })
+      const result = await scene.segment(sentence, { ...options, flow, task })
       progress.clear()
 
       // 3. All files, or none

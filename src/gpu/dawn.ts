@@ -4,7 +4,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { NoAdapterError } from '../errors.ts'
 import type { Provider } from './provider.ts'
-import { hasVulkanDriver, useSoftwareDriver } from './software-driver.ts'
+import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.ts'
 
 /** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
 let instances: GPU[] = []
@@ -13,6 +13,54 @@ let instances: GPU[] = []
 const NAP_MS = 1
 
 export async function openDawn(adapterName?: string): Promise<Provider> {
+  const create = await load()
+  return inTurn(async () => {
+    // 1. The system's drivers; asking Dawn without any only makes it complain on stderr
+    const tried: string[] = []
+    const wantsSoftware = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
+    if (!wantsSoftware && hasSystemDriver()) {
+      const found = await request(create, adapterName)
+      if (found.adapter) return provider(found.gpu, found.adapter)
+      tried.push(`the system's drivers (${found.reason})`)
+    } else if (!wantsSoftware) {
+      tried.push("the system's Vulkan drivers (none installed)")
+    }
+
+    // 2. SwiftShader from npm
+    const software = softwareDriver()
+    if (software.ready) {
+      const found = await withDriver(software.manifest, () => request(create, adapterName))
+      if (found.adapter) return provider(found.gpu, found.adapter)
+      tried.push(`SwiftShader from npm (${found.reason})`)
+    } else {
+      tried.push(`SwiftShader from npm (${software.reason})`)
+    }
+
+    const names = adapterName === undefined ? [] : await adapterNames(create)
+    if (names.length > 0) {
+      throw new NoAdapterError(
+        `No WebGPU adapter matches '${adapterName}': this machine has ${names.map((name) => `'${name}'`).join(', ')}. ` +
+          'Pass a part of such a name, or none for the default adapter.',
+      )
+    }
+    throw new NoAdapterError(
+      `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. Three ways to fix it: ` +
+        '(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install ' +
+        '@sparticuz/chromium@147.0.0`, whose software driver is then found by itself; (3) with root, install Mesa 24 or ' +
+        'newer (`mesa-vulkan-drivers`; on Debian 12 from backports). `flowseg doctor` shows what this machine has.',
+    )
+  })
+}
+
+/** Names of the adapters that can be opened now, without opening one. */
+export async function listAdapters(): Promise<string[]> {
+  const create = await load()
+  return inTurn(() => adapterNames(create))
+}
+
+type Create = (options: string[]) => GPU
+
+async function load(): Promise<Create> {
   const dawn = await import('webgpu').catch((error: unknown) => {
     throw new NoAdapterError(
       `The npm package 'webgpu' (Dawn for Node) can't be loaded on ${process.platform} ${process.arch}: ` +
@@ -22,54 +70,33 @@ export async function openDawn(adapterName?: string): Promise<Provider> {
   })
   // Constants such as GPUBufferUsage, which Node lacks
   Object.assign(globalThis, dawn.globals)
-
-  // 1. The system's drivers; asking Dawn without any only makes it complain on stderr
-  const tried: string[] = []
-  const wantsSoftware = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
-  if (!wantsSoftware && (process.platform !== 'linux' || hasVulkanDriver())) {
-    const found = await request(dawn.create, adapterName)
-    if (found.adapter) return provider(found.gpu, found.adapter)
-    tried.push(`the system's drivers (${found.reason})`)
-  } else if (process.platform === 'linux' && !wantsSoftware) {
-    tried.push("the system's Vulkan drivers (none installed)")
-  }
-
-  // 2. SwiftShader from npm
-  const software = useSoftwareDriver()
-  if (software.ready) {
-    const found = await request(dawn.create, adapterName)
-    if (found.adapter) return provider(found.gpu, found.adapter)
-    tried.push(`SwiftShader from npm (${found.reason})`)
-  } else {
-    tried.push(`SwiftShader from npm (${software.reason})`)
-  }
-
-  const names = adapterName === undefined ? [] : await listAdapters()
-  if (names.length > 0) {
-    throw new NoAdapterError(
-      `No WebGPU adapter matches '${adapterName}': this machine has ${names.map((name) => `'${name}'`).join(', ')}. ` +
-        'Pass a part of such a name, or none for the default adapter.',
-    )
-  }
-  throw new NoAdapterError(
-    `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. Three ways to fix it: ` +
-      '(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install ' +
-      '@sparticuz/chromium@147.0.0`, whose software driver is then found by itself; (3) with root, install Mesa 24 or ' +
-      'newer (`mesa-vulkan-drivers`; on Debian 12 from backports). `flowseg doctor` shows what this machine has.',
-  )
+  return dawn.create
 }
 
-/** Names of the adapters that Dawn can open now, without opening one. */
-export async function listAdapters(): Promise<string[]> {
-  const dawn = await import('webgpu')
-  Object.assign(globalThis, dawn.globals)
-  if (!hasVulkanDriver()) useSoftwareDriver()
+let last: Promise<unknown> = Promise.resolve()
+
+/** One after another: which driver Dawn finds depends on the environment, which is the process's. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const mine = last.then(work)
+  last = mine.catch(() => undefined)
+  return mine
+}
+
+function hasSystemDriver(): boolean {
+  return process.platform !== 'linux' || hasVulkanDriver()
+}
+
+async function adapterNames(create: Create): Promise<string[]> {
   // Asking for an adapter that can't exist makes Dawn list those that do
-  const { reason } = await request(dawn.create, 'no such adapter')
-  return [...reason.matchAll(/name: '([^']+)'/g)].map(([, name]) => name!)
+  const ask = async (): Promise<string[]> => {
+    const { reason } = await request(create, 'no such adapter')
+    return [...reason.matchAll(/name: '([^']+)'/g)].map(([, name]) => name!)
+  }
+  const names = hasSystemDriver() ? await ask() : []
+  const software = softwareDriver()
+  if (software.ready) names.push(...(await withDriver(software.manifest, ask)))
+  return [...new Set(names)]
 }
-
-type Create = (options: string[]) => GPU
 
 async function request(
   create: Create,

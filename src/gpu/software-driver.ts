@@ -26,6 +26,7 @@ const DRIVER_FOLDERS = [
   join(homedir(), '.local/share/vulkan/icd.d'),
 ]
 
+const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'XDG_RUNTIME_DIR']
 const MANIFEST = 'vk_swiftshader_icd.json'
 /** dlopen flag: the library stays mapped although Node then finds that it is no addon. */
 const RTLD_NODELETE = 0x1000
@@ -38,21 +39,37 @@ export function hasVulkanDriver(): boolean {
   )
 }
 
-/** Makes SwiftShader the Vulkan driver of this process. */
-export function useSoftwareDriver(): { ready: true } | { ready: false; reason: string } {
+/** SwiftShader, unpacked and in reach of this process; see `withDriver`. */
+export function softwareDriver(): { ready: true; manifest: string } | { ready: false; reason: string } {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     return { ready: false, reason: `there is none for ${process.platform} ${process.arch}` }
   }
   try {
     const folder = unpack()
-    // The loader reads this when an instance is made, which has not happened yet
-    process.env['VK_ICD_FILENAMES'] = join(folder, MANIFEST)
-    delete process.env['VK_DRIVER_FILES']
-    process.env['XDG_RUNTIME_DIR'] ??= tmpdir()
     mapLibrary(join(folder, 'libvulkan.so.1'))
-    return { ready: true }
+    return { ready: true, manifest: join(folder, MANIFEST) }
   } catch (error) {
     return { ready: false, reason: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+/**
+ * Does something with this as the only Vulkan driver. The loader looks into the environment when an instance is
+ * made; afterwards we leave it as it was, so that the next to open an adapter finds the system's drivers.
+ */
+export async function withDriver<T>(manifest: string, work: () => Promise<T>): Promise<T> {
+  const { env } = process
+  const before = VARIABLES.map((name) => env[name])
+  env['VK_ICD_FILENAMES'] = manifest
+  delete env['VK_DRIVER_FILES']
+  env['XDG_RUNTIME_DIR'] ??= tmpdir()
+  try {
+    return await work()
+  } finally {
+    VARIABLES.forEach((name, i) => {
+      if (before[i] === undefined) delete env[name]
+      else env[name] = before[i]
+    })
   }
 }
 

@@ -40,7 +40,7 @@ export interface Refined {
  * @param w           segmentor.boundary_refiner.
  */
 export function refineBoundary(logits: Tensor, compressed: Tensor, w: Weights): Refined {
-  const [H, W, c] = compressed.shape as [number, number, number]
+  const [H = 0, W = 0, c = 0] = compressed.shape
 
   // 1. Where the edge is
   const p = activate(logits, 'sigmoid')

@@ -31,7 +31,7 @@ import {
 } from './plans.ts'
 import { type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
-import { flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
+import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
 import { sineEmbedding } from './sine.ts'
 import { type LoadedWeights, loadWeights } from './weights.ts'
 
@@ -283,8 +283,8 @@ export class FlowSeg {
         const { read } = await segment.run({ ...task, bound, params: { length } })
 
         // 2. The best one, refined and brought back to the image
-        const ranking = rank(read['logits'] as Float32Array)
-        const masks = read['masks'] as Float32Array
+        const ranking = rank(floats(read, 'logits'))
+        const masks = floats(read, 'masks')
         const best = ranking[0]!
         const { mask, logits } = await this.#finish(state, masks, best.query, task)
 
@@ -346,15 +346,15 @@ export class FlowSeg {
   ): Promise<{ mask: Mask; logits: Segmentation['logits'] }> {
     const [height, width] = featureSizes(this.config).at(-1)!
     const raw = masks.slice(query * height * width, (query + 1) * height * width)
-    const finish = await this.#plans.get(`finish ${size.width} ${size.height} ${size.scaled}`, () =>
+    const finish = await this.#plans.get(`finish ${size.width} ${size.height}`, () =>
       plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#made.parts), task),
     )
     const { compressed } = image
     const bound = compressed ? { compressed } : {}
     const { read } = await finish.run({ ...task, inputs: { logits: raw }, bound })
-    const refined = (read['refined'] as Float32Array | undefined) ?? raw
-    const band = (read['band'] as Float32Array | undefined) ?? new Float32Array(height * width)
-    const mask = unpackMask(read['bits'] as Uint32Array, size.width, size.height)
+    const refined = compressed ? floats(read, 'refined') : raw
+    const band = compressed ? floats(read, 'band') : new Float32Array(height * width)
+    const mask = unpackMask(read['bits']!, size.width, size.height)
     return { mask, logits: { height, width, raw, refined, band } }
   }
 }

@@ -71,8 +71,13 @@ export interface Segmentation {
 /** What a plan reads back, by name. */
 export type HostArrays = Readonly<Record<string, Float32Array | Uint32Array>>
 
+/** One of them that is f32. */
+export function floats(read: HostArrays, name: string): Float32Array {
+  return read[name] as Float32Array
+}
+
 /** @param bits one a pixel, row-major, the first in the lowest bit */
-export function unpackMask(bits: Uint32Array, width: number, height: number): Mask {
+export function unpackMask(bits: ArrayLike<number>, width: number, height: number): Mask {
   const data = new Uint8Array(width * height)
   let area = 0
   for (let i = 0; i < data.length; i++) {
@@ -90,12 +95,11 @@ export function unpackMask(bits: Uint32Array, width: number, height: number): Ma
  * @param size   numbers of C that count; what follows is padding
  */
 export function flowLayers(read: HostArrays, layers: number, size: number): FlowLayer[] {
-  const get = (name: string) => read[name] as Float32Array
-  const first = get('condition 0').subarray(0, size)
+  const first = floats(read, 'condition 0').subarray(0, size)
   return Array.from({ length: layers }, (_, layer): FlowLayer => {
-    const logits = get(`logits ${layer}`)
-    const moved = distance(get(`condition ${layer}`), first)
-    const account = { layer, ranking: rank(logits), logits, masks: get(`masks ${layer}`), moved }
+    const logits = floats(read, `logits ${layer}`)
+    const moved = distance(floats(read, `condition ${layer}`), first)
+    const account = { layer, ranking: rank(logits), logits, masks: floats(read, `masks ${layer}`), moved }
     const gate = read[`gate ${layer}`]
     return gate ? { ...account, gate: mean(gate) } : account
   })

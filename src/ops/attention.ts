@@ -6,23 +6,15 @@
 // With few, as when a dozen mask queries look at 4,096 pixels, or a token is decoded, the keys are split among
 // threads too and a second kernel adds up their parts. See shaders/attention.wgsl for the rest.
 
-import combineSource from '../../shaders/attention-combine.wgsl' with { type: 'text' }
 import attentionSource from '../../shaders/attention.wgsl' with { type: 'text' }
+import combineSource from '../../shaders/attention-combine.wgsl' with { type: 'text' }
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
 import relativeSource from '../../shaders/relative-position.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
-import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
+import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
-import {
-  asColumns,
-  type Columns,
-  expectShape,
-  expectType,
-  record,
-  type Tensor,
-  tensor,
-} from './tensor.ts'
-import { unroll } from './unroll.ts'
+import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
+import { unrolled } from './unroll.ts'
 
 export interface AttentionOptions {
   /** [B?, Tq, heads * d] */
@@ -190,7 +182,7 @@ function relativePositions(
 export function maskBits(logits: Tensor): Tensor {
   expectShape('maskBits', 'logits', logits, [undefined, undefined])
   expectType('maskBits', 'logits', logits, 'f32')
-  const [Q, T] = logits.shape as readonly [number, number]
+  const [Q = 1, T = 1] = logits.shape
   const bits = tensor([Q, Math.ceil(T / 32)], 'u32')
   record({
     kernel: kernel('mask-bits', bitsSource, { WG }),
@@ -243,21 +235,8 @@ function chooseTile(work: {
   return { ROWS, LANES, splits: LANES * groups }
 }
 
-const bodies = new Map<string, Kernel>()
-
-/** A kernel with its marked loops written out, once for each set of constants. */
-function unrolled(name: string, source: string, constants: Constants): Kernel {
-  const key = `${name} ${JSON.stringify(constants)}`
-  let made = bodies.get(key)
-  if (!made) {
-    made = kernel(name, unroll(source, constants), constants)
-    bodies.set(key, made)
-  }
-  return made
-}
-
 /** Where rows and the first head begin, in vec4f. */
-function placeOf<P extends string>(prefix: P, { tensor: x, start }: Columns): Record<string, number> {
+function placeOf(prefix: 'q' | 'k' | 'v', { tensor: x, start }: Columns): Record<string, number> {
   return { [`${prefix}_stride`]: x.shape.at(-1)! / 4, [`${prefix}_start`]: start / 4 }
 }
 

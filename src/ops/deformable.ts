@@ -2,9 +2,8 @@
 
 import source from '../../shaders/deformable.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
-import { kernel } from '../gpu/kernel.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
-import { unroll } from './unroll.ts'
+import { unrolled } from './unroll.ts'
 
 export interface DeformableOptions {
   readonly heads: number
@@ -61,14 +60,11 @@ export function deformableAttention(
   const D4 = d / 4
   let CHUNKS = Math.min(D4, MAX_CHUNKS)
   while (D4 % CHUNKS !== 0) CHUNKS--
-  const constants = { D4, CHUNKS, LEVELS: L, POINTS: points, WG }
-  const [[h0, w0], [h1, w1] = [0, 0], [h2, w2] = [0, 0], [h3, w3] = [0, 0]] = levels as [
-    readonly [number, number],
-    ...(readonly [number, number])[],
-  ]
+  const none = [0, 0] as const
+  const [[h0, w0] = none, [h1, w1] = none, [h2, w2] = none, [h3, w3] = none] = levels
   const y = tensor([T, C])
   record({
-    kernel: kernel('deformable', unroll(source, constants), constants),
+    kernel: unrolled('deformable', source, { D4, CHUNKS, LEVELS: L, POINTS: points, WG }),
     reads: { value, offsets, weights },
     writes: { y },
     sizes: { T, heads, h0, w0, h1, w1, h2, w2, h3, w3 },

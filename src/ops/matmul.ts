@@ -244,6 +244,7 @@ export function tileKernel(
     COLS: cols,
     WG: threads,
     ALIGNED: aligned,
+    STEP: aligned ? 1 : 4,
     AWord: aligned ? 'vec4f' : 'f32',
     B_TYPE: B_TYPES[weightType]!,
     BWord: wide ? 'vec4u' : 'vec2u',

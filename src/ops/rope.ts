@@ -36,7 +36,7 @@ export function rope(x: Tensor | Columns, { heads, theta, position }: RopeOption
       `rope: ${count} columns in ${heads} heads make heads of ${d}, expected a whole even number.`,
     )
   }
-  const [T, stride] = whole.shape as readonly [number, number]
+  const [T = 1, stride = 1] = whole.shape
   const y = tensor([T, count])
   record({
     kernel: ropeKernel(d / 2, theta),

@@ -9,9 +9,22 @@
 // which is WGSL as it stands, and means the same before and after.
 
 import { KernelError } from '../errors.ts'
-import type { Constants } from '../gpu/kernel.ts'
+import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
 
 const LOOP = /\/\*unroll\*\/\s*for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/
+
+const kernels = new Map<string, Kernel>()
+
+/** A kernel with its marked loops written out; as cheap to call in every op as `kernel` itself. */
+export function unrolled(name: string, source: string, constants: Constants): Kernel {
+  const key = `${name} ${JSON.stringify(constants)}`
+  let made = kernels.get(key)
+  if (!made) {
+    made = kernel(name, unroll(source, constants), constants)
+    kernels.set(key, made)
+  }
+  return made
+}
 
 /**
  * Writes out the marked loops of a WGSL body, inner ones too. A body becomes one block a turn, with the counter
@@ -22,7 +35,7 @@ const LOOP = /\/\*unroll\*\/\s*for \(var (\w+) = 0u; \1 < (\w+); \1\+\+\) \{/
 export function unroll(source: string, constants: Constants): string {
   const loop = LOOP.exec(source)
   if (!loop) return source
-  const [head, counter, bound] = loop as unknown as [string, string, string]
+  const [head, counter = '', bound = ''] = loop
   const turns = /^\d+u$/.test(bound) ? Number.parseInt(bound, 10) : constants[bound]
   if (typeof turns !== 'number') throw new KernelError(`unroll: the prelude has no number ${bound}.`)
   const open = loop.index + head.length

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../../src/errors.ts'
+import { listAdapters } from '../../src/gpu/dawn.ts'
 import { Gpu, openGpu, Rate } from '../../src/gpu/gpu.ts'
 import { softmax } from '../../src/ops/reduce.ts'
 import { allocate, type Plan, plan, upload } from '../../src/ops/tensor.ts'
@@ -143,6 +144,21 @@ test('an adapter that does not exist: the message lists those that do', async ()
     /^No WebGPU adapter matches 'Voodoo 2': this machine has '.+'\. Pass a part of such a name/,
   )
   for (const name of adapterNames()) expect(message.toLowerCase()).toContain(name.toLowerCase())
+})
+
+test('opening one adapter, or failing to, hides none of the others', async () => {
+  const before = { ...process.env }
+  const names = await listAdapters()
+  await expect(openGpu({ adapter: 'Voodoo 2' })).rejects.toThrow(NoAdapterError)
+  const both = await Promise.all(adapterNames().map((name) => openGpu(name ? { adapter: name } : {})))
+  for (const gpu of both) gpu.close()
+  for (const name of [...adapterNames(), ...adapterNames()].toReversed()) {
+    const gpu = await openGpu(name ? { adapter: name } : {})
+    expect(gpu.name.toLowerCase()).toContain(name.toLowerCase())
+    gpu.close()
+  }
+  expect(await listAdapters()).toEqual(names)
+  expect(process.env).toEqual(before)
 })
 
 test('the measured speed moves towards what is seen, and ignores runs too short to tell', () => {

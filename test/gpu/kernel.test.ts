@@ -117,8 +117,10 @@ for (const gpu of await adapters()) {
   test(`WGSL that does not compile shows the line and the kernel on ${gpu.name}`, async () => {
     const bad = fresh(BODY.replace('= x[id.x]', '= x[id.x] + nothing_here'), { Elem: 'f32', WG: 64 })
     // Twice: a failure must not be remembered as a success, nor block the next attempt
+    const errors: unknown[] = []
     for (const _ of [1, 2]) {
       const error: unknown = await gpu.kernels.compile([bad]).catch((e: unknown) => e)
+      errors.push(error)
       expect(error).toBeInstanceOf(KernelError)
       const { message } = error as KernelError
       expect(message).toContain(`Kernel ${bad.key} does not compile`)
@@ -127,6 +129,7 @@ for (const gpu of await adapters()) {
       expect(message).toContain(`line ${line}:`)
       expect(message).toContain('y[id.x] = x[id.x] + nothing_here')
     }
+    expect(errors[1], 'it was tried again').not.toBe(errors[0])
     await gpu.check() // and nothing else was reported behind our back
   })
 

@@ -118,24 +118,28 @@ for (const gpu of await adapters()) {
   })
 }
 
-test.each(TYPES)('a layer of %s at true width', async (type) => {
-  const gpu = await anyGpu()
-  const file = new URL(`../../weights/configs/${REAL[type]}.json`, import.meta.url)
-  const config = parseConfig(JSON.parse(readFileSync(file, 'utf8')), `${REAL[type]}.json`)
-  const golden = loadGolden(`${type}-layer`)
-  const LAYER = 'llm.model.layers.0.'
-  const { weights, release } = await goldenWeights(gpu, golden.weights, config, LAYER)
-  const { shape } = kvCacheShapes(config.llm, 200)
-  const x = { data: goldenInput(golden, 'x'), shape: [160, config.llm.hidden] }
-  const used = new Float32Array(shape[0]! * shape[1]!).fill(1e4)
-  const cache = { key: await upload(gpu, used, shape, 'f32'), value: await upload(gpu, used, shape, 'f32') }
-  const { y } = await compute(gpu, { x }, (t) => ({
-    y: llmLayer(t['x']!, weights.scope(LAYER), config.llm, cache, 0),
-  }))
-  expectGolden('y', y!, golden, 1e-5)
-  freeCache(gpu, [cache])
-  release()
-})
+test.each(TYPES)(
+  'a layer of %s at true width',
+  async (type) => {
+    const gpu = await anyGpu()
+    const file = new URL(`../../weights/configs/${REAL[type]}.json`, import.meta.url)
+    const config = parseConfig(JSON.parse(readFileSync(file, 'utf8')), `${REAL[type]}.json`)
+    const golden = loadGolden(`${type}-layer`)
+    const LAYER = 'llm.model.layers.0.'
+    const { weights, release } = await goldenWeights(gpu, golden.weights, config, LAYER)
+    const { shape } = kvCacheShapes(config.llm, 200)
+    const x = { data: goldenInput(golden, 'x'), shape: [160, config.llm.hidden] }
+    const used = new Float32Array(shape[0]! * shape[1]!).fill(1e4)
+    const cache = { key: await upload(gpu, used, shape, 'f32'), value: await upload(gpu, used, shape, 'f32') }
+    const { y } = await compute(gpu, { x }, (t) => ({
+      y: llmLayer(t['x']!, weights.scope(LAYER), config.llm, cache, 0),
+    }))
+    expectGolden('y', y!, golden, 1e-5)
+    freeCache(gpu, [cache])
+    release()
+  },
+  600_000,
+)
 
 test('a sequence longer than the model reads is refused', () => {
   expect(kvCacheShapes(smallConfig().llm, 40)).toEqual({ layers: 2, shape: [40, 48] })

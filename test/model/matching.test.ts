@@ -7,6 +7,7 @@ import { rank } from '../../src/model/matching.ts'
 import { classLogits } from '../../src/model/semantic-flow.ts'
 import { weightsFrom } from '../../src/model/weights.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
+import { weightTensor } from '../fixtures/random.ts'
 import { adapters, anyGpu, expectSameBits, random } from '../support.ts'
 import { compute, goldenWeights, smallConfig } from './networks.ts'
 
@@ -52,7 +53,7 @@ test('class logits are clamped at 500, by X-SAM/main at 50', async () => {
       gpu,
       new Map([
         ['segmentor.class_predictor.logit_scale', { data: Float32Array.of(Math.log(scale)), shape: [1] }],
-        ['bg_embeds.weight', { data: random([1, d], 2).data as Float32Array<ArrayBuffer>, shape: [1, d] }],
+        ['bg_embeds.weight', { data: weightTensor('bg_embeds.weight', [1, d]), shape: [1, d] }],
       ]),
       config,
     )

@@ -115,5 +115,5 @@ async function trueLayer(i: number, window: number, entry: string): Promise<void
 }
 
 const slow = process.env['FLOWSEG_SLOW'] ? '' : ' (set FLOWSEG_SLOW to run it)'
-test.skipIf(slow)(`a windowed layer of 64 x 64 x 1024${slow}`, () => trueLayer(0, 14, 'windowed'), 600_000)
-test.skipIf(slow)(`a global layer of 64 x 64 x 1024${slow}`, () => trueLayer(5, 0, 'global'), 600_000)
+test.skipIf(slow)(`a windowed layer of 64 x 64 x 1024${slow}`, () => trueLayer(0, 14, 'windowed'), 900_000)
+test.skipIf(slow)(`a global layer of 64 x 64 x 1024${slow}`, () => trueLayer(5, 0, 'global'), 900_000)

@@ -45,7 +45,10 @@ async function decode(
     shape: golden.inputs[name]!.shape,
   })
   const levels = ['p0', 'p1', 'p2']
-  const sizes = levels.map((name) => golden.inputs[name]!.shape.slice(0, 2) as [number, number])
+  const sizes = levels.map((name) => {
+    const [H = 0, W = 0] = golden.inputs[name]!.shape
+    return [H, W] as const
+  })
   const sines = sizes.map(([H, W], l): [string, HostTensor] => [
     `sine ${l}`,
     { data: sineEmbedding(H, W, hidden), shape: [H * W, hidden] },
@@ -100,7 +103,8 @@ function unpackBlocked(bits: ArrayLike<number>, queries: number, tokens: number)
 function expectAll(y: Record<string, Float32Array>, golden: Golden): void {
   const fullyBlocked = golden.facts['fullyBlockedRows'] as number[]
   for (const [name, { shape }] of Object.entries(golden.entries)) {
-    const [kind, l = 0] = [name.split('.')[0], Number(name.split('.')[1])]
+    const [kind, layer] = name.split('.')
+    const l = Number(layer)
     if (kind !== 'blocked') {
       // A layer costs some 1e-6, and what it is given is off by what the ones before it cost
       expectGolden(name, y[name]!, golden, 1e-5)

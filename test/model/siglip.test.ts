@@ -62,4 +62,4 @@ test('a layer of 729 x 1152, 16 heads of 72', async () => {
   }))
   expectGolden('y', y!, golden, 1e-5)
   release()
-})
+}, 600_000)

@@ -66,7 +66,7 @@ function hosts(size: Case) {
   const [, , I] = size.x
   const { stride, padding } = size
   const options: Conv2dOptions = { ...(stride ? { stride } : {}), ...(padding ? { padding } : {}) }
-  const title = `[${size.x}] by [${size.weight}] stride ${stride ?? 1} padding ${padding ?? 0}`
+  const title = `[${size.x.join()}] by [${size.weight.join()}] stride ${stride ?? 1} padding ${padding ?? 0}`
   return { x: random(size.x, 1, 3), weight: random([O, kh, kw, I], 2), bias: random([O], 3), options, title }
 }
 

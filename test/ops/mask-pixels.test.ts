@@ -83,7 +83,7 @@ for (const gpu of await adapters()) {
       const wrong = expected.findIndex(
         (logit, i) => Math.abs(logit) > 1e-4 && bit(bits, i) !== Number(logit > 0),
       )
-      expect(wrong, `pixel ${wrong} of [${map}] crop [${crop}] -> [${image}]: ${expected[wrong]}`).toBe(-1)
+      expect(wrong, `pixel ${wrong} of ${JSON.stringify({ map, crop, image })}: ${expected[wrong]}`).toBe(-1)
       const unsure = expected.filter((logit) => Math.abs(logit) <= 1e-4).length
       expect(unsure).toBeLessThanOrEqual(expected.length / 500)
       // Bits past the last pixel are 0

@@ -66,14 +66,20 @@ class FlowSeg(nn.Module):
 
     def look(self, semantic: Tensor, pixels: Tensor) -> Look:
         """semantic [B, 3, s, s] for SigLIP, pixels [B, 3, S, S] for SAM"""
-        c = self.config
         taps = self.segmentor.encoder(pixels)
-        tokens = space_to_depth(taps[c["sam"]["llmLayer"] - 1]).flatten(1, 2)
-        rows = torch.cat([self.visual_projector(self.vision_encoder(semantic)), self.seg_projector(tokens)], 1)
-        fine, middle, coarse = self.seg_connector([taps[i - 1] for i in c["sam"]["connectorLayers"]])
+        return Look(taps, self.rows(taps, semantic), *self.maps(taps))
+
+    def rows(self, taps: list[Tensor], semantic: Tensor) -> Tensor:
+        """What the language model reads of an image: SigLIP's tokens, then SAM's, [B, N_siglip + N_sam, H]"""
+        tokens = space_to_depth(taps[self.config["sam"]["llmLayer"] - 1]).flatten(1, 2)
+        return torch.cat([self.visual_projector(self.vision_encoder(semantic)), self.seg_projector(tokens)], 1)
+
+    def maps(self, taps: list[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]], Tensor]:
+        """What the decoder looks at: levels coarse to fine, their shapes, mask features"""
+        fine, middle, coarse = self.seg_connector([taps[i - 1] for i in self.config["sam"]["connectorLayers"]])
         maps = [m.permute(0, 3, 1, 2) for m in (coarse, middle, fine)]
         levels, mask_features = self.segmentor.pixel_decoder(maps)
-        return Look(taps, rows, levels, [tuple(m.shape[2:]) for m in maps], mask_features)
+        return levels, [tuple(m.shape[2:]) for m in maps], mask_features
 
     @torch.no_grad()
     def read(self, rows: Tensor, before: Tensor, after: Tensor, span: tuple[int, int]) -> tuple[Tensor, Tensor]:
