@@ -10,18 +10,18 @@
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
 //           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: [B, queries, heads, splits, D4 + 1], the last is (m, l, 0, 0)
-//           bits [queries, ceil(keys / 32)]; rel_h [B, queries, heads, H], rel_w [B, queries, heads, COLUMNS]
+//           bits [queries, ceil(keys / 32)]; rel_h [B, queries, heads, H], rel_w [B, queries, heads, W]
 // threads   one has ROWS rows and every splits-th block of keys; LANES of a workgroup's threads share rows
 // grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; in powers of two, so rel_h and rel_w come multiplied by log2(e). Finite: hidden keys score FLOOR, what
 //           they add to l and o before the first open key is wiped by the rescale. A row without open keys gives 0.
 // host      keys, rows >= 1; `limit` is the position of query 0 (CAUSAL) or the number of open keys (LENGTH);
+//           `columns` is the W of RELATIVE, else unused;
 //           the marked loops are written out first (src/ops/unroll.ts)
-// prelude   const D4, ROWS, WG, LANES, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true;
-//           COLUMNS: the W of RELATIVE; bool SPLIT
+// prelude   const D4, ROWS, WG, LANES, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true; bool SPLIT
 
 struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32,
+  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
   q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
   scale: f32, first_group: u32,
 }
@@ -39,8 +39,43 @@ const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
 /** Keys of a block: a word of the mask. */
 const BLOCK = 32u;
-/** Blocks of a row of the map: RELATIVE blocks end with the row, so that they have one vertical position. */
-const BLOCKS_A_ROW = (COLUMNS + BLOCK - 1u) / BLOCK;
+
+/** ROWS rows of D4 chunks. */
+alias Rows = array<vec4f, ROWS * D4>;
+
+// Our rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile
+// most slowly (2.2 -> 1.0 s for 4 rows of 8 chunks on SwiftShader, November 2026), and these run once.
+
+/** The queries, scaled. at_y: places of the rows in y, in heads. */
+fn load_rows(at_y: array<u32, ROWS>) -> Rows {
+  var places = at_y;
+  var q = Rows();
+  for (var r = 0u; r < ROWS; r++) {
+    let at = places[r] / sizes.heads * sizes.q_stride + sizes.q_start + places[r] % sizes.heads * D4;
+    for (var c = 0u; c < D4; c++) { q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E); }
+  }
+  return q;
+}
+
+/** The first `count` rows: o / l, or o, m and l for attention-combine. */
+fn store_rows(
+  sums: Rows, largest: array<f32, ROWS>, totals: array<f32, ROWS>, at_y: array<u32, ROWS>, count: u32, split: u32,
+) {
+  var o = sums;
+  var m = largest;
+  var l = totals;
+  var places = at_y;
+  for (var r = 0u; r < count; r++) {
+    if (SPLIT) {
+      let at = (places[r] * sizes.splits + split) * (D4 + 1u);
+      for (var c = 0u; c < D4; c++) { y[at + c] = o[r * D4 + c]; }
+      y[at + D4] = vec4f(m[r], l[r], 0.0, 0.0);
+    } else {
+      let share = select(0.0, 1.0 / l[r], m[r] > FLOOR);
+      for (var c = 0u; c < D4; c++) { y[places[r] * D4 + c] = o[r * D4 + c] * share; }
+    }
+  }
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -53,8 +88,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let queries = sizes.rows / GROUP;
 
   // Our rows; past the end the last one again, which is not stored
-  var q: array<vec4f, ROWS * D4>;
-  var o: array<vec4f, ROWS * D4>;
   var m: array<f32, ROWS>;
   var l: array<f32, ROWS>;
   var i: array<u32, ROWS>;     // its query
@@ -63,14 +96,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var keys = 0u;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let row = min(first + r, sizes.rows - 1u);
-    let h = head * GROUP + row % GROUP;
     i[r] = row / GROUP;
-    at_y[r] = (batch * queries + i[r]) * sizes.heads + h;
-    let at = (batch * queries + i[r]) * sizes.q_stride + sizes.q_start + h * D4;
-    /*unroll*/ for (var c = 0u; c < D4; c++) {
-      q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E);
-      o[r * D4 + c] = vec4f();
-    }
+    at_y[r] = (batch * queries + i[r]) * sizes.heads + head * GROUP + row % GROUP;
     m[r] = FLOOR;
     l[r] = 0.0;
     open[r] = sizes.keys;
@@ -78,12 +105,16 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (LENGTH) { open[r] = min(sizes.limit, sizes.keys); }
     keys = max(keys, open[r]);
   }
+  var q = load_rows(at_y);
+  var o = Rows();
 
   let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
   let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
   let words = (sizes.keys + 31u) / 32u;
-  let map_rows = sizes.keys / COLUMNS;
-  let blocks = select((keys + BLOCK - 1u) / BLOCK, map_rows * BLOCKS_A_ROW, RELATIVE);
+  // RELATIVE blocks end with a row of the map, so that they have one vertical position
+  let map_rows = sizes.keys / sizes.columns;
+  let blocks_a_row = (sizes.columns + BLOCK - 1u) / BLOCK;
+  let blocks = select((keys + BLOCK - 1u) / BLOCK, map_rows * blocks_a_row, RELATIVE);
   // One more than a block has: Mesa writes loops out that run over a whole array, and compiles for minutes
   var scores: array<f32, BLOCK * ROWS + 1u>;
   var top: array<f32, ROWS>;
@@ -105,10 +136,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       if (blocked == 0xffffffffu) { continue; }
     }
     if (RELATIVE) {
-      let map_row = b / BLOCKS_A_ROW;
-      column = b % BLOCKS_A_ROW * BLOCK;
-      j = map_row * COLUMNS + column;
-      count = min(BLOCK, COLUMNS - column);
+      let map_row = b / blocks_a_row;
+      column = b % blocks_a_row * BLOCK;
+      j = map_row * sizes.columns + column;
+      count = min(BLOCK, sizes.columns - column);
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { vertical[r] = rel_h[at_y[r] * map_rows + map_row]; }
     }
 
@@ -120,7 +151,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         var score = 0.0;
         /*unroll*/ for (var c = 0u; c < D4; c++) { score += dot(q[r * D4 + c], chunk[c]); }
-        if (RELATIVE) { score += vertical[r] + rel_w[at_y[r] * COLUMNS + column + t]; }
+        if (RELATIVE) { score += vertical[r] + rel_w[at_y[r] * sizes.columns + column + t]; }
         if (CAUSAL) { score = select(FLOOR, score, j + t < open[r]); }
         if (MASK) { score = select(score, FLOOR, ((word[r] >> t) & 1u) == 1u); }
         scores[t * ROWS + r] = score;
@@ -150,16 +181,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 
-  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-    if (first + r < sizes.rows) {
-      if (SPLIT) {
-        let at = (at_y[r] * sizes.splits + split) * (D4 + 1u);
-        /*unroll*/ for (var c = 0u; c < D4; c++) { y[at + c] = o[r * D4 + c]; }
-        y[at + D4] = vec4f(m[r], l[r], 0.0, 0.0);
-      } else {
-        let share = select(0.0, 1.0 / l[r], m[r] > FLOOR);
-        /*unroll*/ for (var c = 0u; c < D4; c++) { y[at_y[r] * D4 + c] = o[r * D4 + c] * share; }
-      }
-    }
-  }
+  store_rows(o, m, l, at_y, min(ROWS, sizes.rows - first), split);
 }

@@ -1,10 +1,10 @@
 // binary: y[i] = a[i] OP b[i mod period], OP one of + - *
 //
 // shapes    a [count] Elem, b [period] Other, y [count] Elem
-// threads   one an Elem
+// threads   a workgroup takes CHUNK Elem, WG at a time
 // host      period divides count. Other is f32 when b is one number, else it is Elem.
 //           In place, a's values are found in y. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   alias Elem, alias Other, const OPERATION, const BROADCAST, const IN_PLACE, const WG
+// prelude   alias Elem, alias Other, const OPERATION, const BROADCAST, const IN_PLACE, const WG, const CHUNK
 
 const ADD = 0u;
 const SUBTRACT = 1u;
@@ -22,16 +22,17 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  var left: Elem;
-  if (IN_PLACE) { left = y[i]; } else { left = a[i]; }
-  var at = i;
-  if (BROADCAST) { at = i % sizes.period; }
-  let right = Elem(b[at]);
-  switch (OPERATION) {
-    case ADD: { y[i] = left + right; }
-    case SUBTRACT: { y[i] = left - right; }
-    default: { y[i] = left * right; }
+  let first = (group.x + group.y * groups.x) * CHUNK;
+  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+    var left: Elem;
+    if (IN_PLACE) { left = y[i]; } else { left = a[i]; }
+    var at = i;
+    if (BROADCAST) { at = i % sizes.period; }
+    let right = Elem(b[at]);
+    switch (OPERATION) {
+      case ADD: { y[i] = left + right; }
+      case SUBTRACT: { y[i] = left - right; }
+      default: { y[i] = left * right; }
+    }
   }
 }

@@ -3,7 +3,8 @@
 // shapes    partials [chunks, groups] (mean, deviations), stats [groups] (mean, scale)
 // threads   LANES threads a group, WG / LANES groups a workgroup; lanes stride over the chunks
 // numerics  means are joined relative to the first chunk's: a large common offset costs no digits
-// host      every chunk but the last holds `full` values of a group, the last one `rest`
+// host      every chunk but the last holds `full` values of a group, the last one `rest`; more than
+//           65,535 workgroups fold into workgroup_id.y
 // prelude   const LANES and WG with lib/rows
 
 struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
@@ -15,8 +16,11 @@ struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
 fn values_in(chunk: u32) -> f32 { return select(sizes.full, sizes.rest, chunk == sizes.chunks - 1u); }
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row = group.x * (WG / LANES) + thread / LANES;
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
   let lane = thread % LANES;
   let g = min(row, sizes.groups - 1u);  // rows past the end keep pace for the barriers
   let size = sizes.full * f32(sizes.chunks - 1u) + sizes.rest;

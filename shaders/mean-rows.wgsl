@@ -3,7 +3,7 @@
 // shapes    x [rows, cols] Elem, y [cols] Elem
 // threads   one an Elem of y
 // numerics  adds up in row order, relative to the first row: a large common offset costs no digits
-// host      cols >= 1; a length past the end means all rows
+// host      cols >= 1; a length past the end means all rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG
 
 struct Sizes { rows: u32, cols: u32, length: u32 }
@@ -13,8 +13,11 @@ struct Sizes { rows: u32, cols: u32, length: u32 }
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
 @compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let c = group.x * WG + thread;
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let c = (group.x + group.y * groups.x) * WG + thread;
   if (c >= sizes.cols) { return; }
   let length = min(sizes.length, sizes.rows);
   if (length == 0u) {

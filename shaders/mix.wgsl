@@ -1,11 +1,11 @@
 // mix: y[i] = s * a[i] + (1 - s) * b[i], s = sigmoid(gate[i])
 //
 // shapes    gate, a, b, y [count] Elem
-// threads   one an Elem
+// threads   a workgroup takes CHUNK Elem, WG at a time
 // numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit
 //           for bit, whatever the driver's division does: a gate that is shut leaves its input alone.
 // host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG
+// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG, const CHUNK
 
 struct Sizes { count: u32 }
 
@@ -24,14 +24,15 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  var v: Elem;
-  if (IN_PLACE) { v = y[i]; } else { v = a[i]; }
-  let g = gate[i];
-  let w = b[i];
-  y[i] = pack(
-    blend(part(g, 0), part(v, 0), part(w, 0)), blend(part(g, 1), part(v, 1), part(w, 1)),
-    blend(part(g, 2), part(v, 2), part(w, 2)), blend(part(g, 3), part(v, 3), part(w, 3)),
-  );
+  let first = (group.x + group.y * groups.x) * CHUNK;
+  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+    var v: Elem;
+    if (IN_PLACE) { v = y[i]; } else { v = a[i]; }
+    let g = gate[i];
+    let w = b[i];
+    y[i] = pack(
+      blend(part(g, 0), part(v, 0), part(w, 0)), blend(part(g, 1), part(v, 1), part(w, 1)),
+      blend(part(g, 2), part(v, 2), part(w, 2)), blend(part(g, 3), part(v, 3), part(w, 3)),
+    );
+  }
 }

@@ -1,10 +1,10 @@
 // swiglu: y[r, c] = silu(gate[r, c]) * up[r, c]
 //
 // shapes    gate, up: cols columns of matrices with their own stride and first column, y [rows, cols]; all in Elem
-// threads   one an Elem of y
+// threads   a workgroup takes CHUNK Elem of y, WG at a time
 // host      starts, strides and cols are multiples of WIDTH, counted in Elem. In place, gate is a tensor of
 //           its own and found in y. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG
+// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG, const CHUNK
 
 struct Sizes {
   count: u32, cols: u32,
@@ -22,13 +22,14 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  let row = i / sizes.cols;
-  let col = i - row * sizes.cols;
-  var g: Elem;
-  if (IN_PLACE) { g = y[i]; } else { g = gate[row * sizes.gate_stride + sizes.gate_start + col]; }
-  let u = up[row * sizes.up_stride + sizes.up_start + col];
-  let open = pack(sigmoid(part(g, 0)), sigmoid(part(g, 1)), sigmoid(part(g, 2)), sigmoid(part(g, 3)));
-  y[i] = g * open * u;
+  let first = (group.x + group.y * groups.x) * CHUNK;
+  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+    let row = i / sizes.cols;
+    let col = i - row * sizes.cols;
+    var g: Elem;
+    if (IN_PLACE) { g = y[i]; } else { g = gate[row * sizes.gate_stride + sizes.gate_start + col]; }
+    let u = up[row * sizes.up_stride + sizes.up_start + col];
+    let open = pack(sigmoid(part(g, 0)), sigmoid(part(g, 1)), sigmoid(part(g, 2)), sigmoid(part(g, 3)));
+    y[i] = g * open * u;
+  }
 }

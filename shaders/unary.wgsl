@@ -1,9 +1,9 @@
 // unary: y[i] = f(x[i]), f an activation or x > threshold as 0 or 1
 //
 // shapes    x, y [count] Elem
-// threads   one an Elem
+// threads   a workgroup takes CHUNK Elem, WG at a time
 // host      in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const OPERATION, const IN_PLACE, const WG
+// prelude   const WIDTH with lib/elem-*, lib/activation, const OPERATION, const IN_PLACE, const WG, const CHUNK
 
 const GREATER = 100u;
 
@@ -23,9 +23,10 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  var v: Elem;
-  if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
-  y[i] = pack(apply(part(v, 0)), apply(part(v, 1)), apply(part(v, 2)), apply(part(v, 3)));
+  let first = (group.x + group.y * groups.x) * CHUNK;
+  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+    var v: Elem;
+    if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
+    y[i] = pack(apply(part(v, 0)), apply(part(v, 1)), apply(part(v, 2)), apply(part(v, 3)));
+  }
 }

@@ -129,10 +129,10 @@ def weights_at(t: float, phase: str) -> dict:
     return {
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
         "ground": 1.0 if phase != "all" else max(0.3, 1 - 1.5 * max(0, t - 0.5)),
-        "oracle": 4 if t < 0.68 else 0,
-        "follow": 1.0 if t < 0.68 else 0.0,
-        "masks": 0.5,
-        "refine": t > 0.75,
+        "oracle": 4 if t < 0.7 else 0,
+        "follow": 1.0 if t < 0.7 else 0.0,
+        "masks": 1.0,
+        "refine": t > 0.85,
     }
 
 
@@ -250,7 +250,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
             continue
 
         # The first worker keeps the average, the log and the state
-        decay = min(0.999, (step + 1) / (step + 10))
+        decay = 0.99
         with torch.no_grad():
             live = dict(model.named_parameters())
             names = list(live)

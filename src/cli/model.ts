@@ -15,7 +15,7 @@ import { painter, type Terminal } from './terminal.ts'
 export async function loadModel(given: Given, terminal: Terminal, progress: ProgressLine): Promise<FlowSeg> {
   const adapter = given.text('adapter')
   const model = await FlowSeg.load(weightsLocation(given, terminal), {
-    ...(adapter === undefined ? {} : { gpu: { adapter } }),
+    gpu: adapter === undefined ? (terminal.gpu ?? {}) : { adapter },
     onProgress: progress.on,
     signal: terminal.signal,
   })

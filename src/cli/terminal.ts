@@ -2,6 +2,7 @@
 // own; the tests give it theirs.
 
 import { styleText } from 'node:util'
+import type { Gpu } from '../gpu/gpu.ts'
 
 export interface Output {
   write(text: string): void
@@ -21,6 +22,8 @@ export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
+  /** An engine to take rather than open one, and to leave open: its kernels are compiled already. */
+  readonly gpu?: Gpu | undefined
 }
 
 /** Why a run was stopped, and the exit code that says so. */

@@ -96,11 +96,9 @@ function unpack(): string {
   }
   // The package's main file is build/cjs/index.cjs; its archives lie in bin/
   const packageFolder = join(dirname(entry), '../..')
-  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
-    version: string
-  }
+  const manifest: { version: string } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'))
   const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'flowseg')
-  const folder = join(cache, `swiftshader-${version}`)
+  const folder = join(cache, `swiftshader-${manifest.version}`)
   if (existsSync(join(folder, MANIFEST))) return folder
 
   const archive = brotliDecompressSync(readFileSync(join(packageFolder, 'bin/swiftshader.tar.br')))

@@ -103,7 +103,6 @@ export function attention(options: AttentionOptions): Tensor {
       LENGTH: bias?.kind === 'length',
       MASK: bias?.kind === 'mask',
       RELATIVE: relative !== undefined,
-      COLUMNS: relative?.size[1] ?? 1,
       SPLIT: isSplit,
     }),
     reads: {
@@ -122,6 +121,7 @@ export function attention(options: AttentionOptions): Tensor {
       limit: bias?.kind === 'causal' ? bias.start : bias?.kind === 'length' ? bias.length : 0,
       splits: tile.splits,
       heads,
+      columns: relative?.size[1] ?? 1,
       scale,
       ...placeOf('q', query),
       ...placeOf('k', key),
@@ -146,7 +146,7 @@ export function attention(options: AttentionOptions): Tensor {
   return y
 }
 
-/** The unscaled queries' products with one table: [B, Tq, heads, SIDE], times log2(e). */
+/** The unscaled queries' products with one table: [B, Tq, heads, H or W], times log2(e). */
 function relativePositions(
   query: Columns,
   table: Tensor,
@@ -154,16 +154,23 @@ function relativePositions(
   size: readonly [H: number, W: number],
   { B, Tq, d, heads }: Shapes,
 ): Tensor {
-  const [H, W] = size
+  const [, W] = size
   const side = size[axis]
   const across = size[1 - axis]!
-  const QUERIES = Math.min(across, 4)
+  const QUERIES = across >= 8 ? 4 : 1
   const y = tensor([B, Tq, heads, side])
   record({
-    kernel: unrolled('relative-position', relativeSource, { D4: d / 4, QUERIES, SIDE: side, AXIS: axis, WG }),
+    kernel: unrolled('relative-position', relativeSource, { D4: d / 4, QUERIES, WG }),
     reads: { query: query.tensor, table },
     writes: { y },
-    sizes: { rows: H, columns: W, heads, ...placeOf('q', query) },
+    sizes: {
+      side,
+      across,
+      side_step: axis === 0 ? W : 1,
+      across_step: axis === 0 ? 1 : W,
+      heads,
+      ...placeOf('q', query),
+    },
     workgroups: [Math.ceil((side * Math.ceil(across / QUERIES)) / WG), heads, B],
     flops: 2 * y.size * d,
   })
@@ -219,7 +226,7 @@ function chooseTile(work: {
   splittable: boolean
 }): Tile {
   const { units, rows, keys, d, flops } = work
-  const wanted = flops < 4e6 ? 1 : flops < 4e7 ? 2 : 4
+  const wanted = flops < 4e6 ? 1 : flops < 2e7 ? 2 : 4
   let ROWS = 1
   while (ROWS < wanted && ROWS < rows && 2 * ROWS * d <= 128) ROWS *= 2
 

@@ -9,7 +9,7 @@ import unarySource from '../../shaders/unary.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { ACTIVATIONS, type Activation } from './activation.ts'
-import { elem, groupsFor, THREADS, widthOf } from './elem.ts'
+import { CHUNKS, chunksFor, elem, widthOf } from './elem.ts'
 import {
   asColumns,
   type Columns,
@@ -70,12 +70,12 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
       OPERATION: BINARY[op],
       BROADCAST: b.size !== a.size,
       IN_PLACE: false,
-      WG: THREADS,
+      ...CHUNKS,
     }),
     reads: { a: first, b: second },
     writes: { y },
     sizes: { count: a.size / width, period: one ? 1 : b.size / width },
-    workgroups: groupsFor(a.size / width),
+    workgroups: chunksFor(a.size / width),
     flops: a.size,
     inPlace: { read: 'a', write: 'y' },
   })
@@ -104,12 +104,12 @@ function unary(op: string, x: Tensor, operation: number, threshold: number): Ten
       WIDTH: width,
       OPERATION: operation,
       IN_PLACE: false,
-      WG: THREADS,
+      ...CHUNKS,
     }),
     reads: { x },
     writes: { y },
     sizes: { count: x.size / width, threshold },
-    workgroups: groupsFor(x.size / width),
+    workgroups: chunksFor(x.size / width),
     flops: (operation === GREATER ? 1 : 8) * x.size,
     inPlace: { read: 'x', write: 'y' },
   })
@@ -141,7 +141,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
     kernel: kernel('swiglu', elem(width) + activation + swigluSource, {
       WIDTH: width,
       IN_PLACE: false,
-      WG: THREADS,
+      ...CHUNKS,
     }),
     reads: { gate: g.tensor, up: u.tensor },
     writes: { y },
@@ -153,7 +153,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
       up_stride: upStride / width,
       up_start: u.start / width,
     },
-    workgroups: groupsFor(y.size / width),
+    workgroups: chunksFor(y.size / width),
     flops: 8 * y.size,
     bytes: 12 * rowsOf(y) * C,
     // A wider tensor is never put in place: its size differs from the result's
@@ -179,12 +179,12 @@ export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
     kernel: kernel('mix', elem(width) + activation + mixSource, {
       WIDTH: width,
       IN_PLACE: false,
-      WG: THREADS,
+      ...CHUNKS,
     }),
     reads: { gate, a, b },
     writes: { y },
     sizes: { count: a.size / width },
-    workgroups: groupsFor(a.size / width),
+    workgroups: chunksFor(a.size / width),
     flops: 12 * a.size,
     inPlace: { read: 'a', write: 'y' },
   })

@@ -6,7 +6,7 @@ import widen from '../../shaders/lib/widen.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
-import { groupsFor, THREADS, widthOf } from './elem.ts'
+import { CHUNKS, chunksFor, groupsFor, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
   type Columns,
@@ -96,7 +96,7 @@ export interface Rectangle {
 export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
   const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
   record({
-    kernel: kernel('copy', copySource, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
+    kernel: kernel('copy', copySource, { Elem: width === 4 ? 'vec4u' : 'u32', ...CHUNKS }),
     reads: { source },
     writes: { target_rows: target },
     sizes: {
@@ -109,7 +109,7 @@ export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: R
       to_row: to.row,
       to_rows: to.rows,
     },
-    workgroups: groupsFor((rows * cols) / width),
+    workgroups: chunksFor((rows * cols) / width),
     flops: 0,
     bytes: 8 * rows * cols,
   })

@@ -11,7 +11,7 @@ import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { ACTIVATIONS, type Activation } from './activation.ts'
-import { elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
+import { CHUNKS, chunksFor, elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
 
 /**
@@ -156,7 +156,7 @@ export function groupNorm(
       rest: (pixels - (chunks - 1) * chunk) * channels,
       eps,
     },
-    workgroups: [groupsForRows(groups, teams), 1, 1],
+    workgroups: groupsForRows(groups, teams),
     flops: 6 * chunks * groups,
   })
 
@@ -167,12 +167,12 @@ export function groupNorm(
       WIDTH: width,
       ACTIVATION: ACTIVATIONS[options.activation ?? 'none'],
       IN_PLACE: false,
-      WG: THREADS,
+      ...CHUNKS,
     }),
     reads: { x, stats, weight, bias },
     writes: { y },
     sizes: { count: x.size / width, groups, cols },
-    workgroups: groupsFor(x.size / width),
+    workgroups: chunksFor(x.size / width),
     flops: 4 * x.size,
     inPlace: { read: 'x', write: 'y' },
   })

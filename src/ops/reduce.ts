@@ -127,7 +127,7 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
     reads: { x },
     writes: { y },
     sizes: { rows: N, cols: C / width, length: options.length ?? N },
-    workgroups: [groupsFor(C / width), 1, 1],
+    workgroups: groupsFor(C / width),
     flops: x.size,
   })
   return y

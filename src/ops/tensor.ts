@@ -63,7 +63,9 @@ export function tensor(shape: Shape, dtype: DType = 'f32'): Tensor {
 /** The same elements under another shape; no work is done. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   if (sizeOf(shape) !== x.size) {
-    throw new ShapeError(`reshape: [${x.shape}] has ${x.size} elements, [${shape}] has ${sizeOf(shape)}.`)
+    throw new ShapeError(
+      `reshape: [${x.shape.join(', ')}] has ${x.size} elements, [${shape.join(', ')}] has ${sizeOf(shape)}.`,
+    )
   }
   return { ...x, shape }
 }
@@ -76,7 +78,7 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
   const [rows = 1, ...rest] = x.shape
   if (start < 0 || count < 1 || start + count > rows) {
     throw new ShapeError(
-      `viewRows: [${start}, ${start + count}) is outside of the first axis of [${x.shape}].`,
+      `viewRows: [${start}, ${start + count}) is outside of the first axis of [${x.shape.join(', ')}].`,
     )
   }
   const { storage } = x
@@ -95,7 +97,9 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
 export function columns(x: Tensor, start: number, count: number): Columns {
   const width = lastDim(x)
   if (start < 0 || count < 1 || start + count > width) {
-    throw new ShapeError(`columns: [${start}, ${start + count}) is outside of the last axis of [${x.shape}].`)
+    throw new ShapeError(
+      `columns: [${start}, ${start + count}) is outside of the last axis of [${x.shape.join(', ')}].`,
+    )
   }
   return { tensor: x, start, count }
 }
@@ -144,14 +148,9 @@ export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
 
 /** Adds a dispatch to the plan being recorded. */
 export function record(dispatch: DispatchOf): void {
-  const storages = <T extends Tensor | undefined>(
-    table: Readonly<Record<string, T>>,
-  ): Record<string, Storage> =>
-    Object.fromEntries(Object.entries(table).map(([name, x]) => [name, x?.storage])) as Record<
-      string,
-      Storage
-    >
-  recorder().record({ ...dispatch, reads: storages(dispatch.reads), writes: storages(dispatch.writes) })
+  const reads = Object.entries(dispatch.reads).map(([name, x]) => [name, x?.storage] as const)
+  const writes = Object.entries(dispatch.writes).map(([name, x]) => [name, x.storage] as const)
+  recorder().record({ ...dispatch, reads: Object.fromEntries(reads), writes: Object.fromEntries(writes) })
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -194,7 +193,7 @@ export async function allocate(
   const perShard = Math.floor(gpu.bindingLimit / rowBytes / 2) * 2
   if (!sharded || perShard < 2) {
     throw new LimitError(
-      `${label}: [${shape}] ${dtype} is ${formatBytes(bytes)}, this adapter binds at most ` +
+      `${label}: [${shape.join(', ')}] ${dtype} is ${formatBytes(bytes)}, this adapter binds at most ` +
         `${formatBytes(gpu.bindingLimit)} at once. Use a smaller model, or an adapter with a larger limit.`,
     )
   }
@@ -227,7 +226,9 @@ export async function upload(
 ): Promise<Tensor> {
   const bytes = (sizeOf(shape) * BITS[dtype]) / 8
   if (data.byteLength !== bytes) {
-    throw new ShapeError(`upload: [${shape}] ${dtype} takes ${bytes} bytes, ${data.byteLength} were given.`)
+    throw new ShapeError(
+      `upload: [${shape.join(', ')}] ${dtype} takes ${bytes} bytes, ${data.byteLength} were given.`,
+    )
   }
   const x = await allocate(gpu, shape, dtype, options)
   const uploader = new Uploader(gpu)

@@ -10,6 +10,7 @@ import { build } from 'vite'
 import { afterEach } from 'vitest'
 import { main } from '../../src/cli/cli.ts'
 import type { Output, Terminal } from '../../src/cli/terminal.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
 import { directoryFolder } from '../../src/io/folder.ts'
 import { openSafetensors, type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
 
@@ -38,13 +39,14 @@ export interface RunOptions {
   readonly isTTY?: boolean
   readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
+  readonly gpu?: Gpu
   /** Called with all that was written to stderr so far. */
   readonly onErr?: (text: string) => void
 }
 
 /** `flowseg ARGS` in this process. */
 export async function flowseg(args: readonly string[], options: RunOptions): Promise<Outcome> {
-  const { cwd, isTTY = false, env = {}, signal = new AbortController().signal, onErr } = options
+  const { cwd, isTTY = false, env = {}, signal = new AbortController().signal, onErr, gpu } = options
   const text = { out: '', err: '' }
   const output = (name: 'out' | 'err'): Output => ({
     write: (more) => {
@@ -55,7 +57,7 @@ export async function flowseg(args: readonly string[], options: RunOptions): Pro
     columns: 80,
     colourBits: isTTY ? 24 : 1,
   })
-  const terminal: Terminal = { out: output('out'), err: output('err'), cwd, env, signal }
+  const terminal: Terminal = { out: output('out'), err: output('err'), cwd, env, signal, gpu }
   const code = await main(args, terminal)
   return { code, ...text }
 }

@@ -1,6 +1,7 @@
 // Devices for tests of the GPU floor: one that compiles and computes nothing, one whose calls are counted, one
 // with a limit lowered.
 
+import { FlowSegError } from '../../src/errors.ts'
 import { Gpu } from '../../src/gpu/gpu.ts'
 import { openProvider } from '../../src/gpu/provider.ts'
 import { adapterNames } from '../support.ts'
@@ -98,6 +99,21 @@ function substitute<T extends object>(original: T, members: object): T {
   })
 }
 
+/** The same device, out of memory whatever it is asked for. */
+export function starving(device: GPUDevice): GPUDevice {
+  const filters: GPUErrorFilter[] = []
+  const pushErrorScope = (filter: GPUErrorFilter): void => {
+    filters.push(filter)
+    device.pushErrorScope(filter)
+  }
+  const popErrorScope = async (): Promise<GPUError | null> => {
+    const filter = filters.pop()
+    const error = await device.popErrorScope()
+    return filter === 'out-of-memory' ? new GPUOutOfMemoryError('Allocation failed') : error
+  }
+  return substitute(device, { pushErrorScope, popErrorScope })
+}
+
 /** The same device, taking its time: the host is busy while it submits, and readbacks come late. */
 export function sluggish(device: GPUDevice, submitMs: number, readMs: number): GPUDevice {
   const submit = (buffers: Iterable<GPUCommandBuffer>): void => {
@@ -115,6 +131,16 @@ export function sluggish(device: GPUDevice, submitMs: number, readMs: number): G
     return buffer
   }
   return substitute(device, { queue: substitute(device.queue, { submit }), createBuffer })
+}
+
+/** What a promise is rejected with, which must be an error of ours. */
+export async function failure(promise: Promise<unknown>): Promise<FlowSegError> {
+  const error: unknown = await promise.then(
+    () => new Error('nothing failed'),
+    (reason: unknown) => reason,
+  )
+  if (error instanceof FlowSegError) return error
+  throw error
 }
 
 /** Makes the Gpu believe in this speed, by default so low that plans are cut as fine as they can be. */

@@ -10,7 +10,7 @@ import { type Dispatch, recordWith, type Storage } from '../../src/gpu/recorder.
 import { bytesOf, record, sizeOf, tensor } from '../../src/ops/tensor.ts'
 import { CATALOGUE } from '../ops/catalogue.ts'
 import { adapterNames, adapters, gpuNamed } from '../support.ts'
-import { nullDevice } from './devices.ts'
+import { failure, nullDevice } from './devices.ts'
 
 const BODY = `
 // @group(0) @binding(7) var<storage, read> in_a_comment: array<f16>;
@@ -119,10 +119,10 @@ for (const gpu of await adapters()) {
     // Twice: a failure must not be remembered as a success, nor block the next attempt
     const errors: unknown[] = []
     for (const _ of [1, 2]) {
-      const error: unknown = await gpu.kernels.compile([bad]).catch((e: unknown) => e)
+      const error = await failure(gpu.kernels.compile([bad]))
       errors.push(error)
       expect(error).toBeInstanceOf(KernelError)
-      const { message } = error as KernelError
+      const { message } = error
       expect(message).toContain(`Kernel ${bad.key} does not compile`)
       expect(message).toContain('nothing_here')
       const line = bad.code.split('\n').findIndex((text) => text.includes('nothing_here')) + 1
@@ -190,7 +190,8 @@ test('every shader is in the catalogue', () => {
   ).toEqual([])
 })
 
-for (const features of [[], ['shader-f16', 'subgroups']] as GPUFeatureName[][]) {
+const FEATURES: readonly GPUFeatureName[][] = [[], ['shader-f16', 'subgroups']]
+for (const features of FEATURES) {
   test(`every kernel compiles with ${features.join(' and ') || 'no optional feature'}`, async () => {
     const gpu = await Gpu.open({ device: await nullDevice(...features) })
     const has = (needs: string, feature: GPUFeatureName) => (k: Kernel) =>

@@ -7,7 +7,7 @@ import { formatBytes, Memory } from '../../src/gpu/memory.ts'
 import { softmax } from '../../src/ops/reduce.ts'
 import { allocate, plan, release, scope, upload } from '../../src/ops/tensor.ts'
 import { anyGpu, uniform } from '../support.ts'
-import { rawDevice, watch, withLimits } from './devices.ts'
+import { rawDevice, starving, watch, withLimits } from './devices.ts'
 
 const MIB = 2 ** 20
 
@@ -107,6 +107,7 @@ function fakeDevice(capacity: number): { device: GPUDevice; alive: Set<object> }
       return buffer
     },
   }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as much of a device as Memory asks for
   return { device: device as unknown as GPUDevice, alive }
 }
 
@@ -139,18 +140,8 @@ test('out of memory: all or nothing, naming the need and who holds what', async 
 
 test('a plan that does not fit names its largest tensors', async () => {
   const { device, free } = await rawDevice()
-  const gpu = await Gpu.open({ device })
-  const memory = new Memory(fakeDevice(1000).device)
-  const starved = Object.create(gpu, {
-    memory: { value: memory },
-    check: { value: () => gpu.check() },
-  }) as Gpu
-  Object.defineProperties(starved, {
-    device: { value: gpu.device },
-    kernels: { value: gpu.kernels },
-    rate: { value: gpu.rate },
-  })
-  const made = plan(starved, 'look', ({ input }) => {
+  const gpu = await Gpu.open({ device: starving(device) })
+  const made = plan(gpu, 'look', ({ input }) => {
     const x = scope('sam', () => softmax(input('x', [10, 20])))
     return { read: { y: scope('llm', () => softmax(x)) } }
   })
@@ -158,7 +149,7 @@ test('a plan that does not fit names its largest tensors', async () => {
   await expect(made).rejects.toThrow(
     /could not allocate .*Largest tensors of plan look: sam: softmax 800 B\.$/,
   )
-  expect(memory.report().bytes).toBe(0)
+  expect(gpu.memoryReport().bytes).toBe(0)
   free()
 })
 

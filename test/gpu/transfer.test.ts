@@ -114,7 +114,7 @@ test('wrong sizes and aborts', async () => {
   const gpu = await anyGpu()
   const before = gpu.memoryReport().bytes
   await expect(upload(gpu, new Float32Array(5), [2, 3], 'f32')).rejects.toThrow(
-    new ShapeError('upload: [2,3] f32 takes 24 bytes, 20 were given.'),
+    new ShapeError('upload: [2, 3] f32 takes 24 bytes, 20 were given.'),
   )
   expect(gpu.memoryReport().bytes).toBe(before)
   const x = await allocate(gpu, [4], 'f32')

@@ -62,15 +62,15 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum
 }
 
-const ACTIVATION: Record<Activation, (x: number) => number> = {
-  none: (x) => x,
-  relu: (x) => Math.max(x, 0),
-  gelu: (x) => 0.5 * x * (1 + erf(x / Math.SQRT2)),
-  geluTanh: (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  silu: (x) => x * sigmoid(x),
-  sigmoid,
-  tanh: Math.tanh,
-}
+const ACTIVATION: readonly [name: Activation, formula: (x: number) => number][] = [
+  ['none', (x) => x],
+  ['relu', (x) => Math.max(x, 0)],
+  ['gelu', (x) => 0.5 * x * (1 + erf(x / Math.SQRT2))],
+  ['geluTanh', (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))],
+  ['silu', (x) => x * sigmoid(x)],
+  ['sigmoid', sigmoid],
+  ['tanh', Math.tanh],
+]
 
 for (const gpu of await adapters()) {
   test(`add, sub, mul on ${gpu.name}`, async () => {
@@ -81,16 +81,16 @@ for (const gpu of await adapters()) {
         const y = await evaluate(gpu, { a, b }, (t) => op(t['a']!, t['b']!))
         const expected = a.data.map((v, i) => formula(v, b.data[i % b.data.length]!))
         // One f32 operation on f32 operands, rounded once by both
-        expectClose(y, expected, 1e-7, `${name} [${aShape}] [${bShape}]`)
+        expectClose(y, expected, 1e-7, `${name} [${aShape.join()}] [${bShape.join()}]`)
       }
     }
   })
 
   test(`activations on ${gpu.name}`, async () => {
-    for (const [name, formula] of Object.entries(ACTIVATION)) {
+    for (const [name, formula] of ACTIVATION) {
       for (const length of [1, 64, 259]) {
         const x: HostTensor = { data: telling(length), shape: [length] }
-        const y = await evaluate(gpu, { x }, (t) => activate(t['x']!, name as Activation))
+        const y = await evaluate(gpu, { x }, (t) => activate(t['x']!, name))
         for (const [i, v] of x.data.entries()) {
           // erf is good to 1.5e-7 and enters as 1 + erf; exp and tanh to a few ULP of values up to 1
           const tolerance = 1e-6 * Math.max(1, Math.abs(v))
@@ -143,14 +143,14 @@ for (const gpu of await adapters()) {
         const s = sigmoid(gate.data[i]!)
         return s * v + (1 - s) * b.data[i]!
       })
-      expectClose(y, expected, 1e-6, `mix [${shape}]`)
+      expectClose(y, expected, 1e-6, `mix [${shape.join()}]`)
     }
-    const a: HostTensor = { data: telling(30), shape: [30] }
+    const a = { data: telling(30), shape: [30] }
     const b = random([30], 1, 1e6)
     for (const g of [17, 30, 1000]) {
       const gate: HostTensor = { data: new Float32Array(30).fill(g), shape: [30] }
       const y = await evaluate(gpu, { gate, a, b }, (t) => mix(t['gate']!, t['a']!, t['b']!))
-      expectSameBits(y, a.data as Float32Array)
+      expectSameBits(y, a.data)
     }
   })
 

@@ -24,6 +24,7 @@ const SHAPES: (readonly [rows: number, C: number])[] = [
   [2, 257],
   [1, 5000],
   [20, 100],
+  [1025, 68],
 ]
 
 /** Rows of a host tensor. */
@@ -46,7 +47,7 @@ for (const gpu of await adapters()) {
         const x = random(shape, 1, scale)
         const y = await evaluate(gpu, { x }, (t) => softmax(t['x']!))
         // exp of an argument up to 6 is good to 6 ULP of it or so, that is 5e-7; a rounded sum adds little
-        expectClose(y, rowsOf(x).flatMap(softmaxReference), 2e-6, `[${shape}] scale ${scale}`)
+        expectClose(y, rowsOf(x).flatMap(softmaxReference), 2e-6, `[${shape.join()}] scale ${scale}`)
       }
     }
   })
@@ -72,7 +73,7 @@ for (const gpu of await adapters()) {
       rowsOf(x).forEach((row, r) => {
         const magnitude = row.reduce((total, v) => total + Math.abs(v), 0)
         const error = Math.abs(sums[r]! - row.reduce((total, v) => total + v, 0))
-        expect(error, `[${shape}] row ${r}`).toBeLessThan(1e-6 * magnitude)
+        expect(error, `[${shape.join()}] row ${r}`).toBeLessThan(1e-6 * magnitude)
       })
       const maxima = await evaluate(gpu, { x }, (t) => maxLast(t['x']!))
       expectSameBits(
@@ -115,7 +116,7 @@ for (const gpu of await adapters()) {
           const length = Math.max(Math.hypot(...row), 1e-12)
           return row.map((v) => v / length)
         })
-        expectClose(y, expected, 1e-6, `[${shape}] scale ${scale}`) // a division, a root and a rounded sum
+        expectClose(y, expected, 1e-6, `[${shape.join()}] scale ${scale}`) // a division, a root and a rounded sum
       }
     }
     const zero: HostTensor = { shape: [2, 3], data: new Float32Array(6) }

@@ -77,7 +77,7 @@ for (const gpu of await adapters()) {
       const x = random(shape, 1, 3)
       const y = await evaluate(gpu, { x }, (t) => resize(t['x']!, size))
       // Source positions up to 30 are good to 2e-6 in f32, and so are the weights
-      expectClose(y, reference(x, shape, size), 3e-6, `[${shape}] -> [${size}]`)
+      expectClose(y, reference(x, shape, size), 3e-6, `[${shape.join()}] -> [${size.join()}]`)
       if (shape[1] === size[0] && shape[2] === size[1]) expectSameBits(y, x.data)
     }
   })
@@ -95,7 +95,7 @@ for (const gpu of await adapters()) {
       [11, 7],
     ] as const) {
       const y = await evaluate(gpu, { x: spoilt }, (t) => resize(t['x']!, size, { crop: [11, 7] }))
-      expectClose(y, reference(x, shape, size, [11, 7]), 3e-6, `crop -> [${size}]`)
+      expectClose(y, reference(x, shape, size, [11, 7]), 3e-6, `crop -> [${size.join()}]`)
     }
   })
 
