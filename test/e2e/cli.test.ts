@@ -243,7 +243,8 @@ test('eval measures a dataset: metrics, oracle, floors, kinds, and a line a sent
   const sentences = scenes.flatMap((scene) => scene.sentences)
 
   const { code, out, err } = await flowseg(['eval', 'scenes', '--json', '--dump', 'd.jsonl'], { cwd, gpu })
-  expect([code, err]).toEqual([0, ''])
+  expect(code).toBe(0)
+  expect(err).toMatch(/^(eval: .* left, cIoU so far .*\n)*$/) // on a slow machine, a line now and then
   const result = JSON.parse(out) as {
     all: { sentences: number; cIoU: number; gIoU: number; half: number; oracle: number }
     kinds: Record<string, { sentences: number }>

@@ -231,34 +231,37 @@ test('Node exits by itself after close(), whatever was done before', async () =>
   expect(await inNode(bundle, `(await openGpu(${JSON.stringify(only)})).close()`)).toBe('')
 })
 
-test.runIf(process.platform === 'linux')('without any driver the message says what was tried and three ways out', async () => {
-  // A folder where Dawn is installed and the software driver is not; and no driver announced by the system
-  mkdirSync(join(alone, 'node_modules'))
-  symlinkSync(resolve('node_modules/webgpu'), join(alone, 'node_modules/webgpu'))
-  const engine = join(alone, 'engine.mjs')
-  copyFileSync(bundle, engine)
-  const failing = `
+test.runIf(process.platform === 'linux')(
+  'without any driver the message says what was tried and three ways out',
+  async () => {
+    // A folder where Dawn is installed and the software driver is not; and no driver announced by the system
+    mkdirSync(join(alone, 'node_modules'))
+    symlinkSync(resolve('node_modules/webgpu'), join(alone, 'node_modules/webgpu'))
+    const engine = join(alone, 'engine.mjs')
+    copyFileSync(bundle, engine)
+    const failing = `
     const error = await openGpu().catch((e) => e)
     console.log(error.name, error.code)
     console.log(error.message)`
-  const none = {
-    VK_ICD_FILENAMES: join(alone, 'none.json'),
-    VK_DRIVER_FILES: '',
-    HOME: alone,
-    XDG_CACHE_HOME: alone,
-  }
-  const [first, message] = (await inNode(engine, failing, none)).split('\n')
-  expect(first).toBe('NoAdapterError ERR_NO_ADAPTER')
-  expect(message).toContain("No WebGPU adapter. Tried: the system's drivers (")
-  expect(message).toContain('SwiftShader from npm (@sparticuz/chromium is not installed)')
-  expect(message).toMatch(/\(1\) with a GPU.*\(2\).*npm install @sparticuz\/chromium.*\(3\).*Mesa/)
+    const none = {
+      VK_ICD_FILENAMES: join(alone, 'none.json'),
+      VK_DRIVER_FILES: '',
+      HOME: alone,
+      XDG_CACHE_HOME: alone,
+    }
+    const [first, message] = (await inNode(engine, failing, none)).split('\n')
+    expect(first).toBe('NoAdapterError ERR_NO_ADAPTER')
+    expect(message).toContain("No WebGPU adapter. Tried: the system's drivers (")
+    expect(message).toContain('SwiftShader from npm (@sparticuz/chromium is not installed)')
+    expect(message).toMatch(/\(1\) with a GPU.*\(2\).*npm install @sparticuz\/chromium.*\(3\).*Mesa/)
 
-  // And where even Dawn is missing
-  const hiding = `
+    // And where even Dawn is missing
+    const hiding = `
     import { rmSync } from 'node:fs'
     rmSync(${JSON.stringify(join(alone, 'node_modules/webgpu'))})`
-  const [second, missing] = (await inNode(engine, `${hiding}${failing}`, none)).split('\n')
-  expect(second).toBe('NoAdapterError ERR_NO_ADAPTER')
-  expect(missing).toContain("The npm package 'webgpu' (Dawn for Node) can't be loaded")
-  expect(missing).toContain('npm install webgpu')
-})
+    const [second, missing] = (await inNode(engine, `${hiding}${failing}`, none)).split('\n')
+    expect(second).toBe('NoAdapterError ERR_NO_ADAPTER')
+    expect(missing).toContain("The npm package 'webgpu' (Dawn for Node) can't be loaded")
+    expect(missing).toContain('npm install webgpu')
+  },
+)

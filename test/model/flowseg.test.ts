@@ -6,19 +6,18 @@ import { FlowSegError, ImageError, PromptError, WeightsError } from '../../src/e
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { encodePng, type Image } from '../../src/io/image.ts'
 import { writeSafetensors } from '../../src/io/safetensors.ts'
-import { type Config, featureSizes, parseConfig, visionTokens } from '../../src/model/config.ts'
+import { parseConfig } from '../../src/model/config.ts'
 import { FlowSeg, type LoadOptions, type Mask, type Segmentation } from '../../src/model/flowseg.ts'
 import { rank } from '../../src/model/matching.ts'
 import { parameters } from '../../src/model/parameters.ts'
-import { cacheShapes, lookPlan, type Parts, readPlan, segmentPlan } from '../../src/model/plans.ts'
+import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { prepareImage } from '../../src/model/preprocess.ts'
 import { buildPrompt } from '../../src/model/prompt.ts'
-import { sineEmbedding } from '../../src/model/sine.ts'
 import { allocate, plan, type RunValues, release, type Tensor, upload } from '../../src/ops/tensor.ts'
 import { readFixture } from '../fixtures/golden.ts'
 import { counterBytes, weightTensor } from '../fixtures/random.ts'
 import { adapterNames, adapters, anyGpu, expectClose, expectSameBits } from '../support.ts'
-import { goldenWeights } from './networks.ts'
+import { assemble, freeAll, runOnce } from './parts.ts'
 
 interface CheckpointOptions {
   /** Whether it has the flow's tensors. */
@@ -83,33 +82,6 @@ const files = checkpoint()
 
 function picture(width: number, height: number): Image {
   return { width, height, rgb: counterBytes(`picture ${width} ${height}`, [height, width, 3]) }
-}
-
-/** What plans are built from, with a cache of just as many rows as a sentence needs. */
-async function partsOf(gpu: Gpu, config: Config, before: number, after: number) {
-  const { weights, baseline, release: free } = await goldenWeights(gpu, 'f32', config, '')
-  const d = config.head.hidden
-  const sines: Tensor[] = []
-  for (const [H, W] of featureSizes(config))
-    sines.push(await upload(gpu, sineEmbedding(H, W, d), [H * W, d], 'f32'))
-  const prefix = before + visionTokens(config)
-  const parts: Parts = { config, weights, baseline, sines, prefix, capacity: prefix + after }
-  return {
-    parts,
-    free: () => {
-      for (const x of sines) release(gpu, x)
-      free()
-    },
-  }
-}
-
-async function runOnce(gpu: Gpu, build: Parameters<typeof plan>[2], values: RunValues) {
-  const made = await plan(gpu, 'test', build)
-  try {
-    return await made.run(values)
-  } finally {
-    made.release()
-  }
 }
 
 /** What must be the same when a sentence is asked again. */
@@ -202,14 +174,10 @@ for (const gpu of await adapters()) {
         const { before, after, span, seg } = buildPrompt(tokenizer, sentence, config)
         const K = span[1] - span[0]
         expect([tokenizer.decode(after.slice(...span)), after.at(seg)]).toEqual([`<p>${sentence}</p>`, 258])
-        const { parts, free } = await partsOf(gpu, config, before.length, after.length)
+        const { parts, cache, free } = await assemble(gpu, config, before.length, after.length)
 
         // 2. Look, read, segment
         const { siglip, sam, scaled } = prepareImage(image, config)
-        const cache: Record<string, Tensor> = {}
-        for (const [name, shape] of Object.entries(cacheShapes(parts))) {
-          cache[name] = await allocate(gpu, shape, 'f32')
-        }
         const looked = await runOnce(gpu, (given) => lookPlan(given, parts), {
           inputs: { siglip, sam, before: Uint32Array.from(before) },
           bound: cache,
@@ -231,7 +199,7 @@ for (const gpu of await adapters()) {
         expect(answer.score).toBeCloseTo(best.score, 6)
         expect(answer.canvas).toEqual(scaled)
         expectClose(answer.logits.raw, read['masks']!.slice(best.query * 256, (best.query + 1) * 256), 1e-5)
-        for (const x of Object.values({ ...cache, ...looked.kept, ...language.kept })) release(gpu, x)
+        freeAll(gpu, { ...looked.kept, ...language.kept })
         free()
       }
     })

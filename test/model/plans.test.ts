@@ -61,48 +61,12 @@ interface Facts {
 
 const factsOf = (golden: Golden) => golden.facts as unknown as Facts
 
-/** Weights and a cache, as FlowSeg makes them. */
-async function assemble(gpu: Gpu, golden: Golden, config: Config) {
-  const loaded = await goldenWeights(gpu, golden.weights, config, '')
-  const { before } = factsOf(golden)
-  const d = config.head.hidden
-  const sines: Tensor[] = []
-  for (const side of [4, 8, 16]) {
-    sines.push(await upload(gpu, sineEmbedding(side, side, d), [side * side, d], 'f32'))
-  }
-  const prefix = before.length + visionTokens(config)
-  const { weights, baseline } = loaded
-  const parts: Parts = { config, weights, baseline, sines, prefix, capacity: prefix + 16 }
-  const cache: Record<string, Tensor> = {}
-  for (const [name, shape] of Object.entries(cacheShapes(parts)))
-    cache[name] = await allocate(gpu, shape, 'f32')
-  return {
-    parts,
-    cache,
-    free: () => {
-      for (const x of [...sines, ...Object.values(cache)]) release(gpu, x)
-      loaded.release()
-    },
-  }
-}
-
-async function runOnce(gpu: Gpu, build: Parameters<typeof plan>[2], values: RunValues) {
-  const made = await plan(gpu, 'test', build)
-  const result = await made.run(values)
-  made.release()
-  return result as { read: Record<string, Float32Array>; kept: Tensors }
-}
-
 /** What a resident tensor holds. */
 async function fetch(gpu: Gpu, x: Tensor): Promise<Float32Array> {
   const build: Parameters<typeof plan>[2] = ({ bound }) => ({
     read: { y: sliceRows(bound('x', x.shape), 0, x.shape[0]!) },
   })
   return (await runOnce(gpu, build, { bound: { x } })).read['y']!
-}
-
-function freeAll(gpu: Gpu, tensors: Tensors): void {
-  for (const x of Object.values(tensors)) release(gpu, x)
 }
 
 function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
@@ -185,7 +149,7 @@ for (const gpu of await adapters()) {
     const { decoderLayers: L } = config.head
 
     test('image side, step by step', async () => {
-      const { parts, free } = await assemble(gpu, golden, config)
+      const { parts, free } = await assemble(gpu, config, 3, 16)
       const { weights: w, sines } = parts
       const inputs = {
         semantic: { data: goldenInput(golden, 'semantic'), shape: [60, 60, 3] },
@@ -221,7 +185,7 @@ for (const gpu of await adapters()) {
     })
 
     test('look, read, segment, finish', async () => {
-      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const { parts, cache, free } = await assemble(gpu, config, 3, 16)
 
       // 1. Look
       const { kept: image } = await look(gpu, golden, parts, cache)
@@ -279,13 +243,13 @@ for (const gpu of await adapters()) {
     })
 
     test('reading the image first is reading everything at once', async () => {
-      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const { parts, cache, free } = await assemble(gpu, config, 3, 16)
       expectGolden('states', await expectSameInParts(gpu, golden, parts, cache), golden, 1e-5)
       free()
     })
 
     test('what follows <SEG> changes neither C nor S', async () => {
-      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const { parts, cache, free } = await assemble(gpu, config, 3, 16)
       const { kept: image } = await look(gpu, golden, parts, cache)
       const followedBy = async (id: number) => {
         const ids = Uint32Array.from({ length: 16 }, (_, i) => facts.after[i] ?? id + i)
@@ -311,7 +275,7 @@ describe('C(0)', () => {
 
   test('pooled is the mean of the rows, projected first; beside the background if asked for', async () => {
     const gpu = await anyGpu()
-    const { parts, cache, free } = await assemble(gpu, golden, small)
+    const { parts, cache, free } = await assemble(gpu, small, 3, 16)
     const { kept: image } = await look(gpu, golden, parts, cache)
     const conditionAs = async (condition: Config['flow']['condition']) => {
       const config = { ...small, flow: { ...small.flow, condition } }
@@ -345,7 +309,7 @@ describe('C(0)', () => {
       const gpu = await anyGpu()
       const config = { ...small, prompt: { ...small.prompt, vision } }
       expect(visionTokens(config)).toBe(16 * vision.length)
-      const { parts, cache, free } = await assemble(gpu, golden, config)
+      const { parts, cache, free } = await assemble(gpu, config, 3, 16)
       const sees = (from: string) => (vision as readonly string[]).includes(from)
       expect(parts.weights.has('visual_projector.model.0.weight')).toBe(sees('siglip'))
       expect(parts.weights.has('seg_projector.model.0.weight')).toBe(sees('sam'))
@@ -360,7 +324,7 @@ for (const gpu of await adapters()) {
     // An image twice as wide as high: its part of the canvas is [64, 128]
     const golden = loadGolden('whole-qwen3')
     const config = smallConfig()
-    const { parts, free } = await assemble(gpu, golden, config)
+    const { parts, free } = await assemble(gpu, config, 3, 16)
     const masks = random([3, 16, 16, 1], 5, 4)
     const [height, width] = [37, 75]
     const scaled = [64, 128] as const
