@@ -1,7 +1,6 @@
 // The public door. What isn't exported here may change freely.
 
 export * from './errors.ts'
-export type { Progress, TaskOptions } from './progress.ts'
 export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
 export type { MemoryReport } from './gpu/memory.ts'
 export type { PlanInfo } from './gpu/plan.ts'
@@ -21,3 +20,4 @@ export {
   type Times,
 } from './model/flowseg.ts'
 export { type Parameter, parameters } from './model/parameters.ts'
+export type { Progress, TaskOptions } from './progress.ts'

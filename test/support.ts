@@ -88,7 +88,10 @@ function padded(data: HostArray): HostArray {
   return even
 }
 
-export function expectSameBits(actual: Float32Array | Uint32Array, expected: Float32Array | Uint32Array): void {
+export function expectSameBits(
+  actual: Float32Array | Uint32Array,
+  expected: Float32Array | Uint32Array,
+): void {
   const a = new Uint32Array(actual.buffer, actual.byteOffset, actual.length)
   const b = new Uint32Array(expected.buffer, expected.byteOffset, expected.length)
   expect(a.length).toBe(b.length)
@@ -110,9 +113,17 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
 }
 
 /** @param rtol bound on ‖actual - expected‖ / ‖expected‖ */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, rtol = 1e-5, what = ''): void {
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  rtol = 1e-5,
+  what = '',
+): void {
   const error = relativeError(actual, expected)
-  expect(error, `${what} relative error ${error.toExponential(2)} over ${expected.length} values`).toBeLessThanOrEqual(rtol)
+  expect(
+    error,
+    `${what} relative error ${error.toExponential(2)} over ${expected.length} values`,
+  ).toBeLessThanOrEqual(rtol)
 }
 
 /** Numbers in [-1, 1), the same every time (a 32-bit mix of seed and index). */
@@ -130,7 +141,14 @@ export function uniform(length: number, seed = 1, scale = 1): Float32Array {
 
 /** A host tensor of numbers in [-scale, scale). */
 export function random(shape: readonly number[], seed = 1, scale = 1): HostTensor & { data: Float32Array } {
-  return { data: uniform(shape.reduce((product, n) => product * n, 1), seed, scale), shape }
+  return {
+    data: uniform(
+      shape.reduce((product, n) => product * n, 1),
+      seed,
+      scale,
+    ),
+    shape,
+  }
 }
 
 /** f32 values rounded to bfloat16 (to nearest even), as bits and as the numbers they stand for. */

@@ -107,11 +107,12 @@ class Loader:
     """Batches from several folders; every epoch visits each scene once with `sentences` of its sentences."""
 
     def __init__(self, folders: list[Scenes], prompt: Prompt, side: int, batch: int, sentences: int, seed: int,
-                 rank: int = 0, workers: int = 1):
+                 rank: int = 0, workers: int = 1, more: dict[tuple[int, int], list[dict]] | None = None):
         self.folders, self.prompt, self.side, self.batch, self.N = folders, prompt, side, batch, sentences
         self.order = np.random.default_rng(seed)  # the same for all workers
         self.rng = np.random.default_rng([seed, rank])
         self.rank, self.workers = rank, workers
+        self.more = more or {}  # (folder, scene) -> further sentences; only these scenes are visited
         self.cache: dict[str, list[int]] = {}
         self.epoch = 0
 
@@ -122,7 +123,7 @@ class Loader:
 
     def __iter__(self):
         while True:
-            where = [(f, i) for f, folder in enumerate(self.folders) for i in range(len(folder))]
+            where = list(self.more) or [(f, i) for f, folder in enumerate(self.folders) for i in range(len(folder))]
             order = self.order.permutation(len(where))[self.rank :: self.workers]
             order = order[: len(where) // self.workers]
             for start in range(0, len(order) - self.batch + 1, self.batch):
@@ -135,6 +136,9 @@ class Loader:
         texts, targets = [], []
         for f, i in where:
             sentences = self.folders[f].sentences[i]
+            if more := self.more.get((f, i)):  # half and half, mixed
+                half = self.rng.permutation(sentences)[: self.N // 2].tolist()
+                sentences = half + self.rng.permutation(more)[: self.N - len(half)].tolist()
             pick = self.rng.permutation(len(sentences))
             pick = [pick[k % len(pick)] for k in range(self.N)]
             texts.append([self.encoded(sentences[k]["text"]) for k in pick])

@@ -49,8 +49,9 @@ def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows
     few("rows", help.rows, rows[:, -cells.shape[1] :], cells, 160)
 
 
-def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, phase: str, w: dict):
-    """phase "look": SAM and its rows; "read": the language model as well; "all": everything"""
+def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, phase: str, w: dict, D: int):
+    """phase "look": SAM and its rows; "read": the language model as well; "all": everything, with the
+    first D sentences of an image going on to the decoder"""
     losses, seen = {}, {}
 
     # 1. Image, and what its tokens should know
@@ -67,7 +68,7 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, ph
         levels, shapes, mask_features = model.maps([tap[:part] for tap in taps])
         decode = lambda S, C, valid: model.segmentor.decoder(levels, shapes, mask_features, S, C, valid)
         judge = lambda predictions, target: segmentation(model, batch, mask_features, predictions, target, w["refine"])
-        for k, v in judge(decode(S[:part], C[:part], valid[:part]), batch.target).items():
+        for k, v in judge(decode(S[:part, :D], C[:part, :D], valid[:part, :D]), batch.target[:, :D]).items():
             (seen if k in ("iou", "oracle") else losses)[k] = v
         if w["oracle"] > 0:
             labels, boxes = batch.labels, batch.boxes
@@ -128,7 +129,7 @@ def weights_at(t: float, phase: str) -> dict:
     """Curriculum over progress t in 0..1 of the whole budget"""
     return {
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
-        "ground": 1.0 if phase != "all" else max(0.3, 1 - 1.5 * max(0, t - 0.5)),
+        "ground": 1.0 if phase != "all" else max(0.5, 1 - 1.5 * max(0, t - 0.5)),
         "oracle": 4 if t < 0.7 else 0,
         "follow": 1.0 if t < 0.7 else 0.0,
         "masks": 1.0,
@@ -166,6 +167,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
+    parser.add_argument("--more", nargs="*", default=[], help="JSON lines {folder, scene, sentences}: harder ones")
+    parser.add_argument("--linear", action="store_true", help="the rate falls in a line, not in a cosine")
     parser.add_argument("--phase", choices=["look", "read", "all"], default="all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -191,8 +195,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     assert config["llm"]["vocab"] == prompt.tokenizer.get_vocab_size(), "llm.vocab differs from the tokenizer"
     folders = [Scenes(args.data[0])]
     folders += [Scenes(f, folders[0].categories) for f in args.data[1:]]
+    more = {}
+    for line in (json.loads(line) for path in args.more for line in open(path)):
+        if line["sentences"]:
+            more[line["folder"], line["scene"]] = line["sentences"]
     loader = Loader(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
-                    args.sentences, args.seed, rank, args.workers)
+                    args.sentences, args.seed, rank, args.workers, more)
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)
@@ -231,11 +239,11 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
         w = weights_at(t, args.phase)
-        rate = args.rate * rate_at(t, step)
+        rate = args.rate * (max(0.01, 1 - t) if args.linear else rate_at(t, step))
         for group in optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
-            total, seen = losses_of(model, help, batch, before, args.phase, w)
+            total, seen = losses_of(model, help, batch, before, args.phase, w, args.masked)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         average_gradients([p for _, p in parameters], args.workers)

@@ -12,6 +12,8 @@ import { type Kernel, type Pipeline, SIZES_SLOT_BYTES } from './kernel.ts'
 import { layOut } from './liveness.ts'
 import { type BufferRequest, formatBytes, roundUp } from './memory.ts'
 import type { RecordedDispatch, Recorder, SizeValue, Storage } from './recorder.ts'
+import { checkBindings, cut, type Piece, SUBMIT_SECONDS } from './schedule.ts'
+import { timeEach } from './timer.ts'
 import { readBack } from './transfer.ts'
 
 /** One line of a plan's description. */
@@ -57,22 +59,15 @@ export interface RunOutputs {
   readonly kept: ReadonlyMap<string, GPUBuffer>
 }
 
-interface Step {
+interface Step extends Piece {
   readonly dispatch: RecordedDispatch
   readonly kernel: Kernel
-  readonly grid: readonly [number, number, number]
   readonly slot: number
-  /** First workgroup along y, of a dispatch that was cut. */
-  readonly firstGroup: number
-  readonly flops: number
-  readonly bytes: number
   pipeline: Pipeline
   bindGroup: GPUBindGroup | undefined
   readonly external: readonly Storage[]
 }
 
-/** Longest time we let one submission take, by estimate (Windows resets a driver after 2 s). */
-const SUBMIT_SECONDS = 0.2
 const EMPTY_BYTES = 16
 
 export class GpuPlan {
@@ -196,7 +191,7 @@ export class GpuPlan {
         inPlace: s.kernel !== s.dispatch.kernel,
       })),
       flops: steps.reduce((sum, s) => sum + s.flops, 0),
-      bytes: recorder.dispatches.reduce((sum, d) => sum + bytesMoved(d), 0),
+      bytes: steps.reduce((sum, s) => sum + s.bytes, 0),
       kernels: new Set(steps.map((s) => s.kernel.key)).size,
       ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
       slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
@@ -243,7 +238,7 @@ export class GpuPlan {
     return this.#exclusively(async () => {
       const kept = await this.#bind(given)
       try {
-        return await this.#timed()
+        return await timeEach(this.#gpu, this.#steps)
       } finally {
         for (const buffer of kept.values()) this.#gpu.memory.release(buffer)
       }
@@ -434,56 +429,6 @@ export class GpuPlan {
     }
     return outputs
   }
-
-  async #timed(): Promise<number[]> {
-    const { device, memory } = this.#gpu
-    const count = this.#steps.length * 2
-    const perSet = 4096
-    const times: bigint[] = []
-    const [resolve, host] = await memory.allocate([
-      {
-        label: 'timestamps',
-        bytes: perSet * 8,
-        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-        owner: 'profile',
-      },
-      {
-        label: 'timestamps',
-        bytes: perSet * 8,
-        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-        owner: 'profile',
-      },
-    ])
-    const querySet = device.createQuerySet({ type: 'timestamp', count: Math.min(perSet, count) })
-    try {
-      for (let first = 0; first < this.#steps.length; first += perSet / 2) {
-        const steps = this.#steps.slice(first, first + perSet / 2)
-        const encoder = device.createCommandEncoder({ label: 'profile' })
-        steps.forEach((step, i) => {
-          const pass = encoder.beginComputePass({
-            timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
-          })
-          pass.setPipeline(step.pipeline.pipeline)
-          pass.setBindGroup(0, step.bindGroup)
-          pass.dispatchWorkgroups(...step.grid)
-          pass.end()
-        })
-        encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolve!, 0)
-        encoder.copyBufferToBuffer(resolve!, 0, host!, 0, steps.length * 16)
-        device.queue.submit([encoder.finish()])
-        times.push(...new BigUint64Array(await readBack(this.#gpu, host!, steps.length * 16)))
-      }
-    } finally {
-      querySet.destroy()
-      memory.release(resolve!)
-      memory.release(host!)
-    }
-    return this.#steps.map((_, i) => {
-      const elapsed = Number(times[2 * i + 1]! - times[2 * i]!)
-      // Some drivers report an end before the beginning
-      return elapsed >= 0 ? elapsed / 1e6 : Number.NaN
-    })
-  }
 }
 
 function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {
@@ -512,59 +457,6 @@ function checkWrites({ name: plan, recorder, read, keep }: PlanSpec): void {
       `Plan ${plan}: two kept outputs are one tensor; keep it once (${[...keep.keys()].join(', ')}).`,
     )
   }
-}
-
-interface Piece {
-  readonly grid: readonly [number, number, number]
-  readonly firstGroup: number
-  readonly flops: number
-  readonly bytes: number
-}
-
-/** A dispatch's grid, in pieces along y when it is too long for one submission and allows it. */
-function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
-  const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
-  const [x, y, z] = toGrid(dispatch.workgroups, limit)
-  if (x > limit || y > limit || z > limit) {
-    throw new LimitError(
-      `${dispatch.scope || 'plan'}: kernel ${dispatch.kernel.name} needs ${x} x ${y} x ${z} workgroups, ` +
-        `this adapter allows ${limit} along each axis.`,
-    )
-  }
-  const seconds = dispatch.flops / gpu.rate.flopsPerSecond
-  const pieces = dispatch.cut ? Math.min(y, Math.max(1, Math.ceil(seconds / SUBMIT_SECONDS))) : 1
-  const rows = Math.ceil(y / pieces)
-  const result: Piece[] = []
-  for (let first = 0; first < y; first += rows) {
-    const height = Math.min(rows, y - first)
-    const share = height / y
-    const [flops, bytes] = [dispatch.flops * share, bytesMoved(dispatch) * share]
-    result.push({ grid: [x, height, z], firstGroup: first, flops, bytes })
-  }
-  return result
-}
-
-function toGrid(workgroups: RecordedDispatch['workgroups'], limit: number): [number, number, number] {
-  if (typeof workgroups !== 'number') return [...workgroups]
-  if (workgroups <= limit) return [workgroups, 1, 1]
-  const y = Math.ceil(workgroups / limit)
-  return [Math.ceil(workgroups / y), y, 1]
-}
-
-function checkBindings(dispatch: RecordedDispatch, gpu: Gpu): void {
-  const limit = gpu.bindingLimit
-  for (const [name, storage] of Object.entries({ ...dispatch.reads, ...dispatch.writes })) {
-    if (!storage || storage.bytes <= limit) continue
-    throw new LimitError(
-      `${dispatch.scope || 'plan'}: '${name}' of kernel ${dispatch.kernel.name} is ${formatBytes(storage.bytes)}, ` +
-        `this adapter binds at most ${formatBytes(limit)} at once. Use a smaller image or model, or another adapter.`,
-    )
-  }
-}
-
-function bytesMoved({ bytes, reads, writes }: RecordedDispatch): number {
-  if (bytes !== undefined) return bytes
-  return [...Object.values(reads), ...Object.values(writes)].reduce((sum, s) => sum + (s?.bytes ?? 0), 0)
 }
 
 /** FLOPs, with a byte counted as one: the small kernels between matmuls are not free either. */

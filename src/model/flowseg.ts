@@ -1,4 +1,4 @@
-// FlowSeg, the whole, in three plans:
+// FlowSeg, the whole, in three steps:
 //
 //   look     once an image: both encoders, the pixel decoder, and the language model over everything up to
 //            and including the image

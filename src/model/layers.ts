@@ -1,6 +1,6 @@
-// The three or four layers that every network is made of, under PyTorch's parameter names.
+// PyTorch's layers by the names of their parameters, as far as several networks are made of them.
 
-import { type AttentionOptions, attention } from '../ops/attention.ts'
+import { type AttentionBias, type AttentionOptions, attention } from '../ops/attention.ts'
 import { add } from '../ops/elementwise.ts'
 import { sliceRows } from '../ops/layout.ts'
 import { type LinearOptions, linear } from '../ops/matmul.ts'
@@ -18,12 +18,6 @@ export function normed(x: Tensor, w: Weights, eps: number, residual?: Tensor): T
   return layerNorm(x, w.tensor('weight'), w.tensor('bias'), eps, residual ? { residual } : {})
 }
 
-export interface MultiHeadInputs {
-  readonly query: Tensor
-  readonly key: Tensor
-  readonly value: Tensor
-}
-
 /** The three parts of a packed in_proj (rows q, k, v), applied on their own. */
 export function project(part: 'query' | 'key' | 'value', x: Tensor, w: Weights): Tensor {
   const index = { query: 0, key: 1, value: 2 }[part]
@@ -35,12 +29,12 @@ export function project(part: 'query' | 'key' | 'value', x: Tensor, w: Weights):
 
 /** `nn.MultiheadAttention`, for queries, keys and values projected already. */
 export function attend(
-  { query, key, value }: MultiHeadInputs,
+  inputs: Pick<AttentionOptions, 'query' | 'key' | 'value'>,
   w: Weights,
   heads: number,
-  bias?: AttentionOptions['bias'],
+  bias?: AttentionBias,
 ): Tensor {
-  const mixed = attention({ query, key, value, heads, ...(bias ? { bias } : {}) })
+  const mixed = attention({ ...inputs, heads, ...(bias ? { bias } : {}) })
   return dense(mixed, w.scope('out_proj.'))
 }
 

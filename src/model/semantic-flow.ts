@@ -93,7 +93,7 @@ interface Layer {
 }
 
 /** What SR made of what the queries saw; all [N, d]. */
-export interface Refinement {
+interface Refinement {
   readonly visual: Tensor
   readonly semantic: Tensor
   /** g before its sigmoid. */
@@ -154,7 +154,7 @@ export function semanticFlow(
   return predictions
 }
 
-/** Layer `i`, post-norm. Letters of the comments as in the paper's figure. */
+/** Layer `i`, post-norm; Q_vis, Q_fused and Q_s as in the paper. */
 function decoderLayer(
   i: number,
   { queries, condition, blocked }: Prediction,

@@ -12,7 +12,7 @@ import { type Dispatch, recorder, recordWith, STORAGE_ALIGNMENT, type Storage } 
 import { Uploader } from '../gpu/transfer.ts'
 import type { TaskOptions } from '../progress.ts'
 
-export { type Param, param, type SizeValue, scope } from '../gpu/recorder.ts'
+export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 
 export type DType = 'f32' | 'u32' | 'f16' | 'bf16'
 export type Shape = readonly number[]

@@ -13,7 +13,6 @@ import { parameters } from '../../src/model/parameters.ts'
 import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { prepareImage } from '../../src/model/preprocess.ts'
 import { buildPrompt } from '../../src/model/prompt.ts'
-import { allocate, plan, type RunValues, release, type Tensor, upload } from '../../src/ops/tensor.ts'
 import { readFixture } from '../fixtures/golden.ts'
 import { counterBytes, weightTensor } from '../fixtures/random.ts'
 import { adapterNames, adapters, anyGpu, expectClose, expectSameBits } from '../support.ts'
@@ -59,7 +58,7 @@ function tokenizerJson(): string {
 
 /** A checkpoint as files that somebody chose. */
 function checkpoint({ flow = true, unknown = [], maxTokens = 167 }: CheckpointOptions = {}): File[] {
-  const json = readFixture<{ llm: object; prompt: object }>('small.json')
+  const json = readFixture('small.json') as { llm: object; prompt: object }
   // As many positions as a prompt may need, and no more
   const llm = { ...json.llm, vocab: 261, maxPositions: 32 + maxTokens }
   const small = { ...json, llm, prompt: { ...json.prompt, maxTokens } }
@@ -188,7 +187,7 @@ for (const gpu of await adapters()) {
           bound: cache,
           params: { span: K },
         })
-        const { compressed, ...side } = looked.kept
+        const { compressed: _, ...side } = looked.kept
         const { read } = await runOnce(gpu, (given) => segmentPlan(given, K, false, parts), {
           bound: { ...side, ...language.kept },
           params: { length: K },
@@ -439,10 +438,10 @@ describe('giving up', () => {
       if (phase === 'upload' && loaded === total) controller.abort(reason) // the last one
     })
     await givingUpAt((controller) => {
-      const { compile } = gpu.kernels
+      const compile = gpu.kernels.compile.bind(gpu.kernels)
       vi.spyOn(gpu.kernels, 'compile').mockImplementationOnce((...args) => {
         controller.abort(reason)
-        return compile.apply(gpu.kernels, args)
+        return compile(...args)
       })
       return undefined
     })

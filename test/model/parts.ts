@@ -41,7 +41,7 @@ export async function assemble(
     parts,
     cache,
     free: () => {
-      freeAll(gpu, { ...sines, ...cache })
+      for (const x of [...sines, ...Object.values(cache)]) release(gpu, x)
       loaded.release()
     },
   }

@@ -9,32 +9,18 @@ import { connector } from '../../src/model/connector.ts'
 import { embed, llm } from '../../src/model/llm.ts'
 import { rank } from '../../src/model/matching.ts'
 import { pixelDecoder } from '../../src/model/pixel-decoder.ts'
-import {
-  cacheShapes,
-  finishPlan,
-  lookPlan,
-  type Parts,
-  readPlan,
-  segmentPlan,
-} from '../../src/model/plans.ts'
+import { finishPlan, lookPlan, type Parts, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { projector } from '../../src/model/projector.ts'
 import { samEncoder, samLayer, samPatches } from '../../src/model/sam.ts'
+import { floats } from '../../src/model/segmentation.ts'
 import { siglip } from '../../src/model/siglip.ts'
-import { sineEmbedding } from '../../src/model/sine.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../../src/ops/layout.ts'
 import { resize } from '../../src/ops/resize.ts'
-import {
-  allocate,
-  plan,
-  type RunValues,
-  release,
-  reshape,
-  type Tensor,
-  upload,
-} from '../../src/ops/tensor.ts'
+import { plan, reshape, type Tensor } from '../../src/ops/tensor.ts'
 import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { adapters, anyGpu, expectClose, expectSameBits, random } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, smallConfig } from './networks.ts'
+import { assemble, freeAll, runOnce } from './parts.ts'
 
 // The first test on a device waits for its kernels: half a minute on a software adapter, more on a busy machine
 vi.setConfig({ testTimeout: 400_000 })
@@ -66,7 +52,8 @@ async function fetch(gpu: Gpu, x: Tensor): Promise<Float32Array> {
   const build: Parameters<typeof plan>[2] = ({ bound }) => ({
     read: { y: sliceRows(bound('x', x.shape), 0, x.shape[0]!) },
   })
-  return (await runOnce(gpu, build, { bound: { x } })).read['y']!
+  const { read } = await runOnce(gpu, build, { bound: { x } })
+  return floats(read, 'y')
 }
 
 function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
@@ -85,7 +72,7 @@ async function read(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors, ids?
   const build: Parameters<typeof plan>[2] = (inputs) => readPlan(inputs, given.length, K, parts)
   const values = { inputs: { ids: given, rows }, bound: cache, params: { span: K } }
   const { kept } = await runOnce(gpu, build, values)
-  return kept as { condition: Tensor; seg: Tensor }
+  return { condition: kept['condition']!, seg: kept['seg']! }
 }
 
 /** The language model in one pass over all rows: [before | image | after]. */
@@ -229,7 +216,7 @@ for (const gpu of await adapters()) {
         bound: { compressed: compressed! },
       })
       expectGolden('refined', mask['refined']!, golden, 1e-5)
-      expect(mask['band']!.reduce((sum, b) => sum + b, 0) / 256).toBeCloseTo(facts.maskBandShare, 3)
+      expect(floats(mask, 'band').reduce((sum, b) => sum + b, 0) / 256).toBeCloseTo(facts.maskBandShare, 3)
       const { final } = await compute(gpu, { x: { data: mask['refined']!, shape: [16, 16, 1] } }, (t) => ({
         final: resize(resize(t['x']!, [128, 128]), [height, width], { crop: facts.scaledSize }),
       }))
@@ -322,7 +309,6 @@ describe('C(0)', () => {
 for (const gpu of await adapters()) {
   test(`choosing a query before its mask is enlarged is the same as after, on ${gpu.name}`, async () => {
     // An image twice as wide as high: its part of the canvas is [64, 128]
-    const golden = loadGolden('whole-qwen3')
     const config = smallConfig()
     const { parts, free } = await assemble(gpu, config, 3, 16)
     const masks = random([3, 16, 16, 1], 5, 4)

@@ -51,7 +51,7 @@ test.each(sizes)('%i x %i: SAM takes it at the top left of a canvas of zeros', (
 
 describe("transformers' image processors", () => {
   const golden = loadGolden('preprocess')
-  const small = readFixture<{ siglip: { image: number }; sam: { image: number } }>('small.json')
+  const small = readFixture('small.json') as { siglip: { image: number }; sam: { image: number } }
 
   test.each(Object.entries(golden.inputs))('%s', (name, { shape }) => {
     const [height = 0, width = 0] = shape

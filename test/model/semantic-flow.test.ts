@@ -120,7 +120,7 @@ function expectAll(y: Record<string, Float32Array>, golden: Golden): void {
     )
     expect(reopened).toHaveLength(fullyBlocked[l - 1]!)
     for (const row of reopened) row.fill(1)
-    expectGolden(name, Float32Array.of(...rows.flatMap((row) => [...row])), golden, 1e-9) // no single bit survives this
+    expectGolden(name, Float32Array.from(rows.flatMap((row) => [...row])), golden, 1e-9) // no single bit survives this
   }
 }
 

@@ -7,7 +7,6 @@ import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { readBack } from '../../src/gpu/transfer.ts'
 import {
   type Checkpoint,
-  type Dtype,
   openSafetensors,
   type TensorData,
   writeSafetensors,
@@ -42,7 +41,7 @@ function stored(
   const tensors = new Map(
     all.map((p) => [
       p.name,
-      { name: p.name, dtype: 'F32' as Dtype, shape: p.shape, bytes: bytesOf(valuesOf(p)) },
+      { name: p.name, dtype: 'F32' as const, shape: p.shape, bytes: bytesOf(valuesOf(p)) },
     ]),
   )
   change(tensors)
@@ -305,7 +304,7 @@ describe('a small adapter', async () => {
     const values = uniform(rows * 64)
     const tensors = parameters(wide).map((p): TensorData => {
       const bytes = p.name === EMBEDDING ? bytesOf(values) : new Uint8Array(sizeOf(p.shape) * 4)
-      return { name: p.name, dtype: 'F32', shape: p.shape, bytes }
+      return { name: p.name, dtype: 'F32' as const, shape: p.shape, bytes }
     })
     const checkpoint = await checkpointOf(new Map(tensors.map((t) => [t.name, t])))
     const { weights, release } = await loadWeights(small, checkpoint, wide)
