@@ -46,11 +46,11 @@ alias Rows = array<vec4f, ROWS * D4>;
 // Our rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile
 // most slowly (2.2 -> 1.0 s for 4 rows of 8 chunks on SwiftShader, November 2026), and these run once.
 
-/** The queries, scaled. at_y: places of the rows in y, in heads. */
-fn load_rows(at_y: array<u32, ROWS>) -> Rows {
+/** The first `count` rows' queries, scaled. at_y: places of the rows in y, in heads. */
+fn load_rows(at_y: array<u32, ROWS>, count: u32) -> Rows {
   var places = at_y;
   var q = Rows();
-  for (var r = 0u; r < ROWS; r++) {
+  for (var r = 0u; r < count; r++) {
     let at = places[r] / sizes.heads * sizes.q_stride + sizes.q_start + places[r] % sizes.heads * D4;
     for (var c = 0u; c < D4; c++) { q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E); }
   }
@@ -87,7 +87,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (first >= sizes.rows) { return; }
   let queries = sizes.rows / GROUP;
 
-  // Our rows; past the end the last one again, which is not stored
+  // Our rows; past the end there are none, and what stands for them sees what the last one sees
+  let ours = min(ROWS, sizes.rows - first);
   var m: array<f32, ROWS>;
   var l: array<f32, ROWS>;
   var i: array<u32, ROWS>;     // its query
@@ -105,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     if (LENGTH) { open[r] = min(sizes.limit, sizes.keys); }
     keys = max(keys, open[r]);
   }
-  var q = load_rows(at_y);
+  var q = load_rows(at_y, ours);
   var o = Rows();
 
   let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
@@ -181,5 +182,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
   }
 
-  store_rows(o, m, l, at_y, min(ROWS, sizes.rows - first), split);
+  store_rows(o, m, l, at_y, ours, split);
 }

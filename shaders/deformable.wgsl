@@ -5,16 +5,17 @@
 //
 // in pixels of level l. Each of the four taps counts 0 where it lies outside of the map.
 //
-// shapes    value [T, heads, D4] vec4f, offsets [T, heads, LEVELS, POINTS] vec2f (x, y), weights [T, heads, LEVELS,
-//           POINTS] f32, y as value. Tokens are the levels one after the other, each row-major.
+// shapes    value [T, heads, D4] vec4f, offsets [T, heads, levels, points] vec2f (x, y), weights [T, heads, levels,
+//           points] f32, y as value. Tokens are the levels one after the other, each row-major.
 // threads   one has CHUNKS of the D4 chunks of a token's head
 // numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision
-// host      LEVELS <= 4, of which unused ones have size 0; T is the sum of H * W;
+// host      levels <= 4, of which unused ones have size 0; T is the sum of H * W;
+//           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds;
 //           the marked loops are written out first (src/ops/unroll.ts)
-// prelude   const D4, CHUNKS (divides D4), LEVELS, POINTS, WG
+// prelude   const D4, CHUNKS (divides D4), WG
 
 struct Sizes {
-  T: u32, heads: u32,
+  T: u32, heads: u32, levels: u32, points: u32,
   h0: u32, w0: u32, h1: u32, w1: u32, h2: u32, w2: u32, h3: u32, w3: u32,
   first_group: u32,
 }
@@ -47,7 +48,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var own = vec2u(1u);
   var before = 0u;
   var place = token;
-  for (var l = 0u; l < LEVELS; l++) {
+  for (var l = 0u; l < sizes.levels; l++) {
     let size = extent(l);
     if (token >= before) {
       own = size;
@@ -58,25 +59,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let pixel = vec2u(place % own.x, place / own.x);
 
   // Softmax: the largest weight first, the sum on the way
-  let first = (token * sizes.heads + head) * (LEVELS * POINTS);
+  let first = (token * sizes.heads + head) * (sizes.levels * sizes.points);
   var top = weights[first];
-  for (var p = 1u; p < LEVELS * POINTS; p++) { top = max(top, weights[first + p]); }
+  for (var p = 1u; p < sizes.levels * sizes.points; p++) { top = max(top, weights[first + p]); }
 
   var sums: array<vec4f, CHUNKS>;
   /*unroll*/ for (var c = 0u; c < CHUNKS; c++) { sums[c] = vec4f(); }
   var total = 0.0;
   var level_first = 0u;
-  for (var l = 0u; l < LEVELS; l++) {
+  for (var l = 0u; l < sizes.levels; l++) {
     // The reference point, (pixel + 1/2) * size / own - 1/2, as whole + fraction; the added 1 keeps it positive
     let size = extent(l);
     let numerator = (2u * pixel + 1u) * size + own;
     let whole = vec2i(numerator / (2u * own)) - 1i;
     let fraction = vec2f(numerator % (2u * own)) / vec2f(2u * own);
-    for (var p = 0u; p < POINTS; p++) {
-      let share = exp(weights[first + l * POINTS + p] - top);
+    for (var p = 0u; p < sizes.points; p++) {
+      let share = exp(weights[first + l * sizes.points + p] - top);
       total += share;
       // Anything farther than this lies outside of every map
-      let moved = clamp(fraction + offsets[first + l * POINTS + p], vec2f(-1.0e6), vec2f(1.0e6));
+      let moved = clamp(fraction + offsets[first + l * sizes.points + p], vec2f(-1.0e6), vec2f(1.0e6));
       let floored = floor(moved);
       let corner = whole + vec2i(floored);
       let w = moved - floored;

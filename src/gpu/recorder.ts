@@ -67,8 +67,8 @@ export interface RecordedDispatch extends Dispatch {
 
 export class Recorder {
   readonly dispatches: RecordedDispatch[] = []
-  readonly inputs = new Map<string, Storage>()
-  readonly bound = new Map<string, Storage>()
+  readonly inputs: Map<string, Storage> = new Map()
+  readonly bound: Map<string, Storage> = new Map()
   readonly scopes: string[] = []
 
   intermediate(bytes: number): Storage {

@@ -64,10 +64,10 @@ export function deformableAttention(
   const [[h0, w0] = none, [h1, w1] = none, [h2, w2] = none, [h3, w3] = none] = levels
   const y = tensor([T, C])
   record({
-    kernel: unrolled('deformable', source, { D4, CHUNKS, LEVELS: L, POINTS: points, WG }),
+    kernel: unrolled('deformable', source, { D4, CHUNKS, WG }),
     reads: { value, offsets, weights },
     writes: { y },
-    sizes: { T, heads, h0, w0, h1, w1, h2, w2, h3, w3 },
+    sizes: { T, heads, levels: L, points, h0, w0, h1, w1, h2, w2, h3, w3 },
     workgroups: [heads * (D4 / CHUNKS), Math.ceil(T / WG), 1],
     // Four taps a point, a multiply-add a channel, and about 40 for each point's place and weight
     flops: T * heads * L * points * (8 * d + 40),

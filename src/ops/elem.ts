@@ -28,7 +28,7 @@ export function groupsFor(count: number): number {
  * Kernels that do little with an Elem take several a thread: 4 instead of 1 made an addition 1.6 times faster on
  * lavapipe and 1.4 times on SwiftShader (November 2026), 16 no faster still.
  */
-export const CHUNKS = { WG: THREADS, CHUNK: 4 * THREADS }
+export const CHUNKS: { readonly WG: number; readonly CHUNK: number } = { WG: THREADS, CHUNK: 4 * THREADS }
 
 /** Workgroups for `count` Elem in chunks. */
 export function chunksFor(count: number): number {

@@ -279,5 +279,5 @@ test.skipIf(slow)(
     expectAll(await decode(gpu, loaded, { golden, config, baseline: true }), golden)
     loaded.release()
   },
-  600_000,
+  1_200_000,
 )
