@@ -1,11 +1,13 @@
 // flowseg doctor: what this machine offers, and whether it computes right. Its report is what a bug report
 // should contain.
 
+import { createRequire } from 'node:module'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { NoAdapterError } from '../errors.ts'
 import { listAdapters } from '../gpu/dawn.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { formatBytes } from '../gpu/memory.ts'
+import { hasVulkanDriver } from '../gpu/software-driver.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { packageVersion } from './package.ts'
 import { measureSpeed, selfTest, type Verdict } from './self-test.ts'
@@ -55,7 +57,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     free: freemem(),
     variables,
   }
-  const adapters = await listAdapters().catch(() => [])
+  const adapters = await findAdapters()
   const json = given.has('json')
 
   let gpu: Gpu
@@ -91,6 +93,22 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     return passed ? 0 : 1
   } finally {
     gpu.close()
+  }
+}
+
+/** What Dawn finds, and the driver from npm that it falls back to. */
+async function findAdapters(): Promise<string[]> {
+  const isSpare = hasVulkanDriver() && isInstalled('@sparticuz/chromium')
+  const found = await listAdapters().catch(() => [])
+  return isSpare ? [...found, 'SwiftShader (from npm, for --adapter SwiftShader)'] : found
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name)
+    return true
+  } catch {
+    return false
   }
 }
 

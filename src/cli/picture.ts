@@ -57,32 +57,34 @@ export function outline(
 
 /** Pixels of one side of the mask that lie within `thickness` of the other. The image's border is no edge. */
 function edge(data: Uint8Array, width: number, height: number, side: 0 | 1, thickness: number): number[] {
-  const found: number[] = []
-  let front: number[] = []
-  const seen = new Uint8Array(data.length)
-  const visit = (x: number, y: number, to: number[]): void => {
-    if (x < 0 || y < 0 || x >= width || y >= height) return
-    const i = y * width + x
-    if (data[i] !== side || seen[i]) return
-    seen[i] = 1
-    to.push(i)
-  }
-  const neighbours = (i: number, withCorners: boolean, to: number[]): void => {
-    const x = i % width
-    const y = (i - x) / width
-    for (let dy = -1; dy <= 1; dy++) {
-      for (let dx = -1; dx <= 1; dx++) if (withCorners || dx === 0 || dy === 0) visit(x + dx, y + dy, to)
+  const isOther = (i: number): boolean => data[i] !== side
+  let ring: number[] = []
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i++) {
+      if (isOther(i)) continue
+      const besides = (x > 0 && isOther(i - 1)) || (x < width - 1 && isOther(i + 1))
+      if (besides || (y > 0 && isOther(i - width)) || (y < height - 1 && isOther(i + width))) ring.push(i)
     }
   }
-  for (let i = 0; i < data.length; i++) if (data[i] !== side) neighbours(i, false, front)
-  for (let step = 1; ; step++) {
-    for (const i of front) found.push(i)
-    if (step === thickness) return found
-    // Every other step takes corners along, which makes rings nearly round
+  const found = new Set(ring)
+  for (let step = 1; step < thickness; step++) {
     const next: number[] = []
-    for (const i of front) neighbours(i, step % 2 === 1, next)
-    front = next
+    for (const i of ring) {
+      const x = i % width
+      for (let dy = -1; dy <= 1; dy++) {
+        for (let dx = -1; dx <= 1; dx++) {
+          // Every other ring takes corners along, which makes them nearly round
+          if (step % 2 === 0 && dx !== 0 && dy !== 0) continue
+          const j = i + dy * width + dx
+          if (x + dx < 0 || x + dx >= width || data[j] !== side || found.has(j)) continue
+          found.add(j)
+          next.push(j)
+        }
+      }
+    }
+    ring = next
   }
+  return [...found]
 }
 
 /** The marker colour that differs most from what is inside of the mask. */
