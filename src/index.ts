@@ -13,6 +13,7 @@ export {
   type FlowLayer,
   FlowSeg,
   type LoadOptions,
+  type LookOptions,
   type Mask,
   Scene,
   type Segmentation,

@@ -141,7 +141,7 @@ class Help(nn.Module):
         super().__init__()
         C, H, d = config["sam"]["hidden"], config["llm"]["hidden"], config["head"]["hidden"]
         self.taps = nn.ModuleDict({str(i): Facts(C, categories) for i in (4, config["sam"]["layers"])})
-        self.rows, self.level, self.s = Facts(H, categories), Facts(d, categories), Facts(d, categories)
+        self.rows, self.s = Facts(H, categories), Facts(d, categories)
         self.close = Facts(H, categories)
         self.query, self.key = nn.Linear(H, 64), nn.Linear(H, 64)
 

@@ -4,7 +4,7 @@
 
 Two processes (`--workers`) of one thread each take half a batch and average their gradients: small operators
 gain nothing from a second thread. The schedule is a function of elapsed minutes / budget. State goes to RUN/last.pt every few minutes and is
-resumed from there; RUN/log.jsonl has one line every 20 steps.
+resumed from there; RUN/log.jsonl has one line every 20 steps. A new run can begin with exported weights (--begin).
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import batched
@@ -167,6 +168,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--begin", help="model.safetensors to begin a new run with; the heads of losses.py start anew")
     parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
     parser.add_argument("--more", nargs="*", default=[], help="JSON lines {folder, scene, sentences}: harder ones")
     parser.add_argument("--linear", action="store_true", help="the rate falls in a line, not in a cosine")
@@ -204,6 +206,8 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)
+    if args.begin:
+        model.load_state_dict(load_file(args.begin))
     help = Help(config, len(folders[0].categories))
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
     plain = [p for n, p in parameters if p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n]

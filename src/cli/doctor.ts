@@ -100,7 +100,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 async function findAdapters(): Promise<string[]> {
   const isSpare = hasVulkanDriver() && isInstalled('@sparticuz/chromium')
   const found = await listAdapters().catch(() => [])
-  return isSpare ? [...found, 'SwiftShader (from npm, for --adapter SwiftShader)'] : found
+  return isSpare && found.length > 0 ? [...found, 'SwiftShader (from npm, for --adapter SwiftShader)'] : found
 }
 
 function isInstalled(name: string): boolean {

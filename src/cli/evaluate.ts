@@ -38,7 +38,7 @@ const page: Page = {
     count: { value: 'N', help: 'stop with the scene that brings the Nth sentence' },
     dump: {
       value: 'FILE',
-      help: 'also write a line of JSON a sentence: scene, sentence, kind, query, score, iou',
+      help: 'also write a line of JSON a sentence, with the mask as lengths of runs, zeros first',
     },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
@@ -64,6 +64,8 @@ interface Row {
   readonly oracle: Overlap
   readonly largest: Overlap
   readonly shuffled: Overlap
+  /** The mask, see runsOf. */
+  readonly runs: readonly number[]
   readonly times: Times
 }
 
@@ -235,6 +237,7 @@ async function measureScene(
         largest: overlap(largest, truth),
         // The next sentence's answer: a shuffle that leaves none in its place
         shuffled: overlap(others[(i + 1) % others.length]!.mask.data, truth),
+        runs: runsOf(result.mask.data),
         times: result.times,
       })
     }
@@ -266,6 +269,18 @@ function better(a: Overlap, b: Overlap): Overlap {
   return iouOf(b) > iouOf(a) ? b : a
 }
 
+/** Lengths of runs row by row, zeros first: all of a mask in a line of JSON. */
+function runsOf(bits: Uint8Array): number[] {
+  const runs: number[] = []
+  for (let i = 0, begin = 0, bit = 0; i <= bits.length; i++) {
+    if (i < bits.length && bits[i] === bit) continue
+    runs.push(i - begin)
+    begin = i
+    bit = 1 - bit
+  }
+  return runs
+}
+
 function bitsOf(ids: Uint8Array, object: number): Uint8Array {
   return ids.map((id) => (id === object + 1 ? 1 : 0))
 }
@@ -293,8 +308,8 @@ function summarise(rows: readonly Row[]): Summary {
   }
 }
 
-function dumped({ scene, sentence, kind, query, score, answer }: Row): object {
-  return { scene, sentence, kind, query, score, iou: iouOf(answer) }
+function dumped({ scene, sentence, kind, query, score, answer, runs }: Row): object {
+  return { scene, sentence, kind, query, score, iou: iouOf(answer), runs }
 }
 
 function tell(

@@ -8,6 +8,7 @@ import { decodeImage, encodePng } from '../../src/io/image.ts'
 import type { TensorData } from '../../src/io/safetensors.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
 import { type DatasetScene, datasetScene, writeDataset } from '../../src/scenes/dataset.ts'
+import { SIZE } from '../../src/scenes/scene.ts'
 import { anyGpu } from '../support.ts'
 import {
   copySmallFiles,
@@ -268,9 +269,11 @@ test('eval measures a dataset: metrics, oracle, floors, kinds, and a line a sent
   expect(result.floors.largest.cIoU).toBeCloseTo(intersection / union, 12)
 
   const rows = (await readFile(join(cwd, 'd.jsonl'), 'utf8')).trim().split('\n')
-  const dumped = rows.map((row) => JSON.parse(row) as { scene: number; sentence: string; iou: number })
+  const dumped = rows.map((row) => JSON.parse(row) as { sentence: string; iou: number; runs: number[] })
   expect(dumped.map(({ sentence }) => sentence)).toEqual(sentences.map(({ text }) => text))
   expect(dumped[0]).toMatchObject({ scene: 40, kind: sentences[0]!.kind, query: expect.any(Number) })
+  const pixels = dumped.map(({ runs }) => runs.reduce((sum, length) => sum + length, 0))
+  expect(pixels).toEqual(dumped.map(() => SIZE ** 2))
   const mean = dumped.reduce((sum, { iou }) => sum + iou, 0) / dumped.length
   expect(result.all.gIoU).toBeCloseTo(mean, 12)
 
@@ -374,7 +377,7 @@ test.runIf(process.platform === 'linux')(
 
     const doctor = await spawnFlowseg(['doctor'], { cwd, env: NO_DRIVERS })
     expect(doctor.code).toBe(1)
-    expect(doctor.out).toContain('none was found')
+    expect(doctor.out).toContain('No WebGPU adapter')
     expect(doctor.out).toContain('@sparticuz/chromium')
   },
 )
