@@ -157,8 +157,8 @@ export class KernelCache {
       }
       return pipeline
     })
-    const compiled = await Promise.all(pending)
-    options.signal?.throwIfAborted()
+    // Compiling can take seconds and can't be stopped; who gives up needn't wait for it
+    const compiled = await untilAborted(Promise.all(pending), options.signal)
     return compiled
   }
 
@@ -204,4 +204,20 @@ function describeFailure(k: Kernel, messages: readonly GPUCompilationMessage[], 
   })
   const detail = shown.length > 0 ? shown.join('\n') : `  ${reason}`
   return `Kernel ${k.key} does not compile on this device:\n${detail}\nThis is a fault of the engine: please report it.`
+}
+
+/** The promise's outcome, or the signal's reason as soon as it is aborted. */
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  let abort: () => void = () => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error)
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([aborted, promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
 }

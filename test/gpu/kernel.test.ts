@@ -9,7 +9,7 @@ import { type Kernel, kernel } from '../../src/gpu/kernel.ts'
 import { type Dispatch, recordWith, type Storage } from '../../src/gpu/recorder.ts'
 import { bytesOf, record, sizeOf, tensor } from '../../src/ops/tensor.ts'
 import { CATALOGUE } from '../ops/catalogue.ts'
-import { adapterNames, adapters, gpuNamed } from '../support.ts'
+import { adapterNames, adapters, anyGpu, gpuNamed } from '../support.ts'
 import { failure, nullDevice } from './devices.ts'
 
 const BODY = `
@@ -206,3 +206,21 @@ for (const features of FEATURES) {
     gpu.close()
   })
 }
+
+test('who gives up while kernels compile does not wait for them', async () => {
+  const gpu = await anyGpu()
+  const body = `
+    struct Sizes { count: u32 }
+    @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+    @group(0) @binding(1) var<uniform> sizes: Sizes;
+    @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3u) {
+      if (id.x < sizes.count) { y[id.x] = 7.0; }
+    }`
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const compiling = gpu.kernels.compile([kernel('given-up', body)], { signal: controller.signal })
+  controller.abort(reason)
+  await expect(compiling).rejects.toBe(reason)
+  // What was begun goes on, and serves whoever asks next
+  await expect(gpu.kernels.compile([kernel('given-up', body)])).resolves.toHaveLength(1)
+})
