@@ -1,7 +1,8 @@
 """Scenes from disk and what training needs of them: pixels for both encoders, labels by object, prompts.
 
 A folder holds images.u8 [n, 256, 256, 3], ids.u8 [n, 256, 256] (0 is background, i + 1 is object i) and
-scenes.jsonl, one scene a line with its objects and sentences {text, kind, target}.
+scenes.jsonl, one scene a line with its objects and sentences {text, kind, target, mentions}: a mention
+{end, objects} says which objects the first `end` characters have named. rows.py adds rows.f16.
 """
 
 import json
@@ -19,8 +20,12 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 COLOURS = ["red", "orange", "yellow", "green", "blue", "purple", "brown", "black"]
 PATTERNS = ["plain", "striped", "dotted"]
 SIZES = ["small", "medium", "large"]
-KINDS = ["category", "colour", "size", "pattern", "place", "relation", "ordinal", "negation", "reasoning"]
+KINDS = {  # how often training asks for one of each kind: more often what is harder
+    "category": 1.0, "colour": 1.0, "size": 1.5, "pattern": 1.0, "place": 2.0, "relation": 3.5, "ordinal": 3.5,
+    "negation": 3.0, "reasoning": 1.5,
+}
 MOST_OBJECTS = 10
+MOST_MENTIONS = 2
 
 
 class Scenes:
@@ -32,6 +37,9 @@ class Scenes:
         n = len(lines)
         self.images = np.memmap(folder / "images.u8", np.uint8, "r", shape=(n, SIZE, SIZE, 3))
         self.ids = np.memmap(folder / "ids.u8", np.uint8, "r", shape=(n, SIZE, SIZE))
+        self.rows = None
+        if (folder / "rows.f16").exists():
+            self.rows = np.memmap(folder / "rows.f16", np.float16, "r").reshape(n, -1)
         self.objects = [line["objects"] for line in lines]
         self.sentences = [line["sentences"] for line in lines]
         self.categories = categories or sorted({o["category"] for scene in self.objects for o in scene})
@@ -89,11 +97,19 @@ class Prompt:
     def span(self, ids: list[int]) -> tuple[int, int]:
         return ids.index(self.open), ids.index(self.close)
 
+    def ends(self, phrase: str, ids: list[int], mentions: list[dict]) -> list[int]:
+        """Index in `ids` (of after(phrase)) of the token that ends each mention"""
+        lengths = [len(self.tokenizer.decode([i])) for i in ids[ids.index(self.open) + 1 : ids.index(self.close)]]
+        assert sum(lengths) == len(phrase), phrase
+        reached = np.cumsum(lengths)
+        return [ids.index(self.open) + 1 + int((reached >= m["end"]).argmax()) for m in mentions]
+
 
 @dataclass
 class Batch:
-    semantic: Tensor  #  [B, 3, 128, 128]
-    pixels: Tensor  #    [B, 3, 256, 256]
+    semantic: Tensor  #  [B, 3, 128, 128]; empty with rows
+    pixels: Tensor  #    [B, 3, 256, 256]; empty with rows
+    rows: Tensor  #      [B, V * H] if frozen, else empty
     ids: Tensor  #       [B, 256, 256] object ids
     labels: Tensor  #    [B, M, 4]
     boxes: Tensor  #     [B, M, 4]
@@ -101,20 +117,20 @@ class Batch:
     last: Tensor  #      [B, N] index of <SEG>
     span: Tensor  #      [B, N, 2] of <p> and </p>
     target: Tensor  #    [B, N] object id, 1-based
+    end: Tensor  #       [B, N, MOST_MENTIONS] index of a mention's last token, 0 if there is none
+    named: Tensor  #     [B, N, MOST_MENTIONS, M] 1 for the ids of its objects
 
 
 class Loader:
     """Batches from several folders; every epoch visits each scene once with `sentences` of its sentences."""
 
     def __init__(self, folders: list[Scenes], prompt: Prompt, side: int, batch: int, sentences: int, seed: int,
-                 rank: int = 0, workers: int = 1, more: dict[tuple[int, int], list[dict]] | None = None):
+                 rank: int = 0, workers: int = 1, frozen: bool = False):
         self.folders, self.prompt, self.side, self.batch, self.N = folders, prompt, side, batch, sentences
         self.order = np.random.default_rng(seed)  # the same for all workers
         self.rng = np.random.default_rng([seed, rank])
-        self.rank, self.workers = rank, workers
-        self.more = more or {}  # (folder, scene) -> further sentences; only these scenes are visited
+        self.rank, self.workers, self.frozen = rank, workers, frozen
         self.cache: dict[str, list[int]] = {}
-        self.epoch = 0
 
     def encoded(self, text: str) -> list[int]:
         if text not in self.cache:
@@ -122,34 +138,47 @@ class Loader:
         return self.cache[text]
 
     def __iter__(self):
+        where = [(f, i) for f, folder in enumerate(self.folders) for i in range(len(folder))]
         while True:
-            where = list(self.more) or [(f, i) for f, folder in enumerate(self.folders) for i in range(len(folder))]
             order = self.order.permutation(len(where))[self.rank :: self.workers]
             order = order[: len(where) // self.workers]
             for start in range(0, len(order) - self.batch + 1, self.batch):
                 yield self.collate([where[k] for k in order[start : start + self.batch]])
-            self.epoch += 1
+
+    def choose(self, sentences: list[dict]) -> list[dict]:
+        """N of them without repetition (unless there are fewer), kinds weighted by KINDS"""
+        kinds = [s["kind"] for s in sentences]
+        weight = np.array([KINDS[k] / kinds.count(k) for k in kinds])
+        order = (self.rng.exponential(size=len(kinds)) / weight).argsort()  # Efraimidis & Spirakis 2006
+        return [sentences[order[i % len(order)]] for i in range(self.N)]
 
     def collate(self, where: list[tuple[int, int]]) -> Batch:
-        images = np.stack([self.folders[f].images[i] for f, i in where])
         ids = np.stack([self.folders[f].ids[i] for f, i in where])
-        texts, targets = [], []
-        for f, i in where:
-            sentences = self.folders[f].sentences[i]
-            if more := self.more.get((f, i)):  # half and half, mixed
-                half = self.rng.permutation(sentences)[: self.N // 2].tolist()
-                sentences = half + self.rng.permutation(more)[: self.N - len(half)].tolist()
-            pick = self.rng.permutation(len(sentences))
-            pick = [pick[k % len(pick)] for k in range(self.N)]
-            texts.append([self.encoded(sentences[k]["text"]) for k in pick])
-            targets.append([sentences[k]["target"] + 1 for k in pick])
+        chosen = [self.choose(self.folders[f].sentences[i]) for f, i in where]
+        texts = [[self.encoded(s["text"]) for s in row] for row in chosen]
         T = max(len(t) for row in texts for t in row)
+        end = torch.zeros(len(where), self.N, MOST_MENTIONS, dtype=torch.long)
+        named = torch.zeros(len(where), self.N, MOST_MENTIONS, MOST_OBJECTS + 1)
+        for b, row in enumerate(chosen):
+            for n, s in enumerate(row):
+                mentions = s.get("mentions", [])
+                for m, at in enumerate(self.prompt.ends(s["text"], texts[b][n], mentions)):
+                    end[b, n, m] = at
+                    named[b, n, m, [o + 1 for o in mentions[m]["objects"]]] = 1
+        none = torch.empty(len(where), 0)
+        if self.frozen:
+            rows, semantic, pixels = np.stack([self.folders[f].rows[i] for f, i in where]), none, none
+            rows = torch.from_numpy(rows).float()
+        else:
+            images = np.stack([self.folders[f].images[i] for f, i in where])
+            rows, semantic, pixels = none, siglip_pixels(images, self.side), sam_pixels(images)
         return Batch(
-            siglip_pixels(images, self.side), sam_pixels(images), torch.from_numpy(ids),
+            semantic, pixels, rows, torch.from_numpy(ids),
             torch.stack([self.folders[f].labels[i] for f, i in where]),
             torch.stack([self.folders[f].boxes[i] for f, i in where]),
             torch.tensor([[t + [0] * (T - len(t)) for t in row] for row in texts]),
             torch.tensor([[len(t) - 1 for t in row] for row in texts]),
             torch.tensor([[self.prompt.span(t) for t in row] for row in texts]),
-            torch.tensor(targets),
+            torch.tensor([[s["target"] + 1 for s in row] for row in chosen]),
+            end, named,
         )

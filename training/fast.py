@@ -84,6 +84,11 @@ def group_norm(self: nn.GroupNorm, x: Tensor) -> Tensor:
     return torch.addcmul(self.bias.view(C, 1, 1).to(y.dtype), y.view_as(x), self.weight.view(C, 1, 1).to(y.dtype))
 
 
+def has_bfloat16() -> bool:
+    """Whether products in bfloat16 pay: with AMX they run twelve times as fast as float32, without it slower."""
+    return "amx_bf16" in Path("/proc/cpuinfo").read_text()
+
+
 def enable() -> None:
     Kernel.attend = staticmethod(attend)
     DeformableAttention.forward = deformable

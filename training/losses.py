@@ -1,7 +1,8 @@
 """What training asks for: the paper's losses, and dense help that never enters inference.
 
 The help: every image token should know its object (category, colour, pattern, size, box), at SAM's taps
-and among the language model's rows; <SEG> should know its target; and the decoder first learns to segment
+and among the language model's rows; the words of a sentence should know what they have named so far and
+<SEG> its target; and the decoder first learns to segment
 from an oracle's S, made of the target's facts, which the language model's S is then drawn to.
 """
 
@@ -136,6 +137,29 @@ class Facts(nn.Module):
         return loss, right.detach()
 
 
+class Point(nn.Module):
+    """A token points at the image rows of the objects that are meant so far."""
+
+    def __init__(self, H: int):
+        super().__init__()
+        self.query, self.key = nn.Linear(H, 64), nn.Linear(H, 64)
+
+    def loss(self, x: Tensor, rows: Tensor, cells: Tensor, named: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, n, H] tokens, rows [B, V, H], cells [B, V] object ids, named [B, n, M] 1 for what is meant (none:
+        the token doesn't count) -> loss, how often the best row is of an object that is meant"""
+        score = torch.einsum("bnc,bvc->bnv", self.query(x), self.key(rows)).float() / 8
+        member = F.one_hot(cells.long(), named.shape[-1]).float()  # [B, V, M]
+        share = member / member.sum(1, keepdim=True).clamp(min=1)
+        truth = torch.einsum("bnm,bvm->bnv", named, share)
+        count = named.sum(-1)
+        spread = truth / truth.sum(-1, keepdim=True).clamp(min=1e-6)
+        counts = (count > 0).float()
+        total = counts.sum().clamp(min=1)
+        right = (truth > 0).float().gather(2, score.argmax(-1, keepdim=True))[..., 0]
+        loss = -(spread * score.log_softmax(-1)).sum(-1)
+        return (loss * counts).sum() / total, ((right * counts).sum() / total).detach()
+
+
 class Help(nn.Module):
     def __init__(self, config: dict, categories: int):
         super().__init__()
@@ -143,7 +167,7 @@ class Help(nn.Module):
         self.taps = nn.ModuleDict({str(i): Facts(C, categories) for i in (4, config["sam"]["layers"])})
         self.rows, self.s = Facts(H, categories), Facts(d, categories)
         self.close = Facts(H, categories)
-        self.query, self.key = nn.Linear(H, 64), nn.Linear(H, 64)
+        self.point, self.mention = Point(H), Point(H)
 
         # The oracle: an object's facts -> S and a one-token C
         self.names = nn.ModuleList(nn.Embedding(n, d) for n in self.s.sizes[:4])

@@ -13,7 +13,6 @@ import math
 import os
 import socket
 import time
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -56,25 +55,26 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, ph
     losses, seen = {}, {}
 
     # 1. Image, and what its tokens should know
-    taps = model.segmentor.encoder(batch.pixels)
-    rows = model.rows(taps, batch.semantic)
-    see(model, help, batch, taps, rows, losses, seen, phase != "all")
+    if batch.rows.numel() > 0:
+        rows = batch.rows.unflatten(1, (-1, model.config["llm"]["hidden"]))
+    else:
+        taps = model.segmentor.encoder(batch.pixels)
+        rows = model.rows(taps, batch.semantic)
+        see(model, help, batch, taps, rows, losses, seen, phase != "all")
     if phase != "look":
         S, C, valid = hear(model, help, batch, before, rows, losses, seen, w)
 
-    # 2. Masks, of the first part of the batch: of the sentences, and of objects an oracle names
+    # 2. Masks of the sentences, and of objects an oracle names
     if phase == "all":
-        part = max(1, round(len(rows) * w["masks"]))
-        batch = Batch(*(getattr(batch, f.name)[:part] for f in fields(Batch)))
-        levels, shapes, mask_features = model.maps([tap[:part] for tap in taps])
+        levels, shapes, mask_features = model.maps(taps)
         decode = lambda S, C, valid: model.segmentor.decoder(levels, shapes, mask_features, S, C, valid)
         judge = lambda predictions, target: segmentation(model, batch, mask_features, predictions, target, w["refine"])
-        for k, v in judge(decode(S[:part, :D], C[:part, :D], valid[:part, :D]), batch.target[:, :D]).items():
+        for k, v in judge(decode(S[:, :D], C[:, :D], valid[:, :D]), batch.target[:, :D]).items():
             (seen if k in ("iou", "oracle") else losses)[k] = v
         if w["oracle"] > 0:
             labels, boxes = batch.labels, batch.boxes
             count, M = (boxes[..., 2] > 0).sum(1)[:, None], boxes.shape[1] - 1
-            pick = torch.rand(part, M).masked_fill(torch.arange(M) >= count, 9).argsort(1)[:, : w["oracle"]] + 1
+            pick = torch.rand(len(labels), M).masked_fill(torch.arange(M) >= count, 9).argsort(1)[:, : w["oracle"]] + 1
             pick = torch.where(pick <= count, pick, pick[:, :1])
             S, C = help.prompt(by_object(labels, pick), by_object(boxes, pick))
             for k, v in judge(decode(S, C, None), pick).items():
@@ -83,7 +83,7 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, ph
     # 3. Weights as in the paper (class 2, BCE 5, dice 5; a mean over layers, not a sum), help on top
     scale = {"class": 2, "bce": 5, "dice": 5, "rim": 5, "o_class": 2, "o_bce": 5, "o_dice": 5, "o_rim": 5}
     scale |= {k: w["dense"] for k in losses if k.startswith(("tap", "rows"))}
-    scale |= {k: w["ground"] for k in ("s", "end", "point")}
+    scale |= {k: w["ground"] for k in ("s", "end", "point", "mention")}
     deep = len(model.segmentor.decoder.decoder.layers) + 1
     total = 0
     for k, v in losses.items():
@@ -103,17 +103,18 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
     at = lambda i: final.gather(2, i[..., None].expand(*i.shape, final.shape[-1]))
     seg, end = at(batch.last[..., None])[:, :, 0], at(batch.span[..., 1:])[:, :, 0]
 
-    # Which object is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows
-    if w["ground"] > 0:
-        losses["s"], seen["s_right"] = help.s.loss(S, labels, boxes)
-        losses["end"], _ = help.close.loss(end, labels, boxes)
-        cells = coarser(batch.ids[:, 4::8, 4::8]).flatten(1)
-        keys = help.key(states[-2][:, prefix - cells.shape[1] : prefix])
-        score = torch.einsum("bnc,bmc->bnm", help.query(seg), keys).float() / 8
-        truth = (cells[:, None] == batch.target[..., None]).float()
-        spread = truth / truth.sum(-1, keepdim=True).clamp(min=1)
-        losses["point"] = -(spread * score.log_softmax(-1)).sum(-1).mean()
-        seen["point_right"] = truth.gather(2, score.argmax(-1, keepdim=True)).mean()
+    # Which object is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows, and
+    # half-way up the objects that the words have named
+    losses["s"], seen["s_right"] = help.s.loss(S, labels, boxes)
+    losses["end"], _ = help.close.loss(end, labels, boxes)
+    cells = coarser(batch.ids[:, 4::8, 4::8]).flatten(1)
+    image = slice(prefix - cells.shape[1], prefix)
+    meant = F.one_hot(batch.target, batch.labels.shape[1]).float()
+    losses["point"], seen["point_right"] = help.point.loss(seg, states[-2][:, image], cells, meant)
+    half = states[len(model.llm.model.layers) // 2]
+    words = half[:, prefix:].unflatten(1, (N, T)).gather(2, batch.end[..., None].expand(-1, -1, -1, half.shape[-1]))
+    named = batch.named.flatten(1, 2)
+    losses["mention"], seen["mention_right"] = help.mention.loss(words.flatten(1, 2), half[:, image], cells, named)
     if w["follow"] > 0:
         oracle = help.prompt(labels, boxes)[0].detach()
         losses["follow"] = w["follow"] * F.mse_loss(S, oracle) / oracle.var().clamp(min=1e-3)
@@ -132,14 +133,28 @@ def weights_at(t: float, phase: str) -> dict:
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
         "ground": 1.0 if phase != "all" else max(0.5, 1 - 1.5 * max(0, t - 0.5)),
         "oracle": 4 if t < 0.7 else 0,
-        "follow": 1.0 if t < 0.7 else 0.0,
-        "masks": 1.0,
+        "follow": 1.0 if phase == "all" and t < 0.7 else 0.0,
         "refine": t > 0.85,
     }
 
 
 def rate_at(t: float, step: int) -> float:
     return min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, t))))
+
+
+def begin_with(model: FlowSeg, tensors: dict[str, torch.Tensor]) -> None:
+    """Loads a checkpoint. A language model with twice its layers gets each of them followed by a new one that
+    does nothing yet: its two outputs start at zero."""
+    layer = "llm.model.layers."
+    names = {n.removeprefix(layer).split(".")[0] for n in tensors if n.startswith(layer)}
+    if 2 * len(names) == len(model.llm.model.layers):
+        old, tensors = tensors, {n: t for n, t in tensors.items() if not n.startswith(layer)}
+        for n in (n for n in old if n.startswith(layer)):
+            i, rest = n.removeprefix(layer).split(".", 1)
+            idle = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
+            tensors[f"{layer}{2 * int(i)}.{rest}"] = old[n]
+            tensors[f"{layer}{2 * int(i) + 1}.{rest}"] = torch.zeros_like(old[n]) if idle else old[n].clone()
+    model.load_state_dict(tensors)
 
 
 def average_gradients(parameters: list[torch.Tensor], workers: int) -> None:
@@ -169,8 +184,8 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--begin", help="model.safetensors to begin a new run with; the heads of losses.py start anew")
+    parser.add_argument("--frozen", action="store_true", help="with --phase read: images as rows.py wrote them")
     parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
-    parser.add_argument("--more", nargs="*", default=[], help="JSON lines {folder, scene, sentences}: harder ones")
     parser.add_argument("--linear", action="store_true", help="the rate falls in a line, not in a cosine")
     parser.add_argument("--phase", choices=["look", "read", "all"], default="all")
     parser.add_argument("--workers", type=int, default=2)
@@ -197,19 +212,17 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     assert config["llm"]["vocab"] == prompt.tokenizer.get_vocab_size(), "llm.vocab differs from the tokenizer"
     folders = [Scenes(args.data[0])]
     folders += [Scenes(f, folders[0].categories) for f in args.data[1:]]
-    more = {}
-    for line in (json.loads(line) for path in args.more for line in open(path)):
-        if line["sentences"]:
-            more[line["folder"], line["scene"]] = line["sentences"]
     loader = Loader(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
-                    args.sentences, args.seed, rank, args.workers, more)
+                    args.sentences, args.seed, rank, args.workers, args.frozen)
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)
     if args.begin:
-        model.load_state_dict(load_file(args.begin))
+        begin_with(model, load_file(args.begin))
     help = Help(config, len(folders[0].categories))
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
+    if args.frozen:
+        parameters = [(n, p) for n, p in parameters if n.startswith(("llm", "help"))]
     plain = [p for n, p in parameters if p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n]
     decayed = [p for n, p in parameters if not any(p is q for q in plain)]
     optimizer = torch.optim.AdamW(
@@ -224,11 +237,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     if (run / "last.pt").exists():
         state = torch.load(run / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
-        help.load_state_dict(state["help"], strict=False)
+        help.load_state_dict(state["help"])
         for name, p in parameters:
             if name in state["optimizer"] and state["optimizer"][name]["exp_avg"].shape == p.shape:
                 optimizer.state[p] = state["optimizer"][name]
         average, step = state["average"], state["step"]
+        assert list(average) == list(model.state_dict()), "the run is of another config"
         used = state["used"] if not args.start else used
         loader.order = np.random.default_rng(args.seed + step)
         print("resumed at step", step, "used minutes", used / 60, flush=True)
@@ -246,7 +260,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         rate = args.rate * (max(0.01, 1 - t) if args.linear else rate_at(t, step))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast.has_bfloat16()):
             total, seen = losses_of(model, help, batch, before, args.phase, w, args.masked)
         optimizer.zero_grad(set_to_none=True)
         total.backward()

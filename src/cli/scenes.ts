@@ -20,10 +20,11 @@ const page: Page = {
     count: { value: 'N', help: 'scenes to write; by default 100' },
     start: { value: 'N', help: 'number of the first; by default 0' },
     raw: { help: 'all images in one file, images.u8 (and ids.u8), rather than PNGs' },
+    every: { help: 'every sentence found, about a hundred a scene, rather than 8 to 14' },
   },
   examples: [
     ['scenes scenes/ --split val --count 10', 'ten scenes to look at'],
-    ['scenes train0/ --split train --count 20000 --raw', 'what the model is trained on'],
+    ['scenes train0/ --split train --count 20000 --raw --every', 'what the model is trained on'],
   ],
 }
 
@@ -52,6 +53,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       count,
       start,
       raw: given.has('raw'),
+      every: given.has('every'),
       onProgress: progress.on,
       signal,
     })

@@ -17,7 +17,7 @@ import type { TaskOptions } from '../progress.ts'
 import { COLOUR_NAMES, SHAPES, SPRITE_NAMES } from './catalogue.ts'
 import { rasteriseScene } from './rasterise.ts'
 import { makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
-import { SENTENCE_KINDS, type Sentence, writeSentences } from './sentences.ts'
+import { everySentence, SENTENCE_KINDS, type Sentence, writeSentences } from './sentences.ts'
 
 export interface DatasetManifest {
   readonly split: Split
@@ -55,22 +55,25 @@ export interface DatasetOptions extends TaskOptions {
   readonly count: number
   readonly start?: number
   readonly raw?: boolean
+  /** Every sentence that was found, about a hundred a scene, rather than 8 to 14. */
+  readonly every?: boolean
 }
 
 /** One scene with its sentences and pixels. */
-export function datasetScene(split: Split, index: number): DatasetScene {
+export function datasetScene(split: Split, index: number, every = false): DatasetScene {
   const scene = makeScene(split, index)
   const { rgb, ids, visible } = rasteriseScene(scene)
   const objects = scene.objects.map(({ kind, category, group, colour, pattern, size }, i) => {
     const { box, area } = visible[i] as (typeof visible)[number]
     return { kind, category, group, colour, pattern, size, box, area }
   })
-  return { index, objects, sentences: writeSentences(scene), rgb, ids }
+  const sentences = every ? everySentence(scene) : writeSentences(scene)
+  return { index, objects, sentences, rgb, ids }
 }
 
 /** Writes scenes `start` to `start + count - 1` of a split into `folder`. */
 export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
-  const { split, count, start = 0, raw = false, onProgress, signal } = options
+  const { split, count, start = 0, raw = false, every = false, onProgress, signal } = options
   await mkdir(folder, { recursive: true })
   if (!raw) await Promise.all(['images', 'ids'].map((name) => mkdir(join(folder, name), { recursive: true })))
 
@@ -87,7 +90,7 @@ export async function writeDataset(folder: string, options: DatasetOptions): Pro
     const masks = raw ? await create('ids.u8') : null
     for (let i = 0; i < count; i++) {
       signal?.throwIfAborted()
-      const { rgb, ids, ...record } = datasetScene(split, start + i)
+      const { rgb, ids, ...record } = datasetScene(split, start + i, every)
       if (images && masks) {
         await images.writeFile(rgb)
         await masks.writeFile(ids)

@@ -52,6 +52,17 @@ export interface Sentence {
   readonly target: number
 }
 
+/** What the first `end` characters of a sentence have named so far: the noun's objects, the landmark. */
+export interface Mention {
+  readonly end: number
+  readonly objects: readonly number[]
+}
+
+/** A sentence with the steps to its answer, for training. */
+export interface ExplainedSentence extends Sentence {
+  readonly mentions: readonly Mention[]
+}
+
 interface Candidate extends Phrase {
   readonly kind: SentenceKind
   /** What is left without the words that make its kind; null when it has no such words. */
@@ -60,10 +71,12 @@ interface Candidate extends Phrase {
   readonly form?: string
   /** Nobody says "the smallest cat" of the only cat: dropped unless its words are needed. */
   readonly isPicky?: boolean
+  /** Phrases inside of the text, in its order, that name objects on the way to the answer. */
+  readonly names?: readonly Phrase[]
 }
 
 interface Found {
-  readonly sentence: Sentence
+  readonly sentence: ExplainedSentence
   readonly form: string
 }
 
@@ -73,29 +86,11 @@ const DRAWS = 90
 /** 8 to 14 sentences (fewer in a scene that offers fewer), of as many kinds as the scene allows. */
 export function writeSentences(scene: Scene): Sentence[] {
   const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
-  const { objects } = scene
+  const found = findSentences(random, scene.objects)
 
-  // 1. Draw candidates, keep the sure ones; those with idle words are kept now and then
-  const found = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
-  const seen = new Set<string>()
-  for (const [kind, write] of Object.entries(writers) as [SentenceKind, Writer][]) {
-    for (let draw = 0; draw < DRAWS; draw++) {
-      const candidate = write(random, random.pick(objects), objects)
-      if (!candidate || seen.has(candidate.text)) continue
-      seen.add(candidate.text)
-      const target = onlyAnswer(candidate.asks, objects)
-      if (target === null) continue
-      const isIdle = candidate.bare !== null && onlyAnswer(candidate.bare, objects) !== null
-      if (isIdle && (candidate.isPicky || !random.chance(0.15))) continue
-      found
-        .get(kind)
-        ?.push({ sentence: { text: candidate.text, kind, target }, form: candidate.form ?? kind })
-    }
-  }
-
-  // 2. Deal them out kind by kind and form by form, each time the one whose object was asked for least
+  // Deal them out kind by kind and form by form, each time the one whose object was asked for least
   const wanted = random.int(8, 14)
-  const asked = objects.map(() => 0)
+  const asked = scene.objects.map(() => 0)
   const sentences: Sentence[] = []
   for (let round = 0; round < 4 && sentences.length < wanted; round++) {
     for (const kind of random.shuffle(SENTENCE_KINDS)) {
@@ -108,10 +103,46 @@ export function writeSentences(scene: Scene): Sentence[] {
         .reduce((a, b) => (timesAsked(b) < timesAsked(a) ? b : a))
       left.splice(left.indexOf(least), 1)
       asked[least.sentence.target] = timesAsked(least) + 1
-      sentences.push(least.sentence)
+      const { text, target } = least.sentence
+      sentences.push({ text, kind, target })
     }
   }
   return sentences
+}
+
+/** Every sentence that the draws for a scene find, about a hundred: what a language model learns from. */
+export function everySentence(scene: Scene): ExplainedSentence[] {
+  const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
+  return [...findSentences(random, scene.objects).values()].flat().map(({ sentence }) => sentence)
+}
+
+/** Draws candidates and keeps the sure ones; those with idle words are kept now and then. */
+function findSentences(random: Random, objects: readonly SceneObject[]): Map<SentenceKind, Found[]> {
+  const found = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
+  const seen = new Set<string>()
+  for (const [kind, write] of Object.entries(writers) as [SentenceKind, Writer][]) {
+    for (let draw = 0; draw < DRAWS; draw++) {
+      const candidate = write(random, random.pick(objects), objects)
+      if (!candidate || seen.has(candidate.text)) continue
+      seen.add(candidate.text)
+      const target = onlyAnswer(candidate.asks, objects)
+      if (target === null) continue
+      const isIdle = candidate.bare !== null && onlyAnswer(candidate.bare, objects) !== null
+      if (isIdle && (candidate.isPicky || !random.chance(0.15))) continue
+      const { text, form = kind } = candidate
+      const mentions = findMentions(text, candidate.names ?? [], objects)
+      found.get(kind)?.push({ sentence: { text, kind, target, mentions }, form })
+    }
+  }
+  return found
+}
+
+function findMentions(text: string, names: readonly Phrase[], objects: readonly SceneObject[]): Mention[] {
+  let end = 0
+  return names.map((name) => {
+    end = text.indexOf(name.text, end) + name.text.length
+    return { end, objects: objects.flatMap((o, i) => (name.asks(o) === 'yes' ? [i] : [])) }
+  })
 }
 
 // ---- Nouns
@@ -226,11 +257,12 @@ const writers: Record<SentenceKind, Writer> = {
       const side = random.pick(SIDES)
       const asks = and(head.asks, extreme(objects, head.asks, side.along, CLEAR_GAP))
       const text = random.chance(0.7) ? `the ${side.most} ${head.text}` : `the ${head.text} ${side.furthest}`
-      return { kind: 'place', text, asks, bare: head.asks, form: 'extreme', isPicky: true }
+      return { kind: 'place', text, asks, bare: head.asks, form: 'extreme', isPicky: true, names: [head] }
     }
     const region = random.pick(REGIONS)
     const text = `the ${head.text} ${random.pick(region.wordings)}`
-    return { kind: 'place', text, asks: and(head.asks, region.asks), bare: head.asks, form: region.form }
+    const asks = and(head.asks, region.asks)
+    return { kind: 'place', text, asks, bare: head.asks, form: region.form, names: [head] }
   },
 
   relation(random, object, objects) {
@@ -242,6 +274,7 @@ const writers: Record<SentenceKind, Writer> = {
 
     // The other one is never meant itself, whatever the noun
     const among = and(head.asks, not(isOther))
+    const names = [head, { text: anchor, asks: isOther }]
     if (random.chance(0.2)) {
       const asks = and(among, nearest(objects, among, other))
       const words = random.pick(['nearest to', 'closest to'])
@@ -251,6 +284,7 @@ const writers: Record<SentenceKind, Writer> = {
         asks,
         bare: among,
         form: 'near',
+        names,
       }
     }
     if (random.chance(0.2)) {
@@ -261,12 +295,13 @@ const writers: Record<SentenceKind, Writer> = {
         asks,
         bare: among,
         form: 'near',
+        names,
       }
     }
     const direction = random.pick(DIRECTIONS)
     const asks = and(among, (o) => direction.asks(o, other))
     const text = `the ${head.text} ${random.pick(direction.wordings)} the ${anchor}`
-    return { kind: 'relation', text, asks, bare: among, form: direction.wordings[0] as string }
+    return { kind: 'relation', text, asks, bare: among, form: direction.wordings[0] as string, names }
   },
 
   ordinal(random, object, objects) {
@@ -283,7 +318,7 @@ const writers: Record<SentenceKind, Writer> = {
       if (side.along(row[i] as SceneObject) - side.along(row[i + 1] as SceneObject) < CLEAR_GAP) return null
     }
     const text = `the ${RANKS[rank]} ${head.text} from the ${side.name}`
-    return { kind: 'ordinal', text, asks: (o) => sure(o === object), bare: null }
+    return { kind: 'ordinal', text, asks: (o) => sure(o === object), bare: null, names: [head] }
   },
 
   negation(random, object, objects) {
@@ -303,6 +338,7 @@ const writers: Record<SentenceKind, Writer> = {
         asks,
         bare: head.asks,
         isPicky: true,
+        names: [head],
       }
     }
     if (object.pattern && u < 0.65) {
@@ -316,6 +352,7 @@ const writers: Record<SentenceKind, Writer> = {
         asks,
         bare: head.asks,
         isPicky: true,
+        names: [head],
       }
     }
     if (u < 0.85) {
@@ -339,13 +376,14 @@ const writers: Record<SentenceKind, Writer> = {
         asks,
         bare: head.asks,
         isPicky: true,
+        names: [head],
       }
     }
     const head = described(random, object)
     const region = random.pick(REGIONS)
     const asks = and(head.asks, not(region.asks))
     const text = `the ${head.text} that ${head.text === 'scissors' ? 'are' : 'is'} not ${random.pick(region.wordings)}`
-    return { kind: 'negation', text, asks, bare: head.asks, isPicky: true }
+    return { kind: 'negation', text, asks, bare: head.asks, isPicky: true, names: [head] }
   },
 
   reasoning(random, object) {

@@ -47,13 +47,15 @@ class Attention(nn.Module):
         return q, k, self.v_proj(x).view(B, N, self.kv_heads, self.d)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor) -> Tensor:
-        """x [B, N, H], positions [N], mask [B or 1, 1, N, N] bool (True attends)"""
+        """x [B, N, H], positions [N], mask [B or 1, 1, N, N] bool (True attends), or in its place the whole
+        attention as a function of q, k, v [B, h, N, d]"""
         B, N, _ = x.shape
         q, k, v = (t.transpose(1, 2) for t in self.qkv(x))
         q, k = rotate(q, positions, self.theta), rotate(k, positions, self.theta)
         share = self.heads // self.kv_heads
         k, v = k.repeat_interleave(share, 1), v.repeat_interleave(share, 1)
-        y = Kernel.attend(q, k, v.to(q.dtype), mask)
+        v = v.to(q.dtype)
+        y = mask(q, k, v) if callable(mask) else Kernel.attend(q, k, v, mask)
         return self.o_proj(y.transpose(1, 2).reshape(B, N, -1))
 
 
