@@ -54,13 +54,9 @@ test('refuses sides that are none', () => {
   }
 })
 
-// Its 7x200 was made by Pillow 13 in one call, columns first
 const golden = loadGolden('resize')
-test.each(Object.keys(golden.entries).filter((size) => size !== '7x200'))(
-  'the golden file: to %s',
-  (size) => {
-    const [height, width] = size.split('x').map(Number)
-    const image = { width: 97, height: 61, rgb: goldenImage(golden, 'image') }
-    expectGolden(size, Float32Array.from(resizeBilinear(image, width!, height!).rgb), golden, 1e-9)
-  },
-)
+test.each(Object.keys(golden.entries))('the golden file: to %s', (size) => {
+  const [height, width] = size.split('x').map(Number)
+  const image = { width: 97, height: 61, rgb: goldenImage(golden, 'image') }
+  expectGolden(size, Float32Array.from(resizeBilinear(image, width!, height!).rgb), golden, 1e-9)
+})
