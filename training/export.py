@@ -1,10 +1,12 @@
-"""Write a run's averaged weights as safetensors (f32, the names of the checkpoint), atomically.
+"""Write a run's averaged weights as safetensors (f32, the names of the checkpoint, a checksum each), atomically.
 
     python export.py --run run/last.pt --weights ../weights/flowseg-nano
 """
 
 import argparse
+import json
 import os
+import zlib
 from pathlib import Path
 
 import torch
@@ -27,7 +29,9 @@ def main() -> None:
     tensors = {name: state["average"][name].float().contiguous() for name in wanted}
     assert all(tensors[n].shape == wanted[n].shape and tensors[n].isfinite().all() for n in wanted)
     temporary = out / "model.safetensors.tmp"
-    save_file(tensors, temporary, metadata={"format": "pt", "step": str(state["step"])})
+    checksums = {n: f"{zlib.crc32(t.numpy().tobytes()):08x}" for n, t in tensors.items()}
+    metadata = {"format": "pt", "step": str(state["step"]), "flowseg.crc32": json.dumps(checksums)}
+    save_file(tensors, temporary, metadata=metadata)
     os.replace(temporary, out / "model.safetensors")
     count = sum(t.numel() for t in tensors.values())
     print(f"step {state['step']}: {len(tensors)} tensors, {count:,} parameters, {count * 4 / 2**20:.1f} MiB")

@@ -5,13 +5,17 @@
 //   the rest          the data, C order, little endian; offsets count from its first byte
 //
 // The tensors fill the data without holes or overlaps, to the last byte. Everything else is refused: files
-// come from strangers, and what a header says decides how much we allocate. Values aren't looked at.
+// come from strangers, and what a header says decides how much we allocate. Values aren't looked at, but a
+// file may list its tensors' checksums (metadata "flowseg.crc32", a JSON object of name -> 8 hex digits):
+// then a tensor that was damaged on its way is refused when it is read.
+//
 // Several files with an index (model.safetensors.index.json) are one checkpoint.
 //
 // Source: huggingface/safetensors, README and src/tensor.rs at 24b0b28 (2026-05-12). We are stricter in one
 // thing, as its README asks: a key that occurs twice is an error.
 
 import { WeightsError } from '../errors.ts'
+import { crc32 } from './crc32.ts'
 import { expectPlainName, type Folder } from './folder.ts'
 import { type Json, parseJson, quote } from './json.ts'
 import type { Source } from './source.ts'
@@ -76,7 +80,8 @@ export interface Checkpoint {
    * file, a typed array can view them.
    *
    * @param options offset and length in bytes, from the tensor's first
-   * @throws WeightsError if there is no such tensor or range, or the file can't be read
+   * @throws WeightsError if there is no such tensor or range, the file can't be read, or the tensor's
+   *   checksum is another
    */
   read(
     name: string,
@@ -132,6 +137,7 @@ export async function openSafetensors(from: Folder | Source, options: ReadOption
 
 interface Located extends TensorEntry {
   readonly source: Source
+  readonly checksum: number | undefined
 }
 
 /** @param fileOf from the index: which file must hold which tensor; undefined for a single file */
@@ -147,13 +153,14 @@ async function openFiles(
     for (const [file, source] of files) {
       const header = await readHeader(source, signal)
       for (const [key, value] of header.metadata) if (!metadata.has(key)) metadata.set(key, value)
+      const checksums = readChecksums(file, header.metadata.get('flowseg.crc32'))
       for (const entry of header.tensors) {
         const listed = fileOf?.get(entry.name)
         if (fileOf && listed === undefined) continue // the index says what the checkpoint is
         if (fileOf && listed !== file) {
           fail(file, entry.name, `it is in this file, but ${INDEX} says it is in ${listed}`)
         }
-        tensors.set(entry.name, { ...entry, source })
+        tensors.set(entry.name, { ...entry, source, checksum: checksums.get(entry.name) })
       }
     }
     for (const [tensor, file] of fileOf ?? []) {
@@ -181,20 +188,59 @@ async function openFiles(
       if (!whole || offset < 0 || count < 0 || offset + count > size) {
         fail(entry.file, tensor, `bytes ${offset} to ${offset + count} are asked for, it has ${size}`)
       }
-      return entry.source.read(entry.begin + offset, count, stop)
+      const bytes = await entry.source.read(entry.begin + offset, count, stop)
+      if (entry.checksum !== undefined && count === size) verify(entry, crc32(bytes))
+      return bytes
     },
     async *slices(tensor, maxBytes, { signal: stop } = {}) {
       const entry = find(tensor)
       const size = entry.end - entry.begin
       const step = Math.max(16, maxBytes - (maxBytes % 16))
+      let checksum = 0
       for (let offset = 0; offset < size; offset += step) {
         const length = Math.min(step, size - offset)
-        yield { offset, bytes: await checkpoint.read(tensor, { offset, length, signal: stop }) }
+        const bytes = await entry.source.read(entry.begin + offset, length, stop)
+        if (entry.checksum !== undefined) checksum = crc32(bytes, checksum)
+        yield { offset, bytes }
       }
+      verify(entry, checksum)
     },
     close: () => closeAll(files),
   }
   return checkpoint
+}
+
+function verify({ file, name, checksum }: Located, found: number): void {
+  if (checksum === undefined || checksum === found) return
+  fail(
+    file,
+    name,
+    `its bytes are damaged (CRC-32 ${hex(found)}, ${hex(checksum)} was written); get the file again`,
+  )
+}
+
+const hex = (word: number): string => word.toString(16).padStart(8, '0')
+
+/** What `verify` compares with, by tensor; empty for files without. */
+function readChecksums(file: string, text: string | undefined): Map<string, number> {
+  if (text === undefined) return new Map()
+  const bad = (): WeightsError =>
+    new WeightsError(
+      `${file}: metadata "flowseg.crc32" must be a JSON object of tensor names to 8 hex digits.`,
+    )
+  let listed: Json
+  try {
+    listed = parseJson(text)
+  } catch {
+    throw bad()
+  }
+  if (!(listed instanceof Map)) throw bad()
+  return new Map(
+    [...listed].map(([name, digits]) => {
+      if (typeof digits !== 'string' || !/^[0-9a-f]{8}$/.test(digits)) throw bad()
+      return [name, Number.parseInt(digits, 16)]
+    }),
+  )
 }
 
 async function closeAll(files: ReadonlyMap<string, Source>): Promise<void> {

@@ -5,8 +5,9 @@ import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { ImageError } from '../../src/errors.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import { decodeImage, encodePng } from '../../src/io/image.ts'
-import { crc32, noise } from './pixels.ts'
+import { noise } from './pixels.ts'
 
 interface Fixture {
   name: string

@@ -8,13 +8,3 @@ export function noise(width: number, height: number, channels = 3): Uint8Array {
     return (v ^ (v >>> 13)) & 255
   })
 }
-
-/** As zlib's. */
-export function crc32(bytes: Uint8Array): number {
-  let crc = -1
-  for (const byte of bytes) {
-    crc ^= byte
-    for (let k = 0; k < 8; k++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
-  }
-  return ~crc >>> 0
-}

@@ -3,9 +3,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { ImageError } from '../../src/errors.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import { resizeBilinear } from '../../src/io/resize.ts'
 import { expectGolden, goldenImage, loadGolden } from '../fixtures/golden.ts'
-import { crc32, noise } from './pixels.ts'
+import { noise } from './pixels.ts'
 
 const cases: [number, number, number, number, number][] = JSON.parse(
   readFileSync('test/fixtures/io/resize.json', 'utf8'),

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { SafeTensor } from 'safetensors'
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import { openFolder } from '../../src/io/folder.ts'
 import {
   type Checkpoint,
@@ -484,6 +485,49 @@ describe('toFloat32', () => {
     expect([...toFloat32(bytes.subarray(3, 11), 'F64')]).toEqual([Math.fround(1 / 3)])
     expect(() => toFloat32(bytes, 'F16')).toThrow('13 bytes are not a whole number of F16 elements')
     expect(() => toFloat32(bytes, 'I32')).toThrow('I32 is not F16, BF16, F32 or F64')
+  })
+})
+
+describe('checksums', () => {
+  const bytes = Uint8Array.from({ length: 100 }, (_, i) => 7 * i)
+  const tensors: TensorData[] = [{ name: 'a', dtype: 'U8', shape: [100], bytes }]
+  const listing = (digits: string) => writeSafetensors(tensors, { 'flowseg.crc32': `{"a":"${digits}"}` })
+  const good = listing(crc32(bytes).toString(16).padStart(8, '0'))
+  const readAll = async (checkpoint: Checkpoint) => {
+    let size = 0
+    for await (const slice of checkpoint.slices('a', 32)) size += slice.bytes.length
+    return size
+  }
+
+  test('are those of zlib, in one piece or several', () => {
+    const text = new TextEncoder().encode('123456789')
+    expect(crc32(text)).toBe(0xcbf43926)
+    expect(crc32(text.subarray(4), crc32(text.subarray(0, 4)))).toBe(0xcbf43926)
+    expect(crc32(new Uint8Array())).toBe(0)
+  })
+
+  test('that hold are no hindrance', async () => {
+    const checkpoint = await open(good)
+    expect(await checkpoint.read('a')).toEqual(bytes)
+    expect(await checkpoint.read('a', { offset: 5, length: 7 })).toEqual(bytes.subarray(5, 12))
+    expect(await readAll(checkpoint)).toBe(100)
+  })
+
+  test('find any flipped bit of the data, whole or in slices', async () => {
+    for (const at of [1, 40, 100]) {
+      const damaged = good.slice()
+      damaged[damaged.length - at]! ^= 0x10
+      const checkpoint = await open(damaged)
+      await expect(checkpoint.read('a')).rejects.toThrow(
+        /some\.safetensors, tensor "a": .*are damaged \(CRC-32/,
+      )
+      await expect(readAll(checkpoint)).rejects.toThrow(WeightsError)
+    }
+  })
+
+  test.each(['{', '[]', '{"a":1}', '{"a":"123"}'])('that are none: %s', async (text) => {
+    const file = writeSafetensors(tensors, { 'flowseg.crc32': text })
+    await expect(open(file)).rejects.toThrow('metadata "flowseg.crc32" must be a JSON object')
   })
 })
 
