@@ -2,7 +2,8 @@
 
 A folder holds images.u8 [n, 256, 256, 3], ids.u8 [n, 256, 256] (0 is background, i + 1 is object i) and
 scenes.jsonl, one scene a line with its objects and sentences {text, kind, target, mentions}: a mention
-{end, objects} says which objects the first `end` characters have named. rows.py adds rows.f16.
+{end, objects} says which objects the first `end` characters have named, `counted` which objects an ordinal
+counts, the last being the target. rows.py adds rows.f16.
 """
 
 import json
@@ -26,6 +27,7 @@ KINDS = {  # how often training asks for one of each kind: more often what is ha
 }
 MOST_OBJECTS = 10
 MOST_MENTIONS = 2
+MOST_COUNTED = 4
 
 
 class Scenes:
@@ -119,6 +121,7 @@ class Batch:
     target: Tensor  #    [B, N] object id, 1-based
     end: Tensor  #       [B, N, MOST_MENTIONS] index of a mention's last token, 0 if there is none
     named: Tensor  #     [B, N, MOST_MENTIONS, M] 1 for the ids of its objects
+    counted: Tensor  #   [B, N, MOST_COUNTED] object ids one counts on the way, the target's from then on; or zeros
 
 
 class Loader:
@@ -159,12 +162,15 @@ class Loader:
         T = max(len(t) for row in texts for t in row)
         end = torch.zeros(len(where), self.N, MOST_MENTIONS, dtype=torch.long)
         named = torch.zeros(len(where), self.N, MOST_MENTIONS, MOST_OBJECTS + 1)
+        counted = torch.zeros(len(where), self.N, MOST_COUNTED, dtype=torch.long)
         for b, row in enumerate(chosen):
             for n, s in enumerate(row):
                 mentions = s.get("mentions", [])
                 for m, at in enumerate(self.prompt.ends(s["text"], texts[b][n], mentions)):
                     end[b, n, m] = at
                     named[b, n, m, [o + 1 for o in mentions[m]["objects"]]] = 1
+                if order := s.get("counted"):
+                    counted[b, n] = torch.tensor([order[min(k, len(order) - 1)] + 1 for k in range(MOST_COUNTED)])
         none = torch.empty(len(where), 0)
         if self.frozen:
             rows, semantic, pixels = np.stack([self.folders[f].rows[i] for f, i in where]), none, none
@@ -180,5 +186,5 @@ class Loader:
             torch.tensor([[len(t) - 1 for t in row] for row in texts]),
             torch.tensor([[self.prompt.span(t) for t in row] for row in texts]),
             torch.tensor([[s["target"] + 1 for s in row] for row in chosen]),
-            end, named,
+            end, named, counted,
         )

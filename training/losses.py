@@ -1,8 +1,8 @@
 """What training asks for: the paper's losses, and dense help that never enters inference.
 
 The help: every image token should know its object (category, colour, pattern, size, box), at SAM's taps
-and among the language model's rows; the words of a sentence should know what they have named so far and
-<SEG> its target; and the decoder first learns to segment
+and among the language model's rows; the words of a sentence should know what they have named so far, <SEG> its
+target, and in an order the upper layers count up to it; and the decoder first learns to segment
 from an oracle's S, made of the target's facts, which the language model's S is then drawn to.
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from data import COLOURS, MOST_OBJECTS, PATTERNS, SIZES, Batch
+from data import COLOURS, MOST_COUNTED, MOST_OBJECTS, PATTERNS, SIZES, Batch
 from flowseg import FlowSeg
 from flowseg.decoder import Prediction
 from flowseg.pixel_decoder import sine_positions
@@ -168,6 +168,7 @@ class Help(nn.Module):
         self.rows, self.s = Facts(H, categories), Facts(d, categories)
         self.close = Facts(H, categories)
         self.point, self.mention = Point(H), Point(H)
+        self.count = nn.ModuleList(Point(H) for _ in range(MOST_COUNTED))
 
         # The oracle: an object's facts -> S and a one-token C
         self.names = nn.ModuleList(nn.Embedding(n, d) for n in self.s.sizes[:4])

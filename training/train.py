@@ -51,7 +51,7 @@ def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows
 
 def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, phase: str, w: dict, D: int):
     """phase "look": SAM and its rows; "read": the language model as well; "all": everything, with the
-    first D sentences of an image going on to the decoder"""
+    first D sentences of an image going on to the decoder; "tune": the same without an oracle or dense help"""
     losses, seen = {}, {}
 
     # 1. Image, and what its tokens should know
@@ -60,12 +60,13 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, ph
     else:
         taps = model.segmentor.encoder(batch.pixels)
         rows = model.rows(taps, batch.semantic)
-        see(model, help, batch, taps, rows, losses, seen, phase != "all")
+        if w["dense"] > 0:
+            see(model, help, batch, taps, rows, losses, seen, phase != "all")
     if phase != "look":
         S, C, valid = hear(model, help, batch, before, rows, losses, seen, w)
 
     # 2. Masks of the sentences, and of objects an oracle names
-    if phase == "all":
+    if phase in ("all", "tune"):
         levels, shapes, mask_features = model.maps(taps)
         decode = lambda S, C, valid: model.segmentor.decoder(levels, shapes, mask_features, S, C, valid)
         judge = lambda predictions, target: segmentation(model, batch, mask_features, predictions, target, w["refine"])
@@ -83,7 +84,7 @@ def losses_of(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, ph
     # 3. Weights as in the paper (class 2, BCE 5, dice 5; a mean over layers, not a sum), help on top
     scale = {"class": 2, "bce": 5, "dice": 5, "rim": 5, "o_class": 2, "o_bce": 5, "o_dice": 5, "o_rim": 5}
     scale |= {k: w["dense"] for k in losses if k.startswith(("tap", "rows"))}
-    scale |= {k: w["ground"] for k in ("s", "end", "point", "mention")}
+    scale |= {k: w["ground"] for k in ("s", "end", "point", "mention", "count")}
     deep = len(model.segmentor.decoder.decoder.layers) + 1
     total = 0
     for k, v in losses.items():
@@ -98,6 +99,7 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
     B, N, T = batch.tokens.shape
     states, prefix = batched.read(model, rows, before, batch.tokens)
     final = states[-1][:, prefix:].unflatten(1, (N, T))
+    H = final.shape[-1]
     S, C, valid = batched.conditions(model, final, batch.last, batch.span)
     labels, boxes = by_object(batch.labels, batch.target), by_object(batch.boxes, batch.target)
     at = lambda i: final.gather(2, i[..., None].expand(*i.shape, final.shape[-1]))
@@ -111,10 +113,23 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
     image = slice(prefix - cells.shape[1], prefix)
     meant = F.one_hot(batch.target, batch.labels.shape[1]).float()
     losses["point"], seen["point_right"] = help.point.loss(seg, states[-2][:, image], cells, meant)
-    half = states[len(model.llm.model.layers) // 2]
+    middle = len(model.llm.model.layers) // 2
+    half = states[middle]
     words = half[:, prefix:].unflatten(1, (N, T)).gather(2, batch.end[..., None].expand(-1, -1, -1, half.shape[-1]))
     named = batch.named.flatten(1, 2)
     losses["mention"], seen["mention_right"] = help.mention.loss(words.flatten(1, 2), half[:, image], cells, named)
+
+    # "The third from the left": the layers from there on find the first, the second, the third
+    losses["count"], right = 0, []
+    for k, head in enumerate(help.count):
+        state = states[min(middle + k, len(states) - 1)]
+        here = state[:, prefix:].unflatten(1, (N, T)).gather(2, batch.last[..., None, None].expand(-1, -1, 1, H))[:, :, 0]
+        nth = F.one_hot(batch.counted[..., k], batch.labels.shape[1]).float()
+        nth[..., 0] = 0
+        loss, hit = head.loss(here, state[:, image], cells, nth)
+        losses["count"] = losses["count"] + loss / len(help.count)
+        right.append(hit)
+    seen["count_right"] = torch.stack(right).mean()
     if w["follow"] > 0:
         oracle = help.prompt(labels, boxes)[0].detach()
         losses["follow"] = w["follow"] * F.mse_loss(S, oracle) / oracle.var().clamp(min=1e-3)
@@ -129,6 +144,8 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
 
 def weights_at(t: float, phase: str) -> dict:
     """Curriculum over progress t in 0..1 of the whole budget"""
+    if phase == "tune":
+        return {"dense": 0, "ground": 1.0, "oracle": 0, "follow": 0, "refine": t > 0.5}
     return {
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
         "ground": 1.0 if phase != "all" else max(0.5, 1 - 1.5 * max(0, t - 0.5)),
@@ -139,7 +156,8 @@ def weights_at(t: float, phase: str) -> dict:
 
 
 def rate_at(t: float, step: int) -> float:
-    return min(1, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, t))))
+    """Warm-up over a run's first 100 steps, then a cosine over its time"""
+    return min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, t))))
 
 
 def begin_with(model: FlowSeg, tensors: dict[str, torch.Tensor]) -> None:
@@ -186,8 +204,8 @@ def main() -> None:
     parser.add_argument("--begin", help="model.safetensors to begin a new run with; the heads of losses.py start anew")
     parser.add_argument("--frozen", action="store_true", help="with --phase read: images as rows.py wrote them")
     parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
-    parser.add_argument("--linear", action="store_true", help="the rate falls in a line, not in a cosine")
-    parser.add_argument("--phase", choices=["look", "read", "all"], default="all")
+    parser.add_argument("--encoders", type=float, default=1.0, help="rate of the image encoders, as a share of --rate")
+    parser.add_argument("--phase", choices=["look", "read", "all", "tune"], default="all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
@@ -223,10 +241,13 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
     if args.frozen:
         parameters = [(n, p) for n, p in parameters if n.startswith(("llm", "help"))]
-    plain = [p for n, p in parameters if p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n]
-    decayed = [p for n, p in parameters if not any(p is q for q in plain)]
+    groups: dict[tuple[float, float], list[torch.Tensor]] = {}
+    for n, p in parameters:
+        is_plain = p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n
+        share = args.encoders if n.startswith(("vision_encoder", "segmentor.encoder")) else 1.0
+        groups.setdefault((share, 0.0 if is_plain else 0.05), []).append(p)
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        [{"params": params, "weight_decay": decay, "share": share} for (share, decay), params in groups.items()],
         lr=args.rate, betas=(0.9, 0.98), fused=True)
     average = {k: v.clone() for k, v in model.state_dict().items()}
 
@@ -237,7 +258,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     if (run / "last.pt").exists():
         state = torch.load(run / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
-        help.load_state_dict(state["help"])
+        help.load_state_dict(state["help"], strict=False)  # heads added since start anew
         for name, p in parameters:
             if name in state["optimizer"] and state["optimizer"][name]["exp_avg"].shape == p.shape:
                 optimizer.state[p] = state["optimizer"][name]
@@ -247,6 +268,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         loader.order = np.random.default_rng(args.seed + step)
         print("resumed at step", step, "used minutes", used / 60, flush=True)
 
+    first = step
     torch.manual_seed(1000 * args.seed + 10 * step + rank)
     begin, saved, told = time.time() - used, time.time(), time.time()
     log = (run / "log.jsonl").open("a")
@@ -257,9 +279,9 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
         w = weights_at(t, args.phase)
-        rate = args.rate * (max(0.01, 1 - t) if args.linear else rate_at(t, step))
+        rate = args.rate * rate_at(t, step - first)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         with torch.autocast("cpu", torch.bfloat16, enabled=fast.has_bfloat16()):
             total, seen = losses_of(model, help, batch, before, args.phase, w, args.masked)
         optimizer.zero_grad(set_to_none=True)

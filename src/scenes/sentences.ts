@@ -61,6 +61,8 @@ export interface Mention {
 /** A sentence with the steps to its answer, for training. */
 export interface ExplainedSentence extends Sentence {
   readonly mentions: readonly Mention[]
+  /** Of an order: the first, the second, .. up to the one it means. */
+  readonly counted?: readonly number[] | undefined
 }
 
 interface Candidate extends Phrase {
@@ -73,6 +75,7 @@ interface Candidate extends Phrase {
   readonly isPicky?: boolean
   /** Phrases inside of the text, in its order, that name objects on the way to the answer. */
   readonly names?: readonly Phrase[]
+  readonly counted?: readonly SceneObject[]
 }
 
 interface Found {
@@ -131,7 +134,8 @@ function findSentences(random: Random, objects: readonly SceneObject[]): Map<Sen
       if (isIdle && (candidate.isPicky || !random.chance(0.15))) continue
       const { text, form = kind } = candidate
       const mentions = findMentions(text, candidate.names ?? [], objects)
-      found.get(kind)?.push({ sentence: { text, kind, target, mentions }, form })
+      const counted = candidate.counted?.map((one) => objects.indexOf(one))
+      found.get(kind)?.push({ sentence: { text, kind, target, mentions, counted }, form })
     }
   }
   return found
@@ -318,7 +322,8 @@ const writers: Record<SentenceKind, Writer> = {
       if (side.along(row[i] as SceneObject) - side.along(row[i + 1] as SceneObject) < CLEAR_GAP) return null
     }
     const text = `the ${RANKS[rank]} ${head.text} from the ${side.name}`
-    return { kind: 'ordinal', text, asks: (o) => sure(o === object), bare: null, names: [head] }
+    const counted = row.slice(0, rank + 1)
+    return { kind: 'ordinal', text, asks: (o) => sure(o === object), bare: null, names: [head], counted }
   },
 
   negation(random, object, objects) {
