@@ -12,10 +12,21 @@ export class FlowSegError extends Error {
   }
 }
 
-/** No WebGPU adapter could be opened. */
+/** No WebGPU adapter could be opened. Where several things were tried, the message has these lists as well. */
 export class NoAdapterError extends FlowSegError {
-  constructor(message: string, options?: ErrorOptions) {
-    super('ERR_NO_ADAPTER', message, options)
+  /** Where an adapter was looked for, each with why there was none. */
+  readonly tried: readonly string[]
+  /** Ways to get one; any of them will do. */
+  readonly fixes: readonly string[]
+
+  constructor(
+    message: string,
+    options: ErrorOptions & { tried?: readonly string[]; fixes?: readonly string[] } = {},
+  ) {
+    const { tried = [], fixes = [], ...rest } = options
+    super('ERR_NO_ADAPTER', message, rest)
+    this.tried = tried
+    this.fixes = fixes
   }
 }
 

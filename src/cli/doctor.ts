@@ -1,13 +1,11 @@
 // flowseg doctor: what this machine offers, and whether it computes right. Its report is what a bug report
 // should contain.
 
-import { createRequire } from 'node:module'
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { NoAdapterError } from '../errors.ts'
 import { listAdapters } from '../gpu/dawn.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { formatBytes } from '../gpu/memory.ts'
-import { hasVulkanDriver } from '../gpu/software-driver.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { packageVersion } from './package.ts'
 import { measureSpeed, selfTest, type Verdict } from './self-test.ts'
@@ -57,7 +55,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     free: freemem(),
     variables,
   }
-  const adapters = await findAdapters()
+  const adapters = await listAdapters().catch(() => [])
   const json = given.has('json')
 
   let gpu: Gpu
@@ -68,7 +66,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     if (json) out.write(`${JSON.stringify({ ...system, adapters, error: error.message })}\n`)
     else
       out.write(
-        `${[...systemLines(system), '', ...adapterLines(adapters, ''), '', ...fixes(error)].join('\n')}\n`,
+        `${[...systemLines(system), '', ...adapterLines(adapters, ''), '', ...refusalLines(error)].join('\n')}\n`,
       )
     return 1
   }
@@ -93,22 +91,6 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     return passed ? 0 : 1
   } finally {
     gpu.close()
-  }
-}
-
-/** What Dawn finds, and the driver from npm that it falls back to. */
-async function findAdapters(): Promise<string[]> {
-  const isSpare = hasVulkanDriver() && isInstalled('@sparticuz/chromium')
-  const found = await listAdapters().catch(() => [])
-  return isSpare && found.length > 0 ? [...found, 'SwiftShader (from npm, for --adapter SwiftShader)'] : found
-}
-
-function isInstalled(name: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(name)
-    return true
-  } catch {
-    return false
   }
 }
 
@@ -188,10 +170,14 @@ function verdictLines(verdicts: readonly Verdict[], { out }: Terminal): string[]
   ]
 }
 
-/** The error's message, a fix a line. */
-function fixes({ message }: NoAdapterError): string[] {
-  return message
-    .replace(/ (Tried: |Three ways |\(\d\) |`flowseg doctor`)/g, '\n$1')
-    .split('\n')
-    .filter((line) => !line.startsWith('`flowseg doctor`'))
+/** The error's message; where it is a long one, its lists, an item a line. */
+function refusalLines({ message, tried, fixes }: NoAdapterError): string[] {
+  if (fixes.length === 0) return [message]
+  return [
+    'No WebGPU adapter',
+    ...tried.map((place) => `  tried ${place}`),
+    '',
+    'Ways to get one',
+    ...fixes.map((fix, i) => `  ${i + 1}  ${fix}`),
+  ]
 }

@@ -9,6 +9,14 @@ import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.t
 /** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
 let instances: GPU[] = []
 
+/** What to do where there is no adapter at all. */
+const FIXES = [
+  'with a GPU, install its Vulkan driver',
+  'without a GPU on Linux x64 and without root, run `npm install @sparticuz/chromium@147.0.0`, whose software ' +
+    'driver is then found by itself',
+  'with root, install Mesa 24 or newer (`mesa-vulkan-drivers`; on Debian 12 from backports)',
+]
+
 /** Milliseconds to sleep between looks at a pending promise. */
 const NAP_MS = 1
 
@@ -44,10 +52,10 @@ export async function openDawn(adapterName?: string): Promise<Provider> {
       )
     }
     throw new NoAdapterError(
-      `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. Three ways to fix it: ` +
-        '(1) with a GPU, install its Vulkan driver; (2) without a GPU on Linux x64 and without root, run `npm install ' +
-        '@sparticuz/chromium@147.0.0`, whose software driver is then found by itself; (3) with root, install Mesa 24 or ' +
-        'newer (`mesa-vulkan-drivers`; on Debian 12 from backports). `flowseg doctor` shows what this machine has.',
+      `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. ` +
+        `Three ways to fix it: ${FIXES.map((fix, i) => `(${i + 1}) ${fix}`).join('; ')}. ` +
+        '`flowseg doctor` shows what this machine has.',
+      { tried, fixes: FIXES },
     )
   })
 }
@@ -90,12 +98,24 @@ async function adapterNames(create: Create): Promise<string[]> {
   // Asking for an adapter that can't exist makes Dawn list those that do
   const ask = async (): Promise<string[]> => {
     const { reason } = await request(create, 'no such adapter')
-    return [...reason.matchAll(/name: '([^']+)'/g)].map(([, name]) => name!)
+    return namesListed(reason)
   }
   const names = hasSystemDriver() ? await ask() : []
   const software = softwareDriver()
   if (software.ready) names.push(...(await withDriver(software.manifest, ask)))
   return [...new Set(names)]
+}
+
+/**
+ * The adapters in Dawn's complaint, each once. OpenGL shows again, under other names, the devices that it shares
+ * with Vulkan, and Dawn's null backend computes nothing.
+ *
+ * @param complaint lines such as " * backend: 'vulkan', name: 'llvmpipe (LLVM 15.0.6, 256 bits)'"
+ */
+export function namesListed(complaint: string): string[] {
+  const listed = [...complaint.matchAll(/backend: '([^']*)', name: '([^']+)'/g)]
+  const real = listed.filter(([, backend]) => !/^(opengl|opengles|null)$/i.test(backend!))
+  return [...new Set(real.map(([, , name]) => name!))]
 }
 
 async function request(

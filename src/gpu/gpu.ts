@@ -8,7 +8,7 @@ import { Memory, type MemoryReport } from './memory.ts'
 import { openProvider, type Provider } from './provider.ts'
 
 export interface OpenOptions {
-  /** A device of the caller's own. It is used as it is and never destroyed. */
+  /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
   /** Part of an adapter's name, such as 'llvmpipe' or 'SwiftShader'. Node only; elsewhere it must match. */
   readonly adapter?: string
@@ -103,7 +103,8 @@ export class Gpu {
     this.rate = new Rate(this.info.isFallbackAdapter ? 5e9 : 2e11)
     this.#provider = provider
     this.#owned = options.device === undefined
-    device.addEventListener('uncapturederror', this.#onError)
+    // Another's device reports another's mistakes too: they are not ours to silence, nor to throw
+    if (this.#owned) device.addEventListener('uncapturederror', this.#onError)
     void device.lost.then((info) => {
       const reason = this.#closed
         ? 'The Gpu was closed while work was under way.'
@@ -165,7 +166,7 @@ export class Gpu {
     }
   }
 
-  /** Throws what the device reported outside of any error scope, once; and always when it is lost or closed. */
+  /** Throws what our own device reported outside of any error scope, once; and always when it is lost or closed. */
   async check(): Promise<void> {
     // A loss is announced through a promise: let its callback run before we look
     await Promise.resolve()

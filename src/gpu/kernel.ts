@@ -6,7 +6,7 @@
 // binds, and kernel.ts finds the place.
 
 import { KernelError } from '../errors.ts'
-import type { Progress, TaskOptions } from '../progress.ts'
+import type { TaskOptions } from '../progress.ts'
 
 /** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool. */
 export type Constants = Readonly<Record<string, string | number | boolean>>
@@ -134,32 +134,30 @@ export class KernelCache {
   }
 
   /** Compiles all that aren't yet, side by side, and returns them in order. */
-  async compile(wanted: readonly Kernel[], options: TaskOptions = {}): Promise<Pipeline[]> {
-    const missing = new Set(wanted.filter((k) => !this.#pipelines.has(k.key)))
+  async compile(wanted: readonly Kernel[], { onProgress, signal }: TaskOptions = {}): Promise<Pipeline[]> {
+    const total = new Set(wanted.filter((k) => !this.#pipelines.has(k.key))).size
     let done = 0
-    const report = (what: string): void => {
-      const progress: Progress = { phase: 'compile', what, loaded: done, total: missing.size }
-      options.onProgress?.(progress)
-    }
+    let over = false
     const pending = wanted.map((k) => {
-      let pipeline = this.#pipelines.get(k.key)
-      if (!pipeline) {
-        pipeline = this.#build(k)
-        this.#pipelines.set(k.key, pipeline)
-        // A failed compile is not remembered: the next call gets the error anew, not a stale promise
-        pipeline.then(
-          () => {
-            done++
-            report(k.name)
-          },
-          () => this.#pipelines.delete(k.key),
-        )
-      }
-      return pipeline
+      const known = this.#pipelines.get(k.key)
+      if (known) return known
+      const building = this.#build(k)
+      this.#pipelines.set(k.key, building)
+      // A failed compile is not remembered: the next call gets the error anew, not a stale promise
+      building.catch(() => this.#pipelines.delete(k.key))
+      // Part of what is awaited below, so that an error of the listener's rejects this call and nothing else
+      return building.then((pipeline) => {
+        done++
+        if (!over && !signal?.aborted) onProgress?.({ phase: 'compile', what: k.name, loaded: done, total })
+        return pipeline
+      })
     })
-    // Compiling can take seconds and can't be stopped; who gives up needn't wait for it
-    const compiled = await untilAborted(Promise.all(pending), options.signal)
-    return compiled
+    try {
+      // Compiling can take seconds and can't be stopped; who gives up needn't wait for it
+      return await untilAborted(Promise.all(pending), signal)
+    } finally {
+      over = true
+    }
   }
 
   async #build(k: Kernel): Promise<Pipeline> {

@@ -264,11 +264,18 @@ export class GpuPlan {
     }
   }
 
+  /**
+   * Hands this run its inputs, residents and sizes. All that can fail comes before anything is changed: a bind
+   * group must never be older than the buffers we believe it has.
+   *
+   * @returns fresh buffers for the kept outputs, which are the caller's to release
+   */
   async #bind(given: RunInputs): Promise<Map<string, GPUBuffer>> {
     const { recorder, keep, name: plan } = this.#spec
     const { queue } = this.#gpu.device
 
-    // Host inputs
+    // 1. What is missing or doesn't fit
+    const uploads: [GPUBuffer, ArrayBufferView][] = []
     for (const [name, storage] of recorder.inputs) {
       const data = given.inputs?.[name]
       if (!data) throw new KernelError(`Plan ${plan}: input '${name}' is missing from the run.`)
@@ -277,16 +284,9 @@ export class GpuPlan {
           `Plan ${plan}: input '${name}' has ${data.byteLength} bytes, expected ${storage.bytes}.`,
         )
       }
-      queue.writeBuffer(this.#buffers.get(storage)!, 0, data.buffer, data.byteOffset, data.byteLength)
+      uploads.push([this.#buffers.get(storage)!, data])
     }
-
-    // Resident tensors and fresh homes for kept outputs; only steps that touch a changed one rebind
-    const changed = new Set<Storage>()
-    const set = (storage: Storage, buffer: GPUBuffer) => {
-      if (this.#buffers.get(storage) === buffer) return
-      this.#buffers.set(storage, buffer)
-      changed.add(storage)
-    }
+    const homes = new Map<Storage, GPUBuffer>()
     for (const [name, storage] of recorder.bound) {
       const buffer = given.bound?.[name]
       if (!buffer) throw new KernelError(`Plan ${plan}: bound tensor '${name}' is missing from the run.`)
@@ -295,8 +295,11 @@ export class GpuPlan {
           `Plan ${plan}: bound '${name}' has ${buffer.size} bytes, needs ${storage.bytes}.`,
         )
       }
-      set(storage, buffer)
+      homes.set(storage, buffer)
     }
+    this.#writeSizes(given.params ?? {})
+
+    // 2. Fresh homes for kept outputs
     const kept = new Map<string, GPUBuffer>()
     if (keep.size > 0) {
       const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
@@ -309,15 +312,24 @@ export class GpuPlan {
       const fresh = await this.#gpu.memory.allocate(requests)
       ;[...keep].forEach(([name, storage], i) => {
         kept.set(name, fresh[i]!)
-        set(storage, fresh[i]!)
+        homes.set(storage, fresh[i]!)
       })
+    }
+
+    // 3. Uploads, and bind groups for the steps that touch another buffer than last time
+    for (const [buffer, { buffer: data, byteOffset, byteLength }] of uploads) {
+      queue.writeBuffer(buffer, 0, data, byteOffset, byteLength)
+    }
+    const changed = new Set<Storage>()
+    for (const [storage, buffer] of homes) {
+      if (this.#buffers.get(storage) !== buffer) changed.add(storage)
+      this.#buffers.set(storage, buffer)
     }
     for (const step of this.#steps) {
       if (!step.bindGroup || step.external.some((storage) => changed.has(storage))) {
         step.bindGroup = this.#makeBindGroup(step)
       }
     }
-    this.#writeSizes(given.params ?? {})
     return kept
   }
 

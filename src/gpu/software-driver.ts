@@ -4,6 +4,7 @@
 
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -17,13 +18,12 @@ import { constants, homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 
-/** Folders where Linux drivers announce themselves to the Vulkan loader. */
+/** Folders where Linux drivers announce themselves to the Vulkan loader; there is one more in the user's home. */
 const DRIVER_FOLDERS = [
   '/etc/vulkan/icd.d',
   '/usr/share/vulkan/icd.d',
   '/usr/local/share/vulkan/icd.d',
   '/usr/local/etc/vulkan/icd.d',
-  join(homedir(), '.local/share/vulkan/icd.d'),
 ]
 
 const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'XDG_RUNTIME_DIR']
@@ -34,9 +34,27 @@ const RTLD_NODELETE = 0x1000
 /** Has the system announced a Vulkan driver, by file or by environment? */
 export function hasVulkanDriver(): boolean {
   if (process.env['VK_ICD_FILENAMES'] || process.env['VK_DRIVER_FILES']) return true
-  return DRIVER_FOLDERS.some(
-    (folder) => existsSync(folder) && readdirSync(folder).some((f) => f.endsWith('.json')),
-  )
+  const home = homeFolder()
+  const folders = home ? [...DRIVER_FOLDERS, join(home, '.local/share/vulkan/icd.d')] : DRIVER_FOLDERS
+  return folders.some((folder) => filesIn(folder).some((file) => file.endsWith('.json')))
+}
+
+/** None, if there is no such folder; nor if we may not read it, as then the loader may not either. */
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return []
+  }
+}
+
+/** Where $HOME isn't set, a user that the system doesn't list has no home; asking for it throws. */
+function homeFolder(): string | undefined {
+  try {
+    return homedir() || undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** SwiftShader, unpacked and in reach of this process; see `withDriver`. */
@@ -97,16 +115,50 @@ function unpack(): string {
   // The package's main file is build/cjs/index.cjs; its archives lie in bin/
   const packageFolder = join(dirname(entry), '../..')
   const manifest: { version: string } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'))
-  const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'flowseg')
-  const folder = join(cache, `swiftshader-${manifest.version}`)
-  if (existsSync(join(folder, MANIFEST))) return folder
+  const archive = join(packageFolder, 'bin/swiftshader.tar.br')
+  const refusals: string[] = []
+  for (const cache of [userCache, temporaryCache]) {
+    try {
+      return unpackInto(join(cache(), `swiftshader-${manifest.version}`), archive)
+    } catch (error) {
+      refusals.push(error instanceof Error ? error.message : String(error))
+    }
+  }
+  throw new Error(`nowhere to unpack it: ${refusals.join('; ')}`)
+}
 
-  const archive = brotliDecompressSync(readFileSync(join(packageFolder, 'bin/swiftshader.tar.br')))
+/** The folder for what this user's programs can make again. */
+function userCache(): string {
+  const home = homeFolder()
+  const cache = process.env['XDG_CACHE_HOME'] || (home && join(home, '.cache'))
+  if (!cache) throw new Error('this user has no home folder')
+  const folder = join(cache, 'flowseg')
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+/**
+ * Where there is no home, or it is read-only as in many containers: a folder among the temporary ones. All users
+ * share those, so it must be ours alone: we are about to load code from it.
+ */
+function temporaryCache(): string {
+  const me = process.getuid?.()
+  const folder = join(tmpdir(), `flowseg-${me}`)
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const found = lstatSync(folder) // a link of somebody else's is not followed
+  if (!found.isDirectory() || found.uid !== me || (found.mode & 0o022) !== 0) {
+    throw new Error(`others can write to ${folder}`)
+  }
+  return folder
+}
+
+function unpackInto(folder: string, archive: string): string {
+  if (existsSync(join(folder, MANIFEST))) return folder
   // Unpacked beside its place and moved there whole, so that two processes can't see half a driver
-  mkdirSync(cache, { recursive: true })
-  const draft = mkdtempSync(join(cache, 'unpacking-'))
+  const draft = mkdtempSync(join(dirname(folder), 'unpacking-'))
   try {
-    for (const { name, data } of untar(archive)) writeFileSync(join(draft, name), data, { mode: 0o755 })
+    const files = untar(brotliDecompressSync(readFileSync(archive)))
+    for (const { name, data } of files) writeFileSync(join(draft, name), data, { mode: 0o755 })
     renameSync(draft, folder)
   } catch (error) {
     rmSync(draft, { recursive: true, force: true })

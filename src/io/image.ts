@@ -23,7 +23,8 @@ export interface DecodeOptions {
 }
 
 const MEGA = 1e6
-const MAX_PIXELS = 64 * MEGA // a JPEG of this size takes some 2 GB to decode
+/** Of an image that is decoded, or padded, unless told otherwise. */
+export const MAX_PIXELS = 64 * MEGA // a JPEG of this size takes some 2 GB to decode
 
 /**
  * A PNG or JPEG file's pixels. Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned
@@ -61,7 +62,7 @@ function expectPixels(
   )
 }
 
-function megapixels(pixels: number): string {
+export function megapixels(pixels: number): string {
   return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
 }
 

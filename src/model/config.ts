@@ -6,6 +6,7 @@
 // one would silently mean its default.
 
 import { WeightsError } from '../errors.ts'
+import { MAX_HEAD } from '../ops/attention.ts'
 
 /** SigLIP's vision tower; FlowSeg takes hidden_states[-2], so the last of `layers` never runs. */
 export interface SiglipConfig {
@@ -50,7 +51,7 @@ export interface LlmConfig {
   readonly kvHeads: number
   readonly headDim: number
   readonly mlp: number
-  /** Rows of the embedding as trained; a checkpoint's own number wins (weights.ts). */
+  /** Rows of the embedding as trained; a checkpoint's own number wins (fit.ts). */
   readonly vocab: number
   readonly ropeTheta: number
   readonly eps: number
@@ -200,7 +201,7 @@ function siglipConfig(s: Section): SiglipConfig {
   }
   s.expect(config.patch <= config.image, 'patch', `at most siglip.image (${config.image})`)
   s.expect(config.layers > 1, 'layers', '2 or more: the output is that of the last but one')
-  s.expectDivisor('heads', config.heads, 'hidden', config.hidden)
+  s.expectHeads(config.heads, config.hidden)
   s.done()
   return config
 }
@@ -227,7 +228,7 @@ function samConfig(s: Section): SamConfig {
     'image',
     'an even number of patches, as four neighbours become one token',
   )
-  s.expectDivisor('heads', config.heads, 'hidden', config.hidden)
+  s.expectHeads(config.heads, config.hidden)
   s.expect(config.window <= gridSide(config), 'window', `at most the grid's side (${gridSide(config)})`)
   s.expect(
     config.globalLayers.every((n) => n < layers),
@@ -281,7 +282,7 @@ function llmConfig(s: Section): LlmConfig {
     maxPositions: s.size('maxPositions', 2 ** 31 - 1),
   }
   s.expectDivisor('kvHeads', config.kvHeads, 'heads', heads)
-  s.expect(config.headDim % 2 === 0, 'headDim', 'an even number: rotary positions turn pairs')
+  if (!isHead(config.headDim)) s.fail('headDim', config.headDim, HEAD)
   s.expect(config.vocab > 3, 'vocab', 'more than the three tokens <SEG>, <p> and </p>')
   s.done()
   return config
@@ -301,9 +302,8 @@ function headConfig(s: Section): HeadConfig {
     decoderMlp: s.size('decoderMlp'),
     maskLayers: s.size('maskLayers', 3),
   }
-  s.expectDivisor('heads', config.heads, 'hidden', config.hidden)
+  s.expectHeads(config.heads, config.hidden)
   s.expectDivisor('groups', config.groups, 'hidden', config.hidden)
-  s.expect(config.hidden % 4 === 0, 'hidden', 'a multiple of 4: sine and cosine of row and column')
   s.done()
   return config
 }
@@ -409,6 +409,13 @@ class Section {
     this.expect(value % divisor === 0, key, `a divisor of ${this.#path}${ofKey} (${value})`)
   }
 
+  /** That `heads` of an attention share `hidden` channels evenly, and that it takes their size. */
+  expectHeads(heads: number, hidden: number): void {
+    this.expectDivisor('heads', heads, 'hidden', hidden)
+    const size = hidden / heads
+    this.expect(isHead(size), 'heads', `heads of ${HEAD}; ${this.#path}hidden (${hidden}) makes them ${size}`)
+  }
+
   /** Throws if there are keys that no getter asked for. */
   done(): void {
     const unknown = [...this.#values.keys()].find((key) => !this.#read.has(key))
@@ -442,6 +449,13 @@ function isNumber(value: unknown): value is number {
 
 function isWhole(value: unknown): value is number {
   return Number.isInteger(value)
+}
+
+/** What every attention needs of the channels of a head; deformable attention, the multiple of 4 alone. */
+const HEAD = `a multiple of 4 channels, at most ${MAX_HEAD}`
+
+function isHead(size: number): boolean {
+  return size % 4 === 0 && size <= MAX_HEAD
 }
 
 function isOneOf<T extends string>(among: readonly T[]): (value: unknown) => value is T {

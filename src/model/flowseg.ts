@@ -20,6 +20,7 @@ import { allocate, type Plan, plan, release, type Tensor, upload } from '../ops/
 import type { TaskOptions } from '../progress.ts'
 import { type Config, featureSizes, parseConfig, visionTokens } from './config.ts'
 import { rank } from './matching.ts'
+import { PlanCache } from './plan-cache.ts'
 import {
   cacheShapes,
   finishPlan,
@@ -33,6 +34,7 @@ import { type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
 import { sineEmbedding } from './sine.ts'
+import { Turnstile } from './turnstile.ts'
 import { type LoadedWeights, loadWeights } from './weights.ts'
 
 export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
@@ -430,59 +432,4 @@ function notesOn({ baseline, unknown }: LoadedWeights): string[] {
     )
   }
   return notes
-}
-
-/** Plans for sizes that vary, the most recently used few. */
-class PlanCache {
-  readonly #plans = new Map<string, Plan>()
-  readonly #capacity: number
-
-  constructor(capacity: number) {
-    this.#capacity = capacity
-  }
-
-  async get(key: string, make: () => Promise<Plan>): Promise<Plan> {
-    const found = this.#plans.get(key) ?? (await make())
-    // A Map keeps insertion order: what was used last stands last
-    this.#plans.delete(key)
-    this.#plans.set(key, found)
-    for (const [oldest, unused] of this.#plans) {
-      if (this.#plans.size <= this.#capacity) break
-      unused.release()
-      this.#plans.delete(oldest)
-    }
-    return found
-  }
-
-  infos(): PlanInfo[] {
-    return [...this.#plans.values()].map(({ info }) => info)
-  }
-
-  clear(): void {
-    for (const cached of this.#plans.values()) cached.release()
-    this.#plans.clear()
-  }
-}
-
-/** Lets one task in at a time, in the order of asking. */
-class Turnstile {
-  #last: Promise<unknown> = Promise.resolve()
-  #inside = 0
-
-  async take<T>(task: () => Promise<T>): Promise<T> {
-    this.#inside++
-    const mine = this.#last.then(task)
-    this.#last = mine.catch(() => undefined)
-    try {
-      return await mine
-    } finally {
-      this.#inside--
-    }
-  }
-
-  /** At once if nobody is inside or waits, else after them. */
-  afterwards(work: () => void): void {
-    if (this.#inside === 0) work()
-    else this.#last = this.#last.then(work)
-  }
 }

@@ -8,7 +8,7 @@
 
 import { type Mat3, mat3 } from 'wgpu-matrix'
 import { ImageError } from '../errors.ts'
-import type { Image } from '../io/image.ts'
+import { type Image, MAX_PIXELS, megapixels } from '../io/image.ts'
 import { resizeBilinear } from '../io/resize.ts'
 
 /** The part of a model's config that is needed here: sides of the two squares. */
@@ -39,7 +39,7 @@ const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 const GREY = 127
 
-/** @throws ImageError if the image has no pixels, or not as many as it says */
+/** @throws ImageError if the image has no pixels, not as many as it says, or too many once padded */
 export function prepareImage(image: Image, config: InputSizes, options: PrepareOptions = {}): PreparedImage {
   const { width: W, height: H, rgb } = image
   const isSize = Number.isInteger(W) && Number.isInteger(H) && W > 0 && H > 0
@@ -96,6 +96,13 @@ function normalise(
 function padToSquare(image: Image): Image {
   const { width, height, rgb } = image
   const side = Math.max(width, height)
+  // A panorama or a sliver: few pixels, but a huge square
+  if (side * side > MAX_PIXELS) {
+    throw new ImageError(
+      `An image of ${width} x ${height} pixels, padded to a square of ${side} x ${side}, has ` +
+        `${megapixels(side * side)}; the limit is ${megapixels(MAX_PIXELS)}. Scale it down, or leave out { padding: 'grey' }.`,
+    )
+  }
   const top = Math.floor((side - height) / 2)
   const left = Math.floor((side - width) / 2)
   const square = new Uint8Array(side * side * 3).fill(GREY)

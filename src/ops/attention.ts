@@ -56,7 +56,8 @@ export type AttentionBias =
 const WG = 32
 /** Keys of a block, as in the shader. */
 const BLOCK = 32
-const MAX_HEAD = 128
+/** Channels of a head, at most. */
+export const MAX_HEAD = 128
 
 /**
  * Scaled dot-product attention.

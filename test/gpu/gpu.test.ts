@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { DeviceLostError, NoAdapterError } from '../../src/errors.ts'
-import { listAdapters } from '../../src/gpu/dawn.ts'
+import { listAdapters, namesListed } from '../../src/gpu/dawn.ts'
 import { Gpu, openGpu, Rate } from '../../src/gpu/gpu.ts'
 import { softmax } from '../../src/ops/reduce.ts'
 import { allocate, type Plan, plan, upload } from '../../src/ops/tensor.ts'
@@ -134,6 +134,44 @@ test('what the device reports on its own reaches whoever awaits next, once', asy
   gpu.close()
 })
 
+test("a fault on the caller's device stays the caller's", async () => {
+  const { device, free } = await rawDevice()
+  const gpu = await Gpu.open({ device })
+  const made = await softmaxPlan(gpu)
+  const claimed: boolean[] = []
+  device.addEventListener('uncapturederror', (event) => {
+    claimed.push(event.defaultPrevented)
+    event.preventDefault() // or the runtime prints it
+  })
+  device.createBuffer({ size: 4, usage: 0 })
+  await new Promise((done) => setTimeout(done, 50))
+  expect(claimed).toEqual([false])
+  await made.run({ inputs })
+  gpu.close()
+  free()
+})
+
+test.skipIf(process.env['FLOWSEG_ADAPTER'])('tests run on every adapter that is listed', async () => {
+  const names = await listAdapters()
+  expect(names.length).toBeGreaterThan(0)
+  expect(adapterNames()).toEqual(names)
+})
+
+test('an adapter is listed once, whatever else reaches it', () => {
+  const complaint = [
+    'no suitable backends found',
+    'Available adapters:',
+    " * backend: 'vulkan', name: 'NVIDIA GeForce RTX 3060'",
+    " * backend: 'vulkan', name: 'llvmpipe (LLVM 15.0.6, 256 bits)'",
+    " * backend: 'opengl', name: 'NVIDIA GeForce RTX 3060/PCIe/SSE2'",
+    " * backend: 'opengles', name: 'NVIDIA GeForce RTX 3060/PCIe/SSE2'",
+    " * backend: 'd3d12', name: 'NVIDIA GeForce RTX 3060'",
+    " * backend: 'null', name: 'Null backend'",
+  ].join('\n')
+  expect(namesListed(complaint)).toEqual(['NVIDIA GeForce RTX 3060', 'llvmpipe (LLVM 15.0.6, 256 bits)'])
+  expect(namesListed('Dawn found no usable driver')).toEqual([])
+})
+
 test('an adapter that does not exist: the message lists those that do', async () => {
   const error = await failure(openGpu({ adapter: 'Voodoo 2' }))
   expect(error).toBeInstanceOf(NoAdapterError)
@@ -151,9 +189,11 @@ test('opening one adapter, or failing to, hides none of the others', async () =>
   await expect(openGpu({ adapter: 'Voodoo 2' })).rejects.toThrow(NoAdapterError)
   const both = await Promise.all(adapterNames().map((name) => openGpu(name ? { adapter: name } : {})))
   for (const gpu of both) gpu.close()
+  // WebGPU's name for a device is Vulkan's, all lower case and dashes
+  const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
   for (const name of [...adapterNames(), ...adapterNames()].toReversed()) {
     const gpu = await openGpu(name ? { adapter: name } : {})
-    expect(gpu.name.toLowerCase()).toContain(name.toLowerCase())
+    expect(plain(gpu.name)).toContain(plain(name))
     gpu.close()
   }
   expect(await listAdapters()).toEqual(names)
@@ -242,18 +282,26 @@ test.runIf(process.platform === 'linux')(
     const failing = `
     const error = await openGpu().catch((e) => e)
     console.log(error.name, error.code)
-    console.log(error.message)`
+    console.log(error.message)
+    console.log(JSON.stringify([error.tried, error.fixes]))`
     const none = {
       VK_ICD_FILENAMES: join(alone, 'none.json'),
       VK_DRIVER_FILES: '',
       HOME: alone,
       XDG_CACHE_HOME: alone,
     }
-    const [first, message] = (await inNode(engine, failing, none)).split('\n')
+    const [first, message, lists] = (await inNode(engine, failing, none)).split('\n')
     expect(first).toBe('NoAdapterError ERR_NO_ADAPTER')
     expect(message).toContain("No WebGPU adapter. Tried: the system's drivers (")
     expect(message).toContain('SwiftShader from npm (@sparticuz/chromium is not installed)')
     expect(message).toMatch(/\(1\) with a GPU.*\(2\).*npm install @sparticuz\/chromium.*\(3\).*Mesa/)
+    const [tried, fixes] = JSON.parse(lists!) as [string[], string[]]
+    expect(tried).toEqual([
+      expect.stringMatching(/^the system's drivers \(.+\)$/),
+      'SwiftShader from npm (@sparticuz/chromium is not installed)',
+    ])
+    expect(fixes).toHaveLength(3)
+    for (const item of [...tried, ...fixes]) expect(message).toContain(item)
 
     // And where even Dawn is missing
     const hiding = `

@@ -224,3 +224,30 @@ test('who gives up while kernels compile does not wait for them', async () => {
   // What was begun goes on, and serves whoever asks next
   await expect(gpu.kernels.compile([kernel('given-up', body)])).resolves.toHaveLength(1)
 })
+
+test('an error of the listener rejects the call, and the kernels serve whoever asks next', async () => {
+  const gpu = await anyGpu()
+  const kernels = [1, 2, 4].map((WG) => kernel('test-faulty-listener', BODY, { Elem: 'f32', WG }))
+  const reason = new Error('the listener broke')
+  const onProgress = (): void => {
+    throw reason
+  }
+  // Vitest fails where a rejection is left unhandled
+  await expect(gpu.kernels.compile(kernels, { onProgress })).rejects.toBe(reason)
+  await expect(gpu.kernels.compile(kernels)).resolves.toHaveLength(3)
+})
+
+test('who gave up is told nothing more', async () => {
+  const gpu = await anyGpu()
+  const kernels = [1, 2, 4].map((WG) => kernel('test-told-no-more', BODY, { Elem: 'f32', WG }))
+  const controller = new AbortController()
+  let events = 0
+  const onProgress = (): void => {
+    events++
+    controller.abort(new Error('enough'))
+  }
+  const compiling = gpu.kernels.compile(kernels, { onProgress, signal: controller.signal })
+  await expect(compiling).rejects.toThrow('enough')
+  await gpu.kernels.compile(kernels) // the others are done as well
+  expect(events).toBe(1)
+})

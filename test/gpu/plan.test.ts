@@ -434,6 +434,43 @@ test('what a run lacks, and what it gets wrong, is named', async () => {
   for (const t of [cache, wrong]) release(gpu, t)
 })
 
+test('a run that fails before it starts leaves nothing behind, and the next one is right', async () => {
+  const gpu = await anyGpu()
+  const resident = (seed: number) => upload(gpu, uniform(4, seed), [2, 2], 'f32')
+  const [one, two, other] = [await resident(1), await resident(2), await resident(3)]
+  const made = await plan(gpu, 'careful', ({ input, bound }) => {
+    const [a, b] = [bound('a', [2, 2]), bound('b', [2, 2])]
+    copyRows(input('x', [1, 2]), b, param('at'))
+    const sum = add(a, b)
+    return { read: { sum }, keep: { doubled: add(sum, sum) } }
+  })
+  const good = { inputs: { x: uniform(2, 9) }, params: { at: 1 } }
+  const sums = async (a: Tensor): Promise<Float32Array | Uint32Array> => {
+    const { read, kept } = await made.run({ ...good, bound: { a, b: two } })
+    release(gpu, kept['doubled']!)
+    return read['sum']!
+  }
+  const first = await sums(one)
+  const { bytes } = gpu.memoryReport()
+
+  // A missing parameter: the kept output's buffer must not stay
+  await expect(made.run({ ...good, bound: { a: one, b: two }, params: {} })).rejects.toThrow(
+    "parameter 'at' is missing",
+  )
+  expect(gpu.memoryReport().bytes).toBe(bytes)
+
+  // A missing tensor: the one that was given must still be bound the next time
+  await expect(made.run({ ...good, bound: { a: other } })).rejects.toThrow("bound tensor 'b' is missing")
+  const second = await sums(other)
+  const moved = uniform(4, 3).map((v, i) =>
+    Math.fround(v + (i < 2 ? uniform(4, 2)[i]! : uniform(2, 9)[i - 2]!)),
+  )
+  expectSameBits(second, moved)
+  expectSameBits(await sums(one), first)
+  made.release()
+  for (const x of [one, two, other]) release(gpu, x)
+})
+
 test('reading what nothing wrote is an error', async () => {
   const gpu = await anyGpu()
   await expect(plan(gpu, 'unwritten', () => ({ read: { y: softmax(tensor([4])) } }))).rejects.toThrow(

@@ -79,7 +79,9 @@ const WRONG: [section: string, key: string, value: unknown, message: string][] =
   ['llm', 'hidden', undefined, 'llm.hidden is missing, expected a positive whole number'],
   ['llm', 'layers', 2.5, 'llm.layers is 2.5, expected a positive whole number'],
   ['llm', 'kvHeads', 3, 'llm.kvHeads is 3, expected a divisor of llm.heads (4)'],
-  ['llm', 'headDim', 33, 'llm.headDim is 33, expected an even number'],
+  ['llm', 'headDim', 33, 'llm.headDim is 33, expected a multiple of 4 channels, at most 128.'],
+  ['llm', 'headDim', 30, 'llm.headDim is 30, expected a multiple of 4 channels, at most 128.'],
+  ['llm', 'headDim', 256, 'llm.headDim is 256, expected a multiple of 4 channels, at most 128.'],
   ['llm', 'ropeTheta', null, 'llm.ropeTheta is null, expected a positive number'],
   ['llm', 'tied', 1, 'llm.tied is 1, expected true or false'],
   ['llm', 'ropetheta', 5e6, 'llm.ropetheta is not a key of this engine; expected one of hidden'],
@@ -112,6 +114,20 @@ test.each(WRONG)('config.json with %s %s = %j is refused', (section, key, value,
   expect(parse).toThrow(WeightsError)
   expect(parse).toThrow('small.json: ')
   expect(parse).toThrow(message)
+})
+
+// Heads of 10, 132, 14 and 6 channels
+test.each([
+  ['siglip', { hidden: 100, heads: 10 }, 'siglip.heads is 10, expected heads of', 'siglip.hidden (100)'],
+  ['sam', { hidden: 264, heads: 2 }, 'sam.heads is 2, expected heads of', 'sam.hidden (264) makes them 132'],
+  ['llm', { hidden: 56, headDim: undefined }, 'llm.headDim is 14, expected', 'a multiple of 4 channels'],
+  ['head', { hidden: 96, heads: 16 }, 'head.heads is 16, expected heads of', 'head.hidden (96) makes them 6'],
+])('heads that attention does not take are refused: %s %j', (section, sizes, ...messages) => {
+  const json = structuredClone(read(SMALL))
+  // Through text, which leaves out what is undefined
+  json[section] = JSON.parse(JSON.stringify({ ...(json[section] as object), ...sizes }))
+  const parse = () => parseConfig(json, 'small.json')
+  for (const message of messages) expect(parse).toThrow(message)
 })
 
 test('a prompt longer than the language model reads is refused', () => {

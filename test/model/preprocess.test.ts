@@ -93,6 +93,16 @@ test('grey padding centres the image in a square, for SigLIP alone', () => {
   }
 })
 
+test('a sliver that grey padding would blow up is refused, and taken without', () => {
+  const sliver = { width: 9000, height: 1, rgb: new Uint8Array(9000 * 3) }
+  const pad = () => prepareImage(sliver, config, { padding: 'grey' })
+  expect(pad).toThrow(ImageError)
+  expect(pad).toThrow(
+    'An image of 9000 x 1 pixels, padded to a square of 9000 x 9000, has 81 megapixels; the limit is 64 megapixels.',
+  )
+  expect(prepareImage(sliver, config).scaled).toEqual([1, 64])
+})
+
 test.each(sizes)('%i x %i: coordinates go to the canvas and back', (width, height) => {
   const { toModel, toImage, scaled } = prepareImage(imageOf(width, height), config)
   const [h, w] = scaled

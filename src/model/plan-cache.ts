@@ -1,0 +1,40 @@
+// Plans that are ready, for sizes that vary: prompts of other lengths, images of other sizes.
+//
+// A plan owns memory and takes a while to compile, so the few that were used last are kept and the rest is
+// released. Whoever gets a plan runs it before others get theirs, or it may be released meanwhile: let one
+// task in at a time (turnstile.ts).
+
+import type { PlanInfo } from '../gpu/plan.ts'
+import type { Plan } from '../ops/tensor.ts'
+
+/** Plans for sizes that vary, the most recently used few. */
+export class PlanCache {
+  readonly #plans = new Map<string, Plan>()
+  readonly #capacity: number
+
+  constructor(capacity: number) {
+    this.#capacity = capacity
+  }
+
+  async get(key: string, make: () => Promise<Plan>): Promise<Plan> {
+    const found = this.#plans.get(key) ?? (await make())
+    // A Map keeps insertion order: what was used last stands last
+    this.#plans.delete(key)
+    this.#plans.set(key, found)
+    for (const [oldest, unused] of this.#plans) {
+      if (this.#plans.size <= this.#capacity) break
+      unused.release()
+      this.#plans.delete(oldest)
+    }
+    return found
+  }
+
+  infos(): PlanInfo[] {
+    return [...this.#plans.values()].map(({ info }) => info)
+  }
+
+  clear(): void {
+    for (const cached of this.#plans.values()) cached.release()
+    this.#plans.clear()
+  }
+}
