@@ -86,6 +86,8 @@ interface Summary {
 interface Source {
   readonly name: string
   readonly scenes: AsyncIterable<DatasetScene>
+  /** It ends with the scene that brings this many sentences. */
+  readonly wanted: number
   /** How much is done, in [0, 1]. */
   readonly share: (scenes: number, sentences: number) => number
 }
@@ -100,7 +102,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const model = await loadModel(given, terminal, progress)
   try {
     const started = performance.now()
-    const { rows, scenes } = await measure(model, source, count, progress, terminal)
+    const { rows, scenes } = await measure(model, source, progress, terminal)
     progress.clear()
     const seconds = (performance.now() - started) / 1000
 
@@ -120,14 +122,15 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
 }
 
-async function sourceOf(
+/** @throws FlowSegError 'ERR_DATASET', of its scenes too */
+export async function sourceOf(
   folder: string | undefined,
   count: number | undefined,
-  { cwd }: Terminal,
+  { cwd }: Pick<Terminal, 'cwd'>,
 ): Promise<Source> {
   if (folder === undefined) {
     const wanted = count ?? SENTENCES
-    return { name: 'test split', scenes: testSplit(), share: (_, sentences) => sentences / wanted }
+    return { name: 'test split', scenes: testSplit(), wanted, share: (_, sentences) => sentences / wanted }
   }
   const path = resolve(cwd, folder)
   if (!existsSync(join(path, 'scenes.json'))) {
@@ -139,7 +142,8 @@ async function sourceOf(
   const manifest = await readManifest(path, folder)
   const share = (scenes: number, sentences: number): number =>
     count === undefined ? scenes / manifest.count : sentences / count
-  return { name: folder, scenes: checked(readDataset(path), folder), share }
+  const wanted = count ?? Number.POSITIVE_INFINITY
+  return { name: folder, scenes: checked(readDataset(path), folder), wanted, share }
 }
 
 async function readManifest(path: string, folder: string): Promise<DatasetManifest> {
@@ -175,11 +179,9 @@ function damaged(folder: string, cause: unknown): FlowSegError {
 async function measure(
   model: FlowSeg,
   source: Source,
-  count: number | undefined,
   progress: ProgressLine,
   terminal: Terminal,
 ): Promise<{ rows: Row[]; scenes: number }> {
-  const wanted = count ?? (source.name === 'test split' ? SENTENCES : Number.POSITIVE_INFINITY)
   const rows: Row[] = []
   const started = performance.now()
   let reported = started
@@ -200,7 +202,7 @@ async function measure(
       const { cIoU } = metricsOf(rows.map(({ answer }) => answer))
       terminal.err.write(`eval: ${Math.floor(100 * share)} %, ${line}, cIoU so far ${cIoU.toFixed(3)}\n`)
     }
-    if (rows.length >= wanted) break
+    if (rows.length >= source.wanted) break
   }
   return { rows, scenes }
 }

@@ -1,12 +1,20 @@
 // Files in and out. What a command makes is held in memory until all of it is there, then written beside its
-// place and moved there: whoever looks sees all files or none, and a failure leaves nothing behind.
+// place and moved there: whoever looks sees whole files, and a failure leaves no new one behind.
 
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, extname, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { FlowSegError, ImageError } from '../errors.ts'
 import { decodeImage, type Image } from '../io/image.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
+
+/** What the user names: a web address as it is, anything else as a path from where they stand. */
+export function locationOf(place: string, { cwd }: Terminal): string {
+  if (/^https?:/i.test(place)) return place
+  return /^file:/i.test(place) ? fileURLToPath(place) : resolve(cwd, place)
+}
 
 /** Larger files are no photographs. */
 const MAX_IMAGE_BYTES = 512 * 2 ** 20
@@ -42,15 +50,21 @@ export class Drafts {
     this.#terminal = terminal
   }
 
-  /** @returns its full path */
+  /**
+   * @returns its full path
+   * @throws FlowSegError 'ERR_OUTPUT' if there is a draft of this name: one of the two would be lost
+   */
   add(path: string, contents: Uint8Array | string): string {
     const place = resolve(this.#terminal.cwd, path)
+    if (this.#files.has(place)) {
+      throw new FlowSegError('ERR_OUTPUT', `${path} would be written twice. Each output needs its own name.`)
+    }
     this.#files.set(place, contents)
     return place
   }
 
   /**
-   * Writes all files or none.
+   * Writes all files or none; but where an older file was replaced before a later one failed, the new one stays.
    *
    * @throws FlowSegError 'ERR_OUTPUT' naming the file
    */
@@ -58,6 +72,7 @@ export class Drafts {
     const { signal } = this.#terminal
     const parts = new Map<string, string>()
     const folders: string[] = []
+    const added: string[] = []
     let at = ''
     try {
       signal.throwIfAborted()
@@ -73,10 +88,12 @@ export class Drafts {
       signal.throwIfAborted()
       for (const [path, part] of parts) {
         at = path
+        const isNew = !existsSync(path)
         await rename(part, path)
+        if (isNew) added.push(path)
       }
     } catch (error) {
-      await Promise.all([...parts.values()].map((part) => rm(part, { force: true })))
+      await Promise.all([...parts.values(), ...added].map((file) => rm(file, { force: true })))
       // Deepest first; what isn't empty was filled by somebody else
       for (const folder of folders.toReversed()) await rmdir(folder).catch(() => undefined)
       if (signal.aborted) throw error
@@ -100,11 +117,14 @@ export async function expectApart(
   }
 }
 
-/** Links, hard links and names that differ in case may be one file: device and inode tell. */
+/**
+ * Links, hard links and names that differ in case may be one file: device and inode tell. What isn't there yet
+ * is a name in its folder, which may go by several names too.
+ */
 async function identity(path: string): Promise<string> {
   return stat(path, { bigint: true }).then(
     ({ dev, ino }) => `${dev} ${ino}`,
-    () => path,
+    async () => (path === dirname(path) ? path : join(await identity(dirname(path)), basename(path))),
   )
 }
 

@@ -15,6 +15,9 @@ export interface FlowFile {
   readonly contents: Uint8Array | string
 }
 
+export const SHEET = 'flow.png'
+const ACCOUNT = 'flow.json'
+
 const LEADER: Rgb = [255, 176, 0]
 const WINNER: Rgb = [255, 0, 110]
 const PAPER: Rgb = [24, 26, 33]
@@ -28,20 +31,29 @@ const GAP = 16
 const TILES_A_ROW = 5
 const BAR = 84
 
+/** Names of the files that `flowFiles` makes, known before the model is loaded. */
+export function flowNames({ head }: Config): string[] {
+  return [SHEET, ACCOUNT, ...Array.from({ length: head.decoderLayers + 1 }, (_, layer) => layerName(layer))]
+}
+
 /** The files of `--flow`, named as in a folder. */
 export function flowFiles(image: Image, result: Segmentation, config: Config): FlowFile[] {
   const layers = result.flow ?? []
   const canvas = config.sam.image
   const large = fitted(image, PICTURE)
   const pictures = layers.map((layer): FlowFile => {
-    const name = `layer-${String(layer.layer).padStart(2, '0')}.png`
+    const name = layerName(layer.layer)
     return { name, contents: encodePng(layerPicture(large, layer, result, canvas)) }
   })
   return [
-    { name: 'flow.png', contents: encodePng(sheet(image, result, canvas)) },
-    { name: 'flow.json', contents: `${JSON.stringify(account(result), null, 2)}\n` },
+    { name: SHEET, contents: encodePng(sheet(image, result, canvas)) },
+    { name: ACCOUNT, contents: `${JSON.stringify(account(result), null, 2)}\n` },
     ...pictures,
   ]
+}
+
+function layerName(layer: number): string {
+  return `layer-${String(layer).padStart(2, '0')}.png`
 }
 
 /** Scores, gate and movement of every layer. */

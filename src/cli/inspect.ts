@@ -2,14 +2,16 @@
 // GPU is needed.
 
 import { existsSync, statSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { formatBytes } from '../gpu/memory.ts'
-import { openFolder, readJson } from '../io/folder.ts'
+import { type Folder, openFolder, readJson } from '../io/folder.ts'
 import { type Checkpoint, openSafetensors, type TensorEntry } from '../io/safetensors.ts'
-import { fileSource } from '../io/source.ts'
+import { fileSource, type Source, urlSource } from '../io/source.ts'
 import { type Config, parseConfig } from '../model/config.ts'
-import { type Component, canonicalName, type Parameter, parameters } from '../model/parameters.ts'
+import { type Fit, fitOf } from '../model/fit.ts'
+import { type Component, canonicalName, parameters } from '../model/parameters.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
+import { locationOf } from './files.ts'
 import { defaultWeights } from './package.ts'
 import { grouped, painter, type Terminal, table } from './terminal.ts'
 
@@ -18,13 +20,13 @@ const page: Page = {
   operands: '[WEIGHTS]',
   summary: 'what is in a checkpoint, without loading it',
   details:
-    'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, a URL of such a ' +
-    'folder, one .safetensors file, or a config.json alone, whose parameters are then counted. The exit code ' +
-    'is 1 when the model could not be loaded with these weights.',
+    'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
+    'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
+    'any of these. The exit code is 1 when the model could not be loaded with these weights.',
   options: {
     config: {
       value: 'FILE',
-      help: 'the config.json to hold against it; by default the one beside the weights',
+      help: 'the config.json to hold against it, or its URL; by default the one beside the weights',
     },
     json: SHARED.json,
   },
@@ -66,56 +68,71 @@ interface Total {
   readonly types: readonly string[]
 }
 
-/** What the model would say to the checkpoint. */
-interface Fit {
-  readonly needed: number
-  readonly missing: readonly string[]
-  readonly misfits: readonly {
-    readonly name: string
-    readonly dtype: string
-    readonly shape: readonly number[]
-    readonly expected: readonly number[]
-  }[]
-  readonly unknown: readonly string[]
-  readonly baseline: boolean
-}
-
 async function run(given: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, given, 0, 1)
-  const { cwd, signal } = terminal
+  const { signal } = terminal
   const place = given.operands[0] ?? defaultWeights()
-  const isUrl = /^https?:/i.test(place)
-  const path = isUrl ? place : resolve(cwd, place)
+  const location = locationOf(place, terminal)
+  const [parent, name] = split(location)
+  const isIndex = name.endsWith('.index.json')
 
   // 1. A config alone
-  if (path.endsWith('.json') && !path.endsWith('.index.json')) {
-    const config = await readConfig(path, signal)
-    return tellConfig(place, config, given, terminal)
+  if (name.endsWith('.json') && !isIndex) {
+    return tellConfig(place, await configAt(location, signal), given, terminal)
   }
 
   // 2. Headers, and the config beside them
-  const isFile = path.endsWith('.safetensors') || (!isUrl && existsSync(path) && statSync(path).isFile())
-  const isIndex = path.endsWith('.index.json')
-  const folder = isFile || isIndex ? dirname(path) : path
-  const checkpoint =
-    isFile && !isIndex && !isUrl
-      ? await openSafetensors(await fileSource(path), { signal })
-      : await openSafetensors(openFolder(folder), { signal })
+  const isFile = name.endsWith('.safetensors') || isLocalFile(location)
+  const folder = openFolder(isFile || isIndex ? parent : location)
+  const checkpoint = isIndex
+    ? await openSafetensors(folder, { signal, index: name })
+    : await openSafetensors(isFile ? await openFile(location, signal) : folder, { signal })
   try {
     const other = given.text('config')
-    const beside = join(folder, 'config.json')
-    const configPath = other ? resolve(cwd, other) : isUrl ? `${folder}/config.json` : beside
-    const hasConfig = other !== undefined || isUrl || existsSync(beside)
-    const config = hasConfig ? await readConfig(configPath, signal) : undefined
+    const config =
+      other === undefined
+        ? await configBeside(folder, signal)
+        : await configAt(locationOf(other, terminal), signal)
     return tellCheckpoint(place, checkpoint, config, given, terminal)
   } finally {
     await checkpoint.close()
   }
 }
 
-async function readConfig(path: string, signal: AbortSignal): Promise<Config> {
-  const [folder, name] = [dirname(path), basename(path)]
-  return parseConfig(await readJson(openFolder(folder), name, signal), path)
+/** The folder and the name in it. A URL's query stays with the folder, as it may be a signature. */
+function split(location: string): [folder: string, name: string] {
+  if (!isUrl(location)) return [dirname(location), basename(location)]
+  const url = new URL(location)
+  const name = basename(url.pathname)
+  url.pathname = dirname(url.pathname)
+  return [url.href, name]
+}
+
+function isUrl(location: string): boolean {
+  return /^https?:/i.test(location)
+}
+
+function isLocalFile(location: string): boolean {
+  return !isUrl(location) && existsSync(location) && statSync(location).isFile()
+}
+
+function openFile(location: string, signal: AbortSignal): Promise<Source> {
+  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
+}
+
+async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | undefined> {
+  const found = await folder.find('config.json', signal)
+  await found?.close()
+  return found && readConfig(folder, 'config.json', signal)
+}
+
+async function configAt(location: string, signal: AbortSignal): Promise<Config> {
+  const [folder, name] = split(location)
+  return readConfig(openFolder(folder), name, signal)
+}
+
+async function readConfig(folder: Folder, name: string, signal: AbortSignal): Promise<Config> {
+  return parseConfig(await readJson(folder, name, signal), `${folder.describe}/${name}`)
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -170,13 +187,14 @@ function tellCheckpoint(
       file,
       component: partOf(name),
     }))
+    const { used, ...verdicts } = fit ?? {}
     const account = {
       source: place,
       metadata: Object.fromEntries(checkpoint.metadata),
       components: totals.map(({ part, ...rest }) => ({ component: part, ...rest })),
       config: config?.name ?? null,
       fits: fit ? fits : null,
-      ...fit,
+      ...(used && { needed: used.length, ...verdicts }),
       tensors,
     }
     out.write(`${JSON.stringify(account)}\n`)
@@ -289,56 +307,19 @@ const PREFIXES: readonly (readonly [RegExp, Component])[] = [
 // ---------------------------------------------------------------------------------------------------------
 // Would it load?
 
-/** The rules of model/weights.ts, all of them told rather than the first. */
-function fitOf(checkpoint: Checkpoint, config: Config): Fit {
-  const stored = new Map([...checkpoint.tensors.values()].map((entry) => [canonicalName(entry.name), entry]))
-  const expected = parameters(withSizesOf(stored, config))
-  const baseline = !expected.some((p) => p.flow && stored.has(p.name))
-  const used = expected.filter((p) => p.used && !(p.flow && baseline))
-  const known = new Set(expected.map(({ name }) => name))
-  const isMisfit = (p: Parameter, entry: TensorEntry): boolean =>
-    entry.shape.join() !== p.shape.join() || !['F32', 'F16', 'BF16'].includes(entry.dtype)
-  return {
-    needed: used.length,
-    missing: used.filter((p) => !p.optional && !stored.has(p.name)).map(({ name }) => name),
-    misfits: used.flatMap((p) => {
-      const entry = stored.get(p.name)
-      if (!entry || !isMisfit(p, entry)) return []
-      return [{ name: entry.name, dtype: entry.dtype, shape: entry.shape, expected: p.shape }]
-    }),
-    unknown: [...stored].filter(([name]) => !known.has(name)).map(([, { name }]) => name),
-    baseline,
-  }
-}
-
-/** Sizes that the file knows better than the config. */
-function withSizesOf(stored: ReadonlyMap<string, TensorEntry>, config: Config): Config {
-  const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
-  const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)
-  const compress = rows('segmentor.boundary_refiner.compress.weight', config.boundary.compress)
-  const hidden = rows('segmentor.boundary_refiner.refine.0.weight', config.boundary.hidden)
-  const llm = { ...config.llm, vocab: Math.max(vocab, config.llm.vocab) }
-  return { ...config, llm, boundary: { compress, hidden } }
-}
-
-function verdict({ needed, missing, misfits, unknown, baseline }: Fit, config: Config | undefined): string[] {
+function verdict({ used, missing, misfits, unknown, baseline }: Fit, config: Config | undefined): string[] {
   const name = config?.name ?? ''
   const lines: string[] = []
   if (missing.length > 0) {
-    lines.push(`${missing.length} of the ${needed} tensors that ${name} needs are missing:`, ...some(missing))
-  }
-  if (misfits.length > 0) {
     lines.push(
-      `${misfits.length} do not fit ${name}:`,
-      ...some(
-        misfits.map(({ name: tensor, dtype, shape, expected }) => {
-          const wanted = shape.join() === expected.join() ? 'F32, F16 or BF16' : `[${expected.join(', ')}]`
-          return `${tensor} is ${dtype} [${shape.join(', ')}], expected ${wanted}`
-        }),
-      ),
+      `${missing.length} of the ${used.length} tensors that ${name} needs are missing:`,
+      ...some(missing),
     )
   }
-  if (lines.length === 0) lines.push(`All ${needed} tensors that ${name} needs are there and fit.`)
+  if (misfits.length > 0) {
+    lines.push(`${misfits.length} do not fit ${name}:`, ...some(misfits.map(({ text }) => text)))
+  }
+  if (lines.length === 0) lines.push(`All ${used.length} tensors that ${name} needs are there and fit.`)
   if (baseline) lines.push('None of the semantic flow: it runs as X-SAM, the baseline.')
   if (unknown.length > 0) {
     lines.push(`${unknown.length} mean nothing to this engine and would be left out:`, ...some(unknown))

@@ -1,12 +1,12 @@
 // The model that the options name, ready for work.
 
-import { resolve } from 'node:path'
 import { openFolder, readJson } from '../io/folder.ts'
 import { loadTokenizer } from '../io/tokenizer.ts'
-import { parseConfig } from '../model/config.ts'
+import { type Config, parseConfig } from '../model/config.ts'
 import { FlowSeg } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
 import type { Given } from './args.ts'
+import { locationOf } from './files.ts'
 import { defaultWeights } from './package.ts'
 import type { ProgressLine } from './progress-line.ts'
 import { painter, type Terminal } from './terminal.ts'
@@ -27,6 +27,7 @@ export async function loadModel(given: Given, terminal: Terminal, progress: Prog
 /**
  * Refuses a sentence before anything large is loaded.
  *
+ * @returns the model's config
  * @throws PromptError, or WeightsError from the model's small files
  */
 export async function checkSentence(
@@ -34,7 +35,7 @@ export async function checkSentence(
   options: PromptOptions,
   given: Given,
   terminal: Terminal,
-): Promise<void> {
+): Promise<Config> {
   const { signal } = terminal
   const folder = openFolder(weightsLocation(given, terminal))
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
@@ -44,11 +45,11 @@ export async function checkSentence(
     config.llm.vocab,
   )
   buildPrompt(tokenizer, sentence, config, options)
+  return config
 }
 
 /** A folder or a URL. */
-export function weightsLocation(given: Given, { cwd }: Terminal): string {
+export function weightsLocation(given: Given, terminal: Terminal): string {
   const weights = given.text('weights')
-  if (weights === undefined) return defaultWeights()
-  return /^(https?|file):/i.test(weights) ? weights : resolve(cwd, weights)
+  return weights === undefined ? defaultWeights() : locationOf(weights, terminal)
 }

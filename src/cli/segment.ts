@@ -5,7 +5,7 @@ import { encodePng, type Image } from '../io/image.ts'
 import type { Mask, Segmentation } from '../model/flowseg.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { Drafts, expectApart, readImage, slug, stem } from './files.ts'
-import { flowFiles } from './flow.ts'
+import { flowFiles, flowNames, SHEET } from './flow.ts'
 import { checkSentence, loadModel } from './model.ts'
 import { boxOf, overlay } from './picture.ts'
 import { preview } from './preview.ts'
@@ -54,11 +54,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     if (name && !/\.png$/i.test(name))
       throw new UsageError(`${name}: only PNG is written. Let it end in .png.`)
   }
-  await expectApart(file, maskFile ? [out, maskFile] : [out], terminal)
+  const image = await readImage(file, terminal)
+  const config = await checkSentence(sentence, { task }, given, terminal)
+  const flowPaths = flowFolder === undefined ? [] : flowNames(config).map((name) => join(flowFolder, name))
+  await expectApart(file, [out, ...(maskFile ? [maskFile] : []), ...flowPaths], terminal)
 
   // 2. The answer
-  const image = await readImage(file, terminal)
-  await checkSentence(sentence, { task }, given, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)
   try {
@@ -78,7 +79,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
         flow: flowFolder ?? null,
       }
       if (flowFolder !== undefined) {
-        for (const { name, contents } of flowFiles(image, result, model.config)) {
+        for (const { name, contents } of flowFiles(image, result, config)) {
           drafts.add(join(flowFolder, name), contents)
         }
       }
@@ -87,7 +88,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       if (given.has('json')) {
         terminal.out.write(`${JSON.stringify(accountOf(file, result, files))}\n`)
       } else {
-        const shown = { overlay: out, mask: maskFile, flow: flowFolder && join(flowFolder, 'flow.png') }
+        const shown = { overlay: out, mask: maskFile, flow: flowFolder && join(flowFolder, SHEET) }
         tell(picture, result, shown, model.gpu.name, terminal)
       }
       return 0

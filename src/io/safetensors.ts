@@ -105,34 +105,49 @@ const U64_MAX = 2n ** 64n - 1n
  * Reads and checks headers only.
  *
  * @param from one .safetensors file, or a folder with model.safetensors or model.safetensors.index.json
+ * @param options index: the name of the folder's index, whatever else is there
  * @throws WeightsError naming the file, the tensor and the rule
  */
-export async function openSafetensors(from: Folder | Source, options: ReadOptions = {}): Promise<Checkpoint> {
+export async function openSafetensors(
+  from: Folder | Source,
+  options: ReadOptions & { readonly index?: string } = {},
+): Promise<Checkpoint> {
   if (!('readText' in from)) return openFiles(from.name, new Map([[from.name, from]]), undefined, options)
 
-  const single = await from.find(SINGLE, options.signal)
-  if (single) return openFiles(from.describe, new Map([[single.name, single]]), undefined, options)
+  let name = options.index
+  if (name === undefined) {
+    const single = await from.find(SINGLE, options.signal)
+    if (single) return openFiles(from.describe, new Map([[single.name, single]]), undefined, options)
 
-  const index = await from.find(INDEX, options.signal)
-  if (!index) {
-    throw new WeightsError(
-      `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
-        `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
-    )
+    const found = await from.find(INDEX, options.signal)
+    if (!found) {
+      throw new WeightsError(
+        `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
+          `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
+      )
+    }
+    await found.close()
+    name = INDEX
   }
-  await index.close()
-  const fileOf = readIndex(await from.readText(INDEX, options.signal), `${INDEX} in ${from.describe}`)
+  const text = await from.readText(name, options.signal)
+  const index: Index = { name, fileOf: readIndex(text, `${name} in ${from.describe}`) }
 
   const files = new Map<string, Source>()
   try {
-    for (const file of fileOf.values()) {
+    for (const file of index.fileOf.values()) {
       if (!files.has(file)) files.set(file, await from.open(file, options.signal))
     }
   } catch (error) {
     await closeAll(files)
     throw error
   }
-  return openFiles(from.describe, files, fileOf, options)
+  return openFiles(from.describe, files, index, options)
+}
+
+/** Which file must hold which tensor. */
+interface Index {
+  readonly name: string
+  readonly fileOf: ReadonlyMap<string, string>
 }
 
 interface Located extends TensorEntry {
@@ -140,11 +155,11 @@ interface Located extends TensorEntry {
   readonly checksum: number | undefined
 }
 
-/** @param fileOf from the index: which file must hold which tensor; undefined for a single file */
+/** @param index undefined for a single file */
 async function openFiles(
   name: string,
   files: ReadonlyMap<string, Source>,
-  fileOf: ReadonlyMap<string, string> | undefined,
+  index: Index | undefined,
   { signal }: ReadOptions,
 ): Promise<Checkpoint> {
   const tensors = new Map<string, Located>()
@@ -155,16 +170,16 @@ async function openFiles(
       for (const [key, value] of header.metadata) if (!metadata.has(key)) metadata.set(key, value)
       const checksums = readChecksums(file, header.metadata.get('flowseg.crc32'))
       for (const entry of header.tensors) {
-        const listed = fileOf?.get(entry.name)
-        if (fileOf && listed === undefined) continue // the index says what the checkpoint is
-        if (fileOf && listed !== file) {
-          fail(file, entry.name, `it is in this file, but ${INDEX} says it is in ${listed}`)
+        const listed = index?.fileOf.get(entry.name)
+        if (index && listed === undefined) continue // the index says what the checkpoint is
+        if (index && listed !== file) {
+          fail(file, entry.name, `it is in this file, but ${index.name} says it is in ${listed}`)
         }
         tensors.set(entry.name, { ...entry, source, checksum: checksums.get(entry.name) })
       }
     }
-    for (const [tensor, file] of fileOf ?? []) {
-      if (!tensors.has(tensor)) fail(file, tensor, `it is not in this file, but ${INDEX} says it is`)
+    for (const [tensor, file] of index?.fileOf ?? []) {
+      if (!tensors.has(tensor)) fail(file, tensor, `it is not in this file, but ${index?.name} says it is`)
     }
   } catch (error) {
     await closeAll(files)

@@ -1,18 +1,17 @@
 // Weights by name, on the device.
 //
-// A checkpoint is checked against the config's list of parameters before a byte of it is uploaded: every
-// tensor that a network reads must be there, in its shape, in a type we know. What no network reads is
-// passed over. Then matrices go slice by slice from the file to the device, as they are stored; so the
-// largest checkpoint takes a few slices of host memory.
+// A checkpoint must fit the config (fit.ts) before a byte of it is uploaded. Then matrices go slice by slice
+// from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory.
 
 import { WeightsError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type Checkpoint, type Dtype, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
-import { allocate, type DType, release, storagesOf, type Tensor } from '../ops/tensor.ts'
+import { type Checkpoint, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
+import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
-import { canonicalName, type Parameter, parameters } from './parameters.ts'
+import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
+import { canonicalName, parameters } from './parameters.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
 export interface Weights {
@@ -38,9 +37,6 @@ const SLICE_BYTES = 4 * 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
 
-/** Types that a weight may be stored in, and how matrices of them are kept on the device. */
-const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
-
 /**
  * Uploads what the networks of this config read.
  *
@@ -54,35 +50,20 @@ export async function loadWeights(
   config: Config,
   options: TaskOptions = {},
 ): Promise<LoadedWeights> {
-  const stored = new Map([...checkpoint.tensors.values()].map((entry) => [canonicalName(entry.name), entry]))
-  const expected = parameters(withSizesOf(stored, config))
-
-  // 1. Is everything there? FlowSeg's additions may be missing, but only all together
-  const baseline = !expected.some((p) => p.flow && stored.has(p.name))
-  const used = expected.filter((p) => p.used && !(p.flow && baseline))
-  const missing = used.filter((p) => !p.optional && !stored.has(p.name)).map((p) => p.name)
+  const { used, missing, misfits, unknown, baseline } = fitOf(checkpoint, config)
   if (missing.length > 0) {
     throw new WeightsError(
       `${checkpoint.name}: ${missing.length} of the ${used.length} tensors that ${config.name} needs are missing: ` +
         `${listed(missing)}. Does config.json belong to this checkpoint?`,
     )
   }
-
-  // 2. Is it what the networks expect?
-  const faults = used.flatMap((p) => faultOf(p, stored.get(p.name)) ?? [])
-  if (faults.length > 0) {
-    const more = faults.length > 1 ? ` ${faults.length - 1} more do not fit either.` : ''
+  if (misfits.length > 0) {
+    const more = misfits.length > 1 ? ` ${misfits.length - 1} more do not fit either.` : ''
     throw new WeightsError(
-      `${checkpoint.name}: ${faults[0]}${more} Does config.json belong to this checkpoint?`,
+      `${checkpoint.name}: ${misfits[0]!.text}${more} Does config.json belong to this checkpoint?`,
     )
   }
-
-  // 3. Is there anything else?
-  const known = new Set(expected.map((p) => p.name))
-  const unknown = [...stored].filter(([name]) => !known.has(name)).map(([, entry]) => entry.name)
-
-  const jobs = used.map((parameter) => ({ parameter, entry: stored.get(parameter.name) }))
-  return { ...(await uploadAll(gpu, checkpoint, jobs, options)), baseline, unknown }
+  return { ...(await uploadAll(gpu, checkpoint, used, options)), baseline, unknown }
 }
 
 /** A tensor on the host: f32, or 16-bit values as Uint16Array, which must say what they are. */
@@ -105,46 +86,15 @@ export async function weightsFrom(
 ): Promise<LoadedWeights> {
   const checkpoint = inMemory(tensors)
   const expected = new Map(parameters(config).map((p) => [p.name, p]))
-  const jobs = [...checkpoint.tensors.values()].map((entry) => {
+  const matches = [...checkpoint.tensors.values()].map((entry) => {
     const parameter = expected.get(canonicalName(entry.name))
     if (!parameter) throw new WeightsError(`${config.name} has no tensor ${entry.name}.`)
-    const fault = faultOf(parameter, entry)
-    if (fault) throw new WeightsError(fault)
+    const misfit = misfitOf(parameter, entry)
+    if (misfit) throw new WeightsError(misfit.text)
     return { parameter, entry }
   })
-  const baseline = !jobs.some(({ parameter }) => parameter.flow)
-  return { ...(await uploadAll(gpu, checkpoint, jobs, {})), baseline, unknown: [] }
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// Checks
-
-type Stored = ReadonlyMap<string, TensorEntry>
-
-/** What the file knows better than the config: rows of the vocabulary, and BAR's shapes, which no paper gives. */
-function withSizesOf(stored: Stored, config: Config): Config {
-  const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
-  const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)
-  const compress = rows('segmentor.boundary_refiner.compress.weight', config.boundary.compress)
-  const hidden = rows('segmentor.boundary_refiner.refine.0.weight', config.boundary.hidden)
-  return {
-    ...config,
-    llm: { ...config.llm, vocab: Math.max(vocab, config.llm.vocab) },
-    boundary: { compress, hidden },
-  }
-}
-
-/** What is wrong with a stored tensor, if anything is. */
-function faultOf({ name, shape }: Parameter, entry: TensorEntry | undefined): string | undefined {
-  if (!entry) return undefined
-  if (entry.shape.join() !== shape.join()) {
-    return `${entry.name} is [${entry.shape.join(', ')}], expected [${shape.join(', ')}].`
-  }
-  if (!KEPT_AS[entry.dtype]) {
-    const wanted = Object.keys(KEPT_AS).join(', ')
-    return `${name} is ${entry.dtype}, expected one of ${wanted}: convert it.`
-  }
-  return undefined
+  const baseline = !matches.some(({ parameter }) => parameter.flow)
+  return { ...(await uploadAll(gpu, checkpoint, matches, {})), baseline, unknown: [] }
 }
 
 function listed(names: readonly string[]): string {
@@ -154,26 +104,20 @@ function listed(names: readonly string[]): string {
 // ---------------------------------------------------------------------------------------------------------
 // Upload
 
-interface Job {
-  readonly parameter: Parameter
-  /** Where it is stored; what isn't stored is zero. */
-  readonly entry: TensorEntry | undefined
-}
-
-interface Placed extends Job {
+interface Placed extends Match {
   readonly x: Tensor
 }
 
 async function uploadAll(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  jobs: readonly Job[],
+  matches: readonly Match[],
   options: TaskOptions,
 ): Promise<{ weights: Weights; release: () => void }> {
   // 1. All memory first: if it doesn't suffice, we know now
   options.signal?.throwIfAborted()
   const made = await Promise.allSettled(
-    jobs.map(async (job): Promise<Placed> => ({ ...job, x: await allocateFor(gpu, job) })),
+    matches.map(async (match): Promise<Placed> => ({ ...match, x: await allocateFor(gpu, match) })),
   )
   const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const releaseAll = () => placed.forEach(({ x }) => release(gpu, x))
@@ -190,7 +134,7 @@ async function uploadAll(
   return { weights: weightsUnder('', byName), release: releaseAll }
 }
 
-async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Job): Promise<Tensor> {
+async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Match): Promise<Tensor> {
   const asStored = kind === 'matrix' || kind === 'conv' ? entry && KEPT_AS[entry.dtype] : undefined
   const [O = 0, I = 0, ...window] = shape
   return allocate(gpu, kind === 'conv' ? [O, ...window, I] : shape, asStored ?? 'f32', {

@@ -1,15 +1,19 @@
 // Datasets as folders (Node): what training and evaluation read.
 //
 //   scenes.json    {split, start, count, size, images, categories, colours, kinds}
-//   scenes.jsonl   a line a scene: {index, objects: [...], sentences: [{text, kind, target}]}
+//   scenes.jsonl   a line a scene: {index, objects: [...], sentences: [{text, kind, target}]}; with `every`,
+//                  sentences also have the steps to their answer: mentions: [{end, objects}], what the first
+//                  `end` characters have named, and those of an order counted: [...], the first, the second ...
+//                  up to the one they mean
 //   images/000000.png, ids/000000.png     or, with `raw`,
 //   images.u8 [count, 256, 256, 3] and ids.u8 [count, 256, 256]
 //
-// `target` and ids count objects from 0 and from 1: id 0 is the background. Files grow scene by scene,
-// so a reader may start on the first rows while later ones are still being written; scenes.json comes last.
+// Sentences count objects from 0, ids from 1: id 0 is the background. Files grow scene by scene, so a reader
+// may start on the first rows while later ones are still being written. scenes.json is the first to go when a
+// folder is written again and the last to come: where it is, everything is.
 
 import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { decode, encode } from 'fast-png'
@@ -75,6 +79,7 @@ export function datasetScene(split: Split, index: number, every = false): Datase
 export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
   const { split, count, start = 0, raw = false, every = false, onProgress, signal } = options
   await mkdir(folder, { recursive: true })
+  await rm(join(folder, 'scenes.json'), { force: true })
   if (!raw) await Promise.all(['images', 'ids'].map((name) => mkdir(join(folder, name), { recursive: true })))
 
   // 1. Scene by scene
@@ -120,16 +125,29 @@ export async function writeDataset(folder: string, options: DatasetOptions): Pro
   return manifest
 }
 
-/** The scenes of a folder, one at a time. */
+/**
+ * The scenes of a folder, one at a time.
+ *
+ * @throws RangeError if they are not as many as the manifest says, before the first: whoever works on them for
+ *   hours should not hear of it with the last
+ */
 export async function* readDataset(folder: string): AsyncGenerator<DatasetScene> {
   const manifest = JSON.parse(await readFile(join(folder, 'scenes.json'), 'utf8')) as DatasetManifest
   const isRaw = manifest.images === 'raw'
   const pixels = manifest.size ** 2
+  const lines = () => createInterface({ input: createReadStream(join(folder, 'scenes.jsonl')) })
+  let count = 0
+  for await (const _ of lines()) count++
+  if (count !== manifest.count) {
+    throw new RangeError(
+      `readDataset: scenes.jsonl has ${count} lines, scenes.json counts ${manifest.count} scenes`,
+    )
+  }
   const images = isRaw ? await open(join(folder, 'images.u8')) : null
   const masks = isRaw ? await open(join(folder, 'ids.u8')) : null
   try {
     let i = 0
-    for await (const line of createInterface({ input: createReadStream(join(folder, 'scenes.jsonl')) })) {
+    for await (const line of lines()) {
       const record = JSON.parse(line) as SceneRecord
       const rgb = images
         ? await readRow(images, i, pixels * 3)

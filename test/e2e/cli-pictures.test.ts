@@ -1,8 +1,9 @@
 // What the command draws, writes and counts, without a model: outlines, previews, labels, files, metrics.
 
+import { mkdirSync } from 'node:fs'
 import { link, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { Drafts, expectApart, slug } from '../../src/cli/files.ts'
 import { textWidth, write } from '../../src/cli/font.ts'
 import { iouOf, metricsOf, overlap } from '../../src/cli/metrics.ts'
@@ -129,6 +130,28 @@ test('drafts are written all together or not at all', async () => {
   expect(await readFile(join(folder, 'b.png'), 'utf8')).toBe('b')
 })
 
+test('drafts that were moved to their place go again when a later one fails', async () => {
+  const folder = await temporaryFolder()
+  await writeFile(join(folder, 'old.png'), 'old')
+  const { signal } = new AbortController()
+  const drafts = new Drafts(terminalIn(folder, () => undefined, signal))
+  for (const name of ['new/a.png', 'old.png', 'b.png']) drafts.add(name, 'new')
+
+  // Asked before anything is written, and again before anything is moved: then somebody takes the last name
+  vi.spyOn(signal, 'throwIfAborted')
+    .mockImplementationOnce(() => undefined)
+    .mockImplementationOnce(() => mkdirSync(join(folder, 'b.png')))
+  await expect(drafts.commit()).rejects.toThrow(/b\.png can't be written/)
+  expect(await filesIn(folder)).toEqual(['b.png', 'old.png'])
+  expect(await readFile(join(folder, 'old.png'), 'utf8')).toBe('new') // what was replaced is gone
+})
+
+test('no draft takes the place of another', async () => {
+  const drafts = new Drafts(terminalIn(await temporaryFolder()))
+  drafts.add('a/b.png', 'a')
+  expect(() => drafts.add('a/./b.png', 'b')).toThrow('a/./b.png would be written twice')
+})
+
 test('drafts are not written once interrupted, nor where that is forbidden', async () => {
   const folder = await temporaryFolder()
   const stopped = new Drafts(terminalIn(folder, () => undefined, AbortSignal.abort(new Error('enough'))))
@@ -153,6 +176,14 @@ test('outputs may not be the input, by whatever name', async () => {
   }
   await expect(expectApart('a.png', ['b.png', './b.png'], terminal)).rejects.toThrow('which is also written')
   await expectApart('a.png', ['b.png', 'c.png'], terminal)
+
+  // Files to be, in a folder of two names
+  await mkdir(join(folder, 'd'))
+  await symlink('d', join(folder, 'e'))
+  await expect(expectApart('a.png', ['d/b.png', 'e/b.png'], terminal)).rejects.toThrow(
+    'which is also written',
+  )
+  await expectApart('a.png', ['d/b.png', 'e/c.png', 'new/b.png'], terminal)
 })
 
 // ---- Numbers

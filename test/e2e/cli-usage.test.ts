@@ -1,8 +1,12 @@
 // The command line itself: help, mistakes, and the commands that need no GPU.
 
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { sourceOf } from '../../src/cli/evaluate.ts'
+import { writeSafetensors } from '../../src/io/safetensors.ts'
+import { writeDataset } from '../../src/scenes/dataset.ts'
 import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const cwd = ROOT
@@ -54,6 +58,30 @@ test.each([
   expect([code, out]).toEqual([2, ''])
 })
 
+// ---- segment
+
+test.each([
+  ['photo.png', ['--out', './photo.png'], 'would overwrite the image itself'],
+  ['photo.png', ['--out', 'link.png'], 'would overwrite the image itself'],
+  ['flow/flow.png', ['--flow', 'flow'], 'would overwrite the image itself'],
+  ['flow/layer-00.png', ['--flow', 'flow/'], 'would overwrite the image itself'],
+  ['flow/layer-03.png', ['--flow', 'flow'], 'would overwrite the image itself'],
+  ['photo.png', ['--out', 'd/flow.png', '--flow', 'd'], 'would overwrite d/flow.png, which is also written'],
+  ['photo.png', ['--mask', 'd/layer-01.png', '--flow', 'd'], 'which is also written'],
+])('segment %s %j: no output is the image, or another', async (image, options, message) => {
+  const folder = await temporaryFolder()
+  await mkdir(join(folder, 'flow'))
+  const example = join(ROOT, 'examples/scene.png')
+  await copyFile(example, join(folder, image))
+  await symlink(image, join(folder, 'link.png'))
+  const before = await filesIn(folder)
+  const { code, err } = await flowseg(['segment', image, 'the cat', ...options], { cwd: folder })
+  expect(err).toContain(message)
+  expect(code).toBe(2)
+  expect(await filesIn(folder)).toEqual(before)
+  expect(await readFile(join(folder, image))).toEqual(await readFile(example))
+})
+
 // ---- inspect
 
 test('inspect counts the parameters of a config: FlowSeg with Qwen3-4B', async () => {
@@ -88,7 +116,7 @@ test('inspect tells everything that does not fit, and fails', async () => {
   expect(code).toBe(1)
   expect(out).toMatch(/9 of the \d+ tensors that flowseg-nano needs are missing/)
   expect(out).toContain('seg_connector.model.1.model.0.weight')
-  expect(out).toMatch(/queries_features\.weight is F32 \[1, 3\], expected \[\d+, \d+\]/)
+  expect(out).toMatch(/queries_features\.weight is \[1, 3\], expected \[\d+, \d+\]/)
   expect(out).toMatch(/1 mean nothing to this engine and would be left out:\n +llm\.extra/)
 
   // The file alone, without a config, and against another model's
@@ -111,6 +139,88 @@ test.each([
   const { code, out, err } = await flowseg(['inspect', name], { cwd: folder })
   expect(err).toContain(message)
   expect([code, out]).toEqual([1, ''])
+})
+
+test('inspect opens the file that is named, also on a server, and the config beside it', async () => {
+  const folder = await temporaryFolder()
+  const weights = (name: string): Uint8Array =>
+    writeSafetensors([{ name, dtype: 'F32', shape: [1], bytes: new Uint8Array(4) }])
+  const index = { weight_map: { 'bg_embeds.listed': 'shard.safetensors' } }
+  await writeFile(join(folder, 'model.safetensors'), weights('bg_embeds.model'))
+  await writeFile(join(folder, 'other.safetensors'), weights('bg_embeds.other'))
+  await writeFile(join(folder, 'shard.safetensors'), weights('bg_embeds.listed'))
+  await writeFile(join(folder, 'foo.safetensors.index.json'), JSON.stringify(index))
+
+  const address = await serve(folder)
+  for (const [place, tensor] of [
+    ['', 'bg_embeds.model'],
+    ['/other.safetensors', 'bg_embeds.other'],
+    ['/foo.safetensors.index.json', 'bg_embeds.listed'],
+  ]) {
+    for (const base of [folder, address]) {
+      const { code, out, err } = await flowseg(['inspect', `${base}${place}`, '--json'], { cwd })
+      expect([code, err], `${base}${place}`).toEqual([0, ''])
+      expect(JSON.parse(out)).toMatchObject({ config: null, fits: null, tensors: [{ name: tensor }] })
+    }
+  }
+  expect((await flowseg(['inspect', address], { cwd })).out).toContain('No config.json beside it')
+
+  // With a config: one beside it, one at an address, signed or alone
+  await copyFile(join(ROOT, 'weights/configs/flowseg-phi3.json'), join(folder, 'config.json'))
+  await copyFile(join(ROOT, 'weights/configs/flowseg-qwen3-4b.json'), join(folder, 'large.json'))
+  const file = `${address}/other.safetensors?signed=a/b`
+  const beside = await flowseg(['inspect', file, '--json'], { cwd })
+  expect(JSON.parse(beside.out)).toMatchObject({ config: 'flowseg-phi3', fits: false })
+  const given = await flowseg(['inspect', file, '--json', '--config', `${address}/large.json?x`], { cwd })
+  expect(JSON.parse(given.out)).toMatchObject({ config: 'flowseg-qwen3-4b', unknown: ['bg_embeds.other'] })
+  const alone = await flowseg(['inspect', `${address}/large.json?x`, '--json'], { cwd })
+  expect(JSON.parse(alone.out)).toMatchObject({ config: 'flowseg-qwen3-4b', total: 4_822_610_107 })
+})
+
+/** A folder on a server, whole files only, until the test is over; the address has no slash at its end. */
+async function serve(folder: string): Promise<string> {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '', 'http://host')
+    readFile(join(folder, pathname.replace('/models/', ''))).then(
+      (bytes) => response.end(bytes),
+      () => response.writeHead(404).end(),
+    )
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/models`
+}
+
+// ---- eval
+
+test('eval takes all of a dataset, whatever its name, and a thousand sentences of the test split', async () => {
+  const folder = await temporaryFolder()
+  await writeDataset(join(folder, 'test split'), { split: 'val', count: 1 })
+  const wanted = async (name?: string, count?: number) =>
+    (await sourceOf(name, count, { cwd: folder })).wanted
+  expect(await wanted('test split')).toBe(Number.POSITIVE_INFINITY)
+  expect(await wanted('test split', 5)).toBe(5)
+  expect(await wanted()).toBe(1000)
+  expect(await wanted(undefined, 5)).toBe(5)
+})
+
+test('eval refuses a dataset of which lines are missing', async () => {
+  const folder = await temporaryFolder()
+  await writeDataset(join(folder, 'made'), { split: 'val', count: 1 })
+  const first = async (): Promise<unknown> => {
+    for await (const scene of (await sourceOf('made', undefined, { cwd: folder })).scenes) return scene
+    return undefined
+  }
+  expect(await first()).toBeDefined()
+  const lines = join(folder, 'made/scenes.jsonl')
+  await writeFile(lines, '')
+  await expect(first()).rejects.toMatchObject({
+    code: 'ERR_DATASET',
+    message: expect.stringContaining('The dataset in made is damaged'),
+  })
+  await rm(lines)
+  await expect(first()).rejects.toHaveProperty('code', 'ERR_DATASET')
 })
 
 // ---- scenes

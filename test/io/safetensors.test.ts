@@ -380,6 +380,23 @@ describe('several files with an index', () => {
     await checkpoint.close()
   })
 
+  test('may have an index of another name, whatever else is in the folder', async () => {
+    const from = (text: string) =>
+      openFolder([
+        new File([text], 'other.safetensors.index.json'),
+        new File([python], 'model.safetensors'),
+        ...Object.entries(shards).map(([name, bytes]) => new File([bytes], name)),
+      ])
+    const other = { index: 'other.safetensors.index.json' }
+    expect([...(await openSafetensors(from(index()), other)).tensors.keys()]).toEqual(['a', 'b', 'c'])
+    await expect(openSafetensors(from(index({ ...map, d: 'm-2.safetensors' })), other)).rejects.toThrow(
+      'tensor "d": it is not in this file, but other.safetensors.index.json says it is',
+    )
+    await expect(openSafetensors(from(index()), { index: 'none.index.json' })).rejects.toThrow(
+      'There is no none.index.json in the chosen files',
+    )
+  })
+
   test.each<[string, string, string]>([
     [
       'a tensor that is in no file',

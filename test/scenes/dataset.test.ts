@@ -1,6 +1,6 @@
 // A folder reads back as the scenes it was written from, as PNGs and raw.
 
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
@@ -33,4 +33,29 @@ test('an aborted run rejects with its reason and leaves no manifest', async () =
   const signal = AbortSignal.abort(new Error('enough'))
   await expect(writeDataset(folder, { split: 'val', count: 3, signal })).rejects.toThrow('enough')
   await expect(stat(join(folder, 'scenes.json'))).rejects.toThrow()
+})
+
+test('a folder whose second writing was interrupted is no dataset', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'scenes-'))
+  folders.push(folder)
+  await writeDataset(folder, { split: 'val', count: 2 })
+  const stop = new AbortController()
+  const onProgress = () => stop.abort(new Error('enough'))
+  const again = writeDataset(folder, { split: 'val', count: 2, onProgress, signal: stop.signal })
+  await expect(again).rejects.toThrow('enough')
+  await expect(readDataset(folder).next()).rejects.toThrow(/scenes\.json'/)
+})
+
+test.each([
+  ['fewer', (text: string) => text.slice(0, text.indexOf('\n') + 1), 1],
+  ['more', (text: string) => text + text, 4],
+])('%s scenes than the manifest says are refused before the first', async (_, change, lines) => {
+  const folder = await mkdtemp(join(tmpdir(), 'scenes-'))
+  folders.push(folder)
+  await writeDataset(folder, { split: 'val', count: 2 })
+  const file = join(folder, 'scenes.jsonl')
+  await writeFile(file, change(await readFile(file, 'utf8')))
+  await expect(readDataset(folder).next()).rejects.toThrow(
+    `scenes.jsonl has ${lines} lines, scenes.json counts 2 scenes`,
+  )
 })

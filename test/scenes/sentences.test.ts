@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { FACTS, SPRITE_NAMES } from '../../src/scenes/catalogue.ts'
 import { makeScene, type Split } from '../../src/scenes/scene.ts'
-import { SENTENCE_KINDS, writeSentences } from '../../src/scenes/sentences.ts'
+import { everySentence, SENTENCE_KINDS, writeSentences } from '../../src/scenes/sentences.ts'
 import { listen } from './listener.ts'
 
 const written = (split: Split, count: number) =>
@@ -53,6 +53,28 @@ test('most scenes ask for most of their objects', () => {
 test('the same sentences every time', () => {
   const scene = makeScene('test', 3)
   expect(writeSentences(scene)).toEqual(writeSentences(makeScene('test', 3)))
+})
+
+test('every sentence found is explained by what its words name, and those written are among them', () => {
+  for (const { scene, sentences } of written('train', 20)) {
+    const every = everySentence(scene)
+    const plain = every.map(({ text, kind, target }) => ({ text, kind, target }))
+    for (const sentence of sentences) expect(plain).toContainEqual(sentence)
+
+    for (const { text, kind, target, mentions, counted } of every) {
+      let begin = 0
+      for (const { end, objects } of mentions) {
+        expect(objects.length, text).toBeGreaterThan(0)
+        expect(objects.every((i) => i in scene.objects)).toBe(true)
+        expect(end, text).toBeGreaterThan(begin)
+        expect(end, text).toBeLessThanOrEqual(text.length)
+        expect([undefined, ' '], text).toContain(text[end]) // whole words
+        begin = end
+      }
+      expect(counted !== undefined, text).toBe(kind === 'ordinal')
+      if (counted) expect(counted.at(-1), text).toBe(target)
+    }
+  }
 })
 
 test('facts speak of sprites that exist, and no wording of two facts', () => {
