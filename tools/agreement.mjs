@@ -9,7 +9,10 @@
 import { readFileSync } from 'node:fs'
 
 const [engine, reference] = process.argv.slice(2, 4).map((file) => {
-  const lines = readFileSync(file, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line))
+  const lines = readFileSync(file, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
   return new Map(lines.map((line) => [`${line.scene} ${line.sentence}`, line]))
 })
 
@@ -28,5 +31,5 @@ if (sentences === 0) throw new Error('The two files have no sentence in common.'
 console.log(JSON.stringify({ sentences, sameQuery: sameQuery / sentences, samePixels: samePixels / pixels }))
 
 function bits(runs) {
-  return runs.flatMap((length, i) => new Array(length).fill(i % 2))
+  return runs.flatMap((length, i) => Array.from({ length }, () => i % 2))
 }
