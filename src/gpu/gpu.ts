@@ -67,7 +67,8 @@ export class Gpu {
   readonly runtime: string
   readonly features: Features
   readonly bindingLimit: number
-  readonly memory: Memory
+  /** Every buffer of this device that is ours, by owner. */
+  readonly buffers: Memory
   readonly kernels: KernelCache
   readonly rate: Rate
   readonly #provider: Provider | undefined
@@ -97,7 +98,7 @@ export class Gpu {
       timestamps: has('timestamp-query'),
     }
     this.bindingLimit = Math.min(device.limits.maxStorageBufferBindingSize, options.bindingLimit ?? Infinity)
-    this.memory = new Memory(device)
+    this.buffers = new Memory(device)
     this.kernels = new KernelCache(device)
     // First guesses, an order of magnitude below typical: a software adapter and a small GPU
     this.rate = new Rate(this.info.isFallbackAdapter ? 5e9 : 2e11)
@@ -138,8 +139,9 @@ export class Gpu {
     }
   }
 
-  memoryReport(): MemoryReport {
-    return this.memory.report()
+  /** Bytes on the device, by owner: what was really created. */
+  memory(): MemoryReport {
+    return this.buffers.report()
   }
 
   /** Waits until everything submitted so far has run. */
@@ -181,7 +183,7 @@ export class Gpu {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.memory.releaseAll()
+    this.buffers.releaseAll()
     this.device.removeEventListener('uncapturederror', this.#onError)
     if (this.#owned) this.device.destroy()
     this.#provider?.close()

@@ -169,7 +169,7 @@ export class GpuPlan {
       steps.map((s) => s.kernel),
       options,
     )
-    const own = await gpu.memory.allocate(requests).catch((error: unknown) => {
+    const own = await gpu.buffers.allocate(requests).catch((error: unknown) => {
       if (!(error instanceof OutOfMemoryError) && !(error instanceof LimitError)) throw error
       const tenants = layout.tenants.map(({ label, bytes }) => `${label} ${formatBytes(bytes)}`).join('; ')
       const Same = error instanceof LimitError ? LimitError : OutOfMemoryError
@@ -224,7 +224,7 @@ export class GpuPlan {
         await this.#gpu.check()
         return { read, kept }
       } catch (error) {
-        for (const buffer of kept.values()) this.#gpu.memory.release(buffer)
+        for (const buffer of kept.values()) this.#gpu.buffers.release(buffer)
         throw error
       }
     })
@@ -240,7 +240,7 @@ export class GpuPlan {
       try {
         return await timeEach(this.#gpu, this.#steps)
       } finally {
-        for (const buffer of kept.values()) this.#gpu.memory.release(buffer)
+        for (const buffer of kept.values()) this.#gpu.buffers.release(buffer)
       }
     })
   }
@@ -248,7 +248,7 @@ export class GpuPlan {
   /** Frees everything the plan owns. Kept outputs are the caller's. */
   release(): void {
     this.#released = true
-    for (const buffer of this.#own) this.#gpu.memory.release(buffer)
+    for (const buffer of this.#own) this.#gpu.buffers.release(buffer)
   }
 
   async #exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -309,7 +309,7 @@ export class GpuPlan {
         usage,
         owner: given.keepOwner ?? `outputs of ${plan}`,
       }))
-      const fresh = await this.#gpu.memory.allocate(requests)
+      const fresh = await this.#gpu.buffers.allocate(requests)
       ;[...keep].forEach(([name, storage], i) => {
         kept.set(name, fresh[i]!)
         homes.set(storage, fresh[i]!)

@@ -17,7 +17,7 @@ const PER_SET = 4096
 
 /** @returns milliseconds by step; NaN where the driver's clock ran backwards */
 export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<number[]> {
-  const { device, memory } = gpu
+  const { device, buffers } = gpu
   const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage
   const request = (usage: GPUBufferUsageFlags) => ({
     label: 'timestamps',
@@ -25,7 +25,7 @@ export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<num
     usage,
     owner: 'profile',
   })
-  const [resolve, host] = await memory.allocate([
+  const [resolve, host] = await buffers.allocate([
     request(QUERY_RESOLVE | COPY_SRC),
     request(MAP_READ | COPY_DST),
   ])
@@ -51,8 +51,8 @@ export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<num
     }
   } finally {
     querySet.destroy()
-    memory.release(resolve!)
-    memory.release(host!)
+    buffers.release(resolve!)
+    buffers.release(host!)
   }
   return all.map((_, i) => {
     const elapsed = Number(times[2 * i + 1]! - times[2 * i]!)

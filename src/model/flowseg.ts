@@ -8,6 +8,7 @@
 //
 // A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
 
+import type { Mat3 } from 'wgpu-matrix'
 import { FlowSegError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
@@ -30,7 +31,7 @@ import {
   readPlan,
   segmentPlan,
 } from './plans.ts'
-import { type PrepareOptions, prepareImage } from './preprocess.ts'
+import { type PreparedImage, type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
 import { sineEmbedding } from './sine.ts'
@@ -171,7 +172,7 @@ export class FlowSeg {
     return this.#inTurn(options, async () => {
       const started = performance.now()
       const pixels = image instanceof Uint8Array ? decodeImage(image) : image
-      const { siglip, sam, scaled } = prepareImage(pixels, this.config, options)
+      const { siglip, sam, scaled, toModel, toImage } = prepareImage(pixels, this.config, options)
       const { look, before } = this.#made
       const cache = await this.#makeCache()
       let kept: Readonly<Record<string, Tensor>> = {}
@@ -187,7 +188,8 @@ export class FlowSeg {
         throw error
       }
       const size = { width: pixels.width, height: pixels.height, scaled }
-      const state = { size, image: kept, cache, lookMs: performance.now() - started }
+      const lookMs = performance.now() - started
+      const state = { size, toModel, toImage, image: kept, cache, lookMs }
       const scene: Scene = new Scene(state, {
         segment: (sentence, more) => this.#segment(scene, state, sentence, more),
         close: () => this.#free(scene, state),
@@ -199,7 +201,7 @@ export class FlowSeg {
 
   /** Bytes on the device, by owner. */
   memory(): MemoryReport {
-    return this.gpu.memoryReport()
+    return this.gpu.memory()
   }
 
   /** The plans that are ready, with the cost of every dispatch. */
@@ -362,7 +364,7 @@ export class FlowSeg {
 }
 
 /** What a scene holds on to. */
-interface SceneState {
+interface SceneState extends Pick<PreparedImage, 'toModel' | 'toImage'> {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
   readonly cache: Readonly<Record<string, Tensor>>
@@ -379,15 +381,24 @@ interface SceneTasks {
 export class Scene {
   readonly width: number
   readonly height: number
+  /**
+   * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of
+   * config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
+   */
+  readonly toModel: Mat3
+  /** And back. */
+  readonly toImage: Mat3
   /** Milliseconds that looking took. */
   readonly lookMs: number
   readonly #tasks: SceneTasks
   #closed = false
 
   /** @internal Scenes come from FlowSeg.look. */
-  constructor({ size, lookMs }: SceneState, tasks: SceneTasks) {
+  constructor({ size, toModel, toImage, lookMs }: SceneState, tasks: SceneTasks) {
     this.width = size.width
     this.height = size.height
+    this.toModel = toModel
+    this.toImage = toImage
     this.lookMs = lookMs
     this.#tasks = tasks
   }

@@ -184,7 +184,7 @@ export async function allocate(
   const bytes = bytesOf(shape, dtype)
   const usage = USAGE_RESIDENT()
   if (bytes <= gpu.bindingLimit) {
-    const [buffer] = await gpu.memory.allocate([{ label, bytes, usage, owner }])
+    const [buffer] = await gpu.buffers.allocate([{ label, bytes, usage, owner }])
     return residentTensor(buffer!, shape, dtype, label)
   }
   const [rows = 1, ...rest] = shape
@@ -201,7 +201,7 @@ export async function allocate(
   for (let firstRow = 0; firstRow < rows; firstRow += perShard) {
     parts.push({ firstRow, rows: Math.min(perShard, rows - firstRow) })
   }
-  const buffers = await gpu.memory.allocate(
+  const buffers = await gpu.buffers.allocate(
     parts.map((part, i) => ({
       label: `${label} ${i}`,
       bytes: bytesOf([part.rows, ...rest], dtype),
@@ -248,7 +248,7 @@ export function storagesOf(x: Tensor): readonly Storage[] {
 
 /** Frees a resident tensor. */
 export function release(gpu: Gpu, x: Tensor): void {
-  for (const { buffer } of storagesOf(x)) if (buffer) gpu.memory.release(buffer)
+  for (const { buffer } of storagesOf(x)) if (buffer) gpu.buffers.release(buffer)
 }
 
 // ---------------------------------------------------------------------------------------------------------

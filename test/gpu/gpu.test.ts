@@ -62,7 +62,7 @@ test("the caller's device is used as it is, and survives us", async () => {
   const made = await softmaxPlan(gpu)
   await made.run({ inputs })
   gpu.close()
-  expect(gpu.memoryReport().bytes).toBe(0)
+  expect(gpu.memory().bytes).toBe(0)
 
   // Still alive: another Gpu can have it
   let lost = false
@@ -117,7 +117,7 @@ test('closed in the middle of a run, and used afterwards', async () => {
     await expect(made.run({ inputs })).rejects.toThrow('This Gpu was closed. Open a new one with openGpu().')
     await expect(allocate(gpu, [4], 'f32')).rejects.toThrow(DeviceLostError)
     await expect(softmaxPlan(gpu)).rejects.toThrow(DeviceLostError)
-    expect(gpu.memoryReport().bytes).toBe(0)
+    expect(gpu.memory().bytes).toBe(0)
     gpu.close() // twice is harmless
   }
 })

@@ -14,14 +14,14 @@ const MIB = 2 ** 20
 test('the ledger is what was created and not destroyed', async () => {
   const { device, free } = await rawDevice()
   const watched = watch(device)
-  const { memory } = await Gpu.open({ device: watched.device })
+  const { buffers } = await Gpu.open({ device: watched.device })
   const usage = GPUBufferUsage.STORAGE
-  const [a, b] = await memory.allocate([
+  const [a, b] = await buffers.allocate([
     { label: 'a', bytes: 100, usage, owner: 'weights' },
     { label: 'b', bytes: 7, usage, owner: 'scene' }, // rounded up to 8
   ])
-  const [c] = await memory.allocate([{ label: 'c', bytes: 0, usage, owner: 'weights' }]) // no buffer has 0 bytes
-  expect(memory.report()).toEqual({
+  const [c] = await buffers.allocate([{ label: 'c', bytes: 0, usage, owner: 'weights' }]) // no buffer has 0 bytes
+  expect(buffers.report()).toEqual({
     bytes: 112,
     peakBytes: 112,
     buffers: 3,
@@ -29,19 +29,19 @@ test('the ledger is what was created and not destroyed', async () => {
   })
   expect(watched.liveBytes()).toBe(112)
 
-  memory.release(a!)
-  memory.release(a!)
-  expect(memory.report()).toEqual({
+  buffers.release(a!)
+  buffers.release(a!)
+  expect(buffers.report()).toEqual({
     bytes: 12,
     peakBytes: 112,
     buffers: 2,
     byOwner: { weights: 4, scene: 8 },
   })
   expect(watched.liveBytes()).toBe(12)
-  memory.releaseAll()
-  expect(memory.report()).toEqual({ bytes: 0, peakBytes: 112, buffers: 0, byOwner: {} })
+  buffers.releaseAll()
+  expect(buffers.report()).toEqual({ bytes: 0, peakBytes: 112, buffers: 0, byOwner: {} })
   expect(watched.liveBytes()).toBe(0)
-  for (const buffer of [b!, c!]) memory.release(buffer)
+  for (const buffer of [b!, c!]) buffers.release(buffer)
   free()
 })
 
@@ -56,7 +56,7 @@ test('tensors and plans of a whole session come and go without a trace', async (
       keep: { kept: softmax(softmax(weight)) },
     }))
     const { kept } = await made.run({ owner: 'scene' })
-    const { byOwner } = gpu.memoryReport()
+    const { byOwner } = gpu.memory()
     expect(byOwner).toEqual({ weights: 120, scene: 120, 'plan step': made.info.ownBytes })
     expect(watched.liveBytes()).toBe(240 + made.info.ownBytes)
     release(gpu, kept['kept']!)
@@ -86,7 +86,7 @@ test('a buffer larger than the adapter allows is a LimitError before anything is
     /^plan look: slot 0: needs a buffer of 4\.0 MiB.*Largest tensors of plan look: sam\/layers\.3: softmax 4\.0 MiB\.$/,
   )
   expect(watched.calls.get('createBuffer')).toBeUndefined()
-  expect(gpu.memoryReport().bytes).toBe(0)
+  expect(gpu.memory().bytes).toBe(0)
   free()
 })
 
@@ -149,18 +149,18 @@ test('a plan that does not fit names its largest tensors', async () => {
   await expect(made).rejects.toThrow(
     /could not allocate .*Largest tensors of plan look: sam: softmax 800 B\.$/,
   )
-  expect(gpu.memoryReport().bytes).toBe(0)
+  expect(gpu.memory().bytes).toBe(0)
   free()
 })
 
 test('a faulty request is an error as well, not a buffer that does not work', async () => {
   const gpu = await anyGpu()
-  const before = gpu.memoryReport()
+  const before = gpu.memory()
   const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE // WebGPU forbids the two together
-  await expect(gpu.memory.allocate([{ label: 'odd', bytes: 4, usage, owner: 'test' }])).rejects.toThrow(
+  await expect(gpu.buffers.allocate([{ label: 'odd', bytes: 4, usage, owner: 'test' }])).rejects.toThrow(
     '(odd)',
   )
-  expect(gpu.memoryReport()).toEqual(before)
+  expect(gpu.memory()).toEqual(before)
   await gpu.check()
 })
 

@@ -166,14 +166,14 @@ for (const name of adapterNames()) {
     }))
     const inputs = { x: uniform(300 * 64) }
     if (gpu.features.timestamps) {
-      const before = gpu.memoryReport().bytes
+      const before = gpu.memory().bytes
       const times = await made.profile({ inputs })
       expect(times.length).toBe(made.info.dispatches.length)
       for (const ms of times) {
         expect(Number.isNaN(ms) || (ms >= 0 && ms < 10_000)).toBe(true)
       }
       expect(times.some((ms) => ms > 0)).toBe(true)
-      expect(gpu.memoryReport().bytes).toBe(before)
+      expect(gpu.memory().bytes).toBe(before)
     } else {
       await expect(made.profile({ inputs })).rejects.toThrow('has no timestamp-query')
     }
@@ -198,14 +198,14 @@ test('what the plan says it takes is what the ledger says and what was created',
     const y = softmax(add(x, x))
     return { read: { x, y, flat: reshape(y, [35]) } }
   })
-  expect(gpu.memoryReport().byOwner).toEqual({ 'plan sum': made.info.ownBytes })
+  expect(gpu.memory().byOwner).toEqual({ 'plan sum': made.info.ownBytes })
   expect(watched.liveBytes()).toBe(made.info.ownBytes)
   await made.run({ inputs: { x: uniform(35) } })
   expect(watched.liveBytes()).toBe(made.info.ownBytes)
   made.release()
   expect(watched.liveBytes()).toBe(0)
-  expect(gpu.memoryReport().bytes).toBe(0)
-  expect(gpu.memoryReport().peakBytes).toBe(made.info.ownBytes)
+  expect(gpu.memory().bytes).toBe(0)
+  expect(gpu.memory().peakBytes).toBe(made.info.ownBytes)
   free()
 })
 
@@ -246,7 +246,7 @@ test('running again makes nothing; new params and new bound tensors need no new 
 
 test("kept outputs are the caller's: they outlive the plan and feed others", async () => {
   const gpu = await anyGpu()
-  const before = gpu.memoryReport().bytes
+  const before = gpu.memory().bytes
   const x = uniform(12)
   const made = await plan(gpu, 'keep', ({ input }) => {
     const t = input('x', [3, 4])
@@ -259,7 +259,7 @@ test("kept outputs are the caller's: they outlive the plan and feed others", asy
     first.read['same']!,
     x.map((v) => 2 * v),
   )
-  expect(gpu.memoryReport().byOwner['scene']).toBe(2 * 48)
+  expect(gpu.memory().byOwner['scene']).toBe(2 * 48)
   made.release()
 
   // The first run's tensor is not the second's
@@ -277,7 +277,7 @@ test("kept outputs are the caller's: they outlive the plan and feed others", asy
   expectSameBits(zero.read['y']!, new Float32Array(12))
   user.release()
   for (const t of kept) release(gpu, t)
-  expect(gpu.memoryReport().bytes).toBe(before)
+  expect(gpu.memory().bytes).toBe(before)
 
   await expect(
     plan(gpu, 'twice', ({ input }) => {
@@ -358,7 +358,7 @@ test('a long run is several submissions: progress between them, and an abort is 
   release(gpu, kept['kept']!)
 
   // After the third event no more work is submitted, and nothing is left behind
-  const bytes = gpu.memoryReport().bytes
+  const bytes = gpu.memory().bytes
   const controller = new AbortController()
   believe(gpu) // it has learned better meanwhile
   const reason = new Error('changed my mind')
@@ -370,7 +370,7 @@ test('a long run is several submissions: progress between them, and an abort is 
   })
   await expect(aborted).rejects.toBe(reason)
   expect(watched.submissions() - start).toBe(21 + 3)
-  expect(gpu.memoryReport().bytes).toBe(bytes)
+  expect(gpu.memory().bytes).toBe(bytes)
 
   // The plan is as good as before
   const again = await made.run({ inputs })
@@ -380,12 +380,12 @@ test('a long run is several submissions: progress between them, and an abort is 
 
 test('an abort while the plan is made leaves nothing behind', async () => {
   const gpu = await anyGpu()
-  const bytes = gpu.memoryReport().bytes
+  const bytes = gpu.memory().bytes
   const signal = AbortSignal.abort(new Error('not today'))
   await expect(
     plan(gpu, 'never', ({ input }) => ({ read: { y: softmax(input('x', [3])) } }), { signal }),
   ).rejects.toThrow('not today')
-  expect(gpu.memoryReport().bytes).toBe(bytes)
+  expect(gpu.memory().bytes).toBe(bytes)
 })
 
 test('the measured speed is of work that is done, not of work that is submitted', async () => {
@@ -451,13 +451,13 @@ test('a run that fails before it starts leaves nothing behind, and the next one 
     return read['sum']!
   }
   const first = await sums(one)
-  const { bytes } = gpu.memoryReport()
+  const { bytes } = gpu.memory()
 
   // A missing parameter: the kept output's buffer must not stay
   await expect(made.run({ ...good, bound: { a: one, b: two }, params: {} })).rejects.toThrow(
     "parameter 'at' is missing",
   )
-  expect(gpu.memoryReport().bytes).toBe(bytes)
+  expect(gpu.memory().bytes).toBe(bytes)
 
   // A missing tensor: the one that was given must still be bound the next time
   await expect(made.run({ ...good, bound: { a: other } })).rejects.toThrow("bound tensor 'b' is missing")

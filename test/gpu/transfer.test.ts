@@ -67,12 +67,12 @@ for (const gpu of await adapters()) {
 test('a mapped buffer can be read as often as asked', async () => {
   const gpu = await anyGpu()
   const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
-  const [buffer] = await gpu.memory.allocate([{ label: 'host', bytes: 16, usage, owner: 'test' }])
+  const [buffer] = await gpu.buffers.allocate([{ label: 'host', bytes: 16, usage, owner: 'test' }])
   for (const value of [1, 2]) {
     gpu.device.queue.writeBuffer(buffer!, 0, new Float32Array(4).fill(value))
     expect([...new Float32Array(await readBack(gpu, buffer!, 6))]).toEqual([value, value]) // whole words
   }
-  gpu.memory.release(buffer!)
+  gpu.buffers.release(buffer!)
 })
 
 test('a table larger than a binding goes up in shards of whole rows', async () => {
@@ -93,11 +93,11 @@ test('a table larger than a binding goes up in shards of whole rows', async () =
     for (const { storage } of shards) expect(storage.bytes).toBeLessThanOrEqual(1000)
     const bytes = new Uint8Array(data.buffer)
     expect((await bytesOf(gpu, x)).subarray(0, bytes.length)).toEqual(bytes)
-    expect(gpu.memoryReport().byOwner['weights']).toBe(Math.ceil(bytes.length / 4) * 4)
+    expect(gpu.memory().byOwner['weights']).toBe(Math.ceil(bytes.length / 4) * 4)
     await expect(plan(gpu, 'whole', () => ({ read: { x } }))).rejects.toThrow("output 'x' is sharded")
     release(gpu, x)
   }
-  expect(gpu.memoryReport().bytes).toBe(0)
+  expect(gpu.memory().bytes).toBe(0)
 
   // What may not be split, or can't, says so
   await expect(allocate(gpu, [300], 'f32', { label: 'llm.norm' })).rejects.toThrow(
@@ -112,11 +112,11 @@ test('a table larger than a binding goes up in shards of whole rows', async () =
 
 test('wrong sizes and aborts', async () => {
   const gpu = await anyGpu()
-  const before = gpu.memoryReport().bytes
+  const before = gpu.memory().bytes
   await expect(upload(gpu, new Float32Array(5), [2, 3], 'f32')).rejects.toThrow(
     new ShapeError('upload: [2, 3] f32 takes 24 bytes, 20 were given.'),
   )
-  expect(gpu.memoryReport().bytes).toBe(before)
+  expect(gpu.memory().bytes).toBe(before)
   const x = await allocate(gpu, [4], 'f32')
   const signal = AbortSignal.abort(new Error('enough'))
   await expect(new Uploader(gpu).write(x.storage.buffer!, 0, new Uint8Array(16), { signal })).rejects.toThrow(

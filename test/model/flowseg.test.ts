@@ -2,6 +2,7 @@
 // influence each other, and whatever is given up, closed or refused leaves the device as it was.
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { vec2 } from 'wgpu-matrix'
 import { FlowSegError, ImageError, PromptError, WeightsError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { encodePng, type Image } from '../../src/io/image.ts'
@@ -92,7 +93,7 @@ function expectSame(a: Segmentation, b: Segmentation): void {
   expect(ranked(a)).toEqual(ranked(b))
 }
 
-const bytesOn = (gpu: Gpu) => gpu.memoryReport().bytes
+const bytesOn = (gpu: Gpu) => gpu.memory().bytes
 
 // The first test on a device waits for its kernels: half a minute on a software adapter, more on a busy machine
 vi.setConfig({ testTimeout: 400_000 })
@@ -110,7 +111,7 @@ afterEach(async () => {
   vi.restoreAllMocks()
   for (const model of models.splice(0)) model.close()
   // What a failed test left must not make others fail
-  for (const gpu of await adapters()) gpu.memory.releaseAll()
+  for (const gpu of await adapters()) gpu.buffers.releaseAll()
 })
 
 for (const gpu of await adapters()) {
@@ -129,6 +130,9 @@ for (const gpu of await adapters()) {
         const image = picture(width, height)
         const scene = await model.look(image)
         expect(scene).toMatchObject({ width, height, closed: false })
+        const corner = vec2.transformMat3([width, height], scene.toModel)
+        expect(Math.max(...corner)).toBeCloseTo(128, 3) // the longer side fills the canvas
+        expect(vec2.transformMat3(corner, scene.toImage)[1]).toBeCloseTo(height, 3)
         const answer = await scene.segment('The Red Mug')
 
         const { mask, candidates, logits, times } = answer
@@ -314,7 +318,7 @@ describe('memory', () => {
     model.close() // and the scene with it
     model.close()
     expect(another.closed).toBe(true)
-    expect(gpu.memoryReport()).toMatchObject({ bytes: 0, buffers: 0, byOwner: {} })
+    expect(gpu.memory()).toMatchObject({ bytes: 0, buffers: 0, byOwner: {} })
 
     const next = await load(files, { gpu })
     expect(next.memory().byOwner['weights']).toBe(weights)
@@ -430,7 +434,7 @@ describe('giving up', () => {
       const controller = new AbortController()
       const options = { gpu, signal: controller.signal, onProgress: step(controller) }
       await expect(FlowSeg.load(files, options)).rejects.toBe(reason)
-      expect(gpu.memoryReport()).toMatchObject({ bytes: 0, buffers: 0 })
+      expect(gpu.memory()).toMatchObject({ bytes: 0, buffers: 0 })
       await gpu.check()
     }
     await givingUpAt((controller) => () => controller.abort(reason)) // the first upload

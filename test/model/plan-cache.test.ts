@@ -7,7 +7,7 @@ import { anyGpu } from '../support.ts'
 
 test('the plan that was not used for longest is released', async () => {
   const gpu = await anyGpu()
-  const before = gpu.memoryReport().bytes
+  const before = gpu.memory().bytes
   const cache = new PlanCache(2)
   const made: string[] = []
   const get = (name: string) =>
@@ -35,5 +35,5 @@ test('the plan that was not used for longest is released', async () => {
 
   cache.clear()
   expect(names()).toEqual([])
-  expect(gpu.memoryReport().bytes).toBe(before)
+  expect(gpu.memory().bytes).toBe(before)
 })

@@ -57,12 +57,12 @@ async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   for (const { buffer, bytes } of storagesOf(x)) {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
-    const [host] = await on.memory.allocate([{ label: 'readback', bytes, usage, owner: 'test' }])
+    const [host] = await on.buffers.allocate([{ label: 'readback', bytes, usage, owner: 'test' }])
     const encoder = on.device.createCommandEncoder()
     encoder.copyBufferToBuffer(buffer!, 0, host!, 0, bytes)
     on.device.queue.submit([encoder.finish()])
     parts.push(new Uint8Array(await readBack(on, host!, bytes)))
-    on.memory.release(host!)
+    on.buffers.release(host!)
   }
   return new Uint8Array(Buffer.concat(parts))
 }
@@ -78,7 +78,7 @@ function expectSame(actual: ArrayBufferView, expected: ArrayBufferView, what = '
   expect(view(actual).equals(view(expected)), what).toBe(true)
 }
 
-const weightBytes = (on: Gpu): number => on.memoryReport().byOwner['weights'] ?? 0
+const weightBytes = (on: Gpu): number => on.memory().byOwner['weights'] ?? 0
 
 /** Loads, expects an error of this message, and that nothing was read or kept. */
 async function expectRefusal(tensors: ReadonlyMap<string, TensorData>, ...messages: string[]): Promise<void> {
