@@ -1,0 +1,33 @@
+// The house has floors, and imports only go down.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, normalize } from 'node:path'
+import { expect, test } from 'vitest'
+
+/** What each floor may import, besides itself and the ground: errors.ts and progress.ts. */
+const BELOW: Readonly<Record<string, readonly string[]>> = {
+  gpu: [],
+  io: [],
+  scenes: [],
+  ops: ['gpu', '../shaders'],
+  model: ['ops', 'gpu', 'io'],
+  cli: ['model', 'ops', 'gpu', 'io', 'scenes'],
+}
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+
+test.each(Object.keys(BELOW))('src/%s imports nothing from above or beside', (floor) => {
+  const own = files.filter((file) => file.startsWith(`${floor}/`))
+  expect(own.length).toBeGreaterThan(0)
+  const wrong = own.flatMap((file) => {
+    const text = readFileSync(join('src', file), 'utf8')
+    const imports = [...text.matchAll(/from '(\.[^']+)'/g)].map(([, path]) =>
+      normalize(join(file, '..', path!)),
+    )
+    const allowed = (path: string) =>
+      ['errors.ts', 'progress.ts'].includes(path) ||
+      [floor, ...BELOW[floor]!].some((below) => path.startsWith(`${below}/`))
+    return imports.filter((path) => !allowed(path)).map((path) => `${file} imports ${path}`)
+  })
+  expect(wrong).toEqual([])
+})
