@@ -153,7 +153,7 @@ for (const name of adapterNames()) {
         }
         release(small, table)
       }
-      expect(small.memoryReport().bytes).toBe(0)
+      expect(small.memory().bytes).toBe(0)
     } finally {
       small.close()
     }

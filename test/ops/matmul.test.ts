@@ -278,7 +278,7 @@ for (const name of adapterNames()) {
         expectClose(y, expected, RTOL, `${dtype} ${N} x ${K}`)
         release(small, weight)
       }
-      expect(small.memoryReport().bytes).toBe(0)
+      expect(small.memory().bytes).toBe(0)
     } finally {
       small.close()
     }
