@@ -24,7 +24,7 @@ export interface DecodeOptions {
 
 const MEGA = 1e6
 /** Of an image that is decoded, or padded, unless told otherwise. */
-export const MAX_PIXELS = 64 * MEGA // a JPEG of this size takes some 2 GB to decode
+export const MAX_PIXELS: number = 64 * MEGA // a JPEG of this size takes some 2 GB to decode
 
 /**
  * A PNG or JPEG file's pixels. Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned
