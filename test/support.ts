@@ -137,6 +137,19 @@ export function uniform(length: number, seed = 1, scale = 1): Float32Array {
   return values
 }
 
+/** Draws whole numbers, other ones for another FLOWSEG_SEED: sizes that nobody thought of. Each range includes its ends. */
+export function drawSizes(
+  count: number,
+  ...ranges: readonly (readonly [from: number, to: number])[]
+): number[][] {
+  const values = uniform(count * ranges.length, 1000 + Number(process.env['FLOWSEG_SEED'] ?? 1), 0.5)
+  return Array.from({ length: count }, (_, i) =>
+    ranges.map(
+      ([from, to], k) => from + Math.floor((values[i * ranges.length + k]! + 0.5) * (to - from + 1)),
+    ),
+  )
+}
+
 /** A host tensor of numbers in [-scale, scale). */
 export function random(shape: readonly number[], seed = 1, scale = 1): HostTensor & { data: Float32Array } {
   return {

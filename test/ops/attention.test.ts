@@ -8,6 +8,7 @@ import { columns, param, type Tensor } from '../../src/ops/tensor.ts'
 import { unroll } from '../../src/ops/unroll.ts'
 import {
   adapters,
+  drawSizes,
   evaluate,
   expectClose,
   expectSameBits,
@@ -99,6 +100,11 @@ for (const gpu of await adapters()) {
         { Tq: 12, Tk: 4096, heads: 2, d: 16 }, // mask queries, split
         { B: 2, Tq: 3, Tk: 1031, heads: 2, d: 16 },
         { Tq: 515, Tk: 389, heads: 2, d: 32 }, // several rows a thread
+        ...drawSizes(8, [1, 3], [1, 70], [1, 300], [1, 2], [1, 3], [1, 32]).map(
+          ([B, Tq, Tk, kvHeads, share, d]) => {
+            return { B: B!, Tq: Tq!, Tk: Tk!, kvHeads: kvHeads!, heads: kvHeads! * share!, d: 4 * d! }
+          },
+        ),
       ]
       for (const sizes of all) {
         const host = inputsOf(sizes)

@@ -6,7 +6,17 @@ import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Conv2dOptions, conv2d } from '../../src/ops/conv.ts'
 import { plan } from '../../src/ops/tensor.ts'
-import { adapterNames, adapters, anyGpu, evaluate, expectClose, planOf, random, toBf16 } from '../support.ts'
+import {
+  adapterNames,
+  adapters,
+  anyGpu,
+  drawSizes,
+  evaluate,
+  expectClose,
+  planOf,
+  random,
+  toBf16,
+} from '../support.ts'
 
 interface Case {
   readonly x: readonly [H: number, W: number, I: number]
@@ -36,6 +46,12 @@ const CASES: readonly Case[] = [
   { x: [7, 6, 2], weight: [3, 1, 4], padding: 2 },
   { x: [2, 1, 4], weight: [3, 5, 4], padding: 2 },
   { x: [1, 1, 3], weight: [4, 3, 3], padding: 1, stride: 3 },
+  // Whatever comes
+  ...drawSizes(12, [3, 20], [3, 20], [1, 40], [1, 40], [1, 3], [1, 3], [1, 3], [0, 2]).map(
+    ([H, W, I, O, kh, kw, stride, padding]): Case => {
+      return { x: [H!, W!, I!], weight: [O!, kh!, kw!], stride: stride!, padding: padding! }
+    },
+  ),
   // Several tiles each way
   { x: [40, 37, 4], weight: [70, 3, 3], padding: 1 },
 ]

@@ -11,6 +11,7 @@ import {
   adapterNames,
   adapters,
   anyGpu,
+  drawSizes,
   evaluate,
   expectClose,
   type HostTensor,
@@ -21,7 +22,7 @@ import {
 
 type Size = readonly [M: number, N: number, K: number]
 
-/** One, primes, one past a tile and several tiles; summed axes that are and aren't multiples of four. */
+/** One, primes, one past a tile and several tiles; summed axes that are and aren't multiples of four; and drawn ones. */
 const SHAPES: readonly Size[] = [
   [1, 1, 1],
   [1, 3, 5],
@@ -38,6 +39,7 @@ const SHAPES: readonly Size[] = [
   [64, 64, 64],
   [129, 65, 36],
   [1031, 259, 5],
+  ...drawSizes(12, [1, 140], [1, 140], [1, 300]).map(([M, N, K]): Size => [M!, N!, K!]),
 ]
 
 /** y[m, n] = sum_k a[m, k] b[n, k], or b[k, n], in float64. */

@@ -8,6 +8,7 @@ import { plan } from '../../src/ops/tensor.ts'
 import {
   adapters,
   anyGpu,
+  drawSizes,
   evaluate,
   expectClose,
   expectSameBits,
@@ -26,6 +27,7 @@ const SHAPES: (readonly [rows: number, C: number])[] = [
   [1025, 100],
   [70_001, 3],
   [5, 2560],
+  ...drawSizes(8, [1, 60], [1, 700]).map(([rows, C]) => [rows!, C!] as const),
 ]
 
 function layerNormReference(
