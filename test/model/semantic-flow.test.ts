@@ -265,19 +265,14 @@ describe('other conditions', () => {
   })
 })
 
-const slow = process.env['FLOWSEG_SLOW'] ? '' : ' (set FLOWSEG_SLOW to run it)'
-test.skipIf(slow)(
-  `a layer of 200 queries over 128 x 128 x 256${slow}`,
-  async () => {
-    const gpu = await anyGpu()
-    const golden = loadGolden('decoder-true')
-    const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
-    const { head, ...rest } = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
-    const config = { ...rest, head: { ...head, decoderLayers: 1 } }
-    expect(featureSizes(config)).toEqual([32, 64, 128].map((side) => [side, side]))
-    const loaded = await goldenWeights(gpu, golden.weights, config, ...PREFIXES)
-    expectAll(await decode(gpu, loaded, { golden, config, baseline: true }), golden)
-    loaded.release()
-  },
-  1_200_000,
-)
+test('a layer of 200 queries over 128 x 128 x 256', async () => {
+  const gpu = await anyGpu()
+  const golden = loadGolden('decoder-true')
+  const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
+  const { head, ...rest } = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
+  const config = { ...rest, head: { ...head, decoderLayers: 1 } }
+  expect(featureSizes(config)).toEqual([32, 64, 128].map((side) => [side, side]))
+  const loaded = await goldenWeights(gpu, golden.weights, config, ...PREFIXES)
+  expectAll(await decode(gpu, loaded, { golden, config, baseline: true }), golden)
+  loaded.release()
+}, 1_200_000)
