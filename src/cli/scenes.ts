@@ -20,11 +20,11 @@ const page: Page = {
     count: { value: 'N', help: 'scenes to write; by default 100' },
     start: { value: 'N', help: 'number of the first; by default 0' },
     raw: { help: 'all images in one file, images.u8 (and ids.u8), rather than PNGs' },
-    every: { help: 'every sentence found, about a hundred a scene, rather than 8 to 14' },
+    every: { help: 'every sentence found, some sixty a scene, rather than 8 to 14' },
   },
   examples: [
     ['scenes scenes/ --split val --count 10', 'ten scenes to look at'],
-    ['scenes train0/ --split train --count 20000 --raw --every', 'what the model is trained on'],
+    ['scenes train0/ --split train --count 16000 --raw --every', 'what the model is trained on'],
   ],
 }
 

@@ -59,7 +59,7 @@ export interface DatasetOptions extends TaskOptions {
   readonly count: number
   readonly start?: number
   readonly raw?: boolean
-  /** Every sentence that was found, about a hundred a scene, rather than 8 to 14. */
+  /** Every sentence that was found, some sixty a scene, rather than 8 to 14. */
   readonly every?: boolean
 }
 

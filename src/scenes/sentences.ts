@@ -113,7 +113,7 @@ export function writeSentences(scene: Scene): Sentence[] {
   return sentences
 }
 
-/** Every sentence that the draws for a scene find, about a hundred: what a language model learns from. */
+/** Every sentence that the draws for a scene find, some sixty: what a language model learns from. */
 export function everySentence(scene: Scene): ExplainedSentence[] {
   const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
   return [...findSentences(random, scene.objects).values()].flat().map(({ sentence }) => sentence)
