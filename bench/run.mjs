@@ -145,6 +145,10 @@ async function measure(spec, engines, { runs, capMs }) {
     results[engine.name] = answer
     if (answer.status === 'ok') ready.push({ engine, result: Object.assign(answer, { ms: [] }), spentMs: 0 })
     else console.log(`    ${engine.name.padEnd(9)} ${answer.status}: ${answer.message}`)
+    const { wrong } = answer
+    if (!wrong) continue
+    for (const key of ['error', 'ms']) wrong[key] = Number(wrong[key].toPrecision(3))
+    console.log(`    ${engine.name.padEnd(9)} in ${wrong.ms} ms wrong (error ${wrong.error}): ${wrong.way}`)
   }
 
   // 2. How fast, in turns

@@ -10,6 +10,7 @@
 
 import { CASES } from './cases.mjs'
 import { makeInputs } from './lib/inputs.mjs'
+import { median } from './lib/statistics.mjs'
 import { WAITS } from './lib/wait.mjs'
 
 const [, , engineName, adapter] = process.argv
@@ -19,6 +20,8 @@ const SHORTEST_MS = 60
 const MOST_REPEATS = 64
 /** Beyond this a second way to wait or to lay out is not tried: it would cost more than it can win. */
 const LONG_MS = 4000
+/** A wrong result this close is timed, but never counts. */
+const NEARLY = 0.2
 
 const engine = await import(`./engines/${engineName}.mjs`)
 let current
@@ -39,6 +42,7 @@ const answers = {
     }
     let best
     const failures = []
+    let wrong
     for (const way of ways) {
       // 1. Right?
       let values
@@ -55,6 +59,13 @@ const answers = {
       if (!(error <= spec.tolerance)) {
         const message = `relative error ${error.toExponential(1)} over ${samples.length} outputs`
         failures.push({ status: 'wrong', message })
+        // Nearly right is timed as well, so that nobody has to wonder; it never counts as the best
+        if (error < NEARLY && coldMs < LONG_MS) {
+          const times = []
+          for (let i = 0; i < 3; i++) times.push(await run(way, 1, WAITS.calm))
+          const ms = median(times)
+          if (!wrong || ms < wrong.ms) wrong = { way: way.label, error, ms }
+        }
         continue
       }
       // 2. How fast, roughly? A way that is slow even to warm up is not tried twice
@@ -66,7 +77,7 @@ const answers = {
     for (const way of ways) if (way !== best?.way) await way.release?.()
     if (!best) {
       const [first] = [...failures.filter(({ status }) => status === 'wrong'), ...failures]
-      return first ?? { status: 'cannot', message: 'there is no way' }
+      return { status: 'cannot', message: 'there is no way', ...first, ...(wrong ? { wrong } : {}) }
     }
 
     // 3. How often in one measurement, and waiting in which way?
@@ -86,6 +97,7 @@ const answers = {
       coldMs: best.coldMs,
       warmMs: chosen.ms,
       repeat,
+      ...(wrong ? { wrong } : {}),
     }
   },
 

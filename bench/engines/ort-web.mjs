@@ -13,8 +13,8 @@ import { fromF16 } from '../lib/random.mjs'
 let gpu
 let ort
 let device
-/** Without any session the device would go, and its successor is another. */
-let anchor
+/** Held open: with its last session the device would go, and buffers made on it. */
+const sessions = []
 
 export async function open(adapter) {
   gpu = installNavigator(adapter)
@@ -31,10 +31,10 @@ export async function open(adapter) {
   const model = onnxModel({ nodes: [add], inputs: { x: value }, outputs: { y: value }, weights: {} })
   const session = await ort.InferenceSession.create(model, { executionProviders: ['webgpu'] })
   device = await ort.env.webgpu.device
-  anchor = session
+  sessions.push(session)
   // Its memory is shared between threads, which Dawn in Node does not upload from: hand over a copy
   const { writeBuffer } = device.queue
-  device.queue.writeBuffer = (buffer, offset, data, start = 0, size = undefined) => {
+  device.queue.writeBuffer = (buffer, offset, data, start = 0, size) => {
     const bytes = data.buffer
       ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
       : new Uint8Array(data)

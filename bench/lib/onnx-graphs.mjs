@@ -4,7 +4,7 @@
 // A way is { label, nodes, inputs, outputs, weights, pick, layout } with inputs and weights as { shape, type, data }.
 
 import { toF16, transposed } from './random.mjs'
-import { relativeBias, toHeads, toPlanes } from './rearrange.mjs'
+import { causalBias, headsFirst, placeHeadsFirst, relativeBias, toHeads, toPlanes } from './rearrange.mjs'
 
 /** @throws when onnxruntime has no such op */
 export function graphsOf(spec, inputs) {
@@ -70,7 +70,8 @@ const WAYS = {
 
   attention(sizes, inputs) {
     const { B, heads, kvHeads, d, Tq, Tk, bias } = sizes
-    if (bias === 'causal') return grouped(sizes, inputs)
+    const plain = composed(sizes, inputs)
+    if (bias === 'causal') return [...grouped(sizes, inputs), ...plain]
     const { query, key, value, bits } = inputs
     const attributes = { num_heads: heads, scale: { float: d ** -0.5 } }
     if (kvHeads !== heads) throw new Error('MultiHeadAttention has no grouped heads')
@@ -79,7 +80,7 @@ const WAYS = {
       inputs: { query: of(query), key: of(key), value: of(value) },
       outputs: { y: f32([B, Tq, heads * d]) },
     }
-    if (bias === 'none') return [{ label: 'MultiHeadAttention', ...graph }]
+    if (bias === 'none') return [{ label: 'MultiHeadAttention', ...graph }, ...plain]
     const reads = ['query', 'key', 'value', '', '', 'lean']
     const nodes = [microsoft('MultiHeadAttention', reads, ['y'], attributes)]
     const lean =
@@ -87,7 +88,7 @@ const WAYS = {
         ? f32([1, 1, Tq, Tk], blockedAsBias(bits.values, Tq, Tk))
         : f32([B, heads, Tq, Tk], relativeBias(sizes, inputs))
     const label = bias === 'mask' ? 'mask as a ready bias' : 'positions as a ready bias'
-    return [{ label, ...graph, nodes, inputs: { ...graph.inputs, lean } }]
+    return [{ label, ...graph, nodes, inputs: { ...graph.inputs, lean } }, ...plain]
   },
 
   conv2d({ H, W, I, O, k, stride, padding, H2, W2 }, { x, weight }) {
@@ -289,6 +290,43 @@ function grouped({ B, heads, kvHeads, d, Tq, Tk, start }, { query, key, value })
     {
       ...make(Tk, 'GroupQueryAttention, cache in place'),
       shared: { present_key: 'past_key', present_value: 'past_value' },
+    },
+  ]
+}
+
+/** Attention of single ops, for where the fused one is wrong. None where the scores are too much for one buffer. */
+function composed(sizes, inputs) {
+  const { B, heads, kvHeads, d, Tq, Tk, bias, start } = sizes
+  if (B * heads * Tq * Tk * 4 > 2 ** 27) return []
+  const group = heads / kvHeads
+  const first = (x, T, h) => headsFirst(x.values, B, T, h, d)
+  const keys = first(inputs.key, Tk, kvHeads)
+  const lean = {
+    none: () => ({}),
+    causal: () => ({ lean: f32([1, group * Tq, Tk], causalBias(Tq, Tk, start, group)) }),
+    mask: () => ({ lean: f32([1, Tq, Tk], blockedAsBias(inputs.bits.values, Tq, Tk)) }),
+    relative: () => ({ lean: f32([B * heads, Tq, Tk], relativeBias(sizes, inputs)) }),
+  }[bias]()
+  const leaning = bias === 'none' ? 'scaled' : 'leaning'
+  return [
+    {
+      label: 'composed',
+      nodes: [
+        node('MatMul', ['q', 'k'], ['scores']),
+        node('Mul', ['scores', 'scale'], ['scaled']),
+        ...(bias === 'none' ? [] : [node('Add', ['scaled', 'lean'], ['leaning'])]),
+        node('Softmax', [leaning], ['shares'], { axis: -1 }),
+        node('MatMul', ['shares', 'v'], ['y']),
+      ],
+      inputs: {
+        q: f32([B * kvHeads, group * Tq, d], first(inputs.query, Tq, heads)),
+        k: f32([B * kvHeads, d, Tk], toPlanes(keys, Tk, d, B * kvHeads)),
+        v: f32([B * kvHeads, Tk, d], first(inputs.value, Tk, kvHeads)),
+        ...lean,
+      },
+      outputs: { y: f32([B * kvHeads, group * Tq, d]) },
+      weights: { scale: f32([1], Float32Array.of(d ** -0.5)) },
+      pick: (place) => placeHeadsFirst(place, sizes),
     },
   ]
 }

@@ -55,3 +55,27 @@ export function relativeBias({ B, heads, d, Tq, Tk, map: [H, W] }, { query, heig
   }
   return result
 }
+
+/** [B, T, heads * d] as [B, heads, T, d]. */
+export function headsFirst(values, B, T, heads, d) {
+  if (B === 1) return toHeads(values, T, T, heads, d)
+  const size = T * heads * d
+  const result = new Float32Array(values.length)
+  for (let b = 0; b < B; b++)
+    result.set(toHeads(values.subarray(b * size, (b + 1) * size), T, T, heads, d), b * size)
+  return result
+}
+
+/** Where [B, Tq, heads * d] has an output, as a place in [B, heads, Tq, d]. */
+export function placeHeadsFirst(place, { heads, d, Tq }) {
+  const [c, h] = [place % d, Math.floor(place / d) % heads]
+  const row = Math.floor(place / d / heads)
+  return ((Math.floor(row / Tq) * heads + h) * Tq + (row % Tq)) * d + c
+}
+
+/** What hides later keys: [Tq, Tk], once for each of `group` heads that share keys. */
+export function causalBias(Tq, Tk, start, group = 1) {
+  return Float32Array.from({ length: group * Tq * Tk }, (_, i) =>
+    i % Tk > start + (Math.floor(i / Tk) % Tq) ? -1e30 : 0,
+  )
+}
