@@ -17,6 +17,12 @@ export function adapterNames(): string[] {
   return listed.length > 0 ? listed : ['']
 }
 
+/** FLOWSEG_VARIANTS='matmul=registers attention=tiles': variants to take wherever they fit, so that all get tested. */
+export function forcedVariants(): Record<string, string> {
+  const words = (process.env['FLOWSEG_VARIANTS'] ?? '').split(' ').filter(Boolean)
+  return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))
+}
+
 /** Every adapter of this machine, opened once a test file. */
 export function adapters(): Promise<Gpu[]> {
   return Promise.all(adapterNames().map(gpuNamed))
@@ -30,7 +36,7 @@ export function anyGpu(): Promise<Gpu> {
 export function gpuNamed(name: string): Promise<Gpu> {
   let gpu = opened.get(name)
   if (!gpu) {
-    gpu = openGpu(name ? { adapter: name } : {})
+    gpu = openGpu({ ...(name ? { adapter: name } : {}), variants: forcedVariants() })
     opened.set(name, gpu)
   }
   return gpu

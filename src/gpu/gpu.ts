@@ -3,9 +3,10 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
+import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
-import { openProvider, type Provider } from './provider.ts'
+import { openProvider, type Provider, readsTextures } from './provider.ts'
 
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
@@ -16,12 +17,8 @@ export interface OpenOptions {
   readonly without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[]
   /** Bind no more than this many bytes at once; for testing what small adapters do. */
   readonly bindingLimit?: number
-}
-
-export interface Features {
-  readonly f16: boolean
-  readonly subgroups: boolean
-  readonly timestamps: boolean
+  /** Variants of kernels to take wherever they can run, by family: { matmul: 'subgroup' }. For tests and comparisons. */
+  readonly variants?: Readonly<Record<string, string>>
 }
 
 /** FLOP/s of this device as seen so far: cuts long plans into submissions. */
@@ -66,6 +63,8 @@ export class Gpu {
   readonly info: GPUAdapterInfo
   readonly runtime: string
   readonly features: Features
+  /** What ops know of the adapter. */
+  readonly adapter: AdapterFacts
   readonly bindingLimit: number
   /** Every buffer of this device that is ours, by owner. */
   readonly buffers: Memory
@@ -96,6 +95,17 @@ export class Gpu {
       f16: has('shader-f16'),
       subgroups: has('subgroups'),
       timestamps: has('timestamp-query'),
+    }
+    const { subgroupMinSize, subgroupMaxSize, isFallbackAdapter } = this.info
+    this.adapter = {
+      features: this.features,
+      subgroupSize:
+        this.features.subgroups && subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0,
+      readsTextures: provider?.readsTextures ?? readsTextures(globalThis.navigator?.gpu),
+      software: isFallbackAdapter ?? false,
+      maxInvocations: device.limits.maxComputeInvocationsPerWorkgroup,
+      maxWorkgroupBytes: device.limits.maxComputeWorkgroupStorageSize,
+      choices: new Choices(options.variants),
     }
     this.bindingLimit = Math.min(device.limits.maxStorageBufferBindingSize, options.bindingLimit ?? Infinity)
     this.buffers = new Memory(device)

@@ -14,7 +14,7 @@ export type Constants = Readonly<Record<string, string | number | boolean>>
 export interface Binding {
   readonly name: string
   readonly index: number
-  readonly access: 'read' | 'read_write' | 'uniform'
+  readonly access: 'read' | 'read_write' | 'uniform' | 'texture'
 }
 
 export interface SizeField {
@@ -88,10 +88,11 @@ function stripComments(code: string): string {
 
 function parseBindings(kernelName: string, body: string): Binding[] {
   const pattern =
-    /@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>\s*(\w+)\s*:/g
+    /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>)?\s*(\w+)\s*:/g
   const bindings = [...stripComments(body).matchAll(pattern)].map(
     ([, index, space, access, name]): Binding => {
       if (space === 'uniform') return { name: name!, index: Number(index), access: 'uniform' }
+      if (space === undefined) return { name: name!, index: Number(index), access: 'texture' }
       return { name: name!, index: Number(index), access: access === 'read_write' ? 'read_write' : 'read' }
     },
   )
@@ -117,6 +118,11 @@ function parseSizes(kernelName: string, body: string): SizeField[] {
   }
   return fields
 }
+
+/** What read-only storage textures hold: 16 bytes, which kernels take apart themselves. */
+export const TEXEL = 'rgba32uint'
+
+const BUFFER_TYPES = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const
 
 /** A compiled kernel. */
 export interface Pipeline {
@@ -168,9 +174,9 @@ export class KernelCache {
       entries: k.bindings.map(({ index, access }) => ({
         binding: index,
         visibility: GPUShaderStage.COMPUTE,
-        buffer: {
-          type: access === 'uniform' ? 'uniform' : access === 'read' ? 'read-only-storage' : 'storage',
-        },
+        ...(access === 'texture'
+          ? { storageTexture: { access: 'read-only', format: TEXEL } }
+          : { buffer: { type: BUFFER_TYPES[access] } }),
       })),
     })
     const pipelineLayout = this.#device.createPipelineLayout({ bindGroupLayouts: [layout] })

@@ -3,6 +3,7 @@
 // out of memory only through error scopes, and we never go on with a buffer that isn't there.
 
 import { LimitError, OutOfMemoryError } from '../errors.ts'
+import { TEXEL } from './kernel.ts'
 
 export interface BufferRequest {
   /** Shown in messages and in graphics debuggers. */
@@ -10,6 +11,14 @@ export interface BufferRequest {
   readonly bytes: number
   readonly usage: GPUBufferUsageFlags
   /** Who holds it: 'weights', 'plan segment', 'scene' ... the key of the report. */
+  readonly owner: string
+}
+
+export interface TextureRequest {
+  readonly label: string
+  /** Texels. */
+  readonly width: number
+  readonly height: number
   readonly owner: string
 }
 
@@ -28,7 +37,7 @@ interface Entry {
 
 export class Memory {
   readonly #device: GPUDevice
-  readonly #entries = new Map<GPUBuffer, Entry>()
+  readonly #entries = new Map<GPUBuffer | GPUTexture, Entry>()
   #bytes = 0
   #peakBytes = 0
 
@@ -52,37 +61,67 @@ export class Memory {
         )
       }
     }
+    const need = requests.reduce((sum, { bytes }) => sum + bytes, 0)
+    return this.#checked(requests[0]?.label ?? 'buffers', need, () =>
+      requests.map(({ label, bytes, usage, owner }) => {
+        const size = roundUp(Math.max(bytes, 4), 4)
+        const buffer = this.#device.createBuffer({ label, size, usage })
+        this.#enter(buffer, { owner, label, bytes: size })
+        return buffer
+      }),
+    )
+  }
+
+  /** Runs `create` and awaits what the device says of it; if it refuses, nothing stays. */
+  async #checked<T extends GPUBuffer | GPUTexture>(
+    label: string,
+    need: number,
+    create: () => T[],
+  ): Promise<T[]> {
     this.#device.pushErrorScope('out-of-memory')
     this.#device.pushErrorScope('validation')
-    const buffers = requests.map(({ label, bytes, usage, owner }) => {
-      const size = roundUp(Math.max(bytes, 4), 4)
-      const buffer = this.#device.createBuffer({ label, size, usage })
-      this.#entries.set(buffer, { owner, label, bytes: size })
-      this.#bytes += size
-      return buffer
-    })
+    const made = create()
     const validation = this.#device.popErrorScope()
     const memory = this.#device.popErrorScope()
     const error = (await memory) ?? (await validation)
     if (error) {
-      for (const buffer of buffers) this.release(buffer)
-      const need = requests.reduce((sum, { bytes }) => sum + bytes, 0)
+      for (const resource of made) this.release(resource)
       throw new OutOfMemoryError(
-        `The device could not allocate ${formatBytes(need)} (${requests[0]?.label ?? 'buffers'}): ` +
+        `The device could not allocate ${formatBytes(need)} (${label}): ` +
           `${error.message}. In use: ${this.#describe()}. Close what is not needed or use a smaller model.`,
       )
     }
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes)
-    return buffers
+    return made
   }
 
-  /** Destroys the buffer and takes it off the ledger. Releasing twice is harmless. */
-  release(buffer: GPUBuffer): void {
-    const entry = this.#entries.get(buffer)
+  #enter(resource: GPUBuffer | GPUTexture, entry: Entry): void {
+    this.#entries.set(resource, entry)
+    this.#bytes += entry.bytes
+  }
+
+  /**
+   * A texture of 16-byte texels for kernels to read, or nothing.
+   *
+   * @throws OutOfMemoryError when the device refuses
+   */
+  async allocateTexture({ label, width, height, owner }: TextureRequest): Promise<GPUTexture> {
+    const texture = await this.#checked(label, width * height * 16, () => {
+      const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC
+      const made = this.#device.createTexture({ label, size: [width, height], format: TEXEL, usage })
+      this.#enter(made, { owner, label, bytes: width * height * 16 })
+      return [made]
+    })
+    return texture[0]!
+  }
+
+  /** Destroys the buffer or texture and takes it off the ledger. Releasing twice is harmless. */
+  release(resource: GPUBuffer | GPUTexture): void {
+    const entry = this.#entries.get(resource)
     if (!entry) return
-    this.#entries.delete(buffer)
+    this.#entries.delete(resource)
     this.#bytes -= entry.bytes
-    buffer.destroy()
+    resource.destroy()
   }
 
   releaseAll(): void {

@@ -343,7 +343,11 @@ export class GpuPlan {
           resource: { buffer: this.#arena, offset: slot * SIZES_SLOT_BYTES, size: 64 },
         }
       }
-      const storage = access === 'read' ? dispatch.reads[name] : dispatch.writes[name]
+      const storage = access === 'read_write' ? dispatch.writes[name] : dispatch.reads[name]
+      if (access === 'texture') {
+        if (!storage?.texture) throw new KernelError(`Kernel ${kernel.name}: '${name}' is not a texture.`)
+        return { binding: index, resource: storage.texture.createView() }
+      }
       const spared = inPlace && dispatch.inPlace?.read === name
       if (!storage || spared) return { binding: index, resource: { buffer: this.#empty } }
       const buffer = storage.buffer ?? this.#buffers.get(storage)

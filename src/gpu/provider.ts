@@ -6,6 +6,8 @@ export interface Provider {
   /** 'Node 20.20.2, Dawn' or 'browser'. */
   readonly runtime: string
   readonly adapter: GPUAdapter
+  /** WGSL here has read-only storage textures. */
+  readonly readsTextures: boolean
   /** Awaits without burning a core while the device works. */
   calm<T>(promise: Promise<T>): Promise<T>
   /** Lets go of the implementation, so that the process can end. */
@@ -45,5 +47,15 @@ async function openNavigator(gpu: GPU, adapterName?: string): Promise<Provider> 
       `No adapter matches '${adapterName}': this runtime offers only '${name.trim()}'.`,
     )
   }
-  return { runtime, adapter, calm: (promise) => promise, close: () => undefined }
+  return {
+    runtime,
+    adapter,
+    readsTextures: readsTextures(gpu),
+    calm: (promise) => promise,
+    close: () => undefined,
+  }
+}
+
+export function readsTextures(gpu: GPU | undefined): boolean {
+  return gpu?.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false
 }

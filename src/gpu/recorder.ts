@@ -2,6 +2,7 @@
 // Storage says how many bytes a tensor takes and where they come from, not which buffer holds them.
 
 import { KernelError } from '../errors.ts'
+import { type AdapterFacts, PLAIN_ADAPTER } from './adapter.ts'
 import type { Kernel } from './kernel.ts'
 
 /**
@@ -16,8 +17,9 @@ export interface Storage {
   readonly kind: 'resident' | 'input' | 'bound' | 'intermediate'
   readonly bytes: number
   readonly label: string
-  /** Only of resident storages. */
+  /** Only of resident storages; either of the two. */
   readonly buffer?: GPUBuffer
+  readonly texture?: GPUTexture
   /** Where in the buffer it begins; a multiple of STORAGE_ALIGNMENT. */
   readonly offset?: number
 }
@@ -66,10 +68,16 @@ export interface RecordedDispatch extends Dispatch {
 }
 
 export class Recorder {
+  /** What will run it. */
+  readonly adapter: AdapterFacts
   readonly dispatches: RecordedDispatch[] = []
   readonly inputs: Map<string, Storage> = new Map()
   readonly bound: Map<string, Storage> = new Map()
   readonly scopes: string[] = []
+
+  constructor(adapter: AdapterFacts = PLAIN_ADAPTER) {
+    this.adapter = adapter
+  }
 
   intermediate(bytes: number): Storage {
     return { kind: 'intermediate', bytes, label: this.scopes.join('/') }
@@ -95,7 +103,7 @@ export class Recorder {
     const { kernel, reads, writes, sizes } = dispatch
     for (const { name, access } of kernel.bindings) {
       if (access === 'uniform') continue
-      const found = access === 'read' ? name in reads : name in writes
+      const found = access === 'read_write' ? name in writes : name in reads
       if (!found) {
         throw new KernelError(
           `Kernel ${kernel.name}: binding '${name}' (${access}) is missing from the dispatch.`,
@@ -156,9 +164,12 @@ export function recorder(): Recorder {
 }
 
 /** Runs `build` (synchronously) with a fresh recorder as the current one. */
-export function recordWith<T>(build: (recorder: Recorder) => T): { recorder: Recorder; result: T } {
+export function recordWith<T>(
+  build: (recorder: Recorder) => T,
+  adapter?: AdapterFacts,
+): { recorder: Recorder; result: T } {
   const outer = current
-  const mine = new Recorder()
+  const mine = new Recorder(adapter)
   current = mine
   try {
     return { recorder: mine, result: build(mine) }

@@ -52,7 +52,7 @@ function toGrid(workgroups: RecordedDispatch['workgroups'], limit: number): [num
 export function checkBindings(dispatch: RecordedDispatch, gpu: Gpu): void {
   const limit = gpu.bindingLimit
   for (const [name, storage] of Object.entries({ ...dispatch.reads, ...dispatch.writes })) {
-    if (!storage || storage.bytes <= limit) continue
+    if (!storage || storage.texture || storage.bytes <= limit) continue
     throw new LimitError(
       `${dispatch.scope || 'plan'}: '${name}' of kernel ${dispatch.kernel.name} is ${formatBytes(storage.bytes)}, ` +
         `this adapter binds at most ${formatBytes(limit)} at once. Use a smaller image or model, or another adapter.`,

@@ -37,6 +37,16 @@ export class Uploader {
     if (this.#inFlight >= IN_FLIGHT_BYTES) await this.flush()
   }
 
+  /** Writes whole rows of a texture of 16-byte texels, from row `y` on. `words` has 4 a texel. */
+  async writeRows(texture: GPUTexture, y: number, words: Uint32Array<ArrayBuffer>): Promise<void> {
+    const bytesPerRow = texture.width * 16
+    const height = words.byteLength / bytesPerRow
+    const layout = { bytesPerRow, rowsPerImage: height }
+    this.#gpu.device.queue.writeTexture({ texture, origin: [0, y] }, words, layout, [texture.width, height])
+    this.#inFlight += words.byteLength
+    if (this.#inFlight >= IN_FLIGHT_BYTES) await this.flush()
+  }
+
   async flush(): Promise<void> {
     this.#inFlight = 0
     await this.#gpu.idle()

@@ -4,17 +4,9 @@
 import source from '../../shaders/conv2d.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import type { Activation } from './activation.ts'
-import {
-  boundWeight,
-  chooseTile,
-  endingConstants,
-  expectOperands,
-  expectVector,
-  linear,
-  tileCounts,
-  tileGrid,
-  tileKernel,
-} from './matmul.ts'
+import { expectOperands, expectVector, linear } from './matmul.ts'
+import { endingConstants } from './matmul-product.ts'
+import { boundWeight, chooseTile, tileCounts, tileGrid, tileKernel } from './matmul-registers.ts'
 import { record, reshape, type Tensor, tensor } from './tensor.ts'
 
 export interface Conv2dOptions {

@@ -10,6 +10,7 @@ import { CHUNKS, chunksFor, groupsFor, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
   type Columns,
+  type DType,
   expectShape,
   expectType,
   lastDim,
@@ -19,7 +20,7 @@ import {
 } from './tensor.ts'
 
 /** As in shaders/lib/widen.wgsl. */
-const DTYPES = { f32: 0, u32: 0, f16: 1, bf16: 2 } as const
+const DTYPES: Partial<Record<DType, number>> = { f32: 0, u32: 0, f16: 1, bf16: 2 }
 
 /**
  * Rows of a table: y[t] = table[ids[t]]. The host can't see the ids: one that is no row of the table gives zeros.
@@ -41,7 +42,7 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   for (const { storage, firstRow, rows } of shards) {
     record({
       kernel: kernel('gather', widen + gatherSource, {
-        DTYPE: DTYPES[table.dtype],
+        DTYPE: DTYPES[table.dtype]!,
         WG: THREADS,
       }),
       reads: { table: { ...table, storage }, ids },

@@ -1,27 +1,16 @@
 // Matrix products: linear layers, batched matmul, and what conv.ts needs to be one more.
 //
-// A thread computes a tile of outputs in registers; tiles differ in size only, and `chooseTile` takes the one
-// with the least work for the shape. Weights may be 16-bit (widened as they are loaded) and may lie in several
-// buffers along N, each of which takes a dispatch that writes its columns of the output.
+// Shapes are checked here; the variants of the family (registers, subgroup) do the work, each in a file of its own.
+// Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N, each of
+// which takes a dispatch that writes its columns of the output.
 
-import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
-import widenSource from '../../shaders/lib/widen.wgsl' with { type: 'text' }
-import matmulSource from '../../shaders/matmul.wgsl' with { type: 'text' }
-import loadSource from '../../shaders/matmul-load.wgsl' with { type: 'text' }
-import tileSource from '../../shaders/matmul-tile.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
-import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
-import { ACTIVATIONS, type Activation } from './activation.ts'
-import {
-  type DType,
-  expectShape,
-  expectType,
-  lastDim,
-  record,
-  rowsOf,
-  type Tensor,
-  tensor,
-} from './tensor.ts'
+import type { Activation } from './activation.ts'
+import type { Product } from './matmul-product.ts'
+import { registers } from './matmul-registers.ts'
+import { subgroup } from './matmul-subgroup.ts'
+import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from './tensor.ts'
+import { type Family, recordBest } from './variants.ts'
 
 export interface LinearOptions {
   /** [N] */
@@ -66,7 +55,18 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   }
 
   const y = tensor(shape)
-  multiply({ a: x, b: weight, y, M: rowsOf(x), N, K, bIsNK: true, bias, activation, residual })
+  recordBest(matmulFamily, {
+    a: x,
+    b: weight,
+    y,
+    M: rowsOf(x),
+    N,
+    K,
+    bIsNK: true,
+    bias,
+    activation,
+    residual,
+  })
   return y
 }
 
@@ -110,165 +110,19 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const y = tensor(a.shape.length === 3 || b.shape.length === 3 ? [batch, M, N] : [M, N])
   const common = { a, b, y, N, K, bIsNK: transposeB, scale }
   // One b for all: the batches of a are only more rows
-  if (bBatch === 1) multiply({ ...common, M: batch * M })
-  else multiply({ ...common, M, batch, aStride: aBatch === 1 ? 0 : M * K, bStride: N * K })
+  if (bBatch === 1) recordBest(matmulFamily, { ...common, M: batch * M })
+  else recordBest(matmulFamily, { ...common, M, batch, aStride: aBatch === 1 ? 0 : M * K, bStride: N * K })
   return y
 }
 
-interface Product {
-  readonly a: Tensor
-  readonly b: Tensor
-  readonly y: Tensor
-  readonly M: number
-  readonly N: number
-  readonly K: number
-  /** b is [N, K]; else [K, N]. */
-  readonly bIsNK: boolean
-  readonly batch?: number
-  /** Elements from one of the batch to the next. */
-  readonly aStride?: number
-  readonly bStride?: number
-  readonly scale?: number
-  readonly bias?: Tensor | undefined
-  readonly activation?: Activation
-  readonly residual?: Tensor | undefined
-}
-
-/** Records the product, a dispatch for each shard of b. Shapes are checked already. */
-function multiply(product: Product): void {
-  const { a, b, y, M, N, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
-  const { bias, activation = 'none', residual } = product
-  const aligned = K % 4 === 0 && (bIsNK || N % 4 === 0)
-  // The shader counts whole vectors where it can load them
-  const unit = aligned ? 4 : 1
-  const parts = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: N }]
-  for (const { storage, firstRow, rows } of parts) {
-    const tile = chooseTile(M, rows, batch)
-    const part = { ...b, storage }
-    record({
-      kernel: tileKernel('matmul', matmulSource, tile, b.dtype, aligned, {
-        ...endingConstants(bias, activation, residual),
-        B_IS_NK: bIsNK,
-      }),
-      reads: { a, ...boundWeight(part, aligned), bias, residual },
-      writes: { y },
-      sizes: {
-        M,
-        N: rows,
-        K: K / unit,
-        scale,
-        ...tileCounts(tile, M, rows),
-        y_cols: N,
-        y_first: firstRow,
-        b_row: (bIsNK ? K : N) / unit,
-        a_stride: aStride / unit,
-        b_stride: bStride / unit,
-      },
-      workgroups: tileGrid(tile, M, rows, batch),
-      cut: 'first_group',
-      flops: 2 * batch * M * rows * K,
-      ...(residual && parts.length === 1 ? { inPlace: { read: 'residual', write: 'y' } } : {}),
-    })
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// Tiles, for conv.ts too
-
-/** What one thread computes, and how many of them are a workgroup. */
-export interface Tile {
-  readonly rows: number
-  readonly cols: number
-  readonly threads: number
-}
-
-/** One row is the matrix-vector product. Larger tiles than 8 x 8 outgrow the instruction cache: see the shader. */
-const TILES = [
-  { rows: 8, cols: 8 },
-  { rows: 4, cols: 8 },
-  { rows: 4, cols: 4 },
-  { rows: 1, cols: 8 },
-  { rows: 1, cols: 4 },
-] as const
-
-/** Threads that run side by side on the smallest adapters we care for: 2 cores x 8 lanes, a few times over. */
-const PARALLEL = 64
-/** From this many tiles on, workgroups are large. */
-const MANY_TILES = 4096
-
-/**
- * The tile with the least work. For each k a thread loads rows + cols values and multiplies rows * cols pairs;
- * a load costs what 8 multiply-adds do (SwiftShader, November 2026). Tiles past the edge are work too, and
- * fewer than PARALLEL of them take as long as PARALLEL.
- */
-export function chooseTile(M: number, N: number, batch = 1, smallestRows = 1): Tile {
-  let best: Tile | undefined
-  let leastWork = Infinity
-  for (const { rows, cols } of TILES) {
-    if (rows < smallestRows) continue
-    const tiles = Math.ceil(M / rows) * Math.ceil(N / cols) * batch
-    const work = Math.max(tiles, PARALLEL) * (8 * (rows + cols) + rows * cols)
-    if (work >= leastWork) continue
-    leastWork = work
-    best = { rows, cols, threads: tiles >= MANY_TILES ? 64 : 16 }
-  }
-  return best!
-}
-
-export function tileCounts({ rows, cols }: Tile, M: number, N: number): { tiles_m: number; tiles_n: number } {
-  return { tiles_m: Math.ceil(M / rows), tiles_n: Math.ceil(N / cols) }
-}
-
-/** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
-export function tileGrid(tile: Tile, M: number, N: number, batch = 1): [x: number, y: number, z: number] {
-  const { tiles_m, tiles_n } = tileCounts(tile, M, N)
-  const groups = Math.ceil((tiles_m * tiles_n) / tile.threads)
-  const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
-  return [x, Math.ceil(groups / x), batch]
-}
-
-const B_TYPES: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 }
-
-/** A kernel made of `source` and the parts that matmul and convolution share. */
-export function tileKernel(
-  name: string,
-  source: string,
-  { rows, cols, threads }: Tile,
-  weightType: DType,
-  aligned: boolean,
-  constants: Constants,
-): Kernel {
-  const wide = weightType === 'f32'
-  return kernel(name, source + loadSource + tileSource + widenSource + activationSource, {
-    ROWS: rows,
-    COLS: cols,
-    WG: threads,
-    ALIGNED: aligned,
-    STEP: aligned ? 1 : 4,
-    AWord: aligned ? 'vec4f' : 'f32',
-    B_TYPE: B_TYPES[weightType]!,
-    BWord: wide ? 'vec4u' : 'vec2u',
-    B_WORDS: wide ? 4 : 2,
-    ...constants,
-  })
-}
-
-/** The weight under the binding that fits how it is read. */
-export function boundWeight(
-  weight: Tensor,
-  aligned: boolean,
-): { b: Tensor | undefined; b_words: Tensor | undefined } {
-  return aligned ? { b: weight, b_words: undefined } : { b: undefined, b_words: weight }
-}
-
-export function endingConstants(
-  bias: Tensor | undefined,
-  activation: Activation,
-  residual: Tensor | undefined,
-): Constants {
-  const HAS_BIAS = bias !== undefined
-  const HAS_RESIDUAL = residual !== undefined
-  return { ACTIVATION: ACTIVATIONS[activation], HAS_BIAS, HAS_RESIDUAL, IN_PLACE: false }
+const matmulFamily: Family<Product> = {
+  name: 'matmul',
+  variants: [subgroup, registers],
+  classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
+    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
+    const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`
+    return `${about(batch * M)}x${about(N)}x${about(K)} ${kind}`
+  },
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -276,7 +130,7 @@ export function endingConstants(
 
 export function expectOperands(op: string, a: Tensor, weightName: string, weight: Tensor): void {
   expectType(op, op === 'matmul' ? 'a' : 'x', a, 'f32')
-  expectType(op, weightName, weight, 'f32', 'f16', 'bf16')
+  expectType(op, weightName, weight, 'f32', 'f16', 'bf16', 'int8', 'int4')
   if (weight.shards && op !== 'linear') {
     throw new ShapeError(
       `${op}: ${weightName} lies in ${weight.shards.length} buffers, which only linear and gather can read.`,

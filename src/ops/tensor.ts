@@ -1,8 +1,8 @@
 // Tensors and plans. A Tensor is a shape, a type and a place; ops make tensors by recording dispatches
 // (src/gpu/recorder.ts), and `plan` turns a recording into something that runs.
 //
-// Layout is row-major and contiguous, feature maps are channels-last. f16 and bf16 are storage types of
-// weights, kept two to a u32 and widened in the kernels; activations are f32.
+// Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
+// weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
 import { LimitError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -14,7 +14,7 @@ import type { TaskOptions } from '../progress.ts'
 
 export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 
-export type DType = 'f32' | 'u32' | 'f16' | 'bf16'
+export type DType = 'f32' | 'u32' | 'f16' | 'bf16' | 'int8' | 'int4'
 export type Shape = readonly number[]
 
 export interface Tensor {
@@ -28,6 +28,19 @@ export interface Tensor {
    * the first of them. Only `gather` and `matmul` read such tensors.
    */
   readonly shards?: readonly Shard[]
+  /** A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it. */
+  readonly packed?: Packed
+  /** Of int8 [rows] and int4 [rows, groups of 32]: what stored numbers are multiplied by, f32. See quantize.ts. */
+  readonly scales?: Tensor
+}
+
+export interface Packed {
+  /** Rows of a panel. */
+  readonly lanes: number
+  /** Texels of a row. */
+  readonly texels: number
+  /** Where the tensor begins in the texture: a multiple of lanes. */
+  readonly firstRow: number
 }
 
 export interface Shard {
@@ -43,7 +56,7 @@ export interface Columns {
   readonly count: number
 }
 
-const BITS: Record<DType, number> = { f32: 32, u32: 32, f16: 16, bf16: 16 }
+const BITS: Record<DType, number> = { f32: 32, u32: 32, f16: 16, bf16: 16, int8: 8, int4: 4 }
 
 /** Elements of a shape. */
 export function sizeOf(shape: Shape): number {
@@ -81,8 +94,13 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
       `viewRows: [${start}, ${start + count}) is outside of the first axis of [${x.shape.join(', ')}].`,
     )
   }
-  const { storage } = x
+  const { storage, packed } = x
   const shape = [count, ...rest]
+  if (packed) {
+    if (x.scales || start % packed.lanes !== 0) return undefined
+    const firstRow = packed.firstRow + start
+    return { ...x, shape, size: sizeOf(shape), packed: { ...packed, firstRow } }
+  }
   const offset = (storage.offset ?? 0) + (start * sizeOf(rest) * BITS[x.dtype]) / 8
   if (storage.kind !== 'resident' || x.shards || offset % STORAGE_ALIGNMENT !== 0) return undefined
   return {
@@ -248,7 +266,11 @@ export function storagesOf(x: Tensor): readonly Storage[] {
 
 /** Frees a resident tensor. */
 export function release(gpu: Gpu, x: Tensor): void {
-  for (const { buffer } of storagesOf(x)) if (buffer) gpu.buffers.release(buffer)
+  for (const { buffer, texture } of storagesOf(x)) {
+    if (buffer) gpu.buffers.release(buffer)
+    if (texture) gpu.buffers.release(texture)
+  }
+  if (x.scales) release(gpu, x.scales)
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -307,19 +329,21 @@ export async function plan(
   options: TaskOptions = {},
 ): Promise<Plan> {
   const boundShapes = new Map<string, Tensor>()
-  const { recorder: recorded, result: outputs } = recordWith((r) =>
-    build({
-      input: (label, shape, dtype = 'f32') => {
-        const storage = r.input(label, bytesOf(shape, dtype))
-        return { shape, dtype, size: sizeOf(shape), storage }
-      },
-      bound: (label, shape, dtype = 'f32') => {
-        const storage = r.bind(label, bytesOf(shape, dtype))
-        const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
-        boundShapes.set(label, x)
-        return x
-      },
-    }),
+  const { recorder: recorded, result: outputs } = recordWith(
+    (r) =>
+      build({
+        input: (label, shape, dtype = 'f32') => {
+          const storage = r.input(label, bytesOf(shape, dtype))
+          return { shape, dtype, size: sizeOf(shape), storage }
+        },
+        bound: (label, shape, dtype = 'f32') => {
+          const storage = r.bind(label, bytesOf(shape, dtype))
+          const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
+          boundShapes.set(label, x)
+          return x
+        },
+      }),
+    gpu.adapter,
   )
   const { read = {}, keep = {} } = outputs
   for (const [label, x] of Object.entries(read)) {

@@ -4,9 +4,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { KernelError } from '../../src/errors.ts'
+import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import { Gpu } from '../../src/gpu/gpu.ts'
 import { type Kernel, kernel } from '../../src/gpu/kernel.ts'
 import { type Dispatch, recordWith, type Storage } from '../../src/gpu/recorder.ts'
+import { perTexel } from '../../src/ops/panels.ts'
 import { bytesOf, record, sizeOf, tensor } from '../../src/ops/tensor.ts'
 import { CATALOGUE } from '../ops/catalogue.ts'
 import { adapterNames, adapters, anyGpu, gpuNamed } from '../support.ts'
@@ -155,20 +157,40 @@ test('a kernel that exceeds a limit of the device says so', async () => {
   await expect(gpu.kernels.compile([huge])).rejects.toThrow(/does not compile on this device:\n.*4096/)
 })
 
-/** Every kernel that the catalogue's plans use, in place or not. */
+const SUBGROUPS: AdapterFacts = {
+  ...PLAIN_ADAPTER,
+  features: { f16: true, subgroups: true, timestamps: false },
+  subgroupSize: 8,
+  readsTextures: true,
+}
+/** Adapters that take every variant there is. */
+const ADAPTERS: readonly AdapterFacts[] = [
+  PLAIN_ADAPTER,
+  { ...SUBGROUPS, software: true },
+  { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
+]
+
+/** Every kernel that the catalogue's plans use on one of them, in place or not. */
 function shippedKernels(): Kernel[] {
   const kernels = new Set<Kernel>()
-  for (const { build } of CATALOGUE) {
-    const { recorder } = recordWith((r) => {
-      let inputs = 0
-      build((shape, dtype = 'f32') => {
-        const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
-        return { shape, dtype, size: sizeOf(shape), storage }
-      })
-    })
-    for (const dispatch of recorder.dispatches) {
-      kernels.add(dispatch.kernel)
-      if (dispatch.inPlace) kernels.add(dispatch.kernel.with({ IN_PLACE: true }))
+  for (const adapter of ADAPTERS) {
+    for (const { name, build } of CATALOGUE) {
+      // Only kernels for subgroups read packed weights
+      if (adapter.subgroupSize === 0 && name.includes('packed')) continue
+      const { recorder } = recordWith((r) => {
+        let inputs = 0
+        build((shape, dtype = 'f32', form) => {
+          const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
+          const made = { shape, dtype, size: sizeOf(shape), storage }
+          if (!form) return made
+          const texels = Math.ceil((shape[1] ?? 1) / perTexel(dtype))
+          return { ...made, packed: { lanes: 8, texels, firstRow: 0 } }
+        })
+      }, adapter)
+      for (const dispatch of recorder.dispatches) {
+        kernels.add(dispatch.kernel)
+        if (dispatch.inPlace) kernels.add(dispatch.kernel.with({ IN_PLACE: true }))
+      }
     }
   }
   return [...kernels]

@@ -27,8 +27,8 @@ import { resize } from '../../src/ops/resize.ts'
 import { rope } from '../../src/ops/rope.ts'
 import { columns, type DType, type Tensor } from '../../src/ops/tensor.ts'
 
-/** Makes an input of the plan. */
-type In = (shape: readonly number[], dtype?: DType) => Tensor
+/** Makes an input of the plan, or a weight in panels. */
+type In = (shape: readonly number[], dtype?: DType, form?: 'packed') => Tensor
 
 export interface Case {
   readonly name: string
@@ -49,6 +49,7 @@ const ROWS: [rows: number, C: number][] = [
 
 const KINDS: Activation[] = ['none', 'relu', 'gelu', 'geluTanh', 'silu', 'sigmoid', 'tanh']
 const FLOATS: DType[] = ['f32', 'f16', 'bf16']
+const WEIGHTS: DType[] = ['f32', 'f16', 'bf16', 'int8', 'int4']
 /** For every tile, with vec4s and without. */
 const PRODUCTS: [M: number, N: number, K: number][] = [
   [1, 64, 16],
@@ -130,6 +131,11 @@ export const CATALOGUE: readonly Case[] = [
   ),
   ...each(KINDS, 'linear, bias, residual and', (activation, x) =>
     linear(x([9, 8]), x([12, 8]), { bias: x([12]), activation, residual: x([9, 12]) }),
+  ),
+  ...each(
+    WEIGHTS.flatMap((dtype) => PRODUCTS.map((sizes) => ({ dtype, sizes }))),
+    'linear, packed',
+    ({ dtype, sizes: [M, N, K] }, x) => linear(x([M, K]), x([N, K], dtype, 'packed')),
   ),
   ...each(PRODUCTS, 'matmul', ([M, N, K], x) => matmul(x([2, M, K]), x([2, K, N]))),
   ...each(PRODUCTS, 'matmul, transposed', ([M, N, K], x) =>

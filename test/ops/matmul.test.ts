@@ -5,8 +5,10 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import type { Activation } from '../../src/ops/activation.ts'
-import { chooseTile, linear, matmul } from '../../src/ops/matmul.ts'
-import { plan, release, type Tensor, upload } from '../../src/ops/tensor.ts'
+import { linear, matmul } from '../../src/ops/matmul.ts'
+import { chooseTile } from '../../src/ops/matmul-registers.ts'
+import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
+import { plan, release, type Tensor, upload, viewRows } from '../../src/ops/tensor.ts'
 import {
   adapterNames,
   adapters,
@@ -103,6 +105,9 @@ test('the shapes below use every tile, in small workgroups and in large ones', (
 })
 
 for (const gpu of await adapters()) {
+  // Without subgroups of one fixed size there are no panels
+  const panels = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
+
   test(`linear on ${gpu.name}`, async () => {
     for (const [M, N, K] of SHAPES) {
       const x = random([M, K], 1, 3)
@@ -125,6 +130,31 @@ for (const gpu of await adapters()) {
         )
       }
     }
+  })
+
+  test.skipIf(!panels)(`linear from weights in panels on ${gpu.name}`, async () => {
+    for (const [M, N, K] of SHAPES) {
+      const x = random([M, K], 1, 3)
+      const f32 = random([N, K], 2)
+      const [f16, bf16] = [randomF16([N, K], 2), randomBf16([N, K], 3)]
+      for (const { host, values } of [{ host: f32, values: f32.data }, f16, bf16]) {
+        const weight = await uploadPanels(gpu, host.data, { shape: [N, K], dtype: host.dtype ?? 'f32' })
+        const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, weight))
+        expectClose(y, product(x.data, values, [M, N, K]), RTOL, `${host.dtype} ${M} x ${N} x ${K}`)
+        release(gpu, weight)
+      }
+    }
+  })
+
+  test.skipIf(!panels)(`linear from some rows of a weight in panels on ${gpu.name}`, async () => {
+    const [M, N, K] = [5, 96, 20]
+    const x = random([M, K], 1)
+    const whole = random([N, K], 2)
+    const weight = await uploadPanels(gpu, whole.data, { shape: [N, K], dtype: 'f32' })
+    const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, viewRows(weight, 32, 40)!))
+    expectClose(y, product(x.data, whole.data.subarray(32 * K, 72 * K), [M, 40, K]), RTOL)
+    expect(viewRows(weight, 3, 40)).toBeUndefined()
+    release(gpu, weight)
   })
 
   test(`linear with every ending on ${gpu.name}`, async () => {

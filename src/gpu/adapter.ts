@@ -1,0 +1,56 @@
+// What an op may know of the adapter it records for: facts that decide which variants of a kernel can run there,
+// and the choices among those that can (by measurement, by a veto, or by force).
+
+/** What the device was opened with. */
+export interface Features {
+  readonly f16: boolean
+  readonly subgroups: boolean
+  readonly timestamps: boolean
+}
+
+export interface AdapterFacts {
+  readonly features: Features
+  /** Lanes of a subgroup where that is one fixed number; 0 without subgroups, or where sizes can differ. */
+  readonly subgroupSize: number
+  /** Kernels may read storage textures: a WGSL language feature. */
+  readonly readsTextures: boolean
+  /** The adapter is a CPU: loads and barriers cost more than arithmetic, and caches are large. */
+  readonly software: boolean
+  readonly maxInvocations: number
+  readonly maxWorkgroupBytes: number
+  readonly choices: Choices
+}
+
+/**
+ * Which variant of a kernel family to take.
+ *
+ * - `forced`  by family, for tests and for reproducing another machine's run
+ * - `tuned`   by family and class of shapes, from measurements on this adapter
+ * - `vetoed`  'family/variant' that gave wrong results on this adapter: never taken
+ */
+export class Choices {
+  readonly forced: ReadonlyMap<string, string>
+  readonly tuned: Map<string, string> = new Map()
+  readonly vetoed: Set<string> = new Set()
+  /** What was taken so far, by family and class. */
+  readonly taken: Map<string, string> = new Map()
+
+  constructor(forced: Readonly<Record<string, string>> = {}) {
+    this.forced = new Map(Object.entries(forced))
+  }
+
+  note(family: string, shapes: string, variant: string): void {
+    this.taken.set(`${family} ${shapes}`, variant)
+  }
+}
+
+/** An adapter that can do the least. */
+export const PLAIN_ADAPTER: AdapterFacts = {
+  features: { f16: false, subgroups: false, timestamps: false },
+  subgroupSize: 0,
+  readsTextures: false,
+  software: false,
+  maxInvocations: 256,
+  maxWorkgroupBytes: 16_384,
+  choices: new Choices(),
+}

@@ -1,0 +1,151 @@
+// Matrix products in registers: a thread computes a tile of outputs alone. Runs on any adapter.
+//
+// Tiles differ in size only, and `chooseTile` takes the one with the least work for the shape.
+
+import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import widenSource from '../../shaders/lib/widen.wgsl' with { type: 'text' }
+import matmulSource from '../../shaders/matmul.wgsl' with { type: 'text' }
+import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
+import loadSource from '../../shaders/matmul-load.wgsl' with { type: 'text' }
+import tileSource from '../../shaders/matmul-tile.wgsl' with { type: 'text' }
+import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
+import { endingConstants, type Product } from './matmul-product.ts'
+import { type DType, record, type Tensor } from './tensor.ts'
+import type { Variant } from './variants.ts'
+
+export const registers: Variant<Product> = {
+  name: 'registers',
+  fits: ({ b, pair }) => !b.packed && !b.scales && !pair,
+  // In the cycles of matmul-subgroup.ts: threads side by side are lanes, a multiply-add and its share of loads three cycles
+  cost: ({ M, N, K, batch = 1 }, { subgroupSize }) =>
+    (3 * chooseTile(M, N, batch).work * K) / (subgroupSize || 1),
+  record: recordRegisters,
+}
+
+function recordRegisters(product: Product): void {
+  const { a, b, y, M, N, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
+  const { bias, activation, residual } = product
+  const aligned = K % 4 === 0 && (bIsNK || N % 4 === 0)
+  // The shader counts whole vectors where it can load them
+  const unit = aligned ? 4 : 1
+  const parts = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: N }]
+  for (const { storage, firstRow, rows } of parts) {
+    const tile = chooseTile(M, rows, batch)
+    const part = { ...b, storage }
+    record({
+      kernel: tileKernel('matmul', matmulSource, tile, b.dtype, aligned, {
+        ...endingConstants(bias, activation, residual),
+        B_IS_NK: bIsNK,
+      }),
+      reads: { a, ...boundWeight(part, aligned), bias, residual },
+      writes: { y },
+      sizes: {
+        M,
+        N: rows,
+        K: K / unit,
+        scale,
+        ...tileCounts(tile, M, rows),
+        y_cols: N,
+        y_first: firstRow,
+        b_row: (bIsNK ? K : N) / unit,
+        a_stride: aStride / unit,
+        b_stride: bStride / unit,
+      },
+      workgroups: tileGrid(tile, M, rows, batch),
+      cut: 'first_group',
+      flops: 2 * batch * M * rows * K,
+      ...(residual && parts.length === 1 ? { inPlace: { read: 'residual', write: 'y' } } : {}),
+    })
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Tiles, for conv.ts too
+
+/** What one thread computes, and how many of them are a workgroup. */
+export interface Tile {
+  readonly rows: number
+  readonly cols: number
+  readonly threads: number
+  /** Cost of one k, in multiply-adds. */
+  readonly work: number
+}
+
+/** One row is the matrix-vector product. Larger tiles than 8 x 8 outgrow the instruction cache: see the shader. */
+const TILES = [
+  { rows: 8, cols: 8 },
+  { rows: 4, cols: 8 },
+  { rows: 4, cols: 4 },
+  { rows: 1, cols: 8 },
+  { rows: 1, cols: 4 },
+] as const
+
+/** Threads that run side by side on the smallest adapters we care for: 2 cores x 8 lanes, a few times over. */
+const PARALLEL = 64
+/** From this many tiles on, workgroups are large. */
+const MANY_TILES = 4096
+
+/**
+ * The tile with the least work. For each k a thread loads rows + cols values and multiplies rows * cols pairs;
+ * a load costs what 8 multiply-adds do (SwiftShader, November 2026). Tiles past the edge are work too, and
+ * fewer than PARALLEL of them take as long as PARALLEL.
+ */
+export function chooseTile(M: number, N: number, batch = 1, smallestRows = 1): Tile {
+  let best: Tile | undefined
+  let leastWork = Infinity
+  for (const { rows, cols } of TILES) {
+    if (rows < smallestRows) continue
+    const tiles = Math.ceil(M / rows) * Math.ceil(N / cols) * batch
+    const work = Math.max(tiles, PARALLEL) * (8 * (rows + cols) + rows * cols)
+    if (work >= leastWork) continue
+    leastWork = work
+    best = { rows, cols, threads: tiles >= MANY_TILES ? 64 : 16, work }
+  }
+  return best!
+}
+
+export function tileCounts({ rows, cols }: Tile, M: number, N: number): { tiles_m: number; tiles_n: number } {
+  return { tiles_m: Math.ceil(M / rows), tiles_n: Math.ceil(N / cols) }
+}
+
+/** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
+export function tileGrid(tile: Tile, M: number, N: number, batch = 1): [x: number, y: number, z: number] {
+  const { tiles_m, tiles_n } = tileCounts(tile, M, N)
+  const groups = Math.ceil((tiles_m * tiles_n) / tile.threads)
+  const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
+  return [x, Math.ceil(groups / x), batch]
+}
+
+const B_TYPES: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 }
+
+/** A kernel made of `source` and the parts that matmul and convolution share. */
+export function tileKernel(
+  name: string,
+  source: string,
+  { rows, cols, threads }: Tile,
+  weightType: DType,
+  aligned: boolean,
+  constants: Constants,
+): Kernel {
+  const wide = weightType === 'f32'
+  return kernel(name, source + loadSource + tileSource + endingSource + widenSource + activationSource, {
+    ROWS: rows,
+    COLS: cols,
+    WG: threads,
+    ALIGNED: aligned,
+    STEP: aligned ? 1 : 4,
+    AWord: aligned ? 'vec4f' : 'f32',
+    B_TYPE: B_TYPES[weightType]!,
+    BWord: wide ? 'vec4u' : 'vec2u',
+    B_WORDS: wide ? 4 : 2,
+    ...constants,
+  })
+}
+
+/** The weight under the binding that fits how it is read. */
+export function boundWeight(
+  weight: Tensor,
+  aligned: boolean,
+): { b: Tensor | undefined; b_words: Tensor | undefined } {
+  return aligned ? { b: weight, b_words: undefined } : { b: undefined, b_words: weight }
+}

@@ -1,0 +1,137 @@
+// Matrix products by subgroups: lanes own rows, operands go round by broadcast. See shaders/matmul-subgroup.wgsl.
+
+import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import bufferSource from '../../shaders/matmul-buffer.wgsl' with { type: 'text' }
+import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
+import subgroupSource from '../../shaders/matmul-subgroup.wgsl' with { type: 'text' }
+import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
+import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
+import type { AdapterFacts } from '../gpu/adapter.ts'
+import type { Constants } from '../gpu/kernel.ts'
+import { recorder } from '../gpu/recorder.ts'
+import { endingConstants, type Product } from './matmul-product.ts'
+import { perTexel, TEXTURE_WIDTH } from './panels.ts'
+import { type DType, record, type Tensor } from './tensor.ts'
+import { unrolled } from './unroll.ts'
+import type { Variant } from './variants.ts'
+
+export const subgroup: Variant<Product> = {
+  name: 'subgroup',
+  fits: ({ b, K, bIsNK, batch = 1 }, { subgroupSize }) => {
+    if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
+    return b.packed !== undefined || K % perTexel(b.dtype) === 0
+  },
+  cost: (product, adapter) => choosePanels(product, adapter).cost * product.K,
+  record: (product) => {
+    const { adapter } = recorder()
+    const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
+    const { rowPanels, columnPanels } = choosePanels(product, adapter)
+    const lanes = adapter.subgroupSize
+    const [rows, cols] = [rowPanels * lanes, (columnPanels * lanes) / (pair ? 2 : 1)]
+    const [tilesM, tilesN] = [Math.ceil(M / rows), Math.ceil(N / cols)]
+    const groups = tilesM * tilesN
+    const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
+    const aligned = K % 4 === 0
+    record({
+      kernel: unrolled(
+        'matmul-subgroup',
+        subgroupSource + weightSource(b) + texelSource + endingSource + activationSource,
+        {
+          LANES: lanes,
+          ROW_PANELS: rowPanels,
+          COLUMN_PANELS: columnPanels,
+          ALIGNED: aligned,
+          AWord: aligned ? 'vec4f' : 'f32',
+          GATED: pair !== undefined,
+          ...weightConstants(b),
+          ...endingConstants(bias, activation, residual),
+        },
+      ),
+      reads: { a, ...boundTexels(b, pair), bias, residual },
+      writes: { y },
+      sizes: {
+        M,
+        N,
+        K: aligned ? K / 4 : K,
+        scale,
+        tiles_m: tilesM,
+        tiles_n: tilesN,
+        y_cols: N,
+        y_first: 0,
+        texels: texelsOf(b, K),
+        b_first: b.packed?.firstRow ?? 0,
+        up_first: pair?.packed?.firstRow ?? 0,
+      },
+      workgroups: [x, Math.ceil(groups / x), 1],
+      cut: 'first_group',
+      flops: 2 * M * N * K * (pair ? 2 : 1),
+      ...(residual ? { inPlace: { read: 'residual', write: 'y' } } : {}),
+    })
+  },
+}
+
+interface Panels {
+  readonly rowPanels: number
+  readonly columnPanels: number
+  /** Of one k, in multiply-adds of all lanes. */
+  readonly cost: number
+}
+
+/** Subgroups at work at once on the smallest adapters we care for: two cores, a few each to even them out. */
+const PARALLEL = 8
+
+/**
+ * The tile with the least work. In cycles of lavapipe (two cores of a Xeon, November 2026) a load of a costs 60, of b 30
+ * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums a lane, or 128 where b comes
+ * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 2.5 times as long.
+ */
+function choosePanels({ b, pair, M, N }: Product, { subgroupSize: lanes }: AdapterFacts): Panels {
+  const load = b.packed ? 30 : 100
+  const mostSums = b.packed ? 256 : 128
+  let best: Panels | undefined
+  for (const rowPanels of [4, 2, 1]) {
+    for (const columnPanels of [8, 4, 2, ...(pair ? [] : [1])]) {
+      const sums = rowPanels * lanes * columnPanels
+      if (sums > mostSums) continue
+      const cols = (columnPanels * lanes) / (pair ? 2 : 1)
+      const tiles = Math.ceil(M / (rowPanels * lanes)) * Math.ceil(N / cols)
+      const cycles = 13 + 60 * rowPanels + load * columnPanels + 13 * lanes * rowPanels + 4 * sums
+      const cost = (Math.max(tiles, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
+      if (!best || cost < best.cost) best = { rowPanels, columnPanels, cost }
+    }
+  }
+  return best!
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Weights by texels, for conv.ts too
+
+/** Texels of a row of b. */
+export function texelsOf(b: Tensor, K: number): number {
+  return b.packed?.texels ?? K / perTexel(b.dtype)
+}
+
+/** The part of a kernel that reads weights where they are. */
+export function weightSource(b: Tensor): string {
+  return b.packed ? textureSource : bufferSource
+}
+
+const TEXEL_TYPES: Partial<Record<DType, { B_TYPE: number; TURNS: number }>> = {
+  f32: { B_TYPE: 0, TURNS: 1 },
+  f16: { B_TYPE: 1, TURNS: 2 },
+  bf16: { B_TYPE: 2, TURNS: 2 },
+  int8: { B_TYPE: 3, TURNS: 4 },
+  int4: { B_TYPE: 4, TURNS: 8 },
+}
+
+export function weightConstants(b: Tensor): Constants {
+  return {
+    ...TEXEL_TYPES[b.dtype],
+    ...(b.packed ? { TEXTURE_WIDTH } : {}),
+    SCALE_GROUPS: b.dtype === 'int8' ? 1 : b.dtype === 'int4' ? 2 : 0,
+  }
+}
+
+export function boundTexels(b: Tensor, pair: Tensor | undefined): Record<string, Tensor | undefined> {
+  return { b, b_up: pair ?? b, b_scales: b.scales, up_scales: pair?.scales }
+}
