@@ -103,7 +103,20 @@ async function main() {
     }
     save()
 
-    // 2. The cases
+    // 2. What the adapter could do
+    if (!options['no-ceilings']) {
+      const ceilings = new Engine('ceilings', adapter, environment, TIMEOUT_MS)
+      all.push(ceilings)
+      console.log('ceilings')
+      results.ceilings = { ...run, measured: rounded(await ceilings.ask('measure')) }
+      ceilings.stop()
+      for (const [name, { value, unit, best }] of Object.entries(results.ceilings.measured)) {
+        console.log(`    ${name.padEnd(32)} ${value} ${unit} ${best ?? ''}`)
+      }
+      save()
+    }
+
+    // 3. The cases
     const wanted = options['ceilings-only'] ? [] : CASES.filter(isWanted)
     for (const [i, spec] of wanted.entries()) {
       if (spec.flops > largest) {
@@ -124,6 +137,11 @@ async function main() {
     for (const engine of all) engine.stop()
   }
   console.log(`Wrote ${file}`)
+}
+
+/** Three digits are more than such figures are worth. */
+function rounded(tree) {
+  return JSON.parse(JSON.stringify(tree, (_, x) => (typeof x === 'number' ? Number(x.toPrecision(3)) : x)))
 }
 
 function isWanted({ name, group }) {

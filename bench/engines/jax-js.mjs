@@ -22,7 +22,7 @@ export async function open(adapter) {
 
 export async function prepare(spec, inputs) {
   const make = WAYS[spec.op]
-  if (!make) throw new Error(`jax-js has no ${spec.op}`)
+  if (!make) throw new Error(`has no op for ${spec.op}`)
   return make(spec.sizes, inputs, spec).map(({ label, args, f, pick = (place) => place }) => {
     const compiled = jax.jit(f)
     let arrays
@@ -86,7 +86,7 @@ const of = ({ values, shape }) => array(values, shape)
 const WAYS = {
   linear({ K, N, dtype, bias, activation }, t) {
     const { numpy: np, nn } = jax
-    if (dtype !== 'f32' && dtype !== 'f16') throw new Error(`jax-js has no ${dtype} weights`)
+    if (dtype !== 'f32' && dtype !== 'f16') throw new Error(`has no ${dtype} weights`)
     const put = dtype === 'f16' ? half : array
     const x = () => put(t.x.values, t.x.shape)
     const end = (y, b) => {

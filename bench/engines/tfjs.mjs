@@ -23,7 +23,7 @@ export async function open(adapter) {
 
 export async function prepare(spec, inputs) {
   const make = WAYS[spec.op]
-  if (!make) throw new Error(`TensorFlow.js has no op for ${spec.op}`)
+  if (!make) throw new Error(`has no op for ${spec.op}`)
   const ways = make(spec.sizes, inputs, spec)
   const flush = () => {
     // What is recorded is submitted in batches, so there may be nothing left
@@ -67,7 +67,7 @@ const gelu = (x) => tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)
 
 const WAYS = {
   linear({ K, N, dtype, activation, bias }, t) {
-    if (dtype !== 'f32') throw new Error(`TensorFlow.js has no ${dtype} weights`)
+    if (dtype !== 'f32') throw new Error(`has no ${dtype} weights`)
     const end = activation === 'gelu' ? gelu : (y) => y
     const vectors = () => (bias ? [of(t.bias)] : [])
     const product = (transposeB) => (a, b, vector) =>

@@ -9,7 +9,7 @@ import { causalBias, headsFirst, placeHeadsFirst, relativeBias, toHeads, toPlane
 /** @throws when onnxruntime has no such op */
 export function graphsOf(spec, inputs) {
   const ways = WAYS[spec.op]
-  if (!ways) throw new Error(`onnxruntime has no op for ${spec.op} attention`)
+  if (!ways) throw new Error(`has no op for ${spec.op}`)
   return ways(spec.sizes, inputs, spec).map((way) => ({ weights: {}, pick: (place) => place, ...way }))
 }
 
@@ -22,7 +22,7 @@ const microsoft = (...args) => ({ ...node(...args), domain: 'com.microsoft' })
 
 const WAYS = {
   linear({ M, K, N, dtype, bias, activation }, { x, weight, bias: b }) {
-    if (dtype === 'bf16') throw new Error('onnxruntime has no bf16 product on these providers')
+    if (dtype === 'bf16') throw new Error('has no bf16 weights')
     if (dtype === 'int8' || dtype === 'int4') return narrow({ M, K, N }, x, weight)
     const put = dtype === 'f16' ? f16 : f32
     const after = []
