@@ -21,7 +21,10 @@ const TITLES = {
 
 const recorded = readdirSync(join(BENCH, 'results'))
   .filter((file) => file.endsWith('.json'))
-  .map((file) => ({ stem: file.slice(0, -5), ...JSON.parse(readFileSync(join(BENCH, 'results', file), 'utf8')) }))
+  .map((file) => ({
+    stem: file.slice(0, -5),
+    ...JSON.parse(readFileSync(join(BENCH, 'results', file), 'utf8')),
+  }))
 if (recorded.length === 0) throw new Error('There are no results yet: run `npm run bench` first.')
 
 const text = [
@@ -30,7 +33,7 @@ const text = [
   'Made by `npm run report` from the files in [results](results); how they are measured is in the [README](README.md).',
   'Higher is better: GFLOP/s, or GB/s where the unit says so. A rate counts useful work: operations of the formula, or',
   'inputs and outputs once. *Ratio* is ours over the best peer that gives right results; "only" means that no peer',
-  'does. *Native* is onnxruntime in C++ on the same cores without a GPU between, and doesn\'t count as a peer.',
+  "does. *Native* is onnxruntime in C++ on the same cores without a GPU between, and doesn't count as a peer.",
   'Figures in *italics* are of results that are wrong, and count nowhere. † marks a figure of another run than ours, which',
   'on a shared machine compares badly.',
   '',
@@ -59,7 +62,12 @@ function sectionsOf(results) {
     '',
     ...summaryOf(rows),
     ...ceilingsOf(results),
-    ...groups.flatMap((group) => tableOf(TITLES[group], rows.filter((row) => row.group === group))),
+    ...groups.flatMap((group) =>
+      tableOf(
+        TITLES[group],
+        rows.filter((row) => row.group === group),
+      ),
+    ),
     ...(notes.length > 0 ? ['### What peers cannot', '', ...notes, ''] : []),
   ]
 }
@@ -168,7 +176,10 @@ function notesOf(rows) {
     for (const { engine, status, message, wrong, wrongError, rate } of peers) {
       if (wrong !== undefined) {
         const rest = rate === undefined ? '' : '; what is shown is composed of single ops'
-        note(`${engine}'s fused op is wrong${rest}`, `${name} (by ${wrongError}, at ${figure(wrong)} ${unit})`)
+        note(
+          `${engine}'s fused op is wrong${rest}`,
+          `${name} (by ${wrongError}, at ${figure(wrong)} ${unit})`,
+        )
       } else if (status && status !== 'ok') note(`${engine} ${status}: ${message}`, name)
     }
   }
@@ -181,5 +192,9 @@ function notesOf(rows) {
 
 function figure(value) {
   if (value === 0) return '0'
-  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : Number(value.toPrecision(2)).toString()
+  return value >= 100
+    ? value.toFixed(0)
+    : value >= 10
+      ? value.toFixed(1)
+      : Number(value.toPrecision(2)).toString()
 }
