@@ -30,8 +30,8 @@ const HELP = `node run.mjs [options]
   --only TEXT       cases whose name or group has this text; several with commas
   --peers LIST      engines, with commas: ${ENGINES.join(', ')} (all by default)
   --runs N          timed runs of each engine and case (5)
-  --cap SECONDS     of timed runs of one engine and case, after which no more are started (12)
-  --gflop N         leave out larger cases (100, on SwiftShader 12)
+  --cap SECONDS     of timed runs of one engine and case, after which no more are started (6)
+  --gflop N         leave out larger cases (100, on SwiftShader 3)
   --resume          leave out what the results have already
   --no-ceilings     don't measure the adapter's ceilings
   --ceilings-only   measure nothing else
@@ -46,7 +46,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', default: '' },
     peers: { type: 'string', default: ENGINES.join(',') },
     runs: { type: 'string', default: '5' },
-    cap: { type: 'string', default: '12' },
+    cap: { type: 'string', default: '6' },
     gflop: { type: 'string' },
     resume: { type: 'boolean', default: false },
     'no-ceilings': { type: 'boolean', default: false },
@@ -69,7 +69,7 @@ async function main() {
   const runs = Number(options.runs)
   const capMs = Number(options.cap) * 1000
   const isSlow = /swiftshader/i.test(adapter)
-  const largest = Number(options.gflop ?? (isSlow ? 12 : 100)) * 1e9
+  const largest = Number(options.gflop ?? (isSlow ? 3 : 100)) * 1e9
   const names = options.peers.split(',')
   const unknown = names.filter((name) => !ENGINES.includes(name))
   if (unknown.length > 0) throw new Error(`No engine ${unknown.join(', ')}; there are ${ENGINES.join(', ')}.`)
@@ -157,10 +157,12 @@ async function measure(spec, engines, { runs, capMs }) {
   // 1. Right?
   const ready = []
   for (const engine of engines) {
+    const started = performance.now()
     const answer = await engine
       .ask('prepare', { name: spec.name, samples, expected })
       .catch((error) => ({ status: 'cannot', message: error.message }))
     results[engine.name] = answer
+    answer.prepareSeconds = Number(((performance.now() - started) / 1000).toPrecision(2))
     if (answer.status === 'ok') ready.push({ engine, result: Object.assign(answer, { ms: [] }), spentMs: 0 })
     else console.log(`    ${engine.name.padEnd(9)} ${answer.status}: ${answer.message}`)
     const { wrong } = answer

@@ -18,6 +18,8 @@ const [, , engineName, adapter] = process.argv
 /** Runs shorter than this are repeated within one measurement, as their waiting would dominate. */
 const SHORTEST_MS = 60
 const MOST_REPEATS = 64
+/** Beyond this one run tells enough, and naps of a millisecond cost nothing. */
+const BRIEF_MS = 500
 /** Beyond this a second way to wait or to lay out is not tried: it would cost more than it can win. */
 const LONG_MS = 4000
 /** A wrong result this close is timed, but never counts. */
@@ -50,7 +52,6 @@ const answers = {
       let values
       const started = performance.now()
       try {
-        await run(way, 1, WAITS.calm)
         values = await WAITS.calm(way.read())
       } catch (error) {
         failures.push({ status: 'cannot', message: messageOf(error) })
@@ -64,15 +65,15 @@ const answers = {
         // Nearly right is timed as well, so that nobody has to wonder; it never counts as the best
         if (error < NEARLY && coldMs < LONG_MS) {
           const times = []
-          for (let i = 0; i < 3; i++) times.push(await run(way, 1, WAITS.calm))
+          for (let i = 0; i < (coldMs > 2 * BRIEF_MS ? 1 : 3); i++) times.push(await run(way, 1, WAITS.calm))
           const ms = median(times)
           if (!wrong || ms < wrong.ms) wrong = { way: way.label, error, ms }
         }
         continue
       }
       // 2. How fast, roughly? A way that is slow even to warm up is not tried twice
-      const first = await run(way, 1, WAITS.calm)
-      const ms = first > LONG_MS ? first : Math.min(first, await run(way, 1, WAITS.calm))
+      const first = coldMs > LONG_MS ? coldMs : await run(way, 1, WAITS.calm)
+      const ms = first > BRIEF_MS ? first : Math.min(first, await run(way, 1, WAITS.calm))
       if (!best || ms < best.ms) best = { way, ms, error, coldMs }
       if (ms > LONG_MS) break
     }
@@ -85,7 +86,7 @@ const answers = {
     // 3. How often in one measurement, and waiting in which way?
     const repeat = Math.min(MOST_REPEATS, Math.max(1, Math.ceil(SHORTEST_MS / best.ms)))
     if (repeat > 1) await best.way.prepareRepeat?.(repeat)
-    const waits = engine.waitsItself || best.ms > LONG_MS ? { calm: WAITS.calm } : WAITS
+    const waits = engine.waitsItself || best.ms > BRIEF_MS ? { calm: WAITS.calm } : WAITS
     let chosen
     for (const [label, wait] of Object.entries(waits)) {
       const ms = repeat === 1 && label === 'calm' ? best.ms : (await run(best.way, repeat, wait)) / repeat
