@@ -25,6 +25,8 @@ struct Sizes {
 
 @group(0) @binding(6) var<uniform> sizes: Sizes;
 
+fn y_first() -> u32 { return sizes.y_first; }
+
 /** Of four pixels: the image row above their first, and the run's first position in an image row. */
 struct Pixels { y: vec4i, position: vec4i }
 

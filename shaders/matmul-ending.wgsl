@@ -7,8 +7,8 @@
 // Tiles are numbered down panels of PANEL tiles' width: neighbours share rows of a and of b, and a panel of b stays in
 // cache while a streams by.
 //
-// host      Sizes has M, N, tiles_m, tiles_n, and y_cols, y_first: y's rows are y_cols long, this dispatch writes N
-//           columns from y_first on; bias is y_cols long
+// host      the kernel has Sizes.M, N, tiles_m, tiles_n, and y_first(): it writes N columns of y from there on; bias is as
+//           long as y's rows
 // prelude   const ROWS and COLS of a tile, const ACTIVATION (lib/activation.wgsl), const HAS_BIAS, const HAS_RESIDUAL,
 //           const IN_PLACE: the residual is in y already
 
@@ -29,7 +29,7 @@ fn place_of(tile: u32) -> Place {
 
 fn biased(value: f32, n: u32) -> f32 {
   if (!HAS_BIAS) { return value; }
-  return value + bias[sizes.y_first + n];
+  return value + bias[y_first() + n];
 }
 
 fn finish(value: f32, i: u32) {

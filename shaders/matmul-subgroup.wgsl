@@ -31,6 +31,10 @@ struct Sizes {
 @group(0) @binding(0) var<storage, read> a: array<AWord>;
 @group(0) @binding(6) var<uniform> sizes: Sizes;
 
+fn y_first() -> u32 { return sizes.y_first; }
+fn b_first(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
+fn b_texels() -> u32 { return sizes.texels; }
+
 /** GATED: the first half of the panels is of b, the second of b_up, for the same columns. */
 const PAIRS = select(COLUMN_PANELS, COLUMN_PANELS / 2u, GATED);
 const ROWS = ROW_PANELS * LANES;

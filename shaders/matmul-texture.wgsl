@@ -7,7 +7,8 @@
 //
 // `up` takes the second weight of a gated pair. Past the last row they give rows of the last panel.
 //
-// host      n and b_first are multiples of LANES; b_up is b where there is no pair
+// host      n and b_first are multiples of LANES; b_up is b where there is no pair; the kernel has Sizes.N,
+//           b_first(up), the first row, and b_texels(), the texels of a row
 // prelude   const LANES, TEXTURE_WIDTH, SCALE_GROUPS: 0 without scales, 1 one a row, 2 one a texel
 
 @group(0) @binding(1) var b: texture_storage_2d<rgba32uint, read>;
@@ -16,8 +17,8 @@
 @group(0) @binding(8) var<storage, read> up_scales: array<f32>;
 
 fn b_begin(up: bool, n: u32, lane: u32) -> u32 {
-  let first = select(sizes.b_first, sizes.up_first, up);
-  return min(first + n, (first + sizes.N - 1u) / LANES * LANES) * sizes.texels + lane;
+  let first = b_first(up);
+  return min(first + n, (first + sizes.N - 1u) / LANES * LANES) * b_texels() + lane;
 }
 
 fn b_texel(up: bool, begin: u32, t: u32) -> vec4u {
@@ -29,8 +30,8 @@ fn b_texel(up: bool, begin: u32, t: u32) -> vec4u {
 
 fn b_scale(up: bool, n: u32, lane: u32, t: u32) -> f32 {
   if (SCALE_GROUPS == 0u) { return 1.0; }
-  let row = select(sizes.b_first, sizes.up_first, up) + min(n + lane, sizes.N - 1u);
-  let i = select(row, row * sizes.texels + t, SCALE_GROUPS == 2u);
+  let row = b_first(up) + min(n + lane, sizes.N - 1u);
+  let i = select(row, row * b_texels() + t, SCALE_GROUPS == 2u);
   if (up) { return up_scales[i]; }
   return b_scales[i];
 }

@@ -11,7 +11,7 @@ alias Blocks = array<mat4x4f, 4>;
 /** Of columns n to n + 3 of this dispatch; the last is repeated past the edge. */
 fn bias4(n: u32) -> vec4f {
   if (!HAS_BIAS) { return vec4f(); }
-  let at = sizes.y_first + min(vec4u(n, n + 1u, n + 2u, n + 3u), vec4u(sizes.N - 1u));
+  let at = y_first() + min(vec4u(n, n + 1u, n + 2u, n + 3u), vec4u(sizes.N - 1u));
   return vec4f(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
 }
 
@@ -28,7 +28,7 @@ fn store_tile(place: Place, z: u32, sums: Blocks, scale: f32) {
     let n = place.n + half * 4u;
     if (m < sizes.M && n < sizes.N) {
       let v = blocks[row / 4u * 2u + half][row % 4u] * scale + select(bias0, bias1, half == 1u);
-      let at = (z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+      let at = (z * sizes.M + m) * sizes.y_cols + y_first() + n;
       let count = min(4u, sizes.N - n);
       for (var j = 0u; j < count; j++) { finish(v[j], at + j); }
     }

@@ -26,6 +26,8 @@ struct Sizes {
 
 @group(0) @binding(6) var<uniform> sizes: Sizes;
 
+fn y_first() -> u32 { return sizes.y_first; }
+
 /** Elements counted by an index. */
 const PER_INDEX = 4u / STEP;
 

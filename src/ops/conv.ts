@@ -2,12 +2,21 @@
 // shares with matmul (tiles, loads of weights, the ending) lives there; see shaders/conv2d.wgsl for the idea.
 
 import source from '../../shaders/conv2d.wgsl' with { type: 'text' }
+import subgroupSource from '../../shaders/conv2d-subgroup.wgsl' with { type: 'text' }
+import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
+import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
+import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { recorder } from '../gpu/recorder.ts'
 import type { Activation } from './activation.ts'
 import { expectOperands, expectVector, linear } from './matmul.ts'
 import { endingConstants } from './matmul-product.ts'
 import { boundWeight, chooseTile, tileCounts, tileGrid, tileKernel } from './matmul-registers.ts'
+import { boundTexels, choosePanels, panelGrid, weightConstants } from './matmul-subgroup.ts'
 import { record, reshape, type Tensor, tensor } from './tensor.ts'
+import { unrolled } from './unroll.ts'
+import { type Family, recordBest, type Variant } from './variants.ts'
 
 export interface Conv2dOptions {
   /** [O] */
@@ -59,39 +68,152 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
     return linear(x, reshape(weight, [O, I]), { activation, ...(bias ? { bias } : {}) })
   }
 
-  const M = outH * outW
-  // One row of pixels is the narrowest tile here
-  const tile = chooseTile(M, O, 1, 4)
-  const aligned = [W * I, stride * I, kw * I, padding * I].every((n) => n % 4 === 0)
-  // The shader counts whole vectors where it can load them
-  const unit = aligned ? 4 : 1
   const y = tensor([outH, outW, O])
-  record({
-    kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
-      ...endingConstants(bias, activation, undefined),
-      PADDED: padding > 0,
-    }),
-    reads: { a: x, ...boundWeight(weight, aligned), bias, residual: undefined },
-    writes: { y },
-    sizes: {
-      M,
-      N: O,
-      ...tileCounts(tile, M, O),
-      y_cols: O,
-      y_first: 0,
-      H,
-      row: (W * I) / unit,
-      run: (kw * I) / unit,
-      kh,
-      out_w: outW,
-      stride,
-      step: (stride * I) / unit,
-      padding,
-      left_pad: (padding * I) / unit,
-    },
-    workgroups: tileGrid(tile, M, O),
-    cut: 'first_group',
-    flops: 2 * M * O * kh * kw * I,
+  const image = { row: W * I, run: kw * I, step: stride * I, leftPad: padding * I }
+  recordBest(convFamily, {
+    x,
+    weight,
+    y,
+    bias,
+    activation,
+    M: outH * outW,
+    N: O,
+    H,
+    kh,
+    outW,
+    stride,
+    padding,
+    ...image,
   })
   return y
+}
+
+/** A convolution, checked. Lengths are in elements. */
+interface Convolution {
+  readonly x: Tensor
+  readonly weight: Tensor
+  readonly y: Tensor
+  readonly bias: Tensor | undefined
+  readonly activation: Activation
+  /** Pixels and channels of y. */
+  readonly M: number
+  readonly N: number
+  readonly H: number
+  readonly kh: number
+  readonly outW: number
+  readonly stride: number
+  readonly padding: number
+  /** Of the image. */
+  readonly row: number
+  /** kw * I: neighbours in an image row, and in the weight. */
+  readonly run: number
+  readonly step: number
+  readonly leftPad: number
+}
+
+function flopsOf({ M, N, kh, run }: Convolution): number {
+  return 2 * M * N * kh * run
+}
+
+const registers: Variant<Convolution> = {
+  name: 'registers',
+  fits: ({ weight }) => !weight.packed,
+  cost: ({ M, N, kh, run }, { subgroupSize }) =>
+    (3 * chooseTile(M, N, 1, 4).work * kh * run) / (subgroupSize || 1),
+  record: (convolution) => {
+    const { x, weight, y, bias, activation, M, N, H, kh, outW, stride, padding } = convolution
+    const { row, run, step, leftPad } = convolution
+    // One row of pixels is the narrowest tile here
+    const tile = chooseTile(M, N, 1, 4)
+    const aligned = [row, step, run, leftPad].every((n) => n % 4 === 0)
+    // The shader counts whole vectors where it can load them
+    const unit = aligned ? 4 : 1
+    record({
+      kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
+        ...endingConstants(bias, activation, undefined),
+        PADDED: padding > 0,
+      }),
+      reads: { a: x, ...boundWeight(weight, aligned), bias, residual: undefined },
+      writes: { y },
+      sizes: {
+        M,
+        N,
+        ...tileCounts(tile, M, N),
+        y_cols: N,
+        y_first: 0,
+        H,
+        row: row / unit,
+        run: run / unit,
+        kh,
+        out_w: outW,
+        stride,
+        step: step / unit,
+        padding,
+        left_pad: leftPad / unit,
+      },
+      workgroups: tileGrid(tile, M, N),
+      cut: 'first_group',
+      flops: flopsOf(convolution),
+    })
+  },
+}
+
+const subgroup: Variant<Convolution> = {
+  name: 'subgroup',
+  fits: ({ weight }, { subgroupSize }) => weight.packed?.lanes === subgroupSize,
+  cost: ({ weight, M, N, kh, run }, adapter) => choosePanels({ b: weight, M, N }, adapter).cost * kh * run,
+  record: (convolution) => {
+    const { x, weight, y, bias, activation, M, N, H, kh, outW, stride, padding } = convolution
+    const { row, run, step, leftPad } = convolution
+    const { adapter } = recorder()
+    const panels = choosePanels({ b: weight, M, N }, adapter)
+    const aligned = [row, step, run, leftPad].every((n) => n % 4 === 0)
+    const unit = aligned ? 4 : 1
+    record({
+      kernel: unrolled(
+        'conv2d-subgroup',
+        subgroupSource + textureSource + texelSource + endingSource + activationSource,
+        {
+          LANES: adapter.subgroupSize,
+          ROW_PANELS: panels.rowPanels,
+          COLUMN_PANELS: panels.columnPanels,
+          ALIGNED: aligned,
+          PADDED: padding > 0,
+          AWord: aligned ? 'vec4f' : 'f32',
+          ...weightConstants(weight),
+          ...endingConstants(bias, activation, undefined),
+        },
+      ),
+      reads: { a: x, ...boundTexels(weight, undefined), bias, residual: undefined },
+      writes: { y },
+      sizes: {
+        M,
+        N,
+        tiles_m: panels.tilesM,
+        tiles_n: panels.tilesN,
+        H,
+        row: row / unit,
+        run: run / unit,
+        kh,
+        out_w: outW,
+        stride,
+        step: step / unit,
+        padding,
+        left_pad: leftPad / unit,
+        run_texels: weight.packed!.texels / kh,
+      },
+      workgroups: panelGrid(panels),
+      cut: 'first_group',
+      flops: flopsOf(convolution),
+    })
+  },
+}
+
+const convFamily: Family<Convolution> = {
+  name: 'conv',
+  variants: [subgroup, registers],
+  classOf: ({ weight, M, N, kh, run }) => {
+    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
+    return `${about(M)}x${about(N)}x${kh} rows of ${about(run)} ${weight.dtype}${weight.packed ? ' packed' : ''}`
+  },
 }

@@ -25,21 +25,16 @@ export const subgroup: Variant<Product> = {
   record: (product) => {
     const { adapter } = recorder()
     const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
-    const { rowPanels, columnPanels } = choosePanels(product, adapter)
-    const lanes = adapter.subgroupSize
-    const [rows, cols] = [rowPanels * lanes, (columnPanels * lanes) / (pair ? 2 : 1)]
-    const [tilesM, tilesN] = [Math.ceil(M / rows), Math.ceil(N / cols)]
-    const groups = tilesM * tilesN
-    const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
+    const panels = choosePanels(product, adapter)
     const aligned = K % 4 === 0
     record({
       kernel: unrolled(
         'matmul-subgroup',
         subgroupSource + weightSource(b) + texelSource + endingSource + activationSource,
         {
-          LANES: lanes,
-          ROW_PANELS: rowPanels,
-          COLUMN_PANELS: columnPanels,
+          LANES: adapter.subgroupSize,
+          ROW_PANELS: panels.rowPanels,
+          COLUMN_PANELS: panels.columnPanels,
           ALIGNED: aligned,
           AWord: aligned ? 'vec4f' : 'f32',
           GATED: pair !== undefined,
@@ -54,15 +49,15 @@ export const subgroup: Variant<Product> = {
         N,
         K: aligned ? K / 4 : K,
         scale,
-        tiles_m: tilesM,
-        tiles_n: tilesN,
+        tiles_m: panels.tilesM,
+        tiles_n: panels.tilesN,
         y_cols: N,
         y_first: 0,
         texels: texelsOf(b, K),
         b_first: b.packed?.firstRow ?? 0,
         up_first: pair?.packed?.firstRow ?? 0,
       },
-      workgroups: [x, Math.ceil(groups / x), 1],
+      workgroups: panelGrid(panels),
       cut: 'first_group',
       flops: 2 * M * N * K * (pair ? 2 : 1),
       ...(residual ? { inPlace: { read: 'residual', write: 'y' } } : {}),
@@ -70,9 +65,12 @@ export const subgroup: Variant<Product> = {
   },
 }
 
-interface Panels {
+/** What a subgroup computes, and how many of them there are. */
+export interface Panels {
   readonly rowPanels: number
   readonly columnPanels: number
+  readonly tilesM: number
+  readonly tilesN: number
   /** Of one k, in multiply-adds of all lanes. */
   readonly cost: number
 }
@@ -85,7 +83,10 @@ const PARALLEL = 8
  * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums a lane, or 128 where b comes
  * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 2.5 times as long.
  */
-function choosePanels({ b, pair, M, N }: Product, { subgroupSize: lanes }: AdapterFacts): Panels {
+export function choosePanels(
+  { b, pair, M, N }: Pick<Product, 'b' | 'pair' | 'M' | 'N'>,
+  { subgroupSize: lanes }: AdapterFacts,
+): Panels {
   const load = b.packed ? 30 : 100
   const mostSums = b.packed ? 256 : 128
   let best: Panels | undefined
@@ -94,13 +95,20 @@ function choosePanels({ b, pair, M, N }: Product, { subgroupSize: lanes }: Adapt
       const sums = rowPanels * lanes * columnPanels
       if (sums > mostSums) continue
       const cols = (columnPanels * lanes) / (pair ? 2 : 1)
-      const tiles = Math.ceil(M / (rowPanels * lanes)) * Math.ceil(N / cols)
+      const [tilesM, tilesN] = [Math.ceil(M / (rowPanels * lanes)), Math.ceil(N / cols)]
       const cycles = 13 + 60 * rowPanels + load * columnPanels + 13 * lanes * rowPanels + 4 * sums
-      const cost = (Math.max(tiles, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
-      if (!best || cost < best.cost) best = { rowPanels, columnPanels, cost }
+      const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
+      if (!best || cost < best.cost) best = { rowPanels, columnPanels, tilesM, tilesN, cost }
     }
   }
   return best!
+}
+
+/** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
+export function panelGrid({ tilesM, tilesN }: Panels): [x: number, y: number, z: number] {
+  const groups = tilesM * tilesN
+  const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
+  return [x, Math.ceil(groups / x), 1]
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -183,7 +183,9 @@ function shippedKernels(): Kernel[] {
           const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
           const made = { shape, dtype, size: sizeOf(shape), storage }
           if (!form) return made
-          const texels = Math.ceil((shape[1] ?? 1) / perTexel(dtype))
+          const [, kh = 1, kw = 1, I = 1] = shape
+          const texels =
+            shape.length === 2 ? Math.ceil(kh / perTexel(dtype)) : kh * Math.ceil((kw * I) / perTexel(dtype))
           return { ...made, packed: { lanes: 8, texels, firstRow: 0 } }
         })
       }, adapter)

@@ -146,6 +146,11 @@ export const CATALOGUE: readonly Case[] = [
     'conv2d',
     ({ dtype, I }, x) => conv2d(x([9, 8, I]), x([5, 3, 3, I], dtype), { padding: 1, bias: x([5]) }),
   ),
+  ...each(
+    FLOATS.flatMap((dtype) => [4, 3].map((I) => ({ dtype, I }))),
+    'conv2d, packed',
+    ({ dtype, I }, x) => conv2d(x([9, 8, I]), x([5, 3, 3, I], dtype, 'packed'), { padding: 1, bias: x([5]) }),
+  ),
   ...each([4, 3], 'conv2d of patches', (I, x) => conv2d(x([8, 8, I]), x([5, 4, 4, I]), { stride: 4 })),
   ...each([32, 64, 72, 128], 'attention with heads of', (d, x) =>
     attention({ query: x([40, 2 * d]), key: x([300, 2 * d]), value: x([300, 2 * d]), heads: 2 }),

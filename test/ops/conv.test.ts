@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Conv2dOptions, conv2d } from '../../src/ops/conv.ts'
-import { plan } from '../../src/ops/tensor.ts'
+import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
+import { plan, release } from '../../src/ops/tensor.ts'
 import {
   adapterNames,
   adapters,
@@ -111,6 +112,32 @@ for (const gpu of await adapters()) {
       expectClose(y, expected, RTOL, title)
     }
   })
+
+  // Without subgroups of one fixed size there are no panels
+  test.skipIf(!fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' }))(
+    `conv2d from weights in panels on ${gpu.name}`,
+    async () => {
+      for (const size of CASES) {
+        const { x, weight, bias, options, title } = hosts(size)
+        const { bits, values } = toBf16(weight.data)
+        for (const [data, dtype, exact] of [
+          [weight.data, 'f32', weight.data],
+          [bits, 'bf16', values],
+        ] as const) {
+          const packed = await uploadPanels(gpu, data, { shape: weight.shape, dtype, runs: weight.shape[1]! })
+          const y = await evaluate(gpu, { x, bias }, (t) =>
+            conv2d(t['x']!, packed, { ...options, bias: t['bias']!, activation: 'relu' }),
+          )
+          const O = bias.data.length
+          const expected = convReference(x.data, exact, size).map((v, i) =>
+            Math.max(v + bias.data[i % O]!, 0),
+          )
+          expectClose(y, expected, RTOL, `${dtype} ${title}`)
+          release(gpu, packed)
+        }
+      }
+    },
+  )
 
   test(`conv2d of values up to 1e5 on ${gpu.name}`, async () => {
     const size: Case = { x: [6, 5, 12], weight: [3, 3, 3], padding: 1 }
