@@ -31,12 +31,14 @@ export type Component =
 /**
  * How a tensor is held on the device.
  *
- * - `matrix`  [rows, K] of a linear layer or an embedding: stored type kept, split by rows when too large
- * - `conv`    [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept
- * - `vector`  one axis (biases, norms, scales): f32
- * - `table`   positions, queries, levels, which are added to activations: f32
+ * - `matrix`     [rows, K] of a linear layer: stored type kept, in panels where the adapter prefers them, else split by rows
+ *                when too large
+ * - `embedding`  [rows, K] of which rows are picked: stored type kept, split by rows when too large
+ * - `conv`       [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept, in panels where preferred
+ * - `vector`     one axis (biases, norms, scales): f32
+ * - `table`      positions, queries, levels, which are added to activations: f32
  */
-export type Kind = 'matrix' | 'conv' | 'vector' | 'table'
+export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table'
 
 export interface Parameter {
   readonly name: string
@@ -214,7 +216,7 @@ function llmEntries(llm: LlmConfig): Entry[] {
   }[llm.type]
   const head = unused(matrix('lm_head.weight', [vocab, hidden]))
   return [
-    matrix('model.embed_tokens.weight', [vocab, hidden]),
+    { ...matrix('model.embed_tokens.weight', [vocab, hidden]), kind: 'embedding' },
     ...times(layers, (i) =>
       under(`model.layers.${i}`, [
         ...byType,

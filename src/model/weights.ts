@@ -1,17 +1,19 @@
 // Weights by name, on the device.
 //
 // A checkpoint must fit the config (fit.ts) before a byte of it is uploaded. Then matrices go slice by slice
-// from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory.
+// from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory. Where
+// the adapter multiplies faster from panels (src/ops/panels.ts), they are laid out so on the way.
 
 import { WeightsError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
+import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from '../ops/panels.ts'
 import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
 import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
-import { canonicalName, parameters } from './parameters.ts'
+import { canonicalName, type Kind, parameters } from './parameters.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
 export interface Weights {
@@ -135,13 +137,23 @@ async function uploadAll(
 }
 
 async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Match): Promise<Tensor> {
-  const asStored = kind === 'matrix' || kind === 'conv' ? entry && KEPT_AS[entry.dtype] : undefined
+  const asStored = kind === 'vector' || kind === 'table' ? undefined : entry && KEPT_AS[entry.dtype]
+  const dtype = asStored ?? 'f32'
   const [O = 0, I = 0, ...window] = shape
-  return allocate(gpu, kind === 'conv' ? [O, ...window, I] : shape, asStored ?? 'f32', {
-    label: name,
-    owner: 'weights',
-    sharded: kind === 'matrix',
-  })
+  const held = kind === 'conv' ? [O, ...window, I] : shape
+  const options = { label: name, owner: 'weights' }
+  if ((kind === 'matrix' || kind === 'conv') && prefersPanels(gpu.adapter)) {
+    const panels = { shape: held, dtype, runs: runsOf(kind, shape) }
+    // Parts of a matrix, such as the keys' of a packed projection, begin with a panel only if panels are full
+    const full = kind === 'conv' || O % gpu.adapter.subgroupSize === 0
+    if (full && fitsPanels(gpu, panels)) return allocatePanels(gpu, panels, options)
+  }
+  return allocate(gpu, held, dtype, { ...options, sharded: kind === 'matrix' || kind === 'embedding' })
+}
+
+/** A convolution's weight has a run of values for each row of its window. */
+function runsOf(kind: Kind, shape: readonly number[]): number {
+  return kind === 'conv' ? shape[2]! : 1
 }
 
 async function fillAll(
@@ -160,12 +172,17 @@ async function fillAll(
 
   const work = async (): Promise<void> => {
     for (let job = queue[next++]; job; job = queue[next++]) {
+      const { kind, shape } = job.parameter
+      const panels = job.x.packed && new PanelWriter(uploader, job.x, runsOf(kind, shape))
       for await (const { offset, bytes, read } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
-        await write(uploader, job.x, offset, bytes, signal)
+        signal?.throwIfAborted()
+        if (panels) await panels.write(bytes)
+        else await write(uploader, job.x, offset, bytes, signal)
         loaded += read
         onProgress?.({ phase: 'upload', what: job.entry.name, loaded, total })
       }
+      await panels?.finish()
     }
   }
   // Every reader has stopped before we return, or buffers would be released under it
@@ -191,7 +208,7 @@ async function* deviceBytes(
   { parameter: { kind, shape }, entry }: Placed & { entry: TensorEntry },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Piece> {
-  if (kind === 'matrix') {
+  if (kind === 'matrix' || kind === 'embedding') {
     for await (const { offset, bytes } of checkpoint.slices(entry.name, SLICE_BYTES, { signal })) {
       yield { offset, bytes, read: bytes.length }
     }

@@ -52,19 +52,41 @@ async function checkpointOf(tensors: ReadonlyMap<string, TensorData>): Promise<C
   return openSafetensors(bytesSource(writeSafetensors(tensors.values()), 'test.safetensors'))
 }
 
-/** What the device holds, all shards one after another. */
+/** What the device holds, all shards one after another, out of panels if it is packed. */
 async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
-  for (const { buffer, bytes } of storagesOf(x)) {
+  for (const { buffer, texture, bytes } of storagesOf(x)) {
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
     const [host] = await on.buffers.allocate([{ label: 'readback', bytes, usage, owner: 'test' }])
     const encoder = on.device.createCommandEncoder()
-    encoder.copyBufferToBuffer(buffer!, 0, host!, 0, bytes)
+    if (texture) {
+      const { width, height } = texture
+      encoder.copyTextureToBuffer({ texture }, { buffer: host!, bytesPerRow: width * 16 }, [width, height])
+    } else {
+      encoder.copyBufferToBuffer(buffer!, 0, host!, 0, bytes)
+    }
     on.device.queue.submit([encoder.finish()])
     parts.push(new Uint8Array(await readBack(on, host!, bytes)))
     on.buffers.release(host!)
   }
-  return new Uint8Array(Buffer.concat(parts))
+  const all = new Uint8Array(Buffer.concat(parts))
+  return x.packed ? outOfPanels(all, x) : all
+}
+
+/** Rows one after another again, without the zeros at the ends of their runs. */
+function outOfPanels(bytes: Uint8Array, { shape, dtype, packed }: Tensor): Uint8Array {
+  const { lanes, texels } = packed!
+  const [rows, runs] = [shape[0]!, shape.length === 4 ? shape[1]! : 1]
+  const runBytes = (sizeOf(shape) / rows / runs) * (dtype === 'f32' ? 4 : 2)
+  const held = new Uint8Array(rows * runs * runBytes)
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < runs * runBytes; i++) {
+      const inRow = Math.floor(i / runBytes) * ((texels / runs) * 16) + (i % runBytes)
+      const texel = (Math.floor(row / lanes) * texels + Math.floor(inRow / 16)) * lanes + (row % lanes)
+      held[row * runs * runBytes + i] = bytes[texel * 16 + (inRow % 16)]!
+    }
+  }
+  return held
 }
 
 async function heldFloats(on: Gpu, x: Tensor): Promise<Float32Array> {
