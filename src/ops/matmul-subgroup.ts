@@ -3,6 +3,7 @@
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
 import bufferSource from '../../shaders/matmul-buffer.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
+import fewSource from '../../shaders/matmul-few.wgsl' with { type: 'text' }
 import subgroupSource from '../../shaders/matmul-subgroup.wgsl' with { type: 'text' }
 import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
 import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
@@ -17,60 +18,91 @@ import type { Variant } from './variants.ts'
 
 export const subgroup: Variant<Product> = {
   name: 'subgroup',
-  fits: ({ b, K, bIsNK, batch = 1 }, { subgroupSize }) => {
-    if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
-    return b.packed !== undefined || K % perTexel(b.dtype) === 0
-  },
+  fits,
   cost: (product, adapter) => choosePanels(product, adapter).cost * product.K,
   record: (product) => {
     const { adapter } = recorder()
-    const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
     const panels = choosePanels(product, adapter)
-    const aligned = K % 4 === 0
-    record({
-      kernel: unrolled(
-        'matmul-subgroup',
-        subgroupSource + weightSource(b) + texelSource + endingSource + activationSource,
-        {
-          LANES: adapter.subgroupSize,
-          ROW_PANELS: panels.rowPanels,
-          COLUMN_PANELS: panels.columnPanels,
-          ALIGNED: aligned,
-          AWord: aligned ? 'vec4f' : 'f32',
-          GATED: pair !== undefined,
-          ...weightConstants(b),
-          ...endingConstants(bias, activation, residual),
-        },
-      ),
-      reads: { a, ...boundTexels(b, pair), bias, residual },
-      writes: { y },
-      sizes: {
-        M,
-        N,
-        K: aligned ? K / 4 : K,
-        scale,
-        tiles_m: panels.tilesM,
-        tiles_n: panels.tilesN,
-        y_cols: N,
-        y_first: 0,
-        texels: texelsOf(b, K),
-        b_first: b.packed?.firstRow ?? 0,
-        up_first: pair?.packed?.firstRow ?? 0,
-      },
-      workgroups: panelGrid(panels),
-      cut: 'first_group',
-      flops: 2 * M * N * K * (pair ? 2 : 1),
-      ...(residual ? { inPlace: { read: 'residual', write: 'y' } } : {}),
+    const constants = { ROW_PANELS: panels.rowPanels, COLUMN_PANELS: panels.columnPanels }
+    recordPanels('matmul-subgroup', subgroupSource, product, panels, constants)
+  },
+}
+
+/** The same for few rows of a, whose values lanes load side by side. See shaders/matmul-few.wgsl. */
+export const few: Variant<Product> = {
+  name: 'few',
+  fits: (product, adapter) => fits(product, adapter) && product.M <= 16,
+  cost: (product, adapter) => chooseFew(product, adapter).cost * product.K,
+  record: (product) => {
+    const { adapter } = recorder()
+    const panels = chooseFew(product, adapter)
+    const { TURNS = 1 } = TEXEL_TYPES[product.b.dtype] ?? {}
+    const BLOCK = Math.max(adapter.subgroupSize, TURNS)
+    recordPanels('matmul-few', fewSource, product, panels, {
+      ROWS: panels.rows,
+      COLUMN_PANELS: panels.columnPanels,
+      PAIRS: panels.columnPanels / (product.pair ? 2 : 1),
+      BLOCK,
+      LOADS: BLOCK / adapter.subgroupSize,
     })
   },
 }
 
-/** What a subgroup computes, and how many of them there are. */
-export interface Panels {
-  readonly rowPanels: number
-  readonly columnPanels: number
+function fits({ b, K, bIsNK, batch = 1 }: Product, { subgroupSize }: AdapterFacts): boolean {
+  if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
+  return b.packed !== undefined || b.dtype === 'int4' || K % perTexel(b.dtype) === 0
+}
+
+function recordPanels(
+  name: string,
+  source: string,
+  product: Product,
+  tiles: Tiles,
+  constants: Constants,
+): void {
+  const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
+  const aligned = K % 4 === 0
+  record({
+    kernel: unrolled(name, source + weightSource(b) + texelSource + endingSource + activationSource, {
+      LANES: recorder().adapter.subgroupSize,
+      ALIGNED: aligned,
+      AWord: aligned ? 'vec4f' : 'f32',
+      GATED: pair !== undefined,
+      ...constants,
+      ...weightConstants(b),
+      ...endingConstants(bias, activation, residual),
+    }),
+    reads: { a, ...boundTexels(b, pair), bias, residual },
+    writes: { y },
+    sizes: {
+      M,
+      N,
+      K: aligned ? K / 4 : K,
+      scale,
+      tiles_m: tiles.tilesM,
+      tiles_n: tiles.tilesN,
+      y_cols: N,
+      y_first: 0,
+      texels: texelsOf(b, K),
+      b_first: b.packed?.firstRow ?? 0,
+      up_first: pair?.packed?.firstRow ?? 0,
+    },
+    workgroups: panelGrid(tiles),
+    cut: 'first_group',
+    flops: 2 * M * N * K * (pair ? 2 : 1),
+    ...(residual ? { inPlace: { read: 'residual', write: 'y' } } : {}),
+  })
+}
+
+interface Tiles {
   readonly tilesM: number
   readonly tilesN: number
+}
+
+/** What a subgroup computes, and how many of them there are. */
+export interface Panels extends Tiles {
+  readonly rowPanels: number
+  readonly columnPanels: number
   /** Of one k, in multiply-adds of all lanes. */
   readonly cost: number
 }
@@ -104,8 +136,26 @@ export function choosePanels(
   return best!
 }
 
+/** The same for few rows: broadcasts of real rows only, and loads of a shared by LANES fours of k. */
+function chooseFew(
+  { b, pair, M, N }: Product,
+  { subgroupSize: lanes }: AdapterFacts,
+): Tiles & { readonly rows: number; readonly columnPanels: number; readonly cost: number } {
+  const rows = M === 1 ? 1 : M === 2 ? 2 : M <= 4 ? 4 : 8
+  const tilesM = Math.ceil(M / rows)
+  const load = b.packed ? 30 : 100
+  const counts = pair ? [4, 2] : [4, 2, 1]
+  const choices = counts.map((columnPanels) => {
+    const tilesN = Math.ceil(N / ((columnPanels * lanes) / (pair ? 2 : 1)))
+    const cycles = (60 / lanes + 13) * rows + load * columnPanels + 4 * rows * columnPanels
+    const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
+    return { rows, columnPanels, tilesM, tilesN, cost }
+  })
+  return choices.reduce((best, choice) => (choice.cost < best.cost ? choice : best))
+}
+
 /** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
-export function panelGrid({ tilesM, tilesN }: Panels): [x: number, y: number, z: number] {
+export function panelGrid({ tilesM, tilesN }: Tiles): [x: number, y: number, z: number] {
   const groups = tilesM * tilesN
   const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
   return [x, Math.ceil(groups / x), 1]
@@ -114,9 +164,9 @@ export function panelGrid({ tilesM, tilesN }: Panels): [x: number, y: number, z:
 // ---------------------------------------------------------------------------------------------------------
 // Weights by texels, for conv.ts too
 
-/** Texels of a row of b. */
+/** Texels of a row of b; rows of int4 end in zeros. */
 export function texelsOf(b: Tensor, K: number): number {
-  return b.packed?.texels ?? K / perTexel(b.dtype)
+  return b.packed?.texels ?? Math.ceil(K / perTexel(b.dtype))
 }
 
 /** The part of a kernel that reads weights where they are. */

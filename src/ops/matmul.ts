@@ -8,7 +8,7 @@ import { ShapeError } from '../errors.ts'
 import type { Activation } from './activation.ts'
 import type { Product } from './matmul-product.ts'
 import { registers } from './matmul-registers.ts'
-import { subgroup } from './matmul-subgroup.ts'
+import { few, subgroup } from './matmul-subgroup.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from './tensor.ts'
 import { type Family, recordBest } from './variants.ts'
 
@@ -117,7 +117,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 
 const matmulFamily: Family<Product> = {
   name: 'matmul',
-  variants: [subgroup, registers],
+  variants: [few, subgroup, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`

@@ -113,7 +113,9 @@ export class PanelWriter {
     this.#texture = storage.texture
     this.#lanes = packed.lanes
     this.#texels = packed.texels
-    this.#rowBytes = (16 * (sizeOf(shape) / (shape[0] ?? 1))) / perTexel(dtype)
+    // Rows of int4 come in whole groups
+    const values = sizeOf(shape) / (shape[0] ?? 1)
+    this.#rowBytes = dtype === 'int4' ? 16 * packed.texels : (16 * values) / perTexel(dtype)
     this.#runBytes = this.#rowBytes / runs
     this.#row = new Uint32Array(4 * packed.texels)
     this.#rowView = new Uint8Array(this.#row.buffer)

@@ -1,0 +1,106 @@
+// matmul-few: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n], for few rows m
+//
+// With few rows the weights' loads are all that counts. So lanes own rows of b, as in matmul-subgroup.wgsl, but for a they
+// stand side by side along k: one load brings LANES times four values of a row, which then go round by broadcast.
+//
+// shapes    a [M, K] f32, b [N, K] as matmul-texture.wgsl or matmul-buffer.wgsl has it, y [M, y_cols] f32.
+//           GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// threads   a workgroup is one subgroup; lane l has column l of every panel
+// numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
+// host      M, N, K >= 1; K counts vectors where ALIGNED; the marked loops are written out first (src/ops/unroll.ts)
+// prelude   const LANES, ROWS (1, 2, 4, 8), COLUMN_PANELS, PAIRS (COLUMN_PANELS, or half of
+//           it where GATED: then the first half is of b, the second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK / LANES),
+//           ALIGNED, alias AWord (vec4f where ALIGNED, else f32), GATED, and those of matmul-texels, matmul-texture or
+//           matmul-buffer, and matmul-ending
+//
+// per block of LANES fours of k, f32: ROWS loads of a, 8 COLUMN_PANELS of b, 8 ROWS broadcasts; the share of the load
+//           bandwidth of b's texture should be 30 / (30 + 13 / COLUMN_PANELS + 8), 0.75 with four panels and one row
+
+struct Sizes {
+  M: u32, N: u32, K: u32,
+  scale: f32,
+  tiles_m: u32, tiles_n: u32,
+  y_cols: u32, y_first: u32,
+  texels: u32,                  // of a row of b
+  b_first: u32, up_first: u32,  // first rows of b and of b_up
+  first_group: u32,
+}
+
+@group(0) @binding(0) var<storage, read> a: array<AWord>;
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+fn y_first() -> u32 { return sizes.y_first; }
+fn b_first(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
+fn b_texels() -> u32 { return sizes.texels; }
+
+const COLS = PAIRS * LANES;
+
+/** Four values of the row of a that begins at `begin`, from k on (k counts fours), zeros past its end. */
+fn a4(begin: u32, k: u32) -> vec4f {
+  if (ALIGNED) { return select(vec4f(), vec4f(a[begin + min(k, sizes.K - 1u)]), k < sizes.K); }
+  let at = 4u * k + vec4u(0u, 1u, 2u, 3u);
+  let i = begin + min(at, vec4u(sizes.K - 1u));
+  let v = vec4f(vec4f(a[i.x]).x, vec4f(a[i.y]).x, vec4f(a[i.z]).x, vec4f(a[i.w]).x);
+  return select(vec4f(), v, at < vec4u(sizes.K));
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let tile = (group.y + sizes.first_group) * groups.x + group.x;
+  if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
+  let place = place_of(tile);
+
+  // Rows past the edge are the last row again, whose sums are never stored
+  var a_at: array<u32, ROWS>;
+  var b_at: array<u32, COLUMN_PANELS>;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) { a_at[r] = min(place.m + r, sizes.M - 1u) * sizes.K; }
+  /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
+    b_at[p] = b_begin(p >= PAIRS, place.n + p % PAIRS * LANES, lane);
+  }
+
+  var sums: array<f32, ROWS * COLUMN_PANELS>;
+  var row: array<vec4f, ROWS * LOADS>;
+  var texel: array<vec4u, COLUMN_PANELS>;
+  var factor: array<f32, COLUMN_PANELS>;
+  var column: array<vec4f, COLUMN_PANELS>;
+  let fours = sizes.texels * TURNS;
+  for (var k = 0u; k < fours; k += BLOCK) {
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      /*unroll*/ for (var i = 0u; i < LOADS; i++) { row[r * LOADS + i] = a4(a_at[r], k + i * LANES + lane); }
+    }
+    /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
+      /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
+        if (s % TURNS == 0u) {
+          // Past a row's end there are zeros of a, whatever b has
+          let t = min((k + s) / TURNS, sizes.texels - 1u);
+          texel[p] = b_texel(p >= PAIRS, b_at[p], t);
+          factor[p] = b_scale(p >= PAIRS, place.n + p % PAIRS * LANES, lane, t);
+        } else {
+          texel[p] = next_turn(texel[p]);
+        }
+        column[p] = b_values(texel[p]);
+        if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+      }
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        let v = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
+        /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) { sums[r * COLUMN_PANELS + p] += dot(v, column[p]); }
+      }
+    }
+  }
+
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    if (place.m + r < sizes.M) {
+      /*unroll*/ for (var p = 0u; p < PAIRS; p++) {
+        let n = place.n + p * LANES + lane;
+        if (n < sizes.N) {
+          var value = sums[r * COLUMN_PANELS + p];
+          if (GATED) { value = activate(value, SILU) * sums[r * COLUMN_PANELS + (PAIRS + p) % COLUMN_PANELS]; }
+          finish(biased(value * sizes.scale, n), (place.m + r) * sizes.y_cols + sizes.y_first + n);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the numbers
+// they stand for.
+
+import { expect, test } from 'vitest'
+import { openGpu } from '../../src/gpu/gpu.ts'
+import { linear } from '../../src/ops/matmul.ts'
+import { fitsPanels } from '../../src/ops/panels.ts'
+import { dequantizeRows, quantizeRows, uploadQuantized } from '../../src/ops/quantize.ts'
+import { release } from '../../src/ops/tensor.ts'
+import { adapterNames, evaluate, expectClose, random, uniform } from '../support.ts'
+
+const TYPES = ['int8', 'int4'] as const
+
+test.each(TYPES)('%s is within half a step of what it was, and zero is zero', (dtype) => {
+  for (const [N, K] of [
+    [1, 1],
+    [3, 31],
+    [2, 33],
+    [5, 64],
+  ] as const) {
+    const values = uniform(N * K, 3, 5)
+    values.fill(0, 0, Math.min(K, 32))
+    const rows = quantizeRows(values, K, dtype)
+    const back = dequantizeRows(rows, K, dtype)
+    const perRow = rows.scales.length / N
+    values.forEach((value, i) => {
+      const scale =
+        rows.scales[Math.floor(i / K) * perRow + (dtype === 'int4' ? Math.floor((i % K) / 32) : 0)]!
+      expect(Math.abs(back[i]! - value)).toBeLessThanOrEqual(scale / 2 + 1e-6)
+      if (value === 0) expect(back[i]).toBe(0)
+    })
+  }
+})
+
+test('what is no matrix is refused', async () => {
+  expect(() => quantizeRows(new Float32Array(7), 3, 'int8')).toThrow(
+    '7 values are no whole number of rows of 3',
+  )
+  const gpu = await openGpu(adapterNames()[0] ? { adapter: adapterNames()[0]! } : {})
+  await expect(uploadQuantized(gpu, new Float32Array(6), [2, 4], 'int4')).rejects.toThrow(
+    "6 values don't fill [2, 4], a matrix [N, K].",
+  )
+  gpu.close()
+})
+
+for (const name of adapterNames()) {
+  for (const weights of ['panels', 'rows']) {
+    test(`linear from int8 and int4 weights in ${weights} on ${name || 'any adapter'}`, async (context) => {
+      const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights } })
+      try {
+        const panels = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
+        if (!panels) context.skip('no subgroups of one size here')
+        for (const [M, N, K] of [
+          [1, 8, 32],
+          [1, 70, 96],
+          [3, 33, 64],
+          [7, 19, 160],
+          [70, 131, 64],
+          [5, 12, 1024],
+          // Rows that end within a group
+          ...(weights === 'panels' ? [[4, 9, 45] as const, [37, 20, 100] as const] : []),
+        ] as const) {
+          for (const dtype of TYPES) {
+            const x = random([M, K], 1, 3)
+            const values = uniform(N * K, 2)
+            const weight = await uploadQuantized(gpu, values, [N, K], dtype)
+            const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, weight))
+            const w = dequantizeRows(quantizeRows(values, K, dtype), K, dtype)
+            const expected = Float64Array.from(y, (_, i) => {
+              const [m, n] = [Math.floor(i / N), i % N]
+              let sum = 0
+              for (let k = 0; k < K; k++) sum += x.data[m * K + k]! * w[n * K + k]!
+              return sum
+            })
+            expectClose(y, expected, 2e-6, `${dtype} ${M} x ${N} x ${K}`)
+            release(gpu, weight)
+          }
+        }
+        expect(gpu.memory().bytes).toBe(0)
+      } finally {
+        gpu.close()
+      }
+    })
+  }
+}
