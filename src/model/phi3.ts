@@ -4,9 +4,9 @@
 // Source: Abdin et al. 2024, section 2; Phi3ForCausalLM.
 
 import { swiglu } from '../ops/elementwise.ts'
-import { linear } from '../ops/matmul.ts'
+import { gatedLinear, linear } from '../ops/matmul.ts'
 import { rope } from '../ops/rope.ts'
-import { columns } from '../ops/tensor.ts'
+import { columns, viewRows } from '../ops/tensor.ts'
 import type { Family } from './llm.ts'
 
 export const phi3: Family = {
@@ -21,7 +21,10 @@ export const phi3: Family = {
   },
 
   gated(x, w, { mlp }) {
-    const both = linear(x, w.tensor('mlp.gate_up_proj.weight')) //      [T, 2I]
+    const weight = w.tensor('mlp.gate_up_proj.weight')
+    const [gate, up] = [viewRows(weight, 0, mlp), viewRows(weight, mlp, mlp)]
+    if (gate && up) return gatedLinear(x, gate, up)
+    const both = linear(x, weight) //                                   [T, 2I]
     return swiglu(columns(both, 0, mlp), columns(both, mlp, mlp))
   },
 }

@@ -3,8 +3,7 @@
 //
 // Source: Qwen team 2025, section 2; Qwen3ForCausalLM.
 
-import { swiglu } from '../ops/elementwise.ts'
-import { linear } from '../ops/matmul.ts'
+import { gatedLinear, linear } from '../ops/matmul.ts'
 import { rmsNorm } from '../ops/norm.ts'
 import { rope } from '../ops/rope.ts'
 import { reshape, type Tensor } from '../ops/tensor.ts'
@@ -30,7 +29,7 @@ export const qwen3: Family = {
   },
 
   gated(x, w) {
-    return swiglu(linear(x, w.tensor('mlp.gate_proj.weight')), linear(x, w.tensor('mlp.up_proj.weight')))
+    return gatedLinear(x, w.tensor('mlp.gate_proj.weight'), w.tensor('mlp.up_proj.weight'))
   },
 }
 

@@ -5,12 +5,14 @@
 // which takes a dispatch that writes its columns of the output.
 
 import { ShapeError } from '../errors.ts'
+import { recorder } from '../gpu/recorder.ts'
 import type { Activation } from './activation.ts'
+import { swiglu } from './elementwise.ts'
 import type { Product } from './matmul-product.ts'
 import { registers } from './matmul-registers.ts'
 import { few, subgroup } from './matmul-subgroup.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from './tensor.ts'
-import { type Family, recordBest } from './variants.ts'
+import { type Family, ranked, recordBest } from './variants.ts'
 
 export interface LinearOptions {
   /** [N] */
@@ -67,6 +69,36 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
     activation,
     residual,
   })
+  return y
+}
+
+/**
+ * The gated half of an MLP: y = silu(x gate^T) * (x up^T), in one kernel where there is one for it.
+ *
+ * @param x    [..., K]
+ * @param gate [N, K], as in linear
+ * @param up   [N, K], of the same type and form
+ * @returns    [..., N]
+ * @throws ShapeError if a shape or type doesn't fit
+ *
+ * Source: Shazeer 2020, SwiGLU.
+ */
+export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
+  const K = lastDim(x)
+  const [N = 0] = gate.shape
+  for (const [name, weight] of Object.entries({ gate, up })) {
+    expectShape('gatedLinear', name, weight, [N, K])
+    expectOperands('linear', x, name, weight)
+  }
+  const { adapter } = recorder()
+  const y = tensor([...x.shape.slice(0, -1), N])
+  const single = { a: x, b: gate, y, M: rowsOf(x), N, K, bIsNK: true }
+  const pair = { ...single, pair: up }
+  // Together if the variant that is best for one of them can take both
+  const alike = gate.dtype === up.dtype && gate.packed?.lanes === up.packed?.lanes
+  const [best] = ranked(matmulFamily, single, adapter)
+  if (!alike || !best?.fits(pair, adapter)) return swiglu(linear(x, gate), linear(x, up))
+  recordBest(matmulFamily, pair)
   return y
 }
 

@@ -19,7 +19,7 @@ import {
   transpose,
 } from '../../src/ops/layout.ts'
 import { maskPixels } from '../../src/ops/mask-pixels.ts'
-import { linear, matmul } from '../../src/ops/matmul.ts'
+import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
 import { dilate, erode } from '../../src/ops/morphology.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
@@ -136,6 +136,10 @@ export const CATALOGUE: readonly Case[] = [
     WEIGHTS.flatMap((dtype) => PRODUCTS.map((sizes) => ({ dtype, sizes }))),
     'linear, packed',
     ({ dtype, sizes: [M, N, K] }, x) => linear(x([M, K]), x([N, K], dtype, 'packed')),
+  ),
+  ...each(PRODUCTS, 'gatedLinear', ([M, N, K], x) => gatedLinear(x([M, K]), x([N, K]), x([N, K]))),
+  ...each(PRODUCTS, 'gatedLinear, packed', ([M, N, K], x) =>
+    gatedLinear(x([M, K]), x([N, K], 'f32', 'packed'), x([N, K], 'f32', 'packed')),
   ),
   ...each(PRODUCTS, 'matmul', ([M, N, K], x) => matmul(x([2, M, K]), x([2, K, N]))),
   ...each(PRODUCTS, 'matmul, transposed', ([M, N, K], x) =>

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import type { Activation } from '../../src/ops/activation.ts'
-import { linear, matmul } from '../../src/ops/matmul.ts'
+import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
 import { chooseTile } from '../../src/ops/matmul-registers.ts'
 import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
 import { plan, release, type Tensor, upload, viewRows } from '../../src/ops/tensor.ts'
@@ -155,6 +155,29 @@ for (const gpu of await adapters()) {
     expectClose(y, product(x.data, whole.data.subarray(32 * K, 72 * K), [M, 40, K]), RTOL)
     expect(viewRows(weight, 3, 40)).toBeUndefined()
     release(gpu, weight)
+  })
+
+  test(`a gated pair, from panels and from rows, on ${gpu.name}`, async () => {
+    for (const [M, N, K] of [
+      [1, 40, 32],
+      [3, 33, 8],
+      [13, 19, 24],
+      [50, 130, 64],
+      [5, 9, 7],
+    ] as const) {
+      const [x, gate, up] = [random([M, K], 1, 3), random([N, K], 2), random([N, K], 3)]
+      const silu = product(x.data, gate.data, [M, N, K]).map(FORMULAS.silu)
+      const expected = product(x.data, up.data, [M, N, K]).map((v, i) => v * silu[i]!)
+      const y = await evaluate(gpu, { x, gate, up }, (t) => gatedLinear(t['x']!, t['gate']!, t['up']!))
+      expectClose(y, expected, RTOL, `${M} x ${N} x ${K}`)
+      if (!panels) continue
+      const shape = { shape: [N, K], dtype: 'f32' } as const
+      const [a, b] = [await uploadPanels(gpu, gate.data, shape), await uploadPanels(gpu, up.data, shape)]
+      const packed = await evaluate(gpu, { x }, (t) => gatedLinear(t['x']!, a, b))
+      expectClose(packed, expected, RTOL, `panels ${M} x ${N} x ${K}`)
+      release(gpu, a)
+      release(gpu, b)
+    }
   })
 
   test(`linear with every ending on ${gpu.name}`, async () => {
