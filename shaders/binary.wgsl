@@ -1,38 +1,49 @@
-// binary: y[i] = a[i] OP b[i mod period], OP one of + - *
+// binary: y[r, c] = a[r, c] OP b, OP one of + - *, and b one of b[r, c], b[c] and one number
 //
-// shapes    a [count] Elem, b [period] Other, y [count] Elem
-// threads   a workgroup takes CHUNK Elem, WG at a time
-// host      period divides count. Other is f32 when b is one number, else it is Elem.
-//           In place, a's values are found in y. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   alias Elem, alias Other, const OPERATION, const BROADCAST, const IN_PLACE, const WG, const CHUNK
+// shapes    a, y [rows, cols] Elem, b [rows, cols] or [cols] Elem, or [1] f32
+// threads   a workgroup takes a chunk of Elem, WG at a time; where b is [cols], lanes threads have a column each, keep
+//           its b, and a workgroup takes `chunk` rows
+// host      where b isn't [cols], a is one row; lanes divides WG. In place, a's values are found in y. More than
+//           65,535 workgroups fold into workgroup_id.y.
+// prelude   alias Elem, alias Other, const OPERATION, const REPEATED (b is [cols]), const ONE (b is a number),
+//           const IN_PLACE, const WG
 
 const ADD = 0u;
 const SUBTRACT = 1u;
 const MULTIPLY = 2u;
 
-struct Sizes { count: u32, period: u32 }
+struct Sizes { rows: u32, cols: u32, lanes: u32, chunk: u32 }
 
 @group(0) @binding(0) var<storage, read> a: array<Elem>;
 @group(0) @binding(1) var<storage, read> b: array<Other>;
 @group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(3) var<uniform> sizes: Sizes;
 
+fn operate(i: u32, right: Elem) {
+  var left: Elem;
+  if (IN_PLACE) { left = y[i]; } else { left = a[i]; }
+  switch (OPERATION) {
+    case ADD: { y[i] = left + right; }
+    case SUBTRACT: { y[i] = left - right; }
+    default: { y[i] = left * right; }
+  }
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = (group.x + group.y * groups.x) * CHUNK;
-  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
-    var left: Elem;
-    if (IN_PLACE) { left = y[i]; } else { left = a[i]; }
-    var at = i;
-    if (BROADCAST) { at = i % sizes.period; }
-    let right = Elem(b[at]);
-    switch (OPERATION) {
-      case ADD: { y[i] = left + right; }
-      case SUBTRACT: { y[i] = left - right; }
-      default: { y[i] = left * right; }
+  let first = (group.x + group.y * groups.x) * sizes.chunk;
+  if (REPEATED) {
+    let team = thread / sizes.lanes;
+    let end = min(first + sizes.chunk, sizes.rows);
+    for (var c = thread - team * sizes.lanes; c < sizes.cols; c += sizes.lanes) {
+      let right = Elem(b[c]);
+      for (var r = first + team; r < end; r += WG / sizes.lanes) { operate(r * sizes.cols + c, right); }
     }
+  } else {
+    let end = min(first + sizes.chunk, sizes.cols);
+    for (var i = first + thread; i < end; i += WG) { operate(i, Elem(b[select(i, 0u, ONE)])); }
   }
 }

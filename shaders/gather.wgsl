@@ -1,34 +1,61 @@
 // gather: y[t, c] = table[ids[t], c], zero where ids[t] is no row of the table
 //
-// shapes    table [rows, cols] DTYPE in words, ids [T], y [T, cols]
-// threads   one an element of y
+// shapes    table [rows, cols] DTYPE, ids [T], y [T, cols], cols in Elem
+// threads   lanes threads take a row; a workgroup takes `run` rows
 // host      `rows` rows from first_row on are bound, of a table of table_rows in all. Each shard of a table is a
 //           dispatch and writes its own ids' rows; the one with first_row = 0 also those that are out of range,
 //           so together they write every row once. Sharded 16-bit tables begin on a word.
-//           More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   lib/widen, const DTYPE, const WG
+//           The table is bound once: as table where WIDTH = 4, else as table_words. lanes divides WG. More than
+//           65,535 workgroups fold into workgroup_id.y.
+// prelude   const WIDTH with lib/elem-*, lib/widen, const DTYPE, alias Word (four elements: vec4u for f32, vec2u for
+//           16 bits), const WORDS (4 or 2), const WG
 
-struct Sizes { count: u32, cols: u32, first_row: u32, rows: u32, table_rows: u32 }
+struct Sizes {
+  T: u32, cols: u32, first_row: u32, rows: u32, table_rows: u32,
+  lanes: u32, run: u32,
+}
 
-@group(0) @binding(0) var<storage, read> table: array<u32>;
-@group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-@group(0) @binding(3) var<uniform> sizes: Sizes;
+@group(0) @binding(0) var<storage, read> table: array<Word>;
+@group(0) @binding(1) var<storage, read> table_words: array<u32>;
+@group(0) @binding(2) var<storage, read> ids: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(4) var<uniform> sizes: Sizes;
+
+fn element(i: u32) -> Elem {
+  if (WIDTH == 1u) {
+    let v = widen(table_words[word_of(i, DTYPE)], i, DTYPE);
+    return pack(v, v, v, v);
+  }
+  // WORDS - 2 is 2 of four words and 0 of two, so that one text fits both
+  let words = table[i];
+  let last = vec2u(words[WORDS - 2u], words[WORDS - 1u]);
+  if (DTYPE == F32) {
+    let v = bitcast<vec4f>(vec4u(words[0], words[1], last));
+    return pack(v.x, v.y, v.z, v.w);
+  }
+  return pack(
+    widen(words[0], 0u, DTYPE), widen(words[0], 1u, DTYPE), widen(words[1], 0u, DTYPE), widen(words[1], 1u, DTYPE),
+  );
+}
 
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  let t = i / sizes.cols;
-  let id = ids[t];
-  if (id >= sizes.table_rows) {
-    if (sizes.first_row == 0u) { y[i] = 0.0; }
-    return;
+  let team = thread / sizes.lanes;
+  let lane = thread - team * sizes.lanes;
+  let first = (group.x + group.y * groups.x) * sizes.run;
+  let end = min(first + sizes.run, sizes.T);
+  for (var t = first + team; t < end; t += WG / sizes.lanes) {
+    let id = ids[t];
+    let is_ours = id >= sizes.first_row && id - sizes.first_row < sizes.rows;
+    let is_missing = id >= sizes.table_rows && sizes.first_row == 0u;
+    let start = (id - sizes.first_row) * sizes.cols;
+    let to = t * sizes.cols;
+    for (var c = select(sizes.cols, lane, is_ours); c < sizes.cols; c += sizes.lanes) {
+      y[to + c] = element(start + c);
+    }
+    for (var c = select(sizes.cols, lane, is_missing); c < sizes.cols; c += sizes.lanes) { y[to + c] = Elem(); }
   }
-  if (id < sizes.first_row || id - sizes.first_row >= sizes.rows) { return; }
-  let at = (id - sizes.first_row) * sizes.cols + (i - t * sizes.cols);
-  y[i] = widen(table[word_of(at, DTYPE)], at, DTYPE);
 }

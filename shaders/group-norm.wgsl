@@ -1,12 +1,12 @@
 // group-norm: y[p, c] = activation((x[p, c] - mean[g]) * scale[g] * weight[c] + bias[c]), g the group of c
 //
 // shapes    x, y [pixels, groups, cols] Elem, stats [groups] (mean, scale), weight, bias [groups, cols] Elem
-// threads   a workgroup takes CHUNK Elem, WG at a time
-// host      count = pixels * groups * cols; in place, x's values are found in y; more than 65,535 workgroups
-//           fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const ACTIVATION, const IN_PLACE, const WG, const CHUNK
+// threads   lanes threads have an Elem of a pixel's channels each, and keep what belongs to it; a workgroup takes
+//           `run` pixels
+// host      lanes divides WG; in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, lib/activation, const ACTIVATION, const IN_PLACE, const WG
 
-struct Sizes { count: u32, groups: u32, cols: u32 }
+struct Sizes { pixels: u32, groups: u32, cols: u32, lanes: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read> stats: array<vec2f>;
@@ -20,16 +20,24 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = (group.x + group.y * groups.x) * CHUNK;
-  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
-    let c = i % (sizes.groups * sizes.cols);
+  let team = thread / sizes.lanes;
+  let lane = thread - team * sizes.lanes;
+  let first = (group.x + group.y * groups.x) * sizes.run;
+  let end = min(first + sizes.run, sizes.pixels);
+  let channels = sizes.groups * sizes.cols;
+  for (var c = lane; c < channels; c += sizes.lanes) {
     let g = stats[c / sizes.cols];
-    var v: Elem;
-    if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
-    v = (v - g.x) * g.y * weight[c] + bias[c];
-    y[i] = pack(
-      activate(part(v, 0), ACTIVATION), activate(part(v, 1), ACTIVATION),
-      activate(part(v, 2), ACTIVATION), activate(part(v, 3), ACTIVATION),
-    );
+    let w = weight[c];
+    let b = bias[c];
+    for (var pixel = first + team; pixel < end; pixel += WG / sizes.lanes) {
+      let i = pixel * channels + c;
+      var v: Elem;
+      if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
+      v = (v - g.x) * g.y * w + b;
+      y[i] = pack(
+        activate(part(v, 0), ACTIVATION), activate(part(v, 1), ACTIVATION),
+        activate(part(v, 2), ACTIVATION), activate(part(v, 3), ACTIVATION),
+      );
+    }
   }
 }

@@ -12,6 +12,10 @@ struct Sizes { map_width: u32, crop_height: u32, crop_width: u32, height: u32, w
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
+fn place_of(i: u32, step: f32, size: u32) -> f32 {
+  return clamp((f32(i) + 0.5) * step - 0.5, 0.0, f32(size - 1u));
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -21,20 +25,34 @@ fn main(
   let pixels = sizes.height * sizes.width;
   if (word * 32u >= pixels) { return; }
 
-  let row_step = f32(sizes.crop_height) / f32(sizes.height);
-  let column_step = f32(sizes.crop_width) / f32(sizes.width);
+  let step = vec2f(f32(sizes.crop_width) / f32(sizes.width), f32(sizes.crop_height) / f32(sizes.height));
+  var pixel = word * 32u;
+  let end = min(pixel + 32u, pixels);
+  var row = pixel / sizes.width;
+  var col = pixel - row * sizes.width;
   var bits = 0u;
-  for (var bit = 0u; bit < 32u && word * 32u + bit < pixels; bit++) {
-    let pixel = word * 32u + bit;
-    let v = clamp((f32(pixel / sizes.width) + 0.5) * row_step - 0.5, 0.0, f32(sizes.crop_height - 1u));
-    let u = clamp((f32(pixel % sizes.width) + 0.5) * column_step - 0.5, 0.0, f32(sizes.crop_width - 1u));
+  // Loops around the pixels between the same four of the map, as those are read once
+  while (pixel < end) {
+    let v = place_of(row, step.y, sizes.crop_height);
     let top = u32(v);
-    let left = u32(u);
-    let bottom = min(top + 1u, sizes.crop_height - 1u);
-    let right = min(left + 1u, sizes.crop_width - 1u);
-    let above = mix(x[top * sizes.map_width + left], x[top * sizes.map_width + right], u - f32(left));
-    let below = mix(x[bottom * sizes.map_width + left], x[bottom * sizes.map_width + right], u - f32(left));
-    if (mix(above, below, v - f32(top)) > 0.0) { bits |= 1u << bit; }
+    let above = top * sizes.map_width;
+    let below = min(top + 1u, sizes.crop_height - 1u) * sizes.map_width;
+    let stop = min(end, pixel + sizes.width - col);
+    var u = place_of(col, step.x, sizes.crop_width);
+    while (pixel < stop) {
+      let left = u32(u);
+      let right = min(left + 1u, sizes.crop_width - 1u);
+      let corners = vec4f(x[above + left], x[below + left], x[above + right], x[below + right]);
+      while (pixel < stop && u32(u) == left) {
+        let sides = mix(corners.xy, corners.zw, vec2f(u - f32(left)));
+        if (mix(sides.x, sides.y, v - f32(top)) > 0.0) { bits |= 1u << (pixel & 31u); }
+        pixel++;
+        col++;
+        u = place_of(col, step.x, sizes.crop_width);
+      }
+    }
+    row++;
+    col = 0u;
   }
   y[word] = bits;
 }

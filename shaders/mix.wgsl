@@ -1,13 +1,13 @@
 // mix: y[i] = s * a[i] + (1 - s) * b[i], s = sigmoid(gate[i])
 //
 // shapes    gate, a, b, y [count] Elem
-// threads   a workgroup takes CHUNK Elem, WG at a time
+// threads   a workgroup takes a chunk of Elem, WG at a time
 // numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit
 //           for bit, whatever the driver's division does: a gate that is shut leaves its input alone.
 // host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG, const CHUNK
+// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG
 
-struct Sizes { count: u32 }
+struct Sizes { count: u32, chunk: u32 }
 
 @group(0) @binding(0) var<storage, read> gate: array<Elem>;
 @group(0) @binding(1) var<storage, read> a: array<Elem>;
@@ -24,8 +24,9 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = (group.x + group.y * groups.x) * CHUNK;
-  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+  let first = (group.x + group.y * groups.x) * sizes.chunk;
+  let end = min(first + sizes.chunk, sizes.count);
+  for (var i = first + thread; i < end; i += WG) {
     var v: Elem;
     if (IN_PLACE) { v = y[i]; } else { v = a[i]; }
     let g = gate[i];

@@ -1,32 +1,54 @@
 // morphology: y[row, col] = the largest (dilate) or the smallest (erode) of x in the 3 x 3 window around it
 //
-// shapes    x, y [H, W]
-// threads   one an element
+// shapes    x, y [H, cols] Elem
+// threads   one an Elem of `run` rows, below each other: it reads every row once
 // host      outside of the map there is nothing: the window is clipped at the border, which repeating the edge
-//           amounts to. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   const ERODE, const WG
+//           amounts to. across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y.
+// prelude   const WIDTH with lib/elem-*, const ERODE, const WG
 
-struct Sizes { H: u32, W: u32 }
+struct Sizes { H: u32, cols: u32, across: u32, run: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+fn extreme(a: Elem, b: Elem) -> Elem {
+  if (ERODE) { return min(a, b); }
+  return max(a, b);
+}
+
+/** Of the three columns around each. */
+fn row_of(row: u32, col: u32) -> Elem {
+  let start = row * sizes.cols;
+  let v = x[start + col];
+  // The neighbours outside of v; at the border v's own, which change nothing
+  let last = part(x[start + max(col, 1u) - 1u], WIDTH - 1u);
+  let next = part(x[start + min(col + 1u, sizes.cols - 1u)], 0u);
+  let left = select(last, part(v, 0u), col == 0u);
+  let right = select(next, part(v, WIDTH - 1u), col + 1u == sizes.cols);
+  if (WIDTH == 1u) { return extreme(v, extreme(Elem(left), Elem(right))); }
+  let before = pack(left, part(v, 0u), part(v, 1u), part(v, 2u));
+  let after = pack(part(v, 1u), part(v, 2u), part(v, 3u), right);
+  return extreme(v, extreme(before, after));
+}
 
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.H * sizes.W) { return; }
-  let row = i / sizes.W;
-  let col = i - row * sizes.W;
-  var best = x[i];
-  for (var r = max(row, 1u) - 1u; r <= min(row + 1u, sizes.H - 1u); r++) {
-    for (var c = max(col, 1u) - 1u; c <= min(col + 1u, sizes.W - 1u); c++) {
-      let v = x[r * sizes.W + c];
-      if (ERODE) { best = min(best, v); } else { best = max(best, v); }
-    }
+  let id = group.x + group.y * groups.x;
+  let strip = id / sizes.across;
+  let col = (id - strip * sizes.across) * WG + thread;
+  let first = strip * sizes.run;
+  if (first >= sizes.H || col >= sizes.cols) { return; }
+
+  var above = row_of(max(first, 1u) - 1u, col);
+  var here = row_of(first, col);
+  for (var row = first; row < min(first + sizes.run, sizes.H); row++) {
+    let below = row_of(min(row + 1u, sizes.H - 1u), col);
+    y[row * sizes.cols + col] = extreme(here, extreme(above, below));
+    above = here;
+    here = below;
   }
-  y[i] = best;
 }

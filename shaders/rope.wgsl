@@ -7,16 +7,16 @@
 // in fixed point: TURNS[i] is the 64-bit fraction theta^(-i / HALF) / 2 pi, whose product with the position wraps
 // around exactly, and sin and cos are polynomials on an eighth of a turn to either side.
 //
-// shapes    x [T, ...] f32, rows `x_stride` apart, the first head at x_start; y [T, heads * 2 * HALF]
-// threads   one a row and a pair of channels, for all heads
+// shapes    x [T, ...] Elem, rows `x_stride` apart, the first head at x_start; y [T, heads * 2 * COLS]; in Elem
+// threads   one a row and an Elem of pairs of channels, for all heads
 // numerics  sin and cos within 2e-7 for positions up to 2^24
 // host      T, heads >= 1; declares TURNS: array<vec2u, HALF>, high word first (src/ops/rope.ts)
-// prelude   const HALF, WG; const THETA only tells kernels apart
+// prelude   const WIDTH with lib/elem-*, const HALF, COLS (HALF / WIDTH), WG; const THETA only tells kernels apart
 
 struct Sizes { T: u32, heads: u32, position: u32, x_stride: u32, x_start: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
 /** (cos, sin) of an angle in units of 2^-32 turns. */
@@ -31,28 +31,38 @@ fn turn(angle: u32) -> vec2f {
   return select(swapped, -swapped, (quarter & 2u) == 2u);
 }
 
+/** (cos, sin) of channel i at a position: the high word wraps around; of the low one only what it carries matters. */
+fn turn_at(position: u32, i: u32) -> vec2f {
+  let frequency = TURNS[i];
+  let carry = u32(f32(position) * (f32(frequency.y) * 2.3283064365386963e-10));
+  return turn(position * frequency.x + carry);
+}
+
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let id = (group.x + group.y * groups.x) * WG + thread;
-  let t = id / HALF;
+  let t = id / COLS;
   if (t >= sizes.T) { return; }
-  let i = id % HALF;
+  let i = id % COLS;
 
-  // The high word wraps around; of the low one only what it carries matters
   let position = sizes.position + t;
-  let frequency = TURNS[i];
-  let carry = u32(f32(position) * (f32(frequency.y) * 2.3283064365386963e-10));
-  let w = turn(position * frequency.x + carry);
+  let first = i * WIDTH;
+  let w0 = turn_at(position, first);
+  let w1 = turn_at(position, first + WIDTH / 4u);
+  let w2 = turn_at(position, first + WIDTH / 2u);
+  let w3 = turn_at(position, first + WIDTH - 1u);
+  let cosines = pack(w0.x, w1.x, w2.x, w3.x);
+  let sines = pack(w0.y, w1.y, w2.y, w3.y);
 
   for (var h = 0u; h < sizes.heads; h++) {
-    let at_x = t * sizes.x_stride + sizes.x_start + h * (2u * HALF) + i;
-    let at_y = (t * sizes.heads + h) * (2u * HALF) + i;
+    let at_x = t * sizes.x_stride + sizes.x_start + h * (2u * COLS) + i;
+    let at_y = (t * sizes.heads + h) * (2u * COLS) + i;
     let a = x[at_x];
-    let b = x[at_x + HALF];
-    y[at_y] = a * w.x - b * w.y;
-    y[at_y + HALF] = b * w.x + a * w.y;
+    let b = x[at_x + COLS];
+    y[at_y] = a * cosines - b * sines;
+    y[at_y + COLS] = b * cosines + a * sines;
   }
 }

@@ -4,36 +4,41 @@
 //   depth to space   y[2Y + dy, 2X + dx, c] = x[Y, X, (dx * 2 + dy) * cols + c]       dx is the slow index here
 //
 // shapes    the fine map [2H, 2W, cols], the coarse one [H, W, 4 * cols], in Elem
-// threads   one an Elem
-// host      count = 4 * H * W * cols; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   alias Elem, const TO_SPACE, const WG
+// threads   lanes threads take a block; a workgroup takes `run` blocks
+// host      blocks = H * W; lanes divides WG; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   lib/walk, alias Elem, const TO_SPACE, const WG
 
-struct Sizes { count: u32, W: u32, cols: u32 }
+struct Sizes { blocks: u32, W: u32, cols: u32, lanes: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+fn pass_on(fine: u32, coarse: u32) {
+  if (TO_SPACE) { y[fine] = x[coarse]; } else { y[coarse] = x[fine]; }
+}
 
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-
-  // Where element i of the fine map is
-  let pixel = i / sizes.cols;
-  let c = i - pixel * sizes.cols;
-  let row = pixel / (2u * sizes.W);
-  let col = pixel - row * 2u * sizes.W;
-  let block = (row / 2u) * sizes.W + col / 2u;
-  let dy = row % 2u;
-  let dx = col % 2u;
-
-  if (TO_SPACE) {
-    y[i] = x[(block * 4u + dx * 2u + dy) * sizes.cols + c];
-  } else {
-    y[(block * 4u + dy * 2u + dx) * sizes.cols + c] = x[i];
+  let team = thread / sizes.lanes;
+  let lane = thread - team * sizes.lanes;
+  let first = (group.x + group.y * groups.x) * sizes.run;
+  let end = min(first + sizes.run, sizes.blocks);
+  let step = place_of(WG / sizes.lanes, sizes.W);
+  var at = place_of(first + team, sizes.W);  // row and column in the coarse map
+  for (var block = first + team; block < end; block += WG / sizes.lanes) {
+    let coarse = block * 4u * sizes.cols;
+    let fine = (2u * at.x * sizes.W + at.y) * 2u * sizes.cols;
+    let below = fine + 2u * sizes.W * sizes.cols;
+    for (var c = lane; c < sizes.cols; c += sizes.lanes) {
+      pass_on(fine + c, coarse + c);
+      pass_on(fine + sizes.cols + c, coarse + select(1u, 2u, TO_SPACE) * sizes.cols + c);
+      pass_on(below + c, coarse + select(2u, 1u, TO_SPACE) * sizes.cols + c);
+      pass_on(below + sizes.cols + c, coarse + 3u * sizes.cols + c);
+    }
+    at = walk(at, step, sizes.W);
   }
 }

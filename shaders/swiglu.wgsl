@@ -1,13 +1,13 @@
 // swiglu: y[r, c] = silu(gate[r, c]) * up[r, c]
 //
 // shapes    gate, up: cols columns of matrices with their own stride and first column, y [rows, cols]; all in Elem
-// threads   a workgroup takes CHUNK Elem of y, WG at a time
+// threads   a workgroup takes a chunk of Elem of y, WG at a time
 // host      starts, strides and cols are multiples of WIDTH, counted in Elem. In place, gate is a tensor of
 //           its own and found in y. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   const WIDTH with lib/elem-*, lib/activation, const IN_PLACE, const WG, const CHUNK
+// prelude   const WIDTH with lib/elem-*, lib/activation, lib/walk, const IN_PLACE, const WG
 
 struct Sizes {
-  count: u32, cols: u32,
+  count: u32, chunk: u32, cols: u32,
   gate_stride: u32, gate_start: u32,
   up_stride: u32, up_start: u32,
 }
@@ -22,14 +22,16 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = (group.x + group.y * groups.x) * CHUNK;
-  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
-    let row = i / sizes.cols;
-    let col = i - row * sizes.cols;
+  let first = (group.x + group.y * groups.x) * sizes.chunk;
+  let end = min(first + sizes.chunk, sizes.count);
+  let step = place_of(WG, sizes.cols);
+  var at = place_of(first + thread, sizes.cols);
+  for (var i = first + thread; i < end; i += WG) {
     var g: Elem;
-    if (IN_PLACE) { g = y[i]; } else { g = gate[row * sizes.gate_stride + sizes.gate_start + col]; }
-    let u = up[row * sizes.up_stride + sizes.up_start + col];
+    if (IN_PLACE) { g = y[i]; } else { g = gate[at.x * sizes.gate_stride + sizes.gate_start + at.y]; }
+    let u = up[at.x * sizes.up_stride + sizes.up_start + at.y];
     let open = pack(sigmoid(part(g, 0)), sigmoid(part(g, 1)), sigmoid(part(g, 2)), sigmoid(part(g, 3)));
     y[i] = g * open * u;
+    at = walk(at, step, sizes.cols);
   }
 }

@@ -1,13 +1,13 @@
 // unary: y[i] = f(x[i]), f an activation or x > threshold as 0 or 1
 //
 // shapes    x, y [count] Elem
-// threads   a workgroup takes CHUNK Elem, WG at a time
+// threads   a workgroup takes a chunk of Elem, WG at a time
 // host      in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const OPERATION, const IN_PLACE, const WG, const CHUNK
+// prelude   const WIDTH with lib/elem-*, lib/activation, const OPERATION, const IN_PLACE, const WG
 
 const GREATER = 100u;
 
-struct Sizes { count: u32, threshold: f32 }
+struct Sizes { count: u32, chunk: u32, threshold: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
@@ -23,8 +23,9 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = (group.x + group.y * groups.x) * CHUNK;
-  for (var i = first + thread; i < min(first + CHUNK, sizes.count); i += WG) {
+  let first = (group.x + group.y * groups.x) * sizes.chunk;
+  let end = min(first + sizes.chunk, sizes.count);
+  for (var i = first + thread; i < end; i += WG) {
     var v: Elem;
     if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
     y[i] = pack(apply(part(v, 0)), apply(part(v, 1)), apply(part(v, 2)), apply(part(v, 3)));

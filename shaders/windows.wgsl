@@ -4,11 +4,12 @@
 //   join    y[row, col, ch] = x[the window of (row, col), the place in it, ch]
 //
 // shapes    image [H, W, cols], windows [down * across, window^2, cols], all in Elem
-// threads   one an Elem of y
-// host      count is y's size; more than 65,535 workgroups fold into workgroup_id.y
+// threads   a workgroup takes `run` rows of windows; each is one piece of memory on both sides
+// host      units = across * rows, rows of the image (join) or of all windows (split); more than 65,535 workgroups
+//           fold into workgroup_id.y
 // prelude   alias Elem, const JOIN, const WG
 
-struct Sizes { count: u32, H: u32, W: u32, cols: u32, window: u32, across: u32 }
+struct Sizes { units: u32, H: u32, W: u32, cols: u32, window: u32, across: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
@@ -19,27 +20,20 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.x + group.y * groups.x) * WG + thread;
-  if (i >= sizes.count) { return; }
-  let token = i / sizes.cols;
-  let ch = i - token * sizes.cols;
   let window = sizes.window;
-  if (JOIN) {
-    let row = token / sizes.W;
-    let col = token - row * sizes.W;
+  let first = (group.x + group.y * groups.x) * sizes.run;
+  for (var unit = first; unit < min(first + sizes.run, sizes.units); unit++) {
+    let row = unit / sizes.across;
+    let wx = unit - row * sizes.across;
     let wy = row / window;
-    let wx = col / window;
-    let place = (row - wy * window) * window + (col - wx * window);
-    y[i] = x[((wy * sizes.across + wx) * window * window + place) * sizes.cols + ch];
-  } else {
-    let w = token / (window * window);
-    let place = token - w * window * window;
-    let wy = w / sizes.across;
-    let r = place / window;
-    let row = wy * window + r;
-    let col = (w - wy * sizes.across) * window + (place - r * window);
-    var v = Elem();
-    if (row < sizes.H && col < sizes.W) { v = x[(row * sizes.W + col) * sizes.cols + ch]; }
-    y[i] = v;
+    let in_image = (row * sizes.W + wx * window) * sizes.cols;
+    let in_windows = ((wy * sizes.across + wx) * window + row - wy * window) * window * sizes.cols;
+    let inside = select(0u, min(window, sizes.W - wx * window) * sizes.cols, row < sizes.H);
+    if (JOIN) {
+      for (var i = thread; i < inside; i += WG) { y[in_image + i] = x[in_windows + i]; }
+    } else {
+      for (var i = thread; i < inside; i += WG) { y[in_windows + i] = x[in_image + i]; }
+      for (var i = inside + thread; i < window * sizes.cols; i += WG) { y[in_windows + i] = Elem(); }
+    }
   }
 }

@@ -24,15 +24,55 @@ export function groupsFor(count: number): number {
   return Math.ceil(count / THREADS)
 }
 
-/**
- * Kernels that do little with an Elem take several a thread: 4 instead of 1 made an addition 1.6 times faster on
- * lavapipe and 1.4 times on SwiftShader (November 2026), 16 no faster still.
- */
-export const CHUNKS: { readonly WG: number; readonly CHUNK: number } = { WG: THREADS, CHUNK: 4 * THREADS }
+/** More workgroups than this fill no adapter better. */
+const MOST_GROUPS = 1024
 
-/** Workgroups for `count` Elem in chunks. */
-export function chunksFor(count: number): number {
-  return Math.ceil(count / CHUNKS.CHUNK)
+/** How many of `count` pieces of work a workgroup takes, at least `least`, where there are plenty. */
+export function share(count: number, least: number): number {
+  return Math.max(least, Math.ceil(count / MOST_GROUPS))
+}
+
+/**
+ * How kernels spread whose threads take one Elem after the other: a workgroup has a chunk of them. A workgroup costs
+ * lavapipe 0.27 us, as much as 10 copied vec4s a thread, so a large tensor takes few of them: copies of 16 MB reach
+ * 4.4 GB/s with one vec4 a thread, 8.6 with 4 and 12 with 16 (November 2026).
+ *
+ * @param count of Elem
+ */
+export function chunks(count: number): { readonly chunk: number; readonly workgroups: number } {
+  const chunk = Math.ceil(share(count, 4 * THREADS) / THREADS) * THREADS
+  return { chunk, workgroups: Math.ceil(count / chunk) }
+}
+
+/**
+ * How kernels spread that move whole rows: LANES threads take a row, and a workgroup `run` times as many rows as it
+ * has such teams.
+ *
+ * @param cols in Elem
+ */
+export function rowChunks(
+  rows: number,
+  cols: number,
+): { readonly lanes: number; readonly run: number; readonly workgroups: number } {
+  const lanes = Math.min(THREADS, 2 ** Math.ceil(Math.log2(cols)))
+  const run = share(rows, THREADS / lanes)
+  return { lanes, run, workgroups: Math.ceil(rows / run) }
+}
+
+/**
+ * How kernels spread whose threads walk down a column: a workgroup has 64 Elem of `run` rows of each map.
+ *
+ * @param span Elem of a row
+ */
+export function strips(
+  maps: number,
+  rows: number,
+  span: number,
+): { readonly across: number; readonly run: number; readonly runs: number; readonly workgroups: number } {
+  const across = Math.ceil(span / THREADS)
+  const run = Math.min(64, share(maps * rows * across, 8))
+  const runs = Math.ceil(rows / run)
+  return { across, run, runs, workgroups: maps * runs * across }
 }
 
 /** How kernels with lib/rows.wgsl spread: LANES threads take a row of `cols` Elem together. */

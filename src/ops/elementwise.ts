@@ -3,13 +3,14 @@
 
 import binarySource from '../../shaders/binary.wgsl' with { type: 'text' }
 import activation from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import mixSource from '../../shaders/mix.wgsl' with { type: 'text' }
 import swigluSource from '../../shaders/swiglu.wgsl' with { type: 'text' }
 import unarySource from '../../shaders/unary.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { ACTIVATIONS, type Activation } from './activation.ts'
-import { CHUNKS, chunksFor, elem, widthOf } from './elem.ts'
+import { chunks, elem, rowChunks, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
   type Columns,
@@ -63,19 +64,26 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
   const swaps = op !== 'sub' && a.size === b.size && a.storage.kind !== 'intermediate'
   const [first, second] = swaps ? [b, a] : [a, b]
   const Elem = width === 4 ? 'vec4f' : 'f32'
+  const repeated = !one && b.size !== a.size
+  const [rows, cols] = repeated ? [a.size / b.size, b.size / width] : [1, a.size / width]
+  const flat = chunks(cols)
+  const { lanes, run, workgroups } = repeated
+    ? rowChunks(rows, cols)
+    : { lanes: THREADS, run: flat.chunk, workgroups: flat.workgroups }
   record({
     kernel: kernel('binary', binarySource, {
       Elem,
       Other: one ? 'f32' : Elem,
       OPERATION: BINARY[op],
-      BROADCAST: b.size !== a.size,
+      REPEATED: repeated,
+      ONE: one,
       IN_PLACE: false,
-      ...CHUNKS,
+      WG: THREADS,
     }),
     reads: { a: first, b: second },
     writes: { y },
-    sizes: { count: a.size / width, period: one ? 1 : b.size / width },
-    workgroups: chunksFor(a.size / width),
+    sizes: { rows, cols, lanes, chunk: run },
+    workgroups,
     flops: a.size,
     inPlace: { read: 'a', write: 'y' },
   })
@@ -98,18 +106,19 @@ const GREATER = 100
 function unary(op: string, x: Tensor, operation: number, threshold: number): Tensor {
   expectType(op, 'x', x, 'f32')
   const width = widthOf(x.size)
+  const { chunk, workgroups } = chunks(x.size / width)
   const y = tensor(x.shape)
   record({
     kernel: kernel('unary', elem(width) + activation + unarySource, {
       WIDTH: width,
       OPERATION: operation,
       IN_PLACE: false,
-      ...CHUNKS,
+      WG: THREADS,
     }),
     reads: { x },
     writes: { y },
-    sizes: { count: x.size / width, threshold },
-    workgroups: chunksFor(x.size / width),
+    sizes: { count: x.size / width, chunk, threshold },
+    workgroups,
     flops: (operation === GREATER ? 1 : 8) * x.size,
     inPlace: { read: 'x', write: 'y' },
   })
@@ -137,23 +146,25 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
 
   const width = widthOf(C, gateStride, upStride, g.start, u.start)
   const y = tensor([...g.tensor.shape.slice(0, -1), C])
+  const { chunk, workgroups } = chunks(y.size / width)
   record({
-    kernel: kernel('swiglu', elem(width) + activation + swigluSource, {
+    kernel: kernel('swiglu', elem(width) + activation + walk + swigluSource, {
       WIDTH: width,
       IN_PLACE: false,
-      ...CHUNKS,
+      WG: THREADS,
     }),
     reads: { gate: g.tensor, up: u.tensor },
     writes: { y },
     sizes: {
       count: y.size / width,
+      chunk,
       cols: C / width,
       gate_stride: gateStride / width,
       gate_start: g.start / width,
       up_stride: upStride / width,
       up_start: u.start / width,
     },
-    workgroups: chunksFor(y.size / width),
+    workgroups,
     flops: 8 * y.size,
     bytes: 12 * rowsOf(y) * C,
     // A wider tensor is never put in place: its size differs from the result's
@@ -174,17 +185,18 @@ export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
     expectShape('mix', name, x, a.shape)
   }
   const width = widthOf(a.size)
+  const { chunk, workgroups } = chunks(a.size / width)
   const y = tensor(a.shape)
   record({
     kernel: kernel('mix', elem(width) + activation + mixSource, {
       WIDTH: width,
       IN_PLACE: false,
-      ...CHUNKS,
+      WG: THREADS,
     }),
     reads: { gate, a, b },
     writes: { y },
-    sizes: { count: a.size / width },
-    workgroups: chunksFor(a.size / width),
+    sizes: { count: a.size / width, chunk },
+    workgroups,
     flops: 12 * a.size,
     inPlace: { read: 'a', write: 'y' },
   })

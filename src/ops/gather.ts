@@ -2,11 +2,12 @@
 
 import copySource from '../../shaders/copy.wgsl' with { type: 'text' }
 import gatherSource from '../../shaders/gather.wgsl' with { type: 'text' }
+import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import widen from '../../shaders/lib/widen.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
-import { CHUNKS, chunksFor, groupsFor, THREADS, widthOf } from './elem.ts'
+import { chunks, elem, rowChunks, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
   type Columns,
@@ -37,18 +38,28 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   const [V = 0, C = 0] = table.shape
   const T = ids.size
 
+  const width = widthOf(C)
+  const words = table.dtype === 'f32' ? 4 : 2
+  const { lanes, run, workgroups } = rowChunks(T, C / width)
   const y = tensor([T, C])
   const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
   for (const { storage, firstRow, rows } of shards) {
     record({
-      kernel: kernel('gather', widen + gatherSource, {
+      kernel: kernel('gather', elem(width) + widen + gatherSource, {
+        WIDTH: width,
         DTYPE: DTYPES[table.dtype]!,
+        Word: `vec${words}u`,
+        WORDS: words,
         WG: THREADS,
       }),
-      reads: { table: { ...table, storage }, ids },
+      reads: {
+        table: width === 4 ? { ...table, storage } : undefined,
+        table_words: width === 1 ? { ...table, storage } : undefined,
+        ids,
+      },
       writes: { y },
-      sizes: { count: y.size, cols: C, first_row: firstRow, rows, table_rows: V },
-      workgroups: groupsFor(y.size),
+      sizes: { T, cols: C / width, first_row: firstRow, rows, table_rows: V, lanes, run },
+      workgroups,
       flops: 0,
       bytes: (8 * y.size) / shards.length,
     })
@@ -96,12 +107,14 @@ export interface Rectangle {
 
 export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
   const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
+  const { chunk, workgroups } = chunks((rows * cols) / width)
   record({
-    kernel: kernel('copy', copySource, { Elem: width === 4 ? 'vec4u' : 'u32', ...CHUNKS }),
+    kernel: kernel('copy', walk + copySource, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
     reads: { source },
     writes: { target_rows: target },
     sizes: {
       count: (rows * cols) / width,
+      chunk,
       cols: cols / width,
       from_stride: from.stride / width,
       from_start: from.start / width,
@@ -110,7 +123,7 @@ export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: R
       to_row: to.row,
       to_rows: to.rows,
     },
-    workgroups: chunksFor((rows * cols) / width),
+    workgroups,
     flops: 0,
     bytes: 8 * rows * cols,
   })

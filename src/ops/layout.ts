@@ -1,11 +1,12 @@
 // Elements in another order. Where the order stays and only the shape changes, use reshape (tensor.ts): it is free.
 
+import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import shuffleSource from '../../shaders/shuffle.wgsl' with { type: 'text' }
 import transposeSource from '../../shaders/transpose.wgsl' with { type: 'text' }
 import windowsSource from '../../shaders/windows.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
-import { groupsFor, THREADS, widthOf } from './elem.ts'
+import { elem, rowChunks, share, THREADS, widthOf } from './elem.ts'
 import { copy } from './gather.ts'
 import { expectShape, expectType, record, sizeOf, type Tensor, tensor } from './tensor.ts'
 
@@ -54,12 +55,15 @@ function moveWindows(
   { H, W, C, window, join }: { H: number; W: number; C: number; window: number; join: boolean },
 ): void {
   const width = widthOf(C)
+  const across = Math.ceil(W / window)
+  const units = across * (join ? H : Math.ceil(H / window) * window)
+  const run = share(units, 1)
   record({
     kernel: kernel('windows', windowsSource, { Elem: elemOf(width), JOIN: join, WG: THREADS }),
     reads: { x },
     writes: { y },
-    sizes: { count: y.size / width, H, W, cols: C / width, window, across: Math.ceil(W / window) },
-    workgroups: groupsFor(y.size / width),
+    sizes: { units, H, W, cols: C / width, window, across, run },
+    workgroups: Math.ceil(units / run),
     flops: 0,
   })
 }
@@ -107,13 +111,15 @@ function shuffle(
 ): Tensor {
   expectType(op, 'x', x, 'f32')
   const width = widthOf(C)
+  const blocks = x.size / (4 * C)
+  const { lanes, run, workgroups } = rowChunks(blocks, C / width)
   const y = tensor(shape)
   record({
-    kernel: kernel('shuffle', shuffleSource, { Elem: elemOf(width), TO_SPACE: toSpace, WG: THREADS }),
+    kernel: kernel('shuffle', walk + shuffleSource, { Elem: elemOf(width), TO_SPACE: toSpace, WG: THREADS }),
     reads: { x },
     writes: { y },
-    sizes: { count: x.size / width, W, cols: C / width },
-    workgroups: groupsFor(x.size / width),
+    sizes: { blocks, W, cols: C / width, lanes, run },
+    workgroups,
     flops: 0,
   })
   return y
@@ -130,13 +136,17 @@ export function transpose(x: Tensor): Tensor {
   if (x.shape.length === 2) expectShape('transpose', 'x', x, [undefined, undefined])
   else expectShape('transpose', 'x', x, [undefined, undefined, undefined])
   const [M = 0, N = 0] = x.shape.slice(-2)
+  const B = x.size / (M * N)
   const y = tensor([...x.shape.slice(0, -2), N, M])
+  const width = widthOf(M, N)
+  const [down, across] = [Math.ceil(M / (8 * width)), Math.ceil(N / (8 * width))]
+  const run = share(B * down * across, 1)
   record({
-    kernel: kernel('transpose', transposeSource, { WG: THREADS }),
+    kernel: kernel('transpose', elem(width) + transposeSource, { WIDTH: width }),
     reads: { x },
     writes: { y },
-    sizes: { count: x.size, M, N },
-    workgroups: groupsFor(x.size),
+    sizes: { B, M, N, down, across, run },
+    workgroups: Math.ceil((B * down * across) / run),
     flops: 0,
   })
   return y

@@ -2,7 +2,7 @@
 
 import source from '../../shaders/morphology.wgsl' with { type: 'text' }
 import { kernel } from '../gpu/kernel.ts'
-import { groupsFor, THREADS } from './elem.ts'
+import { elem, strips, THREADS, widthOf } from './elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
 /** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. */
@@ -19,13 +19,15 @@ function morph(op: string, x: Tensor, erodes: boolean): Tensor {
   expectShape(op, 'x', x, [undefined, undefined])
   expectType(op, 'x', x, 'f32')
   const [H = 0, W = 0] = x.shape
+  const width = widthOf(W)
+  const { across, run, workgroups } = strips(1, H, W / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('morphology', source, { ERODE: erodes, WG: THREADS }),
+    kernel: kernel('morphology', elem(width) + source, { WIDTH: width, ERODE: erodes, WG: THREADS }),
     reads: { x },
     writes: { y },
-    sizes: { H, W },
-    workgroups: groupsFor(x.size),
+    sizes: { H, cols: W / width, across, run },
+    workgroups,
     flops: 9 * x.size,
   })
   return y

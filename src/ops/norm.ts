@@ -11,7 +11,7 @@ import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { ACTIVATIONS, type Activation } from './activation.ts'
-import { CHUNKS, chunksFor, elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
+import { elem, groupsFor, groupsForRows, rowChunks, rowTeams, THREADS, widthOf } from './elem.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
 
 /**
@@ -161,18 +161,19 @@ export function groupNorm(
   })
 
   // 3. Applied
+  const { lanes, run, workgroups } = rowChunks(pixels, C / width)
   const y = tensor(x.shape)
   record({
     kernel: kernel('group-norm', elem(width) + activationSource + groupNormSource, {
       WIDTH: width,
       ACTIVATION: ACTIVATIONS[options.activation ?? 'none'],
       IN_PLACE: false,
-      ...CHUNKS,
+      WG: THREADS,
     }),
     reads: { x, stats, weight, bias },
     writes: { y },
-    sizes: { count: x.size / width, groups, cols },
-    workgroups: chunksFor(x.size / width),
+    sizes: { pixels, groups, cols, lanes, run },
+    workgroups,
     flops: 4 * x.size,
     inPlace: { read: 'x', write: 'y' },
   })

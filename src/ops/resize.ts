@@ -1,9 +1,10 @@
 // Maps of another size.
 
 import source from '../../shaders/resize.wgsl' with { type: 'text' }
+import mapSource from '../../shaders/resize-map.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
-import { groupsFor, THREADS, widthOf } from './elem.ts'
+import { strips, THREADS, widthOf } from './elem.ts'
 import { expectType, record, type Tensor, tensor } from './tensor.ts'
 
 /**
@@ -33,26 +34,35 @@ export function resize(
   if (!(H2 >= 1 && W2 >= 1))
     throw new ShapeError(`resize: the new size is [${H2}, ${W2}], expected at least [1, 1].`)
 
-  const width = widthOf(C)
   const y = tensor([...x.shape.slice(0, -3), H2, W2, C])
-  record({
-    kernel: kernel('resize', source, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
-    reads: { x },
-    writes: { y },
-    sizes: {
-      count: y.size / width,
-      H,
-      W,
-      cols: C / width,
-      H2,
-      W2,
-      h,
-      w,
-      scale_y: h / H2,
-      scale_x: w / W2,
-    },
-    workgroups: groupsFor(y.size / width),
-    flops: 9 * y.size,
-  })
+  const isMap = C === 1 && W2 % 4 === 0
+  const width = isMap ? 4 : widthOf(C)
+  const span = (W2 * C) / width
+  const B = x.size / (H * W * C)
+  const { across, run, runs, workgroups } = strips(B, H2, span)
+  const sizes = {
+    H,
+    W,
+    H2,
+    h,
+    w,
+    scale_y: h / H2,
+    scale_x: w / W2,
+    span,
+    across,
+    run,
+    runs,
+    strips: B * runs,
+  }
+  const rest = { reads: { x }, writes: { y }, workgroups, flops: 9 * y.size }
+  if (isMap) {
+    record({ kernel: kernel('resize-map', mapSource, { WG: THREADS }), sizes, ...rest })
+  } else {
+    record({
+      kernel: kernel('resize', source, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+      sizes: { ...sizes, cols: C / width },
+      ...rest,
+    })
+  }
   return y
 }

@@ -5,6 +5,7 @@ import source from '../../shaders/rope.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { type Kernel, kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
+import { elem, groupsFor, THREADS, type Width, widthOf } from './elem.ts'
 import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
 export interface RopeOptions {
@@ -14,8 +15,6 @@ export interface RopeOptions {
   /** Position of row 0; the rows follow. */
   readonly position: SizeValue
 }
-
-const WG = 64
 
 /**
  * Turns each head's channel pairs (i, i + d/2) by the angle position * theta^(-2i/d) (half-split style, as in Llama).
@@ -37,13 +36,14 @@ export function rope(x: Tensor | Columns, { heads, theta, position }: RopeOption
     )
   }
   const [T = 1, stride = 1] = whole.shape
+  const width = widthOf(d / 2, stride, start)
   const y = tensor([T, count])
   record({
-    kernel: ropeKernel(d / 2, theta),
+    kernel: ropeKernel(d / 2, width, theta),
     reads: { x: whole },
     writes: { y },
-    sizes: { T, heads, position, x_stride: stride, x_start: start },
-    workgroups: Math.ceil((T * (d / 2)) / WG),
+    sizes: { T, heads, position, x_stride: stride / width, x_start: start / width },
+    workgroups: groupsFor((T * (d / 2)) / width),
     flops: 4 * y.size,
     bytes: 8 * y.size,
   })
@@ -52,15 +52,21 @@ export function rope(x: Tensor | Columns, { heads, theta, position }: RopeOption
 
 const kernels = new Map<string, Kernel>()
 
-function ropeKernel(half: number, theta: number): Kernel {
-  const key = `${half} ${theta}`
+function ropeKernel(half: number, width: Width, theta: number): Kernel {
+  const key = `${half} ${width} ${theta}`
   let made = kernels.get(key)
   if (!made) {
     const turns = Array.from({ length: half }, (_, i) => turnsOf(theta ** (-i / half)))
     const words = turns.map(([high, low]) => `vec2u(${high}u, ${low}u)`)
     const table = `var<private> TURNS: array<vec2u, HALF> = array<vec2u, HALF>(${words.join(', ')});\n`
     const THETA = new Uint32Array(new Float32Array([theta]).buffer)[0]!
-    made = kernel('rope', table + source, { HALF: half, WG, THETA })
+    made = kernel('rope', elem(width) + table + source, {
+      WIDTH: width,
+      HALF: half,
+      COLS: half / width,
+      WG: THREADS,
+      THETA,
+    })
     kernels.set(key, made)
   }
   return made

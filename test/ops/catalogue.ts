@@ -112,17 +112,19 @@ export const CATALOGUE: readonly Case[] = [
   ...each(WIDTHS, 'meanRows', (C, x) => meanRows(x([9, C]))),
 
   ...each(FLOATS, 'gather', (dtype, x) => gather(x([5, 6], dtype), x([7], 'u32'))),
+  ...each(FLOATS, 'gather, in fours', (dtype, x) => gather(x([5, 8], dtype), x([7], 'u32'))),
   ...each(WIDTHS, 'splitWindows', (C, x) => splitWindows(x([5, 7, C]), 3)),
   ...each(WIDTHS, 'joinWindows', (C, x) => joinWindows(x([6, 9, C]), 3, [5, 7])),
   ...each(WIDTHS, 'spaceToDepth', (C, x) => spaceToDepth(x([4, 6, C]))),
   ...each(WIDTHS, 'depthToSpace', (C, x) => depthToSpace(x([4, 6, 4 * C]))),
-  ...each(WIDTHS, 'transpose', (C, x) => transpose(x([2, 5, C]))),
+  ...each(WIDTHS, 'transpose', (C, x) => transpose(x([2, 12, C]))),
   ...each(WIDTHS, 'concatRows', (C, x) => concatRows(x([2, C]), x([3, C]))),
   ...each(WIDTHS, 'concatColumns', (C, x) => concatColumns(x([3, C]), x([3, 4]))),
   ...each(WIDTHS, 'sliceRows', (C, x) => sliceRows(x([6, C]), 1, 3)),
 
-  ...each(WIDTHS, 'resize', (C, x) => resize(x([2, 6, 5, C]), [9, 4], { crop: [5, 5] })),
+  ...each([...WIDTHS, 1], 'resize', (C, x) => resize(x([2, 6, 5, C]), [9, 4], { crop: [5, 5] })),
   ...each([dilate, erode], 'morphology', (op, x) => op(x([9, 11]))),
+  ...each([dilate, erode], 'morphology, in fours', (op, x) => op(x([9, 12]))),
 
   ...each(
     FLOATS.flatMap((dtype) => PRODUCTS.map((sizes) => ({ dtype, sizes }))),
@@ -191,7 +193,7 @@ export const CATALOGUE: readonly Case[] = [
       return attention({ query: x([2, T, 32]), key: x([2, T, 32]), value: x([2, T, 32]), heads: 2, bias })
     },
   ),
-  ...each([16, 24], 'rope', (d, x) => rope(x([5, 2 * d]), { heads: 2, theta: 1e6, position: 3 })),
+  ...each([16, 24, 12], 'rope', (d, x) => rope(x([5, 2 * d]), { heads: 2, theta: 1e6, position: 3 })),
   ...each([1, 3], 'deformableAttention, levels', (L, x) => {
     const levels = (
       [

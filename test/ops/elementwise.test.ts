@@ -17,8 +17,8 @@ import {
   uniform,
 } from '../support.ts'
 
-/** Whole vec4s and not, one element, one past a workgroup of vec4s. */
-const SHAPES: (readonly number[])[] = [[1], [7, 3], [2, 3, 4], [257], [65, 4], [1, 1021]]
+/** Whole vec4s and not, one element, one past a workgroup of vec4s, more than the least chunk a workgroup. */
+const SHAPES: (readonly number[])[] = [[1], [7, 3], [2, 3, 4], [257], [65, 4], [1, 1021], [70_001, 7]]
 
 /** b's shape for a's: alike, a suffix, one element. */
 const BROADCASTS: [a: readonly number[], b: readonly number[]][] = [
@@ -36,6 +36,8 @@ const BROADCASTS: [a: readonly number[], b: readonly number[]][] = [
     [1, 1],
   ],
   [[3, 1], [1]],
+  [[70_001, 4], [4]],
+  [[1500, 271], [271]],
 ]
 
 const BINARY = [

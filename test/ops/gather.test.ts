@@ -43,8 +43,11 @@ for (const gpu of await adapters()) {
       [5, 3],
       [7, 8],
       [300, 20],
+      [9, 260],
     ] as const) {
-      const ids = Uint32Array.from([0, V - 1, Math.floor(V / 2), 0, V - 1])
+      const few = [0, V - 1, Math.floor(V / 2), 0, V - 1]
+      // More rows than workgroups as well
+      const ids = Uint32Array.from(C === 20 ? Array.from({ length: 40_000 }, (_, i) => (i * 7) % V) : few)
       const values = uniform(V * C)
       const f32 = await upload(gpu, values, [V, C], 'f32')
       expectSameBits(await gathered(gpu, f32, ids), rowsOf(values, C, ids))

@@ -44,6 +44,7 @@ for (const gpu of await adapters()) {
       [3, 5, 3],
       [2, 7, 4],
       [9, 4, 20],
+      [40, 36, 68],
     ] as const) {
       const fine = counting([2 * H, 2 * W, C])
       const deep = await evaluate(gpu, { x: fine }, (t) => spaceToDepth(t['x']!))
@@ -99,6 +100,9 @@ for (const gpu of await adapters()) {
       [1, 7, 65],
       [3, 4, 5],
       [2, 33, 64],
+      [1, 4, 8],
+      [3, 68, 36],
+      [2, 512, 1028],
     ] as const) {
       const x = counting([B, M, N])
       const y = await evaluate(gpu, { x }, (t) => transpose(t['x']!))

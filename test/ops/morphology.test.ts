@@ -31,6 +31,8 @@ for (const gpu of await adapters()) {
       [7, 1],
       [5, 9],
       [33, 64],
+      [131, 260],
+      [20, 4],
     ] as const) {
       const x = random(shape)
       expectSameBits(await evaluate(gpu, { x }, (t) => dilate(t['x']!)), reference(x.data, shape, Math.max))

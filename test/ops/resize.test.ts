@@ -69,6 +69,18 @@ for (const gpu of await adapters()) {
         [7, 61],
       ],
       [
+        [2, 9, 7, 1],
+        [67, 52],
+      ],
+      [
+        [1, 48, 64, 1],
+        [193, 256],
+      ], //     several rows of y beside each of x, several runs
+      [
+        [2, 21, 17, 8],
+        [85, 67],
+      ],
+      [
         [5, 12, 12, 1],
         [12, 12],
       ],
