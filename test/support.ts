@@ -1,6 +1,6 @@
 // What the tests share: every adapter of this machine, running one op or network, and comparing.
 
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { listAdapters } from '../src/gpu/dawn.ts'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Plan, plan, type RunValues, type Tensor } from '../src/ops/tensor.ts'
@@ -128,6 +128,21 @@ export function expectClose(
     error,
     `${what} relative error ${error.toExponential(2)} over ${expected.length} values`,
   ).toBeLessThanOrEqual(rtol)
+}
+
+/** Counts what is created on the device from now on, by method; command encoders, which every run needs, don't count. */
+export function creations(gpu: Gpu): Map<string, number> {
+  const counts = new Map<string, number>()
+  const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(gpu.device)) as (keyof GPUDevice)[]
+  for (const name of methods) {
+    if (!name.startsWith('create') || name === 'createCommandEncoder') continue
+    const create = (gpu.device[name] as (...args: unknown[]) => unknown).bind(gpu.device)
+    vi.spyOn(gpu.device, name as 'createBuffer').mockImplementation(((...args: unknown[]) => {
+      counts.set(name, (counts.get(name) ?? 0) + 1)
+      return create(...args)
+    }) as GPUDevice['createBuffer'])
+  }
+  return counts
 }
 
 /** Numbers in [-1, 1), the same every time (a 32-bit mix of seed and index). */

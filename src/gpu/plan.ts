@@ -2,16 +2,18 @@
 //
 // Making it ready lays intermediates out in slots, compiles kernels side by side, writes every dispatch's
 // sizes into one arena and creates the bind groups. Running it encodes and submits, nothing else: no GPU
-// object is made unless a different resident tensor is bound than last time. A run is cut into several
-// submissions by estimated time, so that no watchdog bites and an AbortSignal is honoured in between.
+// object is made unless a different resident tensor is bound than last time, or the caller wants outputs in
+// buffers of their own. A run is cut into several submissions by estimated time, so that no watchdog bites and
+// an AbortSignal is honoured in between.
 
 import { KernelError, LimitError, OutOfMemoryError } from '../errors.ts'
 import type { TaskOptions } from '../progress.ts'
+import { Arena } from './arena.ts'
 import type { Gpu } from './gpu.ts'
 import { type Kernel, type Pipeline, SIZES_SLOT_BYTES } from './kernel.ts'
-import { layOut } from './liveness.ts'
+import { type Layout, layOut } from './liveness.ts'
 import { type BufferRequest, formatBytes, roundUp } from './memory.ts'
-import type { RecordedDispatch, Recorder, SizeValue, Storage } from './recorder.ts'
+import type { RecordedDispatch, Recorder, Storage } from './recorder.ts'
 import { checkBindings, cut, type Piece, SUBMIT_SECONDS } from './schedule.ts'
 import { timeEach } from './timer.ts'
 import { readBack } from './transfer.ts'
@@ -42,7 +44,7 @@ export interface PlanSpec {
   readonly recorder: Recorder
   /** Read back to host memory at the end of each run. */
   readonly read: ReadonlyMap<string, Storage>
-  /** Handed over at the end of each run, in buffers of their own. */
+  /** Handed over at the end of each run, in buffers of their own or in those that the run names. */
   readonly keep: ReadonlyMap<string, Storage>
 }
 
@@ -50,6 +52,8 @@ export interface RunInputs {
   readonly inputs?: Readonly<Record<string, ArrayBufferView>>
   readonly bound?: Readonly<Record<string, GPUBuffer>>
   readonly params?: Readonly<Record<string, number>>
+  /** Buffers for kept outputs, from an earlier run; what isn't named gets a fresh one. */
+  readonly into?: Readonly<Record<string, GPUBuffer>>
   /** Owner of the kept outputs on the memory ledger. */
   readonly keepOwner?: string
 }
@@ -59,13 +63,22 @@ export interface RunOutputs {
   readonly kept: ReadonlyMap<string, GPUBuffer>
 }
 
-interface Step extends Piece {
+interface RecordedStep extends Piece {
   readonly dispatch: RecordedDispatch
   readonly kernel: Kernel
   readonly slot: number
-  pipeline: Pipeline
-  bindGroup: GPUBindGroup | undefined
   readonly external: readonly Storage[]
+}
+
+interface Step extends RecordedStep {
+  readonly pipeline: Pipeline
+  bindGroup: GPUBindGroup | undefined
+}
+
+/** What a run hands over, and which of it is new. */
+interface Kept {
+  readonly all: ReadonlyMap<string, GPUBuffer>
+  readonly fresh: readonly GPUBuffer[]
 }
 
 const EMPTY_BYTES = 16
@@ -78,10 +91,11 @@ export class GpuPlan {
   readonly #buffers: Map<Storage, GPUBuffer>
   readonly #own: readonly GPUBuffer[]
   readonly #empty: GPUBuffer
-  readonly #arena: GPUBuffer
-  readonly #arenaBytes: ArrayBuffer
+  readonly #arena: Arena
+  readonly #sizes: GPUBuffer
   readonly #readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
-  #params = ''
+  /** Every step has its bind group. */
+  #bound = false
   #running = false
   #released = false
 
@@ -93,8 +107,7 @@ export class GpuPlan {
     buffers: Map<Storage, GPUBuffer>
     own: readonly GPUBuffer[]
     empty: GPUBuffer
-    arena: GPUBuffer
-    arenaBytes: ArrayBuffer
+    sizes: GPUBuffer
     readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
   }) {
     this.#gpu = fields.gpu
@@ -104,8 +117,8 @@ export class GpuPlan {
     this.#buffers = fields.buffers
     this.#own = fields.own
     this.#empty = fields.empty
-    this.#arena = fields.arena
-    this.#arenaBytes = fields.arenaBytes
+    this.#arena = new Arena(fields.spec.name, fields.steps)
+    this.#sizes = fields.sizes
     this.#readback = fields.readback
   }
 
@@ -113,23 +126,10 @@ export class GpuPlan {
   static async create(gpu: Gpu, spec: PlanSpec, options: TaskOptions = {}): Promise<GpuPlan> {
     await gpu.check()
     const { recorder } = spec
-    const outputs = new Set([...spec.read.values(), ...spec.keep.values()])
-    const kept = new Set(spec.keep.values())
-    checkWrites(spec)
-    const layout = layOut(recorder.dispatches, outputs)
 
-    // 1. Steps: in-place variants chosen, long grids cut, folded past the adapter's limit
-    const steps: Omit<Step, 'pipeline' | 'bindGroup'>[] = []
-    recorder.dispatches.forEach((dispatch, index) => {
-      const inPlace = layout.inPlace.has(index)
-      const chosen = inPlace ? dispatch.kernel.with({ IN_PLACE: true }) : dispatch.kernel
-      const external = externals(dispatch, kept)
-      for (const piece of cut(dispatch, gpu)) {
-        const slot = steps.length
-        steps.push({ dispatch, kernel: chosen, slot, external, ...piece })
-      }
-      checkBindings(dispatch, gpu)
-    })
+    // 1. Steps
+    const kept = new Set(spec.keep.values())
+    const { layout, steps } = stepsOf(gpu, spec)
 
     // 2. Memory: what it will take is known before anything is allocated
     const owner = `plan ${spec.name}`
@@ -154,7 +154,7 @@ export class GpuPlan {
       }
     }
     const emptyIndex = ask('no tensor', EMPTY_BYTES, STORAGE) - 1
-    const arenaIndex = ask('sizes', Math.max(steps.length, 1) * SIZES_SLOT_BYTES, UNIFORM | COPY_DST) - 1
+    const sizesIndex = ask('sizes', Arena.bytesFor(steps.length), UNIFORM | COPY_DST) - 1
     const offsets = new Map<string, number>()
     let readBytes = 0
     for (const [name, storage] of spec.read) {
@@ -205,10 +205,17 @@ export class GpuPlan {
       buffers,
       own,
       empty: own[emptyIndex]!,
-      arena: own[arenaIndex]!,
-      arenaBytes: new ArrayBuffer(Math.max(steps.length, 1) * SIZES_SLOT_BYTES),
+      sizes: own[sizesIndex]!,
       readback,
     })
+  }
+
+  /** Compiles the kernels of such a plan, so that making it later waits for none. Takes no memory. */
+  static async precompile(gpu: Gpu, spec: PlanSpec, options: TaskOptions = {}): Promise<void> {
+    await gpu.kernels.compile(
+      stepsOf(gpu, spec).steps.map((s) => s.kernel),
+      options,
+    )
   }
 
   /** Uploads inputs, submits, reads outputs back. One run at a time. */
@@ -222,9 +229,9 @@ export class GpuPlan {
         // Only now is all of it done: submitting returns at once
         this.#gpu.rate.learn(cost, (performance.now() - started) / 1000)
         await this.#gpu.check()
-        return { read, kept }
+        return { read, kept: kept.all }
       } catch (error) {
-        for (const buffer of kept.values()) this.#gpu.buffers.release(buffer)
+        for (const buffer of kept.fresh) this.#gpu.buffers.release(buffer)
         throw error
       }
     })
@@ -240,7 +247,7 @@ export class GpuPlan {
       try {
         return await timeEach(this.#gpu, this.#steps)
       } finally {
-        for (const buffer of kept.values()) this.#gpu.buffers.release(buffer)
+        for (const buffer of kept.fresh) this.#gpu.buffers.release(buffer)
       }
     })
   }
@@ -268,10 +275,10 @@ export class GpuPlan {
    * Hands this run its inputs, residents and sizes. All that can fail comes before anything is changed: a bind
    * group must never be older than the buffers we believe it has.
    *
-   * @returns fresh buffers for the kept outputs, which are the caller's to release
+   * @returns buffers for the kept outputs; fresh ones are the caller's to release
    */
-  async #bind(given: RunInputs): Promise<Map<string, GPUBuffer>> {
-    const { recorder, keep, name: plan } = this.#spec
+  async #bind(given: RunInputs): Promise<Kept> {
+    const { recorder, name: plan } = this.#spec
     const { queue } = this.#gpu.device
 
     // 1. What is missing or doesn't fit
@@ -297,24 +304,11 @@ export class GpuPlan {
       }
       homes.set(storage, buffer)
     }
-    this.#writeSizes(given.params ?? {})
+    this.#arena.set(given.params ?? {})
 
-    // 2. Fresh homes for kept outputs
-    const kept = new Map<string, GPUBuffer>()
-    if (keep.size > 0) {
-      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
-      const requests = [...keep].map(([name, { bytes }]) => ({
-        label: `${plan}: ${name}`,
-        bytes,
-        usage,
-        owner: given.keepOwner ?? `outputs of ${plan}`,
-      }))
-      const fresh = await this.#gpu.buffers.allocate(requests)
-      ;[...keep].forEach(([name, storage], i) => {
-        kept.set(name, fresh[i]!)
-        homes.set(storage, fresh[i]!)
-      })
-    }
+    // 2. Homes of kept outputs
+    const kept = await this.#homes(given)
+    for (const [name, storage] of this.#spec.keep) homes.set(storage, kept.all.get(name)!)
 
     // 3. Uploads, and bind groups for the steps that touch another buffer than last time
     for (const [buffer, { buffer: data, byteOffset, byteLength }] of uploads) {
@@ -325,12 +319,45 @@ export class GpuPlan {
       if (this.#buffers.get(storage) !== buffer) changed.add(storage)
       this.#buffers.set(storage, buffer)
     }
+    this.#arena.upload(queue, this.#sizes)
+    if (this.#bound && changed.size === 0) return kept
     for (const step of this.#steps) {
       if (!step.bindGroup || step.external.some((storage) => changed.has(storage))) {
         step.bindGroup = this.#makeBindGroup(step)
       }
     }
+    this.#bound = true
     return kept
+  }
+
+  /** Where kept outputs go: into what the run names, else into fresh buffers. */
+  async #homes({ into = {}, bound = {}, keepOwner }: RunInputs): Promise<Kept> {
+    const { keep, name: plan } = this.#spec
+    const all = new Map<string, GPUBuffer>()
+    const taken = new Set(Object.values(bound))
+    for (const [name, buffer] of Object.entries(into)) {
+      const bytes = keep.get(name)?.bytes
+      if (bytes === undefined) throw new KernelError(`Plan ${plan}: there is no kept output '${name}'.`)
+      if (buffer.size < bytes) {
+        throw new KernelError(
+          `Plan ${plan}: the buffer for '${name}' has ${buffer.size} bytes, needs ${bytes}.`,
+        )
+      }
+      if (taken.has(buffer)) {
+        throw new KernelError(`Plan ${plan}: the buffer for '${name}' has another part in this run.`)
+      }
+      taken.add(buffer)
+      all.set(name, buffer)
+    }
+    const wanted = [...keep].filter(([name]) => !all.has(name))
+    if (wanted.length === 0) return { all, fresh: [] }
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST
+    const owner = keepOwner ?? `outputs of ${plan}`
+    const fresh = await this.#gpu.buffers.allocate(
+      wanted.map(([name, { bytes }]) => ({ label: `${plan}: ${name}`, bytes, usage, owner })),
+    )
+    wanted.forEach(([name], i) => all.set(name, fresh[i]!))
+    return { all, fresh }
   }
 
   #makeBindGroup(step: Step): GPUBindGroup {
@@ -340,7 +367,7 @@ export class GpuPlan {
       if (access === 'uniform') {
         return {
           binding: index,
-          resource: { buffer: this.#arena, offset: slot * SIZES_SLOT_BYTES, size: 64 },
+          resource: { buffer: this.#sizes, offset: slot * SIZES_SLOT_BYTES, size: 64 },
         }
       }
       const storage = access === 'read_write' ? dispatch.writes[name] : dispatch.reads[name]
@@ -359,36 +386,10 @@ export class GpuPlan {
     return this.#gpu.device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries })
   }
 
-  /** All sizes in one upload; skipped when nothing changed since the last run. */
-  #writeSizes(params: Readonly<Record<string, number>>): void {
-    const key = JSON.stringify(params)
-    if (this.#params === key) return
-    const view = new DataView(this.#arenaBytes)
-    const valueOf = (value: SizeValue | undefined, step: Step, name: string): number => {
-      if (value === undefined) return name === step.dispatch.cut ? step.firstGroup : 0
-      if (typeof value === 'number') return value
-      const given = params[value.param]
-      if (given === undefined) {
-        throw new KernelError(`Plan ${this.#spec.name}: parameter '${value.param}' is missing from the run.`)
-      }
-      return given + value.plus
-    }
-    for (const step of this.#steps) {
-      step.kernel.sizes.forEach(({ name, type }, i) => {
-        const offset = step.slot * SIZES_SLOT_BYTES + i * 4
-        const value = valueOf(step.dispatch.sizes[name], step, name)
-        if (type === 'f32') view.setFloat32(offset, value, true)
-        else if (type === 'i32') view.setInt32(offset, value, true)
-        else view.setUint32(offset, value, true)
-      })
-    }
-    this.#gpu.device.queue.writeBuffer(this.#arena, 0, this.#arenaBytes)
-    this.#params = key
-  }
-
   /** @returns the cost of what was submitted; it is done when the queue is idle or the readback is mapped */
   async #submit({ signal, onProgress }: TaskOptions): Promise<number> {
     const { device, rate } = this.#gpu
+    const steps = this.#steps
     const budget = rate.flopsPerSecond * SUBMIT_SECONDS
     let next = 0
     let doneCost = 0
@@ -400,22 +401,28 @@ export class GpuPlan {
       const encoder = device.createCommandEncoder({ label: this.#spec.name })
       const pass = encoder.beginComputePass()
       let cost = 0
-      while (next < this.#steps.length && (cost === 0 || cost + costOf(this.#steps[next]!) <= budget)) {
-        const step = this.#steps[next++]!
-        pass.setPipeline(step.pipeline.pipeline)
+      let current: GPUComputePipeline | undefined
+      // No closure, spread or object in here: a dispatch leaves nothing to collect
+      for (; next < steps.length; next++) {
+        const step = steps[next]!
+        const { grid, pipeline } = step
+        if (cost > 0 && cost + step.flops + step.bytes > budget) break
+        if (pipeline.pipeline !== current) pass.setPipeline(pipeline.pipeline)
+        current = pipeline.pipeline
         pass.setBindGroup(0, step.bindGroup)
-        pass.dispatchWorkgroups(...step.grid)
-        cost += costOf(step)
+        pass.dispatchWorkgroups(grid[0], grid[1], grid[2])
+        // FLOPs, with a byte counted as one: the small kernels between matmuls are not free either
+        cost += step.flops + step.bytes
         doneFlops += step.flops
       }
       pass.end()
-      if (next === this.#steps.length) this.#copyOutputs(encoder)
+      if (next === steps.length) this.#copyOutputs(encoder)
       device.queue.submit([encoder.finish()])
       doneCost += cost
       // Between submissions we wait, so that an abort is honoured soon and progress is real
-      if (next < this.#steps.length || onProgress) await this.#gpu.idle()
+      if (next < steps.length || onProgress) await this.#gpu.idle()
       onProgress?.({ phase: 'run', what: this.#spec.name, loaded: doneFlops, total: this.info.flops })
-    } while (next < this.#steps.length)
+    } while (next < steps.length)
     if (!this.#readback) await this.#gpu.idle()
     return doneCost
   }
@@ -447,6 +454,25 @@ export class GpuPlan {
   }
 }
 
+/** In-place variants chosen, long grids cut, folded past the adapter's limit. */
+function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: RecordedStep[] } {
+  checkWrites(spec)
+  const { dispatches } = spec.recorder
+  const kept = new Set(spec.keep.values())
+  const layout = layOut(dispatches, new Set([...spec.read.values(), ...kept]))
+  const steps: RecordedStep[] = []
+  dispatches.forEach((dispatch, index) => {
+    const inPlace = layout.inPlace.has(index)
+    const kernel = inPlace ? dispatch.kernel.with({ IN_PLACE: true }) : dispatch.kernel
+    const external = externals(dispatch, kept)
+    for (const piece of cut(dispatch, gpu)) {
+      steps.push({ dispatch, kernel, slot: steps.length, external, ...piece })
+    }
+    checkBindings(dispatch, gpu)
+  })
+  return { layout, steps }
+}
+
 function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {
   const all = [...Object.values(dispatch.reads), ...Object.values(dispatch.writes)]
   return all.filter((s): s is Storage => s !== undefined && (s.kind === 'bound' || kept.has(s)))
@@ -473,9 +499,4 @@ function checkWrites({ name: plan, recorder, read, keep }: PlanSpec): void {
       `Plan ${plan}: two kept outputs are one tensor; keep it once (${[...keep.keys()].join(', ')}).`,
     )
   }
-}
-
-/** FLOPs, with a byte counted as one: the small kernels between matmuls are not free either. */
-function costOf(step: Step): number {
-  return step.flops + step.bytes
 }

@@ -7,7 +7,7 @@
 import { LimitError, ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { formatBytes, roundUp } from '../gpu/memory.ts'
-import { GpuPlan, type PlanInfo } from '../gpu/plan.ts'
+import { GpuPlan, type PlanInfo, type PlanSpec } from '../gpu/plan.ts'
 import { type Dispatch, recorder, recordWith, STORAGE_ALIGNMENT, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import type { TaskOptions } from '../progress.ts'
@@ -288,7 +288,7 @@ export interface Inputs {
 export interface Outputs {
   /** Read back to the host after each run. */
   readonly read?: Readonly<Record<string, Tensor>>
-  /** Handed over after each run as resident tensors, which the caller releases. */
+  /** Handed over after each run as resident tensors, which the caller releases or names in a later run's `into`. */
   readonly keep?: Readonly<Record<string, Tensor>>
 }
 
@@ -297,6 +297,8 @@ export interface RunValues extends TaskOptions {
   readonly inputs?: Readonly<Record<string, ArrayBufferView>>
   readonly bound?: Readonly<Record<string, Tensor>>
   readonly params?: Readonly<Record<string, number>>
+  /** Kept tensors of an earlier run, to be overwritten: a run that makes no new ones creates nothing on the device. */
+  readonly into?: Readonly<Record<string, Tensor>>
   /** Owner of kept tensors on the memory ledger. */
   readonly owner?: string
 }
@@ -328,57 +330,16 @@ export async function plan(
   build: (inputs: Inputs) => Outputs,
   options: TaskOptions = {},
 ): Promise<Plan> {
-  const boundShapes = new Map<string, Tensor>()
-  const { recorder: recorded, result: outputs } = recordWith(
-    (r) =>
-      build({
-        input: (label, shape, dtype = 'f32') => {
-          const storage = r.input(label, bytesOf(shape, dtype))
-          return { shape, dtype, size: sizeOf(shape), storage }
-        },
-        bound: (label, shape, dtype = 'f32') => {
-          const storage = r.bind(label, bytesOf(shape, dtype))
-          const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
-          boundShapes.set(label, x)
-          return x
-        },
-      }),
-    gpu.adapter,
-  )
-  const { read = {}, keep = {} } = outputs
-  for (const [label, x] of Object.entries(read)) {
-    if (x.shards)
-      throw new ShapeError(`plan ${name}: output '${label}' is sharded; gather the rows you want to read.`)
-  }
-  for (const [label, x] of Object.entries(keep)) {
-    if (x.storage.kind !== 'intermediate') {
-      throw new ShapeError(`plan ${name}: kept output '${label}' is not made by the plan.`)
-    }
-  }
-  const storages = (table: Readonly<Record<string, Tensor>>): Map<string, Storage> =>
-    new Map(Object.entries(table).map(([label, x]) => [label, x.storage]))
-  const ready = await GpuPlan.create(
-    gpu,
-    { name, recorder: recorded, read: storages(read), keep: storages(keep) },
-    options,
-  )
+  const { spec, bound, read, keep } = recordPlan(gpu, name, build)
+  const ready = await GpuPlan.create(gpu, spec, options)
 
   const translate = (values: RunValues) => {
-    const bound = Object.entries(values.bound ?? {}).map(([label, x]): [string, GPUBuffer] => {
-      const wanted = boundShapes.get(label)
-      if (!wanted) throw new ShapeError(`plan ${name}: there is no bound tensor '${label}'.`)
-      expectShape(`plan ${name}`, label, x, wanted.shape)
-      expectType(`plan ${name}`, label, x, wanted.dtype)
-      if (!x.storage.buffer || x.storage.offset || x.shards) {
-        throw new ShapeError(`plan ${name}: '${label}' must be a whole resident tensor to be bound.`)
-      }
-      return [label, x.storage.buffer]
-    })
     const { inputs = {}, params = {}, owner } = values
     return {
       inputs,
       params,
-      bound: Object.fromEntries(bound),
+      bound: buffersOf(name, 'bound tensor', values.bound ?? {}, bound),
+      into: buffersOf(name, 'kept output', values.into ?? {}, keep),
       ...(owner === undefined ? {} : { keepOwner: owner }),
     }
   }
@@ -399,5 +360,78 @@ export async function plan(
     },
     profile: (values = {}) => ready.profile(translate(values)),
     release: () => ready.release(),
+  }
+}
+
+/** Compiles the kernels of a plan that will be wanted later. */
+export async function precompile(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Outputs,
+  options: TaskOptions = {},
+): Promise<void> {
+  await GpuPlan.precompile(gpu, recordPlan(gpu, name, build).spec, options)
+}
+
+/** Buffers of tensors that a run names, each like the plan's own of that name. */
+function buffersOf(
+  plan: string,
+  what: string,
+  given: Readonly<Record<string, Tensor>>,
+  own: Readonly<Record<string, Tensor>>,
+): Record<string, GPUBuffer> {
+  const entries = Object.entries(given).map(([label, x]): [string, GPUBuffer] => {
+    const wanted = own[label]
+    if (!wanted) throw new ShapeError(`plan ${plan}: there is no ${what} '${label}'.`)
+    expectShape(`plan ${plan}`, label, x, wanted.shape)
+    expectType(`plan ${plan}`, label, x, wanted.dtype)
+    if (!x.storage.buffer || x.storage.offset || x.shards) {
+      throw new ShapeError(`plan ${plan}: '${label}' must be a whole resident tensor to be bound.`)
+    }
+    return [label, x.storage.buffer]
+  })
+  return Object.fromEntries(entries)
+}
+
+interface RecordedPlan extends Required<Outputs> {
+  readonly spec: PlanSpec
+  readonly bound: Readonly<Record<string, Tensor>>
+}
+
+function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs): RecordedPlan {
+  const bound: Record<string, Tensor> = {}
+  const { recorder: recorded, result: outputs } = recordWith(
+    (r) =>
+      build({
+        input: (label, shape, dtype = 'f32') => {
+          const storage = r.input(label, bytesOf(shape, dtype))
+          return { shape, dtype, size: sizeOf(shape), storage }
+        },
+        bound: (label, shape, dtype = 'f32') => {
+          const storage = r.bind(label, bytesOf(shape, dtype))
+          const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
+          bound[label] = x
+          return x
+        },
+      }),
+    gpu.adapter,
+  )
+  const { read = {}, keep = {} } = outputs
+  for (const [label, x] of Object.entries(read)) {
+    if (x.shards)
+      throw new ShapeError(`plan ${name}: output '${label}' is sharded; gather the rows you want to read.`)
+  }
+  for (const [label, x] of Object.entries(keep)) {
+    if (x.storage.kind !== 'intermediate') {
+      throw new ShapeError(`plan ${name}: kept output '${label}' is not made by the plan.`)
+    }
+  }
+  const storages = (table: Readonly<Record<string, Tensor>>): Map<string, Storage> =>
+    new Map(Object.entries(table).map(([label, x]) => [label, x.storage]))
+  return {
+    spec: { name, recorder: recorded, read: storages(read), keep: storages(keep) },
+    bound,
+    read,
+    keep,
   }
 }

@@ -1,6 +1,6 @@
 // Plans: what is recorded is what runs, in shared memory or not, whole or in pieces, as often as asked.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { KernelError, LimitError, ShapeError } from '../../src/errors.ts'
 import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { kernel } from '../../src/gpu/kernel.ts'
@@ -13,6 +13,7 @@ import {
   type Inputs,
   param,
   plan,
+  precompile,
   record,
   release,
   reshape,
@@ -22,7 +23,7 @@ import {
   upload,
 } from '../../src/ops/tensor.ts'
 import type { Progress } from '../../src/progress.ts'
-import { adapterNames, anyGpu, expectSameBits, gpuNamed, uniform } from '../support.ts'
+import { adapterNames, anyGpu, creations, expectSameBits, gpuNamed, uniform } from '../support.ts'
 import { believe, rawDevice, sluggish, watch, withLimits } from './devices.ts'
 
 const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
@@ -288,6 +289,65 @@ test("kept outputs are the caller's: they outlive the plan and feed others", asy
   await expect(plan(gpu, 'input', ({ input }) => ({ keep: { x: input('x', [1]) } }))).rejects.toThrow(
     ShapeError,
   )
+})
+
+test('kept outputs of an earlier run may be overwritten: then a run creates nothing', async () => {
+  const gpu = await anyGpu()
+  const before = gpu.memory().bytes
+  const made = await plan(gpu, 'again', ({ input, bound }) => {
+    const sum = add(input('x', [3, 4]), bound('y', [3, 4]))
+    return { keep: { sum, twice: add(sum, sum) }, read: { same: sum } }
+  })
+  const y = await upload(gpu, uniform(12, 2), [3, 4], 'f32')
+  const run = (seed: number, more: object = {}) =>
+    made.run({ inputs: { x: uniform(12, seed) }, bound: { y }, ...more })
+  const first = await run(1)
+  const expected = (await run(3, { into: first.kept })).read['same']!
+
+  const created = creations(gpu)
+  const again = await run(1, { into: first.kept })
+  expect([...created]).toEqual([])
+  expectSameBits(again.read['same']!, first.read['same']!)
+  for (const [name, x] of Object.entries(again.kept)) expect(x).toEqual(first.kept[name])
+
+  // One of them fresh, the other not
+  const { sum } = first.kept
+  const half = await run(3, { into: { sum } })
+  expectSameBits(half.read['same']!, expected)
+  expect(half.kept['sum']!.storage.buffer).toBe(sum!.storage.buffer)
+  expect(half.kept['twice']!.storage.buffer).not.toBe(first.kept['twice']!.storage.buffer)
+  release(gpu, half.kept['twice']!)
+
+  // What doesn't fit is named, and leaves everything as it was
+  const { bytes } = gpu.memory()
+  await expect(run(1, { into: { other: sum } })).rejects.toThrow("there is no kept output 'other'")
+  await expect(run(1, { into: { sum, twice: sum } })).rejects.toThrow(
+    "for 'twice' has another part in this run",
+  )
+  await expect(run(1, { into: { sum: y } })).rejects.toThrow("for 'sum' has another part in this run")
+  await expect(run(1, { into: { sum: reshape(sum!, [12]) } })).rejects.toThrow('sum is [12], expected [3, 4]')
+  const signal = AbortSignal.abort(new Error('not now'))
+  await expect(run(1, { into: first.kept, signal })).rejects.toThrow('not now')
+  expect(gpu.memory().bytes).toBe(bytes)
+  expectSameBits((await run(3, { into: first.kept })).read['same']!, expected)
+
+  for (const x of [y, ...Object.values(first.kept)]) release(gpu, x)
+  made.release()
+  expect(gpu.memory().bytes).toBe(before)
+  vi.restoreAllMocks()
+})
+
+test('precompiled kernels are there when the plan is made, which takes its memory then', async () => {
+  const gpu = await anyGpu()
+  const { bytes } = gpu.memory()
+  const build = ({ input }: Inputs) => ({ read: { y: double(softmax(input('x', [17, 9]))) } })
+  await precompile(gpu, 'early', build)
+  expect(gpu.memory().bytes).toBe(bytes)
+  const created = creations(gpu)
+  const made = await plan(gpu, 'early', build)
+  expect([...created.keys()]).toEqual(['createBuffer'])
+  made.release()
+  vi.restoreAllMocks()
 })
 
 test('inputs and residents can be read back, whatever they are called, with or without dispatches', async () => {

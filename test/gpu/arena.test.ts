@@ -1,0 +1,72 @@
+// Sizes get to the device as the kernels expect them, and only when they differ from what is there.
+
+import { expect, test } from 'vitest'
+import { KernelError } from '../../src/errors.ts'
+import { Arena } from '../../src/gpu/arena.ts'
+import { kernel, SIZES_SLOT_BYTES } from '../../src/gpu/kernel.ts'
+import { param } from '../../src/gpu/recorder.ts'
+
+const sized = kernel(
+  'test-arena',
+  `struct Sizes { count: u32, shift: i32, scale: f32, row: u32 }
+   @group(0) @binding(0) var<uniform> sizes: Sizes;`,
+)
+
+/** A queue that keeps what is written. */
+function recording(): { queue: GPUQueue; writes: DataView[] } {
+  const writes: DataView[] = []
+  const writeBuffer = (_buffer: GPUBuffer, _offset: number, data: ArrayBuffer): void => {
+    writes.push(new DataView(data.slice(0)))
+  }
+  return { queue: { writeBuffer } as unknown as GPUQueue, writes }
+}
+
+test('constants, parameters and the first row of a piece, each of its type', () => {
+  const sizes = { count: 7, shift: param('shift', -2), scale: param('scale') }
+  const arena = new Arena('test', [
+    { kernel: sized, dispatch: { sizes, cut: 'row' }, firstGroup: 0 },
+    { kernel: sized, dispatch: { sizes, cut: 'row' }, firstGroup: 5 },
+  ])
+  const { queue, writes } = recording()
+  arena.set({ shift: -3, scale: 0.5 })
+  arena.upload(queue, {} as GPUBuffer)
+  expect(writes[0]!.byteLength).toBe(2 * SIZES_SLOT_BYTES)
+  for (const [slot, row] of [0, 5].entries()) {
+    const at = slot * SIZES_SLOT_BYTES
+    expect(writes[0]!.getUint32(at, true)).toBe(7)
+    expect(writes[0]!.getInt32(at + 4, true)).toBe(-5)
+    expect(writes[0]!.getFloat32(at + 8, true)).toBe(0.5)
+    expect(writes[0]!.getUint32(at + 12, true)).toBe(row)
+  }
+
+  // Once for the same sizes, again for others
+  const again = (params: Record<string, number>): number => {
+    arena.set(params)
+    arena.upload(queue, {} as GPUBuffer)
+    return writes.length
+  }
+  expect(again({ shift: -3, scale: 0.5 })).toBe(1)
+  expect(again({ shift: -3, scale: 0.5, other: 1 })).toBe(1)
+  expect(again({ shift: -3, scale: 0.25 })).toBe(2)
+  expect(writes[1]!.getFloat32(8, true)).toBe(0.25)
+})
+
+test('a missing parameter is named, and what was set before it still gets uploaded', () => {
+  const sizes = { count: param('a'), shift: 0, scale: 0, row: param('b') }
+  const arena = new Arena('test', [{ kernel: sized, dispatch: { sizes }, firstGroup: 0 }])
+  const { queue, writes } = recording()
+  arena.set({ a: 1, b: 2 })
+  arena.upload(queue, {} as GPUBuffer)
+  expect(() => arena.set({ a: 3 })).toThrow(
+    new KernelError("Plan test: parameter 'b' is missing from the run."),
+  )
+  arena.set({ a: 3, b: 2 })
+  arena.upload(queue, {} as GPUBuffer)
+  expect(writes[1]!.getUint32(0, true)).toBe(3)
+})
+
+test('a plan without dispatches has a slot too', () => {
+  const { queue, writes } = recording()
+  new Arena('empty', []).upload(queue, {} as GPUBuffer)
+  expect(writes[0]!.byteLength).toBe(SIZES_SLOT_BYTES)
+})
