@@ -17,8 +17,19 @@ import { type Folder, type FolderLocation, openFolder, readJson } from '../io/fo
 import { decodeImage, type Image } from '../io/image.ts'
 import { type Checkpoint, openSafetensors } from '../io/safetensors.ts'
 import { loadTokenizer, type Tokenizer } from '../io/tokenizer.ts'
-import { allocate, type Plan, plan, release, type Tensor, upload } from '../ops/tensor.ts'
+import {
+  allocate,
+  type Inputs,
+  type Outputs,
+  type Plan,
+  plan,
+  precompile,
+  release,
+  type Tensor,
+  upload,
+} from '../ops/tensor.ts'
 import type { TaskOptions } from '../progress.ts'
+import { abreast } from './abreast.ts'
 import { type Config, featureSizes, parseConfig, visionTokens } from './config.ts'
 import { rank } from './matching.ts'
 import { PlanCache } from './plan-cache.ts'
@@ -36,7 +47,7 @@ import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
 import { sineEmbedding } from './sine.ts'
 import { Turnstile } from './turnstile.ts'
-import { type LoadedWeights, loadWeights } from './weights.ts'
+import { type LoadedWeights, placeWeights } from './weights.ts'
 
 export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
 
@@ -78,6 +89,8 @@ export class FlowSeg {
   readonly notes: readonly string[]
   readonly #made: Assembled
   readonly #plans = new PlanCache(PLANS_KEPT)
+  /** C and S of the last sentence of each length, for the next one to overwrite. */
+  readonly #language = new Map<number, Readonly<Record<string, Tensor>>>()
   readonly #turn = new Turnstile()
   readonly #scenes = new Set<Scene>()
   #closed = false
@@ -139,8 +152,10 @@ export class FlowSeg {
     checkpoint: Checkpoint,
     task: TaskOptions,
   ): Promise<FlowSeg> {
-    const loaded = await loadWeights(gpu, checkpoint, config, task)
+    const { onProgress, signal } = task
+    const loaded = await placeWeights(gpu, checkpoint, config, task)
     const sines: Tensor[] = []
+    let look: Plan | undefined
     try {
       const d = config.head.hidden
       for (const [H, W] of featureSizes(config)) {
@@ -153,9 +168,25 @@ export class FlowSeg {
       const capacity = visionTokens(config) + config.prompt.maxTokens
       const { weights, baseline } = loaded
       const parts: Parts = { config, weights, baseline, sines, prefix, capacity }
-      const look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), task)
-      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, parts, look, before })
+
+      // Kernels compile while weights stream; nobody waits here for those that sentences need
+      let streaming = true
+      const compiling: TaskOptions['onProgress'] = (event) => streaming || onProgress?.(event)
+      await abreast(
+        signal,
+        async (stop) => {
+          await loaded.stream({ onProgress, signal: stop })
+          streaming = false
+        },
+        async (stop) => {
+          const given = { onProgress: compiling, signal: stop }
+          look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), given)
+          warmUp(gpu, tokenizer, parts).catch(() => undefined)
+        },
+      )
+      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, parts, look: look!, before })
     } catch (error) {
+      look?.release()
       for (const sine of sines) release(gpu, sine)
       loaded.release()
       throw error
@@ -217,6 +248,7 @@ export class FlowSeg {
     const { look, parts, loaded, ownsGpu } = this.#made
     this.#turn.afterwards(() => {
       this.#plans.clear()
+      for (const kept of this.#language.values()) this.#releaseAll(kept)
       look.release()
       for (const sine of parts.sines) release(this.gpu, sine)
       loaded.release()
@@ -276,57 +308,57 @@ export class FlowSeg {
       const started = performance.now()
       const { condition, seg, length } = await this.#read(state, prompt, task)
       const readDone = performance.now()
-      try {
-        // 1. All queries and their masks
-        const rows = condition.shape[0]!
-        const segment = await this.#plans.get(`segment ${rows} ${every}`, () =>
-          plan(this.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, this.#made.parts), task),
-        )
-        const { compressed: _, ...image } = state.image
-        const bound = { ...image, condition, seg }
-        const { read } = await segment.run({ ...task, bound, params: { length } })
+      // 1. All queries and their masks
+      const rows = condition.shape[0]!
+      const segment = await this.#plans.get(`segment ${rows} ${every}`, () =>
+        plan(this.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, this.#made.parts), task),
+      )
+      const { compressed: _, ...image } = state.image
+      const bound = { ...image, condition, seg }
+      const { read } = await segment.run({ ...task, bound, params: { length } })
 
-        // 2. The best one, refined and brought back to the image
-        const ranking = rank(floats(read, 'logits'))
-        const masks = floats(read, 'masks')
-        const best = ranking[0]!
-        const { mask, logits } = await this.#finish(state, masks, best.query, task)
+      // 2. The best one, refined and brought back to the image
+      const ranking = rank(floats(read, 'logits'))
+      const masks = floats(read, 'masks')
+      const best = ranking[0]!
+      const { mask, logits } = await this.#finish(state, masks, best.query, task)
 
-        const { decoderLayers, hidden } = this.config.head
-        return {
-          sentence,
-          text: prompt.text,
-          ...best,
-          mask,
-          logits,
-          canvas: state.size.scaled,
-          candidates: ranking.map((match) => ({
-            ...match,
-            mask: async (more: TaskOptions = {}) => {
-              const finish = () => this.#finish(state, masks, match.query, more)
-              return (await this.#inTurn(more, finish, scene)).mask
-            },
-          })),
-          ...(every ? { flow: flowLayers(read, decoderLayers + 1, length * hidden) } : {}),
-          times: { look: state.lookMs, read: readDone - started, segment: performance.now() - readDone },
-        }
-      } finally {
-        this.#releaseAll({ condition, seg })
+      const { decoderLayers, hidden } = this.config.head
+      return {
+        sentence,
+        text: prompt.text,
+        ...best,
+        mask,
+        logits,
+        canvas: state.size.scaled,
+        candidates: ranking.map((match) => ({
+          ...match,
+          mask: async (more: TaskOptions = {}) => {
+            const finish = () => this.#finish(state, masks, match.query, more)
+            return (await this.#inTurn(more, finish, scene)).mask
+          },
+        })),
+        ...(every ? { flow: flowLayers(read, decoderLayers + 1, length * hidden) } : {}),
+        times: { look: state.lookMs, read: readDone - started, segment: performance.now() - readDone },
       }
     }
     return this.#inTurn(task, run, scene)
   }
 
-  /** The language model over what follows the image. @returns C and S, to be released, and the rows of C that count */
+  /** The language model over what follows the image. @returns C and S, until the next sentence, and the rows of C that count */
   async #read(
     { cache }: SceneState,
-    { after, span: [begin, end], seg }: Prompt,
+    prompt: Prompt,
     task: TaskOptions,
   ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
     const { parts } = this.#made
+    const {
+      after,
+      span: [begin, end],
+      seg,
+    } = prompt
     const span = end - begin
-    const T = Math.min(roundUp(after.length, BUCKET), parts.capacity - parts.prefix)
-    const K = roundUp(span, BUCKET)
+    const { T, K } = bucketOf(prompt, parts)
     const read = await this.#plans.get(`read ${T} ${K}`, () =>
       plan(this.gpu, 'read', (inputs) => readPlan(inputs, T, K, parts), task),
     )
@@ -334,8 +366,10 @@ export class FlowSeg {
     ids.set(after)
     // Rows of C, padded with the last of them, then the row of S
     const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
-    const values = { inputs: { ids, rows }, bound: cache, params: { span }, owner: 'sentence' }
+    const into = this.#language.get(K) ?? {}
+    const values = { inputs: { ids, rows }, bound: cache, params: { span }, into, owner: 'sentence' }
     const { kept } = await read.run({ ...task, ...values })
+    this.#language.set(K, kept)
     const condition = kept['condition']!
     const length = this.config.flow.condition === 'tokens' ? span : condition.shape[0]!
     return { condition, seg: kept['seg']!, length }
@@ -423,6 +457,37 @@ export class Scene {
     this.#closed = true
     this.#tasks.close()
   }
+}
+
+/** Tokens of a sentence and rows of C, padded. */
+function bucketOf({ after, span }: Prompt, { capacity, prefix }: Parts): { T: number; K: number } {
+  const T = Math.min(roundUp(after.length, BUCKET), capacity - prefix)
+  return { T, K: roundUp(span[1] - span[0], BUCKET) }
+}
+
+/** A sentence of the usual length. */
+const USUAL_SENTENCE = 'the red mug left of the laptop'
+
+/**
+ * Compiles what the first sentence will need. A plan made meanwhile waits only for the kernels that are under way;
+ * one that fails here fails again there, where somebody is told.
+ */
+async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
+  const { T, K } = bucketOf(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)
+  // Any image will do: kernels don't depend on its size
+  const { image: side } = parts.config.sam
+  const image = { width: side, height: side, scaled: [side, side] } as const
+  let rows = K
+  const read = (inputs: Inputs): Outputs => {
+    const outputs = readPlan(inputs, T, K, parts)
+    rows = outputs.keep!['condition']!.shape[0]!
+    return outputs
+  }
+  await Promise.all([
+    precompile(gpu, 'read', read),
+    precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
+    precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
+  ])
 }
 
 function roundUp(value: number, multiple: number): number {

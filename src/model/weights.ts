@@ -39,19 +39,25 @@ const SLICE_BYTES = 4 * 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
 
+/** Tensors that have their memory, and not yet their values. */
+export interface PlacedWeights extends LoadedWeights {
+  /** Uploads the values, once. What fails or is given up is still to be released. */
+  readonly stream: (options?: TaskOptions) => Promise<void>
+}
+
 /**
- * Uploads what the networks of this config read.
+ * Makes room for what the networks of this config read: enough to plan with.
  *
- * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is uploaded then
+ * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is allocated then
  * @throws OutOfMemoryError  before anything is uploaded
  * @throws the signal's reason; nothing stays allocated
  */
-export async function loadWeights(
+export async function placeWeights(
   gpu: Gpu,
   checkpoint: Checkpoint,
   config: Config,
   options: TaskOptions = {},
-): Promise<LoadedWeights> {
+): Promise<PlacedWeights> {
   const { used, missing, misfits, unknown, baseline } = fitOf(checkpoint, config)
   if (missing.length > 0) {
     throw new WeightsError(
@@ -65,7 +71,30 @@ export async function loadWeights(
       `${checkpoint.name}: ${misfits[0]!.text}${more} Does config.json belong to this checkpoint?`,
     )
   }
-  return { ...(await uploadAll(gpu, checkpoint, used, options)), baseline, unknown }
+  return { ...(await place(gpu, checkpoint, used, options)), baseline, unknown }
+}
+
+/** The same with their values. When it fails nothing stays allocated. */
+export async function loadWeights(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  config: Config,
+  options: TaskOptions = {},
+): Promise<LoadedWeights> {
+  return filled(await placeWeights(gpu, checkpoint, config, options), options)
+}
+
+async function filled<T extends Pick<PlacedWeights, 'stream' | 'release'>>(
+  placed: T,
+  options: TaskOptions,
+): Promise<T> {
+  try {
+    await placed.stream(options)
+    return placed
+  } catch (error) {
+    placed.release()
+    throw error
+  }
 }
 
 /** A tensor on the host: f32, or 16-bit values as Uint16Array, which must say what they are. */
@@ -96,7 +125,7 @@ export async function weightsFrom(
     return { parameter, entry }
   })
   const baseline = !matches.some(({ parameter }) => parameter.flow)
-  return { ...(await uploadAll(gpu, checkpoint, matches, {})), baseline, unknown: [] }
+  return { ...(await filled(await place(gpu, checkpoint, matches, {}), {})), baseline, unknown: [] }
 }
 
 function listed(names: readonly string[]): string {
@@ -110,30 +139,31 @@ interface Placed extends Match {
   readonly x: Tensor
 }
 
-async function uploadAll(
+async function place(
   gpu: Gpu,
   checkpoint: Checkpoint,
   matches: readonly Match[],
-  options: TaskOptions,
-): Promise<{ weights: Weights; release: () => void }> {
-  // 1. All memory first: if it doesn't suffice, we know now
-  options.signal?.throwIfAborted()
+  { signal }: TaskOptions,
+): Promise<Pick<PlacedWeights, 'weights' | 'stream' | 'release'>> {
+  // All memory first: if it doesn't suffice, we know now
+  signal?.throwIfAborted()
   const made = await Promise.allSettled(
     matches.map(async (match): Promise<Placed> => ({ ...match, x: await allocateFor(gpu, match) })),
   )
   const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const releaseAll = () => placed.forEach(({ x }) => release(gpu, x))
-
-  // 2. Then the values, in the order of the file, a few tensors at a time
   try {
     throwFirst(made)
-    await fillAll(gpu, checkpoint, placed, options)
   } catch (error) {
     releaseAll()
     throw error
   }
   const byName = new Map(placed.map(({ parameter, x }) => [parameter.name, x]))
-  return { weights: weightsUnder('', byName), release: releaseAll }
+  return {
+    weights: weightsUnder('', byName),
+    stream: (options = {}) => fillAll(gpu, checkpoint, placed, options),
+    release: releaseAll,
+  }
 }
 
 async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Match): Promise<Tensor> {
@@ -156,6 +186,7 @@ function runsOf(kind: Kind, shape: readonly number[]): number {
   return kind === 'conv' ? shape[2]! : 1
 }
 
+/** In the order of the file, a few tensors at a time. */
 async function fillAll(
   gpu: Gpu,
   checkpoint: Checkpoint,

@@ -4,12 +4,12 @@
 import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { metricsOf, overlap } from '../../src/cli/metrics.ts'
 import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
 import { type DatasetScene, datasetScene } from '../../src/scenes/dataset.ts'
 import { SIZE } from '../../src/scenes/scene.ts'
-import { anyGpu } from '../support.ts'
+import { adapters, anyGpu, creations } from '../support.ts'
 import { NANO } from './cli-harness.ts'
 
 /** What PyTorch answers, a line a sentence: made by training/reference.py from the weights and the test split. */
@@ -96,3 +96,20 @@ describe(`flowseg-nano on ${gpu.name}`, () => {
     scene.close()
   })
 })
+
+for (const each of await adapters()) {
+  test(`a sentence whose plans are ready creates nothing on ${each.name}`, async () => {
+    const model = await FlowSeg.load(NANO, { gpu: each })
+    const { rgb, sentences } = datasetScene('test', 0)
+    const scene = await model.look({ width: SIZE, height: SIZE, rgb })
+    const [one, two] = [sentences[0]!.text, sentences[1]!.text]
+    const answers = [await scene.segment(one), await scene.segment(two)]
+    const created = creations(each)
+    for (const { sentence, query, mask } of answers) {
+      expect(await scene.segment(sentence)).toMatchObject({ query, mask })
+    }
+    expect([...created]).toEqual([])
+    vi.restoreAllMocks()
+    model.close()
+  })
+}
