@@ -1,20 +1,19 @@
-// Attention: one kernel for all of the model's kinds, which never stores the scores.
+// Attention: for all of the model's kinds, without ever storing the scores.
 //
 //   y = softmax(scale * q k^T + bias) v
 //
-// How threads share the work is chosen here, by shape. With many queries a thread takes a few of them and all keys.
-// With few, as when a dozen mask queries look at 4,096 pixels, or a token is decoded, the keys are split among
-// threads too and a second kernel adds up their parts. See shaders/attention.wgsl for the rest.
+// Shapes are checked here; the variants of the family (subgroup, registers) do the work, each in a file of its own.
 
-import attentionSource from '../../shaders/attention.wgsl' with { type: 'text' }
-import combineSource from '../../shaders/attention-combine.wgsl' with { type: 'text' }
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
-import relativeSource from '../../shaders/relative-position.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
-import type { SizeValue } from '../gpu/recorder.ts'
+import { type AttentionBias, type Problem, type Shapes, WG } from './attention-problem.ts'
+import { registers } from './attention-registers.ts'
+import { subgroup } from './attention-subgroup.ts'
 import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
-import { unrolled } from './unroll.ts'
+import { type Family, recordBest } from './variants.ts'
+
+export type { AttentionBias } from './attention-problem.ts'
 
 export interface AttentionOptions {
   /** [B?, Tq, heads * d] */
@@ -31,31 +30,6 @@ export interface AttentionOptions {
   readonly bias?: AttentionBias
 }
 
-/**
- * Which keys a query sees, or how much it leans to them.
- *
- * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
- * - `length`    all queries see keys [0, length)
- * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w blocks key 32 w + t, for all heads; see maskBits
- * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:
- *               q . height[y - y' + H - 1] + q . width[x - x' + W - 1], with the query not scaled.
- *               height [2H - 1, d], width [2W - 1, d]
- */
-export type AttentionBias =
-  | { readonly kind: 'causal'; readonly start: SizeValue }
-  | { readonly kind: 'length'; readonly length: SizeValue }
-  | { readonly kind: 'mask'; readonly bits: Tensor }
-  | {
-      readonly kind: 'relative'
-      readonly height: Tensor
-      readonly width: Tensor
-      readonly size: readonly [H: number, W: number]
-    }
-
-/** Threads of a workgroup; they work alone. */
-const WG = 32
-/** Keys of a block, as in the shader. */
-const BLOCK = 32
 /** Channels of a head, at most. */
 export const MAX_HEAD = 128
 
@@ -71,111 +45,21 @@ export const MAX_HEAD = 128
  */
 export function attention(options: AttentionOptions): Tensor {
   const shapes = check(options)
-  const { B, Tq, Tk, d, heads, kvHeads } = shapes
+  const { d, heads } = shapes
   const { bias, scale = d ** -0.5 } = options
   const [query, key, value] = [asColumns(options.query), asColumns(options.key), asColumns(options.value)]
-  const D4 = d / 4
-  const group = heads / kvHeads
-  const seen = bias?.kind === 'causal' && typeof bias.start === 'number' ? Math.min(Tk, bias.start + Tq) : Tk
-  const flops = 4 * B * heads * Tq * seen * d
-
-  // 1. What each query leans to, where it depends on the query
-  const relative = bias?.kind === 'relative' ? bias : undefined
-  const lean = relative && {
-    rel_h: relativePositions(query, relative.height, 0, relative.size, shapes),
-    rel_w: relativePositions(query, relative.width, 1, relative.size, shapes),
-  }
-
-  // 2. Attention, over all keys or in splits
-  const rows = Tq * group
-  const tile = chooseTile({ units: B * kvHeads, rows, keys: Tk, d, flops, splittable: !relative })
-  const rowBlocks = Math.ceil(rows / (tile.ROWS * (WG / tile.LANES)))
   const y = tensor([...query.tensor.shape.slice(0, -1), heads * d])
-  const isSplit = tile.splits > 1
-  const parts = isSplit ? tensor([B * Tq * heads, tile.splits, d + 4]) : y
-  record({
-    kernel: unrolled('attention', attentionSource, {
-      D4,
-      ROWS: tile.ROWS,
-      WG,
-      LANES: tile.LANES,
-      GROUP: group,
-      CAUSAL: bias?.kind === 'causal',
-      LENGTH: bias?.kind === 'length',
-      MASK: bias?.kind === 'mask',
-      RELATIVE: relative !== undefined,
-      SPLIT: isSplit,
-    }),
-    reads: {
-      query: query.tensor,
-      key: key.tensor,
-      value: value.tensor,
-      bits: bias?.kind === 'mask' ? bias.bits : undefined,
-      rel_h: lean?.rel_h,
-      rel_w: lean?.rel_w,
-    },
-    writes: { y: parts },
-    sizes: {
-      rows,
-      row_blocks: rowBlocks,
-      keys: Tk,
-      limit: bias?.kind === 'causal' ? bias.start : bias?.kind === 'length' ? bias.length : 0,
-      splits: tile.splits,
-      heads,
-      columns: relative?.size[1] ?? 1,
-      scale,
-      ...placeOf('q', query),
-      ...placeOf('k', key),
-      ...placeOf('v', value),
-    },
-    workgroups: [tile.splits / tile.LANES, kvHeads * rowBlocks, B],
-    flops,
-    cut: 'first_group',
-  })
-  if (!isSplit) return y
-
-  // 3. The splits' parts together
-  const outputs = B * Tq * heads
-  record({
-    kernel: kernel('attention-combine', combineSource, { D4, WG }),
-    reads: { parts },
-    writes: { y },
-    sizes: { rows: outputs, splits: tile.splits },
-    workgroups: Math.ceil((outputs * D4) / WG),
-    flops: 2 * parts.size,
-  })
+  recordBest(family, { ...shapes, query, key, value, scale, bias, y })
   return y
 }
 
-/** The unscaled queries' products with one table: [B, Tq, heads, H or W], times log2(e). */
-function relativePositions(
-  query: Columns,
-  table: Tensor,
-  axis: 0 | 1,
-  size: readonly [H: number, W: number],
-  { B, Tq, d, heads }: Shapes,
-): Tensor {
-  const [, W] = size
-  const side = size[axis]
-  const across = size[1 - axis]!
-  const QUERIES = across >= 8 ? 4 : 1
-  const y = tensor([B, Tq, heads, side])
-  record({
-    kernel: unrolled('relative-position', relativeSource, { D4: d / 4, QUERIES, WG }),
-    reads: { query: query.tensor, table },
-    writes: { y },
-    sizes: {
-      side,
-      across,
-      side_step: axis === 0 ? W : 1,
-      across_step: axis === 0 ? 1 : W,
-      heads,
-      ...placeOf('q', query),
-    },
-    workgroups: [Math.ceil((side * Math.ceil(across / QUERIES)) / WG), heads, B],
-    flops: 2 * y.size * d,
-  })
-  return y
+const family: Family<Problem> = {
+  name: 'attention',
+  variants: [subgroup, registers],
+  classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
+    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
+    return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
+  },
 }
 
 /**
@@ -204,58 +88,6 @@ export function maskBits(logits: Tensor): Tensor {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-
-interface Tile {
-  /** Rows of a thread. */
-  readonly ROWS: number
-  /** Threads of a workgroup that share rows and split the keys. */
-  readonly LANES: number
-  /** Threads that split the keys, in all workgroups. */
-  readonly splits: number
-}
-
-/**
- * More rows a thread mean fewer loads, which is where software adapters spend their time, but more registers (2 d
- * floats a row) and a longer compile.
- */
-function chooseTile(work: {
-  units: number
-  rows: number
-  keys: number
-  d: number
-  flops: number
-  splittable: boolean
-}): Tile {
-  const { units, rows, keys, d, flops } = work
-  const wanted = flops < 4e6 ? 1 : flops < 2e7 ? 2 : 4
-  let ROWS = 1
-  while (ROWS < wanted && ROWS < rows && 2 * ROWS * d <= 128) ROWS *= 2
-
-  // Too few threads to fill an adapter: share the blocks of keys among more
-  const threads = units * Math.ceil(rows / ROWS)
-  const blocks = Math.ceil(keys / BLOCK)
-  if (!work.splittable || threads >= 256 || blocks < 4) return { ROWS, LANES: 1, splits: 1 }
-  let LANES = 4
-  while (LANES < WG && 2 * LANES <= blocks) LANES *= 2
-  // At least two blocks a split, so that there is less to add up than to compute
-  let groups = 1
-  while (LANES * groups * 4 <= blocks && threads * LANES * groups < 2048) groups *= 2
-  return { ROWS, LANES, splits: LANES * groups }
-}
-
-/** Where rows and the first head begin, in vec4f. */
-function placeOf(prefix: 'q' | 'k' | 'v', { tensor: x, start }: Columns): Record<string, number> {
-  return { [`${prefix}_stride`]: x.shape.at(-1)! / 4, [`${prefix}_start`]: start / 4 }
-}
-
-interface Shapes {
-  readonly B: number
-  readonly Tq: number
-  readonly Tk: number
-  readonly d: number
-  readonly heads: number
-  readonly kvHeads: number
-}
 
 function check({ query, key, value, heads, kvHeads = heads, bias }: AttentionOptions): Shapes {
   const parts = { query: asColumns(query), key: asColumns(key), value: asColumns(value) }

@@ -1,12 +1,14 @@
-// Attention equals its formula in float64 for every kind of bias, way of sharing the work and size of head, on every
-// adapter of this machine, bit for bit the same each time. maskBits follows spec 6.4, check 5 of section 14 included.
+// Attention equals its formula in float64 for every kind of bias, variant, way of sharing the work and size of head, on
+// every adapter of this machine, bit for bit the same each time. maskBits follows spec 6.4, check 5 of section 14 included.
 
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
+import { openGpu } from '../../src/gpu/gpu.ts'
 import { type AttentionBias, type AttentionOptions, attention, maskBits } from '../../src/ops/attention.ts'
 import { columns, param, type Tensor } from '../../src/ops/tensor.ts'
 import { unroll } from '../../src/ops/unroll.ts'
 import {
+  adapterNames,
   adapters,
   drawSizes,
   evaluate,
@@ -69,8 +71,18 @@ function reference(sizes: Sizes, { query, key, value }: Host, bias: Bias = () =>
 
 const named = (t: Record<string, Tensor>) => ({ query: t['query']!, key: t['key']!, value: t['value']! })
 
-for (const gpu of await adapters()) {
-  describe(gpu.name, () => {
+/** Every adapter under every variant, forced in turn: where one doesn't fit, the adapter's own choice stands in. */
+const machines = await Promise.all(
+  adapterNames().flatMap((name) =>
+    ['subgroup', 'registers'].map(async (variant) => {
+      const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { attention: variant } })
+      return { gpu, variant }
+    }),
+  ),
+)
+
+for (const { gpu, variant } of machines) {
+  describe(`${variant} on ${gpu.name}`, () => {
     const run = (
       sizes: Sizes,
       host: Host,
@@ -235,6 +247,7 @@ for (const gpu of await adapters()) {
         { B: 1, size: [14, 14], heads: 1, d: 64 },
         { B: 1, size: [4, 33], heads: 4, d: 32 },
         { B: 4, size: [8, 8], heads: 4, d: 32 },
+        { B: 1, size: [3, 37], heads: 1, d: 72 },
       ] as const
       for (const { B, size, heads, d } of all) {
         const [H, W] = size
