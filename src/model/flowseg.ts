@@ -26,12 +26,12 @@ import {
   precompile,
   release,
   type Tensor,
-  upload,
 } from '../ops/tensor.ts'
 import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
-import { type Config, featureSizes, parseConfig, visionTokens } from './config.ts'
+import { type Config, featureSizes, parseConfig } from './config.ts'
 import { rank } from './matching.ts'
+import { type MadeParts, makeParts } from './parts.ts'
 import { PlanCache } from './plan-cache.ts'
 import {
   cacheShapes,
@@ -39,13 +39,13 @@ import {
   type ImageSize,
   lookPlan,
   type Parts,
+  readInputs,
   readPlan,
   segmentPlan,
 } from './plans.ts'
 import { type PreparedImage, type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
-import { sineEmbedding } from './sine.ts'
 import { Turnstile } from './turnstile.ts'
 import { type LoadedWeights, placeWeights } from './weights.ts'
 
@@ -63,8 +63,6 @@ export interface SegmentOptions extends TaskOptions, PromptOptions {
   readonly flow?: boolean
 }
 
-/** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
-const BUCKET = 16
 /** Plans kept ready for other lengths and image sizes. */
 const PLANS_KEPT = 6
 
@@ -73,7 +71,7 @@ interface Assembled {
   readonly ownsGpu: boolean
   readonly tokenizer: Tokenizer
   readonly loaded: LoadedWeights
-  readonly parts: Parts
+  readonly made: MadeParts
   readonly look: Plan
   /** Token ids before the image. */
   readonly before: Uint32Array
@@ -97,10 +95,10 @@ export class FlowSeg {
 
   private constructor(made: Assembled) {
     this.#made = made
-    this.config = made.parts.config
+    this.config = made.made.parts.config
     this.gpu = made.gpu
     this.tokenizer = made.tokenizer
-    this.baseline = made.parts.baseline
+    this.baseline = made.made.parts.baseline
     this.notes = notesOn(made.loaded)
   }
 
@@ -154,20 +152,13 @@ export class FlowSeg {
   ): Promise<FlowSeg> {
     const { onProgress, signal } = task
     const loaded = await placeWeights(gpu, checkpoint, config, task)
-    const sines: Tensor[] = []
+    let made: MadeParts | undefined
     let look: Plan | undefined
     try {
-      const d = config.head.hidden
-      for (const [H, W] of featureSizes(config)) {
-        const table = sineEmbedding(H, W, d)
-        sines.push(await upload(gpu, table, [H * W, d], 'f32', { label: 'sine', owner: 'weights' }))
-      }
       // What stands before the image is the same in every prompt
       const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
-      const prefix = before.length + visionTokens(config)
-      const capacity = visionTokens(config) + config.prompt.maxTokens
-      const { weights, baseline } = loaded
-      const parts: Parts = { config, weights, baseline, sines, prefix, capacity }
+      made = await makeParts(gpu, loaded, config, before.length)
+      const { parts } = made
 
       // Kernels compile while weights stream; nobody waits here for those that sentences need
       let streaming = true
@@ -184,10 +175,10 @@ export class FlowSeg {
           warmUp(gpu, tokenizer, parts).catch(() => undefined)
         },
       )
-      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, parts, look: look!, before })
+      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, made, look: look!, before })
     } catch (error) {
       look?.release()
-      for (const sine of sines) release(gpu, sine)
+      made?.release()
       loaded.release()
       throw error
     }
@@ -230,6 +221,10 @@ export class FlowSeg {
     })
   }
 
+  get #parts(): Parts {
+    return this.#made.made.parts
+  }
+
   /** Bytes on the device, by owner. */
   memory(): MemoryReport {
     return this.gpu.memory()
@@ -245,12 +240,12 @@ export class FlowSeg {
     if (this.#closed) return
     this.#closed = true
     for (const scene of this.#scenes) scene.close()
-    const { look, parts, loaded, ownsGpu } = this.#made
+    const { look, made, loaded, ownsGpu } = this.#made
     this.#turn.afterwards(() => {
       this.#plans.clear()
       for (const kept of this.#language.values()) this.#releaseAll(kept)
       look.release()
-      for (const sine of parts.sines) release(this.gpu, sine)
+      made.release()
       loaded.release()
       if (ownsGpu) this.gpu.close()
     })
@@ -284,7 +279,7 @@ export class FlowSeg {
   async #makeCache(): Promise<Record<string, Tensor>> {
     const cache: Record<string, Tensor> = {}
     try {
-      for (const [label, shape] of Object.entries(cacheShapes(this.#made.parts))) {
+      for (const [label, shape] of Object.entries(cacheShapes(this.#parts))) {
         cache[label] = await allocate(this.gpu, shape, 'f32', { label, owner: 'scene' })
       }
       return cache
@@ -311,7 +306,7 @@ export class FlowSeg {
       // 1. All queries and their masks
       const rows = condition.shape[0]!
       const segment = await this.#plans.get(`segment ${rows} ${every}`, () =>
-        plan(this.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, this.#made.parts), task),
+        plan(this.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, this.#parts), task),
       )
       const { compressed: _, ...image } = state.image
       const bound = { ...image, condition, seg }
@@ -351,23 +346,13 @@ export class FlowSeg {
     prompt: Prompt,
     task: TaskOptions,
   ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
-    const { parts } = this.#made
-    const {
-      after,
-      span: [begin, end],
-      seg,
-    } = prompt
-    const span = end - begin
-    const { T, K } = bucketOf(prompt, parts)
+    const parts = this.#parts
+    const { T, K, span, ...inputs } = readInputs(prompt, parts)
     const read = await this.#plans.get(`read ${T} ${K}`, () =>
-      plan(this.gpu, 'read', (inputs) => readPlan(inputs, T, K, parts), task),
+      plan(this.gpu, 'read', (from) => readPlan(from, T, K, parts), task),
     )
-    const ids = new Uint32Array(T)
-    ids.set(after)
-    // Rows of C, padded with the last of them, then the row of S
-    const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
     const into = this.#language.get(K) ?? {}
-    const values = { inputs: { ids, rows }, bound: cache, params: { span }, into, owner: 'sentence' }
+    const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
     const { kept } = await read.run({ ...task, ...values })
     this.#language.set(K, kept)
     const condition = kept['condition']!
@@ -385,7 +370,7 @@ export class FlowSeg {
     const [height, width] = featureSizes(this.config).at(-1)!
     const raw = masks.slice(query * height * width, (query + 1) * height * width)
     const finish = await this.#plans.get(`finish ${size.width} ${size.height}`, () =>
-      plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#made.parts), task),
+      plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#parts), task),
     )
     const { compressed } = image
     const bound = compressed ? { compressed } : {}
@@ -459,12 +444,6 @@ export class Scene {
   }
 }
 
-/** Tokens of a sentence and rows of C, padded. */
-function bucketOf({ after, span }: Prompt, { capacity, prefix }: Parts): { T: number; K: number } {
-  const T = Math.min(roundUp(after.length, BUCKET), capacity - prefix)
-  return { T, K: roundUp(span[1] - span[0], BUCKET) }
-}
-
 /** A sentence of the usual length. */
 const USUAL_SENTENCE = 'the red mug left of the laptop'
 
@@ -473,7 +452,7 @@ const USUAL_SENTENCE = 'the red mug left of the laptop'
  * one that fails here fails again there, where somebody is told.
  */
 async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
-  const { T, K } = bucketOf(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)
+  const { T, K } = readInputs(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)
   // Any image will do: kernels don't depend on its size
   const { image: side } = parts.config.sam
   const image = { width: side, height: side, scaled: [side, side] } as const
@@ -488,10 +467,6 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
     precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
     precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
   ])
-}
-
-function roundUp(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple
 }
 
 function notesOn({ baseline, unknown }: LoadedWeights): string[] {

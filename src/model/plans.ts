@@ -23,6 +23,7 @@ import { connector } from './connector.ts'
 import { embed, type KvCache, kvCacheShapes, llm, llmPrefix } from './llm.ts'
 import { pixelDecoder } from './pixel-decoder.ts'
 import { projector } from './projector.ts'
+import type { Prompt } from './prompt.ts'
 import { samEncoder } from './sam.ts'
 import { type ImageSide, imageSide, levelOf, type Prediction, semanticFlow } from './semantic-flow.ts'
 import { siglip } from './siglip.ts'
@@ -137,6 +138,24 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
   }
 }
 
+/** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
+const BUCKET = 16
+
+/** What the read plan takes for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
+export function readInputs(
+  { after, span: [begin, end], seg }: Prompt,
+  { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
+): { T: number; K: number; span: number; ids: Uint32Array; rows: Uint32Array } {
+  const span = end - begin
+  const T = Math.min(roundUp(after.length, BUCKET), capacity - prefix)
+  const K = roundUp(span, BUCKET)
+  const ids = new Uint32Array(T)
+  ids.set(after)
+  // Rows of C, padded with the last of them, then the row of S
+  const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
+  return { T, K, span, ids, rows }
+}
+
 /**
  * Once a sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
  * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
@@ -223,4 +242,8 @@ function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Te
   const [H, W] = featureSizes(config).at(-1)!
   const channels = weights.tensor('segmentor.boundary_refiner.compress.bias').size
   return bound('compressed', [H, W, channels])
+}
+
+function roundUp(value: number, multiple: number): number {
+  return Math.ceil(value / multiple) * multiple
 }
