@@ -3,6 +3,7 @@
 
 import type { Activation } from '../../src/ops/activation.ts'
 import { type AttentionBias, attention, maskBits } from '../../src/ops/attention.ts'
+import { copyChunks, multiplyAdds } from '../../src/ops/ceilings.ts'
 import { conv2d } from '../../src/ops/conv.ts'
 import { cosineLogits } from '../../src/ops/cosine.ts'
 import { deformableAttention } from '../../src/ops/deformable.ts'
@@ -25,7 +26,7 @@ import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
 import { resize } from '../../src/ops/resize.ts'
 import { rope } from '../../src/ops/rope.ts'
-import { columns, type DType, type Tensor } from '../../src/ops/tensor.ts'
+import { columns, type DType, type Tensor, tensor } from '../../src/ops/tensor.ts'
 
 /** Makes an input of the plan, or a weight in panels. */
 type In = (shape: readonly number[], dtype?: DType, form?: 'packed') => Tensor
@@ -211,4 +212,15 @@ export const CATALOGUE: readonly Case[] = [
   }),
   ...each([256], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
   ...each([33], 'maskPixels', (W, x) => maskPixels(x([20, 20]), [15, 20], [21, W])),
+  ...each([10, 24], 'ceiling, multiply-adds', (chains) => written((y) => multiplyAdds(y, 64, chains))),
+  ...each([2], 'ceiling, copied chunks', (chunks, x) =>
+    written((y) => copyChunks(x([4096]), y, chunks * 8192)),
+  ),
 ]
+
+/** A tensor that an op writes which makes none. */
+function written(write: (y: Tensor) => void): Tensor {
+  const y = tensor([4096])
+  write(y)
+  return y
+}
