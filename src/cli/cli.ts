@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'measure a model on sentences with known answers',
     load: async () => (await import('./evaluate.ts')).evaluate,
   },
+  bench: {
+    does: 'how long the model takes here, kernel by kernel',
+    load: async () => (await import('./bench.ts')).bench,
+  },
   scenes: {
     does: 'draw scenes with sentences and masks, for training and evaluation',
     load: async () => (await import('./scenes.ts')).scenes,

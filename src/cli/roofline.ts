@@ -1,0 +1,27 @@
+// How long work should take: by the roofline model, a kernel is bound by the multiply-adds it does or by the bytes
+// that it must move, whichever takes longer (Williams, Waterman & Patterson 2009).
+
+/** What a plan says of a dispatch. */
+export interface Work {
+  readonly flops: number
+  /** That have to move at the least. */
+  readonly bytes: number
+}
+
+/** An adapter, measured or from its data sheet. */
+export interface Machine {
+  readonly flopsPerSecond: number
+  readonly bytesPerSecond: number
+  /** Each dispatch costs this much besides. */
+  readonly dispatchSeconds: number
+}
+
+/** Seconds at the ceiling. */
+export function idealSeconds({ flops, bytes }: Work, machine: Omit<Machine, 'dispatchSeconds'>): number {
+  return Math.max(flops / machine.flopsPerSecond, bytes / machine.bytesPerSecond)
+}
+
+/** Seconds that dispatches take one after another at the ceiling, each with its cost of launching. */
+export function predictSeconds(work: readonly Work[], machine: Machine): number {
+  return work.reduce((sum, one) => sum + idealSeconds(one, machine) + machine.dispatchSeconds, 0)
+}
