@@ -146,6 +146,7 @@ async function products() {
   const designs = isWide
     ? [
         { source: 'texture', I: 4, J: 4 },
+        { source: 'texture', I: 4, J: 6 },
         { source: 'buffer', I: 4, J: 4 },
       ]
     : [

@@ -95,21 +95,15 @@ export function productShader({ source, lanes, I, J, M, N, K }) {
     isTexture
       ? `textureLoad(${name}, vec2u(k * ${lanes}u + lane, ${panel}))`
       : `${name}[(${panel} * ${K / 4}u + k) * ${lanes}u + lane]`
-  const Rows = I === 1 ? 'f32' : `vec${I}f`
-  const rowsAt = (c) => `${Rows}(${Array.from({ length: I }, (_, i) => `a${i}.${c}`).join(', ')})`
   const columns = J * lanes
+  const each = (line) => times(columns, (j) => times(I, (i) => line(i, j)))
   const multiply = (j) => {
     const b = `subgroupBroadcast(b${Math.floor(j / lanes)}, ${j % lanes}u)`
-    return `    { let b = ${b}; s${j} += ax * b.x; s${j} += ay * b.y; s${j} += az * b.z; s${j} += aw * b.w; }`
+    return `    { let b = ${b};\n${times(I, (i) => `      s${j}_${i} += dot(a${i}, b);`)} }`
   }
-  const part = (i) => (I === 1 ? '' : `.${'xyzw'[i]}`)
-  const store = (j) =>
-    times(
-      I,
-      (i) =>
-        `  if (row + ${i * lanes}u < ${M}u && column + ${j}u < ${N}u) ` +
-        `{ y[(row + ${i * lanes}u) * ${N}u + column + ${j}u] = s${j}${part(i)}; }`,
-    )
+  const store = (i, j) =>
+    `  if (row + ${i * lanes}u < ${M}u && column + ${j}u < ${N}u) ` +
+    `{ y[(row + ${i * lanes}u) * ${N}u + column + ${j}u] = s${j}_${i}; }`
   return `
 enable subgroups;
 ${declare(0, 'a')}
@@ -118,19 +112,15 @@ ${declare(1, 'b')}
 
 @compute @workgroup_size(${lanes})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-${times(columns, (j) => `  var s${j} = ${Rows}(0.0);`)}
+${each((i, j) => `  var s${j}_${i} = 0.0;`)}
   for (var k = 0u; k < ${K / 4}u; k++) {
 ${times(I, (i) => `    let a${i} = ${load('a', `(group.x * ${I}u + ${i}u)`)};`)}
 ${times(J, (j) => `    let b${j} = ${load('b', `(group.y * ${J}u + ${j}u)`)};`)}
-    let ax = ${rowsAt('x')};
-    let ay = ${rowsAt('y')};
-    let az = ${rowsAt('z')};
-    let aw = ${rowsAt('w')};
 ${times(columns, multiply)}
   }
   let row = group.x * ${I * lanes}u + lane;
   let column = group.y * ${columns}u;
-${times(columns, store)}
+${each(store)}
 }
 `
 }

@@ -21,7 +21,7 @@ export async function prepare(spec, inputs) {
   const release = () => Object.values(resident).forEach((x) => ops.release(gpu, x))
   let reading
   try {
-    for (const [name, x] of Object.entries(inputs)) resident[name] = await place(x)
+    for (const [name, x] of Object.entries(inputs)) resident[name] = await place(spec.op, name, x)
     reading = await ops.plan(gpu, 'check', () => ({ read: { y: build(spec.sizes, resident, spec) } }))
   } catch (error) {
     release()
@@ -62,14 +62,15 @@ export async function prepare(spec, inputs) {
   ]
 }
 
+/** Inputs that a model loads: what a weight is to be laid out for. */
+const WEIGHTS = { linear: ['weight'], swiglu: ['gate', 'up'], conv2d: ['weight'] }
+
 /** On the device, as the model would hold it. */
-async function place({ shape, dtype, values, bits }) {
-  if (dtype === 'int8' || dtype === 'int4') {
-    if (!ops.quantize) throw new Error('no quantize yet')
-    const wide = await ops.upload(gpu, values, shape, 'f32')
-    const narrow = await ops.quantize(gpu, wide, dtype)
-    ops.release(gpu, wide)
-    return narrow
+async function place(op, name, { shape, dtype, values, bits }) {
+  if (dtype === 'int8' || dtype === 'int4') return ops.uploadQuantized(gpu, values, shape, dtype)
+  if (WEIGHTS[op]?.includes(name) && ops.prefersPanels(gpu.adapter)) {
+    const weight = { shape, dtype, runs: shape.length === 4 ? shape[1] : 1 }
+    if (ops.fitsPanels(gpu, weight)) return ops.uploadPanels(gpu, bits ?? values, weight)
   }
   return ops.upload(gpu, bits ?? values, shape, dtype)
 }
@@ -77,7 +78,7 @@ async function place({ shape, dtype, values, bits }) {
 const BUILDERS = {
   linear: ({ bias, activation }, t) =>
     ops.linear(t.x, t.weight, { activation, ...(bias ? { bias: t.bias } : {}) }),
-  swiglu: (_, { x, gate, up }) => ops.swiglu(ops.linear(x, gate), ops.linear(x, up)),
+  swiglu: (_, { x, gate, up }) => ops.gatedLinear(x, gate, up),
   attention({ B, heads, kvHeads, bias, start, map }, t) {
     const kinds = {
       none: undefined,
