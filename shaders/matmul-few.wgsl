@@ -44,6 +44,11 @@ fn a4(begin: u32, k: u32) -> vec4f {
   return select(vec4f(), v, at < vec4u(sizes.K));
 }
 
+/** The four nibbles of the low half of a word, not shifted: times 1, 16, 256 and 4096. */
+fn nibbles_in_place(word: u32) -> vec4f {
+  return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -66,6 +71,8 @@ fn main(
   var texel: array<vec4u, COLUMN_PANELS>;
   var factor: array<f32, COLUMN_PANELS>;
   var column: array<vec4f, COLUMN_PANELS>;
+  var group_sums: array<f32, ROWS * COLUMN_PANELS>;
+  var eights: array<f32, ROWS>;
   let fours = sizes.texels * TURNS;
   for (var k = 0u; k < fours; k += BLOCK) {
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -78,15 +85,33 @@ fn main(
           let t = min((k + s) / TURNS, sizes.texels - 1u);
           texel[p] = b_texel(p >= PAIRS, b_at[p], t);
           factor[p] = b_scale(p >= PAIRS, place.n + p % PAIRS * LANES, lane, t);
-        } else {
+        } else if (B_TYPE != INT4) {
           texel[p] = next_turn(texel[p]);
         }
-        column[p] = b_values(texel[p]);
-        if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+        if (B_TYPE == INT4) {
+          column[p] = nibbles_in_place(texel[p][s % TURNS / 2u] >> (16u * (s % 2u)));
+        } else {
+          column[p] = b_values(texel[p]);
+          if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+        }
       }
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         let v = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
-        /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) { sums[r * COLUMN_PANELS + p] += dot(v, column[p]); }
+        if (B_TYPE == INT4) {
+          // Of a group first the sum of x q, with x for nibbles where they stand, and of 8 x; then the scale, once
+          let shifted = v * vec4f(1.0, 0.0625, 0.00390625, 0.000244140625);
+          if (s % TURNS == 0u) { eights[r] = 0.0; }
+          eights[r] += 8.0 * (v.x + v.y + v.z + v.w);
+          /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
+            if (s % TURNS == 0u) { group_sums[r * COLUMN_PANELS + p] = 0.0; }
+            group_sums[r * COLUMN_PANELS + p] += dot(shifted, column[p]);
+            if (s % TURNS == TURNS - 1u) {
+              sums[r * COLUMN_PANELS + p] += factor[p] * (group_sums[r * COLUMN_PANELS + p] - eights[r]);
+            }
+          }
+        } else {
+          /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) { sums[r * COLUMN_PANELS + p] += dot(v, column[p]); }
+        }
       }
     }
   }
