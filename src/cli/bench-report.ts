@@ -3,7 +3,7 @@
 import type { Ceilings } from '../ops/ceilings.ts'
 import { byKernel, type Measured, totalOf } from './bench-measure.ts'
 import type { Step } from './bench-pieces.ts'
-import { PREDICTIONS } from './kernel-predictions.ts'
+import { PREDICTIONS, predictedShare } from './kernel-predictions.ts'
 import { packageVersion } from './package.ts'
 import { type Machine, predictSeconds } from './roofline.ts'
 import { painter, type Terminal, table } from './terminal.ts'
@@ -81,8 +81,10 @@ function pieceTable({ measured, ceilings, machine }: Report): string[] {
 
 function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }: Report): string[] {
   const head = ['kernel', 'dispatches', 'GFLOP', 'MB', 'FLOP/byte', 'time', 'share', 'GFLOP/s', 'GB/s']
-  const rows = [...byKernel(dispatches, ceilings)].map(
-    ([kernel, { dispatches, flops, bytes, ms, idealMs }]) => [
+  const rows = [...byKernel(dispatches, ceilings)].map(([kernel, total]) => {
+    const { dispatches, flops, bytes, ms, idealMs } = total
+    const predicted = isPredicted ? predictedShare(kernel, total, ceilings) : undefined
+    return [
       `  ${kernel}`,
       `${dispatches}`,
       significant(flops / 1e9),
@@ -93,9 +95,9 @@ function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }:
       significant(flops / ms / 1e6),
       significant(bytes / ms / 1e6),
       percent(idealMs / ms),
-      isPredicted ? percent(PREDICTIONS[kernel]?.share ?? Number.NaN) : '-',
-    ],
-  )
+      percent(predicted ?? Number.NaN),
+    ]
+  })
   return table([[`  ${head[0]}`, ...head.slice(1), 'of ceiling', 'predicted'], ...rows])
 }
 
@@ -161,7 +163,9 @@ export async function accountOf(report: Report): Promise<object> {
           {
             ...total,
             ofCeiling: total.idealMs / total.ms,
-            ...(isPredicted ? { predicted: PREDICTIONS[kernel] } : {}),
+            ...(isPredicted
+              ? { predicted: predictedShare(kernel, total, ceilings), because: PREDICTIONS[kernel]?.because }
+              : {}),
           },
         ]),
       ),

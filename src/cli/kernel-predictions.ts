@@ -4,7 +4,7 @@
 // For a CPU behind Vulkan with 8 lanes, lavapipe, in cycles of a subgroup (two cores of a Xeon, November 2026): a
 // multiply-add 1, a load of a vec4 from a buffer 60 and from a storage texture 30, a store like a load, a broadcast of
 // a vec4 13, a loop's step 13, the exponential of a vec4 35. At the ceiling nothing but multiply-adds counts, or, where
-// bytes do, nothing but a load and a store for every vec4 that comes and goes.
+// bytes do, nothing but a load and a store for every vec4 that comes and goes. Shares are those of large dispatches.
 
 /** A share, and how it comes about. */
 export interface Prediction {
@@ -74,4 +74,31 @@ export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
   transpose: gatherers,
   resize: traffic(2, 5, 60, 'four loads, a store, two weights'),
   'resize-map': traffic(1.25, 9, 60, 'eight loads of one value, a store of four'),
+  'attention-combine': traffic(2, 2, 60, 'a load and an exponential for each split, and the store'),
+  'group-norm-merge': traffic(1, 1, 100, 'partials one after another, each a step of Welford'),
+  'cosine-logits': traffic(2, 3, 40, 'a row and two classes, and three sums for each vec4'),
+  'mean-rows': traffic(1, 1, 15, 'a load and an addition'),
+  'mask-bits': traffic(1, 1, 60, 'a load of four values, and their bits'),
+  'mask-pixels': traffic(
+    0.25,
+    2.5,
+    40,
+    'of a pixel: four loads of one value, four weights; one value must move',
+  ),
+  morphology: traffic(0.5, 6, 20, 'of a pixel: nine loads of one value and a store; two values must move'),
+}
+
+/**
+ * What a kernel's dispatches should reach together: their time at the ceiling by that time at the kernel's share, and
+ * what it costs to launch them, which is most of it where they are small.
+ *
+ * @returns undefined for a kernel that nothing was predicted for
+ */
+export function predictedShare(
+  kernel: string,
+  { idealMs, dispatches }: { readonly idealMs: number; readonly dispatches: number },
+  { dispatchSeconds }: { readonly dispatchSeconds: number },
+): number | undefined {
+  const prediction = PREDICTIONS[kernel]
+  return prediction && idealMs / (idealMs / prediction.share + 1000 * dispatchSeconds * dispatches)
 }

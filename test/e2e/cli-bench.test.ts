@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { barsChart, rooflineChart } from '../../src/cli/bench-charts.ts'
 import { fullConfig, fullPieces } from '../../src/cli/bench-full.ts'
 import { byKernel, type Measured, totalOf } from '../../src/cli/bench-measure.ts'
-import { PREDICTIONS } from '../../src/cli/kernel-predictions.ts'
+import { PREDICTIONS, predictedShare } from '../../src/cli/kernel-predictions.ts'
 import { idealSeconds, predictSeconds } from '../../src/cli/roofline.ts'
 import { anyGpu } from '../support.ts'
 import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
@@ -58,6 +58,14 @@ test('pieces of the full model come as often as it has layers', async () => {
     'llm-read': 36,
   })
   expect(new Set(pieces.map(({ name }) => name)).size).toBe(pieces.length)
+})
+
+test('small dispatches are predicted to spend their time being launched', () => {
+  const { share } = PREDICTIONS['matmul-subgroup']!
+  const of = (idealMs: number) => predictedShare('matmul-subgroup', { idealMs, dispatches: 2 }, CEILINGS)
+  expect(of(1000)).toBeCloseTo(share, 3)
+  expect(of(0.02 * share)).toBeCloseTo(share / 2) // as long as two launches
+  expect(predictedShare('no-such-kernel', { idealMs: 1, dispatches: 1 }, CEILINGS)).toBeUndefined()
 })
 
 test('predicted shares are shares', () => {
