@@ -1,7 +1,7 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
 export interface Progress {
-  readonly phase: 'upload' | 'compile' | 'run'
+  readonly phase: 'upload' | 'compile' | 'run' | 'tune'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number

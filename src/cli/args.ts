@@ -52,6 +52,7 @@ export interface Given {
 export const SHARED = {
   weights: { value: 'DIR', help: 'folder of the model; by default the one that comes along, flowseg-nano' },
   adapter: { value: 'NAME', help: "part of an adapter's name, as `flowseg doctor` lists them" },
+  'no-tune': { help: 'kernels by the cost model alone, not those that `flowseg tune` remembered' },
   json: { help: 'one line of JSON on standard output instead of text' },
 } as const satisfies Options
 

@@ -11,6 +11,7 @@ import { fullConfig, fullPieces } from './bench-full.ts'
 import { type Measured, measure } from './bench-measure.ts'
 import { modelPieces, type OpenModel, openModel, type Piece } from './bench-pieces.ts'
 import { accountOf, milliseconds, shortName, textOf } from './bench-report.ts'
+import { engineOptions } from './engine.ts'
 import { Drafts } from './files.ts'
 import { weightsLocation } from './model.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -53,6 +54,7 @@ const page: Page = {
     roofline: { value: 'FILE', help: 'also draw how near kernels come to the ceilings' },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
+    'no-tune': SHARED['no-tune'],
     json: { help: 'one line of JSON on standard output, with all dispatches by kernel, instead of text' },
   },
   examples: [
@@ -95,9 +97,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   expectCharts(given)
 
   // 2. One piece after the other, and nothing of it left when the next begins
-  const adapter = given.text('adapter')
-  const isOurs = adapter !== undefined || !terminal.gpu
-  gpu = adapter === undefined ? (terminal.gpu ?? (await openGpu())) : await openGpu({ adapter })
+  const theirs = given.text('adapter') === undefined ? terminal.gpu : undefined
+  gpu = theirs ?? (await openGpu(engineOptions(given, terminal)))
   const measured: Measured[] = []
   try {
     const before = await measureCeilings(gpu, task)
@@ -134,7 +135,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   } finally {
     progress.clear()
     model?.release()
-    if (isOurs) gpu.close()
+    if (!theirs) gpu.close()
   }
 }
 

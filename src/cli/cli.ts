@@ -20,6 +20,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'what this machine offers, and whether it computes right',
     load: async () => (await import('./doctor.ts')).doctor,
   },
+  tune: {
+    does: 'measure which kernels are the fastest here, and remember it',
+    load: async () => (await import('./tune.ts')).tune,
+  },
   inspect: {
     does: 'what is in a checkpoint, without loading it',
     load: async () => (await import('./inspect.ts')).inspect,

@@ -26,6 +26,7 @@ const page: Page = {
     out: { value: 'DIR', help: 'folder for the outlined images; by default out/ in the current folder' },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
+    'no-tune': SHARED['no-tune'],
     json: { help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text' },
   },
   examples: [

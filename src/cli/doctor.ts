@@ -7,6 +7,7 @@ import { listAdapters } from '../gpu/dawn.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
+import { engineOptions } from './engine.ts'
 import { packageVersion } from './package.ts'
 import { measureSpeed, selfTest, type Verdict } from './self-test.ts'
 import { grouped, painter, type Terminal, table } from './terminal.ts'
@@ -18,7 +19,7 @@ const page: Page = {
   details:
     'Lists the adapters, opens one, runs a few kernels against float64 references, each twice, and measures ' +
     'its speed. The exit code is 1 when there is no adapter or a test fails.',
-  options: { adapter: SHARED.adapter, json: SHARED.json },
+  options: { adapter: SHARED.adapter, 'no-tune': SHARED['no-tune'], json: SHARED.json },
   examples: [
     ['doctor', 'the adapter that every command takes by default'],
     ['doctor --adapter llvmpipe', 'another one'],
@@ -43,7 +44,6 @@ const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'VK_LOADER_DRIVERS_SEL
 async function run(given: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, given, 0)
   const { out, env, signal } = terminal
-  const name = given.text('adapter')
   // Opening an adapter may set some of them
   const variables = VARIABLES.flatMap((variable) => (env[variable] ? [`${variable}=${env[variable]}`] : []))
   const system = {
@@ -60,7 +60,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
   let gpu: Gpu
   try {
-    gpu = await openGpu(name === undefined ? {} : { adapter: name })
+    gpu = await openGpu(engineOptions(given, terminal))
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error
     if (json) out.write(`${JSON.stringify({ ...system, adapters, error: error.message })}\n`)
@@ -134,6 +134,7 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
         ['  driver', description || 'unknown'],
         ['  runtime', gpu.runtime],
         ['  kind', isFallbackAdapter ? 'software, on the processor' : 'hardware'],
+        ['  kernels', kernelsText(gpu)],
         ['  features', `f16 ${yes(f16)}, subgroups ${yes(subgroups)}, timestamps ${yes(timestamps)}`],
         ...limits,
       ],
@@ -142,12 +143,23 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
+/** Who chose them. */
+function kernelsText({ adapter: { choices }, notes }: Gpu): string {
+  if (notes.length > 0) return notes.join(' ')
+  if (choices.tuned.size === 0) return 'by the cost model; `flowseg tune` measures'
+  const vetoed = choices.vetoed.size > 0 ? `, without ${[...choices.vetoed].join(', ')}` : ''
+  return `as \`flowseg tune\` measured, ${choices.tuned.size} choices${vetoed}`
+}
+
 function accountOf(gpu: Gpu): object {
   const { vendor, architecture, device, description, isFallbackAdapter } = gpu.info
   return {
     adapter: gpu.name,
     info: { vendor, architecture, device, description, isFallbackAdapter },
     features: gpu.features,
+    choices: Object.fromEntries(gpu.adapter.choices.tuned),
+    vetoes: [...gpu.adapter.choices.vetoed],
+    notes: gpu.notes,
     limits: Object.fromEntries(LIMITS.map(([limit]) => [limit, gpu.device.limits[limit]])),
   }
 }

@@ -42,6 +42,7 @@ const page: Page = {
     },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
+    'no-tune': SHARED['no-tune'],
     json: SHARED.json,
   },
   examples: [

@@ -6,6 +6,7 @@ import { type Config, parseConfig } from '../model/config.ts'
 import { FlowSeg } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
 import type { Given } from './args.ts'
+import { engineOptions } from './engine.ts'
 import { locationOf } from './files.ts'
 import { defaultWeights } from './package.ts'
 import type { ProgressLine } from './progress-line.ts'
@@ -13,9 +14,9 @@ import { painter, type Terminal } from './terminal.ts'
 
 /** Loads the model of --weights on the adapter of --adapter, and says what should be known about it. */
 export async function loadModel(given: Given, terminal: Terminal, progress: ProgressLine): Promise<FlowSeg> {
-  const adapter = given.text('adapter')
+  const own = given.text('adapter') === undefined ? terminal.gpu : undefined
   const model = await FlowSeg.load(weightsLocation(given, terminal), {
-    gpu: adapter === undefined ? (terminal.gpu ?? {}) : { adapter },
+    gpu: own ?? engineOptions(given, terminal),
     onProgress: progress.on,
     signal: terminal.signal,
   })

@@ -29,6 +29,7 @@ const page: Page = {
     task: { value: 'KIND', help: 'referring (an object is named) or reasoning (it must be inferred)' },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
+    'no-tune': SHARED['no-tune'],
     json: SHARED.json,
   },
   examples: [

@@ -7,6 +7,7 @@ import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { openProvider, type Provider, readsTextures } from './provider.ts'
+import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
@@ -19,6 +20,11 @@ export interface OpenOptions {
   readonly bindingLimit?: number
   /** Variants of kernels to take wherever they can run, by family: { matmul: 'subgroup' }. For tests and comparisons. */
   readonly variants?: Readonly<Record<string, string>>
+  /**
+   * What `tune` found on this adapter: the choices themselves, their JSON, or who remembers them (recallTuned). What is
+   * damaged or was made for something else is left aside, with one of `notes`. Without, a cost model chooses.
+   */
+  readonly tuned?: Tuned | string | ((identity: Identity) => Promise<Tuned | string | undefined>)
 }
 
 /** FLOP/s of this device as seen so far: cuts long plans into submissions. */
@@ -65,6 +71,10 @@ export class Gpu {
   readonly features: Features
   /** What ops know of the adapter. */
   readonly adapter: AdapterFacts
+  /** What choices among kernels are made for. */
+  readonly identity: Identity
+  /** What a user should know, in sentences. */
+  readonly notes: string[] = []
   readonly bindingLimit: number
   /** Every buffer of this device that is ours, by owner. */
   readonly buffers: Memory
@@ -89,6 +99,7 @@ export class Gpu {
     if (this.info.description && !this.info.description.startsWith(this.name))
       this.name += ` (${this.info.description})`
     this.runtime = provider?.runtime ?? 'device of the caller'
+    this.identity = identityOf(this.name, this.info, this.runtime)
     const has = (name: (typeof WANTED_FEATURES)[number]): boolean =>
       device.features.has(name) && !options.without?.includes(name)
     this.features = {
@@ -130,22 +141,36 @@ export class Gpu {
    * @throws NoAdapterError when no adapter can be had; the message says what was tried and what to do
    */
   static async open(options: OpenOptions = {}): Promise<Gpu> {
-    if (options.device) return new Gpu(options.device, undefined, options)
+    if (options.device) return new Gpu(options.device, undefined, options).#remember(options)
     const provider = await openProvider(options.adapter)
     const { adapter } = provider
     const features = WANTED_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f))
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
+    const device = await adapter
+      .requestDevice({ requiredFeatures: features, requiredLimits })
+      .catch((error: unknown) => {
+        provider.close()
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new NoAdapterError(
+          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reason}. ` +
+            'Close other programs that use the GPU, or choose another adapter.',
+          { cause: error },
+        )
+      })
+    return new Gpu(device, provider, options).#remember(options)
+  }
+
+  async #remember({ tuned }: OpenOptions): Promise<this> {
     try {
-      const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits })
-      return new Gpu(device, provider, options)
+      const given = typeof tuned === 'function' ? await tuned(this.identity) : tuned
+      if (given === undefined) return this
+      const read = readTuned(given, this.identity)
+      if ('note' in read) this.notes.push(read.note)
+      else applyTuned(this.adapter.choices, read.tuned)
+      return this
     } catch (error) {
-      provider.close()
-      const reason = error instanceof Error ? error.message : String(error)
-      throw new NoAdapterError(
-        `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reason}. ` +
-          'Close other programs that use the GPU, or choose another adapter.',
-        { cause: error },
-      )
+      this.close()
+      throw error
     }
   }
 

@@ -4,8 +4,6 @@
 
 import {
   existsSync,
-  lstatSync,
-  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,9 +12,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { constants, homedir, tmpdir } from 'node:os'
+import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
+import { homeFolder, temporaryCache, userCache } from '../cache-folder.ts'
 
 /** Folders where Linux drivers announce themselves to the Vulkan loader; there is one more in the user's home. */
 const DRIVER_FOLDERS = [
@@ -45,15 +44,6 @@ function filesIn(folder: string): string[] {
     return readdirSync(folder)
   } catch {
     return []
-  }
-}
-
-/** Where $HOME isn't set, a user that the system doesn't list has no home; asking for it throws. */
-function homeFolder(): string | undefined {
-  try {
-    return homedir() || undefined
-  } catch {
-    return undefined
   }
 }
 
@@ -125,31 +115,6 @@ function unpack(): string {
     }
   }
   throw new Error(`nowhere to unpack it: ${refusals.join('; ')}`)
-}
-
-/** The folder for what this user's programs can make again. */
-function userCache(): string {
-  const home = homeFolder()
-  const cache = process.env['XDG_CACHE_HOME'] || (home && join(home, '.cache'))
-  if (!cache) throw new Error('this user has no home folder')
-  const folder = join(cache, 'flowseg')
-  mkdirSync(folder, { recursive: true })
-  return folder
-}
-
-/**
- * Where there is no home, or it is read-only as in many containers: a folder among the temporary ones. All users
- * share those, so it must be ours alone: we are about to load code from it.
- */
-function temporaryCache(): string {
-  const me = process.getuid?.()
-  const folder = join(tmpdir(), `flowseg-${me}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const found = lstatSync(folder) // a link of somebody else's is not followed
-  if (!found.isDirectory() || found.uid !== me || (found.mode & 0o022) !== 0) {
-    throw new Error(`others can write to ${folder}`)
-  }
-  return folder
 }
 
 function unpackInto(folder: string, archive: string): string {

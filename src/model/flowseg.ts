@@ -27,6 +27,7 @@ import {
   release,
   type Tensor,
 } from '../ops/tensor.ts'
+import { type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
 import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
 import { type Config, featureSizes, parseConfig } from './config.ts'
@@ -42,6 +43,7 @@ import {
   readInputs,
   readPlan,
   segmentPlan,
+  workload,
 } from './plans.ts'
 import { type PreparedImage, type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
@@ -99,7 +101,7 @@ export class FlowSeg {
     this.gpu = made.gpu
     this.tokenizer = made.tokenizer
     this.baseline = made.made.parts.baseline
-    this.notes = notesOn(made.loaded)
+    this.notes = [...made.gpu.notes, ...notesOn(made.loaded)]
   }
 
   /**
@@ -233,6 +235,14 @@ export class FlowSeg {
   /** The plans that are ready, with the cost of every dispatch. */
   plans(): PlanInfo[] {
     return [this.#made.look.info, ...this.#plans.infos()]
+  }
+
+  /**
+   * Finds the fastest variants of the kernels for this model on its adapter; `tuned` of the result is for
+   * `openGpu({ tuned })`, or for rememberTuned. This model goes on as it was loaded: load it again to have them.
+   */
+  async tune(options: TuneOptions = {}): Promise<Tuning> {
+    return this.#inTurn(options, () => tune(this.gpu, workload(this.#parts), options))
   }
 
   /** Frees the model and its scenes, once work under way is done; and the device, if the model opened it. */

@@ -17,6 +17,7 @@ import {
   scope,
   type Tensor,
 } from '../ops/tensor.ts'
+import type { Build } from '../ops/tune.ts'
 import { compressFeatures, refineBoundary } from './boundary.ts'
 import { type Config, featureSizes, type Vision, visionTokens } from './config.ts'
 import { connector } from './connector.ts'
@@ -246,4 +247,20 @@ function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Te
 
 function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple
+}
+
+/** What one image and one sentence of usual length take; for the tuner. */
+export function workload(parts: Parts): Build[] {
+  const { config, capacity, prefix } = parts
+  const { image: side } = config.sam
+  const tokens = Math.min(32, capacity - prefix)
+  const names = 16
+  const rows = { tokens: names, pooled: 1, 'pooled+background': 2 }[config.flow.condition]
+  const image: ImageSize = { width: side, height: side, scaled: [side, side] }
+  return [
+    (inputs) => lookPlan(inputs, parts),
+    (inputs) => readPlan(inputs, tokens, names, parts),
+    (inputs) => segmentPlan(inputs, rows, false, parts),
+    (inputs) => finishPlan(inputs, image, parts),
+  ]
 }

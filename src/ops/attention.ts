@@ -60,6 +60,12 @@ const family: Family<Problem> = {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
   },
+  settled: (problem) => {
+    const { bias, Tq, Tk } = problem
+    if (bias?.kind === 'length') return { ...problem, bias: { ...bias, length: Tk } }
+    if (bias?.kind !== 'causal' || typeof bias.start === 'number') return problem
+    return { ...problem, bias: { ...bias, start: Math.max(0, Tk - Tq) } }
+  },
 }
 
 /**

@@ -216,4 +216,5 @@ const convFamily: Family<Convolution> = {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(M)}x${about(N)}x${kh} rows of ${about(run)} ${weight.dtype}${weight.packed ? ' packed' : ''}`
   },
+  weights: ({ weight, kh }) => [{ tensor: weight, runs: kh }],
 }

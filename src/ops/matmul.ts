@@ -155,6 +155,7 @@ const matmulFamily: Family<Product> = {
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`
     return `${about(batch * M)}x${about(N)}x${about(K)} ${kind}`
   },
+  weights: ({ b, pair, bIsNK }) => (bIsNK ? [b, ...(pair ? [pair] : [])].map((x) => ({ tensor: x })) : []),
 }
 
 // ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import { LimitError, ShapeError } from '../errors.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type AllocateOptions, type DType, type Shape, sizeOf, type Tensor } from './tensor.ts'
+import { type AllocateOptions, type DType, type Packed, type Shape, sizeOf, type Tensor } from './tensor.ts'
 
 /** Texels of a row of the texture: a power of two, as kernels divide by it. */
 export const TEXTURE_WIDTH = 2048
@@ -27,6 +27,9 @@ export function perTexel(dtype: DType): number {
   return count
 }
 
+/** How weights lie: as in the checkpoint, or packed. */
+export type Form = 'rows' | 'panels'
+
 export interface PanelShape {
   /** [N, ...]: rows of outputs. */
   readonly shape: Shape
@@ -38,6 +41,11 @@ export interface PanelShape {
 function texelsOfRow({ shape, dtype, runs = 1 }: PanelShape): number {
   const [N = 1] = shape
   return runs * Math.ceil(sizeOf(shape) / N / runs / perTexel(dtype))
+}
+
+/** How a weight lies once it is packed. */
+export function packedAs(weight: PanelShape, lanes: number): Packed {
+  return { lanes, texels: texelsOfRow(weight), firstRow: 0 }
 }
 
 /** Rows of the texture that hold a weight in panels of `lanes`. */
@@ -82,7 +90,7 @@ export async function allocatePanels(
     dtype,
     size: sizeOf(shape),
     storage: { kind: 'resident', bytes: TEXTURE_WIDTH * height * 16, label, texture },
-    packed: { lanes, texels: texelsOfRow(weight), firstRow: 0 },
+    packed: packedAs(weight, lanes),
   }
 }
 

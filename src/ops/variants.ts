@@ -8,6 +8,7 @@
 import { KernelError } from '../errors.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'
 import { recorder } from '../gpu/recorder.ts'
+import type { Tensor } from './tensor.ts'
 
 export interface Variant<P> {
   readonly name: string
@@ -24,6 +25,37 @@ export interface Family<P> {
   readonly variants: readonly Variant<P>[]
   /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
   readonly classOf: (problem: P) => string
+  /** For the tuner: weights that could lie in rows or in panels (panels.ts). None by default. */
+  readonly weights?: (problem: P) => readonly FamilyWeight[]
+  /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
+  readonly settled?: (problem: P) => P
+}
+
+export interface FamilyWeight {
+  readonly tensor: Tensor
+  /** As in PanelShape. */
+  readonly runs?: number
+}
+
+/** A problem that came up while ops were recorded; its type is known to its family only. */
+export interface Met {
+  readonly family: Family<never>
+  readonly problem: never
+}
+
+let met: Met[] | undefined
+
+/** The problems that come up in `build`, in order; they are recorded as always. */
+export function metIn(build: () => unknown): Met[] {
+  const outer = met
+  const mine: Met[] = []
+  met = mine
+  try {
+    build()
+    return mine
+  } finally {
+    met = outer
+  }
 }
 
 /** The variants that can compute this here, the one to take first. */
@@ -48,6 +80,7 @@ export function recordBest<P>(family: Family<P>, problem: P): void {
         `${[...adapter.choices.vetoed].join(', ')} failed their tests here. Please report it.`,
     )
   }
+  met?.push({ family, problem } as unknown as Met)
   adapter.choices.note(family.name, family.classOf(problem), best.name)
   best.record(problem)
 }

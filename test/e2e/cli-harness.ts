@@ -57,7 +57,9 @@ export async function flowseg(args: readonly string[], options: RunOptions): Pro
     columns: 80,
     colourBits: isTTY ? 24 : 1,
   })
-  const terminal: Terminal = { out: output('out'), err: output('err'), cwd, env, signal, gpu }
+  // What this machine's user once tuned must not show
+  const own = { FLOWSEG_TUNE: 'off', ...env }
+  const terminal: Terminal = { out: output('out'), err: output('err'), cwd, env: own, signal, gpu }
   const code = await main(args, terminal)
   return { code, ...text }
 }
@@ -97,7 +99,7 @@ export interface SpawnOptions {
 export async function spawnFlowseg(args: readonly string[], options: SpawnOptions): Promise<Outcome> {
   const bin = await ensureBuilt()
   const { FLOWSEG_DEBUG: _, ...inherited } = process.env
-  const env = { ...inherited, ...options.env }
+  const env = { ...inherited, FLOWSEG_TUNE: 'off', ...options.env }
   const child = spawn(process.execPath, [bin, ...args], { cwd: options.cwd, env })
   let [out, err] = ['', '']
   child.stdout.on('data', (piece: Buffer) => {

@@ -1,0 +1,44 @@
+// The engine as the command opens it: the adapter of --adapter, with the kernels that were chosen for it.
+
+import { join } from 'node:path'
+import type { OpenOptions } from '../gpu/gpu.ts'
+import { type RememberOptions, recallTuned } from '../model/remembered.ts'
+import { type Given, UsageError } from './args.ts'
+import type { Terminal } from './terminal.ts'
+
+/** With what `flowseg tune` found, unless --no-tune or FLOWSEG_TUNE=off; FLOWSEG_VARIANTS overrules both. */
+export function engineOptions(given: Given, { env }: Pick<Terminal, 'env'>): OpenOptions {
+  const isOff = given.has('no-tune') || env['FLOWSEG_TUNE'] === 'off'
+  return {
+    ...adapterOption(given),
+    variants: forcedVariants(env['FLOWSEG_VARIANTS'] ?? ''),
+    ...(isOff ? {} : { tuned: (identity) => recallTuned(identity, rememberOptions(env)) }),
+  }
+}
+
+export function adapterOption(given: Given): OpenOptions {
+  const adapter = given.text('adapter')
+  return adapter === undefined ? {} : { adapter }
+}
+
+/** The folder that every command keeps choices in. */
+export function rememberOptions(env: Terminal['env']): RememberOptions {
+  const cache = env['XDG_CACHE_HOME']
+  return cache ? { folder: join(cache, 'flowseg') } : {}
+}
+
+/** 'matmul=registers attention=tiles' */
+function forcedVariants(text: string): Record<string, string> {
+  const words = text.split(/[\s,]+/).filter(Boolean)
+  return Object.fromEntries(
+    words.map((word) => {
+      const [, family, variant] = /^([\w-]+)=([\w-]+)$/.exec(word) ?? []
+      if (!family || !variant) {
+        throw new UsageError(
+          `FLOWSEG_VARIANTS has '${word}', expected FAMILY=VARIANT such as matmul=registers; \`flowseg tune\` lists them.`,
+        )
+      }
+      return [family, variant]
+    }),
+  )
+}

@@ -1,0 +1,100 @@
+// What a tuner found out about an adapter, in a form that can be kept: plain JSON.
+//
+// It counts only for what it was measured on: the adapter, its driver, the runtime, and this version of the engine.
+// Anything else, and anything damaged, is left aside with a note; the defaults are right everywhere, only slower.
+
+import type { Choices } from './adapter.ts'
+
+/** The engine's version: that of package.json. */
+export const ENGINE_VERSION = '0.1.0'
+
+/** Of the layout below. */
+const FORMAT = 1
+
+/** What choices are made for. */
+export interface Identity {
+  readonly adapter: string
+  /** The driver and its version, where they are told. */
+  readonly driver: string
+  /** Who speaks to it: 'Dawn', 'Deno' or 'browser'. */
+  readonly runtime: string
+  readonly engine: string
+}
+
+/** Remembered choices: what `tune` returns and `openGpu({ tuned })` takes. */
+export interface Tuned extends Identity {
+  readonly format: number
+  /** ISO 8601. */
+  readonly when: string
+  /** The variant by family and class of shapes, 'matmul 256x256x256 f32': 'subgroup'; and the form of 'weights'. */
+  readonly choices: Readonly<Record<string, string>>
+  /** Why a variant, 'matmul/subgroup', must not be taken on this adapter. */
+  readonly vetoes: Readonly<Record<string, string>>
+  /** Milliseconds of the variants that were timed, by family and class. */
+  readonly times: Readonly<Record<string, Readonly<Record<string, number>>>>
+}
+
+export function identityOf(adapter: string, { description }: GPUAdapterInfo, runtime: string): Identity {
+  // Another Node is no other driver
+  const speaker = runtime.replace(/^Node [\d.]+, /, '')
+  return { adapter, driver: description, runtime: speaker, engine: ENGINE_VERSION }
+}
+
+export function makeTuned(identity: Identity, found: Pick<Tuned, 'choices' | 'vetoes' | 'times'>): Tuned {
+  const { adapter, driver, runtime, engine } = identity
+  return { format: FORMAT, adapter, driver, runtime, engine, when: new Date().toISOString(), ...found }
+}
+
+/** All that two tunings of one adapter found; the later one counts where both did. */
+export function mergeTuned(earlier: Tuned, later: Tuned): Tuned {
+  const vetoes = { ...earlier.vetoes, ...later.vetoes }
+  const choices = { ...earlier.choices, ...later.choices }
+  return { ...later, choices, vetoes, times: { ...earlier.times, ...later.times } }
+}
+
+/**
+ * Remembered choices, if they are whole and made for this.
+ *
+ * @param given a Tuned, or its JSON
+ * @returns the choices, or a note that says why they are left aside
+ */
+export function readTuned(given: unknown, identity: Identity): { tuned: Tuned } | { note: string } {
+  let value = given
+  try {
+    if (typeof given === 'string') value = JSON.parse(given)
+  } catch {
+    return { note: 'The remembered choices of kernels are damaged (no JSON): the defaults are taken.' }
+  }
+  if (!isTuned(value)) {
+    return { note: 'The remembered choices of kernels are damaged: the defaults are taken.' }
+  }
+  for (const key of ['adapter', 'driver', 'runtime', 'engine'] as const) {
+    if (value[key] === identity[key]) continue
+    return {
+      note:
+        `The remembered choices of kernels were made for another ${key} (${value[key]}, now ${identity[key]}): ` +
+        'the defaults are taken.',
+    }
+  }
+  return { tuned: value }
+}
+
+/** Makes these the choices of an adapter. */
+export function applyTuned(choices: Choices, { choices: tuned, vetoes }: Tuned): void {
+  choices.tuned.clear()
+  choices.vetoed.clear()
+  for (const [key, variant] of Object.entries(tuned)) choices.tuned.set(key, variant)
+  for (const variant of Object.keys(vetoes)) choices.vetoed.add(variant)
+}
+
+function isTuned(value: unknown): value is Tuned {
+  if (!isRecord(value) || value['format'] !== FORMAT) return false
+  const texts = ['adapter', 'driver', 'runtime', 'engine', 'when'].map((key) => value[key])
+  const { choices, vetoes, times } = value
+  if (!isRecord(choices) || !isRecord(vetoes) || !isRecord(times)) return false
+  return [...texts, ...Object.values(choices), ...Object.values(vetoes)].every((x) => typeof x === 'string')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

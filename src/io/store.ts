@@ -1,0 +1,103 @@
+// Small texts to be found again the next time: files in the user's cache folder in Node and Deno, IndexedDB in browsers.
+// They can be made again, so what can't be read is as good as not there.
+
+import { FlowSegError } from '../errors.ts'
+
+export interface Store {
+  /** For messages: where a text is. */
+  describe(name: string): string
+  read(name: string): Promise<string | undefined>
+  /** Whole or not at all. @throws FlowSegError 'ERR_OUTPUT' */
+  write(name: string, text: string): Promise<void>
+  /** @returns whether there was one */
+  remove(name: string): Promise<boolean>
+}
+
+/** @param folder by default the cache folder */
+export async function openStore(folder?: string): Promise<Store> {
+  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
+  return hasFiles ? fileStore(folder) : databaseStore()
+}
+
+async function fileStore(given?: string): Promise<Store> {
+  const { mkdir, readFile, rename, rm, writeFile } = await import('node:fs/promises')
+  const paths = await import('node:path')
+  const caches = await import('../cache-folder.ts')
+  const folders = given === undefined ? [caches.userCache, caches.temporaryCache] : [() => given]
+  let [folder, refusal] = ['', '']
+  for (const cache of folders) {
+    try {
+      folder ||= cache()
+    } catch (error) {
+      refusal = error instanceof Error ? error.message : String(error)
+    }
+  }
+  const path = (name: string): string => paths.join(folder, name)
+  return {
+    describe: path,
+    read: async (name) => (folder ? readFile(path(name), 'utf8').catch(() => undefined) : undefined),
+    write: async (name, text) => {
+      const draft = path(`${name}.${process.pid}.draft`)
+      try {
+        if (!folder) throw new Error(refusal)
+        await mkdir(folder, { recursive: true })
+        await writeFile(draft, text)
+        await rename(draft, path(name))
+      } catch (cause) {
+        await rm(draft, { force: true }).catch(() => undefined)
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new FlowSegError('ERR_OUTPUT', `${path(name)} can't be written: ${reason}.`, { cause })
+      }
+    },
+    remove: async (name) => {
+      if (!folder) return false
+      return rm(path(name)).then(
+        () => true,
+        () => false,
+      )
+    },
+  }
+}
+
+const TABLE = 'texts'
+
+async function databaseStore(): Promise<Store> {
+  const done = <T>(request: IDBRequest<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      request.addEventListener('success', () => resolve(request.result))
+      request.addEventListener('error', () => reject(request.error ?? new Error('it refused')))
+    })
+  const open = async (): Promise<IDBDatabase> => {
+    const request = indexedDB.open('flowseg', 1)
+    request.addEventListener('upgradeneeded', () => request.result.createObjectStore(TABLE))
+    return done(request)
+  }
+  // Private windows of some browsers have none
+  const database = await open().catch((error: unknown) => String(error))
+  const ask = async <T>(
+    mode: IDBTransactionMode,
+    question: (table: IDBObjectStore) => IDBRequest<T>,
+  ): Promise<T> => {
+    if (typeof database === 'string') throw new Error(database)
+    return done(question(database.transaction(TABLE, mode).objectStore(TABLE)))
+  }
+  const read = async (name: string): Promise<string | undefined> => {
+    const text: unknown = await ask('readonly', (table) => table.get(name)).catch(() => undefined)
+    return typeof text === 'string' ? text : undefined
+  }
+  return {
+    describe: (name) => `${name} in IndexedDB`,
+    read,
+    write: async (name, text) => {
+      await ask('readwrite', (table) => table.put(text, name)).catch((cause: unknown) => {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new FlowSegError('ERR_OUTPUT', `IndexedDB can't keep ${name}: ${reason}.`, { cause })
+      })
+    },
+    remove: async (name) => {
+      const there = (await read(name)) !== undefined
+      if (there) await ask('readwrite', (table) => table.delete(name)).catch(() => undefined)
+      return there
+    },
+  }
+}

@@ -1,0 +1,51 @@
+// Choices of kernels, remembered: one text an adapter and runtime. See gpu/tuned.ts for what they are.
+
+import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.ts'
+import { openStore } from '../io/store.ts'
+
+export interface RememberOptions {
+  /** Node and Deno: the folder to keep them in; by default flowseg/ in the user's cache folder. */
+  readonly folder?: string | undefined
+}
+
+/**
+ * What was remembered for an adapter, as it was written: `openGpu({ tuned: recallTuned })` reads it, and leaves aside
+ * what is damaged or of another driver.
+ */
+export async function recallTuned(
+  identity: Identity,
+  { folder }: RememberOptions = {},
+): Promise<string | undefined> {
+  return (await openStore(folder)).read(nameOf(identity))
+}
+
+/**
+ * Remembers choices, beside those for other shapes.
+ *
+ * @returns where
+ * @throws FlowSegError 'ERR_OUTPUT'
+ */
+export async function rememberTuned(tuned: Tuned, { folder }: RememberOptions = {}): Promise<string> {
+  const store = await openStore(folder)
+  const name = nameOf(tuned)
+  const read = readTuned(await store.read(name), tuned)
+  const all = 'tuned' in read ? mergeTuned(read.tuned, tuned) : tuned
+  await store.write(name, `${JSON.stringify(all, null, 2)}\n`)
+  return store.describe(name)
+}
+
+/** @returns where they were, if there were any */
+export async function forgetTuned(
+  identity: Identity,
+  { folder }: RememberOptions = {},
+): Promise<string | undefined> {
+  const store = await openStore(folder)
+  const name = nameOf(identity)
+  return (await store.remove(name)) ? store.describe(name) : undefined
+}
+
+/** The driver and the engine are not part of it, so that a new one's choices take the place of the old one's. */
+function nameOf({ adapter, runtime }: Identity): string {
+  const plain = `${adapter} ${runtime}`.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  return `tuned-${plain.slice(0, 120)}.json`
+}
