@@ -1,5 +1,6 @@
 // How long a piece takes, dispatch by dispatch, and what that says about each kernel.
 
+import { availableParallelism } from 'node:os'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { Ceilings } from '../ops/ceilings.ts'
 import { release, type Tensor } from '../ops/tensor.ts'
@@ -20,6 +21,8 @@ export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count
   /** From start to finish, the median of `runs`. */
   readonly runMs: number
   readonly runs: number
+  /** Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs. */
+  readonly processorMs: number
   /** Of a first run, with whatever drivers put off until then. */
   readonly firstMs: number
 }
@@ -42,10 +45,14 @@ export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: Tas
     const firstMs = await timeRun()
     const { info } = prepared.plan
     const runs: number[] = []
+    const processor: number[] = []
     const profiles: number[][] = []
     const until = performance.now() + 1000 * seconds
     do {
+      const before = process.cpuUsage()
       runs.push(await timeRun())
+      const { user, system } = process.cpuUsage(before)
+      processor.push((user + system) / 1000 / availableParallelism())
       if (gpu.features.timestamps)
         profiles.push(await prepared.plan.profile({ ...prepared.values, into: kept }))
       task.signal?.throwIfAborted()
@@ -60,7 +67,17 @@ export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: Tas
         ms: median(profiles.map((times) => times[i]!).filter(Number.isFinite)),
       }),
     )
-    return { name, title, step, count, dispatches, runMs: median(runs), runs: runs.length, firstMs }
+    return {
+      name,
+      title,
+      step,
+      count,
+      dispatches,
+      runMs: median(runs),
+      runs: runs.length,
+      processorMs: median(processor),
+      firstMs,
+    }
   } finally {
     for (const x of Object.values(kept)) release(gpu, x)
     prepared.release()

@@ -18,6 +18,8 @@ const GPUS = [
 
 export interface Report {
   readonly adapter: string
+  /** The adapter is the processor, which others may use meanwhile. */
+  readonly isSoftware: boolean
   /** Whether kernel-predictions.ts is about adapters such as this. */
   readonly isPredicted: boolean
   readonly ceilings: Ceilings
@@ -50,10 +52,11 @@ export function textOf(report: Report, everyKernel: boolean, terminal: Terminal)
   return lines
 }
 
-function pieceTable({ measured, ceilings, machine }: Report): string[] {
+function pieceTable({ measured, ceilings, machine, isSoftware }: Report): string[] {
   const head = [
     'piece',
     'time',
+    ...(isSoftware ? ['processor'] : []),
     'GFLOP',
     'GFLOP/s',
     'of ceiling',
@@ -67,6 +70,7 @@ function pieceTable({ measured, ceilings, machine }: Report): string[] {
     return [
       one.title,
       milliseconds(one.runMs),
+      ...(isSoftware ? [milliseconds(one.processorMs)] : []),
       significant(total.flops / 1e9),
       significant(total.flops / one.runMs / 1e6),
       percent(total.idealMs / one.runMs),
@@ -121,6 +125,7 @@ function wholeLines(report: Report, paint: ReturnType<typeof painter>): string[]
   const rows = [
     ['', 'look', 'read', 'segment', 'all'],
     row('here', ({ runMs }) => runMs),
+    ...(report.isSoftware ? [row('here, processor time', ({ processorMs }) => processorMs)] : []),
     row('on the GPU above', on(machine)),
     ...GPUS.map(({ name, tflops, gbs }) =>
       row(
@@ -154,6 +159,7 @@ export async function accountOf(report: Report): Promise<object> {
       count: one.count,
       runs: one.runs,
       runMs: one.runMs,
+      processorMs: one.processorMs,
       firstMs: one.firstMs,
       ...totalOf(one.dispatches, ceilings),
       gpuMs: on(one),

@@ -128,7 +128,16 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     await drafts.commit()
     const { software, subgroupSize } = gpu.adapter
     const isPredicted = software && subgroupSize === 8
-    const report = { adapter: gpu.name, isPredicted, ceilings, measured, machine, dtype, isWhole }
+    const report = {
+      adapter: gpu.name,
+      isSoftware: software,
+      isPredicted,
+      ceilings,
+      measured,
+      machine,
+      dtype,
+      isWhole,
+    }
     if (given.has('json')) terminal.out.write(`${JSON.stringify(await accountOf(report))}\n`)
     else terminal.out.write(`${textOf(report, given.has('kernels'), terminal).join('\n')}\n`)
     return 0

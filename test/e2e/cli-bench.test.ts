@@ -28,6 +28,7 @@ const PIECE: Measured = {
   ],
   runMs: 100,
   runs: 3,
+  processorMs: 80,
   firstMs: 120,
 }
 
