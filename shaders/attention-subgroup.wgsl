@@ -19,8 +19,12 @@
 // prelude   const D4, LANES, ROWS, LOADS, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true; bool SPLIT
 //
 // per key   LOADS loads of k and of v (60 cycles), D4 broadcasts of each (6), and a row 8 D4 multiply-adds of 8 lanes (1),
-//           2 D4 for the mask of the loop that sums are kept under, 30 for its score, exponential and largest
-// measured  see src/ops/attention-subgroup.ts
+//           2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and largest
+// predicted lavapipe, two cores of a Xeon at 3 GHz, ROWS = 4 of 64 channels: 1,320 cycles for 8,192 FLOPs, 37 GFLOP/s, two
+//           fifths of the 96 that multiply-adds alone reach; bytes of k and v are read from cache, rows / 32 times
+// measured  37 (November 2026); 30 of 72 channels, whose last load is three quarters idle; 26 of 128, where ROWS = 2
+//           (more shapes in src/ops/attention-subgroup.ts). Reading k and v through textures gains 2 %, and two keys a turn
+//           gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled registers
 
 struct Sizes {
   rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,

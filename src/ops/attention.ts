@@ -2,7 +2,7 @@
 //
 //   y = softmax(scale * q k^T + bias) v
 //
-// Shapes are checked here; the variants of the family (subgroup, registers) do the work, each in a file of its own.
+// Shapes are checked here; the variants of the family (subgroup, tiles, registers) do the work, each in a file of its own.
 
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
@@ -10,6 +10,7 @@ import { kernel } from '../gpu/kernel.ts'
 import { type AttentionBias, type Problem, type Shapes, WG } from './attention-problem.ts'
 import { registers } from './attention-registers.ts'
 import { subgroup } from './attention-subgroup.ts'
+import { tiles } from './attention-tiles.ts'
 import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 import { type Family, recordBest } from './variants.ts'
 
@@ -55,7 +56,7 @@ export function attention(options: AttentionOptions): Tensor {
 
 const family: Family<Problem> = {
   name: 'attention',
-  variants: [subgroup, registers],
+  variants: [subgroup, tiles, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`

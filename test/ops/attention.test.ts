@@ -74,7 +74,7 @@ const named = (t: Record<string, Tensor>) => ({ query: t['query']!, key: t['key'
 /** Every adapter under every variant, forced in turn: where one doesn't fit, the adapter's own choice stands in. */
 const machines = await Promise.all(
   adapterNames().flatMap((name) =>
-    ['subgroup', 'registers'].map(async (variant) => {
+    ['subgroup', 'tiles', 'registers'].map(async (variant) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { attention: variant } })
       return { gpu, variant }
     }),
