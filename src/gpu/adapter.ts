@@ -14,6 +14,8 @@ export interface AdapterFacts {
   readonly subgroupSize: number
   /** Kernels may read storage textures: a WGSL language feature. */
   readonly readsTextures: boolean
+  /** Kernels that use subgroups may ask which of the workgroup's they are in: a WGSL language feature. */
+  readonly countsSubgroups: boolean
   /** The adapter is a CPU: loads and barriers cost more than arithmetic, and caches are large. */
   readonly software: boolean
   readonly maxInvocations: number
@@ -49,6 +51,7 @@ export const PLAIN_ADAPTER: AdapterFacts = {
   features: { f16: false, subgroups: false, timestamps: false },
   subgroupSize: 0,
   readsTextures: false,
+  countsSubgroups: false,
   software: false,
   maxInvocations: 256,
   maxWorkgroupBytes: 16_384,

@@ -3,7 +3,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { NoAdapterError } from '../errors.ts'
-import { type Provider, readsTextures } from './provider.ts'
+import { languageOf, type Provider } from './provider.ts'
 import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.ts'
 
 /** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
@@ -141,7 +141,7 @@ function provider(gpu: GPU, adapter: GPUAdapter): Provider {
   return {
     runtime: `Node ${process.versions.node}, Dawn`,
     adapter,
-    readsTextures: readsTextures(gpu),
+    language: languageOf(gpu),
     calm: sleepily,
     close: () => {
       instances = instances.filter((other) => other !== gpu)

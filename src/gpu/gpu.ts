@@ -6,7 +6,7 @@ import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
 import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
-import { openProvider, type Provider, readsTextures } from './provider.ts'
+import { languageOf, openProvider, type Provider } from './provider.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
 export interface OpenOptions {
@@ -112,7 +112,7 @@ export class Gpu {
       features: this.features,
       subgroupSize:
         this.features.subgroups && subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0,
-      readsTextures: provider?.readsTextures ?? readsTextures(globalThis.navigator?.gpu),
+      ...(provider?.language ?? languageOf(globalThis.navigator?.gpu)),
       software: isFallbackAdapter ?? false,
       maxInvocations: device.limits.maxComputeInvocationsPerWorkgroup,
       maxWorkgroupBytes: device.limits.maxComputeWorkgroupStorageSize,

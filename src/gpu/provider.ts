@@ -2,12 +2,19 @@
 
 import { NoAdapterError } from '../errors.ts'
 
+/** What this runtime's WGSL has beyond the first version, of what we use. */
+export interface Language {
+  /** Read-only storage textures. */
+  readonly readsTextures: boolean
+  /** Where there are subgroups, `subgroup_id` and `num_subgroups`: which of a workgroup's subgroups one is. */
+  readonly countsSubgroups: boolean
+}
+
 export interface Provider {
   /** 'Node 20.20.2, Dawn' or 'browser'. */
   readonly runtime: string
   readonly adapter: GPUAdapter
-  /** WGSL here has read-only storage textures. */
-  readonly readsTextures: boolean
+  readonly language: Language
   /** Awaits without burning a core while the device works. */
   calm<T>(promise: Promise<T>): Promise<T>
   /** Lets go of the implementation, so that the process can end. */
@@ -50,12 +57,16 @@ async function openNavigator(gpu: GPU, adapterName?: string): Promise<Provider> 
   return {
     runtime,
     adapter,
-    readsTextures: readsTextures(gpu),
+    language: languageOf(gpu),
     calm: (promise) => promise,
     close: () => undefined,
   }
 }
 
-export function readsTextures(gpu: GPU | undefined): boolean {
-  return gpu?.wgslLanguageFeatures?.has('readonly_and_readwrite_storage_textures') ?? false
+export function languageOf(gpu: GPU | undefined): Language {
+  const has = (name: string): boolean => gpu?.wgslLanguageFeatures?.has(name) ?? false
+  return {
+    readsTextures: has('readonly_and_readwrite_storage_textures'),
+    countsSubgroups: has('subgroup_id'),
+  }
 }
