@@ -19,7 +19,7 @@ import type { Variant } from './variants.ts'
 export const subgroup: Variant<Product> = {
   name: 'subgroup',
   fits,
-  cost: (product, adapter) => choosePanels(product, adapter).cost * product.K,
+  cost: (product, adapter) => choosePanels(product, adapter).cost * product.K * onGpu(adapter),
   record: (product) => {
     const { adapter } = recorder()
     const panels = choosePanels(product, adapter)
@@ -32,7 +32,7 @@ export const subgroup: Variant<Product> = {
 export const few: Variant<Product> = {
   name: 'few',
   fits: (product, adapter) => fits(product, adapter) && product.M <= 16,
-  cost: (product, adapter) => chooseFew(product, adapter).cost * product.K,
+  cost: (product, adapter) => chooseFew(product, adapter).cost * product.K * onGpu(adapter),
   record: (product) => {
     const { adapter } = recorder()
     const panels = chooseFew(product, adapter)
@@ -46,6 +46,11 @@ export const few: Variant<Product> = {
       LOADS: BLOCK / adapter.subgroupSize,
     })
   },
+}
+
+/** What costs more on a GPU: broadcasts are shuffles there, and a workgroup of one subgroup fills little of it. */
+function onGpu({ software }: AdapterFacts): number {
+  return software ? 1 : 100
 }
 
 function fits({ b, K, bIsNK, batch = 1 }: Product, { subgroupSize }: AdapterFacts): boolean {

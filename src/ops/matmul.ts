@@ -11,6 +11,7 @@ import { swiglu } from './elementwise.ts'
 import type { Product } from './matmul-product.ts'
 import { registers } from './matmul-registers.ts'
 import { few, subgroup } from './matmul-subgroup.ts'
+import { rows, rowsSubgroup, tiles, tilesHalf } from './matmul-tiles.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from './tensor.ts'
 import { type Family, ranked, recordBest } from './variants.ts'
 
@@ -147,9 +148,10 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return y
 }
 
-const matmulFamily: Family<Product> = {
+export const matmulFamily: Family<Product> = {
   name: 'matmul',
-  variants: [few, subgroup, registers],
+  // The last that can is what the tuner checks the others against: registers, or on GPUs rows for weights in few bits
+  variants: [few, subgroup, tilesHalf, tiles, rowsSubgroup, rows, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`

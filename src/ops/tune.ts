@@ -289,7 +289,9 @@ async function measure(
     // 1. What it should be, from a variant that runs anywhere; it wants weights in rows
     const plain = await rebuild(gpu, problem, weights, weights.length > 0 ? 'rows' : undefined)
     rebuilts.push(plain)
-    const reference = family.variants.findLast((v) => v.fits(plain.problem, PLAIN_ADAPTER))
+    const reference = family.variants.findLast(
+      (v) => v.fits(plain.problem, PLAIN_ADAPTER) && !(v.forGpus && adapter.software),
+    )
     const standard = reference && new Trial(gpu, plain, reference)
     const expected = standard && (await tryOut(standard, undefined, signal))
 

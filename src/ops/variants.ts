@@ -17,6 +17,8 @@ export interface Variant<P> {
   /** How long it should take, in a unit that the family chooses. */
   readonly cost: (problem: P, adapter: AdapterFacts) => number
   readonly record: (problem: P) => void
+  /** Made for GPUs: so slow on a CPU that there it isn't even worth being what others are checked against. */
+  readonly forGpus?: boolean
 }
 
 export interface Family<P> {

@@ -166,6 +166,11 @@ const SUBGROUPS: AdapterFacts = {
 /** Adapters that take every variant there is. */
 const ADAPTERS: readonly AdapterFacts[] = [
   PLAIN_ADAPTER,
+  ...['registers', 'tiles', 'tiles-half'].map((matmul) => ({
+    ...PLAIN_ADAPTER,
+    choices: new Choices({ matmul }),
+  })),
+  { ...SUBGROUPS, countsSubgroups: true },
   { ...SUBGROUPS, software: true },
   { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
 ]

@@ -59,6 +59,7 @@ const PRODUCTS: [M: number, N: number, K: number][] = [
   [40, 33, 12],
   [100, 90, 7],
   [300, 256, 8],
+  [520, 512, 8],
 ]
 
 function each<T>(values: readonly T[], name: string, build: (value: T, input: In) => Tensor): Case[] {
@@ -139,6 +140,11 @@ export const CATALOGUE: readonly Case[] = [
     WEIGHTS.flatMap((dtype) => PRODUCTS.map((sizes) => ({ dtype, sizes }))),
     'linear, packed',
     ({ dtype, sizes: [M, N, K] }, x) => linear(x([M, K]), x([N, K], dtype, 'packed')),
+  ),
+  ...each(
+    (['int8', 'int4'] as const).flatMap((dtype) => [1, 40, 520].map((M) => ({ dtype, M }))),
+    'linear, quantised',
+    ({ dtype, M }, x) => linear(x([M, 64]), { ...x([512, 64], dtype), scales: x([512, 2]) }),
   ),
   ...each(PRODUCTS, 'gatedLinear', ([M, N, K], x) => gatedLinear(x([M, K]), x([N, K]), x([N, K]))),
   ...each(PRODUCTS, 'gatedLinear, packed', ([M, N, K], x) =>
