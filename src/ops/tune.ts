@@ -85,8 +85,8 @@ const ROUNDS = 5
 const FEWEST_ROUNDS = 3
 const LARGE_LEAD = 0.7
 const SAMPLE_MS = 6
-/** Who takes so much longer than the fastest after the first rounds is out. */
-const BEATEN = [2.5, 1.5]
+/** Who was never within this of the fastest is out, from the second round on: one sample may be a hiccup. */
+const BEATEN = 2
 const LEAST_SLICE_MS = 300
 /** Of the time that is left: what should take longer isn't begun, as the estimate may be several times too low. */
 const LARGEST_SHARE = 0.3
@@ -329,9 +329,10 @@ async function measure(
     if (still.length === 0) return
     for (let round = 0; round < ROUNDS; round++) {
       for (const { candidate, trial } of still) candidate.samples.push(await trial.time(SAMPLE_MS, signal))
-      const fastest = Math.min(...still.map(({ candidate }) => median(candidate.samples)))
-      const most = (BEATEN[round] ?? Infinity) * fastest
-      still = still.filter(({ candidate }) => median(candidate.samples) <= most)
+      if (round > 0) {
+        const fastest = Math.min(...still.flatMap(({ candidate }) => candidate.samples))
+        still = still.filter(({ candidate }) => Math.min(...candidate.samples) <= BEATEN * fastest)
+      }
       const now = performance.now()
       if (now > deadline.hard || (round + 1 >= FEWEST_ROUNDS && (now > deadline.soft || still.length === 1)))
         break
@@ -493,9 +494,14 @@ export function decide({ candidates, form }: Arm, family: string, vetoed: Readon
     const { variant, samples } = next!
     return { choice, why: `${times(median(samples) / ms)} faster than ${variant.name}`, ms, defaultMs }
   }
-  // Round by round, as two samples of one round saw the same machine
-  const share = median(best!.samples.map((sample, round) => sample / (standard.samples[round] ?? defaultMs)))
-  const enough = best!.samples.length >= FEWEST_ROUNDS ? MARGIN : LARGE_LEAD
+  // Round by round, as two samples of one round saw the same machine; and at their best, as one of them may have been
+  // disturbed in most rounds
+  const shares = best!.samples.flatMap((sample, round) => {
+    const own = standard.samples[round]
+    return own === undefined ? [] : [sample / own]
+  })
+  const share = Math.max(median(shares), Math.min(...best!.samples) / Math.min(...standard.samples))
+  const enough = shares.length >= FEWEST_ROUNDS ? MARGIN : shares.length > 1 ? LARGE_LEAD : 0
   if (!(share <= enough)) {
     return {
       choice,
@@ -563,5 +569,7 @@ function times(ratio: number): string {
 
 function median(values: readonly number[]): number {
   const sorted = values.filter((x) => !Number.isNaN(x)).sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+  const middle = sorted.length / 2
+  const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
+  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2
 }

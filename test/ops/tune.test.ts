@@ -227,7 +227,9 @@ test('a lead must be larger than noise, and seen often enough', () => {
   // In every round it was faster, though the machine slowed down meanwhile
   expect(choose({ a: [10, 20, 40], b: [9, 18, 36] }).choice).toBe('b')
   expect(choose({ a: [10, 10], b: [9, 9] }).choice).toBe('a')
-  expect(choose({ a: [10], b: [5] }).choice).toBe('b')
+  expect(choose({ a: [10, 10], b: [6, 6] }).choice).toBe('b')
+  expect(choose({ a: [10], b: [1] }).choice).toBe('a') // a hiccup, perhaps
+  expect(choose({ a: [9, 90, 90], b: [10, 10, 10] }).choice).toBe('a') // disturbed
   expect(choose({ a: [10, 10, 10], b: [20, 20, 20] }).why).toBe('2.00x faster than b')
   expect(choose({ a: [9, 9, 9], b: [20, 20, 20] }, ['f/a']).choice).toBe('b')
   expect(choose({ a: [1] }, ['f/a']).choice).toBe(undefined)
