@@ -166,10 +166,9 @@ const SUBGROUPS: AdapterFacts = {
 /** Adapters that take every variant there is. */
 const ADAPTERS: readonly AdapterFacts[] = [
   PLAIN_ADAPTER,
-  ...['registers', 'tiles', 'tiles-half'].map((matmul) => ({
-    ...PLAIN_ADAPTER,
-    choices: new Choices({ matmul }),
-  })),
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'registers', attention: 'registers' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles-half' }) },
   { ...SUBGROUPS, countsSubgroups: true },
   { ...SUBGROUPS, software: true },
   { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
