@@ -345,7 +345,8 @@ beforeAll(async () => {
 test('demo works from any folder, finds both objects, and prints nothing but its JSON', async () => {
   const cwd = await temporaryFolder()
   const { code, out, err } = await spawnFlowseg(['demo', '--json'], { cwd })
-  expect([code, err]).toEqual([0, ''])
+  // Dawn warns of limits that it lowers on lavapipe, from a thread of its own
+  expect([code, err.replace(/^Warning: maxDynamic.*\n/gm, '')]).toEqual([0, ''])
   const answers = JSON.parse(out) as { image: string; sentence: string; iou: number; overlay: string }[]
   expect(answers.map(({ sentence }) => sentence)).toEqual(example.sentences.map(({ text }) => text))
   for (const { sentence, iou, overlay, image } of answers) {
