@@ -118,7 +118,7 @@ const PARALLEL = 8
 /**
  * The tile with the least work. In cycles of lavapipe (two cores of a Xeon, November 2026) a load of a costs 60, of b 30
  * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums a lane, or 128 where b comes
- * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 2.5 times as long.
+ * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as long.
  */
 export function choosePanels(
   { b, pair, M, N }: Pick<Product, 'b' | 'pair' | 'M' | 'N'>,
@@ -134,7 +134,7 @@ export function choosePanels(
       const cols = (columnPanels * lanes) / (pair ? 2 : 1)
       const [tilesM, tilesN] = [Math.ceil(M / (rowPanels * lanes)), Math.ceil(N / cols)]
       const cycles = 13 + 60 * rowPanels + load * columnPanels + 13 * lanes * rowPanels + 4 * sums
-      const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
+      const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 3.3 : 1)) / 4
       if (!best || cost < best.cost) best = { rowPanels, columnPanels, tilesM, tilesN, cost }
     }
   }
@@ -153,7 +153,7 @@ function chooseFew(
   const choices = counts.map((columnPanels) => {
     const tilesN = Math.ceil(N / ((columnPanels * lanes) / (pair ? 2 : 1)))
     const cycles = (60 / lanes + 13) * rows + load * columnPanels + 4 * rows * columnPanels
-    const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 2.5 : 1)) / 4
+    const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 3.3 : 1)) / 4
     return { rows, columnPanels, tilesM, tilesN, cost }
   })
   return choices.reduce((best, choice) => (choice.cost < best.cost ? choice : best))
