@@ -3,12 +3,13 @@
 // GFLOP/s of all scores, hidden ones too, by processor time of two cores of a Xeon (November 2026), registers -> subgroup:
 //
 //                                              lavapipe      SwiftShader
-//   729 tokens, 16 heads of 72                 2.7 -> 30
-//   4,096 tokens, heads of 64, relative          4 -> 37
-//   windows of 196, 16 heads of 64, relative   3.9 -> 21     1.4 -> 3.2
-//   512 tokens causal, 32/8 heads of 128       5.2 -> 53     1.9 -> 5.0
-//   1 query, 1,800 keys, 32/8 heads of 128     2.4 -> 11     0.9 -> 1.7
-//   200 queries, 4,096 keys, mask, 8 of 32      13 -> 28     2.9 -> 5.9
+//   729 tokens, 16 heads of 72                 2.8 -> 30     0.9 -> 4.3
+//   4,096 tokens, 4 heads of 64, relative      4.2 -> 37
+//   windows of 196, 16 heads of 64, relative   3.9 -> 21     1.4 -> 3.3
+//   512 tokens causal, 32/8 heads of 128       5.2 -> 50     1.9 -> 5.1
+//   1 query, 1,800 keys, 32/8 heads of 128     2.4 -> 9.4    0.9 -> 1.6
+//   45 queries, 1,800 keys, 32/8 heads of 128  2.8 -> 24     0.9 -> 2.6
+//   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
 
 import subgroupSource from '../../shaders/attention-subgroup.wgsl' with { type: 'text' }
 import type { AdapterFacts } from '../gpu/adapter.ts'
