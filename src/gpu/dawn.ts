@@ -17,7 +17,11 @@ const FIXES = [
   'with root, install Mesa 24 or newer (`mesa-vulkan-drivers`; on Debian 12 from backports)',
 ]
 
-/** Milliseconds to sleep between looks at a pending promise. */
+/**
+ * Milliseconds to sleep between looks at a pending promise. A look costs 20 us of a core that a software adapter
+ * computes on, so shorter naps gain nothing: runs of 5, 15 and 35 ms took 7, 6 and 9 % longer with 0.2 ms (lavapipe, two
+ * cores, November 2026), and sleeping until shortly before the expected end gained 1 %.
+ */
 const NAP_MS = 1
 
 export async function openDawn(adapterName?: string): Promise<Provider> {
