@@ -4,6 +4,8 @@
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG (powers of two, LANES <= WG)
+// predicted a load and four comparisons: 5 GB/s
+// measured  [1800, 15194] 5.2 and 0.8 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 

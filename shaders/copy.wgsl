@@ -5,6 +5,8 @@
 // host      count = rows * cols; both ends hold what the starts and strides say. Rows past to_rows are dropped.
 //           More than 65,535 workgroups fold into workgroup_id.y.
 // prelude   lib/walk, alias Elem (u32 or vec4u), const WG
+// predicted a load and a store of 16 bytes, so this is the ceiling that the others are held to
+// measured  [4096, 1024] 9.5 and 2.3 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes {
   count: u32, chunk: u32, cols: u32,

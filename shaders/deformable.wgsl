@@ -13,6 +13,9 @@
 //           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds;
 //           the marked loops are written out first (src/ops/unroll.ts)
 // prelude   const D4, CHUNKS (divides D4), WG
+// predicted 48 loads of 60 cycles a vec4f of a head on 8 lanes: 95 ms
+// measured  21,504 tokens of 8 heads of 32, 3 levels of 4 points 142 and 653 ms (lavapipe and SwiftShader, two cores
+//           of a Xeon, November 2026)
 
 struct Sizes {
   T: u32, heads: u32, levels: u32, points: u32,

@@ -9,6 +9,9 @@
 //           65,535 workgroups fold into workgroup_id.y.
 // prelude   const WIDTH with lib/elem-*, lib/widen, const DTYPE, alias Word (four elements: vec4u for f32, vec2u for
 //           16 bits), const WORDS (4 or 2), const WG
+// predicted a copy
+// measured  1800 rows of 2560 f32 6.5 and 2.1 GB/s, 68 and 90 %, of bf16 6.2 and 1.7; each number by itself 0.6 and
+//           0.3 (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes {
   T: u32, cols: u32, first_row: u32, rows: u32, table_rows: u32,

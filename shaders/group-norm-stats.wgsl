@@ -2,15 +2,24 @@
 //
 // shapes    x [pixels, groups, cols] Elem, partials [chunks, groups] (mean, deviations); cols Elem of a group
 // threads   one a chunk and group, neighbouring threads take neighbouring groups
-// numerics  as in layer-norm: shifted by the chunk's first value, then Welford by Elem
+// numerics  as in layer-norm: shifted by the chunk's first value, then lib/statistics
 // host      chunks * chunk >= pixels, no chunk is empty; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const WG
+// prelude   const WIDTH with lib/elem-*, lib/statistics, const WG
 
 struct Sizes { pixels: u32, groups: u32, cols: u32, chunk: u32, chunks: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+/** The Elem at a place, (index, column in the group), which then moves on. */
+fn take(place: ptr<function, vec2u>) -> Elem {
+  let at = *place;
+  let is_last = at.y + 1u == sizes.cols;
+  let pixel = (sizes.groups - 1u) * sizes.cols + 1u;  // to the next one's first
+  *place = vec2u(at.x + select(1u, pixel, is_last), select(at.y + 1u, 0u, is_last));
+  return x[at.x];
+}
 
 @compute @workgroup_size(WG)
 fn main(
@@ -23,24 +32,17 @@ fn main(
   let g = i - chunk * sizes.groups;
 
   let first = chunk * sizes.chunk;
-  let end = min(first + sizes.chunk, sizes.pixels);
-  let stride = sizes.groups * sizes.cols;
-  let shift = part(x[first * stride + g * sizes.cols], 0);
-  let width = f32(WIDTH);
-  var count = 0.0;
-  var mean = 0.0;
-  var deviations = 0.0;
-  for (var pixel = first; pixel < end; pixel++) {
-    for (var c = 0u; c < sizes.cols; c++) {
-      let v = x[pixel * stride + g * sizes.cols + c] - shift;
-      let m = total(v) / width;
-      let d = v - m;
-      let step = m - mean;
-      let share = width / (count + width);
-      deviations += total(d * d) + step * step * count * share;
-      mean += step * share;
-      count += width;
-    }
+  var left = (min(first + sizes.chunk, sizes.pixels) - first) * sizes.cols;
+  var place = vec2u((first * sizes.groups + g) * sizes.cols, 0u);
+  let shift = part(x[place.x], 0);
+  var all = Statistics();
+  for (; left >= 4u; left -= 4u) {
+    let v0 = take(&place) - shift;
+    let v1 = take(&place) - shift;
+    let v2 = take(&place) - shift;
+    let v3 = take(&place) - shift;
+    all = with_four(all, v0, v1, v2, v3);
   }
-  partials[i] = vec2f(mean + shift, deviations);
+  for (; left > 0u; left--) { all = with_one(all, take(&place) - shift); }
+  partials[i] = vec2f(all.mean + shift, all.deviations);
 }

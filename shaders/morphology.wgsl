@@ -5,6 +5,9 @@
 // host      outside of the map there is nothing: the window is clipped at the border, which repeating the edge
 //           amounts to. across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y.
 // prelude   const WIDTH with lib/elem-*, const ERODE, const WG
+// predicted 8 bytes and 9 FLOPs an element, three loads and a store: 50 % of a copy
+// measured  1024 x 1024 5.2 and 0.7 GB/s, 55 and 31 %; each number by itself 0.5 and 0.2 (lavapipe and SwiftShader,
+//           two cores of a Xeon, November 2026)
 
 struct Sizes { H: u32, cols: u32, across: u32, run: u32 }
 

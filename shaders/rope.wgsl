@@ -12,6 +12,9 @@
 // numerics  sin and cos within 2e-7 for positions up to 2^24
 // host      T, heads >= 1; declares TURNS: array<vec2u, HALF>, high word first (src/ops/rope.ts)
 // prelude   const WIDTH with lib/elem-*, const HALF, COLS (HALF / WIDTH), WG; const THETA only tells kernels apart
+// predicted 8 bytes and 3 FLOPs an element, and a sine and cosine a row for all heads: a copy
+// measured  [1800, 32 x 128] 10.9 and 2.5 GB/s, 115 and 108 % (lavapipe and SwiftShader, two cores of a Xeon,
+//           November 2026)
 
 struct Sizes { T: u32, heads: u32, position: u32, x_stride: u32, x_start: u32 }
 

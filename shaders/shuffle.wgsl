@@ -7,6 +7,9 @@
 // threads   lanes threads take a block; a workgroup takes `run` blocks
 // host      blocks = H * W; lanes divides WG; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   lib/walk, alias Elem, const TO_SPACE, const WG
+// predicted a copy
+// measured  64 x 64 x 1024 to depth 9.1 and 2.1 GB/s, 96 and 90 %, to space 8.5 and 1.7 (lavapipe and SwiftShader,
+//           two cores of a Xeon, November 2026)
 
 struct Sizes { blocks: u32, W: u32, cols: u32, lanes: u32, run: u32 }
 

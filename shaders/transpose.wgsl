@@ -5,6 +5,9 @@
 // host      WIDTH divides M and N; down, across = tiles along M and N; more than 65,535 workgroups fold into
 //           workgroup_id.y
 // prelude   const WIDTH with lib/elem-*
+// predicted a copy
+// measured  [4096, 1024] 4.3 and 1.6 GB/s, 45 and 68 %, as columns lie 16 KB apart; 0.3 and 0.4 each number by itself
+//           (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes { B: u32, M: u32, N: u32, down: u32, across: u32, run: u32 }
 

@@ -8,6 +8,9 @@
 // host      units = across * rows, rows of the image (join) or of all windows (split); more than 65,535 workgroups
 //           fold into workgroup_id.y
 // prelude   alias Elem, const JOIN, const WG
+// predicted a copy
+// measured  64 x 64 x 1024 in windows of 14 x 14 split 8.5 and 2.2 GB/s, 89 and 95 %, joined 10.7 and 2.3 (lavapipe
+//           and SwiftShader, two cores of a Xeon, November 2026)
 
 struct Sizes { units: u32, H: u32, W: u32, cols: u32, window: u32, across: u32, run: u32 }
 

@@ -33,6 +33,21 @@ export function anyGpu(): Promise<Gpu> {
   return gpuNamed(adapterNames()[0]!)
 }
 
+/** Every adapter with each variant of these families forced in turn. */
+export async function machines(
+  families: readonly string[],
+  variants: readonly string[],
+): Promise<{ gpu: Gpu; name: string }[]> {
+  const made = adapterNames().flatMap((adapter) =>
+    variants.map(async (variant) => {
+      const forced = Object.fromEntries(families.map((family) => [family, variant]))
+      const gpu = await openGpu({ ...(adapter ? { adapter } : {}), variants: forced })
+      return { gpu, name: `${gpu.name}, ${variant}` }
+    }),
+  )
+  return Promise.all(made)
+}
+
 export function gpuNamed(name: string): Promise<Gpu> {
   let gpu = opened.get(name)
   if (!gpu) {

@@ -74,26 +74,3 @@ export function strips(
   const runs = Math.ceil(rows / run)
   return { across, run, runs, workgroups: maps * runs * across }
 }
-
-/** How kernels with lib/rows.wgsl spread: LANES threads take a row of `cols` Elem together. */
-export interface RowTeams {
-  readonly LANES: number
-  readonly WG: number
-}
-
-/**
- * How many threads share a row: few rows need many, many short rows need one each and then no barrier at all
- * (4,096 rows of 256: 1 thread 10 ms, 4 threads 24, 8 threads 35, on SwiftShader, November 2026). Three variants
- * and no more, as SwiftShader takes 0.1 s to compile one.
- *
- * @param cols in Elem
- */
-export function rowTeams(rows: number, cols: number): RowTeams {
-  if (cols <= 16 || (rows >= 1024 && cols <= 64)) return { LANES: 1, WG: THREADS }
-  return { LANES: rows <= 8 && cols >= 256 ? THREADS : 4, WG: THREADS }
-}
-
-/** Workgroups for `rows` rows. */
-export function groupsForRows(rows: number, { LANES, WG }: RowTeams): number {
-  return Math.ceil(rows / (WG / LANES))
-}

@@ -6,13 +6,18 @@ import mergeSource from '../../shaders/group-norm-merge.wgsl' with { type: 'text
 import statsSource from '../../shaders/group-norm-stats.wgsl' with { type: 'text' }
 import layerNormSource from '../../shaders/layer-norm.wgsl' with { type: 'text' }
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
-import rows from '../../shaders/lib/rows.wgsl' with { type: 'text' }
+import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
+import statistics from '../../shaders/lib/statistics.wgsl' with { type: 'text' }
 import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { recorder } from '../gpu/recorder.ts'
 import { ACTIVATIONS, type Activation } from './activation.ts'
-import { elem, groupsFor, groupsForRows, rowChunks, rowTeams, THREADS, widthOf } from './elem.ts'
+import { elem, groupsFor, rowChunks, THREADS, widthOf } from './elem.ts'
+import { alongRows, groupsForRows, team } from './rows.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
+import { unrolled } from './unroll.ts'
+import { recordBest } from './variants.ts'
 
 /**
  * Layer norm over the last axis: y = (v - mean(v)) / sqrt(var(v) + eps) * weight + bias with v = x + residual
@@ -44,23 +49,38 @@ export function layerNorm(
     expectShape('layerNorm', 'residual', residual, x.shape)
   }
 
-  const width = widthOf(C)
-  const teams = rowTeams(rowsOf(x), C / width)
   const y = tensor(x.shape)
-  record({
-    kernel: kernel('layer-norm', elem(width) + rows + layerNormSource, {
-      WIDTH: width,
-      HAS_RESIDUAL: residual !== undefined,
-      ...teams,
-    }),
-    reads: { x, residual, weight, bias },
-    writes: { y },
-    sizes: { rows: rowsOf(x), cols: C / width, eps },
-    workgroups: groupsForRows(rowsOf(x), teams),
-    flops: 8 * x.size,
-  })
+  recordBest(layerNormFamily, { x, residual, weight, bias, eps, y })
   return y
 }
+
+interface LayerNorm {
+  readonly x: Tensor
+  readonly residual: Tensor | undefined
+  readonly weight: Tensor
+  readonly bias: Tensor
+  readonly eps: number
+  readonly y: Tensor
+}
+
+const layerNormFamily = alongRows<LayerNorm>(
+  'layerNorm',
+  true,
+  ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: unrolled('layer-norm', elem(width) + statistics + rowsSource + layerNormSource, {
+        WIDTH: width,
+        HAS_RESIDUAL: residual !== undefined,
+        ...teams,
+      }),
+      reads: { x, residual, weight, bias },
+      writes: { y },
+      sizes: { rows, cols, eps },
+      workgroups,
+      flops: 8 * x.size,
+    })
+  },
+)
 
 /**
  * RMS norm over the last axis: y = x / sqrt(mean(x^2) + eps) * weight
@@ -78,19 +98,32 @@ export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
   expectType('rmsNorm', 'x', x, 'f32')
   expectVector('rmsNorm', 'weight', weight, C)
 
-  const width = widthOf(C)
-  const teams = rowTeams(rowsOf(x), C / width)
   const y = tensor(x.shape)
-  record({
-    kernel: kernel('rms-norm', elem(width) + rows + rmsNormSource, { WIDTH: width, ...teams }),
-    reads: { x, weight },
-    writes: { y },
-    sizes: { rows: rowsOf(x), cols: C / width, eps },
-    workgroups: groupsForRows(rowsOf(x), teams),
-    flops: 4 * x.size,
-  })
+  recordBest(rmsNormFamily, { x, weight, eps, y })
   return y
 }
+
+interface RmsNorm {
+  readonly x: Tensor
+  readonly weight: Tensor
+  readonly eps: number
+  readonly y: Tensor
+}
+
+const rmsNormFamily = alongRows<RmsNorm>(
+  'rmsNorm',
+  true,
+  ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: unrolled('rms-norm', elem(width) + rowsSource + rmsNormSource, { WIDTH: width, ...teams }),
+      reads: { x, weight },
+      writes: { y },
+      sizes: { rows, cols, eps },
+      workgroups,
+      flops: 4 * x.size,
+    })
+  },
+)
 
 /** Values of a group that one thread of the first pass takes. */
 const CHUNK_VALUES = 512
@@ -134,7 +167,7 @@ export function groupNorm(
   const chunks = Math.ceil(pixels / chunk)
   const partials = tensor([chunks, groups, 2])
   record({
-    kernel: kernel('group-norm-stats', elem(width) + statsSource, { WIDTH: width, WG: THREADS }),
+    kernel: kernel('group-norm-stats', elem(width) + statistics + statsSource, { WIDTH: width, WG: THREADS }),
     reads: { x },
     writes: { partials },
     sizes: { pixels, groups, cols, chunk, chunks },
@@ -143,10 +176,10 @@ export function groupNorm(
   })
 
   // 2. Joined
-  const teams = rowTeams(groups, chunks)
+  const teams = team(groups, chunks, recorder().adapter.software)
   const stats = tensor([groups, 2])
   record({
-    kernel: kernel('group-norm-merge', rows + mergeSource, { ...teams }),
+    kernel: kernel('group-norm-merge', rowsSource + mergeSource, { LANES: teams.LANES, WG: teams.WG }),
     reads: { partials },
     writes: { stats },
     sizes: {

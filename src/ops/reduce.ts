@@ -1,24 +1,17 @@
 // Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
 
 import argmaxSource from '../../shaders/argmax.wgsl' with { type: 'text' }
-import rows from '../../shaders/lib/rows.wgsl' with { type: 'text' }
+import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import meanRowsSource from '../../shaders/mean-rows.wgsl' with { type: 'text' }
 import normalizeSource from '../../shaders/normalize-rows.wgsl' with { type: 'text' }
 import reduceSource from '../../shaders/reduce.wgsl' with { type: 'text' }
 import softmaxSource from '../../shaders/softmax.wgsl' with { type: 'text' }
 import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
-import { elem, groupsFor, groupsForRows, rowTeams, THREADS, widthOf } from './elem.ts'
-import {
-  expectShape,
-  expectType,
-  lastDim,
-  record,
-  rowsOf,
-  type Shape,
-  type Tensor,
-  tensor,
-} from './tensor.ts'
+import { elem, groupsFor, THREADS, widthOf } from './elem.ts'
+import { alongRows } from './rows.ts'
+import { expectShape, expectType, record, type Shape, type Tensor, tensor } from './tensor.ts'
+import { recordBest } from './variants.ts'
 
 /**
  * y = exp(x) / sum(exp(x)) over the last axis.
@@ -27,23 +20,36 @@ import {
  * @returns [..., C]
  */
 export function softmax(x: Tensor): Tensor {
-  const { width, cols, teams, count } = spread('softmax', x)
+  expectType('softmax', 'x', x, 'f32')
   const y = tensor(x.shape)
-  record({
-    kernel: kernel('softmax', elem(width) + rows + softmaxSource, {
-      WIDTH: width,
-      IN_PLACE: false,
-      ...teams,
-    }),
-    reads: { x },
-    writes: { y },
-    sizes: { rows: count, cols },
-    workgroups: groupsForRows(count, teams),
-    flops: 10 * x.size,
-    inPlace: { read: 'x', write: 'y' },
-  })
+  recordBest(softmaxFamily, { x, y })
   return y
 }
+
+interface Mapped {
+  readonly x: Tensor
+  readonly y: Tensor
+}
+
+const softmaxFamily = alongRows<Mapped>(
+  'softmax',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('softmax', elem(width) + rowsSource + softmaxSource, {
+        WIDTH: width,
+        IN_PLACE: false,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: 10 * x.size,
+      inPlace: { read: 'x', write: 'y' },
+    })
+  },
+)
 
 /** Sums over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
 export function sumLast(x: Tensor): Tensor {
@@ -56,18 +62,30 @@ export function maxLast(x: Tensor): Tensor {
 }
 
 function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
-  const { width, cols, teams, count } = spread(op, x)
+  expectType(op, 'x', x, 'f32')
   const y = tensor(leading(x))
-  record({
-    kernel: kernel('reduce', elem(width) + rows + reduceSource, { WIDTH: width, MAXIMUM: maximum, ...teams }),
-    reads: { x },
-    writes: { y },
-    sizes: { rows: count, cols },
-    workgroups: groupsForRows(count, teams),
-    flops: x.size,
-  })
+  recordBest(reduceFamily, { x, y, maximum })
   return y
 }
+
+const reduceFamily = alongRows<Mapped & { readonly maximum: boolean }>(
+  'reduce',
+  false,
+  ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('reduce', elem(width) + rowsSource + reduceSource, {
+        WIDTH: width,
+        MAXIMUM: maximum,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: x.size,
+    })
+  },
+)
 
 /**
  * Where the largest value of the last axis is; of several, the first.
@@ -76,18 +94,26 @@ function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
  * @returns [...] u32; a vector [C] gives one number, [1]
  */
 export function argmax(x: Tensor): Tensor {
-  const { width, cols, teams, count } = spread('argmax', x)
+  expectType('argmax', 'x', x, 'f32')
   const y = tensor(leading(x), 'u32')
-  record({
-    kernel: kernel('argmax', elem(width) + argmaxSource, { WIDTH: width, ...teams }),
-    reads: { x },
-    writes: { y },
-    sizes: { rows: count, cols },
-    workgroups: groupsForRows(count, teams),
-    flops: x.size,
-  })
+  recordBest(argmaxFamily, { x, y })
   return y
 }
+
+const argmaxFamily = alongRows<Mapped>(
+  'argmax',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('argmax', elem(width) + argmaxSource, { WIDTH: width, ...teams }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: x.size,
+    })
+  },
+)
 
 /**
  * Rows of length one: y = x / max(|x|, 1e-12) over the last axis.
@@ -96,18 +122,29 @@ export function argmax(x: Tensor): Tensor {
  * @returns [..., C]
  */
 export function normalizeRows(x: Tensor): Tensor {
-  const { width, cols, teams, count } = spread('normalizeRows', x)
+  expectType('normalizeRows', 'x', x, 'f32')
   const y = tensor(x.shape)
-  record({
-    kernel: kernel('normalize-rows', elem(width) + rows + normalizeSource, { WIDTH: width, ...teams }),
-    reads: { x },
-    writes: { y },
-    sizes: { rows: count, cols },
-    workgroups: groupsForRows(count, teams),
-    flops: 5 * x.size,
-  })
+  recordBest(normalizeFamily, { x, y })
   return y
 }
+
+const normalizeFamily = alongRows<Mapped>(
+  'normalizeRows',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('normalize-rows', elem(width) + rowsSource + normalizeSource, {
+        WIDTH: width,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: 5 * x.size,
+    })
+  },
+)
 
 /**
  * The mean of the first rows.
@@ -136,11 +173,4 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
 /** The shape without its last axis. */
 function leading(x: Tensor): Shape {
   return x.shape.length === 1 ? [1] : x.shape.slice(0, -1)
-}
-
-function spread(op: string, x: Tensor) {
-  expectType(op, 'x', x, 'f32')
-  const C = lastDim(x)
-  const width = widthOf(C)
-  return { width, cols: C / width, teams: rowTeams(rowsOf(x), C / width), count: rowsOf(x) }
 }

@@ -163,6 +163,10 @@ const SUBGROUPS: AdapterFacts = {
   subgroupSize: 8,
   readsTextures: true,
 }
+/** Ops along rows, a thread a row: by default only of many rows, on CPUs. */
+const BY_THREADS = Object.fromEntries(
+  ['layerNorm', 'rmsNorm', 'softmax', 'reduce', 'argmax', 'normalizeRows'].map((op) => [op, 'thread']),
+)
 /** Adapters that take every variant there is. */
 const ADAPTERS: readonly AdapterFacts[] = [
   PLAIN_ADAPTER,
@@ -172,6 +176,7 @@ const ADAPTERS: readonly AdapterFacts[] = [
   { ...SUBGROUPS, countsSubgroups: true },
   { ...SUBGROUPS, software: true },
   { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices(BY_THREADS) },
 ]
 
 /** Every kernel that the catalogue's plans use on one of them, in place or not. */

@@ -6,13 +6,13 @@ import { ShapeError } from '../../src/errors.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
 import { plan } from '../../src/ops/tensor.ts'
 import {
-  adapters,
   anyGpu,
   drawSizes,
   evaluate,
   expectClose,
   expectSameBits,
   type HostTensor,
+  machines,
   random,
 } from '../support.ts'
 
@@ -76,8 +76,8 @@ function moved(x: HostTensor, by: number): HostTensor {
   return { shape: x.shape, data: Float32Array.from(x.data, (v) => v + by) }
 }
 
-for (const gpu of await adapters()) {
-  test(`rmsNorm on ${gpu.name}`, async () => {
+for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 'team'])) {
+  test(`rmsNorm on ${name}`, async () => {
     for (const [rows, C] of SHAPES) {
       const x = random([rows, C], 1, 3)
       const weight = random([C], 2)
@@ -93,7 +93,7 @@ for (const gpu of await adapters()) {
     }
   })
 
-  test(`layerNorm on ${gpu.name}`, async () => {
+  test(`layerNorm on ${name}`, async () => {
     for (const [rows, C] of SHAPES) {
       const x = random([rows, C], 1, 3)
       const weight = random([C], 2)
@@ -106,7 +106,7 @@ for (const gpu of await adapters()) {
     }
   })
 
-  test(`layerNorm of a sum on ${gpu.name}`, async () => {
+  test(`layerNorm of a sum on ${name}`, async () => {
     for (const [rows, C] of [
       [3, 7],
       [5, 48],
@@ -123,7 +123,7 @@ for (const gpu of await adapters()) {
     }
   })
 
-  test(`layerNorm far from zero, and with one channel far from the others, on ${gpu.name}`, async () => {
+  test(`layerNorm far from zero, and with one channel far from the others, on ${name}`, async () => {
     const [rows, C] = [9, 1024]
     const weight = random([C], 2)
     const bias = random([C], 3)
@@ -156,7 +156,7 @@ for (const gpu of await adapters()) {
     )
   })
 
-  test(`groupNorm on ${gpu.name}`, async () => {
+  test(`groupNorm on ${name}`, async () => {
     const shapes: [shape: number[], groups: number][] = [
       [[1, 1], 1],
       [[1, 6], 2],
@@ -184,7 +184,7 @@ for (const gpu of await adapters()) {
     }
   })
 
-  test(`groupNorm with an activation, in place, on ${gpu.name}`, async () => {
+  test(`groupNorm with an activation, in place, on ${name}`, async () => {
     const x = random([9, 5, 8], 1, 3)
     const weight = random([8], 2)
     const bias = random([8], 3)

@@ -6,12 +6,12 @@ import { mul } from '../../src/ops/elementwise.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
 import { param, plan } from '../../src/ops/tensor.ts'
 import {
-  adapters,
   anyGpu,
   evaluate,
   expectClose,
   expectSameBits,
   type HostTensor,
+  machines,
   planOf,
   random,
 } from '../support.ts'
@@ -39,8 +39,11 @@ function softmaxReference(row: readonly number[]): number[] {
   return row.map((v) => Math.exp(v - top) / sum)
 }
 
-for (const gpu of await adapters()) {
-  test(`softmax on ${gpu.name}`, async () => {
+for (const { gpu, name } of await machines(
+  ['softmax', 'reduce', 'argmax', 'normalizeRows'],
+  ['thread', 'team'],
+)) {
+  test(`softmax on ${name}`, async () => {
     for (const shape of SHAPES) {
       // 1e4 apart: most exponentials vanish, none overflows
       for (const scale of [3, 1e4]) {
@@ -52,7 +55,7 @@ for (const gpu of await adapters()) {
     }
   })
 
-  test(`softmax in place on ${gpu.name}`, async () => {
+  test(`softmax in place on ${name}`, async () => {
     const x = random([5, 40], 1, 3)
     const one: HostTensor = { shape: [1], data: new Float32Array([1]) }
     const apart = await evaluate(gpu, { x }, (t) => softmax(t['x']!))
@@ -65,7 +68,7 @@ for (const gpu of await adapters()) {
     made.release()
   })
 
-  test(`sums and maxima on ${gpu.name}`, async () => {
+  test(`sums and maxima on ${name}`, async () => {
     for (const shape of SHAPES) {
       const x = random(shape, 1, 3)
       const sums = await evaluate(gpu, { x }, (t) => sumLast(t['x']!))
@@ -88,7 +91,7 @@ for (const gpu of await adapters()) {
     )
   })
 
-  test(`argmax on ${gpu.name}: of several, the first`, async () => {
+  test(`argmax on ${name}: of several, the first`, async () => {
     for (const shape of SHAPES) {
       const x = random(shape, 1, 3)
       const y = await evaluate(gpu, { x }, (t) => argmax(t['x']!))
@@ -106,7 +109,7 @@ for (const gpu of await adapters()) {
     expect([...(await evaluate(gpu, { vector }, (t) => argmax(t['vector']!)))]).toEqual([123])
   })
 
-  test(`normalizeRows on ${gpu.name}`, async () => {
+  test(`normalizeRows on ${name}`, async () => {
     for (const shape of SHAPES) {
       // Squares of 1e-25 and 1e25 are no f32: the rows are scaled before
       for (const scale of [1, 1e-11, 1e25]) {
@@ -123,7 +126,7 @@ for (const gpu of await adapters()) {
     expectSameBits(await evaluate(gpu, { zero }, (t) => normalizeRows(t['zero']!)), new Float32Array(6))
   })
 
-  test(`meanRows on ${gpu.name}, of all rows and of the first few`, async () => {
+  test(`meanRows on ${name}, of all rows and of the first few`, async () => {
     for (const [N, C] of [
       [1, 1],
       [9, 3],
