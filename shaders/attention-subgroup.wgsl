@@ -14,7 +14,7 @@
 // numerics  f32; in powers of two, so rel_h and rel_w come multiplied by log2(e). Finite: hidden keys score FLOOR, what
 //           they add to l and o before the first open key is wiped by the rescale. A row without open keys gives 0.
 // host      keys, rows >= 1; `limit` is the position of query 0 (CAUSAL) or the number of open keys (LENGTH);
-//           `columns` is the W of RELATIVE, else unused; LOADS = ceil(D4 / LANES); chunks = ROWS * D4;
+//           `columns` is the W of RELATIVE, else unused; LOADS = ceil(D4 / LANES); turns = ROWS * D4;
 //           the marked loops are written out first (src/ops/unroll.ts)
 // prelude   const D4, LANES, ROWS, LOADS, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true; bool SPLIT
 //
@@ -26,25 +26,6 @@
 //           (more shapes in src/ops/attention-subgroup.ts). Reading k and v through textures gains 2 %, and two keys a turn
 //           gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled registers
 
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, chunks: u32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bits: array<u32>;
-@group(0) @binding(4) var<storage, read> rel_h: array<f32>;
-@group(0) @binding(5) var<storage, read> rel_w: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
-
-const LOG2E = 1.4426950408889634;
-const FLOOR = -3.0e38;
-/** Keys of a block: a word of the mask. */
-const BLOCK = 32u;
 /** Chunks of a row, rounded up to whole loads: what is past D4 is never used. */
 const CHUNKS = LOADS * LANES;
 
@@ -82,7 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   // stays in memory
   var places = at_y;
   var loaded: array<vec4f, ROWS * D4>;
-  for (var n = 0u; n < sizes.chunks; n++) {
+  for (var n = 0u; n < sizes.turns; n++) {
     let place = places[n / D4];
     let at = place / sizes.heads * sizes.q_stride + sizes.q_start + place % sizes.heads * D4;
     loaded[n] = query[at + n % D4] * (sizes.scale * LOG2E);
@@ -182,7 +163,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     /*unroll*/ for (var c = 0u; c < D4; c++) { sums[r * D4 + c] = o[r * CHUNKS + c] * share; }
   }
   let row_chunks = select(D4, D4 + 1u, SPLIT);
-  for (var n = 0u; n < sizes.chunks; n++) {
+  for (var n = 0u; n < sizes.turns; n++) {
     let r = n / D4;
     if (first + r * LANES + lane < sizes.rows) {
       let at = select(places[r], places[r] * sizes.splits + split, SPLIT) * row_chunks;

@@ -12,7 +12,7 @@
 // numerics  f32, as attention.wgsl: powers of two, FLOOR for hidden keys; a row without open keys gives 0
 // host      keys, rows >= 1; `limit` is the position of query 0 (CAUSAL) or the number of open keys (LENGTH);
 //           `columns` is the W of RELATIVE, else unused; OWN = ceil(D4 / PARTS); PARTS = 4;
-//           tile = KEYS, as a size so that Mesa doesn't write the loops out, which divides the 32 of a word of the mask;
+//           turns = KEYS, as a size so that Mesa doesn't write the loops out, which divides the 32 of a word of the mask;
 //           the marked loops are written out first (src/ops/unroll.ts)
 // prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true; bool SPLIT
 //
@@ -27,23 +27,6 @@
 //           of 128: 2.1 GFLOP that count, 20 MiB of query, key, value and y once, and keys again for each 32 rows, from cache
 // measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention-tiles.ts
 
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, tile: u32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bits: array<u32>;
-@group(0) @binding(4) var<storage, read> rel_h: array<f32>;
-@group(0) @binding(5) var<storage, read> rel_w: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
-
-const LOG2E = 1.4426950408889634;
-const FLOOR = -3.0e38;
 const WG = 64u;
 const BLOCK_ROWS = WG / PARTS * ROWS;
 
@@ -98,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var hidden: array<u32, ROWS>;
   for (var j = split * KEYS; j < keys; j += sizes.splits * KEYS) {
     // 1. The tiles; past the last key it is repeated, and weighs nothing
-    for (var n = thread; n < sizes.tile * D4; n += WG) {
+    for (var n = thread; n < sizes.turns * D4; n += WG) {
       let row = min(j + n / D4, keys - 1u);
       key_tile[n] = key[k_first + row * sizes.k_stride + n % D4];
       value_tile[n] = value[v_first + row * sizes.v_stride + n % D4];
@@ -106,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
 
     // 2. Our part of the scores
-    for (var t = 0u; t < sizes.tile; t++) {
+    for (var t = 0u; t < sizes.turns; t++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = 0.0; }
       /*unroll*/ for (var n = 0u; n < OWN; n++) {
         let k = key_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];
@@ -128,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       hidden[r] = 0u;
       if (MASK) { hidden[r] = bits[i[r] * words + j / 32u] >> (j % 32u); }
     }
-    for (var t = 0u; t < sizes.tile; t++) {
+    for (var t = 0u; t < sizes.turns; t++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         let at = (ours + r) * KEYS + t;
         let sum = (parts[at * PARTS] + parts[at * PARTS + 1u]) + (parts[at * PARTS + 2u] + parts[at * PARTS + 3u]);
@@ -142,7 +125,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       m[r] = top[r];
       l[r] *= shrink;
       /*unroll*/ for (var n = 0u; n < OWN; n++) { o[r * OWN + n] *= shrink; }
-      for (var t = part; t < sizes.tile; t += PARTS) {
+      for (var t = part; t < sizes.turns; t += PARTS) {
         // Keys past the last weigh nothing even where all are hidden
         let at = (ours + r) * KEYS + t;
         let p = select(0.0, exp2(weights[at] - m[r]), j + t < keys);
@@ -153,7 +136,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
 
     // 4. The values
-    for (var t = 0u; t < sizes.tile; t++) {
+    for (var t = 0u; t < sizes.turns; t++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = weights[(ours + r) * KEYS + t]; }
       /*unroll*/ for (var n = 0u; n < OWN; n++) {
         let v = value_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];

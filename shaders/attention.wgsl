@@ -20,25 +20,6 @@
 //           the marked loops are written out first (src/ops/unroll.ts)
 // prelude   const D4, ROWS, WG, LANES, GROUP; bools CAUSAL, LENGTH, MASK, RELATIVE, of which at most one is true; bool SPLIT
 
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(3) var<storage, read> bits: array<u32>;
-@group(0) @binding(4) var<storage, read> rel_h: array<f32>;
-@group(0) @binding(5) var<storage, read> rel_w: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
-
-const LOG2E = 1.4426950408889634;
-const FLOOR = -3.0e38;
-/** Keys of a block: a word of the mask. */
-const BLOCK = 32u;
 
 /** ROWS rows of D4 chunks. */
 alias Rows = array<vec4f, ROWS * D4>;

@@ -16,33 +16,7 @@
 // per block of LANES fours of k, f32: ROWS loads of a, 8 COLUMN_PANELS of b, 8 ROWS broadcasts; the share of the load
 //           bandwidth of b's texture should be 30 / (30 + 13 / COLUMN_PANELS + 8), 0.75 with four panels and one row
 
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  texels: u32,                  // of a row of b
-  b_first: u32, up_first: u32,  // first rows of b and of b_up
-  first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<AWord>;
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
-fn y_first() -> u32 { return sizes.y_first; }
-fn b_first(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
-fn b_texels() -> u32 { return sizes.texels; }
-
 const COLS = PAIRS * LANES;
-
-/** Four values of the row of a that begins at `begin`, from k on (k counts fours), zeros past its end. */
-fn a4(begin: u32, k: u32) -> vec4f {
-  if (ALIGNED) { return select(vec4f(), vec4f(a[begin + min(k, sizes.K - 1u)]), k < sizes.K); }
-  let at = 4u * k + vec4u(0u, 1u, 2u, 3u);
-  let i = begin + min(at, vec4u(sizes.K - 1u));
-  let v = vec4f(vec4f(a[i.x]).x, vec4f(a[i.y]).x, vec4f(a[i.z]).x, vec4f(a[i.w]).x);
-  return select(vec4f(), v, at < vec4u(sizes.K));
-}
 
 /** The four nibbles of the low half of a word, not shifted: times 1, 16, 256 and 4096. */
 fn nibbles_in_place(word: u32) -> vec4f {

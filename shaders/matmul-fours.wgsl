@@ -1,6 +1,6 @@
 // Operands by fours: four consecutive values of a or b as f32, for matmul-tiles and matmul-rows.
 //
-//   a4(begin, k)         of the row of a that begins at `begin`, its k-th four; zeros past its end
+//   a4(begin, k)         of a row of a: see matmul-a.wgsl
 //   b4(up, begin, k)     the same of a row of b [N, K], or of b_up; past its end any value of it: a's zeros make it vanish
 //   b4_across(begin, n)  of a row of b [K, N], columns n .. n + 3; past the edge the last again
 //   b_scale(up, n, k)    what the values of b's row n, k-th four, are multiplied by
@@ -14,7 +14,6 @@
 //           vec4u, vec2u or array<u32, 1>) and const B_WORDS of it, const GATED, const SCALE_GROUPS: 0 without scales,
 //           1 one a row, 2 one in 32 values
 
-@group(0) @binding(0) var<storage, read> a: array<AWord>;
 @group(0) @binding(1) var<storage, read> b: array<BWord>;
 @group(0) @binding(2) var<storage, read> b_up: array<BWord>;
 @group(0) @binding(7) var<storage, read> b_scales: array<f32>;
@@ -23,18 +22,8 @@
 const INT8 = 3u;
 const INT4 = 4u;
 
-const NEXT = vec4u(0u, 1u, 2u, 3u);
-
 /** Fours of the summed axis. */
 fn fours_of_k() -> u32 { return select((sizes.K + 3u) / 4u, sizes.K, ALIGNED); }
-
-fn a4(begin: u32, k: u32) -> vec4f {
-  if (ALIGNED) { return select(vec4f(), vec4f(a[begin + min(k, sizes.K - 1u)]), k < sizes.K); }
-  let at = 4u * k + NEXT;
-  let i = begin + min(at, vec4u(sizes.K - 1u));
-  let v = vec4f(vec4f(a[i.x]).x, vec4f(a[i.y]).x, vec4f(a[i.z]).x, vec4f(a[i.w]).x);
-  return select(vec4f(), v, at < vec4u(sizes.K));
-}
 
 fn b_words(up: bool, i: u32) -> BWord {
   if (GATED && up) { return b_up[i]; }

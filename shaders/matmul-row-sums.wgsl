@@ -1,26 +1,14 @@
 // What matmul-rows and matmul-rows-subgroup share: a thread's part of the sums, and how a sum ends.
 //
 //   row_sums(place, thread)             of rows m .. and of columns n .. n + 3, the products at every WG-th four of k
-//   end_row(place, row, c, sum, up_sum)   stores one output from its whole sum, and from that of b_up where GATED
+//   partial                             what threads or subgroups leave of a pass, PARTIALS at most
+//   end_pass(place, turn, thread, count)  adds `count` of them up and stores the outputs
 //
 // GATED: columns n, n + 1 of b, then those of b_up. A thread reads neighbouring fours of a row of b with its neighbours, and
 // uses them for all rows of a, which come from a cache.
 //
 // host      K >= 1; K and b_row count fours where ALIGNED; b is [N, K]
-// prelude   const ROWS (1, 2, 4, 8, 16), const WG, and those of matmul-fours and matmul-ending
-
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  b_row: u32,
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
-fn y_first() -> u32 { return sizes.y_first; }
+// prelude   const ROWS (1, 2, 4, 8, 16), const WG, PASS_ROWS (rows of a pass), and those of matmul-fours and matmul-ending
 
 const PAIRS = select(4u, 2u, GATED);
 const COLS = PAIRS;
@@ -54,4 +42,23 @@ fn end_row(place: Place, row: u32, c: u32, sum: f32, up_sum: f32) {
   if (SCALE_GROUPS == 1u) { value *= b_scale(false, n, 0u); }
   if (GATED) { value = activate(value, SILU) * up_sum * select(1.0, b_scale(true, n, 0u), SCALE_GROUPS == 1u); }
   finish(biased(value * sizes.scale, n), m * sizes.y_cols + sizes.y_first + n);
+}
+
+/** A pass's partial sums, of PASS_ROWS rows each. */
+var<workgroup> partial: array<vec4f, PARTIALS * PASS_ROWS>;
+
+fn whole(row: u32, c: u32, count: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < count; i++) { sum += partial[i * PASS_ROWS + row][c]; }
+  return sum;
+}
+
+/** Adds up `count` partial sums of each of the pass's outputs, an output a thread. */
+fn end_pass(place: Place, turn: u32, thread: u32, count: u32) {
+  if (thread >= PASS_ROWS * PAIRS) { return; }
+  let row = thread / PAIRS;
+  let c = thread % PAIRS;
+  var up_sum = 0.0;
+  if (GATED) { up_sum = whole(row, c + PAIRS, count); }
+  end_row(place, turn * PASS_ROWS + row, c, whole(row, c, count), up_sum);
 }

@@ -12,14 +12,8 @@
 // predicted, not measured: 5 % over matmul-rows where K <= 1,024, as the ending is then a tenth of the work; else the same
 // measured  on no GPU. As in matmul-rows: lavapipe 2.3, SwiftShader 0.3
 
-/** A pass's sums, subgroup by subgroup. */
-var<workgroup> partial: array<vec4f, WG / 4u * PASS_ROWS>;
-
-fn whole(row: u32, c: u32, subgroups: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < subgroups; i++) { sum += partial[i * PASS_ROWS + row][c]; }
-  return sum;
-}
+/** Every subgroup leaves one, of at least four lanes. */
+const PARTIALS = WG / 4u;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -38,12 +32,6 @@ fn main(
       if (lane == 0u) { partial[subgroup * PASS_ROWS + r] = sum; }
     }
     workgroupBarrier();
-    if (thread < PASS_ROWS * PAIRS) {
-      let row = thread / PAIRS;
-      let c = thread % PAIRS;
-      var up_sum = 0.0;
-      if (GATED) { up_sum = whole(row, c + PAIRS, subgroups); }
-      end_row(place, turn * PASS_ROWS + row, c, whole(row, c, subgroups), up_sum);
-    }
+    end_pass(place, turn, thread, subgroups);
   }
 }

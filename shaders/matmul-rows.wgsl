@@ -21,14 +21,8 @@
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 1 x 1024 x 1024 (two cores of a Xeon,
 //           November 2026): lavapipe 2.1, registers 3.9; SwiftShader 0.2, registers 1.7
 
-/** A pass's sums, thread by thread. */
-var<workgroup> partial: array<vec4f, WG * PASS_ROWS>;
-
-fn whole(row: u32, c: u32) -> f32 {
-  var sum = 0.0;
-  for (var i = 0u; i < WG; i++) { sum += partial[i * PASS_ROWS + row][c]; }
-  return sum;
-}
+/** Every thread leaves its own. */
+const PARTIALS = WG;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -43,12 +37,6 @@ fn main(
     workgroupBarrier();
     for (var r = 0u; r < PASS_ROWS; r++) { partial[thread * PASS_ROWS + r] = sums[turn * PASS_ROWS + r]; }
     workgroupBarrier();
-    if (thread < PASS_ROWS * PAIRS) {
-      let row = thread / PAIRS;
-      let c = thread % PAIRS;
-      var up_sum = 0.0;
-      if (GATED) { up_sum = whole(row, c + PAIRS); }
-      end_row(place, turn * PASS_ROWS + row, c, whole(row, c), up_sum);
-    }
+    end_pass(place, turn, thread, WG);
   }
 }

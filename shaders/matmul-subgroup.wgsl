@@ -10,44 +10,18 @@
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vectors where ALIGNED; the marked loops are written out first (src/ops/unroll.ts);
 //           ROW_PANELS * LANES * COLUMN_PANELS <= 256
-// prelude   const LANES, ROW_PANELS, COLUMN_PANELS, ALIGNED, alias AWord (vec4f where ALIGNED, else f32), GATED, and those of
-//           matmul-texels, matmul-texture or matmul-buffer, and matmul-ending
+// prelude   const LANES, ROW_PANELS, COLUMN_PANELS, GATED, and those of matmul-a, matmul-texels, matmul-texture or
+//           matmul-buffer, and matmul-ending; the parts are matmul-panels too
 //
 // per step  of 4 k on 8 lanes: ROW_PANELS loads of a (60 cycles), COLUMN_PANELS of b (30 through a texture), 8 ROW_PANELS
 //           broadcasts (13), 32 ROW_PANELS COLUMN_PANELS multiply-adds of 8 lanes (1)
 // measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 panels 52.5 (b in a texture), 4 x 4
 //           panels 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone reach
 
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  texels: u32,                // of a row of b
-  b_first: u32, up_first: u32,  // first rows of b and of b_up
-  first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> a: array<AWord>;
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
-fn y_first() -> u32 { return sizes.y_first; }
-fn b_first(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
-fn b_texels() -> u32 { return sizes.texels; }
-
 /** GATED: the first half of the panels is of b, the second of b_up, for the same columns. */
 const PAIRS = select(COLUMN_PANELS, COLUMN_PANELS / 2u, GATED);
 const ROWS = ROW_PANELS * LANES;
 const COLS = PAIRS * LANES;
-
-/** Four values of the row of a that begins at `begin`, from k on (k counts fours), or zeros past its end. */
-fn a4(begin: u32, k: u32) -> vec4f {
-  if (ALIGNED) { return vec4f(a[begin + min(k, sizes.K - 1u)]); }
-  let at = 4u * k + vec4u(0u, 1u, 2u, 3u);
-  let i = begin + min(at, vec4u(sizes.K - 1u));
-  let v = vec4f(vec4f(a[i.x]).x, vec4f(a[i.y]).x, vec4f(a[i.z]).x, vec4f(a[i.w]).x);
-  return select(vec4f(), v, at < vec4u(sizes.K));
-}
 
 @compute @workgroup_size(LANES)
 fn main(

@@ -38,20 +38,6 @@
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon, November 2026):
 //           lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  b_row: u32,                    // K where B_IS_NK, else N
-  a_stride: u32, b_stride: u32,  // from one of B to the next, 0 to use one for all
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
-fn y_first() -> u32 { return sizes.y_first; }
-
 const SIDE = 8u;
 const WG = SIDE * SIDE;
 const STEP = 4u * STEP_FOURS;

@@ -14,20 +14,6 @@
 // KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
 // November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory 2.9.
 
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  b_row: u32,                    // K where B_IS_NK, else N
-  a_stride: u32, b_stride: u32,  // from one of B to the next, 0 to use one for all
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
-fn y_first() -> u32 { return sizes.y_first; }
-
 /** Elements counted by an index. */
 const PER_INDEX = 4u / STEP;
 

@@ -24,15 +24,6 @@ fn row_of(start: u32, left: vec4u, right: vec4u, tx: vec4f) -> vec4f {
   return l * (1.0 - tx) + r * tx;
 }
 
-/** Of a row of y: the source row above it, and how far it is from there to the next. */
-struct Place { row: u32, share: f32 }
-
-fn place_of(row: u32) -> Place {
-  let s = max((f32(row) + 0.5) * sizes.scale_y - 0.5, 0.0);
-  let above = min(u32(s), sizes.h - 1u);
-  return Place(above, clamp(s - f32(above), 0.0, 1.0));
-}
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,

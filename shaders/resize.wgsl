@@ -22,15 +22,6 @@ struct Sizes {
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-/** Of a row of y: the source row above it, and how far it is from there to the next. */
-struct Place { row: u32, share: f32 }
-
-fn place_of(row: u32) -> Place {
-  let s = max((f32(row) + 0.5) * sizes.scale_y - 0.5, 0.0);
-  let above = min(u32(s), sizes.h - 1u);
-  return Place(above, clamp(s - f32(above), 0.0, 1.0));
-}
-
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,

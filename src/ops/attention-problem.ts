@@ -2,6 +2,7 @@
 // the variants share, which is all but their kernels: positions before, the parts of split keys added up after.
 
 import combineSource from '../../shaders/attention-combine.wgsl' with { type: 'text' }
+import sizesSource from '../../shaders/attention-sizes.wgsl' with { type: 'text' }
 import relativeSource from '../../shaders/relative-position.wgsl' with { type: 'text' }
 import relativeSubgroupSource from '../../shaders/relative-position-subgroup.wgsl' with { type: 'text' }
 import { type Constants, kernel } from '../gpu/kernel.ts'
@@ -71,8 +72,8 @@ export interface Layout {
   readonly splitsPerGroup: number
   /** Of the subgroups that compute what comes before; by default threads work alone there. */
   readonly lanes?: number
-  /** Of this kernel alone. */
-  readonly sizes?: Readonly<Record<string, number>>
+  /** The end of a loop that no driver is to write out: see the kernel. */
+  readonly turns?: number
 }
 
 /** Records a variant's kernel with what comes before and after it. */
@@ -81,7 +82,7 @@ export function recordAttention(
   name: string,
   source: string,
   constants: Constants,
-  { rowsPerGroup, splits, splitsPerGroup, lanes = 0, sizes = {} }: Layout,
+  { rowsPerGroup, splits, splitsPerGroup, lanes = 0, turns = 0 }: Layout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
   const D4 = d / 4
@@ -99,7 +100,7 @@ export function recordAttention(
   const isSplit = splits > 1
   const parts = isSplit ? tensor([B * Tq * heads, splits, d + 4]) : y
   record({
-    kernel: unrolled(name, source, {
+    kernel: unrolled(name, sizesSource + source, {
       D4,
       ...constants,
       GROUP: heads / kvHeads,
@@ -130,7 +131,7 @@ export function recordAttention(
       ...placeOf('q', query),
       ...placeOf('k', key),
       ...placeOf('v', value),
-      ...sizes,
+      turns,
     },
     workgroups: [splits / splitsPerGroup, kvHeads * rowBlocks, B],
     flops: flopsOf(problem),

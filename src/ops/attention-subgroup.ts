@@ -36,7 +36,7 @@ export const subgroup: Variant<Problem> = {
         splits,
         splitsPerGroup: 1,
         lanes: LANES,
-        sizes: { chunks: (ROWS * problem.d) / 4 },
+        turns: (ROWS * problem.d) / 4,
       },
     )
   },

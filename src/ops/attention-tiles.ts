@@ -38,7 +38,7 @@ export const tiles: Variant<Problem> = {
       'attention-tiles',
       tilesSource,
       { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
-      { rowsPerGroup: BLOCK_ROWS, splits, splitsPerGroup: 1, sizes: { tile: KEYS } },
+      { rowsPerGroup: BLOCK_ROWS, splits, splitsPerGroup: 1, turns: KEYS },
     )
   },
 }

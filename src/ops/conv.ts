@@ -115,18 +115,39 @@ function flopsOf({ M, N, kh, run }: Convolution): number {
   return 2 * M * N * kh * run
 }
 
+/** Whether the shader can load and count whole vectors. */
+function isAligned({ row, run, step, leftPad }: Convolution): boolean {
+  return [row, run, step, leftPad].every((n) => n % 4 === 0)
+}
+
+/** Where the shader finds pixels, in elements or vectors. */
+function imageSizes(
+  { H, row, run, kh, outW, stride, step, padding, leftPad }: Convolution,
+  unit: number,
+): Record<string, number> {
+  return {
+    H,
+    row: row / unit,
+    run: run / unit,
+    kh,
+    out_w: outW,
+    stride,
+    step: step / unit,
+    padding,
+    left_pad: leftPad / unit,
+  }
+}
+
 const registers: Variant<Convolution> = {
   name: 'registers',
   fits: ({ weight }) => !weight.packed,
   cost: ({ M, N, kh, run }, { subgroupSize }) =>
     (3 * chooseTile(M, N, 1, 4).work * kh * run) / (subgroupSize || 1),
   record: (convolution) => {
-    const { x, weight, y, bias, activation, M, N, H, kh, outW, stride, padding } = convolution
-    const { row, run, step, leftPad } = convolution
+    const { x, weight, y, bias, activation, M, N, padding } = convolution
     // One row of pixels is the narrowest tile here
     const tile = chooseTile(M, N, 1, 4)
-    const aligned = [row, step, run, leftPad].every((n) => n % 4 === 0)
-    // The shader counts whole vectors where it can load them
+    const aligned = isAligned(convolution)
     const unit = aligned ? 4 : 1
     record({
       kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
@@ -141,15 +162,7 @@ const registers: Variant<Convolution> = {
         ...tileCounts(tile, M, N),
         y_cols: N,
         y_first: 0,
-        H,
-        row: row / unit,
-        run: run / unit,
-        kh,
-        out_w: outW,
-        stride,
-        step: step / unit,
-        padding,
-        left_pad: leftPad / unit,
+        ...imageSizes(convolution, unit),
       },
       workgroups: tileGrid(tile, M, N),
       cut: 'first_group',
@@ -163,11 +176,10 @@ const subgroup: Variant<Convolution> = {
   fits: ({ weight }, { subgroupSize }) => weight.packed?.lanes === subgroupSize,
   cost: ({ weight, M, N, kh, run }, adapter) => choosePanels({ b: weight, M, N }, adapter).cost * kh * run,
   record: (convolution) => {
-    const { x, weight, y, bias, activation, M, N, H, kh, outW, stride, padding } = convolution
-    const { row, run, step, leftPad } = convolution
+    const { x, weight, y, bias, activation, M, N, kh, padding } = convolution
     const { adapter } = recorder()
     const panels = choosePanels({ b: weight, M, N }, adapter)
-    const aligned = [row, step, run, leftPad].every((n) => n % 4 === 0)
+    const aligned = isAligned(convolution)
     const unit = aligned ? 4 : 1
     record({
       kernel: unrolled(
@@ -191,15 +203,7 @@ const subgroup: Variant<Convolution> = {
         N,
         tiles_m: panels.tilesM,
         tiles_n: panels.tilesN,
-        H,
-        row: row / unit,
-        run: run / unit,
-        kh,
-        out_w: outW,
-        stride,
-        step: step / unit,
-        padding,
-        left_pad: leftPad / unit,
+        ...imageSizes(convolution, unit),
         run_texels: weight.packed!.texels / kh,
       },
       workgroups: panelGrid(panels),

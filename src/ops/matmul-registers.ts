@@ -7,6 +7,7 @@ import widenSource from '../../shaders/lib/widen.wgsl' with { type: 'text' }
 import matmulSource from '../../shaders/matmul.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import loadSource from '../../shaders/matmul-load.wgsl' with { type: 'text' }
+import sizesSource from '../../shaders/matmul-sizes.wgsl' with { type: 'text' }
 import tileSource from '../../shaders/matmul-tile.wgsl' with { type: 'text' }
 import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
 import { endingConstants, type Product } from './matmul-product.ts'
@@ -33,7 +34,7 @@ function recordRegisters(product: Product): void {
     const tile = chooseTile(M, rows, batch)
     const part = { ...b, storage }
     record({
-      kernel: tileKernel('matmul', matmulSource, tile, b.dtype, aligned, {
+      kernel: tileKernel('matmul', matmulSource + sizesSource, tile, b.dtype, aligned, {
         ...endingConstants(bias, activation, residual),
         B_IS_NK: bIsNK,
       }),

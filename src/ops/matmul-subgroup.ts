@@ -1,9 +1,11 @@
 // Matrix products by subgroups: lanes own rows, operands go round by broadcast. See shaders/matmul-subgroup.wgsl.
 
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import aSource from '../../shaders/matmul-a.wgsl' with { type: 'text' }
 import bufferSource from '../../shaders/matmul-buffer.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import fewSource from '../../shaders/matmul-few.wgsl' with { type: 'text' }
+import panelsSource from '../../shaders/matmul-panels.wgsl' with { type: 'text' }
 import subgroupSource from '../../shaders/matmul-subgroup.wgsl' with { type: 'text' }
 import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
 import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
@@ -53,6 +55,9 @@ function onGpu({ software }: AdapterFacts): number {
   return software ? 1 : 100
 }
 
+const PANELS = panelsSource + aSource + texelSource
+const ENDING = endingSource + activationSource
+
 function fits({ b, K, bIsNK, batch = 1 }: Product, { subgroupSize }: AdapterFacts): boolean {
   if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
   return b.packed !== undefined || b.dtype === 'int4' || K % perTexel(b.dtype) === 0
@@ -68,7 +73,7 @@ function recordPanels(
   const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
   const aligned = K % 4 === 0
   record({
-    kernel: unrolled(name, source + weightSource(b) + texelSource + endingSource + activationSource, {
+    kernel: unrolled(name, source + PANELS + weightSource(b) + ENDING, {
       LANES: recorder().adapter.subgroupSize,
       ALIGNED: aligned,
       AWord: aligned ? 'vec4f' : 'f32',

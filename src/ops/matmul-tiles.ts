@@ -3,11 +3,13 @@
 
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
 import widenSource from '../../shaders/lib/widen.wgsl' with { type: 'text' }
+import aSource from '../../shaders/matmul-a.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import foursSource from '../../shaders/matmul-fours.wgsl' with { type: 'text' }
 import rowSumsSource from '../../shaders/matmul-row-sums.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/matmul-rows.wgsl' with { type: 'text' }
 import rowsSubgroupSource from '../../shaders/matmul-rows-subgroup.wgsl' with { type: 'text' }
+import sizesSource from '../../shaders/matmul-sizes.wgsl' with { type: 'text' }
 import stagedF32Source from '../../shaders/matmul-staged-f32.wgsl' with { type: 'text' }
 import stagedHalfSource from '../../shaders/matmul-staged-half.wgsl' with { type: 'text' }
 import tilesSource from '../../shaders/matmul-tiles.wgsl' with { type: 'text' }
@@ -123,15 +125,10 @@ function rowsCost({ M, N, K, pair }: Product): number {
 // Recording
 
 function recordTiles(product: Product, stagedSource: string, half: boolean): void {
-  const { a, b, pair, y, M, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
-  const { bias, residual } = product
-  const unit = isAligned(product) ? 4 : 1
-  const parts = partsOf(product)
-  for (const { storage, firstRow, rows: N } of parts) {
-    const { tile } = chooseTile({ ...product, N })
+  recordParts(product, (part) => {
+    const { tile } = chooseTile(part)
     const { rowFours, columnFours, stepFours } = tile
-    const [height, width] = tileSize(tile, pair)
-    const kernel = foursKernel('matmul-tiles', tilesSource + stagedSource, product, {
+    const kernel = foursKernel('matmul-tiles', tilesSource + stagedSource, part, {
       ROW_FOURS: rowFours,
       COLUMN_FOURS: columnFours,
       STEP_FOURS: stepFours,
@@ -139,8 +136,41 @@ function recordTiles(product: Product, stagedSource: string, half: boolean): voi
       B_TURNS: (columnFours * stepFours) / SIDE,
       SUMS: 4 * rowFours * columnFours,
       HALF: half,
-      B_IS_NK: bIsNK,
+      B_IS_NK: part.bIsNK,
     })
+    return { kernel, size: tileSize(tile, part.pair) }
+  })
+}
+
+function recordRows(product: Product, name: string, source: string): void {
+  recordParts(product, (part) => {
+    const height = rowsOfTile(part.M)
+    const passes = Math.max(1, height / 4)
+    const kernel = foursKernel(name, source + rowSumsSource, part, {
+      ROWS: height,
+      PASSES: passes,
+      PASS_ROWS: height / passes,
+      // Short rows would leave half of 64 threads idle
+      WG: part.K >= 1024 ? 64 : 32,
+    })
+    return { kernel, size: [height, part.pair ? 2 : 4] }
+  })
+}
+
+/** A dispatch for each shard of b, as `choose` says for the part of the product that it is. */
+function recordParts(
+  product: Product,
+  choose: (part: Product) => { kernel: Kernel; size: readonly [height: number, width: number] },
+): void {
+  const { a, b, pair, y, M, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
+  const { bias, residual } = product
+  const unit = isAligned(product) ? 4 : 1
+  const parts = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: product.N }]
+  for (const { storage, firstRow, rows: N } of parts) {
+    const {
+      kernel,
+      size: [height, width],
+    } = choose({ ...product, N })
     const tiles_m = Math.ceil(M / height)
     const tiles_n = Math.ceil(N / width)
     record({
@@ -168,50 +198,8 @@ function recordTiles(product: Product, stagedSource: string, half: boolean): voi
   }
 }
 
-function recordRows(product: Product, name: string, source: string): void {
-  const { a, b, pair, y, M, K, scale = 1, bias, residual } = product
-  const unit = isAligned(product) ? 4 : 1
-  const parts = partsOf(product)
-  for (const { storage, firstRow, rows: N } of parts) {
-    const height = rowsOfTile(M)
-    const passes = Math.max(1, height / 4)
-    const tiles_m = Math.ceil(M / height)
-    const tiles_n = Math.ceil(N / (pair ? 2 : 4))
-    record({
-      kernel: foursKernel(name, source + rowSumsSource, product, {
-        ROWS: height,
-        PASSES: passes,
-        PASS_ROWS: height / passes,
-        // Short rows would leave half of 64 threads idle
-        WG: K >= 1024 ? 64 : 32,
-      }),
-      reads: { a, ...boundFours({ ...b, storage }, pair), bias, residual },
-      writes: { y },
-      sizes: {
-        M,
-        N,
-        K: K / unit,
-        scale,
-        tiles_m,
-        tiles_n,
-        y_cols: product.N,
-        y_first: firstRow,
-        b_row: rowFoursOf(b, K, unit),
-      },
-      workgroups: [...gridOf(tiles_m * tiles_n), 1],
-      cut: 'first_group',
-      flops: 2 * M * N * K * (pair ? 2 : 1),
-      ...(residual && parts.length === 1 ? { inPlace: { read: 'residual', write: 'y' } } : {}),
-    })
-  }
-}
-
 function rowsOfTile(M: number): number {
   return [1, 2, 4, 8].find((rows) => rows >= M) ?? 16
-}
-
-function partsOf({ b, N }: Product): NonNullable<Tensor['shards']> {
-  return b.shards ?? [{ storage: b.storage, firstRow: 0, rows: N }]
 }
 
 /** A few workgroups side by side, so that a plan can cut the grid along y. */
@@ -251,11 +239,13 @@ function fitsRows(product: Product): boolean {
   return M <= 16 && bIsNK && batch === 1 && readsFours(product)
 }
 
+const SHARED = sizesSource + aSource + foursSource + endingSource + widenSource + activationSource
+
 function foursKernel(name: string, source: string, product: Product, constants: Constants): Kernel {
   const { b, pair, bias, activation, residual } = product
   const aligned = isAligned(product)
   const { type, word, words } = FOURS[b.dtype]!
-  return unrolled(name, source + foursSource + endingSource + widenSource + activationSource, {
+  return unrolled(name, source + SHARED, {
     ...constants,
     ALIGNED: aligned,
     AWord: aligned ? 'vec4f' : 'f32',

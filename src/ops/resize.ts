@@ -2,6 +2,7 @@
 
 import source from '../../shaders/resize.wgsl' with { type: 'text' }
 import mapSource from '../../shaders/resize-map.wgsl' with { type: 'text' }
+import rowsSource from '../../shaders/resize-rows.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { strips, THREADS, widthOf } from './elem.ts'
@@ -56,10 +57,10 @@ export function resize(
   }
   const rest = { reads: { x }, writes: { y }, workgroups, flops: 9 * y.size }
   if (isMap) {
-    record({ kernel: kernel('resize-map', mapSource, { WG: THREADS }), sizes, ...rest })
+    record({ kernel: kernel('resize-map', mapSource + rowsSource, { WG: THREADS }), sizes, ...rest })
   } else {
     record({
-      kernel: kernel('resize', source, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+      kernel: kernel('resize', source + rowsSource, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
       sizes: { ...sizes, cols: C / width },
       ...rest,
     })
