@@ -62,17 +62,26 @@ const TIMEOUT_MS = 180_000
 
 if (options.help) console.log(HELP)
 else if (options.list) for (const { group, name } of CASES) console.log(`${group.padEnd(12)} ${name}`)
-else await main()
+else {
+  await main().catch((error) => {
+    console.error(`bench: ${error.message}`)
+    process.exitCode = 1
+  })
+}
 
 async function main() {
   const { adapter } = options
-  const runs = Number(options.runs)
-  const capMs = Number(options.cap) * 1000
+  const runs = positive('runs')
+  const capMs = positive('cap') * 1000
   const isSlow = /swiftshader/i.test(adapter)
   const largest = Number(options.gflop ?? (isSlow ? 3 : 100)) * 1e9
   const names = options.peers.split(',')
   const unknown = names.filter((name) => !ENGINES.includes(name))
   if (unknown.length > 0) throw new Error(`No engine ${unknown.join(', ')}; there are ${ENGINES.join(', ')}.`)
+  const wanted = options['ceilings-only'] ? [] : CASES.filter(isWanted)
+  if (wanted.length === 0 && !options['ceilings-only']) {
+    throw new Error(`No case has '${options.only}' in its name or group; --list shows them.`)
+  }
 
   const bundle = await buildEngine()
   const environment = driverEnvironment(adapter, await import(bundle))
@@ -101,6 +110,9 @@ async function main() {
         console.log(`  ${engine.name.padEnd(9)} can't be opened: ${error.message}`)
       }
     }
+    if (names.includes('ours') && !engines.some(({ name }) => name === 'ours')) {
+      throw new Error('Without our own engine there is nothing to compare: see above why it has no adapter.')
+    }
     save()
 
     // 2. What the adapter could do
@@ -117,7 +129,6 @@ async function main() {
     }
 
     // 3. The cases
-    const wanted = options['ceilings-only'] ? [] : CASES.filter(isWanted)
     for (const [i, spec] of wanted.entries()) {
       if (spec.flops > largest) {
         console.log(`${spec.name}: left out, ${(spec.flops / 1e9).toFixed(0)} GFLOP (--gflop)`)
@@ -137,6 +148,12 @@ async function main() {
     for (const engine of all) engine.stop()
   }
   console.log(`Wrote ${file}`)
+}
+
+function positive(name) {
+  const value = Number(options[name])
+  if (value > 0) return value
+  throw new Error(`--${name} is '${options[name]}', expected a number greater than 0.`)
 }
 
 /** Three digits are more than such figures are worth. */
