@@ -68,7 +68,7 @@ fn b4_across(begin: u32, n: u32) -> vec4f {
 
 fn b_scale(up: bool, n: u32, k: u32) -> f32 {
   if (SCALE_GROUPS == 0u) { return 1.0; }
-  let row = sizes.y_first + min(n, sizes.N - 1u);
+  let row = y_first() + min(n, sizes.N - 1u);
   let i = select(row, row * (sizes.b_row / 8u) + min(k, sizes.K - 1u) / 8u, SCALE_GROUPS == 2u);
   if (GATED && up) { return up_scales[i]; }
   return b_scales[i];

@@ -14,3 +14,6 @@ struct Sizes {
 @group(0) @binding(6) var<uniform> sizes: Sizes;
 
 fn y_first() -> u32 { return sizes.y_first; }
+fn y_cols() -> u32 { return sizes.y_cols; }
+fn scale() -> f32 { return sizes.scale; }
+fn batch_of_b(z: u32) -> u32 { return z * sizes.b_stride; }

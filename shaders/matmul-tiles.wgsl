@@ -9,7 +9,8 @@
 //           GATED, the columns 32 further on are the same columns of b_up
 // numerics  f32; products are added one by one in the order of k: same bits every run. No activation is staged in 16 bits:
 //           a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and two halves of each would double what is to be read
-// host      M, N, K >= 1; K, b_row and the strides count fours where ALIGNED; workgroups x, y count tiles, z is B;
+// host      what is staged of a, and Sizes, come from matmul-tiles-a.wgsl and matmul-sizes.wgsl, or from conv2d-tiles.wgsl;
+//           M, N, K >= 1; K, b_row and the strides count fours where ALIGNED; workgroups x, y count tiles, z is B;
 //           first_group is added to y; indices fit 32 bits; the marked loops are written out first (src/ops/unroll.ts)
 // prelude   const ROW_FOURS and COLUMN_FOURS of a thread (1 or 2; GATED needs COLUMN_FOURS = 2), const STEP_FOURS: k of a
 //           step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread stages in a step (FOURS * STEP_FOURS / 8),
@@ -57,12 +58,6 @@ struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 /** Where four number `f` lies in a line whose k is in the k4-th four of the step. */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_FOURS)); }
 
-/** Rows m .. m + 3 of a at the k-th four; past the edge the last row again, whose sums are never stored. */
-fn a_block(first: u32, m: u32, k: u32) -> mat4x4f {
-  let rows = first + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
-  return transpose(mat4x4f(a4(rows.x, k), a4(rows.y, k), a4(rows.z, k), a4(rows.w, k)));
-}
-
 fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.b_row;
@@ -90,12 +85,12 @@ fn fetch(place: Place, z: u32, thread: u32, k: u32) -> Blocks {
   var blocks: Blocks;
   /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
     let i = t * WG + thread;
-    blocks.a[t] = a_block(z * sizes.a_stride, place.m + 4u * (i / STEP_FOURS), k + i % STEP_FOURS);
+    blocks.a[t] = a_block(z, place.m + 4u * (i / STEP_FOURS), k + i % STEP_FOURS);
   }
   /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
     let at = b_place(t * WG + thread);
     let up = GATED && at.x >= SIDE * PAIRS;
-    blocks.b[t] = b_block(up, z * sizes.b_stride, place.n + 4u * select(at.x, at.x - SIDE * PAIRS, up), k + at.y);
+    blocks.b[t] = b_block(up, batch_of_b(z), place.n + 4u * select(at.x, at.x - SIDE * PAIRS, up), k + at.y);
   }
   return blocks;
 }
@@ -163,7 +158,7 @@ fn main(
     let m = place.m + r / 4u * 4u * SIDE + 4u * y_fours + r % 4u;
     let n = place.n + 4u * (q * SIDE + x);
     if (m >= sizes.M || n >= sizes.N) { continue; }
-    let at = (group.z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+    let at = (group.z * sizes.M + m) * y_cols() + y_first() + n;
     for (var j = 0u; j < min(4u, sizes.N - n); j++) {
       var value = done[r * COLUMN_FOURS + q][j];
       if (SCALE_GROUPS == 1u) { value *= b_scale(false, n + j, 0u); }
@@ -172,7 +167,7 @@ fn main(
         if (SCALE_GROUPS == 1u) { gate_up *= b_scale(true, n + j, 0u); }
         value = activate(value, SILU) * gate_up;
       }
-      finish(biased(value * sizes.scale, n + j), at + j);
+      finish(biased(value * scale(), n + j), at + j);
     }
   }
 }

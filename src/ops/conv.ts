@@ -3,6 +3,7 @@
 
 import source from '../../shaders/conv2d.wgsl' with { type: 'text' }
 import subgroupSource from '../../shaders/conv2d-subgroup.wgsl' with { type: 'text' }
+import tilesSource from '../../shaders/conv2d-tiles.wgsl' with { type: 'text' }
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
@@ -14,6 +15,16 @@ import { expectOperands, expectVector, linear } from './matmul.ts'
 import { endingConstants } from './matmul-product.ts'
 import { boundWeight, chooseTile, tileCounts, tileGrid, tileKernel } from './matmul-registers.ts'
 import { boundTexels, choosePanels, panelGrid, weightConstants } from './matmul-subgroup.ts'
+import {
+  boundFours,
+  chooseTile as chooseFours,
+  foursKernel,
+  gridOf,
+  penalty,
+  TILES_SOURCE,
+  tileConstants,
+  tileSize,
+} from './matmul-tiles.ts'
 import { record, reshape, type Tensor, tensor } from './tensor.ts'
 import { unrolled } from './unroll.ts'
 import { type Family, recordBest, type Variant } from './variants.ts'
@@ -122,14 +133,13 @@ function isAligned({ row, run, step, leftPad }: Convolution): boolean {
 
 /** Where the shader finds pixels, in elements or vectors. */
 function imageSizes(
-  { H, row, run, kh, outW, stride, step, padding, leftPad }: Convolution,
+  { H, row, run, outW, stride, step, padding, leftPad }: Convolution,
   unit: number,
 ): Record<string, number> {
   return {
     H,
     row: row / unit,
     run: run / unit,
-    kh,
     out_w: outW,
     stride,
     step: step / unit,
@@ -144,7 +154,7 @@ const registers: Variant<Convolution> = {
   cost: ({ M, N, kh, run }, { subgroupSize }) =>
     (3 * chooseTile(M, N, 1, 4).work * kh * run) / (subgroupSize || 1),
   record: (convolution) => {
-    const { x, weight, y, bias, activation, M, N, padding } = convolution
+    const { x, weight, y, bias, activation, M, N, kh, padding } = convolution
     // One row of pixels is the narrowest tile here
     const tile = chooseTile(M, N, 1, 4)
     const aligned = isAligned(convolution)
@@ -162,6 +172,7 @@ const registers: Variant<Convolution> = {
         ...tileCounts(tile, M, N),
         y_cols: N,
         y_first: 0,
+        kh,
         ...imageSizes(convolution, unit),
       },
       workgroups: tileGrid(tile, M, N),
@@ -203,6 +214,7 @@ const subgroup: Variant<Convolution> = {
         N,
         tiles_m: panels.tilesM,
         tiles_n: panels.tilesN,
+        kh,
         ...imageSizes(convolution, unit),
         run_texels: weight.packed!.texels / kh,
       },
@@ -213,9 +225,52 @@ const subgroup: Variant<Convolution> = {
   },
 }
 
-const convFamily: Family<Convolution> = {
+/** For GPUs: tiles in workgroup memory. */
+const tiles: Variant<Convolution> = {
+  name: 'tiles',
+  forGpus: true,
+  fits: ({ weight }) => !weight.packed,
+  cost: (convolution, adapter) => chooseFours(productOf(convolution)).cost * penalty(adapter),
+  record: (convolution) => {
+    const { x, weight, bias, y, padding } = convolution
+    const product = productOf(convolution)
+    const { M, N, K } = product
+    const { tile } = chooseFours(product)
+    const [height, width] = tileSize(tile)
+    const [tiles_m, tiles_n] = [Math.ceil(M / height), Math.ceil(N / width)]
+    const aligned = isAligned(convolution)
+    const unit = aligned ? 4 : 1
+    record({
+      kernel: foursKernel('conv2d-tiles', tilesSource + TILES_SOURCE, product, aligned, {
+        ...tileConstants(tile, true),
+        PADDED: padding > 0,
+      }),
+      reads: { a: x, ...boundFours(weight), bias, residual: undefined },
+      writes: { y },
+      sizes: {
+        M,
+        N,
+        K: K / unit,
+        tiles_m,
+        tiles_n,
+        b_row: K / unit,
+        ...imageSizes(convolution, unit),
+      },
+      workgroups: [...gridOf(tiles_m * tiles_n), 1],
+      cut: 'first_group',
+      flops: flopsOf(convolution),
+    })
+  },
+}
+
+/** The matrix product that it is: rows are pixels, the summed axis is the receptive field. */
+function productOf({ weight, bias, activation, M, N, kh, run }: Convolution) {
+  return { b: weight, bias, activation, residual: undefined, M, N, K: kh * run }
+}
+
+export const convFamily: Family<Convolution> = {
   name: 'conv',
-  variants: [subgroup, registers],
+  variants: [subgroup, tiles, registers],
   classOf: ({ weight, M, N, kh, run }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(M)}x${about(N)}x${kh} rows of ${about(run)} ${weight.dtype}${weight.packed ? ' packed' : ''}`

@@ -13,6 +13,7 @@ import sizesSource from '../../shaders/matmul-sizes.wgsl' with { type: 'text' }
 import stagedF32Source from '../../shaders/matmul-staged-f32.wgsl' with { type: 'text' }
 import stagedHalfSource from '../../shaders/matmul-staged-half.wgsl' with { type: 'text' }
 import tilesSource from '../../shaders/matmul-tiles.wgsl' with { type: 'text' }
+import tilesASource from '../../shaders/matmul-tiles-a.wgsl' with { type: 'text' }
 import type { AdapterFacts } from '../gpu/adapter.ts'
 import type { Constants, Kernel } from '../gpu/kernel.ts'
 import { roundUp } from '../gpu/memory.ts'
@@ -28,7 +29,7 @@ export const tiles: Variant<Product> = {
   forGpus: true,
   fits: readsFours,
   cost: (product, adapter) => chooseTile(product).cost * penalty(adapter),
-  record: (product) => recordTiles(product, stagedF32Source, false),
+  record: (product) => recordTiles(product, TILES_SOURCE, false),
 }
 
 /** The same, with 16-bit and int8 weights as 16 bits in workgroup memory. */
@@ -38,7 +39,7 @@ export const tilesHalf: Variant<Product> = {
   fits: (product) => readsFours(product) && ['f16', 'bf16', 'int8'].includes(product.b.dtype),
   // Less to read and more to convert: see shaders/matmul-tiles.wgsl. A measurement may know better
   cost: (product, adapter) => 1.05 * tiles.cost(product, adapter),
-  record: (product) => recordTiles(product, stagedHalfSource, true),
+  record: (product) => recordTiles(product, tilesSource + stagedHalfSource, true),
 }
 
 /** Up to sixteen rows. */
@@ -71,7 +72,7 @@ const CORES = 16
  * multiply-adds of all lanes do (512^3 on lavapipe: 10 GFLOP/s, 40 by subgroups; SwiftShader: 1.7, 3.1 in registers;
  * November 2026).
  */
-function penalty({ software }: AdapterFacts): number {
+export function penalty({ software }: AdapterFacts): number {
   return software ? 1e6 : 1
 }
 
@@ -91,7 +92,7 @@ const TILES: readonly Tile[] = [
 /** Threads of a side of a workgroup. */
 const SIDE = 8
 
-function tileSize({ rowFours, columnFours }: Tile, pair: Tensor | undefined): [rows: number, cols: number] {
+export function tileSize({ rowFours, columnFours }: Tile, pair?: Tensor): [rows: number, cols: number] {
   return [4 * SIDE * rowFours, (4 * SIDE * columnFours) / (pair ? 2 : 1)]
 }
 
@@ -99,7 +100,10 @@ function tileSize({ rowFours, columnFours }: Tile, pair: Tensor | undefined): [r
  * The tile with the least work. For each k a thread reads its fours, which cost what 8 multiply-adds do, and multiplies
  * 16 of them by each other; 64 threads are half of a core, and fewer than two workgroups a core leave it waiting.
  */
-function chooseTile({ M, N, K, batch = 1, pair }: Product): { tile: Tile; cost: number } {
+export function chooseTile({ M, N, K, batch = 1, pair }: Pick<Product, 'M' | 'N' | 'K' | 'batch' | 'pair'>): {
+  tile: Tile
+  cost: number
+} {
   let best: { tile: Tile; cost: number } | undefined
   for (const tile of TILES) {
     const { rowFours, columnFours } = tile
@@ -124,29 +128,36 @@ function rowsCost({ M, N, K, pair }: Product): number {
 // ---------------------------------------------------------------------------------------------------------
 // Recording
 
-function recordTiles(product: Product, stagedSource: string, half: boolean): void {
+function recordTiles(product: Product, source: string, half: boolean): void {
   recordParts(product, (part) => {
     const { tile } = chooseTile(part)
-    const { rowFours, columnFours, stepFours } = tile
-    const kernel = foursKernel('matmul-tiles', tilesSource + stagedSource, part, {
-      ROW_FOURS: rowFours,
-      COLUMN_FOURS: columnFours,
-      STEP_FOURS: stepFours,
-      A_TURNS: (rowFours * stepFours) / SIDE,
-      B_TURNS: (columnFours * stepFours) / SIDE,
-      SUMS: 4 * rowFours * columnFours,
+    const kernel = foursKernel('matmul-tiles', MATRIX_SOURCE + source, part, isAligned(part), {
+      ...tileConstants(tile, part.bIsNK),
+      // Tells two kernels apart whose names and other constants are the same
       HALF: half,
-      B_IS_NK: part.bIsNK,
     })
     return { kernel, size: tileSize(tile, part.pair) }
   })
+}
+
+/** The prelude of matmul-tiles.wgsl. */
+export function tileConstants({ rowFours, columnFours, stepFours }: Tile, bIsNK: boolean): Constants {
+  return {
+    ROW_FOURS: rowFours,
+    COLUMN_FOURS: columnFours,
+    STEP_FOURS: stepFours,
+    A_TURNS: (rowFours * stepFours) / SIDE,
+    B_TURNS: (columnFours * stepFours) / SIDE,
+    SUMS: 4 * rowFours * columnFours,
+    B_IS_NK: bIsNK,
+  }
 }
 
 function recordRows(product: Product, name: string, source: string): void {
   recordParts(product, (part) => {
     const height = rowsOfTile(part.M)
     const passes = Math.max(1, height / 4)
-    const kernel = foursKernel(name, source + rowSumsSource, part, {
+    const kernel = foursKernel(name, sizesSource + source + rowSumsSource, part, isAligned(part), {
       ROWS: height,
       PASSES: passes,
       PASS_ROWS: height / passes,
@@ -203,7 +214,7 @@ function rowsOfTile(M: number): number {
 }
 
 /** A few workgroups side by side, so that a plan can cut the grid along y. */
-function gridOf(groups: number): [x: number, y: number] {
+export function gridOf(groups: number): [x: number, y: number] {
   const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
   return [x, Math.ceil(groups / x)]
 }
@@ -239,11 +250,20 @@ function fitsRows(product: Product): boolean {
   return M <= 16 && bIsNK && batch === 1 && readsFours(product)
 }
 
-const SHARED = sizesSource + aSource + foursSource + endingSource + widenSource + activationSource
+const SHARED = aSource + foursSource + endingSource + widenSource + activationSource
 
-function foursKernel(name: string, source: string, product: Product, constants: Constants): Kernel {
-  const { b, pair, bias, activation, residual } = product
-  const aligned = isAligned(product)
+/** The tiles' own part; the sizes and what is staged of a come with the matrix or the image. */
+export const TILES_SOURCE: string = tilesSource + stagedF32Source
+const MATRIX_SOURCE = sizesSource + tilesASource
+
+/** @param aligned all lengths are multiples of four, and the sizes count fours */
+export function foursKernel(
+  name: string,
+  source: string,
+  { b, pair, bias, activation, residual }: Pick<Product, 'b' | 'pair' | 'bias' | 'activation' | 'residual'>,
+  aligned: boolean,
+  constants: Constants,
+): Kernel {
   const { type, word, words } = FOURS[b.dtype]!
   return unrolled(name, source + SHARED, {
     ...constants,
@@ -258,6 +278,6 @@ function foursKernel(name: string, source: string, product: Product, constants: 
   })
 }
 
-function boundFours(b: Tensor, pair: Tensor | undefined): Record<string, Tensor | undefined> {
+export function boundFours(b: Tensor, pair?: Tensor): Record<string, Tensor | undefined> {
   return { b, b_up: pair ?? b, b_scales: b.scales, up_scales: pair?.scales }
 }
