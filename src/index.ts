@@ -23,5 +23,6 @@ export {
 } from './model/flowseg.ts'
 export { type Parameter, parameters } from './model/parameters.ts'
 export { forgetTuned, type RememberOptions, recallTuned, rememberTuned } from './model/remembered.ts'
+export type { Quantized } from './ops/quantize.ts'
 export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './ops/tune.ts'
 export type { Progress, TaskOptions } from './progress.ts'

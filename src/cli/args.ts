@@ -51,6 +51,10 @@ export interface Given {
 /** Options that several commands share. */
 export const SHARED = {
   weights: { value: 'DIR', help: 'folder of the model; by default the one that comes along, flowseg-nano' },
+  quantize: {
+    value: 'KIND',
+    help: 'hold the large weights in int8 or int4: less memory, and masks that differ a little',
+  },
   adapter: { value: 'NAME', help: "part of an adapter's name, as `flowseg doctor` lists them" },
   'no-tune': { help: 'kernels by the cost model alone, not those that `flowseg tune` remembered' },
   json: { help: 'one line of JSON on standard output instead of text' },

@@ -25,6 +25,7 @@ const page: Page = {
   options: {
     out: { value: 'DIR', help: 'folder for the outlined images; by default out/ in the current folder' },
     weights: SHARED.weights,
+    quantize: SHARED.quantize,
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: { help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text' },

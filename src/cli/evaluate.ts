@@ -41,6 +41,7 @@ const page: Page = {
       help: 'also write a line of JSON a sentence, with the mask as lengths of runs, zeros first',
     },
     weights: SHARED.weights,
+    quantize: SHARED.quantize,
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: SHARED.json,

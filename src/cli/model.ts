@@ -5,6 +5,7 @@ import { loadTokenizer } from '../io/tokenizer.ts'
 import { type Config, parseConfig } from '../model/config.ts'
 import { FlowSeg } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
+import { QUANTIZED } from '../ops/quantize.ts'
 import type { Given } from './args.ts'
 import { engineOptions } from './engine.ts'
 import { locationOf } from './files.ts'
@@ -17,6 +18,7 @@ export async function loadModel(given: Given, terminal: Terminal, progress: Prog
   const own = given.text('adapter') === undefined ? terminal.gpu : undefined
   const model = await FlowSeg.load(weightsLocation(given, terminal), {
     gpu: own ?? engineOptions(given, terminal),
+    quantize: given.oneOf('quantize', QUANTIZED),
     onProgress: progress.on,
     signal: terminal.signal,
   })

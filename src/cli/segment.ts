@@ -28,6 +28,7 @@ const page: Page = {
     },
     task: { value: 'KIND', help: 'referring (an object is named) or reasoning (it must be inferred)' },
     weights: SHARED.weights,
+    quantize: SHARED.quantize,
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: SHARED.json,

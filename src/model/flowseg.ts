@@ -9,7 +9,7 @@
 // A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
 
 import type { Mat3 } from 'wgpu-matrix'
-import { FlowSegError } from '../errors.ts'
+import { FlowSegError, WeightsError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
@@ -17,6 +17,7 @@ import { type Folder, type FolderLocation, openFolder, readJson } from '../io/fo
 import { decodeImage, type Image } from '../io/image.ts'
 import { type Checkpoint, openSafetensors } from '../io/safetensors.ts'
 import { loadTokenizer, type Tokenizer } from '../io/tokenizer.ts'
+import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
 import {
   allocate,
   type Inputs,
@@ -49,13 +50,18 @@ import { type PreparedImage, type PrepareOptions, prepareImage } from './preproc
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
 import { Turnstile } from './turnstile.ts'
-import { type LoadedWeights, placeWeights } from './weights.ts'
+import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
 export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
 
 export interface LoadOptions extends TaskOptions {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions
+  /**
+   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32, for
+   * masks that differ a little. As they are stored by default.
+   */
+  readonly quantize?: Quantized | undefined
 }
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
@@ -109,12 +115,13 @@ export class FlowSeg {
    * shards with model.safetensors.index.json) in one folder.
    *
    * @param source a path, a URL, files chosen in a browser, or a Folder
-   * @throws WeightsError  naming the file or tensor and what is wrong with it
+   * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws NoAdapterError, OutOfMemoryError, LimitError
    */
   static async load(source: FolderLocation | Folder, options: LoadOptions = {}): Promise<FlowSeg> {
-    const { onProgress, signal } = options
+    const { onProgress, signal, quantize } = options
     signal?.throwIfAborted()
+    expectQuantized(quantize)
 
     // 1. The small files, which say whether the rest makes sense
     const folder = openFolder(source)
@@ -134,7 +141,8 @@ export class FlowSeg {
       const ownsGpu = !(options.gpu instanceof Gpu)
       const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
       try {
-        return await FlowSeg.#assemble(gpu, ownsGpu, config, tokenizer, checkpoint, { onProgress, signal })
+        const how = { onProgress, signal, quantize }
+        return await FlowSeg.#assemble(gpu, ownsGpu, config, tokenizer, checkpoint, how)
       } catch (error) {
         if (ownsGpu) gpu.close()
         throw error
@@ -150,10 +158,10 @@ export class FlowSeg {
     config: Config,
     tokenizer: Tokenizer,
     checkpoint: Checkpoint,
-    task: TaskOptions,
+    options: PlaceOptions,
   ): Promise<FlowSeg> {
-    const { onProgress, signal } = task
-    const loaded = await placeWeights(gpu, checkpoint, config, task)
+    const { onProgress, signal } = options
+    const loaded = await placeWeights(gpu, checkpoint, config, options)
     let made: MadeParts | undefined
     let look: Plan | undefined
     try {
@@ -477,6 +485,14 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
     precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
     precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
   ])
+}
+
+/** Callers in JavaScript may write anything. */
+function expectQuantized(quantize: string | undefined): void {
+  if (quantize === undefined || QUANTIZED.some((kind) => kind === quantize)) return
+  throw new WeightsError(
+    `FlowSeg.load: quantize is '${quantize}', expected ${QUANTIZED.join(' or ')}, or nothing.`,
+  )
 }
 
 function notesOn({ baseline, unknown }: LoadedWeights): string[] {

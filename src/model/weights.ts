@@ -2,18 +2,20 @@
 //
 // A checkpoint must fit the config (fit.ts) before a byte of it is uploaded. Then matrices go slice by slice
 // from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory. Where
-// the adapter multiplies faster from panels (src/ops/panels.ts), they are laid out so on the way.
+// the adapter multiplies faster from panels (src/ops/panels.ts), they are laid out so on the way; asked to, we quantise them
+// too (src/ops/quantize.ts).
 
 import { WeightsError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
 import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from '../ops/panels.ts'
+import { allocateQuantized, fitsQuantized, type Quantized, QuantizedWriter } from '../ops/quantize.ts'
 import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
 import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
-import { canonicalName, type Kind, parameters } from './parameters.ts'
+import { type Component, canonicalName, type Kind, type Parameter, parameters } from './parameters.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
 export interface Weights {
@@ -39,6 +41,14 @@ const SLICE_BYTES = 4 * 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
 
+/** Nine tenths of a model's matrices, and those that stand rounding: what decides between masks stays as it is stored. */
+const QUANTIZED_PARTS: readonly Component[] = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
+
+export interface PlaceOptions extends TaskOptions {
+  /** Hold the matrices of the encoders and the language model in so many bits; as they are stored by default. */
+  readonly quantize?: Quantized | undefined
+}
+
 /** Tensors that have their memory, and not yet their values. */
 export interface PlacedWeights extends LoadedWeights {
   /** Uploads the values, once. What fails or is given up is still to be released. */
@@ -56,7 +66,7 @@ export async function placeWeights(
   gpu: Gpu,
   checkpoint: Checkpoint,
   config: Config,
-  options: TaskOptions = {},
+  options: PlaceOptions = {},
 ): Promise<PlacedWeights> {
   const { used, missing, misfits, unknown, baseline } = fitOf(checkpoint, config)
   if (missing.length > 0) {
@@ -79,7 +89,7 @@ export async function loadWeights(
   gpu: Gpu,
   checkpoint: Checkpoint,
   config: Config,
-  options: TaskOptions = {},
+  options: PlaceOptions = {},
 ): Promise<LoadedWeights> {
   return filled(await placeWeights(gpu, checkpoint, config, options), options)
 }
@@ -143,12 +153,12 @@ async function place(
   gpu: Gpu,
   checkpoint: Checkpoint,
   matches: readonly Match[],
-  { signal }: TaskOptions,
+  { signal, quantize }: PlaceOptions,
 ): Promise<Pick<PlacedWeights, 'weights' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
   const made = await Promise.allSettled(
-    matches.map(async (match): Promise<Placed> => ({ ...match, x: await allocateFor(gpu, match) })),
+    matches.map(async (match): Promise<Placed> => ({ ...match, x: await allocateFor(gpu, match, quantize) })),
   )
   const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const releaseAll = () => placed.forEach(({ x }) => release(gpu, x))
@@ -166,12 +176,20 @@ async function place(
   }
 }
 
-async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }: Match): Promise<Tensor> {
+async function allocateFor(
+  gpu: Gpu,
+  { parameter, entry }: Match,
+  quantize: Quantized | undefined,
+): Promise<Tensor> {
+  const { name, kind, shape } = parameter
   const asStored = kind === 'vector' || kind === 'table' ? undefined : entry && KEPT_AS[entry.dtype]
   const dtype = asStored ?? 'f32'
   const [O = 0, I = 0, ...window] = shape
   const held = kind === 'conv' ? [O, ...window, I] : shape
   const options = { label: name, owner: 'weights' }
+  if (quantize && mayQuantize(parameter) && fitsQuantized(gpu, shape, quantize)) {
+    return allocateQuantized(gpu, shape, quantize, options)
+  }
   if ((kind === 'matrix' || kind === 'conv') && prefersPanels(gpu.adapter)) {
     const panels = { shape: held, dtype, runs: runsOf(kind, shape) }
     // Parts of a matrix, such as the keys' of a packed projection, begin with a panel only if panels are full
@@ -179,6 +197,10 @@ async function allocateFor(gpu: Gpu, { parameter: { name, kind, shape }, entry }
     if (full && fitsPanels(gpu, panels)) return allocatePanels(gpu, panels, options)
   }
   return allocate(gpu, held, dtype, { ...options, sharded: kind === 'matrix' || kind === 'embedding' })
+}
+
+function mayQuantize({ kind, component }: Parameter): boolean {
+  return kind === 'matrix' && QUANTIZED_PARTS.includes(component)
 }
 
 /** A convolution's weight has a run of values for each row of its window. */
@@ -204,16 +226,19 @@ async function fillAll(
   const work = async (): Promise<void> => {
     for (let job = queue[next++]; job; job = queue[next++]) {
       const { kind, shape } = job.parameter
-      const panels = job.x.packed && new PanelWriter(uploader, job.x, runsOf(kind, shape))
+      const quantized = job.x.scales && new QuantizedWriter(uploader, job.x)
+      const panels =
+        job.x.packed && !quantized ? new PanelWriter(uploader, job.x, runsOf(kind, shape)) : undefined
       for await (const { offset, bytes, read } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
         signal?.throwIfAborted()
-        if (panels) await panels.write(bytes)
+        if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
+        else if (panels) await panels.write(bytes)
         else await write(uploader, job.x, offset, bytes, signal)
         loaded += read
         onProgress?.({ phase: 'upload', what: job.entry.name, loaded, total })
       }
-      await panels?.finish()
+      await (quantized ?? panels)?.finish()
     }
   }
   // Every reader has stopped before we return, or buffers would be released under it
@@ -230,7 +255,7 @@ async function fillAll(
 /** Offset on the device, bytes as they are there, and how many bytes of the file they came from. */
 interface Piece {
   readonly offset: number
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly read: number
 }
 
@@ -254,7 +279,7 @@ async function* deviceBytes(
 function channelsLast(
   bytes: Uint8Array<ArrayBuffer>,
   [O = 0, I = 0, kh = 0, kw = 0]: readonly number[],
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const places = kh * kw
   const wide = bytes.length === O * I * places * 4
   const from = wide ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer)

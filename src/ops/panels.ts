@@ -28,7 +28,8 @@ export function perTexel(dtype: DType): number {
 }
 
 /** How weights lie: as in the checkpoint, or packed. */
-export type Form = 'rows' | 'panels'
+export const FORMS = ['rows', 'panels'] as const
+export type Form = (typeof FORMS)[number]
 
 export interface PanelShape {
   /** [N, ...]: rows of outputs. */
@@ -66,10 +67,14 @@ export function fitsPanels(gpu: Gpu, weight: PanelShape): boolean {
  * spreads operands better, and with four lanes a broadcast costs what it saves (SwiftShader: 5.6 GFLOP/s packed, 6 in
  * registers; lavapipe with eight: 52 against 12; November 2026).
  */
-export function prefersPanels({ software, subgroupSize, choices }: AdapterFacts): boolean {
+export function prefersPanels(
+  { software, subgroupSize, choices }: AdapterFacts,
+  dtype: DType = 'f32',
+): boolean {
   const wanted = choices.forced.get('weights') ?? choices.tuned.get('weights')
   if (wanted) return wanted === 'panels'
-  return software && subgroupSize >= 8
+  // Weights in few bits are read by no kernel in registers
+  return software && (subgroupSize >= 8 || dtype === 'int8' || dtype === 'int4')
 }
 
 /** Memory for a packed weight; fill it with a PanelWriter. */

@@ -8,10 +8,13 @@
 
 import { ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { fitsPanels, prefersPanels, uploadPanels } from './panels.ts'
-import { type AllocateOptions, type Shape, type Tensor, upload } from './tensor.ts'
+import { Uploader } from '../gpu/transfer.ts'
+import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from './panels.ts'
+import { type AllocateOptions, allocate, release, type Shape, sizeOf, type Tensor } from './tensor.ts'
 
-export type Quantized = 'int8' | 'int4'
+/** What a weight can be quantised to. */
+export const QUANTIZED = ['int8', 'int4'] as const
+export type Quantized = (typeof QUANTIZED)[number]
 
 /** Values of an int4 group. */
 export const GROUP = 32
@@ -88,10 +91,99 @@ export function dequantizeRows({ data, scales }: QuantizedRows, K: number, dtype
   })
 }
 
+/** Whether a kernel of this adapter multiplies by such a weight. */
+export function fitsQuantized(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
+  const [, K = 0] = shape
+  return shape.length === 2 && (liesInPanels(gpu, shape, dtype) || K % 4 === 0)
+}
+
+function liesInPanels(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
+  return prefersPanels(gpu.adapter, dtype) && fitsPanels(gpu, { shape, dtype })
+}
+
 /**
- * A linear layer's weight [N, K] in 8 or 4 bits, with its scales, in the layout that this adapter prefers.
+ * Memory for a linear layer's weight [N, K] in 8 or 4 bits and its scales, in the layout that this adapter prefers; fill it
+ * with a QuantizedWriter.
  *
  * @throws ShapeError if it isn't a matrix, or has rows that no kernel here reads
+ */
+export async function allocateQuantized(
+  gpu: Gpu,
+  shape: Shape,
+  dtype: Quantized,
+  options: AllocateOptions = {},
+): Promise<Tensor> {
+  const [N = 0, K = 0] = shape
+  const { label = 'a weight' } = options
+  if (!fitsQuantized(gpu, shape, dtype)) {
+    throw new ShapeError(
+      `${label}: [${shape.join(', ')}] can't be held in ${dtype} on ${gpu.name}, ` +
+        'where that takes a matrix [N, K] with K a multiple of 4. Keep it in f32, f16 or bf16.',
+    )
+  }
+  const groups = Math.ceil(K / GROUP)
+  const scales = await allocate(gpu, [N, dtype === 'int4' ? groups : 1], 'f32', options)
+  try {
+    if (liesInPanels(gpu, shape, dtype)) {
+      return { ...(await allocatePanels(gpu, { shape, dtype }, options)), scales }
+    }
+    // In memory rows are whole groups
+    const held = dtype === 'int4' ? [N, groups * GROUP] : shape
+    return { ...(await allocate(gpu, held, dtype, options)), shape, scales }
+  } catch (error) {
+    release(gpu, scales)
+    throw error
+  }
+}
+
+/** Quantises rows as they come. */
+export class QuantizedWriter {
+  readonly #uploader: Uploader
+  readonly #x: Tensor
+  readonly #panels: PanelWriter | undefined
+  readonly #scales: Float32Array
+  /** Values of a row that has not ended yet. */
+  #rest = new Float32Array(0)
+  #bytes = 0
+  #scaled = 0
+
+  /** @param x as `allocateQuantized` makes it */
+  constructor(uploader: Uploader, x: Tensor) {
+    if (!x.scales) throw new ShapeError('A QuantizedWriter fills weights in 8 or 4 bits only.')
+    this.#uploader = uploader
+    this.#x = x
+    this.#panels = x.packed && new PanelWriter(uploader, x)
+    this.#scales = new Float32Array(x.scales.size)
+  }
+
+  /** The next values of the weight, row after row; they may end anywhere. */
+  async write(values: Float32Array): Promise<void> {
+    const K = this.#x.shape[1]!
+    const all = new Float32Array(this.#rest.length + values.length)
+    all.set(this.#rest)
+    all.set(values, this.#rest.length)
+    const whole = all.length - (all.length % K)
+    this.#rest = all.slice(whole)
+    if (whole === 0) return
+    const { data, scales } = quantizeRows(all.subarray(0, whole), K, this.#x.dtype as Quantized)
+    this.#scales.set(scales, this.#scaled)
+    this.#scaled += scales.length
+    if (this.#panels) await this.#panels.write(data)
+    else await this.#uploader.write(this.#x.storage.buffer!, this.#bytes, data)
+    this.#bytes += data.length
+  }
+
+  /** Writes what is left. The uploader is still to be flushed. */
+  async finish(): Promise<void> {
+    await this.#panels?.finish()
+    await this.#uploader.write(this.#x.scales!.storage.buffer!, 0, new Uint8Array(this.#scales.buffer))
+  }
+}
+
+/**
+ * A linear layer's weight from the host, in 8 or 4 bits.
+ *
+ * @throws ShapeError as allocateQuantized, or if the values don't fill the shape
  */
 export async function uploadQuantized(
   gpu: Gpu,
@@ -100,19 +192,16 @@ export async function uploadQuantized(
   dtype: Quantized,
   options: AllocateOptions = {},
 ): Promise<Tensor> {
-  const [N = 0, K = 0] = shape
-  if (shape.length !== 2 || values.length !== N * K) {
+  if (shape.length !== 2 || values.length !== sizeOf(shape)) {
     throw new ShapeError(
       `uploadQuantized: ${values.length} values don't fill [${shape.join(', ')}], a matrix [N, K].`,
     )
   }
-  const rows = quantizeRows(values, K, dtype)
-  const scales = await upload(gpu, rows.scales, [N, rows.scales.length / N], 'f32', options)
-  const panels = { shape, dtype }
-  if (prefersPanels(gpu.adapter) && fitsPanels(gpu, panels)) {
-    return { ...(await uploadPanels(gpu, rows.data, panels, options)), scales }
-  }
-  // In memory rows are whole groups
-  const held = dtype === 'int4' ? [N, Math.ceil(K / GROUP) * GROUP] : shape
-  return { ...(await upload(gpu, rows.data, held, dtype, options)), shape, scales }
+  const x = await allocateQuantized(gpu, shape, dtype, options)
+  const uploader = new Uploader(gpu)
+  const writer = new QuantizedWriter(uploader, x)
+  await writer.write(values)
+  await writer.finish()
+  await uploader.flush()
+  return x
 }

@@ -15,10 +15,12 @@ import { bytesSource } from '../../src/io/source.ts'
 import { parseConfig } from '../../src/model/config.ts'
 import { type Parameter, parameters } from '../../src/model/parameters.ts'
 import { loadWeights, weightsFrom } from '../../src/model/weights.ts'
+import { linear } from '../../src/ops/matmul.ts'
+import { dequantizeRows, QUANTIZED, quantizeRows } from '../../src/ops/quantize.ts'
 import { storagesOf, type Tensor } from '../../src/ops/tensor.ts'
 import type { Progress } from '../../src/progress.ts'
 import { readFixture } from '../fixtures/golden.ts'
-import { adapterNames, anyGpu, toBf16, uniform } from '../support.ts'
+import { adapterNames, anyGpu, evaluate, expectClose, random, toBf16, uniform } from '../support.ts'
 
 const config = parseConfig(readFixture('small.json'), 'small.json')
 const all = parameters(config)
@@ -336,4 +338,33 @@ describe('a small adapter', async () => {
     release()
     expect(weightBytes(small)).toBe(0)
   })
+})
+
+test.each(QUANTIZED)('in %s are the matrices of the encoders and of the language model', async (quantize) => {
+  const before = gpu.memory().bytes
+  const full = await loadWeights(gpu, await checkpointOf(stored()), config)
+  const fullBytes = gpu.memory().bytes - before
+  full.release()
+  const loaded = await loadWeights(gpu, await checkpointOf(stored()), config, { quantize })
+  expect(gpu.memory().bytes - before).toBeLessThan(0.8 * fullBytes)
+  const parts = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
+  for (const { name, kind, component, used } of all) {
+    if (!used) continue
+    const x = loaded.weights.tensor(name)
+    expect(x.dtype, name).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
+  }
+
+  // And they stand for what is in the file
+  const { name, shape } = all.find((p) => p.name === QUERY)!
+  const [N = 0, K = 0] = shape
+  const w = dequantizeRows(quantizeRows(valuesOf({ name, shape } as Parameter), K, quantize), K, quantize)
+  const x = random([3, K], 5)
+  const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, loaded.weights.tensor(QUERY)))
+  const expected = Float64Array.from(y, (_, i) => {
+    const [m, n] = [Math.floor(i / N), i % N]
+    return w.subarray(n * K, (n + 1) * K).reduce((sum, value, k) => sum + value * x.data[m * K + k]!, 0)
+  })
+  expectClose(y, expected, 2e-6)
+  loaded.release()
+  expect(gpu.memory().bytes).toBe(before)
 })

@@ -3,11 +3,18 @@
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { Uploader } from '../../src/gpu/transfer.ts'
 import { linear } from '../../src/ops/matmul.ts'
 import { fitsPanels } from '../../src/ops/panels.ts'
-import { dequantizeRows, quantizeRows, uploadQuantized } from '../../src/ops/quantize.ts'
+import {
+  allocateQuantized,
+  dequantizeRows,
+  QuantizedWriter,
+  quantizeRows,
+  uploadQuantized,
+} from '../../src/ops/quantize.ts'
 import { release } from '../../src/ops/tensor.ts'
-import { adapterNames, evaluate, expectClose, random, uniform } from '../support.ts'
+import { adapterNames, adapters, evaluate, expectClose, expectSameBits, random, uniform } from '../support.ts'
 
 const TYPES = ['int8', 'int4'] as const
 
@@ -82,4 +89,29 @@ for (const name of adapterNames()) {
       }
     })
   }
+}
+
+for (const gpu of await adapters()) {
+  test.each(TYPES)(`%s in pieces that end anywhere is the same, on ${gpu.name}`, async (dtype) => {
+    const [N, K] = [13, 96]
+    const x = random([2, K], 1)
+    const values = uniform(N * K, 2)
+    const whole = await uploadQuantized(gpu, values, [N, K], dtype)
+    const pieced = await allocateQuantized(gpu, [N, K], dtype)
+    const uploader = new Uploader(gpu)
+    const writer = new QuantizedWriter(uploader, pieced)
+    for (let from = 0, length = 1; from < values.length; from += length, length = (3 * length) % 251) {
+      await writer.write(values.subarray(from, from + length))
+    }
+    await writer.finish()
+    await uploader.flush()
+    const [y, again] = [
+      await evaluate(gpu, { x }, (t) => linear(t['x']!, whole)),
+      await evaluate(gpu, { x }, (t) => linear(t['x']!, pieced)),
+    ]
+    expectSameBits(again, y)
+    expect(y.some((value) => value !== 0)).toBe(true)
+    release(gpu, whole)
+    release(gpu, pieced)
+  })
 }
