@@ -3,7 +3,8 @@
 import { join } from 'node:path'
 import type { OpenOptions } from '../gpu/gpu.ts'
 import { type RememberOptions, recallTuned } from '../model/remembered.ts'
-import { type Given, UsageError } from './args.ts'
+import { VARIANTS } from '../ops/families.ts'
+import { type Given, meant, UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
 /** With what `flowseg tune` found, unless --no-tune or FLOWSEG_TUNE=off; FLOWSEG_VARIANTS overrules both. */
@@ -36,6 +37,17 @@ function forcedVariants(text: string): Record<string, string> {
       if (!family || !variant) {
         throw new UsageError(
           `FLOWSEG_VARIANTS has '${word}', expected FAMILY=VARIANT such as matmul=registers; \`flowseg tune\` lists them.`,
+        )
+      }
+      const variants = VARIANTS.get(family)
+      if (!variants) {
+        const known = [...VARIANTS.keys()]
+        const hint = meant(family, known) || ` There are ${known.join(', ')}.`
+        throw new UsageError(`FLOWSEG_VARIANTS has '${word}', and there is no family ${family}.${hint}`)
+      }
+      if (!variants.includes(variant)) {
+        throw new UsageError(
+          `FLOWSEG_VARIANTS has '${word}', and ${family} has ${variants.join(', ')}.${meant(variant, variants)}`,
         )
       }
       return [family, variant]

@@ -50,11 +50,11 @@ export function attention(options: AttentionOptions): Tensor {
   const { bias, scale = d ** -0.5 } = options
   const [query, key, value] = [asColumns(options.query), asColumns(options.key), asColumns(options.value)]
   const y = tensor([...query.tensor.shape.slice(0, -1), heads * d])
-  recordBest(family, { ...shapes, query, key, value, scale, bias, y })
+  recordBest(attentionFamily, { ...shapes, query, key, value, scale, bias, y })
   return y
 }
 
-const family: Family<Problem> = {
+export const attentionFamily: Family<Problem> = {
   name: 'attention',
   variants: [subgroup, tiles, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {

@@ -63,7 +63,7 @@ interface LayerNorm {
   readonly y: Tensor
 }
 
-const layerNormFamily = alongRows<LayerNorm>(
+export const layerNormFamily = alongRows<LayerNorm>(
   'layerNorm',
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
@@ -110,7 +110,7 @@ interface RmsNorm {
   readonly y: Tensor
 }
 
-const rmsNormFamily = alongRows<RmsNorm>(
+export const rmsNormFamily = alongRows<RmsNorm>(
   'rmsNorm',
   true,
   ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {

@@ -31,7 +31,7 @@ interface Mapped {
   readonly y: Tensor
 }
 
-const softmaxFamily = alongRows<Mapped>(
+export const softmaxFamily = alongRows<Mapped>(
   'softmax',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
@@ -68,7 +68,7 @@ function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
   return y
 }
 
-const reduceFamily = alongRows<Mapped & { readonly maximum: boolean }>(
+export const reduceFamily = alongRows<Mapped & { readonly maximum: boolean }>(
   'reduce',
   false,
   ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
@@ -100,7 +100,7 @@ export function argmax(x: Tensor): Tensor {
   return y
 }
 
-const argmaxFamily = alongRows<Mapped>(
+export const argmaxFamily = alongRows<Mapped>(
   'argmax',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
@@ -128,7 +128,7 @@ export function normalizeRows(x: Tensor): Tensor {
   return y
 }
 
-const normalizeFamily = alongRows<Mapped>(
+export const normalizeFamily = alongRows<Mapped>(
   'normalizeRows',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {

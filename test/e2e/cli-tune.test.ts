@@ -79,6 +79,13 @@ test.each([
   [['tune', '--seconds', '0'], {}, "--seconds is '0', expected a whole number of at least 1."],
   [['tune', '--forget', '--seconds', '6'], {}, '--forget measures nothing: leave --seconds out.'],
   [['doctor'], { FLOWSEG_VARIANTS: 'matmul' }, "FLOWSEG_VARIANTS has 'matmul', expected FAMILY=VARIANT"],
+  [['doctor'], { FLOWSEG_VARIANTS: 'matmull=tiles' }, 'there is no family matmull. Did you mean matmul?'],
+  [
+    ['doctor'],
+    { FLOWSEG_VARIANTS: 'conv=tile' },
+    'and conv has subgroup, tiles, registers. Did you mean tiles?',
+  ],
+  [['doctor'], { FLOWSEG_VARIANTS: 'weights=row' }, 'and weights has rows, panels. Did you mean rows?'],
 ])('%j with %j is not understood', async (args, env, message) => {
   const { code, err } = await flowseg(args, { cwd, env, gpu })
   expect(code).toBe(2)
