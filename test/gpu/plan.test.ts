@@ -438,6 +438,29 @@ test('a long run is several submissions: progress between them, and an abort is 
   free()
 })
 
+test('of many short dispatches the device begins with the first, while the others are encoded', async () => {
+  const { device, free } = await rawDevice()
+  const watched = watch(device)
+  const gpu = await Gpu.open({ device: watched.device })
+  for (const [count, submissions] of [
+    [32, 1],
+    [40, 2],
+  ] as const) {
+    const made = await plan(gpu, 'short', ({ input }) => {
+      let x = input('x', [4, 8])
+      for (let i = 0; i < count; i++) x = add(x, x)
+      return { read: { x } }
+    })
+    expect(made.info.dispatches.length).toBe(count)
+    const start = watched.submissions()
+    const { read } = await made.run({ inputs: { x: uniform(32) } })
+    expect(watched.submissions() - start).toBe(submissions)
+    expect(read['x']).toEqual(uniform(32).map((value) => value * 2 ** count))
+    made.release()
+  }
+  free()
+})
+
 test('an abort while the plan is made leaves nothing behind', async () => {
   const gpu = await anyGpu()
   const bytes = gpu.memory().bytes
