@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { metricsOf, overlap } from '../../src/cli/metrics.ts'
-import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
+import { FlowSeg, type LoadOptions, type Scene } from '../../src/model/flowseg.ts'
 import { type DatasetScene, datasetScene } from '../../src/scenes/dataset.ts'
 import { SIZE } from '../../src/scenes/scene.ts'
 import { adapters, anyGpu, creations } from '../support.ts'
@@ -95,6 +95,32 @@ describe(`flowseg-nano on ${gpu.name}`, () => {
     expect(after.resident).toBeLessThan(1.05 * before.resident)
     scene.close()
   })
+})
+
+/** Of the matrices alone: vectors, tables and convolutions stay as they are stored, and textures are filled up. */
+test.each([
+  ['int8', 0.97, 0.75],
+  ['int4', 0.85, 0.65],
+] as const)('in %s it finds the same, in less memory', async (quantize, same, memory) => {
+  const drawn = datasetScene('test', 0)
+  const answers = async (options: LoadOptions): Promise<{ queries: number[]; bytes: number }> => {
+    const model = await FlowSeg.load(NANO, { gpu, ...options })
+    const bytes = model.memory().byOwner['weights']!
+    const scene = await model.look({ width: SIZE, height: SIZE, rgb: drawn.rgb })
+    const queries = []
+    for (const { text } of drawn.sentences) queries.push((await scene.segment(text)).query)
+    model.close()
+    return { queries, bytes }
+  }
+  const [full, few] = [await answers({}), await answers({ quantize })]
+  const agreeing = few.queries.filter((query, i) => query === full.queries[i]).length
+  expect(agreeing / full.queries.length).toBeGreaterThanOrEqual(same)
+  expect(few.bytes).toBeLessThan(memory * full.bytes)
+})
+
+test('what it can be quantised to is told', async () => {
+  const load = FlowSeg.load(NANO, { gpu, quantize: 'int2' as 'int4' })
+  await expect(load).rejects.toThrow("FlowSeg.load: quantize is 'int2', expected int8 or int4, or nothing.")
 })
 
 for (const each of await adapters()) {
