@@ -300,8 +300,9 @@ test('GPUs take rows, then tiles; software adapters neither', () => {
   for (const subgroupSize of [4, 8]) {
     for (const M of [1, 16, 300]) {
       const facts = { ...subgroups, subgroupSize, software: true }
-      expect(['few', 'subgroup', 'registers']).toContain(names(M, facts)[0])
+      expect(['few', 'subgroup', 'quads', 'registers']).toContain(names(M, facts)[0])
       expect(names(M, facts).at(-1)).toMatch(/rows|tiles/)
     }
   }
+  expect(names(300, { ...subgroups, subgroupSize: 4, software: true })[0]).toBe('quads')
 })
