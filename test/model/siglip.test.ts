@@ -1,17 +1,14 @@
 // SigLIP's vision tower returns what transformers' does, layer by layer, and never looks at the pixels that
 // its patches leave over.
 
-import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { parseConfig } from '../../src/model/config.ts'
 import { siglip, siglipLayer, siglipPatches } from '../../src/model/siglip.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { adapters, anyGpu, expectSameBits, random } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
 const TOWER = 'vision_encoder.vision_model.'
-const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
-const real = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
+const real = realConfig('flowseg-qwen3-4b')
 
 for (const gpu of await adapters()) {
   test(`siglip on ${gpu.name}`, async () => {
