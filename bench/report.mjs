@@ -35,7 +35,7 @@ const text = [
   'inputs and outputs once. *Ratio* is ours over the best peer that gives right results; "only" means that no peer',
   "does. *Native* is onnxruntime in C++ on the same cores without a GPU between, and doesn't count as a peer.",
   'Figures in *italics* are of results that are wrong, and count nowhere. † marks a figure of another run than ours, which',
-  'on a shared machine compares badly.',
+  'on a shared machine compares badly; ‡ one of fewer than five runs, as each takes seconds.',
   '',
   ...recorded.flatMap(sectionsOf),
 ].join('\n')
@@ -85,6 +85,7 @@ function rowOf({ name, group }, { cases, ceilings }) {
       message,
       way,
       rate: status === 'ok' ? rate(median(ms)) : undefined,
+      runs: ms?.length,
       wrong: wrong && rate(wrong.ms),
       wrongError: wrong?.error,
       other: found.when !== engines.ours?.when,
@@ -163,8 +164,8 @@ function tableOf(title, rows) {
   return [`### ${title}`, '', `| ${head.join(' | ')} |`, `|${'---|'.repeat(head.length)}`, ...lines, '']
 }
 
-function cell({ status, rate, wrong, other }) {
-  if (rate !== undefined) return `${figure(rate)}${other ? '†' : ''}`
+function cell({ status, rate, runs, wrong, other }) {
+  if (rate !== undefined) return `${figure(rate)}${runs < 5 ? '‡' : ''}${other ? '†' : ''}`
   if (wrong !== undefined) return `*${figure(wrong)} wrong*`
   return status ?? ''
 }

@@ -7,8 +7,8 @@
 // host      row = W * I, step = stride * I, run = kw * I, left_pad = padding * I; ALIGNED where all are multiples of
 //           four, and then they count vectors (matmul-load.wgsl); workgroups x, y count WG tiles each; first_group is
 //           added to y
-// prelude   const ROWS (4, 8), const COLS (4, 8), const WG, const PADDED (padding > 0), and those of matmul-load.wgsl
-//           and matmul-tile.wgsl
+// prelude   const ROWS (4, 8), const COLS (4, 8), const WG, const PADDED (padding > 0), and those of matmul-load.wgsl,
+//           matmul-tile.wgsl, and matmul-alone.wgsl or matmul-quads.wgsl
 //
 // Channels lie last, so for one dy the kw * I values that a pixel multiplies are one run of memory, in x as in the
 // weight. Left and right of the image is where the run's position in the image row is below 0 or at W * I.
@@ -76,14 +76,15 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tile = ((group.y + sizes.first_group) * groups.x + group.x) * WG + thread;
+  let tile = tile_of((group.y + sizes.first_group) * groups.x + group.x, thread);
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
-  let place = place_of(tile);
+  let place = tile_place(place_of(tile), thread);
+  let first = first_block(thread);
 
   // The sums: block c<row><col> has a column for each pixel
-  let pixels0 = pixels(place.m);
+  let pixels0 = pixels(place.m + 4u * first.x);
   let pixels1 = pixels(place.m + 4u);
-  let rows0 = weight_rows(place.n);
+  let rows0 = weight_rows(place.n + 4u * first.y);
   let rows1 = weight_rows(place.n + 4u);
   var c00 = mat4x4f();
   var c01 = mat4x4f();
@@ -96,16 +97,17 @@ fn main(
       let w0 = weight_block(rows0, dy, j);
       c00 += w0 * x0;
       if (ROWS > 4u) {
-        x1 = x_block(pixels1, dy, j);
+        if (SHARED) { x1 = from_beside(x0); } else { x1 = x_block(pixels1, dy, j); }
         c10 += w0 * x1;
       }
       if (COLS > 4u) {
-        let w1 = weight_block(rows1, dy, j);
+        var w1: mat4x4f;
+        if (SHARED) { w1 = from_below(w0); } else { w1 = weight_block(rows1, dy, j); }
         c01 += w1 * x0;
         if (ROWS > 4u) { c11 += w1 * x1; }
       }
     }
   }
 
-  store_tile(place, 0u, Blocks(c00, c01, c10, c11), 1.0);
+  store_tile(place, first, 0u, Blocks(c00, c01, c10, c11), 1.0);
 }

@@ -43,8 +43,8 @@ fn main(
   var sums: array<f32, ROWS * COLUMN_PANELS>;
   var row: array<vec4f, ROWS * LOADS>;
   var texel: array<vec4u, COLUMN_PANELS>;
-  var factor: array<f32, COLUMN_PANELS>;
-  var column: array<vec4f, COLUMN_PANELS>;
+  var factor: array<f32, COLUMN_PANELS>;  // of int4: one a texel. int8 has one a row, for the end
+  var spread: array<vec4f, ROWS>;
   var group_sums: array<f32, ROWS * COLUMN_PANELS>;
   var eights: array<f32, ROWS>;
   let fours = sizes.texels * TURNS;
@@ -53,38 +53,34 @@ fn main(
       /*unroll*/ for (var i = 0u; i < LOADS; i++) { row[r * LOADS + i] = a4(a_at[r], k + i * LANES + lane); }
     }
     /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        spread[r] = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
+        if (B_TYPE == INT4) {
+          if (s % TURNS == 0u) { eights[r] = 0.0; }
+          eights[r] += dot(spread[r], vec4f(8.0));
+          spread[r] *= vec4f(1.0, 0.0625, 0.00390625, 0.000244140625);
+        }
+      }
       /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
         if (s % TURNS == 0u) {
           // Past a row's end there are zeros of a, whatever b has
           let t = min((k + s) / TURNS, sizes.texels - 1u);
           texel[p] = b_texel(p >= PAIRS, b_at[p], t);
-          factor[p] = b_scale(p >= PAIRS, place.n + p % PAIRS * LANES, lane, t);
-        } else if (B_TYPE != INT4) {
-          texel[p] = next_turn(texel[p]);
+          if (SCALE_GROUPS == 2u) { factor[p] = b_scale(p >= PAIRS, place.n + p % PAIRS * LANES, lane, t); }
         }
         if (B_TYPE == INT4) {
-          column[p] = nibbles_in_place(texel[p][s % TURNS / 2u] >> (16u * (s % 2u)));
-        } else {
-          column[p] = b_values(texel[p]);
-          if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
-        }
-      }
-      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-        let v = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
-        if (B_TYPE == INT4) {
-          // Of a group first the sum of x q, with x for nibbles where they stand, and of 8 x; then the scale, once
-          let shifted = v * vec4f(1.0, 0.0625, 0.00390625, 0.000244140625);
-          if (s % TURNS == 0u) { eights[r] = 0.0; }
-          eights[r] += 8.0 * (v.x + v.y + v.z + v.w);
-          /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
+          let values = nibbles_in_place(texel[p][s % TURNS / 2u] >> (16u * (s % 2u)));
+          /*unroll*/ for (var r = 0u; r < ROWS; r++) {
             if (s % TURNS == 0u) { group_sums[r * COLUMN_PANELS + p] = 0.0; }
-            group_sums[r * COLUMN_PANELS + p] += dot(shifted, column[p]);
+            group_sums[r * COLUMN_PANELS + p] += dot(spread[r], values);
             if (s % TURNS == TURNS - 1u) {
               sums[r * COLUMN_PANELS + p] += factor[p] * (group_sums[r * COLUMN_PANELS + p] - eights[r]);
             }
           }
         } else {
-          /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) { sums[r * COLUMN_PANELS + p] += dot(v, column[p]); }
+          let values = b_values(texel[p]);
+          /*unroll*/ for (var r = 0u; r < ROWS; r++) { sums[r * COLUMN_PANELS + p] += dot(spread[r], values); }
+          if (s % TURNS != TURNS - 1u) { texel[p] = next_turn(texel[p]); }
         }
       }
     }
@@ -96,7 +92,12 @@ fn main(
         let n = place.n + p * LANES + lane;
         if (n < sizes.N) {
           var value = sums[r * COLUMN_PANELS + p];
-          if (GATED) { value = activate(value, SILU) * sums[r * COLUMN_PANELS + (PAIRS + p) % COLUMN_PANELS]; }
+          if (SCALE_GROUPS == 1u) { value *= b_scale(false, place.n + p * LANES, lane, 0u); }
+          if (GATED) {
+            var gate_up = sums[r * COLUMN_PANELS + (PAIRS + p) % COLUMN_PANELS];
+            if (SCALE_GROUPS == 1u) { gate_up *= b_scale(true, place.n + p * LANES, lane, 0u); }
+            value = activate(value, SILU) * gate_up;
+          }
           finish(biased(value * sizes.scale, n), (place.m + r) * sizes.y_cols + sizes.y_first + n);
         }
       }

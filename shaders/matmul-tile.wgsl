@@ -1,6 +1,6 @@
 // Tiles of matmul.wgsl and conv2d.wgsl, in registers: how one ends.
 //
-//   store_tile(place, z, sums, scale)   y = activation(scale * sums + bias) + residual
+//   store_tile(place, first, z, sums, scale)   y = activation(scale * sums + bias) + residual
 //
 // host      as in matmul-ending.wgsl
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), and those of matmul-ending.wgsl
@@ -15,8 +15,12 @@ fn bias4(n: u32) -> vec4f {
   return vec4f(bias[at.x], bias[at.y], bias[at.z], bias[at.w]);
 }
 
-/** One copy of the ending for all blocks: indexing by a variable puts them in memory, once. */
-fn store_tile(place: Place, z: u32, sums: Blocks, scale: f32) {
+/**
+ * One copy of the ending for all blocks: indexing by a variable puts them in memory, once.
+ *
+ * @param first which of the blocks of rows, and of columns, come first in `sums`
+ */
+fn store_tile(place: Place, first: vec2u, z: u32, sums: Blocks, scale: f32) {
   var blocks = sums;
   let halves = COLS / 4u;
   let bias0 = bias4(place.n);
@@ -24,10 +28,11 @@ fn store_tile(place: Place, z: u32, sums: Blocks, scale: f32) {
   for (var i = 0u; i < ROWS * halves; i++) {
     let half = i % halves;
     let row = i / halves;
+    let block = ((row / 4u) ^ first.x) * 2u + (half ^ first.y);
     let m = place.m + row;
     let n = place.n + half * 4u;
     if (m < sizes.M && n < sizes.N) {
-      let v = blocks[row / 4u * 2u + half][row % 4u] * scale + select(bias0, bias1, half == 1u);
+      let v = blocks[block][row % 4u] * scale + select(bias0, bias1, half == 1u);
       let at = (z * sizes.M + m) * sizes.y_cols + y_first() + n;
       let count = min(4u, sizes.N - n);
       for (var j = 0u; j < count; j++) { finish(v[j], at + j); }

@@ -7,8 +7,8 @@
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K, b_row and the strides count vectors where ALIGNED (matmul-load.wgsl); workgroups x, y
 //           count WG tiles each, z is B; first_group is added to y; indices fit 32 bits
-// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl and
-//           matmul-tile.wgsl
+// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl,
+//           matmul-tile.wgsl, and matmul-alone.wgsl or matmul-quads.wgsl
 //
 // No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
 // KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
@@ -52,14 +52,15 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tile = ((group.y + sizes.first_group) * groups.x + group.x) * WG + thread;
+  let tile = tile_of((group.y + sizes.first_group) * groups.x + group.x, thread);
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
-  let place = place_of(tile);
+  let place = tile_place(place_of(tile), thread);
+  let first = first_block(thread);
 
   // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
-  let rows0 = a_rows(place.m, group.z * sizes.a_stride);
+  let rows0 = a_rows(place.m + 4u * first.x, group.z * sizes.a_stride);
   let rows1 = a_rows(place.m + 4u, group.z * sizes.a_stride);
-  let columns0 = b_columns(place.n, group.z * sizes.b_stride);
+  let columns0 = b_columns(place.n + 4u * first.y, group.z * sizes.b_stride);
   let columns1 = b_columns(place.n + 4u, group.z * sizes.b_stride);
   var c00 = mat4x4f();
   var c01 = mat4x4f();
@@ -78,11 +79,12 @@ fn main(
       let b0 = b_block(columns0, k);
       c00 += b0 * a0;
       if (ROWS > 4u) {
-        a1 = a_block(rows1, k);
+        if (SHARED) { a1 = from_beside(a0); } else { a1 = a_block(rows1, k); }
         c10 += b0 * a1;
       }
       if (COLS > 4u) {
-        let b1 = b_block(columns1, k);
+        var b1: mat4x4f;
+        if (SHARED) { b1 = from_below(b0); } else { b1 = b_block(columns1, k); }
         c01 += b1 * a0;
         if (ROWS > 4u) { c11 += b1 * a1; }
       }
@@ -93,5 +95,5 @@ fn main(
     c00[0] = row0;
     c01[0] = row1;
   }
-  store_tile(place, group.z, Blocks(c00, c01, c10, c11), sizes.scale);
+  store_tile(place, first, group.z, Blocks(c00, c01, c10, c11), sizes.scale);
 }

@@ -22,6 +22,7 @@ const TURNS = [
   'weights=rows matmul=rows',
   'weights=rows matmul=rows-subgroup',
   'weights=rows matmul=tiles-half',
+  'weights=rows matmul=quads conv=quads',
 ]
 
 /** A family's own test says nothing new while others are forced. */

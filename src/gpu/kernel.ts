@@ -77,7 +77,8 @@ function prelude(body: string, constants: Constants): string {
   const lines: string[] = []
   const words = Object.values(constants).join(' ')
   if (/\bf16\b/.test(words) || /\bf16\b/.test(stripComments(body))) lines.push('enable f16;')
-  if (/\bsubgroup[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(stripComments(body))) lines.push('enable subgroups;')
+  if (/\b(subgroup|quad)[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(stripComments(body)))
+    lines.push('enable subgroups;')
   for (const [name, value] of Object.entries(constants)) {
     if (typeof value === 'string') lines.push(`alias ${name} = ${value};`)
     else if (typeof value === 'boolean') lines.push(`const ${name} = ${value};`)

@@ -13,7 +13,16 @@ import { recorder } from '../gpu/recorder.ts'
 import type { Activation } from './activation.ts'
 import { expectOperands, expectVector, linear } from './matmul.ts'
 import { endingConstants } from './matmul-product.ts'
-import { boundWeight, chooseTile, tileCounts, tileGrid, tileKernel } from './matmul-registers.ts'
+import {
+  boundWeight,
+  chooseTile,
+  QUAD,
+  quadTile,
+  type Tile,
+  tileCounts,
+  tileGrid,
+  tileKernel,
+} from './matmul-registers.ts'
 import { boundTexels, choosePanels, panelGrid, weightConstants } from './matmul-subgroup.ts'
 import {
   boundFours,
@@ -153,33 +162,42 @@ const registers: Variant<Convolution> = {
   fits: ({ weight }) => !weight.packed,
   cost: ({ M, N, kh, run }, { subgroupSize }) =>
     (3 * chooseTile(M, N, 1, 4).work * kh * run) / (subgroupSize || 1),
-  record: (convolution) => {
-    const { x, weight, y, bias, activation, M, N, kh, padding } = convolution
-    // One row of pixels is the narrowest tile here
-    const tile = chooseTile(M, N, 1, 4)
-    const aligned = isAligned(convolution)
-    const unit = aligned ? 4 : 1
-    record({
-      kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
-        ...endingConstants(bias, activation, undefined),
-        PADDED: padding > 0,
-      }),
-      reads: { a: x, ...boundWeight(weight, aligned), bias, residual: undefined },
-      writes: { y },
-      sizes: {
-        M,
-        N,
-        ...tileCounts(tile, M, N),
-        y_cols: N,
-        y_first: 0,
-        kh,
-        ...imageSizes(convolution, unit),
-      },
-      workgroups: tileGrid(tile, M, N),
-      cut: 'first_group',
-      flops: flopsOf(convolution),
-    })
-  },
+  // One row of pixels is the narrowest tile here
+  record: (convolution) => recordRegisters(convolution, chooseTile(convolution.M, convolution.N, 1, 4)),
+}
+
+/** The same where subgroups are quads, which share their loads. */
+const quads: Variant<Convolution> = {
+  name: 'quads',
+  fits: ({ weight }, { subgroupSize }) => !weight.packed && subgroupSize === QUAD,
+  cost: ({ M, N, kh, run }) => (3 * quadTile(M, N).work * kh * run) / QUAD,
+  record: (convolution) => recordRegisters(convolution, quadTile(convolution.M, convolution.N)),
+}
+
+function recordRegisters(convolution: Convolution, tile: Tile): void {
+  const { x, weight, y, bias, activation, M, N, kh, padding } = convolution
+  const aligned = isAligned(convolution)
+  const unit = aligned ? 4 : 1
+  record({
+    kernel: tileKernel('conv2d', source, tile, weight.dtype, aligned, {
+      ...endingConstants(bias, activation, undefined),
+      PADDED: padding > 0,
+    }),
+    reads: { a: x, ...boundWeight(weight, aligned), bias, residual: undefined },
+    writes: { y },
+    sizes: {
+      M,
+      N,
+      ...tileCounts(tile, M, N),
+      y_cols: N,
+      y_first: 0,
+      kh,
+      ...imageSizes(convolution, unit),
+    },
+    workgroups: tileGrid(tile, M, N),
+    cut: 'first_group',
+    flops: flopsOf(convolution),
+  })
 }
 
 const subgroup: Variant<Convolution> = {
@@ -270,7 +288,7 @@ function productOf({ weight, bias, activation, M, N, kh, run }: Convolution) {
 
 export const convFamily: Family<Convolution> = {
   name: 'conv',
-  variants: [subgroup, tiles, registers],
+  variants: [subgroup, tiles, quads, registers],
   classOf: ({ weight, M, N, kh, run }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(M)}x${about(N)}x${kh} rows of ${about(run)} ${weight.dtype}${weight.packed ? ' packed' : ''}`

@@ -5,8 +5,10 @@
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
 import widenSource from '../../shaders/lib/widen.wgsl' with { type: 'text' }
 import matmulSource from '../../shaders/matmul.wgsl' with { type: 'text' }
+import aloneSource from '../../shaders/matmul-alone.wgsl' with { type: 'text' }
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import loadSource from '../../shaders/matmul-load.wgsl' with { type: 'text' }
+import quadsSource from '../../shaders/matmul-quads.wgsl' with { type: 'text' }
 import sizesSource from '../../shaders/matmul-sizes.wgsl' with { type: 'text' }
 import tileSource from '../../shaders/matmul-tile.wgsl' with { type: 'text' }
 import { type Constants, type Kernel, kernel } from '../gpu/kernel.ts'
@@ -20,10 +22,18 @@ export const registers: Variant<Product> = {
   // In the cycles of matmul-subgroup.ts: threads side by side are lanes, a multiply-add and its share of loads three cycles
   cost: ({ M, N, K, batch = 1 }, { subgroupSize }) =>
     (3 * chooseTile(M, N, batch).work * K) / (subgroupSize || 1),
-  record: recordRegisters,
+  record: (product) => recordRegisters(product, chooseTile),
 }
 
-function recordRegisters(product: Product): void {
+/** The same where subgroups are quads, which share their loads. */
+export const quads: Variant<Product> = {
+  name: 'quads',
+  fits: (product, adapter) => registers.fits(product, adapter) && adapter.subgroupSize === QUAD,
+  cost: ({ M, N, K, batch = 1 }) => (3 * quadTile(M, N, batch).work * K) / QUAD,
+  record: (product) => recordRegisters(product, quadTile),
+}
+
+function recordRegisters(product: Product, choose: typeof chooseTile): void {
   const { a, b, y, M, N, K, bIsNK, batch = 1, aStride = 0, bStride = 0, scale = 1 } = product
   const { bias, activation, residual } = product
   const aligned = K % 4 === 0 && (bIsNK || N % 4 === 0)
@@ -31,7 +41,7 @@ function recordRegisters(product: Product): void {
   const unit = aligned ? 4 : 1
   const parts = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: N }]
   for (const { storage, firstRow, rows } of parts) {
-    const tile = chooseTile(M, rows, batch)
+    const tile = choose(M, rows, batch)
     const part = { ...b, storage }
     record({
       kernel: tileKernel('matmul', matmulSource + sizesSource, tile, b.dtype, aligned, {
@@ -68,6 +78,8 @@ export interface Tile {
   readonly rows: number
   readonly cols: number
   readonly threads: number
+  /** Whether a workgroup is a quad that shares its loads, and takes a square of four tiles. */
+  readonly shared: boolean
   /** Cost of one k, in multiply-adds. */
   readonly work: number
 }
@@ -100,19 +112,36 @@ export function chooseTile(M: number, N: number, batch = 1, smallestRows = 1): T
     const work = Math.max(tiles, PARALLEL) * (8 * (rows + cols) + rows * cols)
     if (work >= leastWork) continue
     leastWork = work
-    best = { rows, cols, threads: tiles >= MANY_TILES ? 64 : 16, work }
+    best = { rows, cols, threads: tiles >= MANY_TILES ? 64 : 16, shared: false, work }
   }
   return best!
 }
 
-export function tileCounts({ rows, cols }: Tile, M: number, N: number): { tiles_m: number; tiles_n: number } {
-  return { tiles_m: Math.ceil(M / rows), tiles_n: Math.ceil(N / cols) }
+/** Threads of a quad. */
+export const QUAD = 4
+
+/** Squares of 2 x 2 tiles of 8 x 8, each by a quad: half of the loads, and what they share costs next to nothing. */
+export function quadTile(M: number, N: number, batch = 1): Tile {
+  const [rows, cols] = [8, 8]
+  const tiles = QUAD * Math.ceil(M / 2 / rows) * Math.ceil(N / 2 / cols) * batch
+  const work = Math.max(tiles, PARALLEL) * (4 * (rows + cols) + rows * cols)
+  return { rows, cols, threads: QUAD, shared: true, work }
+}
+
+/** Of what a thread computes, or a quad where it shares. */
+export function tileCounts(
+  { rows, cols, shared }: Tile,
+  M: number,
+  N: number,
+): { tiles_m: number; tiles_n: number } {
+  const side = shared ? 2 : 1
+  return { tiles_m: Math.ceil(M / (side * rows)), tiles_n: Math.ceil(N / (side * cols)) }
 }
 
 /** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
 export function tileGrid(tile: Tile, M: number, N: number, batch = 1): [x: number, y: number, z: number] {
   const { tiles_m, tiles_n } = tileCounts(tile, M, N)
-  const groups = Math.ceil((tiles_m * tiles_n) / tile.threads)
+  const groups = Math.ceil((tiles_m * tiles_n) / (tile.shared ? 1 : tile.threads))
   const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
   return [x, Math.ceil(groups / x), batch]
 }
@@ -123,15 +152,17 @@ const B_TYPES: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 }
 export function tileKernel(
   name: string,
   source: string,
-  { rows, cols, threads }: Tile,
+  { rows, cols, threads, shared }: Tile,
   weightType: DType,
   aligned: boolean,
   constants: Constants,
 ): Kernel {
   const wide = weightType === 'f32'
-  return kernel(name, source + loadSource + tileSource + endingSource + widenSource + activationSource, {
+  const parts = [loadSource, tileSource, shared ? quadsSource : aloneSource, endingSource, widenSource]
+  return kernel(name, source + parts.join('') + activationSource, {
     ROWS: rows,
     COLS: cols,
+    // One quad only where it shares
     WG: threads,
     ALIGNED: aligned,
     STEP: aligned ? 1 : 4,

@@ -9,7 +9,7 @@ import { recorder } from '../gpu/recorder.ts'
 import type { Activation } from './activation.ts'
 import { swiglu } from './elementwise.ts'
 import type { Product } from './matmul-product.ts'
-import { registers } from './matmul-registers.ts'
+import { quads, registers } from './matmul-registers.ts'
 import { few, subgroup } from './matmul-subgroup.ts'
 import { rows, rowsSubgroup, tiles, tilesHalf } from './matmul-tiles.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from './tensor.ts'
@@ -151,7 +151,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 export const matmulFamily: Family<Product> = {
   name: 'matmul',
   // The last that can is what the tuner checks the others against: registers, or on GPUs rows for weights in few bits
-  variants: [few, subgroup, tilesHalf, tiles, rowsSubgroup, rows, registers],
+  variants: [few, subgroup, tilesHalf, tiles, rowsSubgroup, rows, quads, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`

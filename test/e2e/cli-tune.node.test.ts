@@ -83,7 +83,7 @@ test.each([
   [
     ['doctor'],
     { FLOWSEG_VARIANTS: 'conv=tile' },
-    'and conv has subgroup, tiles, registers. Did you mean tiles?',
+    'and conv has subgroup, tiles, quads, registers. Did you mean tiles?',
   ],
   [['doctor'], { FLOWSEG_VARIANTS: 'weights=row' }, 'and weights has rows, panels. Did you mean rows?'],
 ])('%j with %j is not understood', async (args, env, message) => {

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { metricsOf, overlap } from '../../src/cli/metrics.ts'
 import { decodeImage } from '../../src/io/image.ts'
-import { FlowSeg } from '../../src/model/flowseg.ts'
+import { FlowSeg, type LoadOptions } from '../../src/model/flowseg.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
 import { SIZE } from '../../src/scenes/scene.ts'
 import { anyGpu } from '../support.ts'
@@ -37,6 +37,33 @@ test('the reference finds what it is asked for', () => {
   const { cIoU, half } = metricsOf(overlaps)
   expect(cIoU).toBeGreaterThanOrEqual(0.75)
   expect(half).toBeGreaterThanOrEqual(0.8)
+})
+
+/** Of the matrices alone: vectors, tables and convolutions stay as they are stored, and textures are filled up. */
+test.each([
+  ['int8', 0.97, 0.75],
+  ['int4', 0.85, 0.65],
+] as const)('in %s it finds the same, in less memory', async (quantize, same, memory) => {
+  const gpu = await anyGpu()
+  const drawn = datasetScene('test', 0)
+  const answers = async (options: LoadOptions): Promise<{ queries: number[]; bytes: number }> => {
+    const model = await FlowSeg.load(NANO, { gpu, ...options })
+    const bytes = model.memory().byOwner['weights']!
+    const scene = await model.look({ width: SIZE, height: SIZE, rgb: drawn.rgb })
+    const queries = []
+    for (const { text } of drawn.sentences) queries.push((await scene.segment(text)).query)
+    model.close()
+    return { queries, bytes }
+  }
+  const [full, few] = [await answers({}), await answers({ quantize })]
+  const agreeing = few.queries.filter((query, i) => query === full.queries[i]).length
+  expect(agreeing / full.queries.length).toBeGreaterThanOrEqual(same)
+  expect(few.bytes).toBeLessThan(memory * full.bytes)
+})
+
+test('what it can be quantised to is told', async () => {
+  const load = FlowSeg.load(NANO, { gpu: await anyGpu(), quantize: 'int2' as 'int4' })
+  await expect(load).rejects.toThrow("FlowSeg.load: quantize is 'int2', expected int8 or int4, or nothing.")
 })
 
 test('two hundred sentences leave memory as it was', async () => {

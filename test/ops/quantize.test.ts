@@ -50,6 +50,15 @@ test('what is no matrix is refused', async () => {
   gpu.close()
 })
 
+test('a slip in the forced form of weights is no choice', async () => {
+  const name = adapterNames()[0]!
+  const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'panel' } })
+  await expect(uploadQuantized(gpu, new Float32Array(32), [1, 32], 'int4')).rejects.toThrow(
+    "Weights lie in rows or panels, not in 'panel'.",
+  )
+  gpu.close()
+})
+
 for (const name of adapterNames()) {
   for (const weights of ['panels', 'rows']) {
     test(`linear from int8 and int4 weights in ${weights} on ${name || 'any adapter'}`, async (context) => {

@@ -25,6 +25,7 @@ const ADAPTERS: readonly AdapterFacts[] = [
   { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles-half' }) },
   { ...SUBGROUPS, countsSubgroups: true },
   { ...SUBGROUPS, software: true },
+  { ...SUBGROUPS, software: true, subgroupSize: 4 },
   { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
   { ...PLAIN_ADAPTER, choices: new Choices(BY_THREADS) },
 ]
@@ -34,8 +35,8 @@ export function shippedKernels(): Kernel[] {
   const kernels = new Set<Kernel>()
   for (const adapter of ADAPTERS) {
     for (const { name, build } of CATALOGUE) {
-      // Only kernels for subgroups read packed weights
-      if (adapter.subgroupSize === 0 && name.includes('packed')) continue
+      // Only kernels for subgroups read packed weights, and these are packed for eight lanes
+      if (adapter.subgroupSize !== 8 && name.includes('packed')) continue
       const { recorder } = recordWith((r) => {
         let inputs = 0
         build((shape, dtype = 'f32', form) => {
