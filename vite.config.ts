@@ -32,7 +32,7 @@ const browser: UserConfig = {
     ...SHARED,
     outDir: 'dist/browser',
     lib: { entry: DOORS, formats: ['es'] },
-    rolldownOptions: { output: { ...NAMES, minify: true, keepNames: true } },
+    rolldownOptions: { output: { ...NAMES, minify: true } },
   },
 }
 

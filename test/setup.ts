@@ -17,9 +17,8 @@ afterEach(async ({ task }) => {
 /** With the version, and the implementation of WebGPU that this runtime is here to test. */
 function describeRuntime(): string {
   if (runtime === 'browser') {
-    return `${/\b(?:Headless)?(Chrome|Firefox)\/\d+/.exec(navigator.userAgent)?.[0] ?? 'browser'}`
-      .replace('Headless', '')
-      .replace('Chrome/', 'Chromium ')
+    const [, name, version] = /(Chrome|Firefox)\/(\d+)/.exec(navigator.userAgent) ?? []
+    return `${name?.replace('Chrome', 'Chromium')} ${version}`
   }
   const { deno, node } = process.versions
   return deno ? `Deno ${deno}, wgpu` : `Node ${node}, Dawn`

@@ -67,7 +67,8 @@ function unpacked(): string {
   try {
     writeFileSync(join(draft, 'chromium'), archive('chromium.br'), { mode: 0o755 })
     for (const name of ['swiftshader.tar.br', 'al2023.tar.br']) {
-      for (const file of untar(archive(name))) writeFileSync(join(draft, file.name), file.data, { mode: 0o755 })
+      for (const file of untar(archive(name)))
+        writeFileSync(join(draft, file.name), file.data, { mode: 0o755 })
     }
     renameSync(draft, folder)
   } catch (error) {

@@ -15,7 +15,11 @@ const TOLERANCE = 0.03
 const root = fileURLToPath(new URL('../', import.meta.url))
 const record = join(root, 'tools/sizes.json')
 
-const now = { package: packageSizes(), 'flowseg in a browser': door('index'), 'flowseg/engine in a browser': door('engine') }
+const now = {
+  package: packageSizes(),
+  'flowseg in a browser': door('index'),
+  'flowseg/engine in a browser': door('engine'),
+}
 
 if (process.argv.includes('--write')) {
   writeFileSync(record, `${JSON.stringify(now, null, 2)}\n`)
@@ -27,14 +31,19 @@ if (process.argv.includes('--write')) {
       const change = bytes / before - 1
       console.log(`${what}, ${kind}: ${bytes} bytes (${before} recorded)`)
       if (Math.abs(change) <= TOLERANCE) continue
-      console.error(`It changed by ${(100 * change).toFixed(1)} %. If that is meant, record it: node tools/sizes.mjs --write`)
+      console.error(
+        `It changed by ${(100 * change).toFixed(1)} %. If that is meant, record it: node tools/sizes.mjs --write`,
+      )
       process.exitCode = 1
     }
   }
 }
 
 function packageSizes() {
-  const said = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: root, encoding: 'utf8' })
+  const said = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   const [{ size, unpackedSize, files }] = JSON.parse(said)
   // What trained weights take says nothing about the code
   const code = files.filter(({ path }) => path.startsWith('dist/')).reduce((sum, file) => sum + file.size, 0)
@@ -47,7 +56,8 @@ function door(name) {
     if (files.has(file)) return
     files.add(file)
     const code = readFileSync(file, 'utf8')
-    for (const [, path] of code.matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+)["']/g)) visit(join(dirname(file), path))
+    for (const [, path] of code.matchAll(/(?:from|import)\s*\(?\s*["'](\.[^"']+)["']/g))
+      visit(join(dirname(file), path))
   }
   visit(join(root, 'dist/browser', `${name}.js`))
   const texts = [...files].map((file) => readFileSync(file))

@@ -42,7 +42,8 @@ if (unknown) {
   console.error(`There is no runtime '${unknown}': --in= takes ${Object.keys(RUNTIMES).join(', ')}.`)
   process.exit(1)
 }
-const names = chosen.length > 0 ? chosen : Object.keys(RUNTIMES).filter((name) => name !== 'bun' || args.length === 0)
+const names =
+  chosen.length > 0 ? chosen : Object.keys(RUNTIMES).filter((name) => name !== 'bun' || args.length === 0)
 
 let status = 0
 const tallies = names.map((name) => {
@@ -74,7 +75,11 @@ function run(name) {
   for (const variable of without) delete env[variable]
   const reporters = args.some((arg) => arg.startsWith('--reporter')) ? [] : ['--reporter=default']
   const rest = name === 'bun' ? [] : [...args, ...reporters, '--reporter=./tools/tally.ts']
-  const { status: code, error } = spawnSync(command[0], [...command.slice(1), ...rest], { cwd: root, env, stdio: 'inherit' })
+  const { status: code, error } = spawnSync(command[0], [...command.slice(1), ...rest], {
+    cwd: root,
+    env,
+    stdio: 'inherit',
+  })
   try {
     if (code !== 0) fail(`${name}: ${error?.message ?? `it ended with ${code}`}`)
     const tally = JSON.parse(readFileSync(file, 'utf8'))
@@ -99,10 +104,20 @@ function report(tallies) {
     for (const title of skipped) console.log(`  ${title}`)
   }
   const rows = tallies.flatMap(({ runtime, rows }) =>
-    rows.map(({ adapter, passed, skipped, failed }) => [runtime, adapter || 'any, or none', passed, skipped, failed]),
+    rows.map(({ adapter, passed, skipped, failed }) => [
+      runtime,
+      adapter || 'any, or none',
+      passed,
+      skipped,
+      failed,
+    ]),
   )
   const [passed, skipped, failed] = [2, 3, 4].map((i) => rows.reduce((sum, row) => sum + row[i], 0))
-  const lines = [['runtime', 'adapter', 'passed', 'skipped', 'failed'], ...rows, ['', '', passed, skipped, failed]]
+  const lines = [
+    ['runtime', 'adapter', 'passed', 'skipped', 'failed'],
+    ...rows,
+    ['', '', passed, skipped, failed],
+  ]
   const widths = lines[0].map((_, i) => Math.max(...lines.map((line) => String(line[i]).length)))
   const pad = (cell, i) => (i < 2 ? String(cell).padEnd(widths[i]) : String(cell).padStart(widths[i]))
   console.log()

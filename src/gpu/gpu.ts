@@ -226,7 +226,9 @@ export class Gpu {
 
 /** For people: wgpu tells numbers for the vendor and the device, browsers often no more than vendor and architecture. */
 function nameOf({ device, description, vendor, architecture }: GPUAdapterInfo): string {
-  const name = /\D/.test(device) ? device : description || `${vendor} ${architecture}`.trim() || 'WebGPU device'
+  const name = /\D/.test(device)
+    ? device
+    : description || `${vendor} ${architecture}`.trim() || 'WebGPU device'
   return description && !description.startsWith(name) ? `${name} (${description})` : name
 }
 

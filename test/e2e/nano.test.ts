@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
 import { placeOf, readBytes } from '../runtime.ts'
 import { adapters, anyGpu, creations } from '../support.ts'
-import { pixelsOf, reference, type Answer } from './reference.ts'
+import { type Answer, pixelsOf, reference } from './reference.ts'
 
 declare module 'vitest' {
   interface TaskMeta {

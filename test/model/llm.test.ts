@@ -8,6 +8,7 @@ import { embed, type KvCache, kvCacheShapes, llm, llmLayer, llmPrefix } from '..
 import { release as free, param, plan, type Tensor, upload } from '../../src/ops/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { weightTensor } from '../fixtures/random.ts'
+import { onlyInNode } from '../runtime.ts'
 import { adapters, anyGpu, expectClose, expectSameBits } from '../support.ts'
 import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
@@ -117,8 +118,8 @@ for (const gpu of await adapters()) {
   })
 }
 
-test.each(TYPES)(
-  'a layer of %s at true width',
+test.skipIf(onlyInNode).each(TYPES)(
+  `a layer of %s at true width${onlyInNode}`,
   async (type) => {
     const gpu = await anyGpu()
     const config = realConfig(REAL[type])

@@ -11,7 +11,7 @@ import { dirname, extname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { type Browser, chromium, type Page } from 'playwright'
 import { afterAll } from 'vitest'
-import { hasVulkanDriver, softwareDriver } from '../../src/gpu/software-driver.ts'
+import { softwareDriver } from '../../src/gpu/software-driver.ts'
 import { launchOptions } from '../../tools/chromium.ts'
 import { placeOf } from '../runtime.ts'
 
@@ -31,9 +31,10 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /**
- * Runs a program and returns what it printed; what it complained about is in the error.
+ * Runs a program and returns what it printed; what it complained about is in the error. Where there is SwiftShader, it
+ * computes on that, which machines without a driver have too, as has the browser, and which compiles faster than Mesa.
  *
- * @param env beside this process's; on a machine without a Vulkan driver, SwiftShader for whoever looks for one
+ * @param env beside this process's
  */
 export async function execute(
   command: string,
@@ -41,8 +42,8 @@ export async function execute(
   cwd: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
-  const driver = process.platform === 'linux' && !hasVulkanDriver() ? softwareDriver() : undefined
-  const software: Record<string, string> = driver?.ready
+  const driver = softwareDriver()
+  const software: Record<string, string> = driver.ready
     ? { VK_ICD_FILENAMES: driver.manifest, LD_LIBRARY_PATH: dirname(driver.manifest) }
     : {}
   const options = { cwd, env: { ...process.env, ...software, ...env }, timeout: 300_000, maxBuffer: 2 ** 26 }
@@ -64,8 +65,12 @@ export function packed(): Promise<string> {
 }
 
 async function pack(): Promise<string> {
-  const sources = await Promise.all(['src', 'shaders', 'vite.config.ts'].map((path) => newest(join(ROOT, path))))
-  const made = ['dist/engine.js', 'dist/browser/engine.js', 'dist/engine.d.ts'].map((path) => join(ROOT, path))
+  const sources = await Promise.all(
+    ['src', 'shaders', 'vite.config.ts'].map((path) => newest(join(ROOT, path))),
+  )
+  const made = ['dist/engine.js', 'dist/browser/engine.js', 'dist/engine.d.ts'].map((path) =>
+    join(ROOT, path),
+  )
   const built = made.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0))
   if (Math.max(...sources) > Math.min(...built)) await npm(['run', 'build'], ROOT)
   const folder = await temporaryFolder()
@@ -126,7 +131,8 @@ export async function serve(
         const type = TYPES[extname(file)] ?? 'application/octet-stream'
         response.writeHead(200, { 'content-type': type, ...headers }).end(bytes)
       },
-      () => response.writeHead(404).end(),
+      // A page without an icon is none that fails
+      () => response.writeHead(pathname === '/favicon.ico' ? 204 : 404).end(),
     )
   })
   await new Promise<void>((done) => server.listen(0, 'localhost', done))
@@ -157,7 +163,9 @@ export async function visit(url: string, timeout = 120_000): Promise<{ text: str
     await page.waitForFunction(() => document.body?.innerText.trim(), undefined, { timeout })
     return { text: (await page.innerText('body')).trim(), complaints }
   } catch (cause) {
-    throw new Error(`${url} shows nothing. It complained: ${complaints.join('; ') || 'of nothing'}`, { cause })
+    throw new Error(`${url} shows nothing. It complained: ${complaints.join('; ') || 'of nothing'}`, {
+      cause,
+    })
   } finally {
     await page.close()
   }
