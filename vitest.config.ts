@@ -1,14 +1,76 @@
-import { defineConfig } from 'vitest/config'
+// One suite in every runtime. Which files run where is told by their place and name:
+//
+//   test/{gpu,ops,model,e2e}/x.test.ts     in Node, Deno and a browser, unless the name says otherwise:
+//   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
+//   *.browser.test.ts                      only in a browser: what no other runtime has
+//   anything else under test/              only in Node
+//
+// `npm test` runs them all (tools/test.mjs); `npx vitest --project node` is for working on one thing.
+
+import { fileURLToPath } from 'node:url'
+import { playwright } from '@vitest/browser-playwright'
+import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { launchOptions } from './tools/chromium.ts'
 import { wgsl } from './tools/wgsl-plugin.ts'
+
+const EVERYWHERE = ['test/{gpu,ops,model,e2e}/**/*.test.ts', 'examples/**/*.test.ts']
+const ONLY_NODE = '**/*.node.test.ts'
+const ONLY_BROWSER = '**/*.browser.test.ts'
+const NOBODY = ['**/node_modules/**', '**/.cache/**']
+
+/** Variables that tests look at; browsers have none of their own. */
+const VARIABLES = ['FLOWSEG_VARIANTS', 'FLOWSEG_SEED', 'FLOWSEG_SLOW']
+
+const node: TestProjectConfiguration = {
+  extends: true,
+  test: {
+    name: 'node',
+    include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
+    exclude: [ONLY_BROWSER, ...NOBODY],
+  },
+}
+
+const deno: TestProjectConfiguration = {
+  extends: true,
+  test: { name: 'deno', include: EVERYWHERE, exclude: [ONLY_NODE, ONLY_BROWSER, ...NOBODY] },
+}
+
+const browser = (): TestProjectConfiguration => ({
+  extends: true,
+  // Found while tests run, they would make the page load again in the middle of them
+  optimizeDeps: { include: ['@huggingface/tokenizers', 'fast-png', 'jpeg-js', 'wgpu-matrix'] },
+  test: {
+    name: 'browser',
+    include: [...EVERYWHERE, `test/${ONLY_BROWSER}`],
+    exclude: [ONLY_NODE, ...NOBODY],
+    env: Object.fromEntries(VARIABLES.map((name) => [name, process.env[name] ?? ''])),
+    browser: {
+      enabled: true,
+      headless: true,
+      screenshotFailures: false,
+      provider: playwright({ launchOptions: launchOptions() }),
+      instances: [{ browser: 'chromium' }],
+    },
+  },
+})
+
+/** Examples import the package by its name; here that is its source. */
+const DOORS = {
+  'flowseg/engine': fileURLToPath(new URL('src/engine.ts', import.meta.url)),
+  flowseg: fileURLToPath(new URL('src/index.ts', import.meta.url)),
+}
 
 export default defineConfig({
   plugins: [wgsl()],
+  resolve: { alias: DOORS },
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     // Two software GPUs on two cores gain nothing from more workers, and each worker opens its own device
     maxWorkers: 1,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    setupFiles: ['test/setup.ts'],
+    // Vitest in Deno is the runtime's own job: there is no browser to start from it
+    projects: 'Deno' in globalThis ? [deno] : [node, browser()],
   },
 })

@@ -1,19 +1,21 @@
 // Every error the library throws on purpose. Each message says what happened, to what, and what to do
-// next; each class has a stable `code` that programs can switch on. The library prints nothing itself.
+// next; each class has a stable `code` that programs can switch on. The library prints nothing itself. Names are written out,
+// as bundlers shorten those of classes.
 
 export class FlowSegError extends Error {
+  override readonly name: string = 'FlowSegError'
   /** Stable, for programs; the message is for people. */
   readonly code: string
 
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    this.name = new.target.name
   }
 }
 
 /** No WebGPU adapter could be opened. Where several things were tried, the message has these lists as well. */
 export class NoAdapterError extends FlowSegError {
+  override readonly name: string = 'NoAdapterError'
   /** Where an adapter was looked for, each with why there was none. */
   readonly tried: readonly string[]
   /** Ways to get one; any of them will do. */
@@ -32,6 +34,8 @@ export class NoAdapterError extends FlowSegError {
 
 /** The device went away (driver reset, destroyed, out of memory on some systems). */
 export class DeviceLostError extends FlowSegError {
+  override readonly name: string = 'DeviceLostError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_DEVICE_LOST', message, options)
   }
@@ -39,6 +43,8 @@ export class DeviceLostError extends FlowSegError {
 
 /** The device could not allocate what was asked for. */
 export class OutOfMemoryError extends FlowSegError {
+  override readonly name: string = 'OutOfMemoryError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_OUT_OF_MEMORY', message, options)
   }
@@ -46,6 +52,8 @@ export class OutOfMemoryError extends FlowSegError {
 
 /** Something exceeds a limit of this adapter. */
 export class LimitError extends FlowSegError {
+  override readonly name: string = 'LimitError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_LIMIT', message, options)
   }
@@ -53,6 +61,8 @@ export class LimitError extends FlowSegError {
 
 /** WGSL that does not compile, or a dispatch that does not fit its kernel: a fault of the engine. */
 export class KernelError extends FlowSegError {
+  override readonly name: string = 'KernelError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_KERNEL', message, options)
   }
@@ -60,6 +70,8 @@ export class KernelError extends FlowSegError {
 
 /** Tensors whose shapes or types don't fit the operation. */
 export class ShapeError extends FlowSegError {
+  override readonly name: string = 'ShapeError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_SHAPE', message, options)
   }
@@ -67,6 +79,8 @@ export class ShapeError extends FlowSegError {
 
 /** A weights file, its config or its tokenizer is missing, damaged or does not fit. */
 export class WeightsError extends FlowSegError {
+  override readonly name: string = 'WeightsError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_WEIGHTS', message, options)
   }
@@ -74,6 +88,8 @@ export class WeightsError extends FlowSegError {
 
 /** An image can't be read, decoded or used. */
 export class ImageError extends FlowSegError {
+  override readonly name: string = 'ImageError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_IMAGE', message, options)
   }
@@ -81,6 +97,8 @@ export class ImageError extends FlowSegError {
 
 /** A sentence can't be used as a prompt. */
 export class PromptError extends FlowSegError {
+  override readonly name: string = 'PromptError'
+
   constructor(message: string, options?: ErrorOptions) {
     super('ERR_PROMPT', message, options)
   }

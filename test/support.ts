@@ -1,26 +1,36 @@
 // What the tests share: every adapter of this machine, running one op or network, and comparing.
 
 import { expect, vi } from 'vitest'
-import { listAdapters } from '../src/gpu/dawn.ts'
+import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Plan, plan, type RunValues, type Tensor } from '../src/ops/tensor.ts'
+import { variable } from './runtime.ts'
 
-// Where nothing can be listed we go on with any adapter: opening it says why there is none, in the tests that need one
+// Where nothing can be listed (Deno, browsers) we go on with any adapter: if there is none, opening it says why, in the
+// tests that need one
 const listed = await listAdapters().catch(() => [])
 
 const opened = new Map<string, Promise<Gpu>>()
 
 /** Adapter names to test on: all that the engine lists, or the one in FLOWSEG_ADAPTER; '' is any. */
 export function adapterNames(): string[] {
-  const only = process.env['FLOWSEG_ADAPTER']
+  const only = variable('FLOWSEG_ADAPTER')
   if (only) return [only]
   return listed.length > 0 ? listed : ['']
 }
 
 /** FLOWSEG_VARIANTS='matmul=registers attention=tiles': variants to take wherever they fit, so that all get tested. */
 export function forcedVariants(): Record<string, string> {
-  const words = (process.env['FLOWSEG_VARIANTS'] ?? '').split(' ').filter(Boolean)
+  const words = variable('FLOWSEG_VARIANTS').split(' ').filter(Boolean)
   return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))
+}
+
+/** Name and driver of what this test file has opened so far. */
+export async function openedAdapters(): Promise<{ name: string; driver: string }[]> {
+  const gpus = await Promise.allSettled(opened.values())
+  return gpus.flatMap((gpu) =>
+    gpu.status === 'fulfilled' ? [{ name: gpu.value.name, driver: gpu.value.identity.driver }] : [],
+  )
 }
 
 /** Every adapter of this machine, opened once a test file. */
@@ -178,7 +188,7 @@ export function drawSizes(
   count: number,
   ...ranges: readonly (readonly [from: number, to: number])[]
 ): number[][] {
-  const values = uniform(count * ranges.length, 1000 + Number(process.env['FLOWSEG_SEED'] ?? 1), 0.5)
+  const values = uniform(count * ranges.length, 1000 + Number(variable('FLOWSEG_SEED') || 1), 0.5)
   return Array.from({ length: count }, (_, i) =>
     ranges.map(
       ([from, to], k) => from + Math.floor((values[i * ranges.length + k]! + 0.5) * (to - from + 1)),

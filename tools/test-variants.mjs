@@ -43,7 +43,10 @@ for (const variants of TURNS) {
   if (args.some(isFile) && !wanted.some(isFile)) continue
   console.log(`== ${variants}`)
   const env = { ...process.env, FLOWSEG_VARIANTS: variants }
-  const { status } = spawnSync('npx', ['vitest', 'run', ...wanted], { env, stdio: 'inherit' })
+  const { status } = spawnSync('npx', ['vitest', 'run', '--project', 'node', ...wanted], {
+    env,
+    stdio: 'inherit',
+  })
   if (status !== 0) {
     failed++
     console.error(`== FAILED with ${variants}`)

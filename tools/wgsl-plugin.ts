@@ -4,15 +4,26 @@
 import { readFile } from 'node:fs/promises'
 import type { Plugin } from 'vite'
 
-export function wgsl(): Plugin {
+/** @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads */
+export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   return {
     name: 'wgsl-text',
     enforce: 'pre',
     load: {
       filter: { id: /\.wgsl$/ },
       async handler(id: string) {
-        return { code: `export default ${JSON.stringify(await readFile(id, 'utf8'))}`, moduleType: 'js' }
+        const text = await readFile(id, 'utf8')
+        const kept = comments ? text : withoutComments(text)
+        return { code: `export default ${JSON.stringify(kept)}`, moduleType: 'js' }
       },
     },
   }
+}
+
+/** WGSL without what only people read: `/*unroll*\/` stays, which src/ops/unroll.ts reads. */
+function withoutComments(text: string): string {
+  return text
+    .replace(/\/\*(?!unroll\*\/)[\s\S]*?\*\//g, '')
+    .replace(/[ \t]*\/\/.*$/gm, '')
+    .replace(/^\s*\n/gm, '')
 }

@@ -6,6 +6,8 @@ import type { Terminal } from './terminal.ts'
 
 /** A command line that can't be meant: exit code 2. */
 export class UsageError extends FlowSegError {
+  override readonly name: string = 'UsageError'
+
   constructor(message: string) {
     super('ERR_USAGE', message)
   }

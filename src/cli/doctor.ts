@@ -2,8 +2,8 @@
 // should contain.
 
 import { availableParallelism, freemem, totalmem } from 'node:os'
+import { listAdapters } from '#runtime'
 import { NoAdapterError } from '../errors.ts'
-import { listAdapters } from '../gpu/dawn.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'

@@ -143,7 +143,7 @@ async function request(
 function provider(gpu: GPU, adapter: GPUAdapter): Provider {
   instances.push(gpu)
   return {
-    runtime: `Node ${process.versions.node}, Dawn`,
+    runtime: `${'bun' in process.versions ? `Bun ${process.versions['bun']}` : `Node ${process.versions.node}`}, Dawn`,
     adapter,
     language: languageOf(gpu),
     calm: sleepily,

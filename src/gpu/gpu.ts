@@ -2,11 +2,12 @@
 // belongs to it: the memory ledger, the kernel cache, the measured speed. Nothing above this floor sees a
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
+import { openProvider } from '#runtime'
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
 import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
-import { languageOf, openProvider, type Provider } from './provider.ts'
+import { languageOf, type Provider } from './provider.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
 export interface OpenOptions {
@@ -64,7 +65,7 @@ const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const
 
 export class Gpu {
   readonly device: GPUDevice
-  /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)'. */
+  /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
   readonly name: string
   readonly info: GPUAdapterInfo
   readonly runtime: string
@@ -95,9 +96,7 @@ export class Gpu {
   private constructor(device: GPUDevice, provider: Provider | undefined, options: OpenOptions) {
     this.device = device
     this.info = device.adapterInfo
-    this.name = this.info.device || this.info.description || this.info.vendor || 'WebGPU device'
-    if (this.info.description && !this.info.description.startsWith(this.name))
-      this.name += ` (${this.info.description})`
+    this.name = nameOf(this.info)
     this.runtime = provider?.runtime ?? 'device of the caller'
     this.identity = identityOf(this.name, this.info, this.runtime)
     const has = (name: (typeof WANTED_FEATURES)[number]): boolean =>
@@ -223,6 +222,14 @@ export class Gpu {
     if (this.#owned) this.device.destroy()
     this.#provider?.close()
   }
+}
+
+/** For people: wgpu tells numbers for the vendor and the device, browsers often no more than vendor and architecture. */
+function nameOf({ device, description, vendor, architecture }: GPUAdapterInfo): string {
+  const name = /\D/.test(device)
+    ? device
+    : description || `${vendor} ${architecture}`.trim() || 'WebGPU device'
+  return description && !description.startsWith(name) ? `${name} (${description})` : name
 }
 
 /** Opens the default device of this runtime, or wraps the caller's. */

@@ -1,4 +1,6 @@
-// Where WebGPU comes from: the runtime's own `navigator.gpu` (browsers, Deno), else Dawn (Node).
+// Where WebGPU comes from. A runtime with `navigator.gpu` (browsers, Deno) brings its own; this file speaks to that.
+// Which of the two ways a build knows is told by package.json's import `#runtime`: host.ts, which also has Dawn for
+// Node, or browser.ts, which has nothing but `navigator.gpu`, so that no bundle for browsers drags Dawn along.
 
 import { NoAdapterError } from '../errors.ts'
 
@@ -11,7 +13,7 @@ export interface Language {
 }
 
 export interface Provider {
-  /** 'Node 20.20.2, Dawn' or 'browser'. */
+  /** 'Node 20.20.2, Dawn', 'Deno 2.9.6, wgpu' or 'browser'. */
   readonly runtime: string
   readonly adapter: GPUAdapter
   readonly language: Language
@@ -22,29 +24,20 @@ export interface Provider {
 }
 
 /**
- * @param adapterName  part of the wanted adapter's name; the default adapter if absent
+ * The runtime's own adapter.
+ *
+ * @param runtime      who offers it, for people
+ * @param adapterName  part of the adapter's name, which it must match: there is no choice
  * @throws NoAdapterError
  */
-export async function openProvider(adapterName?: string): Promise<Provider> {
-  // Node has a navigator too, but without gpu
-  if (globalThis.navigator?.gpu) return openNavigator(globalThis.navigator.gpu, adapterName)
-  if (typeof process === 'object' && process.versions?.node) {
-    const { openDawn } = await import('./dawn.ts')
-    return openDawn(adapterName)
-  }
-  throw new NoAdapterError(
-    'This runtime has no WebGPU (navigator.gpu is missing). Use a current Chrome, Edge, Firefox or Safari ' +
-      'on a secure page (https or localhost), Deno, or Node with the webgpu package.',
-  )
-}
-
-async function openNavigator(gpu: GPU, adapterName?: string): Promise<Provider> {
+export async function openNavigator(gpu: GPU, runtime: string, adapterName?: string): Promise<Provider> {
   const adapter = await gpu.requestAdapter()
-  const runtime = 'Deno' in globalThis ? 'Deno' : 'browser'
   if (!adapter) {
     throw new NoAdapterError(
-      `${runtime} supports WebGPU but offers no adapter. Check that hardware acceleration is on and that the ` +
-        'graphics driver is not blocked (chrome://gpu), then reload.',
+      `${runtime} supports WebGPU but offers no adapter. Check that ` +
+        (runtime === 'browser'
+          ? 'hardware acceleration is on and that the graphics driver is not blocked (chrome://gpu), then reload.'
+          : "a GPU's Vulkan driver is installed, or Mesa's for processors (`mesa-vulkan-drivers`)."),
     )
   }
   const { description, device, vendor } = adapter.info

@@ -1,6 +1,6 @@
 // A Vulkan driver without a GPU, without root and without a system package: SwiftShader, as shipped in the
 // npm package @sparticuz/chromium (Linux x64). It is unpacked once into a cache folder; the Vulkan loader
-// beside it is mapped into this process before Dawn looks for one.
+// beside it is mapped into this process before Dawn (Node) or wgpu (Deno) looks for one.
 
 import {
   existsSync,
@@ -29,6 +29,10 @@ const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'XDG_RUNTIME_DIR']
 const MANIFEST = 'vk_swiftshader_icd.json'
 /** dlopen flag: the library stays mapped although Node then finds that it is no addon. */
 const RTLD_NODELETE = 0x1000
+
+interface DenoLike {
+  readonly Deno: { dlopen(file: string, symbols: object): unknown }
+}
 
 /** Has the system announced a Vulkan driver, by file or by environment? */
 export function hasVulkanDriver(): boolean {
@@ -68,9 +72,8 @@ export function softwareDriver(): { ready: true; manifest: string } | { ready: f
 export async function withDriver<T>(manifest: string, work: () => Promise<T>): Promise<T> {
   const { env } = process
   const before = VARIABLES.map((name) => env[name])
-  env['VK_ICD_FILENAMES'] = manifest
   delete env['VK_DRIVER_FILES']
-  env['XDG_RUNTIME_DIR'] ??= tmpdir()
+  Object.assign(env, variablesFor(manifest))
   try {
     return await work()
   } finally {
@@ -81,8 +84,30 @@ export async function withDriver<T>(manifest: string, work: () => Promise<T>): P
   }
 }
 
+/** What makes a driver the only one that the Vulkan loader finds. */
+function variablesFor(manifest: string): Record<string, string> {
+  return { VK_ICD_FILENAMES: manifest, XDG_RUNTIME_DIR: process.env['XDG_RUNTIME_DIR'] ?? tmpdir() }
+}
+
+/**
+ * For Deno, whose wgpu looks for drivers when it is first asked for an adapter, and never again: where the system has
+ * none, or SwiftShader is asked for by name, this process gets it. Without the permissions for that, nothing changes.
+ */
+export function offerDriver(adapterName?: string): void {
+  const wanted = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
+  try {
+    if (!wanted && (process.platform !== 'linux' || hasVulkanDriver())) return
+    const driver = softwareDriver()
+    if (driver.ready) Object.assign(process.env, variablesFor(driver.manifest))
+  } catch {
+    // Deno asks for leave to read files and variables; who says no has the system's drivers
+  }
+}
+
 function mapLibrary(file: string): void {
   try {
+    // Deno's process.dlopen refuses what is no addon before it is mapped; its own keeps what it opens
+    if ('Deno' in globalThis) return void (globalThis as unknown as DenoLike).Deno.dlopen(file, {})
     process.dlopen(
       { exports: {} },
       file,
@@ -133,7 +158,7 @@ function unpackInto(folder: string, archive: string): string {
 }
 
 /** The plain files of a tar archive, by base name. */
-function* untar(archive: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
+export function* untar(archive: Uint8Array): Generator<{ name: string; data: Uint8Array }> {
   const text = new TextDecoder('latin1')
   const field = (start: number, length: number): string =>
     text.decode(archive.subarray(start, start + length)).replace(/\0.*$/s, '')

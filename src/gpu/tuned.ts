@@ -16,7 +16,7 @@ export interface Identity {
   readonly adapter: string
   /** The driver and its version, where they are told. */
   readonly driver: string
-  /** Who speaks to it: 'Dawn', 'Deno' or 'browser'. */
+  /** Who speaks to it: 'Dawn', 'wgpu' or 'browser'. */
   readonly runtime: string
   readonly engine: string
 }
@@ -35,8 +35,8 @@ export interface Tuned extends Identity {
 }
 
 export function identityOf(adapter: string, { description }: GPUAdapterInfo, runtime: string): Identity {
-  // Another Node is no other driver
-  const speaker = runtime.replace(/^Node [\d.]+, /, '')
+  // Another Node is no other driver, nor is Bun
+  const speaker = runtime.replace(/^\w+ [\d.]+, /, '')
   return { adapter, driver: description, runtime: speaker, engine: ENGINE_VERSION }
 }
 

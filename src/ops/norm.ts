@@ -17,7 +17,7 @@ import { elem, groupsFor, rowChunks, THREADS, widthOf } from './elem.ts'
 import { alongRows, groupsForRows, team } from './rows.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
 import { unrolled } from './unroll.ts'
-import { recordBest } from './variants.ts'
+import { type Family, recordBest } from './variants.ts'
 
 /**
  * Layer norm over the last axis: y = (v - mean(v)) / sqrt(var(v) + eps) * weight + bias with v = x + residual
@@ -63,7 +63,7 @@ interface LayerNorm {
   readonly y: Tensor
 }
 
-export const layerNormFamily = alongRows<LayerNorm>(
+export const layerNormFamily: Family<LayerNorm> = alongRows(
   'layerNorm',
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
@@ -110,7 +110,7 @@ interface RmsNorm {
   readonly y: Tensor
 }
 
-export const rmsNormFamily = alongRows<RmsNorm>(
+export const rmsNormFamily: Family<RmsNorm> = alongRows(
   'rmsNorm',
   true,
   ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {

@@ -11,7 +11,7 @@ import type { SizeValue } from '../gpu/recorder.ts'
 import { elem, groupsFor, THREADS, widthOf } from './elem.ts'
 import { alongRows } from './rows.ts'
 import { expectShape, expectType, record, type Shape, type Tensor, tensor } from './tensor.ts'
-import { recordBest } from './variants.ts'
+import { type Family, recordBest } from './variants.ts'
 
 /**
  * y = exp(x) / sum(exp(x)) over the last axis.
@@ -31,7 +31,7 @@ interface Mapped {
   readonly y: Tensor
 }
 
-export const softmaxFamily = alongRows<Mapped>(
+export const softmaxFamily: Family<Mapped> = alongRows(
   'softmax',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
@@ -68,7 +68,7 @@ function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
   return y
 }
 
-export const reduceFamily = alongRows<Mapped & { readonly maximum: boolean }>(
+export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alongRows(
   'reduce',
   false,
   ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
@@ -100,7 +100,7 @@ export function argmax(x: Tensor): Tensor {
   return y
 }
 
-export const argmaxFamily = alongRows<Mapped>(
+export const argmaxFamily: Family<Mapped> = alongRows(
   'argmax',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
@@ -128,7 +128,7 @@ export function normalizeRows(x: Tensor): Tensor {
   return y
 }
 
-export const normalizeFamily = alongRows<Mapped>(
+export const normalizeFamily: Family<Mapped> = alongRows(
   'normalizeRows',
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {

@@ -1,9 +1,8 @@
-// Devices for tests of the GPU floor: one that compiles and computes nothing, one whose calls are counted, one
-// with a limit lowered.
+// Devices for tests of the GPU floor: one whose calls are counted, one with a limit lowered, ones that starve or tarry.
 
+import { openProvider } from '#runtime'
 import { FlowSegError } from '../../src/errors.ts'
 import { Gpu } from '../../src/gpu/gpu.ts'
-import { openProvider } from '../../src/gpu/provider.ts'
 import { adapterNames } from '../support.ts'
 
 /** A device of this machine that no Gpu owns, with what else it takes to let go of it. */
@@ -18,18 +17,6 @@ export async function rawDevice(
   }
   return { device, free }
 }
-
-/** Dawn's null backend: Tint checks and translates every shader, nothing runs. */
-export async function nullDevice(...requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
-  const { create, globals } = await import('webgpu')
-  Object.assign(globalThis, globals)
-  instance = create(['backend=null'])
-  const adapter = await instance.requestAdapter()
-  return adapter!.requestDevice({ requiredFeatures })
-}
-
-/** Devices die with the object that made them. */
-let instance: GPU | undefined
 
 export interface Watched {
   readonly device: GPUDevice

@@ -1,16 +1,16 @@
 // Both language models return what transformers' do, and reading a sequence in two parts through the cache
 // is reading it at once.
 
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import { type Config, parseConfig } from '../../src/model/config.ts'
+import type { Config } from '../../src/model/config.ts'
 import { embed, type KvCache, kvCacheShapes, llm, llmLayer, llmPrefix } from '../../src/model/llm.ts'
 import { release as free, param, plan, type Tensor, upload } from '../../src/ops/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { weightTensor } from '../fixtures/random.ts'
+import { onlyInNode } from '../runtime.ts'
 import { adapters, anyGpu, expectClose, expectSameBits } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
 const TYPES = ['qwen3', 'phi3'] as const
 const SMALL = { qwen3: 'small', phi3: 'small-phi3' } as const
@@ -118,12 +118,11 @@ for (const gpu of await adapters()) {
   })
 }
 
-test.each(TYPES)(
-  'a layer of %s at true width',
+test.skipIf(onlyInNode).each(TYPES)(
+  `a layer of %s at true width${onlyInNode}`,
   async (type) => {
     const gpu = await anyGpu()
-    const file = new URL(`../../weights/configs/${REAL[type]}.json`, import.meta.url)
-    const config = parseConfig(JSON.parse(readFileSync(file, 'utf8')), `${REAL[type]}.json`)
+    const config = realConfig(REAL[type])
     const golden = loadGolden(`${type}-layer`)
     const LAYER = 'llm.model.layers.0.'
     const { weights, release } = await goldenWeights(gpu, golden.weights, config, LAYER)

@@ -7,11 +7,17 @@ import { type HostWeight, type LoadedWeights, weightsFrom } from '../../src/mode
 import { plan, type RunValues, type Tensor } from '../../src/ops/tensor.ts'
 import { type Golden, readFixture } from '../fixtures/golden.ts'
 import { weightTensor } from '../fixtures/random.ts'
+import { readText } from '../runtime.ts'
 import type { HostTensor } from '../support.ts'
 
 /** The small configuration of the spec's section 14, or the same with a Phi-3 language model. */
 export function smallConfig(file: 'small' | 'small-phi3' = 'small'): Config {
   return parseConfig(readFixture(`${file}.json`), `${file}.json`)
+}
+
+/** A configuration at its full size, from weights/configs. */
+export function realConfig(name: string): Config {
+  return parseConfig(JSON.parse(readText(`weights/configs/${name}.json`)), `${name}.json`)
 }
 
 /**

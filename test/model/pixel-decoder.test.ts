@@ -4,16 +4,16 @@
 // At true width it is 100 GFLOP, a minute or more on a software adapter: it runs when the environment has
 // FLOWSEG_SLOW.
 
-import { readFileSync } from 'node:fs'
 import { test } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import { type Config, parseConfig } from '../../src/model/config.ts'
+import type { Config } from '../../src/model/config.ts'
 import { pixelDecoder } from '../../src/model/pixel-decoder.ts'
 import { sineEmbedding } from '../../src/model/sine.ts'
 import { concatRows } from '../../src/ops/layout.ts'
 import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
+import { variable } from '../runtime.ts'
 import { adapters, anyGpu, type HostTensor } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
 const PREFIX = 'segmentor.pixel_decoder.'
 const MAPS = ['f32', 'f16', 'f8'] // coarse to fine
@@ -62,12 +62,11 @@ for (const gpu of await adapters()) {
   )
 }
 
-const slow = process.env['FLOWSEG_SLOW'] ? '' : ' (set FLOWSEG_SLOW to run it)'
+const slow = variable('FLOWSEG_SLOW') ? '' : ' (set FLOWSEG_SLOW to run it)'
 test.skipIf(slow)(
   `two layers of 21,504 x 256${slow}`,
   async () => {
-    const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
-    const { head, ...rest } = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
+    const { head, ...rest } = realConfig('flowseg-qwen3-4b')
     const config = { ...rest, head: { ...head, pixelLayers: 2 } }
     await expectLayers(await anyGpu(), 'pixel-decoder-true', config, [2])
   },

@@ -4,14 +4,13 @@
 // At true width the global layer is 173 GFLOP, a minute or more on a software adapter: it runs when the
 // environment has FLOWSEG_SLOW.
 
-import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { parseConfig } from '../../src/model/config.ts'
 import { samEncoder, samLayer, samPatches } from '../../src/model/sam.ts'
 import { weightsFrom } from '../../src/model/weights.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
+import { variable } from '../runtime.ts'
 import { adapters, anyGpu, expectClose, random } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
 const ENCODER = 'segmentor.encoder.'
 
@@ -97,8 +96,7 @@ test('padding of a window takes part as keys: their values are the bias', async 
   release()
 })
 
-const file = new URL('../../weights/configs/flowseg-qwen3-4b.json', import.meta.url)
-const real = parseConfig(JSON.parse(readFileSync(file, 'utf8')), 'flowseg-qwen3-4b.json')
+const real = realConfig('flowseg-qwen3-4b')
 
 /** One layer at true width; `window` 0 is global. */
 async function trueLayer(i: number, window: number, entry: string): Promise<void> {
@@ -114,6 +112,6 @@ async function trueLayer(i: number, window: number, entry: string): Promise<void
   release()
 }
 
-const slow = process.env['FLOWSEG_SLOW'] ? '' : ' (set FLOWSEG_SLOW to run it)'
+const slow = variable('FLOWSEG_SLOW') ? '' : ' (set FLOWSEG_SLOW to run it)'
 test.skipIf(slow)(`a windowed layer of 64 x 64 x 1024${slow}`, () => trueLayer(0, 14, 'windowed'), 900_000)
 test.skipIf(slow)(`a global layer of 64 x 64 x 1024${slow}`, () => trueLayer(5, 0, 'global'), 900_000)

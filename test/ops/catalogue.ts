@@ -1,5 +1,5 @@
 // One of everything: small plans that together use every kernel in every prelude combination. Tests compile them
-// all where nothing runs (test/gpu/kernel.test.ts).
+// all (test/gpu/kernel.test.ts).
 
 import type { Activation } from '../../src/ops/activation.ts'
 import { type AttentionBias, attention, maskBits } from '../../src/ops/attention.ts'

@@ -10,6 +10,7 @@ import { rows, rowsSubgroup, tiles, tilesHalf } from '../../src/ops/matmul-tiles
 import { dequantizeRows, GROUP, quantizeRows } from '../../src/ops/quantize.ts'
 import { type DType, release, type Tensor, tensor, upload } from '../../src/ops/tensor.ts'
 import { ranked, type Variant } from '../../src/ops/variants.ts'
+import { some } from '../runtime.ts'
 import { adapterNames, adapters, evaluate, expectClose, planOf, random, toBf16, uniform } from '../support.ts'
 
 /** A few thousand f32 additions of both signs err by less than 1e-6 of the norm; ten times that is a fault. */
@@ -137,7 +138,7 @@ for (const gpu of await adapters()) {
   for (const [variant, cases] of VARIANTS) {
     const able = variant !== rowsSubgroup || (gpu.features.subgroups && gpu.adapter.countsSubgroups)
     test.skipIf(!able)(`${variant.name} on ${gpu.name}`, async () => {
-      for (const one of cases) {
+      for (const one of some(cases)) {
         for (const shape of one.shapes) await check(gpu, variant, one, shape)
       }
     })
@@ -300,7 +301,7 @@ test('GPUs take rows, then tiles; software adapters neither', () => {
   for (const subgroupSize of [4, 8]) {
     for (const M of [1, 16, 300]) {
       const facts = { ...subgroups, subgroupSize, software: true }
-      expect(['few', 'subgroup', 'quads', 'registers']).toContain(names(M, facts)[0])
+      expect(['few', 'quads', 'subgroup', 'registers']).toContain(names(M, facts)[0])
       expect(names(M, facts).at(-1)).toMatch(/rows|tiles/)
     }
   }

@@ -1,0 +1,66 @@
+// The tensor engine without the model: `import { openGpu, plan, matmul } from 'flowseg/engine'`.
+//
+// Open a Gpu, record a plan of ops on tensors, run it as often as you like. An op of your own is a WGSL body
+// (`kernel`) and a function that checks shapes and records a dispatch (`record`), as in examples/own-op.
+
+export * from './errors.ts'
+export type { Features } from './gpu/adapter.ts'
+export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
+export { type Constants, type Kernel, kernel } from './gpu/kernel.ts'
+export type { MemoryReport } from './gpu/memory.ts'
+export type { DispatchInfo, PlanInfo } from './gpu/plan.ts'
+export type { Workgroups } from './gpu/recorder.ts'
+export type { Identity, Tuned } from './gpu/tuned.ts'
+export type { Activation } from './ops/activation.ts'
+export { type AttentionOptions, attention, maskBits } from './ops/attention.ts'
+export { type Conv2dOptions, conv2d } from './ops/conv.ts'
+export { cosineLogits } from './ops/cosine.ts'
+export { deformableAttention } from './ops/deformable.ts'
+export { activate, add, greater, mix, mul, sub, swiglu } from './ops/elementwise.ts'
+export { copyRows, gather } from './ops/gather.ts'
+export {
+  concatColumns,
+  concatRows,
+  depthToSpace,
+  joinWindows,
+  sliceRows,
+  spaceToDepth,
+  splitWindows,
+  transpose,
+} from './ops/layout.ts'
+export { gatedLinear, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts'
+export { dilate, erode } from './ops/morphology.ts'
+export { groupNorm, layerNorm, rmsNorm } from './ops/norm.ts'
+export { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from './ops/reduce.ts'
+export { resize } from './ops/resize.ts'
+export { type RopeOptions, rope } from './ops/rope.ts'
+export {
+  type AllocateOptions,
+  allocate,
+  type Columns,
+  columns,
+  type DispatchOf,
+  type DType,
+  expectShape,
+  expectType,
+  type Inputs,
+  lastDim,
+  type Outputs,
+  type Plan,
+  param,
+  plan,
+  type RunResult,
+  type RunValues,
+  record,
+  release,
+  reshape,
+  rowsOf,
+  type Shape,
+  type SizeValue,
+  scope,
+  type Tensor,
+  tensor,
+  upload,
+} from './ops/tensor.ts'
+export { type TuneOptions, type Tuning, tune } from './ops/tune.ts'
+export type { Progress, TaskOptions } from './progress.ts'

@@ -1,0 +1,43 @@
+// Bun runs the sources as they are: TypeScript, and WGSL imported as text. A kernel computes, and the embedded checkpoint
+// answers like the reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { openGpu } from '../../src/gpu/gpu.ts'
+import { FlowSeg } from '../../src/model/flowseg.ts'
+import { softmax } from '../../src/ops/reduce.ts'
+import { plan } from '../../src/ops/tensor.ts'
+import { pixelsOf, reference } from '../e2e/reference.ts'
+
+const gpu = await openGpu()
+let passed = 0
+
+// 1. A kernel
+const made = await plan(gpu, 'softmax', ({ input }) => ({ read: { y: softmax(input('x', [2, 4])) } }))
+const { y } = (await made.run({ inputs: { x: new Float32Array(8) } })).read
+expect(
+  y!.every((value) => value === 0.25),
+  `softmax of zeros is [${y}]`,
+)
+
+// 2. The model
+const model = await FlowSeg.load('weights/flowseg-nano', { gpu })
+const scene = await model.look(new Uint8Array(readFileSync('test/fixtures/nano/0.png')))
+const answer = reference[0]!
+const { query, mask } = await scene.segment(answer.sentence)
+const pixels = pixelsOf(answer)
+const same = pixels.reduce((sum, bit, i) => sum + (bit === mask.data[i] ? 1 : 0), 0) / pixels.length
+expect(query === answer.query, `query ${query}, expected ${answer.query}`)
+expect(same >= 0.999, `${100 * same} % of the pixels are those of the reference`)
+
+scene.close()
+model.close()
+gpu.close()
+
+const rows = [{ adapter: gpu.name, driver: gpu.identity.driver, passed, skipped: 0, failed: 0 }]
+const file = process.env['FLOWSEG_TALLY']
+if (file) writeFileSync(file, JSON.stringify({ runtime: gpu.runtime, rows, skipped: [] }))
+
+function expect(truth: boolean, what: string): void {
+  if (!truth) throw new Error(what)
+  passed++
+}

@@ -1,0 +1,70 @@
+// Every kernel that the library ships, as the plans of the catalogue record them.
+
+import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
+import type { Kernel } from '../../src/gpu/kernel.ts'
+import { recordWith } from '../../src/gpu/recorder.ts'
+import { perTexel } from '../../src/ops/panels.ts'
+import { bytesOf, sizeOf } from '../../src/ops/tensor.ts'
+import { CATALOGUE } from './catalogue.ts'
+
+const SUBGROUPS: AdapterFacts = {
+  ...PLAIN_ADAPTER,
+  features: { f16: true, subgroups: true, timestamps: false },
+  subgroupSize: 8,
+  readsTextures: true,
+}
+/** Ops along rows, a thread a row: by default only of many rows, on CPUs. */
+const BY_THREADS = Object.fromEntries(
+  ['layerNorm', 'rmsNorm', 'softmax', 'reduce', 'argmax', 'normalizeRows'].map((op) => [op, 'thread']),
+)
+/** Adapters that take every variant there is. */
+const ADAPTERS: readonly AdapterFacts[] = [
+  PLAIN_ADAPTER,
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'registers', attention: 'registers' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles-half' }) },
+  { ...SUBGROUPS, countsSubgroups: true },
+  { ...SUBGROUPS, software: true },
+  { ...SUBGROUPS, software: true, subgroupSize: 4 },
+  { ...SUBGROUPS, choices: new Choices({ matmul: 'subgroup' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices(BY_THREADS) },
+]
+
+/** Every kernel that the catalogue's plans use on one of them, in place or not. */
+export function shippedKernels(): Kernel[] {
+  const kernels = new Set<Kernel>()
+  for (const adapter of ADAPTERS) {
+    for (const { name, build } of CATALOGUE) {
+      // Only kernels for subgroups read packed weights, and these are packed for eight lanes
+      if (adapter.subgroupSize !== 8 && name.includes('packed')) continue
+      const { recorder } = recordWith((r) => {
+        let inputs = 0
+        build((shape, dtype = 'f32', form) => {
+          const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
+          const made = { shape, dtype, size: sizeOf(shape), storage }
+          if (!form) return made
+          const [, kh = 1, kw = 1, I = 1] = shape
+          const texels =
+            shape.length === 2 ? Math.ceil(kh / perTexel(dtype)) : kh * Math.ceil((kw * I) / perTexel(dtype))
+          return { ...made, packed: { lanes: 8, texels, firstRow: 0 } }
+        })
+      }, adapter)
+      for (const dispatch of recorder.dispatches) {
+        kernels.add(dispatch.kernel)
+        if (dispatch.inPlace) kernels.add(dispatch.kernel.with({ IN_PLACE: true }))
+      }
+    }
+  }
+  return [...kernels]
+}
+
+/** Those that an adapter can compile. */
+export function kernelsFor(adapter: Pick<AdapterFacts, 'features' | 'countsSubgroups'>): Kernel[] {
+  const { features, countsSubgroups } = adapter
+  return shippedKernels().filter(
+    ({ code }) =>
+      (features.f16 || !code.includes('enable f16;')) &&
+      (features.subgroups || !code.includes('enable subgroups;')) &&
+      (countsSubgroups || !/\bsubgroup_id\b/.test(code)),
+  )
+}

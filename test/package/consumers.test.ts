@@ -1,0 +1,243 @@
+// The packed tarball, installed into empty projects, works: in Node, Deno, a Vite app, and pages without a bundler under
+// a strict content security policy, worker included; and its types are complete.
+
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { build } from 'vite'
+import { expect, test } from 'vitest'
+import { execute, project, ROOT, serve, visit, writeFiles } from './consumer.ts'
+
+/** An op of the consumer's own and one of the engine's, in one plan: [1, 4, 9] / 14. */
+const ENGINE = `
+import { kernel, mul, openGpu, plan, record, sumLast, tensor } from 'flowseg/engine'
+
+const SQUARE = \`
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < arrayLength(&x)) { y[id.x] = x[id.x] * x[id.x]; }
+}\`
+
+export async function compute() {
+  const square = (x) => {
+    const y = tensor(x.shape)
+    record({ kernel: kernel('square', SQUARE), reads: { x }, writes: { y }, sizes: {}, workgroups: 1, flops: x.size })
+    return y
+  }
+  const gpu = await openGpu()
+  const made = await plan(gpu, 'squares', ({ input }) => {
+    const y = square(input('x', [1, 3]))
+    return { read: { y, sum: sumLast(y) } }
+  })
+  const { y, sum } = (await made.run({ inputs: { x: new Float32Array([1, 2, 3]) } })).read
+  gpu.close()
+  return 'engine ' + Array.from(y) + ' of ' + sum[0]
+}
+`
+const ENGINE_SAYS = 'engine 1,4,9 of 14'
+
+/** The model on the sample: what it says is compared between runtimes. */
+const MODEL = `
+import { FlowSeg } from 'flowseg'
+
+export async function segment(weights, image) {
+  const model = await FlowSeg.load(weights)
+  const scene = await model.look(image)
+  const { mask, score, query } = await scene.segment('the dotted shape')
+  scene.close()
+  model.close()
+  return 'query ' + query + ', score ' + score.toFixed(3) + ', ' + Math.round(mask.area / 20) * 20 + ' pixels'
+}
+`
+const MODEL_SAYS = /^query \d+, score 0\.\d{3}, \d+ pixels$/
+/** What Node found, for the others. */
+let found = ''
+
+const HOST = `
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { compute } from './engine.js'
+import { segment } from './model.js'
+
+const home = dirname(fileURLToPath(import.meta.resolve('flowseg/package.json')))
+console.log(await compute())
+console.log(await segment(join(home, 'weights/flowseg-nano'), await readFile(join(home, 'examples/scene.png'))))
+`
+
+/** In a page; the weights and the image come from the server. */
+const PAGE = `
+import { openGpu } from 'flowseg/engine'
+import { compute } from './engine.js'
+import { segment } from './model.js'
+
+try {
+  const said = [await compute()]
+  const image = new Uint8Array(await (await fetch('/package/examples/scene.png')).arrayBuffer())
+  said.push(await segment('/package/weights/flowseg-nano', image))
+  said.push(await openGpu({ adapter: 'Voodoo 2' }).catch((error) => error.name))
+  if (new URLSearchParams(location.search).has('worker')) {
+    const worker = new Worker('./worker.js', { type: 'module' })
+    said.push(await new Promise((done, fail) => {
+      worker.onmessage = ({ data }) => done('worker: ' + data)
+      worker.onerror = (event) => fail(new Error('worker: ' + event.message))
+    }))
+  }
+  document.body.innerText = said.join('\\n')
+} catch (error) {
+  document.body.innerText = String(error)
+}
+`
+
+/** Empty but for these, and the package: one for Node and TypeScript, one for pages, with and without Vite. */
+const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST })
+const web = host.then(() => project({ 'engine.js': ENGINE, 'model.js': MODEL, 'page.js': PAGE }))
+web.catch(() => undefined) // whoever awaits it says so
+
+test('Node: engine and model, and importing touches nothing', async () => {
+  const folder = await host
+  const [engine, model] = (await execute(process.execPath, ['main.js'], folder)).trim().split('\n')
+  expect(engine).toBe(ENGINE_SAYS)
+  expect(model).toMatch(MODEL_SAYS)
+  found = model!
+
+  // As when a page is rendered on a server: nobody may look for a GPU, nor for a document
+  const home = join(folder, 'node_modules/flowseg')
+  const browserDoors = ['index', 'engine'].map((door) => join(home, `dist/browser/${door}.js`))
+  const doors = ['flowseg', 'flowseg/engine', ...browserDoors.map((file) => pathToFileURL(file).href)]
+  const importing = `
+    for (const name of ['navigator', 'document', 'window', 'GPUBufferUsage']) {
+      Object.defineProperty(globalThis, name, { get() { throw new Error(name + ' was looked at') } })
+    }
+    for (const door of ${JSON.stringify(doors)}) console.log(Object.keys(await import(door)).length > 0)`
+  await writeFiles(folder, { 'import.mjs': importing })
+  expect(await execute(process.execPath, ['import.mjs'], folder)).toBe('true\n'.repeat(doors.length))
+
+  // What browsers get is whole in itself, and has nothing of Node's
+  for (const file of readdirSync(join(home, 'dist/browser'))) {
+    const code = readFileSync(join(home, 'dist/browser', file), 'utf8')
+    expect(code.match(/(?:from|import)\s*\(?\s*['"](?!\.)[^'"]*['"]/g) ?? [], file).toEqual([])
+    expect(code, file).not.toMatch(/\beval\(|new Function\(|SharedArrayBuffer|WebAssembly/)
+  }
+})
+
+test('Deno: the same by npm:flowseg', async () => {
+  const inDeno = (text: string): string => text.replaceAll(/'flowseg/g, "'npm:flowseg")
+  const folder = await project({
+    'engine.js': inDeno(ENGINE),
+    'model.js': inDeno(MODEL),
+    'main.js': HOST,
+    'deno.json': JSON.stringify({ nodeModulesDir: 'manual' }),
+  })
+  const deno = join(ROOT, 'node_modules/deno/bin.cjs')
+  const said = await execute(process.execPath, [deno, 'run', '-A', 'main.js'], folder)
+  expect(said.trim().split('\n')).toEqual([ENGINE_SAYS, found])
+})
+
+test('Vite: a built page, without Dawn and without a line of Node', async () => {
+  const folder = await web
+  await writeFiles(folder, {
+    'worker.js': '',
+    'index.html':
+      '<!doctype html><title>Vite</title><body></body><script type="module" src="./page.js"></script>',
+  })
+  const warnings: string[] = []
+  await build({
+    root: folder,
+    configFile: false,
+    logLevel: 'warn',
+    build: { target: 'es2022' },
+    customLogger: collecting(warnings),
+  })
+  expect(warnings).toEqual([])
+  const assets = join(folder, 'dist/assets')
+  for (const file of readdirSync(assets)) {
+    expect(readFileSync(join(assets, file), 'utf8'), file).not.toMatch(
+      /node:fs|dawn\.node|__vite-browser-external/,
+    )
+  }
+  const mounts = { '': join(folder, 'dist'), package: join(folder, 'node_modules/flowseg') }
+  const { text, complaints } = await visit(
+    await serve(mounts, { 'content-security-policy': "default-src 'self'" }),
+  )
+  expect(complaints).toEqual([])
+  expect(text.split('\n')).toEqual([ENGINE_SAYS, found, 'NoAdapterError'])
+})
+
+test("a bare page: an import map, a worker, and default-src 'self'", async () => {
+  // Import maps can't be files of their own, so the policy names this one by its hash
+  const map = JSON.stringify({
+    imports: {
+      flowseg: '/package/dist/browser/index.js',
+      'flowseg/engine': '/package/dist/browser/engine.js',
+    },
+  })
+  const hash = createHash('sha256').update(map).digest('base64')
+  const folder = await web
+  await writeFiles(folder, {
+    // Import maps don't count in workers, where the file is named
+    'worker.js': `${ENGINE.replace("'flowseg/engine'", "'/package/dist/browser/engine.js'")}
+      postMessage(await compute())`,
+    'index.html': `<!doctype html><title>Bare</title><body></body>
+      <script type="importmap">${map}</script><script type="module" src="./page.js"></script>`,
+  })
+  const policy = `default-src 'self'; script-src 'self' 'sha256-${hash}'`
+  const mounts = { '': folder, package: join(folder, 'node_modules/flowseg') }
+  const address = await serve(mounts, { 'content-security-policy': policy })
+  const { text, complaints } = await visit(`${address}/?worker`)
+  expect(complaints).toEqual([])
+  expect(text.split('\n')).toEqual([ENGINE_SAYS, found, 'NoAdapterError', `worker: ${ENGINE_SAYS}`])
+})
+
+test('TypeScript: types are complete, without a single package of types beside', async () => {
+  const folder = await host
+  await writeFiles(folder, {
+    'main.ts': `
+      import { FlowSeg, type Segmentation } from 'flowseg'
+      import { type Gpu, openGpu, type Tensor } from 'flowseg/engine'
+      export async function use(device: GPUDevice, bytes: Uint8Array): Promise<Segmentation> {
+        const gpu: Gpu = await openGpu({ device })
+        const model = await FlowSeg.load(new URL('https://example.org/weights'), { gpu })
+        const scene = await model.look(bytes)
+        return scene.segment('the cat', { flow: true })
+      }
+      export type Shape = Tensor['shape']`,
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: {
+        target: 'es2023',
+        lib: ['es2023', 'dom', 'dom.iterable'],
+        module: 'nodenext',
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: false,
+        noEmit: true,
+        types: [],
+      },
+      include: ['main.ts'],
+    }),
+  })
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const said = await execute(process.execPath, [tsc, '-p', folder], folder).catch(
+    (error: { stdout: string }) => error.stdout,
+  )
+  // Some of our dependencies' own types don't hold up to this; a consumer leaves them out, as we do
+  const ours = said.split('\n').filter((line) => /^(main\.ts|node_modules\/flowseg\/)/.test(line))
+  expect(ours).toEqual([])
+})
+
+/** A logger of Vite's that keeps what a user would see. */
+function collecting(warnings: string[]) {
+  const warn = (message: string): void => void warnings.push(message)
+  const silent = (): void => undefined
+  return {
+    info: silent,
+    warn,
+    warnOnce: warn,
+    error: warn,
+    clearScreen: silent,
+    hasErrorLogged: () => false,
+    hasWarned: false,
+  }
+}
