@@ -16,7 +16,6 @@ import type { Remote } from './source.ts'
 
 const FOLDER = 'flowseg'
 const ENTRY = 'entry.json'
-const DIGEST_BYTES = 32
 
 /** A file that is kept, wholly or in part. */
 export interface CachedFile {
@@ -111,7 +110,6 @@ export class BlockCache {
         const length = Math.min(blockBytes, size - index * blockBytes)
         try {
           const file = await (await folder.getFileHandle(path(index))).getFile()
-          if (file.size !== length + DIGEST_BYTES) return undefined
           const stored = new Uint8Array(await file.arrayBuffer())
           const bytes = stored.subarray(0, length)
           const digest = await digestOf(bytes)

@@ -7,7 +7,7 @@ import { cachedWeights, clearCachedWeights } from '../../src/io/block-cache.ts'
 import { BlockSource } from '../../src/io/cached-source.ts'
 import { Download } from '../../src/io/download.ts'
 import { type Folder, type FolderOptions, openFolder } from '../../src/io/folder.ts'
-import { bytesSource, DamagedError, type Source } from '../../src/io/source.ts'
+import { bytesSource, DamagedError, probe, remoteSource, type Source } from '../../src/io/source.ts'
 import type { Progress } from '../../src/progress.ts'
 import { FileServer } from './file-server.ts'
 import { browser, damage, storedFiles } from './opfs.ts'
@@ -206,6 +206,15 @@ describe('an interrupted download', () => {
   })
 })
 
+test('what was read is kept once it is verified', async () => {
+  await browser({ writeMs: 50 })
+  const source = await open().open('w.bin')
+  await source.read(0, source.size)
+  await source.verify?.()
+  expect([...(await storedFiles()).keys()]).toHaveLength(ALL.length + 1)
+  await source.close()
+})
+
 describe('requests', () => {
   test('are a few at a time, over all files', async () => {
     server.files.set('/m/v.bin', { bytes, etag: '"1"' })
@@ -278,6 +287,38 @@ describe('progress', () => {
       total,
       from: { cache: total - 2 ** 18, network: 2 ** 18 },
     })
+  })
+
+  test('counts no byte twice: none that had to come again, and none of an answer that was refused', async () => {
+    let faults = 1
+    server.answer = (request, response) => {
+      if (request.headers.range !== 'bytes=2000-2999' || faults-- <= 0) return false
+      response
+        .writeHead(206, { 'content-range': `bytes 2000-2999/${bytes.length}` })
+        .end(bytes.subarray(0, 5))
+      return true
+    }
+    const events: Progress[] = []
+    const download = new Download((event) => events.push(event))
+    const source = await open({ download }).open('w.bin')
+    download.begin('m')
+    await expect(source.read(0, source.size)).rejects.toThrow('only 5 of the bytes')
+    await source.read(0, source.size)
+    expect(events.at(-1)).toMatchObject({ loaded: bytes.length, from: { network: bytes.length } })
+    await source.close()
+
+    const received: number[] = []
+    faults = 1
+    server.answer = (request, response) => {
+      if (request.headers.range !== 'bytes=0-999' || faults-- <= 0) return false
+      response.writeHead(206, { 'content-length': 1000, 'content-range': `bytes 0-999/${bytes.length}` })
+      response.write(bytes.subarray(0, 300), () => request.socket.destroy())
+      return true
+    }
+    const remote = await probe(`${server.origin}/m/w.bin`, { retryMs: 1 })
+    await remoteSource(remote!, { retryMs: 1 }).read(0, 1000, undefined, (n) => received.push(n))
+    expect(Math.min(...received)).toBeLessThan(0)
+    expect(received.reduce((a, b) => a + b)).toBe(1000)
   })
 
   test('counts what nobody needs as loaded', async () => {

@@ -23,6 +23,8 @@ export interface Options {
   worker?: boolean
   /** Handles have neither, as in windows of Safari 15 to 18. */
   readonly?: boolean
+  /** What closing a file takes, in milliseconds. */
+  writeMs?: number
   /** The page may persist what it stores. */
   persist?: boolean
 }
@@ -111,7 +113,10 @@ export class FakeStorage {
       return {
         write: async (part: Uint8Array<ArrayBuffer>) => void parts.push(part.slice()),
         abort: async () => undefined,
-        close: async () => replace(joined(parts)), // all at once
+        close: async () => {
+          await new Promise((resolve) => setTimeout(resolve, this.#options.writeMs ?? 0))
+          replace(joined(parts)) // all at once
+        },
       }
     }
     const createSyncAccessHandle = async () => {
