@@ -1,12 +1,15 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
 export interface Progress {
-  readonly phase: 'upload' | 'compile' | 'run' | 'tune'
+  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
+  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number
   /** Known from the first event on. */
   readonly total: number
+  /** Of a download: bytes that the browser had kept, and bytes that came over the network. */
+  readonly from?: { readonly cache: number; readonly network: number }
 }
 
 export interface TaskOptions {

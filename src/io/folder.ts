@@ -4,11 +4,17 @@
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
 import { WeightsError } from '../errors.ts'
-import { blobSource, findFile, findUrl, type Source, type UrlOptions } from './source.ts'
+import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
+import { findCachedUrl, Gate } from './cached-source.ts'
+import { type Chosen, type ChosenFiles, describeChosen, filesOf } from './chosen.ts'
+import type { Download } from './download.ts'
+import { blobSource, findFile, type Source, type UrlOptions } from './source.ts'
 
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
   readonly describe: string
+  /** What a user should know about how files were read, in sentences: that they can't be cached, for instance. */
+  readonly notes?: readonly string[]
   /** The file, or undefined if there is none of that name. Whoever asks closes it. */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
   /** @throws WeightsError if there is none, naming the folder and what it does have */
@@ -18,15 +24,31 @@ export interface Folder {
 }
 
 /** Where files can be: a path, an address, what an input element or a drop gives, or a folder made elsewhere. */
-export type FolderLocation = string | URL | Iterable<File> | Folder
+export type FolderLocation = string | URL | Chosen | Folder
+
+/** What matters for addresses only. */
+export interface FolderOptions extends UrlOptions, BlockCacheOptions {
+  /**
+   * Where what was downloaded is kept for the next visit: in the browser's origin private file system by default. Where
+   * there is none, such as in Node, nothing is kept.
+   */
+  readonly cache?: 'opfs' | 'none' | undefined
+  /** Requests at a time; 4 by default. */
+  readonly maxRequests?: number | undefined
+  readonly download?: Download | undefined
+}
 
 const MAX_TEXT_BYTES = 128 * 2 ** 20 // real tokenizers have up to 35 MB
 const MAX_NAMES_TOLD = 8
 
-/** Opens nothing yet: a folder that isn't there is reported with the first file asked of it. */
-export function openFolder(where: FolderLocation, options: UrlOptions = {}): Folder {
+/**
+ * Opens nothing yet: a folder that isn't there is reported with the first file asked of it.
+ *
+ * @param where a drop must be given in its event's handler, before anything is awaited: it is empty afterwards
+ */
+export function openFolder(where: FolderLocation, options: FolderOptions = {}): Folder {
   if (typeof where !== 'string' && 'readText' in where) return where
-  if (typeof where !== 'string' && !(where instanceof URL)) return filesFolder(where)
+  if (typeof where !== 'string' && !(where instanceof URL)) return chosenFolder(where)
   const text = String(where)
   if (/^https?:/i.test(text)) return urlFolder(text, options)
   const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
@@ -65,54 +87,102 @@ export function directoryFolder(where: string | URL): Folder {
 }
 
 /** Files under a URL, `https://host/models/flowseg-nano` for instance. */
-export function urlFolder(url: string | URL, options: UrlOptions = {}): Folder {
+export function urlFolder(url: string | URL, options: FolderOptions = {}): Folder {
   const base = new URL(url)
   if (!base.pathname.endsWith('/')) base.pathname += '/'
-  return folder(
+  const notes: string[] = []
+  const gate = new Gate(options.maxRequests)
+  let cache: Promise<BlockCache | undefined> | undefined
+  const found = folder(
     String(url),
-    (file, signal) => {
+    async (file, signal) => {
       const address = new URL(file, base)
       address.search = base.search // signed addresses keep their signature
-      return findUrl(address, { ...options, signal: signal ?? options.signal })
+      if (options.cache !== 'none') cache ??= BlockCache.open(options, notes)
+      const how = { ...options, signal: signal ?? options.signal, gate, cache: await cache }
+      return findCachedUrl(address.href, how)
     },
     async () => undefined,
   )
+  return { ...found, notes }
 }
 
 /** Files that the user chose, known by their names alone. */
-export function filesFolder(files: Iterable<File>): Folder {
-  const byName = new Map<string, File[]>()
-  for (const file of files) byName.set(file.name, [...(byName.get(file.name) ?? []), file])
+export function chosenFolder(chosen: Chosen): Folder {
+  const describe = describeChosen(chosen)
+  const filesAndFolders = filesOf(chosen) // a drop must be read now
+  filesAndFolders.catch(() => undefined) // whoever asks for a file is told
   return folder(
-    'the chosen files',
+    describe,
     async (name) => {
-      const [file, second] = byName.get(name) ?? []
+      const [file, second] = (await filesAndFolders).files.filter((one) => one.name === name)
       if (second) {
         throw new WeightsError(`Two of the chosen files are named ${name}. Choose the files of one folder.`)
       }
       return file && blobSource(file)
     },
-    async () => [...byName.keys()],
+    async () => namesIn(await filesAndFolders),
+    " Choose the model's folder, or all files in it.",
   )
+}
+
+function namesIn({ files, folders }: ChosenFiles): string[] {
+  return [...new Set(files.map(({ name }) => name)), ...folders.map((name) => `${name}/`)]
+}
+
+/** Opens files side by side, at once. When one can't be, the others are closed. */
+export async function openAll(
+  from: Folder,
+  files: readonly string[],
+  signal?: AbortSignal,
+): Promise<Source[]> {
+  const opened = await Promise.allSettled(files.map((file) => from.open(file, signal)))
+  const sources = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  for (const result of opened) {
+    if (result.status === 'fulfilled') continue
+    await Promise.all(sources.map((source) => source.close()))
+    throw result.reason
+  }
+  return sources
+}
+
+/** A small file as text, which must be UTF-8. It is closed. */
+export async function readText(source: Source, signal?: AbortSignal): Promise<string> {
+  try {
+    if (source.size > MAX_TEXT_BYTES) {
+      throw new WeightsError(
+        `${source.name} has ${source.size} bytes; a text file may have ${MAX_TEXT_BYTES}.`,
+      )
+    }
+    const bytes = await source.read(0, source.size, signal)
+    await source.verify?.(signal)
+    return decodeText(bytes, source.name)
+  } finally {
+    await source.close()
+  }
 }
 
 /** A JSON file of a folder, such as config.json. */
 export async function readJson(from: Folder, file: string, signal?: AbortSignal): Promise<unknown> {
-  const text = await from.readText(file, signal)
+  return parseJson(await from.readText(file, signal), `${file} in ${from.describe}`)
+}
+
+export function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new WeightsError(
-      `${file} in ${from.describe} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    )
+    throw new WeightsError(`${name} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
   }
 }
 
+/** @param remedy what else to do when a file is missing */
 function folder(
   describe: string,
   find: (file: string, signal: AbortSignal | undefined) => Promise<Source | undefined>,
   list: () => Promise<string[] | undefined>,
+  remedy = '',
 ): Folder {
   const made: Folder = {
     describe,
@@ -127,20 +197,12 @@ function folder(
       const names = (await list())?.sort()
       const some = names && (names.slice(0, MAX_NAMES_TOLD).join(', ') || 'nothing')
       const more = names && names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : ''
-      throw new WeightsError(`There is no ${file} in ${describe}${some ? `, which has ${some}${more}` : ''}.`)
+      throw new WeightsError(
+        `There is no ${file} in ${describe}${some ? `, which has ${some}${more}` : ''}.${remedy}`,
+      )
     },
     async readText(file, signal) {
-      const source = await made.open(file, signal)
-      try {
-        if (source.size > MAX_TEXT_BYTES) {
-          throw new WeightsError(
-            `${source.name} has ${source.size} bytes; a text file may have ${MAX_TEXT_BYTES}.`,
-          )
-        }
-        return decodeText(await source.read(0, source.size, signal), source.name)
-      } finally {
-        await source.close()
-      }
+      return readText(await made.open(file, signal), signal)
     },
   }
   return made

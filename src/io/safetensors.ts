@@ -16,9 +16,9 @@
 
 import { WeightsError } from '../errors.ts'
 import { crc32 } from './crc32.ts'
-import { expectPlainName, type Folder } from './folder.ts'
+import { expectPlainName, type Folder, openAll, readText } from './folder.ts'
 import { type Json, parseJson, quote } from './json.ts'
-import type { Source } from './source.ts'
+import { DamagedError, type Source } from './source.ts'
 
 /** Bits an element. The order is the library's own: its writer puts later ones first. */
 export const DTYPE_BITS = {
@@ -89,6 +89,14 @@ export interface Checkpoint {
   ): Promise<Uint8Array<ArrayBuffer>>
   /** The tensor in order, at most `maxBytes` at a time; all but the last a multiple of 16 bytes. */
   slices(name: string, maxBytes: number, options?: ReadOptions): AsyncGenerator<Slice, void, void>
+  /** What will be read, and in this order, so that it can be fetched ahead; the rest needn't be fetched. */
+  willRead?(names: readonly string[]): void
+  /**
+   * Once all has been read: waits until it is kept, and compares the files with what hashes are known of them (manifest.ts).
+   *
+   * @throws DamagedError naming the file
+   */
+  verify?(options?: ReadOptions): Promise<void>
   /** Closes every file, the source given to `openSafetensors` too. */
   close(): Promise<void>
 }
@@ -101,47 +109,41 @@ const MAX_RANK = 32
 const MAX_TENSORS = 500_000 // a file; the largest mixture-of-experts models have some 100,000 in all
 const U64_MAX = 2n ** 64n - 1n
 
+interface OpenOptions extends ReadOptions {
+  readonly index?: string
+  readonly onOpen?: () => void
+}
+
 /**
  * Reads and checks headers only.
  *
  * @param from one .safetensors file, or a folder with model.safetensors or model.safetensors.index.json
- * @param options index: the name of the folder's index, whatever else is there
+ * @param options index: the name of the folder's index, whatever else is there; onOpen: told when all files are open,
+ *   and nothing has been read but the index
  * @throws WeightsError naming the file, the tensor and the rule
  */
-export async function openSafetensors(
-  from: Folder | Source,
-  options: ReadOptions & { readonly index?: string } = {},
-): Promise<Checkpoint> {
+export async function openSafetensors(from: Folder | Source, options: OpenOptions = {}): Promise<Checkpoint> {
   if (!('readText' in from)) return openFiles(from.name, new Map([[from.name, from]]), undefined, options)
 
-  let name = options.index
-  if (name === undefined) {
-    const single = await from.find(SINGLE, options.signal)
-    if (single) return openFiles(from.describe, new Map([[single.name, single]]), undefined, options)
+  const { signal } = options
+  const single = options.index === undefined ? await from.find(SINGLE, signal) : undefined
+  if (single) return openFiles(from.describe, new Map([[single.name, single]]), undefined, options)
 
-    const found = await from.find(INDEX, options.signal)
-    if (!found) {
-      throw new WeightsError(
-        `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
-          `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
-      )
-    }
-    await found.close()
-    name = INDEX
+  const name = options.index ?? INDEX
+  const listing = options.index === undefined ? await from.find(name, signal) : await from.open(name, signal)
+  if (!listing) {
+    throw new WeightsError(
+      `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
+        `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
+    )
   }
-  const text = await from.readText(name, options.signal)
-  const index: Index = { name, fileOf: readIndex(text, `${name} in ${from.describe}`) }
-
-  const files = new Map<string, Source>()
-  try {
-    for (const file of index.fileOf.values()) {
-      if (!files.has(file)) files.set(file, await from.open(file, options.signal))
-    }
-  } catch (error) {
-    await closeAll(files)
-    throw error
+  const index: Index = {
+    name,
+    fileOf: readIndex(await readText(listing, signal), `${name} in ${from.describe}`),
   }
-  return openFiles(from.describe, files, index, options)
+  const files = [...new Set(index.fileOf.values())]
+  const sources = await openAll(from, files, signal)
+  return openFiles(from.describe, new Map(files.map((file, i) => [file, sources[i]!])), index, options)
 }
 
 /** Which file must hold which tensor. */
@@ -160,11 +162,12 @@ async function openFiles(
   name: string,
   files: ReadonlyMap<string, Source>,
   index: Index | undefined,
-  { signal }: ReadOptions,
+  { signal, onOpen }: OpenOptions,
 ): Promise<Checkpoint> {
   const tensors = new Map<string, Located>()
   const metadata = new Map<string, string>()
   try {
+    onOpen?.()
     for (const [file, source] of files) {
       const header = await readHeader(source, signal)
       for (const [key, value] of header.metadata) if (!metadata.has(key)) metadata.set(key, value)
@@ -204,7 +207,7 @@ async function openFiles(
         fail(entry.file, tensor, `bytes ${offset} to ${offset + count} are asked for, it has ${size}`)
       }
       const bytes = await entry.source.read(entry.begin + offset, count, stop)
-      if (entry.checksum !== undefined && count === size) verify(entry, crc32(bytes))
+      if (entry.checksum !== undefined && count === size) await verify(entry, crc32(bytes))
       return bytes
     },
     async *slices(tensor, maxBytes, { signal: stop } = {}) {
@@ -218,19 +221,29 @@ async function openFiles(
         if (entry.checksum !== undefined) checksum = crc32(bytes, checksum)
         yield { offset, bytes }
       }
-      verify(entry, checksum)
+      await verify(entry, checksum)
+    },
+    willRead(names) {
+      for (const source of files.values()) {
+        const entries = names.map(find).filter((entry) => entry.source === source)
+        source.willRead?.(entries.map(({ begin, end }) => [begin, end]))
+      }
+    },
+    async verify({ signal: stop } = {}) {
+      for (const source of files.values()) await source.verify?.(stop)
     },
     close: () => closeAll(files),
   }
   return checkpoint
 }
 
-function verify({ file, name, checksum }: Located, found: number): void {
+async function verify({ source, file, name, begin, end, checksum }: Located, found: number): Promise<void> {
   if (checksum === undefined || checksum === found) return
-  fail(
-    file,
-    name,
-    `its bytes are damaged (CRC-32 ${hex(found)}, ${hex(checksum)} was written); get the file again`,
+  const wasKept = await source.forget?.([begin, end])
+  throw new DamagedError(
+    `${file}, tensor ${quote(name)}: its bytes are damaged (CRC-32 ${hex(found)}, ${hex(checksum)} was written); ` +
+      `get the file again.`,
+    wasKept,
   )
 }
 

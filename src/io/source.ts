@@ -21,7 +21,39 @@ export interface Source {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
   /** Idempotent; reads after it fail. */
   close(): Promise<void>
+  /** What will be read, and in this order, so that it can be fetched ahead; what isn't among it needn't be fetched. */
+  willRead?(ranges: readonly ByteRange[]): void
+  /**
+   * Once all has been read that will be: waits until it is kept. Reads the rest of a file whose hash is known, and
+   * compares.
+   *
+   * @throws DamagedError naming the file
+   */
+  verify?(signal?: AbortSignal): Promise<void>
+  /**
+   * Drops what is kept of these bytes, which turned out to be damaged.
+   *
+   * @returns whether any were kept from an earlier visit, so that opening the file again fetches others
+   */
+  forget?(range: ByteRange): Promise<boolean>
 }
+
+/** First byte, and one past the last. */
+export type ByteRange = readonly [begin: number, end: number]
+
+/** Bytes that are not those that were written. */
+export class DamagedError extends WeightsError {
+  /** They were kept from an earlier visit, and now are no more: opening the file again fetches others. */
+  readonly wasKept: boolean
+
+  constructor(message: string, wasKept = false) {
+    super(message)
+    this.wasKept = wasKept
+  }
+}
+
+/** No answer, or none but that the server is out of order: what is kept of the file may be of use. */
+export class UnreachableError extends WeightsError {}
 
 export interface UrlOptions {
   readonly signal?: AbortSignal | undefined
@@ -31,6 +63,8 @@ export interface UrlOptions {
   readonly maxWholeBytes?: number | undefined
   /** Pause before the first of three retries; it doubles with each. 300 by default. */
   readonly retryMs?: number | undefined
+  /** What fetch takes from the browser's HTTP cache, and leaves there. */
+  readonly httpCache?: RequestCache | undefined
 }
 
 const MIB = 2 ** 20
@@ -150,47 +184,148 @@ export async function urlSource(url: string | URL, options: UrlOptions = {}): Pr
 
 /** The same, undefined when the server has no such file. */
 export async function findUrl(url: string | URL, options: UrlOptions = {}): Promise<Source | undefined> {
-  const name = String(url)
-  const { response: probe, body } = await request(name, [0, 1], options)
+  const remote = await probe(String(url), options)
+  return remote && remoteSource(remote, options)
+}
+
+/** What a server says about a file. */
+export interface Remote {
+  readonly url: string
+  readonly size: number
+  /** The ETag, else the date of the last change; undefined if the server tells, or lets this page see, neither. */
+  readonly version: string | undefined
+  /** Otherwise the server sends the file whole. */
+  readonly hasRanges: boolean
+  /** The whole file, if it has come already. */
+  readonly body?: Uint8Array<ArrayBuffer>
+}
+
+/**
+ * Asks a server for the first byte of a file. One that knows no ranges sends all: that is left aside if the file is
+ * the one that we have.
+ *
+ * @param have what an earlier visit found: a file, or that there is none
+ * @returns undefined if there is no such file
+ * @throws UnreachableError, WeightsError
+ */
+export async function probe(
+  url: string,
+  options: UrlOptions,
+  have?: { readonly remote: Remote | undefined },
+): Promise<Remote | undefined> {
+  const kept = have?.remote
+  const isKept = (response: Response) => kept?.version !== undefined && versionOf(response) === kept.version
+  // What we have will do if the server is out of order: it isn't waited for
+  const retries = have ? 0 : RETRIES
+  const { response, body } = await request(url, [0, 1], options, { leaveAside: isKept, retries })
   // A development server answers an unknown path with its start page
   const isPage =
-    probe.headers.get('content-type')?.startsWith('text/html') && !/\.html?$/.test(new URL(name).pathname)
-  if (probe.status === 404 || probe.status === 410 || (probe.ok && isPage)) return undefined
-  if (probe.status === 416) return bytesSource(new Uint8Array(0), name) // an empty file has no byte 0
-  if (probe.status === 200) return bytesSource(body, name)
-  if (probe.status !== 206) throw refused(name, probe)
+    response.headers.get('content-type')?.startsWith('text/html') && !/\.html?$/.test(new URL(url).pathname)
+  if (response.status === 404 || response.status === 410 || (response.ok && isPage)) return undefined
+  const version = versionOf(response)
+  switch (response.status) {
+    case 200:
+      if (kept && isKept(response)) return { url, size: kept.size, version, hasRanges: false }
+      return { url, size: body.length, version, hasRanges: false, body }
+    case 206: {
+      const size = totalOf(response) ?? (await sizeByHead(url, options))
+      return { url, size, version, hasRanges: true }
+    }
+    case 416: // an empty file has no byte 0
+      return { url, size: 0, version, hasRanges: false, body }
+    default:
+      throw refused(url, response)
+  }
+}
 
-  const size = totalOf(probe) ?? (await sizeByHead(name, options))
-  const version = probe.headers.get('etag')
-  const source: Source = {
+function versionOf({ headers }: Response): string | undefined {
+  return headers.get('etag') ?? headers.get('last-modified') ?? undefined
+}
+
+/** Answers may lack what others had. */
+function isOther({ headers }: Response, version: string | undefined): boolean {
+  const now = headers.get(version?.endsWith('"') ? 'etag' : 'last-modified')
+  return version !== undefined && now !== null && now !== version
+}
+
+/** A source that tells while it reads: how many bytes more have come; fewer than none, when it must begin again. */
+export interface RemoteSource extends Source {
+  read(
+    offset: number,
+    length: number,
+    signal?: AbortSignal,
+    received?: (bytes: number) => void,
+  ): Promise<Uint8Array<ArrayBuffer>>
+}
+
+export function remoteSource(remote: Remote, options: UrlOptions = {}): RemoteSource {
+  return remote.hasRanges ? rangeSource(remote, options) : wholeSource(remote, options)
+}
+
+function rangeSource({ url: name, size, version }: Remote, options: UrlOptions): RemoteSource {
+  const source: RemoteSource = {
     name,
     size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, received) {
       expectRange(source, offset, length)
       if (length === 0) return new Uint8Array(0)
-      const answer = await request(name, [offset, length], { ...options, signal })
-      if (answer.response.status !== 206) throw refused(name, answer.response)
-      const total = totalOf(answer.response)
+      const { response, body } = await request(
+        name,
+        [offset, length],
+        { ...options, signal },
+        { ...(received && { received }) },
+      )
+      if (response.status !== 206) throw refused(name, response)
+      const total = totalOf(response)
       const changed = total !== undefined && total !== size
-      const etag = answer.response.headers.get('etag')
-      if (changed || (etag && version && etag !== version)) {
-        throw new WeightsError(
-          `${name} changed on the server while it was being read (${size} bytes at first, now ` +
-            `${total ?? 'other contents'}). Start again.`,
-        )
-      }
-      const begin = /^bytes (\d+)-/.exec(answer.response.headers.get('content-range') ?? '')?.[1]
+      if (changed || isOther(response, version)) throw changedMeanwhile(name, size, total)
+      const begin = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1]
       if (begin !== undefined && Number(begin) !== offset) {
         throw new WeightsError(
           `${name}: asked for bytes from ${offset} on, the server sent them from ${begin} on.`,
         )
       }
-      expectLength(source, offset, length, answer.body.length)
-      return answer.body
+      expectLength(source, offset, length, body.length)
+      return body
     },
     async close() {},
   }
   return source
+}
+
+/** Asked for once, when the first byte is read. */
+function wholeSource({ url: name, size, version, body }: Remote, options: UrlOptions): RemoteSource {
+  let whole = body && Promise.resolve(bytesSource(body, name))
+  const get = async (signal: AbortSignal | undefined): Promise<Source> => {
+    const now = await probe(name, { ...options, signal: signal ?? options.signal })
+    if (now?.size !== size || now.version !== version || !now.body)
+      throw changedMeanwhile(name, size, now?.size)
+    return bytesSource(now.body, name)
+  }
+  const source: RemoteSource = {
+    name,
+    size,
+    async read(offset, length, signal) {
+      expectRange(source, offset, length)
+      whole ??= get(signal)
+      const asked = whole
+      try {
+        return await (await asked).read(offset, length, signal)
+      } catch (error) {
+        if (whole === asked && !body) whole = undefined
+        throw error
+      }
+    },
+    async close() {},
+  }
+  return source
+}
+
+function changedMeanwhile(name: string, size: number, total: number | undefined): WeightsError {
+  return new WeightsError(
+    `${name} changed on the server while it was being read (${size} bytes at first, now ` +
+      `${total === undefined || total === size ? 'other contents' : total}). Start again.`,
+  )
 }
 
 interface Answer {
@@ -199,34 +334,50 @@ interface Answer {
   readonly body: Uint8Array<ArrayBuffer>
 }
 
+interface RequestHooks {
+  /** The bytes that have come, piece by piece; fewer than none, when they must be asked for again. */
+  readonly received?: (bytes: number) => void
+  /** Whether the body needn't be read, should it be the whole file. */
+  readonly leaveAside?: (response: Response) => boolean
+  readonly retries?: number
+}
+
 /** One range, tried again when the network or the server fails for the moment. */
 async function request(
   url: string,
   [offset, length]: [number, number],
   options: UrlOptions,
+  { received, leaveAside, retries = RETRIES }: RequestHooks = {},
 ): Promise<Answer> {
-  const { signal, retryMs = 300, maxWholeBytes = 64 * MIB } = options
+  const { signal, retryMs = 300, maxWholeBytes = 64 * MIB, httpCache } = options
   const headers = { ...options.headers, range: `bytes=${offset}-${offset + length - 1}` }
+  const init = { headers, signal: signal ?? null, ...(httpCache && { cache: httpCache }) }
   for (let attempt = 0; ; attempt++) {
     signal?.throwIfAborted()
     let failure: unknown
+    let come = 0
     try {
-      const response = await fetch(url, { headers, signal: signal ?? null })
+      const response = await fetch(url, init)
       const busy = response.status === 429 || response.status >= 500
-      if (!busy || attempt === RETRIES) {
+      if (!busy || attempt === retries) {
         // A first request may be answered with the whole file; later ones are held to their range
-        const limit =
-          response.status === 206 ? length : response.status === 200 && offset === 0 ? maxWholeBytes : 0
-        return { response, body: await readBody(url, response, limit) }
+        const mayBeWhole = response.status === 200 && offset === 0 && !leaveAside?.(response)
+        const limit = response.status === 206 ? length : mayBeWhole ? maxWholeBytes : 0
+        const count = (bytes: number): void => {
+          come += bytes
+          received?.(bytes)
+        }
+        return { response, body: await readBody(url, response, limit, count) }
       }
       await response.body?.cancel()
     } catch (cause) {
+      received?.(-come)
       if (signal?.aborted) throw signal.reason
       if (cause instanceof WeightsError) throw cause
       failure = cause
     }
-    if (attempt === RETRIES) {
-      throw new WeightsError(
+    if (attempt === retries) {
+      throw new UnreachableError(
         `${url} can't be reached: ${reason(failure)}. Check the connection; in a browser the server must also ` +
           `allow this page's origin (CORS).`,
         { cause: failure },
@@ -237,7 +388,12 @@ async function request(
 }
 
 /** At most `limit` bytes, and not one more is taken from the network. */
-async function readBody(url: string, response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readBody(
+  url: string,
+  response: Response,
+  limit: number,
+  received: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (limit === 0 || !response.body) {
     await response.body?.cancel()
     return new Uint8Array(0)
@@ -259,6 +415,7 @@ async function readBody(url: string, response: Response, limit: number): Promise
       )
     }
     chunks.push(next.value)
+    received(next.value.length)
   }
   const bytes = new Uint8Array(have)
   let at = 0
@@ -303,7 +460,8 @@ function refused(url: string, { status, statusText }: Response): WeightsError {
       : status === 200
         ? 'It answered ranges before and now sends the whole file; start again.'
         : 'Try again later, or download the file and open it from disk.'
-  return new WeightsError(`${url}: the server answers ${`${status} ${statusText}`.trim()}. ${remedy}`)
+  const message = `${url}: the server answers ${`${status} ${statusText}`.trim()}. ${remedy}`
+  return status >= 500 || status === 429 ? new UnreachableError(message) : new WeightsError(message)
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
@@ -320,7 +478,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   })
 }
 
-function expectRange({ name, size }: Source, offset: number, length: number): void {
+export function expectRange({ name, size }: Source, offset: number, length: number): void {
   const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
   if (!whole || offset < 0 || length < 0 || offset + length > size) {
     throw new WeightsError(`${name}: bytes ${span(offset, length)} are asked for, the file has ${size}.`)

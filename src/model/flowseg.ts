@@ -13,10 +13,11 @@ import { FlowSegError, WeightsError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
-import { type Folder, type FolderLocation, openFolder, readJson } from '../io/folder.ts'
+import { Download } from '../io/download.ts'
+import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
 import { decodeImage, type Image } from '../io/image.ts'
-import { type Checkpoint, openSafetensors } from '../io/safetensors.ts'
-import { loadTokenizer, type Tokenizer } from '../io/tokenizer.ts'
+import { DamagedError } from '../io/source.ts'
+import type { Tokenizer } from '../io/tokenizer.ts'
 import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
 import {
   allocate,
@@ -31,7 +32,8 @@ import {
 import { type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
 import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
-import { type Config, featureSizes, parseConfig } from './config.ts'
+import { type Config, featureSizes } from './config.ts'
+import { type ModelFiles, openModel } from './files.ts'
 import { rank } from './matching.ts'
 import { type MadeParts, makeParts } from './parts.ts'
 import { PlanCache } from './plan-cache.ts'
@@ -62,6 +64,15 @@ export interface LoadOptions extends TaskOptions {
    * masks that differ a little. As they are stored by default.
    */
   readonly quantize?: Quantized | undefined
+  /**
+   * Where weights from a URL are kept for the next visit: in the browser's origin private file system by default, if
+   * there is one.
+   */
+  readonly cache?: 'opfs' | 'none' | undefined
+  /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
+  readonly persist?: boolean | undefined
+  /** Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
@@ -71,6 +82,8 @@ export interface SegmentOptions extends TaskOptions, PromptOptions {
   readonly flow?: boolean
 }
 
+/** Each finds one damaged tensor, or file, at most. */
+const MAX_ATTEMPTS = 4
 /** Plans kept ready for other lengths and image sizes. */
 const PLANS_KEPT = 6
 
@@ -83,6 +96,8 @@ interface Assembled {
   readonly look: Plan
   /** Token ids before the image. */
   readonly before: Uint32Array
+  /** On how the files were read. */
+  readonly notes: readonly string[]
 }
 
 export class FlowSeg {
@@ -107,42 +122,47 @@ export class FlowSeg {
     this.gpu = made.gpu
     this.tokenizer = made.tokenizer
     this.baseline = made.made.parts.baseline
-    this.notes = [...made.gpu.notes, ...notesOn(made.loaded)]
+    this.notes = [...made.gpu.notes, ...made.notes, ...notesOn(made.loaded)]
   }
 
   /**
    * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
    * shards with model.safetensors.index.json) in one folder.
    *
-   * @param source a path, a URL, files chosen in a browser, or a Folder
+   * @param source a path; a URL; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A drop
+   *   must be given in its event's handler, before anything is awaited: it is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws NoAdapterError, OutOfMemoryError, LimitError
    */
   static async load(source: FolderLocation | Folder, options: LoadOptions = {}): Promise<FlowSeg> {
-    const { onProgress, signal, quantize } = options
+    const { onProgress, signal, quantize, cache, persist, headers } = options
     signal?.throwIfAborted()
     expectQuantized(quantize)
 
-    // 1. The small files, which say whether the rest makes sense
-    const folder = openFolder(source)
-    const config = parseConfig(
-      await readJson(folder, 'config.json', signal),
-      `${folder.describe}/config.json`,
-    )
-    const tokenizer = loadTokenizer(
-      await folder.readText('tokenizer.json', signal),
-      await folder.readText('tokenizer_config.json', signal),
-      config.llm.vocab,
-    )
+    const download = new Download(onProgress)
+    const folder = openFolder(source, { cache, persist, headers, download })
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await FlowSeg.#load(folder, download, options)
+      } catch (error) {
+        // Damaged blocks of an earlier visit were dropped: now they are downloaded again
+        if (!(error instanceof DamagedError && error.wasKept) || attempt === MAX_ATTEMPTS) throw error
+        download.reset()
+      }
+    }
+  }
 
-    // 2. The weights
-    const checkpoint = await openSafetensors(folder, { signal })
+  static async #load(folder: Folder, download: Download, options: LoadOptions): Promise<FlowSeg> {
+    const { onProgress, signal, quantize } = options
+    const { config, tokenizer, checkpoint } = await openModel(folder, { download, signal })
     try {
       const ownsGpu = !(options.gpu instanceof Gpu)
       const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
       try {
-        const how = { onProgress, signal, quantize }
-        return await FlowSeg.#assemble(gpu, ownsGpu, config, tokenizer, checkpoint, how)
+        // Bytes on their way are told once: as a download, or else as an upload
+        const how = { onProgress, isDownload: download.total > 0, signal, quantize }
+        const { notes = [] } = folder
+        return await FlowSeg.#assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
       } catch (error) {
         if (ownsGpu) gpu.close()
         throw error
@@ -155,12 +175,10 @@ export class FlowSeg {
   static async #assemble(
     gpu: Gpu,
     ownsGpu: boolean,
-    config: Config,
-    tokenizer: Tokenizer,
-    checkpoint: Checkpoint,
-    options: PlaceOptions,
+    { config, tokenizer, checkpoint, notes }: ModelFiles & Required<Pick<Folder, 'notes'>>,
+    options: PlaceOptions & { readonly isDownload: boolean },
   ): Promise<FlowSeg> {
-    const { onProgress, signal } = options
+    const { onProgress, isDownload, signal } = options
     const loaded = await placeWeights(gpu, checkpoint, config, options)
     let made: MadeParts | undefined
     let look: Plan | undefined
@@ -176,7 +194,7 @@ export class FlowSeg {
       await abreast(
         signal,
         async (stop) => {
-          await loaded.stream({ onProgress, signal: stop })
+          await loaded.stream({ onProgress: isDownload ? undefined : onProgress, signal: stop })
           streaming = false
         },
         async (stop) => {
@@ -185,7 +203,7 @@ export class FlowSeg {
           warmUp(gpu, tokenizer, parts).catch(() => undefined)
         },
       )
-      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, made, look: look!, before })
+      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, made, look: look!, before, notes })
     } catch (error) {
       look?.release()
       made?.release()

@@ -221,6 +221,7 @@ async function fillAll(
   let loaded = 0
   let next = 0
   let failed = false
+  checkpoint.willRead?.(queue.map(({ entry }) => entry.name))
   onProgress?.({ phase: 'upload', what: checkpoint.name, loaded, total })
 
   const work = async (): Promise<void> => {
@@ -249,6 +250,7 @@ async function fillAll(
     }),
   )
   throwFirst(await Promise.allSettled(readers))
+  await checkpoint.verify?.({ signal })
   await uploader.flush()
 }
 

@@ -1,0 +1,68 @@
+// What a folder's files must be: hashes in a manifest.json beside them, should there be one.
+//
+//   {"files": {"model.safetensors": {"sha256": "64 hex digits", "size": 19722332}, ...}}
+
+import { WeightsError } from '../errors.ts'
+import { BlockSource } from './cached-source.ts'
+import { type Folder, parseJson, readText } from './folder.ts'
+
+const MANIFEST = 'manifest.json'
+
+interface Facts {
+  readonly sha256: string
+  /** In bytes. */
+  readonly size?: number
+}
+
+/**
+ * The same folder. A file that is listed in its manifest and has another hash is damaged: whoever reads all of it is
+ * told so by `verify`, or by `readText`.
+ *
+ * @throws WeightsError if the manifest makes no sense
+ */
+export async function withManifest(from: Folder, signal?: AbortSignal): Promise<Folder> {
+  const manifest = await from.find(MANIFEST, signal)
+  if (!manifest) return from
+  const name = `${MANIFEST} in ${from.describe}`
+  const files = factsIn(parseJson(await readText(manifest, signal), name), name)
+
+  const find: Folder['find'] = async (file, stop) => {
+    const found = await from.find(file, stop)
+    const facts = files.get(file)
+    if (!found || !facts) return found
+    if (facts.size !== undefined && facts.size !== found.size) {
+      await found.close()
+      throw new WeightsError(
+        `${found.name} has ${found.size} bytes, ${MANIFEST} says ${facts.size}: it was cut short, or is another ` +
+          `version. Get the file again.`,
+      )
+    }
+    const source = found instanceof BlockSource ? found : new BlockSource(found)
+    source.expectSha256(facts.sha256)
+    return source
+  }
+  const open: Folder['open'] = async (file, stop) => (await find(file, stop)) ?? from.open(file, stop)
+  return { ...from, find, open, readText: async (file, stop) => readText(await open(file, stop), stop) }
+}
+
+/** A manifest.json of something else, a web app's for instance, has no facts for us. */
+function factsIn(manifest: unknown, name: string): Map<string, Facts> {
+  const files = isObject(manifest) ? manifest['files'] : undefined
+  if (!isObject(files)) return new Map()
+  return new Map(
+    Object.entries(files).map(([file, facts]) => {
+      const { sha256, size } = isObject(facts) ? facts : {}
+      const isSize = size === undefined || (typeof size === 'number' && Number.isSafeInteger(size))
+      if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/i.test(sha256) || !isSize) {
+        throw new WeightsError(
+          `${name}: ${JSON.stringify(file)} must have a "sha256" of 64 hex digits, and may have a "size" in bytes.`,
+        )
+      }
+      return [file, { sha256: sha256.toLowerCase(), ...(size !== undefined && { size }) }]
+    }),
+  )
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,141 @@
+// The embedded checkpoint from a server: one progress with its total from the beginning, nothing downloaded twice,
+// given up at any moment, and damaged bytes refused.
+
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { openFolder } from '../../src/io/folder.ts'
+import { FlowSeg, type LoadOptions } from '../../src/model/flowseg.ts'
+import type { Progress } from '../../src/progress.ts'
+import { FileServer } from '../io/file-server.ts'
+import { browser } from '../io/opfs.ts'
+import { anyGpu } from '../support.ts'
+
+const NANO = 'weights/flowseg-nano'
+const BLOCK = 4 * 2 ** 20
+const server = new FileServer()
+const size = readFileSync(`${NANO}/model.safetensors`).length
+const blocks = Array.from(
+  { length: Math.ceil(size / BLOCK) },
+  (_, i) => `model.safetensors ${i * BLOCK}-${Math.min(size, (i + 1) * BLOCK) - 1}`,
+)
+
+beforeAll(() => server.listen())
+afterAll(() => server.close())
+beforeEach(async () => {
+  await browser()
+  server.slow = undefined
+  for (const name of readdirSync(NANO)) {
+    if (/\.(json|safetensors)$/.test(name)) {
+      server.files.set(`/nano/${name}`, { bytes: readFileSync(`${NANO}/${name}`), etag: '"1"' })
+    }
+  }
+  server.taken()
+})
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+/** @returns the notes, and what was told */
+async function load(options: LoadOptions = {}): Promise<{ notes: readonly string[]; events: Progress[] }> {
+  const events: Progress[] = []
+  const onProgress = (event: Progress): void => {
+    events.push(event)
+    options.onProgress?.(event)
+  }
+  const model = await FlowSeg.load(`${server.origin}/nano`, { gpu: await anyGpu(), ...options, onProgress })
+  model.close()
+  return {
+    notes: model.notes,
+    events: events.filter(({ phase }) => phase === 'download' || phase === 'upload'),
+  }
+}
+
+const weightsOf = (requests: string[]) =>
+  requests.filter((request) => request.startsWith('model.safetensors'))
+
+test('once: the second visit downloads nothing', async () => {
+  const first = await load()
+  expect(weightsOf(server.taken())).toEqual(blocks)
+  const total = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+    .map((name) => server.files.get(`/nano/${name}`)!.bytes.length)
+    .reduce((a, b) => a + b)
+  for (const { phase, total: told } of first.events) expect([phase, told]).toEqual(['download', total])
+  expect(first.events[0]!.loaded).toBeLessThan(total / 2)
+  expect(first.events.at(-1)).toMatchObject({ loaded: total, from: { cache: 0, network: total } })
+  expect(first.notes).toEqual([])
+
+  const second = await load()
+  expect(server.taken()).toEqual([])
+  expect(second.events.at(-1)).toMatchObject({ loaded: total, from: { cache: total, network: 0 } })
+  await load({ cache: 'none' })
+  expect(weightsOf(server.taken())).toEqual(blocks)
+})
+
+test('given up in the middle, it goes on where it stopped', async () => {
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const stop = ({ phase, loaded, total }: Progress) => {
+    if (phase === 'download' && loaded > total / 2) controller.abort(reason)
+  }
+  await expect(load({ signal: controller.signal, onProgress: stop })).rejects.toBe(reason)
+  const came = weightsOf(server.taken())
+  const { events } = await load()
+  const missing = weightsOf(server.taken())
+  expect(missing.length).toBeGreaterThan(0)
+  expect(missing.length).toBeLessThan(blocks.length)
+  expect([...new Set([...came, ...missing])].sort()).toEqual([...blocks].sort())
+  expect(events[0]!.from!.network).toBe(0)
+  expect(events.at(-1)!.from!.cache).toBeGreaterThan(BLOCK)
+})
+
+test('storage that is full is one of the notes', async () => {
+  await browser({ quota: 6e6 })
+  const { notes } = await load()
+  expect(notes).toEqual([expect.stringContaining('storage for this page is full (')])
+})
+
+test('bytes that were damaged on their way are refused by name, and fetched again at the next visit', async () => {
+  const good = server.files.get('/nano/model.safetensors')!
+  const bytes = new Uint8Array(good.bytes)
+  bytes[size - 1000]! ^= 1
+  server.files.set('/nano/model.safetensors', { ...good, bytes })
+  await expect(load()).rejects.toThrow(/tensor ".*": its bytes are damaged \(CRC-32/)
+  server.files.set('/nano/model.safetensors', good)
+  server.taken()
+  await load()
+  expect(weightsOf(server.taken())).toEqual(blocks.slice(-1))
+})
+
+test('damaged bytes that an interrupted visit had kept are fetched again at once', async () => {
+  const good = server.files.get('/nano/model.safetensors')!
+  const bytes = new Uint8Array(good.bytes)
+  bytes[BLOCK + 5000]! ^= 1
+  server.files.set('/nano/model.safetensors', { ...good, bytes })
+  const sha256 = createHash('sha256').update(good.bytes).digest('hex')
+  const manifest = JSON.stringify({ files: { 'model.safetensors': { sha256, size } } })
+  // An upright download of wrong bytes, ended before anything could be compared
+  const source = await openFolder(`${server.origin}/nano`).open('model.safetensors')
+  await source.read(0, size)
+  await source.close()
+  server.files.set('/nano/model.safetensors', good)
+  server.taken()
+  await load()
+  expect(weightsOf(server.taken())).toEqual(blocks.slice(1, 2))
+  // And with a manifest, whose hash is of the whole file
+  server.files.set('/nano/manifest.json', { bytes: new TextEncoder().encode(manifest), etag: '"1"' })
+  await load()
+  expect(weightsOf(server.taken())).toEqual([])
+  server.files.delete('/nano/manifest.json')
+})
+
+test('files that were chosen are told as an upload', async () => {
+  const files = [...server.files].map(
+    ([path, { bytes }]) => new File([new Uint8Array(bytes)], path.split('/').at(-1)!),
+  )
+  const events: Progress[] = []
+  const model = await FlowSeg.load(files, { gpu: await anyGpu(), onProgress: (event) => events.push(event) })
+  model.close()
+  expect(events[0]).toMatchObject({ phase: 'upload', loaded: 0 })
+  expect(events.every(({ phase }) => phase !== 'download')).toBe(true)
+})
