@@ -312,7 +312,7 @@ export class Gate {
   #free: number
   readonly #waiting: (() => void)[] = []
 
-  constructor(places = AHEAD) {
+  constructor(places: number = AHEAD) {
     this.#free = places
   }
 
