@@ -17,7 +17,9 @@ export function some<T>(cases: readonly T[]): readonly T[] {
 }
 
 const fs = runtime === 'browser' ? undefined : await import('node:fs')
-const root = new URL('../', import.meta.url)
+// In one expression, Vite would take this folder for the package, and give the address of its built door
+const { url: here } = import.meta
+const root = new URL('../', here)
 
 /** A file or folder of the repository, for whoever opens paths and URLs: a path, or its URL on this page's server. */
 export function placeOf(path: string): string {

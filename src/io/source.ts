@@ -173,7 +173,7 @@ export async function findFile(path: string): Promise<Source | undefined> {
 }
 
 /**
- * A file on a server, by HTTP ranges. One request of one byte gives the size. A server that knows no
+ * A file on a server, by HTTP ranges. One request of two bytes gives the size. A server that knows no
  * ranges sends the file whole: kept when it is at most `maxWholeBytes`, refused when it is larger.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<Source> {
@@ -200,8 +200,11 @@ export interface Remote {
   readonly body?: Uint8Array<ArrayBuffer>
 }
 
+/** Bytes asked for to learn a file's size: of one, 'bytes=0-0', sirv and with it Vite's server send the whole file. */
+const PROBE = 2
+
 /**
- * Asks a server for the first byte of a file. One that knows no ranges sends all: that is left aside if the file is
+ * Asks a server for the first bytes of a file. One that knows no ranges sends all: that is left aside if the file is
  * the one that we have.
  *
  * @param have what an earlier visit found: a file, or that there is none
@@ -217,7 +220,7 @@ export async function probe(
   const isKept = (response: Response) => kept?.version !== undefined && versionOf(response) === kept.version
   // What we have will do if the server is out of order: it isn't waited for
   const retries = have ? 0 : RETRIES
-  const { response, body } = await request(url, [0, 1], options, { leaveAside: isKept, retries })
+  const { response, body } = await request(url, [0, PROBE], options, { leaveAside: isKept, retries })
   // A development server answers an unknown path with its start page
   const isPage =
     response.headers.get('content-type')?.startsWith('text/html') && !/\.html?$/.test(new URL(url).pathname)

@@ -12,7 +12,7 @@ export interface Served {
 export class FileServer {
   /** By path, '/a/model.safetensors' for instance. */
   readonly files = new Map<string, Served>()
-  /** 'model.safetensors 4096-8191', or 'whole'; the one byte that asks for the size is told as 'probe'. */
+  /** 'model.safetensors 4096-8191', or 'whole'; the two bytes that ask for the size are told as 'probe'. */
   readonly requests: string[] = []
   hasRanges = true
   /** Bytes a write, and the pause before each. */
@@ -49,7 +49,7 @@ export class FileServer {
     const name = path.split('/').at(-1)
     const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '')
     const [from, to] = [Number(range?.[1]), Number(range?.[2])]
-    const isProbe = this.hasRanges && from === 0 && to === 0
+    const isProbe = this.hasRanges && from === 0 && to === 1
     this.requests.push(`${name} ${isProbe ? 'probe' : range && this.hasRanges ? `${from}-${to}` : 'whole'}`)
     if (this.answer?.(request, response)) return
     const file = this.files.get(path)
