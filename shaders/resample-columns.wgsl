@@ -1,0 +1,53 @@
+// resample-columns: pixels of 8 bits weighted along the columns, the second of Pillow's two passes, and normalised
+//
+//   level = (start[r] + sum_k weight[r, k] * x[begin[r] + k, c]) >> 22 for red, green and blue, at most 255
+//   y[r, c, :] = table[:, level], and 0 right of the image and below
+//
+// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words]: begin, how many k, start, then the
+//           weights; table [3, 256]; y [side, side, 3]
+// threads   one a column of `run` rows of y, below each other
+// numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
+// host      weights and start stand for 2^22, so that no sum leaves 32 bits; width, height <= side; across = workgroups
+//           a row; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WG
+// predicted 6 multiply-adds and shifts a tap, which is a load of 4 bytes
+
+struct Sizes { width: u32, height: u32, side: u32, words: u32, across: u32, run: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> taps: array<u32>;
+@group(0) @binding(2) var<storage, read> table: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(4) var<uniform> sizes: Sizes;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let id = group.x + group.y * groups.x;
+  let strip = id / sizes.across;
+  let c = (id - strip * sizes.across) * WG + thread;
+  if (c >= sizes.side) { return; }
+
+  let shift = vec3u(0u, 8u, 16u);
+  let end = min((strip + 1u) * sizes.run, sizes.side);
+  for (var r = strip * sizes.run; r < end; r++) {
+    var value = vec3f();
+    if (r < sizes.height && c < sizes.width) {
+      let tap = r * sizes.words;
+      let begin = taps[tap] * sizes.width + c;
+      let count = taps[tap + 1u];
+      var sum = vec3u(taps[tap + 2u]);
+      for (var k = 0u; k < count; k++) {
+        sum += taps[tap + 3u + k] * ((vec3u(x[begin + k * sizes.width]) >> shift) & vec3u(255u));
+      }
+      let level = min(sum >> vec3u(22u), vec3u(255u));
+      value = vec3f(table[level.x], table[256u + level.y], table[512u + level.z]);
+    }
+    let to = (r * sizes.side + c) * 3u;
+    y[to] = value.x;
+    y[to + 1u] = value.y;
+    y[to + 2u] = value.z;
+  }
+}
