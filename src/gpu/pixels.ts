@@ -156,19 +156,18 @@ export class Strip {
   async #copy(what: string, copy: () => void): Promise<void> {
     const { device } = this.#gpu
     device.pushErrorScope('validation')
-    let thrown: unknown
+    let thrown: Error | undefined
     try {
       copy()
     } catch (error) {
-      thrown = error
+      thrown = error as Error
     }
     const refused = await device.popErrorScope()
     const error = thrown ?? refused
     if (!error) return
     expectSameOrigin(what, error)
-    const reason = (error as { message?: string }).message ?? String(error)
     throw new ImageError(
-      `The device can't read ${what}: ${reason} It must stay as it is, neither closed nor destroyed, until look is done; ` +
+      `The device can't read ${what}: ${error.message} It must stay as it is, neither closed nor destroyed, until look is done; ` +
         'a texture must be of the device of this model.',
       { cause: error },
     )

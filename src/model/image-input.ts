@@ -180,11 +180,13 @@ async function framePixels(frame: VideoFrame): Promise<Pixels> {
   }
 }
 
-function imageDataPixels({ width, height, data, colorSpace = 'srgb' }: ImageData): Pixels {
-  if (colorSpace !== 'srgb') {
+function imageDataPixels(image: ImageData): Pixels {
+  const { width, height, data } = image
+  const colorSpace: string | undefined = image.colorSpace // older browsers don't say
+  if (colorSpace !== undefined && colorSpace !== 'srgb') {
     throw new ImageError(`The ImageData is in ${colorSpace}; get it with { colorSpace: 'srgb' }.`)
   }
-  return expectPixels({ width, height }, data as Uint8ClampedArray, 4)
+  return expectPixels({ width, height }, data, 4)
 }
 
 function texturePixels(texture: GPUTexture): Pixels {
@@ -202,9 +204,9 @@ function texturePixels(texture: GPUTexture): Pixels {
 }
 
 /** Pixels of whole bytes, as many as there should be. */
-function expectPixels<D extends Uint8Array | Uint8ClampedArray>(
+function expectPixels(
   { width: W, height: H }: { readonly width: number; readonly height: number },
-  data: D,
+  data: Uint8Array | Uint8ClampedArray,
   channels: 3 | 4,
 ): Pixels {
   const isSize = Number.isInteger(W) && Number.isInteger(H) && W > 0 && H > 0

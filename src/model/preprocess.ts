@@ -121,6 +121,7 @@ interface Ready {
   readonly resized: Readonly<Record<string, Tensor>>
   readonly rows: Plan
   readonly columns: Plan
+  readonly release: () => void
 }
 
 /** On the memory ledger. */
@@ -197,13 +198,17 @@ export class Preprocessor {
     const key = `${width} ${height} ${padding}`
     if (this.#ready?.key === key) return this.#ready
     // Not both at once: they may be large
-    this.#letGo()
+    this.#ready?.release()
+    this.#ready = undefined
     const gpu = this.#gpu
     const targets = targetsOf(size, this.#config, padding)
     const made: { release(): void }[] = []
     const keep = <T extends { release(): void }>(x: T): T => {
       made.push(x)
       return x
+    }
+    const releaseAll = (): void => {
+      for (const one of made) one.release()
     }
     try {
       const strip = keep(await Strip.create(gpu, size, OWNER, this.#stripBytes))
@@ -225,10 +230,11 @@ export class Preprocessor {
         resized,
         rows: keep(await plan(gpu, ROWS, (inputs) => rowsPlan(inputs, targets, height, of), task)),
         columns: keep(await plan(gpu, COLUMNS, (inputs) => columnsPlan(inputs, targets, height), task)),
+        release: releaseAll,
       }
       return this.#ready
     } catch (error) {
-      for (const one of made) one.release()
+      releaseAll()
       throw error
     }
   }
@@ -237,16 +243,9 @@ export class Preprocessor {
     return this.#ready ? [this.#ready.rows.info, this.#ready.columns.info] : []
   }
 
-  #letGo(): void {
-    if (!this.#ready) return
-    const { strip, resized, rows, columns } = this.#ready
-    this.#ready = undefined
-    for (const one of [strip, rows, columns]) one.release()
-    for (const x of Object.values(resized)) release(this.#gpu, x)
-  }
-
   release(): void {
-    this.#letGo()
+    this.#ready?.release()
+    this.#ready = undefined
     for (const x of Object.values(this.#inputs)) release(this.#gpu, x)
     this.#inputs = {}
   }

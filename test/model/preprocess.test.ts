@@ -181,7 +181,7 @@ test('what is given up or refused leaves nothing behind', async () => {
 
 describe("transformers' image processors", () => {
   const golden = loadGolden('preprocess')
-  const small = readFixture('small.json') as unknown as InputSizes
+  const small = readFixture('small.json') as InputSizes
 
   test.each(Object.entries(golden.inputs))('%s', async (name, { shape }) => {
     const [height = 0, width = 0] = shape

@@ -1,7 +1,6 @@
 // resampleRows and resampleColumns are Pillow's bilinear up to version 12, to the last bit on every adapter: by the
 // checksums of what Pillow made, and by a plain reference on the host, which has those checksums as well.
 
-import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
@@ -10,13 +9,12 @@ import type { Image } from '../../src/io/image.ts'
 import { type Margin, resampleColumns, resampleRows, triangleTaps } from '../../src/ops/resample.ts'
 import { param, plan, tensor } from '../../src/ops/tensor.ts'
 import { expectGolden, goldenImage, loadGolden } from '../fixtures/golden.ts'
+import cases from '../fixtures/io/resize.json' with { type: 'json' }
 import { noise } from '../io/pixels.ts'
 import { adapters, anyGpu, drawSizes, evaluate, planOf } from '../support.ts'
 import { resizeBilinear } from './pillow.ts'
 
-const CASES: [width: number, height: number, toWidth: number, toHeight: number, crc: number][] = JSON.parse(
-  readFileSync('test/fixtures/io/resize.json', 'utf8'),
-)
+const CASES = cases as [width: number, height: number, toWidth: number, toHeight: number, crc: number][]
 /** Each level itself. */
 const LEVELS = { data: Float32Array.from({ length: 768 }, (_, i) => i % 256), shape: [3, 256] }
 
