@@ -10,7 +10,7 @@ import { loadTokenizer } from '../io/tokenizer.ts'
 import { type Config, parseConfig } from '../model/config.ts'
 import { makeParts } from '../model/parts.ts'
 import { cacheShapes, finishPlan, lookPlan, readInputs, readPlan, segmentPlan } from '../model/plans.ts'
-import { prepareImage } from '../model/preprocess.ts'
+import { Preprocessor, placeImage } from '../model/preprocess.ts'
 import { buildPrompt } from '../model/prompt.ts'
 import { noise } from '../model/random-weights.ts'
 import { loadWeights } from '../model/weights.ts'
@@ -179,20 +179,22 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     owned.push(made.release)
     const { parts } = made
     const image = decodeImage(await readFile(packagePath('examples', 'scene.png')))
-    const { sam, siglip, scaled } = prepareImage(image, config)
+    const preprocessor = new Preprocessor(gpu, config)
+    owned.push(() => preprocessor.release())
+    const pixels = await preprocessor.run(image, task)
+    const { scaled } = placeImage(image, config.sam.image)
     const size = { width: image.width, height: image.height, scaled }
     const { T, K, span, ids, rows } = readInputs(prompt, parts)
 
     // 2. What each plan takes; the tensors that pass between them are those of one run
-    const pool: Record<string, Tensor> = {}
+    const pool: Record<string, Tensor> = { ...pixels }
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
       pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
     const params = { span, length: config.flow.condition === 'tokens' ? span : 1 }
-    const pixels = config.prompt.vision.includes('siglip') ? { sam, siglip } : { sam }
     const tasks: Record<PlanName, { build: Build; inputs: Given['inputs'] }> = {
       look: {
         build: (from) => lookPlan(from, parts),
-        inputs: { ...pixels, before: Uint32Array.from(prompt.before) },
+        inputs: { before: Uint32Array.from(prompt.before) },
       },
       read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows } },
       segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), inputs: {} },

@@ -20,7 +20,12 @@ export interface TextureRequest {
   readonly width: number
   readonly height: number
   readonly owner: string
+  /** By default texels for kernels to read. */
+  readonly format?: keyof typeof TEXEL_BYTES
+  readonly usage?: GPUTextureUsageFlags
 }
+
+const TEXEL_BYTES = { [TEXEL]: 16, rgba8unorm: 4, r8unorm: 1 } as const
 
 export interface MemoryReport {
   readonly bytes: number
@@ -101,15 +106,22 @@ export class Memory {
   }
 
   /**
-   * A texture of 16-byte texels for kernels to read, or nothing.
+   * A texture, or nothing.
    *
    * @throws OutOfMemoryError when the device refuses
    */
-  async allocateTexture({ label, width, height, owner }: TextureRequest): Promise<GPUTexture> {
-    const texture = await this.#checked(label, width * height * 16, () => {
-      const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC
-      const made = this.#device.createTexture({ label, size: [width, height], format: TEXEL, usage })
-      this.#enter(made, { owner, label, bytes: width * height * 16 })
+  async allocateTexture({
+    label,
+    width,
+    height,
+    owner,
+    format = TEXEL,
+    usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
+  }: TextureRequest): Promise<GPUTexture> {
+    const bytes = width * height * TEXEL_BYTES[format]
+    const texture = await this.#checked(label, bytes, () => {
+      const made = this.#device.createTexture({ label, size: [width, height], format, usage })
+      this.#enter(made, { owner, label, bytes })
       return [made]
     })
     return texture[0]!
@@ -117,11 +129,16 @@ export class Memory {
 
   /** Destroys the buffer or texture and takes it off the ledger. Releasing twice is harmless. */
   release(resource: GPUBuffer | GPUTexture): void {
+    if (this.handOver(resource)) resource.destroy()
+  }
+
+  /** Takes it off the ledger: the caller destroys it from now on. @returns whether it was ours */
+  handOver(resource: GPUBuffer | GPUTexture): boolean {
     const entry = this.#entries.get(resource)
-    if (!entry) return
+    if (!entry) return false
     this.#entries.delete(resource)
     this.#bytes -= entry.bytes
-    resource.destroy()
+    return true
   }
 
   releaseAll(): void {

@@ -12,12 +12,13 @@ import type { Mat3 } from 'wgpu-matrix'
 import { FlowSegError, WeightsError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
+import { maskRowBytes, takesBitmaps } from '../gpu/pixels.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
 import { Download } from '../io/download.ts'
 import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
-import { decodeImage, type Image } from '../io/image.ts'
 import { DamagedError } from '../io/source.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
+import { giveBuffer, giveTexture } from '../ops/give.ts'
 import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
 import {
   allocate,
@@ -34,6 +35,7 @@ import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
 import { type Config, featureSizes } from './config.ts'
 import { type ModelFiles, openModel } from './files.ts'
+import { type ImageInput, openImage } from './image-input.ts'
 import { rank } from './matching.ts'
 import { type MadeParts, makeParts } from './parts.ts'
 import { PlanCache } from './plan-cache.ts'
@@ -48,13 +50,33 @@ import {
   segmentPlan,
   workload,
 } from './plans.ts'
-import { type PreparedImage, type PrepareOptions, prepareImage } from './preprocess.ts'
+import { type Placement, type PrepareOptions, Preprocessor, placeImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
-import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
+import {
+  floats,
+  flowLayers,
+  type MaskOptions,
+  type MaskOutput,
+  type Masks,
+  type Segmentation,
+  unpackMask,
+} from './segmentation.ts'
 import { Turnstile } from './turnstile.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
-export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
+export type { ImageInput, RgbaImage } from './image-input.ts'
+export type {
+  Candidate,
+  FlowLayer,
+  Mask,
+  MaskBuffer,
+  MaskOptions,
+  MaskOutput,
+  Masks,
+  MaskTexture,
+  Segmentation,
+  Times,
+} from './segmentation.ts'
 
 export interface LoadOptions extends TaskOptions {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
@@ -77,7 +99,7 @@ export interface LoadOptions extends TaskOptions {
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
-export interface SegmentOptions extends TaskOptions, PromptOptions {
+export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
   readonly flow?: boolean
 }
@@ -93,6 +115,7 @@ interface Assembled {
   readonly tokenizer: Tokenizer
   readonly loaded: LoadedWeights
   readonly made: MadeParts
+  readonly preprocessor: Preprocessor
   readonly look: Plan
   /** Token ids before the image. */
   readonly before: Uint32Array
@@ -180,6 +203,7 @@ export class FlowSeg {
   ): Promise<FlowSeg> {
     const { onProgress, isDownload, signal } = options
     const loaded = await placeWeights(gpu, checkpoint, config, options)
+    const preprocessor = new Preprocessor(gpu, config)
     let made: MadeParts | undefined
     let look: Plan | undefined
     try {
@@ -199,11 +223,12 @@ export class FlowSeg {
         },
         async (stop) => {
           const given = { onProgress: compiling, signal: stop }
+          await preprocessor.precompile(given)
           look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), given)
           warmUp(gpu, tokenizer, parts).catch(() => undefined)
         },
       )
-      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, made, look: look!, before, notes })
+      return new FlowSeg({ gpu, ownsGpu, tokenizer, loaded, made, preprocessor, look: look!, before, notes })
     } catch (error) {
       look?.release()
       made?.release()
@@ -215,37 +240,44 @@ export class FlowSeg {
   /**
    * Looks at an image, once for any number of sentences. Close the scene to free its memory.
    *
-   * @param image decoded pixels, or the bytes of a PNG or JPEG file
+   * @param input what it looks at, as it is when the look begins: at once, unless other work of this model is under way.
+   *   It must stay open until the look is done, and is not closed then
    * @throws ImageError
    */
-  async look(image: Image | Uint8Array, options: LookOptions = {}): Promise<Scene> {
+  async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {
     return this.#inTurn(options, async () => {
       const started = performance.now()
-      const pixels = image instanceof Uint8Array ? decodeImage(image) : image
-      const { siglip, sam, scaled, toModel, toImage } = prepareImage(pixels, this.config, options)
-      const { look, before } = this.#made
-      const cache = await this.#makeCache()
-      let kept: Readonly<Record<string, Tensor>> = {}
+      const { onProgress, signal, padding } = options
+      const { look, before, preprocessor } = this.#made
+      const image = await openImage(input, takesBitmaps(this.gpu))
+      const owned: Record<string, Tensor> = {}
       try {
-        const { onProgress, signal } = options
-        const values = { inputs: { siglip, sam, before }, bound: cache, owner: 'scene' }
-        kept = (await look.run({ onProgress, signal, ...values })).kept
+        const { width, height } = image.pixels
+        const placement = placeImage(image.pixels, this.config.sam.image)
+        const pixels = await preprocessor.run(image.pixels, { padding, signal })
+        const cache = await this.#makeCache()
+        Object.assign(owned, cache)
+        const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
+        const { kept } = await look.run({ onProgress, signal, ...values })
+        Object.assign(owned, kept)
         // Who gave up meanwhile doesn't wait for a scene, and so would never close it
         this.#expectOpen()
         signal?.throwIfAborted()
+        const size = { width, height, scaled: placement.scaled }
+        const lookMs = performance.now() - started
+        const state = { size, ...placement, image: kept, cache, lookMs }
+        const scene: Scene = new Scene(state, {
+          segment: (sentence, more) => this.#segment(scene, state, sentence, more),
+          close: () => this.#free(scene, state),
+        })
+        this.#scenes.add(scene)
+        return scene
       } catch (error) {
-        this.#releaseAll({ ...cache, ...kept })
+        this.#releaseAll(owned)
         throw error
+      } finally {
+        image.close()
       }
-      const size = { width: pixels.width, height: pixels.height, scaled }
-      const lookMs = performance.now() - started
-      const state = { size, toModel, toImage, image: kept, cache, lookMs }
-      const scene: Scene = new Scene(state, {
-        segment: (sentence, more) => this.#segment(scene, state, sentence, more),
-        close: () => this.#free(scene, state),
-      })
-      this.#scenes.add(scene)
-      return scene
     })
   }
 
@@ -260,7 +292,8 @@ export class FlowSeg {
 
   /** The plans that are ready, with the cost of every dispatch. */
   plans(): PlanInfo[] {
-    return [this.#made.look.info, ...this.#plans.infos()]
+    const { preprocessor, look } = this.#made
+    return [...preprocessor.infos(), look.info, ...this.#plans.infos()]
   }
 
   /**
@@ -276,10 +309,11 @@ export class FlowSeg {
     if (this.#closed) return
     this.#closed = true
     for (const scene of this.#scenes) scene.close()
-    const { look, made, loaded, ownsGpu } = this.#made
+    const { preprocessor, look, made, loaded, ownsGpu } = this.#made
     this.#turn.afterwards(() => {
       this.#plans.clear()
       for (const kept of this.#language.values()) this.#releaseAll(kept)
+      preprocessor.release()
       look.release()
       made.release()
       loaded.release()
@@ -325,17 +359,18 @@ export class FlowSeg {
     }
   }
 
-  async #segment(
+  async #segment<O extends MaskOutput = 'host'>(
     scene: Scene,
     state: SceneState,
     sentence: string,
-    options: SegmentOptions,
-  ): Promise<Segmentation> {
-    const { onProgress, signal, flow: every = false } = options
+    options: SegmentOptions<O>,
+  ): Promise<Segmentation<O>> {
+    const { onProgress, signal, flow: every = false, output } = options
     const task = { onProgress, signal }
     signal?.throwIfAborted()
+    expectOutput(output)
     const prompt = buildPrompt(this.tokenizer, sentence, this.config, options)
-    const run = async (): Promise<Segmentation> => {
+    const run = async (): Promise<Segmentation<O>> => {
       const started = performance.now()
       const { condition, seg, length } = await this.#read(state, prompt, task)
       const readDone = performance.now()
@@ -352,7 +387,7 @@ export class FlowSeg {
       const ranking = rank(floats(read, 'logits'))
       const masks = floats(read, 'masks')
       const best = ranking[0]!
-      const { mask, logits } = await this.#finish(state, masks, best.query, task)
+      const { mask, logits } = await this.#finish(state, masks, best.query, { ...task, output })
 
       const { decoderLayers, hidden } = this.config.head
       return {
@@ -364,7 +399,8 @@ export class FlowSeg {
         canvas: state.size.scaled,
         candidates: ranking.map((match) => ({
           ...match,
-          mask: async (more: TaskOptions = {}) => {
+          mask: async <P extends MaskOutput = 'host'>(more: MaskOptions<P> = {}): Promise<Masks[P]> => {
+            expectOutput(more.output)
             const finish = () => this.#finish(state, masks, match.query, more)
             return (await this.#inTurn(more, finish, scene)).mask
           },
@@ -397,29 +433,45 @@ export class FlowSeg {
   }
 
   /** Boundary refinement of one query's mask, and back to the image's pixels. */
-  async #finish(
+  async #finish<O extends MaskOutput = 'host'>(
     { size, image }: SceneState,
     masks: Float32Array,
     query: number,
-    task: TaskOptions,
-  ): Promise<{ mask: Mask; logits: Segmentation['logits'] }> {
+    { output, ...task }: MaskOptions<O>,
+  ): Promise<{ mask: Masks[O]; logits: Segmentation['logits'] }> {
     const [height, width] = featureSizes(this.config).at(-1)!
     const raw = masks.slice(query * height * width, (query + 1) * height * width)
-    const finish = await this.#plans.get(`finish ${size.width} ${size.height}`, () =>
-      plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#parts), task),
+    const where: MaskOutput = output ?? 'host'
+    const rowBytes = where === 'host' ? undefined : maskRowBytes(size.width)
+    const finish = await this.#plans.get(`finish ${size.width} ${size.height} ${rowBytes}`, () =>
+      plan(this.gpu, 'finish', (inputs) => finishPlan(inputs, size, this.#parts, rowBytes), task),
     )
     const { compressed } = image
     const bound = compressed ? { compressed } : {}
-    const { read } = await finish.run({ ...task, inputs: { logits: raw }, bound })
+    const { read, kept } = await finish.run({ ...task, inputs: { logits: raw }, bound, owner: 'mask' })
     const refined = compressed ? floats(read, 'refined') : raw
     const band = compressed ? floats(read, 'band') : new Float32Array(height * width)
-    const mask = unpackMask(read['bits']!, size.width, size.height)
+    const makers: { [P in MaskOutput]: () => Masks[P] | Promise<Masks[P]> } = {
+      host: () => unpackMask(read['bits']!, size.width, size.height),
+      texture: async () => ({
+        width: size.width,
+        height: size.height,
+        texture: await giveTexture(this.gpu, kept['bytes']!, size),
+      }),
+      buffer: () => ({
+        width: size.width,
+        height: size.height,
+        buffer: giveBuffer(this.gpu, kept['bytes']!),
+        bytesPerRow: rowBytes!,
+      }),
+    }
+    const mask = (await makers[where]()) as Masks[O]
     return { mask, logits: { height, width, raw, refined, band } }
   }
 }
 
 /** What a scene holds on to. */
-interface SceneState extends Pick<PreparedImage, 'toModel' | 'toImage'> {
+interface SceneState extends Placement {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
   readonly cache: Readonly<Record<string, Tensor>>
@@ -428,7 +480,10 @@ interface SceneState extends Pick<PreparedImage, 'toModel' | 'toImage'> {
 
 /** What a scene asks its model to do. */
 interface SceneTasks {
-  readonly segment: (sentence: string, options: SegmentOptions) => Promise<Segmentation>
+  readonly segment: <O extends MaskOutput = 'host'>(
+    sentence: string,
+    options: SegmentOptions<O>,
+  ) => Promise<Segmentation<O>>
   readonly close: () => void
 }
 
@@ -468,7 +523,10 @@ export class Scene {
    *
    * @throws PromptError when the sentence can't be used
    */
-  async segment(sentence: string, options: SegmentOptions = {}): Promise<Segmentation> {
+  async segment<O extends MaskOutput = 'host'>(
+    sentence: string,
+    options: SegmentOptions<O> = {},
+  ): Promise<Segmentation<O>> {
     return this.#tasks.segment(sentence, options)
   }
 
@@ -511,6 +569,11 @@ function expectQuantized(quantize: string | undefined): void {
   throw new WeightsError(
     `FlowSeg.load: quantize is '${quantize}', expected ${QUANTIZED.join(' or ')}, or nothing.`,
   )
+}
+
+function expectOutput(output: string | undefined): void {
+  if (output === undefined || output === 'host' || output === 'texture' || output === 'buffer') return
+  throw new FlowSegError('ERR_USAGE', `segment: output is '${output}', expected host, texture or buffer.`)
 }
 
 function notesOn({ baseline, unknown }: LoadedWeights): string[] {

@@ -3,7 +3,7 @@
 import { activate } from '../ops/elementwise.ts'
 import { gather } from '../ops/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout.ts'
-import { maskPixels } from '../ops/mask-pixels.ts'
+import { maskBytes, maskPixels } from '../ops/mask-pixels.ts'
 import { meanRows } from '../ops/reduce.ts'
 import { resize } from '../ops/resize.ts'
 import {
@@ -60,8 +60,8 @@ function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCach
 }
 
 /**
- * Once an image. In: `sam` pixels, `siglip` pixels if the language model sees those, ids `before` the image;
- * bound: the cache. Kept: the image side, and the `compressed` features for boundary refinement.
+ * Once an image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language model
+ * sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary refinement.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -69,14 +69,14 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   // 1. Segmentation branch
   const { image: side } = config.sam
   const { taps, llm: forLanguage } = scope('sam', () =>
-    samEncoder(input('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
+    samEncoder(bound('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
   )
   const features = scope('connector', () => connector(taps, w.scope('seg_connector.')))
 
   // 2. What the language model sees: the semantic branch, and SAM again
   const visionRows: Record<Vision, () => Tensor> = {
     siglip: () => {
-      const pixels = input('siglip', [config.siglip.image, config.siglip.image, 3])
+      const pixels = bound('siglip', [config.siglip.image, config.siglip.image, 3])
       const x = scope('siglip', () => siglip(pixels, w.scope('vision_encoder.vision_model.'), config.siglip))
       return scope('visual projector', () => projector(x, w.scope('visual_projector.')))
     },
@@ -223,8 +223,15 @@ export interface ImageSize {
 /**
  * Once a mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
  * one a pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
+ *
+ * @param rowBytes if given, `bytes` of the mask are kept in rows of so many, and no bits are read
  */
-export function finishPlan({ input, bound }: Inputs, image: ImageSize, parts: Parts): Outputs {
+export function finishPlan(
+  { input, bound }: Inputs,
+  image: ImageSize,
+  parts: Parts,
+  rowBytes?: number,
+): Outputs {
   const { config, weights: w, baseline } = parts
   const [H, W] = featureSizes(config).at(-1)!
   const logits = input('logits', [H, W])
@@ -235,8 +242,11 @@ export function finishPlan({ input, bound }: Inputs, image: ImageSize, parts: Pa
   // happens on logits between the two, so one direct resize would not be the same.
   const { image: side } = config.sam
   const canvas = resize(reshape(refined?.logits ?? logits, [H, W, 1]), [side, side])
-  const bits = maskPixels(reshape(canvas, [side, side]), image.scaled, [image.height, image.width])
-  return { read: { bits, ...(refined ? { refined: refined.logits, band: refined.band } : {}) } }
+  const size = [image.height, image.width] as const
+  const bits = maskPixels(reshape(canvas, [side, side]), image.scaled, size)
+  const read = refined ? { refined: refined.logits, band: refined.band } : {}
+  if (rowBytes === undefined) return { read: { ...read, bits } }
+  return { read, keep: { bytes: maskBytes(bits, size, rowBytes) } }
 }
 
 function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Tensor {

@@ -14,10 +14,45 @@ export interface Mask {
   readonly area: number
 }
 
+/**
+ * A mask as a texture r8unorm on the model's device, 1 inside and 0 outside; it was never in host memory. It is the
+ * caller's, who destroys it: neither the scene nor the model does, but it goes with a device that the model opened.
+ */
+export interface MaskTexture {
+  readonly width: number
+  readonly height: number
+  /** Can be sampled, copied from and to, and drawn on. */
+  readonly texture: GPUTexture
+}
+
+/** A mask as bytes in a buffer on the model's device, 255 inside and 0 outside; the caller's like a MaskTexture's. */
+export interface MaskBuffer {
+  readonly width: number
+  readonly height: number
+  /** Row-major; for storage, and to be copied from and to. */
+  readonly buffer: GPUBuffer
+  /** From a row to the next: a multiple of 256, as copies to textures want it. */
+  readonly bytesPerRow: number
+}
+
+/** A mask in each place where it can be had. */
+export interface Masks {
+  readonly host: Mask
+  readonly texture: MaskTexture
+  readonly buffer: MaskBuffer
+}
+
+export type MaskOutput = keyof Masks
+
+export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions {
+  /** Where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
+  readonly output?: O | undefined
+}
+
 /** A query's answer. */
 export interface Candidate extends Match {
   /** Its mask at the image's size; computed when asked for, while the scene is open. */
-  mask(options?: TaskOptions): Promise<Mask>
+  mask<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<Masks[O]>
 }
 
 /** What one decoder layer thought; entry 0 is before the first. */
@@ -42,11 +77,11 @@ export interface Times {
   readonly segment: number
 }
 
-export interface Segmentation {
+export interface Segmentation<O extends MaskOutput = 'host'> {
   readonly sentence: string
   /** The prompt's text, from the question to the answer. */
   readonly text: string
-  readonly mask: Mask
+  readonly mask: Masks[O]
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number

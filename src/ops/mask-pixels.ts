@@ -1,9 +1,12 @@
 // The last step of a mask: from logits on the model's canvas to one bit for each pixel of the image. Resizing
-// and thresholding in one kernel spares a float for every pixel of what may be a large photograph.
+// and thresholding in one kernel spares a float for every pixel of what may be a large photograph. Bits become bytes
+// only where somebody goes on with them on the device.
 
+import bytesSource from '../../shaders/mask-bytes.wgsl' with { type: 'text' }
 import source from '../../shaders/mask-pixels.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { groupsFor, THREADS } from './elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
 /**
@@ -41,6 +44,40 @@ export function maskPixels(
     sizes: { map_width: W, crop_height: h, crop_width: w, height, width },
     workgroups: Math.ceil(y.size / 64),
     flops: 20 * pixels,
+  })
+  return y
+}
+
+/**
+ * A byte for each pixel, 255 inside and 0 outside, in rows that begin at a multiple of `rowBytes`.
+ *
+ * @param bits      as maskPixels leaves them
+ * @param size      of the image, in pixels
+ * @param rowBytes  a multiple of 4, at least the width; what follows the last pixel of a row is 0
+ * @returns         u32 [height, rowBytes / 4]
+ * @throws ShapeError if bits are not those of such an image, or a row has no room
+ */
+export function maskBytes(
+  bits: Tensor,
+  size: readonly [height: number, width: number],
+  rowBytes: number,
+): Tensor {
+  const [height, width] = size
+  expectShape('maskBytes', 'bits', bits, [Math.ceil((height * width) / 32)])
+  expectType('maskBytes', 'bits', bits, 'u32')
+  if (!(rowBytes >= width && rowBytes % 4 === 0)) {
+    throw new ShapeError(
+      `maskBytes: rows of ${rowBytes} bytes, expected a multiple of 4 that holds ${width} pixels.`,
+    )
+  }
+  const y = tensor([height, rowBytes / 4], 'u32')
+  record({
+    kernel: kernel('mask-bytes', bytesSource, { WG: THREADS }),
+    reads: { bits },
+    writes: { y },
+    sizes: { width, words: rowBytes / 4, total: y.size },
+    workgroups: groupsFor(y.size),
+    flops: 0,
   })
   return y
 }

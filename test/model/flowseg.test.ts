@@ -8,14 +8,23 @@ import type { Gpu } from '../../src/gpu/gpu.ts'
 import { encodePng, type Image } from '../../src/io/image.ts'
 import { writeSafetensors } from '../../src/io/safetensors.ts'
 import { parseConfig } from '../../src/model/config.ts'
-import { FlowSeg, type LoadOptions, type Mask, type Segmentation } from '../../src/model/flowseg.ts'
+import {
+  FlowSeg,
+  type LoadOptions,
+  type Mask,
+  type MaskBuffer,
+  type MaskTexture,
+  type Scene,
+  type Segmentation,
+} from '../../src/model/flowseg.ts'
 import { rank } from '../../src/model/matching.ts'
 import { parameters } from '../../src/model/parameters.ts'
 import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
-import { prepareImage } from '../../src/model/preprocess.ts'
+import { Preprocessor, placeImage } from '../../src/model/preprocess.ts'
 import { buildPrompt } from '../../src/model/prompt.ts'
 import { readFixture } from '../fixtures/golden.ts'
 import { counterBytes, weightTensor } from '../fixtures/random.ts'
+import { rawDevice } from '../gpu/devices.ts'
 import { adapterNames, adapters, anyGpu, creations, expectClose, expectSameBits } from '../support.ts'
 import { assemble, freeAll, runOnce } from './parts.ts'
 
@@ -180,11 +189,13 @@ for (const gpu of await adapters()) {
         const { parts, cache, free } = await assemble(gpu, config, before.length, after.length)
 
         // 2. Look, read, segment
-        const { siglip, sam, scaled } = prepareImage(image, config)
+        const preprocessor = new Preprocessor(gpu, config)
+        const pixels = await preprocessor.run(image)
         const looked = await runOnce(gpu, (given) => lookPlan(given, parts), {
-          inputs: { siglip, sam, before: Uint32Array.from(before) },
-          bound: cache,
+          inputs: { before: Uint32Array.from(before) },
+          bound: { ...cache, ...pixels },
         })
+        preprocessor.release()
         const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : seg))
         const language = await runOnce(gpu, (given) => readPlan(given, after.length, K, parts), {
           inputs: { ids: Uint32Array.from(after), rows },
@@ -200,7 +211,7 @@ for (const gpu of await adapters()) {
         const best = rank(read['logits']!)[0]!
         expect(answer.query).toBe(best.query)
         expect(answer.score).toBeCloseTo(best.score, 6)
-        expect(answer.canvas).toEqual(scaled)
+        expect(answer.canvas).toEqual(placeImage(image, config.sam.image).scaled)
         expectClose(answer.logits.raw, read['masks']!.slice(best.query * 256, (best.query + 1) * 256), 1e-5)
         freeAll(gpu, { ...looked.kept, ...language.kept })
         free()
@@ -298,16 +309,28 @@ describe('memory', () => {
     expect([weights > 0, look > 0, weights + look]).toEqual([true, true, loaded])
 
     const scene = await model.look(picture(40, 30))
-    const looked = bytesOn(gpu)
-    expect(model.memory().byOwner['scene']).toBe(looked - loaded)
+    const { scene: seen = 0, ...rest } = model.memory().byOwner
+    expect(seen).toBeGreaterThan(0)
+    // What an image comes in stays for the next one of its size
+    const image = ['image', 'plan image rows', 'plan image columns'].map((owner) => rest[owner] ?? 0)
+    const kept = image.reduce((sum, bytes) => sum + bytes)
+    expect(Math.min(...image)).toBeGreaterThan(0)
+    expect(bytesOn(gpu)).toBe(loaded + kept + seen)
     scene.close()
     scene.close()
     expect(scene.closed).toBe(true)
-    expect(bytesOn(gpu)).toBe(loaded)
+    expect(bytesOn(gpu)).toBe(loaded + kept)
 
     const another = await model.look(picture(40, 30))
     await another.segment('a dog')
-    expect(model.plans().map(({ name }) => name)).toEqual(['look', 'read', 'segment', 'finish'])
+    expect(model.plans().map(({ name }) => name)).toEqual([
+      'image rows',
+      'image columns',
+      'look',
+      'read',
+      'segment',
+      'finish',
+    ])
     model.close() // and the scene with it
     model.close()
     expect(another.closed).toBe(true)
@@ -335,7 +358,7 @@ describe('memory', () => {
     await round()
     const second = await round()
     expect(await round()).toEqual(second)
-    expect(model.plans().length).toBeLessThanOrEqual(7)
+    expect(model.plans().length).toBeLessThanOrEqual(9)
     // C and S, one of each for each padded length: 16 to 96 rows of C, as these sentences are letters
     expect(model.memory().byOwner['sentence']).toBeLessThan(100_000)
     model.close()
@@ -471,7 +494,7 @@ describe('giving up', () => {
     }
     // In the last plan of a sentence, and while waiting behind another
     const dispatches = model.plans().map((plan) => plan.dispatches.length)
-    const [, read = 0, segment = 0] = dispatches
+    const [, , , read = 0, segment = 0] = dispatches
     await after(read + segment + 2, (options) => scene.segment('a dog', options))
     rate.mockRestore()
 
@@ -487,7 +510,7 @@ describe('giving up', () => {
     const onProgress = ({ loaded, total }: { loaded: number; total: number }) => {
       if (loaded === total) late.abort(reason)
     }
-    await expect(model.look(picture(9, 9), { onProgress, signal: late.signal })).rejects.toBe(reason)
+    await expect(model.look(picture(40, 30), { onProgress, signal: late.signal })).rejects.toBe(reason)
     expect(bytesOn(gpu)).toBe(before)
     expectSame(await scene.segment('a dog'), expected)
     model.close()
@@ -524,7 +547,7 @@ describe('loading', () => {
     const { files: late, letGo } = slow(checkpoint())
     const compiled = vi.spyOn(gpu.kernels, 'compile')
     const loading = load(late, { gpu })
-    await vi.waitFor(() => expect(compiled).toHaveBeenCalledTimes(4), 60_000) // look, read, segment, finish
+    await vi.waitFor(() => expect(compiled).toHaveBeenCalledTimes(6), 60_000) // image (2), look, read, segment, finish
     await Promise.all(compiled.mock.results.map(({ value }) => value as Promise<unknown>))
     expect(await Promise.race([loading, Promise.resolve('still streaming')])).toBe('still streaming')
     letGo()
@@ -555,9 +578,11 @@ describe('loading', () => {
     const compile = gpu.kernels.compile.bind(gpu.kernels)
     const reason = new Error('no compiler')
     let calls = 0
-    vi.spyOn(gpu.kernels, 'compile').mockImplementation(async (...args) => {
-      if (++calls > 1) throw reason
-      return compile(...args)
+    vi.spyOn(gpu.kernels, 'compile').mockImplementation(async (wanted, ...args) => {
+      // Those of an image and of look are awaited, and a look makes plans for the image's size
+      const isImage = wanted.every(({ name }) => name.startsWith('resample'))
+      if (++calls > 3 && !isImage) throw reason
+      return compile(wanted, ...args)
     })
     const model = await load(files, { gpu })
     const scene = await model.look(picture(40, 30))
@@ -636,6 +661,31 @@ describe('inputs', () => {
     expectSame(await b.segment('a dog'), await a.segment('a dog'))
   })
 
+  test('pixels in any form are the same look', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const image = picture(21, 13)
+    const { width, height, rgb } = image
+    const expected = await (await model.look(image)).segment('a dog')
+    const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) =>
+      i % 4 === 3 ? i & 255 : rgb[Math.floor(i / 4) * 3 + (i % 4)]!,
+    )
+    const { COPY_DST, COPY_SRC } = GPUTextureUsage
+    const texture = gpu.device.createTexture({
+      size: [width, height],
+      format: 'rgba8unorm',
+      usage: COPY_DST | COPY_SRC,
+    })
+    gpu.device.queue.writeTexture({ texture }, rgba, { bytesPerRow: width * 4 }, [width, height])
+    const data = { width, height, data: new Uint8ClampedArray(rgba), colorSpace: 'srgb' } as ImageData
+    const file = new Blob([Uint8Array.from(encodePng(image))])
+    const scenes: Scene[] = []
+    for (const input of [{ width, height, rgba }, data, texture, file]) scenes.push(await model.look(input))
+    for (const scene of scenes) expectSame(await scene.segment('a dog'), expected)
+    texture.destroy()
+    await expect(model.look('photo.jpg' as unknown as Image)).rejects.toThrow('look was given a String')
+  })
+
   test('template, answer and task are the caller’s to choose', async () => {
     const model = await load(files, { gpu: await anyGpu() })
     const scene = await model.look(picture(9, 9))
@@ -678,6 +728,92 @@ describe('inputs', () => {
     const [tight, roomy] = answers
     expect(tight!.sentence).toBe(roomy!.sentence)
     expectClose(tight!.logits.raw, roomy!.logits.raw, 1e-5)
+  })
+})
+
+describe('masks that stay on the device', () => {
+  /** Bytes of a buffer or of a texture's rows, each cut to the mask's width. */
+  async function bytesOf(
+    device: GPUDevice,
+    { width, height, ...mask }: MaskTexture | MaskBuffer,
+  ): Promise<Uint8Array> {
+    const bytesPerRow = Math.ceil(width / 256) * 256
+    const size = bytesPerRow * height
+    const copy = device.createBuffer({ size, usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ })
+    const encoder = device.createCommandEncoder()
+    if ('texture' in mask) {
+      encoder.copyTextureToBuffer({ texture: mask.texture }, { buffer: copy, bytesPerRow }, [width, height])
+    } else {
+      expect(mask.bytesPerRow).toBe(bytesPerRow)
+      encoder.copyBufferToBuffer(mask.buffer, 0, copy, 0, size)
+    }
+    device.queue.submit([encoder.finish()])
+    await copy.mapAsync(GPUMapMode.READ)
+    const rows = new Uint8Array(copy.getMappedRange().slice(0))
+    copy.destroy()
+    return Uint8Array.from(
+      { length: width * height },
+      (_, i) => rows[Math.floor(i / width) * bytesPerRow + (i % width)]!,
+    )
+  }
+
+  test.each(adapterNames())('are those of host memory, on a device of the caller: %s', async (name) => {
+    const { device, free } = await rawDevice(name)
+    const model = await load(files, { gpu: { device } })
+    const owners = () => Object.keys(model.memory().byOwner).filter((owner) => owner.startsWith('mask'))
+    const given: { data: Uint8Array; mask: MaskTexture | MaskBuffer }[] = []
+    for (const [width, height] of [
+      [83, 47],
+      [256, 31],
+      [3, 300],
+    ] as const) {
+      const scene = await model.look(picture(width, height))
+      const plain = await scene.segment('a dog')
+      for (const output of ['texture', 'buffer'] as const) {
+        const answer = await scene.segment('a dog', { output })
+        expect(answer.mask).toMatchObject({ width, height })
+        expect(answer.query).toBe(plain.query)
+        expectSameBits(answer.logits.refined, plain.logits.refined)
+        given.push({ data: plain.mask.data, mask: answer.mask })
+        for (const i of [3, 7]) {
+          const { data } = await plain.candidates[i]!.mask()
+          given.push({ data, mask: await answer.candidates[i]!.mask({ output }) })
+        }
+      }
+    }
+    // They are the caller's: not on the ledger, and there when the model is gone
+    expect(owners()).toEqual([])
+    model.close()
+    let share = 0
+    for (const { data, mask } of given) {
+      expect(await bytesOf(device, mask)).toEqual(data.map((bit) => 255 * bit))
+      share += data.reduce((sum, bit) => sum + bit, 0) / data.length / given.length
+      if ('texture' in mask) mask.texture.destroy()
+      else mask.buffer.destroy()
+    }
+    // Neither all nor nothing
+    expect(Math.abs(share - 0.5)).toBeLessThan(0.45)
+    free()
+  })
+
+  test('one too large for a texture is refused, and a word for nowhere', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const scene = await model.look(picture(1, gpu.device.limits.maxTextureDimension2D + 1))
+    const first = await scene.segment('a dog', { output: 'buffer' })
+    const before = bytesOn(gpu)
+    await expect(scene.segment('a dog', { output: 'texture' })).rejects.toThrow(
+      /^A mask of 1 x \d+ pixels is larger than a texture .* Ask for \{ output: 'buffer' \}/,
+    )
+    expect(bytesOn(gpu)).toBe(before)
+    first.mask.buffer.destroy()
+    const output = 'canvas' as 'texture'
+    const failure = expect.objectContaining({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining("'canvas'"),
+    })
+    await expect(scene.segment('a dog', { output })).rejects.toEqual(failure)
+    await expect(first.candidates[0]!.mask({ output })).rejects.toEqual(failure)
   })
 })
 

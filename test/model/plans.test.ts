@@ -16,9 +16,10 @@ import { floats } from '../../src/model/segmentation.ts'
 import { siglip } from '../../src/model/siglip.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../../src/ops/layout.ts'
 import { resize } from '../../src/ops/resize.ts'
-import { plan, reshape, type Tensor } from '../../src/ops/tensor.ts'
+import { plan, reshape, type Tensor, upload } from '../../src/ops/tensor.ts'
 import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { adapters, anyGpu, expectClose, expectSameBits, random } from '../support.ts'
+import { valuesOf } from '../values.ts'
 import { compute, smallConfig } from './networks.ts'
 import { assemble, freeAll, runOnce } from './parts.ts'
 
@@ -47,20 +48,17 @@ interface Facts {
 
 const factsOf = (golden: Golden) => golden.facts as unknown as Facts
 
-/** What a resident tensor holds. */
-async function fetch(gpu: Gpu, x: Tensor): Promise<Float32Array> {
-  const build: Parameters<typeof plan>[2] = ({ bound }) => ({
-    read: { y: sliceRows(bound('x', x.shape), 0, x.shape[0]!) },
-  })
-  const { read } = await runOnce(gpu, build, { bound: { x } })
-  return floats(read, 'y')
-}
-
-function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
+async function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
   const { before } = factsOf(golden)
-  const [semantic, sam] = [goldenInput(golden, 'semantic'), goldenInput(golden, 'pixels')]
-  const inputs = { siglip: semantic, sam, before: Uint32Array.from(before) }
-  return runOnce(gpu, (given) => lookPlan(given, parts), { inputs, bound: cache })
+  const pixels: Record<string, Tensor> = {
+    sam: await upload(gpu, goldenInput(golden, 'pixels'), [128, 128, 3], 'f32'),
+  }
+  if (parts.config.prompt.vision.includes('siglip'))
+    pixels['siglip'] = await upload(gpu, goldenInput(golden, 'semantic'), [60, 60, 3], 'f32')
+  const values = { inputs: { before: Uint32Array.from(before) }, bound: { ...cache, ...pixels } }
+  const result = await runOnce(gpu, (given) => lookPlan(given, parts), values)
+  freeAll(gpu, pixels)
+  return result
 }
 
 /** C and S of a sentence. @param ids what to read instead of the file's, 12 ids that count */
@@ -122,8 +120,8 @@ async function expectSameInParts(
   // The cache is full of the first run's rows by now
   const { kept: image } = await look(gpu, golden, parts, cache)
   const language = await read(gpu, golden, parts, cache)
-  expectClose(await fetch(gpu, language.condition), rows(...span), 1e-5)
-  expectClose(await fetch(gpu, language.seg), rows(11, 11), 1e-5)
+  expectClose(await valuesOf(gpu, language.condition), rows(...span), 1e-5)
+  expectClose(await valuesOf(gpu, language.seg), rows(11, 11), 1e-5)
   freeAll(gpu, { ...image, ...language })
   return states!
 }
@@ -176,12 +174,12 @@ for (const gpu of await adapters()) {
 
       // 1. Look
       const { kept: image } = await look(gpu, golden, parts, cache)
-      expectGolden('maskFeatures', await fetch(gpu, image['mask features']!), golden, 1e-5)
+      expectGolden('maskFeatures', await valuesOf(gpu, image['mask features']!), golden, 1e-5)
 
       // 2. Read
       const language = await read(gpu, golden, parts, cache)
-      expectGolden('condition.0', await fetch(gpu, language.condition), golden, 1e-5)
-      expectGolden('s', await fetch(gpu, language.seg), golden, 1e-5)
+      expectGolden('condition.0', await valuesOf(gpu, language.condition), golden, 1e-5)
+      expectGolden('s', await valuesOf(gpu, language.seg), golden, 1e-5)
 
       // 3. Segment
       const { compressed, ...side } = image
@@ -241,7 +239,7 @@ for (const gpu of await adapters()) {
       const followedBy = async (id: number) => {
         const ids = Uint32Array.from({ length: 16 }, (_, i) => facts.after[i] ?? id + i)
         const { condition, seg } = await read(gpu, golden, parts, cache, ids)
-        const values = [await fetch(gpu, condition), await fetch(gpu, seg)] as const
+        const values = [await valuesOf(gpu, condition), await valuesOf(gpu, seg)] as const
         freeAll(gpu, { condition, seg })
         return values
       }
@@ -267,7 +265,7 @@ describe('C(0)', () => {
     const conditionAs = async (condition: Config['flow']['condition']) => {
       const config = { ...small, flow: { ...small.flow, condition } }
       const { condition: C, seg } = await read(gpu, golden, { ...parts, config }, cache)
-      const values = await fetch(gpu, C)
+      const values = await valuesOf(gpu, C)
       freeAll(gpu, { C, seg })
       return { shape: C.shape, values }
     }
@@ -284,7 +282,7 @@ describe('C(0)', () => {
     const both = await conditionAs('pooled+background')
     expect(both.shape).toEqual([2, d])
     expectSameBits(both.values.subarray(0, d), pooled.values)
-    expectSameBits(both.values.slice(d), await fetch(gpu, parts.weights.tensor('bg_embeds.weight')))
+    expectSameBits(both.values.slice(d), await valuesOf(gpu, parts.weights.tensor('bg_embeds.weight')))
     freeAll(gpu, image)
     free()
   })

@@ -1,17 +1,37 @@
 // An image reaches the encoders as the formulas of the spec have it, and coordinates find their way back.
 
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { vec2 } from 'wgpu-matrix'
-import { ImageError } from '../../src/errors.ts'
-import { resizeBilinear } from '../../src/io/resize.ts'
-import { prepareImage } from '../../src/model/preprocess.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import { type Pixels, Strip } from '../../src/gpu/pixels.ts'
+import type { Vision } from '../../src/model/config.ts'
+import { type InputSizes, type PrepareOptions, Preprocessor, placeImage } from '../../src/model/preprocess.ts'
 import { expectGolden, goldenImage, loadGolden, readFixture } from '../fixtures/golden.ts'
 import { noise } from '../io/pixels.ts'
+import { resizeBilinear } from '../ops/pillow.ts'
+import { adapters, anyGpu, creations, expectSameBits } from '../support.ts'
+import { valuesOf } from '../values.ts'
 
-const config = { siglip: { image: 28 }, sam: { image: 64 } }
+afterEach(() => vi.restoreAllMocks())
+
+const vision: readonly Vision[] = ['siglip', 'sam']
+const config = { siglip: { image: 28 }, sam: { image: 64 }, prompt: { vision } }
 const imageOf = (width: number, height: number) => ({ width, height, rgb: noise(width, height) })
 const mean = [0.485, 0.456, 0.406]
 const std = [0.229, 0.224, 0.225]
+
+/** What the encoders take of an image, by a preprocessor of its own. */
+async function prepare(
+  gpu: Gpu,
+  pixels: Pixels,
+  options: PrepareOptions & { sizes?: InputSizes; stripBytes?: number } = {},
+): Promise<{ siglip: Float32Array; sam: Float32Array }> {
+  const preprocessor = new Preprocessor(gpu, options.sizes ?? config, options.stripBytes)
+  const { siglip, sam } = await preprocessor.run(pixels, options)
+  const values = { siglip: await valuesOf(gpu, siglip!), sam: await valuesOf(gpu, sam!) }
+  preprocessor.release()
+  return values
+}
 
 // Wide, tall, square, smaller than the canvas, slivers
 const sizes = [
@@ -25,86 +45,190 @@ const sizes = [
   [700, 2],
 ] as const
 
-test.each(sizes)('%i x %i: SigLIP takes it squashed, -1 to 1', (width, height) => {
+/** By the formula, in float64 rounded once. */
+function reference(width: number, height: number): { siglip: Float32Array; sam: Float32Array } {
   const image = imageOf(width, height)
-  const { siglip } = prepareImage(image, config)
-  const { rgb } = resizeBilinear(image, 28, 28)
-  expect(siglip).toEqual(Float32Array.from(rgb, (value) => (value / 255 - 0.5) / 0.5))
-})
-
-test.each(sizes)('%i x %i: SAM takes it at the top left of a canvas of zeros', (width, height) => {
-  const image = imageOf(width, height)
-  const { sam, scaled } = prepareImage(image, config)
+  const square = resizeBilinear(image, 28, 28)
+  const siglip = Float32Array.from(square.rgb, (value) => (value / 255 - 0.5) / 0.5)
   const s = 64 / Math.max(width, height)
   const [h, w] = [Math.max(1, Math.floor(height * s + 0.5)), Math.max(1, Math.floor(width * s + 0.5))]
-  expect(scaled).toEqual([h, w])
-  expect(Math.max(h, w)).toBe(64)
-
   const { rgb } = resizeBilinear(image, w, h)
-  const expected = new Float32Array(64 * 64 * 3)
+  const sam = new Float32Array(64 * 64 * 3)
   for (let i = 0; i < rgb.length; i++) {
     const [y, x, c] = [Math.floor(i / (3 * w)), Math.floor(i / 3) % w, i % 3]
-    expected[(y * 64 + x) * 3 + c] = (rgb[i]! / 255 - mean[c]!) / std[c]!
+    sam[(y * 64 + x) * 3 + c] = (rgb[i]! / 255 - mean[c]!) / std[c]!
   }
-  expect(sam).toEqual(expected)
+  return { siglip, sam }
+}
+
+for (const gpu of await adapters()) {
+  describe(`on ${gpu.name}`, () => {
+    test.each(sizes)(
+      '%i x %i: squashed for SigLIP, at the top left of zeros for SAM',
+      async (width, height) => {
+        const prepared = await prepare(gpu, imageOf(width, height))
+        const expected = reference(width, height)
+        expectSameBits(prepared.siglip, expected.siglip)
+        expectSameBits(prepared.sam, expected.sam)
+      },
+    )
+
+    test('nothing depends on how many strips an image comes in', async () => {
+      for (const [width, height] of sizes) {
+        // One row at a time, three of 200 pixels (256 with what textures want), all at once
+        for (const stripBytes of [1, 3 * 256 * 4, 2 ** 20]) {
+          const { siglip, sam } = await prepare(gpu, imageOf(width, height), { stripBytes })
+          expectSameBits(siglip, reference(width, height).siglip)
+          expectSameBits(sam, reference(width, height).sam)
+        }
+      }
+    })
+
+    test('pixels of 4 bytes and textures are the same image, whatever their alpha', async () => {
+      for (const [width, height] of sizes) {
+        const { rgb } = imageOf(width, height)
+        const expected = reference(width, height)
+        for (const [format, order] of [
+          ['rgba8unorm', [0, 1, 2]],
+          ['bgra8unorm', [2, 1, 0]],
+          ['rgba8unorm-srgb', [0, 1, 2]],
+        ] as const) {
+          const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
+            const channel = order[i % 4]
+            return channel === undefined ? (i * 31) & 255 : rgb[Math.floor(i / 4) * 3 + channel]!
+          })
+          const texture = gpu.device.createTexture({
+            size: [width, height],
+            format,
+            usage: GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
+          })
+          gpu.device.queue.writeTexture({ texture }, rgba, { bytesPerRow: width * 4 }, [width, height])
+          const given: Pixels[] = [{ width, height, texture }]
+          if (order[0] === 0) given.push({ width, height, rgba: new Uint8ClampedArray(rgba) })
+          for (const pixels of given) {
+            const { siglip, sam } = await prepare(gpu, pixels, { stripBytes: 64 * 256 })
+            expectSameBits(siglip, expected.siglip)
+            expectSameBits(sam, expected.sam)
+          }
+          texture.destroy()
+        }
+      }
+    })
+
+    test('a second image of a size makes nothing on the device', async () => {
+      const preprocessor = new Preprocessor(gpu, config, 8000)
+      await preprocessor.run(imageOf(50, 37))
+      const { rgb } = imageOf(50, 37)
+      const [before, created] = [gpu.memory().bytes, creations(gpu)]
+      const { sam } = await preprocessor.run({ width: 50, height: 37, rgb: rgb.toReversed() })
+      expect([...created]).toEqual([])
+      const again = await preprocessor.run(imageOf(50, 37))
+      expect([...created]).toEqual([])
+      expect(again['sam']!.storage.buffer).toBe(sam!.storage.buffer)
+      expectSameBits(await valuesOf(gpu, again['sam']!), reference(50, 37).sam)
+
+      // What one of another size takes replaces it
+      await preprocessor.run(imageOf(500, 370))
+      await preprocessor.run(imageOf(50, 37))
+      expect(gpu.memory().bytes).toBe(before)
+      preprocessor.release()
+    })
+  })
+}
+
+test('SigLIP is left out where the language model does not see it', async () => {
+  const gpu = await anyGpu()
+  const preprocessor = new Preprocessor(gpu, { ...config, prompt: { vision: ['sam'] } })
+  expect(Object.keys(await preprocessor.run(imageOf(5, 3)))).toEqual(['sam'])
+  preprocessor.release()
+})
+
+test('what is given up or refused leaves nothing behind', async () => {
+  const gpu = await anyGpu()
+  const before = gpu.memory().bytes
+  const preprocessor = new Preprocessor(gpu, config, 1)
+  const reason = new Error('enough')
+  const controller = new AbortController()
+  // In the middle of the image's 37 strips
+  const fill = vi.spyOn(Strip.prototype, 'fill').mockImplementationOnce(async function (
+    this: Strip,
+    ...args
+  ) {
+    controller.abort(reason)
+    return this.fill(...args)
+  })
+  const { signal } = controller
+  await expect(preprocessor.run(imageOf(50, 37), { signal })).rejects.toBe(reason)
+  expect(fill.mock.calls.length).toBeLessThan(5)
+  fill.mockRestore()
+  // The next image is none the worse
+  const { sam } = await preprocessor.run(imageOf(50, 37))
+  expectSameBits(await valuesOf(gpu, sam!), reference(50, 37).sam)
+
+  const texture = gpu.device.createTexture({
+    size: [9, 9],
+    format: 'rgba8unorm',
+    usage: GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST,
+  })
+  texture.destroy()
+  await expect(preprocessor.run({ width: 9, height: 9, texture })).rejects.toThrow(
+    /^The device can't read the GPUTexture: .* neither closed nor destroyed/s,
+  )
+  preprocessor.release()
+  expect(gpu.memory().bytes).toBe(before)
+  await gpu.check()
 })
 
 describe("transformers' image processors", () => {
   const golden = loadGolden('preprocess')
-  const small = readFixture('small.json') as { siglip: { image: number }; sam: { image: number } }
+  const small = readFixture('small.json') as InputSizes
 
-  test.each(Object.entries(golden.inputs))('%s', (name, { shape }) => {
+  test.each(Object.entries(golden.inputs))('%s', async (name, { shape }) => {
     const [height = 0, width = 0] = shape
-    const { siglip, sam, scaled } = prepareImage({ width, height, rgb: goldenImage(golden, name) }, small)
-    expect(scaled).toEqual(golden.facts[`${name}.scaledSize`])
+    const image = { width, height, rgb: goldenImage(golden, name) }
+    const { siglip, sam } = await prepare(await anyGpu(), image, { sizes: small })
+    expect(placeImage(image, small.sam.image).scaled).toEqual(golden.facts[`${name}.scaledSize`])
     // The library normalises in float32
     expectGolden(`${name}.siglip`, siglip, golden, 1e-6)
     expectGolden(`${name}.sam`, sam, golden, 1e-6)
   })
 })
 
-test('known values: black, white and grey', () => {
+test('known values: black, white and grey', async () => {
   const rgb = Uint8Array.of(0, 0, 0, 255, 255, 255, 127, 127, 127, 0, 255, 127)
-  const { siglip, sam } = prepareImage(
-    { width: 2, height: 2, rgb },
-    { siglip: { image: 2 }, sam: { image: 2 } },
-  )
+  const sizes = { siglip: { image: 2 }, sam: { image: 2 }, prompt: { vision } }
+  const { siglip, sam } = await prepare(await anyGpu(), { width: 2, height: 2, rgb }, { sizes })
   const close = (values: Float32Array, at: number, expected: number[]) =>
     expected.forEach((value, i) => expect(values[at + i]).toBeCloseTo(value, 5))
   close(siglip, 0, [-1, -1, -1, 1, 1, 1, -0.003922, -0.003922, -0.003922])
   close(sam, 0, [-2.117904, -2.035714, -1.804444, 2.248908, 2.428571, 2.64])
 })
 
-test('grey padding centres the image in a square, for SigLIP alone', () => {
+test('grey padding centres the image in a square, for SigLIP alone', async () => {
+  const gpu = await anyGpu()
+  const sizes = { siglip: { image: 7 }, sam: { image: 7 }, prompt: { vision } }
   for (const [width, height, left, top] of [
     [7, 4, 0, 1],
     [4, 7, 1, 0],
     [7, 7, 0, 0],
   ] as const) {
     const image = imageOf(width, height)
-    const padded = prepareImage(image, { siglip: { image: 7 }, sam: { image: 7 } }, { padding: 'grey' })
+    const padded = await prepare(gpu, image, { sizes, padding: 'grey' })
     for (let i = 0; i < 7 * 7 * 3; i++) {
       const [y, x, c] = [Math.floor(i / 21) - top, (Math.floor(i / 3) % 7) - left, i % 3]
       const inside = y >= 0 && y < height && x >= 0 && x < width
       const value = inside ? image.rgb[(y * width + x) * 3 + c]! : 127
       expect(padded.siglip[i]).toBe(Math.fround((value / 255 - 0.5) / 0.5))
     }
-    expect(padded.sam).toEqual(prepareImage(image, { siglip: { image: 7 }, sam: { image: 7 } }).sam)
+    expectSameBits(padded.sam, (await prepare(gpu, image, { sizes })).sam)
   }
-})
-
-test('a sliver that grey padding would blow up is refused, and taken without', () => {
-  const sliver = { width: 9000, height: 1, rgb: new Uint8Array(9000 * 3) }
-  const pad = () => prepareImage(sliver, config, { padding: 'grey' })
-  expect(pad).toThrow(ImageError)
-  expect(pad).toThrow(
-    'An image of 9000 x 1 pixels, padded to a square of 9000 x 9000, has 81 megapixels; the limit is 64 megapixels.',
-  )
-  expect(prepareImage(sliver, config).scaled).toEqual([1, 64])
+  // A sliver needs no room for its square
+  const { siglip } = await prepare(gpu, imageOf(30_000, 1), { padding: 'grey' })
+  expect(new Set(siglip)).toEqual(new Set([Math.fround((127 / 255 - 0.5) / 0.5)]))
 })
 
 test.each(sizes)('%i x %i: coordinates go to the canvas and back', (width, height) => {
-  const { toModel, toImage, scaled } = prepareImage(imageOf(width, height), config)
+  const { toModel, toImage, scaled } = placeImage({ width, height }, 64)
   const [h, w] = scaled
   const near = (point: Float32Array, [x, y]: readonly [number, number]) => {
     expect(point[0]).toBeCloseTo(x, 3)
@@ -121,12 +245,4 @@ test.each(sizes)('%i x %i: coordinates go to the canvas and back', (width, heigh
   ] as const) {
     near(vec2.transformMat3(vec2.transformMat3(point, toModel), toImage), point)
   }
-})
-
-test('refuses pixels that do not fit their size', () => {
-  expect(() => prepareImage({ width: 2, height: 2, rgb: new Uint8Array(16) }, config)).toThrow(
-    'An image of 2 x 2 pixels has 12 bytes of RGB; 16 are given. Drop alpha',
-  )
-  expect(() => prepareImage({ width: 0, height: 2, rgb: new Uint8Array(0) }, config)).toThrow(ImageError)
-  expect(() => prepareImage({ width: 1.5, height: 2, rgb: new Uint8Array(9) }, config)).toThrow(ImageError)
 })

@@ -19,11 +19,12 @@ import {
   splitWindows,
   transpose,
 } from '../../src/ops/layout.ts'
-import { maskPixels } from '../../src/ops/mask-pixels.ts'
+import { maskBytes, maskPixels } from '../../src/ops/mask-pixels.ts'
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
 import { dilate, erode } from '../../src/ops/morphology.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
+import { resampleColumns, resampleRows } from '../../src/ops/resample.ts'
 import { resize } from '../../src/ops/resize.ts'
 import { rope } from '../../src/ops/rope.ts'
 import { columns, type DType, type Tensor, tensor } from '../../src/ops/tensor.ts'
@@ -218,6 +219,16 @@ export const CATALOGUE: readonly Case[] = [
   }),
   ...each([256], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
   ...each([33], 'maskPixels', (W, x) => maskPixels(x([20, 20]), [15, 20], [21, W])),
+  ...each([33], 'maskBytes', (W, x) => maskBytes(x([Math.ceil((21 * W) / 32)], 'u32'), [21, W], 256)),
+  ...each([9], 'resampleRows', (W, x) => {
+    const strip = { capacity: 5, rows: 5, first: 1, stride: 7, red: 0 }
+    const y = tensor([6, W], 'u32')
+    resampleRows({ pixels: x([35], 'u32'), ...strip }, x([W, 6], 'u32'), y)
+    return y
+  }),
+  ...each([9], 'resampleColumns', (W, x) =>
+    resampleColumns(x([6, W], 'u32'), x([8, 6], 'u32'), x([3, 256]), 12),
+  ),
   ...each([10, 24], 'ceiling, multiply-adds', (chains) => written((y) => multiplyAdds(y, 64, chains))),
   ...each([2], 'ceiling, copied chunks', (chunks, x) =>
     written((y) => copyChunks(x([4096]), y, chunks * 8192)),

@@ -1,10 +1,11 @@
 // maskPixels: bilinear resize of a corner in float64, then > 0, bit by bit; and the same bits as `resize` would give.
+// maskBytes: those bits, a byte each.
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
-import { maskPixels } from '../../src/ops/mask-pixels.ts'
+import { maskBytes, maskPixels } from '../../src/ops/mask-pixels.ts'
 import { plan } from '../../src/ops/tensor.ts'
-import { adapters, anyGpu, evaluate, expectSameBits, type HostTensor, random } from '../support.ts'
+import { adapters, anyGpu, evaluate, expectSameBits, type HostTensor, random, uniform } from '../support.ts'
 
 type Size = readonly [H: number, W: number]
 
@@ -97,6 +98,41 @@ for (const gpu of await adapters()) {
     expectSameBits(y, Uint32Array.of(0b0010))
   })
 }
+
+for (const gpu of await adapters()) {
+  test(`maskBytes on ${gpu.name}`, async () => {
+    for (const [height, width, rowBytes] of [
+      [1, 1, 4],
+      [7, 5, 8], //       35 pixels: a word and three bits
+      [3, 64, 64],
+      [37, 257, 512], //  rows begin in the middle of words
+      [301, 449, 512], // several workgroups
+    ] as const) {
+      const noise = uniform(Math.ceil((height * width) / 32), 7)
+      const bits = Uint32Array.from(noise, (v) => Math.imul((v + 2) * 2 ** 23, 0x9e3779b1))
+      const y = await evaluate(gpu, { bits: { data: bits, shape: [bits.length] } }, (t) =>
+        maskBytes(t['bits']!, [height, width], rowBytes),
+      )
+      const bytes = new Uint8Array(y.buffer, y.byteOffset, y.byteLength)
+      const expected = Uint8Array.from({ length: height * rowBytes }, (_, i) => {
+        const [row, col] = [Math.floor(i / rowBytes), i % rowBytes]
+        return col < width ? 255 * bit(bits, row * width + col) : 0
+      })
+      expect(bytes, `${height} x ${width}`).toEqual(expected)
+    }
+  })
+}
+
+test('bytes of other bits, or without room for a row, are named', async () => {
+  const gpu = await anyGpu()
+  const make = (words: number, rowBytes: number) =>
+    plan(gpu, 'test', ({ input }) => ({
+      read: { y: maskBytes(input('bits', [words], 'u32'), [5, 20], rowBytes) },
+    }))
+  await expect(make(3, 20)).rejects.toThrow(new ShapeError('maskBytes: bits is [3], expected [4].'))
+  await expect(make(4, 16)).rejects.toThrow('rows of 16 bytes, expected a multiple of 4 that holds 20 pixels')
+  await expect(make(4, 22)).rejects.toThrow('rows of 22 bytes')
+})
 
 test('a crop that does not fit is named', async () => {
   const gpu = await anyGpu()

@@ -1,0 +1,229 @@
+// Pixels of images on their way to the device and masks on their way out of it, without a detour through host memory
+// where there is one that avoids it.
+//
+// An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail, and
+// stays within what one binding allows.
+
+import { ImageError, LimitError } from '../errors.ts'
+import type { Gpu } from './gpu.ts'
+import { roundUp } from './memory.ts'
+
+/** An image's pixels of 8 bits a channel, wherever they are; alpha counts nothing. */
+export type Pixels = { readonly width: number; readonly height: number } & (
+  | { readonly rgb: Uint8Array }
+  | { readonly rgba: Uint8Array | Uint8ClampedArray }
+  | { readonly bitmap: ImageBitmap }
+  | { readonly texture: GPUTexture }
+)
+
+/** Formats of textures whose pixels we take as they are, with the bit at which red begins. */
+export const PIXEL_FORMATS: Readonly<Record<string, 0 | 16>> = {
+  rgba8unorm: 0,
+  'rgba8unorm-srgb': 0,
+  bgra8unorm: 16,
+  'bgra8unorm-srgb': 16,
+}
+
+/** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */
+export function takesBitmaps(gpu: Gpu): boolean {
+  return typeof gpu.device.queue.copyExternalImageToTexture === 'function'
+}
+
+const STRIP_BYTES = 16 * 2 ** 20
+/** Copies from a texture to a buffer want rows of a multiple of 256 bytes. */
+const ROW_PIXELS = 64
+const MASK_ROW_BYTES = 256
+
+/** Some rows of an image on the device. */
+export class Strip {
+  /** How many rows it can hold. */
+  readonly rows: number
+  /** Pixels of 4 bytes. */
+  readonly buffer: GPUBuffer
+  readonly #gpu: Gpu
+  readonly #owner: string
+  /** What a bitmap is copied to first. */
+  #texture: GPUTexture | undefined
+  /** Pixels of 3 bytes are widened here. */
+  #wide: Uint8Array<ArrayBuffer> | undefined
+
+  private constructor(gpu: Gpu, rows: number, buffer: GPUBuffer, owner: string) {
+    this.#gpu = gpu
+    this.rows = rows
+    this.buffer = buffer
+    this.#owner = owner
+  }
+
+  /** @param maxBytes of the strip, if a single row doesn't take more */
+  static async create(
+    gpu: Gpu,
+    { width, height }: { readonly width: number; readonly height: number },
+    owner: string,
+    maxBytes: number = STRIP_BYTES,
+  ): Promise<Strip> {
+    const rowBytes = roundUp(width, ROW_PIXELS) * 4
+    const most = Math.min(height, gpu.device.limits.maxTextureDimension2D)
+    const rows = Math.min(most, Math.max(1, Math.floor(maxBytes / rowBytes)))
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST
+    const request = { label: 'rows of an image', bytes: rows * rowBytes, usage, owner }
+    const [buffer] = await gpu.buffers.allocate([request])
+    return new Strip(gpu, rows, buffer!, owner)
+  }
+
+  /**
+   * Fills the strip with rows of an image of the size that it was made for.
+   *
+   * @returns how they lie in the buffer: pixels from a row to the next, and the bit at which a pixel's red begins
+   * @throws ImageError if the device refuses the bitmap or the texture
+   */
+  async fill(pixels: Pixels, first: number, rows: number): Promise<{ stride: number; red: 0 | 16 }> {
+    const { width } = pixels
+    if ('bitmap' in pixels) return this.#fillFromBitmap(pixels.bitmap, first, rows)
+    if ('texture' in pixels) return this.#fillFromTexture(pixels.texture, width, first, rows)
+    const [begin, end] = [first * width, (first + rows) * width]
+    const rgba =
+      'rgba' in pixels ? pixels.rgba.subarray(begin * 4, end * 4) : this.#widen(pixels.rgb, begin, end)
+    this.#gpu.device.queue.writeBuffer(this.buffer, 0, rgba.buffer, rgba.byteOffset, rgba.byteLength)
+    return { stride: width, red: 0 }
+  }
+
+  #widen(rgb: Uint8Array, begin: number, end: number): Uint8Array {
+    const wide = (this.#wide ??= new Uint8Array(this.buffer.size))
+    let to = 0
+    for (let from = begin * 3; from < end * 3; from += 3) {
+      wide[to] = rgb[from]!
+      wide[to + 1] = rgb[from + 1]!
+      wide[to + 2] = rgb[from + 2]!
+      to += 4
+    }
+    return wide.subarray(0, to)
+  }
+
+  async #fillFromBitmap(
+    bitmap: ImageBitmap,
+    first: number,
+    rows: number,
+  ): Promise<{ stride: number; red: 0 }> {
+    const { device, buffers } = this.#gpu
+    const stride = roundUp(bitmap.width, ROW_PIXELS)
+    // A panorama may be wider than a texture
+    const across = Math.min(bitmap.width, device.limits.maxTextureDimension2D)
+    this.#texture ??= await buffers.allocateTexture({
+      label: 'a bitmap',
+      width: across,
+      height: this.rows,
+      owner: this.#owner,
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT,
+    })
+    const texture = this.#texture
+    await this.#copy('the ImageBitmap', () => {
+      for (let x = 0; x < bitmap.width; x += across) {
+        const size = [Math.min(across, bitmap.width - x), rows]
+        device.queue.copyExternalImageToTexture(
+          { source: bitmap, origin: [x, first] },
+          { texture, colorSpace: 'srgb', premultipliedAlpha: false },
+          size,
+        )
+        this.#submitCopy({ texture }, size, stride, x)
+      }
+    })
+    return { stride, red: 0 }
+  }
+
+  async #fillFromTexture(
+    texture: GPUTexture,
+    width: number,
+    first: number,
+    rows: number,
+  ): Promise<{ stride: number; red: 0 | 16 }> {
+    const stride = roundUp(width, ROW_PIXELS)
+    await this.#copy('the GPUTexture', () =>
+      this.#submitCopy({ texture, origin: [0, first] }, [width, rows], stride, 0),
+    )
+    return { stride, red: PIXEL_FORMATS[texture.format]! }
+  }
+
+  #submitCopy(source: GPUTexelCopyTextureInfo, size: number[], stride: number, column: number): void {
+    const { device } = this.#gpu
+    const encoder = device.createCommandEncoder({ label: 'rows of an image' })
+    const layout = { buffer: this.buffer, offset: column * 4, bytesPerRow: stride * 4 }
+    encoder.copyTextureToBuffer(source, layout, size)
+    device.queue.submit([encoder.finish()])
+  }
+
+  /** What may be wrong with an image of the caller's, a closed bitmap for instance, is told here and not to the device. */
+  async #copy(what: string, copy: () => void): Promise<void> {
+    const { device } = this.#gpu
+    device.pushErrorScope('validation')
+    let thrown: Error | undefined
+    try {
+      copy()
+    } catch (error) {
+      thrown = error as Error
+    }
+    const refused = await device.popErrorScope()
+    const error = thrown ?? refused
+    if (!error) return
+    expectSameOrigin(what, error)
+    throw new ImageError(
+      `The device can't read ${what}: ${error.message} It must stay as it is, neither closed nor destroyed, until look is done; ` +
+        'a texture must be of the device of this model.',
+      { cause: error },
+    )
+  }
+
+  release(): void {
+    this.#gpu.buffers.release(this.buffer)
+    if (this.#texture) this.#gpu.buffers.release(this.#texture)
+  }
+}
+
+/** Names the reason if reading was refused because the pixels are another site's. */
+export function expectSameOrigin(what: string, error: unknown): void {
+  if (!(error instanceof Error && error.name === 'SecurityError')) return
+  throw new ImageError(
+    `The browser doesn't let this page read ${what}: it has pixels of another site (it is tainted). Load them with ` +
+      'crossorigin="anonymous" from a server that sends Access-Control-Allow-Origin.',
+    { cause: error },
+  )
+}
+
+/** Bytes from a row of a mask to the next, in buffers for the caller: what a copy to a texture wants. */
+export function maskRowBytes(width: number): number {
+  return roundUp(width, MASK_ROW_BYTES)
+}
+
+/**
+ * A texture r8unorm of the bytes in a buffer, whose rows are maskRowBytes apart. It is the caller's.
+ *
+ * @throws LimitError if it is larger than textures can be
+ */
+export async function maskTexture(
+  gpu: Gpu,
+  buffer: GPUBuffer,
+  { width, height }: { readonly width: number; readonly height: number },
+): Promise<GPUTexture> {
+  const { device, buffers } = gpu
+  const limit = device.limits.maxTextureDimension2D
+  if (width > limit || height > limit) {
+    throw new LimitError(
+      `A mask of ${width} x ${height} pixels is larger than a texture of this device, ${limit} a side. ` +
+        "Ask for { output: 'buffer' }, or scale the image down.",
+    )
+  }
+  const { COPY_DST, COPY_SRC, TEXTURE_BINDING, RENDER_ATTACHMENT } = GPUTextureUsage
+  const texture = await buffers.allocateTexture({
+    label: 'mask',
+    width,
+    height,
+    owner: 'mask',
+    format: 'r8unorm',
+    usage: COPY_DST | COPY_SRC | TEXTURE_BINDING | RENDER_ATTACHMENT,
+  })
+  const encoder = device.createCommandEncoder({ label: 'mask' })
+  encoder.copyBufferToTexture({ buffer, bytesPerRow: maskRowBytes(width) }, { texture }, [width, height])
+  device.queue.submit([encoder.finish()])
+  buffers.handOver(texture)
+  return texture
+}

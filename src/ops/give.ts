@@ -1,0 +1,25 @@
+// Tensors that leave the engine: a caller goes on with them on the device, in buffers or textures of its own.
+
+import type { Gpu } from '../gpu/gpu.ts'
+import { maskTexture } from '../gpu/pixels.ts'
+import { release, type Tensor } from './tensor.ts'
+
+/** The buffer of a resident tensor, which is the caller's from now on. */
+export function giveBuffer(gpu: Gpu, x: Tensor): GPUBuffer {
+  const buffer = x.storage.buffer!
+  gpu.buffers.handOver(buffer)
+  return buffer
+}
+
+/** A texture r8unorm of what maskBytes made, which is the caller's from now on; the tensor is released. */
+export async function giveTexture(
+  gpu: Gpu,
+  x: Tensor,
+  size: { readonly width: number; readonly height: number },
+): Promise<GPUTexture> {
+  try {
+    return await maskTexture(gpu, x.storage.buffer!, size)
+  } finally {
+    release(gpu, x)
+  }
+}

@@ -1,0 +1,256 @@
+// Each kind of image that look takes is recognised by what it has, as in any runtime and from any frame, and gives the
+// pixels that it should; what has none says why. Browsers' own classes: image-input.browser.test.ts.
+
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { ImageError } from '../../src/errors.ts'
+import { encodePng } from '../../src/io/image.ts'
+import { type ImageInput, openImage } from '../../src/model/image-input.ts'
+import { noise } from '../io/pixels.ts'
+
+afterEach(() => vi.unstubAllGlobals())
+
+/** Opens something that only looks like an image of the browser's. */
+const open = (fake: object, bitmaps = false) => openImage(fake as ImageInput, bitmaps)
+
+const rgba = noise(7, 5, 4)
+const rgb = rgba.filter((_, i) => i % 4 !== 3)
+const size = { width: 7, height: 5 }
+const imageData = { ...size, data: new Uint8ClampedArray(rgba), colorSpace: 'srgb' }
+
+/** A canvas whose pixels are those of `imageData`. */
+function fakeCanvas(getImageData: () => object = () => imageData) {
+  const context = { drawImage: vi.fn(), getImageData: vi.fn(getImageData) }
+  return { ...size, context, getContext: (kind: string) => (kind === '2d' ? context : null) }
+}
+
+/** A browser that makes bitmaps and keeps them. */
+function stubBitmaps(fail?: Error) {
+  const made: { source: unknown; options: unknown; close: () => void }[] = []
+  vi.stubGlobal('createImageBitmap', async (source: unknown, options: unknown) => {
+    if (fail) throw fail
+    const bitmap = { ...size, source, options, close: vi.fn() }
+    made.push(bitmap)
+    return bitmap
+  })
+  return made
+}
+
+const video = { ...size, videoWidth: 7, videoHeight: 5, readyState: 4 }
+const frame = {
+  codedWidth: 8,
+  codedHeight: 8,
+  displayWidth: 7,
+  displayHeight: 5,
+  copyTo: vi.fn(),
+  close: vi.fn(),
+}
+const element = { ...size, naturalWidth: 7, naturalHeight: 5 }
+const bitmap = { ...size, close: vi.fn() }
+
+describe('pixels in host memory', () => {
+  test('RGB, RGBA and ImageData as they are', async () => {
+    expect((await open({ ...size, rgb })).pixels).toEqual({ ...size, rgb })
+    expect((await open({ ...size, rgba })).pixels).toEqual({ ...size, rgba })
+    expect((await open(imageData)).pixels).toEqual({ ...size, rgba: imageData.data })
+    const { colorSpace: _, ...old } = imageData // older browsers don't say
+    expect((await open(old)).pixels).toEqual({ ...size, rgba: imageData.data })
+  })
+
+  test('a file, in whatever holds its bytes', async () => {
+    const png = encodePng({ ...size, rgb })
+    const { buffer } = Uint8Array.from(png)
+    for (const bytes of [
+      png,
+      new DataView(buffer),
+      buffer,
+      new Blob([buffer]),
+      new File([buffer], 'a.png'),
+    ]) {
+      expect((await open(bytes)).pixels).toEqual({ ...size, rgb })
+    }
+    await expect(open(new File(['GIF89a'], 'cat.gif'))).rejects.toThrow('cat.gif is a GIF; a PNG or JPEG')
+    await expect(open(new Blob([]))).rejects.toThrow('The Blob is empty')
+  })
+
+  test.each([
+    [
+      { ...size, rgba: rgb },
+      'An image of 7 x 5 pixels has 140 bytes of RGBA; 105 are given. Pixels of 3 bytes are named rgb.',
+    ],
+    [
+      { ...size, rgb: rgba },
+      'An image of 7 x 5 pixels has 105 bytes of RGB; 140 are given. Pixels of 4 bytes are named rgba.',
+    ],
+    [{ width: 0, height: 2, rgb: new Uint8Array(0) }, 'An image of 0 x 2 pixels'],
+    [{ width: 1.5, height: 2, rgb: new Uint8Array(9) }, 'An image of 1.5 x 2 pixels'],
+    [{ ...size, rgba: new Float32Array(140) }, 'Float32Array are given'],
+    [{ ...size, rgba: [...rgba] }, 'Array are given'],
+    [{ ...imageData, data: new Uint16Array(140) }, 'Uint16Array are given'],
+    [
+      { ...imageData, colorSpace: 'display-p3' },
+      "The ImageData is in display-p3; get it with { colorSpace: 'srgb' }.",
+    ],
+  ])('refused: %#', async (image, message) => {
+    const failure = open(image)
+    await expect(failure).rejects.toBeInstanceOf(ImageError)
+    await expect(failure).rejects.toThrow(message)
+  })
+})
+
+describe('where the device takes bitmaps', () => {
+  test.each([
+    ['a video', video],
+    ['a VideoFrame', frame],
+    ['an image element', element],
+    ['a canvas', fakeCanvas()],
+    ['a Blob', new Blob(['any format'])],
+  ])('%s becomes one, unmultiplied, which is closed in the end', async (_, source) => {
+    const made = stubBitmaps()
+    const image = await open(source, true)
+    expect(made).toHaveLength(1)
+    const [one] = made
+    expect(image.pixels).toEqual({ ...size, bitmap: one })
+    expect(one).toMatchObject({ source, options: { premultiplyAlpha: 'none' } })
+    expect(one!.close).not.toHaveBeenCalled()
+    image.close()
+    expect(one!.close).toHaveBeenCalledOnce()
+  })
+
+  test('a bitmap is taken as it is, and stays open', async () => {
+    const made = stubBitmaps()
+    const image = await open(bitmap, true)
+    expect(image.pixels).toEqual({ ...size, bitmap })
+    image.close()
+    expect(made).toEqual([])
+    expect(bitmap.close).not.toHaveBeenCalled()
+    expect(frame.close).not.toHaveBeenCalled()
+  })
+
+  test('a Blob that the browser cannot decode is decoded here, or named', async () => {
+    stubBitmaps(new Error('no'))
+    const png = Uint8Array.from(encodePng({ ...size, rgb }))
+    expect((await open(new Blob([png]), true)).pixels).toEqual({ ...size, rgb })
+    await expect(open(new Blob(['RIFF....WEBP']), true)).rejects.toThrow('The Blob is a WebP; a PNG or JPEG')
+  })
+
+  test('pixels of another site are refused as such', async () => {
+    stubBitmaps(Object.assign(new Error('tainted'), { name: 'SecurityError' }))
+    await expect(open(video, true)).rejects.toThrow(
+      /doesn't let this page read the video: .* another site .*crossorigin/,
+    )
+    stubBitmaps(Object.assign(new Error('no image'), { name: 'InvalidStateError' }))
+    await expect(open(video, true)).rejects.toThrow(
+      new ImageError("The pixels of the video can't be read (InvalidStateError: no image)."),
+    )
+  })
+})
+
+describe('where it does not', () => {
+  test("a canvas's own pixels are read", async () => {
+    expect((await open(fakeCanvas())).pixels).toEqual({ ...size, rgba: imageData.data })
+    const tainted = fakeCanvas(() => {
+      throw Object.assign(new Error('tainted'), { name: 'SecurityError' })
+    })
+    await expect(open(tainted)).rejects.toThrow("doesn't let this page read the canvas")
+  })
+
+  test.each([
+    ['a video', video],
+    ['an image element', element],
+    ['a bitmap', bitmap],
+    ['a canvas for 3D', { ...fakeCanvas(), getContext: () => null }],
+  ])('%s is drawn on a canvas, of which there may be none', async (_, source) => {
+    vi.stubGlobal('OffscreenCanvas', undefined)
+    vi.stubGlobal('document', undefined)
+    await expect(open(source)).rejects.toThrow(
+      /^This runtime has no way to read the pixels of .* give \{ width, height, rgba \}/,
+    )
+
+    const canvas = fakeCanvas()
+    const make = vi.fn(function OffscreenCanvas() {
+      return canvas
+    })
+    vi.stubGlobal('OffscreenCanvas', make)
+    expect((await open(source)).pixels).toEqual({ ...size, rgba: imageData.data })
+    expect(make).toHaveBeenCalledWith(7, 5)
+    expect(canvas.context.drawImage).toHaveBeenCalledWith(source, 0, 0, 7, 5)
+
+    vi.stubGlobal('OffscreenCanvas', undefined)
+    const another = fakeCanvas()
+    vi.stubGlobal('document', { createElement: () => another })
+    expect((await open(source)).pixels).toEqual({ ...size, rgba: imageData.data })
+    expect(another.context.drawImage).toHaveBeenCalledOnce()
+  })
+
+  test('a VideoFrame converts itself', async () => {
+    const copied = {
+      ...frame,
+      visibleRect: { x: 0, y: 0, ...size },
+      allocationSize: () => 140,
+      copyTo: async (target: Uint8Array) => target.set(rgba),
+    }
+    expect((await open(copied)).pixels).toEqual({ ...size, rgba: Uint8Array.from(rgba) })
+    const failing = { ...copied, copyTo: () => Promise.reject(new TypeError('RGBA is not supported')) }
+    await expect(open(failing)).rejects.toThrow(
+      "The pixels of the VideoFrame can't be read (TypeError: RGBA is not supported).",
+    )
+  })
+})
+
+describe.each([true, false])('no pixels (bitmaps: %s)', (bitmaps) => {
+  test.each([
+    [
+      { ...video, readyState: 1 },
+      "The video has no frame yet (readyState 1, 7 x 5): wait for its 'loadeddata' event.",
+    ],
+    [{ ...video, videoWidth: 0, videoHeight: 0 }, 'The video has no frame yet (readyState 4, 0 x 0)'],
+    [{ ...frame, codedWidth: 0 }, 'The VideoFrame was closed: it must stay open until look is done.'],
+    [{ ...bitmap, width: 0, height: 0 }, 'The ImageBitmap was closed: it must stay open until look is done.'],
+    [{ ...element, naturalWidth: 0 }, 'The image element has no pixels: await its decode()'],
+    [{ ...fakeCanvas(), width: 0 }, 'The canvas is 0 x 5: it has no pixels.'],
+  ])('%#: %o', async (image, message) => {
+    stubBitmaps()
+    const failure = open(image, bitmaps)
+    await expect(failure).rejects.toBeInstanceOf(ImageError)
+    await expect(failure).rejects.toThrow(message)
+  })
+})
+
+test('a texture must be one that can be copied from', async () => {
+  vi.stubGlobal('GPUTextureUsage', { COPY_SRC: 1 })
+  const texture = {
+    ...size,
+    createView: () => undefined,
+    format: 'bgra8unorm',
+    dimension: '2d',
+    sampleCount: 1,
+    usage: 5,
+  }
+  expect((await open(texture)).pixels).toEqual({ ...size, texture })
+  for (const [wrong, message] of [
+    [{ format: 'rgba16float' }, /^The GPUTexture has the format rgba16float; rgba8unorm, .* can be read\.$/],
+    [{ dimension: '3d' }, /is 3d with 1 samples a texel; it must be 2d with one/],
+    [{ sampleCount: 4 }, /is 2d with 4 samples/],
+    [{ usage: 4 }, /was made without GPUTextureUsage.COPY_SRC/],
+  ] as const) {
+    await expect(open({ ...texture, ...wrong })).rejects.toThrow(message)
+  }
+})
+
+test.each([
+  [
+    'photo.jpg',
+    'look was given a String; it takes an ImageBitmap, .* Read the file or fetch the address first',
+  ],
+  [Promise.resolve(), 'look was given a Promise; .* Await it first'],
+  [undefined, 'look was given a Undefined'],
+  [null, 'look was given a Null'],
+  [7, 'look was given a Number'],
+  [{}, 'look was given a Object'],
+  [[1, 2], 'look was given a Array'],
+  [() => 0, 'look was given a Function'],
+])('what is no image is named: %o', async (input, message) => {
+  const failure = openImage(input as unknown as ImageInput, false)
+  await expect(failure).rejects.toBeInstanceOf(ImageError)
+  await expect(failure).rejects.toThrow(new RegExp(message))
+})

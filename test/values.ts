@@ -1,0 +1,17 @@
+// What tensors on a device hold. Apart from support.ts, as browsers run this too.
+
+import type { Gpu } from '../src/gpu/gpu.ts'
+import { sliceRows } from '../src/ops/layout.ts'
+import { plan, type Tensor } from '../src/ops/tensor.ts'
+
+/** What a resident tensor of floats holds. */
+export async function valuesOf(gpu: Gpu, x: Tensor): Promise<Float32Array> {
+  const copy = await plan(gpu, 'test', ({ bound }) => ({
+    read: { y: sliceRows(bound('x', x.shape), 0, x.shape[0]!) },
+  }))
+  try {
+    return (await copy.run({ bound: { x } })).read['y'] as Float32Array
+  } finally {
+    copy.release()
+  }
+}
