@@ -139,7 +139,7 @@ export async function findFile(path: string): Promise<Source | undefined> {
 }
 
 /**
- * A file on a server, by HTTP ranges. One request of one byte gives the size. A server that knows no
+ * A file on a server, by HTTP ranges. One request of two bytes gives the size. A server that knows no
  * ranges sends the file whole: kept when it is at most `maxWholeBytes`, refused when it is larger.
  */
 export async function urlSource(url: string | URL, options: UrlOptions = {}): Promise<Source> {
@@ -151,7 +151,8 @@ export async function urlSource(url: string | URL, options: UrlOptions = {}): Pr
 /** The same, undefined when the server has no such file. */
 export async function findUrl(url: string | URL, options: UrlOptions = {}): Promise<Source | undefined> {
   const name = String(url)
-  const { response: probe, body } = await request(name, [0, 1], options)
+  // Two bytes: asked for one, "0-0", Vite's development server (sirv 3) sends the whole file
+  const { response: probe, body } = await request(name, [0, 2], options)
   // A development server answers an unknown path with its start page
   const isPage =
     probe.headers.get('content-type')?.startsWith('text/html') && !/\.html?$/.test(new URL(name).pathname)
