@@ -17,9 +17,7 @@ export function some<T>(cases: readonly T[]): readonly T[] {
 }
 
 const fs = runtime === 'browser' ? undefined : await import('node:fs')
-// In one expression, Vite would take this folder for the package, and give the address of its built door
-const { url: here } = import.meta
-const root = new URL('../', here)
+const root = runtime === 'browser' ? new URL(location.origin) : new URL('../', import.meta.url)
 
 /** A file or folder of the repository, for whoever opens paths and URLs: a path, or its URL on this page's server. */
 export function placeOf(path: string): string {

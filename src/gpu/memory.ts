@@ -25,7 +25,7 @@ export interface TextureRequest {
   readonly usage?: GPUTextureUsageFlags
 }
 
-const TEXEL_BYTES = { [TEXEL]: 16, rgba8unorm: 4, r8unorm: 1 } as const
+const TEXEL_BYTES = { rgba32uint: 16, rgba8unorm: 4, r8unorm: 1 } as const
 
 export interface MemoryReport {
   readonly bytes: number
