@@ -16,6 +16,7 @@ export {
   type LoadOptions,
   type LookOptions,
   type Mask,
+  type RefinedMask,
   Scene,
   type Segmentation,
   type SegmentOptions,

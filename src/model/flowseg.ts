@@ -48,11 +48,11 @@ import {
 } from './plans.ts'
 import { type PreparedImage, type PrepareOptions, prepareImage } from './preprocess.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
-import { floats, flowLayers, type Mask, type Segmentation, unpackMask } from './segmentation.ts'
+import { floats, flowLayers, type RefinedMask, type Segmentation, unpackMask } from './segmentation.ts'
 import { Turnstile } from './turnstile.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
-export type { Candidate, FlowLayer, Mask, Segmentation, Times } from './segmentation.ts'
+export type { Candidate, FlowLayer, Mask, RefinedMask, Segmentation, Times } from './segmentation.ts'
 
 export interface LoadOptions extends TaskOptions {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
@@ -344,13 +344,11 @@ export class FlowSeg {
         mask,
         logits,
         canvas: state.size.scaled,
-        candidates: ranking.map((match) => ({
-          ...match,
-          mask: async (more: TaskOptions = {}) => {
-            const finish = () => this.#finish(state, masks, match.query, more)
-            return (await this.#inTurn(more, finish, scene)).mask
-          },
-        })),
+        candidates: ranking.map((match) => {
+          const refined = async (more: TaskOptions = {}): Promise<RefinedMask> =>
+            this.#inTurn(more, () => this.#finish(state, masks, match.query, more), scene)
+          return { ...match, refined, mask: async (more) => (await refined(more)).mask }
+        }),
         ...(every ? { flow: flowLayers(read, decoderLayers + 1, length * hidden) } : {}),
         times: { look: state.lookMs, read: readDone - started, segment: performance.now() - readDone },
       }
@@ -384,7 +382,7 @@ export class FlowSeg {
     masks: Float32Array,
     query: number,
     task: TaskOptions,
-  ): Promise<{ mask: Mask; logits: Segmentation['logits'] }> {
+  ): Promise<RefinedMask> {
     const [height, width] = featureSizes(this.config).at(-1)!
     const raw = masks.slice(query * height * width, (query + 1) * height * width)
     const finish = await this.#plans.get(`finish ${size.width} ${size.height}`, () =>
