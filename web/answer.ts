@@ -1,6 +1,6 @@
 // Beside the image: how sure the model is, what each step took, and the other candidates.
 
-import { byId, make, milliseconds, percent, picture } from './dom.ts'
+import { byId, make, milliseconds, percent, picture, setWidth } from './dom.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
 export interface AnswerActions {
@@ -12,12 +12,12 @@ export interface AnswerActions {
 /** @param looked whether this sentence had to wait for the image to be looked at */
 export function showAnswer(answer: AnswerFacts, looked: boolean, actions: AnswerActions): void {
   const { score, rank, share, area, candidates } = answer
-  const hand = rank > 1 ? `Candidate ${rank}, picked by hand` : 'Score: phrase against background'
   byId('answer').replaceChildren(
     make(
       'div',
       {},
-      make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), hand),
+      make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), 'score'),
+      rank > 1 ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
       make(
         'p',
         { className: 'faint' },
@@ -45,8 +45,7 @@ function times({ times: { look, read, segment } }: AnswerFacts, looked: boolean)
   const most = Math.max(look, read, segment)
   const row = (name: string, ms: number, note: string, isPaid = false): HTMLElement[] => {
     const bar = make('span', { className: 'bar' })
-    bar.style.display = 'block'
-    bar.style.width = percent(ms / most)
+    setWidth(bar, ms / most)
     const cls = isPaid ? 'paid' : ''
     return [
       make('dt', { className: cls, title: note }, name),

@@ -3,22 +3,41 @@
 import { make, makeSvg } from './dom.ts'
 import type { AnswerFacts } from './protocol.ts'
 
-const WIDTH = 720
+const WIDEST = 720
 const HEIGHT = 200
 const LEFT = 36
 const RIGHT = 110
 const TOP = 10
 const BOTTOM = 26
 
-export function course({ layers, rank, candidates }: AnswerFacts): HTMLElement {
+export function course(answer: AnswerFacts): HTMLElement {
+  const title = make('figcaption', {}, make('h3', {}, 'Scores, layer by layer'))
+  const figure = make('figure', { className: 'course' }, title)
+  // Drawn for the width there is, so that letters keep their size
+  let drawn = 0
+  new ResizeObserver(() => {
+    const width = Math.min(WIDEST, figure.clientWidth)
+    if (width === drawn || width === 0) return
+    drawn = width
+    figure.replaceChildren(title, draw(answer, width))
+  }).observe(figure)
+  return figure
+}
+
+function draw({ layers, rank, candidates }: AnswerFacts, width: number): SVGElement {
   const last = layers.length - 1
-  const x = (layer: number): number => LEFT + (layer / Math.max(1, last)) * (WIDTH - LEFT - RIGHT)
+  const x = (layer: number): number => LEFT + (layer / Math.max(1, last)) * (width - LEFT - RIGHT)
   const y = (score: number): number => TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
   const path = (i: number): string =>
-    layers.map(({ scores }, layer) => `${layer ? 'L' : 'M'}${x(layer).toFixed(1)} ${y(scores[i] ?? 0).toFixed(1)}`).join('')
+    layers
+      .map(
+        ({ scores }, layer) => `${layer ? 'L' : 'M'}${x(layer).toFixed(1)} ${y(scores[i] ?? 0).toFixed(1)}`,
+      )
+      .join('')
 
   const svg = makeSvg('svg', {
-    viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+    viewBox: `0 0 ${width} ${HEIGHT}`,
+    height: HEIGHT,
     role: 'img',
     'aria-label': `Scores by layer. ${layers
       .map(({ layer, score }) => `${layer === 0 ? 'Before layer 1' : `Layer ${layer}`}: ${score.toFixed(2)}`)
@@ -40,7 +59,9 @@ export function course({ layers, rank, candidates }: AnswerFacts): HTMLElement {
   })
   const at = layers.map(({ score }, layer) => makeSvg('circle', { cx: x(layer), cy: y(score), r: 4 }))
   const end = layers[last]
-  const line = layers.map(({ score }, layer) => `${layer ? 'L' : 'M'}${x(layer).toFixed(1)} ${y(score).toFixed(1)}`).join('')
+  const line = layers
+    .map(({ score }, layer) => `${layer ? 'L' : 'M'}${x(layer).toFixed(1)} ${y(score).toFixed(1)}`)
+    .join('')
   svg.append(
     makeSvg('path', { class: 'chosen', d: line }),
     ...at,
@@ -50,5 +71,5 @@ export function course({ layers, rank, candidates }: AnswerFacts): HTMLElement {
       rank === 1 ? 'the answer' : `candidate ${rank}`,
     ),
   )
-  return make('figure', { className: 'course' }, make('figcaption', {}, make('h3', {}, 'Scores, layer by layer')), svg)
+  return svg
 }

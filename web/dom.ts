@@ -5,7 +5,8 @@ type Children = readonly (Node | string | undefined)[]
 /** A new element: properties that it has, attributes by their names with a dash or a colon, then what is in it. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
-  properties: Partial<Omit<HTMLElementTagNameMap[K], 'style' | 'dataset'>> & Readonly<Record<string, unknown>> = {},
+  properties: Partial<Omit<HTMLElementTagNameMap[K], 'style' | 'dataset'>> &
+    Readonly<Record<string, unknown>> = {},
   ...children: Children
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag)
@@ -38,24 +39,26 @@ export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
   return element as T
 }
 
-/** A bitmap as an element; the bitmap is used up. */
-export function picture(bitmap: ImageBitmap, label = ''): HTMLCanvasElement {
-  const canvas = make('canvas', { width: bitmap.width, height: bitmap.height })
-  // Decoration, unless it has a name
-  if (label) {
-    canvas.setAttribute('role', 'img')
-    canvas.setAttribute('aria-label', label)
-  } else canvas.setAttribute('aria-hidden', 'true')
-  canvas.getContext('bitmaprenderer')?.transferFromImageBitmap(bitmap)
-  return canvas
+/** A small picture, for decoration: what it shows is said beside it. */
+export function picture(blob: Blob): HTMLImageElement {
+  const url = URL.createObjectURL(blob)
+  const image = make('img', { src: url, alt: '', decoding: 'async' })
+  image.addEventListener('load', () => URL.revokeObjectURL(url), { once: true })
+  return image
 }
 
 export function percent(share: number, digits = 0): string {
-  return `${(100 * share).toFixed(digits)} %`
+  return `${(100 * share).toFixed(digits)}\u00a0%`
+}
+
+/** Makes an element as wide as a share of what it is in. */
+export function setWidth(element: HTMLElement, share: number): void {
+  element.style.width = `${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%`
 }
 
 export function milliseconds(ms: number): string {
-  return ms < 9.95 ? `${ms.toFixed(1)} ms` : ms < 9_950 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`
+  return ms < 995 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(ms < 9_950 ? 2 : 1)} s`
 }
 
 export function megabytes(bytes: number): string {

@@ -21,19 +21,20 @@ const FILES: Readonly<Record<string, string>> = {
 /** Shared with the service worker, which answers from any cache. */
 const CACHE = 'flowseg-weights'
 
-export async function embeddedFiles(
-  onProgress: (step: Step) => void,
-  signal: AbortSignal,
-): Promise<File[]> {
+export async function embeddedFiles(onProgress: (step: Step) => void, signal: AbortSignal): Promise<File[]> {
   // Private windows and plain http have no cache: then every visit downloads
   const cache = await globalThis.caches?.open(CACHE).catch(() => undefined)
   const files: File[] = []
+  const urls = new Set<string>()
   for (const [name, address] of Object.entries(FILES)) {
     const url = new URL(address, globalThis.location.href).href
     const kept = await cache?.match(url)
     const blob = kept ? await kept.blob() : await download(url, cache, onProgress, signal)
     files.push(new File([blob], name))
+    urls.add(url)
   }
+  // Those of an earlier build
+  for (const request of (await cache?.keys()) ?? []) if (!urls.has(request.url)) await cache?.delete(request)
   return files
 }
 

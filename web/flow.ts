@@ -3,7 +3,7 @@
 
 import { pointAt } from './answer.ts'
 import { course } from './course.ts'
-import { byId, make, ordinal, percent, picture } from './dom.ts'
+import { byId, make, ordinal, percent, picture, setWidth } from './dom.ts'
 import type { AnswerFacts, EdgeFacts, LayerFacts } from './protocol.ts'
 import type { Stage } from './stage.ts'
 import type { Maps } from './view/protocol.ts'
@@ -21,10 +21,16 @@ export function showFlow(answer: AnswerFacts, stage: Stage): void {
   if (section.hidden) return
   const most = Math.max(1e-9, ...answer.layers.map(({ moved }) => moved))
   const cards = answer.layers.map((layer) => layerCard(layer, answer, most))
-  if (answer.edge) cards.push(edgeCard(answer.edge))
+  const items = cards.map(({ button }) => make('li', {}, button))
+  if (answer.edge) {
+    const edge = edgeCards(answer.edge)
+    const [whole, ...sides] = edge.map(({ button }) => button)
+    items.push(make('li', {}, whole, make('div', { className: 'row sides' }, ...sides)))
+    cards.push(...edge)
+  }
   connect(cards, stage)
   byId('flow-body').replaceChildren(
-    make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...cards.map(({ button }) => make('li', {}, button))),
+    make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items),
     course(answer),
   )
 }
@@ -63,7 +69,11 @@ function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, most: nu
     make('span', { className: 'head' }, name, make('em', { title: 'Score in this layer' }, score.toFixed(3))),
     make('span', { className: leads ? 'leader' : 'leader other' }, who),
     gate === undefined
-      ? make('span', { className: 'faint' }, layer.layer === 0 ? 'No gate yet: it has not read' : 'No gate')
+      ? make(
+          'span',
+          { className: 'faint' },
+          layer.layer === 0 ? 'It has neither looked nor read yet' : 'No gate',
+        )
       : gateMeter(gate),
     ...(layer.layer === 0 ? [] : [movedMeter(moved, most)]),
   )
@@ -77,18 +87,23 @@ function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, most: nu
 
 function gateMeter(gate: number): HTMLElement {
   const vision = make('i')
-  vision.style.width = percent(gate, 1)
+  setWidth(vision, gate)
   return make(
     'span',
     {},
-    make('span', { className: 'ends' }, make('span', {}, `vision ${percent(gate)}`), `language ${percent(1 - gate)}`),
+    make(
+      'span',
+      { className: 'ends' },
+      make('span', {}, `vision ${percent(gate)}`),
+      `language ${percent(1 - gate)}`,
+    ),
     make('span', { className: 'meter two', 'aria-hidden': 'true' }, vision, make('i')),
   )
 }
 
 function movedMeter(moved: number, most: number): HTMLElement {
   const bar = make('i')
-  bar.style.width = percent(moved / most, 1)
+  setWidth(bar, moved / most)
   return make(
     'span',
     {},
@@ -102,9 +117,9 @@ function movedMeter(moved: number, most: number): HTMLElement {
   )
 }
 
-/** Boundary refinement: the mask after it, dashed before it, hatched where it was free. */
-function edgeCard({ before, after, band, cells, flipped, picture: bitmap }: EdgeFacts): Card {
-  const changed = flipped === 0 ? 'None of it changed sides' : `${flipped} of them changed sides`
+/** Boundary refinement: the mask after it, dashed before it, hatched where it was free; and each of the two alone. */
+function edgeCards({ before, after, band, cells, flipped, picture: blob }: EdgeFacts): Card[] {
+  const changed = flipped === 0 ? 'None of them changed sides' : `${flipped} of them changed sides`
   const facts = make(
     'span',
     { className: 'facts' },
@@ -112,11 +127,17 @@ function edgeCard({ before, after, band, cells, flipped, picture: bitmap }: Edge
     make('span', {}, `${cells} cells along the edge were free to move`),
     make('span', { className: 'faint' }, changed),
   )
-  return {
-    button: card(picture(bitmap), facts),
-    maps: { mask: after, ghost: before, band },
-    caption: 'Hatched: where the edge could move. Dashed: where it was before',
-  }
+  const side = (name: string): HTMLButtonElement =>
+    make('button', { type: 'button', 'aria-pressed': 'false' }, name)
+  return [
+    {
+      button: card(picture(blob), facts),
+      maps: { mask: after, ghost: before, band },
+      caption: 'Hatched: where the edge could move. Dashed: where it was before',
+    },
+    { button: side('Before'), maps: { mask: before }, caption: 'Before the edge was refined' },
+    { button: side('After'), maps: { mask: after }, caption: 'After the edge was refined' },
+  ]
 }
 
 function card(...children: Node[]): HTMLButtonElement {

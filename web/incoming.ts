@@ -10,7 +10,10 @@ export interface Incoming {
 }
 
 export function listen(incoming: Incoming): void {
-  listenToInput(byId<HTMLInputElement>('file'), (files) => files[0] && incoming.image(files[0], files[0].name))
+  listenToInput(
+    byId<HTMLInputElement>('file'),
+    (files) => files[0] && incoming.image(files[0], files[0].name),
+  )
   byId('choose').addEventListener('click', () => byId('file').click())
   listenToDrops(incoming)
   document.addEventListener('paste', (event) => {
@@ -58,7 +61,8 @@ function listenToDrops({ image, weights, refuse }: Incoming): void {
     const entries = [...items.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => !!entry)
     const plain = [...items.files]
     void (async () => {
-      const files = entries.length > 0 ? (await Promise.all(entries.map((entry) => filesOf(entry)))).flat() : plain
+      const files =
+        entries.length > 0 ? (await Promise.all(entries.map((entry) => filesOf(entry)))).flat() : plain
       const isFolder = entries.some((entry) => entry.isDirectory)
       if (isFolder || files.some(isWeights)) return weights(files)
       const file = files[0]
@@ -76,14 +80,18 @@ const MOST_DEPTH = 2
 
 async function filesOf(entry: FileSystemEntry, depth = 0): Promise<File[]> {
   if (entry.isFile) {
-    return [await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject))]
+    return [
+      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
+    ]
   }
   if (depth === MOST_DEPTH) return []
   const reader = (entry as FileSystemDirectoryEntry).createReader()
   const entries: FileSystemEntry[] = []
   // A reader hands out a hundred at a time
   for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    )
     if (some.length === 0) break
     entries.push(...some)
   }

@@ -12,11 +12,15 @@ import { clear, show, tell } from './notices.ts'
 import { goOffline } from './offline.ts'
 import type { AnswerFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
-import { type Mode, Stage } from './stage.ts'
+import type { Mode } from './stage.ts'
 import { checkpointFiles, listenToWeights, openWeights, showModel } from './weights.ts'
 
+// The model first: its worker has the most to do
 const client = new ModelClient()
+// In pieces, as a page that starts has other things to do too
+const { Stage } = await import('./stage.ts')
 const stage = new Stage()
+await turn()
 const sentence = byId<HTMLInputElement>('sentence')
 const sentenceError = byId('sentence-error')
 
@@ -25,8 +29,9 @@ let wanted: LoadRequest = { place: { kind: 'embedded' } }
 /** Settled once that one is; true if there is a model then. */
 let ready: Promise<boolean> = Promise.resolve(false)
 let loading: AbortController | undefined
-/** Whether a model is there, be it an earlier one. */
+/** Whether a model is there, be it an earlier one; if not, why. */
 let hasModel = false
+let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
 /** Whether the model has looked at it. */
 let looked = false
@@ -63,6 +68,7 @@ async function load(request: LoadRequest): Promise<boolean> {
 }
 
 function tellOf(error: unknown, signal: AbortSignal): void {
+  trouble = () => tellOf(error, signal)
   if (signal.aborted) {
     const kept = hasModel ? 'The present model stays.' : 'Nothing can be found without it.'
     const text = `${kept} What was downloaded is kept where the browser allows it.`
@@ -99,7 +105,8 @@ function again(): void {
 client.onLost = (error) => {
   begin()
   hasModel = false
-  tell(error, goOn)
+  trouble = () => tell(error, goOn)
+  trouble()
 }
 
 // ---- The image
@@ -180,8 +187,10 @@ async function find(): Promise<void> {
   if (!picture) return complain('Open an image first.')
   const stop = begin()
   const { signal } = stop
-  if (!(await ready) && !hasModel) return
+  performance.mark('flowseg:ask', { detail: text })
+  await ready
   if (signal.aborted) return
+  if (!hasModel) return trouble()
   await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', (options) =>
     client.ask('segment', { sentence: text }, options),
   )
@@ -200,22 +209,26 @@ async function answerWith(
   const { signal } = stop
   const line = busy(what, () => stop.abort())
   try {
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset['query'] : undefined
+    const focused =
+      document.activeElement instanceof HTMLElement ? document.activeElement.dataset['query'] : undefined
     const isFirst = !looked
     const found = await ask({ signal, onProgress: line.step })
     looked = true
     stage.setAnswer(found.mask)
     showAnswer(found, isFirst, {
       pick: (query) => void pick(query),
-      preview: ({ soft }, rank) => stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
+      preview: ({ soft }, rank) =>
+        stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
       endPreview: () => stage.endPreview(),
     })
-    showFlow(found, stage)
     if (focused) document.querySelector<HTMLElement>(`[data-query="${focused}"]`)?.focus()
     setSaving(true)
     const words = inWords(found)
     stage.describe(words)
     say(words)
+    performance.mark('flowseg:answer', { detail: found.sentence })
+    await turn()
+    if (!signal.aborted) showFlow(found, stage)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') complain(error.message)
@@ -259,7 +272,8 @@ function inWords({ sentence: asked, score, rank, share, box }: AnswerFacts): str
 // ---- Saving
 
 function setSaving(isPossible: boolean): void {
-  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-save]')) button.disabled = !isPossible
+  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-save]'))
+    button.disabled = !isPossible
 }
 
 async function save(kind: SaveKind): Promise<void> {
@@ -280,6 +294,11 @@ async function save(kind: SaveKind): Promise<void> {
 
 // ---- Start
 
+/** Lets others have a turn, so that nobody waits long for one. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve))
+}
+
 byId('ask').addEventListener('submit', (event) => {
   event.preventDefault()
   void find()
@@ -299,7 +318,8 @@ byId('zoom-fit').addEventListener('click', () => stage.fit())
 
 listen({
   image: (blob, name) => void openOwn(blob, name),
-  weights: (files) => void load({ place: { kind: 'files', files: checkpointFiles(files) } }).then((ok) => ok && again()),
+  weights: (files) =>
+    void load({ place: { kind: 'files', files: checkpointFiles(files) } }).then((ok) => ok && again()),
   refuse: (message) => show({ title: "That didn't work", text: message, ways: [] }, goOn),
 })
 listenToWeights((request) => void load(request).then((isReady) => isReady && again()))

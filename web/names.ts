@@ -4,7 +4,11 @@ const MOST_LETTERS = 47
 
 /** A sentence as a part of a file's name. */
 export function slug(sentence: string): string {
-  const words = sentence.normalize('NFC').toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
+  const words =
+    sentence
+      .normalize('NFC')
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
   return Array.from(words.join('-') || 'mask')
     .slice(0, MOST_LETTERS)
     .join('')

@@ -24,6 +24,7 @@ export function show({ title, text, ways }: Advice, go: (way: WayOn) => void, co
         const button = make('button', { type: 'button' }, WAYS[way])
         button.addEventListener('click', () => {
           clear()
+          byId('main').focus({ preventScroll: true }) // the button that had it is gone
           go(way)
         })
         return button

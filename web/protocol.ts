@@ -54,7 +54,7 @@ export interface CandidateFacts {
   readonly score: number
   /** Its mask before boundary refinement. */
   readonly soft: Soft
-  readonly picture: ImageBitmap
+  readonly picture: Blob
 }
 
 /** One decoder layer as the chosen query lived it. */
@@ -69,7 +69,7 @@ export interface LayerFacts {
   readonly score: number
   readonly rank: number
   readonly soft: Soft
-  readonly picture: ImageBitmap
+  readonly picture: Blob
   /** Who led in this layer, by its final rank, from 1. */
   readonly leader: { readonly query: number; readonly score: number; readonly finalRank: number }
   /** The leader's mask, where it is another one. */
@@ -86,7 +86,7 @@ export interface EdgeFacts {
   /** Of the band, and of those of it that changed sides; in pixels of the model's grid. */
   readonly cells: number
   readonly flipped: number
-  readonly picture: ImageBitmap
+  readonly picture: Blob
 }
 
 export interface AnswerFacts {

@@ -3,7 +3,11 @@
 import { byId, make } from './dom.ts'
 import { samples } from './samples/samples.json'
 
-const ADDRESSES = import.meta.glob<string>('./samples/*.png', { query: '?url', import: 'default', eager: true })
+const ADDRESSES = import.meta.glob<string>('./samples/*.png', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+})
 
 export interface Sample {
   readonly name: string

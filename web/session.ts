@@ -3,6 +3,7 @@
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
 
+import { boxOf } from '../src/cli/picture.ts'
 import {
   type FlowLayer,
   FlowSeg,
@@ -13,7 +14,6 @@ import {
   type Scene,
   type Segmentation,
 } from '../src/index.ts'
-import { boxOf } from '../src/cli/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles } from './embedded.ts'
@@ -92,7 +92,7 @@ export class Session {
     const { config, gpu, baseline, notes } = model
     return {
       name: config.name,
-      adapter: gpu.name,
+      adapter: adapterName(gpu),
       software: gpu.adapter.software,
       baseline,
       notes,
@@ -219,13 +219,18 @@ export class Session {
   }
 }
 
+/** Browsers hide what could tell people apart, and leave a vendor and a family. */
+function adapterName({ name, info }: FlowSeg['gpu']): string {
+  return info.device || info.description ? name : [info.vendor, info.architecture].filter(Boolean).join(' ')
+}
+
 /** What a promise brings, unless the signal comes first; the work goes on. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   return new Promise((resolve, reject) => {
     const giveUp = (): void => reject(signal.reason)
     signal.addEventListener('abort', giveUp, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
   })
 }
 

@@ -3,19 +3,13 @@
 
 import type { Rgb } from '../src/cli/picture.ts'
 import type { Image } from '../src/index.ts'
-import { rgbaOf } from './decode.ts'
 import type { Soft } from './protocol.ts'
 
 /** Grey levels a logit; those beyond four are saturated. */
 const STEEPNESS = 32
 
 /** @param scale from the image's [0, 1] to the part of the map that holds it */
-export function softLogits(
-  logits: Float32Array,
-  width: number,
-  height: number,
-  scale: Soft['scale'],
-): Soft {
+export function softLogits(logits: Float32Array, width: number, height: number, scale: Soft['scale']): Soft {
   const data = new Uint8Array(width * height)
   for (let i = 0; i < data.length; i++) {
     data[i] = Math.min(255, Math.max(0, Math.round(127.5 + STEEPNESS * logits[i]!)))
@@ -35,23 +29,48 @@ export function softBits(
   return { width, height, data, scale }
 }
 
-/** A small picture: the image pale but for what the mask holds, and that in colour. */
-export function softPicture(small: Image, soft: Soft, colour: Rgb): ImageBitmap {
+/** A small picture, as a file: the image pale but for what the mask holds, and that in colour. */
+export function softPicture(small: Image, soft: Soft, colour: Rgb): Blob {
   const { width, height } = small
-  const rgba = rgbaOf(small.rgb)
+  const rgb = small.rgb.slice()
   for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i += 4) {
+    for (let x = 0; x < width; x++, i += 3) {
       const inside = sample(soft, (x + 0.5) / width, (y + 0.5) / height) > 127.5
-      const grey = 0.3 * rgba[i]! + 0.6 * rgba[i + 1]! + 0.1 * rgba[i + 2]!
+      const grey = 0.3 * rgb[i]! + 0.6 * rgb[i + 1]! + 0.1 * rgb[i + 2]!
       for (let c = 0; c < 3; c++) {
-        const value = rgba[i + c]!
-        rgba[i + c] = inside ? 0.5 * value + 0.5 * colour[c]! : 150 + 0.35 * (0.3 * value + 0.7 * grey)
+        const value = rgb[i + c]!
+        rgb[i + c] = inside ? 0.5 * value + 0.5 * colour[c]! : 100 + 0.45 * (0.4 * value + 0.6 * grey)
       }
     }
   }
-  const canvas = new OffscreenCanvas(width, height)
-  canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0)
-  return canvas.transferToImageBitmap()
+  return bmp({ width, height, rgb })
+}
+
+/**
+ * A BMP: nothing is compressed, so it costs nothing to write. Bitmaps would have to be drawn on canvases of the page,
+ * and making a dozen of those waited 240 ms for the GPU's process (Chromium 147, two cores); it decodes images aside.
+ */
+function bmp({ width, height, rgb }: Image): Blob {
+  const stride = Math.ceil((3 * width) / 4) * 4
+  const bytes = new Uint8Array(54 + stride * height)
+  const view = new DataView(bytes.buffer)
+  bytes.set([0x42, 0x4d]) // BM
+  view.setUint32(2, bytes.length, true)
+  view.setUint32(10, 54, true) // where the pixels begin
+  view.setUint32(14, 40, true) // of the header that follows
+  view.setInt32(18, width, true)
+  view.setInt32(22, -height, true) // rows from the top
+  view.setUint16(26, 1, true)
+  view.setUint16(28, 24, true)
+  for (let y = 0, from = 0; y < height; y++) {
+    let to = 54 + y * stride
+    for (let x = 0; x < width; x++, from += 3) {
+      bytes[to++] = rgb[from + 2]!
+      bytes[to++] = rgb[from + 1]!
+      bytes[to++] = rgb[from]!
+    }
+  }
+  return new Blob([bytes], { type: 'image/bmp' })
 }
 
 /** Bilinear, at a place in the image's [0, 1]. */

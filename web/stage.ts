@@ -20,7 +20,10 @@ export class Stage {
   readonly #canvas = byId<HTMLCanvasElement>('canvas')
   readonly #caption = byId('caption')
   readonly #zoomValue = byId('zoom-value')
-  readonly #worker = new Worker(new URL('./view/worker.ts', import.meta.url), { type: 'module', name: 'view' })
+  readonly #worker = new Worker(new URL('./view/worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'view',
+  })
   readonly #camera = new Camera()
   readonly #pointers = new Map<number, Size>()
   #size: Size = [1, 1]
@@ -131,7 +134,9 @@ export class Stage {
       opacity: isPreview ? PREVIEW_OPACITY : this.#mode === 'outline' ? 0 : this.#opacity,
       outline: isPreview || this.#mode !== 'cutout',
       cut: !isPreview && this.#mode === 'cutout',
-      paper: matchMedia('(prefers-color-scheme: dark)').matches ? [0.055, 0.059, 0.071] : [0.925, 0.933, 0.945],
+      paper: matchMedia('(prefers-color-scheme: dark)').matches
+        ? [0.055, 0.059, 0.071]
+        : [0.925, 0.933, 0.945],
     }
     this.#post({ type: 'frame', frame })
   }

@@ -61,7 +61,8 @@ async function page(request: Request): Promise<Response> {
     return await fetch(request)
   } catch (error) {
     const kept = await caches.match(new URL('index.html', scope.registration.scope).href)
-    if (kept) return kept
+    // Hosts may redirect to the folder, and a browser takes no page that was
+    if (kept) return kept.redirected ? new Response(kept.body, { headers: kept.headers }) : kept
     throw error
   }
 }

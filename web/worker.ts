@@ -55,13 +55,11 @@ async function answerTo(
   }
 }
 
-/** Bitmaps and the mask, which may have 30 million pixels; the rest is small. */
+/** What may have 30 million pixels; the rest is small. */
 function transfersOf(answer: object): Transferable[] {
   if ('bitmap' in answer) return [answer.bitmap as ImageBitmap]
-  if (!('candidates' in answer)) return []
-  const { mask, candidates, layers, edge } = answer as AnswerFacts
-  const pictures = [...candidates, ...layers, ...(edge ? [edge] : [])].map(({ picture }) => picture)
-  return [mask.data.buffer, ...pictures]
+  if ('candidates' in answer) return [(answer as AnswerFacts).mask.data.buffer]
+  return []
 }
 
 function post(message: FromWorker, transfer: Transferable[] = []): void {

@@ -48,7 +48,9 @@ const ARCHIVES = ['swiftshader.tar.br', 'al2023.tar.br', 'fonts.tar.br', 'chromi
 function unpack(): string {
   const require = createRequire(import.meta.url)
   const packageFolder = join(dirname(require.resolve('@sparticuz/chromium')), '../..')
-  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as {
+    version: string
+  }
   const folder = join(userCache(), `chromium-${version}`)
   if (existsSync(join(folder, 'chromium'))) return folder
   const draft = mkdtempSync(join(userCache(), 'unpacking-'))

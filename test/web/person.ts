@@ -76,14 +76,22 @@ export class Person {
 
   /** A notice with this title. */
   async isTold(title: string | RegExp, timeout = 60_000): Promise<Locator> {
-    const notice = this.page.getByRole('alert').filter({ has: this.page.getByRole('heading', { name: title }) })
+    const notice = this.page
+      .getByRole('alert')
+      .filter({ has: this.page.getByRole('heading', { name: title }) })
     await notice.waitFor({ timeout })
     return notice
   }
 
   /** Drops files on the page. */
-  async drops(files: readonly { readonly name: string; readonly type: string; readonly bytes: Uint8Array }[]): Promise<void> {
-    const encoded = files.map(({ name, type, bytes }) => ({ name, type, base64: Buffer.from(bytes).toString('base64') }))
+  async drops(
+    files: readonly { readonly name: string; readonly type: string; readonly bytes: Uint8Array }[],
+  ): Promise<void> {
+    const encoded = files.map(({ name, type, bytes }) => ({
+      name,
+      type,
+      base64: Buffer.from(bytes).toString('base64'),
+    }))
     const transfer = await this.page.evaluateHandle(async (given) => {
       const data = new DataTransfer()
       for (const { name, type, base64 } of given) {
@@ -112,12 +120,18 @@ export class Person {
 
   /** The whole page, as this state looks in all four: desktop and phone, light and dark. */
   async shootsAll(name: string): Promise<void> {
-    for (const [width, viewport] of [['desktop', DESKTOP], ['phone', PHONE]] as const) {
+    for (const [width, viewport] of [
+      ['desktop', DESKTOP],
+      ['phone', PHONE],
+    ] as const) {
       await this.page.setViewportSize(viewport)
       for (const colorScheme of ['light', 'dark'] as const) {
         await this.page.emulateMedia({ colorScheme })
         await this.settles()
-        await this.page.screenshot({ path: join(SHOTS, `${name}-${width}-${colorScheme}.png`), fullPage: true })
+        await this.page.screenshot({
+          path: join(SHOTS, `${name}-${width}-${colorScheme}.png`),
+          fullPage: true,
+        })
       }
     }
     await this.page.emulateMedia({ colorScheme: 'light' })
@@ -134,7 +148,9 @@ export class Person {
   /** What axe-core finds wrong with the page as it is, in short. */
   async violations(): Promise<string[]> {
     const { violations } = await new AxeBuilder({ page: this.page }).analyze()
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`)
+    return violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`,
+    )
   }
 
   async leaves(): Promise<void> {

@@ -46,12 +46,21 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
     void answer(request.url ?? '/', request.headers.range, response).catch(() => response.destroy())
   })
 
-  const answer = async (address: string, range: string | undefined, response: ServerResponse): Promise<void> => {
+  const answer = async (
+    address: string,
+    range: string | undefined,
+    response: ServerResponse,
+  ): Promise<void> => {
     const path = decodeURIComponent(new URL(address, 'http://host').pathname)
     const mount = Object.keys(folders).find((name) => path.startsWith(name))
     const inside = mount && normalize(path.slice(mount.length) || 'index.html')
     const file = mount && inside && !inside.startsWith('..') ? join(folders[mount]!, inside) : undefined
-    const size = file ? await stat(file).then((found) => (found.isFile() ? found.size : -1), () => -1) : -1
+    const size = file
+      ? await stat(file).then(
+          (found) => (found.isFile() ? found.size : -1),
+          () => -1,
+        )
+      : -1
     if (!file || size < 0) {
       response.writeHead(404).end()
       return

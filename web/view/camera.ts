@@ -88,10 +88,7 @@ export class Camera {
     const target = vec2.create(...about)
     const before = vec2.transformMat3(target, mat3.inverse(this.matrix))
     const fit = this.#fitScale
-    this.#scale = Math.min(
-      Math.max(this.#scale * factor, FARTHEST * fit),
-      Math.max(CLOSEST, fit),
-    )
+    this.#scale = Math.min(Math.max(this.#scale * factor, FARTHEST * fit), Math.max(CLOSEST, fit))
     const after = vec2.transformMat3(target, mat3.inverse(this.matrix))
     this.#centre = vec2.add(this.#centre, vec2.subtract(before, after))
     this.#restrain()

@@ -58,7 +58,12 @@ export class Painter {
         ...[2, 3, 4, 5].map((binding) => ({ binding, visibility, texture: {} })),
       ],
     })
-    const triangle = (code: string, label: string, target: GPUTextureFormat, layout: GPUPipelineLayout | 'auto') => {
+    const triangle = (
+      code: string,
+      label: string,
+      target: GPUTextureFormat,
+      layout: GPUPipelineLayout | 'auto',
+    ) => {
       const module = device.createShaderModule({ code, label })
       return device.createRenderPipeline({
         label,
@@ -75,7 +80,11 @@ export class Painter {
       size: 2 * PANE_BYTES,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
     })
-    this.#nothing = device.createTexture({ size: [1, 1], format: 'r8unorm', usage: GPUTextureUsage.TEXTURE_BINDING })
+    this.#nothing = device.createTexture({
+      size: [1, 1],
+      format: 'r8unorm',
+      usage: GPUTextureUsage.TEXTURE_BINDING,
+    })
   }
 
   /** @param size of the image, of which the bitmap may be a smaller copy */
@@ -153,12 +162,16 @@ export class Painter {
     if (image) {
       const panes = panesOf(size, split)
       panes.forEach((pane, i) => {
-        const [x, y, right, bottom] = [pane.x, pane.y, pane.x + pane.width, pane.y + pane.height].map((side) =>
-          Math.round(side * ratio),
+        const [x, y, right, bottom] = [pane.x, pane.y, pane.x + pane.width, pane.y + pane.height].map(
+          (side) => Math.round(side * ratio),
         ) as [number, number, number, number]
         if (right <= x || bottom <= y) return
         const isPlain = split && i === 0
-        this.device.queue.writeBuffer(this.#panes, i * PANE_BYTES, this.#pane(frame, image.size, [x, y], isPlain))
+        this.device.queue.writeBuffer(
+          this.#panes,
+          i * PANE_BYTES,
+          this.#pane(frame, image.size, [x, y], isPlain),
+        )
         pass.setViewport(x, y, right - x, bottom - y, 0, 1)
         pass.setScissorRect(x, y, Math.min(right, width) - x, Math.min(bottom, height) - y)
         pass.setPipeline(this.#pipeline)
