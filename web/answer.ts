@@ -9,9 +9,9 @@ export interface AnswerActions {
   readonly endPreview: () => void
 }
 
-/** @param looked whether this sentence had to wait for the image to be looked at */
-export function showAnswer(answer: AnswerFacts, looked: boolean, actions: AnswerActions): void {
-  const { score, rank, share, area, candidates } = answer
+/** The score and the times. @param looked whether this sentence had to wait for the image to be looked at */
+export function showAnswer(answer: AnswerFacts, looked: boolean): void {
+  const { score, rank, share, area } = answer
   byId('answer').replaceChildren(
     make(
       'div',
@@ -27,16 +27,17 @@ export function showAnswer(answer: AnswerFacts, looked: boolean, actions: Answer
       ),
     ),
     times(answer, looked),
-    make(
-      'div',
-      {},
-      make('h3', { id: 'candidates-title' }, 'Candidates'),
-      make(
-        'ol',
-        { className: 'candidates', 'aria-labelledby': 'candidates-title' },
-        ...candidates.map((candidate, i) => make('li', {}, tile(candidate, i + 1, answer, actions))),
-      ),
-    ),
+  )
+}
+
+/** Below them, what else it could have been. */
+export function showCandidates(answer: AnswerFacts, actions: AnswerActions): void {
+  const tiles = answer.candidates.map((candidate, i) =>
+    make('li', {}, tile(candidate, i + 1, answer, actions)),
+  )
+  byId('candidates').replaceChildren(
+    make('h3', { id: 'candidates-title' }, 'Candidates'),
+    make('ol', { className: 'candidates', 'aria-labelledby': 'candidates-title' }, ...tiles),
   )
 }
 

@@ -2,7 +2,6 @@
 // language, how far the condition had moved and who led; then the edge, before and after; then the scores' course.
 
 import { pointAt } from './answer.ts'
-import { course } from './course.ts'
 import { byId, make, ordinal, percent, picture, setWidth } from './dom.ts'
 import type { AnswerFacts, EdgeFacts, LayerFacts } from './protocol.ts'
 import type { Stage } from './stage.ts'
@@ -29,10 +28,7 @@ export function showFlow(answer: AnswerFacts, stage: Stage): void {
     cards.push(...edge)
   }
   connect(cards, stage)
-  byId('flow-body').replaceChildren(
-    make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items),
-    course(answer),
-  )
+  byId('flow-body').replaceChildren(make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items))
 }
 
 /** Pointing shows a card on the stage; pressing keeps it there until it is pressed again. */

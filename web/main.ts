@@ -1,9 +1,10 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { showAnswer } from './answer.ts'
+import { showAnswer, showCandidates } from './answer.ts'
 import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
+import { course } from './course.ts'
 import { byId, make, percent } from './dom.ts'
 import type { WayOn } from './failures.ts'
 import { showFlow } from './flow.ts'
@@ -215,26 +216,42 @@ async function answerWith(
     const found = await ask({ signal, onProgress: line.step })
     looked = true
     stage.setAnswer(found.mask)
-    showAnswer(found, isFirst, {
-      pick: (query) => void pick(query),
-      preview: ({ soft }, rank) =>
-        stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
-      endPreview: () => stage.endPreview(),
-    })
-    if (focused) document.querySelector<HTMLElement>(`[data-query="${focused}"]`)?.focus()
+    showAnswer(found, isFirst)
     setSaving(true)
     const words = inWords(found)
     stage.describe(words)
     say(words)
     performance.mark('flowseg:answer', { detail: found.sentence })
-    await turn()
-    if (!signal.aborted) showFlow(found, stage)
+    line.end()
+    await showRest(found, signal, focused)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') complain(error.message)
     else tell(error, goOn)
   } finally {
     line.end()
+  }
+}
+
+/** What can come a frame later, a piece a frame: the page stays quick. */
+async function showRest(found: AnswerFacts, signal: AbortSignal, focused: string | undefined): Promise<void> {
+  const pieces = [
+    () =>
+      showCandidates(found, {
+        pick: (query) => void pick(query),
+        preview: ({ soft }, rank) =>
+          stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
+        endPreview: () => stage.endPreview(),
+      }),
+    // Where the hand is, if it was there that another one was picked
+    () => focused && document.querySelector<HTMLElement>(`[data-query="${focused}"]`)?.focus(),
+    () => showFlow(found, stage),
+    () => byId('flow-body').append(course(found)),
+  ]
+  for (const piece of pieces) {
+    await nextFrame()
+    if (signal.aborted) return
+    piece()
   }
 }
 
@@ -248,6 +265,7 @@ function forget(): void {
   stage.setAnswer(undefined)
   setSaving(false)
   byId('flow').hidden = true
+  byId('candidates').replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
 }
 
@@ -293,6 +311,14 @@ async function save(kind: SaveKind): Promise<void> {
 }
 
 // ---- Start
+
+/** Once a frame was drawn, or soon where none are as nobody looks. */
+function nextFrame(): Promise<void> {
+  return new Promise((resolve) => {
+    requestAnimationFrame(() => setTimeout(resolve))
+    setTimeout(resolve, 200)
+  })
+}
 
 /** Lets others have a turn, so that nobody waits long for one. */
 function turn(): Promise<void> {

@@ -35,7 +35,7 @@ export async function saved(
       for (let i = 0; i < mask.data.length; i++) if (!mask.data[i]) rgba[4 * i + 3] = 0
       return { blob: await pngOf(rgba, width, height), name: `${base}-cutout.png` }
     }
-    case 'json': {
+    default: {
       const text = `${JSON.stringify(account(picture, result, chosen), null, 2)}\n`
       return { blob: new Blob([text], { type: 'application/json' }), name: `${base}.json` }
     }

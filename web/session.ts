@@ -87,7 +87,7 @@ export class Session {
     void model.gpu.device.lost.then(({ reason, message }) => {
       if (this.model !== model) return
       this.#leave()
-      this.onLost(`The browser says: ${reason}${message ? `, ${message}` : ''}.`)
+      this.onLost(`The browser says: ${reason}${message ? `, ${message.replace(/\.$/, '')}` : ''}.`)
     })
     const { config, gpu, baseline, notes } = model
     return {

@@ -50,7 +50,7 @@ async function answerTo(
       return session.segment(request.ask.sentence, task)
     case 'pick':
       return session.pick(request.ask.query, task)
-    case 'save':
+    default:
       return session.save(request.ask.kind, request.ask.opacity)
   }
 }

@@ -105,6 +105,16 @@ export class Person {
     }
   }
 
+  /** Has a browser that never heard of WebGPU, in pages and in workers. */
+  async forgetsWebGpu(): Promise<void> {
+    await this.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
+    await this.page.route('**/assets/worker-*.js', async (route) => {
+      const response = await route.fetch()
+      const body = `delete WorkerNavigator.prototype.gpu;${await response.text()}`
+      await route.fulfill({ response, body })
+    })
+  }
+
   /** The worker that has the model. */
   async modelWorker(): Promise<Worker> {
     for (const worker of this.page.workers()) {
