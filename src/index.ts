@@ -24,6 +24,7 @@ export {
   type MaskOutput,
   type Masks,
   type MaskTexture,
+  type RefinedMask,
   type RgbaImage,
   Scene,
   type Segmentation,

@@ -58,6 +58,7 @@ import {
   type MaskOptions,
   type MaskOutput,
   type Masks,
+  type RefinedMask,
   type Segmentation,
   unpackMask,
 } from './segmentation.ts'
@@ -74,6 +75,7 @@ export type {
   MaskOutput,
   Masks,
   MaskTexture,
+  RefinedMask,
   Segmentation,
   Times,
 } from './segmentation.ts'
@@ -397,14 +399,15 @@ export class FlowSeg {
         mask,
         logits,
         canvas: state.size.scaled,
-        candidates: ranking.map((match) => ({
-          ...match,
-          mask: async <P extends MaskOutput = 'host'>(more: MaskOptions<P> = {}): Promise<Masks[P]> => {
+        candidates: ranking.map((match) => {
+          const refined = async <P extends MaskOutput = 'host'>(
+            more: MaskOptions<P> = {},
+          ): Promise<RefinedMask<P>> => {
             expectOutput(more.output)
-            const finish = () => this.#finish(state, masks, match.query, more)
-            return (await this.#inTurn(more, finish, scene)).mask
-          },
-        })),
+            return this.#inTurn(more, () => this.#finish(state, masks, match.query, more), scene)
+          }
+          return { ...match, refined, mask: async (more) => (await refined(more)).mask }
+        }),
         ...(every ? { flow: flowLayers(read, decoderLayers + 1, length * hidden) } : {}),
         times: { look: state.lookMs, read: readDone - started, segment: performance.now() - readDone },
       }
@@ -438,7 +441,7 @@ export class FlowSeg {
     masks: Float32Array,
     query: number,
     { output, ...task }: MaskOptions<O>,
-  ): Promise<{ mask: Masks[O]; logits: Segmentation['logits'] }> {
+  ): Promise<RefinedMask<O>> {
     const [height, width] = featureSizes(this.config).at(-1)!
     const raw = masks.slice(query * height * width, (query + 1) * height * width)
     const where: MaskOutput = output ?? 'host'

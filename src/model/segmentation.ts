@@ -53,6 +53,23 @@ export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions 
 export interface Candidate extends Match {
   /** Its mask at the image's size; computed when asked for, while the scene is open. */
   mask<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<Masks[O]>
+  /** The same with what boundary refinement did to it, as the answer has it. */
+  refined<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<RefinedMask<O>>
+}
+
+/** A mask and how boundary refinement came to it. */
+export interface RefinedMask<O extends MaskOutput = 'host'> {
+  readonly mask: Masks[O]
+  /** On the model's canvas. */
+  readonly logits: {
+    readonly height: number
+    readonly width: number
+    /** Before and after boundary refinement; the same without it. */
+    readonly raw: Float32Array
+    readonly refined: Float32Array
+    /** 1 where refinement was free to move the logits. */
+    readonly band: Float32Array
+  }
 }
 
 /** What one decoder layer thought; entry 0 is before the first. */
@@ -77,26 +94,15 @@ export interface Times {
   readonly segment: number
 }
 
-export interface Segmentation<O extends MaskOutput = 'host'> {
+export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask<O> {
   readonly sentence: string
   /** The prompt's text, from the question to the answer. */
   readonly text: string
-  readonly mask: Masks[O]
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
   /** All queries, best first; the first is the answer. */
   readonly candidates: readonly Candidate[]
-  /** Of the answer, on the model's canvas. */
-  readonly logits: {
-    readonly height: number
-    readonly width: number
-    /** Before and after boundary refinement; the same without it. */
-    readonly raw: Float32Array
-    readonly refined: Float32Array
-    /** 1 where refinement was free to move the logits. */
-    readonly band: Float32Array
-  }
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
   readonly flow?: readonly FlowLayer[]

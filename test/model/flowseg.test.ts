@@ -160,6 +160,7 @@ for (const gpu of await adapters()) {
         })
         expect(answer).toMatchObject({ query: candidates[0]!.query, score: candidates[0]!.score })
         expect(await candidates[0]!.mask()).toEqual(mask)
+        expect(await candidates[0]!.refined()).toEqual({ mask, logits })
         expect(await candidates[11]!.mask()).toMatchObject({ width, height })
 
         expect(logits).toMatchObject({ height: 16, width: 16 })

@@ -1,0 +1,169 @@
+// Somebody at the studio: opens it, looks at what it shows, and uses it by what things are called.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { AxeBuilder } from '@axe-core/playwright'
+import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page, Worker } from 'playwright'
+import { ROOT } from '../e2e/cli-harness.ts'
+
+const SHOTS = join(ROOT, 'out/studio')
+mkdirSync(SHOTS, { recursive: true })
+
+export const DESKTOP = { width: 1280, height: 860 }
+export const PHONE = { width: 375, height: 760 }
+
+export interface LongTask {
+  readonly duration: number
+  readonly at: number
+}
+
+export class Person {
+  readonly page: Page
+  readonly context: BrowserContext
+  /** What the page said on its console that nobody should have to read. */
+  readonly complaints: string[] = []
+
+  private constructor(page: Page, context: BrowserContext) {
+    this.page = page
+    this.context = context
+    page.on('console', (message) => {
+      if (message.type() === 'error') this.complaints.push(message.text())
+    })
+    page.on('pageerror', (error) => this.complaints.push(String(error)))
+  }
+
+  static async at(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Person> {
+    const context = await browser.newContext({ viewport: DESKTOP, acceptDownloads: true, ...options })
+    const page = await context.newPage()
+    await page.addInitScript(() => {
+      const tasks: LongTask[] = []
+      Object.assign(globalThis, { longTasks: tasks })
+      new PerformanceObserver((list) => {
+        for (const { duration, startTime } of list.getEntries()) tasks.push({ duration, at: startTime })
+      }).observe({ type: 'longtask', buffered: true })
+    })
+    const person = new Person(page, context)
+    await page.goto(url)
+    return person
+  }
+
+  /** The tasks of more than 50 ms since the last time. */
+  async longTasks(): Promise<LongTask[]> {
+    return this.page.evaluate(() => {
+      const { longTasks } = globalThis as unknown as { longTasks: LongTask[] }
+      return longTasks.splice(0)
+    })
+  }
+
+  /** Waits for an answer to a sentence. */
+  async sees(sentence: string, timeout = 60_000): Promise<void> {
+    await this.page.waitForFunction(
+      (text) => document.getElementById('status')?.textContent?.includes(`Found ${text},`),
+      sentence,
+      { timeout },
+    )
+  }
+
+  async asks(sentence: string): Promise<void> {
+    const field = this.page.getByLabel('What should be found?')
+    await field.fill(sentence)
+    await field.press('Enter')
+  }
+
+  button(name: string | RegExp): Locator {
+    return this.page.getByRole('button', { name })
+  }
+
+  /** A notice with this title. */
+  async isTold(title: string | RegExp, timeout = 60_000): Promise<Locator> {
+    const notice = this.page
+      .getByRole('alert')
+      .filter({ has: this.page.getByRole('heading', { name: title }) })
+    await notice.waitFor({ timeout })
+    return notice
+  }
+
+  /** Drops files on the page. */
+  async drops(
+    files: readonly { readonly name: string; readonly type: string; readonly bytes: Uint8Array }[],
+  ): Promise<void> {
+    const encoded = files.map(({ name, type, bytes }) => ({
+      name,
+      type,
+      base64: Buffer.from(bytes).toString('base64'),
+    }))
+    const transfer = await this.page.evaluateHandle(async (given) => {
+      const data = new DataTransfer()
+      for (const { name, type, base64 } of given) {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+        data.items.add(new File([bytes], name, { type }))
+      }
+      return data
+    }, encoded)
+    for (const type of ['dragenter', 'dragover', 'drop']) {
+      await this.page.dispatchEvent('body', type, { dataTransfer: transfer })
+    }
+  }
+
+  /** Has a browser that never heard of WebGPU, in pages and in workers. */
+  async forgetsWebGpu(): Promise<void> {
+    await this.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
+    await this.page.route('**/assets/worker-*.js', async (route) => {
+      const response = await route.fetch()
+      const body = `delete WorkerNavigator.prototype.gpu;${await response.text()}`
+      await route.fulfill({ response, body })
+    })
+  }
+
+  /** The worker that has the model. */
+  async modelWorker(): Promise<Worker> {
+    for (const worker of this.page.workers()) {
+      if (await worker.evaluate(() => 'studio' in globalThis)) return worker
+    }
+    throw new Error('no worker has the model')
+  }
+
+  async shoots(name: string): Promise<Buffer> {
+    await this.settles()
+    return this.page.screenshot({ path: join(SHOTS, `${name}.png`) })
+  }
+
+  /** The whole page, as this state looks in all four: desktop and phone, light and dark. */
+  async shootsAll(name: string): Promise<void> {
+    for (const [width, viewport] of [
+      ['desktop', DESKTOP],
+      ['phone', PHONE],
+    ] as const) {
+      await this.page.setViewportSize(viewport)
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await this.page.emulateMedia({ colorScheme })
+        await this.settles()
+        await this.page.screenshot({
+          path: join(SHOTS, `${name}-${width}-${colorScheme}.png`),
+          fullPage: true,
+        })
+      }
+    }
+    await this.page.emulateMedia({ colorScheme: 'light' })
+    await this.page.setViewportSize(DESKTOP)
+  }
+
+  /** Until what was asked of the view's worker is on the screen. */
+  private async settles(): Promise<void> {
+    await this.page.evaluate(
+      () => new Promise<void>((resolve) => setTimeout(() => requestAnimationFrame(() => resolve()), 250)),
+    )
+  }
+
+  /** What axe-core finds wrong with the page as it is, in short. */
+  async violations(): Promise<string[]> {
+    const { violations } = await new AxeBuilder({ page: this.page }).analyze()
+    return violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`,
+    )
+  }
+
+  async leaves(): Promise<void> {
+    await this.context.close()
+  }
+}

@@ -1,0 +1,107 @@
+// Beside the image: how sure the model is, what each step took, and the other candidates.
+
+import { byId, make, milliseconds, percent, picture, setWidth } from './dom.ts'
+import type { AnswerFacts, CandidateFacts } from './protocol.ts'
+
+export interface AnswerActions {
+  readonly pick: (query: number) => void
+  readonly preview: (candidate: CandidateFacts, rank: number) => void
+  readonly endPreview: () => void
+}
+
+/** The score and the times. @param looked whether this sentence had to wait for the image to be looked at */
+export function showAnswer(answer: AnswerFacts, looked: boolean): void {
+  const { score, rank, share, area } = answer
+  byId('answer').replaceChildren(
+    make(
+      'div',
+      {},
+      make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), 'score'),
+      rank > 1 ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
+      make(
+        'p',
+        { className: 'faint' },
+        area === 0
+          ? 'Its mask is empty: nothing reached a probability of one half.'
+          : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image`,
+      ),
+    ),
+    times(answer, looked),
+  )
+}
+
+/** Below them, what else it could have been. */
+export function showCandidates(answer: AnswerFacts, actions: AnswerActions): void {
+  const tiles = answer.candidates.map((candidate, i) =>
+    make('li', {}, tile(candidate, i + 1, answer, actions)),
+  )
+  byId('candidates').replaceChildren(
+    make('h3', { id: 'candidates-title' }, 'Candidates'),
+    make('ol', { className: 'candidates', 'aria-labelledby': 'candidates-title' }, ...tiles),
+  )
+}
+
+/** The steps apart: the first is paid once an image. */
+function times({ times: { look, read, segment } }: AnswerFacts, looked: boolean): HTMLElement {
+  const most = Math.max(look, read, segment)
+  const row = (name: string, ms: number, note: string, isPaid = false): HTMLElement[] => {
+    const bar = make('span', { className: 'bar' })
+    setWidth(bar, ms / most)
+    const cls = isPaid ? 'paid' : ''
+    return [
+      make('dt', { className: cls, title: note }, name),
+      make('dd', { className: cls, 'aria-hidden': 'true' }, bar),
+      make('dd', { className: `value ${cls}` }, milliseconds(ms)),
+    ]
+  }
+  const now = read + segment
+  return make(
+    'div',
+    {},
+    make(
+      'dl',
+      { className: 'times' },
+      ...row('Look', look, 'at the image, once', !looked),
+      ...row('Read', read, 'the sentence'),
+      ...row('Segment', segment, 'find and cut out'),
+    ),
+    make(
+      'p',
+      { className: 'total' },
+      looked
+        ? `${milliseconds(look + now)} in all. Looking is done once an image: the next sentence will take only the rest.`
+        : `${milliseconds(now)} for this sentence: the image had been looked at before.`,
+    ),
+  )
+}
+
+function tile(
+  candidate: CandidateFacts,
+  rank: number,
+  { query }: AnswerFacts,
+  { pick, preview, endPreview }: AnswerActions,
+): HTMLButtonElement {
+  const score = candidate.score.toFixed(3)
+  const button = make(
+    'button',
+    {
+      type: 'button',
+      'aria-pressed': String(candidate.query === query),
+      'aria-label': `Candidate ${rank}, score ${score}`,
+    },
+    picture(candidate.picture),
+    make('span', { 'aria-hidden': 'true' }, make('b', {}, String(rank)), score),
+  )
+  button.dataset['query'] = String(candidate.query)
+  button.addEventListener('click', () => pick(candidate.query))
+  pointAt(button, () => preview(candidate, rank), endPreview)
+  return button
+}
+
+/** Pointing with the mouse or moving the focus there; a finger that presses doesn't point. */
+export function pointAt(element: HTMLElement, begin: () => void, end: () => void): void {
+  element.addEventListener('pointerenter', ({ pointerType }) => pointerType === 'mouse' && begin())
+  element.addEventListener('pointerleave', ({ pointerType }) => pointerType === 'mouse' && end())
+  element.addEventListener('focus', () => element.matches(':focus-visible') && begin())
+  element.addEventListener('blur', end)
+}

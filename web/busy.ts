@@ -1,0 +1,76 @@
+// What is going on: a line on the stage with a bar and a way to stop it, and the same in words for those who listen.
+
+import { byId, megabytes } from './dom.ts'
+import type { Step } from './protocol.ts'
+
+const box = byId('busy')
+const bar = byId<HTMLProgressElement>('busy-bar')
+const text = byId('busy-text')
+const cancel = byId<HTMLButtonElement>('busy-cancel')
+const status = byId('status')
+
+export interface Busy {
+  readonly step: (step: Step) => void
+  readonly end: () => void
+}
+
+interface Line {
+  readonly what: string
+  readonly onCancel: (() => void) | undefined
+  step: Step | undefined
+}
+
+/** What is under way, the latest last: that one is shown, and then the one before it again. */
+let lines: Line[] = []
+let frame = 0
+cancel.addEventListener('click', () => lines.at(-1)?.onCancel?.())
+
+/** @param onCancel absent where stopping makes no sense */
+export function busy(what: string, onCancel?: () => void): Busy {
+  const line: Line = { what, onCancel, step: undefined }
+  lines.push(line)
+  say(what)
+  draw()
+  return {
+    step: (step) => {
+      line.step = step
+      // Steps come faster than anybody reads
+      if (line === lines.at(-1)) frame ||= requestAnimationFrame(draw)
+    },
+    end: () => {
+      lines = lines.filter((other) => other !== line)
+      draw()
+    },
+  }
+}
+
+function draw(): void {
+  cancelAnimationFrame(frame)
+  frame = 0
+  const line = lines.at(-1)
+  box.hidden = !line
+  if (!line) return
+  const { what, step } = line
+  cancel.hidden = !line.onCancel
+  text.textContent = step ? wordsFor(step, what) : what
+  if (step && step.total > 0) bar.value = step.loaded / step.total
+  else bar.removeAttribute('value')
+}
+
+/** To those who listen. */
+export function say(words: string): void {
+  status.textContent = words
+}
+
+function wordsFor({ phase, loaded, total }: Step, what: string): string {
+  switch (phase) {
+    case 'download':
+      return `Downloading, ${megabytes(loaded)} of ${megabytes(total)}`
+    case 'upload':
+      return `Loading the weights, ${megabytes(loaded)} of ${megabytes(total)}`
+    case 'compile':
+      return `Compiling kernels, ${loaded} of ${total}`
+    default:
+      return what
+  }
+}

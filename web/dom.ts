@@ -1,0 +1,74 @@
+// Elements, briefly.
+
+type Children = readonly (Node | string | undefined)[]
+
+/** A new element: properties that it has, attributes by their names with a dash or a colon, then what is in it. */
+export function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Partial<Omit<HTMLElementTagNameMap[K], 'style' | 'dataset'>> &
+    Readonly<Record<string, unknown>> = {},
+  ...children: Children
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined) continue
+    if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, String(value))
+    else Object.assign(element, { [name]: value })
+  }
+  element.append(...children.filter((child) => child !== undefined))
+  return element
+}
+
+const SVG = 'http://www.w3.org/2000/svg'
+
+export function makeSvg(
+  tag: string,
+  attributes: Readonly<Record<string, string | number>> = {},
+  ...children: Children
+): SVGElement {
+  const element = document.createElementNS(SVG, tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value))
+  element.append(...children.filter((child) => child !== undefined))
+  return element
+}
+
+/** An element that index.html has. */
+export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+  const element = document.getElementById(id)
+  if (!element) throw new Error(`index.html has no #${id}`)
+  return element as T
+}
+
+/** A small picture, for decoration: what it shows is said beside it. */
+export function picture(blob: Blob): HTMLImageElement {
+  const url = URL.createObjectURL(blob)
+  const image = make('img', { src: url, alt: '', decoding: 'async' })
+  image.addEventListener('load', () => URL.revokeObjectURL(url), { once: true })
+  return image
+}
+
+export function percent(share: number, digits = 0): string {
+  return `${(100 * share).toFixed(digits)}\u00a0%`
+}
+
+/** Makes an element as wide as a share of what it is in. */
+export function setWidth(element: HTMLElement, share: number): void {
+  element.style.width = `${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%`
+}
+
+export function milliseconds(ms: number): string {
+  if (ms < 9.95) return `${ms.toFixed(1)} ms`
+  return ms < 995 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(ms < 9_950 ? 2 : 1)} s`
+}
+
+export function megabytes(bytes: number): string {
+  const mb = bytes / 1e6
+  return mb < 10 ? `${mb.toFixed(1)} MB` : mb < 1000 ? `${mb.toFixed(0)} MB` : `${(mb / 1000).toFixed(2)} GB`
+}
+
+/** 1st, 2nd, 3rd ... */
+export function ordinal(n: number): string {
+  const last = n % 10
+  const isTeen = n % 100 > 10 && n % 100 < 14
+  return `${n}${isTeen ? 'th' : last === 1 ? 'st' : last === 2 ? 'nd' : last === 3 ? 'rd' : 'th'}`
+}

@@ -1,0 +1,104 @@
+// Errors of the worker on their way to the page, and what the page says about each: what happened, and the ways on.
+
+import { FlowSegError } from '../src/errors.ts'
+import type { Failure } from './protocol.ts'
+
+/** A failure of the studio's own. */
+export class RequestError extends FlowSegError {}
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof FlowSegError) return { name: error.name, code: error.code, message: error.message }
+  if (error instanceof DOMException && error.name === 'AbortError') {
+    return { name: error.name, code: 'ERR_ABORTED', message: error.message }
+  }
+  // What browsers throw when an array doesn't fit into the page's memory
+  if (error instanceof RangeError && /alloc|invalid array|array buffer|array length/i.test(error.message)) {
+    return { name: error.name, code: 'ERR_PAGE_MEMORY', message: error.message }
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return { name: error instanceof Error ? error.name : 'Error', code: 'ERR_UNKNOWN', message }
+}
+
+/** What a button of a notice does. */
+export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weights'
+
+export interface Advice {
+  readonly title: string
+  readonly text: string
+  readonly ways: readonly WayOn[]
+}
+
+export const WAYS: Readonly<Record<WayOn, string>> = {
+  reload: 'Reload the page',
+  retry: 'Try again',
+  embedded: 'Use the embedded model',
+  int4: 'Load in 4 bits',
+  picture: 'Choose another image',
+  weights: 'Choose other weights',
+}
+
+/** @param hasWebGpu whether this browser knows WebGPU at all */
+export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
+  const { code, message } = failure
+  switch (code) {
+    case 'ERR_NO_ADAPTER':
+      if (!hasWebGpu && !globalThis.isSecureContext) {
+        return {
+          title: 'This page needs a secure address',
+          text: 'Browsers offer WebGPU to pages on https:// or localhost only. Open the studio there.',
+          ways: ['reload'],
+        }
+      }
+      if (!hasWebGpu) {
+        return {
+          title: 'This browser has no WebGPU',
+          text:
+            'The model runs on WebGPU, which is in current Chrome and Edge, in Safari 26, and in Firefox on Windows and ' +
+            'recent Macs. In another browser it may be behind a setting. Images can be opened here, but not searched.',
+          ways: ['reload'],
+        }
+      }
+      return {
+        title: 'No graphics adapter',
+        text:
+          'The browser knows WebGPU but offers no adapter. Turn on hardware acceleration in its settings, or update ' +
+          'the graphics driver; chrome://gpu tells what is blocked.',
+        ways: ['retry', 'reload'],
+      }
+    case 'ERR_DEVICE_LOST':
+      return {
+        title: 'The graphics device was lost',
+        text: `${sentence(message)} The image and the sentence are still here.`,
+        ways: ['retry', 'reload'],
+      }
+    case 'ERR_OUT_OF_MEMORY':
+      return { title: 'Not enough graphics memory', text: message, ways: ['int4', 'embedded'] }
+    case 'ERR_LIMIT':
+      return { title: 'Too large for this graphics adapter', text: message, ways: ['embedded'] }
+    case 'ERR_PAGE_MEMORY':
+      return {
+        title: 'Not enough memory',
+        text: `The browser gave this page no more memory (${message}). A smaller image, or fewer open tabs, will help.`,
+        ways: ['picture', 'reload'],
+      }
+    case 'ERR_IMAGE':
+      return { title: "This image can't be opened", text: message, ways: ['picture'] }
+    case 'ERR_WEIGHTS':
+      return { title: "These weights can't be used", text: message, ways: ['weights'] }
+    case 'ERR_NETWORK':
+      return {
+        title: 'The model could not be downloaded',
+        text: `${message} Check the connection.`,
+        ways: ['retry'],
+      }
+    case 'ERR_WORKER':
+      return { title: 'The studio could not start', text: message, ways: ['reload'] }
+    default:
+      return { title: 'Something went wrong', text: sentence(message), ways: ['retry', 'reload'] }
+  }
+}
+
+/** Messages of browsers end as they like. */
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}

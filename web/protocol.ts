@@ -1,0 +1,140 @@
+// What the page and the model's worker say to each other. Everything here survives structured cloning; large things
+// (pixels, masks, bitmaps) are transferred.
+
+import type { Progress } from '../src/index.ts'
+
+/** What the engine tells of its work, and the studio of its own downloads. */
+export interface Step extends Omit<Progress, 'phase'> {
+  readonly phase: Progress['phase'] | 'download'
+}
+
+/** Where weights come from. */
+export type WeightsPlace =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'files'; readonly files: readonly File[] }
+  | { readonly kind: 'url'; readonly url: string }
+
+export interface LoadRequest {
+  readonly place: WeightsPlace
+  readonly quantize?: 'int8' | 'int4' | undefined
+}
+
+export interface ModelFacts {
+  readonly name: string
+  readonly adapter: string
+  /** Computed by the processor, as there is no GPU. */
+  readonly software: boolean
+  readonly baseline: boolean
+  readonly notes: readonly string[]
+  /** Held on the device. */
+  readonly bytes: number
+  readonly queries: number
+  readonly layers: number
+}
+
+/** An image that was opened. */
+export interface PictureFacts {
+  readonly name: string
+  readonly width: number
+  readonly height: number
+  /** To show; smaller than the image where that is huge. */
+  readonly bitmap: ImageBitmap
+}
+
+/** A grey map that is inside where it is above one half; `scale` leads from the image's [0, 1] to the map's. */
+export interface Soft {
+  readonly width: number
+  readonly height: number
+  readonly data: Uint8Array<ArrayBuffer>
+  readonly scale: readonly [x: number, y: number]
+}
+
+export interface CandidateFacts {
+  readonly query: number
+  readonly score: number
+  /** Its mask before boundary refinement. */
+  readonly soft: Soft
+  readonly picture: Blob
+}
+
+/** One decoder layer as the chosen query lived it. */
+export interface LayerFacts {
+  /** 0 is before the first. */
+  readonly layer: number
+  /** The share of vision in the gate; absent where there is none. */
+  readonly gate: number | undefined
+  /** How far the condition has moved from what the sentence said, relative to its length. */
+  readonly moved: number
+  /** Of the chosen query in this layer; rank counts from 1. */
+  readonly score: number
+  readonly rank: number
+  readonly soft: Soft
+  readonly picture: Blob
+  /** Who led in this layer, by its final rank, from 1. */
+  readonly leader: { readonly query: number; readonly score: number; readonly finalRank: number }
+  /** The leader's mask, where it is another one. */
+  readonly leaderSoft: Soft | undefined
+  /** Scores of all queries in this layer, in the order of the final ranking. */
+  readonly scores: readonly number[]
+}
+
+export interface EdgeFacts {
+  /** The mask before and after boundary refinement, and where it was free to change. */
+  readonly before: Soft
+  readonly after: Soft
+  readonly band: Soft
+  /** Of the band, and of those of it that changed sides; in pixels of the model's grid. */
+  readonly cells: number
+  readonly flipped: number
+  readonly picture: Blob
+}
+
+export interface AnswerFacts {
+  readonly sentence: string
+  readonly query: number
+  readonly score: number
+  /** In the final ranking, from 1: more if it was picked by hand. */
+  readonly rank: number
+  readonly mask: Soft
+  /** Pixels inside, and what part of the image that is. */
+  readonly area: number
+  readonly share: number
+  /** [x0, y0, x1, y1) in pixels, or null when the mask is empty. */
+  readonly box: readonly [number, number, number, number] | null
+  readonly times: { readonly look: number; readonly read: number; readonly segment: number }
+  readonly candidates: readonly CandidateFacts[]
+  readonly layers: readonly LayerFacts[]
+  /** Absent where the checkpoint has no boundary refinement. */
+  readonly edge: EdgeFacts | undefined
+}
+
+export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
+
+/** Requests by name: what is asked, and what comes back. */
+export interface Requests {
+  load: { ask: LoadRequest; answer: ModelFacts }
+  open: { ask: { blob: Blob; name: string }; answer: PictureFacts }
+  look: { ask: Record<string, never>; answer: { ms: number } }
+  segment: { ask: { sentence: string }; answer: AnswerFacts }
+  pick: { ask: { query: number }; answer: AnswerFacts }
+  save: { ask: { kind: SaveKind; opacity: number }; answer: { blob: Blob; name: string } }
+}
+
+export type RequestName = keyof Requests
+
+/** An error as it crosses over. */
+export interface Failure {
+  readonly name: string
+  readonly code: string
+  readonly message: string
+}
+
+export type ToWorker =
+  | { [K in RequestName]: { type: 'ask'; id: number; name: K; ask: Requests[K]['ask'] } }[RequestName]
+  | { type: 'cancel'; id: number }
+
+export type FromWorker =
+  | { type: 'answer'; id: number; answer: unknown }
+  | { type: 'failure'; id: number; failure: Failure }
+  | { type: 'progress'; id: number; progress: Step }
+  | { type: 'lost'; failure: Failure }

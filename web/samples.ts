@@ -1,0 +1,41 @@
+// The gallery: scenes of the test split, which the model has never seen, and what may be asked of them.
+
+import { byId, make } from './dom.ts'
+import { samples } from './samples/samples.json'
+
+const ADDRESSES = import.meta.glob<string>('./samples/*.png', {
+  query: '?url',
+  import: 'default',
+  eager: true,
+})
+
+export interface Sample {
+  readonly name: string
+  readonly title: string
+  readonly url: string
+  readonly sentences: readonly string[]
+}
+
+export const SAMPLES: readonly Sample[] = samples.map(({ index, title, sentences }) => {
+  const name = `scene-${index}.png`
+  return { name, title, sentences, url: ADDRESSES[`./samples/${name}`]! }
+})
+
+export function showSamples(choose: (sample: Sample) => void): void {
+  const buttons = SAMPLES.map((sample) => {
+    const image = make('img', { src: sample.url, alt: sample.title, width: 72, height: 72 })
+    const button = make('button', { type: 'button', title: sample.title, 'aria-pressed': 'false' }, image)
+    button.addEventListener('click', () => choose(sample))
+    return button
+  })
+  byId('samples').replaceChildren(...buttons.map((button) => make('li', {}, button)))
+}
+
+/** Which one is on the stage, if any. */
+export function markSample(current: Sample | undefined): void {
+  byId('samples')
+    .querySelectorAll('button')
+    .forEach((button, i) => {
+      button.setAttribute('aria-pressed', String(SAMPLES[i] === current))
+    })
+}

@@ -1,0 +1,77 @@
+// What can be saved: the mask as the command writes it, the image with the mask over it, what was cut out, and the numbers.
+
+import { boxOf, copy, outline, tint } from '../src/cli/picture.ts'
+import { encodePng, type Segmentation } from '../src/index.ts'
+import { FOUND } from './colours.ts'
+import { type Picture, rgbaOf } from './decode.ts'
+import { slug, stem } from './names.ts'
+import type { SaveKind } from './protocol.ts'
+import type { Chosen } from './session.ts'
+
+export async function saved(
+  kind: SaveKind,
+  picture: Picture,
+  result: Segmentation,
+  chosen: Chosen,
+  opacity: number,
+): Promise<{ blob: Blob; name: string }> {
+  const base = `${stem(picture.name)}-${slug(result.sentence)}`
+  const { mask } = chosen
+  const { width, height } = mask
+  switch (kind) {
+    case 'mask': {
+      // By the engine's encoder: the same file as flowseg segment --mask writes
+      const png = encodePng({ width, height, grey: mask.data.map((bit) => 255 * bit) })
+      return { blob: new Blob([new Uint8Array(png)], { type: 'image/png' }), name: `${base}-mask.png` }
+    }
+    case 'overlay': {
+      const over = copy(picture)
+      tint(over, mask, FOUND, opacity)
+      outline(over, mask, FOUND)
+      return { blob: await pngOf(rgbaOf(over.rgb), width, height), name: `${base}-overlay.png` }
+    }
+    case 'cutout': {
+      const rgba = rgbaOf(picture.rgb)
+      for (let i = 0; i < mask.data.length; i++) if (!mask.data[i]) rgba[4 * i + 3] = 0
+      return { blob: await pngOf(rgba, width, height), name: `${base}-cutout.png` }
+    }
+    default: {
+      const text = `${JSON.stringify(account(picture, result, chosen), null, 2)}\n`
+      return { blob: new Blob([text], { type: 'application/json' }), name: `${base}.json` }
+    }
+  }
+}
+
+/** By the browser's encoder, which is far faster on large images. */
+async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height: number): Promise<Blob> {
+  const canvas = new OffscreenCanvas(width, height)
+  canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0)
+  return canvas.convertToBlob({ type: 'image/png' })
+}
+
+/** What the command prints with --json, and the flow. */
+function account({ name, width, height }: Picture, result: Segmentation, chosen: Chosen): object {
+  const { sentence, text, times, candidates, flow = [] } = result
+  const { query, score, rank, mask } = chosen
+  return {
+    image: name,
+    width,
+    height,
+    sentence,
+    prompt: text,
+    query,
+    score,
+    rank,
+    area: mask.area,
+    box: boxOf(mask),
+    times,
+    candidates: candidates.map((candidate) => ({ query: candidate.query, score: candidate.score })),
+    flow: flow.map(({ layer, ranking, gate, moved }) => ({
+      layer,
+      gate: gate ?? null,
+      moved,
+      leader: ranking[0],
+      chosen: ranking.find((match) => match.query === query),
+    })),
+  }
+}

@@ -1,0 +1,292 @@
+// What the model's worker holds: one model, one image, one answer. The only file of the studio that calls the engine.
+//
+// Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
+// image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
+
+import { boxOf } from '../src/cli/picture.ts'
+import {
+  type FlowLayer,
+  FlowSeg,
+  type Image,
+  OutOfMemoryError,
+  type RefinedMask,
+  recallTuned,
+  type Scene,
+  type Segmentation,
+} from '../src/index.ts'
+import { FOUND } from './colours.ts'
+import { openPicture, type Picture } from './decode.ts'
+import { embeddedFiles } from './embedded.ts'
+import { RequestError } from './failures.ts'
+import type {
+  AnswerFacts,
+  CandidateFacts,
+  EdgeFacts,
+  LayerFacts,
+  LoadRequest,
+  ModelFacts,
+  PictureFacts,
+  SaveKind,
+  Soft,
+  Step,
+} from './protocol.ts'
+import { saved } from './save.ts'
+import { smallImage, softBits, softLogits, softPicture } from './soft.ts'
+
+export interface Task {
+  readonly signal: AbortSignal
+  readonly onProgress: (step: Step) => void
+}
+
+/** Candidates that are worth a picture. */
+const CANDIDATES_SHOWN = 12
+/** Of the small pictures, in pixels: twice what the page gives them. */
+const PICTURE_SIDE = 224
+
+/** What a query is to the current sentence. */
+export interface Chosen extends RefinedMask {
+  readonly query: number
+  readonly score: number
+  readonly rank: number
+}
+
+/** One look, which several may wait for: it goes on when they give up, as the next sentence will need it. */
+interface Look {
+  readonly of: FlowSeg
+  readonly picture: Picture
+  readonly scene: Promise<Scene>
+  readonly stop: AbortController
+  readonly watchers: Set<Task['onProgress']>
+}
+
+export class Session {
+  /** Called when the device is gone; not when we closed it ourselves. */
+  onLost: (message: string) => void = () => undefined
+  model: FlowSeg | undefined
+  #picture: (Picture & { readonly small: Image }) | undefined
+  #look: Look | undefined
+  #answer: { readonly result: Segmentation; readonly chosen: Chosen } | undefined
+
+  /** Loads a model; the present one stays until the new one is ready, or until its memory is needed. */
+  async load({ place, quantize }: LoadRequest, { signal, onProgress }: Task): Promise<ModelFacts> {
+    const source =
+      place.kind === 'embedded'
+        ? await embeddedFiles(onProgress, signal)
+        : place.kind === 'files'
+          ? place.files
+          : place.url
+    const load = (): Promise<FlowSeg> =>
+      FlowSeg.load(source, { signal, onProgress, quantize, gpu: { tuned: recallTuned } })
+    const model = await load().catch((error: unknown) => {
+      if (!(error instanceof OutOfMemoryError) || !this.model) throw error
+      this.#leave()
+      return load()
+    })
+    this.#leave()
+    this.model = model
+    void model.gpu.device.lost.then(({ reason, message }) => {
+      if (this.model !== model) return
+      this.#leave()
+      this.onLost(`The browser says: ${reason}${message ? `, ${message.replace(/\.$/, '')}` : ''}.`)
+    })
+    const { config, gpu, baseline, notes } = model
+    return {
+      name: config.name,
+      adapter: adapterName(gpu),
+      software: gpu.adapter.software,
+      baseline,
+      notes,
+      bytes: model.memory().bytes,
+      queries: config.head.queries,
+      layers: config.head.decoderLayers,
+    }
+  }
+
+  #leave(): void {
+    this.#forgetLook()
+    this.#answer = undefined
+    const { model } = this
+    this.model = undefined
+    model?.close()
+  }
+
+  /** Opens an image; needs no model. */
+  async open(blob: Blob, name: string): Promise<PictureFacts> {
+    const picture = await openPicture(blob, name)
+    this.#forgetLook()
+    this.#picture = { ...picture, small: smallImage(picture.bitmap, PICTURE_SIDE) }
+    this.#answer = undefined
+    const { width, height, bitmap } = picture
+    return { name, width, height, bitmap }
+  }
+
+  /** Looks at the image, once. @returns the milliseconds it took */
+  async look(task: Task): Promise<number> {
+    return (await this.#seen(task)).lookMs
+  }
+
+  async #seen({ signal, onProgress }: Task): Promise<Scene> {
+    const { model } = this
+    const picture = this.#picture
+    if (!model || !picture) throw new RequestError('ERR_EARLY', 'There is no model or no image yet.')
+    let look = this.#look
+    if (look?.of !== model || look.picture !== picture) {
+      this.#forgetLook()
+      const stop = new AbortController()
+      const watchers = new Set<Task['onProgress']>()
+      const tell: Task['onProgress'] = (step) => watchers.forEach((watch) => watch(step))
+      const scene = model.look(picture, { signal: stop.signal, onProgress: tell })
+      const mine = { of: model, picture, scene, stop, watchers }
+      scene.catch(() => {
+        if (this.#look === mine) this.#look = undefined // so that the next one tries again
+      })
+      this.#look = look = mine
+    }
+    look.watchers.add(onProgress)
+    try {
+      return await orAborted(look.scene, signal)
+    } finally {
+      look.watchers.delete(onProgress)
+    }
+  }
+
+  #forgetLook(): void {
+    const look = this.#look
+    this.#look = undefined
+    look?.stop.abort()
+    look?.scene.then(
+      (scene) => scene.close(),
+      () => undefined,
+    )
+  }
+
+  async segment(sentence: string, task: Task): Promise<AnswerFacts> {
+    const scene = await this.#seen(task)
+    const picture = this.#picture
+    const result = await scene.segment(sentence, { ...task, flow: true })
+    if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
+    const { query, score, mask, logits } = result
+    return this.#choose(result, { query, score, rank: 1, mask, logits })
+  }
+
+  /** Another candidate's mask for the same sentence. */
+  async pick(query: number, task: Task): Promise<AnswerFacts> {
+    const result = this.#answer?.result
+    const index = result?.candidates.findIndex((candidate) => candidate.query === query) ?? -1
+    const candidate = result?.candidates[index]
+    if (!result || !candidate) throw new RequestError('ERR_EARLY', 'There is no answer yet to choose from.')
+    const { score } = candidate
+    return this.#choose(result, { query, score, rank: index + 1, ...(await candidate.refined(task)) })
+  }
+
+  async save(kind: SaveKind, opacity: number): Promise<{ blob: Blob; name: string }> {
+    const picture = this.#picture
+    const answer = this.#answer
+    if (!picture || !answer) throw new RequestError('ERR_EARLY', 'There is no answer yet to save.')
+    return saved(kind, picture, answer.result, answer.chosen, opacity)
+  }
+
+  #choose(result: Segmentation, chosen: Chosen): AnswerFacts {
+    this.#answer = { result, chosen }
+    const { small } = this.#picture!
+    const scale = this.#scale(result)
+    const { width, height } = chosen.logits
+    const soft = (all: Float32Array, query: number): Soft =>
+      softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
+    const layers = (result.flow ?? []).map((layer) => layerFacts(layer, result, chosen.query, soft, small))
+    const last = result.flow?.at(-1)
+    const { mask } = chosen
+    return {
+      sentence: result.sentence,
+      query: chosen.query,
+      score: chosen.score,
+      rank: chosen.rank,
+      mask: softBits(mask.data, mask.width, mask.height),
+      area: mask.area,
+      share: mask.area / (mask.width * mask.height),
+      box: boxOf(mask),
+      times: result.times,
+      candidates: last ? candidateFacts(result, last, soft, small) : [],
+      layers,
+      edge: edgeFacts(chosen, scale, small),
+    }
+  }
+
+  /** From the image's [0, 1] to the part of the model's canvas that holds it. */
+  #scale({ canvas: [height, width] }: Segmentation): Soft['scale'] {
+    const side = this.model!.config.sam.image
+    return [width / side, height / side]
+  }
+}
+
+/** Browsers hide what could tell people apart, and leave a vendor and a family. */
+function adapterName({ name, info }: FlowSeg['gpu']): string {
+  return info.device || info.description ? name : [info.vendor, info.architecture].filter(Boolean).join(' ')
+}
+
+/** What a promise brings, unless the signal comes first; the work goes on. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted()
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason)
+    signal.addEventListener('abort', giveUp, { once: true })
+    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
+  })
+}
+
+function candidateFacts(
+  { candidates }: Segmentation,
+  { masks }: FlowLayer,
+  softOf: (all: Float32Array, query: number) => Soft,
+  small: Image,
+): CandidateFacts[] {
+  return candidates.slice(0, CANDIDATES_SHOWN).map(({ query, score }) => {
+    const soft = softOf(masks, query)
+    return { query, score, soft, picture: softPicture(small, soft, FOUND) }
+  })
+}
+
+function layerFacts(
+  { layer, ranking, masks, gate, moved }: FlowLayer,
+  { candidates }: Segmentation,
+  query: number,
+  softOf: (all: Float32Array, query: number) => Soft,
+  small: Image,
+): LayerFacts {
+  const scoreOf = new Map(ranking.map((match) => [match.query, match.score]))
+  const leader = ranking[0]!
+  const soft = softOf(masks, query)
+  return {
+    layer,
+    gate,
+    moved,
+    score: scoreOf.get(query)!,
+    rank: ranking.findIndex((match) => match.query === query) + 1,
+    soft,
+    picture: softPicture(small, soft, FOUND),
+    leader: { ...leader, finalRank: candidates.findIndex((match) => match.query === leader.query) + 1 },
+    leaderSoft: leader.query === query ? undefined : softOf(masks, leader.query),
+    scores: candidates.slice(0, CANDIDATES_SHOWN).map((match) => scoreOf.get(match.query)!),
+  }
+}
+
+/** What boundary refinement did, unless there is none. */
+function edgeFacts({ logits }: Chosen, scale: Soft['scale'], small: Image): EdgeFacts | undefined {
+  const { width, height, raw, refined, band } = logits
+  if (raw === refined) return undefined
+  let cells = 0
+  let flipped = 0
+  for (let i = 0; i < band.length; i++) {
+    if (band[i]) cells++
+    if (raw[i]! > 0 !== refined[i]! > 0) flipped++
+  }
+  const after = softLogits(refined, width, height, scale)
+  return {
+    before: softLogits(raw, width, height, scale),
+    after,
+    band: softBits(band, width, height, scale),
+    cells,
+    flipped,
+    picture: softPicture(small, after, FOUND),
+  }
+}

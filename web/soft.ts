@@ -1,0 +1,105 @@
+// Mask logits as grey maps: what the page draws, and small pictures of them. A byte above one half is inside; bytes are
+// steep around the edge, so that interpolating them puts it where interpolating the logits would.
+
+import type { Rgb } from '../src/cli/picture.ts'
+import type { Image } from '../src/index.ts'
+import type { Soft } from './protocol.ts'
+
+/** Grey levels a logit; those beyond four are saturated. */
+const STEEPNESS = 32
+
+/** @param scale from the image's [0, 1] to the part of the map that holds it */
+export function softLogits(logits: Float32Array, width: number, height: number, scale: Soft['scale']): Soft {
+  const data = new Uint8Array(width * height)
+  for (let i = 0; i < data.length; i++) {
+    data[i] = Math.min(255, Math.max(0, Math.round(127.5 + STEEPNESS * logits[i]!)))
+  }
+  return { width, height, data, scale }
+}
+
+/** Of zeros and ones. */
+export function softBits(
+  bits: ArrayLike<number>,
+  width: number,
+  height: number,
+  scale: Soft['scale'] = [1, 1],
+): Soft {
+  const data = new Uint8Array(width * height)
+  for (let i = 0; i < data.length; i++) data[i] = bits[i] ? 255 : 0
+  return { width, height, data, scale }
+}
+
+/** A small picture, as a file: the image pale but for what the mask holds, and that in colour. */
+export function softPicture(small: Image, soft: Soft, colour: Rgb): Blob {
+  const { width, height } = small
+  const rgb = small.rgb.slice()
+  for (let y = 0, i = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, i += 3) {
+      const inside = sample(soft, (x + 0.5) / width, (y + 0.5) / height) > 127.5
+      const grey = 0.3 * rgb[i]! + 0.6 * rgb[i + 1]! + 0.1 * rgb[i + 2]!
+      for (let c = 0; c < 3; c++) {
+        const value = rgb[i + c]!
+        rgb[i + c] = inside ? 0.5 * value + 0.5 * colour[c]! : 100 + 0.45 * (0.4 * value + 0.6 * grey)
+      }
+    }
+  }
+  return bmp({ width, height, rgb })
+}
+
+/**
+ * A BMP: nothing is compressed, so it costs nothing to write. Bitmaps would have to be drawn on canvases of the page,
+ * and making a dozen of those waited 240 ms for the GPU's process (Chromium 147, two cores); it decodes images aside.
+ */
+function bmp({ width, height, rgb }: Image): Blob {
+  const stride = Math.ceil((3 * width) / 4) * 4
+  const bytes = new Uint8Array(54 + stride * height)
+  const view = new DataView(bytes.buffer)
+  bytes.set([0x42, 0x4d]) // BM
+  view.setUint32(2, bytes.length, true)
+  view.setUint32(10, 54, true) // where the pixels begin
+  view.setUint32(14, 40, true) // of the header that follows
+  view.setInt32(18, width, true)
+  view.setInt32(22, -height, true) // rows from the top
+  view.setUint16(26, 1, true)
+  view.setUint16(28, 24, true)
+  for (let y = 0, from = 0; y < height; y++) {
+    let to = 54 + y * stride
+    for (let x = 0; x < width; x++, from += 3) {
+      bytes[to++] = rgb[from + 2]!
+      bytes[to++] = rgb[from + 1]!
+      bytes[to++] = rgb[from]!
+    }
+  }
+  return new Blob([bytes], { type: 'image/bmp' })
+}
+
+/** Bilinear, at a place in the image's [0, 1]. */
+function sample({ width, height, data, scale }: Soft, u: number, v: number): number {
+  const x = Math.min(Math.max(u * scale[0] * width - 0.5, 0), width - 1)
+  const y = Math.min(Math.max(v * scale[1] * height - 0.5, 0), height - 1)
+  const [left, top] = [Math.floor(x), Math.floor(y)]
+  const [right, bottom] = [Math.min(left + 1, width - 1), Math.min(top + 1, height - 1)]
+  const at = (column: number, row: number): number => data[row * width + column]!
+  const above = at(left, top) + (x - left) * (at(right, top) - at(left, top))
+  const below = at(left, bottom) + (x - left) * (at(right, bottom) - at(left, bottom))
+  return above + (y - top) * (below - above)
+}
+
+/** The image within `side` pixels a side, resized by the browser. */
+export function smallImage(bitmap: ImageBitmap, side: number): Image {
+  const factor = side / Math.max(bitmap.width, bitmap.height)
+  const width = Math.max(1, Math.round(bitmap.width * factor))
+  const height = Math.max(1, Math.round(bitmap.height * factor))
+  const canvas = new OffscreenCanvas(width, height)
+  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  context.imageSmoothingQuality = 'high'
+  context.drawImage(bitmap, 0, 0, width, height)
+  const { data } = context.getImageData(0, 0, width, height)
+  const rgb = new Uint8Array(width * height * 3)
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    rgb[to++] = data[from]!
+    rgb[to++] = data[from + 1]!
+    rgb[to++] = data[from + 2]!
+  }
+  return { width, height, rgb }
+}

@@ -1,0 +1,235 @@
+// The stage: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the view's
+// worker's.
+
+import { byId, percent } from './dom.ts'
+import type { PictureFacts, Soft } from './protocol.ts'
+import { Camera, panesOf, type Size } from './view/camera.ts'
+import type { Frame, FromView, Maps, ToView } from './view/protocol.ts'
+
+export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
+
+/** Opacity of the tint in a preview, whatever the slider says. */
+const PREVIEW_OPACITY = 0.45
+const KEY_STEP = 48
+const KEY_ZOOM = 1.25
+const WHEEL_ZOOM = 1.002
+const DOUBLE_ZOOM = 2.5
+
+export class Stage {
+  readonly #element = byId('stage')
+  readonly #canvas = byId<HTMLCanvasElement>('canvas')
+  readonly #caption = byId('caption')
+  readonly #zoomValue = byId('zoom-value')
+  readonly #worker = new Worker(new URL('./view/worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'view',
+  })
+  readonly #camera = new Camera()
+  readonly #pointers = new Map<number, Size>()
+  #size: Size = [1, 1]
+  #mode: Mode = 'overlay'
+  #opacity = 0.45
+  #answer: Soft | undefined
+  #preview: { readonly maps: Maps; readonly caption: string } | undefined
+  #caught: readonly [mask: Soft | undefined, preview: Maps | undefined] = [undefined, undefined]
+
+  constructor() {
+    const canvas = this.#canvas.transferControlToOffscreen()
+    this.#worker.postMessage({ type: 'canvas', canvas } satisfies ToView, [canvas])
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<FromView>) => {
+      if (data.type === 'drawn') this.#element.dataset['frames'] = String(data.frames)
+    })
+    new ResizeObserver(() => this.#resize()).observe(this.#element)
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#draw())
+    this.#listen()
+  }
+
+  setImage({ bitmap, width, height, name }: PictureFacts): void {
+    this.#answer = undefined
+    this.#preview = undefined
+    this.#caught = [undefined, undefined]
+    this.#post({ type: 'image', bitmap, size: [width, height] }, [bitmap])
+    this.#camera.setImage([width, height])
+    this.describe(`${name}, ${width} by ${height} pixels`)
+    this.#update()
+  }
+
+  /** What was found; stays until there is another image or answer. */
+  setAnswer(mask: Soft | undefined): void {
+    this.#answer = mask
+    this.#preview = undefined
+    this.#update()
+  }
+
+  /** Something else for as long as somebody points at it. */
+  preview(maps: Maps, caption: string): void {
+    this.#preview = { maps, caption }
+    this.#update()
+  }
+
+  endPreview(): void {
+    if (!this.#preview) return
+    this.#preview = undefined
+    this.#update()
+  }
+
+  setMode(mode: Mode): void {
+    this.#mode = mode
+    this.#resize()
+  }
+
+  setOpacity(opacity: number): void {
+    this.#opacity = opacity
+    this.#draw()
+  }
+
+  /** For those who don't see it. */
+  describe(text: string): void {
+    this.#canvas.setAttribute('aria-label', text)
+  }
+
+  zoom(factor: number): void {
+    this.#camera.zoom(factor)
+    this.#draw()
+  }
+
+  fit(): void {
+    this.#camera.fit()
+    this.#draw()
+  }
+
+  get #isSplit(): boolean {
+    return this.#mode === 'split'
+  }
+
+  #resize(): void {
+    const { width, height } = this.#element.getBoundingClientRect()
+    this.#size = [width, height]
+    const pane = panesOf(this.#size, this.#isSplit)[0]!
+    this.#camera.setPane([pane.width, pane.height])
+    this.#draw()
+  }
+
+  #update(): void {
+    const preview = this.#preview
+    this.#caption.textContent = preview?.caption ?? ''
+    const [mask, maps] = this.#caught
+    if (mask !== this.#answer || maps !== preview?.maps) {
+      this.#caught = [this.#answer, preview?.maps]
+      this.#post({ type: 'maps', maps: preview?.maps ?? { mask: this.#answer } })
+    }
+    this.#draw()
+  }
+
+  #draw(): void {
+    const { scale, matrix } = this.#camera
+    const isPreview = this.#preview !== undefined
+    this.#element.classList.toggle('close', !this.#camera.isFitted)
+    this.#zoomValue.textContent = this.#camera.isFitted ? 'Fit' : percent(scale)
+    const frame: Frame = {
+      size: this.#size,
+      ratio: devicePixelRatio,
+      matrix: new Float32Array(matrix),
+      split: this.#isSplit,
+      opacity: isPreview ? PREVIEW_OPACITY : this.#mode === 'outline' ? 0 : this.#opacity,
+      outline: isPreview || this.#mode !== 'cutout',
+      cut: !isPreview && this.#mode === 'cutout',
+      paper: matchMedia('(prefers-color-scheme: dark)').matches
+        ? [0.055, 0.059, 0.071]
+        : [0.925, 0.933, 0.945],
+    }
+    this.#post({ type: 'frame', frame })
+  }
+
+  #post(message: ToView, transfer: Transferable[] = []): void {
+    this.#worker.postMessage(message, transfer)
+  }
+
+  // ---- Mouse, touch, keyboard
+
+  #listen(): void {
+    const element = this.#element
+    element.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0 || isControl(event.target)) return
+      this.#pointers.set(event.pointerId, this.#place(event))
+      element.setPointerCapture(event.pointerId)
+      element.classList.add('dragged')
+    })
+    element.addEventListener('pointermove', (event) => this.#move(event))
+    for (const end of ['pointerup', 'pointercancel'] as const) {
+      element.addEventListener(end, (event) => {
+        this.#pointers.delete(event.pointerId)
+        if (this.#pointers.size === 0) element.classList.remove('dragged')
+      })
+    }
+    // A page scrolls past the stage, unless somebody works in it or pinches
+    element.addEventListener(
+      'wheel',
+      (event) => {
+        if (!event.ctrlKey && !event.metaKey && document.activeElement !== element) return
+        event.preventDefault()
+        const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 24 : 1
+        const speed = event.ctrlKey ? 4 : 1
+        this.#camera.zoom(WHEEL_ZOOM ** (-event.deltaY * lines * speed), this.#place(event))
+        this.#draw()
+      },
+      { passive: false },
+    )
+    element.addEventListener('dblclick', (event) => {
+      if (isControl(event.target)) return
+      if (this.#camera.isFitted) this.#camera.zoom(DOUBLE_ZOOM, this.#place(event))
+      else this.#camera.fit()
+      this.#draw()
+    })
+    element.addEventListener('keydown', (event) => {
+      if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey) return
+      const act = KEYS[event.key]
+      if (!act) return
+      event.preventDefault()
+      act(this.#camera)
+      this.#draw()
+    })
+  }
+
+  /** One pointer drags; two drag, and zoom by their distance. */
+  #move(event: PointerEvent): void {
+    const before = this.#pointers.get(event.pointerId)
+    if (!before) return
+    const now = this.#place(event)
+    const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1]
+    this.#pointers.set(event.pointerId, now)
+    if (other) {
+      const middle: Size = [(now[0] + other[0]) / 2, (now[1] + other[1]) / 2]
+      const distance = (a: Size): number => Math.max(8, Math.hypot(a[0] - other[0], a[1] - other[1]))
+      this.#camera.pan((now[0] - before[0]) / 2, (now[1] - before[1]) / 2)
+      this.#camera.zoom(distance(now) / distance(before), middle)
+    } else {
+      this.#camera.pan(now[0] - before[0], now[1] - before[1])
+    }
+    this.#draw()
+  }
+
+  /** In the coordinates of the pane that it is in. */
+  #place({ clientX, clientY }: MouseEvent): Size {
+    const { left, top } = this.#element.getBoundingClientRect()
+    const [x, y] = [clientX - left, clientY - top]
+    const panes = panesOf(this.#size, this.#isSplit)
+    const pane = panes.find((box) => x < box.x + box.width && y < box.y + box.height) ?? panes.at(-1)!
+    return [x - pane.x, y - pane.y]
+  }
+}
+
+const KEYS: Readonly<Record<string, (camera: Camera) => void>> = {
+  ArrowLeft: (camera) => camera.pan(KEY_STEP, 0),
+  ArrowRight: (camera) => camera.pan(-KEY_STEP, 0),
+  ArrowUp: (camera) => camera.pan(0, KEY_STEP),
+  ArrowDown: (camera) => camera.pan(0, -KEY_STEP),
+  '+': (camera) => camera.zoom(KEY_ZOOM),
+  '=': (camera) => camera.zoom(KEY_ZOOM),
+  '-': (camera) => camera.zoom(1 / KEY_ZOOM),
+  '0': (camera) => camera.fit(),
+}
+
+function isControl(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest('button') !== null
+}

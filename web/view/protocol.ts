@@ -1,0 +1,39 @@
+// What the page tells the view's worker: what to draw, and how.
+
+import type { Soft } from '../protocol.ts'
+import type { Size } from './camera.ts'
+
+export interface Frame {
+  /** Of the canvas, in CSS pixels, and device pixels a CSS pixel. */
+  readonly size: Size
+  readonly ratio: number
+  /** From the image's pixels to the CSS pixels of a pane. */
+  readonly matrix: Float32Array
+  /** Two panes: the image, and what was found in it. */
+  readonly split: boolean
+  /** Of the tint, 0 to 1. */
+  readonly opacity: number
+  readonly outline: boolean
+  readonly cut: boolean
+  /** Around the image, as sRGB from 0 to 1. */
+  readonly paper: readonly [number, number, number]
+}
+
+/** What is drawn over the image; what is left out is not. */
+export interface Maps {
+  readonly mask?: Soft | undefined
+  readonly ghost?: Soft | undefined
+  readonly band?: Soft | undefined
+}
+
+export type ToView =
+  | { readonly type: 'canvas'; readonly canvas: OffscreenCanvas }
+  | { readonly type: 'image'; readonly bitmap: ImageBitmap; readonly size: Size }
+  | { readonly type: 'maps'; readonly maps: Maps }
+  | { readonly type: 'frame'; readonly frame: Frame }
+
+export type FromView =
+  /** WebGPU draws, or only the plain canvas, which shows no masks. */
+  | { readonly type: 'ready'; readonly webGpu: boolean }
+  /** A frame was drawn; for those who measure. */
+  | { readonly type: 'drawn'; readonly frames: number }

@@ -1,0 +1,65 @@
+// The dialog about the model: what it is, and other weights in its place.
+
+import { byId, make, megabytes } from './dom.ts'
+import { listenToInput } from './incoming.ts'
+import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
+
+const dialog = byId<HTMLDialogElement>('model-dialog')
+
+export function listenToWeights(load: (request: LoadRequest) => void): void {
+  const quantize = byId<HTMLSelectElement>('weights-quantize')
+  const go = (place: WeightsPlace): void => {
+    dialog.close()
+    const bits = quantize.value
+    load(bits === 'int8' || bits === 'int4' ? { place, quantize: bits } : { place })
+  }
+  byId('model-button').addEventListener('click', () => openWeights())
+  for (const kind of ['folder', 'files'] as const) {
+    const input = byId<HTMLInputElement>(`weights-${kind}-input`)
+    byId(`weights-${kind}`).addEventListener('click', () => input.click())
+    listenToInput(input, (files) => go({ kind: 'files', files: checkpointFiles(files) }))
+  }
+  byId('weights-form').addEventListener('submit', () =>
+    go({ kind: 'url', url: byId<HTMLInputElement>('weights-url').value }),
+  )
+  byId('weights-embedded').addEventListener('click', () => go({ kind: 'embedded' }))
+  for (const button of document.querySelectorAll('[data-close]')) {
+    button.addEventListener('click', () => button.closest('dialog')?.close())
+  }
+}
+
+export function openWeights(): void {
+  dialog.showModal()
+}
+
+/** Those that may belong to a checkpoint; of two with one name, the one that is less deep. */
+export function checkpointFiles(files: readonly File[]): File[] {
+  const depth = ({ webkitRelativePath }: File): number => webkitRelativePath.split('/').length
+  const kept = new Map<string, File>()
+  for (const file of files) {
+    if (!/\.(json|safetensors)$/.test(file.name)) continue
+    const other = kept.get(file.name)
+    if (!other || depth(file) < depth(other)) kept.set(file.name, file)
+  }
+  return [...kept.values()]
+}
+
+export function showModel(model: ModelFacts): void {
+  byId('model-name').textContent = model.name
+  byId('model-adapter').textContent = shortAdapter(model)
+  const facts: readonly (readonly [string, string])[] = [
+    ['Model', model.baseline ? `${model.name}, without the flow` : model.name],
+    ['Computed by', model.software ? `${model.adapter}: the processor, as there is no GPU` : model.adapter],
+    ['On the device', megabytes(model.bytes)],
+    ['Candidates', `${model.queries}, through ${model.layers} layers`],
+  ]
+  byId('model-facts').replaceChildren(
+    ...facts.flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]),
+  )
+  byId('model-notes').replaceChildren(...model.notes.map((note) => make('li', {}, note)))
+}
+
+/** Names of adapters come with drivers and versions. */
+function shortAdapter({ adapter }: ModelFacts): string {
+  return adapter.replace(/\s*\(.*$/, '').slice(0, 40)
+}
