@@ -4,9 +4,9 @@ import { byId, megabytes } from './dom.ts'
 import type { Step } from './protocol.ts'
 
 const box = byId('busy')
-const bar = byId<HTMLProgressElement>('busy-bar')
+const bar = byId('busy-bar', HTMLProgressElement)
 const text = byId('busy-text')
-const cancel = byId<HTMLButtonElement>('busy-cancel')
+const cancel = byId('busy-cancel', HTMLButtonElement)
 const status = byId('status')
 
 export interface Busy {

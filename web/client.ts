@@ -65,7 +65,7 @@ export class ModelClient {
   }
 
   #send(message: ToWorker): void {
-    this.#worker.postMessage(message)
+    this.#worker.postMessage(message, [])
   }
 
   #take(message: FromWorker): void {

@@ -12,7 +12,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   const element = document.createElement(tag)
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined) continue
-    if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, String(value))
+    if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, value as string)
     else Object.assign(element, { [name]: value })
   }
   element.append(...children.filter((child) => child !== undefined))
@@ -32,11 +32,13 @@ export function makeSvg(
   return element
 }
 
-/** An element that index.html has. */
-export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
+/** An element that index.html has, of a kind if one is named. */
+export function byId(id: string): HTMLElement
+export function byId<T extends HTMLElement>(id: string, kind: new () => T): T
+export function byId(id: string, kind: new () => HTMLElement = HTMLElement): HTMLElement {
   const element = document.getElementById(id)
-  if (!element) throw new Error(`index.html has no #${id}`)
-  return element as T
+  if (!(element instanceof kind)) throw new Error(`index.html has no ${kind.name} #${id}`)
+  return element
 }
 
 /** A small picture, for decoration: what it shows is said beside it. */

@@ -11,7 +11,7 @@ export interface Incoming {
 
 export function listen(incoming: Incoming): void {
   listenToInput(
-    byId<HTMLInputElement>('file'),
+    byId('file', HTMLInputElement),
     (files) => files[0] && incoming.image(files[0], files[0].name),
   )
   byId('choose').addEventListener('click', () => byId('file').click())
@@ -101,9 +101,9 @@ async function filesOf(entry: FileSystemEntry, depth = 0): Promise<File[]> {
 // ---- Photographing
 
 async function photograph({ image, refuse }: Incoming): Promise<void> {
-  const dialog = byId<HTMLDialogElement>('camera-dialog')
-  const video = byId<HTMLVideoElement>('camera-video')
-  const take = byId<HTMLButtonElement>('camera-take')
+  const dialog = byId('camera-dialog', HTMLDialogElement)
+  const video = byId('camera-video', HTMLVideoElement)
+  const take = byId('camera-take', HTMLButtonElement)
   const stream = await navigator.mediaDevices
     ?.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 1920 } } })
     .catch((error: unknown) => (error instanceof Error ? error.message : String(error)))

@@ -22,7 +22,7 @@ const client = new ModelClient()
 const { Stage } = await import('./stage.ts')
 const stage = new Stage()
 await turn()
-const sentence = byId<HTMLInputElement>('sentence')
+const sentence = byId('sentence', HTMLInputElement)
 const sentenceError = byId('sentence-error')
 
 /** The latest request for a model: what to try again. */
@@ -297,7 +297,7 @@ function setSaving(isPossible: boolean): void {
 async function save(kind: SaveKind): Promise<void> {
   const line = busy('Saving')
   try {
-    const opacity = Number(byId<HTMLInputElement>('opacity').value) / 100
+    const opacity = Number(byId('opacity', HTMLInputElement).value) / 100
     const { blob, name } = await client.ask('save', { kind, opacity })
     const url = URL.createObjectURL(blob)
     make('a', { href: url, download: name }).click()
@@ -335,7 +335,7 @@ for (const button of document.querySelectorAll<HTMLButtonElement>('[data-save]')
 for (const radio of document.querySelectorAll<HTMLInputElement>('[name=mode]')) {
   radio.addEventListener('change', () => stage.setMode(radio.value as Mode))
 }
-byId<HTMLInputElement>('opacity').addEventListener('input', ({ currentTarget }) => {
+byId('opacity', HTMLInputElement).addEventListener('input', ({ currentTarget }) => {
   stage.setOpacity(Number((currentTarget as HTMLInputElement).value) / 100)
 })
 byId('zoom-in').addEventListener('click', () => stage.zoom(1.5))

@@ -17,7 +17,7 @@ const DOUBLE_ZOOM = 2.5
 
 export class Stage {
   readonly #element = byId('stage')
-  readonly #canvas = byId<HTMLCanvasElement>('canvas')
+  readonly #canvas = byId('canvas', HTMLCanvasElement)
   readonly #caption = byId('caption')
   readonly #zoomValue = byId('zoom-value')
   readonly #worker = new Worker(new URL('./view/worker.ts', import.meta.url), {

@@ -4,10 +4,10 @@ import { byId, make, megabytes } from './dom.ts'
 import { listenToInput } from './incoming.ts'
 import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
 
-const dialog = byId<HTMLDialogElement>('model-dialog')
+const dialog = byId('model-dialog', HTMLDialogElement)
 
 export function listenToWeights(load: (request: LoadRequest) => void): void {
-  const quantize = byId<HTMLSelectElement>('weights-quantize')
+  const quantize = byId('weights-quantize', HTMLSelectElement)
   const go = (place: WeightsPlace): void => {
     dialog.close()
     const bits = quantize.value
@@ -15,12 +15,12 @@ export function listenToWeights(load: (request: LoadRequest) => void): void {
   }
   byId('model-button').addEventListener('click', () => openWeights())
   for (const kind of ['folder', 'files'] as const) {
-    const input = byId<HTMLInputElement>(`weights-${kind}-input`)
+    const input = byId(`weights-${kind}-input`, HTMLInputElement)
     byId(`weights-${kind}`).addEventListener('click', () => input.click())
     listenToInput(input, (files) => go({ kind: 'files', files: checkpointFiles(files) }))
   }
   byId('weights-form').addEventListener('submit', () =>
-    go({ kind: 'url', url: byId<HTMLInputElement>('weights-url').value }),
+    go({ kind: 'url', url: byId('weights-url', HTMLInputElement).value }),
   )
   byId('weights-embedded').addEventListener('click', () => go({ kind: 'embedded' }))
   for (const button of document.querySelectorAll('[data-close]')) {

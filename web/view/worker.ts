@@ -89,5 +89,5 @@ function drawPlain(
 }
 
 function post(message: FromView): void {
-  globalThis.postMessage(message)
+  globalThis.postMessage(message, { transfer: [] })
 }
