@@ -3,6 +3,7 @@
 //   test/{gpu,ops,model,e2e}/x.test.ts     in Node, Deno and a browser, unless the name says otherwise:
 //   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
 //   *.browser.test.ts                      only in a browser: what no other runtime has
+//   test/web/                              only in `npm run test:studio`: a browser that is driven from Node
 //   anything else under test/              only in Node
 //
 // `npm test` runs them all (tools/test.mjs); `npx vitest --project node` is for working on one thing.
@@ -16,6 +17,7 @@ import { wgsl } from './tools/wgsl-plugin.ts'
 const EVERYWHERE = ['test/{gpu,ops,model,e2e}/**/*.test.ts', 'examples/**/*.test.ts']
 const ONLY_NODE = '**/*.node.test.ts'
 const ONLY_BROWSER = '**/*.browser.test.ts'
+const STUDIO = 'test/web/**/*.test.ts'
 const NOBODY = ['**/node_modules/**', '**/.cache/**']
 
 /** Variables that tests look at; browsers have none of their own. */
@@ -26,9 +28,12 @@ const node: TestProjectConfiguration = {
   test: {
     name: 'node',
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-    exclude: [ONLY_BROWSER, ...NOBODY],
+    exclude: [ONLY_BROWSER, STUDIO, ...NOBODY],
   },
 }
+
+/** People at the studio: minutes long, and so a run of its own. */
+const studio: TestProjectConfiguration = { extends: true, test: { name: 'studio', include: [STUDIO] } }
 
 const deno: TestProjectConfiguration = {
   extends: true,
@@ -71,6 +76,6 @@ export default defineConfig({
     hookTimeout: 120_000,
     setupFiles: ['test/setup.ts'],
     // Vitest in Deno is the runtime's own job: there is no browser to start from it
-    projects: 'Deno' in globalThis ? [deno] : [node, browser()],
+    projects: 'Deno' in globalThis ? [deno] : [node, browser(), studio],
   },
 })

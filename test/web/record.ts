@@ -14,6 +14,8 @@ export interface FileSize {
 export interface Measured {
   readonly first: readonly number[]
   readonly second: readonly number[]
+  /** Milliseconds of the tasks on the page's thread that took more than 50. */
+  readonly tasks: readonly number[]
   readonly adapter: string
   readonly browser: string
   readonly files: readonly FileSize[]
@@ -31,7 +33,7 @@ export function bundleSizes(folder: string): FileSize[] {
     .sort((a, b) => b.bytes - a.bytes)
 }
 
-export function timesTable({ first, second, adapter, browser, files }: Measured): string {
+export function timesTable({ first, second, tasks, adapter, browser, files }: Measured): string {
   const cpu = cpus()
   const sum = (of: (file: FileSize) => number): number => files.reduce((total, file) => total + of(file), 0)
   const kb = (bytes: number): string => (bytes / 1000).toFixed(1)
@@ -39,12 +41,13 @@ export function timesTable({ first, second, adapter, browser, files }: Measured)
 
 Chromium ${browser}, adapter ${adapter} (software), ${cpu.length} x ${cpu[0]?.model.trim() ?? 'unknown processor'}. Medians of
 ${first.length} visits with an empty cache, from a server on the same machine. Written by
-\`FLOWSEG_RECORD=1 npx vitest run test/web\`.
+\`FLOWSEG_RECORD=1 npm run test:studio\`.
 
 | | seconds |
 |---|---|
 | cold cache to the first mask (download, load, compile, look, read, segment) | ${(median(first) / 1000).toFixed(2)} |
 | a second sentence, from Enter to its mask | ${(median(second) / 1000).toFixed(2)} |
+| the longest the page was held up, of all visits | ${heldUp(tasks)} |
 
 | file | kB | kB gzip |
 |---|---|---|
@@ -53,6 +56,10 @@ ${files.map(({ name, bytes, gzip }) => `| ${name} | ${kb(bytes)} | ${kb(gzip)} |
 
 Beside it the weights: 19.7 MB, once.
 `
+}
+
+function heldUp(tasks: readonly number[]): string {
+  return tasks.length === 0 ? 'at most 0.05' : (Math.max(...tasks) / 1000).toFixed(2)
 }
 
 function median(values: readonly number[]): number {

@@ -34,6 +34,8 @@ export interface Host {
   readonly sent: Map<string, number>
   /** Milliseconds before each answer with weights. */
   delayMs: number
+  /** Bytes a second for weights; 0 is no limit. */
+  rate: number
   close(): Promise<void>
 }
 
@@ -77,10 +79,12 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
       'content-security-policy': POLICY,
       ...(from === undefined ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${size}` }),
     })
+    const rate = isWeights ? host.rate : 0
     await pipeline(
       createReadStream(file, { start: begin, end: end - 1, highWaterMark: 128 * 1024 }),
       async function* (pieces: AsyncIterable<Buffer>) {
         for await (const piece of pieces) {
+          if (rate > 0) await pause((1000 * piece.length) / rate)
           sent.set(path, (sent.get(path) ?? 0) + piece.length)
           yield piece
         }
@@ -90,7 +94,7 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const host: Host = { url: addressOf(server), sent, delayMs: 0, close: () => close(server) }
+  const host: Host = { url: addressOf(server), sent, delayMs: 0, rate: 0, close: () => close(server) }
   return host
 }
 
