@@ -4,7 +4,6 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeF
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { hasVulkanDriver, softwareDriver } from '../../src/gpu/software-driver.ts'
 
 /** A user that the system doesn't list, if there is no $HOME either. */
 const { homeless } = vi.hoisted(() => ({ homeless: { now: false } }))
@@ -16,6 +15,10 @@ vi.mock('node:os', async (original) => {
   }
   return { ...os, homedir }
 })
+
+// The setup of every test has imported it already, with the system's own home
+vi.resetModules()
+const { hasVulkanDriver, softwareDriver } = await import('../../src/gpu/software-driver.ts')
 
 const isSupported = process.platform === 'linux' && process.arch === 'x64'
 

@@ -57,7 +57,8 @@ const weightsOf = (requests: string[]) =>
 test('once: the second visit downloads nothing', async () => {
   const first = await load()
   expect(weightsOf(server.taken())).toEqual(blocks)
-  const total = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+  const files = ['manifest', 'config', 'tokenizer', 'tokenizer_config'].map((name) => `${name}.json`)
+  const total = [...files, 'model.safetensors']
     .map((name) => server.files.get(`/nano/${name}`)!.bytes.length)
     .reduce((a, b) => a + b)
   for (const { phase, total: told } of first.events) expect([phase, told]).toEqual(['download', total])
