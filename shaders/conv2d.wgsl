@@ -97,12 +97,12 @@ fn main(
       let w0 = weight_block(rows0, dy, j);
       c00 += w0 * x0;
       if (ROWS > 4u) {
-        if (SHARED) { x1 = from_beside(x0); } else { x1 = x_block(pixels1, dy, j); }
+        if (BESIDE == 2u) { x1 = from_beside(x0); } else { x1 = x_block(pixels1, dy, j); }
         c10 += w0 * x1;
       }
       if (COLS > 4u) {
         var w1: mat4x4f;
-        if (SHARED) { w1 = from_below(w0); } else { w1 = weight_block(rows1, dy, j); }
+        if (BELOW == 2u) { w1 = from_below(w0); } else { w1 = weight_block(rows1, dy, j); }
         c01 += w1 * x0;
         if (ROWS > 4u) { c11 += w1 * x1; }
       }

@@ -1,8 +1,6 @@
 // Threads of matmul.wgsl and conv2d.wgsl, each on its own: see matmul-quads.wgsl for threads that share loads.
 //
-// prelude   const WG
-
-const SHARED = false;
+// prelude   const WG, const BESIDE = BELOW = 1
 
 fn tile_of(group: u32, thread: u32) -> u32 { return group * WG + thread; }
 fn tile_place(place: Place, thread: u32) -> Place { return place; }
@@ -13,3 +11,4 @@ fn first_block(thread: u32) -> vec2u { return vec2u(); }
 // Never called
 fn from_beside(block: mat4x4f) -> mat4x4f { return block; }
 fn from_below(block: mat4x4f) -> mat4x4f { return block; }
+fn from_line(row: vec4f) -> mat4x4f { return mat4x4f(row, row, row, row); }

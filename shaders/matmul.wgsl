@@ -57,11 +57,13 @@ fn main(
   let place = tile_place(place_of(tile), thread);
   let first = first_block(thread);
 
-  // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
-  let rows0 = a_rows(place.m + 4u * first.x, group.z * sizes.a_stride);
-  let rows1 = a_rows(place.m + 4u, group.z * sizes.a_stride);
+  // In a line a thread loads one row of each block
+  let own_row = select(0u, thread, BESIDE == 4u);
+  let rows0 = a_rows(place.m + 4u * first.x + own_row, group.z * sizes.a_stride);
+  let rows1 = a_rows(place.m + 4u + own_row, group.z * sizes.a_stride);
   let columns0 = b_columns(place.n + 4u * first.y, group.z * sizes.b_stride);
   let columns1 = b_columns(place.n + 4u, group.z * sizes.b_stride);
+  // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
   var c00 = mat4x4f();
   var c01 = mat4x4f();
   var c10 = mat4x4f();
@@ -74,17 +76,25 @@ fn main(
       row0 += b_block(columns0, k) * row;
       if (COLS > 4u) { row1 += b_block(columns1, k) * row; }
     } else {
-      let a0 = a_block(rows0, k);
+      let left = sizes.K - k;
+      var a0: mat4x4f;
       var a1 = mat4x4f();
+      if (BESIDE == 4u) { a0 = from_line(a4(rows0.x + k, left)); } else { a0 = a_block(rows0, k); }
       let b0 = b_block(columns0, k);
       c00 += b0 * a0;
       if (ROWS > 4u) {
-        if (SHARED) { a1 = from_beside(a0); } else { a1 = a_block(rows1, k); }
+        if (BESIDE == 4u) {
+          a1 = from_line(a4(rows1.x + k, left));
+        } else if (BESIDE == 2u) {
+          a1 = from_beside(a0);
+        } else {
+          a1 = a_block(rows1, k);
+        }
         c10 += b0 * a1;
       }
       if (COLS > 4u) {
         var b1: mat4x4f;
-        if (SHARED) { b1 = from_below(b0); } else { b1 = b_block(columns1, k); }
+        if (BELOW == 2u) { b1 = from_below(b0); } else { b1 = b_block(columns1, k); }
         c01 += b1 * a0;
         if (ROWS > 4u) { c11 += b1 * a1; }
       }

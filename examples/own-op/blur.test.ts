@@ -4,7 +4,7 @@ import { mul, openGpu, plan, ShapeError, type Tensor } from 'flowseg/engine'
 import { afterAll, expect, test } from 'vitest'
 import { blur } from './blur.ts'
 
-const gpu = await openGpu()
+const gpu = await openGpu({ boundsChecks: true }) // an index that is wrong should show, not crash
 afterAll(() => gpu.close())
 
 /** The formula in float64. */

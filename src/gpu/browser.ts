@@ -3,8 +3,11 @@
 import { NoAdapterError } from '../errors.ts'
 import { openNavigator, type Provider } from './provider.ts'
 
-/** @throws NoAdapterError */
-export async function openProvider(adapterName?: string): Promise<Provider> {
+/**
+ * @param _boundsChecks there always are, in browsers
+ * @throws NoAdapterError
+ */
+export async function openProvider(adapterName?: string, _boundsChecks?: boolean): Promise<Provider> {
   // Looked for now and not when this module loads: pages are also rendered where there is no navigator
   const gpu = globalThis.navigator?.gpu
   if (gpu) return openNavigator(gpu, 'browser', adapterName)

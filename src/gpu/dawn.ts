@@ -24,8 +24,9 @@ const FIXES = [
  */
 const NAP_MS = 1
 
-export async function openDawn(adapterName?: string): Promise<Provider> {
-  const create = await load()
+/** @param boundsChecks as in OpenOptions */
+export async function openDawn(adapterName?: string, boundsChecks = false): Promise<Provider> {
+  const create = await load(boundsChecks)
   return inTurn(async () => {
     // 1. The system's drivers; asking Dawn without any only makes it complain on stderr
     const tried: string[] = []
@@ -72,7 +73,7 @@ export async function listAdapters(): Promise<string[]> {
 
 type Create = (options: string[]) => GPU
 
-async function load(): Promise<Create> {
+async function load(boundsChecks = false): Promise<Create> {
   const dawn = await import('webgpu').catch((error: unknown) => {
     throw new NoAdapterError(
       `The npm package 'webgpu' (Dawn for Node) can't be loaded on ${process.platform} ${process.arch}: ` +
@@ -82,7 +83,10 @@ async function load(): Promise<Create> {
   })
   // Constants such as GPUBufferUsage, which Node lacks
   Object.assign(globalThis, dawn.globals)
-  return dawn.create
+  // Timestamps are quantised to 0.1 ms otherwise, longer than most kernels take
+  const toggles = ['disable-dawn-features=timestamp_quantization']
+  if (!boundsChecks) toggles.push('enable-dawn-features=disable_robustness')
+  return (options) => dawn.create([...options, ...toggles])
 }
 
 let last: Promise<unknown> = Promise.resolve()
@@ -130,8 +134,7 @@ async function request(
 > {
   try {
     const options = adapterName ? [`adapter=${adapterName}`] : []
-    // Timestamps are quantised to 0.1 ms otherwise, longer than most kernels take
-    const gpu = create([...options, 'disable-dawn-features=timestamp_quantization'])
+    const gpu = create(options)
     const adapter = await gpu.requestAdapter()
     if (adapter) return { gpu, adapter, reason: '' }
     return { reason: 'Dawn found no usable driver' }

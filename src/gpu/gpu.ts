@@ -15,6 +15,12 @@ export interface OpenOptions {
   readonly device?: GPUDevice
   /** Part of an adapter's name, such as 'llvmpipe' or 'SwiftShader'. Node only; elsewhere it must match. */
   readonly adapter?: string
+  /**
+   * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true: the
+   * engine's own kernels stay inside, and SwiftShader takes up to half as long again with checks. Turn it on for kernels of
+   * your own, until you trust them.
+   */
+  readonly boundsChecks?: boolean
   /** Features not to use although the adapter has them; for tests. */
   readonly without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[]
   /** Bind no more than this many bytes at once; for testing what small adapters do. */
@@ -141,7 +147,7 @@ export class Gpu {
    */
   static async open(options: OpenOptions = {}): Promise<Gpu> {
     if (options.device) return new Gpu(options.device, undefined, options).#remember(options)
-    const provider = await openProvider(options.adapter)
+    const provider = await openProvider(options.adapter, options.boundsChecks)
     const { adapter } = provider
     const features = WANTED_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f))
     const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))

@@ -4,9 +4,10 @@ import { openNavigator, type Provider } from './provider.ts'
 
 /**
  * @param adapterName  part of the wanted adapter's name; the default adapter if absent
+ * @param boundsChecks as in OpenOptions
  * @throws NoAdapterError
  */
-export async function openProvider(adapterName?: string): Promise<Provider> {
+export async function openProvider(adapterName?: string, boundsChecks?: boolean): Promise<Provider> {
   // Node and Bun have a navigator too, but without gpu
   const gpu = globalThis.navigator?.gpu
   if (gpu) {
@@ -15,7 +16,7 @@ export async function openProvider(adapterName?: string): Promise<Provider> {
     return openNavigator(gpu, `Deno ${process.versions['deno']}, wgpu`, adapterName)
   }
   const { openDawn } = await import('./dawn.ts')
-  return openDawn(adapterName)
+  return openDawn(adapterName, boundsChecks)
 }
 
 /** Names of the adapters that can be opened now, without opening one; none where the runtime doesn't tell. */

@@ -17,7 +17,7 @@ import {
   boundWeight,
   chooseTile,
   QUAD,
-  quadTile,
+  squareTile,
   type Tile,
   tileCounts,
   tileGrid,
@@ -170,8 +170,8 @@ const registers: Variant<Convolution> = {
 const quads: Variant<Convolution> = {
   name: 'quads',
   fits: ({ weight }, { subgroupSize }) => !weight.packed && subgroupSize === QUAD,
-  cost: ({ M, N, kh, run }) => (3 * quadTile(M, N).work * kh * run) / QUAD,
-  record: (convolution) => recordRegisters(convolution, quadTile(convolution.M, convolution.N)),
+  cost: ({ M, N, kh, run }) => (3 * squareTile(M, N).work * kh * run) / QUAD,
+  record: (convolution) => recordRegisters(convolution, squareTile(convolution.M, convolution.N)),
 }
 
 function recordRegisters(convolution: Convolution, tile: Tile): void {

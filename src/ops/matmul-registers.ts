@@ -78,8 +78,9 @@ export interface Tile {
   readonly rows: number
   readonly cols: number
   readonly threads: number
-  /** Whether a workgroup is a quad that shares its loads, and takes a square of four tiles. */
-  readonly shared: boolean
+  /** Threads that share loads of a, side by side, and of b, one below the other: 1 and 1, or a quad's 2 and 2, or 4 and 1. */
+  readonly beside: 1 | 2 | 4
+  readonly below: 1 | 2
   /** Cost of one k, in multiply-adds. */
   readonly work: number
 }
@@ -91,7 +92,7 @@ const TILES = [
   { rows: 4, cols: 4 },
   { rows: 1, cols: 8 },
   { rows: 1, cols: 4 },
-] as const
+].map((size) => ({ ...size, beside: 1, below: 1 }) as const)
 
 /** Threads that run side by side on the smallest adapters we care for: 2 cores x 8 lanes, a few times over. */
 const PARALLEL = 64
@@ -104,15 +105,23 @@ const MANY_TILES = 4096
  * fewer than PARALLEL of them take as long as PARALLEL.
  */
 export function chooseTile(M: number, N: number, batch = 1, smallestRows = 1): Tile {
+  const large = TILES.filter(({ rows }) => rows >= smallestRows)
+  return leastWork(large, M, N, batch, (tiles) => (tiles >= MANY_TILES ? 64 : 16))
+}
+
+function leastWork(
+  candidates: readonly Pick<Tile, 'rows' | 'cols' | 'beside' | 'below'>[],
+  M: number,
+  N: number,
+  batch: number,
+  threadsFor: (tiles: number) => number,
+): Tile {
   let best: Tile | undefined
-  let leastWork = Infinity
-  for (const { rows, cols } of TILES) {
-    if (rows < smallestRows) continue
-    const tiles = Math.ceil(M / rows) * Math.ceil(N / cols) * batch
-    const work = Math.max(tiles, PARALLEL) * (8 * (rows + cols) + rows * cols)
-    if (work >= leastWork) continue
-    leastWork = work
-    best = { rows, cols, threads: tiles >= MANY_TILES ? 64 : 16, shared: false, work }
+  for (const candidate of candidates) {
+    const { rows, cols, beside, below } = candidate
+    const tiles = beside * below * Math.ceil(M / rows / below) * Math.ceil(N / cols / beside) * batch
+    const work = Math.max(tiles, PARALLEL) * (8 * (rows / beside + cols / below) + rows * cols)
+    if (!best || work < best.work) best = { ...candidate, threads: threadsFor(tiles), work }
   }
   return best!
 }
@@ -120,28 +129,41 @@ export function chooseTile(M: number, N: number, batch = 1, smallestRows = 1): T
 /** Threads of a quad. */
 export const QUAD = 4
 
-/** Squares of 2 x 2 tiles of 8 x 8, each by a quad: half of the loads, and what they share costs next to nothing. */
+/** Of a quad's threads each takes a tile of this square. */
+const SQUARE = { rows: 8, cols: 8, beside: 2, below: 2 } as const
+/** For few rows. */
+const LINES = [
+  { rows: 8, cols: 8, beside: 4, below: 1 },
+  { rows: 4, cols: 8, beside: 4, below: 1 },
+] as const
+
+/** A tile of a quad: a load costs each who shares it a part, and passing it on next to nothing. */
 export function quadTile(M: number, N: number, batch = 1): Tile {
-  const [rows, cols] = [8, 8]
-  const tiles = QUAD * Math.ceil(M / 2 / rows) * Math.ceil(N / 2 / cols) * batch
-  const work = Math.max(tiles, PARALLEL) * (4 * (rows + cols) + rows * cols)
-  return { rows, cols, threads: QUAD, shared: true, work }
+  return leastWork([SQUARE, ...LINES], M, N, batch, () => QUAD)
+}
+
+/** The same for conv2d.wgsl, which knows no lines. */
+export function squareTile(M: number, N: number): Tile {
+  return leastWork([SQUARE], M, N, 1, () => QUAD)
 }
 
 /** Of what a thread computes, or a quad where it shares. */
 export function tileCounts(
-  { rows, cols, shared }: Tile,
+  { rows, cols, beside, below }: Tile,
   M: number,
   N: number,
 ): { tiles_m: number; tiles_n: number } {
-  const side = shared ? 2 : 1
-  return { tiles_m: Math.ceil(M / (side * rows)), tiles_n: Math.ceil(N / (side * cols)) }
+  return { tiles_m: Math.ceil(M / (below * rows)), tiles_n: Math.ceil(N / (beside * cols)) }
+}
+
+function isShared({ beside, below }: Tile): boolean {
+  return beside * below > 1
 }
 
 /** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
 export function tileGrid(tile: Tile, M: number, N: number, batch = 1): [x: number, y: number, z: number] {
   const { tiles_m, tiles_n } = tileCounts(tile, M, N)
-  const groups = Math.ceil((tiles_m * tiles_n) / (tile.shared ? 1 : tile.threads))
+  const groups = Math.ceil((tiles_m * tiles_n) / (isShared(tile) ? 1 : tile.threads))
   const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
   return [x, Math.ceil(groups / x), batch]
 }
@@ -152,18 +174,26 @@ const B_TYPES: Partial<Record<DType, number>> = { f32: 0, f16: 1, bf16: 2 }
 export function tileKernel(
   name: string,
   source: string,
-  { rows, cols, threads, shared }: Tile,
+  tile: Tile,
   weightType: DType,
   aligned: boolean,
   constants: Constants,
 ): Kernel {
+  const { rows, cols, threads, beside, below } = tile
   const wide = weightType === 'f32'
-  const parts = [loadSource, tileSource, shared ? quadsSource : aloneSource, endingSource, widenSource]
+  const parts = [
+    loadSource,
+    tileSource,
+    isShared(tile) ? quadsSource : aloneSource,
+    endingSource,
+    widenSource,
+  ]
   return kernel(name, source + parts.join('') + activationSource, {
     ROWS: rows,
     COLS: cols,
-    // One quad only where it shares
     WG: threads,
+    BESIDE: beside,
+    BELOW: below,
     ALIGNED: aligned,
     STEP: aligned ? 1 : 4,
     AWord: aligned ? 'vec4f' : 'f32',

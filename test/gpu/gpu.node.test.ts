@@ -11,6 +11,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { NoAdapterError } from '../../src/errors.ts'
 import { listAdapters, namesListed } from '../../src/gpu/dawn.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { kernel } from '../../src/gpu/kernel.ts'
+import { plan, record, type Tensor, tensor } from '../../src/ops/tensor.ts'
 import { wgsl } from '../../tools/wgsl-plugin.ts'
 import { adapterNames } from '../support.ts'
 import { failure } from './devices.ts'
@@ -168,3 +170,25 @@ test.runIf(process.platform === 'linux')(
     expect(missing).toContain('npm install webgpu')
   },
 )
+
+/** What lies a gigabyte further on. */
+function readOutside(x: Tensor): Tensor {
+  const y = tensor(x.shape)
+  const body = `
+    struct Sizes { far: u32 }
+    @group(0) @binding(0) var<storage, read> x: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+    @group(0) @binding(2) var<uniform> sizes: Sizes;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) { y[id.x] = x[id.x + sizes.far]; }`
+  const sizes = { far: 2 ** 28 }
+  record({ kernel: kernel('outside', body), reads: { x }, writes: { y }, sizes, workgroups: 1, flops: 0 })
+  return y
+}
+
+test.each(adapterNames())('with bounds checks, what a shader reads stays inside, on %s', async (adapter) => {
+  const gpu = await openGpu({ adapter, boundsChecks: true })
+  const outside = await plan(gpu, 'outside', ({ input }) => ({ read: { y: readOutside(input('x', [64])) } }))
+  const { read } = await outside.run({ inputs: { x: new Float32Array(64).fill(7) } })
+  for (const value of read['y']!) expect([0, 7]).toContain(value)
+  gpu.close()
+})

@@ -6,7 +6,7 @@ import { ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import type { Activation } from '../../src/ops/activation.ts'
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
-import { chooseTile } from '../../src/ops/matmul-registers.ts'
+import { chooseTile, quadTile } from '../../src/ops/matmul-registers.ts'
 import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
 import { plan, release, type Tensor, upload, viewRows } from '../../src/ops/tensor.ts'
 import { some } from '../runtime.ts'
@@ -34,7 +34,9 @@ const SHAPES: readonly Size[] = [
   [2, 7, 3],
   [3, 9, 4],
   [4, 1, 1023],
+  [3, 99, 29],
   [5, 17, 12],
+  [7, 701, 36],
   [9, 9, 1023],
   [13, 160, 64],
   [16, 33, 1024],
@@ -103,6 +105,8 @@ test('the shapes below use every tile, in small workgroups and in large ones', (
   const tiles = SHAPES.map(([M, N]) => chooseTile(M, N))
   expect(new Set(tiles.map(({ rows, cols }) => `${rows} x ${cols}`)).size).toBe(5)
   expect(new Set(tiles.map(({ threads }) => threads)).size).toBe(2)
+  const quads = SHAPES.map(([M, N]) => quadTile(M, N))
+  expect(new Set(quads.map(({ rows, beside }) => `${rows} rows, ${beside} beside`)).size).toBe(3)
 })
 
 for (const gpu of await adapters()) {
