@@ -212,7 +212,7 @@ const damages: Record<string, { damage: (folder: string) => Promise<void>; messa
       await copySmallFiles(folder)
       await writeFile(join(folder, 'config.json'), '{"model": ')
     },
-    message: /config\.json.* is not JSON/,
+    message: /config\.json in .* is not JSON: .*copy or download it again/,
   },
 }
 
