@@ -9,10 +9,10 @@ import type { TensorData } from '../../src/io/safetensors.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
 import { type DatasetScene, datasetScene, writeDataset } from '../../src/scenes/dataset.ts'
 import { SIZE } from '../../src/scenes/scene.ts'
+import { upToDate } from '../built.ts'
 import { adapterNames, anyGpu } from '../support.ts'
 import {
   copySmallFiles,
-  ensureBuilt,
   filesIn,
   flowseg,
   NANO,
@@ -339,7 +339,7 @@ const NO_DRIVERS = {
 }
 
 beforeAll(async () => {
-  await ensureBuilt()
+  await upToDate()
 })
 
 test('demo works from any folder, finds both objects, and prints nothing but its JSON', async () => {
