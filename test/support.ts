@@ -4,13 +4,12 @@ import { expect, vi } from 'vitest'
 import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Plan, plan, type RunValues, type Tensor } from '../src/ops/tensor.ts'
+import { opened } from './opened.ts'
 import { some, variable } from './runtime.ts'
 
 // Where nothing can be listed (Deno, browsers) we go on with any adapter: if there is none, opening it says why, in the
 // tests that need one
 const listed = await listAdapters().catch(() => [])
-
-const opened = new Map<string, Promise<Gpu>>()
 
 /** Adapter names to test on: all that the engine lists, or the one in FLOWSEG_ADAPTER; '' is any. */
 export function adapterNames(): string[] {
@@ -23,14 +22,6 @@ export function adapterNames(): string[] {
 export function forcedVariants(): Record<string, string> {
   const words = variable('FLOWSEG_VARIANTS').split(' ').filter(Boolean)
   return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))
-}
-
-/** Name and driver of what this test file has opened so far. */
-export async function openedAdapters(): Promise<{ name: string; driver: string }[]> {
-  const gpus = await Promise.allSettled(opened.values())
-  return gpus.flatMap((gpu) =>
-    gpu.status === 'fulfilled' ? [{ name: gpu.value.name, driver: gpu.value.identity.driver }] : [],
-  )
 }
 
 /** Every adapter of this machine, opened once a test file. */
