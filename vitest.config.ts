@@ -70,8 +70,9 @@ export default defineConfig({
   resolve: { alias: DOORS },
   test: {
     pool: 'forks',
-    // Two software GPUs on two cores gain nothing from more workers, and each worker opens its own device
-    maxWorkers: 1,
+    // Making machine code is most of the work, and done by one thread: lavapipe's first dispatch of a kernel, SwiftShader's
+    // pipelines. More than two workers compute at the same time, and gain nothing on two cores.
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     setupFiles: ['test/setup.ts'],

@@ -1,15 +1,13 @@
 // resample-columns: pixels of 8 bits weighted along the columns, the second of Pillow's two passes, and normalised
 //
-//   level = (start[r] + sum_k weight[r, k] * x[begin[r] + k, c]) >> 22 for red, green and blue, at most 255
+//   level = the pixels x[begin[r] ..., c] weighted with taps[r] (lib/taps)
 //   y[r, c, :] = table[:, level], and 0 right of the image and below
 //
-// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words]: begin, how many k, start, then the
-//           weights; table [3, 256]; y [side, side, 3]
+// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words]; table [3, 256]; y [side, side, 3]
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
-// host      weights and start stand for 2^22, so that no sum leaves 32 bits; width, height <= side; across = workgroups
-//           a row; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WG
+// host      width, height <= side; across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   lib/taps, const WG
 // predicted two loads a tap, and three multiply-adds of a shifted byte
 // measured  1024 x 3000 to 1024 x 768 in 34 and 130 ms, 42 and 280 with shifts by vectors (lavapipe and SwiftShader, two cores
 //           of a Xeon, November 2026)
@@ -37,20 +35,7 @@ fn main(
     var value = vec3f();
     if (r < sizes.height && c < sizes.width) {
       let tap = r * sizes.words;
-      let begin = taps[tap] * sizes.width + c;
-      let count = taps[tap + 1u];
-      // Channel by channel: shifts by vectors are done lane by lane on CPUs
-      var red = taps[tap + 2u];
-      var green = red;
-      var blue = red;
-      for (var k = 0u; k < count; k++) {
-        let weight = taps[tap + 3u + k];
-        let pixel = x[begin + k * sizes.width];
-        red += weight * (pixel & 255u);
-        green += weight * ((pixel >> 8u) & 255u);
-        blue += weight * ((pixel >> 16u) & 255u);
-      }
-      let level = vec3u(min(red >> 22u, 255u), min(green >> 22u, 255u), min(blue >> 22u, 255u));
+      let level = weighted(tap, taps[tap] * sizes.width + c, sizes.width);
       value = vec3f(table[level.x], table[256u + level.y], table[512u + level.z]);
     }
     let to = (r * sizes.side + c) * 3u;

@@ -1,8 +1,8 @@
 // Before each test file: what it ran on is noted for the table that `npm test` ends with (tools/tally.ts).
 
 import { afterEach } from 'vitest'
+import { openedAdapters } from './opened.ts'
 import { runtime } from './runtime.ts'
-import { openedAdapters } from './support.ts'
 
 declare module 'vitest' {
   interface TaskMeta {

@@ -316,7 +316,8 @@ async function writeFile(
         await handle.truncate(0)
         let at = 0
         for (const part of parts) {
-          if (handle.write(part, { at }) < part.length)
+          // Fewer where there is no space, or 2^32 - 8: Chromium's error as a count (147, storage in memory)
+          if (handle.write(part, { at }) !== part.length)
             throw new DOMException('no space', 'QuotaExceededError')
           at += part.length
         }

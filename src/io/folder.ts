@@ -167,13 +167,18 @@ export async function readJson(from: Folder, file: string, signal?: AbortSignal)
   return parseJson(await from.readText(file, signal), `${file} in ${from.describe}`)
 }
 
+/** @param name for messages: the file's, and where it is */
 export function parseJson(text: string, name: string): unknown {
   try {
     return JSON.parse(text)
   } catch (cause) {
-    throw new WeightsError(`${name} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    })
+    const what = cause instanceof Error ? cause.message : String(cause)
+    throw new WeightsError(
+      text.trim() === ''
+        ? `${name} is empty. Copy or download it again.`
+        : `${name} is not JSON: ${what}. If you edited it, mend it there; else copy or download it again.`,
+      { cause },
+    )
   }
 }
 

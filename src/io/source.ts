@@ -272,10 +272,11 @@ function rangeSource({ url: name, size, version }: Remote, options: UrlOptions):
     async read(offset, length, signal, received) {
       expectRange(source, offset, length)
       if (length === 0) return new Uint8Array(0)
+      // Past the browser's HTTP cache, from which Chromium 147 once answered a second range with an empty body
       const { response, body } = await request(
         name,
         [offset, length],
-        { ...options, signal },
+        { ...options, signal, httpCache: 'no-store' },
         { ...(received && { received }) },
       )
       if (response.status !== 206) throw refused(name, response)

@@ -8,6 +8,7 @@
 //
 // Source: Pillow 12, src/libImaging/Resample.c; spec, section 4.3.
 
+import tapsSource from '../../shaders/lib/taps.wgsl' with { type: 'text' }
 import columnsSource from '../../shaders/resample-columns.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/resample-rows.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
@@ -100,7 +101,7 @@ export function resampleRows(strip: StripOfRows, taps: Tensor, y: Tensor): void 
   const words = taps.shape[1]!
   const { across, run, workgroups } = strips(1, capacity, width)
   record({
-    kernel: kernel('resample-rows', rowsSource, { WG: THREADS }),
+    kernel: kernel('resample-rows', tapsSource + rowsSource, { WG: THREADS }),
     reads: { x: pixels, taps },
     writes: { y },
     sizes: { stride, first, rows, red, width, words, across, run },
@@ -136,7 +137,7 @@ export function resampleColumns(x: Tensor, taps: Tensor, table: Tensor, side: nu
   const y = tensor([side, side, 3])
   const { across, run, workgroups } = strips(1, side, side)
   record({
-    kernel: kernel('resample-columns', columnsSource, { WG: THREADS }),
+    kernel: kernel('resample-columns', tapsSource + columnsSource, { WG: THREADS }),
     reads: { x, taps, table },
     writes: { y },
     sizes: { width, height, side, words, across, run },

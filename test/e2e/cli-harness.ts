@@ -1,18 +1,17 @@
 // Runs the command in this process, on a terminal made of strings, in a folder of its own.
 
 import { spawn } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'vite'
 import { afterEach } from 'vitest'
 import { main } from '../../src/cli/cli.ts'
 import type { Output, Terminal } from '../../src/cli/terminal.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { directoryFolder } from '../../src/io/folder.ts'
 import { openSafetensors, type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
+import { upToDate } from '../built.ts'
 
 export const ROOT: string = join(dirname(fileURLToPath(import.meta.url)), '../..')
 export const NANO: string = join(ROOT, 'weights/flowseg-nano')
@@ -70,22 +69,6 @@ export async function filesIn(folder: string): Promise<string[]> {
   return entries.sort()
 }
 
-/** Builds dist/ unless it is newer than all it is made of. Types that are there stay. */
-export async function ensureBuilt(): Promise<string> {
-  const bin = join(ROOT, 'dist/cli/main.js')
-  const builtAt = existsSync(bin) ? statSync(bin).mtimeMs : 0
-  const sources = await Promise.all(['src', 'shaders'].map((folder) => newest(join(ROOT, folder))))
-  if (Math.max(...sources) > builtAt) {
-    await build({ root: ROOT, logLevel: 'warn', build: { emptyOutDir: false } })
-  }
-  return bin
-}
-
-async function newest(folder: string): Promise<number> {
-  const entries = await readdir(folder, { recursive: true })
-  return Math.max(...entries.map((entry) => statSync(join(folder, entry)).mtimeMs))
-}
-
 export interface SpawnOptions {
   readonly cwd: string
   readonly env?: Readonly<Record<string, string>>
@@ -97,7 +80,7 @@ export interface SpawnOptions {
 
 /** `node dist/cli/main.js ARGS`. */
 export async function spawnFlowseg(args: readonly string[], options: SpawnOptions): Promise<Outcome> {
-  const bin = await ensureBuilt()
+  const bin = join(await upToDate(), 'cli/main.js')
   const { FLOWSEG_DEBUG: _, ...inherited } = process.env
   const env = { ...inherited, FLOWSEG_TUNE: 'off', ...options.env }
   const child = spawn(process.execPath, [bin, ...args], { cwd: options.cwd, env })

@@ -9,10 +9,10 @@ import type { TensorData } from '../../src/io/safetensors.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
 import { type DatasetScene, datasetScene, writeDataset } from '../../src/scenes/dataset.ts'
 import { SIZE } from '../../src/scenes/scene.ts'
+import { upToDate } from '../built.ts'
 import { adapterNames, anyGpu } from '../support.ts'
 import {
   copySmallFiles,
-  ensureBuilt,
   filesIn,
   flowseg,
   NANO,
@@ -212,7 +212,7 @@ const damages: Record<string, { damage: (folder: string) => Promise<void>; messa
       await copySmallFiles(folder)
       await writeFile(join(folder, 'config.json'), '{"model": ')
     },
-    message: /config\.json.* is not JSON/,
+    message: /config\.json in .* is not JSON: .*copy or download it again/,
   },
 }
 
@@ -339,7 +339,7 @@ const NO_DRIVERS = {
 }
 
 beforeAll(async () => {
-  await ensureBuilt()
+  await upToDate()
 })
 
 test('demo works from any folder, finds both objects, and prints nothing but its JSON', async () => {

@@ -13,6 +13,7 @@ const contents: Record<string, string> = {
   'config.json': '{"a": [1, "größe"]}',
   'broken.json': '{"a": ',
   'empty.txt': '',
+  'page.json': '<!doctype html>',
 }
 const notText = Uint8Array.of(0x61, 0xff, 0x62)
 
@@ -59,8 +60,22 @@ describe.each(kinds)('%s', (_, open) => {
     expect(await folder.readText('config.json')).toBe(contents['config.json'])
     expect(await folder.readText('empty.txt')).toBe('')
     expect(await readJson(folder, 'config.json')).toEqual({ a: [1, 'größe'] })
-    await expect(readJson(folder, 'broken.json')).rejects.toThrow(/^broken.json in .* is not JSON: /)
     await expect(folder.readText('bytes.txt')).rejects.toThrow(/bytes.txt.* is not UTF-8 text/)
+  })
+
+  test('names a file that is not JSON, and what to do', async () => {
+    const folder = open()
+    for (const name of ['broken.json', 'page.json']) {
+      const refused: unknown = await readJson(folder, name).catch((error: unknown) => error)
+      expect(refused).toBeInstanceOf(WeightsError)
+      expect(String(refused)).toContain(`: ${name} in ${folder.describe} is not JSON: `)
+      expect(String(refused)).toMatch(
+        /[^.]\. If you edited it, mend it there; else copy or download it again\.$/,
+      )
+    }
+    await expect(readJson(folder, 'empty.txt')).rejects.toThrow(
+      `empty.txt in ${folder.describe} is empty. Copy or download it again.`,
+    )
   })
 
   test('says what is missing', async () => {
@@ -96,7 +111,7 @@ describe.each(kinds)('%s', (_, open) => {
 
 test('a folder that has files says which, and one that is not there says so', async () => {
   await expect(openFolder(directory).open('none')).rejects.toThrow(
-    'which has broken.json, bytes.txt, config.json, empty.txt.',
+    'which has broken.json, bytes.txt, config.json, empty.txt, page.json.',
   )
   await expect(openFolder([]).open('none')).rejects.toThrow(
     'There is no none in the chosen files, which has nothing.',

@@ -126,8 +126,9 @@ export class FakeStorage {
       return {
         truncate: (size: number) => replace(node.bytes.slice(0, size)),
         write: (part: Uint8Array<ArrayBuffer>, { at }: { at: number }) => {
-          replace(joined([node.bytes.slice(0, at), part]))
-          return part.length
+          const free = (this.#options.quota ?? Infinity) - usage(this.root) + node.bytes.length - at
+          replace(joined([node.bytes.slice(0, at), part.slice(0, free)]))
+          return free < part.length ? 2 ** 32 - 8 : part.length // as Chromium says it
         },
         flush: () => undefined,
         close: () => void (node.locked = false),

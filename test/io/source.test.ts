@@ -153,6 +153,16 @@ describe('servers', () => {
     expect(requests).toEqual(['GET bytes=0-1', 'GET bytes=100-149'])
   })
 
+  test('are asked past the HTTP cache, of which an empty range may come back', async () => {
+    handler = withRanges
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const source = await urlSource(`${origin}/some.bin`)
+    await source.read(0, 50)
+    await source.read(0, 50)
+    expect(fetched.mock.calls.map(([, init]) => init?.cache)).toEqual([undefined, 'no-store', 'no-store'])
+    fetched.mockRestore()
+  })
+
   test('get the headers they need', async () => {
     let seen: string | undefined
     handler = (request, response) => {

@@ -1,7 +1,8 @@
 // The browser's own images: each kind reaches the encoders as the same pixels given as bytes do, to the last bit, and
 // one whose pixels can't be had says why.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { encode } from 'fast-png'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ImageError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { takesBitmaps } from '../../src/gpu/pixels.ts'
@@ -83,7 +84,33 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
     const clear = rgba.map((v, i) => (i % 4 === 3 ? i % 256 : v))
     const options = { premultiplyAlpha: 'none' } as const
     const bitmap = await createImageBitmap(new ImageData(clear, width, height), options)
-    expect(await seen(bitmap)).toEqual(await seen({ width, height, rgb }))
+    const expected = await seen({ width, height, rgb })
+    expect(await seen(bitmap)).toEqual(expected)
+    const file = encode({ width, height, data: clear, channels: 4 })
+    expect(await seen(new Blob([Uint8Array.from(file)], { type: 'image/png' }))).toEqual(expected)
+  })
+
+  test('a bitmap of our own is closed, and the device is as before', async () => {
+    const close = vi.spyOn(ImageBitmap.prototype, 'close')
+    try {
+      await seen(new Blob([png], { type: 'image/png' }))
+      expect(close).toHaveBeenCalledTimes(1)
+      await seen(await createImageBitmap(imageData()))
+      expect(close).toHaveBeenCalledTimes(1) // that one is the caller's
+    } finally {
+      close.mockRestore()
+    }
+    expect(gpu.memory().bytes).toBe(0)
+  })
+
+  test('a panorama that is wider than a texture', async () => {
+    const size = { width: gpu.device.limits.maxTextureDimension2D + 100, height: 9 }
+    const colours = noise(size.width, size.height)
+    const levels = Uint8ClampedArray.from({ length: size.width * size.height * 4 }, (_, i) =>
+      i % 4 === 3 ? 255 : colours[Math.floor(i / 4) * 3 + (i % 4)]!,
+    )
+    const bitmap = await createImageBitmap(new ImageData(levels, size.width, size.height))
+    expect(await seen(bitmap)).toEqual(await seen({ ...size, rgb: colours }))
   })
 
   test('a video, once it has a frame', async () => {

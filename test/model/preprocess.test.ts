@@ -92,6 +92,7 @@ for (const gpu of await adapters()) {
           ['rgba8unorm', [0, 1, 2]],
           ['bgra8unorm', [2, 1, 0]],
           ['rgba8unorm-srgb', [0, 1, 2]],
+          ['bgra8unorm-srgb', [2, 1, 0]],
         ] as const) {
           const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) => {
             const channel = order[i % 4]

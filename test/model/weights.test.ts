@@ -354,27 +354,38 @@ describe('a small adapter', async () => {
   })
 })
 
-test.each(QUANTIZED)('in %s are the matrices of the encoders and of the language model', async (quantize) => {
-  const before = gpu.memory().bytes
-  const loaded = await loadWeights(gpu, await checkpointOf(stored()), config, { quantize })
-  const parts = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
-  for (const { name, kind, component, used } of all) {
-    if (!used) continue
-    const x = loaded.weights.tensor(name)
-    expect(x.dtype, name).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
-  }
+const STORED = ['F32', 'BF16'] as const
 
-  // And they stand for what is in the file
-  const { name, shape } = all.find((p) => p.name === QUERY)!
-  const [N = 0, K = 0] = shape
-  const w = dequantizeRows(quantizeRows(valuesOf({ name, shape } as Parameter), K, quantize), K, quantize)
-  const x = random([3, K], 5)
-  const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, loaded.weights.tensor(QUERY)))
-  const expected = Float64Array.from(y, (_, i) => {
-    const [m, n] = [Math.floor(i / N), i % N]
-    return w.subarray(n * K, (n + 1) * K).reduce((sum, value, k) => sum + value * x.data[m * K + k]!, 0)
-  })
-  expectClose(y, expected, 2e-6)
-  loaded.release()
-  expect(gpu.memory().bytes).toBe(before)
-})
+test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype] as const)))(
+  'in %s, from %s, are the matrices of the encoders and of the language model',
+  async (quantize, dtype) => {
+    const before = gpu.memory().bytes
+    const { name, shape } = all.find((p) => p.name === QUERY)!
+    const given = valuesOf({ name, shape } as Parameter)
+    const narrow = toBf16(given)
+    const values = dtype === 'F32' ? given : narrow.values
+    const tensors = stored((file) => {
+      if (dtype === 'BF16') file.set(name, { name, dtype, shape, bytes: bytesOf(narrow.bits) })
+    })
+    const loaded = await loadWeights(gpu, await checkpointOf(tensors), config, { quantize })
+    const parts = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
+    for (const { name: other, kind, component, used } of all) {
+      if (!used) continue
+      const x = loaded.weights.tensor(other)
+      expect(x.dtype, other).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
+    }
+
+    // And they stand for what is in the file
+    const [N = 0, K = 0] = shape
+    const w = dequantizeRows(quantizeRows(values, K, quantize), K, quantize)
+    const x = random([3, K], 5)
+    const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, loaded.weights.tensor(QUERY)))
+    const expected = Float64Array.from(y, (_, i) => {
+      const [m, n] = [Math.floor(i / N), i % N]
+      return w.subarray(n * K, (n + 1) * K).reduce((sum, value, k) => sum + value * x.data[m * K + k]!, 0)
+    })
+    expectClose(y, expected, 2e-6)
+    loaded.release()
+    expect(gpu.memory().bytes).toBe(before)
+  },
+)

@@ -3,10 +3,12 @@
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../src/errors.ts'
+import { type AdapterFacts, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Conv2dOptions, conv2d } from '../../src/ops/conv.ts'
 import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
 import { plan, release } from '../../src/ops/tensor.ts'
+import { metIn, ranked } from '../../src/ops/variants.ts'
 import { some } from '../runtime.ts'
 import {
   adapterNames,
@@ -167,6 +169,22 @@ for (const name of adapterNames()) {
     }
   })
 }
+
+test('what comes in rows goes to quads where subgroups are of four, to registers on other CPUs, to tiles on GPUs', async () => {
+  const x = random([20, 20, 8])
+  const weight = random([16, 3, 3, 8])
+  const { plan: made } = await planOf(await anyGpu(), { x, weight }, (t) => {
+    const [met] = metIn(() => ({ y: conv2d(t['x']!, t['weight']!, { padding: 1 }) }))
+    const first = (facts: Partial<AdapterFacts>): string =>
+      ranked(met!.family, met!.problem, { ...PLAIN_ADAPTER, ...facts })[0]!.name
+    expect(first({ software: true, subgroupSize: 4 })).toBe('quads')
+    expect(first({ software: true, subgroupSize: 8 })).toBe('registers')
+    expect(first({ software: true })).toBe('registers')
+    for (const subgroupSize of [0, 4, 32]) expect(first({ subgroupSize })).toBe('tiles')
+    return { y: conv2d(t['x']!, t['weight']!) }
+  })
+  made.release()
+})
 
 test('shapes that do not fit are named', async () => {
   const gpu = await anyGpu()

@@ -6,12 +6,22 @@ import { type AdapterFacts, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { linear, matmulFamily } from '../../src/ops/matmul.ts'
 import type { Product } from '../../src/ops/matmul-product.ts'
+import { quadTile, tileCounts, tileGrid } from '../../src/ops/matmul-registers.ts'
 import { rows, rowsSubgroup, tiles, tilesHalf } from '../../src/ops/matmul-tiles.ts'
 import { dequantizeRows, GROUP, quantizeRows } from '../../src/ops/quantize.ts'
 import { type DType, release, type Tensor, tensor, upload } from '../../src/ops/tensor.ts'
 import { ranked, type Variant } from '../../src/ops/variants.ts'
-import { some } from '../runtime.ts'
-import { adapterNames, adapters, evaluate, expectClose, planOf, random, toBf16, uniform } from '../support.ts'
+import {
+  adapterNames,
+  adapters,
+  evaluate,
+  expectClose,
+  planOf,
+  random,
+  someOn,
+  toBf16,
+  uniform,
+} from '../support.ts'
 
 /** A few thousand f32 additions of both signs err by less than 1e-6 of the norm; ten times that is a fault. */
 const RTOL = 2e-6
@@ -134,11 +144,11 @@ const VARIANTS: readonly [Variant<Product>, readonly Case[]][] = [
   [rowsSubgroup, ROWS.filter((_, i) => i % 3 === 0)],
 ]
 
-for (const gpu of await adapters()) {
+for (const [place, gpu] of (await adapters()).entries()) {
   for (const [variant, cases] of VARIANTS) {
     const able = variant !== rowsSubgroup || (gpu.features.subgroups && gpu.adapter.countsSubgroups)
     test.skipIf(!able)(`${variant.name} on ${gpu.name}`, async () => {
-      for (const one of some(cases)) {
+      for (const one of someOn(place, cases)) {
         for (const shape of one.shapes) await check(gpu, variant, one, shape)
       }
     })
@@ -306,4 +316,12 @@ test('GPUs take rows, then tiles; software adapters neither', () => {
     }
   }
   expect(names(300, { ...subgroups, subgroupSize: 4, software: true })[0]).toBe('quads')
+  // Quads of eight lanes would be right, and leave half of each subgroup idle
+  expect(names(300, { ...subgroups, subgroupSize: 8, software: true })).not.toContain('quads')
+})
+
+test('a quad is a workgroup for each square of 16 x 16, and no more', () => {
+  const tile = quadTile(300, 70)
+  expect(tileCounts(tile, 300, 70)).toEqual({ tiles_m: 19, tiles_n: 5 })
+  expect(tileGrid(tile, 300, 70, 3)).toEqual([8, 12, 3]) // 96 for 95
 })

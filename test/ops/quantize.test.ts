@@ -36,6 +36,13 @@ test.each(TYPES)('%s is within half a step of what it was, and zero is zero', (d
       expect(Math.abs(back[i]! - value)).toBeLessThanOrEqual(scale / 2 + 1e-6)
       if (value === 0) expect(back[i]).toBe(0)
     })
+    // The largest of what shares a scale is the last step, or steps would be coarser than they need be
+    const [steps, together] = dtype === 'int4' ? [7, 32] : [127, K]
+    rows.scales.forEach((scale, i) => {
+      const row = values.subarray(Math.floor(i / perRow) * K, (Math.floor(i / perRow) + 1) * K)
+      const shared = row.slice((i % perRow) * together, ((i % perRow) + 1) * together)
+      expect(scale * steps).toBeCloseTo(Math.max(...shared.map(Math.abs)), 5)
+    })
   }
 })
 
@@ -47,6 +54,22 @@ test('what is no matrix is refused', async () => {
   await expect(uploadQuantized(gpu, new Float32Array(6), [2, 4], 'int4')).rejects.toThrow(
     "6 values don't fill [2, 4], a matrix [N, K].",
   )
+  gpu.close()
+})
+
+test('rows that no kernel reads are refused, and so is more than a matrix', async () => {
+  const name = adapterNames()[0]!
+  const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'rows' } })
+  for (const [shape, dtype] of [
+    [[4, 45], 'int8'],
+    [[4, 45], 'int4'],
+    [[4, 4, 8], 'int8'],
+  ] as const) {
+    await expect(allocateQuantized(gpu, shape, dtype, { label: 'w' })).rejects.toThrow(
+      `w: [${shape.join(', ')}] can't be held in ${dtype} on ${gpu.name}, where that takes a matrix`,
+    )
+  }
+  expect(gpu.memory().bytes).toBe(0)
   gpu.close()
 })
 

@@ -2,8 +2,7 @@
 // and a browser to open their pages in.
 
 import { execFile } from 'node:child_process'
-import { existsSync, statSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -13,6 +12,7 @@ import { type Browser, chromium, type Page } from 'playwright'
 import { afterAll } from 'vitest'
 import { softwareDriver } from '../../src/gpu/software-driver.ts'
 import { launchOptions } from '../../tools/chromium.ts'
+import { upToDate } from '../built.ts'
 import { placeOf } from '../runtime.ts'
 
 export const ROOT: string = resolve(placeOf('.'))
@@ -65,25 +65,12 @@ export function packed(): Promise<string> {
 }
 
 async function pack(): Promise<string> {
-  const sources = await Promise.all(
-    ['src', 'shaders', 'vite.config.ts'].map((path) => newest(join(ROOT, path))),
-  )
-  const made = ['dist/engine.js', 'dist/browser/engine.js', 'dist/engine.d.ts'].map((path) =>
-    join(ROOT, path),
-  )
-  const built = made.map((file) => (existsSync(file) ? statSync(file).mtimeMs : 0))
-  if (Math.max(...sources) > Math.min(...built)) await npm(['run', 'build'], ROOT)
+  await upToDate()
   const folder = await temporaryFolder()
   // Without scripts: prepare would build once more
   const said = await npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], ROOT)
   const [{ filename }] = JSON.parse(said) as [{ filename: string }]
   return join(folder, filename)
-}
-
-async function newest(path: string): Promise<number> {
-  if (!statSync(path).isDirectory()) return statSync(path).mtimeMs
-  const entries = await readdir(path, { recursive: true })
-  return Math.max(...entries.map((entry) => statSync(join(path, entry)).mtimeMs))
 }
 
 /** An empty project with these files, in which the package is installed from its tarball. */
