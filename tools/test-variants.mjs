@@ -1,6 +1,6 @@
 // The test suite with each variant of the kernel families in turn, not only the chosen ones:
 //
-//   npm run test:variants                              everything, for an hour
+//   npm run test:variants                              everything that computes, for half an hour or more
 //   npm run test:variants -- test/ops/matmul.test.ts   as for vitest
 //
 // Where a variant can't run a problem, the choice falls to another, as it would for a user.
@@ -51,7 +51,11 @@ function isPattern(arg) {
   return /^(-t|--testNamePattern)\b/.test(arg)
 }
 
-const given = process.argv.slice(2)
+/** Tests that compute; the others would say the same each time. */
+const COMPUTING = ['test/gpu/', 'test/ops/', 'test/model/', 'test/e2e/', 'examples/']
+
+const args = process.argv.slice(2)
+const given = args.some(isFile) ? args : [...args, ...COMPUTING]
 const turns = TURNS.flatMap((variants) => {
   const wanted = given.filter((arg) => worthwhile(arg, variants))
   // No file left would mean all files
