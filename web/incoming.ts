@@ -3,7 +3,7 @@
 import { byId } from './dom.ts'
 
 export interface Incoming {
-  readonly image: (blob: Blob, name: string) => void
+  readonly image: (image: Blob | ImageBitmap, name: string) => void
   readonly weights: (files: readonly File[]) => void
   /** What can't be taken, in a sentence. */
   readonly refuse: (message: string) => void
@@ -115,10 +115,7 @@ async function photograph({ image, refuse }: Incoming): Promise<void> {
   video.srcObject = stream
   const onTake = (): void => {
     void (async () => {
-      const bitmap = await createImageBitmap(video)
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height)
-      canvas.getContext('bitmaprenderer')!.transferFromImageBitmap(bitmap)
-      image(await canvas.convertToBlob({ type: 'image/png' }), 'photo.png')
+      image(await createImageBitmap(video), 'photo')
       dialog.close()
     })().catch((error: unknown) => refuse(error instanceof Error ? error.message : String(error)))
   }

@@ -112,12 +112,12 @@ client.onLost = (error) => {
 
 // ---- The image
 
-async function open(blob: Blob, name: string, sample?: Sample): Promise<boolean> {
+async function open(image: Blob | ImageBitmap, name: string, sample?: Sample): Promise<boolean> {
   const mine = ++opening
   begin()
   const line = busy(`Opening ${name}`)
   try {
-    const opened = await client.ask('open', { blob, name })
+    const opened = await client.ask('open', { image, name })
     if (mine !== opening) return false
     clear()
     picture = opened
@@ -136,8 +136,8 @@ async function open(blob: Blob, name: string, sample?: Sample): Promise<boolean>
   }
 }
 
-async function openOwn(blob: Blob, name: string): Promise<void> {
-  if (!(await open(blob, name))) return
+async function openOwn(image: Blob | ImageBitmap, name: string): Promise<void> {
+  if (!(await open(image, name))) return
   sentence.select()
   sentence.focus()
   await lookAhead()
@@ -343,7 +343,7 @@ byId('zoom-out').addEventListener('click', () => stage.zoom(1 / 1.5))
 byId('zoom-fit').addEventListener('click', () => stage.fit())
 
 listen({
-  image: (blob, name) => void openOwn(blob, name),
+  image: (image, name) => void openOwn(image, name),
   weights: (files) =>
     void load({ place: { kind: 'files', files: checkpointFiles(files) } }).then((ok) => ok && again()),
   refuse: (message) => show({ title: "That didn't work", text: message, ways: [] }, goOn),

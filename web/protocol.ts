@@ -113,7 +113,7 @@ export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 /** Requests by name: what is asked, and what comes back. */
 export interface Requests {
   load: { ask: LoadRequest; answer: ModelFacts }
-  open: { ask: { blob: Blob; name: string }; answer: PictureFacts }
+  open: { ask: { image: Blob | ImageBitmap; name: string }; answer: PictureFacts }
   look: { ask: Record<string, never>; answer: { ms: number } }
   segment: { ask: { sentence: string }; answer: AnswerFacts }
   pick: { ask: { query: number }; answer: AnswerFacts }

@@ -111,13 +111,25 @@ export class Session {
   }
 
   /** Opens an image; needs no model. */
-  async open(blob: Blob, name: string): Promise<PictureFacts> {
-    const picture = await openPicture(blob, name)
-    this.#forgetLook()
-    this.#picture = { ...picture, small: smallImage(picture.bitmap, PICTURE_SIDE) }
+  async open(image: Blob | ImageBitmap, name: string): Promise<PictureFacts> {
+    const { picture, shown } = await openPicture(image, name)
+    this.#leavePicture()
+    this.#picture = { ...picture, small: smallImage(shown, PICTURE_SIDE) }
     this.#answer = undefined
-    const { width, height, bitmap } = picture
-    return { name, width, height, bitmap }
+    const { width, height } = picture
+    return { name, width, height, bitmap: shown }
+  }
+
+  /** Its pixels can be let go once nobody looks at them. */
+  #leavePicture(): void {
+    const pixels = this.#picture?.pixels
+    const scene = this.#look?.scene
+    this.#forgetLook()
+    const close = (): void => {
+      if (pixels && 'close' in pixels) pixels.close()
+    }
+    if (scene) void scene.then(close, close)
+    else close()
   }
 
   /** Looks at the image, once. @returns the milliseconds it took */
@@ -135,7 +147,7 @@ export class Session {
       const stop = new AbortController()
       const watchers = new Set<Task['onProgress']>()
       const tell: Task['onProgress'] = (step) => watchers.forEach((watch) => watch(step))
-      const scene = model.look(picture, { signal: stop.signal, onProgress: tell })
+      const scene = model.look(picture.pixels, { signal: stop.signal, onProgress: tell })
       const mine = { of: model, picture, scene, stop, watchers }
       scene.catch(() => {
         if (this.#look === mine) this.#look = undefined // so that the next one tries again

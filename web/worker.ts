@@ -43,7 +43,7 @@ async function answerTo(
     case 'load':
       return session.load(request.ask, task)
     case 'open':
-      return session.open(request.ask.blob, request.ask.name)
+      return session.open(request.ask.image, request.ask.name)
     case 'look':
       return { ms: await session.look(task) }
     case 'segment':

@@ -1,6 +1,6 @@
 // Somebody at the studio: opens it, looks at what it shows, and uses it by what things are called.
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page, Worker } from 'playwright'
@@ -81,6 +81,31 @@ export class Person {
       .filter({ has: this.page.getByRole('heading', { name: title }) })
     await notice.waitFor({ timeout })
     return notice
+  }
+
+  /** Opens an image file, and waits until it is there. */
+  async opens(
+    file: { readonly name: string; readonly mimeType: string; readonly buffer: Buffer },
+    title = file.name,
+  ): Promise<void> {
+    await this.page.getByLabel('Image file').setInputFiles(file)
+    await this.looksAt(title)
+  }
+
+  /** Waits until an image with this in its title is on the stage. */
+  async looksAt(title: string): Promise<void> {
+    await this.page.waitForFunction(
+      (text) => document.getElementById('canvas')?.getAttribute('aria-label')?.includes(text),
+      title,
+      { timeout: 60_000 },
+    )
+  }
+
+  async saves(what: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+    const waiting = this.page.waitForEvent('download')
+    await this.page.getByRole('group', { name: 'Save' }).getByRole('button', { name: what }).click()
+    const download = await waiting
+    return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) }
   }
 
   /** Drops files on the page. */

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Browser } from 'playwright'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { decodeImage } from '../../src/io/image.ts'
+import { decodeImage, encodePng } from '../../src/io/image.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
 import type { Split } from '../../src/scenes/scene.ts'
 import samples from '../../web/samples/samples.json' with { type: 'json' }
@@ -104,9 +104,7 @@ test('an image of my own, dropped', async () => {
   await me.sees(FIRST)
   const bytes = await readFile(join(ROOT, 'web/samples/scene-4.png'))
   await me.drops([{ name: 'mine.png', type: 'image/png', bytes }])
-  await me.page.waitForFunction(() =>
-    document.getElementById('canvas')?.getAttribute('aria-label')?.includes('mine.png'),
-  )
+  await me.looksAt('mine.png')
   await me.asks('the one that can fly')
   await me.sees('the one that can fly')
   await me.shoots('dropped')
@@ -116,13 +114,7 @@ test('an image of my own, dropped', async () => {
 test('a mask that is saved is the mask of the command', async () => {
   const me = await somebody()
   await me.sees(FIRST)
-  const saved = async (name: string): Promise<{ bytes: Buffer; name: string }> => {
-    const waiting = me.page.waitForEvent('download')
-    await me.page.getByRole('group', { name: 'Save' }).getByRole('button', { name }).click()
-    const download = await waiting
-    return { bytes: readFileSync(await download.path()), name: download.suggestedFilename() }
-  }
-  const mask = await saved('Mask')
+  const mask = await me.saves('Mask')
   expect(mask.name).toBe('scene-22-the-dotted-shape-mask.png')
 
   const file = join(folder, 'cli.png')
@@ -140,11 +132,11 @@ test('a mask that is saved is the mask of the command', async () => {
   expect(differing / pixels).toBeLessThanOrEqual(0.001)
 
   // The rest of what can be saved
-  const overlay = decodeImage((await saved('Overlay')).bytes)
+  const overlay = decodeImage((await me.saves('Overlay')).bytes)
   expect([overlay.width, overlay.height]).toEqual([256, 256])
-  const cut = await saved('Cut-out')
+  const cut = await me.saves('Cut-out')
   expect(cut.bytes[25]).toBe(6) // colour type: with alpha
-  const account: unknown = JSON.parse((await saved('JSON')).bytes.toString())
+  const account: unknown = JSON.parse((await me.saves('JSON')).bytes.toString())
   expect(account).toMatchObject({ sentence: FIRST, rank: 1, image: 'scene-22.png', width: 256, height: 256 })
 })
 
@@ -338,7 +330,46 @@ test('a browser without WebGPU is told so, and one without an adapter, and an ad
   }
 })
 
-test('a photograph of 30 megapixels', async () => {
+/** A JPEG whose camera was held on its side: EXIF orientation 6, a quarter to the right. */
+function turned(jpeg: Buffer): Buffer {
+  const tiff = Buffer.from(
+    '4d4d002a00000008 0001 0112 0003 00000001 00060000 00000000'.replaceAll(' ', ''),
+    'hex',
+  )
+  const exif = Buffer.concat([Buffer.from('Exif\0\0'), tiff])
+  const head = Buffer.from([0xff, 0xd8, 0xff, 0xe1, 0, exif.length + 2])
+  return Buffer.concat([head, exif, jpeg.subarray(2)])
+}
+
+test('transparency counts nothing, in large images too', async () => {
+  const me = await somebody()
+  await me.sees(FIRST)
+  const scene = decodeImage(await readFile(join(ROOT, 'examples/scene.png')))
+  const [width, height] = [scene.width * 8, scene.height * 8] // the browser's to decode
+  const rgba = new Uint8Array(width * height * 4)
+  const write = (alphaOf: (x: number) => number): Buffer => {
+    for (let i = 0; i < width * height; i++) {
+      const [x, y] = [i % width, Math.floor(i / width)]
+      const from = 3 * (Math.floor(y / 8) * scene.width + Math.floor(x / 8))
+      rgba.set([scene.rgb[from]!, scene.rgb[from + 1]!, scene.rgb[from + 2]!, alphaOf(x)], 4 * i)
+    }
+    return Buffer.from(encodePng({ width, height, rgba }))
+  }
+  const seen: Buffer[][] = []
+  for (const [name, buffer] of [
+    ['clear.png', write((x) => x % 256)],
+    ['opaque.png', write(() => 255)],
+  ] as const) {
+    await me.opens({ name, mimeType: 'image/png', buffer })
+    await me.asks(FIRST)
+    await me.sees(FIRST)
+    seen.push([(await me.saves('Mask')).bytes, (await me.saves('Overlay')).bytes])
+  }
+  const [clear, opaque] = seen
+  expect(clear!.map((file, i) => file.equals(opaque![i]!))).toEqual([true, true])
+})
+
+test('a photograph of 30 megapixels, taken on its side', async () => {
   const me = await somebody()
   await me.sees(FIRST)
   const photo = await me.page.evaluate(async () => {
@@ -357,15 +388,8 @@ test('a photograph of 30 megapixels', async () => {
     return btoa(text)
   })
   await me.longTasks() // painting it was ours
-  const bytes = Buffer.from(photo, 'base64')
-  await me.page
-    .getByLabel('Image file')
-    .setInputFiles({ name: 'large.jpg', mimeType: 'image/jpeg', buffer: bytes })
-  await me.page.waitForFunction(
-    () => document.getElementById('canvas')?.getAttribute('aria-label')?.includes('6720 by 4480'),
-    null,
-    { timeout: 60_000 },
-  )
+  const buffer = turned(Buffer.from(photo, 'base64'))
+  await me.opens({ name: 'large.jpg', mimeType: 'image/jpeg', buffer }, 'large.jpg, 4480 by 6720')
   await me.asks('the blue shape')
   await me.page.waitForFunction(
     () => document.getElementById('status')?.textContent?.includes('the blue shape'),
@@ -418,9 +442,7 @@ test('an image is pasted, and one is photographed', async () => {
     () => (document.getElementById('camera-video') as HTMLVideoElement).videoWidth > 0,
   )
   await me.button('Take it').click()
-  await me.page.waitForFunction(() =>
-    document.getElementById('canvas')?.getAttribute('aria-label')?.includes('photo.png'),
-  )
+  await me.looksAt('photo,')
 
   const base64 = (await readFile(join(ROOT, 'examples/scene.png'))).toString('base64')
   await me.page.evaluate((text) => {
@@ -429,9 +451,7 @@ test('an image is pasted, and one is photographed', async () => {
     clipboardData.items.add(new File([bytes], 'clip.png', { type: 'image/png' }))
     document.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }))
   }, base64)
-  await me.page.waitForFunction(() =>
-    document.getElementById('canvas')?.getAttribute('aria-label')?.includes('clip.png'),
-  )
+  await me.looksAt('clip.png')
 })
 
 test('times from a cold cache to the first mask, and of a second sentence', async () => {
