@@ -1,7 +1,7 @@
 // What can be saved: the mask as the command writes it, the image with the mask over it, what was cut out, and the numbers.
 
-import { boxOf, outline, tint } from '../src/cli/picture.ts'
 import { encodePng, type Segmentation } from '../src/index.ts'
+import { boxOf, outline, tint } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { type Picture, rgbaOf, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'

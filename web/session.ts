@@ -3,7 +3,6 @@
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
 
-import { boxOf } from '../src/cli/picture.ts'
 import {
   type FlowLayer,
   FlowSeg,
@@ -14,6 +13,7 @@ import {
   type Scene,
   type Segmentation,
 } from '../src/index.ts'
+import { boxOf } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles } from './embedded.ts'

@@ -130,13 +130,12 @@ export class Person {
     }
   }
 
-  /** Has a browser that never heard of WebGPU, in pages and in workers. */
-  async forgetsWebGpu(): Promise<void> {
-    await this.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
+  /** Runs a script before any other, in pages and in workers. */
+  async everywhere(script: string): Promise<void> {
+    await this.page.addInitScript(script)
     await this.page.route('**/assets/worker-*.js', async (route) => {
       const response = await route.fetch()
-      const body = `delete WorkerNavigator.prototype.gpu;${await response.text()}`
-      await route.fulfill({ response, body })
+      await route.fulfill({ response, body: `${script};${await response.text()}` })
     })
   }
 

@@ -7,14 +7,14 @@ import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Browser } from 'playwright'
+import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { decodeImage, encodePng } from '../../src/io/image.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
 import type { Split } from '../../src/scenes/scene.ts'
+import { launchOptions } from '../../tools/chromium.ts'
 import samples from '../../web/samples/samples.json' with { type: 'json' }
 import { NANO, ROOT, spawnFlowseg } from '../e2e/cli-harness.ts'
-import { launch } from './chromium.ts'
 import { type LongTask, Person, PHONE } from './person.ts'
 import { bundleSizes, timesTable } from './record.ts'
 import { type Host, serve } from './server.ts'
@@ -24,6 +24,13 @@ const DIST = join(ROOT, 'web/dist')
 const FIRST = 'the dotted shape'
 const SECOND = 'what keeps you dry in the rain'
 const FOLDER = '/some/where/'
+
+/** A camera, and an address that isn't secure. */
+const FAKES = [
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--host-resolver-rules=MAP studio.test 127.0.0.1',
+]
 
 let browser: Browser
 let host: Host
@@ -36,7 +43,8 @@ beforeAll(async () => {
   const env = { ...process.env, NODE_ENV: 'production' }
   await run(process.execPath, [vite, 'build', '--config', 'web/vite.config.ts'], { cwd: ROOT, env })
   host = await serve({ [FOLDER]: DIST, '/weights/': NANO })
-  browser = await launch()
+  const { args, ...options } = launchOptions()
+  browser = await chromium.launch({ ...options, args: [...args, ...FAKES] })
 }, 300_000)
 
 /**
@@ -310,23 +318,23 @@ test('a device that is lost is said so, and comes back with image and sentence',
 })
 
 test('a browser without WebGPU is told so, and one without an adapter, and an address that is not secure', async () => {
-  const plain = await launch(['--host-resolver-rules=MAP studio.test 127.0.0.1'])
-  try {
-    for (const [title, name, url] of [
-      ['No graphics adapter', 'no-adapter', host.url],
-      ['This browser has no WebGPU', 'no-webgpu', host.url],
-      ['This page needs a secure address', 'not-secure', host.url.replace('localhost', 'studio.test')],
-    ] as const) {
-      const me = await Person.at(plain, 'about:blank')
-      if (name === 'no-webgpu') await me.forgetsWebGpu()
-      await me.page.goto(url + FOLDER)
-      await me.isTold(title)
-      await me.shootsAll(name)
-      expect(await me.violations(), name).toEqual([])
-      await me.leaves()
-    }
-  } finally {
-    await plain.close()
+  for (const [title, name, url, lacks] of [
+    ['No graphics adapter', 'no-adapter', host.url, 'GPU.prototype.requestAdapter = async () => null'],
+    [
+      'This browser has no WebGPU',
+      'no-webgpu',
+      host.url,
+      'delete globalThis.WorkerNavigator?.prototype.gpu; delete globalThis.Navigator?.prototype.gpu',
+    ],
+    ['This page needs a secure address', 'not-secure', host.url.replace('localhost', 'studio.test'), ''],
+  ] as const) {
+    const me = await Person.at(browser, 'about:blank')
+    people.push(me)
+    if (lacks) await me.everywhere(lacks)
+    await me.page.goto(url + FOLDER)
+    await me.isTold(title)
+    await me.shootsAll(name)
+    expect(await me.violations(), name).toEqual([])
   }
 })
 
