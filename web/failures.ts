@@ -83,6 +83,8 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
       }
     case 'ERR_IMAGE':
       return { title: "This image can't be opened", text: message, ways: ['picture'] }
+    case 'ERR_CAMERA':
+      return { title: "The camera can't be used", text: message, ways: ['picture'] }
     case 'ERR_WEIGHTS':
       return { title: "These weights can't be used", text: message, ways: ['weights'] }
     case 'ERR_NETWORK':

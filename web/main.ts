@@ -6,7 +6,7 @@ import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
 import { course } from './course.ts'
 import { byId, make, percent } from './dom.ts'
-import type { WayOn } from './failures.ts'
+import { failureOf, type WayOn } from './failures.ts'
 import { showFlow } from './flow.ts'
 import { listen } from './incoming.ts'
 import { clear, show, tell } from './notices.ts'
@@ -14,7 +14,7 @@ import { goOffline } from './offline.ts'
 import type { AnswerFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import type { Mode } from './stage.ts'
-import { checkpointFiles, listenToWeights, openWeights, showModel } from './weights.ts'
+import { listenToWeights, openWeights, showModel } from './weights.ts'
 
 // The model first: its worker has the most to do
 const client = new ModelClient()
@@ -80,17 +80,26 @@ function tellOf(error: unknown, signal: AbortSignal): void {
   tell(error, goOn)
 }
 
+function loadOwn(request: LoadRequest): void {
+  void load(request).then((isReady) => isReady && again())
+}
+
+/** With what is no model's failure. */
+function fail(error: unknown): void {
+  tell(failureOf(error), goOn)
+}
+
 /** The ways on that notices offer. */
 function goOn(way: WayOn): void {
   switch (way) {
     case 'reload':
       return location.reload()
     case 'retry':
-      return void load(wanted).then((isReady) => isReady && again())
+      return loadOwn(wanted)
     case 'embedded':
-      return void load({ place: { kind: 'embedded' } }).then((isReady) => isReady && again())
+      return loadOwn({ place: { kind: 'embedded' } })
     case 'int4':
-      return void load({ ...wanted, quantize: 'int4' }).then((isReady) => isReady && again())
+      return loadOwn({ ...wanted, quantize: 'int4' })
     case 'picture':
       return byId('choose').click()
     case 'weights':
@@ -344,11 +353,10 @@ byId('zoom-fit').addEventListener('click', () => stage.fit())
 
 listen({
   image: (image, name) => void openOwn(image, name),
-  weights: (files) =>
-    void load({ place: { kind: 'files', files: checkpointFiles(files) } }).then((ok) => ok && again()),
-  refuse: (message) => show({ title: "That didn't work", text: message, ways: [] }, goOn),
+  weights: (files) => loadOwn({ place: { kind: 'files', files } }),
+  fail,
 })
-listenToWeights((request) => void load(request).then((isReady) => isReady && again()))
+listenToWeights(loadOwn, fail)
 showSamples((sample) => void openSample(sample))
 
 const first = SAMPLES[0]
