@@ -1,7 +1,7 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { showAnswer, showCandidates } from './answer.ts'
+import { markCandidate, showAnswer, showCandidates } from './answer.ts'
 import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
 import { course } from './course.ts'
@@ -11,7 +11,7 @@ import { showFlow } from './flow.ts'
 import { listen } from './incoming.ts'
 import { clear, show, tell } from './notices.ts'
 import { goOffline } from './offline.ts'
-import type { AnswerFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
+import type { AnswerFacts, CandidateFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import type { Mode } from './stage.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
@@ -24,6 +24,7 @@ const stage = new Stage()
 await turn()
 const sentence = byId('sentence', HTMLInputElement)
 const sentenceError = byId('sentence-error')
+const candidates = byId('candidates')
 
 /** The latest request for a model: what to try again. */
 let wanted: LoadRequest = { place: { kind: 'embedded' } }
@@ -201,28 +202,56 @@ async function find(): Promise<void> {
   await ready
   if (signal.aborted) return
   if (!hasModel) return trouble()
-  await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', (options) =>
-    client.ask('segment', { sentence: text }, options),
-  )
+  candidates.inert = true // they are another sentence's
+  await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
+    const found = await client.ask('segment', { sentence: text }, options)
+    return { found, rest: () => showStrip(found, options) }
+  })
 }
 
 async function pick(query: number): Promise<void> {
-  const stop = begin()
-  await answerWith(stop, 'Cutting out that candidate', (options) => client.ask('pick', { query }, options))
+  if (!hasModel) return trouble()
+  await answerWith(begin(), 'Cutting out that candidate', async (options) => {
+    const found = await client.ask('pick', { query }, options)
+    markCandidate(query) // the strip stays as it is, with the hand where it was
+    return { found }
+  })
+}
+
+/** @returns what puts an answer's candidates on the page */
+async function showStrip(found: AnswerFacts, options: AskOptions): Promise<() => void> {
+  const { candidates: some } = await client.ask('candidates', { from: 0 }, options)
+  return () =>
+    showCandidates(some, found, {
+      pick: (query) => void pick(query),
+      preview: ({ soft }, rank) =>
+        stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
+      endPreview: () => stage.endPreview(),
+      more: moreCandidates,
+    })
+}
+
+/** More candidates of the present answer. */
+async function moreCandidates(from: number): Promise<readonly CandidateFacts[] | undefined> {
+  try {
+    if (hasModel) return (await client.ask('candidates', { from })).candidates
+    trouble()
+  } catch (error) {
+    if (error instanceof RemoteError) tell(error, goOn)
+  }
+  return undefined
 }
 
 async function answerWith(
   stop: AbortController,
   what: string,
-  ask: (options: AskOptions) => Promise<AnswerFacts>,
+  ask: (options: AskOptions) => Promise<{ found: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
   const { signal } = stop
   const line = busy(what, () => stop.abort())
   try {
-    const focused =
-      document.activeElement instanceof HTMLElement ? document.activeElement.dataset['query'] : undefined
     const isFirst = !looked
-    const found = await ask({ signal, onProgress: line.step })
+    const { found, rest } = await ask({ signal, onProgress: line.step })
     looked = true
     stage.setAnswer(found.mask)
     showAnswer(found, isFirst)
@@ -232,31 +261,21 @@ async function answerWith(
     say(words)
     performance.mark('flowseg:answer', { detail: found.sentence })
     line.end()
-    await showRest(found, signal, focused)
+    const pieces = [() => showFlow(found, stage), () => byId('flow-body').append(course(found))]
+    if (rest) pieces.unshift(await rest())
+    await showRest(pieces, signal)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') complain(error.message)
     else tell(error, goOn)
   } finally {
     line.end()
+    if (work === stop) candidates.inert = false
   }
 }
 
 /** What can come a frame later, a piece a frame: the page stays quick. */
-async function showRest(found: AnswerFacts, signal: AbortSignal, focused: string | undefined): Promise<void> {
-  const pieces = [
-    () =>
-      showCandidates(found, {
-        pick: (query) => void pick(query),
-        preview: ({ soft }, rank) =>
-          stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
-        endPreview: () => stage.endPreview(),
-      }),
-    // Where the hand is, if it was there that another one was picked
-    () => focused && document.querySelector<HTMLElement>(`[data-query="${focused}"]`)?.focus(),
-    () => showFlow(found, stage),
-    () => byId('flow-body').append(course(found)),
-  ]
+async function showRest(pieces: readonly (() => void)[], signal: AbortSignal): Promise<void> {
   for (const piece of pieces) {
     await nextFrame()
     if (signal.aborted) return
@@ -274,7 +293,7 @@ function forget(): void {
   stage.setAnswer(undefined)
   setSaving(false)
   byId('flow').hidden = true
-  byId('candidates').replaceChildren()
+  candidates.replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
 }
 

@@ -161,6 +161,29 @@ test('another candidate can be picked by hand', async () => {
   )
   await me.shootsAll('picked')
   expect(await me.violations()).toEqual([])
+
+  // Those that are too many for a glance, by keyboard: the focus goes where they begin
+  const more = me.button(/^Show \d+ more of \d+$/)
+  await more.focus()
+  await me.page.keyboard.press('Enter')
+  const next = me.page.getByRole('button', { name: /^Candidate 13,/ })
+  await next.waitFor()
+  expect(await next.evaluate((tile) => tile === document.activeElement)).toBe(true)
+  await me.page.getByText('Candidate 13, before its edge was refined').waitFor()
+  await me.page.keyboard.press('Enter')
+  await me.page.waitForFunction(() =>
+    document.getElementById('status')?.textContent?.includes('Candidate 13 for'),
+  )
+  expect(await next.getAttribute('aria-pressed')).toBe('true')
+  expect(await next.evaluate((tile) => tile === document.activeElement)).toBe(true)
+  const tiles = me.page.getByRole('list', { name: 'Candidates' }).getByRole('button')
+  while (await more.isVisible()) {
+    const shown = await tiles.count()
+    await more.click()
+    await expect.poll(() => tiles.count()).toBeGreaterThan(shown)
+  }
+  await me.shootsAll('more')
+  expect(await me.violations()).toEqual([])
 })
 
 test('a layer of the flow, pointed at or focused, shows its mask', async () => {
