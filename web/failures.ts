@@ -1,7 +1,7 @@
 // Errors of the worker on their way to the page, and what the page says about each: what happened, and the ways on.
 
 import { FlowSegError } from '../src/errors.ts'
-import type { Failure } from './protocol.ts'
+import type { Failure, LoadRequest } from './protocol.ts'
 
 /** A failure of the studio's own. */
 export class RequestError extends FlowSegError {}
@@ -37,8 +37,15 @@ export const WAYS: Readonly<Record<WayOn, string>> = {
   weights: 'Choose other weights',
 }
 
-/** @param hasWebGpu whether this browser knows WebGPU at all */
-export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
+/** Who tells of a failure. */
+export interface Circumstances {
+  /** This browser knows WebGPU at all. */
+  readonly hasWebGpu: boolean
+  /** The model that is there, or was asked for: ways on lead elsewhere. */
+  readonly wanted: LoadRequest
+}
+
+export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances): Advice {
   const { code, message } = failure
   switch (code) {
     case 'ERR_NO_ADAPTER':
@@ -72,9 +79,9 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
         ways: ['retry', 'reload'],
       }
     case 'ERR_OUT_OF_MEMORY':
-      return { title: 'Not enough graphics memory', text: message, ways: ['int4', 'embedded'] }
+      return { title: 'Not enough graphics memory', text: message, ways: lighter(wanted) }
     case 'ERR_LIMIT':
-      return { title: 'Too large for this graphics adapter', text: message, ways: ['embedded'] }
+      return { title: 'Too large for this graphics adapter', text: message, ways: lighter(wanted) }
     case 'ERR_PAGE_MEMORY':
       return {
         title: 'Not enough memory',
@@ -98,6 +105,14 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
     default:
       return { title: 'Something went wrong', text: sentence(message), ways: ['retry', 'reload'] }
   }
+}
+
+/** What asks less of the device; where there is nothing, other pages may let go of it. */
+function lighter({ place, quantize }: LoadRequest): WayOn[] {
+  const ways: WayOn[] = []
+  if (quantize !== 'int4') ways.push('int4')
+  if (place.kind !== 'embedded') ways.push('embedded')
+  return ways.length > 0 ? ways : ['retry', 'reload']
 }
 
 /** Messages of browsers end as they like. */

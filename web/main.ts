@@ -9,9 +9,9 @@ import { byId, make, percent } from './dom.ts'
 import { failureOf, type WayOn } from './failures.ts'
 import { showFlow } from './flow.ts'
 import { listen } from './incoming.ts'
-import { clear, show, tell } from './notices.ts'
+import { clear, show, tell as tellNotice } from './notices.ts'
 import { goOffline } from './offline.ts'
-import type { AnswerFacts, CandidateFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
+import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import type { Mode } from './stage.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
@@ -57,6 +57,7 @@ async function load(request: LoadRequest): Promise<boolean> {
       showModel(model)
       clear()
       say(`The model ${model.name} is ready`)
+      goOffline()
       return true
     },
     (error: unknown) => {
@@ -77,8 +78,13 @@ function tellOf(error: unknown, signal: AbortSignal): void {
     return show({ title: 'Loading was cancelled', text, ways: ['retry'] }, goOn)
   }
   if (!(error instanceof RemoteError)) throw error
-  if (error.code === 'ERR_DEVICE_LOST') hasModel = false
-  tell(error, goOn)
+  // Where memory is short, the present model has made room
+  if (error.code === 'ERR_DEVICE_LOST' || error.code === 'ERR_OUT_OF_MEMORY') hasModel = false
+  tell(error)
+}
+
+function tell(failure: Failure): void {
+  tellNotice(failure, wanted, goOn)
 }
 
 function loadOwn(request: LoadRequest): void {
@@ -87,7 +93,7 @@ function loadOwn(request: LoadRequest): void {
 
 /** With what is no model's failure. */
 function fail(error: unknown): void {
-  tell(failureOf(error), goOn)
+  tell(failureOf(error))
 }
 
 /** The ways on that notices offer. */
@@ -116,7 +122,7 @@ function again(): void {
 client.onLost = (error) => {
   begin()
   hasModel = false
-  trouble = () => tell(error, goOn)
+  trouble = () => tell(error)
   trouble()
 }
 
@@ -139,7 +145,7 @@ async function open(image: Blob | ImageBitmap, name: string, sample?: Sample): P
     say(`${name} is open`)
     return true
   } catch (error) {
-    if (mine === opening && error instanceof RemoteError) tell(error, goOn)
+    if (mine === opening && error instanceof RemoteError) tell(error)
     return false
   } finally {
     line.end()
@@ -163,7 +169,7 @@ async function lookAhead(): Promise<void> {
     looked = true
     say('The image was looked at')
   } catch (error) {
-    if (!signal.aborted && error instanceof RemoteError) tell(error, goOn)
+    if (!signal.aborted && error instanceof RemoteError) tell(error)
   } finally {
     line.end()
   }
@@ -237,7 +243,7 @@ async function moreCandidates(from: number): Promise<readonly CandidateFacts[] |
     if (hasModel) return (await client.ask('candidates', { from })).candidates
     trouble()
   } catch (error) {
-    if (error instanceof RemoteError) tell(error, goOn)
+    if (error instanceof RemoteError) tell(error)
   }
   return undefined
 }
@@ -267,7 +273,7 @@ async function answerWith(
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') complain(error.message)
-    else tell(error, goOn)
+    else tell(error)
   } finally {
     line.end()
     if (work === stop) candidates.inert = false
@@ -281,6 +287,7 @@ async function showRest(pieces: readonly (() => void)[], signal: AbortSignal): P
     if (signal.aborted) return
     piece()
   }
+  performance.mark('flowseg:shown')
 }
 
 function begin(): AbortController {
@@ -332,7 +339,7 @@ async function save(kind: SaveKind): Promise<void> {
     setTimeout(() => URL.revokeObjectURL(url), 60_000)
     say(`Saved ${name}`)
   } catch (error) {
-    if (error instanceof RemoteError) tell(error, goOn)
+    if (error instanceof RemoteError) tell(error)
   } finally {
     line.end()
   }
@@ -379,5 +386,5 @@ listenToWeights(loadOwn, fail)
 showSamples((sample) => void openSample(sample))
 
 const first = SAMPLES[0]
-void load(wanted).then((isReady) => isReady && goOffline())
+void load(wanted)
 if (first) void openSample(first)

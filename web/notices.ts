@@ -2,13 +2,13 @@
 
 import { byId, make } from './dom.ts'
 import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'
-import type { Failure } from './protocol.ts'
+import type { Failure, LoadRequest } from './protocol.ts'
 
 const place = byId('notices')
 
 /** Tells of a failure until it is closed or another one comes. */
-export function tell(failure: Failure, go: (way: WayOn) => void): void {
-  show(adviceOn(failure, 'gpu' in navigator), go, failure.code)
+export function tell(failure: Failure, wanted: LoadRequest, go: (way: WayOn) => void): void {
+  show(adviceOn(failure, { hasWebGpu: 'gpu' in navigator, wanted }), go, failure.code)
 }
 
 export function show({ title, text, ways }: Advice, go: (way: WayOn) => void, code = ''): void {

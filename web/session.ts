@@ -95,7 +95,7 @@ export class Session {
     void model.gpu.device.lost.then(({ reason, message }) => {
       if (this.model !== model) return
       this.#leave()
-      this.onLost(`The browser says: ${reason}${message ? `, ${message.replace(/\.$/, '')}` : ''}.`)
+      this.onLost(`The browser says: ${message || reason}`)
     })
     const { config, gpu, baseline, notes } = model
     return {
