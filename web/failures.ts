@@ -25,6 +25,8 @@ export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weig
 export interface Advice {
   readonly title: string
   readonly text: string
+  /** For those who want to know: what the engine says. */
+  readonly details?: string
   readonly ways: readonly WayOn[]
 }
 
@@ -79,9 +81,19 @@ export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances)
         ways: ['retry', 'reload'],
       }
     case 'ERR_OUT_OF_MEMORY':
-      return { title: 'Not enough graphics memory', text: message, ways: lighter(wanted) }
+      return {
+        title: 'Not enough graphics memory',
+        text: 'The graphics device has no room for this. Closing other pages and programs that use it may help.',
+        details: message,
+        ways: lighter(wanted),
+      }
     case 'ERR_LIMIT':
-      return { title: 'Too large for this graphics adapter', text: message, ways: lighter(wanted) }
+      return {
+        title: 'Too large for this graphics adapter',
+        text: 'This is more than the adapter takes at once, however much memory is free.',
+        details: message,
+        ways: lighter(wanted),
+      }
     case 'ERR_PAGE_MEMORY':
       return {
         title: 'Not enough memory',
@@ -101,7 +113,11 @@ export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances)
         ways: ['retry'],
       }
     case 'ERR_WORKER':
-      return { title: 'The studio could not start', text: message, ways: ['reload'] }
+      return {
+        title: 'The studio could not start',
+        text: `Its worker failed: ${sentence(message)} A newer browser may help, if loading it again doesn't.`,
+        ways: ['reload'],
+      }
     default:
       return { title: 'Something went wrong', text: sentence(message), ways: ['retry', 'reload'] }
   }

@@ -11,12 +11,15 @@ export function tell(failure: Failure, wanted: LoadRequest, go: (way: WayOn) => 
   show(adviceOn(failure, { hasWebGpu: 'gpu' in navigator, wanted }), go, failure.code)
 }
 
-export function show({ title, text, ways }: Advice, go: (way: WayOn) => void, code = ''): void {
+export function show({ title, text, details, ways }: Advice, go: (way: WayOn) => void, code = ''): void {
   const notice = make(
     'div',
     { className: 'notice', role: 'alert' },
     make('h2', {}, title),
     make('p', {}, text),
+    details
+      ? make('details', {}, make('summary', {}, 'What the engine says'), make('p', {}, details))
+      : undefined,
     make(
       'div',
       { className: 'row' },
