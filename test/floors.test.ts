@@ -31,3 +31,9 @@ test.each(Object.keys(BELOW))('src/%s imports nothing from above or beside', (fl
   })
   expect(wrong).toEqual([])
 })
+
+test('web/ imports nothing from beside it: the command', () => {
+  const own = readdirSync('web', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const wrong = own.filter((file) => /from '[./]*\/src\/cli\//.test(readFileSync(join('web', file), 'utf8')))
+  expect(wrong).toEqual([])
+})

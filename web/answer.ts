@@ -3,10 +3,12 @@
 import { byId, make, milliseconds, percent, picture, setWidth } from './dom.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
-export interface AnswerActions {
+export interface CandidateActions {
   readonly pick: (query: number) => void
   readonly preview: (candidate: CandidateFacts, rank: number) => void
   readonly endPreview: () => void
+  /** The next ones, from a place in the ranking on that counts from 0. */
+  readonly more: (from: number) => Promise<readonly CandidateFacts[] | undefined>
 }
 
 /** The score and the times. @param looked whether this sentence had to wait for the image to be looked at */
@@ -30,15 +32,41 @@ export function showAnswer(answer: AnswerFacts, looked: boolean): void {
   )
 }
 
-/** Below them, what else it could have been. */
-export function showCandidates(answer: AnswerFacts, actions: AnswerActions): void {
-  const tiles = answer.candidates.map((candidate, i) =>
-    make('li', {}, tile(candidate, i + 1, answer, actions)),
-  )
-  byId('candidates').replaceChildren(
-    make('h3', { id: 'candidates-title' }, 'Candidates'),
-    make('ol', { className: 'candidates', 'aria-labelledby': 'candidates-title' }, ...tiles),
-  )
+/** Below them, what else it could have been: the best first, and more of them on request. */
+export function showCandidates(
+  some: readonly CandidateFacts[],
+  { query, ranked }: AnswerFacts,
+  actions: CandidateActions,
+): void {
+  const list = make('ol', { className: 'candidates', 'aria-labelledby': 'candidates-title' })
+  const more = make('button', { type: 'button', className: 'more' })
+  const add = (candidates: readonly CandidateFacts[]): void => {
+    const from = list.childElementCount
+    const tiles = candidates.map((candidate, i) => tile(candidate, from + i + 1, actions))
+    list.append(...tiles.map((button) => make('li', {}, button)))
+    const left = ranked - list.childElementCount
+    more.textContent = `Show ${Math.min(left, some.length)} more of ${ranked}`
+    if (from > 0) tiles[0]?.focus() // before the button that has it may go
+    more.hidden = left === 0
+  }
+  let waiting = false
+  more.addEventListener('click', () => {
+    if (waiting) return
+    waiting = true
+    void actions.more(list.childElementCount).then((next) => {
+      waiting = false
+      if (next && list.isConnected) add(next)
+    })
+  })
+  add(some)
+  byId('candidates').replaceChildren(make('h3', { id: 'candidates-title' }, 'Candidates'), list, more)
+  markCandidate(query)
+}
+
+/** Which of them is the answer now. */
+export function markCandidate(query: number): void {
+  for (const button of byId('candidates').querySelectorAll<HTMLElement>('[data-query]'))
+    button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))
 }
 
 /** The steps apart: the first is paid once an image. */
@@ -78,15 +106,14 @@ function times({ times: { look, read, segment } }: AnswerFacts, looked: boolean)
 function tile(
   candidate: CandidateFacts,
   rank: number,
-  { query }: AnswerFacts,
-  { pick, preview, endPreview }: AnswerActions,
+  { pick, preview, endPreview }: CandidateActions,
 ): HTMLButtonElement {
   const score = candidate.score.toFixed(3)
   const button = make(
     'button',
     {
       type: 'button',
-      'aria-pressed': String(candidate.query === query),
+      'aria-pressed': 'false',
       'aria-label': `Candidate ${rank}, score ${score}`,
     },
     picture(candidate.picture),

@@ -30,12 +30,15 @@ export class ModelClient {
   readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'model' })
   readonly #waiting = new Map<number, Waiting>()
   #last = 0
+  /** The worker could not be started: nothing will be answered. */
+  #broken: RemoteError | undefined
 
   constructor() {
     this.#worker.addEventListener('message', ({ data }: MessageEvent<FromWorker>) => this.#take(data))
     this.#worker.addEventListener('error', (event) => {
       const message = event.message || "The page's worker could not be started."
       const failure = new RemoteError({ name: 'Error', code: 'ERR_WORKER', message })
+      this.#broken = failure
       for (const { reject } of this.#waiting.values()) reject(failure)
       this.#waiting.clear()
     })
@@ -50,6 +53,7 @@ export class ModelClient {
     const id = ++this.#last
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
+      if (this.#broken) return reject(this.#broken)
       this.#waiting.set(id, { resolve, reject, onProgress })
       this.#send({ type: 'ask', id, name, ask } as ToWorker)
       signal?.addEventListener(

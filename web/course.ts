@@ -24,7 +24,7 @@ export function course(answer: AnswerFacts): HTMLElement {
   return figure
 }
 
-function draw({ layers, rank, candidates }: AnswerFacts, width: number): SVGElement {
+function draw({ layers, rank }: AnswerFacts, width: number): SVGElement {
   const last = layers.length - 1
   const x = (layer: number): number => LEFT + (layer / Math.max(1, last)) * (width - LEFT - RIGHT)
   const y = (score: number): number => TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
@@ -54,7 +54,7 @@ function draw({ layers, rank, candidates }: AnswerFacts, width: number): SVGElem
     svg.append(makeSvg('text', { x: x(layer), y: HEIGHT - 6, 'text-anchor': 'middle' }, name))
   })
   const chosen = rank - 1
-  candidates.forEach((_, i) => {
+  layers[0]?.scores.forEach((_, i) => {
     if (i !== chosen) svg.append(makeSvg('path', { class: 'other', d: path(i) }))
   })
   const at = layers.map(({ score }, layer) => makeSvg('circle', { cx: x(layer), cy: y(score), r: 4 }))

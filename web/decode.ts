@@ -2,7 +2,7 @@
 //
 // Where it costs little, the engine's own decoders read PNG and JPEG: same bits as on the command line. Large
 // photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the browser's work: it decodes 30
-// megapixels in a fraction of a second.
+// megapixels in a fraction of a second, and the model takes its bitmap as it is, so that they never come to this side.
 
 import { ImageError } from '../src/errors.ts'
 import { decodeImage, type Image } from '../src/index.ts'
@@ -17,47 +17,87 @@ const SHOWN_SIDE = 8192
 /** Rows that are copied out of the browser's bitmap at a time. */
 const STRIP = 512
 
-export interface Picture extends Image {
+export interface Picture {
   readonly name: string
-  readonly rgb: Uint8Array<ArrayBuffer>
-  /** To show; at most SHOWN_PIXELS. */
-  readonly bitmap: ImageBitmap
+  readonly width: number
+  readonly height: number
+  /** What the model looks at. */
+  readonly pixels: Image | ImageBitmap
+  /** A PNG whose pixels the browser has. */
+  readonly png: Blob | undefined
 }
 
-/** @throws ImageError saying what is wrong with the file */
-export async function openPicture(blob: Blob, name: string): Promise<Picture> {
-  if (blob.size === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
-  const decoded = await createImageBitmap(blob, {
+/**
+ * @param given a file, or what the camera took
+ * @returns the picture, and a bitmap of it to show, of at most SHOWN_PIXELS; both are the caller's
+ * @throws ImageError saying what is wrong with the file
+ */
+export async function openPicture(
+  given: Blob | ImageBitmap,
+  name: string,
+): Promise<{ picture: Picture; shown: ImageBitmap }> {
+  if (!('size' in given)) return withBitmap(given, name)
+  if (given.size === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
+  const decoded = await createImageBitmap(given, {
     premultiplyAlpha: 'none',
     colorSpaceConversion: 'none',
     imageOrientation: 'from-image',
   }).catch(() => undefined)
 
   // What the browser can't read our decoders at least give a name to
-  if (!decoded || (decoded.width * decoded.height <= OWN_PIXELS && (await isPngOrJpeg(blob)))) {
+  const kind = await kindOf(given)
+  if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
     decoded?.close()
-    const { width, height, rgb } = decodeImage(new Uint8Array(await blob.arrayBuffer()), { name })
-    const pixels = new Uint8Array(rgb)
-    return { name, width, height, rgb: pixels, bitmap: await bitmapOf({ width, height, rgb: pixels }) }
+    const pixels = decodeImage(new Uint8Array(await given.arrayBuffer()), { name })
+    const { width, height, rgb } = pixels
+    const shown = await createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
+    return { picture: { name, width, height, pixels, png: undefined }, shown }
   }
-  const { width, height } = decoded
+  return withBitmap(decoded, name, kind === 'png' ? given : undefined)
+}
+
+async function withBitmap(
+  pixels: ImageBitmap,
+  name: string,
+  png?: Blob,
+): Promise<{ picture: Picture; shown: ImageBitmap }> {
+  const { width, height } = pixels
   if (width * height > MAX_PIXELS) {
-    decoded.close()
+    pixels.close()
     throw new ImageError(
       `${name} has ${width} x ${height} pixels, ${(width * height) / 1e6} megapixels; at most ${MAX_PIXELS / 1e6} ` +
         'are taken. Scale it down first.',
     )
   }
-  return { name, width, height, rgb: pixelsOf(decoded), bitmap: await shown(decoded) }
+  return { picture: { name, width, height, pixels, png }, shown: await shownOf(pixels) }
 }
 
-async function isPngOrJpeg(blob: Blob): Promise<boolean> {
+async function kindOf(blob: Blob): Promise<'png' | 'jpeg' | undefined> {
   const [a, b] = new Uint8Array(await blob.slice(0, 2).arrayBuffer())
-  return (a === 0x89 && b === 0x50) || (a === 0xff && b === 0xd8)
+  if (a === 0x89 && b === 0x50) return 'png'
+  return a === 0xff && b === 0xd8 ? 'jpeg' : undefined
 }
 
-/** [height, width, 3], strip by strip so that there is never a second whole copy. */
-function pixelsOf(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {
+/** A copy to show: a smaller one where it is large. */
+async function shownOf(bitmap: ImageBitmap): Promise<ImageBitmap> {
+  const { width, height } = bitmap
+  const factor = Math.min(1, SHOWN_SIDE / Math.max(width, height), Math.sqrt(SHOWN_PIXELS / (width * height)))
+  if (factor === 1) return createImageBitmap(bitmap)
+  return createImageBitmap(bitmap, {
+    resizeWidth: Math.max(1, Math.round(width * factor)),
+    resizeHeight: Math.max(1, Math.round(height * factor)),
+    resizeQuality: 'medium',
+  })
+}
+
+/** [height, width, 3], to be saved. A canvas multiplies colours by alpha, which the engine drops: PNGs are its own work. */
+export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array> {
+  if ('rgb' in pixels) return pixels.rgb
+  return png ? decodeImage(new Uint8Array(await png.arrayBuffer()), { name }).rgb : drawn(pixels)
+}
+
+/** Strip by strip, so that there is never a second whole copy. */
+function drawn(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {
   const { width, height } = bitmap
   const rgb = new Uint8Array(width * height * 3)
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
@@ -75,24 +115,6 @@ function pixelsOf(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {
     }
   }
   return rgb
-}
-
-/** The bitmap itself, or a smaller one in its place. */
-async function shown(bitmap: ImageBitmap): Promise<ImageBitmap> {
-  const { width, height } = bitmap
-  const factor = Math.min(1, SHOWN_SIDE / Math.max(width, height), Math.sqrt(SHOWN_PIXELS / (width * height)))
-  if (factor === 1) return bitmap
-  const small = await createImageBitmap(bitmap, {
-    resizeWidth: Math.max(1, Math.round(width * factor)),
-    resizeHeight: Math.max(1, Math.round(height * factor)),
-    resizeQuality: 'medium',
-  })
-  bitmap.close()
-  return small
-}
-
-async function bitmapOf({ width, height, rgb }: Image): Promise<ImageBitmap> {
-  return createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
 }
 
 /** Opaque pixels for a canvas. */

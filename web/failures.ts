@@ -1,7 +1,7 @@
 // Errors of the worker on their way to the page, and what the page says about each: what happened, and the ways on.
 
 import { FlowSegError } from '../src/errors.ts'
-import type { Failure } from './protocol.ts'
+import type { Failure, LoadRequest } from './protocol.ts'
 
 /** A failure of the studio's own. */
 export class RequestError extends FlowSegError {}
@@ -25,6 +25,8 @@ export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weig
 export interface Advice {
   readonly title: string
   readonly text: string
+  /** For those who want to know: what the engine says. */
+  readonly details?: string
   readonly ways: readonly WayOn[]
 }
 
@@ -37,8 +39,15 @@ export const WAYS: Readonly<Record<WayOn, string>> = {
   weights: 'Choose other weights',
 }
 
-/** @param hasWebGpu whether this browser knows WebGPU at all */
-export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
+/** Who tells of a failure. */
+export interface Circumstances {
+  /** This browser knows WebGPU at all. */
+  readonly hasWebGpu: boolean
+  /** The model that is there, or was asked for: ways on lead elsewhere. */
+  readonly wanted: LoadRequest
+}
+
+export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances): Advice {
   const { code, message } = failure
   switch (code) {
     case 'ERR_NO_ADAPTER':
@@ -72,9 +81,19 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
         ways: ['retry', 'reload'],
       }
     case 'ERR_OUT_OF_MEMORY':
-      return { title: 'Not enough graphics memory', text: message, ways: ['int4', 'embedded'] }
+      return {
+        title: 'Not enough graphics memory',
+        text: 'The graphics device has no room for this. Closing other pages and programs that use it may help.',
+        details: message,
+        ways: lighter(wanted),
+      }
     case 'ERR_LIMIT':
-      return { title: 'Too large for this graphics adapter', text: message, ways: ['embedded'] }
+      return {
+        title: 'Too large for this graphics adapter',
+        text: 'This is more than the adapter takes at once, however much memory is free.',
+        details: message,
+        ways: lighter(wanted),
+      }
     case 'ERR_PAGE_MEMORY':
       return {
         title: 'Not enough memory',
@@ -83,6 +102,8 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
       }
     case 'ERR_IMAGE':
       return { title: "This image can't be opened", text: message, ways: ['picture'] }
+    case 'ERR_CAMERA':
+      return { title: "The camera can't be used", text: message, ways: ['picture'] }
     case 'ERR_WEIGHTS':
       return { title: "These weights can't be used", text: message, ways: ['weights'] }
     case 'ERR_NETWORK':
@@ -92,10 +113,22 @@ export function adviceOn(failure: Failure, hasWebGpu: boolean): Advice {
         ways: ['retry'],
       }
     case 'ERR_WORKER':
-      return { title: 'The studio could not start', text: message, ways: ['reload'] }
+      return {
+        title: 'The studio could not start',
+        text: `Its worker failed: ${sentence(message)} A newer browser may help, if loading it again doesn't.`,
+        ways: ['reload'],
+      }
     default:
       return { title: 'Something went wrong', text: sentence(message), ways: ['retry', 'reload'] }
   }
+}
+
+/** What asks less of the device; where there is nothing, other pages may let go of it. */
+function lighter({ place, quantize }: LoadRequest): WayOn[] {
+  const ways: WayOn[] = []
+  if (quantize !== 'int4') ways.push('int4')
+  if (place.kind !== 'embedded') ways.push('embedded')
+  return ways.length > 0 ? ways : ['retry', 'reload']
 }
 
 /** Messages of browsers end as they like. */

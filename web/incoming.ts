@@ -1,12 +1,15 @@
 // How images and weights come in: chosen, dropped, pasted or photographed.
 
+import { ImageError } from '../src/errors.ts'
+import { chosenFiles } from '../src/io/chosen.ts'
 import { byId } from './dom.ts'
+import { RequestError } from './failures.ts'
 
 export interface Incoming {
-  readonly image: (blob: Blob, name: string) => void
+  readonly image: (image: Blob | ImageBitmap, name: string) => void
   readonly weights: (files: readonly File[]) => void
-  /** What can't be taken, in a sentence. */
-  readonly refuse: (message: string) => void
+  /** With what can't be taken. */
+  readonly fail: (error: unknown) => void
 }
 
 export function listen(incoming: Incoming): void {
@@ -36,7 +39,7 @@ export function listenToInput(input: HTMLInputElement, take: (files: readonly Fi
 
 // ---- Dropping
 
-function listenToDrops({ image, weights, refuse }: Incoming): void {
+function listenToDrops({ image, weights, fail }: Incoming): void {
   const sign = byId('drop')
   let depth = 0 // leaving a child is not leaving
   const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false
@@ -57,17 +60,15 @@ function listenToDrops({ image, weights, refuse }: Incoming): void {
     const items = event.dataTransfer
     if (!items || !hasFiles(event)) return
     event.preventDefault()
-    // Entries must be asked for before the event is over
-    const entries = [...items.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => !!entry)
-    const plain = [...items.files]
-    void (async () => {
-      const files =
-        entries.length > 0 ? (await Promise.all(entries.map((entry) => filesOf(entry)))).flat() : plain
-      const isFolder = entries.some((entry) => entry.isDirectory)
-      if (isFolder || files.some(isWeights)) return weights(files)
-      const file = files[0]
-      if (file) image(file, file.name)
-    })().catch((error: unknown) => refuse(error instanceof Error ? error.message : String(error)))
+    // At once: a drop is empty when its event is over
+    chosenFiles(items)
+      .then((files) => {
+        const [first] = files
+        if (!first) throw new ImageError('What was dropped has no files in it.')
+        if (files.some(isWeights)) weights(files)
+        else image(first, first.name)
+      })
+      .catch(fail)
   })
 }
 
@@ -75,32 +76,9 @@ function isWeights({ name }: File): boolean {
   return name.endsWith('.safetensors') || name === 'config.json'
 }
 
-/** A checkpoint is a folder; what lies in folders inside of it is not part of it. */
-const MOST_DEPTH = 2
-
-async function filesOf(entry: FileSystemEntry, depth = 0): Promise<File[]> {
-  if (entry.isFile) {
-    return [
-      await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
-    ]
-  }
-  if (depth === MOST_DEPTH) return []
-  const reader = (entry as FileSystemDirectoryEntry).createReader()
-  const entries: FileSystemEntry[] = []
-  // A reader hands out a hundred at a time
-  for (;;) {
-    const some = await new Promise<FileSystemEntry[]>((resolve, reject) =>
-      reader.readEntries(resolve, reject),
-    )
-    if (some.length === 0) break
-    entries.push(...some)
-  }
-  return (await Promise.all(entries.map((child) => filesOf(child, depth + 1)))).flat()
-}
-
 // ---- Photographing
 
-async function photograph({ image, refuse }: Incoming): Promise<void> {
+async function photograph({ image, fail }: Incoming): Promise<void> {
   const dialog = byId('camera-dialog', HTMLDialogElement)
   const video = byId('camera-video', HTMLVideoElement)
   const take = byId('camera-take', HTMLButtonElement)
@@ -108,19 +86,17 @@ async function photograph({ image, refuse }: Incoming): Promise<void> {
     ?.getUserMedia({ video: { facingMode: 'environment', width: { ideal: 1920 } } })
     .catch((error: unknown) => (error instanceof Error ? error.message : String(error)))
   if (!stream || typeof stream === 'string') {
-    return refuse(
-      `The camera can't be used${stream ? `: ${stream}` : ''}. Allow it in the browser's settings, or open an image file.`,
+    const why = stream ? `The browser says: ${stream}. ` : ''
+    return fail(
+      new RequestError('ERR_CAMERA', `${why}Allow it in the browser's settings, or open an image file.`),
     )
   }
   video.srcObject = stream
   const onTake = (): void => {
     void (async () => {
-      const bitmap = await createImageBitmap(video)
-      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height)
-      canvas.getContext('bitmaprenderer')!.transferFromImageBitmap(bitmap)
-      image(await canvas.convertToBlob({ type: 'image/png' }), 'photo.png')
+      image(await createImageBitmap(video), 'photo')
       dialog.close()
-    })().catch((error: unknown) => refuse(error instanceof Error ? error.message : String(error)))
+    })().catch(fail)
   }
   take.addEventListener('click', onTake)
   dialog.addEventListener(

@@ -1,20 +1,20 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { showAnswer, showCandidates } from './answer.ts'
+import { markCandidate, showAnswer, showCandidates } from './answer.ts'
 import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
 import { course } from './course.ts'
 import { byId, make, percent } from './dom.ts'
-import type { WayOn } from './failures.ts'
+import { failureOf, type WayOn } from './failures.ts'
 import { showFlow } from './flow.ts'
 import { listen } from './incoming.ts'
-import { clear, show, tell } from './notices.ts'
+import { clear, show, tell as tellNotice } from './notices.ts'
 import { goOffline } from './offline.ts'
-import type { AnswerFacts, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
+import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import type { Mode } from './stage.ts'
-import { checkpointFiles, listenToWeights, openWeights, showModel } from './weights.ts'
+import { listenToWeights, openWeights, showModel } from './weights.ts'
 
 // The model first: its worker has the most to do
 const client = new ModelClient()
@@ -24,6 +24,7 @@ const stage = new Stage()
 await turn()
 const sentence = byId('sentence', HTMLInputElement)
 const sentenceError = byId('sentence-error')
+const candidates = byId('candidates')
 
 /** The latest request for a model: what to try again. */
 let wanted: LoadRequest = { place: { kind: 'embedded' } }
@@ -56,6 +57,7 @@ async function load(request: LoadRequest): Promise<boolean> {
       showModel(model)
       clear()
       say(`The model ${model.name} is ready`)
+      goOffline()
       return true
     },
     (error: unknown) => {
@@ -76,8 +78,22 @@ function tellOf(error: unknown, signal: AbortSignal): void {
     return show({ title: 'Loading was cancelled', text, ways: ['retry'] }, goOn)
   }
   if (!(error instanceof RemoteError)) throw error
-  if (error.code === 'ERR_DEVICE_LOST') hasModel = false
-  tell(error, goOn)
+  // Where memory is short, the present model has made room
+  if (error.code === 'ERR_DEVICE_LOST' || error.code === 'ERR_OUT_OF_MEMORY') hasModel = false
+  tell(error)
+}
+
+function tell(failure: Failure): void {
+  tellNotice(failure, wanted, goOn)
+}
+
+function loadOwn(request: LoadRequest): void {
+  void load(request).then((isReady) => isReady && again())
+}
+
+/** With what is no model's failure. */
+function fail(error: unknown): void {
+  tell(failureOf(error))
 }
 
 /** The ways on that notices offer. */
@@ -86,11 +102,11 @@ function goOn(way: WayOn): void {
     case 'reload':
       return location.reload()
     case 'retry':
-      return void load(wanted).then((isReady) => isReady && again())
+      return loadOwn(wanted)
     case 'embedded':
-      return void load({ place: { kind: 'embedded' } }).then((isReady) => isReady && again())
+      return loadOwn({ place: { kind: 'embedded' } })
     case 'int4':
-      return void load({ ...wanted, quantize: 'int4' }).then((isReady) => isReady && again())
+      return loadOwn({ ...wanted, quantize: 'int4' })
     case 'picture':
       return byId('choose').click()
     case 'weights':
@@ -106,18 +122,18 @@ function again(): void {
 client.onLost = (error) => {
   begin()
   hasModel = false
-  trouble = () => tell(error, goOn)
+  trouble = () => tell(error)
   trouble()
 }
 
 // ---- The image
 
-async function open(blob: Blob, name: string, sample?: Sample): Promise<boolean> {
+async function open(image: Blob | ImageBitmap, name: string, sample?: Sample): Promise<boolean> {
   const mine = ++opening
   begin()
   const line = busy(`Opening ${name}`)
   try {
-    const opened = await client.ask('open', { blob, name })
+    const opened = await client.ask('open', { image, name })
     if (mine !== opening) return false
     clear()
     picture = opened
@@ -129,15 +145,15 @@ async function open(blob: Blob, name: string, sample?: Sample): Promise<boolean>
     say(`${name} is open`)
     return true
   } catch (error) {
-    if (mine === opening && error instanceof RemoteError) tell(error, goOn)
+    if (mine === opening && error instanceof RemoteError) tell(error)
     return false
   } finally {
     line.end()
   }
 }
 
-async function openOwn(blob: Blob, name: string): Promise<void> {
-  if (!(await open(blob, name))) return
+async function openOwn(image: Blob | ImageBitmap, name: string): Promise<void> {
+  if (!(await open(image, name))) return
   sentence.select()
   sentence.focus()
   await lookAhead()
@@ -153,7 +169,7 @@ async function lookAhead(): Promise<void> {
     looked = true
     say('The image was looked at')
   } catch (error) {
-    if (!signal.aborted && error instanceof RemoteError) tell(error, goOn)
+    if (!signal.aborted && error instanceof RemoteError) tell(error)
   } finally {
     line.end()
   }
@@ -192,28 +208,56 @@ async function find(): Promise<void> {
   await ready
   if (signal.aborted) return
   if (!hasModel) return trouble()
-  await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', (options) =>
-    client.ask('segment', { sentence: text }, options),
-  )
+  candidates.inert = true // they are another sentence's
+  await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
+    const found = await client.ask('segment', { sentence: text }, options)
+    return { found, rest: () => showStrip(found, options) }
+  })
 }
 
 async function pick(query: number): Promise<void> {
-  const stop = begin()
-  await answerWith(stop, 'Cutting out that candidate', (options) => client.ask('pick', { query }, options))
+  if (!hasModel) return trouble()
+  await answerWith(begin(), 'Cutting out that candidate', async (options) => {
+    const found = await client.ask('pick', { query }, options)
+    markCandidate(query) // the strip stays as it is, with the hand where it was
+    return { found }
+  })
+}
+
+/** @returns what puts an answer's candidates on the page */
+async function showStrip(found: AnswerFacts, options: AskOptions): Promise<() => void> {
+  const { candidates: some } = await client.ask('candidates', { from: 0 }, options)
+  return () =>
+    showCandidates(some, found, {
+      pick: (query) => void pick(query),
+      preview: ({ soft }, rank) =>
+        stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
+      endPreview: () => stage.endPreview(),
+      more: moreCandidates,
+    })
+}
+
+/** More candidates of the present answer. */
+async function moreCandidates(from: number): Promise<readonly CandidateFacts[] | undefined> {
+  try {
+    if (hasModel) return (await client.ask('candidates', { from })).candidates
+    trouble()
+  } catch (error) {
+    if (error instanceof RemoteError) tell(error)
+  }
+  return undefined
 }
 
 async function answerWith(
   stop: AbortController,
   what: string,
-  ask: (options: AskOptions) => Promise<AnswerFacts>,
+  ask: (options: AskOptions) => Promise<{ found: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
   const { signal } = stop
   const line = busy(what, () => stop.abort())
   try {
-    const focused =
-      document.activeElement instanceof HTMLElement ? document.activeElement.dataset['query'] : undefined
     const isFirst = !looked
-    const found = await ask({ signal, onProgress: line.step })
+    const { found, rest } = await ask({ signal, onProgress: line.step })
     looked = true
     stage.setAnswer(found.mask)
     showAnswer(found, isFirst)
@@ -223,36 +267,27 @@ async function answerWith(
     say(words)
     performance.mark('flowseg:answer', { detail: found.sentence })
     line.end()
-    await showRest(found, signal, focused)
+    const pieces = [() => showFlow(found, stage), () => byId('flow-body').append(course(found))]
+    if (rest) pieces.unshift(await rest())
+    await showRest(pieces, signal)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') complain(error.message)
-    else tell(error, goOn)
+    else tell(error)
   } finally {
     line.end()
+    if (work === stop) candidates.inert = false
   }
 }
 
 /** What can come a frame later, a piece a frame: the page stays quick. */
-async function showRest(found: AnswerFacts, signal: AbortSignal, focused: string | undefined): Promise<void> {
-  const pieces = [
-    () =>
-      showCandidates(found, {
-        pick: (query) => void pick(query),
-        preview: ({ soft }, rank) =>
-          stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
-        endPreview: () => stage.endPreview(),
-      }),
-    // Where the hand is, if it was there that another one was picked
-    () => focused && document.querySelector<HTMLElement>(`[data-query="${focused}"]`)?.focus(),
-    () => showFlow(found, stage),
-    () => byId('flow-body').append(course(found)),
-  ]
+async function showRest(pieces: readonly (() => void)[], signal: AbortSignal): Promise<void> {
   for (const piece of pieces) {
     await nextFrame()
     if (signal.aborted) return
     piece()
   }
+  performance.mark('flowseg:shown')
 }
 
 function begin(): AbortController {
@@ -265,7 +300,7 @@ function forget(): void {
   stage.setAnswer(undefined)
   setSaving(false)
   byId('flow').hidden = true
-  byId('candidates').replaceChildren()
+  candidates.replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
 }
 
@@ -304,7 +339,7 @@ async function save(kind: SaveKind): Promise<void> {
     setTimeout(() => URL.revokeObjectURL(url), 60_000)
     say(`Saved ${name}`)
   } catch (error) {
-    if (error instanceof RemoteError) tell(error, goOn)
+    if (error instanceof RemoteError) tell(error)
   } finally {
     line.end()
   }
@@ -343,14 +378,13 @@ byId('zoom-out').addEventListener('click', () => stage.zoom(1 / 1.5))
 byId('zoom-fit').addEventListener('click', () => stage.fit())
 
 listen({
-  image: (blob, name) => void openOwn(blob, name),
-  weights: (files) =>
-    void load({ place: { kind: 'files', files: checkpointFiles(files) } }).then((ok) => ok && again()),
-  refuse: (message) => show({ title: "That didn't work", text: message, ways: [] }, goOn),
+  image: (image, name) => void openOwn(image, name),
+  weights: (files) => loadOwn({ place: { kind: 'files', files } }),
+  fail,
 })
-listenToWeights((request) => void load(request).then((isReady) => isReady && again()))
+listenToWeights(loadOwn, fail)
 showSamples((sample) => void openSample(sample))
 
 const first = SAMPLES[0]
-void load(wanted).then((isReady) => isReady && goOffline())
+void load(wanted)
 if (first) void openSample(first)

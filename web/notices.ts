@@ -2,21 +2,24 @@
 
 import { byId, make } from './dom.ts'
 import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'
-import type { Failure } from './protocol.ts'
+import type { Failure, LoadRequest } from './protocol.ts'
 
 const place = byId('notices')
 
 /** Tells of a failure until it is closed or another one comes. */
-export function tell(failure: Failure, go: (way: WayOn) => void): void {
-  show(adviceOn(failure, 'gpu' in navigator), go, failure.code)
+export function tell(failure: Failure, wanted: LoadRequest, go: (way: WayOn) => void): void {
+  show(adviceOn(failure, { hasWebGpu: 'gpu' in navigator, wanted }), go, failure.code)
 }
 
-export function show({ title, text, ways }: Advice, go: (way: WayOn) => void, code = ''): void {
+export function show({ title, text, details, ways }: Advice, go: (way: WayOn) => void, code = ''): void {
   const notice = make(
     'div',
     { className: 'notice', role: 'alert' },
     make('h2', {}, title),
     make('p', {}, text),
+    details
+      ? make('details', {}, make('summary', {}, 'What the engine says'), make('p', {}, details))
+      : undefined,
     make(
       'div',
       { className: 'row' },

@@ -74,7 +74,7 @@ export interface LayerFacts {
   readonly leader: { readonly query: number; readonly score: number; readonly finalRank: number }
   /** The leader's mask, where it is another one. */
   readonly leaderSoft: Soft | undefined
-  /** Scores of all queries in this layer, in the order of the final ranking. */
+  /** Scores of the best candidates in this layer, in the order of the final ranking. */
   readonly scores: readonly number[]
 }
 
@@ -102,7 +102,8 @@ export interface AnswerFacts {
   /** [x0, y0, x1, y1) in pixels, or null when the mask is empty. */
   readonly box: readonly [number, number, number, number] | null
   readonly times: { readonly look: number; readonly read: number; readonly segment: number }
-  readonly candidates: readonly CandidateFacts[]
+  /** How many candidates there are: as many as the model has queries. */
+  readonly ranked: number
   readonly layers: readonly LayerFacts[]
   /** Absent where the checkpoint has no boundary refinement. */
   readonly edge: EdgeFacts | undefined
@@ -113,9 +114,11 @@ export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 /** Requests by name: what is asked, and what comes back. */
 export interface Requests {
   load: { ask: LoadRequest; answer: ModelFacts }
-  open: { ask: { blob: Blob; name: string }; answer: PictureFacts }
+  open: { ask: { image: Blob | ImageBitmap; name: string }; answer: PictureFacts }
   look: { ask: Record<string, never>; answer: { ms: number } }
   segment: { ask: { sentence: string }; answer: AnswerFacts }
+  /** Some of the candidates, a picture each, from a place in the ranking on that counts from 0. */
+  candidates: { ask: { from: number }; answer: { candidates: readonly CandidateFacts[] } }
   pick: { ask: { query: number }; answer: AnswerFacts }
   save: { ask: { kind: SaveKind; opacity: number }; answer: { blob: Blob; name: string } }
 }

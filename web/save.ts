@@ -1,9 +1,9 @@
 // What can be saved: the mask as the command writes it, the image with the mask over it, what was cut out, and the numbers.
 
-import { boxOf, copy, outline, tint } from '../src/cli/picture.ts'
 import { encodePng, type Segmentation } from '../src/index.ts'
+import { boxOf, outline, tint } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
-import { type Picture, rgbaOf } from './decode.ts'
+import { type Picture, rgbaOf, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'
 import type { SaveKind } from './protocol.ts'
 import type { Chosen } from './session.ts'
@@ -25,13 +25,13 @@ export async function saved(
       return { blob: new Blob([new Uint8Array(png)], { type: 'image/png' }), name: `${base}-mask.png` }
     }
     case 'overlay': {
-      const over = copy(picture)
+      const over = { width, height, rgb: (await rgbOf(picture)).slice() }
       tint(over, mask, FOUND, opacity)
       outline(over, mask, FOUND)
       return { blob: await pngOf(rgbaOf(over.rgb), width, height), name: `${base}-overlay.png` }
     }
     case 'cutout': {
-      const rgba = rgbaOf(picture.rgb)
+      const rgba = rgbaOf(await rgbOf(picture))
       for (let i = 0; i < mask.data.length; i++) if (!mask.data[i]) rgba[4 * i + 3] = 0
       return { blob: await pngOf(rgba, width, height), name: `${base}-cutout.png` }
     }

@@ -3,7 +3,6 @@
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
 
-import { boxOf } from '../src/cli/picture.ts'
 import {
   type FlowLayer,
   FlowSeg,
@@ -14,6 +13,7 @@ import {
   type Scene,
   type Segmentation,
 } from '../src/index.ts'
+import { boxOf } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles } from './embedded.ts'
@@ -38,8 +38,8 @@ export interface Task {
   readonly onProgress: (step: Step) => void
 }
 
-/** Candidates that are worth a picture. */
-const CANDIDATES_SHOWN = 12
+/** Candidates that get a picture at a time, and whose course through the layers is told. */
+const CANDIDATES = 12
 /** Of the small pictures, in pixels: twice what the page gives them. */
 const PICTURE_SIDE = 224
 
@@ -48,6 +48,14 @@ export interface Chosen extends RefinedMask {
   readonly query: number
   readonly score: number
   readonly rank: number
+}
+
+type SoftOf = (all: Float32Array, query: number) => Soft
+
+/** About the present picture, which it doesn't outlive. */
+interface Answer {
+  readonly result: Segmentation
+  readonly chosen: Chosen
 }
 
 /** One look, which several may wait for: it goes on when they give up, as the next sentence will need it. */
@@ -65,7 +73,7 @@ export class Session {
   model: FlowSeg | undefined
   #picture: (Picture & { readonly small: Image }) | undefined
   #look: Look | undefined
-  #answer: { readonly result: Segmentation; readonly chosen: Chosen } | undefined
+  #answer: Answer | undefined
 
   /** Loads a model; the present one stays until the new one is ready, or until its memory is needed. */
   async load({ place, quantize }: LoadRequest, { signal, onProgress }: Task): Promise<ModelFacts> {
@@ -87,7 +95,7 @@ export class Session {
     void model.gpu.device.lost.then(({ reason, message }) => {
       if (this.model !== model) return
       this.#leave()
-      this.onLost(`The browser says: ${reason}${message ? `, ${message.replace(/\.$/, '')}` : ''}.`)
+      this.onLost(`The browser says: ${message || reason}`)
     })
     const { config, gpu, baseline, notes } = model
     return {
@@ -111,13 +119,25 @@ export class Session {
   }
 
   /** Opens an image; needs no model. */
-  async open(blob: Blob, name: string): Promise<PictureFacts> {
-    const picture = await openPicture(blob, name)
-    this.#forgetLook()
-    this.#picture = { ...picture, small: smallImage(picture.bitmap, PICTURE_SIDE) }
+  async open(image: Blob | ImageBitmap, name: string): Promise<PictureFacts> {
+    const { picture, shown } = await openPicture(image, name)
+    this.#leavePicture()
+    this.#picture = { ...picture, small: smallImage(shown, PICTURE_SIDE) }
     this.#answer = undefined
-    const { width, height, bitmap } = picture
-    return { name, width, height, bitmap }
+    const { width, height } = picture
+    return { name, width, height, bitmap: shown }
+  }
+
+  /** Its pixels can be let go once nobody looks at them. */
+  #leavePicture(): void {
+    const pixels = this.#picture?.pixels
+    const scene = this.#look?.scene
+    this.#forgetLook()
+    const close = (): void => {
+      if (pixels && 'close' in pixels) pixels.close()
+    }
+    if (scene) void scene.then(close, close)
+    else close()
   }
 
   /** Looks at the image, once. @returns the milliseconds it took */
@@ -135,7 +155,7 @@ export class Session {
       const stop = new AbortController()
       const watchers = new Set<Task['onProgress']>()
       const tell: Task['onProgress'] = (step) => watchers.forEach((watch) => watch(step))
-      const scene = model.look(picture, { signal: stop.signal, onProgress: tell })
+      const scene = model.look(picture.pixels, { signal: stop.signal, onProgress: tell })
       const mine = { of: model, picture, scene, stop, watchers }
       scene.catch(() => {
         if (this.#look === mine) this.#look = undefined // so that the next one tries again
@@ -169,32 +189,43 @@ export class Session {
     return this.#choose(result, { query, score, rank: 1, mask, logits })
   }
 
+  /** The next ones, from a place in the ranking on. */
+  candidates(from: number): CandidateFacts[] {
+    const { result, chosen } = this.#expectAnswer()
+    const last = result.flow?.at(-1)
+    if (!last) return []
+    const softOf = this.#softOf(result, chosen)
+    return result.candidates.slice(from, from + CANDIDATES).map(({ query, score }) => {
+      const soft = softOf(last.masks, query)
+      return { query, score, soft, picture: softPicture(this.#picture!.small, soft, FOUND) }
+    })
+  }
+
   /** Another candidate's mask for the same sentence. */
   async pick(query: number, task: Task): Promise<AnswerFacts> {
-    const result = this.#answer?.result
-    const index = result?.candidates.findIndex((candidate) => candidate.query === query) ?? -1
-    const candidate = result?.candidates[index]
-    if (!result || !candidate) throw new RequestError('ERR_EARLY', 'There is no answer yet to choose from.')
+    const { result } = this.#expectAnswer()
+    const index = result.candidates.findIndex((candidate) => candidate.query === query)
+    const candidate = result.candidates[index]!
     const { score } = candidate
     return this.#choose(result, { query, score, rank: index + 1, ...(await candidate.refined(task)) })
   }
 
   async save(kind: SaveKind, opacity: number): Promise<{ blob: Blob; name: string }> {
-    const picture = this.#picture
-    const answer = this.#answer
-    if (!picture || !answer) throw new RequestError('ERR_EARLY', 'There is no answer yet to save.')
-    return saved(kind, picture, answer.result, answer.chosen, opacity)
+    const { result, chosen } = this.#expectAnswer()
+    return saved(kind, this.#picture!, result, chosen, opacity)
+  }
+
+  #expectAnswer(): Answer {
+    if (!this.#answer) throw new RequestError('ERR_EARLY', 'There is no answer yet.')
+    return this.#answer
   }
 
   #choose(result: Segmentation, chosen: Chosen): AnswerFacts {
     this.#answer = { result, chosen }
     const { small } = this.#picture!
     const scale = this.#scale(result)
-    const { width, height } = chosen.logits
-    const soft = (all: Float32Array, query: number): Soft =>
-      softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
-    const layers = (result.flow ?? []).map((layer) => layerFacts(layer, result, chosen.query, soft, small))
-    const last = result.flow?.at(-1)
+    const softOf = this.#softOf(result, chosen)
+    const layers = (result.flow ?? []).map((layer) => layerFacts(layer, result, chosen.query, softOf, small))
     const { mask } = chosen
     return {
       sentence: result.sentence,
@@ -206,10 +237,17 @@ export class Session {
       share: mask.area / (mask.width * mask.height),
       box: boxOf(mask),
       times: result.times,
-      candidates: last ? candidateFacts(result, last, soft, small) : [],
+      ranked: result.candidates.length,
       layers,
       edge: edgeFacts(chosen, scale, small),
     }
+  }
+
+  /** A query's mask out of a layer's. */
+  #softOf(result: Segmentation, { logits: { width, height } }: Chosen): SoftOf {
+    const scale = this.#scale(result)
+    return (all, query) =>
+      softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
   }
 
   /** From the image's [0, 1] to the part of the model's canvas that holds it. */
@@ -234,23 +272,11 @@ function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   })
 }
 
-function candidateFacts(
-  { candidates }: Segmentation,
-  { masks }: FlowLayer,
-  softOf: (all: Float32Array, query: number) => Soft,
-  small: Image,
-): CandidateFacts[] {
-  return candidates.slice(0, CANDIDATES_SHOWN).map(({ query, score }) => {
-    const soft = softOf(masks, query)
-    return { query, score, soft, picture: softPicture(small, soft, FOUND) }
-  })
-}
-
 function layerFacts(
   { layer, ranking, masks, gate, moved }: FlowLayer,
   { candidates }: Segmentation,
   query: number,
-  softOf: (all: Float32Array, query: number) => Soft,
+  softOf: SoftOf,
   small: Image,
 ): LayerFacts {
   const scoreOf = new Map(ranking.map((match) => [match.query, match.score]))
@@ -266,7 +292,7 @@ function layerFacts(
     picture: softPicture(small, soft, FOUND),
     leader: { ...leader, finalRank: candidates.findIndex((match) => match.query === leader.query) + 1 },
     leaderSoft: leader.query === query ? undefined : softOf(masks, leader.query),
-    scores: candidates.slice(0, CANDIDATES_SHOWN).map((match) => scoreOf.get(match.query)!),
+    scores: candidates.slice(0, CANDIDATES).map((match) => scoreOf.get(match.query)!),
   }
 }
 

@@ -31,13 +31,15 @@ export class Stage {
   #opacity = 0.45
   #answer: Soft | undefined
   #preview: { readonly maps: Maps; readonly caption: string } | undefined
+  /** Asked for so far. */
+  #frames = 0
   #caught: readonly [mask: Soft | undefined, preview: Maps | undefined] = [undefined, undefined]
 
   constructor() {
     const canvas = this.#canvas.transferControlToOffscreen()
     this.#worker.postMessage({ type: 'canvas', canvas } satisfies ToView, [canvas])
     this.#worker.addEventListener('message', ({ data }: MessageEvent<FromView>) => {
-      if (data.type === 'drawn') this.#element.dataset['frames'] = String(data.frames)
+      if (data.type === 'drawn' && data.number === this.#frames) this.#element.dataset['frame'] = 'drawn'
     })
     new ResizeObserver(() => this.#resize()).observe(this.#element)
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#draw())
@@ -138,7 +140,8 @@ export class Stage {
         ? [0.055, 0.059, 0.071]
         : [0.925, 0.933, 0.945],
     }
-    this.#post({ type: 'frame', frame })
+    this.#element.dataset['frame'] = 'asked' // for those who wait for it
+    this.#post({ type: 'frame', frame, number: ++this.#frames })
   }
 
   #post(message: ToView, transfer: Transferable[] = []): void {

@@ -1,12 +1,14 @@
 // The dialog about the model: what it is, and other weights in its place.
 
+import { chosenFiles } from '../src/io/chosen.ts'
 import { byId, make, megabytes } from './dom.ts'
 import { listenToInput } from './incoming.ts'
 import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
 
 const dialog = byId('model-dialog', HTMLDialogElement)
 
-export function listenToWeights(load: (request: LoadRequest) => void): void {
+/** @param fail with what was chosen and isn't one model */
+export function listenToWeights(load: (request: LoadRequest) => void, fail: (error: unknown) => void): void {
   const quantize = byId('weights-quantize', HTMLSelectElement)
   const go = (place: WeightsPlace): void => {
     dialog.close()
@@ -17,7 +19,12 @@ export function listenToWeights(load: (request: LoadRequest) => void): void {
   for (const kind of ['folder', 'files'] as const) {
     const input = byId(`weights-${kind}-input`, HTMLInputElement)
     byId(`weights-${kind}`).addEventListener('click', () => input.click())
-    listenToInput(input, (files) => go({ kind: 'files', files: checkpointFiles(files) }))
+    listenToInput(input, (all) => {
+      dialog.close()
+      chosenFiles(all)
+        .then((files) => go({ kind: 'files', files }))
+        .catch(fail)
+    })
   }
   byId('weights-form').addEventListener('submit', () =>
     go({ kind: 'url', url: byId('weights-url', HTMLInputElement).value }),
@@ -30,18 +37,6 @@ export function listenToWeights(load: (request: LoadRequest) => void): void {
 
 export function openWeights(): void {
   dialog.showModal()
-}
-
-/** Those that may belong to a checkpoint; of two with one name, the one that is less deep. */
-export function checkpointFiles(files: readonly File[]): File[] {
-  const depth = ({ webkitRelativePath }: File): number => webkitRelativePath.split('/').length
-  const kept = new Map<string, File>()
-  for (const file of files) {
-    if (!/\.(json|safetensors)$/.test(file.name)) continue
-    const other = kept.get(file.name)
-    if (!other || depth(file) < depth(other)) kept.set(file.name, file)
-  }
-  return [...kept.values()]
 }
 
 export function showModel(model: ModelFacts): void {

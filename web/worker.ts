@@ -43,11 +43,13 @@ async function answerTo(
     case 'load':
       return session.load(request.ask, task)
     case 'open':
-      return session.open(request.ask.blob, request.ask.name)
+      return session.open(request.ask.image, request.ask.name)
     case 'look':
       return { ms: await session.look(task) }
     case 'segment':
       return session.segment(request.ask.sentence, task)
+    case 'candidates':
+      return { candidates: session.candidates(request.ask.from) }
     case 'pick':
       return session.pick(request.ask.query, task)
     default:
@@ -58,7 +60,7 @@ async function answerTo(
 /** What may have 30 million pixels; the rest is small. */
 function transfersOf(answer: object): Transferable[] {
   if ('bitmap' in answer) return [answer.bitmap as ImageBitmap]
-  if ('candidates' in answer) return [(answer as AnswerFacts).mask.data.buffer]
+  if ('mask' in answer) return [(answer as AnswerFacts).mask.data.buffer]
   return []
 }
 

@@ -6,8 +6,8 @@
 import { encodePng, type Image } from '../io/image.ts'
 import type { Config } from '../model/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../model/flowseg.ts'
+import { copy, fit, outline, overlay, type Rgb, scale, tint } from '../model/picture.ts'
 import { LINE, textWidth, write } from './font.ts'
-import { copy, fit, outline, overlay, type Rgb, scale, tint } from './picture.ts'
 import { maskFromLogits } from './resample.ts'
 
 export interface FlowFile {

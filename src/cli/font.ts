@@ -2,7 +2,7 @@
 // a byte each, the lowest bit on top.
 
 import type { Image } from '../io/image.ts'
-import type { Rgb } from './picture.ts'
+import type { Rgb } from '../model/picture.ts'
 
 const GLYPHS =
   '0000000000 00005f0000 0007000700 147f147f14 242a7f2a12 2313086462 3649562050 0000070300 001c224100 ' +

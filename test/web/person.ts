@@ -1,6 +1,6 @@
 // Somebody at the studio: opens it, looks at what it shows, and uses it by what things are called.
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page, Worker } from 'playwright'
@@ -33,7 +33,7 @@ export class Person {
   }
 
   static async at(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Person> {
-    const context = await browser.newContext({ viewport: DESKTOP, acceptDownloads: true, ...options })
+    const context = await browser.newContext({ viewport: DESKTOP, reducedMotion: 'reduce', ...options })
     const page = await context.newPage()
     await page.addInitScript(() => {
       const tasks: LongTask[] = []
@@ -55,13 +55,56 @@ export class Person {
     })
   }
 
-  /** Waits for an answer to a sentence. */
-  async sees(sentence: string, timeout = 60_000): Promise<void> {
+  /** Asks for the first sample and its sentence again, from whatever state. */
+  async startsOver(sentence: string): Promise<void> {
+    const { page } = this
+    await page.setViewportSize(DESKTOP)
+    await page.keyboard.press('Escape')
+    const notice = page.getByRole('alert').getByRole('button', { name: 'Close' })
+    if (await notice.isVisible()) await notice.click()
+    const answers = await this.answers()
+    const sample = page.getByRole('list', { name: 'Samples' }).getByRole('button').first()
+    if ((await sample.getAttribute('aria-pressed')) === 'true') await this.asks(sentence)
+    else await sample.click()
+    await this.answersMore(answers)
+    await this.sees(sentence)
+    await page.getByRole('radio', { name: 'Overlay' }).check()
+    await page.getByRole('button', { name: 'Show all of the image' }).click()
+    await page.mouse.move(2, 2)
+    await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur())
+    await this.longTasks()
+    this.complaints.length = 0
+  }
+
+  /** How many answers there were so far. */
+  async answers(): Promise<number> {
+    return this.page.evaluate(() => performance.getEntriesByName('flowseg:answer').length)
+  }
+
+  async answersMore(than: number): Promise<void> {
+    await this.page.waitForFunction(
+      (count) => performance.getEntriesByName('flowseg:answer').length > count,
+      than,
+      { timeout: 60_000 },
+    )
+  }
+
+  /** Waits for an answer to a sentence, and all that is told of it. */
+  async sees(sentence: string): Promise<void> {
     await this.page.waitForFunction(
       (text) => document.getElementById('status')?.textContent?.includes(`Found ${text},`),
       sentence,
-      { timeout },
+      { timeout: 60_000 },
     )
+    await this.seesAll()
+  }
+
+  /** Waits until everything about the latest answer is on the page. */
+  async seesAll(): Promise<void> {
+    await this.page.waitForFunction(() => {
+      const last = (name: string): number => performance.getEntriesByName(name).at(-1)?.startTime ?? 0
+      return last('flowseg:shown') >= last('flowseg:answer')
+    })
   }
 
   async asks(sentence: string): Promise<void> {
@@ -81,6 +124,31 @@ export class Person {
       .filter({ has: this.page.getByRole('heading', { name: title }) })
     await notice.waitFor({ timeout })
     return notice
+  }
+
+  /** Opens an image file, and waits until it is there. */
+  async opens(
+    file: { readonly name: string; readonly mimeType: string; readonly buffer: Buffer },
+    title = file.name,
+  ): Promise<void> {
+    await this.page.getByLabel('Image file').setInputFiles(file)
+    await this.looksAt(title)
+  }
+
+  /** Waits until an image with this in its title is on the stage. */
+  async looksAt(title: string): Promise<void> {
+    await this.page.waitForFunction(
+      (text) => document.getElementById('canvas')?.getAttribute('aria-label')?.includes(text),
+      title,
+      { timeout: 60_000 },
+    )
+  }
+
+  async saves(what: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+    const waiting = this.page.waitForEvent('download')
+    await this.page.getByRole('group', { name: 'Save' }).getByRole('button', { name: what }).click()
+    const download = await waiting
+    return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) }
   }
 
   /** Drops files on the page. */
@@ -105,13 +173,12 @@ export class Person {
     }
   }
 
-  /** Has a browser that never heard of WebGPU, in pages and in workers. */
-  async forgetsWebGpu(): Promise<void> {
-    await this.page.addInitScript(() => Reflect.deleteProperty(Navigator.prototype, 'gpu'))
+  /** Runs a script before any other, in pages and in workers. */
+  async everywhere(script: string): Promise<void> {
+    await this.page.addInitScript(script)
     await this.page.route('**/assets/worker-*.js', async (route) => {
       const response = await route.fetch()
-      const body = `delete WorkerNavigator.prototype.gpu;${await response.text()}`
-      await route.fulfill({ response, body })
+      await route.fulfill({ response, body: `${script};${await response.text()}` })
     })
   }
 
@@ -148,11 +215,19 @@ export class Person {
     await this.page.setViewportSize(DESKTOP)
   }
 
-  /** Until what was asked of the view's worker is on the screen. */
+  /** Until everything that was asked for is on the screen. */
   private async settles(): Promise<void> {
-    await this.page.evaluate(
-      () => new Promise<void>((resolve) => setTimeout(() => requestAnimationFrame(() => resolve()), 250)),
+    const frames = (): Promise<void> =>
+      this.page.evaluate(
+        () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve()))),
+      )
+    await frames() // observers have their turn
+    await this.page.waitForFunction(
+      () =>
+        document.getElementById('stage')?.dataset['frame'] === 'drawn' &&
+        [...document.images].every(({ complete }) => complete),
     )
+    await frames()
   }
 
   /** What axe-core finds wrong with the page as it is, in short. */

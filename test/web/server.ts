@@ -32,8 +32,8 @@ export interface Host {
   readonly url: string
   /** What was sent, by path. */
   readonly sent: Map<string, number>
-  /** Milliseconds before each answer with weights. */
-  delayMs: number
+  /** Requests that are being answered. */
+  readonly busy: number
   /** Bytes a second for weights; 0 is no limit. */
   rate: number
   close(): Promise<void>
@@ -42,8 +42,12 @@ export interface Host {
 /** @param folders what is served, by the first part of the path: '/some/where/' for instance */
 export async function serve(folders: Readonly<Record<string, string>>): Promise<Host> {
   const sent = new Map<string, number>()
+  let busy = 0
   const server = createServer((request, response) => {
-    void answer(request.url ?? '/', request.headers.range, response).catch(() => response.destroy())
+    busy++
+    void answer(request.url ?? '/', request.headers.range, response)
+      .catch(() => response.destroy())
+      .finally(() => busy--)
   })
 
   const answer = async (
@@ -66,7 +70,6 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
       return
     }
     const isWeights = path.endsWith('.safetensors')
-    if (isWeights && host.delayMs > 0) await pause(host.delayMs)
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(range ?? '') ?? []
     const begin = from === undefined ? 0 : Number(from)
     const end = Math.min(size, to ? Number(to) + 1 : size)
@@ -79,12 +82,11 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
       'content-security-policy': POLICY,
       ...(from === undefined ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${size}` }),
     })
-    const rate = isWeights ? host.rate : 0
     await pipeline(
       createReadStream(file, { start: begin, end: end - 1, highWaterMark: 128 * 1024 }),
       async function* (pieces: AsyncIterable<Buffer>) {
         for await (const piece of pieces) {
-          if (rate > 0) await pause((1000 * piece.length) / rate)
+          if (isWeights && host.rate > 0) await pause((1000 * piece.length) / host.rate)
           sent.set(path, (sent.get(path) ?? 0) + piece.length)
           yield piece
         }
@@ -94,7 +96,15 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const host: Host = { url: addressOf(server), sent, delayMs: 0, rate: 0, close: () => close(server) }
+  const host: Host = {
+    url: addressOf(server),
+    sent,
+    get busy() {
+      return busy
+    },
+    rate: 0,
+    close: () => close(server),
+  }
   return host
 }
 

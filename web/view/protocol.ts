@@ -30,10 +30,10 @@ export type ToView =
   | { readonly type: 'canvas'; readonly canvas: OffscreenCanvas }
   | { readonly type: 'image'; readonly bitmap: ImageBitmap; readonly size: Size }
   | { readonly type: 'maps'; readonly maps: Maps }
-  | { readonly type: 'frame'; readonly frame: Frame }
+  | { readonly type: 'frame'; readonly frame: Frame; readonly number: number }
 
 export type FromView =
   /** WebGPU draws, or only the plain canvas, which shows no masks. */
   | { readonly type: 'ready'; readonly webGpu: boolean }
-  /** A frame was drawn; for those who measure. */
-  | { readonly type: 'drawn'; readonly frames: number }
+  /** A frame was drawn: which one, as frames that are asked for fast are left out. */
+  | { readonly type: 'drawn'; readonly number: number }

@@ -15,7 +15,7 @@ let image: { bitmap: ImageBitmap; size: Size } | undefined
 let maps: Maps = {}
 let frame: Frame | undefined
 let losses = 0
-let frames = 0
+let number = 0
 let isAsked = false
 
 globalThis.addEventListener('message', ({ data }: MessageEvent<ToView>) => {
@@ -36,6 +36,7 @@ globalThis.addEventListener('message', ({ data }: MessageEvent<ToView>) => {
       break
     case 'frame':
       frame = data.frame
+      number = data.number
       break
   }
   ask()
@@ -67,7 +68,7 @@ function ask(): void {
     if (painter) painter.draw(frame)
     else if (plain) drawPlain(plain, canvas, frame)
     else return
-    post({ type: 'drawn', frames: ++frames })
+    post({ type: 'drawn', number })
   })
 }
 
