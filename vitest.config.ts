@@ -3,7 +3,7 @@
 //   test/{gpu,ops,model,e2e}/x.test.ts     in Node, Deno and a browser, unless the name says otherwise:
 //   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
 //   *.browser.test.ts                      only in a browser: what no other runtime has
-//   test/web/                              only in `npm run test:studio`: a browser that is driven from Node
+//   test/web/                              only in the project studio: a browser that is driven from Node
 //   anything else under test/              only in Node
 //
 // `npm test` runs them all (tools/test.mjs); `npx vitest --project node` is for working on one thing.
@@ -32,7 +32,7 @@ const node: TestProjectConfiguration = {
   },
 }
 
-/** People at the studio: minutes long, and so a run of its own. */
+/** People at the studio. */
 const studio: TestProjectConfiguration = { extends: true, test: { name: 'studio', include: [STUDIO] } }
 
 const deno: TestProjectConfiguration = {

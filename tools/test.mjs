@@ -1,8 +1,8 @@
 // The suite in every runtime, one after another, and a table of what ran where:
 //
-//   npm test                                        Node, Deno, Chromium, and a smoke test in Bun
-//   npm test -- test/ops/matmul.test.ts -t linear   arguments are Vitest's, and then Bun is left out
-//   npm run test:deno                               one runtime; test:node, test:browser, test:bun
+//   npm test                                        Node, Deno, Chromium, a smoke test in Bun, and people at the studio
+//   npm test -- test/ops/matmul.test.ts -t linear   arguments are Vitest's, and then Bun and the studio are left out
+//   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:studio
 //
 // Which files run where: vitest.config.ts. At the end the runtimes' answers about the same images are compared. With
 // FLOWSEG_TEST_SUMMARY=FILE the sums are also written as JSON.
@@ -33,7 +33,14 @@ const RUNTIMES = {
     without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'], // a browser has one adapter
   },
   bun: { command: [bun(), 'test/bun/smoke.ts'], runtime: /^Bun .*Dawn$/, without: [] },
+  studio: {
+    command: [process.execPath, ...vitest('studio'), '--maxWorkers=1'],
+    name: 'the studio in Chromium', // driven from Node, where nothing is computed
+    without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'],
+  },
 }
+/** They say nothing of single files or titles, and are left out where some are given. */
+const WHOLE = ['bun', 'studio']
 
 const [flags, args] = split(process.argv.slice(2), (arg) => arg.startsWith('--in='))
 const chosen = flags.map((flag) => flag.slice('--in='.length))
@@ -43,7 +50,9 @@ if (unknown) {
   process.exit(1)
 }
 const names =
-  chosen.length > 0 ? chosen : Object.keys(RUNTIMES).filter((name) => name !== 'bun' || args.length === 0)
+  chosen.length > 0
+    ? chosen
+    : Object.keys(RUNTIMES).filter((name) => args.length === 0 || !WHOLE.includes(name))
 
 let status = 0
 const tallies = names.map((name) => {
@@ -68,7 +77,7 @@ function bun() {
 
 /** Runs the suite in one runtime. */
 function run(name) {
-  const { command, runtime, without } = RUNTIMES[name]
+  const { command, runtime, name: title, without } = RUNTIMES[name]
   const folder = mkdtempSync(join(tmpdir(), 'flowseg-tally-'))
   const file = join(folder, 'tally.json')
   const env = { ...process.env, FLOWSEG_TALLY: file }
@@ -83,6 +92,7 @@ function run(name) {
   try {
     if (code !== 0) fail(`${name}: ${error?.message ?? `it ended with ${code}`}`)
     const tally = JSON.parse(readFileSync(file, 'utf8'))
+    if (title) return { ...tally, runtime: title }
     if (tally.runtime && !runtime.test(tally.runtime)) {
       fail(`${name}: these tests ran in '${tally.runtime}', which is not ${runtime}`)
     }
