@@ -78,8 +78,8 @@ async function takeTurns() {
 await Promise.all([takeTurns(), takeTurns()])
 
 function run({ variants, args }) {
-  const env = { ...process.env, FLOWSEG_VARIANTS: variants }
-  const child = spawn('npx', ['vitest', 'run', '--project', 'node', '--maxWorkers=1', ...args], { env })
+  const env = { ...process.env, FLOWSEG_VARIANTS: variants, VITEST_MAX_WORKERS: '1' }
+  const child = spawn('npx', ['vitest', 'run', '--project', 'node', ...args], { env })
   let printed = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (piece) => (printed += piece))

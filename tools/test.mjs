@@ -34,8 +34,9 @@ const RUNTIMES = {
   },
   bun: { command: [bun(), 'test/bun/smoke.ts'], runtime: /^Bun .*Dawn$/, without: [] },
   studio: {
-    command: [process.execPath, ...vitest('studio'), '--maxWorkers=1'],
+    command: [process.execPath, ...vitest('studio')],
     name: 'the studio in Chromium', // driven from Node, where nothing is computed
+    variables: { VITEST_MAX_WORKERS: '1' }, // people are alone with the machine
     without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'],
   },
 }
@@ -77,10 +78,10 @@ function bun() {
 
 /** Runs the suite in one runtime. */
 function run(name) {
-  const { command, runtime, name: title, without } = RUNTIMES[name]
+  const { command, runtime, name: title, variables, without } = RUNTIMES[name]
   const folder = mkdtempSync(join(tmpdir(), 'flowseg-tally-'))
   const file = join(folder, 'tally.json')
-  const env = { ...process.env, FLOWSEG_TALLY: file }
+  const env = { ...process.env, ...variables, FLOWSEG_TALLY: file }
   for (const variable of without) delete env[variable]
   const reporters = args.some((arg) => arg.startsWith('--reporter')) ? [] : ['--reporter=default']
   const rest = name === 'bun' ? [] : [...args, ...reporters, '--reporter=./tools/tally.ts']
