@@ -56,7 +56,7 @@ function tallyOf(modules: readonly TestModule[], unhandled: number): Tally {
       if (state === 'passed' || state === 'failed') row[state]++
       else {
         row.skipped++
-        // Left out by -t or .only, it has no say in what this runtime can't do
+        // Left out by .only, it has no say in what this runtime can't do
         if (test.options.mode === 'skip') skipped.push(`${module.relativeModuleId}: ${test.fullName}`)
       }
     }

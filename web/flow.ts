@@ -48,6 +48,7 @@ function connect(cards: readonly Card[], stage: Stage): void {
       kept = kept === card ? undefined : card
       for (const other of cards) other.button.setAttribute('aria-pressed', String(other === kept))
       show(kept)
+      if (kept) stage.reveal() // on a phone it is a page away
     })
   }
 }

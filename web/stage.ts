@@ -75,6 +75,11 @@ export class Stage {
     this.#update()
   }
 
+  /** Scrolls to it, unless all of it is in view. */
+  reveal(): void {
+    this.#element.scrollIntoView({ block: 'nearest' })
+  }
+
   setMode(mode: Mode): void {
     this.#mode = mode
     this.#resize()

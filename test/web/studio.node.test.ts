@@ -292,7 +292,7 @@ test('the view: pan and zoom by mouse and keyboard, and each way to see the mask
   expect(me.complaints).toEqual([])
 })
 
-test('on a phone, two fingers zoom', async () => {
+test('on a phone, two fingers zoom, and a layer that is tapped leads back to the image', async () => {
   const me = await somebody({ viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2 })
   await me.sees(FIRST)
   const stage = me.page.locator('#stage')
@@ -311,6 +311,13 @@ test('on a phone, two fingers zoom', async () => {
   // Nothing sticks out on the side
   expect(await me.page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(PHONE.width)
   await me.shoots('pinched')
+
+  await me.page.getByRole('list', { name: 'Layers' }).getByRole('button').first().tap()
+  await me.page.getByText('Before layer 1: its mask then').waitFor()
+  const { y: top, height } = (await stage.boundingBox())!
+  expect(top).toBeGreaterThanOrEqual(0)
+  expect(top + height).toBeLessThanOrEqual(PHONE.height)
+  await me.shoots('tapped')
 })
 
 test('the model comes from a folder of mine', async () => {
