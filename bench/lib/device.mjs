@@ -6,7 +6,12 @@ import { create, globals } from 'webgpu'
 /** @param {string} adapterName part of its name */
 export function installNavigator(adapterName) {
   Object.assign(globalThis, globals)
-  const gpu = create([`adapter=${adapterName}`, 'disable-dawn-features=timestamp_quantization'])
+  // Without bounds checks, as ours and onnxruntime's native provider open it
+  const gpu = create([
+    `adapter=${adapterName}`,
+    'disable-dawn-features=timestamp_quantization',
+    'enable-dawn-features=disable_robustness',
+  ])
   Object.defineProperty(globalThis, 'navigator', {
     value: { gpu, userAgent: 'Node', hardwareConcurrency: 1, platform: 'Linux' },
     configurable: true,
