@@ -1,7 +1,7 @@
 // activate(x, kind): the activation functions, shared by every kernel with an epilogue.
 //
 // numerics  tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
-//           erf is Abramowitz & Stegun 7.1.26, within 1.5e-7; in gelu it only enters as 1 + erf.
+//           erfc is Abramowitz & Stegun 7.1.26, within 1.5e-7.
 // host      kind is one of these (src/ops/activation.ts), a prelude constant wherever it matters for speed
 
 const NONE = 0u;
@@ -20,16 +20,23 @@ fn sigmoid(x: f32) -> f32 {
   return select(e, 1.0, x >= 0.0) / (1.0 + e);
 }
 
-fn erf(x: f32) -> f32 {
-  let t = 1.0 / (1.0 + 0.3275911 * abs(x));
+/** 1 - erf(x) for x >= 0. */
+fn erfc(x: f32) -> f32 {
+  let t = 1.0 / (1.0 + 0.3275911 * x);
   let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return sign(x) * (1.0 - p * exp(-min(x * x, 80.0)));
+  return p * exp(-min(x * x, 80.0));
+}
+
+fn gelu(x: f32) -> f32 {
+  // 1 + erf(z) is erfc(|z|) below 0 and 2 - erfc(|z|) above: nothing cancels
+  let tail = 0.5 * erfc(abs(x) * 0.7071067811865476);
+  return x * select(tail, 1.0 - tail, x >= 0.0);
 }
 
 fn activate(x: f32, kind: u32) -> f32 {
   switch (kind) {
     case RELU: { return max(x, 0.0); }
-    case GELU: { return 0.5 * x * (1.0 + erf(x * 0.7071067811865476)); }
+    case GELU: { return gelu(x); }
     case GELU_TANH: { return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))); }
     case SILU: { return x * sigmoid(x); }
     case SIGMOID: { return sigmoid(x); }
