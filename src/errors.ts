@@ -103,3 +103,30 @@ export class PromptError extends FlowSegError {
     super('ERR_PROMPT', message, options)
   }
 }
+
+/** What a network computed isn't finite. The message names the first stage whose result was not. */
+export class NumericError extends FlowSegError {
+  override readonly name: string = 'NumericError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_NUMERIC', message, options)
+  }
+}
+
+/** A caller's mistake: an option that doesn't exist, or a value of a kind that isn't taken. */
+export class UsageError extends FlowSegError {
+  override readonly name: string = 'UsageError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_USAGE', message, options)
+  }
+}
+
+/** A model has as many calls waiting as it was told to take: try again later. */
+export class BusyError extends FlowSegError {
+  override readonly name: string = 'BusyError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_BUSY', message, options)
+  }
+}

@@ -1,0 +1,41 @@
+// Text that strangers wrote, made safe to print: names in files, sentences, paths, answers of servers.
+//
+// A terminal obeys escape sequences, a line feed in a tensor's name forges a line of a report, and a bidirectional override
+// reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The library uses this
+// where it puts foreign text into a message; the command uses it for all that it prints and did not write itself.
+
+/** Longer text is cut in the middle of a message, where nobody reads thousands of characters. */
+const LIMIT = 200
+
+// Control characters, formatting characters (bidirectional overrides, zero-width ones, the byte order mark), line and
+// paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the latter.
+// Joiners of letters and of emoji stay.
+const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
+
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' }
+
+/**
+ * One line of visible characters.
+ *
+ * @param limit longest result, in UTF-16 code units; Infinity for all of it
+ */
+export function printable(text: string, limit: number = LIMIT): string {
+  // Escapes only lengthen: what is past the limit before them needn't be looked at
+  const begin = text.length > limit ? text.slice(0, limit) : text
+  const visible = begin.replace(INVISIBLE, escaped)
+  if (visible.length <= limit && begin.length === text.length) return visible
+  return `${visible.slice(0, Math.max(0, limit - 3))}...`
+}
+
+/** The same in quotes, which are escaped inside. */
+export function quoted(text: string, limit: number = LIMIT): string {
+  return `"${printable(text.replaceAll(/["\\]/g, '\\$&'), limit)}"`
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0)!
+  return (
+    SHORT[character] ??
+    (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`)
+  )
+}
