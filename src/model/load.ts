@@ -1,0 +1,236 @@
+// From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
+// share. Kernels compile while weights stream.
+
+import { WeightsError } from '../errors.ts'
+import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
+import { Download } from '../io/download.ts'
+import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
+import { DamagedError } from '../io/source.ts'
+import type { Tokenizer } from '../io/tokenizer.ts'
+import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
+import {
+  type Inputs,
+  type Outputs,
+  type Plan,
+  plan,
+  precompile,
+  release,
+  type Tensor,
+} from '../ops/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import { abreast } from './abreast.ts'
+import { type ModelFiles, openModel } from './files.ts'
+import type { SceneState } from './look.ts'
+import { type MadeParts, makeParts } from './parts.ts'
+import { PlanCache } from './plan-cache.ts'
+import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
+import { Preprocessor } from './preprocess.ts'
+import { buildPrompt } from './prompt.ts'
+import { Turnstile } from './turnstile.ts'
+import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
+
+export interface LoadOptions extends TaskOptions {
+  /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
+  readonly gpu?: Gpu | OpenOptions
+  /**
+   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32, for
+   * masks that differ a little. As they are stored by default.
+   */
+  readonly quantize?: Quantized | undefined
+  /**
+   * Where weights from a URL are kept for the next visit: in the browser's origin private file system by default, if
+   * there is one.
+   */
+  readonly cache?: 'opfs' | 'none' | undefined
+  /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
+  readonly persist?: boolean | undefined
+  /** Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** Each finds one damaged tensor, or file, at most. */
+const MAX_ATTEMPTS = 4
+/** Plans kept ready for other lengths and image sizes. */
+const PLANS_KEPT = 6
+
+/** What is on the device for all scenes of a model. */
+export interface LoadedModel {
+  readonly gpu: Gpu
+  readonly parts: Parts
+  readonly tokenizer: Tokenizer
+  readonly preprocessor: Preprocessor
+  readonly look: Plan
+  /** Token ids before the image. */
+  readonly before: Uint32Array
+  readonly notes: readonly string[]
+  /** The plans of sentences and of image sizes. */
+  readonly plans: PlanCache
+  /** C and S of the last sentence of each length, for the next one to overwrite. */
+  readonly language: Map<number, Readonly<Record<string, Tensor>>>
+  /** Plans and their memory are shared: one task at a time. */
+  readonly turn: Turnstile
+  /** Those that are open. */
+  readonly scenes: Set<SceneState>
+  /** Takes no more tasks. */
+  closed: boolean
+  /** Frees all of it, and the device if it was opened for this model. */
+  release(): void
+}
+
+/** As FlowSeg.load, which see. */
+export async function loadModel(source: FolderLocation | Folder, options: LoadOptions): Promise<LoadedModel> {
+  const { onProgress, signal, quantize, cache, persist, headers } = options
+  signal?.throwIfAborted()
+  expectQuantized(quantize)
+
+  const download = new Download(onProgress)
+  const folder = openFolder(source, { cache, persist, headers, download })
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await openAndPlace(folder, download, options)
+    } catch (error) {
+      // Damaged blocks of an earlier visit were dropped: now they are downloaded again
+      if (!(error instanceof DamagedError && error.wasKept) || attempt === MAX_ATTEMPTS) throw error
+      download.reset()
+    }
+  }
+}
+
+async function openAndPlace(folder: Folder, download: Download, options: LoadOptions): Promise<LoadedModel> {
+  const { onProgress, signal, quantize } = options
+  const { config, tokenizer, checkpoint } = await openModel(folder, { download, signal })
+  try {
+    const ownsGpu = !(options.gpu instanceof Gpu)
+    const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
+    try {
+      // Bytes on their way are told once: as a download, or else as an upload
+      const how = { onProgress, isDownload: download.total > 0, signal, quantize }
+      const { notes = [] } = folder
+      return await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
+    } catch (error) {
+      if (ownsGpu) gpu.close()
+      throw error
+    }
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+async function assemble(
+  gpu: Gpu,
+  ownsGpu: boolean,
+  { config, tokenizer, checkpoint, notes }: ModelFiles & Required<Pick<Folder, 'notes'>>,
+  options: PlaceOptions & { readonly isDownload: boolean },
+): Promise<LoadedModel> {
+  const { onProgress, isDownload, signal } = options
+  const loaded = await placeWeights(gpu, checkpoint, config, options)
+  const preprocessor = new Preprocessor(gpu, config)
+  let made: MadeParts | undefined
+  let look: Plan | undefined
+  try {
+    // What stands before the image is the same in every prompt
+    const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
+    made = await makeParts(gpu, loaded, config, before.length)
+    const { parts } = made
+
+    // Kernels compile while weights stream; nobody waits here for those that sentences need
+    let streaming = true
+    const compiling: TaskOptions['onProgress'] = (event) => streaming || onProgress?.(event)
+    await abreast(
+      signal,
+      async (stop) => {
+        await loaded.stream({ onProgress: isDownload ? undefined : onProgress, signal: stop })
+        streaming = false
+      },
+      async (stop) => {
+        const given = { onProgress: compiling, signal: stop }
+        await preprocessor.precompile(given)
+        look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), given)
+        warmUp(gpu, tokenizer, parts).catch(() => undefined)
+      },
+    )
+    const plans = new PlanCache(PLANS_KEPT)
+    const language: LoadedModel['language'] = new Map()
+    return {
+      gpu,
+      parts,
+      tokenizer,
+      preprocessor,
+      look: look!,
+      before,
+      notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
+      plans,
+      language,
+      turn: new Turnstile(),
+      scenes: new Set(),
+      closed: false,
+      release() {
+        plans.clear()
+        for (const kept of language.values()) releaseAll(gpu, kept)
+        preprocessor.release()
+        look!.release()
+        made!.release()
+        loaded.release()
+        if (ownsGpu) gpu.close()
+      },
+    }
+  } catch (error) {
+    look?.release()
+    made?.release()
+    loaded.release()
+    throw error
+  }
+}
+
+export function releaseAll(gpu: Gpu, tensors: Readonly<Record<string, Tensor>>): void {
+  for (const x of Object.values(tensors)) release(gpu, x)
+}
+
+/** A sentence of the usual length. */
+const USUAL_SENTENCE = 'the red mug left of the laptop'
+
+/**
+ * Compiles what the first sentence will need. A plan made meanwhile waits only for the kernels that are under way;
+ * one that fails here fails again there, where somebody is told.
+ */
+async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
+  const { T, K } = readInputs(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)
+  // Any image will do: kernels don't depend on its size
+  const { image: side } = parts.config.sam
+  const image = { width: side, height: side, scaled: [side, side] } as const
+  let rows = K
+  const read = (inputs: Inputs): Outputs => {
+    const outputs = readPlan(inputs, T, K, parts)
+    rows = outputs.keep!['condition']!.shape[0]!
+    return outputs
+  }
+  await Promise.all([
+    precompile(gpu, 'read', read),
+    precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
+    precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
+  ])
+}
+
+/** Callers in JavaScript may write anything. */
+function expectQuantized(quantize: string | undefined): void {
+  if (quantize === undefined || QUANTIZED.some((kind) => kind === quantize)) return
+  throw new WeightsError(
+    `FlowSeg.load: quantize is '${quantize}', expected ${QUANTIZED.join(' or ')}, or nothing.`,
+  )
+}
+
+function notesOn({ baseline, unknown }: LoadedWeights): string[] {
+  const notes: string[] = []
+  if (baseline) {
+    notes.push(
+      'This checkpoint has no tensors of the semantic flow: it runs as X-SAM, the baseline without SR, CR and BAR.',
+    )
+  }
+  if (unknown.length > 0) {
+    const shown = unknown.slice(0, 3).join(', ') + (unknown.length > 3 ? ' ...' : '')
+    notes.push(
+      `Left out what this engine doesn't know, ${unknown.length} of the checkpoint's tensors: ${shown}`,
+    )
+  }
+  return notes
+}

@@ -1,0 +1,79 @@
+// Looking at an image: both encoders, the pixel decoder, and the language model over everything up to and including the
+// image. What it found stays on the device for any number of sentences.
+
+import { takesBitmaps } from '../gpu/pixels.ts'
+import { allocate, type Tensor } from '../ops/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import { type ImageInput, openImage } from './image-input.ts'
+import { type LoadedModel, releaseAll } from './load.ts'
+import { cacheShapes, type ImageSize } from './plans.ts'
+import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
+import { expectOpen, inTurn } from './sentence.ts'
+
+export interface LookOptions extends TaskOptions, PrepareOptions {}
+
+/** What a look found, on the device until the scene is closed. */
+export interface SceneState extends Placement {
+  readonly size: ImageSize
+  readonly image: Readonly<Record<string, Tensor>>
+  /** Keys and values of everything up to the image's last row. */
+  readonly cache: Readonly<Record<string, Tensor>>
+  readonly lookMs: number
+  /** Answers no more. */
+  closed: boolean
+}
+
+/** As FlowSeg.look, which see. */
+export async function look(model: LoadedModel, input: ImageInput, options: LookOptions): Promise<SceneState> {
+  return inTurn(model, options, async () => {
+    const started = performance.now()
+    const { onProgress, signal, padding } = options
+    const { gpu, look: plan, before, preprocessor } = model
+    const image = await openImage(input, takesBitmaps(gpu))
+    const owned: Record<string, Tensor> = {}
+    try {
+      const { width, height } = image.pixels
+      const placement = placeImage(image.pixels, model.parts.config.sam.image)
+      const pixels = await preprocessor.run(image.pixels, { padding, signal })
+      const cache = await makeCache(model)
+      Object.assign(owned, cache)
+      const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
+      const { kept } = await plan.run({ onProgress, signal, ...values })
+      Object.assign(owned, kept)
+      // Who gave up meanwhile doesn't wait for a scene, and so would never close it
+      expectOpen(model)
+      signal?.throwIfAborted()
+      const size = { width, height, scaled: placement.scaled }
+      const lookMs = performance.now() - started
+      const scene = { size, ...placement, image: kept, cache, lookMs, closed: false }
+      model.scenes.add(scene)
+      return scene
+    } catch (error) {
+      releaseAll(gpu, owned)
+      throw error
+    } finally {
+      image.close()
+    }
+  })
+}
+
+/** Frees what was kept of the image, once work under way is done. */
+export function closeScene({ gpu, scenes, turn }: LoadedModel, scene: SceneState): void {
+  if (scene.closed) return
+  scene.closed = true
+  scenes.delete(scene)
+  turn.afterwards(() => releaseAll(gpu, { ...scene.image, ...scene.cache }))
+}
+
+async function makeCache({ gpu, parts }: LoadedModel): Promise<Record<string, Tensor>> {
+  const cache: Record<string, Tensor> = {}
+  try {
+    for (const [label, shape] of Object.entries(cacheShapes(parts))) {
+      cache[label] = await allocate(gpu, shape, 'f32', { label, owner: 'scene' })
+    }
+    return cache
+  } catch (error) {
+    releaseAll(gpu, cache)
+    throw error
+  }
+}

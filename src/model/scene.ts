@@ -1,0 +1,57 @@
+// An image that was looked at, for people to ask about.
+
+import type { Mat3 } from 'wgpu-matrix'
+import type { LoadedModel } from './load.ts'
+import { closeScene, type SceneState } from './look.ts'
+import type { MaskOutput, Segmentation } from './segmentation.ts'
+import { type SegmentOptions, segment } from './sentence.ts'
+
+/** An image that was looked at. */
+export class Scene {
+  readonly width: number
+  readonly height: number
+  /**
+   * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of
+   * config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
+   */
+  readonly toModel: Mat3
+  /** And back. */
+  readonly toImage: Mat3
+  /** Milliseconds that looking took. */
+  readonly lookMs: number
+  readonly #model: LoadedModel
+  readonly #state: SceneState
+
+  /** @internal Scenes come from FlowSeg.look. */
+  constructor(model: LoadedModel, state: SceneState) {
+    this.width = state.size.width
+    this.height = state.size.height
+    this.toModel = state.toModel
+    this.toImage = state.toImage
+    this.lookMs = state.lookMs
+    this.#model = model
+    this.#state = state
+  }
+
+  /** A closed scene, or one of a closed model, answers no more. */
+  get closed(): boolean {
+    return this.#state.closed
+  }
+
+  /**
+   * Finds what a sentence means.
+   *
+   * @throws PromptError when the sentence can't be used
+   */
+  async segment<O extends MaskOutput = 'host'>(
+    sentence: string,
+    options: SegmentOptions<O> = {},
+  ): Promise<Segmentation<O>> {
+    return segment(this.#model, this.#state, sentence, options)
+  }
+
+  /** Frees what was kept of the image, once work under way is done. */
+  close(): void {
+    closeScene(this.#model, this.#state)
+  }
+}
