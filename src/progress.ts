@@ -1,8 +1,8 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
 export interface Progress {
-  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
-  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune'
+  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. 'wait': nothing is done until others are. */
+  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'wait'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number

@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 
-/** What each floor may import, besides itself and the ground: errors.ts, printable.ts, progress.ts and cache-folder.ts. */
+/** What each floor may import, besides itself and the ground: errors.ts, printable.ts, progress.ts, dispose.ts,
+ * options.ts and cache-folder.ts. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   gpu: [],
   io: [],
@@ -25,8 +26,9 @@ test.each(Object.keys(BELOW))('src/%s imports nothing from above or beside', (fl
       normalize(join(file, '..', path!)),
     )
     const allowed = (path: string) =>
-      ['errors.ts', 'printable.ts', 'progress.ts', 'cache-folder.ts'].includes(path) ||
-      [floor, ...BELOW[floor]!].some((below) => path.startsWith(`${below}/`))
+      ['errors.ts', 'printable.ts', 'progress.ts', 'dispose.ts', 'options.ts', 'cache-folder.ts'].includes(
+        path,
+      ) || [floor, ...BELOW[floor]!].some((below) => path.startsWith(`${below}/`))
     return imports.filter((path) => !allowed(path)).map((path) => `${file} imports ${path}`)
   })
   expect(wrong).toEqual([])

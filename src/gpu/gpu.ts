@@ -3,6 +3,7 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
+import { DISPOSE } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
 import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
@@ -227,6 +228,10 @@ export class Gpu {
     this.device.removeEventListener('uncapturederror', this.#onError)
     if (this.#owned) this.device.destroy()
     this.#provider?.close()
+  }
+
+  [DISPOSE](): void {
+    this.close()
   }
 }
 

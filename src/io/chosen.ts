@@ -1,7 +1,8 @@
 // What people choose in a browser: files of an input element, a drop, a folder's handle. Of all that, the files of the
 // one folder that is a checkpoint.
 
-import { WeightsError } from '../errors.ts'
+import { UsageError, WeightsError } from '../errors.ts'
+import { described } from '../options.ts'
 
 /** From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(), showOpenFilePicker(). */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
@@ -19,6 +20,11 @@ export interface ChosenFiles {
  * @throws WeightsError naming what is one too many or missing, and what to choose instead
  */
 export async function chosenFiles(chosen: Chosen): Promise<File[]> {
+  if (!isChosen(chosen)) {
+    throw new UsageError(
+      `chosenFiles was given ${described(chosen)}; it takes the files of an input element, a drop or a folder's handle.`,
+    )
+  }
   return [...(await filesOf(chosen)).files]
 }
 
@@ -32,8 +38,18 @@ export function describeChosen(chosen: Chosen): string {
 export async function filesOf(chosen: Chosen): Promise<ChosenFiles> {
   if (isDrop(chosen)) return droppedFiles(chosen)
   if (isDirectory(chosen)) return filesIn(chosen)
-  const files = [...chosen].map(async (file) => ('getFile' in file ? file.getFile() : file))
+  const files = [...chosen].map(async (file) => {
+    const isFile = typeof file === 'object' && file !== null && ('getFile' in file || 'arrayBuffer' in file)
+    if (!isFile) throw new UsageError(`Chosen files are files; one of these is ${described(file)}.`)
+    return 'getFile' in file ? file.getFile() : file
+  })
   return oneFolderOf(await Promise.all(files))
+}
+
+/** Whether it is of these kinds; the files themselves are looked at when they are read. */
+export function isChosen(value: unknown): value is Chosen {
+  if (typeof value !== 'object' || value === null) return false
+  return Symbol.iterator in value || isDrop(value as Chosen) || isDirectory(value as Chosen)
 }
 
 function isDrop(chosen: Chosen): chosen is DataTransfer {

@@ -3,12 +3,14 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
-import { WeightsError } from '../errors.ts'
+import { UsageError, WeightsError } from '../errors.ts'
+import { described } from '../options.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
 import { findCachedUrl, Gate } from './cached-source.ts'
-import { type Chosen, type ChosenFiles, describeChosen, filesOf } from './chosen.ts'
+import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
 import type { Download } from './download.ts'
-import { blobSource, findFile, type Source, type UrlOptions } from './source.ts'
+import { EMBEDDED, embeddedFile, hasFiles } from './embedded.ts'
+import { blobSource, bytesSource, findFile, type Source, type UrlOptions } from './source.ts'
 
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
@@ -23,8 +25,11 @@ export interface Folder {
   readText(file: string, signal?: AbortSignal): Promise<string>
 }
 
-/** Where files can be: a path, an address, what an input element or a drop gives, or a folder made elsewhere. */
-export type FolderLocation = string | URL | Chosen | Folder
+/**
+ * Where files can be: a path, an address, what an input element or a drop gives, a folder made elsewhere, or EMBEDDED, the
+ * model that comes with the package.
+ */
+export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
 /** What matters for addresses only. */
 export interface FolderOptions extends UrlOptions, BlockCacheOptions {
@@ -47,13 +52,78 @@ const MAX_NAMES_TOLD = 8
  * @param where a drop must be given in its event's handler, before anything is awaited: it is empty afterwards
  */
 export function openFolder(where: FolderLocation, options: FolderOptions = {}): Folder {
+  expectLocation('openFolder', where)
+  if (where === EMBEDDED) return embeddedFolder(options)
   if (typeof where !== 'string' && 'readText' in where) return where
-  if (typeof where !== 'string' && !(where instanceof URL)) return chosenFolder(where)
+  if (typeof where !== 'string' && !isUrl(where)) return chosenFolder(where)
   const text = String(where)
   if (/^https?:/i.test(text)) return urlFolder(text, options)
-  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
-  if (hasFiles) return directoryFolder(where)
+  if (hasFiles()) return directoryFolder(where)
   return urlFolder(new URL(text, globalThis.location.href), options)
+}
+
+/**
+ * Callers in JavaScript may give anything, `process.env.WEIGHTS` that isn't set for instance.
+ *
+ * @param call for messages
+ */
+export function expectLocation(call: string, where: unknown): void {
+  const isPlace =
+    where === EMBEDDED ||
+    (typeof where === 'string' ? where !== '' : isUrl(where) || isFolder(where) || isChosen(where))
+  if (isPlace) return
+  throw new UsageError(
+    `${call}: the place is ${where === '' ? 'an empty string' : described(where)}, expected a path, an address, chosen files ` +
+      'or a folder. The model that comes with the package is FlowSeg.load() without any arguments, or EMBEDDED.',
+  )
+}
+
+function isFolder(where: unknown): where is Folder {
+  return typeof where === 'object' && where !== null && 'readText' in where
+}
+
+/** Of any realm. */
+function isUrl(where: unknown): where is URL {
+  return Object.prototype.toString.call(where) === '[object URL]'
+}
+
+/** The files of the model that comes with the package. */
+function embeddedFolder(options: FolderOptions): Folder {
+  const servers = new Map<string, Folder>()
+  const folderOf = (url: URL): Folder => {
+    const base = new URL('.', url)
+    base.search = url.search
+    const found = servers.get(base.href) ?? urlFolder(base, options)
+    servers.set(base.href, found)
+    return found
+  }
+  const found = folder(
+    'the model that comes with the package',
+    async (file, signal) => {
+      const url = await embeddedFile(file)
+      if (!url) return undefined
+      if (url.protocol === 'data:') return bytesSource(dataOf(url), file)
+      if (url.protocol !== 'file:') return folderOf(url).find(url.pathname.split('/').at(-1)!, signal)
+      const { fileURLToPath } = await import('node:url')
+      return findFile(fileURLToPath(url))
+    },
+    async () => undefined,
+    " Copy the package's folder weights/flowseg-nano to where this program runs, and load it by its path.",
+  )
+  return {
+    ...found,
+    get notes() {
+      return [...servers.values()].flatMap(({ notes = [] }) => notes)
+    },
+  }
+}
+
+/** Bundlers write small files into addresses, which a content security policy keeps from being fetched. */
+function dataOf({ pathname }: URL): Uint8Array {
+  const comma = pathname.indexOf(',')
+  const text = decodeURIComponent(pathname.slice(comma + 1))
+  if (!pathname.slice(0, comma).endsWith(';base64')) return new TextEncoder().encode(text)
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
 }
 
 /** A directory, by path or file: URL, in Node, Deno and Bun. */

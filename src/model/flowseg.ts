@@ -8,19 +8,22 @@
 //
 // A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
 
+import { DISPOSE } from '../dispose.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
-import type { Folder, FolderLocation } from '../io/folder.ts'
+import { EMBEDDED } from '../io/embedded.ts'
+import type { FolderLocation } from '../io/folder.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
+import { expectOptions, type Kinds, POSITIVE, TASK_KINDS } from '../options.ts'
+import { callModel, modelClosed } from './calls.ts'
 import type { Config } from './config.ts'
 import type { ImageInput } from './image-input.ts'
 import { type LoadedModel, type LoadOptions, loadModel } from './load.ts'
 import { closeScene, type LookOptions, look } from './look.ts'
 import { workload } from './plans.ts'
 import { Scene } from './scene.ts'
-import { inTurn } from './sentence.ts'
 
 export type { ImageInput, RgbaImage } from './image-input.ts'
 export type { LoadOptions } from './load.ts'
@@ -41,6 +44,8 @@ export type {
 } from './segmentation.ts'
 export type { SegmentOptions } from './sentence.ts'
 
+const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: POSITIVE }
+
 export class FlowSeg {
   readonly config: Config
   readonly gpu: Gpu
@@ -60,17 +65,22 @@ export class FlowSeg {
     this.notes = model.notes
   }
 
+  /** Loads the model that comes with the package. */
+  static load(): Promise<FlowSeg>
   /**
    * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
    * shards with model.safetensors.index.json) in one folder.
    *
-   * @param source a path; a URL; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A drop
+   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A drop
    *   must be given in its event's handler, before anything is awaited: it is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws NoAdapterError, OutOfMemoryError, LimitError
    */
-  static async load(source: FolderLocation | Folder, options: LoadOptions = {}): Promise<FlowSeg> {
-    return new FlowSeg(await loadModel(source, options))
+  static load(source: FolderLocation, options?: LoadOptions): Promise<FlowSeg>
+  static async load(...given: readonly unknown[]): Promise<FlowSeg> {
+    // A place that is undefined is a mistake, such as a variable that isn't set: only no place at all is the default
+    const [source, options = {}] = given.length === 0 ? [EMBEDDED] : given
+    return new FlowSeg(await loadModel(source as FolderLocation, options as LoadOptions))
   }
 
   /**
@@ -89,6 +99,11 @@ export class FlowSeg {
     return this.gpu.memory()
   }
 
+  /** Calls that wait or run: looks, calls on scenes, tuning. */
+  get pending(): number {
+    return this.#model.queue.pending
+  }
+
   /** The plans that are ready, with the cost of every dispatch. */
   plans(): PlanInfo[] {
     const { preprocessor, look, plans } = this.#model
@@ -100,7 +115,8 @@ export class FlowSeg {
    * `openGpu({ tuned })`, or for rememberTuned. This model goes on as it was loaded: load it again to have them.
    */
   async tune(options: TuneOptions = {}): Promise<Tuning> {
-    return inTurn(this.#model, options, () => tune(this.gpu, workload(this.#model.parts), options))
+    expectOptions('tune', options, TUNE_KINDS)
+    return callModel(this.#model, options, () => tune(this.gpu, workload(this.#model.parts), options))
   }
 
   /** Frees the model and its scenes, once work under way is done; and the device, if the model opened it. */
@@ -108,7 +124,12 @@ export class FlowSeg {
     const model = this.#model
     if (model.closed) return
     model.closed = true
-    for (const scene of model.scenes) closeScene(model, scene)
-    model.turn.afterwards(() => model.release())
+    model.queue.drop(modelClosed())
+    for (const scene of [...model.scenes.open]) closeScene(model, scene)
+    model.queue.afterwards(() => model.release())
+  }
+
+  [DISPOSE](): void {
+    this.close()
   }
 }

@@ -1,10 +1,9 @@
 // From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
 // share. Kernels compile while weights stream.
 
-import { WeightsError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import { Download } from '../io/download.ts'
-import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
+import { expectLocation, type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
 import { DamagedError } from '../io/source.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
@@ -17,6 +16,7 @@ import {
   release,
   type Tensor,
 } from '../ops/tensor.ts'
+import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
 import { type ModelFiles, openModel } from './files.ts'
@@ -26,10 +26,22 @@ import { PlanCache } from './plan-cache.ts'
 import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
 import { Preprocessor } from './preprocess.ts'
 import { buildPrompt } from './prompt.ts'
-import { Turnstile } from './turnstile.ts'
+import { Queue } from './queue.ts'
+import { SceneLimit } from './scene-limit.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
-export interface LoadOptions extends TaskOptions {
+/** How many callers a model takes. */
+export interface CallerLimits {
+  /**
+   * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together take half
+   * of the memory that the model takes without them, and scenes that nobody asks anything for a while don't count.
+   */
+  readonly maxScenes?: number | undefined
+  /** Looks, and calls on scenes, that may wait or run at a time; the next one of its kind is refused with a BusyError. */
+  readonly maxPending?: number | undefined
+}
+
+export interface LoadOptions extends TaskOptions, CallerLimits {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions
   /**
@@ -46,6 +58,17 @@ export interface LoadOptions extends TaskOptions {
   readonly persist?: boolean | undefined
   /** Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance. */
   readonly headers?: Readonly<Record<string, string>> | undefined
+}
+
+const LOAD_KINDS: Kinds<LoadOptions> = {
+  ...TASK_KINDS,
+  gpu: OBJECT,
+  quantize: oneOf(...QUANTIZED),
+  cache: oneOf('opfs', 'none'),
+  persist: FLAG,
+  headers: TEXTS,
+  maxScenes: COUNT,
+  maxPending: COUNT,
 }
 
 /** Each finds one damaged tensor, or file, at most. */
@@ -68,9 +91,9 @@ export interface LoadedModel {
   /** C and S of the last sentence of each length, for the next one to overwrite. */
   readonly language: Map<number, Readonly<Record<string, Tensor>>>
   /** Plans and their memory are shared: one task at a time. */
-  readonly turn: Turnstile
-  /** Those that are open. */
-  readonly scenes: Set<SceneState>
+  readonly queue: Queue
+  readonly scenes: SceneLimit<SceneState>
+  readonly maxPending: number
   /** Takes no more tasks. */
   closed: boolean
   /** Frees all of it, and the device if it was opened for this model. */
@@ -79,9 +102,10 @@ export interface LoadedModel {
 
 /** As FlowSeg.load, which see. */
 export async function loadModel(source: FolderLocation | Folder, options: LoadOptions): Promise<LoadedModel> {
-  const { onProgress, signal, quantize, cache, persist, headers } = options
+  expectLocation('FlowSeg.load', source)
+  expectOptions('FlowSeg.load', options, LOAD_KINDS)
+  const { onProgress, signal, cache, persist, headers } = options
   signal?.throwIfAborted()
-  expectQuantized(quantize)
 
   const download = new Download(onProgress)
   const folder = openFolder(source, { cache, persist, headers, download })
@@ -97,14 +121,14 @@ export async function loadModel(source: FolderLocation | Folder, options: LoadOp
 }
 
 async function openAndPlace(folder: Folder, download: Download, options: LoadOptions): Promise<LoadedModel> {
-  const { onProgress, signal, quantize } = options
+  const { onProgress, signal, quantize, maxScenes, maxPending } = options
   const { config, tokenizer, checkpoint } = await openModel(folder, { download, signal })
   try {
     const ownsGpu = !(options.gpu instanceof Gpu)
     const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
     try {
       // Bytes on their way are told once: as a download, or else as an upload
-      const how = { onProgress, isDownload: download.total > 0, signal, quantize }
+      const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
       const { notes = [] } = folder
       return await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
     } catch (error) {
@@ -120,7 +144,7 @@ async function assemble(
   gpu: Gpu,
   ownsGpu: boolean,
   { config, tokenizer, checkpoint, notes }: ModelFiles & Required<Pick<Folder, 'notes'>>,
-  options: PlaceOptions & { readonly isDownload: boolean },
+  options: PlaceOptions & CallerLimits & { readonly isDownload: boolean },
 ): Promise<LoadedModel> {
   const { onProgress, isDownload, signal } = options
   const loaded = await placeWeights(gpu, checkpoint, config, options)
@@ -151,6 +175,7 @@ async function assemble(
     )
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
+    const scenes = new SceneLimit<SceneState>(options.maxScenes, () => gpu.memory().bytes)
     return {
       gpu,
       parts,
@@ -161,8 +186,9 @@ async function assemble(
       notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
       plans,
       language,
-      turn: new Turnstile(),
-      scenes: new Set(),
+      queue: new Queue(),
+      scenes,
+      maxPending: options.maxPending ?? Infinity,
       closed: false,
       release() {
         plans.clear()
@@ -209,14 +235,6 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
     precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
     precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
   ])
-}
-
-/** Callers in JavaScript may write anything. */
-function expectQuantized(quantize: string | undefined): void {
-  if (quantize === undefined || QUANTIZED.some((kind) => kind === quantize)) return
-  throw new WeightsError(
-    `FlowSeg.load: quantize is '${quantize}', expected ${QUANTIZED.join(' or ')}, or nothing.`,
-  )
 }
 
 function notesOn({ baseline, unknown }: LoadedWeights): string[] {

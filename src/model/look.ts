@@ -2,30 +2,34 @@
 // image. What it found stays on the device for any number of sentences.
 
 import { takesBitmaps } from '../gpu/pixels.ts'
-import { allocate, type Tensor } from '../ops/tensor.ts'
+import { allocate, storagesOf, type Tensor } from '../ops/tensor.ts'
+import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
+import { callLook, expectOpen, sceneClosed } from './calls.ts'
 import { type ImageInput, openImage } from './image-input.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
 import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
-import { expectOpen, inTurn } from './sentence.ts'
+import type { Counted } from './scene-limit.ts'
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
+const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', 'grey') }
+
 /** What a look found, on the device until the scene is closed. */
-export interface SceneState extends Placement {
+export interface SceneState extends Placement, Counted {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
   /** Keys and values of everything up to the image's last row. */
   readonly cache: Readonly<Record<string, Tensor>>
-  readonly lookMs: number
   /** Answers no more. */
   closed: boolean
 }
 
 /** As FlowSeg.look, which see. */
 export async function look(model: LoadedModel, input: ImageInput, options: LookOptions): Promise<SceneState> {
-  return inTurn(model, options, async () => {
+  expectOptions('look', options, LOOK_KINDS)
+  return callLook(model, options, async () => {
     const started = performance.now()
     const { onProgress, signal, padding } = options
     const { gpu, look: plan, before, preprocessor } = model
@@ -45,8 +49,9 @@ export async function look(model: LoadedModel, input: ImageInput, options: LookO
       signal?.throwIfAborted()
       const size = { width, height, scaled: placement.scaled }
       const lookMs = performance.now() - started
-      const scene = { size, ...placement, image: kept, cache, lookMs, closed: false }
-      model.scenes.add(scene)
+      const bytes = bytesOf(owned)
+      const scene = { size, ...placement, image: kept, cache, bytes, lookMs, idle: false, closed: false }
+      model.scenes.opened(scene)
       return scene
     } catch (error) {
       releaseAll(gpu, owned)
@@ -58,11 +63,20 @@ export async function look(model: LoadedModel, input: ImageInput, options: LookO
 }
 
 /** Frees what was kept of the image, once work under way is done. */
-export function closeScene({ gpu, scenes, turn }: LoadedModel, scene: SceneState): void {
+export function closeScene({ gpu, scenes, queue }: LoadedModel, scene: SceneState): void {
   if (scene.closed) return
   scene.closed = true
-  scenes.delete(scene)
-  turn.afterwards(() => releaseAll(gpu, { ...scene.image, ...scene.cache }))
+  queue.drop(sceneClosed(), scene)
+  queue.afterwards(() => {
+    releaseAll(gpu, { ...scene.image, ...scene.cache })
+    scenes.closed(scene)
+    queue.wake()
+  })
+}
+
+function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
+  const storages = Object.values(tensors).flatMap((x) => storagesOf(x))
+  return storages.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
 async function makeCache({ gpu, parts }: LoadedModel): Promise<Record<string, Tensor>> {

@@ -2,7 +2,7 @@
 //
 // A plan owns memory and takes a while to compile, so the few that were used last are kept and the rest is
 // released. Whoever gets a plan runs it before others get theirs, or it may be released meanwhile: let one
-// task in at a time (turnstile.ts).
+// task in at a time (queue.ts).
 
 import type { PlanInfo } from '../gpu/plan.ts'
 import type { Plan } from '../ops/tensor.ts'

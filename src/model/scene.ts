@@ -1,6 +1,7 @@
 // An image that was looked at, for people to ask about.
 
 import type { Mat3 } from 'wgpu-matrix'
+import { DISPOSE } from '../dispose.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
 import type { MaskOutput, Segmentation } from './segmentation.ts'
@@ -53,5 +54,9 @@ export class Scene {
   /** Frees what was kept of the image, once work under way is done. */
   close(): void {
     closeScene(this.#model, this.#state)
+  }
+
+  [DISPOSE](): void {
+    this.close()
   }
 }

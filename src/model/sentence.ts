@@ -1,11 +1,12 @@
 // A sentence about an image that was looked at: the language model reads it, the decoder finds what it means, and the
 // best query's mask is refined and brought back to the image's own pixels.
 
-import { FlowSegError } from '../errors.ts'
 import { maskRowBytes } from '../gpu/pixels.ts'
 import { giveBuffer, giveTexture } from '../ops/give.ts'
 import { plan, type Tensor } from '../ops/tensor.ts'
+import { expectOptions, FLAG, type Kinds, oneOf, TASK_KINDS, TEXT } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
+import { callScene } from './calls.ts'
 import { featureSizes } from './config.ts'
 import type { LoadedModel } from './load.ts'
 import type { SceneState } from './look.ts'
@@ -25,7 +26,19 @@ import {
 
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
-  readonly flow?: boolean
+  readonly flow?: boolean | undefined
+}
+
+const MASK_KINDS: Kinds<MaskOptions<MaskOutput>> = {
+  ...TASK_KINDS,
+  output: oneOf('host', 'texture', 'buffer'),
+}
+const SEGMENT_KINDS: Kinds<SegmentOptions<MaskOutput>> = {
+  ...MASK_KINDS,
+  flow: FLAG,
+  task: oneOf('referring', 'reasoning'),
+  template: TEXT,
+  answer: TEXT,
 }
 
 /** As Scene.segment, which see. */
@@ -35,10 +48,10 @@ export async function segment<O extends MaskOutput = 'host'>(
   sentence: string,
   options: SegmentOptions<O>,
 ): Promise<Segmentation<O>> {
+  expectOptions('segment', options, SEGMENT_KINDS)
   const { onProgress, signal, flow: every = false, output } = options
   const task = { onProgress, signal }
   signal?.throwIfAborted()
-  expectOutput(output)
   const prompt = buildPrompt(model.tokenizer, sentence, model.parts.config, options)
   const run = async (): Promise<Segmentation<O>> => {
     const started = performance.now()
@@ -71,8 +84,8 @@ export async function segment<O extends MaskOutput = 'host'>(
         const refined = async <P extends MaskOutput = 'host'>(
           more: MaskOptions<P> = {},
         ): Promise<RefinedMask<P>> => {
-          expectOutput(more.output)
-          return inTurn(model, more, () => finish(model, scene, masks, match.query, more), scene)
+          expectOptions('mask', more, MASK_KINDS)
+          return callScene(model, scene, more, () => finish(model, scene, masks, match.query, more))
         }
         return { ...match, refined, mask: async (more) => (await refined(more)).mask }
       }),
@@ -80,28 +93,7 @@ export async function segment<O extends MaskOutput = 'host'>(
       times: { look: scene.lookMs, read: readDone - started, segment: performance.now() - readDone },
     }
   }
-  return inTurn(model, task, run, scene)
-}
-
-/** None that was given up while it waited, and none of what was closed meanwhile. */
-export function inTurn<T>(
-  model: LoadedModel,
-  { signal }: TaskOptions,
-  task: () => Promise<T>,
-  scene?: SceneState,
-): Promise<T> {
-  return model.turn.take(async () => {
-    expectOpen(model, scene)
-    signal?.throwIfAborted()
-    return task()
-  })
-}
-
-export function expectOpen(model: LoadedModel, scene?: SceneState): void {
-  if (model.closed) throw new FlowSegError('ERR_CLOSED', 'This model was closed: load it again.')
-  if (scene?.closed) {
-    throw new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
-  }
+  return callScene(model, scene, task, run)
 }
 
 /** The language model over what follows the image. @returns C and S, until the next sentence, and the rows of C that count */
@@ -161,9 +153,4 @@ async function finish<O extends MaskOutput = 'host'>(
   }
   const mask = (await makers[where]()) as Masks[O]
   return { mask, logits: { height, width, raw, refined, band } }
-}
-
-function expectOutput(output: string | undefined): void {
-  if (output === undefined || output === 'host' || output === 'texture' || output === 'buffer') return
-  throw new FlowSegError('ERR_USAGE', `segment: output is '${output}', expected host, texture or buffer.`)
 }

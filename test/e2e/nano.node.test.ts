@@ -63,7 +63,7 @@ test.each([
 
 test('what it can be quantised to is told', async () => {
   const load = FlowSeg.load(NANO, { gpu: await anyGpu(), quantize: 'int2' as 'int4' })
-  await expect(load).rejects.toThrow("FlowSeg.load: quantize is 'int2', expected int8 or int4, or nothing.")
+  await expect(load).rejects.toThrow("FlowSeg.load: quantize is \"int2\", expected 'int8' or 'int4'.")
 })
 
 test('two hundred sentences leave memory as it was', async () => {

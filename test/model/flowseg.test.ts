@@ -6,8 +6,6 @@ import { vec2 } from 'wgpu-matrix'
 import { FlowSegError, ImageError, PromptError, WeightsError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { encodePng, type Image } from '../../src/io/image.ts'
-import { writeSafetensors } from '../../src/io/safetensors.ts'
-import { parseConfig } from '../../src/model/config.ts'
 import {
   FlowSeg,
   type LoadOptions,
@@ -18,80 +16,15 @@ import {
   type Segmentation,
 } from '../../src/model/flowseg.ts'
 import { rank } from '../../src/model/matching.ts'
-import { parameters } from '../../src/model/parameters.ts'
 import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { Preprocessor, placeImage } from '../../src/model/preprocess.ts'
 import { buildPrompt } from '../../src/model/prompt.ts'
-import { readFixture } from '../fixtures/golden.ts'
-import { counterBytes, weightTensor } from '../fixtures/random.ts'
 import { rawDevice } from '../gpu/devices.ts'
 import { adapterNames, adapters, anyGpu, creations, expectClose, expectSameBits } from '../support.ts'
 import { assemble, freeAll, runOnce } from './parts.ts'
+import { picture, smallCheckpoint } from './small-checkpoint.ts'
 
-interface CheckpointOptions {
-  /** Whether it has the flow's tensors. */
-  flow?: boolean
-  /** More names, of tensors that nobody knows. */
-  unknown?: string[]
-  maxTokens?: number
-}
-
-/** Every byte a token, then the chat's and FlowSeg's own: 261 in all. */
-function tokenizerJson(): string {
-  // Byte-level BPE spells bytes that aren't printable as the characters from 256 on
-  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174
-  let next = 256
-  const bytes = Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++))
-  const own = ['<|im_start|>', '<|im_end|>', '<SEG>', '<p>', '</p>']
-  const added = own.map((content, i) => ({
-    id: 256 + i,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  }))
-  const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
-  return JSON.stringify({
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: added,
-    normalizer: null,
-    pre_tokenizer: level,
-    post_processor: null,
-    decoder: level,
-    model: { type: 'BPE', vocab: Object.fromEntries(bytes.map((c, i) => [c, i])), merges: [] },
-  })
-}
-
-/** A checkpoint as files that somebody chose. */
-function checkpoint({ flow = true, unknown = [], maxTokens = 167 }: CheckpointOptions = {}): File[] {
-  const json = readFixture('small.json') as { llm: object; prompt: object }
-  // As many positions as a prompt may need, and no more
-  const llm = { ...json.llm, vocab: 261, maxPositions: 32 + maxTokens }
-  const small = { ...json, llm, prompt: { ...json.prompt, maxTokens } }
-  const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
-  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => ({
-    name,
-    dtype: 'F32' as const,
-    shape,
-    bytes: new Uint8Array(weightTensor(name, shape).buffer),
-  }))
-  return [
-    new File([JSON.stringify(small)], 'config.json'),
-    new File([tokenizerJson()], 'tokenizer.json'),
-    new File(['{"tokenizer_class": "PreTrainedTokenizerFast"}'], 'tokenizer_config.json'),
-    new File([writeSafetensors(tensors)], 'model.safetensors'),
-  ]
-}
-
-const files = checkpoint()
-
-function picture(width: number, height: number): Image {
-  return { width, height, rgb: counterBytes(`picture ${width} ${height}`, [height, width, 3]) }
-}
+const files = smallCheckpoint()
 
 /** What must be the same when a sentence is asked again. */
 function expectSame(a: Segmentation, b: Segmentation): void {
@@ -408,8 +341,8 @@ describe('what was closed', () => {
     await Promise.resolve()
     await Promise.resolve()
     scene.close()
+    await expect(waiting).rejects.toEqual(closed('This scene was closed')) // at once
     expectSame(await running, expected)
-    await expect(waiting).rejects.toEqual(closed('This scene was closed'))
     await new Promise((resolve) => setTimeout(resolve))
     expect(model.memory().byOwner).not.toHaveProperty('scene')
     expect(bytesOn(gpu)).toBeGreaterThan(loaded) // plans
@@ -502,9 +435,11 @@ describe('giving up', () => {
     const controller = new AbortController()
     const first = scene.segment('a dog')
     const behind = scene.segment('a dog', { signal: controller.signal })
+    expect(model.pending).toBe(2)
     controller.abort(reason)
-    expectSame(await first, expected)
     await expect(behind).rejects.toBe(reason)
+    expect(model.pending).toBe(1) // it left the queue at once
+    expectSame(await first, expected)
 
     // A look that is given up when all its work is done leaves no scene either
     const late = new AbortController()
@@ -545,7 +480,7 @@ describe('loading', () => {
 
   test('kernels compile while weights stream, those of sentences too', async () => {
     const gpu = await anyGpu()
-    const { files: late, letGo } = slow(checkpoint())
+    const { files: late, letGo } = slow(smallCheckpoint())
     const compiled = vi.spyOn(gpu.kernels, 'compile')
     const loading = load(late, { gpu })
     await vi.waitFor(() => expect(compiled).toHaveBeenCalledTimes(6), 60_000) // image (2), look, read, segment, finish
@@ -561,7 +496,7 @@ describe('loading', () => {
 
   test('what fails stops the rest and leaves nothing behind', async () => {
     const gpu = await anyGpu()
-    const broken = slow(checkpoint())
+    const broken = slow(smallCheckpoint())
     const failing = FlowSeg.load(broken.files, { gpu })
     broken.fail(new WeightsError('the disk is gone'))
     await expect(failing).rejects.toThrow('the disk is gone')
@@ -570,7 +505,7 @@ describe('loading', () => {
     // The weights never come: what compiles must not wait for them to tell that it can't
     const reason = new Error('no compiler')
     vi.spyOn(gpu.kernels, 'compile').mockRejectedValueOnce(reason)
-    await expect(FlowSeg.load(slow(checkpoint()).files, { gpu })).rejects.toBe(reason)
+    await expect(FlowSeg.load(slow(smallCheckpoint()).files, { gpu })).rejects.toBe(reason)
     expect(bytesOn(gpu)).toBe(0)
   })
 
@@ -713,7 +648,7 @@ describe('inputs', () => {
     const gpu = await anyGpu()
     const answers: Segmentation[] = []
     for (const maxTokens of [167, 182]) {
-      const model = await load(checkpoint({ maxTokens }), { gpu })
+      const model = await load(smallCheckpoint({ maxTokens }), { gpu })
       const scene = await model.look(picture(9, 9))
       const fits = async (length: number) =>
         scene.segment('x'.repeat(length)).then(
@@ -811,7 +746,7 @@ describe('masks that stay on the device', () => {
     const output = 'canvas' as 'texture'
     const failure = expect.objectContaining({
       code: 'ERR_USAGE',
-      message: expect.stringContaining("'canvas'"),
+      message: expect.stringContaining('"canvas"'),
     })
     await expect(scene.segment('a dog', { output })).rejects.toEqual(failure)
     await expect(first.candidates[0]!.mask({ output })).rejects.toEqual(failure)
@@ -821,7 +756,7 @@ describe('masks that stay on the device', () => {
 describe('a checkpoint without the flow', () => {
   test('is the baseline, and says so', async () => {
     const gpu = await anyGpu()
-    const model = await load(checkpoint({ flow: false, unknown: ['some.thing'] }), { gpu })
+    const model = await load(smallCheckpoint({ flow: false, unknown: ['some.thing'] }), { gpu })
     expect(model.baseline).toBe(true)
     expect(model.notes).toEqual([expect.stringMatching(/baseline/), expect.stringMatching(/some\.thing$/)])
 

@@ -1,0 +1,80 @@
+// How calls on a model get their turn: those on its scenes, looks, and tuning.
+
+import { BusyError, FlowSegError } from '../errors.ts'
+import type { TaskOptions } from '../progress.ts'
+import type { LoadedModel } from './load.ts'
+import type { SceneState } from './look.ts'
+import type { Lane } from './queue.ts'
+
+/** Begins unless the scene or its model was closed meanwhile, or the caller gave up. */
+export async function callScene<T>(
+  model: LoadedModel,
+  scene: SceneState,
+  { signal }: TaskOptions,
+  task: () => Promise<T>,
+): Promise<T> {
+  expectOpen(model, scene)
+  expectRoom(model, 'scene')
+  model.scenes.used(scene)
+  return model.queue.run({ lane: 'scene', owner: scene, signal }, async () => {
+    try {
+      return await task()
+    } finally {
+      model.scenes.used(scene)
+    }
+  })
+}
+
+/** For what takes memory for a new scene: begins when there is room for one. */
+export async function callLook<T>(
+  model: LoadedModel,
+  { signal, onProgress }: TaskOptions,
+  task: () => Promise<T>,
+): Promise<T> {
+  expectOpen(model)
+  expectRoom(model, 'look')
+  const { queue, scenes } = model
+  let told = false
+  const hold = (alone: boolean): number => {
+    const ms = scenes.hold(alone)
+    if (ms > 0 && !told) {
+      told = true
+      onProgress?.({ phase: 'wait', what: 'a scene to be closed', loaded: 0, total: 1 })
+    }
+    return ms
+  }
+  return queue.run({ lane: 'look', signal, hold }, task)
+}
+
+/** For the rest: in the order of asking among looks. */
+export async function callModel<T>(
+  model: LoadedModel,
+  { signal }: TaskOptions,
+  task: () => Promise<T>,
+): Promise<T> {
+  expectOpen(model)
+  expectRoom(model, 'look')
+  return model.queue.run({ lane: 'look', signal }, task)
+}
+
+export function expectOpen(model: LoadedModel, scene?: SceneState): void {
+  if (model.closed) throw modelClosed()
+  if (scene?.closed) throw sceneClosed()
+}
+
+export function modelClosed(): FlowSegError {
+  return new FlowSegError('ERR_CLOSED', 'This model was closed: load it again.')
+}
+
+export function sceneClosed(): FlowSegError {
+  return new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
+}
+
+function expectRoom({ queue, maxPending }: LoadedModel, lane: Lane): void {
+  const pending = queue.pendingIn(lane)
+  if (pending < maxPending) return
+  const what = lane === 'look' ? 'looks' : 'calls on scenes'
+  throw new BusyError(
+    `This model has ${pending} ${what} that wait or run, as many as maxPending allows. Try again later.`,
+  )
+}

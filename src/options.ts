@@ -1,0 +1,89 @@
+// Options as callers write them. Types say what is right, but callers in JavaScript, JSON and environment variables know
+// nothing of types: a name that doesn't exist or a value of another kind is refused by name, never quietly left out.
+
+import { UsageError } from './errors.ts'
+import { quoted } from './printable.ts'
+
+/** A kind of value: whether something is one, and what it is called. */
+export interface Kind {
+  readonly is: (value: unknown) => boolean
+  readonly what: string
+}
+
+/** The kind of each option; all are optional, and undefined stands for the default. */
+export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind }
+
+export const FUNCTION: Kind = { is: (value) => typeof value === 'function', what: 'a function' }
+export const TEXT: Kind = { is: (value) => typeof value === 'string', what: 'a string' }
+export const FLAG: Kind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
+export const OBJECT: Kind = { is: isObject, what: 'an object' }
+/** Of any realm: an iframe's AbortSignal is one as well. */
+export const SIGNAL: Kind = {
+  is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
+  what: 'an AbortSignal',
+}
+export const COUNT: Kind = {
+  is: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 1),
+  what: 'a whole number of at least 1',
+}
+export const POSITIVE: Kind = {
+  is: (value) => typeof value === 'number' && value > 0,
+  what: 'a number above 0',
+}
+export const TEXTS: Kind = {
+  is: (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
+  what: 'an object of strings',
+}
+
+export function oneOf(...words: readonly string[]): Kind {
+  const all = words.map((word) => `'${word}'`)
+  const what = `${all.slice(0, -1).join(', ')} or ${all.at(-1)}`
+  return { is: (value) => typeof value === 'string' && words.includes(value), what }
+}
+
+export const TASK_KINDS: {
+  readonly onProgress: Kind
+  readonly signal: Kind
+} = { onProgress: FUNCTION, signal: SIGNAL }
+
+/**
+ * @param call for messages: 'FlowSeg.load'
+ * @throws UsageError naming the option and what it can be
+ */
+export function expectOptions<Options extends object>(
+  call: string,
+  options: Options,
+  kinds: Kinds<Options>,
+): void {
+  if (!isObject(options)) {
+    throw new UsageError(`${call}: the options are ${described(options)}, expected an object.`)
+  }
+  for (const [name, value] of Object.entries(options)) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof Options] : undefined
+    if (!kind) {
+      const known = Object.keys(kinds).sort().join(', ')
+      throw new UsageError(`${call} has no option ${quoted(name)}. It has these: ${known}.`)
+    }
+    if (value !== undefined) expectKind(`${call}: ${name}`, value, kind)
+  }
+}
+
+/** @param what for messages: 'FlowSeg.load: quantize' */
+export function expectKind(what: string, value: unknown, kind: Kind): void {
+  if (kind.is(value)) return
+  throw new UsageError(`${what} is ${described(value)}, expected ${kind.what}.`)
+}
+
+/** For messages: '"int2"', '42', 'undefined', 'a function', 'an Array'. */
+export function described(value: unknown): string {
+  if (typeof value === 'string') return quoted(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'symbol') return 'a symbol'
+  if (typeof value !== 'object' || value === null) return String(value)
+  const name = Object.prototype.toString.call(value).slice(8, -1)
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
