@@ -12,7 +12,7 @@ import type { Mat3 } from 'wgpu-matrix'
 import { FlowSegError, WeightsError } from '../errors.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
-import { maskRowBytes, takesBitmaps } from '../gpu/pixels.ts'
+import { maskRowBytes } from '../gpu/pixels.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
 import { Download } from '../io/download.ts'
 import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
@@ -35,7 +35,7 @@ import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
 import { type Config, featureSizes } from './config.ts'
 import { type ModelFiles, openModel } from './files.ts'
-import { type ImageInput, openImage } from './image-input.ts'
+import { type CapturedImage, captureImage, type ImageInput } from './image-input.ts'
 import { rank } from './matching.ts'
 import { type MadeParts, makeParts } from './parts.ts'
 import { PlanCache } from './plan-cache.ts'
@@ -242,21 +242,32 @@ export class FlowSeg {
   /**
    * Looks at an image, once for any number of sentences. Close the scene to free its memory.
    *
-   * @param input what it looks at, as it is when the look begins: at once, unless other work of this model is under way.
-   *   It must stay open until the look is done, and is not closed then
+   * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of this
+   *   model is under way. It is not closed
    * @throws ImageError
    */
   async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {
+    this.#expectOpen()
+    options.signal?.throwIfAborted()
+    const image = captureImage(input, this.gpu)
+    try {
+      return await this.#look(image, options)
+    } finally {
+      image.close()
+    }
+  }
+
+  async #look(image: CapturedImage, options: LookOptions): Promise<Scene> {
     return this.#inTurn(options, async () => {
       const started = performance.now()
       const { onProgress, signal, padding } = options
       const { look, before, preprocessor } = this.#made
-      const image = await openImage(input, takesBitmaps(this.gpu))
       const owned: Record<string, Tensor> = {}
       try {
-        const { width, height } = image.pixels
-        const placement = placeImage(image.pixels, this.config.sam.image)
-        const pixels = await preprocessor.run(image.pixels, { padding, signal })
+        const opened = await image.open()
+        const { width, height } = opened
+        const placement = placeImage(opened, this.config.sam.image)
+        const pixels = await preprocessor.run(opened, { padding, signal })
         const cache = await this.#makeCache()
         Object.assign(owned, cache)
         const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
@@ -277,8 +288,6 @@ export class FlowSeg {
       } catch (error) {
         this.#releaseAll(owned)
         throw error
-      } finally {
-        image.close()
       }
     })
   }
