@@ -25,7 +25,14 @@ export interface TextureRequest {
   readonly usage?: GPUTextureUsageFlags
 }
 
-const TEXEL_BYTES = { rgba32uint: 16, rgba8unorm: 4, r8unorm: 1 } as const
+const TEXEL_BYTES = {
+  rgba32uint: 16,
+  rgba8unorm: 4,
+  'rgba8unorm-srgb': 4,
+  bgra8unorm: 4,
+  'bgra8unorm-srgb': 4,
+  r8unorm: 1,
+} as const
 
 export interface MemoryReport {
   readonly bytes: number
@@ -77,7 +84,7 @@ export class Memory {
     )
   }
 
-  /** Runs `create` and awaits what the device says of it; if it refuses, nothing stays. */
+  /** Runs `create` before it returns, and awaits what the device says of it; if it refuses, nothing stays. */
   async #checked<T extends GPUBuffer | GPUTexture>(
     label: string,
     need: number,
@@ -108,20 +115,26 @@ export class Memory {
   /**
    * A texture, or nothing.
    *
+   * @param created gets the texture before this returns, for commands that must be recorded in the same tick. The device
+   *   may still refuse it
    * @throws OutOfMemoryError when the device refuses
    */
-  async allocateTexture({
-    label,
-    width,
-    height,
-    owner,
-    format = TEXEL,
-    usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
-  }: TextureRequest): Promise<GPUTexture> {
+  async allocateTexture(
+    {
+      label,
+      width,
+      height,
+      owner,
+      format = TEXEL,
+      usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
+    }: TextureRequest,
+    created?: (texture: GPUTexture) => void,
+  ): Promise<GPUTexture> {
     const bytes = width * height * TEXEL_BYTES[format]
     const texture = await this.#checked(label, bytes, () => {
       const made = this.#device.createTexture({ label, size: [width, height], format, usage })
       this.#enter(made, { owner, label, bytes })
+      created?.(made)
       return [made]
     })
     return texture[0]!

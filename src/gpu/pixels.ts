@@ -17,12 +17,14 @@ export type Pixels = { readonly width: number; readonly height: number } & (
 )
 
 /** Formats of textures whose pixels we take as they are, with the bit at which red begins. */
-export const PIXEL_FORMATS: Readonly<Record<string, 0 | 16>> = {
+export const PIXEL_FORMATS = {
   rgba8unorm: 0,
   'rgba8unorm-srgb': 0,
   bgra8unorm: 16,
   'bgra8unorm-srgb': 16,
-}
+} as const
+
+export type PixelFormat = keyof typeof PIXEL_FORMATS
 
 /** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */
 export function takesBitmaps(gpu: Gpu): boolean {
@@ -117,7 +119,7 @@ export class Strip {
       usage: GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST | GPUTextureUsage.RENDER_ATTACHMENT,
     })
     const texture = this.#texture
-    await this.#copy('the ImageBitmap', () => {
+    await checkedCopy(device, 'the ImageBitmap', () => {
       for (let x = 0; x < bitmap.width; x += across) {
         const size = [Math.min(across, bitmap.width - x), rows]
         device.queue.copyExternalImageToTexture(
@@ -138,10 +140,10 @@ export class Strip {
     rows: number,
   ): Promise<{ stride: number; red: 0 | 16 }> {
     const stride = roundUp(width, ROW_PIXELS)
-    await this.#copy('the GPUTexture', () =>
+    await checkedCopy(this.#gpu.device, 'the GPUTexture', () =>
       this.#submitCopy({ texture, origin: [0, first] }, [width, rows], stride, 0),
     )
-    return { stride, red: PIXEL_FORMATS[texture.format]! }
+    return { stride, red: PIXEL_FORMATS[texture.format as PixelFormat] }
   }
 
   #submitCopy(source: GPUTexelCopyTextureInfo, size: number[], stride: number, column: number): void {
@@ -152,31 +154,66 @@ export class Strip {
     device.queue.submit([encoder.finish()])
   }
 
-  /** What may be wrong with an image of the caller's, a closed bitmap for instance, is told here and not to the device. */
-  async #copy(what: string, copy: () => void): Promise<void> {
-    const { device } = this.#gpu
-    device.pushErrorScope('validation')
-    let thrown: Error | undefined
-    try {
-      copy()
-    } catch (error) {
-      thrown = error as Error
-    }
-    const refused = await device.popErrorScope()
-    const error = thrown ?? refused
-    if (!error) return
-    expectSameOrigin(what, error)
-    throw new ImageError(
-      `The device can't read ${what}: ${error.message} It must stay as it is, neither closed nor destroyed, until look is done; ` +
-        'a texture must be of the device of this model.',
-      { cause: error },
-    )
-  }
-
   release(): void {
     this.#gpu.buffers.release(this.buffer)
     if (this.#texture) this.#gpu.buffers.release(this.#texture)
   }
+}
+
+/**
+ * A copy of a texture of the caller's as it is now: the command is submitted before this returns.
+ *
+ * @returns once the device has the copy. It is the caller's to release
+ * @throws ImageError if the device can't read the texture
+ */
+export async function copyOfTexture(gpu: Gpu, source: GPUTexture, owner: string): Promise<GPUTexture> {
+  const { device, buffers } = gpu
+  const { width, height } = source
+  let copied: Promise<void> | undefined
+  const request = {
+    label: 'a texture to look at',
+    width,
+    height,
+    owner,
+    format: source.format as PixelFormat,
+    usage: GPUTextureUsage.COPY_SRC | GPUTextureUsage.COPY_DST,
+  }
+  const allocated = buffers.allocateTexture(request, (texture) => {
+    copied = checkedCopy(device, 'the GPUTexture', () => {
+      const encoder = device.createCommandEncoder({ label: 'a texture to look at' })
+      encoder.copyTextureToTexture({ texture: source }, { texture }, [width, height])
+      device.queue.submit([encoder.finish()])
+    })
+    copied.catch(() => undefined) // told below, unless there was no memory for the copy
+  })
+  const texture = await allocated
+  try {
+    await copied
+    return texture
+  } catch (error) {
+    buffers.release(texture)
+    throw error
+  }
+}
+
+/** Runs `copy` before it returns. What is wrong with an image of the caller's, a closed bitmap for instance, is told here. */
+async function checkedCopy(device: GPUDevice, what: string, copy: () => void): Promise<void> {
+  device.pushErrorScope('validation')
+  let thrown: Error | undefined
+  try {
+    copy()
+  } catch (error) {
+    thrown = error as Error
+  }
+  const refused = await device.popErrorScope()
+  const error = thrown ?? refused
+  if (!error) return
+  expectSameOrigin(what, error)
+  throw new ImageError(
+    `The device can't read ${what}: ${error.message} It must be neither closed nor destroyed when look is called; ` +
+      'a texture must be of the device of this model.',
+    { cause: error },
+  )
 }
 
 /** Names the reason if reading was refused because the pixels are another site's. */

@@ -70,7 +70,7 @@ export function sceneClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
 }
 
-function expectRoom({ queue, maxPending }: LoadedModel, lane: Lane): void {
+export function expectRoom({ queue, maxPending }: LoadedModel, lane: Lane): void {
   const pending = queue.pendingIn(lane)
   if (pending < maxPending) return
   const what = lane === 'look' ? 'looks' : 'calls on scenes'

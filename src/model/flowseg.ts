@@ -86,8 +86,8 @@ export class FlowSeg {
   /**
    * Looks at an image, once for any number of sentences. Close the scene to free its memory.
    *
-   * @param input what it looks at, as it is when the look begins: at once, unless other work of this model is under way.
-   *   It must stay open until the look is done, and is not closed then
+   * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of this
+   *   model is under way. It is not closed
    * @throws ImageError
    */
   async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {

@@ -1,12 +1,14 @@
 // What `look` can be given, and where the pixels of it are.
 //
-// Browsers have a dozen kinds of image; what we can't take as it is becomes an ImageBitmap, whose pixels go to the device
+// An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to be looked
+// at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an ImageBitmap, whose pixels go to the device
 // without a detour, or is drawn on a canvas where there is no such way. Kinds are told by what they have, never by
 // `instanceof`: the classes don't exist in Node, and an image of another frame is of another class. Alpha is dropped,
 // never multiplied by, as for files.
 
 import { ImageError } from '../errors.ts'
-import { expectSameOrigin, PIXEL_FORMATS, type Pixels } from '../gpu/pixels.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
 import { decodeImage, type Image } from '../io/image.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
@@ -36,10 +38,11 @@ export type ImageInput =
   | OffscreenCanvas
   | GPUTexture
 
-/** An image whose pixels can be read until it is closed. */
-export interface OpenImage {
-  readonly pixels: Pixels
-  /** Frees what we made of it. What the caller gave stays open. */
+/** An image as it was when it was given. What the caller does with it afterwards changes nothing. */
+export interface CapturedImage {
+  /** Decodes what is a file. The pixels can be read until the image is closed. */
+  open(): Promise<Pixels>
+  /** Frees what was made of it, also while that is under way. What the caller gave stays open. */
   close(): void
 }
 
@@ -50,21 +53,25 @@ const ACCEPTED =
 /** Where a video stands in readyState once it has a frame. */
 const HAVE_CURRENT_DATA = 2
 
+/** On the memory ledger. */
+const OWNER = 'image'
+
 /**
- * Finds an image's pixels as they are now: a video may go on, and a canvas be drawn on.
+ * Reads an image as it is now. Nothing is awaited before this returns: arrays are copied, what the browser shows becomes a
+ * bitmap or is drawn, a texture is copied on the device. A Blob never changes; it is decoded when it is opened, as bytes are.
  *
- * @param bitmaps whether the device takes ImageBitmaps
  * @throws ImageError naming what was given and why it has no pixels to read
  */
-export async function openImage(input: ImageInput, bitmaps: boolean): Promise<OpenImage> {
+export function captureImage(input: ImageInput, gpu: Gpu): CapturedImage {
   if (typeof input !== 'object' || input === null) throw unknownImage(input)
+  const bitmaps = takesBitmaps(gpu)
   if (ArrayBuffer.isView(input)) {
-    return open(decodeImage(new Uint8Array(input.buffer, input.byteOffset, input.byteLength)))
+    return captureBytes(new Uint8Array(input.buffer, input.byteOffset, input.byteLength))
   }
-  if (nameOf(input) === 'ArrayBuffer') return open(decodeImage(new Uint8Array(input as ArrayBuffer)))
-  if ('rgb' in input) return open(expectPixels(input, input.rgb, 3))
-  if ('rgba' in input) return open(expectPixels(input, input.rgba, 4))
-  if ('createView' in input) return open(texturePixels(input))
+  if (isBuffer(input)) return captureBytes(new Uint8Array(input))
+  if ('rgb' in input) return captureArray(expectPixels(input, input.rgb, 3))
+  if ('rgba' in input) return captureArray(expectPixels(input, input.rgba, 4))
+  if ('createView' in input) return captureTexture(input, gpu)
 
   if ('videoWidth' in input) {
     const { videoWidth: width, videoHeight: height, readyState } = input
@@ -78,8 +85,7 @@ export async function openImage(input: ImageInput, bitmaps: boolean): Promise<Op
   if ('codedWidth' in input) {
     const { displayWidth: width, displayHeight: height, codedWidth } = input
     if (codedWidth === 0) throw closed('VideoFrame')
-    if (!bitmaps) return open(await framePixels(input))
-    return snapshot('the VideoFrame', input, { width, height }, bitmaps)
+    return bitmaps ? snapshot('the VideoFrame', input, { width, height }, bitmaps) : captureFrame(input)
   }
   if ('naturalWidth' in input) {
     const { naturalWidth: width, naturalHeight: height } = input
@@ -94,32 +100,75 @@ export async function openImage(input: ImageInput, bitmaps: boolean): Promise<Op
     const { width, height } = input
     if (width === 0 || height === 0) throw empty('The canvas', width, height)
     const own = bitmaps ? null : (input.getContext('2d') as CanvasRenderingContext2D | null)
-    if (own) return open(drawnPixels('the canvas', own, width, height))
+    if (own) return captured(drawnPixels('the canvas', own, width, height))
     return snapshot('the canvas', input, { width, height }, bitmaps)
   }
-  if ('data' in input) return open(imageDataPixels(input))
-  if ('arrayBuffer' in input) return openBlob(input, bitmaps)
+  if ('data' in input) return captureArray(imageDataPixels(input))
+  if ('arrayBuffer' in input) return captureBlob(input, bitmaps)
   if ('close' in input && 'width' in input) {
     const { width, height } = input
     if (width === 0) throw closed('ImageBitmap')
-    if (bitmaps) return open({ width, height, bitmap: input })
     return snapshot('the ImageBitmap', input, { width, height }, bitmaps)
   }
   throw unknownImage(input)
 }
 
-function open(pixels: Pixels): OpenImage {
-  return { pixels, close: () => undefined }
+/** Pixels that are nobody else's. */
+function captured(pixels: Pixels): CapturedImage {
+  return { open: async () => pixels, close: () => undefined }
+}
+
+/** Of pixels in host memory, which the caller may write to at once. */
+function captureArray(pixels: Pixels): CapturedImage {
+  if ('rgb' in pixels) return captured({ ...pixels, rgb: pixels.rgb.slice() })
+  if ('rgba' in pixels) return captured({ ...pixels, rgba: pixels.rgba.slice() })
+  return captured(pixels)
+}
+
+function captureBytes(bytes: Uint8Array): CapturedImage {
+  const copy = bytes.slice()
+  return { open: async () => decodeImage(copy), close: () => undefined }
+}
+
+/** What is being made, and freed once it is there. */
+function capturing<T>(made: Promise<T>, pixels: (made: T) => Pixels, free: (made: T) => void): CapturedImage {
+  let [there, isClosed]: [T | undefined, boolean] = [undefined, false]
+  const kept = made.then((x) => {
+    if (isClosed) free(x)
+    else there = x
+    return x
+  })
+  kept.catch(() => undefined) // whoever opens it is told, if anybody does
+  return {
+    open: async () => pixels(await kept),
+    close: () => {
+      isClosed = true
+      if (there !== undefined) free(there)
+      there = undefined
+    },
+  }
+}
+
+function captureTexture(texture: GPUTexture, gpu: Gpu): CapturedImage {
+  const { width, height } = texture
+  expectReadable(texture)
+  return capturing(
+    copyOfTexture(gpu, texture, OWNER),
+    (copy) => ({ width, height, texture: copy }),
+    (copy) => gpu.buffers.release(copy),
+  )
 }
 
 /** A copy of what is seen at this moment. */
-async function snapshot(
+function snapshot(
   what: string,
   source: CanvasImageSource,
   { width, height }: { readonly width: number; readonly height: number },
   bitmaps: boolean,
-): Promise<OpenImage> {
-  if (bitmaps && typeof createImageBitmap === 'function') return openBitmap(what, source)
+): CapturedImage {
+  if (bitmaps && typeof createImageBitmap === 'function') {
+    return captureBitmap(makeBitmap(what, source, 'default'))
+  }
   const canvas = makeCanvas(width, height)
   const context = canvas?.getContext('2d') as CanvasRenderingContext2D | null | undefined
   if (!context) {
@@ -127,16 +176,30 @@ async function snapshot(
       `This runtime has no way to read the pixels of ${what}: give { width, height, rgba }, or the bytes of a file.`,
     )
   }
-  context.drawImage(source, 0, 0, width, height)
-  return open(drawnPixels(what, context, width, height))
+  try {
+    context.drawImage(source, 0, 0, width, height)
+  } catch (error) {
+    throw unreadable(what, error)
+  }
+  return captured(drawnPixels(what, context, width, height))
 }
 
-async function openBitmap(what: string, source: ImageBitmapSource): Promise<OpenImage> {
+function captureBitmap(made: Promise<ImageBitmap>): CapturedImage {
+  return capturing(made, bitmapPixels, (bitmap) => bitmap.close())
+}
+
+function bitmapPixels(bitmap: ImageBitmap): Pixels {
+  const { width, height } = bitmap
+  return { width, height, bitmap }
+}
+
+async function makeBitmap(
+  what: string,
+  source: ImageBitmapSource,
+  colorSpaceConversion: 'default' | 'none',
+): Promise<ImageBitmap> {
   try {
-    const options = { premultiplyAlpha: 'none', colorSpaceConversion: 'default' } as const
-    const bitmap = await createImageBitmap(source, options)
-    const { width, height } = bitmap
-    return { pixels: { width, height, bitmap }, close: () => bitmap.close() }
+    return await createImageBitmap(source, { premultiplyAlpha: 'none', colorSpaceConversion })
   } catch (error) {
     throw unreadable(what, error)
   }
@@ -157,17 +220,28 @@ function drawnPixels(what: string, context: CanvasRenderingContext2D, width: num
 }
 
 /** Browsers decode more than PNG and JPEG, off this thread, and turn photographs upright; elsewhere we do. */
-async function openBlob(blob: Blob, bitmaps: boolean): Promise<OpenImage> {
+function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
   const name = 'name' in blob ? String(blob.name) : 'The Blob'
-  if (bitmaps && typeof createImageBitmap === 'function') {
-    // What the browser doesn't know we may, or else say what it is
-    const decoded = await openBitmap(name, blob).catch(() => undefined)
-    if (decoded) return decoded
+  let made: ImageBitmap | undefined
+  return {
+    open: async () => {
+      if (bitmaps && typeof createImageBitmap === 'function') {
+        // What the browser doesn't know we may, or else say what it is
+        made = await makeBitmap(name, blob, 'none').catch(() => undefined)
+        if (made) return bitmapPixels(made)
+      }
+      return decodeImage(new Uint8Array(await blob.arrayBuffer()), { name })
+    },
+    close: () => made?.close(),
   }
-  return open(decodeImage(new Uint8Array(await blob.arrayBuffer()), { name }))
 }
 
-/** Without a way through the device: converted by the frame itself. */
+/** Without a way through the device: a copy of the frame converts itself. */
+function captureFrame(frame: VideoFrame): CapturedImage {
+  const own = frame.clone()
+  return { open: () => framePixels(own), close: () => own.close() }
+}
+
 async function framePixels(frame: VideoFrame): Promise<Pixels> {
   const options = { format: 'RGBA', colorSpace: 'srgb' } as const
   try {
@@ -189,18 +263,16 @@ function imageDataPixels(image: ImageData): Pixels {
   return expectPixels({ width, height }, data, 4)
 }
 
-function texturePixels(texture: GPUTexture): Pixels {
-  const { width, height, format, dimension, sampleCount, usage } = texture
-  const problem =
-    PIXEL_FORMATS[format] === undefined
-      ? `has the format ${format}; ${Object.keys(PIXEL_FORMATS).join(', ')} can be read`
-      : dimension !== '2d' || sampleCount !== 1
-        ? `is ${dimension} with ${sampleCount} samples a texel; it must be 2d with one`
-        : (usage & GPUTextureUsage.COPY_SRC) === 0
-          ? 'was made without GPUTextureUsage.COPY_SRC'
-          : undefined
+function expectReadable(texture: GPUTexture): void {
+  const { format, dimension, sampleCount, usage } = texture
+  const problem = !(format in PIXEL_FORMATS)
+    ? `has the format ${format}; ${Object.keys(PIXEL_FORMATS).join(', ')} can be read`
+    : dimension !== '2d' || sampleCount !== 1
+      ? `is ${dimension} with ${sampleCount} samples a texel; it must be 2d with one`
+      : (usage & GPUTextureUsage.COPY_SRC) === 0
+        ? 'was made without GPUTextureUsage.COPY_SRC'
+        : undefined
   if (problem) throw new ImageError(`The GPUTexture ${problem}.`)
-  return { width, height, texture }
 }
 
 /** Pixels of whole bytes, as many as there should be. */
@@ -231,11 +303,16 @@ function unreadable(what: string, cause: unknown): ImageError {
 }
 
 function closed(kind: string): ImageError {
-  return new ImageError(`The ${kind} was closed: it must stay open until look is done.`)
+  return new ImageError(`The ${kind} was closed: it must be open when look is called.`)
 }
 
 function empty(what: string, width: number, height: number): ImageError {
   return new ImageError(`${what} is ${width} x ${height}: it has no pixels.`)
+}
+
+/** Shared memory too: its bytes are copied. */
+function isBuffer(value: object): value is ArrayBuffer {
+  return /^(Shared)?ArrayBuffer$/.test(nameOf(value))
 }
 
 /** What kind of thing it is, for people: 'HTMLDivElement', 'string'. */

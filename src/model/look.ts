@@ -1,12 +1,11 @@
 // Looking at an image: both encoders, the pixel decoder, and the language model over everything up to and including the
 // image. What it found stays on the device for any number of sentences.
 
-import { takesBitmaps } from '../gpu/pixels.ts'
 import { allocate, storagesOf, type Tensor } from '../ops/tensor.ts'
 import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
-import { callLook, expectOpen, sceneClosed } from './calls.ts'
-import { type ImageInput, openImage } from './image-input.ts'
+import { callLook, expectOpen, expectRoom, sceneClosed } from './calls.ts'
+import { type CapturedImage, captureImage, type ImageInput } from './image-input.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
 import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
@@ -29,16 +28,28 @@ export interface SceneState extends Placement, Counted {
 /** As FlowSeg.look, which see. */
 export async function look(model: LoadedModel, input: ImageInput, options: LookOptions): Promise<SceneState> {
   expectOptions('look', options, LOOK_KINDS)
+  expectOpen(model)
+  expectRoom(model, 'look')
+  options.signal?.throwIfAborted()
+  const image = captureImage(input, model.gpu)
+  try {
+    return await lookAt(model, image, options)
+  } finally {
+    image.close()
+  }
+}
+
+function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions): Promise<SceneState> {
   return callLook(model, options, async () => {
     const started = performance.now()
     const { onProgress, signal, padding } = options
     const { gpu, look: plan, before, preprocessor } = model
-    const image = await openImage(input, takesBitmaps(gpu))
     const owned: Record<string, Tensor> = {}
     try {
-      const { width, height } = image.pixels
-      const placement = placeImage(image.pixels, model.parts.config.sam.image)
-      const pixels = await preprocessor.run(image.pixels, { padding, signal })
+      const opened = await image.open()
+      const { width, height } = opened
+      const placement = placeImage(opened, model.parts.config.sam.image)
+      const pixels = await preprocessor.run(opened, { padding, signal })
       const cache = await makeCache(model)
       Object.assign(owned, cache)
       const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
@@ -56,8 +67,6 @@ export async function look(model: LoadedModel, input: ImageInput, options: LookO
     } catch (error) {
       releaseAll(gpu, owned)
       throw error
-    } finally {
-      image.close()
     }
   })
 }

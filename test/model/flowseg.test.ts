@@ -358,6 +358,66 @@ describe('what was closed', () => {
   })
 })
 
+describe('an image is read before look returns its promise', () => {
+  test('pixels and textures that are overwritten in the same tick, at once and behind another look', async () => {
+    const gpu = await anyGpu()
+    const model = await load(files, { gpu })
+    const [width, height] = [40, 30]
+    const before = bytesOn(gpu)
+    const maskOf = async (looking: Promise<Scene>) => {
+      const scene = await looking
+      const { mask, score } = await scene.segment('a dog')
+      scene.close()
+      return { mask: Array.from(mask.data), score }
+    }
+    const expected = await maskOf(model.look(picture(width, height)))
+    const other = await maskOf(model.look({ width, height, rgb: new Uint8Array(width * height * 3) }))
+    expect(other).not.toEqual(expected)
+
+    const { rgb } = picture(width, height)
+    const rgba = Uint8Array.from({ length: width * height * 4 }, (_, i) =>
+      i % 4 === 3 ? 255 : rgb[Math.floor(i / 4) * 3 + (i % 4)]!,
+    )
+    const texture = gpu.device.createTexture({
+      size: [width, height],
+      format: 'rgba8unorm',
+      usage: GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
+    })
+    const write = (data: Uint8Array<ArrayBuffer>) =>
+      gpu.device.queue.writeTexture({ texture }, data, { bytesPerRow: width * 4 }, [width, height])
+
+    for (const waits of [false, true]) {
+      const ahead = waits ? model.look(picture(9, 9)) : undefined
+      const pixels = { width, height, rgb: rgb.slice() }
+      const fromPixels = model.look(pixels)
+      pixels.rgb.fill(0)
+      write(rgba)
+      const fromTexture = model.look(texture)
+      write(new Uint8Array(rgba.length))
+      const scenes = [await fromPixels, await fromTexture]
+      for (const scene of scenes) expect(await maskOf(Promise.resolve(scene))).toEqual(expected)
+      ;(await ahead)?.close()
+    }
+
+    // The copy of a texture that nobody looks at in the end is freed, and a destroyed one is refused
+    const controller = new AbortController()
+    const ahead = model.look(picture(9, 9))
+    const givenUp = model.look(texture, { signal: controller.signal })
+    controller.abort(new Error('enough'))
+    await expect(givenUp).rejects.toThrow('enough')
+    ;(await ahead).close()
+    texture.destroy()
+    await expect(model.look(texture)).rejects.toBeInstanceOf(ImageError)
+    expect(gpu.memory().byOwner['scene'] ?? 0).toBe(0)
+    const { image = 0 } = gpu.memory().byOwner
+    await model.look(picture(9, 9)).then((scene) => scene.close())
+    expect(gpu.memory().byOwner['image']).toBe(image)
+    model.close()
+    expect(bytesOn(gpu)).toBe(0)
+    expect(before).toBeGreaterThan(0)
+  })
+})
+
 describe('giving up', () => {
   const reason = new Error('enough')
 

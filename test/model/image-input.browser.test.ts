@@ -5,9 +5,8 @@ import { encode } from 'fast-png'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { ImageError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
-import { takesBitmaps } from '../../src/gpu/pixels.ts'
 import { encodePng } from '../../src/io/image.ts'
-import { type ImageInput, openImage } from '../../src/model/image-input.ts'
+import { captureImage, type ImageInput } from '../../src/model/image-input.ts'
 import { Preprocessor } from '../../src/model/preprocess.ts'
 import { noise } from '../io/pixels.ts'
 import { valuesOf } from '../values.ts'
@@ -19,7 +18,7 @@ const rgba = Uint8ClampedArray.from({ length: width * height * 4 }, (_, i) =>
   i % 4 === 3 ? 255 : rgb[Math.floor(i / 4) * 3 + (i % 4)]!,
 )
 const png = Uint8Array.from(encodePng({ width, height, rgb }))
-const imageData = () => new ImageData(rgba, width, height)
+const imageData = () => new ImageData(rgba.slice(), width, height)
 
 describe.skipIf(typeof document === 'undefined')('in a browser', () => {
   let gpu: Gpu
@@ -29,12 +28,13 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
   afterAll(() => gpu.close())
 
   /** What SAM takes of it. */
-  async function seen(input: ImageInput): Promise<Float32Array> {
+  async function seen(input: ImageInput, meanwhile: () => void = () => undefined): Promise<Float32Array> {
     const config = { siglip: { image: 28 }, sam: { image: 64 }, prompt: { vision: ['sam'] as const } }
     const preprocessor = new Preprocessor(gpu, config, 20 * 128 * 4) // three strips
-    const image = await openImage(input, takesBitmaps(gpu))
+    const image = captureImage(input, gpu)
+    meanwhile()
     try {
-      const { sam } = await preprocessor.run(image.pixels)
+      const { sam } = await preprocessor.run(await image.open())
       return await valuesOf(gpu, sam!)
     } finally {
       image.close()
@@ -80,6 +80,21 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
     expect(await seen(input)).toEqual(expected)
   })
 
+  test.each(KINDS)('%s: read at once, whatever becomes of it in the next line', async (_, make) => {
+    const input = await make()
+    const expected = await seen({ width, height, rgb })
+    const overwritten = await seen(input, () => {
+      if (input instanceof ImageData) input.data.fill(0)
+      if ('getContext' in input) {
+        const context = input.getContext('2d') as CanvasRenderingContext2D
+        context.fillRect(0, 0, width, height)
+      }
+      if (input instanceof HTMLImageElement) input.src = ''
+      if ('close' in input) input.close()
+    })
+    expect(overwritten).toEqual(expected)
+  })
+
   test('colours under alpha are kept where the image has them', async () => {
     const clear = rgba.map((v, i) => (i % 4 === 3 ? i % 256 : v))
     const options = { premultiplyAlpha: 'none' } as const
@@ -95,8 +110,10 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
     try {
       await seen(new Blob([png], { type: 'image/png' }))
       expect(close).toHaveBeenCalledTimes(1)
-      await seen(await createImageBitmap(imageData()))
-      expect(close).toHaveBeenCalledTimes(1) // that one is the caller's
+      const theirs = await createImageBitmap(imageData())
+      await seen(theirs)
+      expect(close).toHaveBeenCalledTimes(2) // the copy of theirs
+      expect(close.mock.contexts).not.toContain(theirs)
     } finally {
       close.mockRestore()
     }

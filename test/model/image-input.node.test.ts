@@ -3,14 +3,25 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ImageError } from '../../src/errors.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import type { Pixels } from '../../src/gpu/pixels.ts'
 import { encodePng } from '../../src/io/image.ts'
-import { type ImageInput, openImage } from '../../src/model/image-input.ts'
+import { captureImage, type ImageInput } from '../../src/model/image-input.ts'
 import { noise } from '../io/pixels.ts'
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** Opens something that only looks like an image of the browser's. */
-const open = (fake: object, bitmaps = false) => openImage(fake as ImageInput, bitmaps)
+/** A device that takes bitmaps, or not. */
+const device = (bitmaps: boolean) =>
+  ({ device: { queue: bitmaps ? { copyExternalImageToTexture: vi.fn() } : {} } }) as unknown as Gpu
+
+/** Captures something that only looks like an image of the browser's. */
+const capture = (fake: unknown, bitmaps = false) => captureImage(fake as ImageInput, device(bitmaps))
+
+async function open(fake: unknown, bitmaps = false): Promise<{ pixels: Pixels; close: () => void }> {
+  const image = capture(fake, bitmaps)
+  return { pixels: await image.open(), close: () => image.close() }
+}
 
 const rgba = noise(7, 5, 4)
 const rgb = rgba.filter((_, i) => i % 4 !== 3)
@@ -42,6 +53,7 @@ const frame = {
   displayWidth: 7,
   displayHeight: 5,
   copyTo: vi.fn(),
+  clone: vi.fn(),
   close: vi.fn(),
 }
 const element = { ...size, naturalWidth: 7, naturalHeight: 5 }
@@ -104,6 +116,7 @@ describe('where the device takes bitmaps', () => {
     ['an image element', element],
     ['a canvas', fakeCanvas()],
     ['a Blob', new Blob(['any format'])],
+    ['another bitmap', bitmap],
   ])('%s becomes one, unmultiplied, which is closed in the end', async (_, source) => {
     const made = stubBitmaps()
     const image = await open(source, true)
@@ -116,14 +129,19 @@ describe('where the device takes bitmaps', () => {
     expect(one!.close).toHaveBeenCalledOnce()
   })
 
-  test('a bitmap is taken as it is, and stays open', async () => {
-    const made = stubBitmaps()
-    const image = await open(bitmap, true)
-    expect(image.pixels).toEqual({ ...size, bitmap })
-    image.close()
-    expect(made).toEqual([])
+  test('what the caller gave stays open', async () => {
+    stubBitmaps()
+    for (const given of [bitmap, frame]) (await open(given, true)).close()
     expect(bitmap.close).not.toHaveBeenCalled()
     expect(frame.close).not.toHaveBeenCalled()
+  })
+
+  test('one that is still being made when nobody wants it any more is closed once it is there', async () => {
+    const close = vi.fn()
+    vi.stubGlobal('createImageBitmap', async () => ({ ...size, close }))
+    capture(video, true).close()
+    expect(close).not.toHaveBeenCalled()
+    await vi.waitFor(() => expect(close).toHaveBeenCalledOnce())
   })
 
   test('a Blob that the browser cannot decode is decoded here, or named', async () => {
@@ -142,6 +160,57 @@ describe('where the device takes bitmaps', () => {
     await expect(open(video, true)).rejects.toThrow(
       new ImageError("The pixels of the video can't be read (InvalidStateError: no image)."),
     )
+  })
+})
+
+describe('read before anything is awaited', () => {
+  test('arrays and bytes are copied', async () => {
+    const png = encodePng({ ...size, rgb })
+    const shared = new SharedArrayBuffer(png.length)
+    new Uint8Array(shared).set(png)
+    const expected = { rgb: rgb.slice(), rgba: Uint8Array.from(rgba) }
+    for (const [input, memory] of [
+      [{ ...size, rgb: rgb.slice() }, 'rgb'],
+      [{ ...size, rgba: rgba.slice() }, 'rgba'],
+      [{ ...imageData, data: imageData.data.slice() }, 'data'],
+      [Uint8Array.from(png), ''],
+      [Uint8Array.from(png).buffer, ''],
+      [shared, ''],
+      [new DataView(Uint8Array.from(png).buffer), ''],
+    ] as const) {
+      const image = capture(input)
+      const given: unknown = memory === '' ? input : (input as Record<string, unknown>)[memory]
+      const bytes = ArrayBuffer.isView(given)
+        ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
+        : new Uint8Array(given as ArrayBuffer)
+      bytes.fill(0)
+      const pixels = await image.open()
+      if ('rgb' in pixels) expect(pixels.rgb).toEqual(expected.rgb)
+      else if ('rgba' in pixels) expect(Uint8Array.from(pixels.rgba)).toEqual(expected.rgba)
+      else expect.unreachable()
+    }
+  })
+
+  test.each([
+    ['a video', video],
+    ['a VideoFrame', frame],
+    ['an image element', element],
+    ['a canvas', fakeCanvas()],
+    ['a bitmap', bitmap],
+  ])('%s becomes a bitmap', (_, source) => {
+    const made = stubBitmaps()
+    capture(source, true)
+    expect(made).toHaveLength(1)
+  })
+
+  test('a VideoFrame is cloned, and the clone is closed', () => {
+    const close = vi.fn()
+    const clone = vi.fn(() => ({ ...frame, close }))
+    const image = capture({ ...frame, clone })
+    expect(clone).toHaveBeenCalledOnce()
+    image.close()
+    expect(close).toHaveBeenCalledOnce()
+    expect(frame.close).not.toHaveBeenCalled()
   })
 })
 
@@ -185,6 +254,9 @@ describe('where it does not', () => {
   test('a VideoFrame converts itself', async () => {
     const copied = {
       ...frame,
+      clone() {
+        return this
+      },
       visibleRect: { x: 0, y: 0, ...size },
       allocationSize: () => 140,
       copyTo: async (target: Uint8Array) => target.set(rgba),
@@ -204,8 +276,8 @@ describe.each([true, false])('no pixels (bitmaps: %s)', (bitmaps) => {
       "The video has no frame yet (readyState 1, 7 x 5): wait for its 'loadeddata' event.",
     ],
     [{ ...video, videoWidth: 0, videoHeight: 0 }, 'The video has no frame yet (readyState 4, 0 x 0)'],
-    [{ ...frame, codedWidth: 0 }, 'The VideoFrame was closed: it must stay open until look is done.'],
-    [{ ...bitmap, width: 0, height: 0 }, 'The ImageBitmap was closed: it must stay open until look is done.'],
+    [{ ...frame, codedWidth: 0 }, 'The VideoFrame was closed: it must be open when look is called.'],
+    [{ ...bitmap, width: 0, height: 0 }, 'The ImageBitmap was closed: it must be open when look is called.'],
     [{ ...element, naturalWidth: 0 }, 'The image element has no pixels: await its decode()'],
     [{ ...fakeCanvas(), width: 0 }, 'The canvas is 0 x 5: it has no pixels.'],
   ])('%#: %o', async (image, message) => {
@@ -226,7 +298,6 @@ test('a texture must be one that can be copied from', async () => {
     sampleCount: 1,
     usage: 5,
   }
-  expect((await open(texture)).pixels).toEqual({ ...size, texture })
   for (const [wrong, message] of [
     [{ format: 'rgba16float' }, /^The GPUTexture has the format rgba16float; rgba8unorm, .* can be read\.$/],
     [{ dimension: '3d' }, /is 3d with 1 samples a texel; it must be 2d with one/],
@@ -250,7 +321,7 @@ test.each([
   [[1, 2], 'look was given a Array'],
   [() => 0, 'look was given a Function'],
 ])('what is no image is named: %o', async (input, message) => {
-  const failure = openImage(input as unknown as ImageInput, false)
+  const failure = open(input)
   await expect(failure).rejects.toBeInstanceOf(ImageError)
   await expect(failure).rejects.toThrow(new RegExp(message))
 })
