@@ -8,10 +8,12 @@
 import { WeightsError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
+import { firstNotFinite, type NotFinite } from '../io/finite.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../io/safetensors.ts'
 import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from '../ops/panels.ts'
 import { allocateQuantized, fitsQuantized, type Quantized, QuantizedWriter } from '../ops/quantize.ts'
 import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
+import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
 import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
@@ -58,7 +60,8 @@ export interface PlacedWeights extends LoadedWeights {
 /**
  * Makes room for what the networks of this config read: enough to plan with.
  *
- * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is allocated then
+ * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is allocated then. `stream`
+ *                           throws one that names a tensor with a NaN or an infinity
  * @throws OutOfMemoryError  before anything is uploaded
  * @throws the signal's reason; nothing stays allocated
  */
@@ -221,6 +224,7 @@ async function fillAll(
   let loaded = 0
   let next = 0
   let failed = false
+  const spoilt: Spoilt[] = []
   checkpoint.willRead?.(queue.map(({ entry }) => entry.name))
   onProgress?.({ phase: 'upload', what: checkpoint.name, loaded, total })
 
@@ -230,13 +234,21 @@ async function fillAll(
       const quantized = job.x.scales && new QuantizedWriter(uploader, job.x)
       const panels =
         job.x.packed && !quantized ? new PanelWriter(uploader, job.x, runsOf(kind, shape)) : undefined
-      for await (const { offset, bytes, read } of deviceBytes(checkpoint, job, signal)) {
+      let before = 0
+      let isFinite = true
+      for await (const { offset, bytes, stored } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
         signal?.throwIfAborted()
         if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
         else if (panels) await panels.write(bytes)
         else await write(uploader, job.x, offset, bytes, signal)
-        loaded += read
+        const found = isFinite && firstNotFinite(stored, job.entry.dtype)
+        if (found) {
+          isFinite = false
+          spoilt.push({ entry: job.entry, value: found.value, index: before + found.index })
+        }
+        before += stored.length / bytesPerValue(job.entry)
+        loaded += stored.length
         onProgress?.({ phase: 'upload', what: job.entry.name, loaded, total })
       }
       await (quantized ?? panels)?.finish()
@@ -252,13 +264,38 @@ async function fillAll(
   throwFirst(await Promise.allSettled(readers))
   await checkpoint.verify?.({ signal })
   await uploader.flush()
+  // Only now: a damaged file is told as such, and some of those can be downloaded again
+  if (spoilt.length > 0) throw notFinite(spoilt.sort((a, b) => compare(a.entry, b.entry)))
 }
 
-/** Offset on the device, bytes as they are there, and how many bytes of the file they came from. */
+/** A tensor with a number that isn't finite, the first of it. */
+interface Spoilt extends NotFinite {
+  readonly entry: TensorEntry
+}
+
+function notFinite([first, ...others]: readonly Spoilt[]): WeightsError {
+  const { entry, index, value } = first!
+  // Row-major, the last axis the fastest
+  const place = entry.shape.map((n, axis) => {
+    return Math.floor(index / entry.shape.slice(axis + 1).reduce((product, m) => product * m, 1)) % n
+  })
+  const more = others.length > 0 ? `, and ${others.length} more of its tensors have such values` : ''
+  return new WeightsError(
+    `${printable(entry.file)}, tensor ${quoted(entry.name)}: the value at [${place.join(', ')}] is ${value}${more}. ` +
+      `Every answer would depend on it. Get the checkpoint again; if it is your own, save it from a step before ` +
+      `its training diverged, or in a type with the range of its values: f16 ends at 65,504.`,
+  )
+}
+
+function bytesPerValue({ begin, end, shape }: TensorEntry): number {
+  return (end - begin) / shape.reduce((product, n) => product * n, 1)
+}
+
+/** Offset on the device, bytes as they are there, and the bytes of the file that they came from. */
 interface Piece {
   readonly offset: number
   readonly bytes: Uint8Array<ArrayBuffer>
-  readonly read: number
+  readonly stored: Uint8Array<ArrayBuffer>
 }
 
 async function* deviceBytes(
@@ -268,13 +305,13 @@ async function* deviceBytes(
 ): AsyncGenerator<Piece> {
   if (kind === 'matrix' || kind === 'embedding') {
     for await (const { offset, bytes } of checkpoint.slices(entry.name, SLICE_BYTES, { signal })) {
-      yield { offset, bytes, read: bytes.length }
+      yield { offset, bytes, stored: bytes }
     }
     return
   }
   const bytes = await checkpoint.read(entry.name, { signal })
-  if (kind === 'conv') yield { offset: 0, bytes: channelsLast(bytes, shape), read: bytes.length }
-  else yield { offset: 0, bytes: new Uint8Array(toFloat32(bytes, entry.dtype).buffer), read: bytes.length }
+  if (kind === 'conv') yield { offset: 0, bytes: channelsLast(bytes, shape), stored: bytes }
+  else yield { offset: 0, bytes: new Uint8Array(toFloat32(bytes, entry.dtype).buffer), stored: bytes }
 }
 
 /** [O, I, kh, kw] -> [O, kh, kw, I], of elements of 2 or 4 bytes. */

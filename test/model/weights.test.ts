@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test, vi } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { readBack } from '../../src/gpu/transfer.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import {
   type Checkpoint,
   openSafetensors,
@@ -32,7 +33,7 @@ const CONV = 'seg_connector.model.1.model.2.weight'
 const GATE_BIAS = 'segmentor.decoder.decoder.layers.1.semantic_gate.bias'
 
 const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
-const bytesOf = (x: Float32Array | Uint16Array): Uint8Array =>
+const bytesOf = (x: Float32Array | Uint32Array | Uint16Array): Uint8Array =>
   new Uint8Array(x.buffer, x.byteOffset, x.byteLength)
 const valuesOf = ({ name, shape }: Parameter): Float32Array => uniform(sizeOf(shape), name.length)
 
@@ -284,6 +285,73 @@ describe(`weights on ${gpu.name}`, () => {
     const { unknown, release } = await loadWeights(gpu, await checkpointOf(tensors), config)
     expect(unknown).toEqual([])
     release()
+  })
+
+  describe('a number that is not finite is named', () => {
+    const SPOILT = {
+      F32: [0x7fc00000, 'NaN'],
+      F16: [0x7c00, 'Infinity'],
+      BF16: [0xff80, '-Infinity'],
+    } as const
+    const BIAS = 'vision_encoder.vision_model.encoder.layers.0.mlp.fc1.bias'
+    test.each(
+      ([QUERY, EMBEDDING, CONV, BIAS] as const).flatMap((name) =>
+        (['F32', 'F16', 'BF16'] as const).map((dtype) => [name, dtype] as const),
+      ),
+    )('%s in %s', async (name, dtype) => {
+      const { shape } = all.find((p) => p.name === name)!
+      const [word, kind] = SPOILT[dtype]
+      const Words = dtype === 'F32' ? Uint32Array : Uint16Array
+      const place = shape.map((n, axis) => (axis === 0 ? n - 1 : n >> 1))
+      const at = shape.reduce((index, n, axis) => index * n + place[axis]!, 0)
+      const tensors = stored((file) => {
+        file.set(name, {
+          name,
+          dtype,
+          shape,
+          bytes: bytesOf(new Words(sizeOf(shape)).fill(word, at, at + 2)),
+        })
+      })
+      const loading = loadWeights(gpu, await checkpointOf(tensors), config)
+      await expect(loading).rejects.toBeInstanceOf(WeightsError)
+      await expect(loading).rejects.toThrow(
+        `test.safetensors, tensor "${name}": the value at [${place.join(', ')}] is ${kind}. Every answer`,
+      )
+      expect(weightBytes(gpu)).toBe(0)
+    })
+
+    test.each(QUANTIZED)('before it is quantised to %s, with how many tensors more', async (quantize) => {
+      const tensors = stored((file) => {
+        for (const name of [QUERY, BIAS]) {
+          const { shape, bytes } = file.get(name)!
+          const values = new Float32Array(bytes.slice().buffer).fill(Number.NaN, 3, 4)
+          file.set(name, { name, dtype: 'F32', shape, bytes: bytesOf(values) })
+        }
+      })
+      await expect(loadWeights(gpu, await checkpointOf(tensors), config, { quantize })).rejects.toThrow(
+        `tensor "${QUERY}": the value at [0, 3] is NaN, and 1 more of its tensors have such values.`,
+      )
+      expect(weightBytes(gpu)).toBe(0)
+    })
+
+    test('unless no network reads it', async () => {
+      const tensors = stored((file) => {
+        const name = 'llm.lm_head.weight'
+        file.set(name, { name, dtype: 'F32', shape: [1], bytes: bytesOf(Float32Array.of(Number.NaN)) })
+      })
+      const { release } = await loadWeights(gpu, await checkpointOf(tensors), config)
+      release()
+    })
+
+    test('but a damaged file is told as such', async () => {
+      const tensors = stored()
+      const { bytes } = tensors.get(BIAS)!
+      const crc = JSON.stringify({ [BIAS]: crc32(bytes).toString(16).padStart(8, '0') })
+      new Uint32Array(bytes.buffer, bytes.byteOffset)[0] = 0x7fc00000
+      const file = writeSafetensors(tensors.values(), { 'flowseg.crc32': crc })
+      const checkpoint = await openSafetensors(bytesSource(file, 'test.safetensors'))
+      await expect(loadWeights(gpu, checkpoint, config)).rejects.toThrow('its bytes are damaged')
+    })
   })
 
   test('progress knows its total from the start; an abort or a failed read leaves nothing behind', async () => {
