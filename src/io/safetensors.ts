@@ -191,7 +191,8 @@ async function openFiles(
       }
     }
     for (const [tensor, file] of index?.fileOf ?? []) {
-      if (!tensors.has(tensor)) fail(file, tensor, `it is not in this file, but ${printable(index?.name ?? '')} says it is`)
+      if (!tensors.has(tensor))
+        fail(file, tensor, `it is not in this file, but ${printable(index?.name ?? '')} says it is`)
     }
   } catch (error) {
     await closeAll(files)
@@ -201,7 +202,9 @@ async function openFiles(
   const find = (tensor: string): Located => {
     const entry = tensors.get(tensor)
     if (entry) return entry
-    throw new WeightsError(`${printable(name)}: there is no tensor ${quoted(tensor, 80)} among the ${tensors.size}.`)
+    throw new WeightsError(
+      `${printable(name)}: there is no tensor ${quoted(tensor, 80)} among the ${tensors.size}.`,
+    )
   }
   const checkpoint: Checkpoint = {
     name,
@@ -316,7 +319,9 @@ async function readHeader(source: Source, signal: AbortSignal | undefined): Prom
     const isObject = reader.object((name) => {
       if (name === '__metadata__') return readMetadata(file, reader, metadata)
       if (tensors.length === MAX_TENSORS) {
-        throw new WeightsError(`${file}: its header has more than the ${MAX_TENSORS} tensors that are allowed.`)
+        throw new WeightsError(
+          `${file}: its header has more than the ${MAX_TENSORS} tensors that are allowed.`,
+        )
       }
       tensors.push(readEntry(source.name, name, reader, dataBegin))
     })
@@ -353,7 +358,9 @@ function readMetadata(file: string, reader: JsonReader, metadata: Map<string, st
       throw new WeightsError(`${file}: "__metadata__" must hold strings only, ${quoted(key, 80)} is none.`)
     }
     if (metadata.size === MAX_METADATA) {
-      throw new WeightsError(`${file}: "__metadata__" has more than the ${MAX_METADATA} keys that are allowed.`)
+      throw new WeightsError(
+        `${file}: "__metadata__" has more than the ${MAX_METADATA} keys that are allowed.`,
+      )
     }
     metadata.set(key, text)
   })
@@ -435,7 +442,8 @@ function readIndex(text: string, name: string): Map<string, string> {
   const reader = new JsonReader(text, INDEX_LIMITS)
   const readMap = (tensor: string): void => {
     const file = reader.string()
-    if (!file?.endsWith('.safetensors')) fail(name, tensor, 'its file must be a name that ends in .safetensors')
+    if (!file?.endsWith('.safetensors'))
+      fail(name, tensor, 'its file must be a name that ends in .safetensors')
     if (!files.has(file)) expectPlainName(file)
     fileOf.set(tensor, file)
     files.add(file)
@@ -455,7 +463,8 @@ function readIndex(text: string, name: string): Map<string, string> {
     if (!(cause instanceof SyntaxError)) throw cause
     throw new WeightsError(`${name} is not valid JSON: ${cause.message}. Download it again.`, { cause })
   }
-  if (fileOf.size === 0) throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
+  if (fileOf.size === 0)
+    throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
   return fileOf
 }
 

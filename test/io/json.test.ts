@@ -142,9 +142,12 @@ describe('plainJson', () => {
     expect(plainJson(text)).toEqual(JSON.parse(text))
   })
 
-  test.each([...bad, '{"a":1,"a":2}', '{"a":{"b":1,"b":2}}', String.raw`["\ud800"]`])('refuses %j', (text) => {
-    expect(() => plainJson(text)).toThrow(SyntaxError)
-  })
+  test.each([...bad, '{"a":1,"a":2}', '{"a":{"b":1,"b":2}}', String.raw`["\ud800"]`])(
+    'refuses %j',
+    (text) => {
+      expect(() => plainJson(text)).toThrow(SyntaxError)
+    },
+  )
 })
 
 test('a reader takes what it is asked for, and passes over the rest', () => {
