@@ -7,11 +7,10 @@
 // The oracle takes, for every sentence, the best of all candidates: what a perfect choice would reach.
 
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
 import type { FlowSeg, Scene, Segmentation, Times } from '../model/flowseg.ts'
-import { type DatasetManifest, type DatasetScene, datasetScene, readDataset } from '../scenes/dataset.ts'
+import { type DatasetScene, datasetScene, readDataset, readManifest } from '../scenes/dataset.ts'
 import { SENTENCE_KINDS } from '../scenes/sentences.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { Drafts } from './files.ts'
@@ -141,19 +140,13 @@ export async function sourceOf(
       `There is no dataset in ${folder}: scenes.json is missing. \`flowseg scenes ${folder}\` writes one.`,
     )
   }
-  const manifest = await readManifest(path, folder)
+  const manifest = await readManifest(path).catch((cause: unknown) => {
+    throw damaged(folder, cause)
+  })
   const share = (scenes: number, sentences: number): number =>
     count === undefined ? scenes / manifest.count : sentences / count
   const wanted = count ?? Number.POSITIVE_INFINITY
   return { name: folder, scenes: checked(readDataset(path), folder), wanted, share }
-}
-
-async function readManifest(path: string, folder: string): Promise<DatasetManifest> {
-  try {
-    return JSON.parse(await readFile(join(path, 'scenes.json'), 'utf8')) as DatasetManifest
-  } catch (cause) {
-    throw damaged(folder, cause)
-  }
 }
 
 async function* testSplit(): AsyncGenerator<DatasetScene> {

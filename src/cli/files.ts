@@ -2,11 +2,13 @@
 // place and moved there: whoever looks sees whole files, and a failure leaves no new one behind.
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FlowSegError, ImageError } from '../errors.ts'
 import { decodeImage, type Image } from '../io/image.ts'
+import { printable } from '../printable.ts'
+import { FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -21,22 +23,15 @@ const MAX_IMAGE_BYTES = 512 * 2 ** 20
 
 /** @throws ImageError that names the file */
 export async function readImage(path: string, { cwd }: Terminal): Promise<Image> {
-  const place = resolve(cwd, path)
   let bytes: Uint8Array
   try {
-    const { size } = await stat(place)
-    if (size > MAX_IMAGE_BYTES) {
-      throw new ImageError(`${path} has ${size} bytes; an image file may have ${MAX_IMAGE_BYTES}.`)
-    }
-    bytes = await readFile(place)
+    bytes = await readRegular(resolve(cwd, path), MAX_IMAGE_BYTES)
   } catch (cause) {
-    if (cause instanceof ImageError) throw cause
-    const code = codeOf(cause)
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new ImageError(`There is no image ${path}. Check the path.`, { cause })
-    }
-    if (code === 'EISDIR') throw new ImageError(`${path} is a folder; an image file is needed.`, { cause })
-    throw new ImageError(`${path} can't be read: ${reason(cause)}.`, { cause })
+    if (!(cause instanceof FileProblem)) throw cause
+    const shown = printable(path)
+    if (cause.kind === 'missing')
+      throw new ImageError(`There is no image ${shown}. Check the path.`, { cause })
+    throw new ImageError(`${shown} ${cause.message}.`, { cause })
   }
   return decodeImage(bytes, { name: path })
 }
@@ -160,10 +155,6 @@ async function isFolder(path: string): Promise<boolean> {
 /** `first`, ..., `last`, each in the one before. */
 function foldersBetween(first: string, last: string): string[] {
   return last === first ? [first] : [...foldersBetween(first, dirname(last)), last]
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
 
 function reason(error: unknown): string {

@@ -1,7 +1,7 @@
 // flowseg inspect: what is in a checkpoint, and whether its config fits. Headers only: no tensor is loaded, no
 // GPU is needed.
 
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../io/folder.ts'
@@ -112,8 +112,10 @@ function isUrl(location: string): boolean {
   return /^https?:/i.test(location)
 }
 
+/** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  return !isUrl(location) && existsSync(location) && statSync(location).isFile()
+  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  return found !== undefined && !found.isDirectory()
 }
 
 function openFile(location: string, signal: AbortSignal): Promise<Source> {

@@ -5,11 +5,14 @@
 
 import { UsageError, WeightsError } from '../errors.ts'
 import { described } from '../options.ts'
+import { printable, quoted } from '../printable.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
 import { findCachedUrl, Gate } from './cached-source.ts'
 import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
+import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
 import type { Download } from './download.ts'
 import { EMBEDDED, embeddedFile, hasFiles } from './embedded.ts'
+import { type JsonLimits, plainJson, SMALL_JSON } from './json.ts'
 import { blobSource, bytesSource, findFile, type Source, type UrlOptions } from './source.ts'
 
 export interface Folder {
@@ -43,7 +46,8 @@ export interface FolderOptions extends UrlOptions, BlockCacheOptions {
   readonly download?: Download | undefined
 }
 
-const MAX_TEXT_BYTES = 128 * 2 ** 20 // real tokenizers have up to 35 MB
+const MAX_TEXT_BYTES = 64 * 2 ** 20 // real tokenizers have up to 35 MB
+const MAX_JSON_BYTES = 2 ** 20 // a config.json has a few thousand
 const MAX_NAMES_TOLD = 8
 
 /**
@@ -147,8 +151,8 @@ export function directoryFolder(where: string | URL): Folder {
         const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
         throw new WeightsError(
           missing
-            ? `There is no folder ${where}. Check the path.`
-            : `${where} can't be listed as a folder. Give the path of the folder that holds the files.`,
+            ? `There is no folder ${shown(String(where))}. Check the path.`
+            : `${shown(String(where))} can't be listed as a folder. Give the path of the folder that holds the files.`,
           { cause },
         )
       }
@@ -187,7 +191,9 @@ export function chosenFolder(chosen: Chosen): Folder {
     async (name) => {
       const [file, second] = (await filesAndFolders).files.filter((one) => one.name === name)
       if (second) {
-        throw new WeightsError(`Two of the chosen files are named ${name}. Choose the files of one folder.`)
+        throw new WeightsError(
+          `Two of the chosen files are named ${printable(name)}. Choose the files of one folder.`,
+        )
       }
       return file && blobSource(file)
     },
@@ -217,11 +223,15 @@ export async function openAll(
 }
 
 /** A small file as text, which must be UTF-8. It is closed. */
-export async function readText(source: Source, signal?: AbortSignal): Promise<string> {
+export async function readText(
+  source: Source,
+  signal?: AbortSignal,
+  maxBytes: number = MAX_TEXT_BYTES,
+): Promise<string> {
   try {
-    if (source.size > MAX_TEXT_BYTES) {
+    if (source.size > maxBytes) {
       throw new WeightsError(
-        `${source.name} has ${source.size} bytes; a text file may have ${MAX_TEXT_BYTES}.`,
+        `${printable(source.name)} has ${source.size} bytes; such a file may have ${maxBytes}. Is it the right one?`,
       )
     }
     const bytes = await source.read(0, source.size, signal)
@@ -232,21 +242,28 @@ export async function readText(source: Source, signal?: AbortSignal): Promise<st
   }
 }
 
-/** A JSON file of a folder, such as config.json. */
+/** A small JSON file of a folder, such as config.json. */
 export async function readJson(from: Folder, file: string, signal?: AbortSignal): Promise<unknown> {
-  return parseJson(await from.readText(file, signal), `${file} in ${from.describe}`)
+  const text = await readText(await from.open(file, signal), signal, MAX_JSON_BYTES)
+  return jsonIn(text, `${file} in ${from.describe}`)
 }
 
-/** @param name for messages: the file's, and where it is */
-export function parseJson(text: string, name: string): unknown {
+/**
+ * What JSON.parse makes of a text that keeps to the limits.
+ *
+ * @param name for messages: the file's, and where it is
+ */
+export function jsonIn(text: string, name: string, limits: JsonLimits = SMALL_JSON): unknown {
   try {
-    return JSON.parse(text)
+    return plainJson(text, limits)
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause)
+    const is = disguiseOf(new TextEncoder().encode(text.slice(0, DISGUISE_BYTES)))
     throw new WeightsError(
       text.trim() === ''
-        ? `${name} is empty. Copy or download it again.`
-        : `${name} is not JSON: ${what}. If you edited it, mend it there; else copy or download it again.`,
+        ? `${printable(name)} is empty. Copy or download it again.`
+        : `${printable(name)} is not JSON: ${what}. ` +
+            `${is ?? 'If you edited it, mend it there; else copy or download it again.'}`,
       { cause },
     )
   }
@@ -270,10 +287,10 @@ function folder(
       const source = await made.find(file, signal)
       if (source) return source
       const names = (await list())?.sort()
-      const some = names && (names.slice(0, MAX_NAMES_TOLD).join(', ') || 'nothing')
+      const some = names && (names.slice(0, MAX_NAMES_TOLD).map(shown).join(', ') || 'nothing')
       const more = names && names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : ''
       throw new WeightsError(
-        `There is no ${file} in ${describe}${some ? `, which has ${some}${more}` : ''}.${remedy}`,
+        `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}${more}` : ''}.${remedy}`,
       )
     },
     async readText(file, signal) {
@@ -283,13 +300,16 @@ function folder(
   return made
 }
 
+function shown(name: string): string {
+  return printable(name)
+}
+
 function decodeText(bytes: Uint8Array, name: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (cause) {
-    throw new WeightsError(`${name} is not UTF-8 text. It may be damaged: copy or download it again.`, {
-      cause,
-    })
+    const is = disguiseOf(bytes) ?? 'It may be damaged: copy or download it again.'
+    throw new WeightsError(`${printable(name)} is not UTF-8 text. ${is}`, { cause })
   }
 }
 
@@ -297,7 +317,7 @@ function decodeText(bytes: Uint8Array, name: string): string {
 export function expectPlainName(file: string): void {
   if (/^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u.test(file) && file.length <= 255) return
   throw new WeightsError(
-    `${JSON.stringify(file.slice(0, 80))} is not a plain file name (letters, digits, "_", "-", "+", "." only), ` +
+    `${quoted(file, 80)} is not a plain file name (letters, digits, "_", "-", "+", "." only), ` +
       `so it is not opened.`,
   )
 }

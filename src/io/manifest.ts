@@ -4,7 +4,7 @@
 
 import { WeightsError } from '../errors.ts'
 import { BlockSource } from './cached-source.ts'
-import { type Folder, parseJson, readText } from './folder.ts'
+import { type Folder, jsonIn, readText } from './folder.ts'
 
 const MANIFEST = 'manifest.json'
 
@@ -24,7 +24,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
   const manifest = await from.find(MANIFEST, signal)
   if (!manifest) return from
   const name = `${MANIFEST} in ${from.describe}`
-  const files = factsIn(parseJson(await readText(manifest, signal), name), name)
+  const files = factsIn(jsonIn(await readText(manifest, signal), name), name)
 
   const find: Folder['find'] = async (file, stop) => {
     const found = await from.find(file, stop)

@@ -15,10 +15,12 @@
 // thing, as its README asks: a key that occurs twice is an error.
 
 import { WeightsError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
 import { crc32 } from './crc32.ts'
+import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
 import { expectPlainName, type Folder, openAll, readText } from './folder.ts'
-import { type Json, parseJson, quote } from './json.ts'
-import { DamagedError, type Source } from './source.ts'
+import { type Json, type JsonLimits, JsonReader, parseJson } from './json.ts'
+import { type ByteRange, DamagedError, type Source } from './source.ts'
 
 /** Bits an element. The order is the library's own: its writer puts later ones first. */
 export const DTYPE_BITS = {
@@ -107,6 +109,13 @@ const INDEX = 'model.safetensors.index.json'
 const MAX_HEADER_BYTES = 100_000_000 // upstream's limit
 const MAX_RANK = 32
 const MAX_TENSORS = 500_000 // a file; the largest mixture-of-experts models have some 100,000 in all
+const MAX_SHARDS = 1000 // they are open at the same time
+const MAX_METADATA = 100_000
+const MAX_FIELDS = 64
+/** A header's size bounds it, and what we don't know in it is passed over, never built. */
+const HEADER_LIMITS: JsonLimits = { values: Infinity, containers: Infinity, keyBytes: 4096 }
+/** A key and a value per tensor, and some more. */
+const INDEX_LIMITS: JsonLimits = { values: 2 * MAX_TENSORS + 10_000, containers: 10_000, keyBytes: 4096 }
 const U64_MAX = 2n ** 64n - 1n
 
 interface OpenOptions extends ReadOptions {
@@ -133,13 +142,13 @@ export async function openSafetensors(from: Folder | Source, options: OpenOption
   const listing = options.index === undefined ? await from.find(name, signal) : await from.open(name, signal)
   if (!listing) {
     throw new WeightsError(
-      `There is neither ${SINGLE} nor ${INDEX} in ${from.describe}. ` +
+      `There is neither ${SINGLE} nor ${INDEX} in ${printable(from.describe)}. ` +
         `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,
     )
   }
   const index: Index = {
     name,
-    fileOf: readIndex(await readText(listing, signal), `${name} in ${from.describe}`),
+    fileOf: readIndex(await readText(listing, signal), printable(`${name} in ${from.describe}`)),
   }
   const files = [...new Set(index.fileOf.values())]
   const sources = await openAll(from, files, signal)
@@ -176,13 +185,14 @@ async function openFiles(
         const listed = index?.fileOf.get(entry.name)
         if (index && listed === undefined) continue // the index says what the checkpoint is
         if (index && listed !== file) {
-          fail(file, entry.name, `it is in this file, but ${index.name} says it is in ${listed}`)
+          fail(file, entry.name, `it is in this file, but ${printable(index.name)} says it is in ${listed}`)
         }
         tensors.set(entry.name, { ...entry, source, checksum: checksums.get(entry.name) })
       }
     }
     for (const [tensor, file] of index?.fileOf ?? []) {
-      if (!tensors.has(tensor)) fail(file, tensor, `it is not in this file, but ${index?.name} says it is`)
+      if (!tensors.has(tensor))
+        fail(file, tensor, `it is not in this file, but ${printable(index?.name ?? '')} says it is`)
     }
   } catch (error) {
     await closeAll(files)
@@ -192,7 +202,9 @@ async function openFiles(
   const find = (tensor: string): Located => {
     const entry = tensors.get(tensor)
     if (entry) return entry
-    throw new WeightsError(`${name}: there is no tensor ${quote(tensor)} among the ${tensors.size}.`)
+    throw new WeightsError(
+      `${printable(name)}: there is no tensor ${quoted(tensor, 80)} among the ${tensors.size}.`,
+    )
   }
   const checkpoint: Checkpoint = {
     name,
@@ -224,10 +236,9 @@ async function openFiles(
       await verify(entry, checksum)
     },
     willRead(names) {
-      for (const source of files.values()) {
-        const entries = names.map(find).filter((entry) => entry.source === source)
-        source.willRead?.(entries.map(({ begin, end }) => [begin, end]))
-      }
+      const ranges = new Map<Source, ByteRange[]>([...files.values()].map((source) => [source, []]))
+      for (const { source, begin, end } of names.map(find)) ranges.get(source)?.push([begin, end])
+      for (const [source, wanted] of ranges) source.willRead?.(wanted)
     },
     async verify({ signal: stop } = {}) {
       for (const source of files.values()) await source.verify?.(stop)
@@ -241,7 +252,7 @@ async function verify({ source, file, name, begin, end, checksum }: Located, fou
   if (checksum === undefined || checksum === found) return
   const wasKept = await source.forget?.([begin, end])
   throw new DamagedError(
-    `${file}, tensor ${quote(name)}: its bytes are damaged (CRC-32 ${hex(found)}, ${hex(checksum)} was written); ` +
+    `${printable(file)}, tensor ${quoted(name, 80)}: its bytes are damaged (CRC-32 ${hex(found)}, ${hex(checksum)} was written); ` +
       `get the file again.`,
     wasKept,
   )
@@ -254,11 +265,11 @@ function readChecksums(file: string, text: string | undefined): Map<string, numb
   if (text === undefined) return new Map()
   const bad = (): WeightsError =>
     new WeightsError(
-      `${file}: metadata "flowseg.crc32" must be a JSON object of tensor names to 8 hex digits.`,
+      `${printable(file)}: metadata "flowseg.crc32" must be a JSON object of tensor names to 8 hex digits.`,
     )
   let listed: Json
   try {
-    listed = parseJson(text)
+    listed = parseJson(text, INDEX_LIMITS)
   } catch {
     throw bad()
   }
@@ -281,13 +292,14 @@ interface Header {
 }
 
 async function readHeader(source: Source, signal: AbortSignal | undefined): Promise<Header> {
-  const { name: file, size } = source
+  const { size } = source
+  const file = printable(source.name)
   if (size < 8) throw new WeightsError(`${file} has ${size} bytes, too few for a safetensors file.`)
 
   // 1. The header's size, before anything of that size is allocated
-  const first = await source.read(0, 8, signal)
+  const first = await source.read(0, Math.min(size, DISGUISE_BYTES), signal)
   const claimed = new DataView(first.buffer, first.byteOffset).getBigUint64(0, true)
-  const again = guess(first) ?? 'Is it a safetensors file, completely downloaded?'
+  const again = disguiseOf(first) ?? 'Is it a safetensors file, completely downloaded?'
   if (claimed > MAX_HEADER_BYTES) {
     throw new WeightsError(
       `${file}: its header claims ${claimed} bytes, at most ${MAX_HEADER_BYTES} are allowed. ${again}`,
@@ -298,24 +310,27 @@ async function readHeader(source: Source, signal: AbortSignal | undefined): Prom
     throw new WeightsError(`${file}: its header claims ${claimed} bytes, the file has ${size}. ${again}`)
   }
 
-  // 2. Text, JSON, entries
+  // 2. The entries, one after the other: nothing else of the header is built
   const bytes = await source.read(8, Number(claimed), signal)
-  let header: Json
-  try {
-    header = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
-  } catch (cause) {
-    const what = cause instanceof SyntaxError ? `is not valid JSON: ${cause.message}` : 'is not UTF-8 text'
-    throw new WeightsError(`${file}: its header ${what}. ${again}`, { cause })
-  }
-  if (!(header instanceof Map)) throw new WeightsError(`${file}: its header is not a JSON object. ${again}`)
-  if (header.size > MAX_TENSORS) {
-    throw new WeightsError(
-      `${file}: its header has ${header.size} entries, at most ${MAX_TENSORS} are allowed.`,
-    )
-  }
   const tensors: TensorEntry[] = []
-  for (const [name, info] of header) {
-    if (name !== '__metadata__') tensors.push(readEntry(file, name, info, dataBegin))
+  const metadata = new Map<string, string>()
+  const reader = new JsonReader(bytes, HEADER_LIMITS)
+  try {
+    const isObject = reader.object((name) => {
+      if (name === '__metadata__') return readMetadata(file, reader, metadata)
+      if (tensors.length === MAX_TENSORS) {
+        throw new WeightsError(
+          `${file}: its header has more than the ${MAX_TENSORS} tensors that are allowed.`,
+        )
+      }
+      tensors.push(readEntry(source.name, name, reader, dataBegin))
+    })
+    if (!isObject) reader.skip()
+    reader.end()
+    if (!isObject) throw new WeightsError(`${file}: its header is not a JSON object. ${again}`)
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new WeightsError(`${file}: its header is not valid JSON: ${cause.message}. ${again}`, { cause })
   }
 
   // 3. No holes, no overlaps, nothing left over
@@ -333,45 +348,55 @@ async function readHeader(source: Source, signal: AbortSignal | undefined): Prom
       end > size ? `${end - size} are missing: download it again` : `${size - end} belong to no tensor`
     throw new WeightsError(`${file}: its tensors end at byte ${end}, the file has ${size} bytes; ${which}.`)
   }
-  return { metadata: readMetadata(file, header.get('__metadata__')), tensors }
+  return { metadata, tensors }
 }
 
-/** What people give us instead, by its first 8 bytes. */
-function guess(first: Uint8Array): string | undefined {
-  const text = String.fromCharCode(...first)
-  if (text === 'version ') return 'It looks like a Git LFS pointer: run "git lfs pull" to get the weights.'
-  if (text.startsWith('<')) return 'It looks like a web page: check the address it was downloaded from.'
-  if (text.startsWith('PK')) return 'It looks like a PyTorch (zip) file: convert it to safetensors.'
-  if (text.startsWith('GGUF')) return 'It is a GGUF file: get the model as safetensors.'
-  return undefined
-}
-
-function readMetadata(file: string, value: Json | undefined): Map<string, string> {
-  const metadata = new Map<string, string>()
-  if (value === undefined) return metadata
-  if (!(value instanceof Map)) throw new WeightsError(`${file}: "__metadata__" must be an object of strings.`)
-  for (const [key, text] of value) {
-    if (typeof text !== 'string') {
-      throw new WeightsError(`${file}: "__metadata__" must hold strings only, ${quote(key)} is none.`)
+function readMetadata(file: string, reader: JsonReader, metadata: Map<string, string>): void {
+  const isObject = reader.object((key) => {
+    const text = reader.string()
+    if (text === undefined) {
+      throw new WeightsError(`${file}: "__metadata__" must hold strings only, ${quoted(key, 80)} is none.`)
+    }
+    if (metadata.size === MAX_METADATA) {
+      throw new WeightsError(
+        `${file}: "__metadata__" has more than the ${MAX_METADATA} keys that are allowed.`,
+      )
     }
     metadata.set(key, text)
-  }
-  return metadata
+  })
+  if (!isObject) throw new WeightsError(`${file}: "__metadata__" must be an object of strings.`)
 }
 
 /** Fields that we don't know are passed over, as upstream does. */
-function readEntry(file: string, name: string, info: Json, dataBegin: number): TensorEntry {
-  if (!(info instanceof Map)) fail(file, name, 'its entry is not an object')
-  const dtype = info.get('dtype')
-  if (!isDtype(dtype)) {
-    fail(file, name, `its dtype ${typeof dtype === 'string' ? quote(dtype) : ''} is not one of safetensors'`)
-  }
-  const shape = sizes(info.get('shape'))
-  if (!shape || shape.length > MAX_RANK) {
-    fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`)
-  }
-  const [begin, end, more] = sizes(info.get('data_offsets')) ?? []
-  if (begin === undefined || end === undefined || end < begin || more !== undefined) {
+function readEntry(file: string, name: string, reader: JsonReader, dataBegin: number): TensorEntry {
+  let dtype: Dtype | undefined
+  let shape: number[] | undefined
+  let offsets: number[] | undefined
+  let fields = 0
+  const isObject = reader.object((field) => {
+    if (++fields > MAX_FIELDS) fail(file, name, `its entry has more than ${MAX_FIELDS} fields`)
+    if (field === 'dtype') {
+      const text = reader.string()
+      if (!isDtype(text)) {
+        fail(file, name, `its dtype ${text === undefined ? '' : quoted(text, 80)} is not one of safetensors'`)
+      }
+      dtype = text
+    } else if (field === 'shape') {
+      shape = sizes(reader, MAX_RANK)
+      if (!shape) {
+        fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`)
+      }
+    } else if (field === 'data_offsets') {
+      offsets = sizes(reader, 2)
+    } else {
+      reader.skip()
+    }
+  })
+  if (!isObject) fail(file, name, 'its entry is not an object')
+  if (!dtype) fail(file, name, 'it has no dtype')
+  if (!shape) fail(file, name, 'it has no shape')
+  const [begin, end] = offsets ?? []
+  if (begin === undefined || end === undefined || end < begin) {
     fail(file, name, 'its data_offsets must be two whole numbers, begin and end')
   }
 
@@ -387,14 +412,23 @@ function readEntry(file: string, name: string, info: Json, dataBegin: number): T
   return { name, dtype, shape, file, begin: dataBegin + begin, end: dataBegin + end }
 }
 
-function isDtype(value: Json | undefined): value is Dtype {
-  return typeof value === 'string' && Object.hasOwn(DTYPE_BITS, value)
+function isDtype(value: string | undefined): value is Dtype {
+  return value !== undefined && Object.hasOwn(DTYPE_BITS, value)
 }
 
-function sizes(value: Json | undefined): number[] | undefined {
-  if (!Array.isArray(value)) return undefined
-  const whole = value.every((size: Json) => typeof size === 'bigint' && size <= Number.MAX_SAFE_INTEGER)
-  return whole ? value.map(Number) : undefined
+/** A list of at most `most` whole numbers below 2^53; undefined if something else comes next. */
+function sizes(reader: JsonReader, most: number): number[] | undefined {
+  const values: number[] = []
+  let fits = true
+  const isList = reader.list((index) => {
+    fits &&= index < most
+    if (!fits) return reader.skip()
+    const size = reader.scalar()
+    if (typeof size !== 'bigint' || size > Number.MAX_SAFE_INTEGER) fits = false
+    else values.push(Number(size))
+  })
+  if (!isList) reader.skip()
+  return isList && fits ? values : undefined
 }
 
 function inU64(file: string, name: string, product: bigint): bigint {
@@ -403,29 +437,39 @@ function inU64(file: string, name: string, product: bigint): bigint {
 
 /** Which file holds which tensor. */
 function readIndex(text: string, name: string): Map<string, string> {
-  let index: Json
-  try {
-    index = parseJson(text)
-  } catch (cause) {
-    throw new WeightsError(`${name} is not valid JSON: ${String(cause)}. Download it again.`, { cause })
-  }
-  const map = index instanceof Map ? index.get('weight_map') : undefined
-  if (!(map instanceof Map) || map.size === 0) {
-    throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
-  }
   const fileOf = new Map<string, string>()
-  for (const [tensor, file] of map) {
-    if (typeof file !== 'string' || !file.endsWith('.safetensors')) {
+  const files = new Set<string>()
+  const reader = new JsonReader(text, INDEX_LIMITS)
+  const readMap = (tensor: string): void => {
+    const file = reader.string()
+    if (!file?.endsWith('.safetensors'))
       fail(name, tensor, 'its file must be a name that ends in .safetensors')
-    }
-    expectPlainName(file)
+    if (!files.has(file)) expectPlainName(file)
     fileOf.set(tensor, file)
+    files.add(file)
+    if (fileOf.size > MAX_TENSORS || files.size > MAX_SHARDS) {
+      throw new WeightsError(
+        `${name} lists more than the ${MAX_TENSORS} tensors or ${MAX_SHARDS} files that are allowed.`,
+      )
+    }
   }
+  try {
+    const isObject = reader.object((key) => {
+      if (key !== 'weight_map' || !reader.object(readMap)) reader.skip()
+    })
+    if (!isObject) reader.skip()
+    reader.end()
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new WeightsError(`${name} is not valid JSON: ${cause.message}. Download it again.`, { cause })
+  }
+  if (fileOf.size === 0)
+    throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
   return fileOf
 }
 
 function fail(file: string, tensor: string, what: string): never {
-  throw new WeightsError(`${file}, tensor ${quote(tensor)}: ${what}.`)
+  throw new WeightsError(`${printable(file)}, tensor ${quoted(tensor, 80)}: ${what}.`)
 }
 
 const float = new Float32Array(1)
@@ -496,13 +540,13 @@ export function writeSafetensors(
   let end = 0
   for (const { name, dtype, shape, bytes } of sorted) {
     if (names.has(name) || /\p{Surrogate}/u.test(name)) {
-      throw new WeightsError(`writeSafetensors: ${quote(name)} can't be a name, or is one twice.`)
+      throw new WeightsError(`writeSafetensors: ${quoted(name)} can't be a name, or is one twice.`)
     }
     names.add(name)
     const size = (shape.reduce((product, n) => product * n, 1) * DTYPE_BITS[dtype]) / 8
     if (size !== bytes.length) {
       throw new WeightsError(
-        `writeSafetensors: ${quote(name)} is ${dtype} [${shape.join(', ')}], ${size} bytes, but ${bytes.length} are given.`,
+        `writeSafetensors: ${quoted(name)} is ${dtype} [${shape.join(', ')}], ${size} bytes, but ${bytes.length} are given.`,
       )
     }
     const info = { dtype, shape, data_offsets: [end, end + size] }

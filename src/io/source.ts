@@ -5,6 +5,8 @@
 // are a Folder (folder.ts); what the bytes mean is known to safetensors.ts.
 
 import { WeightsError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { FileProblem, openRegular, readInto } from '../regular-file.ts'
 
 export interface Source {
   /** For messages: a path, a URL or a file's name. */
@@ -68,7 +70,6 @@ export interface UrlOptions {
 }
 
 const MIB = 2 ** 20
-const FILE_CHUNK = 64 * MIB // between two looks at the signal; Node reads at most 2 GiB a call
 const RETRIES = 3
 
 export function bytesSource(bytes: Uint8Array, name = 'bytes'): Source {
@@ -119,49 +120,40 @@ function nameOf(blob: Blob): string {
 /** A file on disk, in Node, Deno and Bun. */
 export async function fileSource(path: string): Promise<Source> {
   const source = await findFile(path)
-  if (!source) throw new WeightsError(`There is no file ${path}. Check the path, or download the file.`)
+  if (!source)
+    throw new WeightsError(`There is no file ${printable(path)}. Check the path, or download the file.`)
   return source
 }
 
 /** The same, undefined when there is no such file. */
 export async function findFile(path: string): Promise<Source | undefined> {
-  const { open } = await import('node:fs/promises')
-
-  let file: Awaited<ReturnType<typeof open>>
-  try {
-    file = await open(path, 'r')
-  } catch (cause) {
-    if (codeOf(cause) === 'ENOENT' || codeOf(cause) === 'ENOTDIR') return undefined
-    throw new WeightsError(`${path} can't be opened: ${reason(cause)}.`, { cause })
-  }
-  const stat = await file.stat()
-  if (!stat.isFile()) {
-    await file.close()
-    throw new WeightsError(`${path} is not a file. Give the path of one file, or open it as a folder.`)
-  }
+  const opened = await openRegular(path).catch((cause: unknown) => {
+    if (!(cause instanceof FileProblem)) throw cause
+    if (cause.kind === 'missing') return undefined
+    throw new WeightsError(`${printable(path)} ${cause.message}.`, { cause })
+  })
+  if (!opened) return undefined
+  const { file, size } = opened
 
   let closed: Promise<void> | undefined
   const source: Source = {
     name: path,
-    size: stat.size,
+    size,
     async read(offset, length, signal) {
       signal?.throwIfAborted()
       expectRange(source, offset, length)
       const bytes = new Uint8Array(length)
-      for (let have = 0; have < length; ) {
-        let bytesRead: number
-        try {
-          const wanted = Math.min(FILE_CHUNK, length - have)
-          ;({ bytesRead } = await file.read(bytes, have, wanted, offset + have))
-        } catch (cause) {
-          throw new WeightsError(`${path}: bytes ${span(offset, length)} can't be read: ${reason(cause)}.`, {
-            cause,
-          })
-        }
+      let have: number
+      try {
+        have = await readInto(file, bytes, offset, signal)
+      } catch (cause) {
         signal?.throwIfAborted()
-        if (bytesRead === 0) expectLength(source, offset, length, have)
-        have += bytesRead
+        throw new WeightsError(
+          `${printable(path)}: bytes ${span(offset, length)} can't be read: ${reason(cause)}.`,
+          { cause },
+        )
       }
+      expectLength(source, offset, length, have)
       return bytes
     },
     close() {
@@ -499,10 +491,6 @@ function expectLength({ name, size }: Source, offset: number, length: number, ha
 
 function span(offset: number, length: number): string {
   return `${offset} to ${offset + length}`
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 /** An error's message without the full stop, to go inside a sentence of ours. */

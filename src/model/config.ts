@@ -7,6 +7,7 @@
 
 import { WeightsError } from '../errors.ts'
 import { MAX_HEAD } from '../ops/attention.ts'
+import { printable, quoted } from '../printable.ts'
 
 /** SigLIP's vision tower; FlowSeg takes hidden_states[-2], so the last of `layers` never runs. */
 export interface SiglipConfig {
@@ -156,12 +157,39 @@ export function featureChannels({ connector }: Config): readonly number[] {
 // Parsing
 
 /**
+ * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some 50,000
+ * tensors, whose elements together are fewer than 2^53: its parameters can be listed and counted before anything is known.
+ */
+const MOST = {
+  image: 8192,
+  /** Patches a side. */
+  grid: 512,
+  layers: 512,
+  heads: 1024,
+  channels: 65_536,
+  mlp: 2 ** 20,
+  vocab: 2 ** 22,
+  queries: 10_000,
+  points: 64,
+  tokens: 32_768,
+  positions: 2 ** 31 - 1,
+  textLength: 4096,
+} as const
+
+/**
  * Checks a parsed config.json and fills in what it may leave out: everything that the published models agree on.
  *
  * @param fileName for messages
  * @throws WeightsError naming the key, its value and what was expected
  */
 export function parseConfig(json: unknown, fileName: string): Config {
+  const foreign = foreignType(json)
+  if (foreign !== undefined) {
+    throw new WeightsError(
+      `${printable(fileName)} is the config of another model, of type ${quoted(foreign, 80)}, not one of FlowSeg: it has ` +
+        `no "model": "flowseg". Take the config.json of a FlowSeg checkpoint, or one of weights/configs.`,
+    )
+  }
   const top = new Section(json, '', fileName)
   const llm = llmConfig(top.section('llm'))
   const config: Config = {
@@ -189,17 +217,25 @@ export function parseConfig(json: unknown, fileName: string): Config {
   return config
 }
 
+/** What kind of model a config.json of the transformers library is for; undefined for what may be one of ours. */
+function foreignType(json: unknown): string | undefined {
+  if (typeof json !== 'object' || json === null || 'model' in json || !('model_type' in json))
+    return undefined
+  return typeof json.model_type === 'string' ? json.model_type : undefined
+}
+
 function siglipConfig(s: Section): SiglipConfig {
   const config = {
-    image: s.size('image'),
-    patch: s.size('patch'),
-    hidden: s.size('hidden'),
-    layers: s.size('layers'),
-    heads: s.size('heads'),
-    mlp: s.size('mlp'),
-    eps: s.positive('eps', 1e-6),
+    image: s.size('image', MOST.image),
+    patch: s.size('patch', MOST.image),
+    hidden: s.size('hidden', MOST.channels),
+    layers: s.size('layers', MOST.layers),
+    heads: s.size('heads', MOST.heads),
+    mlp: s.size('mlp', MOST.mlp),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
   }
   s.expect(config.patch <= config.image, 'patch', `at most siglip.image (${config.image})`)
+  s.expectGrid(config)
   s.expect(config.layers > 1, 'layers', '2 or more: the output is that of the last but one')
   s.expectHeads(config.heads, config.hidden)
   s.done()
@@ -208,21 +244,22 @@ function siglipConfig(s: Section): SiglipConfig {
 
 function samConfig(s: Section): SamConfig {
   const config = {
-    image: s.size('image'),
-    patch: s.size('patch'),
-    hidden: s.size('hidden'),
-    layers: s.size('layers'),
-    heads: s.size('heads'),
-    mlp: s.size('mlp'),
-    window: s.size('window'),
-    eps: s.positive('eps', 1e-6),
-    globalLayers: s.list('globalLayers'),
-    connectorLayers: s.list('connectorLayers'),
-    llmLayer: s.size('llmLayer'),
+    image: s.size('image', MOST.image),
+    patch: s.size('patch', MOST.image),
+    hidden: s.size('hidden', MOST.channels),
+    layers: s.size('layers', MOST.layers),
+    heads: s.size('heads', MOST.heads),
+    mlp: s.size('mlp', MOST.mlp),
+    window: s.size('window', MOST.grid),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
+    globalLayers: s.list('globalLayers', MOST.layers, MOST.layers),
+    connectorLayers: s.list('connectorLayers', 3, MOST.layers),
+    llmLayer: s.size('llmLayer', MOST.layers),
   }
   const { layers } = config
   const isLayer = (n: number) => n >= 1 && n <= layers
   s.expectDivisor('patch', config.patch, 'image', config.image)
+  s.expectGrid(config)
   s.expect(
     gridSide(config) % 2 === 0,
     'image',
@@ -247,7 +284,7 @@ function samConfig(s: Section): SamConfig {
 }
 
 function connectorConfig(s: Section): ConnectorConfig {
-  const config = { hidden: s.size('hidden'), channels: s.list('channels') }
+  const config = { hidden: s.size('hidden', MOST.channels), channels: s.list('channels', 3, MOST.channels) }
   const [fine = 0] = config.channels
   const positive = config.channels.every((n) => n > 0)
   s.expect(
@@ -265,21 +302,21 @@ function connectorConfig(s: Section): ConnectorConfig {
 }
 
 function llmConfig(s: Section): LlmConfig {
-  const hidden = s.size('hidden')
-  const heads = s.size('heads')
+  const hidden = s.size('hidden', MOST.channels)
+  const heads = s.size('heads', MOST.heads)
   const config = {
     type: s.oneOf('type', ['qwen3', 'phi3']),
     hidden,
-    layers: s.size('layers'),
+    layers: s.size('layers', MOST.layers),
     heads,
-    kvHeads: s.size('kvHeads', heads),
-    headDim: s.size('headDim', hidden / heads),
-    mlp: s.size('mlp'),
-    vocab: s.size('vocab'),
-    ropeTheta: s.positive('ropeTheta'),
-    eps: s.positive('eps', 1e-6),
+    kvHeads: s.size('kvHeads', MOST.heads, heads),
+    headDim: s.size('headDim', MOST.channels, hidden / heads),
+    mlp: s.size('mlp', MOST.mlp),
+    vocab: s.size('vocab', MOST.vocab),
+    ropeTheta: s.between('ropeTheta', 1, 1e12),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
     tied: s.flag('tied', false),
-    maxPositions: s.size('maxPositions', 2 ** 31 - 1),
+    maxPositions: s.size('maxPositions', MOST.positions, MOST.positions),
   }
   s.expectDivisor('kvHeads', config.kvHeads, 'heads', heads)
   if (!isHead(config.headDim)) s.fail('headDim', config.headDim, HEAD)
@@ -290,17 +327,17 @@ function llmConfig(s: Section): LlmConfig {
 
 function headConfig(s: Section): HeadConfig {
   const config = {
-    hidden: s.size('hidden'),
-    heads: s.size('heads', 8),
-    queries: s.size('queries'),
-    groups: s.size('groups', 32),
-    eps: s.positive('eps', 1e-5),
-    pixelLayers: s.size('pixelLayers'),
-    points: s.size('points', 4),
-    pixelMlp: s.size('pixelMlp'),
-    decoderLayers: s.size('decoderLayers'),
-    decoderMlp: s.size('decoderMlp'),
-    maskLayers: s.size('maskLayers', 3),
+    hidden: s.size('hidden', MOST.channels),
+    heads: s.size('heads', MOST.heads, 8),
+    queries: s.size('queries', MOST.queries),
+    groups: s.size('groups', MOST.channels, 32),
+    eps: s.between('eps', 1e-12, 1, 1e-5),
+    pixelLayers: s.size('pixelLayers', MOST.layers),
+    points: s.size('points', MOST.points, 4),
+    pixelMlp: s.size('pixelMlp', MOST.mlp),
+    decoderLayers: s.size('decoderLayers', MOST.layers),
+    decoderMlp: s.size('decoderMlp', MOST.mlp),
+    maskLayers: s.size('maskLayers', MOST.layers, 3),
   }
   s.expectHeads(config.heads, config.hidden)
   s.expectDivisor('groups', config.groups, 'hidden', config.hidden)
@@ -318,7 +355,10 @@ function flowConfig(s: Section): FlowConfig {
 }
 
 function boundaryConfig(s: Section): BoundaryConfig {
-  const config = { compress: s.size('compress', 32), hidden: s.size('hidden', 8) }
+  const config = {
+    compress: s.size('compress', MOST.channels, 32),
+    hidden: s.size('hidden', MOST.channels, 8),
+  }
   s.done()
   return config
 }
@@ -332,7 +372,7 @@ function promptConfig(s: Section, llm: LlmConfig['type']): PromptConfig {
     ),
     answer: s.text('answer', 'It is <SEG>.'),
     vision: s.listOf('vision', ['siglip', 'sam'], ['siglip', 'sam']),
-    maxTokens: s.size('maxTokens', 256),
+    maxTokens: s.size('maxTokens', MOST.tokens, 256),
     bos: s.flag('bos', true),
   }
   s.expect(config.template.includes('{phrase}'), 'template', 'a sentence with {phrase} in it')
@@ -352,7 +392,7 @@ class Section {
   constructor(json: unknown, path: string, file: string) {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
       throw new WeightsError(
-        `${file}: ${path.slice(0, -1) || 'the file'} is ${show(json)}, expected an object.`,
+        `${printable(file)}: ${path.slice(0, -1) || 'the file'} is ${show(json)}, expected an object.`,
       )
     }
     this.#values = new Map<string, unknown>(Object.entries(json))
@@ -364,21 +404,20 @@ class Section {
     return new Section(this.#get(key, fallback), `${this.#path}${key}.`, this.#file)
   }
 
-  size(key: string, fallback?: number): number {
-    return this.#checked(key, fallback, (v): v is number => isWhole(v) && v > 0, 'a positive whole number')
+  size(key: string, most: number, fallback?: number): number {
+    const isSize = (v: unknown): v is number => isWhole(v) && v > 0 && v <= most
+    return this.#checked(key, fallback, isSize, `a positive whole number, at most ${most}`)
   }
 
-  positive(key: string, fallback?: number): number {
-    return this.#checked(
-      key,
-      fallback,
-      (v): v is number => isNumber(v) && Number.isFinite(v) && v > 0,
-      'a positive number',
-    )
+  between(key: string, least: number, most: number, fallback?: number): number {
+    const isBetween = (v: unknown): v is number => isNumber(v) && v >= least && v <= most
+    return this.#checked(key, fallback, isBetween, `a positive number from ${least} to ${most}`)
   }
 
   text(key: string, fallback?: string): string {
-    return this.#checked(key, fallback, (v): v is string => typeof v === 'string' && v !== '', 'a text')
+    const isText = (v: unknown): v is string =>
+      typeof v === 'string' && v !== '' && v.length <= MOST.textLength
+    return this.#checked(key, fallback, isText, `a text of at most ${MOST.textLength} characters`)
   }
 
   flag(key: string, fallback?: boolean): boolean {
@@ -389,9 +428,11 @@ class Section {
     return this.#checked(key, fallback, isOneOf(among), among.map((v) => `'${v}'`).join(' or '))
   }
 
-  list(key: string): number[] {
-    const isList = (v: unknown) => Array.isArray(v) && v.every((n) => isWhole(n) && n >= 0)
-    return this.#checked(key, undefined, (v): v is number[] => isList(v), 'a list of whole numbers')
+  list(key: string, mostElements: number, most: number): number[] {
+    const isList = (v: unknown): v is number[] =>
+      Array.isArray(v) && v.length <= mostElements && v.every((n) => isWhole(n) && n >= 0 && n <= most)
+    const wanted = `a list of whole numbers from 0 to ${most}, at most ${mostElements} of them`
+    return this.#checked(key, undefined, isList, wanted)
   }
 
   listOf<T extends string>(key: string, among: readonly T[], fallback: readonly T[]): readonly T[] {
@@ -409,6 +450,10 @@ class Section {
     this.expect(value % divisor === 0, key, `a divisor of ${this.#path}${ofKey} (${value})`)
   }
 
+  expectGrid(config: { readonly image: number; readonly patch: number }): void {
+    this.expect(gridSide(config) <= MOST.grid, 'patch', `at most ${MOST.grid} patches a side of the image`)
+  }
+
   /** That `heads` of an attention share `hidden` channels evenly, and that it takes their size. */
   expectHeads(heads: number, hidden: number): void {
     this.expectDivisor('heads', heads, 'hidden', hidden)
@@ -422,14 +467,14 @@ class Section {
     if (unknown === undefined) return
     const known = [...this.#read].join(', ')
     throw new WeightsError(
-      `${this.#file}: ${this.#path}${unknown} is not a key of this engine; expected one of ${known}. ` +
+      `${printable(this.#file)}: ${this.#path}${printable(unknown, 80)} is not a key of this engine; expected one of ${known}. ` +
         'Is it misspelt, or the file made for a newer version?',
     )
   }
 
   fail(key: string, value: unknown, wanted: string): never {
     const found = value === undefined ? 'missing' : show(value)
-    throw new WeightsError(`${this.#file}: ${this.#path}${key} is ${found}, expected ${wanted}.`)
+    throw new WeightsError(`${printable(this.#file)}: ${this.#path}${key} is ${found}, expected ${wanted}.`)
   }
 
   #get(key: string, fallback: unknown): unknown {
@@ -464,6 +509,6 @@ function isOneOf<T extends string>(among: readonly T[]): (value: unknown) => val
 
 /** A value as the file has it, shortened. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined'
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+  if (typeof value === 'string') return quoted(value, 80)
+  return printable(JSON.stringify(value) ?? 'undefined', 80)
 }

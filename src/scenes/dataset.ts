@@ -12,12 +12,11 @@
 // may start on the first rows while later ones are still being written. scenes.json is the first to go when a
 // folder is written again and the last to come: where it is, everything is.
 
-import { createReadStream } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { decode, encode } from 'fast-png'
 import type { TaskOptions } from '../progress.ts'
+import { FileProblem, openRegular, readRegular } from '../regular-file.ts'
 import { COLOUR_NAMES, SHAPES, SPRITE_NAMES } from './catalogue.ts'
 import { rasteriseScene } from './rasterise.ts'
 import { makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
@@ -125,6 +124,20 @@ export async function writeDataset(folder: string, options: DatasetOptions): Pro
   return manifest
 }
 
+/** Of scenes.json, and of one image. */
+const MAX_FILE_BYTES = 16 * 2 ** 20
+
+/** @throws RangeError, FileProblem naming the file, or SyntaxError */
+export async function readManifest(folder: string): Promise<DatasetManifest> {
+  const text = new TextDecoder().decode(await read(folder, 'scenes.json'))
+  const manifest = JSON.parse(text) as DatasetManifest
+  const { count, size } = manifest
+  if (!Number.isSafeInteger(count) || count < 0 || size !== SIZE) {
+    throw new RangeError(`readDataset: scenes.json must have a "count" of scenes and a "size" of ${SIZE}`)
+  }
+  return manifest
+}
+
 /**
  * The scenes of a folder, one at a time.
  *
@@ -132,33 +145,65 @@ export async function writeDataset(folder: string, options: DatasetOptions): Pro
  *   hours should not hear of it with the last
  */
 export async function* readDataset(folder: string): AsyncGenerator<DatasetScene> {
-  const manifest = JSON.parse(await readFile(join(folder, 'scenes.json'), 'utf8')) as DatasetManifest
+  const manifest = await readManifest(folder)
   const isRaw = manifest.images === 'raw'
-  const pixels = manifest.size ** 2
-  const lines = () => createInterface({ input: createReadStream(join(folder, 'scenes.jsonl')) })
+  const pixels = SIZE ** 2
+  const lines = async () => (await openIn(folder, 'scenes.jsonl')).readLines()
   let count = 0
-  for await (const _ of lines()) count++
+  for await (const _ of await lines()) count++
   if (count !== manifest.count) {
     throw new RangeError(
       `readDataset: scenes.jsonl has ${count} lines, scenes.json counts ${manifest.count} scenes`,
     )
   }
-  const images = isRaw ? await open(join(folder, 'images.u8')) : null
-  const masks = isRaw ? await open(join(folder, 'ids.u8')) : null
+  const files: FileHandle[] = []
+  const openRaw = async (name: string) => {
+    const file = await openIn(folder, name)
+    files.push(file)
+    return file
+  }
   try {
+    const images = isRaw ? await openRaw('images.u8') : null
+    const masks = isRaw ? await openRaw('ids.u8') : null
     let i = 0
-    for await (const line of lines()) {
-      const record = JSON.parse(line) as SceneRecord
+    for await (const line of await lines()) {
+      const record = recordIn(line, i)
       const rgb = images
         ? await readRow(images, i, pixels * 3)
-        : await readPng(join(folder, imagePath('images', i)))
-      const ids = masks ? await readRow(masks, i, pixels) : await readPng(join(folder, imagePath('ids', i)))
+        : await readPng(folder, imagePath('images', i), pixels * 3)
+      const ids = masks ? await readRow(masks, i, pixels) : await readPng(folder, imagePath('ids', i), pixels)
       yield { ...record, rgb, ids }
       i++
     }
   } finally {
-    await Promise.all([images?.close(), masks?.close()])
+    await Promise.all(files.map((file) => file.close()))
   }
+}
+
+function recordIn(line: string, row: number): SceneRecord {
+  const record = JSON.parse(line) as SceneRecord
+  const isSentence = ({ text, target }: Sentence) => typeof text === 'string' && Number.isInteger(target)
+  if (!Array.isArray(record?.objects) || !record.sentences?.every(isSentence)) {
+    throw new RangeError(
+      `readDataset: line ${row + 1} of scenes.jsonl lacks objects, or sentences with a target`,
+    )
+  }
+  return record
+}
+
+async function openIn(folder: string, name: string): Promise<FileHandle> {
+  return (await naming(name, openRegular(join(folder, name)))).file
+}
+
+async function read(folder: string, name: string): Promise<Uint8Array> {
+  return naming(name, readRegular(join(folder, name), MAX_FILE_BYTES))
+}
+
+async function naming<T>(name: string, work: Promise<T>): Promise<T> {
+  return work.catch((cause: unknown) => {
+    if (!(cause instanceof FileProblem)) throw cause
+    throw new FileProblem(cause.kind, `${name} ${cause.message}`, { cause })
+  })
 }
 
 function imagePath(kind: 'images' | 'ids', i: number): string {
@@ -169,8 +214,12 @@ function png(data: Uint8Array, channels: number): Uint8Array {
   return encode({ width: SIZE, height: SIZE, data, channels, depth: 8 })
 }
 
-async function readPng(path: string): Promise<Uint8Array> {
-  return new Uint8Array(decode(await readFile(path)).data)
+async function readPng(folder: string, name: string, bytes: number): Promise<Uint8Array> {
+  const { data } = decode(await read(folder, name))
+  if (data.length !== bytes) {
+    throw new RangeError(`readDataset: ${name} has ${data.length} values, expected ${bytes}`)
+  }
+  return new Uint8Array(data)
 }
 
 async function readRow(file: FileHandle, row: number, bytes: number): Promise<Uint8Array> {

@@ -65,13 +65,14 @@ describe.each(kinds)('%s', (_, open) => {
 
   test('names a file that is not JSON, and what to do', async () => {
     const folder = open()
-    for (const name of ['broken.json', 'page.json']) {
+    for (const [name, remedy] of [
+      ['broken.json', /[^.]\. If you edited it, mend it there; else copy or download it again\.$/],
+      ['page.json', /[^.]\. It is a web page: check the address that it was downloaded from\.$/],
+    ] as const) {
       const refused: unknown = await readJson(folder, name).catch((error: unknown) => error)
       expect(refused).toBeInstanceOf(WeightsError)
       expect(String(refused)).toContain(`: ${name} in ${folder.describe} is not JSON: `)
-      expect(String(refused)).toMatch(
-        /[^.]\. If you edited it, mend it there; else copy or download it again\.$/,
-      )
+      expect(String(refused)).toMatch(remedy)
     }
     await expect(readJson(folder, 'empty.txt')).rejects.toThrow(
       `empty.txt in ${folder.describe} is empty. Copy or download it again.`,

@@ -1,7 +1,7 @@
 // The strict reader agrees with JSON.parse on everything but what it exists to refuse.
 
 import { describe, expect, test } from 'vitest'
-import { type Json, parseJson, quote } from '../../src/io/json.ts'
+import { type Json, JsonReader, parseJson, plainJson, SMALL_JSON } from '../../src/io/json.ts'
 
 function plain(value: Json): unknown {
   if (value instanceof Map) return Object.fromEntries([...value].map(([key, inner]) => [key, plain(inner)]))
@@ -78,7 +78,7 @@ test.each(bad)('refuses %j as JSON.parse does', (text) => {
 
 describe('refuses what JSON.parse lets pass', () => {
   test('a key that occurs twice, however it is written', () => {
-    expect(() => parseJson('{"a":1,"b":2,"a":3}')).toThrow('the key "a" occurs twice, again at character 13')
+    expect(() => parseJson('{"a":1,"b":2,"a":3}')).toThrow('the key "a" occurs twice, again at byte 13')
     expect(() => parseJson(String.raw`{"a":1,"\u0061":3}`)).toThrow('twice')
     expect(() => parseJson('[{"x":{"a":1,"a":1}}]')).toThrow('twice')
     expect(() => parseJson('{"__proto__":1,"__proto__":2}')).toThrow('twice')
@@ -108,6 +108,7 @@ test('only a whole number is a bigint, and an exact one', () => {
 })
 
 test('megabytes of anything do not exhaust the stack', () => {
+  const parseJson = (text: string): Json => new JsonReader(text, { ...SMALL_JSON, values: 1e6 }).value()
   expect(parseJson(' '.repeat(4e6) + '1' + '\n'.repeat(4e6))).toBe(1n)
   expect(parseJson(`[${'1,'.repeat(1e5)}1]`)).toHaveLength(1e5 + 1)
   expect(parseJson(`"${'x'.repeat(4e6)}"`)).toHaveLength(4e6)
@@ -115,7 +116,55 @@ test('megabytes of anything do not exhaust the stack', () => {
   expect(() => parseJson(`"${'\\n'.repeat(4e6)}`)).toThrow(SyntaxError)
 })
 
-test('quotes stay short', () => {
-  expect(quote('a"b\n')).toBe(String.raw`"a\"b\n"`)
-  expect(quote('x'.repeat(1e6)).length).toBeLessThan(90)
+describe('is bounded while it reads', () => {
+  const limits = { values: 20, containers: 5, keyBytes: 8 }
+
+  test.each([
+    ['[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7,8,9,0]', 'more than 20 keys and values'],
+    [`{${Array.from({ length: 12 }, (_, i) => `"${i}":0`).join()}}`, 'more than 20 keys and values'],
+    ['[[],[],[],{},{}]', 'more than 5 objects and lists'],
+    ['{"123456789":1}', 'a key of more than 8 bytes at byte 1'],
+    ['{"größe ist":1}', 'a key of more than 8 bytes'],
+  ])('%s', (text, why) => {
+    expect(() => parseJson(text, limits)).toThrow(why)
+    expect(() => plainJson(text, limits)).toThrow(why)
+  })
+
+  test('and stops where it is too much', () => {
+    const text = `[${'{},'.repeat(2e6)}`
+    expect(() => plainJson(text)).toThrow('more than 10000 objects and lists at byte 29999')
+    expect(() => parseJson(text)).toThrow('more than 10000 objects and lists')
+  })
+})
+
+describe('plainJson', () => {
+  test.each(good)('reads %j as JSON.parse does', (text) => {
+    expect(plainJson(text)).toEqual(JSON.parse(text))
+  })
+
+  test.each([...bad, '{"a":1,"a":2}', '{"a":{"b":1,"b":2}}', String.raw`["\ud800"]`])(
+    'refuses %j',
+    (text) => {
+      expect(() => plainJson(text)).toThrow(SyntaxError)
+    },
+  )
+})
+
+test('a reader takes what it is asked for, and passes over the rest', () => {
+  const reader = new JsonReader('{"a": [1, {"b": "x"}, 2], "c": "d", "e": {"f": 1, "f": 2}}', SMALL_JSON)
+  const seen: unknown[] = []
+  reader.object((key) => {
+    if (key === 'a') reader.list(() => seen.push(reader.scalar()))
+    else if (key === 'c') seen.push(reader.string())
+    else reader.skip()
+  })
+  reader.end()
+  expect(seen).toEqual([1n, undefined, 2n, 'd'])
+})
+
+test('bytes that are not UTF-8 are refused, in strings and outside', () => {
+  for (const byte of [0x80, 0xff, 0xc0]) {
+    expect(() => parseJson(Uint8Array.of(0x22, byte, 0x22))).toThrow(SyntaxError)
+    expect(() => parseJson(Uint8Array.of(byte))).toThrow(SyntaxError)
+  }
 })

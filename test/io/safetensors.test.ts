@@ -155,7 +155,7 @@ describe('what upstream tests', () => {
     ['a header longer than the file', file('', 0, 60n), 'claims 60 bytes, the file has 8'],
     ['a header of more than 100 MB', file('', 0, 100_000_001n), 'claims 100000001 bytes, at most 100000000'],
     ['a header of 2^64 - 1 bytes', file('', 0, 2n ** 64n - 1n), 'claims 18446744073709551615 bytes'],
-    ['a header that is not UTF-8', file(Uint8Array.of(0xff)), 'is not UTF-8 text'],
+    ['a header that is not UTF-8', file(Uint8Array.of(0xff)), 'a value is missing at byte 0'],
     ['a header that is not JSON', file('{'), 'is not valid JSON'],
     ['no header', file(''), 'is not valid JSON'],
     ['a byte order mark', file('\ufeff{}'), 'is not valid JSON'],
@@ -278,13 +278,13 @@ describe('hostile headers', () => {
       close: async () => {},
     }
     await expect(openSafetensors(source)).rejects.toThrow('at most 100000000 are allowed')
-    expect(reads).toEqual([8])
+    expect(reads).toEqual([64])
   })
 
   test.each([
     ['version https://git-lfs.github.com/spec/v1\noid sha256:', 'git lfs pull'],
-    ['<!DOCTYPE html><html>', 'looks like a web page'],
-    ['PK\u0003\u0004 0000000000', 'PyTorch (zip) file'],
+    ['<!DOCTYPE html><html>', 'is a web page'],
+    ['PK\u0003\u0004 0000000000', 'a zip archive, as PyTorch writes'],
     ['GGUF\u0003\0\0\0\0\0', 'is a GGUF file'],
   ])('%j is recognised', async (text, why) => {
     await expect(open(new TextEncoder().encode(text))).rejects.toThrow(why)

@@ -123,7 +123,7 @@ describe('files', () => {
       /There is no file .*none.bin.*Check the path/,
     )
     await expect(fileSource(join(path, 'none.bin'))).rejects.toThrow('There is no file')
-    await expect(fileSource(folder)).rejects.toThrow('is not a file')
+    await expect(fileSource(folder)).rejects.toThrow('is a folder; a file is needed')
   })
 
   test('that shrink while being read', async () => {

@@ -1,9 +1,10 @@
 // A config.json is read completely or refused with a sentence that names the key, its value and what fits.
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
 import { featureChannels, featureSizes, gridSide, parseConfig, visionTokens } from '../../src/model/config.ts'
+import { parameters } from '../../src/model/parameters.ts'
 
 const root = new URL('../../weights/', import.meta.url)
 const read = (file: string): Record<string, unknown> =>
@@ -142,4 +143,92 @@ test('a file that is not an object is refused', () => {
   expect(() => parseConfig('flowseg', 'config.json')).toThrow(
     'config.json: the file is "flowseg", expected an object',
   )
+})
+
+describe('every number is bounded before anything is built with it', () => {
+  /** All sizes of a config: [section, key]. */
+  const sizes = ['siglip', 'sam', 'connector', 'llm', 'head', 'boundary', 'prompt'].flatMap((section) =>
+    Object.entries(read(SMALL)[section] as object).flatMap(([key, value]) =>
+      typeof value === 'number' ? [[section, key] as const] : [],
+    ),
+  )
+  const changed = (section: string, key: string, value: unknown): Record<string, unknown> => {
+    const json = structuredClone(read(SMALL))
+    ;(json[section] as Record<string, unknown>)[key] = value
+    return json
+  }
+
+  test.each(sizes)('%s.%s', (section, key) => {
+    for (const value of [1e9, 2 ** 53, 1e300, Number.POSITIVE_INFINITY, -0, -1, 1e-300, Number.NaN]) {
+      if (key === 'maxPositions' && value === 1e9) continue
+      if (key === 'ropeTheta' && value === 1e9) continue
+      const parse = () => parseConfig(changed(section, key, value), 'small.json')
+      expect(parse, String(value)).toThrow(WeightsError)
+      expect(parse, String(value)).toThrow(`small.json: ${section}.`)
+    }
+  })
+
+  test.each([
+    ['sam', 'globalLayers', Array<number>(1e6).fill(0), 'a list of whole numbers from 0 to 512, at most 512'],
+    ['connector', 'channels', [64, 32, 1e9], 'a list of whole numbers from 0 to 65536, at most 3 of them'],
+    ['prompt', 'template', '{phrase}'.padEnd(5000), 'a text of at most 4096 characters'],
+  ])('%s.%s', (section, key, value, message) => {
+    expect(() => parseConfig(changed(section, key, value), 'small.json')).toThrow(message)
+  })
+
+  test('and the largest that is taken can be listed and counted', () => {
+    const json = structuredClone(read('configs/flowseg-qwen3-4b.json')) as Record<
+      string,
+      Record<string, unknown>
+    >
+    Object.assign(json['siglip']!, {
+      image: 512,
+      patch: 1,
+      hidden: 65_536,
+      heads: 1024,
+      mlp: 2 ** 20,
+      layers: 512,
+    })
+    Object.assign(json['sam']!, {
+      image: 512,
+      patch: 1,
+      hidden: 65_536,
+      heads: 1024,
+      mlp: 2 ** 20,
+      layers: 512,
+    })
+    Object.assign(json['llm']!, { hidden: 65_536, heads: 1024, kvHeads: 1024, headDim: 64, mlp: 2 ** 20 })
+    Object.assign(json['llm']!, { layers: 512, vocab: 2 ** 22, maxPositions: 2 ** 31 - 1 })
+    Object.assign(json['head']!, { hidden: 65_536, heads: 1024, layers: undefined, queries: 10_000 })
+    delete json['head']!['layers']
+    Object.assign(json['head']!, { pixelLayers: 512, decoderLayers: 512, maskLayers: 512, points: 64 })
+    Object.assign(json['head']!, { pixelMlp: 2 ** 20, decoderMlp: 2 ** 20 })
+    const all = parameters(parseConfig(json, 'largest.json'))
+    expect(all.length).toBeLessThan(50_000)
+    const total = all.reduce(
+      (sum, { shape }) => sum + shape.reduce((product, n) => product * BigInt(n), 1n),
+      0n,
+    )
+    expect(total).toBeLessThan(2n ** 53n)
+  })
+})
+
+test('the config of another model is named', () => {
+  const foreign = { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2\u001b[2J', hidden_size: 896 }
+  expect(() => parseConfig(foreign, 'models/config.json')).toThrow(
+    String.raw`models/config.json is the config of another model, of type "qwen2\e[2J", not one of FlowSeg`,
+  )
+})
+
+test('keys and values are shown escaped', () => {
+  const json = { ...structuredClone(read(SMALL)), 'a\nAll 999 tensors fit': 1 }
+  expect(() => parseConfig(json, 'x\u202e.json')).toThrow(
+    String.raw`x\u{202e}.json: a\nAll 999 tensors fit is not a key`,
+  )
+  expect(() => parseConfig({ ...json, compat: '\u001b]0;x' }, 'x')).toThrow(String.raw`compat is "\e]0;x"`)
+})
+
+test('a key __proto__ is only a key that nobody reads', () => {
+  const json: unknown = JSON.parse(`{"__proto__": {"name": "x"}, ${JSON.stringify(read(SMALL)).slice(1)}`)
+  expect(() => parseConfig(json, 'x.json')).toThrow('x.json: __proto__ is not a key of this engine')
 })

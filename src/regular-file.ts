@@ -1,0 +1,106 @@
+// Files on disk, in Node, Deno and Bun. Only regular files are opened, through links too: to open a FIFO waits for a writer, a
+// device may never end or do something, and none of them has a size. Where a path leads is looked at before it is opened, and
+// once more after, as it may have been replaced in between.
+
+import type { Stats } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+
+/** Why there is no such file to read. The message goes after the file's name: 'is a folder'. */
+export class FileProblem extends Error {
+  readonly kind: 'missing' | 'folder' | 'special' | 'large' | 'unreadable'
+
+  constructor(kind: FileProblem['kind'], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.kind = kind
+  }
+}
+
+export interface RegularFile {
+  readonly file: FileHandle
+  /** When it was opened. It may grow or be cut since. */
+  readonly size: number
+}
+
+const CHUNK = 64 * 2 ** 20 // Node reads at most 2 GiB at once
+
+/** @throws FileProblem */
+export async function openRegular(path: string): Promise<RegularFile> {
+  const { constants } = await import('node:fs')
+  const { open, stat } = await import('node:fs/promises')
+  let file: FileHandle
+  try {
+    expectRegular(await stat(path))
+    // Windows has no O_NONBLOCK
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+  } catch (cause) {
+    throw problemOf(cause)
+  }
+  try {
+    const found = await file.stat()
+    expectRegular(found)
+    return { file, size: found.size }
+  } catch (cause) {
+    await file.close()
+    throw problemOf(cause)
+  }
+}
+
+/**
+ * All of a file that isn't larger than it should be.
+ *
+ * @throws FileProblem
+ */
+export async function readRegular(path: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { file, size } = await openRegular(path)
+  try {
+    if (size > maxBytes) {
+      throw new FileProblem('large', `has ${size} bytes; such a file may have ${maxBytes}`)
+    }
+    const bytes = new Uint8Array(size)
+    return bytes.subarray(0, await readInto(file, bytes, 0))
+  } catch (cause) {
+    throw problemOf(cause)
+  } finally {
+    await file.close()
+  }
+}
+
+/** @returns the bytes that were read: fewer than asked for where the file ends */
+export async function readInto(
+  file: FileHandle,
+  bytes: Uint8Array,
+  offset: number,
+  signal?: AbortSignal,
+): Promise<number> {
+  let have = 0
+  while (have < bytes.length) {
+    const { bytesRead } = await file.read(bytes, have, Math.min(CHUNK, bytes.length - have), offset + have)
+    signal?.throwIfAborted()
+    if (bytesRead === 0) break
+    have += bytesRead
+  }
+  return have
+}
+
+function expectRegular(found: Stats): void {
+  if (found.isFile()) return
+  if (found.isDirectory()) throw new FileProblem('folder', 'is a folder; a file is needed')
+  const what = found.isFIFO()
+    ? 'a FIFO (a pipe)'
+    : found.isSocket()
+      ? 'a socket'
+      : found.isCharacterDevice() || found.isBlockDevice()
+        ? 'a device'
+        : 'of a special kind'
+  throw new FileProblem('special', `is ${what}, which is not opened; a regular file is needed`)
+}
+
+function problemOf(error: unknown): FileProblem {
+  if (error instanceof FileProblem) return error
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ENOENT' || code === 'ENOTDIR')
+    return new FileProblem('missing', 'is not there', { cause: error })
+  // Node's message ends with the call and the path: 'EACCES: permission denied, open ...'
+  const reason = (error instanceof Error ? error.message : String(error)).replace(/, \w+( '.*)?$/s, '')
+  return new FileProblem('unreadable', `can't be read: ${reason}`, { cause: error })
+}
