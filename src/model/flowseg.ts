@@ -15,7 +15,7 @@ import type { MemoryReport } from '../gpu/memory.ts'
 import { maskRowBytes, takesBitmaps } from '../gpu/pixels.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
 import { Download } from '../io/download.ts'
-import { type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
+import { type CachePlace, type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
 import { DamagedError } from '../io/source.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { giveBuffer, giveTexture } from '../ops/give.ts'
@@ -89,13 +89,16 @@ export interface LoadOptions extends TaskOptions {
    */
   readonly quantize?: Quantized | undefined
   /**
-   * Where weights from a URL are kept for the next visit: in the browser's origin private file system by default, if
-   * there is one.
+   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
+   * Deno, and in browsers the origin private file system; 'none' keeps nothing.
    */
-  readonly cache?: 'opfs' | 'none' | undefined
+  readonly cache?: CachePlace | undefined
   /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
   readonly persist?: boolean | undefined
-  /** Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance. */
+  /**
+   * Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance, but never to another origin that
+   * the server redirects to.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
