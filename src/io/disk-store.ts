@@ -41,7 +41,6 @@ export async function openDiskStore(create: boolean): Promise<BlockStore | strin
       if (Date.now() - mtimeMs > STALE_MS) await rm(join(path, name), { force: true })
     }
   }
-  let drafts = 0
   return {
     name: `The cache folder ${root}`,
     folders: () => listed(root, true),
@@ -70,9 +69,8 @@ export async function openDiskStore(create: boolean): Promise<BlockStore | strin
     write: (folder, name, parts) =>
       telling(async () => {
         const path = await folderOf(folder)
-        const draft = join(path, `${DRAFT}-${process.pid}-${drafts++}-${name}`)
+        const draft = join(path, `${DRAFT}-${crypto.randomUUID()}`)
         try {
-          await rm(draft, { force: true })
           const file = await open(draft, 'wx', 0o600)
           try {
             let at = 0
