@@ -185,6 +185,7 @@ export class BlockCache {
 
   /** The rest isn't kept. What is stays: it is good for the next visit. */
   async #giveUp(file: string, { why, message }: StoreError): Promise<void> {
+    if (this.#isFull) return // as another block found out
     this.#isFull = true
     if (why === 'unable') return // a browser whose windows can't write
     if (why !== 'full') {

@@ -36,8 +36,8 @@ export interface BlockStore {
 export class StoreError extends Error {
   readonly why: 'full' | 'taken' | 'elsewhere' | 'unable' | 'other'
 
-  constructor(why: StoreError['why'], cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+  constructor(why: StoreError['why'], message: string, cause: unknown) {
+    super(message, { cause })
     this.why = why
   }
 }

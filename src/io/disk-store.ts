@@ -23,7 +23,7 @@ export async function openDiskStore(create: boolean): Promise<BlockStore | strin
     if (create) await mkdir(root, { recursive: true, mode: 0o700 })
     caches.expectOurs(root)
   } catch (error) {
-    return create ? messageOf(error) : undefined
+    return create ? (error instanceof Error ? error.message : String(error)) : undefined
   }
   const folderOf = async (folder: string): Promise<string> => {
     const path = join(root, folder)
@@ -110,10 +110,11 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
     return await task()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    throw new StoreError(WHY[code] ?? 'other', error)
+    throw new StoreError(WHY[code] ?? 'other', messageOf(error), error)
   }
 }
 
+/** What went wrong, without the path of a file that means nothing to anybody. */
 function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\.$/, '')
+  return (error instanceof Error ? error.message : String(error)).replace(/, [a-z]+ '.*$/s, '')
 }

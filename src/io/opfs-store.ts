@@ -77,7 +77,8 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
   try {
     return await task()
   } catch (error) {
-    throw new StoreError(WHY[nameOf(error)] ?? 'other', error)
+    const message = error instanceof Error ? error.message : String(error)
+    throw new StoreError(WHY[nameOf(error)] ?? 'other', message, error)
   }
 }
 
