@@ -13,13 +13,17 @@ export function homeFolder(): string | undefined {
   }
 }
 
-/** The folder for what this user's programs can make again. @throws if there is none that can be written */
-export function userCache(): string {
+/**
+ * The folder for what this user's programs can make again.
+ *
+ * @throws if there is none, or it can't be made
+ */
+export function userCache({ create = true } = {}): string {
   const home = homeFolder()
   const cache = process.env['XDG_CACHE_HOME'] || (home && join(home, '.cache'))
   if (!cache) throw new Error('this user has no home folder')
   const folder = join(cache, 'flowseg')
-  mkdirSync(folder, { recursive: true })
+  if (create) mkdirSync(folder, { recursive: true })
   return folder
 }
 
@@ -28,12 +32,17 @@ export function userCache(): string {
  * share those, so it must be ours alone: we trust what is in it.
  */
 export function temporaryCache(): string {
-  const me = process.getuid?.()
-  const folder = join(tmpdir(), `flowseg-${me}`)
+  const folder = join(tmpdir(), `flowseg-${process.getuid?.()}`)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  const found = lstatSync(folder) // a link of somebody else's is not followed
-  if (!found.isDirectory() || found.uid !== me || (found.mode & 0o022) !== 0) {
-    throw new Error(`others can write to ${folder}`)
-  }
+  expectOurs(folder)
   return folder
+}
+
+/** @throws unless it is a folder of this user, and no link, where nobody else can write */
+export function expectOurs(folder: string): void {
+  const found = lstatSync(folder) // a link of somebody else's is not followed
+  const me = process.getuid?.()
+  // Windows has no such modes: what is in a user's folders is his
+  const isMine = me === undefined || (found.uid === me && (found.mode & 0o022) === 0)
+  if (!found.isDirectory() || !isMine) throw new Error(`others can write to ${folder}`)
 }

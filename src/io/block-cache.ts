@@ -1,24 +1,32 @@
-// Blocks of files from servers, kept in the browser's origin private file system (OPFS).
+// Blocks of files from servers, kept for the next visit.
 //
-//   flowseg/                 in navigator.storage.getDirectory()
-//     <url>-<version>/       both as hashes: another version is another folder, so that tabs which see different
-//       entry.json           versions of a file never mix them
-//       0, 1, 2 ...          its blocks, each followed by its SHA-256: one that was cut short, or damaged since, is
+//   <url>-<version>/         both as hashes: another version is another folder, so that tabs or processes which see
+//                            different versions of a file never mix them
+//     entry.json             the address, without what may be secret in it, and the version
+//     0, 1, 2 ...            its blocks, each followed by its SHA-256: one that was cut short, or damaged since, is
 //                            as good as not there
 //
-// All of it can be downloaded again. So what can't be read is not there, and what can't be written is not kept: one of
-// `notes` says so, and nothing fails. Where there is no OPFS (Node, Deno, pages without https, private windows of some
-// browsers) there is no cache.
+// They lie in the browser's origin private file system, or in the cache folder of the user (Node, Deno, Bun). All of it can
+// be downloaded again. So what can't be read is not there, and what can't be written is not kept: one of `notes` says so,
+// and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
 
-import { FlowSegError } from '../errors.ts'
+import { FlowSegError, UsageError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
+import { lastingAddress, shownAddress } from './address.ts'
+import { type BlockStore, StoreError } from './block-store.ts'
+import { openDiskStore } from './disk-store.ts'
+import { openOpfsStore } from './opfs-store.ts'
 import { sha256Hex } from './sha256.ts'
-import type { Remote } from './source.ts'
+import type { Remote } from './url-source.ts'
 
-const FOLDER = 'flowseg'
 const ENTRY = 'entry.json'
+const MAX_ENTRY_BYTES = 2 ** 20
+const HASH_BYTES = 32
+const FOLDER_NAME = /^[0-9a-f]{32}-([0-9a-f]{32}|none)$/
 
 /** A file that is kept, wholly or in part. */
 export interface CachedFile {
+  /** Without its query, which may be secret. */
   readonly url: string
   /** Bytes that are kept, and that the file has. */
   readonly bytes: number
@@ -27,9 +35,10 @@ export interface CachedFile {
 
 /** What is known of a file that is kept; undefined stands for "the server has no such file". */
 interface Entry {
+  /** As it is shown. The folder's name has the hash of all but what signs a request. */
   readonly url: string
   readonly blockBytes: number
-  readonly remote?: Omit<Remote, 'body'> | undefined
+  readonly remote?: Omit<Remote, 'url' | 'body'> | undefined
   /** Of the whole file, found right. */
   readonly sha256?: string | undefined
 }
@@ -59,32 +68,39 @@ export interface BlockCacheOptions {
 
 export class BlockCache {
   readonly blockBytes: number
-  readonly #folder: FileSystemDirectoryHandle
+  readonly #store: BlockStore
   /** What a user should know, in sentences. */
   readonly #notes: string[]
   /** Nothing more can be written. */
   #isFull = false
 
-  private constructor(folder: FileSystemDirectoryHandle, blockBytes: number, notes: string[]) {
-    this.#folder = folder
+  private constructor(store: BlockStore, blockBytes: number, notes: string[]) {
+    this.#store = store
     this.blockBytes = blockBytes
     this.#notes = notes
   }
 
   /** @returns undefined where nothing can be kept */
   static async open(options: BlockCacheOptions, notes: string[]): Promise<BlockCache | undefined> {
-    const folder = await rootFolder({ create: true })
-    if (!folder) return undefined
-    const cache = new BlockCache(folder, options.blockBytes ?? 4 * 2 ** 20, notes)
+    const store = await openStore(true)
+    if (typeof store === 'string') {
+      notes.push(
+        `Weights can't be kept: ${printable(store)}. They will be downloaded again the next time. Set XDG_CACHE_HOME ` +
+          `to a folder of yours where they should lie, or pass { cache: 'none' }.`,
+      )
+    }
+    if (typeof store !== 'object') return undefined
+    const cache = new BlockCache(store, options.blockBytes ?? 4 * 2 ** 20, notes)
     if (options.persist) void cache.#persist() // some browsers ask the user, who may take their time
     return cache
   }
 
   /** What an earlier visit found at this address, whether or not it still is so. */
-  async find(url: string): Promise<{ readonly remote: Entry['remote'] } | undefined> {
-    for (const name of await this.#namesOf(url)) {
-      const entry = await readEntry(this.#folder, name)
-      if (entry?.url === url && entry.blockBytes === this.blockBytes) return { remote: entry.remote }
+  async find(url: string): Promise<{ readonly remote: Remote | undefined } | undefined> {
+    for (const name of await this.#foldersOf(urlKey(url))) {
+      const entry = await readEntry(this.#store, name)
+      if (entry?.url !== shownAddress(url) || entry.blockBytes !== this.blockBytes) continue
+      return { remote: entry.remote && { ...entry.remote, url } }
     }
     return undefined
   }
@@ -96,41 +112,34 @@ export class BlockCache {
    */
   async keep({ url, size, version, hasRanges }: Remote): Promise<KeptFile | undefined> {
     const { blockBytes } = this
-    const remote = { url, size, version, hasRanges }
-    const name = `${urlKey(url)}-${shortHash(`${size} ${blockBytes} ${version}`)}`
-    const kept = await this.#enter(name, { url, blockBytes, remote })
-    if (!kept) return undefined
-    const { folder, entry } = kept
-    const path = (index: number): string => String(index)
+    const store = this.#store
+    const folder = `${urlKey(url)}-${shortHash(`${size} ${blockBytes} ${version}`)}`
+    const remote = { size, version, hasRanges }
+    const entry = await this.#enter(folder, { url: shownAddress(url), blockBytes, remote })
+    if (!entry) return undefined
+    const write = (name: string, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void> =>
+      this.#write(fileName(url), () => store.write(folder, name, parts))
     return {
       blockBytes,
-      key: name,
+      key: folder,
       sha256: entry.sha256,
       read: async (index) => {
         const length = Math.min(blockBytes, size - index * blockBytes)
-        try {
-          const file = await (await folder.getFileHandle(path(index))).getFile()
-          const stored = new Uint8Array(await file.arrayBuffer())
-          const bytes = stored.subarray(0, length)
-          const digest = await digestOf(bytes)
-          return digest.every((byte, i) => byte === stored[length + i]) ? bytes : undefined
-        } catch {
-          return undefined
-        }
+        const stored = await store.read(folder, String(index), length + HASH_BYTES)
+        if (stored?.length !== length + HASH_BYTES) return undefined
+        const bytes = stored.subarray(0, length)
+        const digest = await digestOf(bytes)
+        return digest.every((byte, i) => byte === stored[length + i]) ? bytes : undefined
       },
-      write: async (index, bytes) => {
-        await this.#write(folder, path(index), url, [bytes, await digestOf(bytes)])
-      },
-      remove: async (index) => {
-        await folder.removeEntry(path(index)).catch(() => undefined)
-      },
-      approve: (sha256) => this.#write(folder, ENTRY, url, [json({ ...entry, sha256 })]),
+      write: async (index, bytes) => write(String(index), [bytes, await digestOf(bytes)]),
+      remove: (index) => store.removeFile(folder, String(index)),
+      approve: (sha256) => write(ENTRY, [json({ ...entry, sha256 })]),
     }
   }
 
   /** Remembers that the server has no such file, for visits without a connection. */
   async keepMissing(url: string): Promise<void> {
-    await this.#enter(`${urlKey(url)}-none`, { url, blockBytes: this.blockBytes })
+    await this.#enter(`${urlKey(url)}-none`, { url: shownAddress(url), blockBytes: this.blockBytes })
   }
 
   /** A note, once. */
@@ -139,78 +148,63 @@ export class BlockCache {
   }
 
   async #persist(): Promise<void> {
-    if (await navigator.storage.persist?.().catch(() => false)) return
+    if (await this.#store.persist()) return
     this.note('The browser does not promise to keep the weights: it may evict them when space is short.')
   }
 
-  async #enter(
-    name: string,
-    entry: Entry,
-  ): Promise<{ folder: FileSystemDirectoryHandle; entry: Entry } | undefined> {
-    for (const stale of await this.#namesOf(entry.url)) {
-      if (stale !== name) await this.#folder.removeEntry(stale, { recursive: true }).catch(() => undefined)
+  /** @returns what is known of the file in this folder, which is made if it isn't there */
+  async #enter(folder: string, entry: Entry): Promise<Entry | undefined> {
+    for (const stale of await this.#foldersOf(folder.split('-')[0]!)) {
+      if (stale !== folder) await this.#store.removeFolder(stale).catch(() => undefined)
     }
-    try {
-      const found = await readEntry(this.#folder, name)
-      const folder = await this.#folder.getDirectoryHandle(name, { create: true })
-      if (!found) await this.#write(folder, ENTRY, entry.url, [json(entry)])
-      return { folder, entry: found ?? entry }
-    } catch (error) {
-      await this.#giveUp(entry.url, error)
-      return undefined
-    }
+    const found = await readEntry(this.#store, folder)
+    let isThere = false
+    await this.#write(fileName(entry.url), async () => {
+      await this.#store.makeFolder(folder)
+      isThere = true
+      if (!found) await this.#store.write(folder, ENTRY, [json(entry)])
+    })
+    return isThere ? (found ?? entry) : undefined
   }
 
-  async #namesOf(url: string): Promise<string[]> {
-    const names: string[] = []
-    const prefix = `${urlKey(url)}-`
-    try {
-      for await (const name of this.#folder.keys()) if (name.startsWith(prefix)) names.push(name)
-    } catch {
-      // Somebody cleared all of it
-    }
-    return names
+  /** Folders of all versions of a file. */
+  async #foldersOf(key: string): Promise<string[]> {
+    return (await this.#store.folders()).filter((name) => name.startsWith(`${key}-`))
   }
 
-  async #write(
-    folder: FileSystemDirectoryHandle,
-    name: string,
-    url: string,
-    parts: readonly Uint8Array<ArrayBuffer>[],
-  ): Promise<void> {
+  async #write(file: string, task: () => Promise<void>): Promise<void> {
     if (this.#isFull) return
     try {
-      await writeFile(folder, name, parts)
+      await task()
     } catch (error) {
-      // Another tab is writing the same, or has cleared the cache: that is its business
-      if (!['NoModificationAllowedError', 'NotFoundError'].includes(nameOf(error)))
-        await this.#giveUp(url, error)
+      if (!(error instanceof StoreError)) throw error
+      // Another tab or process is writing the same, or has cleared the cache: that is its business
+      if (error.why !== 'taken' && error.why !== 'elsewhere') await this.#giveUp(file, error)
     }
   }
 
   /** The rest isn't kept. What is stays: it is good for the next visit. */
-  async #giveUp(url: string, error: unknown): Promise<void> {
+  async #giveUp(file: string, { why, message }: StoreError): Promise<void> {
+    if (this.#isFull) return // as another block found out
     this.#isFull = true
-    const file = fileName(url)
-    if (nameOf(error) === 'NotSupportedError') return // a browser whose windows can't write
-    if (nameOf(error) !== 'QuotaExceededError') {
-      const reason = error instanceof Error ? error.message.replace(/\.$/, '') : String(error)
-      this.note(`The browser can't keep ${file}: ${reason}. It will be downloaded again the next time.`)
+    if (why === 'unable') return // a browser whose windows can't write
+    if (why !== 'full') {
+      const reason = printable(message.replace(/\.$/, ''))
+      this.note(
+        `${this.#store.name} can't keep ${file}: ${reason}. It will be downloaded again the next time.`,
+      )
       return
     }
-    const { usage, quota } = (await navigator.storage.estimate?.().catch(() => undefined)) ?? {}
-    const numbers =
-      usage !== undefined && quota ? ` (${megabytes(usage)} of ${megabytes(quota)} are in use)` : ''
     this.note(
-      `The browser's storage for this page is full${numbers}: from ${file} on, what is missing will be downloaded ` +
-        `again the next time. Free space on the disk, or clear weights that you no longer need.`,
+      `${await this.#store.describeFull()}: from ${file} on, what is missing will be downloaded again the next time. ` +
+        `Free space on the disk, or clear weights that you no longer need.`,
     )
   }
 }
 
-/** Files that were kept by earlier visits, of all folders; none where there is no OPFS. */
+/** Files that were kept by earlier visits, of all folders; none where nothing can be kept. */
 export async function cachedWeights(): Promise<CachedFile[]> {
-  const kept = await keptFolders()
+  const kept = await keptFolders(await openStore(false))
   return kept.flatMap(({ entry, bytes }) =>
     entry?.remote ? [{ url: entry.url, bytes, size: entry.remote.size }] : [],
   )
@@ -221,21 +215,26 @@ export async function cachedWeights(): Promise<CachedFile[]> {
  *
  * @param under the address of a folder or a file; everything by default
  * @returns how many bytes were freed
- * @throws FlowSegError 'ERR_OUTPUT' when another tab is using it
+ * @throws UsageError if `under` is no address, FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
 export async function clearCachedWeights(under?: string | URL): Promise<number> {
-  const root = await rootFolder()
+  const store = await openStore(false)
   let freed = 0
-  for (const { name, entry, bytes } of await keptFolders()) {
+  if (under !== undefined) isUnder(String(under), String(under)) // refused also where nothing is kept
+  for (const { name, entry, bytes } of await keptFolders(store)) {
+    if (typeof store !== 'object') break
     if (under !== undefined && !(entry && isUnder(entry.url, String(under)))) continue
     try {
-      await root?.removeEntry(name, { recursive: true })
+      await store.removeFolder(name)
       freed += bytes
     } catch (cause) {
-      if (nameOf(cause) === 'NotFoundError') continue // another tab was faster
+      if (cause instanceof StoreError && cause.why === 'elsewhere') continue // another tab was faster
+      const reason = cause instanceof Error ? printable(cause.message.replace(/\.$/, '')) : ''
       throw new FlowSegError(
         'ERR_OUTPUT',
-        `${entry?.url ?? name} can't be cleared while another tab or worker is downloading it: close that, and try again.`,
+        cause instanceof StoreError && cause.why === 'taken'
+          ? `${entry?.url ?? name} can't be cleared while another tab or worker is downloading it: close that, and try again.`
+          : `${entry?.url ?? name} can't be cleared: ${reason}.`,
         { cause },
       )
     }
@@ -250,15 +249,14 @@ interface KeptFolder {
   readonly bytes: number
 }
 
-async function keptFolders(): Promise<KeptFolder[]> {
-  const root = await rootFolder()
+async function keptFolders(store: BlockStore | string | undefined): Promise<KeptFolder[]> {
   const found: KeptFolder[] = []
-  if (!root) return found
-  for await (const [name, handle] of root.entries()) {
-    if (handle.kind !== 'directory') continue
-    const entry = await readEntry(root, name)
+  if (typeof store !== 'object') return found
+  for (const name of await store.folders()) {
+    if (!FOLDER_NAME.test(name)) continue // whatever it is, it is none of ours
+    const entry = await readEntry(store, name)
     let bytes = 0
-    for await (const file of handle.keys()) {
+    for (const file of await store.files(name)) {
       if (!entry?.remote || !/^\d+$/.test(file)) continue
       bytes += Math.max(0, Math.min(entry.blockBytes, entry.remote.size - Number(file) * entry.blockBytes))
     }
@@ -267,80 +265,26 @@ async function keptFolders(): Promise<KeptFolder[]> {
   return found
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// The part of OPFS that we use
-
-/** Undefined where there is none, or it is refused. */
-async function rootFolder(options = { create: false }): Promise<FileSystemDirectoryHandle | undefined> {
-  try {
-    const root = await globalThis.navigator?.storage?.getDirectory?.()
-    return await root?.getDirectoryHandle(FOLDER, options)
-  } catch {
-    return undefined
-  }
+/**
+ * @param create false: only if something has been kept
+ * @returns a reason why nothing can be kept, or undefined where that is usual
+ */
+async function openStore(create: boolean): Promise<BlockStore | string | undefined> {
+  if ('storage' in (globalThis.navigator ?? {}) && 'getDirectory' in navigator.storage)
+    return openOpfsStore(create)
+  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
+  return hasFiles ? openDiskStore(create) : undefined
 }
 
-async function readEntry(root: FileSystemDirectoryHandle, name: string): Promise<Entry | undefined> {
+async function readEntry(store: BlockStore, folder: string): Promise<Entry | undefined> {
   try {
-    const folder = await root.getDirectoryHandle(name)
-    const text = await (await (await folder.getFileHandle(ENTRY)).getFile()).text()
-    const entry: Partial<Entry> | null = JSON.parse(text)
+    const bytes = await store.read(folder, ENTRY, MAX_ENTRY_BYTES)
+    const entry: Partial<Entry> | null = JSON.parse(new TextDecoder().decode(bytes))
     return typeof entry?.url === 'string' && typeof entry.blockBytes === 'number'
       ? { ...entry, url: entry.url, blockBytes: entry.blockBytes }
       : undefined
   } catch {
     return undefined
-  }
-}
-
-/** In workers. Its methods returned promises in the first browsers that had it. */
-interface SyncAccessHandle {
-  truncate(size: number): void | Promise<void>
-  write(bytes: Uint8Array<ArrayBuffer>, options: { at: number }): number
-  flush(): void | Promise<void>
-  close(): void | Promise<void>
-}
-
-/** Replaces a file. In a worker it may be left cut short, should the worker end. */
-async function writeFile(
-  folder: FileSystemDirectoryHandle,
-  name: string,
-  parts: readonly Uint8Array<ArrayBuffer>[],
-): Promise<void> {
-  const file: FileSystemFileHandle & { createSyncAccessHandle?: () => Promise<SyncAccessHandle> } =
-    await folder.getFileHandle(name, { create: true })
-  try {
-    if (file.createSyncAccessHandle) {
-      const handle = await file.createSyncAccessHandle()
-      try {
-        await handle.truncate(0)
-        let at = 0
-        for (const part of parts) {
-          // Fewer where there is no space, or 2^32 - 8: Chromium's error as a count (147, storage in memory)
-          if (handle.write(part, { at }) !== part.length)
-            throw new DOMException('no space', 'QuotaExceededError')
-          at += part.length
-        }
-        await handle.flush()
-      } finally {
-        await handle.close()
-      }
-    } else if ('createWritable' in file) {
-      const stream = await file.createWritable()
-      try {
-        for (const part of parts) await stream.write(part)
-        await stream.close()
-      } catch (error) {
-        await stream.abort().catch(() => undefined)
-        throw error
-      }
-    } else {
-      throw new DOMException('files can only be written in workers', 'NotSupportedError')
-    }
-  } catch (error) {
-    // An empty or half a file is of no use, unless another tab is about to fill it
-    if (nameOf(error) !== 'NoModificationAllowedError') await folder.removeEntry(name).catch(() => undefined)
-    throw error
   }
 }
 
@@ -356,25 +300,25 @@ function shortHash(text: string): string {
   return sha256Hex(text).slice(0, 32)
 }
 
-const urlKey = shortHash
-
-function nameOf(error: unknown): string {
-  return error instanceof Error || error instanceof DOMException ? error.name : ''
+function urlKey(url: string): string {
+  return shortHash(lastingAddress(url))
 }
 
 function fileName(url: string): string {
-  return new URL(url).pathname.split('/').at(-1) || url
+  return shownAddress(url).split('/').at(-1) || shownAddress(url)
 }
 
+/** @throws UsageError if it is no address */
 function isUnder(url: string, address: string): boolean {
   const plain = (text: string): string => {
+    if (!URL.canParse(text, globalThis.location?.href)) {
+      throw new UsageError(
+        `clearCachedWeights: ${quoted(text)} is not an address. cachedWeights() lists what is kept.`,
+      )
+    }
     const { origin, pathname } = new URL(text, globalThis.location?.href)
     return origin + pathname
   }
   const [file, base] = [plain(url), plain(address)]
   return file === base || file.startsWith(base.endsWith('/') ? base : `${base}/`)
-}
-
-function megabytes(bytes: number): string {
-  return bytes < 1e10 ? `${Math.round(bytes / 1e6)} MB` : `${Math.round(bytes / 1e9)} GB`
 }

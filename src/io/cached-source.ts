@@ -1,6 +1,6 @@
 // A file in blocks of a few MiB: fetched once, ahead of whoever reads, and kept for the next visit.
 //
-//   read -> blocks in memory -> blocks in the browser's cache -> the server
+//   read -> blocks in memory -> blocks that are kept (block-cache.ts) -> the server
 //
 // A reader of weights asks for thousands of small ranges. Here they become a request a block, a few at a time and
 // always some ahead; the last blocks stay in memory, as the next range often begins in them. A block is written to the
@@ -8,21 +8,13 @@
 // file take turns at each block (Web Locks), and so download it once.
 
 import { WeightsError } from '../errors.ts'
+import type { Waiting } from '../progress.ts'
+import { shownAddress } from './address.ts'
 import type { BlockCache, KeptFile } from './block-cache.ts'
 import type { Download } from './download.ts'
 import { Sha256 } from './sha256.ts'
-import {
-  type ByteRange,
-  DamagedError,
-  expectRange,
-  probe,
-  type Remote,
-  type RemoteSource,
-  remoteSource,
-  type Source,
-  UnreachableError,
-  type UrlOptions,
-} from './source.ts'
+import { type ByteRange, DamagedError, expectRange, type Source, UnreachableError } from './source.ts'
+import { Absent, probe, type Remote, type RemoteSource, remoteSource, type UrlOptions } from './url-source.ts'
 
 /** Blocks that are fetched before they are read, and blocks that stay in memory after. */
 const AHEAD = 4
@@ -89,10 +81,7 @@ export class BlockSource implements Source {
     this.#kept = kept
     this.#blockBytes = kept?.blockBytes ?? blockBytes
     this.#count = Math.ceil(origin.size / this.#blockBytes)
-    this.#label = origin.name
-      .replace(/[?#].*/, '')
-      .split('/')
-      .at(-1)!
+    this.#label = labelOf(origin.name)
     this.#download = download
     this.#gate = gate ?? new Gate()
     download?.add(origin.size)
@@ -356,16 +345,12 @@ export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'>
 /**
  * A file on a server, in blocks. What is kept from an earlier visit counts as long as the server's ETag, or the date of
  * the last change, is the same; it also counts when there is no connection.
- *
- * @returns undefined if the server has no such file
  */
-export async function findCachedUrl(url: string, options: CachedUrlOptions): Promise<Source | undefined> {
-  const { cache } = options
+export async function findCachedUrl(url: string, given: CachedUrlOptions): Promise<Source | Absent> {
+  const { cache, download } = given
+  const options = { ...given, onWait: (waiting: Waiting) => download?.waits(labelOf(url), waiting) }
   const remote = cache ? await probeOrRemember(url, options, cache) : await probe(url, options)
-  if (!remote) {
-    await cache?.keepMissing(url)
-    return undefined
-  }
+  if (remote instanceof Absent) return remote
   if (cache && remote.version === undefined) {
     cache.note(
       'The server sends neither an ETag nor a Last-Modified date, or does not expose them to this page, so the ' +
@@ -381,14 +366,25 @@ async function probeOrRemember(
   url: string,
   options: UrlOptions,
   cache: BlockCache,
-): Promise<Remote | undefined> {
+): Promise<Remote | Absent> {
   const have = await cache.find(url)
-  const isOffline = 'onLine' in navigator && !navigator.onLine
+  const isOffline = globalThis.navigator !== undefined && 'onLine' in navigator && !navigator.onLine
   try {
-    if (!have || !isOffline) return await probe(url, { ...options, httpCache: 'no-cache' }, have)
+    if (!have || !isOffline) {
+      const remote = await probe(url, { ...options, httpCache: 'no-cache' }, have)
+      // A server that refuses us may do so for now only: what is kept stays
+      if (remote instanceof Absent && (remote.why === 'gone' || !have?.remote)) await cache.keepMissing(url)
+      return remote
+    }
   } catch (error) {
     if (!have || !(error instanceof UnreachableError)) throw error
   }
   cache.note('The server can not be reached: the weights are those of an earlier visit.')
-  return have?.remote
+  const wasAbsent = `${shownAddress(url)} was not there at an earlier visit, and the server can not be reached.`
+  return have.remote ?? new Absent('gone', new WeightsError(`${wasAbsent} Check the connection.`))
+}
+
+/** For progress: the file's name. */
+function labelOf(url: string): string {
+  return shownAddress(url).split('/').at(-1)!
 }

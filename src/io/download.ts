@@ -1,6 +1,6 @@
 // All files of a load as one progress, whose total is known when it is first told.
 
-import type { Progress } from '../progress.ts'
+import type { Progress, Waiting } from '../progress.ts'
 
 /** Between two reports. */
 const STEP_BYTES = 256 * 1024
@@ -62,6 +62,14 @@ export class Download {
     if (this.#hasBegun) this.#skipped += bytes
     else this.#total -= bytes
     this.#tell(file)
+  }
+
+  /** A server is waited for; also before the total is known, when it is 0. */
+  waits(file: string, waiting: Waiting): void {
+    const total = this.#hasBegun ? this.#total : 0
+    const loaded = this.#hasBegun ? Math.max(0, this.#told) : 0
+    const from = { cache: this.#fromCache, network: this.#fromNetwork }
+    this.#onProgress?.({ phase: 'download', what: file, loaded, total, from, waiting })
   }
 
   #tell(what: string): void {

@@ -6,22 +6,30 @@
 import { UsageError, WeightsError } from '../errors.ts'
 import { described } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
+import { shownAddress } from './address.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
 import { findCachedUrl, Gate } from './cached-source.ts'
 import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
 import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
 import type { Download } from './download.ts'
 import { EMBEDDED, embeddedFile, hasFiles } from './embedded.ts'
+import { headersOf } from './http.ts'
 import { type JsonLimits, plainJson, SMALL_JSON } from './json.ts'
-import { blobSource, bytesSource, findFile, type Source, type UrlOptions } from './source.ts'
+import { blobSource, bytesSource, findFile, type Source } from './source.ts'
+import { Absent, type UrlOptions } from './url-source.ts'
 
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
   readonly describe: string
   /** What a user should know about how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
-  /** The file, or undefined if there is none of that name. Whoever asks closes it. */
+  /**
+   * The file, or undefined if there is none of that name, or a server has none for us: whoever asks can do without. It is
+   * closed by whoever asks.
+   */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
+  /** Why a file that was not found may be there all the same: a server refused to send it. */
+  refusal?(file: string): WeightsError | undefined
   /** @throws WeightsError if there is none, naming the folder and what it does have */
   open(file: string, signal?: AbortSignal): Promise<Source>
   /** A small file as text, which must be UTF-8. */
@@ -34,13 +42,16 @@ export interface Folder {
  */
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
+export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
+export type CachePlace = (typeof CACHE_PLACES)[number]
+
 /** What matters for addresses only. */
 export interface FolderOptions extends UrlOptions, BlockCacheOptions {
   /**
-   * Where what was downloaded is kept for the next visit: in the browser's origin private file system by default. Where
-   * there is none, such as in Node, nothing is kept.
+   * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
+   * Deno, and in browsers the origin private file system; 'opfs' is its older name.
    */
-  readonly cache?: 'opfs' | 'none' | undefined
+  readonly cache?: CachePlace | undefined
   /** Requests at a time; 4 by default. */
   readonly maxRequests?: number | undefined
   readonly download?: Download | undefined
@@ -62,6 +73,12 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   if (typeof where !== 'string' && !isUrl(where)) return chosenFolder(where)
   const text = String(where)
   if (/^https?:/i.test(text)) return urlFolder(text, options)
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(text)?.[1] ?? /^(data|blob|ftp):/i.exec(text)?.[1]
+  if (scheme !== undefined && !/^file$/i.test(scheme)) {
+    throw new UsageError(
+      `${quoted(shownAddress(text))}: files are not read by ${scheme}. Give a path, or an address with https:, http: or file:.`,
+    )
+  }
   if (hasFiles()) return directoryFolder(where)
   return urlFolder(new URL(text, globalThis.location.href), options)
 }
@@ -162,23 +179,37 @@ export function directoryFolder(where: string | URL): Folder {
 
 /** Files under a URL, `https://host/models/flowseg-nano` for instance. */
 export function urlFolder(url: string | URL, options: FolderOptions = {}): Folder {
+  const shown = shownAddress(url)
+  if (!URL.canParse(String(url))) throw new UsageError(`${quoted(shown)} is not an address. Check it.`)
+  if (options.cache !== undefined && !CACHE_PLACES.includes(options.cache)) {
+    throw new UsageError(`cache is ${quoted(String(options.cache))}, expected 'disk' or 'none', or nothing.`)
+  }
+  headersOf(options.headers)
   const base = new URL(url)
   if (!base.pathname.endsWith('/')) base.pathname += '/'
   const notes: string[] = []
+  const refusals = new Map<string, WeightsError>()
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
+  const isFile = /\.(safetensors|json)\/$/.test(base.pathname)
   const found = folder(
-    String(url),
+    shown,
     async (file, signal) => {
       const address = new URL(file, base)
       address.search = base.search // signed addresses keep their signature
       if (options.cache !== 'none') cache ??= BlockCache.open(options, notes)
       const how = { ...options, signal: signal ?? options.signal, gate, cache: await cache }
-      return findCachedUrl(address.href, how)
+      const source = await findCachedUrl(address.href, how)
+      refusals.delete(file)
+      if (!(source instanceof Absent)) return source
+      if (source.why === 'gone') return undefined
+      refusals.set(file, source.error)
+      return source.error
     },
     async () => undefined,
+    isFile ? ' Give the address of the folder that holds the files, not of a file.' : '',
   )
-  return { ...found, notes }
+  return { ...found, notes, refusal: (file) => refusals.get(file) }
 }
 
 /** Files that the user chose, known by their names alone. */
@@ -269,22 +300,30 @@ export function jsonIn(text: string, name: string, limits: JsonLimits = SMALL_JS
   }
 }
 
-/** @param remedy what else to do when a file is missing */
+/**
+ * @param search gives the file, or why it is of no use to whoever needs it
+ * @param remedy what else to do when a file is missing
+ */
 function folder(
   describe: string,
-  find: (file: string, signal: AbortSignal | undefined) => Promise<Source | undefined>,
+  search: (file: string, signal: AbortSignal | undefined) => Promise<Source | WeightsError | undefined>,
   list: () => Promise<string[] | undefined>,
   remedy = '',
 ): Folder {
+  const look = async (file: string, signal: AbortSignal | undefined) => {
+    signal?.throwIfAborted()
+    expectPlainName(file)
+    return search(file, signal)
+  }
   const made: Folder = {
     describe,
     async find(file, signal) {
-      signal?.throwIfAborted()
-      expectPlainName(file)
-      return find(file, signal)
+      const source = await look(file, signal)
+      return source instanceof WeightsError ? undefined : source
     },
     async open(file, signal) {
-      const source = await made.find(file, signal)
+      const source = await look(file, signal)
+      if (source instanceof WeightsError) throw source
       if (source) return source
       const names = (await list())?.sort()
       const some = names && (names.slice(0, MAX_NAMES_TOLD).map(shown).join(', ') || 'nothing')

@@ -141,6 +141,8 @@ export async function openSafetensors(from: Folder | Source, options: OpenOption
   const name = options.index ?? INDEX
   const listing = options.index === undefined ? await from.find(name, signal) : await from.open(name, signal)
   if (!listing) {
+    const refusal = from.refusal?.(SINGLE) ?? from.refusal?.(INDEX)
+    if (refusal) throw refusal
     throw new WeightsError(
       `There is neither ${SINGLE} nor ${INDEX} in ${printable(from.describe)}. ` +
         `Weights of other formats (.bin, .pth, .gguf) must be converted to safetensors first.`,

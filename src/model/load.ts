@@ -3,7 +3,14 @@
 
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import { Download } from '../io/download.ts'
-import { expectLocation, type Folder, type FolderLocation, openFolder } from '../io/folder.ts'
+import {
+  CACHE_PLACES,
+  type CachePlace,
+  expectLocation,
+  type Folder,
+  type FolderLocation,
+  openFolder,
+} from '../io/folder.ts'
 import { DamagedError } from '../io/source.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
@@ -50,13 +57,16 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
    */
   readonly quantize?: Quantized | undefined
   /**
-   * Where weights from a URL are kept for the next visit: in the browser's origin private file system by default, if
-   * there is one.
+   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
+   * Deno, and in browsers the origin private file system; 'none' keeps nothing.
    */
-  readonly cache?: 'opfs' | 'none' | undefined
+  readonly cache?: CachePlace | undefined
   /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
   readonly persist?: boolean | undefined
-  /** Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance. */
+  /**
+   * Sent with every request for weights, `{ authorization: 'Bearer …' }` for instance, but never to another origin that
+   * the server redirects to.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
@@ -64,7 +74,7 @@ const LOAD_KINDS: Kinds<LoadOptions> = {
   ...TASK_KINDS,
   gpu: OBJECT,
   quantize: oneOf(...QUANTIZED),
-  cache: oneOf('opfs', 'none'),
+  cache: oneOf(...CACHE_PLACES),
   persist: FLAG,
   headers: TEXTS,
   maxScenes: COUNT,

@@ -7,7 +7,8 @@ import { cachedWeights, clearCachedWeights } from '../../src/io/block-cache.ts'
 import { BlockSource } from '../../src/io/cached-source.ts'
 import { Download } from '../../src/io/download.ts'
 import { type Folder, type FolderOptions, openFolder } from '../../src/io/folder.ts'
-import { bytesSource, DamagedError, probe, remoteSource, type Source } from '../../src/io/source.ts'
+import { bytesSource, DamagedError, type Source } from '../../src/io/source.ts'
+import { Absent, probe, remoteSource } from '../../src/io/url-source.ts'
 import type { Progress } from '../../src/progress.ts'
 import { FileServer } from './file-server.ts'
 import { browser, damage, storedFiles } from './opfs.ts'
@@ -90,6 +91,7 @@ describe('a second visit', () => {
       { storage: { getDirectory: () => Promise.reject(new Error()) } },
     ]) {
       vi.stubGlobal('navigator', navigator)
+      vi.stubGlobal('process', { ...process, versions: {} }) // Node has files instead: disk-store.test.ts
       const folder = open()
       expect(await readAll(folder)).toEqual(bytes)
       expect(server.taken()).toEqual(ALL)
@@ -184,8 +186,8 @@ describe('an interrupted download', () => {
     expect(performance.now() - begun).toBeLessThan(1000)
   })
 
-  test('that ends within a body is asked for again', async () => {
-    let faults = 2
+  test('that ends within a body goes on from there', async () => {
+    let faults = 1
     server.answer = (request, response) => {
       if (request.headers.range !== 'bytes=2000-2999' || faults-- <= 0) return false
       response.writeHead(206, { 'content-length': 1000, 'content-range': `bytes 2000-2999/${bytes.length}` })
@@ -197,10 +199,8 @@ describe('an interrupted download', () => {
     const source = await open({ download }).open('w.bin')
     download.begin('m')
     expect(await source.read(0, source.size)).toEqual(bytes)
-    expect(server.taken()).toEqual(
-      [...ALL, ...blocks(2, 2)].sort((a, b) => parseInt(a.slice(6)) - parseInt(b.slice(6))),
-    )
-    // What came in vain isn't counted
+    // Of the block that broke off, what was missing
+    expect(server.taken().filter((request) => !ALL.includes(request))).toEqual(['w.bin 2300-2999'])
     expect(events.at(-1)).toMatchObject({ loaded: bytes.length, from: { cache: 0, network: bytes.length } })
     await source.close()
   })
@@ -289,10 +289,12 @@ describe('progress', () => {
     })
   })
 
-  test('counts no byte twice: none that had to come again, and none of an answer that was refused', async () => {
-    let faults = 1
+  test('counts no byte twice: none after a break, and none of an answer that was refused', async () => {
+    let faults = 2
     server.answer = (request, response) => {
-      if (request.headers.range !== 'bytes=2000-2999' || faults-- <= 0) return false
+      const isRest = request.headers.range === 'bytes=2005-2999'
+      if ((request.headers.range !== 'bytes=2000-2999' && !isRest) || faults-- <= 0) return false
+      if (isRest) return !!response.writeHead(403).end()
       response
         .writeHead(206, { 'content-range': `bytes 2000-2999/${bytes.length}` })
         .end(bytes.subarray(0, 5))
@@ -302,7 +304,7 @@ describe('progress', () => {
     const download = new Download((event) => events.push(event))
     const source = await open({ download }).open('w.bin')
     download.begin('m')
-    await expect(source.read(0, source.size)).rejects.toThrow('only 5 of the bytes')
+    await expect(source.read(0, source.size)).rejects.toThrow('403 Forbidden')
     await source.read(0, source.size)
     expect(events.at(-1)).toMatchObject({ loaded: bytes.length, from: { network: bytes.length } })
     await source.close()
@@ -316,8 +318,9 @@ describe('progress', () => {
       return true
     }
     const remote = await probe(`${server.origin}/m/w.bin`, { retryMs: 1 })
-    await remoteSource(remote!, { retryMs: 1 }).read(0, 1000, undefined, (n) => received.push(n))
-    expect(Math.min(...received)).toBeLessThan(0)
+    if (remote instanceof Absent) throw remote.error
+    await remoteSource(remote, { retryMs: 1 }).read(0, 1000, undefined, (n) => received.push(n))
+    expect(server.taken()).toContain('w.bin 300-999') // what has come isn't asked for again
     expect(received.reduce((a, b) => a + b)).toBe(1000)
   })
 

@@ -7,13 +7,13 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
-import { type Folder, openFolder, readJson } from '../../src/io/folder.ts'
+import { type Folder, jsonIn, openFolder, readJson } from '../../src/io/folder.ts'
 
 const contents: Record<string, string> = {
   'config.json': '{"a": [1, "größe"]}',
   'broken.json': '{"a": ',
   'empty.txt': '',
-  'page.json': '<!doctype html>',
+  'list.json': '- a list',
 }
 const notText = Uint8Array.of(0x61, 0xff, 0x62)
 
@@ -49,7 +49,7 @@ const files = () => [
 const kinds: [string, () => Folder][] = [
   ['a directory', () => openFolder(directory)],
   ['a file: URL', () => openFolder(pathToFileURL(directory))],
-  ['a URL', () => openFolder(url)],
+  ['a URL', () => openFolder(url, { cache: 'none' })],
   ['chosen files', () => openFolder(files())],
   ['a folder', () => openFolder(openFolder(files()))],
 ]
@@ -65,10 +65,8 @@ describe.each(kinds)('%s', (_, open) => {
 
   test('names a file that is not JSON, and what to do', async () => {
     const folder = open()
-    for (const [name, remedy] of [
-      ['broken.json', /[^.]\. If you edited it, mend it there; else copy or download it again\.$/],
-      ['page.json', /[^.]\. It is a web page: check the address that it was downloaded from\.$/],
-    ] as const) {
+    const remedy = /[^.]\. If you edited it, mend it there; else copy or download it again\.$/
+    for (const name of ['broken.json', 'list.json']) {
       const refused: unknown = await readJson(folder, name).catch((error: unknown) => error)
       expect(refused).toBeInstanceOf(WeightsError)
       expect(String(refused)).toContain(`: ${name} in ${folder.describe} is not JSON: `)
@@ -110,9 +108,15 @@ describe.each(kinds)('%s', (_, open) => {
   })
 })
 
+test('says of a web page that it is one', () => {
+  expect(() => jsonIn('<!doctype html>', 'page.json')).toThrow(
+    /page\.json is not JSON: .*[^.]\. It is a web page: check the address that it was downloaded from\.$/,
+  )
+})
+
 test('a folder that has files says which, and one that is not there says so', async () => {
   await expect(openFolder(directory).open('none')).rejects.toThrow(
-    'which has broken.json, bytes.txt, config.json, empty.txt, page.json.',
+    'which has broken.json, bytes.txt, config.json, empty.txt, list.json.',
   )
   await expect(openFolder([]).open('none')).rejects.toThrow(
     'There is no none in the chosen files, which has nothing.',

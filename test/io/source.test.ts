@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
-import { blobSource, bytesSource, fileSource, findUrl, type Source, urlSource } from '../../src/io/source.ts'
+import { blobSource, bytesSource, fileSource, type Source } from '../../src/io/source.ts'
+import { findUrl, urlSource } from '../../src/io/url-source.ts'
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 7) & 255)
 let folder = ''
@@ -174,14 +175,31 @@ describe('servers', () => {
     expect(seen).toBe('Bearer x')
   })
 
-  test('may hide the total, if HEAD tells it', async () => {
+  test('may not know the total, if HEAD tells it', async () => {
+    const part = { 'content-range': 'bytes 0-1/*' }
     handler = (request, response) => {
       if (request.method === 'HEAD') response.writeHead(200, { 'content-length': '1000' }).end()
-      else response.writeHead(206).end(bytes.subarray(0, 1))
+      else response.writeHead(206, part).end(bytes.subarray(0, 2))
     }
     expect((await urlSource(`${origin}/a`)).size).toBe(1000)
-    handler = (_, response) => void response.writeHead(206).end(bytes.subarray(0, 1))
+    handler = (_, response) => void response.writeHead(206, part).end(bytes.subarray(0, 2))
     await expect(urlSource(`${origin}/a`)).rejects.toThrow(/doesn't say how large.*Expose-Headers/)
+  })
+
+  test('may hide Content-Range from a page of another origin, and from nobody else', async () => {
+    handler = (request, response) => {
+      const [, from, to] = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '') ?? []
+      if (request.method === 'HEAD') response.writeHead(200, { 'content-length': '1000' }).end()
+      else response.writeHead(206).end(bytes.subarray(Number(from), Number(to) + 1))
+    }
+    await expect(urlSource(`${origin}/a`)).rejects.toThrow('206 without Content-Range')
+    vi.stubGlobal('process', { ...process, versions: {} }) // as in a browser
+    try {
+      const source = await urlSource(`${origin}/a`)
+      expect(await source.read(100, 50)).toEqual(bytes.slice(100, 150))
+    } finally {
+      vi.unstubAllGlobals()
+    }
   })
 
   test('that ignore ranges may send small files only, and are cut off', async () => {
@@ -209,10 +227,12 @@ describe('servers', () => {
   test('that send more than the range', async () => {
     handler = (_, response) =>
       void response.writeHead(206, { 'content-range': 'bytes 0-0/1000' }).end('many bytes')
-    await expect(urlSource(`${origin}/a`)).rejects.toThrow('more bytes than the 2 that were asked for')
+    await expect(urlSource(`${origin}/a`)).rejects.toThrow(
+      'more bytes than the 1 of the range that it announced',
+    )
   })
 
-  test('that send less, another place, or another version', async () => {
+  test('that send another place, or another version', async () => {
     const served =
       (begin: number, count: number, total: number, etag: string): Handler =>
       (_, response) => {
@@ -221,8 +241,6 @@ describe('servers', () => {
       }
     handler = withRanges
     const source = await urlSource(`${origin}/a`)
-    handler = served(10, 5, 1000, '"a"')
-    await expect(source.read(10, 20)).rejects.toThrow('only 5 of the bytes 10 to 30')
     handler = served(0, 20, 1000, '"a"')
     await expect(source.read(10, 20)).rejects.toThrow(
       'asked for bytes from 10 on, the server sent them from 0 on',
@@ -232,7 +250,7 @@ describe('servers', () => {
     handler = served(10, 20, 1000, '"b"')
     await expect(source.read(10, 20)).rejects.toThrow('changed on the server')
     handler = answering(200, {}, 'all of it')
-    await expect(source.read(10, 20)).rejects.toThrow('now sends the whole file')
+    await expect(source.read(10, 20)).rejects.toThrow('changed on the server')
   })
 
   test('that have no such file', async () => {
@@ -279,7 +297,9 @@ describe('servers', () => {
   test('an abort ends a read under way, and a pause', async () => {
     handler = withRanges
     const source = await urlSource(`${origin}/a`)
-    handler = (_, response) => void response.writeHead(206).write('x') // and never ends
+    handler = (_, response) => {
+      response.writeHead(206, { 'content-range': 'bytes 0-9/1000' }).write('x') // and never ends
+    }
     const why = new Error('enough')
     const abortSoon = () => {
       const stop = new AbortController()

@@ -1,0 +1,43 @@
+// Where blocks are kept: folders of small files, one folder deep, in the browser's origin private file system
+// (opfs-store.ts) or in the cache folder of the user (disk-store.ts).
+
+export interface BlockStore {
+  /** For notes, at the beginning of a sentence: 'The browser'. */
+  readonly name: string
+  /** Of folders; none if all was cleared. */
+  folders(): Promise<string[]>
+  files(folder: string): Promise<string[]>
+  /** Undefined if it isn't there, has more than `maxBytes`, or can't be read. */
+  read(folder: string, file: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined>
+  /** @throws StoreError */
+  makeFolder(folder: string): Promise<void>
+  /**
+   * Replaces a file. What is left of one that was interrupted is found by its hash.
+   *
+   * @throws StoreError
+   */
+  write(folder: string, file: string, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void>
+  removeFile(folder: string, file: string): Promise<void>
+  /** With all files in it. @throws StoreError 'elsewhere' if it is gone, 'taken' if somebody is writing there */
+  removeFolder(folder: string): Promise<void>
+  /** A sentence without its end: 'The disk is full'. */
+  describeFull(): Promise<string>
+  /** Asks that what is kept isn't evicted. @returns false if nobody promises that */
+  persist(): Promise<boolean>
+}
+
+/**
+ * - full:      there is no space
+ * - taken:     somebody else is writing this file
+ * - elsewhere: somebody else has cleared the folder
+ * - unable:    nothing can be written here, ever, and this is usual
+ * - other:     as the message says
+ */
+export class StoreError extends Error {
+  readonly why: 'full' | 'taken' | 'elsewhere' | 'unable' | 'other'
+
+  constructor(why: StoreError['why'], message: string, cause: unknown) {
+    super(message, { cause })
+    this.why = why
+  }
+}
