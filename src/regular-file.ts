@@ -23,6 +23,21 @@ export interface RegularFile {
 
 const CHUNK = 64 * 2 ** 20 // Node reads at most 2 GiB at once
 
+/**
+ * Whether there is such a file that may be read, without opening it.
+ *
+ * @throws FileProblem
+ */
+export async function expectRegularFile(path: string): Promise<void> {
+  const { access, constants, stat } = await import('node:fs/promises')
+  try {
+    expectRegular(await stat(path))
+    await access(path, constants.R_OK)
+  } catch (cause) {
+    throw problemOf(cause)
+  }
+}
+
 /** @throws FileProblem */
 export async function openRegular(path: string): Promise<RegularFile> {
   const { constants } = await import('node:fs')
@@ -50,15 +65,20 @@ export async function openRegular(path: string): Promise<RegularFile> {
  *
  * @throws FileProblem
  */
-export async function readRegular(path: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function readRegular(
+  path: string,
+  maxBytes: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
   const { file, size } = await openRegular(path)
   try {
     if (size > maxBytes) {
       throw new FileProblem('large', `has ${size} bytes; such a file may have ${maxBytes}`)
     }
     const bytes = new Uint8Array(size)
-    return bytes.subarray(0, await readInto(file, bytes, 0))
+    return bytes.subarray(0, await readInto(file, bytes, 0, signal))
   } catch (cause) {
+    signal?.throwIfAborted()
     throw problemOf(cause)
   } finally {
     await file.close()

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readImage } from '../src/cli/files.ts'
+import { imagePlace, readImage } from '../src/cli/image-files.ts'
 import { ImageError, WeightsError } from '../src/errors.ts'
 import { openFolder } from '../src/io/folder.ts'
 import { openSafetensors } from '../src/io/safetensors.ts'
@@ -50,8 +50,9 @@ describe.skipIf(process.platform === 'win32')('a file that is not regular', () =
     await expect(fileSource(at(name))).rejects.toThrow(WeightsError)
     await expect(fileSource(at(name))).rejects.toThrow(why)
     const terminal = { cwd: folder } as Parameters<typeof readImage>[1]
-    await expect(readImage(name, terminal)).rejects.toThrow(ImageError)
-    await expect(readImage(name, terminal)).rejects.toThrow(why)
+    const place = imagePlace(name, terminal)
+    await expect(readImage(place, terminal)).rejects.toThrow(ImageError)
+    await expect(readImage(place, terminal)).rejects.toThrow(why)
   })
 
   test('among weights, configs and scenes', async () => {

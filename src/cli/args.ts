@@ -1,21 +1,19 @@
 // Command lines: what a command accepts, its help, and messages for what it doesn't.
 
 import { parseArgs } from 'node:util'
-import { FlowSegError } from '../errors.ts'
-import type { Terminal } from './terminal.ts'
+import { UsageError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { grouped, type Terminal } from './terminal.ts'
 
-/** A command line that can't be meant: exit code 2. */
-export class UsageError extends FlowSegError {
-  override readonly name: string = 'UsageError'
-
-  constructor(message: string) {
-    super('ERR_USAGE', message)
-  }
-}
+export { UsageError }
 
 export interface Option {
   /** What stands behind it; none is a switch. */
   readonly value?: string
+  /** One letter: 's' for -s. */
+  readonly short?: string
+  /** It may be given more than once. */
+  readonly many?: boolean
   readonly help: string
 }
 
@@ -44,8 +42,12 @@ export interface Given {
   readonly operands: readonly string[]
   has(option: string): boolean
   text(option: string): string | undefined
-  /** @throws UsageError unless it is a whole number of at least `least` */
-  number(option: string, least: number): number | undefined
+  /** Every value of an option that may be given more than once. */
+  all(option: string): readonly string[]
+  /** @throws UsageError unless it is a whole number from `least` to `most` */
+  number(option: string, least: number, most?: number): number | undefined
+  /** @throws UsageError unless it is a number greater than 0 */
+  positive(option: string): number | undefined
   /** @throws UsageError unless it is one of these */
   oneOf<T extends string>(option: string, among: readonly T[]): T | undefined
 }
@@ -59,52 +61,70 @@ export const SHARED = {
   },
   adapter: { value: 'NAME', help: "part of an adapter's name, as `flowseg doctor` lists them" },
   'no-tune': { help: 'kernels by the cost model alone, not those that `flowseg tune` remembered' },
-  json: { help: 'one line of JSON on standard output instead of text' },
+  json: { help: 'one line of JSON on standard output instead of text; errors as well' },
 } as const satisfies Options
 
 export function parse({ name, options }: Page, args: readonly string[]): Given {
-  const known = Object.fromEntries(
-    Object.entries({ ...options, help: { help: '' } }).map(([key, { value }]: [string, Option]) => [
+  const known = new Map<string, Option>(Object.entries({ ...options, help: { help: '', short: 'h' } }))
+  const config = Object.fromEntries(
+    [...known].map(([key, { value, short }]) => [
       key,
-      { type: value ? ('string' as const) : ('boolean' as const) },
+      { type: value ? ('string' as const) : ('boolean' as const), ...(short && { short }) },
     ]),
   )
-  const { tokens } = parseArgs({ args: [...args], options: known, strict: false, tokens: true })
-  const values = new Map<string, string | true>()
+  const { tokens } = parseArgs({ args: [...args], options: config, strict: false, tokens: true })
+  const values = new Map<string, string[]>()
   const operands: string[] = []
   for (const token of tokens) {
     if (token.kind === 'positional') operands.push(token.value)
     if (token.kind !== 'option') continue
-    const option = known[token.name]
+    const option = known.get(token.name)
     if (!option) {
       throw new UsageError(
-        `flowseg ${name} has no option ${token.rawName}.${meant(token.name, Object.keys(known), '--')} ` +
+        `flowseg ${name} has no option ${printable(token.rawName)}.${meant(token.name, [...known.keys()], '--')} ` +
           'A sentence that begins with a dash goes behind a bare --.',
       )
     }
-    if (option.type === 'boolean' && token.value !== undefined) {
-      throw new UsageError(`--${token.name} takes no value, and '${token.value}' was given.`)
+    const before = values.get(token.name)
+    if (option.value === undefined) {
+      if (token.value !== undefined) {
+        throw new UsageError(`--${token.name} takes no value, and '${printable(token.value)}' was given.`)
+      }
+    } else {
+      expectValue(token.name, option.value, token.value, token.inlineValue ?? false)
+      if (before && !option.many) {
+        throw new UsageError(
+          `--${token.name} is given twice: '${printable(before[0]!)}' and '${printable(token.value!)}'. Give it once.`,
+        )
+      }
     }
-    const isFlag = token.value?.startsWith('-') && !token.inlineValue
-    if (option.type === 'string' && (!token.value || isFlag)) {
-      throw new UsageError(`--${token.name} needs a value: --${token.name} ${options[token.name]!.value}.`)
-    }
-    values.set(token.name, token.value ?? true)
+    values.set(token.name, [...(before ?? []), token.value ?? ''])
   }
-  const text = (option: string): string | undefined => {
-    const value = values.get(option)
-    return typeof value === 'string' ? value : undefined
-  }
+  const text = (option: string): string | undefined => values.get(option)?.[0]
   return {
     operands,
     has: (option) => values.has(option),
     text,
-    number: (option, least) => {
+    all: (option) => values.get(option) ?? [],
+    number: (option, least, most = Number.MAX_SAFE_INTEGER) => {
       const given = text(option)
       if (given === undefined) return undefined
       const value = Number(given)
-      if (!/^\d+$/.test(given) || !Number.isSafeInteger(value) || value < least) {
-        throw new UsageError(`--${option} is '${given}', expected a whole number of at least ${least}.`)
+      if (!/^\d+$/.test(given) || value < least || value > most) {
+        const range =
+          most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${grouped(most)}`
+        throw new UsageError(`--${option} is '${printable(given)}', expected a whole number ${range}.`)
+      }
+      return value
+    },
+    positive: (option) => {
+      const given = text(option)
+      if (given === undefined) return undefined
+      const value = Number(given)
+      if (!/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) || !(value > 0 && Number.isFinite(value))) {
+        throw new UsageError(
+          `--${option} is '${printable(given)}', expected a number greater than 0, such as 2.5.`,
+        )
       }
       return value
     },
@@ -112,22 +132,32 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
       const given = text(option)
       if (given === undefined) return undefined
       const found = among.find((word) => word === given)
-      if (!found) throw new UsageError(`--${option} is '${given}', expected ${among.join(' or ')}.`)
+      if (!found)
+        throw new UsageError(`--${option} is '${printable(given)}', expected ${among.join(' or ')}.`)
       return found
     },
   }
+}
+
+/** What looks like the next option isn't taken for a value. */
+function expectValue(name: string, kind: string, value: string | undefined, isInline: boolean): void {
+  const isOption = !isInline && /^-./.test(value ?? '')
+  if (value && !isOption) return
+  const remedy = isOption ? ` A value that begins with a dash is joined to it: --${name}=VALUE.` : ''
+  throw new UsageError(`--${name} needs a value: --${name} ${kind}.${remedy}`)
 }
 
 /** @throws UsageError with the usage line, unless there are `least` to `most` operands */
 export function expectOperands({ name, operands }: Page, given: Given, least: number, most = least): void {
   const count = given.operands.length
   if (count >= least && count <= most) return
-  const what = count < least ? 'is missing something' : `does not take '${given.operands[most]}'`
+  const what = count < least ? 'is missing something' : `does not take '${printable(given.operands[most]!)}'`
   throw new UsageError(`flowseg ${name} ${what}. Usage: flowseg ${name} ${operands}`)
 }
 
 /** 'Did you mean ...?' when a known word is close to what was typed. */
 export function meant(typed: string, known: readonly string[], before = ''): string {
+  if (typed.length > MAX_WORD) return ''
   const near = known
     .map((word) => ({ word, distance: isPart(typed, word) ? 0 : editDistance(typed, word) }))
     .sort((a, b) => a.distance - b.distance)[0]
@@ -138,6 +168,9 @@ export function meant(typed: string, known: readonly string[], before = ''): str
 function isPart(a: string, b: string): boolean {
   return a.startsWith(b) || b.startsWith(a)
 }
+
+/** Nobody mistypes a longer one. */
+const MAX_WORD = 40
 
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
 function editDistance(a: string, b: string): number {
@@ -158,8 +191,8 @@ function editDistance(a: string, b: string): number {
 
 /** The text of `flowseg COMMAND --help`. */
 export function helpText({ name, operands, summary, details, options, examples }: Page): string {
-  const flags = Object.entries(options).map(([option, { value, help }]): [string, string] => [
-    `  --${option}${value ? ` ${value}` : ''}`,
+  const flags = Object.entries(options).map(([option, { value, short, help }]): [string, string] => [
+    `  ${short ? `-${short}, ` : ''}--${option}${value ? ` ${value}` : ''}`,
     help,
   ])
   const width = Math.max(0, ...flags.map(([flag]) => flag.length))

@@ -4,6 +4,7 @@
 import { basename, extname } from 'node:path'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { type Ceilings, measureCeilings } from '../ops/ceilings.ts'
+import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { type Command, expectOperands, type Given, meant, type Page, SHARED, UsageError } from './args.ts'
 import { barsChart, rooflineChart } from './bench-charts.ts'
@@ -13,9 +14,12 @@ import { modelPieces, type OpenModel, openModel, type Piece } from './bench-piec
 import { accountOf, milliseconds, shortName, textOf } from './bench-report.ts'
 import { engineOptions } from './engine.ts'
 import { Drafts } from './files.ts'
-import { weightsLocation } from './model.ts'
+import { jsonLine } from './json.ts'
+import { protectedFolders } from './model.ts'
+import { weightsLocation } from './model-folder.ts'
+import { expectApart } from './outputs.ts'
 import { ProgressLine } from './progress-line.ts'
-import { type Machine } from './roofline.ts'
+import type { Machine } from './roofline.ts'
 import { type Terminal, table } from './terminal.ts'
 
 const DEFAULT_GPU = { tflops: 20, gbs: 500, launchUs: 5 }
@@ -73,12 +77,12 @@ export const bench: Command = { page, run }
 async function run(given: Given, terminal: Terminal): Promise<number> {
   // 1. What is asked for
   expectOperands(page, given, 0)
-  const seconds = positive(given, 'seconds') ?? SECONDS
+  const seconds = given.positive('seconds') ?? SECONDS
   const dtype = given.oneOf('dtype', ['f32', 'bf16']) ?? 'f32'
   const machine: Machine = {
-    flopsPerSecond: 1e12 * (positive(given, 'gpu-tflops') ?? DEFAULT_GPU.tflops),
-    bytesPerSecond: 1e9 * (positive(given, 'gpu-gbs') ?? DEFAULT_GPU.gbs),
-    dispatchSeconds: 1e-6 * (positive(given, 'gpu-launch-us') ?? DEFAULT_GPU.launchUs),
+    flopsPerSecond: 1e12 * (given.positive('gpu-tflops') ?? DEFAULT_GPU.tflops),
+    bytesPerSecond: 1e9 * (given.positive('gpu-gbs') ?? DEFAULT_GPU.gbs),
+    dispatchSeconds: 1e-6 * (given.positive('gpu-launch-us') ?? DEFAULT_GPU.launchUs),
   }
   const weights = weightsLocation(given, terminal)
   const progress = new ProgressLine(terminal)
@@ -94,7 +98,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     return 0
   }
 
-  expectCharts(given)
+  await expectCharts(given, terminal)
 
   // 2. One piece after the other, and nothing of it left when the next begins
   const theirs = given.text('adapter') === undefined ? terminal.gpu : undefined
@@ -138,7 +142,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       dtype,
       isWhole,
     }
-    if (given.has('json')) terminal.out.write(`${JSON.stringify(await accountOf(report))}\n`)
+    if (given.has('json')) terminal.out.write(jsonLine(await accountOf(report)))
     else terminal.out.write(`${textOf(report, given.has('kernels'), terminal).join('\n')}\n`)
     return 0
   } finally {
@@ -157,15 +161,19 @@ function bestOf(a: Ceilings, b: Ceilings): Ceilings {
 }
 
 /** Refused before minutes are spent. */
-function expectCharts(given: Given): void {
+async function expectCharts(given: Given, terminal: Terminal): Promise<void> {
   const [bars, roofline] = [given.text('svg'), given.text('roofline')]
   for (const [option, file] of Object.entries({ svg: bars, roofline })) {
     if (file === undefined || extname(file).toLowerCase() === '.svg') continue
-    throw new UsageError(`--${option} is '${file}', and only SVG is drawn. Give it a name that ends in .svg.`)
+    throw new UsageError(
+      `--${option} is '${printable(file)}', and only SVG is drawn. Give it a name that ends in .svg.`,
+    )
   }
   if (bars !== undefined && bars === roofline) {
-    throw new UsageError(`--svg and --roofline are both '${bars}'. Each needs a name of its own.`)
+    throw new UsageError(`--svg and --roofline are both '${printable(bars)}'. Each needs a name of its own.`)
   }
+  const files = [bars, roofline].filter((file) => file !== undefined)
+  await expectApart([], files, terminal, protectedFolders(given, terminal))
 }
 
 /** @throws UsageError naming what there is */
@@ -176,17 +184,7 @@ function chosen(only: string | undefined, pieces: readonly Piece[]): readonly Pi
   for (const name of wanted) {
     if (known.includes(name)) continue
     const hint = meant(name, known) || ` There are ${known.join(', ')}.`
-    throw new UsageError(`--only names '${name}', which is no piece.${hint}`)
+    throw new UsageError(`--only names '${printable(name)}', which is no piece.${hint}`)
   }
   return pieces.filter(({ name }) => wanted.includes(name))
-}
-
-function positive(given: Given, option: string): number | undefined {
-  const text = given.text(option)
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
-    throw new UsageError(`--${option} is '${text}', expected a number greater than 0, such as 2.5.`)
-  }
-  return value
 }

@@ -1,10 +1,11 @@
-// The `flowseg` command: finds the command, runs it, and turns what goes wrong into a sentence and an exit
-// code. 0 done, 1 failed, 2 not understood, 130 interrupted.
+// The `flowseg` command: finds the command, runs it, and turns what goes wrong into a sentence and an exit code (EXIT_CODES).
+// Under --json the error is the last line on standard output, {"error": {"code", "message"}}, and not told twice.
 
-import { FlowSegError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { type Command, helpText, meant, parse, UsageError } from './args.ts'
+import { accountOfError, jsonLine } from './json.ts'
 import { packageVersion } from './package.ts'
-import { Interrupted, painter, type Terminal } from './terminal.ts'
+import { Interrupted, painter, type Terminal, visible } from './terminal.ts'
 
 /** Loaded when asked for: `segment` should not wait for what draws scenes. */
 const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Command> }>> = {
@@ -47,7 +48,7 @@ export async function main(argv: readonly string[], terminal: Terminal): Promise
   try {
     return await dispatch(argv, terminal)
   } catch (error) {
-    return report(error, terminal)
+    return report(error, terminal, wantsJson(argv))
   }
 }
 
@@ -64,11 +65,10 @@ async function dispatch([name = '', ...rest]: readonly string[], terminal: Termi
   const [wanted, args] = name === 'help' ? [rest[0]!, ['--help']] : [name, rest]
   if (!Object.hasOwn(COMMANDS, wanted)) {
     const hint = meant(wanted, Object.keys(COMMANDS)) || ` There are ${Object.keys(COMMANDS).join(', ')}.`
-    throw new UsageError(`There is no command '${wanted}'.${hint}`)
+    throw new UsageError(`There is no command '${printable(wanted)}'.${hint}`)
   }
   const command = await COMMANDS[wanted]!.load()
-  const end = args.indexOf('--')
-  if (args.slice(0, end < 0 ? args.length : end).some((arg) => arg === '--help' || arg === '-h')) {
+  if (beforeOperands(args).some((arg) => arg === '--help' || arg === '-h')) {
     out.write(helpText(command.page))
     return 0
   }
@@ -89,25 +89,37 @@ function overview(): string {
     '  flowseg demo',
     '  flowseg segment --help',
     '',
+    EXIT_CODES,
+    '',
   ].join('\n')
 }
 
-function report(error: unknown, { err, env, signal }: Terminal): number {
-  const paint = painter(err)
-  const tell = (message: string): void => err.write(`${paint('red', 'flowseg')}: ${message}\n`)
+const EXIT_CODES =
+  'Exit codes: 0 done, 1 failed, 2 the command line was not understood, 130 interrupted (143, 129: ended, hung up).'
+
+/** Also where the rest of the line can't be parsed. */
+function wantsJson(argv: readonly string[]): boolean {
+  return beforeOperands(argv).some((arg) => arg === '--json' || arg.startsWith('--json='))
+}
+
+/** Behind a bare -- there are no options. */
+function beforeOperands(args: readonly string[]): readonly string[] {
+  const end = args.indexOf('--')
+  return args.slice(0, end < 0 ? args.length : end)
+}
+
+function report(error: unknown, { out, err, env, signal }: Terminal, asJson: boolean): number {
+  const tell = (code: string, message: string): void => {
+    if (asJson) out.write(jsonLine({ error: { code, message } }))
+    else err.write(`${painter(err)('red', 'flowseg')}: ${visible(message)}\n`)
+  }
   if (signal.aborted) {
-    const { exitCode } = signal.reason instanceof Interrupted ? signal.reason : { exitCode: 130 }
-    if (exitCode !== 0) tell('interrupted')
+    const { exitCode, isTold } = signal.reason instanceof Interrupted ? signal.reason : new Interrupted(130)
+    if (!isTold) tell('ERR_INTERRUPTED', 'interrupted')
     return exitCode
   }
-  const exitCode = error instanceof UsageError ? 2 : 1
-  if (env['FLOWSEG_DEBUG'] && error instanceof Error) {
-    tell(error.stack ?? error.message)
-  } else if (error instanceof FlowSegError) {
-    tell(error.message)
-  } else {
-    const message = error instanceof Error ? error.message : String(error)
-    tell(`${message} (A fault of ours: FLOWSEG_DEBUG=1 shows where. Please report it.)`)
-  }
-  return exitCode
+  const { code, message } = accountOfError(error)
+  const hasStack = env['FLOWSEG_DEBUG'] && error instanceof Error && error.stack
+  tell(code, hasStack ? error.stack! : message)
+  return error instanceof UsageError ? 2 : 1
 }

@@ -5,10 +5,14 @@ import { join, relative } from 'node:path'
 import { encodePng, type Image } from '../io/image.ts'
 import type { Segmentation } from '../model/flowseg.ts'
 import { overlay } from '../model/picture.ts'
+import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
-import { Drafts, readImage, slug, stem } from './files.ts'
+import { Drafts, slug, stem } from './files.ts'
+import { imagePlace, readImage } from './image-files.ts'
+import { jsonLine } from './json.ts'
 import { iouOf, overlap } from './metrics.ts'
-import { loadModel } from './model.ts'
+import { loadModel, protectedFolders } from './model.ts'
+import { expectApart } from './outputs.ts'
 import { packagePath } from './package.ts'
 import { preview } from './preview.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -28,7 +32,9 @@ const page: Page = {
     quantize: SHARED.quantize,
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
-    json: { help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text' },
+    json: {
+      help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text; errors as well',
+    },
   },
   examples: [
     ['demo', 'writes two images into out/'],
@@ -63,7 +69,10 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   // 1. The sample
   const example = JSON.parse(await readFile(packagePath('examples', 'scene.json'), 'utf8')) as Example
   const file = packagePath('examples', example.image)
-  const image = await readImage(file, terminal)
+  const image = await readImage(imagePlace(file, terminal), terminal)
+  const nameOf = (text: string): string => join(folder, `${stem(file)}-${slug(text)}.png`)
+  const names = example.sentences.map(({ text }) => nameOf(text))
+  await expectApart([file], names, terminal, protectedFolders(given, terminal))
 
   // 2. Look once, ask twice
   const progress = new ProgressLine(terminal)
@@ -77,13 +86,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       const result = await scene.segment(text, options)
       const expected = await readTruth(packagePath('examples', truth), terminal)
       const picture = overlay(image, result.mask)
-      const name = join(folder, `${stem(file)}-${slug(text)}.png`)
       shown.push({
         sentence: text,
         result,
         iou: iouOf(overlap(result.mask.data, expected)),
         picture,
-        overlay: drafts.add(name, encodePng(picture)),
+        overlay: drafts.add(nameOf(text), encodePng(picture)),
       })
     }
     scene.close()
@@ -95,7 +103,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       const account = shown.map(({ sentence, result: { score }, iou, overlay }) => {
         return { image: file, sentence, score, iou, overlay }
       })
-      terminal.out.write(`${JSON.stringify(account)}\n`)
+      terminal.out.write(jsonLine(account))
     } else {
       tell(file, image, shown, model.gpu.name, terminal)
     }
@@ -107,7 +115,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 }
 
 async function readTruth(path: string, terminal: Terminal): Promise<Uint8Array> {
-  const { width, height, rgb } = await readImage(path, terminal)
+  const { width, height, rgb } = await readImage(imagePlace(path, terminal), terminal)
   return Uint8Array.from({ length: width * height }, (_, i) => (rgb[3 * i]! > 127 ? 1 : 0))
 }
 
@@ -122,7 +130,7 @@ function tell(
   const paint = painter(out)
   const place = (path: string): string => {
     const near = relative(cwd, path)
-    return near.startsWith('..') ? path : near
+    return printable(near.startsWith('..') ? path : near, Infinity)
   }
   const lines = [
     `${place(file)}, ${image.width} x ${image.height} pixels, on ${adapter}`,

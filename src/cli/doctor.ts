@@ -6,11 +6,13 @@ import { listAdapters } from '#runtime'
 import { NoAdapterError } from '../errors.ts'
 import { type Gpu, openGpu } from '../gpu/gpu.ts'
 import { formatBytes } from '../gpu/memory.ts'
+import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
+import { accountOfError, jsonLine } from './json.ts'
 import { packageVersion } from './package.ts'
 import { measureSpeed, selfTest, type Verdict } from './self-test.ts'
-import { grouped, painter, type Terminal, table } from './terminal.ts'
+import { grouped, painter, type Terminal, table, visible } from './terminal.ts'
 
 const page: Page = {
   name: 'doctor',
@@ -63,7 +65,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     gpu = await openGpu(engineOptions(given, terminal))
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error
-    if (json) out.write(`${JSON.stringify({ ...system, adapters, error: error.message })}\n`)
+    if (json) out.write(jsonLine({ ...system, adapters, error: accountOfError(error) }))
     else
       out.write(
         `${[...systemLines(system), '', ...adapterLines(adapters, ''), '', ...refusalLines(error)].join('\n')}\n`,
@@ -85,8 +87,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     if (!json) out.write(`\n${verdictLines(verdicts, terminal).join('\n')}\n`)
     const gflops = await measureSpeed(gpu, signal)
     const passed = verdicts.every(({ fault }) => fault === undefined)
-    if (json)
-      out.write(`${JSON.stringify({ ...system, adapters, ...accountOf(gpu), tests: verdicts, gflops })}\n`)
+    if (json) out.write(jsonLine({ ...system, adapters, ...accountOf(gpu), tests: verdicts, gflops }))
     else out.write(`\nSpeed\n  ${gflops.toFixed(1)} GFLOP/s in a matmul of 512 x 512 x 512, f32\n`)
     return passed ? 0 : 1
   } finally {
@@ -106,7 +107,7 @@ function systemLines(system: {
   const { flowseg, runtime, platform, cores, memory, free, variables } = system
   return [
     `flowseg ${flowseg}, ${runtime} on ${platform}, ${cores} cores, ${formatBytes(memory)} of memory (${formatBytes(free)} free)`,
-    ...variables.map((variable) => `  ${variable}`),
+    ...variables.map((variable) => `  ${printable(variable)}`),
   ]
 }
 
@@ -114,7 +115,7 @@ function adapterLines(adapters: readonly string[], opened: string): string[] {
   // WebGPU's name for a device is Vulkan's, all lower case and dashes
   const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
   const mark = (name: string): string => (plain(opened).startsWith(plain(name)) ? '*' : ' ')
-  const found = adapters.map((name) => `  ${mark(name)} ${name}`)
+  const found = adapters.map((name) => `  ${mark(name)} ${printable(name)}`)
   return ['Adapters', ...(found.length > 0 ? found : ['    none was found'])]
 }
 
@@ -184,10 +185,10 @@ function verdictLines(verdicts: readonly Verdict[], { out }: Terminal): string[]
 
 /** The error's message; where it is a long one, its lists, an item a line. */
 function refusalLines({ message, tried, fixes }: NoAdapterError): string[] {
-  if (fixes.length === 0) return [message]
+  if (fixes.length === 0) return [visible(message)]
   return [
     'No WebGPU adapter',
-    ...tried.map((place) => `  tried ${place}`),
+    ...tried.map((place) => `  tried ${printable(place)}`),
     '',
     'Ways to get one',
     ...fixes.map((fix, i) => `  ${i + 1}  ${fix}`),

@@ -9,13 +9,24 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
-import type { FlowSeg, Scene, Segmentation, Times } from '../model/flowseg.ts'
+import type { FlowSeg, LookOptions, Scene, Segmentation, Times } from '../model/flowseg.ts'
+import type { PromptOptions } from '../model/prompt.ts'
+import { printable } from '../printable.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../scenes/dataset.ts'
 import { SENTENCE_KINDS } from '../scenes/sentences.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { Drafts } from './files.ts'
+import { jsonLine } from './json.ts'
 import { type Bits, iouOf, type Metrics, metricsOf, type Overlap, overlap } from './metrics.ts'
-import { loadModel } from './model.ts'
+import {
+  checkSentences,
+  loadModel,
+  lookOptions,
+  MODEL_OPTIONS,
+  promptOptions,
+  protectedFolders,
+} from './model.ts'
+import { expectApart } from './outputs.ts'
 import { ProgressLine } from './progress-line.ts'
 import { maskFromLogits } from './resample.ts'
 import { grouped, painter, type Terminal, table } from './terminal.ts'
@@ -39,10 +50,7 @@ const page: Page = {
       value: 'FILE',
       help: 'also write a line of JSON a sentence, with the mask as lengths of runs, zeros first',
     },
-    weights: SHARED.weights,
-    quantize: SHARED.quantize,
-    adapter: SHARED.adapter,
-    'no-tune': SHARED['no-tune'],
+    ...MODEL_OPTIONS,
     json: SHARED.json,
   },
   examples: [
@@ -51,6 +59,9 @@ const page: Page = {
     ['eval scenes/ --weights models/mine --json --dump answers.jsonl', 'another model, for programs'],
   ],
 }
+
+/** What --dump must not overwrite. */
+const DATASET_FILES = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8']
 
 export const evaluate: Command = { page, run }
 
@@ -98,23 +109,26 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const count = given.number('count', 1)
   const source = await sourceOf(given.operands[0], count, terminal)
   const dump = given.text('dump')
+  await checkSentences(['anything'], promptOptions(given), given, terminal)
+  const dataset = given.operands.flatMap((folder) => DATASET_FILES.map((name) => join(folder, name)))
+  await expectApart(dataset, dump === undefined ? [] : [dump], terminal, protectedFolders(given, terminal))
 
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)
   try {
     const started = performance.now()
-    const { rows, scenes } = await measure(model, source, progress, terminal)
+    const { rows, scenes } = await measure(model, source, given, progress, terminal)
     progress.clear()
     const seconds = (performance.now() - started) / 1000
 
     if (dump !== undefined) {
       const drafts = new Drafts(terminal)
-      drafts.add(dump, rows.map((row) => `${JSON.stringify(dumped(row))}\n`).join(''))
+      drafts.add(dump, rows.map((row) => jsonLine(dumped(row))).join(''))
       await drafts.commit()
     }
     const summary = summarise(rows)
     const about = { model: model.config.name, adapter: model.gpu.name, data: source.name, scenes, seconds }
-    if (given.has('json')) terminal.out.write(`${JSON.stringify({ ...about, ...summary })}\n`)
+    if (given.has('json')) terminal.out.write(jsonLine({ ...about, ...summary }))
     else tell(about, summary, terminal)
     return 0
   } finally {
@@ -137,7 +151,7 @@ export async function sourceOf(
   if (!existsSync(join(path, 'scenes.json'))) {
     throw new FlowSegError(
       'ERR_DATASET',
-      `There is no dataset in ${folder}: scenes.json is missing. \`flowseg scenes ${folder}\` writes one.`,
+      `There is no dataset in ${printable(folder)}: scenes.json is missing. \`flowseg scenes ${printable(folder)}\` writes one.`,
     )
   }
   const manifest = await readManifest(path).catch((cause: unknown) => {
@@ -163,9 +177,13 @@ async function* checked(scenes: AsyncIterable<DatasetScene>, folder: string): As
 
 function damaged(folder: string, cause: unknown): FlowSegError {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return new FlowSegError('ERR_DATASET', `The dataset in ${folder} is damaged: ${reason}. Write it again.`, {
-    cause,
-  })
+  return new FlowSegError(
+    'ERR_DATASET',
+    `The dataset in ${printable(folder)} is damaged: ${printable(reason)}. Write it again.`,
+    {
+      cause,
+    },
+  )
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -174,16 +192,18 @@ function damaged(folder: string, cause: unknown): FlowSegError {
 async function measure(
   model: FlowSeg,
   source: Source,
+  given: Given,
   progress: ProgressLine,
   terminal: Terminal,
 ): Promise<{ rows: Row[]; scenes: number }> {
   const rows: Row[] = []
+  const how = { ...lookOptions(given), ...promptOptions(given), signal: terminal.signal }
   const started = performance.now()
   let reported = started
   let scenes = 0
   let elsewhere = 'the largest object'
   for await (const scene of source.scenes) {
-    rows.push(...(await measureScene(model, scene, elsewhere, terminal.signal)))
+    rows.push(...(await measureScene(model, scene, elsewhere, how)))
     elsewhere = scene.sentences.at(-1)?.text ?? elsewhere
     scenes++
 
@@ -207,14 +227,14 @@ async function measureScene(
   model: FlowSeg,
   { index, objects, sentences, rgb, ids }: DatasetScene,
   elsewhere: string,
-  signal: AbortSignal,
+  how: LookOptions & PromptOptions & { readonly signal: AbortSignal },
 ): Promise<Row[]> {
   const side = Math.sqrt(ids.length)
-  const scene = await model.look({ width: side, height: side, rgb }, { signal })
+  const scene = await model.look({ width: side, height: side, rgb }, how)
   try {
     const answers: Segmentation[] = []
-    for (const { text } of sentences) answers.push(await scene.segment(text, { flow: true, signal }))
-    const others = sentences.length > 1 ? answers : [await scene.segment(elsewhere, { signal })]
+    for (const { text } of sentences) answers.push(await scene.segment(text, { ...how, flow: true }))
+    const others = sentences.length > 1 ? answers : [await scene.segment(elsewhere, how)]
     const areas = objects.map(({ area }) => area)
     const largest = bitsOf(ids, areas.indexOf(Math.max(...areas)))
 
@@ -230,7 +250,7 @@ async function measureScene(
         query: result.query,
         score: result.score,
         answer,
-        oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, signal)),
+        oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, how.signal)),
         largest: overlap(largest, truth),
         // The next sentence's answer: a shuffle that leaves none in its place
         shuffled: overlap(others[(i + 1) % others.length]!.mask.data, truth),
@@ -333,7 +353,7 @@ function tell(
   ])
   const { model, adapter, data, scenes, seconds } = about
   const lines = [
-    `${model} on ${data}: ${grouped(all.sentences)} sentences about ${grouped(scenes)} ${scenes === 1 ? 'scene' : 'scenes'}, ${duration(seconds)}`,
+    `${printable(model)} on ${printable(data)}: ${grouped(all.sentences)} sentences about ${grouped(scenes)} ${scenes === 1 ? 'scene' : 'scenes'}, ${duration(seconds)}`,
     '',
     paint('dim', head),
     paint('bold', total),

@@ -1,60 +1,55 @@
-// Files in and out. What a command makes is held in memory until all of it is there, then written beside its
-// place and moved there: whoever looks sees whole files, and a failure leaves no new one behind.
+// Files out. What a command makes is held in memory until all of it is there, then written beside its place and moved
+// there: whoever looks sees whole files, and a failure leaves no new one behind.
 
 import { existsSync } from 'node:fs'
-import { mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { link, mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { FlowSegError, ImageError } from '../errors.ts'
-import { decodeImage, type Image } from '../io/image.ts'
+import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
-export function locationOf(place: string, { cwd }: Terminal): string {
+export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
   if (/^https?:/i.test(place)) return place
-  return /^file:/i.test(place) ? fileURLToPath(place) : resolve(cwd, place)
+  if (!/^file:/i.test(place)) return resolve(cwd, place)
+  try {
+    return fileURLToPath(place)
+  } catch (cause) {
+    throw new UsageError(`${printable(place)} is not the address of a file here. Give its path.`, { cause })
+  }
 }
 
-/** Larger files are no photographs. */
-const MAX_IMAGE_BYTES = 512 * 2 ** 20
-
-/** @throws ImageError that names the file */
-export async function readImage(path: string, { cwd }: Terminal): Promise<Image> {
-  let bytes: Uint8Array
-  try {
-    bytes = await readRegular(resolve(cwd, path), MAX_IMAGE_BYTES)
-  } catch (cause) {
-    if (!(cause instanceof FileProblem)) throw cause
-    const shown = printable(path)
-    if (cause.kind === 'missing')
-      throw new ImageError(`There is no image ${shown}. Check the path.`, { cause })
-    throw new ImageError(`${shown} ${cause.message}.`, { cause })
-  }
-  return decodeImage(bytes, { name: path })
+interface Draft {
+  readonly contents: Uint8Array | string
+  /** It never replaces a file: its name was chosen because there was none. */
+  readonly isNew: boolean
 }
 
 /** Files to be. */
 export class Drafts {
   readonly #terminal: Terminal
-  readonly #files = new Map<string, Uint8Array | string>()
+  readonly #files = new Map<string, Draft>()
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal
   }
 
   /**
+   * @param isNew whether a file that appears there meanwhile is an error, rather than replaced
    * @returns its full path
    * @throws FlowSegError 'ERR_OUTPUT' if there is a draft of this name: one of the two would be lost
    */
-  add(path: string, contents: Uint8Array | string): string {
+  add(path: string, contents: Uint8Array | string, isNew = false): string {
     const place = resolve(this.#terminal.cwd, path)
     if (this.#files.has(place)) {
-      throw new FlowSegError('ERR_OUTPUT', `${path} would be written twice. Each output needs its own name.`)
+      throw new FlowSegError(
+        'ERR_OUTPUT',
+        `${printable(path)} would be written twice. Each output needs its own name.`,
+      )
     }
-    this.#files.set(place, contents)
+    this.#files.set(place, { contents, isNew })
     return place
   }
 
@@ -71,11 +66,11 @@ export class Drafts {
     let at = ''
     try {
       signal.throwIfAborted()
-      for (const [path, contents] of this.#files) {
+      for (const [path, { contents }] of this.#files) {
         at = path
         const made = await mkdir(dirname(path), { recursive: true })
         if (made) folders.push(...foldersBetween(made, dirname(path)))
-        const part = `${path}.${process.pid}.part`
+        const part = join(dirname(path), `.flowseg-${process.pid}-${parts.size}.part`)
         parts.set(path, part)
         await writeFile(part, contents, { flag: 'wx' })
         if (await isFolder(path)) throw new Error('a folder of this name is there')
@@ -84,7 +79,8 @@ export class Drafts {
       for (const [path, part] of parts) {
         at = path
         const isNew = !existsSync(path)
-        await rename(part, path)
+        if (this.#files.get(path)!.isNew) await moveToNew(part, path)
+        else await rename(part, path)
         if (isNew) added.push(path)
       }
     } catch (error) {
@@ -92,35 +88,23 @@ export class Drafts {
       // Deepest first; what isn't empty was filled by somebody else
       for (const folder of folders.toReversed()) await rmdir(folder).catch(() => undefined)
       if (signal.aborted) throw error
-      throw new FlowSegError('ERR_OUTPUT', `${at} can't be written: ${reason(error)}.`, { cause: error })
+      throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reason(error)}.`, {
+        cause: error,
+      })
     }
   }
 }
 
-/** Refuses outputs that are the input, or each other, whatever names and links they go by. */
-export async function expectApart(
-  input: string,
-  outputs: readonly string[],
-  { cwd }: Terminal,
-): Promise<void> {
-  const seen = new Map([[await identity(resolve(cwd, input)), 'the image itself']])
-  for (const output of outputs) {
-    const place = await identity(resolve(cwd, output))
-    const other = seen.get(place)
-    if (other) throw new UsageError(`${output} would overwrite ${other}. Choose another name.`)
-    seen.set(place, `${output}, which is also written`)
+/** A name that has a file already refuses a second link: nobody's file is replaced, even if it came a moment ago. */
+async function moveToNew(part: string, path: string): Promise<void> {
+  try {
+    await link(part, path)
+    await rm(part)
+  } catch (error) {
+    const isTaken = existsSync(path)
+    if (isTaken) throw new Error('a file of this name has appeared meanwhile: run it again', { cause: error })
+    await rename(part, path) // a file system without links
   }
-}
-
-/**
- * Links, hard links and names that differ in case may be one file: device and inode tell. What isn't there yet
- * is a name in its folder, which may go by several names too.
- */
-async function identity(path: string): Promise<string> {
-  return stat(path, { bigint: true }).then(
-    ({ dev, ino }) => `${dev} ${ino}`,
-    async () => (path === dirname(path) ? path : join(await identity(dirname(path)), basename(path))),
-  )
 }
 
 /** 'The red mug, left!' -> 'the-red-mug-left': letters and digits of any script. */
@@ -145,6 +129,17 @@ export function stem(path: string): string {
   return basename(path, extname(path))
 }
 
+/** `name + end`, where `name` is cut so that `more` can follow: file systems agree on names of 255 bytes. */
+export function fitted(name: string, end: string, more: string): string {
+  const room = 255 - Buffer.byteLength(end + more)
+  let begin = ''
+  for (const letter of name) {
+    if (Buffer.byteLength(begin + letter) > room) break
+    begin += letter
+  }
+  return begin + end
+}
+
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
@@ -159,5 +154,5 @@ function foldersBetween(first: string, last: string): string[] {
 
 function reason(error: unknown): string {
   // Node's own message repeats the temporary name: 'EACCES: permission denied, open ...'
-  return (error instanceof Error ? error.message : String(error)).replace(/, \w+ '.*$/, '')
+  return printable((error instanceof Error ? error.message : String(error)).replace(/, \w+ '.*$/s, ''))
 }

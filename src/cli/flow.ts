@@ -7,6 +7,7 @@ import { encodePng, type Image } from '../io/image.ts'
 import type { Config } from '../model/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../model/flowseg.ts'
 import { copy, fit, outline, overlay, type Rgb, scale, tint } from '../model/picture.ts'
+import { quoted } from '../printable.ts'
 import { LINE, textWidth, write } from './font.ts'
 import { maskFromLogits } from './resample.ts'
 
@@ -116,7 +117,7 @@ function sheet(image: Image, result: Segmentation, canvas: number): Image {
   const paper = blank(GAP + across * stepX, top + down * stepY + LINE)
 
   // 1. What was asked
-  write(paper, GAP, GAP, `"${result.sentence}"`, INK, paper.width - 2 * GAP)
+  write(paper, GAP, GAP, quoted(result.sentence), INK, paper.width - 2 * GAP)
 
   // 2. The layers
   const most = Math.max(1e-9, ...layers.map(({ moved }) => moved))

@@ -2,6 +2,7 @@
 // The bin. Node ends by itself when the command has closed what it opened.
 
 import { main } from './cli.ts'
-import { processTerminal } from './terminal.ts'
+import { processTerminal } from './process.ts'
 
-process.exitCode = await main(process.argv.slice(2), processTerminal())
+const terminal = processTerminal()
+process.exitCode = await terminal.finish(await main(process.argv.slice(2), terminal))

@@ -3,56 +3,99 @@
 import { openFolder, readJson } from '../io/folder.ts'
 import { loadTokenizer } from '../io/tokenizer.ts'
 import { type Config, parseConfig } from '../model/config.ts'
-import { FlowSeg } from '../model/flowseg.ts'
+import { FlowSeg, type LookOptions } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
 import { QUANTIZED } from '../ops/quantize.ts'
-import type { Given } from './args.ts'
+import { printable } from '../printable.ts'
+import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
-import { locationOf } from './files.ts'
-import { defaultWeights } from './package.ts'
+import { modelSource, weightsLocation } from './model-folder.ts'
+import type { Protected } from './outputs.ts'
 import type { ProgressLine } from './progress-line.ts'
 import { painter, type Terminal } from './terminal.ts'
+
+/** Options of the commands that ask a model something. */
+export const MODEL_OPTIONS = {
+  task: { value: 'KIND', help: 'referring (an object is named) or reasoning (it must be inferred)' },
+  template: {
+    value: 'TEXT',
+    help: "the question, with {phrase} where the sentence goes; by default the model's own",
+  },
+  answer: {
+    value: 'TEXT',
+    help: "the answer that the model reads, with <SEG> in it; by default the model's own",
+  },
+  padding: {
+    value: 'KIND',
+    help: "none, the default, or grey: pad SigLIP's image to a square, as X-SAM does in its evaluation",
+  },
+  compat: {
+    value: 'KIND',
+    help: "aaai or main: whose branch of X-SAM to follow, instead of the config's choice",
+  },
+  config: { value: 'FILE', help: "a config.json, or its URL, to take instead of the model's own" },
+  weights: SHARED.weights,
+  quantize: SHARED.quantize,
+  adapter: SHARED.adapter,
+  'no-tune': SHARED['no-tune'],
+} as const satisfies Options
+
+/** @throws UsageError naming the values that there are */
+export function promptOptions(given: Given): PromptOptions {
+  return {
+    task: given.oneOf('task', ['referring', 'reasoning']),
+    template: given.text('template'),
+    answer: given.text('answer'),
+  }
+}
+
+/** @throws UsageError naming the values that there are */
+export function lookOptions(given: Given): Pick<LookOptions, 'padding'> {
+  return { padding: given.oneOf('padding', ['none', 'grey']) }
+}
 
 /** Loads the model of --weights on the adapter of --adapter, and says what should be known about it. */
 export async function loadModel(given: Given, terminal: Terminal, progress: ProgressLine): Promise<FlowSeg> {
   const own = given.text('adapter') === undefined ? terminal.gpu : undefined
-  const model = await FlowSeg.load(weightsLocation(given, terminal), {
+  const model = await FlowSeg.load(modelSource(given, terminal), {
     gpu: own ?? engineOptions(given, terminal),
     quantize: given.oneOf('quantize', QUANTIZED),
     onProgress: progress.on,
     signal: terminal.signal,
   })
   progress.clear()
-  for (const note of model.notes) terminal.err.write(`${painter(terminal.err)('yellow', 'note')}: ${note}\n`)
+  for (const note of model.notes) {
+    terminal.err.write(`${painter(terminal.err)('yellow', 'note')}: ${printable(note, Infinity)}\n`)
+  }
   return model
 }
 
 /**
- * Refuses a sentence before anything large is loaded.
+ * Refuses sentences before anything large is loaded.
  *
  * @returns the model's config
  * @throws PromptError, or WeightsError from the model's small files
  */
-export async function checkSentence(
-  sentence: string,
+export async function checkSentences(
+  sentences: readonly string[],
   options: PromptOptions,
   given: Given,
   terminal: Terminal,
 ): Promise<Config> {
   const { signal } = terminal
-  const folder = openFolder(weightsLocation(given, terminal))
+  const folder = openFolder(modelSource(given, terminal))
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
   const tokenizer = loadTokenizer(
     await folder.readText('tokenizer.json', signal),
     await folder.readText('tokenizer_config.json', signal),
     config.llm.vocab,
   )
-  buildPrompt(tokenizer, sentence, config, options)
+  for (const sentence of sentences) buildPrompt(tokenizer, sentence, config, options)
   return config
 }
 
-/** A folder or a URL. */
-export function weightsLocation(given: Given, terminal: Terminal): string {
-  const weights = given.text('weights')
-  return weights === undefined ? defaultWeights() : locationOf(weights, terminal)
+/** Where no output may go: the model's folder, unless it is on a server. */
+export function protectedFolders(given: Given, terminal: Terminal): Protected[] {
+  const path = weightsLocation(given, terminal)
+  return /^https?:/i.test(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

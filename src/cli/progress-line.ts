@@ -1,8 +1,10 @@
 // Progress on one line of a terminal, gone when the work is done. Piped, nothing is written; with
 // FLOWSEG_DEBUG, a line for each new step.
 
+import { printable } from '../printable.ts'
 import type { Progress } from '../progress.ts'
 import { painter, type Terminal } from './terminal.ts'
+import { cut } from './width.ts'
 
 const REDRAW_MS = 60
 const BAR = 20
@@ -26,7 +28,7 @@ export class ProgressLine {
   show(phase: string, share: number, what: string): void {
     const { err, env } = this.#terminal
     if (!err.isTTY) {
-      if (env['FLOWSEG_DEBUG'] && this.#step !== phase) err.write(`progress: ${phase} ${what}\n`)
+      if (env['FLOWSEG_DEBUG'] && this.#step !== phase) err.write(`progress: ${phase} ${printable(what)}\n`)
       this.#step = phase
       return
     }
@@ -36,7 +38,7 @@ export class ProgressLine {
     const paint = painter(err)
     const percent = `${Math.floor(100 * share)} %`.padStart(5)
     const room = err.columns - BAR - phase.length - percent.length - 6
-    const label = what.length > room ? `${what.slice(0, Math.max(0, room - 1))}…` : what
+    const label = cut(printable(what), room)
     err.write(
       `\r\x1b[K${paint('bold', phase)}  ${paint('cyan', bar(share))} ${percent}  ${paint('dim', label)}`,
     )

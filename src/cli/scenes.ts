@@ -3,8 +3,10 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { printable } from '../printable.ts'
 import { writeDataset } from '../scenes/dataset.ts'
-import { type Command, expectOperands, type Given, type Page, UsageError } from './args.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
+import { jsonLine } from './json.ts'
 import { ProgressLine } from './progress-line.ts'
 import { grouped, type Terminal } from './terminal.ts'
 
@@ -21,12 +23,16 @@ const page: Page = {
     start: { value: 'N', help: 'number of the first; by default 0' },
     raw: { help: 'all images in one file, images.u8 (and ids.u8), rather than PNGs' },
     every: { help: 'every sentence found, some sixty a scene, rather than 8 to 14' },
+    json: SHARED.json,
   },
   examples: [
     ['scenes scenes/ --split val --count 10', 'ten scenes to look at'],
     ['scenes train0/ --split train --count 16000 --raw --every', 'what the model is trained on'],
   ],
 }
+
+/** Scenes are numbered in 32 bits. */
+const LAST = 2 ** 32 - 1
 
 export const scenes: Command = { page, run }
 
@@ -35,11 +41,13 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const [name = ''] = given.operands
   const folder = resolve(terminal.cwd, name)
   const split = given.oneOf('split', ['train', 'val', 'test']) ?? 'test'
-  const count = given.number('count', 1) ?? 100
-  const start = given.number('start', 0) ?? 0
+  const start = given.number('start', 0, LAST) ?? 0
+  const count = given.number('count', 1, LAST + 1 - start) ?? 100
   const isTaken = existsSync(folder) && (await readdir(folder)).length > 0
   if (isTaken && !existsSync(join(folder, 'scenes.jsonl'))) {
-    throw new UsageError(`${name} holds other files. Give a new folder, or that of an earlier dataset.`)
+    throw new UsageError(
+      `${printable(name)} holds other files. Give a new folder, or that of an earlier dataset.`,
+    )
   }
 
   // A new folder goes again when it can't be finished; an earlier dataset is overwritten in place
@@ -65,6 +73,10 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
   const each = (performance.now() - begun) / count
   const noun = count === 1 ? 'scene' : 'scenes'
-  terminal.out.write(`${grouped(count)} ${noun} of split ${split} in ${name}, ${each.toFixed(0)} ms each\n`)
+  terminal.out.write(
+    given.has('json')
+      ? jsonLine({ folder, split, start, count, msEach: each })
+      : `${grouped(count)} ${noun} of split ${split} in ${printable(name, Infinity)}, ${each.toFixed(0)} ms each\n`,
+  )
   return 0
 }

@@ -1,118 +1,212 @@
-// flowseg segment: one image, one sentence, one mask.
+// flowseg segment: a mask for every image and every sentence. The model is loaded once, and an image looked at once.
 
 import { join } from 'node:path'
+import { FlowSegError, ImageError, NumericError } from '../errors.ts'
 import { encodePng, type Image } from '../io/image.ts'
-import type { Mask, Segmentation } from '../model/flowseg.ts'
+import type { Config } from '../model/config.ts'
+import type { FlowSeg, Mask, Scene, Segmentation } from '../model/flowseg.ts'
 import { boxOf, overlay } from '../model/picture.ts'
-import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
-import { Drafts, expectApart, readImage, slug, stem } from './files.ts'
+import { printable } from '../printable.ts'
+import type { Command, Given, Page } from './args.ts'
+import { Drafts } from './files.ts'
 import { flowFiles, flowNames, SHEET } from './flow.ts'
-import { checkSentence, loadModel } from './model.ts'
+import { expectReadable, type ImagePlace, readImage } from './image-files.ts'
+import { accountOfError, jsonLine } from './json.ts'
+import {
+  checkSentences,
+  loadModel,
+  lookOptions,
+  MODEL_OPTIONS,
+  promptOptions,
+  protectedFolders,
+} from './model.ts'
+import { expectApart, type Names, namesFor } from './outputs.ts'
 import { preview } from './preview.ts'
 import { ProgressLine } from './progress-line.ts'
-import { grouped, painter, type Terminal } from './terminal.ts'
+import { type Request, requestOf } from './request.ts'
+import { grouped, painter, type Terminal, visible } from './terminal.ts'
 
 const page: Page = {
   name: 'segment',
   operands: 'IMAGE "SENTENCE"',
   summary: 'find in an image what a sentence means',
   details:
-    'Writes the image with the object outlined. IMAGE is a PNG or JPEG file. Words after it are one sentence, ' +
-    'with or without quotes. When anything fails, no file is written.',
+    'Writes the image with the object outlined. IMAGE is a PNG or JPEG file, an address (https:), or - for standard input. ' +
+    'Several images, or several sentences, are told with -s: flowseg segment IMAGE... -s "SENTENCE" -s "SENTENCE" ' +
+    'gives every image every sentence. All of an answer is written, or nothing of it; when one of several images ' +
+    "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +
+    '--out, --mask or --flow.',
   options: {
-    out: { value: 'FILE', help: 'the outlined image; by default IMAGE-SENTENCE.png in the current folder' },
-    mask: { value: 'FILE', help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside' },
+    sentence: { value: 'TEXT', short: 's', many: true, help: 'what to find; may be given several times' },
+    out: {
+      value: 'PLACE',
+      help: 'the outlined image, or a folder for several; by default IMAGE-SENTENCE.png in the current folder',
+    },
+    mask: {
+      value: 'PLACE',
+      help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside; or a folder',
+    },
     flow: {
       value: 'DIR',
-      help: 'also write what happened in every layer: flow.png, flow.json, a PNG a layer',
+      help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
     },
-    task: { value: 'KIND', help: 'referring (an object is named) or reasoning (it must be inferred)' },
-    weights: SHARED.weights,
-    quantize: SHARED.quantize,
-    adapter: SHARED.adapter,
-    'no-tune': SHARED['no-tune'],
-    json: SHARED.json,
+    ...MODEL_OPTIONS,
+    json: { help: 'one line of JSON per answer on standard output instead of text; errors as well' },
   },
   examples: [
     ['segment photo.jpg "the red mug left of the laptop"', 'writes photo-the-red-mug-left-of-the-laptop.png'],
+    ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
-    ['segment photo.png "the cat" --json', 'score, box, area, times and all candidates, for programs'],
+    ['segment - "the cat" --json < photo.png', 'score, box, area, times and all candidates, for programs'],
   ],
 }
 
 export const segment: Command = { page, run }
 
+/** What all answers of a run share. */
+interface Run {
+  readonly request: Request
+  readonly names: readonly (readonly Names[])[]
+  readonly given: Given
+  readonly config: Config
+  readonly model: FlowSeg
+  readonly progress: ProgressLine
+  readonly terminal: Terminal
+}
+
 async function run(given: Given, terminal: Terminal): Promise<number> {
   // 1. What is asked
-  if (given.operands.length < 2) expectOperands(page, given, 2)
-  const [file = '', ...words] = given.operands
-  const sentence = words.join(' ')
-  const task = given.oneOf('task', ['referring', 'reasoning'])
-  const out = given.text('out') ?? `${stem(file)}-${slug(sentence)}.png`
-  const maskFile = given.text('mask')
-  const flowFolder = given.text('flow')
-  for (const name of [out, maskFile]) {
-    if (name && !/\.png$/i.test(name))
-      throw new UsageError(`${name}: only PNG is written. Let it end in .png.`)
-  }
-  const image = await readImage(file, terminal)
-  const config = await checkSentence(sentence, { task }, given, terminal)
-  const flowPaths = flowFolder === undefined ? [] : flowNames(config).map((name) => join(flowFolder, name))
-  await expectApart(file, [out, ...(maskFile ? [maskFile] : []), ...flowPaths], terminal)
+  const request = requestOf(given, terminal)
+  const { images, sentences } = request
+  const prompt = promptOptions(given)
+  lookOptions(given)
+  const wanted = { overlay: given.text('out'), mask: given.text('mask'), flow: given.text('flow') }
+  const names = namesFor(images, sentences, wanted, terminal)
 
-  // 2. The answer
+  // 2. What can be known to fail, fails before anything large is loaded: of a single image everything
+  for (const image of images) await expectReadable(image)
+  const single = images.length === 1 ? await readImage(images[0]!, terminal) : undefined
+  const config = await checkSentences(sentences, prompt, given, terminal)
+  const inputs = images.flatMap(({ kind, location }) => (kind === 'file' ? [location] : []))
+  const outputs = names.flat().flatMap((one) => filesOf(one, config))
+  await expectApart(inputs, outputs, terminal, protectedFolders(given, terminal))
+
+  // 3. The answers
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)
+  const all: Run = { request, names, given, config, model, progress, terminal }
+  let failures = 0
   try {
-    const options = { onProgress: progress.on, signal: terminal.signal }
-    const scene = await model.look(image, options)
-    try {
-      const flow = flowFolder !== undefined
-      const result = await scene.segment(sentence, { ...options, flow, task })
-      progress.clear()
-
-      // 3. All files, or none
-      const drafts = new Drafts(terminal)
-      const picture = overlay(image, result.mask)
-      const files = {
-        overlay: drafts.add(out, encodePng(picture)),
-        mask: maskFile === undefined ? null : drafts.add(maskFile, encodePng(greyMask(result.mask))),
-        flow: flowFolder ?? null,
+    for (const [i, place] of images.entries()) {
+      try {
+        await answer(all, i, single ?? (await readImage(place, terminal)))
+      } catch (error) {
+        progress.clear()
+        const isItsOwn = error instanceof ImageError || error instanceof NumericError
+        if (images.length === 1 || !isItsOwn || terminal.signal.aborted) throw error
+        failures++
+        tellFailure(place, error, given, terminal)
       }
-      if (flowFolder !== undefined) {
-        for (const { name, contents } of flowFiles(image, result, config)) {
-          drafts.add(join(flowFolder, name), contents)
-        }
-      }
-      await drafts.commit()
-
-      if (given.has('json')) {
-        terminal.out.write(`${JSON.stringify(accountOf(file, result, files))}\n`)
-      } else {
-        const shown = { overlay: out, mask: maskFile, flow: flowFolder && join(flowFolder, SHEET) }
-        tell(picture, result, shown, model.gpu.name, terminal)
-      }
-      return 0
-    } finally {
-      scene.close()
     }
   } finally {
     progress.clear()
     model.close()
   }
+  if (failures > 0 && !given.has('json')) {
+    terminal.err.write(`flowseg: ${failures} of ${images.length} images failed.\n`)
+  }
+  return failures > 0 ? 1 : 0
+}
+
+/** Looks at an image once and answers every sentence about it. */
+async function answer(
+  { request, names, given, config, model, progress, terminal }: Run,
+  i: number,
+  image: Image,
+): Promise<void> {
+  const { images, sentences } = request
+  const task = { onProgress: progress.on, signal: terminal.signal }
+  const scene: Scene = await model.look(image, { ...task, ...lookOptions(given) })
+  try {
+    for (const [j, sentence] of sentences.entries()) {
+      const name = names[i]![j]!
+      const flow = name.flow !== undefined
+      const result = await scene.segment(sentence, { ...task, flow, ...promptOptions(given) })
+      progress.clear()
+
+      const picture = overlay(image, result.mask)
+      const files = await write(image, picture, result, name, config, terminal)
+      const place = images[i]!
+      if (given.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
+      else {
+        const shown = {
+          overlay: name.overlay.path,
+          mask: name.mask?.path,
+          flow: name.flow && join(name.flow, SHEET),
+        }
+        tell(picture, images.length > 1 ? place : undefined, result, shown, model.gpu.name, terminal)
+      }
+    }
+  } finally {
+    scene.close()
+  }
+}
+
+/** Paths, as the user named them, of all files of an answer. */
+function filesOf({ overlay, mask, flow }: Names, config: Config): string[] {
+  const layers = flow === undefined ? [] : flowNames(config).map((name) => join(flow, name))
+  return [overlay.path, ...(mask ? [mask.path] : []), ...layers]
+}
+
+interface Written {
+  readonly overlay: string
+  readonly mask: string | null
+  readonly flow: string | null
+}
+
+/** All files of an answer, or none. */
+async function write(
+  image: Image,
+  picture: Image,
+  result: Segmentation,
+  { overlay, mask, flow }: Names,
+  config: Config,
+  terminal: Terminal,
+): Promise<Written> {
+  const drafts = new Drafts(terminal)
+  const files = {
+    overlay: drafts.add(overlay.path, encodePng(picture), overlay.isDerived),
+    mask: mask ? drafts.add(mask.path, encodePng(greyMask(result.mask)), mask.isDerived) : null,
+    flow: flow ?? null,
+  }
+  if (flow !== undefined) {
+    for (const { name, contents } of flowFiles(image, result, config)) drafts.add(join(flow, name), contents)
+  }
+  await drafts.commit()
+  return files
 }
 
 /** 255 inside, 0 outside. */
-export function greyMask({ width, height, data }: Mask): { width: number; height: number; grey: Uint8Array } {
+function greyMask({ width, height, data }: Mask): { width: number; height: number; grey: Uint8Array } {
   return { width, height, grey: data.map((bit) => 255 * bit) }
+}
+
+function tellFailure(
+  { given: image }: ImagePlace,
+  error: FlowSegError,
+  given: Given,
+  { out, err }: Terminal,
+): void {
+  if (given.has('json')) out.write(jsonLine({ image, error: accountOfError(error) }))
+  else err.write(`${painter(err)('red', 'flowseg')}: ${visible(error.message)}\n`)
 }
 
 /** What `--json` prints. */
 function accountOf(
-  image: string,
+  { given: image }: ImagePlace,
   { sentence, score, query, mask, times, candidates }: Segmentation,
-  files: { readonly overlay: string; readonly mask: string | null; readonly flow: string | null },
+  files: Written,
 ): object {
   return {
     image,
@@ -129,6 +223,7 @@ function accountOf(
 
 function tell(
   picture: Image,
+  place: ImagePlace | undefined,
   { sentence, score, mask, times }: Segmentation,
   files: Readonly<Record<string, string | undefined>>,
   adapter: string,
@@ -138,11 +233,14 @@ function tell(
   const share = (100 * mask.area) / (mask.width * mask.height)
   const lines = [
     ...preview(picture, out),
-    paint('bold', sentence),
+    paint('bold', printable(sentence, Infinity)),
+    ...(place ? [`  image    ${place.name}`] : []),
     `  score    ${score.toFixed(3)}`,
     `  area     ${grouped(mask.area)} pixels, ${share.toFixed(1)} % of the image`,
     `  time     ${timesText(times)}   ${paint('dim', adapter)}`,
-    ...Object.entries(files).flatMap(([name, file]) => (file ? [`  ${name.padEnd(8)} ${file}`] : [])),
+    ...Object.entries(files).flatMap(([name, file]) =>
+      file ? [`  ${name.padEnd(8)} ${printable(file, Infinity)}`] : [],
+    ),
     ...(mask.area === 0
       ? ['  Nothing in the image reached a probability of one half: the mask is empty.']
       : []),

@@ -1,8 +1,10 @@
 // What a command touches of the world: streams, folder, environment, Ctrl-C. `main.ts` gives it the process's
-// own; the tests give it theirs.
+// own (process.ts); the tests give it theirs.
 
 import { styleText } from 'node:util'
 import type { Gpu } from '../gpu/gpu.ts'
+import { printable } from '../printable.ts'
+import { widthOf } from './width.ts'
 
 export interface Output {
   write(text: string): void
@@ -12,7 +14,16 @@ export interface Output {
   readonly colourBits: number
 }
 
+export interface Input {
+  readonly isTTY: boolean
+  /** Its bytes, once; given up when the signal is aborted. */
+  read(signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
 export interface Terminal {
+  /** What is piped into the command; without it, there is nothing. */
+  readonly in?: Input
+
   /** Results. */
   readonly out: Output
   /** Progress, notes and errors. */
@@ -29,10 +40,13 @@ export interface Terminal {
 /** Why a run was stopped, and the exit code that says so. */
 export class Interrupted extends Error {
   readonly exitCode: number
+  /** Nothing is left to say: nobody reads, or the reason was printed. */
+  readonly isTold: boolean
 
-  constructor(exitCode: number) {
+  constructor(exitCode: number, isTold = false) {
     super('interrupted')
     this.exitCode = exitCode
+    this.isTold = isTold
   }
 }
 
@@ -43,63 +57,34 @@ export function painter(output: Output): (style: Style, text: string) => string 
   return (style, text) => (output.colourBits > 1 ? styleText(style, text) : text)
 }
 
-/** The process's own streams and signals. */
-export function processTerminal(): Terminal {
-  const controller = new AbortController()
-  const stop = (exitCode: number) => (): void => {
-    // A second Ctrl-C doesn't wait for the step under way
-    if (controller.signal.aborted) process.exit(exitCode)
-    controller.abort(new Interrupted(exitCode))
-  }
-  process.on('SIGINT', stop(130))
-  process.on('SIGTERM', stop(143))
-  const pipeClosed = (): void => controller.abort(new Interrupted(0))
-  return {
-    out: streamOutput(process.stdout, pipeClosed),
-    err: streamOutput(process.stderr, pipeClosed),
-    cwd: process.cwd(),
-    env: process.env,
-    signal: controller.signal,
-  }
-}
-
-/** @param onClosed called when whoever reads the stream has had enough (`| head`): no fault of ours */
-function streamOutput(stream: NodeJS.WriteStream, onClosed: () => void): Output {
-  let closed = false
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    closed = true
-    onClosed()
-  })
-  const isTTY = stream.isTTY ?? false // undefined on a pipe
-  return {
-    write: (text) => {
-      if (!closed) stream.write(text)
-    },
-    isTTY,
-    get columns() {
-      return stream.columns || 80
-    },
-    colourBits: isTTY ? stream.getColorDepth() : 1,
-  }
-}
-
 /** Numbers as people read them: 1,234,567. */
 export function grouped(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-/** Rows as columns: the first aligned left, the others right unless `left` names them. */
+/** A message with the line breaks that its author wrote, and nothing else that a terminal would obey. */
+export function visible(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => printable(line, Infinity))
+    .join('\n')
+}
+
+/** Rows as columns: the first aligned left, the others right unless `left` names them. Cells are made visible; dress the rows. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
+  const cells = rows.map((row) => row.map((cell) => printable(cell, Infinity)))
   const widths: number[] = []
-  for (const row of rows) {
+  for (const row of cells) {
     row.forEach((cell, i) => {
-      widths[i] = Math.max(widths[i] ?? 0, cell.length)
+      widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))
     })
   }
-  return rows.map((row) =>
+  return cells.map((row) =>
     row
-      .map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .map((cell, i) => {
+        const space = ' '.repeat(widths[i]! - widthOf(cell))
+        return left.includes(i) ? cell + space : space + cell
+      })
       .join('  ')
       .trimEnd(),
   )

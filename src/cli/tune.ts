@@ -4,9 +4,11 @@ import { openGpu } from '../gpu/gpu.ts'
 import { FlowSeg } from '../model/flowseg.ts'
 import { forgetTuned, rememberTuned } from '../model/remembered.ts'
 import { type CandidateReport, type ClassReport, isReached, type Tuning } from '../ops/tune.ts'
+import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { adapterOption, rememberOptions } from './engine.ts'
-import { weightsLocation } from './model.ts'
+import { jsonLine } from './json.ts'
+import { weightsLocation } from './model-folder.ts'
 import { ProgressLine } from './progress-line.ts'
 import { painter, type Terminal, table } from './terminal.ts'
 
@@ -61,12 +63,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     progress.clear()
     const file = await rememberTuned(tuning.tuned, where)
     const about = { model: model.config.name, adapter: model.gpu.name, file }
-    if (json) out.write(`${JSON.stringify({ ...about, ...tuning })}\n`)
+    if (json) out.write(jsonLine({ ...about, ...tuning }))
     else out.write(`${lines(tuning, about, terminal).join('\n')}\n`)
     const vetoes = Object.entries(tuning.tuned.vetoes)
     for (const [variant, reason] of vetoes) {
       err.write(
-        `${painter(err)('yellow', 'note')}: ${variant} computes wrong on this adapter (${reason}). It won't be taken here; please report it.\n`,
+        `${painter(err)('yellow', 'note')}: ${variant} computes wrong on this adapter (${printable(reason)}). It won't be taken here; please report it.\n`,
       )
     }
     return 0
@@ -84,10 +86,8 @@ async function forget(given: Given, terminal: Terminal): Promise<number> {
   const gpu = own ?? (await openGpu(adapterOption(given)))
   try {
     const file = (await forgetTuned(gpu.identity, rememberOptions(terminal.env))) ?? null
-    const text = file ? `Forgotten: ${file}` : `Nothing was remembered for ${gpu.name}.`
-    terminal.out.write(
-      `${given.has('json') ? JSON.stringify({ adapter: gpu.name, forgotten: file }) : text}\n`,
-    )
+    const text = file ? `Forgotten: ${printable(file, Infinity)}` : `Nothing was remembered for ${gpu.name}.`
+    terminal.out.write(given.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
     return 0
   } finally {
     if (!own) gpu.close()
@@ -112,7 +112,7 @@ function lines(
   const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
   return [
     paint('bold', about.adapter),
-    `${about.model}, measured in ${seconds.toFixed(1)} s`,
+    `${printable(about.model)}, measured in ${seconds.toFixed(1)} s`,
     '',
     paint('dim', head!),
     ...rows.flatMap((row, i) => [row, ...(others[i] ? [paint('dim', `        ${others[i]}`)] : [])]),
@@ -121,7 +121,7 @@ function lines(
     '',
     ...(weights ? [`Weights in ${weights.choice}: ${weights.why}.`] : []),
     `An image and a sentence: ${before.toFixed(1)} ms of these kernels by default, ${after.toFixed(1)} ms as chosen${faster}.`,
-    `Remembered in ${about.file}`,
+    `Remembered in ${printable(about.file, Infinity)}`,
     paint(
       'dim',
       '--no-tune or FLOWSEG_TUNE=off takes the defaults; flowseg tune --forget goes back to them.',

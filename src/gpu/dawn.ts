@@ -3,7 +3,8 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { NoAdapterError } from '../errors.ts'
-import { languageOf, type Provider } from './provider.ts'
+import { printable } from '../printable.ts'
+import { languageOf, namesMeant, type Provider } from './provider.ts'
 import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.ts'
 
 /** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
@@ -27,48 +28,61 @@ const NAP_MS = 1
 /** @param boundsChecks as in OpenOptions */
 export async function openDawn(adapterName?: string, boundsChecks = false): Promise<Provider> {
   const create = await load(boundsChecks)
-  return inTurn(async () => {
-    // 1. The system's drivers; asking Dawn without any only makes it complain on stderr
-    const tried: string[] = []
-    const wantsSoftware = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
-    if (!wantsSoftware && hasSystemDriver()) {
-      const found = await request(create, adapterName)
-      if (found.adapter) return provider(found.gpu, found.adapter)
-      tried.push(`the system's drivers (${found.reason})`)
-    } else if (!wantsSoftware) {
-      tried.push("the system's Vulkan drivers (none installed)")
-    }
+  return inTurn(() => (adapterName ? openNamed(create, adapterName) : openAny(create)))
+}
 
-    // 2. SwiftShader from npm
-    const software = softwareDriver()
-    if (software.ready) {
-      const found = await withDriver(software.manifest, () => request(create, adapterName))
-      if (found.adapter) return provider(found.gpu, found.adapter)
-      tried.push(`SwiftShader from npm (${found.reason})`)
-    } else {
-      tried.push(`SwiftShader from npm (${software.reason})`)
+/** The system's, or SwiftShader from npm where there is none. */
+async function openAny(create: Create, name?: string): Promise<Provider> {
+  const tried: string[] = []
+  for (const driver of drivers()) {
+    if ('reason' in driver) {
+      tried.push(`${driver.name} (${driver.reason})`)
+      continue
     }
+    const found = await driver.use(() => request(create, name))
+    if (found.adapter) return provider(found.gpu, found.adapter)
+    tried.push(`${driver.name} (${found.reason})`)
+  }
+  throw noAdapter(tried)
+}
 
-    const names = adapterName === undefined ? [] : await adapterNames(create)
-    if (names.length > 0) {
-      throw new NoAdapterError(
-        `No WebGPU adapter matches '${adapterName}': this machine has ${names.map((name) => `'${name}'`).join(', ')}. ` +
-          'Pass a part of such a name, or none for the default adapter.',
-      )
-    }
+/** The one adapter that a part of its name means. */
+async function openNamed(create: Create, part: string): Promise<Provider> {
+  const all = await listed(create)
+  const meant = namesMeant(part, [...all.keys()])
+  const [name] = meant
+  const others = (names: Iterable<string>): string =>
+    [...names].map((one) => `'${printable(one)}'`).join(', ')
+  if (all.size > 0 && name === undefined) {
     throw new NoAdapterError(
-      `No WebGPU adapter${adapterName ? ` matches '${adapterName}'` : ''}. Tried: ${tried.join('; ')}. ` +
-        `Three ways to fix it: ${FIXES.map((fix, i) => `(${i + 1}) ${fix}`).join('; ')}. ` +
-        '`flowseg doctor` shows what this machine has.',
-      { tried, fixes: FIXES },
+      `No WebGPU adapter matches '${printable(part)}': this machine has ${others(all.keys())}. ` +
+        'Pass a part of such a name, or none for the default adapter.',
     )
-  })
+  }
+  if (meant.length > 1) {
+    throw new NoAdapterError(
+      `'${printable(part)}' matches several WebGPU adapters: ${others(meant)}. Pass a part that only one of them has.`,
+    )
+  }
+  if (name === undefined) return openAny(create, part) // which says why there is none
+  const found = await all.get(name)!.use(() => request(create, name))
+  if (found.adapter) return provider(found.gpu, found.adapter)
+  throw noAdapter([`'${printable(name)}' (${found.reason})`])
+}
+
+function noAdapter(tried: readonly string[]): NoAdapterError {
+  return new NoAdapterError(
+    `No WebGPU adapter. Tried: ${tried.join('; ')}. ` +
+      `Three ways to fix it: ${FIXES.map((fix, i) => `(${i + 1}) ${fix}`).join('; ')}. ` +
+      '`flowseg doctor` shows what this machine has.',
+    { tried, fixes: FIXES },
+  )
 }
 
 /** Names of the adapters that can be opened now, without opening one. */
 export async function listAdapters(): Promise<string[]> {
   const create = await load()
-  return inTurn(() => adapterNames(create))
+  return inTurn(async () => [...(await listed(create)).keys()])
 }
 
 type Create = (options: string[]) => GPU
@@ -98,20 +112,36 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine
 }
 
-function hasSystemDriver(): boolean {
-  return process.platform !== 'linux' || hasVulkanDriver()
+/** Where adapters come from. */
+interface Driver {
+  readonly name: string
+  /** Does something while Dawn finds this driver. */
+  use<T>(work: () => Promise<T>): Promise<T>
 }
 
-async function adapterNames(create: Create): Promise<string[]> {
-  // Asking for an adapter that can't exist makes Dawn list those that do
-  const ask = async (): Promise<string[]> => {
-    const { reason } = await request(create, 'no such adapter')
-    return namesListed(reason)
-  }
-  const names = hasSystemDriver() ? await ask() : []
+/** In this order; one that can't be used has a reason. */
+function* drivers(): Generator<Driver | { readonly name: string; readonly reason: string }> {
+  // Asking Dawn without any driver only makes it complain on stderr
+  const hasSystemDriver = process.platform !== 'linux' || hasVulkanDriver()
+  if (hasSystemDriver) yield { name: "the system's drivers", use: (work) => work() }
+  else yield { name: "the system's Vulkan drivers", reason: 'none installed' }
+
   const software = softwareDriver()
-  if (software.ready) names.push(...(await withDriver(software.manifest, ask)))
-  return [...new Set(names)]
+  const name = 'SwiftShader from npm'
+  if (software.ready) yield { name, use: (work) => withDriver(software.manifest, work) }
+  else yield { name, reason: software.reason }
+}
+
+/** The names of all adapters, each with the driver that it is found with first. */
+async function listed(create: Create): Promise<Map<string, Driver>> {
+  const all = new Map<string, Driver>()
+  for (const driver of drivers()) {
+    if ('reason' in driver) continue
+    // Asking for an adapter that can't exist makes Dawn list those that do
+    const { reason } = await driver.use(() => request(create, 'no such adapter'))
+    for (const name of namesListed(reason)) if (!all.has(name)) all.set(name, driver)
+  }
+  return all
 }
 
 /**
@@ -128,7 +158,7 @@ export function namesListed(complaint: string): string[] {
 
 async function request(
   create: Create,
-  adapterName: string | undefined,
+  adapterName?: string,
 ): Promise<
   { gpu: GPU; adapter: GPUAdapter; reason: string } | { gpu?: never; adapter?: never; reason: string }
 > {

@@ -5,6 +5,7 @@
 import { openProvider } from '#runtime'
 import { DISPOSE } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
@@ -14,7 +15,7 @@ import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
-  /** Part of an adapter's name, such as 'llvmpipe' or 'SwiftShader'. Node only; elsewhere it must match. */
+  /** Part of an adapter's name, such as 'llvmpipe' or 'swiftshader', in any case. Node only; elsewhere it must match. */
   readonly adapter?: string
   /**
    * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true: the
@@ -240,7 +241,7 @@ function nameOf({ device, description, vendor, architecture }: GPUAdapterInfo): 
   const name = /\D/.test(device)
     ? device
     : description || `${vendor} ${architecture}`.trim() || 'WebGPU device'
-  return description && !description.startsWith(name) ? `${name} (${description})` : name
+  return printable(description && !description.startsWith(name) ? `${name} (${description})` : name)
 }
 
 /** Opens the default device of this runtime, or wraps the caller's. */

@@ -3,6 +3,7 @@
 // Node, or browser.ts, which has nothing but `navigator.gpu`, so that no bundle for browsers drags Dawn along.
 
 import { NoAdapterError } from '../errors.ts'
+import { printable } from '../printable.ts'
 
 /** What this runtime's WGSL has beyond the first version, of what we use. */
 export interface Language {
@@ -42,9 +43,9 @@ export async function openNavigator(gpu: GPU, runtime: string, adapterName?: str
   }
   const { description, device, vendor } = adapter.info
   const name = `${vendor} ${device} ${description}`
-  if (adapterName && !name.toLowerCase().includes(adapterName.toLowerCase())) {
+  if (adapterName && namesMeant(adapterName, [name]).length === 0) {
     throw new NoAdapterError(
-      `No adapter matches '${adapterName}': this runtime offers only '${name.trim()}'.`,
+      `No adapter matches '${printable(adapterName)}': this runtime offers only '${printable(name.trim())}'.`,
     )
   }
   return {
@@ -54,6 +55,13 @@ export async function openNavigator(gpu: GPU, runtime: string, adapterName?: str
     calm: (promise) => promise,
     close: () => undefined,
   }
+}
+
+/** The names that a part means: the name that it is, else those that have it in them. Upper and lower case are the same. */
+export function namesMeant(part: string, names: readonly string[]): string[] {
+  const wanted = part.trim().toLowerCase()
+  const same = names.filter((name) => name.trim().toLowerCase() === wanted)
+  return same.length > 0 ? same : names.filter((name) => name.toLowerCase().includes(wanted))
 }
 
 export function languageOf(gpu: GPU | undefined): Language {

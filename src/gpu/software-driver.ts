@@ -16,6 +16,7 @@ import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { homeFolder, temporaryCache, userCache } from '../cache-folder.ts'
+import { namesMeant } from './provider.ts'
 
 /** Folders where Linux drivers announce themselves to the Vulkan loader; there is one more in the user's home. */
 const DRIVER_FOLDERS = [
@@ -27,6 +28,8 @@ const DRIVER_FOLDERS = [
 
 const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'XDG_RUNTIME_DIR']
 const MANIFEST = 'vk_swiftshader_icd.json'
+/** Its adapter's name. */
+const DEVICE = 'SwiftShader Device (Subzero)'
 /** dlopen flag: the library stays mapped although Node then finds that it is no addon. */
 const RTLD_NODELETE = 0x1000
 
@@ -94,7 +97,7 @@ function variablesFor(manifest: string): Record<string, string> {
  * none, or SwiftShader is asked for by name, this process gets it. Without the permissions for that, nothing changes.
  */
 export function offerDriver(adapterName?: string): void {
-  const wanted = adapterName !== undefined && 'swiftshader'.includes(adapterName.toLowerCase())
+  const wanted = adapterName !== undefined && namesMeant(adapterName, [DEVICE]).length > 0
   try {
     if (!wanted && (process.platform !== 'linux' || hasVulkanDriver())) return
     const driver = softwareDriver()

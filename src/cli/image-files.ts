@@ -1,0 +1,193 @@
+// Images that the command is given: files, web addresses, and `-`, which is standard input.
+//
+// Whatever it is, at most MAX_IMAGE_BYTES of it are read. Only regular files are opened: a named pipe may never say a word, and
+// a device may never end.
+
+import { basename, dirname, extname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ImageError } from '../errors.ts'
+import { decodeImage, type Image } from '../io/image.ts'
+import { printable } from '../printable.ts'
+import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
+import { UsageError } from './args.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Larger files are no photographs. */
+const MAX_IMAGE_BYTES = 512 * 2 ** 20
+/** A server that sends nothing for so long is given up. */
+const IDLE_MS = 30_000
+
+/** Where an image is. */
+export interface ImagePlace {
+  readonly kind: 'file' | 'url' | 'stdin'
+  /** As it was typed. */
+  readonly given: string
+  /** For messages. */
+  readonly name: string
+  /** A full path, or an address. */
+  readonly location: string
+}
+
+/** @throws UsageError if it is an address that can't be read */
+export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
+  const name = printable(given)
+  if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
+  if (/^https?:/i.test(given)) {
+    const url = URL.canParse(given) ? new URL(given) : undefined
+    if (!url) throw new UsageError(`${name} is not an address. One looks like https://host/photo.jpg.`)
+    if (url.username || url.password) {
+      throw new UsageError(
+        `The address of the image on ${printable(url.host)} holds a user's name or password, which is not sent. ` +
+          'Download the image, and pipe it in as -.',
+      )
+    }
+    return { kind: 'url', given, name, location: url.href }
+  }
+  if (!/^file:/i.test(given)) return { kind: 'file', given, name, location: resolve(cwd, given) }
+  try {
+    return { kind: 'file', given, name, location: fileURLToPath(given) }
+  } catch (cause) {
+    throw new UsageError(`${name} is not the address of a file here. Give its path.`, { cause })
+  }
+}
+
+/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible, and no separator of any system. */
+export function stemOf({ kind, location }: ImagePlace): string {
+  if (kind === 'stdin') return 'stdin'
+  const path = kind === 'url' ? new URL(location).pathname : location
+  const name = basename(path, extname(path))
+  return plainName(kind === 'url' ? decoded(name) : name) || (kind === 'url' ? sourceOf(location) : 'image')
+}
+
+/** 'A' of 'A/photo.png', or the host of an address: what tells images of one name apart. */
+export function parentOf({ kind, location }: ImagePlace): string {
+  if (kind === 'stdin') return ''
+  return kind === 'url' ? sourceOf(location) : plainName(basename(dirname(location)))
+}
+
+function sourceOf(address: string): string {
+  return plainName(new URL(address).hostname)
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function plainName(text: string): string {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}/\\:*?"<>|]+/gu, '-').replace(/^-+/, '')
+}
+
+/**
+ * Whether it can be read, as far as that is known without reading it.
+ *
+ * @throws ImageError
+ */
+export async function expectReadable(place: ImagePlace): Promise<void> {
+  if (place.kind !== 'file') return
+  await naming(place, expectRegularFile(place.location))
+}
+
+/** @throws ImageError that names the image */
+export async function readImage(place: ImagePlace, terminal: Terminal): Promise<Image> {
+  const read = { file: readFile, url: download, stdin: readInput }[place.kind]
+  return decodeImage(await read(place, terminal), { name: place.name })
+}
+
+function readFile(place: ImagePlace, { signal }: Terminal): Promise<Uint8Array> {
+  return naming(place, readRegular(place.location, MAX_IMAGE_BYTES, signal))
+}
+
+async function naming<T>({ name }: ImagePlace, task: Promise<T>): Promise<T> {
+  try {
+    return await task
+  } catch (cause) {
+    if (!(cause instanceof FileProblem)) throw cause
+    if (cause.kind === 'missing')
+      throw new ImageError(`There is no image ${name}. Check the path.`, { cause })
+    const hint = cause.kind === 'special' ? ' To pipe an image in, give - instead.' : ''
+    throw new ImageError(`${name} ${cause.message}.${hint}`, { cause })
+  }
+}
+
+function readInput(place: ImagePlace, { in: input, signal }: Terminal): Promise<Uint8Array> {
+  if (!input || input.isTTY) {
+    throw new UsageError('There is no image on standard input: pipe one in, as in `flowseg ... < photo.png`.')
+  }
+  return gather(place, input.read(signal), signal)
+}
+
+/**
+ * An image from the web.
+ *
+ * @param idleMs for tests
+ * @throws ImageError if the server refuses, sends too much, or nothing for a while
+ */
+export async function download(
+  place: ImagePlace,
+  { signal }: Pick<Terminal, 'signal'>,
+  idleMs: number = IDLE_MS,
+): Promise<Uint8Array> {
+  const { name, location } = place
+  const watchdog = new AbortController()
+  const timer = setTimeout(() => watchdog.abort(), idleMs)
+  try {
+    const response = await fetch(location, { signal: AbortSignal.any([signal, watchdog.signal]) })
+    if (!response.ok || !response.body) {
+      const status = printable(`${response.status} ${response.statusText}`.trim())
+      await response.body?.cancel()
+      throw new ImageError(`${name}: the server answers ${status}. Check the address.`)
+    }
+    const length = Number(response.headers.get('content-length') ?? 0)
+    if (length > MAX_IMAGE_BYTES) {
+      await response.body.cancel()
+      throw tooLarge(name, length)
+    }
+    return await gather(place, response.body, signal, () => timer.refresh())
+  } catch (cause) {
+    signal.throwIfAborted()
+    if (cause instanceof ImageError) throw cause
+    throw new ImageError(
+      watchdog.signal.aborted
+        ? `${name}: the server sent nothing for ${idleMs / 1000} seconds. Try again later.`
+        : `${name} can't be downloaded: ${reasonOf(cause)}. Check the address and the connection.`,
+      { cause },
+    )
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** All bytes, unless they are too many. */
+async function gather(
+  { name }: ImagePlace,
+  stream: AsyncIterable<unknown>,
+  signal: AbortSignal,
+  onBytes: () => void = () => undefined,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of stream as AsyncIterable<Uint8Array>) {
+    signal.throwIfAborted()
+    onBytes()
+    length += piece.length
+    if (length > MAX_IMAGE_BYTES) throw tooLarge(name)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+function tooLarge(name: string, bytes?: number): ImageError {
+  const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
+  return new ImageError(`${name} has ${has}; an image file may have ${MAX_IMAGE_BYTES}.`)
+}
+
+/** Of fetch's errors the cause is what happened: 'getaddrinfo ENOTFOUND host'. Node's repeat the path behind a comma. */
+function reasonOf(error: unknown): string {
+  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
+  const message = cause instanceof Error ? cause.message : String(cause)
+  return printable(message.replace(/, \w+ '.*$/s, '').replace(/\.$/, ''))
+}
