@@ -24,8 +24,8 @@ import {
   loadModel,
   lookOptions,
   MODEL_OPTIONS,
+  modelFolders,
   promptOptions,
-  protectedFolders,
 } from './model.ts'
 import { expectApart } from './outputs.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -111,8 +111,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const source = await sourceOf(given.operands[0], count, terminal)
   const dump = given.text('dump')
   await checkSentences(['anything'], promptOptions(given), given, terminal)
-  const dataset = given.operands.flatMap((folder) => DATASET_FILES.map((name) => join(folder, name)))
-  await expectApart(dataset, dump === undefined ? [] : [dump], terminal, protectedFolders(given, terminal))
+  const files = given.operands.flatMap((folder) =>
+    DATASET_FILES.map((name) => ({ path: join(folder, name), what: 'the dataset itself' })),
+  )
+  const kept = { files, folders: modelFolders(given, terminal) }
+  await expectApart(kept, dump === undefined ? [] : [dump], terminal)
 
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)

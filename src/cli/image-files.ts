@@ -133,7 +133,8 @@ function unreadable({ name }: ImagePlace, cause: unknown): ImageError {
   if (cause instanceof ImageError) return cause
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return new ImageError(`There is no image ${name}. Check the path.`, { cause })
+    const remedy = /[*?[]/.test(name) ? 'No file matches this pattern.' : 'Check the path.'
+    return new ImageError(`There is no image ${name}. ${remedy}`, { cause })
   }
   return new ImageError(`${name} can't be read: ${reasonOf(cause)}.`, { cause })
 }

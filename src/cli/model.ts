@@ -10,7 +10,7 @@ import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
 import { modelSource, weightsLocation } from './model-folder.ts'
-import type { Protected } from './outputs.ts'
+import type { Known } from './outputs.ts'
 import type { ProgressLine } from './progress-line.ts'
 import { painter, type Terminal } from './terminal.ts'
 
@@ -95,7 +95,7 @@ export async function checkSentences(
 }
 
 /** Where no output may go: the model's folder, unless it is on a server. */
-export function protectedFolders(given: Given, terminal: Terminal): Protected[] {
+export function modelFolders(given: Given, terminal: Terminal): Known[] {
   const path = weightsLocation(given, terminal)
   return /^https?:/i.test(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

@@ -17,8 +17,8 @@ import {
   loadModel,
   lookOptions,
   MODEL_OPTIONS,
+  modelFolders,
   promptOptions,
-  protectedFolders,
 } from './model.ts'
 import { expectApart, type Names, namesFor } from './outputs.ts'
 import { preview } from './preview.ts'
@@ -88,9 +88,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   for (const image of images) await expectReadable(image)
   const single = images.length === 1 ? await readImage(images[0]!, terminal) : undefined
   const config = await checkSentences(sentences, prompt, given, terminal)
-  const inputs = images.flatMap(({ kind, location }) => (kind === 'file' ? [location] : []))
+  const files = images.flatMap(({ kind, location, name }) =>
+    kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
+  )
   const outputs = names.flat().flatMap((one) => filesOf(one, config))
-  await expectApart(inputs, outputs, terminal, protectedFolders(given, terminal))
+  await expectApart({ files, folders: modelFolders(given, terminal) }, outputs, terminal)
 
   // 3. The answers
   const progress = new ProgressLine(terminal)
