@@ -52,7 +52,7 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
   }
 }
 
-/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible, and no separator of any system. */
+/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system. */
 export function stemOf({ kind, location }: ImagePlace): string {
   if (kind === 'stdin') return 'stdin'
   const path = kind === 'url' ? new URL(location).pathname : location
@@ -79,7 +79,7 @@ function decoded(text: string): string {
 }
 
 function plainName(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}/\\:*?"<>|]+/gu, '-').replace(/^-+/, '')
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}/\\:*?"<>|]+/gu, '-').replace(/^[-.]+/, '')
 }
 
 /**

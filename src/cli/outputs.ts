@@ -2,7 +2,7 @@
 // or part of a model; and a name that was derived rather than given never replaces a file.
 
 import { constants, existsSync, statSync } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
+import { access, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -158,7 +158,8 @@ export async function expectApart(
   const forbidden = new Map<string, string>()
   for (const { path, what } of folders) forbidden.set(await identity(resolve(cwd, path)), what)
 
-  const byPath = new Map(outputs.map((output) => [resolve(cwd, output), output]))
+  const byPath = new Map<string, string>()
+  for (const output of outputs) byPath.set(await realPath(resolve(cwd, output)), output)
   const places = new Map<string, string>()
   for (const output of outputs) {
     const path = resolve(cwd, output)
@@ -174,21 +175,33 @@ export async function expectApart(
     }
     places.set(folded(place), output)
     await expectWritable(path, output)
-    for (let at = dirname(path); ; at = dirname(at)) {
-      const folder = await identity(at)
-      const what = forbidden.get(folder)
+    for (const folder of ancestors(await realPath(path))) {
+      const what = forbidden.get(await identity(folder))
       if (what) {
         throw new UsageError(`${printable(output)} would be written into ${what}. Choose another folder.`)
       }
-      const file = byPath.get(at)
+      const file = byPath.get(folder)
       if (file !== undefined) {
         throw new UsageError(
           `${printable(file)} would be a file, and the folder of ${printable(output)}. Choose another name.`,
         )
       }
-      if (at === dirname(at)) break
     }
   }
+}
+
+function* ancestors(path: string): Generator<string> {
+  for (let at = path; at !== dirname(at); ) {
+    at = dirname(at)
+    yield at
+  }
+}
+
+/** Without links, as far as it is there. */
+async function realPath(path: string): Promise<string> {
+  return realpath(path).catch(async () =>
+    path === dirname(path) ? path : join(await realPath(dirname(path)), basename(path)),
+  )
 }
 
 function isFolderNow(path: string): boolean {
