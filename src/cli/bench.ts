@@ -15,7 +15,7 @@ import { accountOf, milliseconds, shortName, textOf } from './bench-report.ts'
 import { engineOptions } from './engine.ts'
 import { Drafts } from './files.ts'
 import { jsonLine } from './json.ts'
-import { protectedFolders } from './model.ts'
+import { modelFolders } from './model.ts'
 import { weightsLocation } from './model-folder.ts'
 import { expectApart } from './outputs.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -173,7 +173,7 @@ async function expectCharts(given: Given, terminal: Terminal): Promise<void> {
     throw new UsageError(`--svg and --roofline are both '${printable(bars)}'. Each needs a name of its own.`)
   }
   const files = [bars, roofline].filter((file) => file !== undefined)
-  await expectApart([], files, terminal, protectedFolders(given, terminal))
+  await expectApart({ files: [], folders: modelFolders(given, terminal) }, files, terminal)
 }
 
 /** @throws UsageError naming what there is */

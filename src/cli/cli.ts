@@ -99,7 +99,7 @@ const EXIT_CODES =
 
 /** Also where the rest of the line can't be parsed. */
 function wantsJson(argv: readonly string[]): boolean {
-  return beforeOperands(argv).some((arg) => arg === '--json' || arg.startsWith('--json='))
+  return beforeOperands(argv).includes('--json')
 }
 
 /** Behind a bare -- there are no options. */

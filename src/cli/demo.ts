@@ -11,7 +11,7 @@ import { Drafts, slug, stem } from './files.ts'
 import { imagePlace, readImage } from './image-files.ts'
 import { jsonLine } from './json.ts'
 import { iouOf, overlap } from './metrics.ts'
-import { loadModel, protectedFolders } from './model.ts'
+import { loadModel, modelFolders } from './model.ts'
 import { expectApart } from './outputs.ts'
 import { packagePath } from './package.ts'
 import { preview } from './preview.ts'
@@ -72,7 +72,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const image = await readImage(imagePlace(file, terminal), terminal)
   const nameOf = (text: string): string => join(folder, `${stem(file)}-${slug(text)}.png`)
   const names = example.sentences.map(({ text }) => nameOf(text))
-  await expectApart([file], names, terminal, protectedFolders(given, terminal))
+  const kept = { files: [{ path: file, what: 'the sample itself' }], folders: modelFolders(given, terminal) }
+  await expectApart(kept, names, terminal)
 
   // 2. Look once, ask twice
   const progress = new ProgressLine(terminal)

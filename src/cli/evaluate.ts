@@ -19,12 +19,12 @@ import { Drafts } from './files.ts'
 import { jsonLine } from './json.ts'
 import { type Bits, iouOf, type Metrics, metricsOf, type Overlap, overlap } from './metrics.ts'
 import {
+  type AskOptions,
+  askOptions,
   checkSentences,
   loadModel,
-  lookOptions,
   MODEL_OPTIONS,
-  promptOptions,
-  protectedFolders,
+  modelFolders,
 } from './model.ts'
 import { expectApart } from './outputs.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -107,17 +107,21 @@ interface Source {
 async function run(given: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, given, 0, 1)
   const count = given.number('count', 1)
+  const ask = askOptions(given)
   const source = await sourceOf(given.operands[0], count, terminal)
   const dump = given.text('dump')
-  await checkSentences(['anything'], promptOptions(given), given, terminal)
-  const dataset = given.operands.flatMap((folder) => DATASET_FILES.map((name) => join(folder, name)))
-  await expectApart(dataset, dump === undefined ? [] : [dump], terminal, protectedFolders(given, terminal))
+  await checkSentences(['anything'], ask.prompt, given, terminal)
+  const files = given.operands.flatMap((folder) =>
+    DATASET_FILES.map((name) => ({ path: join(folder, name), what: 'the dataset itself' })),
+  )
+  const kept = { files, folders: modelFolders(given, terminal) }
+  await expectApart(kept, dump === undefined ? [] : [dump], terminal)
 
   const progress = new ProgressLine(terminal)
   const model = await loadModel(given, terminal, progress)
   try {
     const started = performance.now()
-    const { rows, scenes } = await measure(model, source, given, progress, terminal)
+    const { rows, scenes } = await measure(model, source, ask, progress, terminal)
     progress.clear()
     const seconds = (performance.now() - started) / 1000
 
@@ -192,12 +196,12 @@ function damaged(folder: string, cause: unknown): FlowSegError {
 async function measure(
   model: FlowSeg,
   source: Source,
-  given: Given,
+  ask: AskOptions,
   progress: ProgressLine,
   terminal: Terminal,
 ): Promise<{ rows: Row[]; scenes: number }> {
   const rows: Row[] = []
-  const how = { ...lookOptions(given), ...promptOptions(given), signal: terminal.signal }
+  const how = { ...ask.look, ...ask.prompt, signal: terminal.signal }
   const started = performance.now()
   let reported = started
   let scenes = 0

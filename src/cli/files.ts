@@ -68,8 +68,7 @@ export class Drafts {
       signal.throwIfAborted()
       for (const [path, { contents }] of this.#files) {
         at = path
-        const made = await mkdir(dirname(path), { recursive: true })
-        if (made) folders.push(...foldersBetween(made, dirname(path)))
+        folders.push(...(await makeFolders(dirname(path))))
         const part = join(dirname(path), `.flowseg-${process.pid}-${parts.size}.part`)
         parts.set(path, part)
         await writeFile(part, contents, { flag: 'wx' })
@@ -140,19 +139,36 @@ export function fitted(name: string, end: string, more: string): string {
   return begin + end
 }
 
-async function isFolder(path: string): Promise<boolean> {
+export async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   )
 }
 
-/** `first`, ..., `last`, each in the one before. */
-function foldersBetween(first: string, last: string): string[] {
-  return last === first ? [first] : [...foldersBetween(first, dirname(last)), last]
+/**
+ * A folder and those that it is in. (Node's own `recursive` never comes back where a file system makes no folders, as /proc.)
+ *
+ * @returns those that were made, each in the one before
+ */
+export async function makeFolders(path: string): Promise<string[]> {
+  const missing: string[] = []
+  for (let at = path; !(await isFolder(at)) && at !== dirname(at); at = dirname(at)) missing.unshift(at)
+  const made: string[] = []
+  for (const folder of missing) {
+    try {
+      await mkdir(folder)
+      made.push(folder)
+    } catch (error) {
+      if (await isFolder(folder)) continue // somebody else was quicker
+      for (const one of made.toReversed()) await rmdir(one).catch(() => undefined)
+      throw error
+    }
+  }
+  return made
 }
 
-function reason(error: unknown): string {
+export function reason(error: unknown): string {
   // Node's own message repeats the temporary name: 'EACCES: permission denied, open ...'
   return printable((error instanceof Error ? error.message : String(error)).replace(/, \w+ '.*$/s, ''))
 }

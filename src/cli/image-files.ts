@@ -51,7 +51,7 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
   }
 }
 
-/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible, and no separator of any system. */
+/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system. */
 export function stemOf({ kind, location }: ImagePlace): string {
   if (kind === 'stdin') return 'stdin'
   const path = kind === 'url' ? new URL(location).pathname : location
@@ -78,7 +78,7 @@ function decoded(text: string): string {
 }
 
 function plainName(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}/\\:*?"<>|]+/gu, '-').replace(/^-+/, '')
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}/\\:*?"<>|]+/gu, '-').replace(/^[-.]+/, '')
 }
 
 /**
@@ -106,8 +106,10 @@ async function naming<T>({ name }: ImagePlace, task: Promise<T>): Promise<T> {
     return await task
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause
-    if (cause.kind === 'missing')
-      throw new ImageError(`There is no image ${name}. Check the path.`, { cause })
+    if (cause.kind === 'missing') {
+      const remedy = /[*?[]/.test(name) ? 'No file matches this pattern.' : 'Check the path.'
+      throw new ImageError(`There is no image ${name}. ${remedy}`, { cause })
+    }
     const hint = cause.kind === 'special' ? ' To pipe an image in, give - instead.' : ''
     throw new ImageError(`${name} ${cause.message}.${hint}`, { cause })
   }

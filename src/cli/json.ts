@@ -23,6 +23,9 @@ function escaped(character: string): string {
 export function accountOfError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof FlowSegError) return { code: error.code, message: error.message }
   const message = error instanceof Error ? error.message : String(error)
+  // The system's own refusals: no permission, no space
+  if (error instanceof Error && 'syscall' in error && 'code' in error)
+    return { code: String(error.code), message: `${message}.` }
   return {
     code: 'ERR_INTERNAL',
     message: `${message} (A fault of ours: FLOWSEG_DEBUG=1 shows where. Please report it.)`,

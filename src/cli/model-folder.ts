@@ -19,13 +19,18 @@ export function weightsLocation(given: Given, terminal: Pick<Terminal, 'cwd'>): 
   return weights === undefined ? defaultWeights() : locationOf(weights, terminal)
 }
 
+/** @throws UsageError naming the values that there are */
+export function compatOption(given: Given): Config['compat'] | undefined {
+  return given.oneOf('compat', ['aaai', 'main'])
+}
+
 /**
  * What to load: the location itself, unless an option replaces something in it.
  *
  * @throws UsageError naming the values of --compat
  */
 export function modelSource(given: Given, terminal: Terminal): string | Folder {
-  const compat = given.oneOf('compat', ['aaai', 'main'])
+  const compat = compatOption(given)
   const file = given.text('config')
   const weights = weightsLocation(given, terminal)
   if (compat === undefined && file === undefined) return weights

@@ -9,8 +9,8 @@ import { QUANTIZED } from '../ops/quantize.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
-import { modelSource, weightsLocation } from './model-folder.ts'
-import type { Protected } from './outputs.ts'
+import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
+import type { Known } from './outputs.ts'
 import type { ProgressLine } from './progress-line.ts'
 import { painter, type Terminal } from './terminal.ts'
 
@@ -27,7 +27,7 @@ export const MODEL_OPTIONS = {
   },
   padding: {
     value: 'KIND',
-    help: "none, the default, or grey: pad SigLIP's image to a square, as X-SAM does in its evaluation",
+    help: "none, the default, or grey: SigLIP's image padded to a square, as X-SAM evaluates",
   },
   compat: {
     value: 'KIND',
@@ -40,18 +40,28 @@ export const MODEL_OPTIONS = {
   'no-tune': SHARED['no-tune'],
 } as const satisfies Options
 
-/** @throws UsageError naming the values that there are */
-export function promptOptions(given: Given): PromptOptions {
-  return {
-    task: given.oneOf('task', ['referring', 'reasoning']),
-    template: given.text('template'),
-    answer: given.text('answer'),
-  }
+/** How the model is asked. */
+export interface AskOptions {
+  readonly prompt: PromptOptions
+  readonly look: Pick<LookOptions, 'padding'>
 }
 
-/** @throws UsageError naming the values that there are */
-export function lookOptions(given: Given): Pick<LookOptions, 'padding'> {
-  return { padding: given.oneOf('padding', ['none', 'grey']) }
+/**
+ * MODEL_OPTIONS that go with each image and sentence. Those that go with the model are checked as well, before it is loaded.
+ *
+ * @throws UsageError naming the values that there are
+ */
+export function askOptions(given: Given): AskOptions {
+  compatOption(given)
+  given.oneOf('quantize', QUANTIZED)
+  return {
+    prompt: {
+      task: given.oneOf('task', ['referring', 'reasoning']),
+      template: given.text('template'),
+      answer: given.text('answer'),
+    },
+    look: { padding: given.oneOf('padding', ['none', 'grey']) },
+  }
 }
 
 /** Loads the model of --weights on the adapter of --adapter, and says what should be known about it. */
@@ -95,7 +105,7 @@ export async function checkSentences(
 }
 
 /** Where no output may go: the model's folder, unless it is on a server. */
-export function protectedFolders(given: Given, terminal: Terminal): Protected[] {
+export function modelFolders(given: Given, terminal: Terminal): Known[] {
   const path = weightsLocation(given, terminal)
   return /^https?:/i.test(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

@@ -2,7 +2,7 @@
 // or part of a model; and a name that was derived rather than given never replaces a file.
 
 import { constants, existsSync, statSync } from 'node:fs'
-import { access, stat } from 'node:fs/promises'
+import { access, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -96,8 +96,7 @@ function nameIn(place: Place, name: string): OutputName {
 /** A file for one answer, a folder for several, or for one if it is there or ends with a slash. */
 function placeOf(option: string, path: string, isOne: boolean, count: number, cwd: string): Place {
   const shown = printable(path)
-  const isThere = statSync(resolve(cwd, path), { throwIfNoEntry: false })?.isDirectory() ?? false
-  if (isThere || /[/\\]$/.test(path)) return { folder: path }
+  if (isFolderNow(resolve(cwd, path)) || /[/\\]$/.test(path)) return { folder: path }
   if (/\.png$/i.test(path)) {
     if (isOne) return { file: path }
     throw new UsageError(
@@ -129,10 +128,18 @@ function folded(path: string): string {
   return resolve('/', path).normalize('NFC').toLowerCase()
 }
 
-/** Where nothing may be written, and what it is: 'the folder of the model'. */
-export interface Protected {
+/** A file or folder, and what it is: 'the image itself'. */
+export interface Known {
   readonly path: string
   readonly what: string
+}
+
+/** What no output may touch. */
+export interface Kept {
+  /** Not to be overwritten. */
+  readonly files: readonly Known[]
+  /** Not to be written into. */
+  readonly folders: readonly Known[]
 }
 
 /**
@@ -142,20 +149,17 @@ export interface Protected {
  * @throws UsageError, or FlowSegError 'ERR_OUTPUT' where writing isn't allowed
  */
 export async function expectApart(
-  inputs: readonly string[],
+  { files, folders }: Kept,
   outputs: readonly string[],
   { cwd }: Pick<Terminal, 'cwd'>,
-  folders: readonly Protected[] = [],
 ): Promise<void> {
   const seen = new Map<string, string>()
-  for (const input of inputs) {
-    const what = inputs.length === 1 ? 'the image itself' : `the image ${printable(input)}`
-    seen.set(await identity(resolve(cwd, input)), what)
-  }
+  for (const { path, what } of files) seen.set(await identity(resolve(cwd, path)), what)
   const forbidden = new Map<string, string>()
   for (const { path, what } of folders) forbidden.set(await identity(resolve(cwd, path)), what)
 
-  const byPath = new Map(outputs.map((output) => [resolve(cwd, output), output]))
+  const byPath = new Map<string, string>()
+  for (const output of outputs) byPath.set(await realPath(resolve(cwd, output)), output)
   const places = new Map<string, string>()
   for (const output of outputs) {
     const path = resolve(cwd, output)
@@ -171,31 +175,47 @@ export async function expectApart(
     }
     places.set(folded(place), output)
     await expectWritable(path, output)
-    for (let at = dirname(path); ; at = dirname(at)) {
-      const folder = await identity(at)
-      const what = forbidden.get(folder)
+    for (const folder of ancestors(await realPath(path))) {
+      const what = forbidden.get(await identity(folder))
       if (what) {
         throw new UsageError(`${printable(output)} would be written into ${what}. Choose another folder.`)
       }
-      const file = byPath.get(at)
+      const file = byPath.get(folder)
       if (file !== undefined) {
         throw new UsageError(
           `${printable(file)} would be a file, and the folder of ${printable(output)}. Choose another name.`,
         )
       }
-      if (at === dirname(at)) break
     }
   }
 }
 
+function* ancestors(path: string): Generator<string> {
+  for (let at = path; at !== dirname(at); ) {
+    at = dirname(at)
+    yield at
+  }
+}
+
+/** Without links, as far as it is there. */
+async function realPath(path: string): Promise<string> {
+  return realpath(path).catch(async () =>
+    path === dirname(path) ? path : join(await realPath(dirname(path)), basename(path)),
+  )
+}
+
+function isFolderNow(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory()
+}
+
 /** As far as is known before anything is made. */
 async function expectWritable(path: string, output: string): Promise<void> {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+  if (isFolderNow(path)) {
     throw new UsageError(`${printable(output)} is a folder. Choose another name for the file.`)
   }
   let folder = dirname(path)
   while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder)
-  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) {
+  if (!isFolderNow(folder)) {
     throw new UsageError(
       `${printable(output)} can't be written: ${printable(folder)} is no folder. Choose another name.`,
     )

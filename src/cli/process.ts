@@ -60,25 +60,31 @@ export function processTerminal(): ProcessTerminal {
   }
 }
 
+/**
+ * The first signal aborts the controller. Closing a device may then hold the event loop until Dawn's threads are done, so the
+ * system's own answer to signals is restored before: from then on it ends the process without asking.
+ */
 function stopOnSignals(controller: AbortController): void {
   const names = Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]
-  const isPassedOn = process.env['npm_command'] !== undefined
   const restoreDefaults = (): void => names.forEach((name) => process.removeAllListeners(name))
-  let stopped: { readonly name: string; readonly at: number } | undefined
+  const isPassedOn = process.env['npm_command'] !== undefined
+  let isStopped = false
   for (const name of names) {
     process.on(name, () => {
-      const now = performance.now()
-      if (stopped) {
-        if (isPassedOn && stopped.name === name && now - stopped.at < SAME_KEY_MS) return
+      if (isStopped) {
+        if (isPassedOn) return
+        // Two that came while the event loop was held
         restoreDefaults()
         process.kill(process.pid, name)
         return
       }
-      stopped = { name, at: now }
-      controller.abort(new Interrupted(EXIT_CODES[name]))
-      // From then on the system answers, even while the event loop is held
-      if (isPassedOn) setTimeout(restoreDefaults, SAME_KEY_MS).unref()
-      else setImmediate(restoreDefaults)
+      isStopped = true
+      const stop = (): void => {
+        restoreDefaults()
+        controller.abort(new Interrupted(EXIT_CODES[name]))
+      }
+      if (isPassedOn) setTimeout(stop, SAME_KEY_MS)
+      else setImmediate(stop)
     })
   }
 }

@@ -47,6 +47,14 @@ export function requestOf(given: Given, terminal: Terminal): Request {
     return { images: distinct([first], terminal), sentences: [second] }
   }
 
+  if (rest.length === 0 && !hasImageName(second) && isImage(first)) {
+    throw refused(
+      `There is a file or folder named ${shell(second)}. If it is the sentence`,
+      [first],
+      [second],
+    )
+  }
+
   // Images and sentences can't be told apart by their order alone: show how to say it
   const images = operands.filter(isImage)
   const texts = operands.filter((operand) => !isImage(operand))
@@ -88,13 +96,20 @@ function shell(text: string): string {
 /** Something is there, or its name is that of an image. */
 function looksLikeImage(text: string, { cwd }: Pick<Terminal, 'cwd'>): boolean {
   if (text === '') return false
-  if (text === '-' || /^(https?|file):/i.test(text)) return true
-  if (/^\S+\.(png|jpe?g|webp|avif|gif|bmp|tiff?|hei[cf])$/i.test(text)) return true
+  if (hasImageName(text)) return true
   try {
     return statSync(resolve(cwd, text), { throwIfNoEntry: false }) !== undefined
   } catch {
     return false // too long for a path, or with a character that none has
   }
+}
+
+function hasImageName(text: string): boolean {
+  return (
+    text === '-' ||
+    /^(https?|file):/i.test(text) ||
+    /^\S+\.(png|jpe?g|webp|avif|gif|bmp|tiff?|hei[cf])$/i.test(text)
+  )
 }
 
 function distinct(operands: readonly string[], terminal: Terminal): ImagePlace[] {

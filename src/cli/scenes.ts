@@ -1,11 +1,13 @@
 // flowseg scenes: writes a dataset of synthetic scenes.
 
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { writeDataset } from '../scenes/dataset.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
+import { isFolder, makeFolders, reason } from './files.ts'
 import { jsonLine } from './json.ts'
 import { ProgressLine } from './progress-line.ts'
 import { grouped, type Terminal } from './terminal.ts'
@@ -43,6 +45,9 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const split = given.oneOf('split', ['train', 'val', 'test']) ?? 'test'
   const start = given.number('start', 0, LAST) ?? 0
   const count = given.number('count', 1, LAST + 1 - start) ?? 100
+  if (existsSync(folder) && !(await isFolder(folder))) {
+    throw new UsageError(`${printable(name)} is no folder. Give a new one, or that of an earlier dataset.`)
+  }
   const isTaken = existsSync(folder) && (await readdir(folder)).length > 0
   if (isTaken && !existsSync(join(folder, 'scenes.jsonl'))) {
     throw new UsageError(
@@ -51,10 +56,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
 
   // A new folder goes again when it can't be finished; an earlier dataset is overwritten in place
-  const made = await mkdir(folder, { recursive: true })
   const progress = new ProgressLine(terminal)
   const begun = performance.now()
+  let made: string[] = []
   try {
+    made = await makeFolders(folder)
     const { signal } = terminal
     await writeDataset(folder, {
       split,
@@ -66,8 +72,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       signal,
     })
   } catch (error) {
-    if (made) await rm(made, { recursive: true, force: true })
-    throw error
+    if (made[0]) await rm(made[0], { recursive: true, force: true })
+    if (terminal.signal.aborted || error instanceof FlowSegError) throw error
+    throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reason(error)}.`, {
+      cause: error,
+    })
   } finally {
     progress.clear()
   }

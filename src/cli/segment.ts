@@ -12,14 +12,7 @@ import { Drafts } from './files.ts'
 import { flowFiles, flowNames, SHEET } from './flow.ts'
 import { expectReadable, type ImagePlace, readImage } from './image-files.ts'
 import { accountOfError, jsonLine } from './json.ts'
-import {
-  checkSentences,
-  loadModel,
-  lookOptions,
-  MODEL_OPTIONS,
-  promptOptions,
-  protectedFolders,
-} from './model.ts'
+import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } from './model.ts'
 import { expectApart, type Names, namesFor } from './outputs.ts'
 import { preview } from './preview.ts'
 import { ProgressLine } from './progress-line.ts'
@@ -37,19 +30,19 @@ const page: Page = {
     "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +
     '--out, --mask or --flow.',
   options: {
-    sentence: { value: 'TEXT', short: 's', many: true, help: 'what to find; may be given several times' },
     out: {
-      value: 'PLACE',
-      help: 'the outlined image, or a folder for several; by default IMAGE-SENTENCE.png in the current folder',
+      value: 'FILE',
+      help: 'the outlined image, or a folder for several; by default IMAGE-SENTENCE.png, here',
     },
     mask: {
-      value: 'PLACE',
+      value: 'FILE',
       help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside; or a folder',
     },
     flow: {
       value: 'DIR',
       help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
     },
+    sentence: { value: 'TEXT', short: 's', many: true, help: 'what to find; may be given several times' },
     ...MODEL_OPTIONS,
     json: { help: 'one line of JSON per answer on standard output instead of text; errors as well' },
   },
@@ -79,8 +72,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   // 1. What is asked
   const request = requestOf(given, terminal)
   const { images, sentences } = request
-  const prompt = promptOptions(given)
-  lookOptions(given)
+  const { prompt } = askOptions(given)
   const wanted = { overlay: given.text('out'), mask: given.text('mask'), flow: given.text('flow') }
   const names = namesFor(images, sentences, wanted, terminal)
 
@@ -88,9 +80,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   for (const image of images) await expectReadable(image)
   const single = images.length === 1 ? await readImage(images[0]!, terminal) : undefined
   const config = await checkSentences(sentences, prompt, given, terminal)
-  const inputs = images.flatMap(({ kind, location }) => (kind === 'file' ? [location] : []))
+  const files = images.flatMap(({ kind, location, name }) =>
+    kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
+  )
   const outputs = names.flat().flatMap((one) => filesOf(one, config))
-  await expectApart(inputs, outputs, terminal, protectedFolders(given, terminal))
+  await expectApart({ files, folders: modelFolders(given, terminal) }, outputs, terminal)
 
   // 3. The answers
   const progress = new ProgressLine(terminal)
@@ -127,12 +121,13 @@ async function answer(
 ): Promise<void> {
   const { images, sentences } = request
   const task = { onProgress: progress.on, signal: terminal.signal }
-  const scene: Scene = await model.look(image, { ...task, ...lookOptions(given) })
+  const { look, prompt } = askOptions(given)
+  const scene: Scene = await model.look(image, { ...task, ...look })
   try {
     for (const [j, sentence] of sentences.entries()) {
       const name = names[i]![j]!
       const flow = name.flow !== undefined
-      const result = await scene.segment(sentence, { ...task, flow, ...promptOptions(given) })
+      const result = await scene.segment(sentence, { ...task, ...prompt, flow })
       progress.clear()
 
       const picture = overlay(image, result.mask)

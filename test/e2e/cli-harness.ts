@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { afterEach } from 'vitest'
 import { main } from '../../src/cli/cli.ts'
@@ -39,13 +40,15 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
   readonly gpu?: Gpu
+  /** What is piped in; nothing at all without it. */
+  readonly input?: Uint8Array
   /** Called with all that was written to stderr so far. */
   readonly onErr?: (text: string) => void
 }
 
 /** `flowseg ARGS` in this process. */
 export async function flowseg(args: readonly string[], options: RunOptions): Promise<Outcome> {
-  const { cwd, isTTY = false, env = {}, signal = new AbortController().signal, onErr, gpu } = options
+  const { cwd, isTTY = false, env = {}, signal = new AbortController().signal, onErr, gpu, input } = options
   const text = { out: '', err: '' }
   const output = (name: 'out' | 'err'): Output => ({
     write: (more) => {
@@ -58,7 +61,15 @@ export async function flowseg(args: readonly string[], options: RunOptions): Pro
   })
   // What this machine's user once tuned must not show
   const own = { FLOWSEG_TUNE: 'off', ...env }
-  const terminal: Terminal = { out: output('out'), err: output('err'), cwd, env: own, signal, gpu }
+  const terminal: Terminal = {
+    in: { isTTY: input === undefined, read: () => Readable.from([input]) },
+    out: output('out'),
+    err: output('err'),
+    cwd,
+    env: own,
+    signal,
+    gpu,
+  }
   const code = await main(args, terminal)
   return { code, ...text }
 }
@@ -76,14 +87,26 @@ export interface SpawnOptions {
   readonly onErr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
   /** Stop reading stdout after its first piece. */
   readonly hangUp?: boolean
+  /** A shell's redirections, such as '> /dev/full'. */
+  readonly redirect?: string
+}
+
+/** How a process ended. */
+export interface Ended extends Outcome {
+  /** What ended it, if that was a signal; the code is -1 then. */
+  readonly signal: NodeJS.Signals | null
 }
 
 /** `node dist/cli/main.js ARGS`. */
-export async function spawnFlowseg(args: readonly string[], options: SpawnOptions): Promise<Outcome> {
+export async function spawnFlowseg(args: readonly string[], options: SpawnOptions): Promise<Ended> {
   const bin = join(await upToDate(), 'cli/main.js')
-  const { FLOWSEG_DEBUG: _, ...inherited } = process.env
+  // npm's own variable makes the command wait for signals that npm passes on
+  const { FLOWSEG_DEBUG: _, npm_command: __, ...inherited } = process.env
   const env = { ...inherited, FLOWSEG_TUNE: 'off', ...options.env }
-  const child = spawn(process.execPath, [bin, ...args], { cwd: options.cwd, env })
+  const line = [process.execPath, bin, ...args]
+  const [file = '', ...rest] =
+    options.redirect === undefined ? line : ['/bin/sh', '-c', `exec "$@" ${options.redirect}`, 'sh', ...line]
+  const child = spawn(file, rest, { cwd: options.cwd, env })
   let [out, err] = ['', '']
   child.stdout.on('data', (piece: Buffer) => {
     out += piece.toString()
@@ -93,11 +116,15 @@ export async function spawnFlowseg(args: readonly string[], options: SpawnOption
     err += piece.toString()
     options.onErr?.(err, (signal) => child.kill(signal))
   })
-  const code = await new Promise<number>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('close', (exitCode, signal) => resolve(exitCode ?? (signal ? -1 : 0)))
+    child.on('close', (code, signal) => resolve({ code: code ?? -1, signal, out, err }))
   })
-  return { code, out, err }
+}
+
+/** Without what Dawn says on lavapipe, of limits that it lowers, from a thread of its own. */
+export function withoutWarnings(err: string): string {
+  return err.replace(/^Warning: maxDynamic.*\n/gm, '')
 }
 
 /** Copies the nano checkpoint's small files into a folder. */

@@ -21,6 +21,7 @@ test('--help lists all commands; nothing at all is a mistake that says the same'
   const { code, out, err } = await flowseg(['--help'], { cwd })
   expect([code, err]).toEqual([0, ''])
   for (const name of COMMANDS) expect(out).toMatch(new RegExp(`^  ${name} `, 'm'))
+  expect(out).toContain('Exit codes: 0 done, 1 failed, 2 ')
   expect(await flowseg([], { cwd })).toEqual({ code: 2, out: '', err: out })
 })
 
@@ -41,11 +42,38 @@ test.each([
   [['segment', 'a.png', 'x', '--ouput', 'b.png'], 'no option --ouput. Did you mean --out?'],
   [['segment', 'a.png', 'x', '-z'], 'no option -z.'],
   [['segment', 'a.png', 'x', '--out'], '--out needs a value: --out FILE.'],
-  [['segment', 'a.png', 'x', '--out', '--json'], '--out needs a value: --out FILE.'],
+  [['segment', 'a.png', 'x', '--out', '--task'], '--out needs a value: --out FILE.'],
   [['segment', 'a.png', 'x', '--json=yes'], '--json takes no value'],
   [['segment', 'a.png', 'x', '--task', 'guess'], "--task is 'guess', expected referring or reasoning."],
   [['segment', 'a.png', 'x', '--out', 'b.jpg'], 'only PNG is written'],
   [['segment', 'a.png'], 'Usage: flowseg segment IMAGE "SENTENCE"'],
+  [['segment', 'a.png', 'x', '--__proto__'], 'no option --__proto__.'],
+  [['segment', 'a.png', 'x', '--out\x1b[31m'], 'no option --out\\e[31m.'],
+  [['segment', 'a.png', 'x', '--task', '\u202e\n'], "--task is '\\u{202e}\\n', expected"],
+  [['segment', 'a.png', 'x', '--out='], '--out needs a value: --out FILE.'],
+  [['segment', 'a.png', '-s', ''], '--sentence needs a value: --sentence TEXT.'],
+  [['segment', 'a.png', '-s'], '--sentence needs a value'],
+  [['segment', 'a.png', '-s', '-x'], 'is joined to it: --sentence=VALUE.'],
+  [
+    ['segment', 'a.png', 'x', '--out', 'a.png', '--out', 'b.png'],
+    "--out is given twice: 'a.png' and 'b.png'.",
+  ],
+  [['segment', 'a.png', 'x', '--task', 'referring', '--task=referring'], '--task is given twice'],
+  [['segment', 'a.png', 'x', '--padding', 'gray'], "--padding is 'gray', expected none or grey."],
+  [['segment', 'a.png', 'x', '--compat', 'AAAI'], "--compat is 'AAAI', expected aaai or main."],
+  [['eval', '--padding', 'gray'], "--padding is 'gray', expected none or grey."],
+  [['eval', '--task', 'guess'], "--task is 'guess', expected referring or reasoning."],
+  [['eval', '--count', ''], '--count needs a value'],
+  [['eval', '--count', 'abc'], "--count is 'abc', expected a whole number"],
+  [['eval', '--count=0x10'], "--count is '0x10', expected a whole number"],
+  [['eval', '--count=1e999'], "--count is '1e999', expected a whole number"],
+  [['eval', '--count=99999999999999999999'], 'expected a whole number'],
+  [['bench', '--seconds', '0x10'], "--seconds is '0x10', expected a number greater than 0"],
+  [['bench', '--seconds', '1e999'], "--seconds is '1e999', expected a number greater than 0"],
+  [['bench', '--seconds=-1'], "--seconds is '-1', expected a number greater than 0"],
+  [['scenes', 'x', '--start', '4294967296'], 'expected a whole number from 0 to 4,294,967,295.'],
+  [['scenes', 'x', '--start', '4294967295', '--count', '2'], 'expected a whole number from 1 to 1.'],
+  [['\x1b]0;x\x07'], "There is no command '\\e]0;x\\x07'."],
   [['doctor', 'please'], "does not take 'please'"],
   [['eval', '--count', '-3'], '--count needs a value'],
   [['eval', '--count=1e3'], "--count is '1e3', expected a whole number of at least 1."],
@@ -55,7 +83,41 @@ test.each([
   expect(err).toMatch(/^flowseg: /)
   expect(err).toContain(message)
   expect(err).not.toContain('    at ')
+  expect(err.trimEnd()).not.toMatch(/[^ -~]/)
   expect([code, out]).toEqual([2, ''])
+
+  // The same for programs: one object, and nothing on standard error
+  const json = await flowseg([args[0]!, '--json', ...args.slice(1)], { cwd })
+  expect([json.code, json.err]).toEqual([2, ''])
+  const { error } = JSON.parse(json.out) as { error: { code: string; message: string } }
+  expect(error.code).toBe('ERR_USAGE')
+  expect(error.message).toContain(message)
+})
+
+test.each([
+  [['inspect', 'nowhere', '--json'], 1, 'ERR_WEIGHTS'],
+  [['segment', 'nowhere.png', 'the cat', '--json'], 1, 'ERR_IMAGE'],
+  [['segment', 'examples/scene.png', 'the <p> cat', '--json'], 1, 'ERR_PROMPT'],
+  [['eval', 'nowhere', '--json'], 1, 'ERR_DATASET'],
+  [['demo', '--json', '--weights', 'nowhere'], 1, 'ERR_WEIGHTS'],
+  [['tune', '--json', '--weights', 'nowhere'], 1, 'ERR_WEIGHTS'],
+  [['bench', '--json', '--only', 'nothing'], 2, 'ERR_USAGE'],
+  [['doctor', '--json', '--json=yes'], 2, 'ERR_USAGE'],
+  [['scenes', 'package.json', '--json'], 2, 'ERR_USAGE'],
+  [['--json'], 2, 'ERR_USAGE'],
+])('%j: the error is one object on standard output', async (args, exitCode, errorCode) => {
+  const { code, out, err } = await flowseg(args, { cwd })
+  expect([code, err]).toEqual([exitCode, ''])
+  expect(out).toMatch(/^\{"error":\{[^\n]*\}\}\n$/)
+  expect(JSON.parse(out)).toEqual({ error: { code: errorCode, message: expect.any(String) } })
+})
+
+test('behind a bare -- nothing is an option, not even --json and --help', async () => {
+  for (const word of ['--json', '--help']) {
+    const { code, out, err } = await flowseg(['segment', '--', 'nowhere.png', word], { cwd })
+    expect([code, out]).toEqual([1, ''])
+    expect(err).toContain('There is no image nowhere.png')
+  }
 })
 
 // ---- segment
@@ -68,6 +130,16 @@ test.each([
   ['flow/layer-03.png', ['--flow', 'flow'], 'would overwrite the image itself'],
   ['photo.png', ['--out', 'd/flow.png', '--flow', 'd'], 'would overwrite d/flow.png, which is also written'],
   ['photo.png', ['--mask', 'd/layer-01.png', '--flow', 'd'], 'which is also written'],
+  ['photo.png', ['--out', 'd/m.png', '--mask', 'D/M.png'], 'differ in case only'],
+  ['photo.png', ['--out', 'photo.png/x.png'], 'is no folder'],
+  ['photo.png', ['--flow', 'photo.png'], 'is no folder'],
+  [
+    'photo.png',
+    ['--mask', 'x.png', '--out', 'x.png/o.png'],
+    'x.png would be a file, and the folder of x.png/o.png',
+  ],
+  ['photo.png', ['--out', join(NANO, 'x.png')], 'would be written into the folder of the model'],
+  ['photo.png', ['--flow', join(NANO, 'new/flow')], 'would be written into the folder of the model'],
 ])('segment %s %j: no output is the image, or another', async (image, options, message) => {
   const folder = await temporaryFolder()
   await mkdir(join(folder, 'flow'))
