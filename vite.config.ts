@@ -4,6 +4,7 @@
 import { builtinModules } from 'node:module'
 import { defineConfig, type Plugin, type UserConfig } from 'vite'
 import manifest from './package.json' with { type: 'json' }
+import { notices } from './tools/notices.ts'
 import { wgsl } from './tools/wgsl-plugin.ts'
 
 const DOORS = { index: 'src/index.ts', engine: 'src/engine.ts' }
@@ -12,7 +13,7 @@ const NAMES = { chunkFileNames: '[name].js' }
 const SHARED = { target: 'es2023', minify: false } as const
 
 const host: UserConfig = {
-  plugins: [wgsl()],
+  plugins: [wgsl(), weights('../weights'), notices()],
   // The import conditions of package.json that Node has; Vite takes those of browsers by default
   resolve: { conditions: ['node', 'module'] },
   build: {
@@ -27,7 +28,7 @@ const host: UserConfig = {
 }
 
 const browser: UserConfig = {
-  plugins: [wgsl({ comments: false }), withoutFiles()],
+  plugins: [wgsl({ comments: false }), withoutFiles(), weights('../../weights'), notices()],
   build: {
     ...SHARED,
     outDir: 'dist/browser',
@@ -44,6 +45,26 @@ function withoutFiles(): Plugin {
     enforce: 'pre',
     resolveId: { filter: { id: /^node:|cache-folder\.ts$/ }, handler: () => EMPTY },
     load: { filter: { id: /^\0no-files$/ }, handler: () => 'export {}' },
+  }
+}
+
+/**
+ * The addresses of the embedded model lead from dist/ into the package, for whoever bundles it to find: here they are neither
+ * followed, which would write 20 MB of base64 into the code, nor those of src/.
+ *
+ * @param folder from where this build's files lie
+ */
+function weights(folder: string): Plugin {
+  const HERE = '__import_meta_url__'
+  return {
+    name: 'weights',
+    enforce: 'pre',
+    transform: {
+      filter: { id: /src\/io\/embedded\.ts$/ },
+      handler: (code) =>
+        code.replaceAll('import.meta.url', HERE).replaceAll("'../../weights/", `'${folder}/`),
+    },
+    renderChunk: (code) => code.replaceAll(HERE, 'import.meta.url'),
   }
 }
 

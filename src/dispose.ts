@@ -2,3 +2,12 @@
 
 /** Symbol.dispose; in runtimes without it, what compilers and polyfills of `using` take in its place. */
 export const DISPOSE: typeof Symbol.dispose = Symbol.dispose ?? Symbol.for('Symbol.dispose')
+
+/** Has `using` close things of this class. */
+export function closeWhenDisposed(prototype: { close(): void }): void {
+  Object.defineProperty(prototype, DISPOSE, {
+    value: function (this: { close(): void }) {
+      this.close()
+    },
+  })
+}

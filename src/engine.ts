@@ -1,3 +1,7 @@
+/// <reference lib="dom" preserve="true" />
+/// <reference lib="dom.iterable" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // The tensor engine without the model: `import { openGpu, plan, matmul } from 'flowseg/engine'`.
 //
 // Open a Gpu, record a plan of ops on tensors, run it as often as you like. An op of your own is a WGSL body

@@ -1,3 +1,7 @@
+/// <reference lib="dom" preserve="true" />
+/// <reference lib="dom.iterable" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // The public door. What isn't exported here may change freely.
 
 export * from './errors.ts'

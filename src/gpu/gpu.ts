@@ -3,7 +3,7 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
-import { DISPOSE } from '../dispose.ts'
+import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features } from './adapter.ts'
@@ -72,6 +72,7 @@ const WANTED_LIMITS = [
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const
 
 export class Gpu {
+  declare readonly [Symbol.dispose]: () => void
   readonly device: GPUDevice
   /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
   readonly name: string
@@ -231,8 +232,8 @@ export class Gpu {
     this.#provider?.close()
   }
 
-  [DISPOSE](): void {
-    this.close()
+  static {
+    closeWhenDisposed(Gpu.prototype)
   }
 }
 

@@ -8,7 +8,7 @@
 //
 // A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
 
-import { DISPOSE } from '../dispose.ts'
+import { closeWhenDisposed } from '../dispose.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import type { MemoryReport } from '../gpu/memory.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
@@ -47,6 +47,7 @@ export type { SegmentOptions } from './sentence.ts'
 const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: POSITIVE }
 
 export class FlowSeg {
+  declare readonly [Symbol.dispose]: () => void
   readonly config: Config
   readonly gpu: Gpu
   readonly tokenizer: Tokenizer
@@ -129,7 +130,7 @@ export class FlowSeg {
     model.queue.afterwards(() => model.release())
   }
 
-  [DISPOSE](): void {
-    this.close()
+  static {
+    closeWhenDisposed(FlowSeg.prototype)
   }
 }

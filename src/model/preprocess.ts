@@ -7,7 +7,7 @@
 // of rows (gpu/pixels.ts), each resized along its rows at once; down the columns it goes when all are there. Masks come
 // out on SAM's canvas; `toImage` leads from there back to the image's own pixels.
 
-import { type Mat3, mat3 } from 'wgpu-matrix'
+import { mat3 } from 'wgpu-matrix'
 import type { Gpu } from '../gpu/gpu.ts'
 import { type Pixels, Strip } from '../gpu/pixels.ts'
 import type { PlanInfo } from '../gpu/plan.ts'
@@ -38,6 +38,9 @@ export interface PrepareOptions {
   /** 'grey' pads SigLIP's image to a centred square first, as X-SAM/AAAI does in its evaluation; 'none' by default. */
   readonly padding?: 'none' | 'grey' | undefined
 }
+
+/** A transformation of the plane, as mat3 of wgpu-matrix: three columns, each padded to four numbers. */
+export type Mat3 = Float32Array
 
 /** Where an image lies on SAM's canvas. */
 export interface Placement {

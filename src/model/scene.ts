@@ -1,14 +1,15 @@
 // An image that was looked at, for people to ask about.
 
-import type { Mat3 } from 'wgpu-matrix'
-import { DISPOSE } from '../dispose.ts'
+import { closeWhenDisposed } from '../dispose.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
+import type { Mat3 } from './preprocess.ts'
 import type { MaskOutput, Segmentation } from './segmentation.ts'
 import { type SegmentOptions, segment } from './sentence.ts'
 
 /** An image that was looked at. */
 export class Scene {
+  declare readonly [Symbol.dispose]: () => void
   readonly width: number
   readonly height: number
   /**
@@ -56,7 +57,7 @@ export class Scene {
     closeScene(this.#model, this.#state)
   }
 
-  [DISPOSE](): void {
-    this.close()
+  static {
+    closeWhenDisposed(Scene.prototype)
   }
 }

@@ -1,0 +1,4 @@
+// For TypeScript 5, whose library has no WebGPU; later ones would find it twice.
+/// <reference types="@webgpu/types" />
+
+export * from '../dist/index.ts'
