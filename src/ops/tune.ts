@@ -14,7 +14,7 @@ import { makeTuned, type Tuned } from '../gpu/tuned.ts'
 import type { TaskOptions } from '../progress.ts'
 import { expectGpu, isPromise } from './check.ts'
 import { type Form, fitsPanels, packedAs, prefersPanels } from './panels.ts'
-import { type Inputs, type Tensor, waysIn } from './tensor.ts'
+import { type Inputs, waysIn } from './tensor.ts'
 import { distance, mapTensors, type Outputs, type Rebuilt, rebuild, sameBits, Trial } from './trial.ts'
 import { type Family, type FamilyWeight, type Met, metIn, ranked, type Variant } from './variants.ts'
 
