@@ -10,7 +10,7 @@
 export * from './errors.ts'
 export type { Features } from './gpu/adapter.ts'
 export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
-export { type Constants, type Kernel, kernel } from './gpu/kernel.ts'
+export { type Constants, type Kernel, ownKernel as kernel } from './gpu/kernel.ts'
 export type { MemoryReport } from './gpu/memory.ts'
 export type { DispatchInfo, PlanInfo } from './gpu/plan.ts'
 export type { Workgroups } from './gpu/recorder.ts'

@@ -90,7 +90,7 @@ export async function planOf(
     ])
     return { read: build(Object.fromEntries(tensors)) }
   })
-  const values = Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, padded(data)]))
+  const values = Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]))
   return { plan: made, run: async (more = {}) => (await made.run({ inputs: values, ...more })).read }
 }
 
@@ -109,14 +109,6 @@ export async function evaluate(
   } finally {
     made.release()
   }
-}
-
-/** 16-bit arrays of odd length take a whole word on the device. */
-function padded(data: HostArray): HostArray {
-  if (!(data instanceof Uint16Array) || data.length % 2 === 0) return data
-  const even = new Uint16Array(data.length + 1)
-  even.set(data)
-  return even
 }
 
 export function expectSameBits(

@@ -1,9 +1,9 @@
 // The engine as the command opens it: the adapter of --adapter, with the kernels that were chosen for it.
 
 import { join } from 'node:path'
+import { VARIANTS } from '../gpu/adapter.ts'
 import type { OpenOptions } from '../gpu/gpu.ts'
 import { type RememberOptions, recallTuned } from '../model/remembered.ts'
-import { VARIANTS } from '../ops/families.ts'
 import { type Given, meant, UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -39,9 +39,9 @@ function forcedVariants(text: string): Record<string, string> {
           `FLOWSEG_VARIANTS has '${word}', expected FAMILY=VARIANT such as matmul=registers; \`flowseg tune\` lists them.`,
         )
       }
-      const variants = VARIANTS.get(family)
+      const variants = Object.hasOwn(VARIANTS, family) ? VARIANTS[family] : undefined
       if (!variants) {
-        const known = [...VARIANTS.keys()]
+        const known = Object.keys(VARIANTS)
         const hint = meant(family, known) || ` There are ${known.join(', ')}.`
         throw new UsageError(`FLOWSEG_VARIANTS has '${word}', and there is no family ${family}.${hint}`)
       }

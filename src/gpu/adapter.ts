@@ -23,6 +23,20 @@ export interface AdapterFacts {
   readonly choices: Choices
 }
 
+/** What can be forced: the variants of each kernel family (the families in src/ops), and how weights lie (src/ops/panels.ts). */
+export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
+  matmul: ['few', 'subgroup', 'tiles-half', 'tiles', 'rows-subgroup', 'rows', 'quads', 'registers'],
+  conv: ['subgroup', 'tiles', 'quads', 'registers'],
+  attention: ['subgroup', 'tiles', 'registers'],
+  layerNorm: ['thread', 'team'],
+  rmsNorm: ['thread', 'team'],
+  softmax: ['thread', 'team'],
+  reduce: ['thread', 'team'],
+  argmax: ['thread', 'team'],
+  normalizeRows: ['thread', 'team'],
+  weights: ['rows', 'panels'],
+}
+
 /**
  * Which variant of a kernel family to take.
  *

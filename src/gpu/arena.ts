@@ -3,7 +3,10 @@
 // Most of them never change and are written once. Those that a run may set are listed, so that a replay looks at
 // these alone, and uploads only when one of them differs from the last run's.
 
-import { KernelError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { describe, listed } from './check.ts'
+import { fitsSize, SIZE_RANGES } from './dispatch.ts'
 import { type Kernel, SIZES_SLOT_BYTES, type SizeField } from './kernel.ts'
 import type { SizeValue } from './recorder.ts'
 
@@ -21,6 +24,7 @@ interface Place {
   readonly type: SizeField['type']
   readonly param: string
   readonly plus: number
+  readonly most?: number
 }
 
 export class Arena {
@@ -52,14 +56,30 @@ export class Arena {
     return Math.max(steps, 1) * SIZES_SLOT_BYTES
   }
 
-  /** @throws KernelError if one that the plan needs is missing */
+  /** @throws UsageError if one that the plan needs is missing, one is no such number, or one isn't the plan's */
   set(params: Readonly<Record<string, number>>): void {
-    for (const { offset, type, param, plus } of this.#places) {
-      const given = params[param]
+    const plan = printable(this.#plan)
+    for (const name of Object.keys(params)) {
+      if (this.#places.some(({ param }) => param === name)) continue
+      const known = [...new Set(this.#places.map(({ param }) => param))]
+      throw new UsageError(
+        `Plan ${plan}: there is no parameter '${printable(name)}'. Its parameters: ${listed(known)}.`,
+      )
+    }
+    for (const { offset, type, param, plus, most } of this.#places) {
+      const given = Object.hasOwn(params, param) ? params[param] : undefined
       if (given === undefined) {
-        throw new KernelError(`Plan ${this.#plan}: parameter '${param}' is missing from the run.`)
+        throw new UsageError(`Plan ${plan}: parameter '${printable(param)}' is missing from the run.`)
       }
-      this.#stale = this.#put(offset, type, given + plus) || this.#stale
+      const value = typeof given === 'number' ? given + plus : given
+      if (!fitsSize(type, value) || (most !== undefined && value > most)) {
+        const sum = plus === 0 ? '' : ` and ${plus} are added to it`
+        throw new UsageError(
+          `Plan ${plan}: parameter '${printable(param)}' is ${describe(given)}${sum}; expected ` +
+            `${most === undefined ? SIZE_RANGES[type] : `a whole number from 0 to ${most}`}.`,
+        )
+      }
+      this.#stale = this.#put(offset, type, value) || this.#stale
     }
   }
 

@@ -4,9 +4,19 @@
 
 import { openProvider } from '#runtime'
 import { closeWhenDisposed } from '../dispose.ts'
-import { DeviceLostError, FlowSegError, NoAdapterError } from '../errors.ts'
+import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { type AdapterFacts, Choices, type Features } from './adapter.ts'
+import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
+import {
+  describe,
+  expectBoolean,
+  expectOneOf,
+  expectOptions,
+  expectTable,
+  expectText,
+  expectWhole,
+  namesOf,
+} from './check.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { languageOf, type Provider } from './provider.ts'
@@ -147,8 +157,10 @@ export class Gpu {
 
   /**
    * @throws NoAdapterError when no adapter can be had; the message says what was tried and what to do
+   * @throws UsageError if an option doesn't exist, or has a value that it can't have
    */
   static async open(options: OpenOptions = {}): Promise<Gpu> {
+    checkOptions(options)
     if (options.device) return new Gpu(options.device, undefined, options).#remember(options)
     const provider = await openProvider(options.adapter, options.boundsChecks)
     const { adapter } = provider
@@ -211,6 +223,11 @@ export class Gpu {
     }
   }
 
+  /** Neither closed nor lost, as far as is known now. */
+  get isOpen(): boolean {
+    return !this.#closed && !this.#lost
+  }
+
   /** Throws what our own device reported outside of any error scope, once; and always when it is lost or closed. */
   async check(): Promise<void> {
     // A loss is announced through a promise: let its callback run before we look
@@ -235,6 +252,64 @@ export class Gpu {
   static {
     closeWhenDisposed(Gpu.prototype)
   }
+}
+
+const OPTIONS = namesOf<OpenOptions>({
+  device: true,
+  adapter: true,
+  boundsChecks: true,
+  without: true,
+  bindingLimit: true,
+  variants: true,
+  tuned: true,
+})
+
+function checkOptions(options: OpenOptions): void {
+  const what = 'openGpu'
+  if (typeof options === 'string') {
+    throw new UsageError(
+      `openGpu: the options are ${describe(options)}, expected { adapter: ${describe(options)} }.`,
+    )
+  }
+  expectOptions(what, options, OPTIONS)
+  const { device, adapter, boundsChecks, without, bindingLimit, variants, tuned } = options
+  if (device !== undefined && !isDevice(device)) {
+    throw new UsageError(
+      `openGpu: device is ${describe(device)}, expected the GPUDevice that an adapter's requestDevice() resolves to.`,
+    )
+  }
+  if (adapter !== undefined) expectText(what, 'adapter', adapter)
+  if (boundsChecks !== undefined) expectBoolean(what, 'boundsChecks', boundsChecks)
+  if (without !== undefined) {
+    if (!Array.isArray(without)) {
+      throw new UsageError(
+        `openGpu: without is ${describe(without)}, expected an array of names of features.`,
+      )
+    }
+    for (const feature of without) expectOneOf(what, 'a feature in `without`', feature, WANTED_FEATURES)
+  }
+  if (bindingLimit !== undefined) expectWhole(what, 'bindingLimit', bindingLimit, 1, Number.MAX_SAFE_INTEGER)
+  if (variants !== undefined) {
+    expectTable(what, 'variants', variants)
+    for (const [family, variant] of Object.entries(variants)) {
+      expectOneOf(what, 'a family in `variants`', family, Object.keys(VARIANTS))
+      expectOneOf(what, `the variant of ${family}`, variant, VARIANTS[family]!)
+    }
+  }
+  const isTuned =
+    typeof tuned === 'object' ? tuned !== null : ['undefined', 'string', 'function'].includes(typeof tuned)
+  if (!isTuned) {
+    throw new UsageError(
+      `openGpu: tuned is ${describe(tuned)}, expected what \`tune\` returned as \`tuned\`, its JSON, or a function that recalls it.`,
+    )
+  }
+}
+
+/** By what it can do: a device may come from another realm, or be a proxy for one. */
+function isDevice(device: unknown): device is GPUDevice {
+  if (typeof device !== 'object' || device === null) return false
+  const { createBuffer, limits, queue } = device as Partial<GPUDevice>
+  return typeof createBuffer === 'function' && typeof limits === 'object' && typeof queue === 'object'
 }
 
 /** For people: wgpu tells numbers for the vendor and the device, browsers often no more than vendor and architecture. */

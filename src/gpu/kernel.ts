@@ -10,28 +10,36 @@
 // itself, so shader and host can't disagree about an index or an offset: a dispatch names what it
 // binds, and kernel.ts finds the place.
 
-import { KernelError } from '../errors.ts'
+import { KernelError, UsageError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
+import { describe, expectTable } from './check.ts'
+import { compileError } from './compile-error.ts'
+import {
+  type Binding,
+  Complaint,
+  parseBindings,
+  parseSizes,
+  type SizeField,
+  splitDirectives,
+  withoutComments,
+} from './wgsl.ts'
+
+export type { Binding, SizeField } from './wgsl.ts'
 
 /** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool. */
 export type Constants = Readonly<Record<string, string | number | boolean>>
 
-export interface Binding {
-  readonly name: string
-  readonly index: number
-  readonly access: 'read' | 'read_write' | 'uniform' | 'texture'
-}
-
-export interface SizeField {
-  readonly name: string
-  readonly type: 'u32' | 'i32' | 'f32'
-}
-
 export interface Kernel {
-  /** Name and constants: equal keys mean equal code. */
+  /** Name and constants, for people. The engine's kernels with equal keys have equal code; a caller's own may be rewritten. */
   readonly key: string
   readonly name: string
+  /** The prelude is on the first line, before the body's own: lines count as in the body. */
   readonly code: string
+  /** Characters of the prelude. */
+  readonly preludeLength: number
+  /** A caller's: its mistakes are told as the caller's. */
+  readonly own: boolean
   readonly bindings: readonly Binding[]
   readonly sizes: readonly SizeField[]
   /** The same body under other constants. */
@@ -40,13 +48,11 @@ export interface Kernel {
 
 /** Dispatch sizes live in slots of this many bytes (WebGPU's default uniform offset alignment). */
 export const SIZES_SLOT_BYTES = 256
-/** Sizes structs stay within what immediates will offer. */
-const MAX_SIZES_BYTES = 64
 
 const kernels = new Map<string, { kernel: Kernel; body: string }>()
 
 /**
- * A kernel from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give
+ * A kernel of the engine from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give
  * the same object.
  *
  * @param name       the shader's file name without its extension, for messages and profiles
@@ -54,75 +60,100 @@ const kernels = new Map<string, { kernel: Kernel; body: string }>()
  * @param constants  what the prelude supplies
  */
 export function kernel(name: string, body: string, constants: Constants = {}): Kernel {
-  const key = `${name} ${Object.entries(constants)
-    .map(([k, v]) => `${k}=${v}`)
-    .join(' ')}`.trimEnd()
+  const key = keyOf(name, constants)
   const known = kernels.get(key)
   if (known?.body === body) return known.kernel
   if (known)
     throw new KernelError(`Kernel ${key} has two bodies: give each its own name or a constant that differs.`)
-  const made: Kernel = {
-    key,
-    name,
-    code: prelude(body, constants) + body,
-    bindings: parseBindings(name, body),
-    sizes: parseSizes(name, body),
-    with: (more) => kernel(name, body, { ...constants, ...more }),
-  }
+  const made = makeKernel(name, body, constants, false)
   kernels.set(key, { kernel: made, body })
   return made
 }
 
-function prelude(body: string, constants: Constants): string {
-  const lines: string[] = []
-  const words = Object.values(constants).join(' ')
-  if (/\bf16\b/.test(words) || /\bf16\b/.test(stripComments(body))) lines.push('enable f16;')
-  if (/\b(subgroup|quad)[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(stripComments(body)))
-    lines.push('enable subgroups;')
-  for (const [name, value] of Object.entries(constants)) {
-    if (typeof value === 'string') lines.push(`alias ${name} = ${value};`)
-    else if (typeof value === 'boolean') lines.push(`const ${name} = ${value};`)
-    else if (Number.isInteger(value) && value >= 0) lines.push(`const ${name} = ${value}u;`)
-    else throw new KernelError(`Prelude constant ${name} is ${value}: only unsigned integers are supported.`)
-  }
-  return lines.length > 0 ? `${lines.join('\n')}\n` : ''
-}
+const ownKernels = new Map<string, Kernel>()
 
-function stripComments(code: string): string {
-  return code.replace(/\/\/.*$/gm, '')
-}
-
-function parseBindings(kernelName: string, body: string): Binding[] {
-  const pattern =
-    /@group\(0\)\s*@binding\((\d+)\)\s*var(?:<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>)?\s*(\w+)\s*:/g
-  const bindings = [...stripComments(body).matchAll(pattern)].map(
-    ([, index, space, access, name]): Binding => {
-      if (space === 'uniform') return { name: name!, index: Number(index), access: 'uniform' }
-      if (space === undefined) return { name: name!, index: Number(index), access: 'texture' }
-      return { name: name!, index: Number(index), access: access === 'read_write' ? 'read_write' : 'read' }
-    },
-  )
-  if (bindings.length === 0) throw new KernelError(`Kernel ${kernelName} declares no bindings.`)
-  return bindings
-}
-
-function parseSizes(kernelName: string, body: string): SizeField[] {
-  const struct = /struct\s+Sizes\s*\{([^}]*)\}/.exec(stripComments(body))
-  if (!struct) return []
-  const fields = [...struct[1]!.matchAll(/(\w+)\s*:\s*(\w+)/g)].map(([, name, type]): SizeField => {
-    if (type !== 'u32' && type !== 'i32' && type !== 'f32') {
-      throw new KernelError(
-        `Kernel ${kernelName}: Sizes.${name} is ${type}; only u32, i32 and f32 are allowed.`,
-      )
-    }
-    return { name: name!, type }
-  })
-  if (fields.length * 4 > MAX_SIZES_BYTES) {
-    throw new KernelError(
-      `Kernel ${kernelName}: Sizes has ${fields.length} fields, at most ${MAX_SIZES_BYTES / 4} fit.`,
+/**
+ * A kernel of your own, from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give the same
+ * object. The same name with another body is another kernel, so that a body may be rewritten while the program runs.
+ *
+ * @param name       for messages and profiles
+ * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform, `sizes: Sizes`
+ * @param constants  what the prelude supplies: a string is a type, a number a u32, a boolean a bool
+ * @throws UsageError if the body binds anything else, or a constant is none
+ */
+export function ownKernel(name: string, body: string, constants: Constants = {}): Kernel {
+  if (typeof name !== 'string' || !/^[\w./-]+$/.test(name)) {
+    throw new UsageError(
+      `kernel: the name is ${describe(name)}, expected letters, digits, dots, dashes, slashes or underscores.`,
     )
   }
-  return fields
+  if (typeof body !== 'string') {
+    throw new UsageError(`kernel: the body of '${name}' is ${describe(body)}, expected WGSL, a string.`)
+  }
+  expectTable('kernel', 'constants', constants)
+  const made = makeKernel(name, body, constants, true)
+  const known = ownKernels.get(made.key)
+  if (known?.code === made.code) return known
+  ownKernels.set(made.key, made)
+  return made
+}
+
+function keyOf(name: string, constants: Constants): string {
+  const words = Object.entries(constants).map(([k, v]) => `${k}=${v}`)
+  return [name, ...words].join(' ')
+}
+
+function makeKernel(name: string, body: string, constants: Constants, own: boolean): Kernel {
+  try {
+    const text = withoutComments(body)
+    const { directives, rest } = splitDirectives(body)
+    const prelude = preludeOf(text, directives, constants)
+    if (!/\bfn\s+main\b/.test(text)) throw new Complaint('it has no entry point `fn main`.')
+    const bindings = parseBindings(text)
+    if (own && bindings.some(({ access }) => access === 'texture')) {
+      throw new Complaint('it binds a texture: tensors lie in storage buffers.')
+    }
+    return {
+      key: keyOf(name, constants),
+      name,
+      code: prelude + rest,
+      preludeLength: prelude.length,
+      own,
+      bindings,
+      sizes: parseSizes(text, bindings),
+      with: (more) => (own ? ownKernel : kernel)(name, body, { ...constants, ...more }),
+    }
+  } catch (error) {
+    if (!(error instanceof Complaint)) throw error
+    throw own
+      ? new UsageError(`Your kernel '${name}': ${printable(error.message, 400)}`)
+      : new KernelError(`Kernel ${name}: ${error.message}`)
+  }
+}
+
+/** On one line, so that the body's lines keep their numbers. */
+function preludeOf(text: string, directives: string, constants: Constants): string {
+  const words = [directives]
+  const types = Object.values(constants).join(' ')
+  if (/\bf16\b/.test(types) || /\bf16\b/.test(text)) words.push('enable f16;')
+  if (/\b(subgroup|quad)[A-Z]\w*\s*\(|\bsubgroup_\w+\b/.test(text)) words.push('enable subgroups;')
+  for (const [name, value] of Object.entries(constants)) {
+    if (!/^[A-Za-z]\w*$/.test(name)) throw new Complaint(`the constant ${quoted(name)} is no name in WGSL.`)
+    if (typeof value === 'string' && /^[A-Za-z][\w<>, ]*$/.test(value))
+      words.push(`alias ${name} = ${value};`)
+    else if (typeof value === 'boolean') words.push(`const ${name} = ${value};`)
+    else if (Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32) {
+      words.push(`const ${name} = ${value}u;`)
+    } else {
+      throw new Complaint(
+        `prelude constant ${name} is ${describe(value)}: only unsigned integers, booleans and names of types are supported.`,
+      )
+    }
+  }
+  return words
+    .filter(Boolean)
+    .map((word) => `${word} `)
+    .join('')
 }
 
 /** What read-only storage textures hold: 16 bytes, which kernels take apart themselves. */
@@ -139,6 +170,7 @@ export interface Pipeline {
 /** Compiles kernels for one device, each once. */
 export class KernelCache {
   readonly #device: GPUDevice
+  /** By code. */
   readonly #pipelines = new Map<string, Promise<Pipeline>>()
 
   constructor(device: GPUDevice) {
@@ -147,16 +179,16 @@ export class KernelCache {
 
   /** Compiles all that aren't yet, side by side, and returns them in order. */
   async compile(wanted: readonly Kernel[], { onProgress, signal }: TaskOptions = {}): Promise<Pipeline[]> {
-    const total = new Set(wanted.filter((k) => !this.#pipelines.has(k.key))).size
+    const total = new Set(wanted.filter((k) => !this.#pipelines.has(k.code))).size
     let done = 0
     let over = false
     const pending = wanted.map((k) => {
-      const known = this.#pipelines.get(k.key)
+      const known = this.#pipelines.get(k.code)
       if (known) return known
       const building = this.#build(k)
-      this.#pipelines.set(k.key, building)
+      this.#pipelines.set(k.code, building)
       // A failed compile is not remembered: the next call gets the error anew, not a stale promise
-      building.catch(() => this.#pipelines.delete(k.key))
+      building.catch(() => this.#pipelines.delete(k.code))
       // Part of what is awaited below, so that an error of the listener's rejects this call and nothing else
       return building.then((pipeline) => {
         done++
@@ -200,20 +232,13 @@ export class KernelCache {
     }
     const validation = await scope
     if (pipeline && !validation) return { pipeline, layout }
-    const messages = (await module.getCompilationInfo()).messages.filter((m) => m.type === 'error')
     const reason = validation?.message ?? (failure instanceof Error ? failure.message : String(failure))
-    throw new KernelError(describeFailure(k, messages, reason), { cause: failure })
+    // Not everywhere: Deno has it since 2.2
+    const info = await (module.getCompilationInfo as GPUShaderModule['getCompilationInfo'] | undefined)?.call(
+      module,
+    )
+    throw compileError(k, info?.messages ?? [], reason, failure)
   }
-}
-
-function describeFailure(k: Kernel, messages: readonly GPUCompilationMessage[], reason: string): string {
-  const lines = k.code.split('\n')
-  const shown = messages.slice(0, 3).map((m) => {
-    const source = lines[m.lineNum - 1] ?? ''
-    return `  line ${m.lineNum}: ${m.message}\n    ${source.trim()}`
-  })
-  const detail = shown.length > 0 ? shown.join('\n') : `  ${reason}`
-  return `Kernel ${k.key} does not compile on this device:\n${detail}\nThis is a fault of the engine: please report it.`
 }
 
 /** The promise's outcome, or the signal's reason as soon as it is aborted. */

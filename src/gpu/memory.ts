@@ -140,6 +140,11 @@ export class Memory {
     return texture[0]!
   }
 
+  /** Whether it is ours, and not released. */
+  has(resource: GPUBuffer | GPUTexture): boolean {
+    return this.#entries.has(resource)
+  }
+
   /** Destroys the buffer or texture and takes it off the ledger. Releasing twice is harmless. */
   release(resource: GPUBuffer | GPUTexture): void {
     if (this.handOver(resource)) resource.destroy()

@@ -6,7 +6,8 @@
 // buffers of their own. A run is cut into several submissions by estimated time, so that no watchdog bites and
 // an AbortSignal is honoured in between.
 
-import { KernelError, LimitError, OutOfMemoryError } from '../errors.ts'
+import { KernelError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { Arena } from './arena.ts'
 import type { Gpu } from './gpu.ts'
@@ -49,7 +50,8 @@ export interface PlanSpec {
 }
 
 export interface RunInputs {
-  readonly inputs?: Readonly<Record<string, ArrayBufferView>>
+  /** A whole number of words for each input: what plan() checked. */
+  readonly inputs?: Readonly<Record<string, Uint8Array>>
   readonly bound?: Readonly<Record<string, GPUBuffer>>
   readonly params?: Readonly<Record<string, number>>
   /** Buffers for kept outputs, from an earlier run; what isn't named gets a fresh one. */
@@ -100,6 +102,10 @@ export class GpuPlan {
   readonly #empty: GPUBuffer
   readonly #arena: Arena
   readonly #sizes: GPUBuffer
+  /** Bound tensors that it writes. */
+  readonly #changed: readonly Storage[]
+  /** What outlives the plan. */
+  readonly #residents: readonly Storage[]
   readonly #readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
   /** Every step has its bind group. */
   #bound = false
@@ -126,6 +132,9 @@ export class GpuPlan {
     this.#empty = fields.empty
     this.#arena = new Arena(fields.spec.name, fields.steps)
     this.#sizes = fields.sizes
+    this.#residents = residentsOf(fields.spec)
+    const written = new Set(fields.spec.recorder.dispatches.flatMap(({ writes }) => Object.values(writes)))
+    this.#changed = [...written].filter(({ kind }) => kind === 'bound')
     this.#readback = fields.readback
   }
 
@@ -199,7 +208,7 @@ export class GpuPlan {
       })),
       flops: steps.reduce((sum, s) => sum + s.flops, 0),
       bytes: steps.reduce((sum, s) => sum + s.bytes, 0),
-      kernels: new Set(steps.map((s) => s.kernel.key)).size,
+      kernels: new Set(steps.map((s) => s.kernel.code)).size,
       ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
       slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
     }
@@ -227,7 +236,7 @@ export class GpuPlan {
 
   /** Uploads inputs, submits, reads outputs back. One run at a time. */
   async run(given: RunInputs = {}, options: TaskOptions = {}): Promise<RunOutputs> {
-    return this.#exclusively(async () => {
+    return this.#exclusively(given.inputs, async () => {
       const kept = await this.#bind(given)
       try {
         const started = performance.now()
@@ -247,9 +256,9 @@ export class GpuPlan {
   /** Runs once with a timestamp around every dispatch. @returns milliseconds by dispatch, NaN if missing */
   async profile(given: RunInputs = {}): Promise<number[]> {
     if (!this.#gpu.features.timestamps) {
-      throw new KernelError(`${this.#gpu.name} has no timestamp-query: profile on another adapter.`)
+      throw new LimitError(`${this.#gpu.name} has no timestamp-query: profile on another adapter.`)
     }
-    return this.#exclusively(async () => {
+    return this.#exclusively(given.inputs, async () => {
       const kept = await this.#bind(given)
       try {
         return await timeEach(this.#gpu, this.#steps)
@@ -265,12 +274,22 @@ export class GpuPlan {
     for (const buffer of this.#own) this.#gpu.buffers.release(buffer)
   }
 
-  async #exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const { name } = this.#spec
-    if (this.#released) throw new KernelError(`Plan ${name} was released.`)
-    if (this.#running) throw new KernelError(`Plan ${name} is running already: await the first run.`)
+  /** The caller may change its arrays as soon as it has the promise: inputs are read before anything is awaited. */
+  async #exclusively<T>(inputs: RunInputs['inputs'], work: () => Promise<T>): Promise<T> {
+    const name = printable(this.#spec.name)
+    if (this.#released) throw new UsageError(`Plan ${name} was released: build another with plan().`)
+    if (this.#running) throw new UsageError(`Plan ${name} is running already: await the first run.`)
     this.#running = true
     try {
+      if (this.#gpu.isOpen) {
+        for (const [input, storage] of this.#spec.recorder.inputs) {
+          this.#gpu.device.queue.writeBuffer(
+            this.#buffers.get(storage)!,
+            0,
+            inputs![input]! as Uint8Array<ArrayBuffer>,
+          )
+        }
+      }
       await this.#gpu.check()
       return await work()
     } finally {
@@ -279,37 +298,40 @@ export class GpuPlan {
   }
 
   /**
-   * Hands this run its inputs, residents and sizes. All that can fail comes before anything is changed: a bind
+   * Hands this run its residents and sizes. All that can fail comes before anything is changed: a bind
    * group must never be older than the buffers we believe it has.
    *
    * @returns buffers for the kept outputs; fresh ones are the caller's to release
    */
   async #bind(given: RunInputs): Promise<Kept> {
-    const { recorder, name: plan } = this.#spec
+    const { recorder, name } = this.#spec
     const { queue } = this.#gpu.device
 
     // 1. What is missing or doesn't fit
-    const uploads: [GPUBuffer, ArrayBufferView][] = []
-    for (const [name, storage] of recorder.inputs) {
-      const data = given.inputs?.[name]
-      if (!data) throw new KernelError(`Plan ${plan}: input '${name}' is missing from the run.`)
-      if (data.byteLength !== storage.bytes) {
-        throw new KernelError(
-          `Plan ${plan}: input '${name}' has ${data.byteLength} bytes, expected ${storage.bytes}.`,
-        )
-      }
-      uploads.push([this.#buffers.get(storage)!, data])
-    }
+    for (const storage of this.#residents)
+      this.#expectAlive(storage.label, storage.buffer ?? storage.texture!)
     const homes = new Map<Storage, GPUBuffer>()
-    for (const [name, storage] of recorder.bound) {
-      const buffer = given.bound?.[name]
-      if (!buffer) throw new KernelError(`Plan ${plan}: bound tensor '${name}' is missing from the run.`)
-      if (buffer.size < storage.bytes) {
-        throw new KernelError(
-          `Plan ${plan}: bound '${name}' has ${buffer.size} bytes, needs ${storage.bytes}.`,
+    for (const [label, storage] of recorder.bound) {
+      const buffer = given.bound?.[label]
+      if (!buffer) {
+        throw new UsageError(
+          `Plan ${printable(name)}: bound tensor '${printable(label)}' is missing from the run. Pass it in \`bound\`.`,
         )
       }
+      this.#expectAlive(label, buffer)
       homes.set(storage, buffer)
+    }
+    for (const storage of this.#changed) {
+      const others = [...homes].filter(
+        ([other, buffer]) => other !== storage && buffer === homes.get(storage),
+      )
+      const residents = this.#residents.filter(({ buffer }) => buffer === homes.get(storage))
+      const [twin] = [...others.map(([other]) => other), ...residents]
+      if (!twin) continue
+      throw new UsageError(
+        `Plan ${printable(name)}: '${printable(storage.label)}', which the plan writes, and '${printable(twin.label)}' are one ` +
+          'tensor. Bind another, or a copy.',
+      )
     }
     this.#arena.set(given.params ?? {})
 
@@ -317,10 +339,7 @@ export class GpuPlan {
     const kept = await this.#homes(given)
     for (const [name, storage] of this.#spec.keep) homes.set(storage, kept.all.get(name)!)
 
-    // 3. Uploads, and bind groups for the steps that touch another buffer than last time
-    for (const [buffer, { buffer: data, byteOffset, byteLength }] of uploads) {
-      queue.writeBuffer(buffer, 0, data, byteOffset, byteLength)
-    }
+    // 3. Bind groups for the steps that touch another buffer than last time
     const changed = new Set<Storage>()
     for (const [storage, buffer] of homes) {
       if (this.#buffers.get(storage) !== buffer) changed.add(storage)
@@ -343,15 +362,11 @@ export class GpuPlan {
     const all = new Map<string, GPUBuffer>()
     const taken = new Set(Object.values(bound))
     for (const [name, buffer] of Object.entries(into)) {
-      const bytes = keep.get(name)?.bytes
-      if (bytes === undefined) throw new KernelError(`Plan ${plan}: there is no kept output '${name}'.`)
-      if (buffer.size < bytes) {
-        throw new KernelError(
-          `Plan ${plan}: the buffer for '${name}' has ${buffer.size} bytes, needs ${bytes}.`,
-        )
-      }
+      this.#expectAlive(name, buffer)
       if (taken.has(buffer)) {
-        throw new KernelError(`Plan ${plan}: the buffer for '${name}' has another part in this run.`)
+        throw new UsageError(
+          `Plan ${printable(plan)}: the buffer for '${printable(name)}' has another part in this run.`,
+        )
       }
       taken.add(buffer)
       all.set(name, buffer)
@@ -365,6 +380,14 @@ export class GpuPlan {
     )
     wanted.forEach(([name], i) => all.set(name, fresh[i]!))
     return { all, fresh }
+  }
+
+  /** WebGPU tells of a destroyed buffer, or of another device's, only when all is submitted. */
+  #expectAlive(label: string, resource: GPUBuffer | GPUTexture): void {
+    if (this.#gpu.buffers.has(resource)) return
+    throw new UsageError(
+      `Plan ${printable(this.#spec.name)}: the tensor '${printable(label)}' was released, or is of another Gpu.`,
+    )
   }
 
   #makeBindGroup(step: Step): GPUBindGroup {
@@ -483,30 +506,40 @@ function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: RecordedSte
   return { layout, steps }
 }
 
+function residentsOf({ recorder, read }: PlanSpec): Storage[] {
+  const all = recorder.dispatches.flatMap(({ reads, writes }) => [
+    ...Object.values(reads),
+    ...Object.values(writes),
+  ])
+  const residents = [...all, ...read.values()].filter((storage) => storage?.kind === 'resident')
+  return [...new Map(residents.map((storage) => [storage!.buffer ?? storage!.texture, storage!])).values()]
+}
+
 function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {
   const all = [...Object.values(dispatch.reads), ...Object.values(dispatch.writes)]
   return all.filter((s): s is Storage => s !== undefined && (s.kind === 'bound' || kept.has(s)))
 }
 
 /** Nothing may read an intermediate that nothing wrote: it would find what another tensor left there. */
-function checkWrites({ name: plan, recorder, read, keep }: PlanSpec): void {
+function checkWrites({ name, recorder, read, keep }: PlanSpec): void {
+  const plan = printable(name)
   const written = new Set<Storage>()
   for (const { kernel, scope, reads, writes } of recorder.dispatches) {
-    for (const [name, storage] of Object.entries(reads)) {
+    for (const [binding, storage] of Object.entries(reads)) {
       if (storage?.kind !== 'intermediate' || written.has(storage)) continue
-      throw new KernelError(
-        `${scope || 'plan'}: kernel ${kernel.name} reads '${name}' before anything writes it.`,
+      throw new UsageError(
+        `Plan ${plan}${scope && `, ${scope}`}: kernel ${kernel.name} reads '${binding}' before anything writes it. ` +
+          'What `tensor` makes is empty until a dispatch writes it.',
       )
     }
     for (const storage of Object.values(writes)) written.add(storage)
   }
-  for (const [name, storage] of [...read, ...keep]) {
+  for (const [output, storage] of [...read, ...keep]) {
     if (storage.kind !== 'intermediate' || written.has(storage)) continue
-    throw new KernelError(`Plan ${plan}: nothing writes output '${name}'.`)
+    throw new UsageError(`Plan ${plan}: nothing writes output '${printable(output)}'.`)
   }
   if (new Set(keep.values()).size < keep.size) {
-    throw new KernelError(
-      `Plan ${plan}: two kept outputs are one tensor; keep it once (${[...keep.keys()].join(', ')}).`,
-    )
+    const names = [...keep.keys()].map((output) => printable(output))
+    throw new UsageError(`Plan ${plan}: two kept outputs are one tensor; keep it once (${names.join(', ')}).`)
   }
 }

@@ -1,8 +1,10 @@
 // Recording: model code calls ops, ops describe dispatches, nothing runs. What is recorded is symbolic: a
 // Storage says how many bytes a tensor takes and where they come from, not which buffer holds them.
 
-import { KernelError } from '../errors.ts'
+import { UsageError } from '../errors.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from './adapter.ts'
+import { describe, expectFunction, expectText } from './check.ts'
+import { checkDispatch } from './dispatch.ts'
 import type { Kernel } from './kernel.ts'
 
 /**
@@ -31,12 +33,18 @@ export const STORAGE_ALIGNMENT = 256
 export interface Param {
   readonly param: string
   readonly plus: number
+  /** The largest sum of both that a run may give; the op says so. */
+  readonly most?: number
 }
 
 export type SizeValue = number | Param
 
 /** A named number given at each run: `{ params: { position: 320 } }`. */
 export function param(name: string, plus = 0): Param {
+  expectText('param', 'the name', name)
+  if (!Number.isSafeInteger(plus)) {
+    throw new UsageError(`param: what is added to '${name}' is ${describe(plus)}, expected a whole number.`)
+  }
   return { param: name, plus }
 }
 
@@ -73,14 +81,23 @@ export class Recorder {
   readonly dispatches: RecordedDispatch[] = []
   readonly inputs: Map<string, Storage> = new Map()
   readonly bound: Map<string, Storage> = new Map()
+  /** Inputs that are row numbers, with how many rows the smallest table that they are looked up in has. */
+  readonly tableRows: Map<Storage, number> = new Map()
   readonly scopes: string[] = []
+  readonly #own = new Set<Storage>()
 
-  constructor(adapter: AdapterFacts = PLAIN_ADAPTER) {
+  /** Another plan's tensors are taken for its own: of a recording that answers a question, and never runs. */
+  readonly #isQuestion: boolean
+
+  constructor(adapter: AdapterFacts = PLAIN_ADAPTER, isQuestion = false) {
     this.adapter = adapter
+    this.#isQuestion = isQuestion
   }
 
   intermediate(bytes: number): Storage {
-    return { kind: 'intermediate', bytes, label: this.scopes.join('/') }
+    const storage: Storage = { kind: 'intermediate', bytes, label: this.scopes.join('/') }
+    this.#own.add(storage)
+    return storage
   }
 
   input(name: string, bytes: number): Storage {
@@ -91,75 +108,46 @@ export class Recorder {
     return this.#declare(this.bound, { kind: 'bound', bytes, label: name })
   }
 
+  /** Whether an input, a bound tensor or an intermediate is this plan's. */
+  owns(storage: Storage): boolean {
+    return this.#isQuestion || this.#own.has(storage)
+  }
+
+  /** What the ids of an input may be: a run that gives others is refused before it begins. */
+  limitIds(ids: Storage, rows: number): void {
+    if (ids.kind !== 'input') return
+    this.tableRows.set(ids, Math.min(rows, this.tableRows.get(ids) ?? rows))
+  }
+
   #declare(table: Map<string, Storage>, storage: Storage): Storage {
     if (this.inputs.has(storage.label) || this.bound.has(storage.label)) {
-      throw new KernelError(`The plan has two inputs named '${storage.label}'.`)
+      throw new UsageError(`The plan has two inputs named '${storage.label}'.`)
     }
     table.set(storage.label, storage)
+    this.#own.add(storage)
     return storage
   }
 
   record(dispatch: Dispatch): void {
-    const { kernel, reads, writes, sizes } = dispatch
-    for (const { name, access } of kernel.bindings) {
-      if (access === 'uniform') continue
-      const found = access === 'read_write' ? name in writes : name in reads
-      if (!found) {
-        throw new KernelError(
-          `Kernel ${kernel.name}: binding '${name}' (${access}) is missing from the dispatch.`,
-        )
-      }
-    }
-    for (const name of [...Object.keys(reads), ...Object.keys(writes)]) {
-      if (!kernel.bindings.some((b) => b.name === name)) {
-        throw new KernelError(
-          `Kernel ${kernel.name}: the dispatch names '${name}', which the shader doesn't bind.`,
-        )
-      }
-    }
-    const fields = kernel.sizes.map((f) => f.name)
-    const given = Object.keys(sizes)
-    const { cut, inPlace } = dispatch
-    if (cut !== undefined && (!fields.includes(cut) || given.includes(cut))) {
-      throw new KernelError(
-        `Kernel ${kernel.name}: '${cut}' cuts the grid: Sizes must have it, the dispatch must not.`,
-      )
-    }
-    if (inPlace && !/ IN_PLACE=false( |$)/.test(kernel.key)) {
-      throw new KernelError(`Kernel ${kernel.name}: a dispatch in place needs the constant IN_PLACE: false.`)
-    }
-    for (const [written, to] of Object.entries(writes)) {
-      for (const [name, from] of [...Object.entries(reads), ...Object.entries(writes)]) {
-        if (name === written || !from || !sharesMemory(from, to)) continue
-        throw new KernelError(
-          `Kernel ${kernel.name}: '${name}' and '${written}' are one buffer, and one is written.`,
-        )
-      }
-    }
-    for (const name of fields) {
-      if (!given.includes(name) && name !== cut) {
-        throw new KernelError(`Kernel ${kernel.name}: size '${name}' is missing from the dispatch.`)
-      }
-    }
-    for (const name of given) {
-      if (!fields.includes(name)) {
-        throw new KernelError(`Kernel ${kernel.name}: the dispatch gives size '${name}', which Sizes lacks.`)
-      }
-    }
+    checkDispatch(dispatch)
     this.dispatches.push({ ...dispatch, scope: this.scopes.join('/') })
   }
-}
-
-/** WebGPU won't bind one buffer as written and for anything else in the same dispatch, even in disjoint ranges. */
-function sharesMemory(a: Storage, b: Storage): boolean {
-  return a === b || (a.buffer !== undefined && a.buffer === b.buffer)
 }
 
 let current: Recorder | undefined
 
 /** The recorder of the plan being built. */
 export function recorder(): Recorder {
-  if (!current) throw new KernelError('Ops record a plan: call them inside plan(gpu, build).')
+  if (!current) {
+    throw new UsageError(
+      'Ops record a plan: call them inside of the function that is passed to plan(gpu, name, build), before it returns.',
+    )
+  }
+  return current
+}
+
+/** The same where there may be none. */
+export function currentRecorder(): Recorder | undefined {
   return current
 }
 
@@ -167,9 +155,10 @@ export function recorder(): Recorder {
 export function recordWith<T>(
   build: (recorder: Recorder) => T,
   adapter?: AdapterFacts,
+  isQuestion?: boolean,
 ): { recorder: Recorder; result: T } {
   const outer = current
-  const mine = new Recorder(adapter)
+  const mine = new Recorder(adapter, isQuestion)
   current = mine
   try {
     return { recorder: mine, result: build(mine) }
@@ -180,6 +169,8 @@ export function recordWith<T>(
 
 /** Labels what `build` records, for descriptions, profiles and messages. */
 export function scope<T>(label: string, build: () => T): T {
+  expectText('scope', 'the label', label)
+  expectFunction('scope', 'build', build)
   const { scopes } = recorder()
   scopes.push(label)
   try {

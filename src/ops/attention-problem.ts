@@ -14,7 +14,7 @@ import { unrolled } from './unroll.ts'
  * Which keys a query sees, or how much it leans to them.
  *
  * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
- * - `length`    all queries see keys [0, length)
+ * - `length`    all queries see keys [0, length), and all keys where there are fewer
  * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w blocks key 32 w + t, for all heads; see maskBits
  * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:
  *               q . height[y - y' + H - 1] + q . width[x - x' + W - 1], with the query not scaled.

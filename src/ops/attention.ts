@@ -5,12 +5,22 @@
 // Shapes are checked here; the variants of the family (subgroup, tiles, registers) do the work, each in a file of its own.
 
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
-import { ShapeError } from '../errors.ts'
+import { ShapeError, UsageError } from '../errors.ts'
+import {
+  describe,
+  expectFinite,
+  expectOneOf,
+  expectOptions,
+  expectWhole,
+  MOST,
+  namesOf,
+} from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { type AttentionBias, type Problem, type Shapes, WG } from './attention-problem.ts'
 import { registers } from './attention-registers.ts'
 import { subgroup } from './attention-subgroup.ts'
 import { tiles } from './attention-tiles.ts'
+import { expectPair, expectSize, MOST_POSITION } from './check.ts'
 import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 import { type Family, recordBest } from './variants.ts'
 
@@ -45,10 +55,9 @@ export const MAX_HEAD = 128
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 (grouped heads); Dao et al. 2022 (no stored scores).
  */
 export function attention(options: AttentionOptions): Tensor {
-  const shapes = check(options)
+  const { query, key, value, bias, shapes } = check(options)
   const { d, heads } = shapes
-  const { bias, scale = d ** -0.5 } = options
-  const [query, key, value] = [asColumns(options.query), asColumns(options.key), asColumns(options.value)]
+  const { scale = d ** -0.5 } = options
   const y = tensor([...query.tensor.shape.slice(0, -1), heads * d])
   recordBest(attentionFamily, { ...shapes, query, key, value, scale, bias, y })
   return y
@@ -96,8 +105,31 @@ export function maskBits(logits: Tensor): Tensor {
 
 // ---------------------------------------------------------------------------------------------------------
 
-function check({ query, key, value, heads, kvHeads = heads, bias }: AttentionOptions): Shapes {
-  const parts = { query: asColumns(query), key: asColumns(key), value: asColumns(value) }
+const OPTIONS = namesOf<AttentionOptions>({
+  query: true,
+  key: true,
+  value: true,
+  heads: true,
+  kvHeads: true,
+  scale: true,
+  bias: true,
+})
+
+interface Checked extends Pick<Problem, 'query' | 'key' | 'value' | 'bias'> {
+  readonly shapes: Shapes
+}
+
+function check(options: AttentionOptions): Checked {
+  expectOptions('attention', options, OPTIONS)
+  const { query, key, value, heads, kvHeads = heads, scale, bias } = options
+  const parts = {
+    query: asColumns('attention', 'query', query),
+    key: asColumns('attention', 'key', key),
+    value: asColumns('attention', 'value', value),
+  }
+  expectWhole('attention', 'heads', heads)
+  expectWhole('attention', 'kvHeads', kvHeads)
+  if (scale !== undefined) expectFinite('attention', 'scale', scale)
   const rank = parts.query.tensor.shape.length
   if (rank !== 2 && rank !== 3) {
     throw new ShapeError(
@@ -133,22 +165,51 @@ function check({ query, key, value, heads, kvHeads = heads, bias }: AttentionOpt
       )
     }
   }
-  if (bias?.kind === 'mask') {
-    expectShape('attention', 'bits', bias.bits, [Tq, Math.ceil(Tk / 32)])
-    expectType('attention', 'bits', bias.bits, 'u32')
+  const shapes = { B, Tq, Tk, d, heads, kvHeads }
+  return { ...parts, bias: bias === undefined ? undefined : checkBias(bias, shapes), shapes }
+}
+
+/** What each kind of bias is made of; all of it is needed. */
+const BIAS_FIELDS: Readonly<Record<AttentionBias['kind'], readonly string[]>> = {
+  causal: ['kind', 'start'],
+  length: ['kind', 'length'],
+  mask: ['kind', 'bits'],
+  relative: ['kind', 'height', 'width', 'size'],
+}
+
+function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): AttentionBias {
+  if (typeof bias !== 'object' || bias === null) {
+    throw new UsageError(
+      `attention: bias is ${describe(bias)}, expected an object such as { kind: 'causal', start: 0 }.`,
+    )
   }
-  if (bias?.kind === 'relative') {
-    const [H, W] = bias.size
-    if (H * W !== Tq || Tq !== Tk || heads !== kvHeads) {
-      throw new ShapeError(
-        `attention: relative positions on ${H} x ${W} tokens take ${H * W} queries and keys with the same heads, ` +
-          `found ${Tq} queries of ${heads} heads and ${Tk} keys of ${kvHeads}.`,
-      )
+  expectOneOf('attention', "the bias's kind", bias.kind, Object.keys(BIAS_FIELDS))
+  expectOptions(`attention: a bias of kind '${bias.kind}'`, bias, BIAS_FIELDS[bias.kind])
+  const missing = BIAS_FIELDS[bias.kind].find((field) => bias[field as keyof AttentionBias] === undefined)
+  if (missing) throw new UsageError(`attention: a bias of kind '${bias.kind}' needs \`${missing}\`.`)
+  switch (bias.kind) {
+    case 'causal':
+      return { ...bias, start: expectSize('attention', 'start', bias.start, MOST_POSITION) }
+    case 'length':
+      return { ...bias, length: expectSize('attention', 'length', bias.length, MOST) }
+    case 'mask':
+      expectShape('attention', 'bits', bias.bits, [Tq, Math.ceil(Tk / 32)])
+      expectType('attention', 'bits', bias.bits, 'u32')
+      return bias
+    case 'relative': {
+      expectPair('attention', 'size', bias.size)
+      const [H, W] = bias.size
+      if (H * W !== Tq || Tq !== Tk || heads !== kvHeads) {
+        throw new ShapeError(
+          `attention: relative positions on ${H} x ${W} tokens take ${H * W} queries and keys with the same heads, ` +
+            `found ${Tq} queries of ${heads} heads and ${Tk} keys of ${kvHeads}.`,
+        )
+      }
+      expectShape('attention', 'height', bias.height, [2 * H - 1, d])
+      expectShape('attention', 'width', bias.width, [2 * W - 1, d])
+      expectType('attention', 'height', bias.height, 'f32')
+      expectType('attention', 'width', bias.width, 'f32')
+      return bias
     }
-    expectShape('attention', 'height', bias.height, [2 * H - 1, d])
-    expectShape('attention', 'width', bias.width, [2 * W - 1, d])
-    expectType('attention', 'height', bias.height, 'f32')
-    expectType('attention', 'width', bias.width, 'f32')
   }
-  return { B, Tq, Tk, d, heads, kvHeads }
 }

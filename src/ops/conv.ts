@@ -9,8 +9,10 @@ import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' 
 import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
 import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { recorder } from '../gpu/recorder.ts'
-import type { Activation } from './activation.ts'
+import { type Activation, expectActivation } from './activation.ts'
+import { expectTensor } from './check.ts'
 import { expectOperands, expectVector, linear } from './matmul.ts'
 import { endingConstants } from './matmul-product.ts'
 import {
@@ -48,6 +50,8 @@ export interface Conv2dOptions {
   readonly activation?: Activation
 }
 
+const OPTIONS = namesOf<Conv2dOptions>({ bias: true, stride: true, padding: true, activation: true })
+
 /**
  * 2-D convolution (cross-correlation, as in PyTorch) of a channels-last map:
  * y = activation(x * weight + bias)
@@ -58,7 +62,11 @@ export interface Conv2dOptions {
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  expectTensor('conv2d', 'x', x)
+  expectTensor('conv2d', 'weight', weight)
+  expectOptions('conv2d', options, OPTIONS)
   const { bias, stride = 1, padding = 0, activation = 'none' } = options
+  expectActivation('conv2d', activation)
   const [H = 0, W = 0, I = 0] = x.shape
   const [O = 0, kh = 0, kw = 0, weightI = 0] = weight.shape
   if (x.shape.length !== 3)
@@ -69,18 +77,15 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
         'Both are channels-last; PyTorch stores weights [O, I, kh, kw].',
     )
   }
-  if (!Number.isInteger(stride) || stride < 1 || !Number.isInteger(padding) || padding < 0) {
-    throw new ShapeError(
-      `conv2d: stride is ${stride} and padding ${padding}, expected integers from 1 and from 0 on.`,
-    )
-  }
+  expectWhole('conv2d', 'stride', stride)
+  expectWhole('conv2d', 'padding', padding, 0)
   if (H + 2 * padding < kh || W + 2 * padding < kw) {
     throw new ShapeError(
       `conv2d: a kernel of ${kh} x ${kw} is larger than x, ${H} x ${W} with padding ${padding}.`,
     )
   }
   expectOperands('conv2d', x, 'weight', weight)
-  if (bias) expectVector('conv2d', 'bias', bias, O)
+  if (bias !== undefined) expectVector('conv2d', 'bias', bias, O)
 
   const outH = Math.floor((H + 2 * padding - kh) / stride) + 1
   const outW = Math.floor((W + 2 * padding - kw) / stride) + 1

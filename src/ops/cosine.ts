@@ -1,6 +1,7 @@
 // Cosine similarity against a few class vectors, with a learned scale: the classifier of open vocabularies.
 
 import source from '../../shaders/cosine-logits.wgsl' with { type: 'text' }
+import { expectFinite } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectShape, expectType, lastDim, record, type Tensor, tensor } from './tensor.ts'
 
@@ -20,6 +21,7 @@ export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound
   expectShape('cosineLogits', 'classes', classes, [undefined, cols])
   expectShape('cosineLogits', 'logScale', logScale, [1])
   for (const [name, t] of Object.entries({ x, classes, logScale })) expectType('cosineLogits', name, t, 'f32')
+  expectFinite('cosineLogits', 'bound', bound, 0)
 
   const rows = x.shape[0]!
   const count = classes.shape[0]!

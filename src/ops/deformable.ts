@@ -1,7 +1,9 @@
 // Multi-scale deformable attention: every token looks at a few points of every level, near its own place.
 
 import source from '../../shaders/deformable.wgsl' with { type: 'text' }
-import { ShapeError } from '../errors.ts'
+import { ShapeError, UsageError } from '../errors.ts'
+import { describe, expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
+import { expectPair, expectTensor } from './check.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 import { unrolled } from './unroll.ts'
 
@@ -12,6 +14,8 @@ export interface DeformableOptions {
   /** Sizes of the maps whose tokens follow each other in `value`; at most 4. */
   readonly levels: readonly (readonly [H: number, W: number])[]
 }
+
+const OPTIONS = namesOf<DeformableOptions>({ heads: true, points: true, levels: true })
 
 const WG = 32
 const MAX_LEVELS = 4
@@ -38,8 +42,19 @@ export function deformableAttention(
   value: Tensor,
   offsets: Tensor,
   weights: Tensor,
-  { heads, points, levels }: DeformableOptions,
+  options: DeformableOptions,
 ): Tensor {
+  expectTensor('deformableAttention', 'value', value)
+  expectOptions('deformableAttention', options, OPTIONS)
+  const { heads, points, levels } = options
+  expectWhole('deformableAttention', 'heads', heads)
+  expectWhole('deformableAttention', 'points', points)
+  if (!Array.isArray(levels)) {
+    throw new UsageError(
+      `deformableAttention: levels is ${describe(levels)}, expected an array of [height, width].`,
+    )
+  }
+  levels.forEach((level, i) => expectPair('deformableAttention', `level ${i}`, level))
   const L = levels.length
   if (L < 1 || L > MAX_LEVELS) {
     throw new ShapeError(`deformableAttention: ${L} levels, expected 1 to ${MAX_LEVELS}.`)

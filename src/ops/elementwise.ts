@@ -8,8 +8,9 @@ import mixSource from '../../shaders/mix.wgsl' with { type: 'text' }
 import swigluSource from '../../shaders/swiglu.wgsl' with { type: 'text' }
 import unarySource from '../../shaders/unary.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectFinite } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
-import { ACTIVATIONS, type Activation } from './activation.ts'
+import { ACTIVATIONS, type Activation, expectActivation } from './activation.ts'
 import { chunks, elem, rowChunks, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
@@ -92,11 +93,13 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
 
 /** 1 where a > threshold, else 0; shaped like a. */
 export function greater(a: Tensor, threshold: number): Tensor {
+  expectFinite('greater', 'threshold', threshold)
   return unary('greater', a, GREATER, threshold)
 }
 
 /** The activation of every element; shaped like x. */
 export function activate(x: Tensor, activation: Activation): Tensor {
+  expectActivation('activate', activation)
   return unary('activate', x, ACTIVATIONS[activation], 0)
 }
 
@@ -136,8 +139,8 @@ function unary(op: string, x: Tensor, operation: number, threshold: number): Ten
  * Source: Shazeer 2020, eq. 6.
  */
 export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
-  const g = asColumns(gate)
-  const u = asColumns(up)
+  const g = asColumns('swiglu', 'gate', gate)
+  const u = asColumns('swiglu', 'up', up)
   const [C, gateStride, upStride] = [g.count, lastDim(g.tensor), lastDim(u.tensor)]
   expectType('swiglu', 'gate', g.tensor, 'f32')
   expectType('swiglu', 'up', u.tensor, 'f32')
@@ -180,7 +183,8 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
  * @throws ShapeError if the shapes differ
  */
 export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
-  for (const [name, x] of Object.entries({ gate, a, b })) {
+  expectType('mix', 'a', a, 'f32')
+  for (const [name, x] of Object.entries({ gate, b })) {
     expectType('mix', name, x, 'f32')
     expectShape('mix', name, x, a.shape)
   }

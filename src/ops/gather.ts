@@ -5,8 +5,10 @@ import gatherSource from '../../shaders/gather.wgsl' with { type: 'text' }
 import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import widen from '../../shaders/lib/widen.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { MOST } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
-import type { SizeValue } from '../gpu/recorder.ts'
+import { recorder, type SizeValue } from '../gpu/recorder.ts'
+import { expectSize, expectWeight } from './check.ts'
 import { chunks, elem, rowChunks, THREADS, widthOf } from './elem.ts'
 import {
   asColumns,
@@ -24,19 +26,24 @@ import {
 const DTYPES: Partial<Record<DType, number>> = { f32: 0, u32: 0, f16: 1, bf16: 2 }
 
 /**
- * Rows of a table: y[t] = table[ids[t]]. The host can't see the ids: one that is no row of the table gives zeros.
+ * Rows of a table: y[t] = table[ids[t]].
+ *
+ * An id that is no row of the table is refused where it can be seen: in an input of the plan, when it is run (UsageError).
+ * Ids that the plan computes itself are only on the device: there such a row is zeros.
  *
  * @param table [V, C] f32, f16 or bf16; may be sharded
  * @param ids   [T] u32
  * @returns     [T, C]
+ * @throws ShapeError if shapes or types are others
  */
 export function gather(table: Tensor, ids: Tensor): Tensor {
   expectShape('gather', 'table', table, [undefined, undefined])
   expectShape('gather', 'ids', ids, [undefined])
-  expectType('gather', 'table', table, 'f32', 'f16', 'bf16')
+  expectWeight('gather', 'table', table, { dtypes: ['f32', 'f16', 'bf16'], sharded: true, packed: false })
   expectType('gather', 'ids', ids, 'u32')
   const [V = 0, C = 0] = table.shape
   const T = ids.size
+  recorder().limitIds(ids.storage, V)
 
   const width = widthOf(C)
   const words = table.dtype === 'f32' ? 4 : 2
@@ -68,7 +75,8 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
 }
 
 /**
- * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped.
+ * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped, so that a block of rows may be longer
+ * than what is left.
  *
  * @param x    [T, C], or C columns of a wider tensor
  * @param into [capacity, C], resident or bound
@@ -76,7 +84,7 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
  * @throws ShapeError if C differs, or `into` is no tensor of its own
  */
 export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void {
-  const { tensor: source, start, count: C } = asColumns(x)
+  const { tensor: source, start, count: C } = asColumns('copyRows', 'x', x)
   expectType('copyRows', 'x', source, 'f32')
   expectType('copyRows', 'into', into, 'f32')
   expectShape('copyRows', 'x', source, [undefined, undefined])
@@ -84,11 +92,12 @@ export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void
   if (into.storage.kind !== 'resident' && into.storage.kind !== 'bound') {
     throw new ShapeError('copyRows: `into` must outlive the plan: allocate it, or bind it to the plan.')
   }
+  const row = expectSize('copyRows', 'at', at, MOST)
   copy(source, into, {
     rows: source.shape[0]!,
     cols: C,
     from: { stride: lastDim(source), start },
-    to: { stride: C, start: 0, row: at, rows: into.shape[0]! },
+    to: { stride: C, start: 0, row, rows: into.shape[0]! },
   })
 }
 

@@ -5,7 +5,9 @@ import shuffleSource from '../../shaders/shuffle.wgsl' with { type: 'text' }
 import transposeSource from '../../shaders/transpose.wgsl' with { type: 'text' }
 import windowsSource from '../../shaders/windows.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { expectPair, expectPlain, expectTensor } from './check.ts'
 import { elem, rowChunks, share, THREADS, widthOf } from './elem.ts'
 import { copy } from './gather.ts'
 import { expectShape, expectType, record, sizeOf, type Tensor, tensor } from './tensor.ts'
@@ -22,7 +24,7 @@ export function splitWindows(x: Tensor, window: number): Tensor {
   expectShape('splitWindows', 'x', x, [undefined, undefined, undefined])
   expectType('splitWindows', 'x', x, 'f32')
   const [H = 0, W = 0, C = 0] = x.shape
-  expectPositive('splitWindows', 'window', window)
+  expectWhole('splitWindows', 'window', window)
   const windows = Math.ceil(H / window) * Math.ceil(W / window)
   const y = tensor([windows, window * window, C])
   moveWindows(x, y, { H, W, C, window, join: false })
@@ -38,8 +40,9 @@ export function splitWindows(x: Tensor, window: number): Tensor {
  * @throws ShapeError if x is not what splitWindows makes of such an image
  */
 export function joinWindows(x: Tensor, window: number, size: readonly [H: number, W: number]): Tensor {
+  expectPair('joinWindows', 'size', size)
   const [H, W] = size
-  expectPositive('joinWindows', 'window', window)
+  expectWhole('joinWindows', 'window', window)
   const windows = Math.ceil(H / window) * Math.ceil(W / window)
   expectShape('joinWindows', 'x', x, [windows, window * window, undefined])
   expectType('joinWindows', 'x', x, 'f32')
@@ -160,7 +163,8 @@ export function transpose(x: Tensor): Tensor {
  */
 export function concatRows(...xs: readonly Tensor[]): Tensor {
   const [first] = xs
-  if (!first) throw new ShapeError('concatRows: expected at least one tensor, found none.')
+  if (xs.length === 0) throw new ShapeError('concatRows: expected at least one tensor, found none.')
+  expectTensor('concatRows', 'tensor 0', first)
   const [, ...rest] = first.shape
   xs.forEach((x, i) => {
     expectShape('concatRows', `tensor ${i}`, x, [undefined, ...rest])
@@ -206,18 +210,24 @@ export function concatColumns(a: Tensor, b: Tensor): Tensor {
 /**
  * Rows [start, start + count), copied.
  *
- * @param x [N, ...], of any type; not sharded
+ * @param x [N, ...] f32, u32, f16 or bf16; not sharded
  * @returns [count, ...]
  * @throws ShapeError if there are no such rows, or rows of a 16-bit type begin in the middle of a word
  */
 export function sliceRows(x: Tensor, start: number, count: number): Tensor {
+  expectTensor('sliceRows', 'x', x)
+  expectPlain('sliceRows', 'x', x)
+  if (x.scales || x.dtype === 'int8' || x.dtype === 'int4') {
+    throw new ShapeError(`sliceRows: x is ${x.dtype}, expected f32, u32, f16 or bf16.`)
+  }
+  expectWhole('sliceRows', 'start', start, 0)
+  expectWhole('sliceRows', 'count', count)
   const [N = 0, ...rest] = x.shape
-  if (start < 0 || count < 1 || start + count > N) {
+  if (start + count > N) {
     throw new ShapeError(
       `sliceRows: [${start}, ${start + count}) is outside of the first axis of [${x.shape.join(', ')}].`,
     )
   }
-  if (x.shards) throw new ShapeError('sliceRows: x is sharded; only gather and matmul read such tensors.')
   const C = sizeOf(rest)
   const perWord = x.dtype === 'f16' || x.dtype === 'bf16' ? 2 : 1
   if ((start * C) % perWord !== 0) {
@@ -238,9 +248,4 @@ export function sliceRows(x: Tensor, start: number, count: number): Tensor {
 
 function elemOf(width: 1 | 4): string {
   return width === 4 ? 'vec4f' : 'f32'
-}
-
-function expectPositive(op: string, name: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1)
-    throw new ShapeError(`${op}: ${name} is ${value}, expected at least 1.`)
 }

@@ -5,7 +5,9 @@
 import bytesSource from '../../shaders/mask-bytes.wgsl' with { type: 'text' }
 import source from '../../shaders/mask-pixels.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { expectPair } from './check.ts'
 import { groupsFor, THREADS } from './elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
@@ -26,15 +28,14 @@ export function maskPixels(
   expectShape('maskPixels', 'x', x, [undefined, undefined])
   expectType('maskPixels', 'x', x, 'f32')
   const [H = 0, W = 0] = x.shape
+  expectPair('maskPixels', 'crop', crop)
+  expectPair('maskPixels', 'size', size)
   const [h, w] = crop
-  if (!(h >= 1 && h <= H && w >= 1 && w <= W)) {
+  if (h > H || w > W) {
     throw new ShapeError(`maskPixels: the crop [${h}, ${w}] is not inside of the map [${H}, ${W}].`)
   }
   const [height, width] = size
   const pixels = height * width
-  if (!(pixels >= 1)) {
-    throw new ShapeError(`maskPixels: the size is [${height}, ${width}], expected at least [1, 1].`)
-  }
 
   const y = tensor([Math.ceil(pixels / 32)], 'u32')
   record({
@@ -62,6 +63,8 @@ export function maskBytes(
   size: readonly [height: number, width: number],
   rowBytes: number,
 ): Tensor {
+  expectPair('maskBytes', 'size', size)
+  expectWhole('maskBytes', 'rowBytes', rowBytes)
   const [height, width] = size
   expectShape('maskBytes', 'bits', bits, [Math.ceil((height * width) / 32)])
   expectType('maskBytes', 'bits', bits, 'u32')

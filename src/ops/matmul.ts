@@ -5,8 +5,10 @@
 // which takes a dispatch that writes its columns of the output.
 
 import { ShapeError } from '../errors.ts'
+import { expectBoolean, expectFinite, expectOptions, namesOf } from '../gpu/check.ts'
 import { recorder } from '../gpu/recorder.ts'
-import type { Activation } from './activation.ts'
+import { type Activation, expectActivation } from './activation.ts'
+import { expectTensor, expectWeight } from './check.ts'
 import { swiglu } from './elementwise.ts'
 import type { Product } from './matmul-product.ts'
 import { quads, registers } from './matmul-registers.ts'
@@ -31,6 +33,9 @@ export interface MatmulOptions {
   readonly scale?: number
 }
 
+const LINEAR_OPTIONS = namesOf<LinearOptions>({ bias: true, activation: true, residual: true })
+const MATMUL_OPTIONS = namesOf<MatmulOptions>({ transposeB: true, scale: true })
+
 /**
  * Linear layer: y = activation(x W^T + bias) + residual
  *
@@ -40,7 +45,11 @@ export interface MatmulOptions {
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  expectTensor('linear', 'x', x)
+  expectTensor('linear', 'weight', weight)
+  expectOptions('linear', options, LINEAR_OPTIONS)
   const { bias, activation = 'none', residual } = options
+  expectActivation('linear', activation)
   const K = lastDim(x)
   const [N = 0, weightK = 0] = weight.shape
   if (weight.shape.length !== 2 || weightK !== K) {
@@ -51,8 +60,8 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
   }
   const shape = [...x.shape.slice(0, -1), N]
   expectOperands('linear', x, 'weight', weight)
-  if (bias) expectVector('linear', 'bias', bias, N)
-  if (residual) {
+  if (bias !== undefined) expectVector('linear', 'bias', bias, N)
+  if (residual !== undefined) {
     expectShape('linear', 'residual', residual, shape)
     expectType('linear', 'residual', residual, 'f32')
   }
@@ -85,11 +94,12 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
  * Source: Shazeer 2020, SwiGLU.
  */
 export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
+  for (const [name, tensor] of Object.entries({ x, gate, up })) expectTensor('gatedLinear', name, tensor)
   const K = lastDim(x)
   const [N = 0] = gate.shape
   for (const [name, weight] of Object.entries({ gate, up })) {
     expectShape('gatedLinear', name, weight, [N, K])
-    expectOperands('linear', x, name, weight)
+    expectOperands('gatedLinear', x, name, weight)
   }
   const { adapter } = recorder()
   const y = tensor([...x.shape.slice(0, -1), N])
@@ -112,8 +122,12 @@ export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  expectOptions('matmul', options, MATMUL_OPTIONS)
   const { transposeB = false, scale = 1 } = options
+  expectBoolean('matmul', 'transposeB', transposeB)
+  expectFinite('matmul', 'scale', scale)
   for (const [name, x] of Object.entries({ a, b })) {
+    expectTensor('matmul', name, x)
     if (x.shape.length !== 2 && x.shape.length !== 3) {
       throw new ShapeError(
         `matmul: ${name} is [${x.shape.join(', ')}], expected two axes, or three with a batch.`,
@@ -165,12 +179,12 @@ export const matmulFamily: Family<Product> = {
 
 export function expectOperands(op: string, a: Tensor, weightName: string, weight: Tensor): void {
   expectType(op, op === 'matmul' ? 'a' : 'x', a, 'f32')
-  expectType(op, weightName, weight, 'f32', 'f16', 'bf16', 'int8', 'int4')
-  if (weight.shards && op !== 'linear') {
-    throw new ShapeError(
-      `${op}: ${weightName} lies in ${weight.shards.length} buffers, which only linear and gather can read.`,
-    )
-  }
+  const sharded = op === 'linear' || op === 'gatedLinear'
+  expectWeight(op, weightName, weight, {
+    dtypes: ['f32', 'f16', 'bf16', 'int8', 'int4'],
+    sharded,
+    packed: true,
+  })
 }
 
 export function expectVector(op: string, name: string, x: Tensor, length: number): void {

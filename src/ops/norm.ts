@@ -10,9 +10,10 @@ import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import statistics from '../../shaders/lib/statistics.wgsl' with { type: 'text' }
 import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectFinite, expectOptions, expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { recorder } from '../gpu/recorder.ts'
-import { ACTIVATIONS, type Activation } from './activation.ts'
+import { ACTIVATIONS, type Activation, expectActivation } from './activation.ts'
 import { elem, groupsFor, rowChunks, THREADS, widthOf } from './elem.ts'
 import { alongRows, groupsForRows, team } from './rows.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from './tensor.ts'
@@ -39,12 +40,14 @@ export function layerNorm(
   eps: number,
   options: { readonly residual?: Tensor } = {},
 ): Tensor {
+  expectOptions('layerNorm', options, ['residual'])
   const { residual } = options
-  const C = lastDim(x)
   expectType('layerNorm', 'x', x, 'f32')
+  expectFinite('layerNorm', 'eps', eps, 0)
+  const C = lastDim(x)
   expectVector('layerNorm', 'weight', weight, C)
   expectVector('layerNorm', 'bias', bias, C)
-  if (residual) {
+  if (residual !== undefined) {
     expectType('layerNorm', 'residual', residual, 'f32')
     expectShape('layerNorm', 'residual', residual, x.shape)
   }
@@ -94,8 +97,9 @@ export const layerNormFamily: Family<LayerNorm> = alongRows(
  * Source: Zhang & Sennrich 2019, eq. 4.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
-  const C = lastDim(x)
   expectType('rmsNorm', 'x', x, 'f32')
+  expectFinite('rmsNorm', 'eps', eps, 0)
+  const C = lastDim(x)
   expectVector('rmsNorm', 'weight', weight, C)
 
   const y = tensor(x.shape)
@@ -150,13 +154,17 @@ export function groupNorm(
   eps: number,
   options: { readonly activation?: Activation } = {},
 ): Tensor {
+  expectOptions('groupNorm', options, ['activation'])
+  const { activation = 'none' } = options
+  expectActivation('groupNorm', activation)
+  expectType('groupNorm', 'x', x, 'f32')
+  expectWhole('groupNorm', 'groups', groups)
+  expectFinite('groupNorm', 'eps', eps, 0)
   const C = lastDim(x)
   const pixels = rowsOf(x)
-  expectType('groupNorm', 'x', x, 'f32')
   expectVector('groupNorm', 'weight', weight, C)
   expectVector('groupNorm', 'bias', bias, C)
-  if (groups < 1 || C % groups !== 0)
-    throw new ShapeError(`groupNorm: ${groups} groups don't divide ${C} channels.`)
+  if (C % groups !== 0) throw new ShapeError(`groupNorm: ${groups} groups don't divide ${C} channels.`)
 
   const channels = C / groups
   const width = widthOf(channels)
@@ -199,7 +207,7 @@ export function groupNorm(
   record({
     kernel: kernel('group-norm', elem(width) + activationSource + groupNormSource, {
       WIDTH: width,
-      ACTIVATION: ACTIVATIONS[options.activation ?? 'none'],
+      ACTIVATION: ACTIVATIONS[activation],
       IN_PLACE: false,
       WG: THREADS,
     }),

@@ -6,8 +6,10 @@ import meanRowsSource from '../../shaders/mean-rows.wgsl' with { type: 'text' }
 import normalizeSource from '../../shaders/normalize-rows.wgsl' with { type: 'text' }
 import reduceSource from '../../shaders/reduce.wgsl' with { type: 'text' }
 import softmaxSource from '../../shaders/softmax.wgsl' with { type: 'text' }
+import { expectOptions, MOST } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
+import { expectSize } from './check.ts'
 import { elem, groupsFor, THREADS, widthOf } from './elem.ts'
 import { alongRows } from './rows.ts'
 import { expectShape, expectType, record, type Shape, type Tensor, tensor } from './tensor.ts'
@@ -150,20 +152,22 @@ export const normalizeFamily: Family<Mapped> = alongRows(
  * The mean of the first rows.
  *
  * @param x [N, C]
- * @param options.length  how many rows, all by default; may be a `param`. No rows have the mean 0.
+ * @param options.length  how many rows, all by default and where there are fewer; may be a `param`. No rows have the mean 0.
  * @returns [C]
  */
 export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {
+  expectOptions('meanRows', options, ['length'])
   expectShape('meanRows', 'x', x, [undefined, undefined])
   expectType('meanRows', 'x', x, 'f32')
   const [N = 0, C = 0] = x.shape
+  const length = expectSize('meanRows', 'length', options.length ?? N, MOST)
   const width = widthOf(C)
   const y = tensor([C])
   record({
     kernel: kernel('mean-rows', meanRowsSource, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
     reads: { x },
     writes: { y },
-    sizes: { rows: N, cols: C / width, length: options.length ?? N },
+    sizes: { rows: N, cols: C / width, length },
     workgroups: groupsFor(C / width),
     flops: x.size,
   })

@@ -4,7 +4,9 @@ import source from '../../shaders/resize.wgsl' with { type: 'text' }
 import mapSource from '../../shaders/resize-map.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/resize-rows.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectOptions } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { expectPair } from './check.ts'
 import { strips, THREADS, widthOf } from './elem.ts'
 import { expectType, record, type Tensor, tensor } from './tensor.ts'
 
@@ -27,13 +29,15 @@ export function resize(
     throw new ShapeError(`resize: x is [${x.shape.join(', ')}], expected [H, W, C] or [B, H, W, C].`)
   }
   const [H = 0, W = 0, C = 0] = x.shape.slice(-3)
+  expectPair('resize', 'size', size)
   const [H2, W2] = size
-  const [h, w] = options.crop ?? [H, W]
-  if (!(h >= 1 && h <= H && w >= 1 && w <= W)) {
+  expectOptions('resize', options, ['crop'])
+  const { crop = [H, W] } = options
+  expectPair('resize', 'crop', crop)
+  const [h, w] = crop
+  if (h > H || w > W) {
     throw new ShapeError(`resize: the crop [${h}, ${w}] is not inside of the map [${H}, ${W}].`)
   }
-  if (!(H2 >= 1 && W2 >= 1))
-    throw new ShapeError(`resize: the new size is [${H2}, ${W2}], expected at least [1, 1].`)
 
   const y = tensor([...x.shape.slice(0, -3), H2, W2, C])
   const isMap = C === 1 && W2 % 4 === 0

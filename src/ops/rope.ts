@@ -3,8 +3,10 @@
 
 import source from '../../shaders/rope.wgsl' with { type: 'text' }
 import { ShapeError } from '../errors.ts'
+import { expectFinite, expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { type Kernel, kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
+import { expectSize, MOST_POSITION } from './check.ts'
 import { elem, groupsFor, THREADS, type Width, widthOf } from './elem.ts'
 import { asColumns, type Columns, expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
@@ -16,6 +18,8 @@ export interface RopeOptions {
   readonly position: SizeValue
 }
 
+const OPTIONS = namesOf<RopeOptions>({ heads: true, theta: true, position: true })
+
 /**
  * Turns each head's channel pairs (i, i + d/2) by the angle position * theta^(-2i/d) (half-split style, as in Llama).
  *
@@ -25,8 +29,13 @@ export interface RopeOptions {
  *
  * Source: Su et al. 2021, eq. 34; spec 2.3.
  */
-export function rope(x: Tensor | Columns, { heads, theta, position }: RopeOptions): Tensor {
-  const { tensor: whole, start, count } = asColumns(x)
+export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
+  const { tensor: whole, start, count } = asColumns('rope', 'x', x)
+  expectOptions('rope', options, OPTIONS)
+  const { heads, theta } = options
+  expectWhole('rope', 'heads', heads)
+  expectFinite('rope', 'theta', theta, 1)
+  const position = expectSize('rope', 'position', options.position, MOST_POSITION)
   expectShape('rope', 'x', whole, [undefined, undefined])
   expectType('rope', 'x', whole, 'f32')
   const d = count / heads

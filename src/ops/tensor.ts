@@ -4,15 +4,41 @@
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
-import { LimitError, ShapeError } from '../errors.ts'
+import { LimitError, ShapeError, UsageError } from '../errors.ts'
+import {
+  describe,
+  expectBoolean,
+  expectFunction,
+  expectOptions,
+  expectTable,
+  expectTask,
+  expectText,
+  expectWhole,
+  namesOf,
+  TASK_OPTIONS,
+} from '../gpu/check.ts'
+import { isKernel } from '../gpu/dispatch.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { formatBytes, roundUp } from '../gpu/memory.ts'
 import { GpuPlan, type PlanInfo, type PlanSpec } from '../gpu/plan.ts'
-import { type Dispatch, recorder, recordWith, STORAGE_ALIGNMENT, type Storage } from '../gpu/recorder.ts'
+import {
+  currentRecorder,
+  type Dispatch,
+  type Recorder,
+  recorder,
+  recordWith,
+  STORAGE_ALIGNMENT,
+  type Storage,
+} from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
+import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
+import { BITS, expectDims, expectDType, expectGpu, expectPlain, expectTensor } from './check.ts'
+import { deviceBytes } from './host-array.ts'
+import { buffersOf, bytesOfInputs, outputsOf, RUN_VALUES, type Tensors } from './plan-values.ts'
 
 export { param, type SizeValue, scope } from '../gpu/recorder.ts'
+export { expectShape, expectType } from './check.ts'
 
 export type DType = 'f32' | 'u32' | 'f16' | 'bf16' | 'int8' | 'int4'
 export type Shape = readonly number[]
@@ -56,8 +82,6 @@ export interface Columns {
   readonly count: number
 }
 
-const BITS: Record<DType, number> = { f32: 32, u32: 32, f16: 16, bf16: 16, int8: 8, int4: 4 }
-
 /** Elements of a shape. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, n) => product * n, 1)
@@ -70,11 +94,15 @@ export function bytesOf(shape: Shape, dtype: DType): number {
 
 /** A new tensor that the op being recorded will write. */
 export function tensor(shape: Shape, dtype: DType = 'f32'): Tensor {
+  expectDims('tensor', 'the tensor', shape)
+  expectDType('tensor', dtype)
   return { shape, dtype, size: sizeOf(shape), storage: recorder().intermediate(bytesOf(shape, dtype)) }
 }
 
 /** The same elements under another shape; no work is done. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  expectTensor('reshape', 'x', x)
+  expectDims('reshape', 'the result', shape)
   if (sizeOf(shape) !== x.size) {
     throw new ShapeError(
       `reshape: [${x.shape.join(', ')}] has ${x.size} elements, [${shape.join(', ')}] has ${sizeOf(shape)}.`,
@@ -113,8 +141,11 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
 
 /** Part of the last axis, without a copy; attention and rope take it where they take a tensor. */
 export function columns(x: Tensor, start: number, count: number): Columns {
+  expectTensor('columns', 'x', x)
   const width = lastDim(x)
-  if (start < 0 || count < 1 || start + count > width) {
+  expectWhole('columns', 'start', start, 0)
+  expectWhole('columns', 'count', count)
+  if (start + count > width) {
     throw new ShapeError(
       `columns: [${start}, ${start + count}) is outside of the last axis of [${x.shape.join(', ')}].`,
     )
@@ -122,11 +153,17 @@ export function columns(x: Tensor, start: number, count: number): Columns {
   return { tensor: x, start, count }
 }
 
-export function asColumns(x: Tensor | Columns): Columns {
-  return 'tensor' in x ? x : { tensor: x, start: 0, count: lastDim(x) }
+/** @param op, name for messages: columns may have been put together by hand, and are then checked like those of `columns` */
+export function asColumns(op: string, name: string, x: Tensor | Columns): Columns {
+  const isPart = typeof x === 'object' && x !== null && 'tensor' in x
+  const { tensor: whole, start, count } = isPart ? x : { tensor: x, start: 0, count: undefined }
+  expectTensor(op, name, whole)
+  expectPlain(op, name, whole)
+  return count === undefined ? { tensor: whole, start, count: lastDim(whole) } : columns(whole, start, count)
 }
 
 export function lastDim(x: Tensor): number {
+  expectTensor('lastDim', 'x', x)
   const last = x.shape.at(-1)
   if (last === undefined) throw new ShapeError('expected at least one axis, found a scalar')
   return last
@@ -137,38 +174,35 @@ export function rowsOf(x: Tensor): number {
   return x.size / lastDim(x)
 }
 
-/** Throws a ShapeError unless `x` has exactly this shape; `undefined` matches any size. */
-export function expectShape(
-  op: string,
-  name: string,
-  x: Tensor,
-  shape: readonly (number | undefined)[],
-): void {
-  const fits = x.shape.length === shape.length && shape.every((n, i) => n === undefined || n === x.shape[i])
-  if (!fits) {
-    const wanted = shape.map((n) => n ?? '?').join(', ')
-    throw new ShapeError(`${op}: ${name} is [${x.shape.join(', ')}], expected [${wanted}].`)
-  }
-}
-
-/** Throws a ShapeError unless `x` has one of these types. */
-export function expectType(op: string, name: string, x: Tensor, ...dtypes: readonly DType[]): void {
-  if (!dtypes.includes(x.dtype)) {
-    throw new ShapeError(`${op}: ${name} is ${x.dtype}, expected ${dtypes.join(' or ')}.`)
-  }
-}
-
 /** A dispatch on tensors; see Dispatch for the fields. */
 export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
   readonly reads: Readonly<Record<string, Tensor | undefined>>
   readonly writes: Readonly<Record<string, Tensor>>
 }
 
-/** Adds a dispatch to the plan being recorded. */
+/**
+ * Adds a dispatch to the plan being recorded.
+ *
+ * @throws UsageError if it doesn't fit its kernel, or names what is no tensor of this plan
+ */
 export function record(dispatch: DispatchOf): void {
-  const reads = Object.entries(dispatch.reads).map(([name, x]) => [name, x?.storage] as const)
-  const writes = Object.entries(dispatch.writes).map(([name, x]) => [name, x.storage] as const)
-  recorder().record({ ...dispatch, reads: Object.fromEntries(reads), writes: Object.fromEntries(writes) })
+  const { kernel } = dispatch
+  if (!isKernel(kernel)) {
+    throw new UsageError(`record: kernel is ${describe(kernel)}, expected what \`kernel\` makes.`)
+  }
+  const op = kernel.own ? `your kernel '${kernel.name}'` : `kernel ${kernel.name}`
+  for (const table of ['reads', 'writes', 'sizes'] as const) expectTable(op, table, dispatch[table])
+  const storages = (table: 'reads' | 'writes'): Record<string, Storage> => {
+    const all = Object.entries(dispatch[table]).map(([name, x]) => {
+      if (x === undefined && table === 'reads') return [name, undefined] as const
+      expectTensor(op, `${table}.${name}`, x)
+      // The engine's own take shards one by one
+      if (kernel.own) expectPlain(op, `${table}.${name}`, x)
+      return [name, x.storage] as const
+    })
+    return Object.fromEntries(all) as Record<string, Storage>
+  }
+  recorder().record({ ...dispatch, reads: storages('reads'), writes: storages('writes') })
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -190,6 +224,19 @@ export interface AllocateOptions {
   readonly sharded?: boolean
 }
 
+const ALLOCATE_OPTIONS = namesOf<AllocateOptions>({ label: true, owner: true, sharded: true })
+
+function expectAllocation(op: string, gpu: Gpu, shape: Shape, dtype: DType, options: AllocateOptions): void {
+  expectGpu(op, gpu)
+  expectDims(op, 'the tensor', shape)
+  expectDType(op, dtype)
+  expectOptions(op, options, ALLOCATE_OPTIONS)
+  const { label, owner, sharded } = options
+  if (label !== undefined) expectText(op, 'label', label)
+  if (owner !== undefined) expectText(op, 'owner', owner)
+  if (sharded !== undefined) expectBoolean(op, 'sharded', sharded)
+}
+
 /** A zeroed tensor in memory of its own, until `release`. */
 export async function allocate(
   gpu: Gpu,
@@ -197,6 +244,7 @@ export async function allocate(
   dtype: DType,
   options: AllocateOptions = {},
 ): Promise<Tensor> {
+  expectAllocation('allocate', gpu, shape, dtype, options)
   const { label = 'tensor', owner = 'tensors', sharded = false } = options
   await gpu.check()
   const bytes = bytesOf(shape, dtype)
@@ -234,7 +282,12 @@ export async function allocate(
   return { shape, dtype, size: sizeOf(shape), storage: shards[0]!.storage, shards }
 }
 
-/** A tensor in memory of its own, filled from the host. `data` holds the device's bytes: 16-bit types as Uint16Array. */
+/**
+ * A tensor in memory of its own, filled from the host.
+ *
+ * @param data an array of the type's own class, as in `RunValues.inputs`; it is read before this returns its promise
+ * @throws UsageError if it is an array of another class, ShapeError if it has another length
+ */
 export async function upload(
   gpu: Gpu,
   data: ArrayBufferView,
@@ -242,15 +295,11 @@ export async function upload(
   dtype: DType,
   options: AllocateOptions = {},
 ): Promise<Tensor> {
-  const bytes = (sizeOf(shape) * BITS[dtype]) / 8
-  if (data.byteLength !== bytes) {
-    throw new ShapeError(
-      `upload: [${shape.join(', ')}] ${dtype} takes ${bytes} bytes, ${data.byteLength} were given.`,
-    )
-  }
+  expectAllocation('upload', gpu, shape, dtype, options)
+  // A copy: the caller's array may change while memory is being allocated
+  const all = deviceBytes('upload: the data', data, shape, dtype).slice()
   const x = await allocate(gpu, shape, dtype, options)
   const uploader = new Uploader(gpu)
-  const all = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   let offset = 0
   for (const { buffer, bytes: length } of storagesOf(x)) {
     await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
@@ -266,6 +315,11 @@ export function storagesOf(x: Tensor): readonly Storage[] {
 
 /** Frees a resident tensor. */
 export function release(gpu: Gpu, x: Tensor): void {
+  expectGpu('release', gpu)
+  expectTensor('release', 'x', x)
+  if (x.storage.kind !== 'resident') {
+    throw new UsageError("release: x is a plan's own; it is freed with the plan, by its `release`.")
+  }
   for (const { buffer, texture } of storagesOf(x)) {
     if (buffer) gpu.buffers.release(buffer)
     if (texture) gpu.buffers.release(texture)
@@ -293,7 +347,10 @@ export interface Outputs {
 }
 
 export interface RunValues extends TaskOptions {
-  /** One array for each input, of its type (16-bit types as Uint16Array). */
+  /**
+   * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are read
+   * before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
+   */
   readonly inputs?: Readonly<Record<string, ArrayBufferView>>
   readonly bound?: Readonly<Record<string, Tensor>>
   readonly params?: Readonly<Record<string, number>>
@@ -322,7 +379,7 @@ export interface Plan {
  *
  * @param name   for messages, profiles and the memory report
  * @param build  calls ops on tensors; synchronous, does no GPU work
- * @throws ShapeError from the ops; LimitError or OutOfMemoryError naming the largest tensors
+ * @throws ShapeError and UsageError from the ops; LimitError or OutOfMemoryError naming the largest tensors
  */
 export async function plan(
   gpu: Gpu,
@@ -330,16 +387,23 @@ export async function plan(
   build: (inputs: Inputs) => Outputs,
   options: TaskOptions = {},
 ): Promise<Plan> {
-  const { spec, bound, read, keep } = recordPlan(gpu, name, build)
+  expectOptions('plan', options, TASK_OPTIONS)
+  expectTask('plan', options)
+  const { spec, inputs: own, bound, read, keep } = recordPlan(gpu, name, build)
   const ready = await GpuPlan.create(gpu, spec, options)
+  const what = `plan ${printable(name)}`
 
   const translate = (values: RunValues) => {
+    expectOptions(what, values, RUN_VALUES)
+    expectTask(what, values)
     const { inputs = {}, params = {}, owner } = values
+    for (const [table, given] of Object.entries({ inputs, params })) expectTable(what, table, given)
+    if (owner !== undefined) expectText(what, 'owner', owner)
     return {
-      inputs,
-      params,
-      bound: buffersOf(name, 'bound tensor', values.bound ?? {}, bound),
-      into: buffersOf(name, 'kept output', values.into ?? {}, keep),
+      inputs: bytesOfInputs(what, inputs, own, spec),
+      params: { ...params },
+      bound: buffersOf(what, 'bound', values.bound ?? {}, bound),
+      into: buffersOf(what, 'into', values.into ?? {}, keep),
       ...(owner === undefined ? {} : { keepOwner: owner }),
     }
   }
@@ -348,17 +412,17 @@ export async function plan(
     info: ready.info,
     run: async (values = {}) => {
       const result = await ready.run(translate(values), values)
-      const host = Object.entries(read).map(([label, x]): [string, Float32Array | Uint32Array] => {
+      const host = [...read].map(([label, x]): [string, Float32Array | Uint32Array] => {
         const buffer = result.read.get(label)!
         return [label, x.dtype === 'f32' ? new Float32Array(buffer) : new Uint32Array(buffer)]
       })
-      const kept = Object.entries(keep).map(([label, x]): [string, Tensor] => [
+      const kept = [...keep].map(([label, x]): [string, Tensor] => [
         label,
         residentTensor(result.kept.get(label)!, x.shape, x.dtype, label),
       ])
       return { read: Object.fromEntries(host), kept: Object.fromEntries(kept) }
     },
-    profile: (values = {}) => ready.profile(translate(values)),
+    profile: async (values = {}) => ready.profile(translate(values)),
     release: () => ready.release(),
   }
 }
@@ -373,65 +437,57 @@ export async function precompile(
   await GpuPlan.precompile(gpu, recordPlan(gpu, name, build).spec, options)
 }
 
-/** Buffers of tensors that a run names, each like the plan's own of that name. */
-function buffersOf(
-  plan: string,
-  what: string,
-  given: Readonly<Record<string, Tensor>>,
-  own: Readonly<Record<string, Tensor>>,
-): Record<string, GPUBuffer> {
-  const entries = Object.entries(given).map(([label, x]): [string, GPUBuffer] => {
-    const wanted = own[label]
-    if (!wanted) throw new ShapeError(`plan ${plan}: there is no ${what} '${label}'.`)
-    expectShape(`plan ${plan}`, label, x, wanted.shape)
-    expectType(`plan ${plan}`, label, x, wanted.dtype)
-    if (!x.storage.buffer || x.storage.offset || x.shards) {
-      throw new ShapeError(`plan ${plan}: '${label}' must be a whole resident tensor to be bound.`)
-    }
-    return [label, x.storage.buffer]
-  })
-  return Object.fromEntries(entries)
-}
-
-interface RecordedPlan extends Required<Outputs> {
+interface RecordedPlan {
   readonly spec: PlanSpec
-  readonly bound: Readonly<Record<string, Tensor>>
+  readonly inputs: Tensors
+  readonly bound: Tensors
+  readonly read: Tensors
+  readonly keep: Tensors
 }
 
 function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs): RecordedPlan {
-  const bound: Record<string, Tensor> = {}
-  const { recorder: recorded, result: outputs } = recordWith(
-    (r) =>
-      build({
-        input: (label, shape, dtype = 'f32') => {
-          const storage = r.input(label, bytesOf(shape, dtype))
-          return { shape, dtype, size: sizeOf(shape), storage }
-        },
-        bound: (label, shape, dtype = 'f32') => {
-          const storage = r.bind(label, bytesOf(shape, dtype))
-          const x: Tensor = { shape, dtype, size: sizeOf(shape), storage }
-          bound[label] = x
-          return x
-        },
-      }),
-    gpu.adapter,
-  )
-  const { read = {}, keep = {} } = outputs
-  for (const [label, x] of Object.entries(read)) {
-    if (x.shards)
-      throw new ShapeError(`plan ${name}: output '${label}' is sharded; gather the rows you want to read.`)
-  }
-  for (const [label, x] of Object.entries(keep)) {
-    if (x.storage.kind !== 'intermediate') {
-      throw new ShapeError(`plan ${name}: kept output '${label}' is not made by the plan.`)
-    }
-  }
-  const storages = (table: Readonly<Record<string, Tensor>>): Map<string, Storage> =>
-    new Map(Object.entries(table).map(([label, x]) => [label, x.storage]))
+  expectGpu('plan', gpu)
+  expectText('plan', 'the name', name)
+  const what = `plan ${printable(name)}`
+  expectFunction(what, 'build', build)
+  const { recorder: recorded, result } = recordWith((r) => {
+    const ways = waysIn(r, what)
+    return { ...ways, outputs: build(ways.given) }
+  }, gpu.adapter)
+  const { inputs, bound, outputs } = result
+
+  const { read, keep } = outputsOf(what, outputs, recorded)
+  const storages = (table: Tensors): Map<string, Storage> =>
+    new Map([...table].map(([label, x]) => [label, x.storage]))
   return {
     spec: { name, recorder: recorded, read: storages(read), keep: storages(keep) },
+    inputs,
     bound,
     read,
     keep,
   }
+}
+
+/** What a plan's `build` gets, and what it has declared by it. */
+export function waysIn(
+  r: Recorder,
+  what: string,
+): { readonly given: Inputs; readonly inputs: Tensors; readonly bound: Tensors } {
+  const declared = { input: new Map<string, Tensor>(), bind: new Map<string, Tensor>() }
+  const declare = (kind: 'input' | 'bind', label: string, shape: Shape, dtype: DType = 'f32'): Tensor => {
+    if (currentRecorder() !== r) {
+      throw new UsageError(`${what}: its inputs are declared inside of its own build function.`)
+    }
+    expectText(what, 'the name of an input', label)
+    expectDims(what, `'${printable(label)}'`, shape)
+    expectDType(`${what}: '${printable(label)}'`, dtype)
+    const x: Tensor = { shape, dtype, size: sizeOf(shape), storage: r[kind](label, bytesOf(shape, dtype)) }
+    declared[kind].set(label, x)
+    return x
+  }
+  const given: Inputs = {
+    input: (label, shape, dtype) => declare('input', label, shape, dtype),
+    bound: (label, shape, dtype) => declare('bind', label, shape, dtype),
+  }
+  return { given, inputs: declared.input, bound: declared.bind }
 }

@@ -5,14 +5,16 @@
 // twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise displaces it.
 // Problems with weights are timed with the weights in rows and in panels, which decides for the whole model.
 
-import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError } from '../errors.ts'
+import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../gpu/adapter.ts'
+import { describe, expectFinite, expectFunction, expectOptions, expectTask, namesOf } from '../gpu/check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { type Recorder, recordWith, type Storage } from '../gpu/recorder.ts'
+import { recordWith } from '../gpu/recorder.ts'
 import { makeTuned, type Tuned } from '../gpu/tuned.ts'
 import type { TaskOptions } from '../progress.ts'
+import { expectGpu, isPromise } from './check.ts'
 import { type Form, fitsPanels, packedAs, prefersPanels } from './panels.ts'
-import { bytesOf, type DType, type Inputs, type Shape, sizeOf, type Tensor } from './tensor.ts'
+import { type Inputs, waysIn } from './tensor.ts'
 import { distance, mapTensors, type Outputs, type Rebuilt, rebuild, sameBits, Trial } from './trial.ts'
 import { type Family, type FamilyWeight, type Met, metIn, ranked, type Variant } from './variants.ts'
 
@@ -20,6 +22,8 @@ export interface TuneOptions extends TaskOptions {
   /** How long it may take; 30 by default. What isn't reached keeps its default. */
   readonly seconds?: number
 }
+
+const OPTIONS = namesOf<TuneOptions>({ seconds: true, onProgress: true, signal: true })
 
 /** What records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
@@ -99,13 +103,20 @@ const SETTLED_LEAD = 1.25
  *
  * Results stay within TOLERANCE of those of the defaults, and a choice gives the same bits every time.
  *
- * @throws the signal's reason; DeviceLostError
+ * @throws the signal's reason; DeviceLostError; UsageError if an argument is none of these
  */
-export async function tune(
-  gpu: Gpu,
-  builds: readonly Build[],
-  { seconds = 30, onProgress, signal }: TuneOptions = {},
-): Promise<Tuning> {
+export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOptions = {}): Promise<Tuning> {
+  expectGpu('tune', gpu)
+  if (!Array.isArray(builds)) {
+    throw new UsageError(
+      `tune: builds is ${describe(builds)}, expected an array of functions, each as for plan().`,
+    )
+  }
+  builds.forEach((build, i) => expectFunction('tune', `build ${i}`, build))
+  expectOptions('tune', options, OPTIONS)
+  expectTask('tune', options)
+  const { seconds = 30, onProgress, signal } = options
+  expectFinite('tune', 'seconds', seconds, 0)
   const started = performance.now()
   const deadline = started + 1000 * seconds
   // As if nothing had been chosen yet, whatever the Gpu was opened with
@@ -176,7 +187,7 @@ export interface Candidate {
 function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Problem[] {
   const classes = new Map<string, { met: Met; count: number; weight: number }>()
   for (const build of builds) {
-    for (const one of metIn(() => recordWith((recorder) => build(inputsOf(recorder)), adapter))) {
+    for (const one of metIn(() => recordWith((r) => expectSync(build(waysIn(r, 'tune').given)), adapter))) {
       const { family, problem } = one
       const key = `${family.name} ${family.classOf(problem)}`
       const weight = workOf(one, adapter)
@@ -196,24 +207,18 @@ function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Pro
     })
 }
 
-/** The ways into a plan, for recordings that won't run. */
-function inputsOf(recorder: Recorder): Inputs {
-  const of = (storage: Storage, shape: Shape, dtype: DType): Tensor => ({
-    shape,
-    dtype,
-    size: sizeOf(shape),
-    storage,
-  })
-  return {
-    input: (name, shape, dtype = 'f32') => of(recorder.input(name, bytesOf(shape, dtype)), shape, dtype),
-    bound: (name, shape, dtype = 'f32') => of(recorder.bind(name, bytesOf(shape, dtype)), shape, dtype),
-  }
+function expectSync(result: unknown): void {
+  if (!isPromise(result)) return
+  Promise.resolve(result).catch(() => undefined)
+  throw new UsageError(
+    'tune: a build returned a promise. Ops are recorded while it runs, so it can not be async.',
+  )
 }
 
 /** FLOPs and bytes. */
 function workOf({ family, problem }: Met, adapter: AdapterFacts): number {
   const [best] = ranked(family, problem, adapter)
-  const { dispatches } = recordWith(() => best?.record(problem), adapter).recorder
+  const { dispatches } = recordWith(() => best?.record(problem), adapter, true).recorder
   return dispatches.reduce((sum, { flops, reads, writes }) => {
     const storages = new Set([...Object.values(reads), ...Object.values(writes)])
     return sum + flops + [...storages].reduce((bytes, storage) => bytes + (storage?.bytes ?? 0), 0)

@@ -63,13 +63,6 @@ export function metIn(build: () => unknown): Met[] {
 /** The variants that can compute this here, the one to take first. */
 export function ranked<P>(family: Family<P>, problem: P, adapter: AdapterFacts): Variant<P>[] {
   const { choices } = adapter
-  const forced = choices.forced.get(family.name)
-  if (forced !== undefined && !family.variants.some(({ name }) => name === forced)) {
-    throw new KernelError(
-      `There is no variant '${forced}' of ${family.name}: ` +
-        `it has ${family.variants.map(({ name }) => name).join(', ')}.`,
-    )
-  }
   const able = family.variants.filter(
     (v) => !choices.vetoed.has(`${family.name}/${v.name}`) && v.fits(problem, adapter),
   )

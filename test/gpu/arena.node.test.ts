@@ -1,7 +1,7 @@
 // Sizes get to the device as the kernels expect them, and only when they differ from what is there.
 
 import { expect, test } from 'vitest'
-import { KernelError } from '../../src/errors.ts'
+import { UsageError } from '../../src/errors.ts'
 import { Arena } from '../../src/gpu/arena.ts'
 import { kernel, SIZES_SLOT_BYTES } from '../../src/gpu/kernel.ts'
 import { param } from '../../src/gpu/recorder.ts'
@@ -9,7 +9,9 @@ import { param } from '../../src/gpu/recorder.ts'
 const sized = kernel(
   'test-arena',
   `struct Sizes { count: u32, shift: i32, scale: f32, row: u32 }
-   @group(0) @binding(0) var<uniform> sizes: Sizes;`,
+   @group(0) @binding(0) var<uniform> sizes: Sizes;
+   @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+   @compute @workgroup_size(1) fn main() { y[0] = sizes.scale; }`,
 )
 
 /** A queue that keeps what is written. */
@@ -46,20 +48,27 @@ test('constants, parameters and the first row of a piece, each of its type', () 
     return writes.length
   }
   expect(again({ shift: -3, scale: 0.5 })).toBe(1)
-  expect(again({ shift: -3, scale: 0.5, other: 1 })).toBe(1)
   expect(again({ shift: -3, scale: 0.25 })).toBe(2)
   expect(writes[1]!.getFloat32(8, true)).toBe(0.25)
 })
 
-test('a missing parameter is named, and what was set before it still gets uploaded', () => {
+test('a parameter that is missing, unknown or no such number is named, and what was set before it still gets uploaded', () => {
   const sizes = { count: param('a'), shift: 0, scale: 0, row: param('b') }
   const arena = new Arena('test', [{ kernel: sized, dispatch: { sizes }, firstGroup: 0 }])
   const { queue, writes } = recording()
   arena.set({ a: 1, b: 2 })
   arena.upload(queue, {} as GPUBuffer)
   expect(() => arena.set({ a: 3 })).toThrow(
-    new KernelError("Plan test: parameter 'b' is missing from the run."),
+    new UsageError("Plan test: parameter 'b' is missing from the run."),
   )
+  expect(() => arena.set({ a: 3, b: 2, c: 1 })).toThrow(
+    new UsageError("Plan test: there is no parameter 'c'. Its parameters: a and b."),
+  )
+  for (const b of [-1, 0.5, 2 ** 32, NaN, Infinity, '2' as unknown as number, null as unknown as number]) {
+    expect(() => arena.set({ a: 3, b }), String(b)).toThrow(
+      'expected a whole number from 0 to 4294967295 (u32)',
+    )
+  }
   arena.set({ a: 3, b: 2 })
   arena.upload(queue, {} as GPUBuffer)
   expect(writes[1]!.getUint32(0, true)).toBe(3)

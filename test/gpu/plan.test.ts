@@ -1,7 +1,7 @@
 // Plans: what is recorded is what runs, in shared memory or not, whole or in pieces, as often as asked.
 
 import { expect, test, vi } from 'vitest'
-import { KernelError, LimitError, ShapeError } from '../../src/errors.ts'
+import { LimitError, ShapeError, UsageError } from '../../src/errors.ts'
 import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { kernel } from '../../src/gpu/kernel.ts'
 import { activate, add, mul, sub } from '../../src/ops/elementwise.ts'
@@ -494,9 +494,11 @@ test('what a run lacks, and what it gets wrong, is named', async () => {
   const good = { inputs: { x: uniform(2) }, bound: { cache }, params: { at: 0 } }
   await made.run(good)
   await expect(made.run({ ...good, inputs: {} })).rejects.toThrow(
-    "Plan strict: input 'x' is missing from the run.",
+    new UsageError("plan strict: input 'x' is missing from the run."),
   )
-  await expect(made.run({ ...good, inputs: { x: uniform(3) } })).rejects.toThrow('has 12 bytes, expected 8')
+  await expect(made.run({ ...good, inputs: { x: uniform(3) } })).rejects.toThrow(
+    new ShapeError("plan strict: input 'x' has 3 elements, expected 2 for [1, 2] f32."),
+  )
   await expect(made.run({ ...good, bound: {} })).rejects.toThrow("bound tensor 'cache' is missing")
   await expect(made.run({ ...good, bound: { ...good.bound, other: cache } })).rejects.toThrow(
     "no bound tensor 'other'",
@@ -513,7 +515,7 @@ test('what a run lacks, and what it gets wrong, is named', async () => {
   await running
   made.release()
   made.release()
-  await expect(made.run(good)).rejects.toThrow('Plan strict was released.')
+  await expect(made.run(good)).rejects.toThrow('Plan strict was released: build another with plan().')
   for (const t of [cache, wrong]) release(gpu, t)
 })
 
@@ -557,7 +559,10 @@ test('a run that fails before it starts leaves nothing behind, and the next one 
 test('reading what nothing wrote is an error', async () => {
   const gpu = await anyGpu()
   await expect(plan(gpu, 'unwritten', () => ({ read: { y: softmax(tensor([4])) } }))).rejects.toThrow(
-    new KernelError("plan: kernel softmax reads 'x' before anything writes it."),
+    new UsageError(
+      "Plan unwritten: kernel softmax reads 'x' before anything writes it. " +
+        'What `tensor` makes is empty until a dispatch writes it.',
+    ),
   )
   await expect(plan(gpu, 'unwritten', () => ({ read: { y: tensor([4]) } }))).rejects.toThrow(
     "Plan unwritten: nothing writes output 'y'.",

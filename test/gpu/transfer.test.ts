@@ -115,7 +115,7 @@ test('wrong sizes and aborts', async () => {
   const gpu = await anyGpu()
   const before = gpu.memory().bytes
   await expect(upload(gpu, new Float32Array(5), [2, 3], 'f32')).rejects.toThrow(
-    new ShapeError('upload: [2, 3] f32 takes 24 bytes, 20 were given.'),
+    new ShapeError('upload: the data has 5 elements, expected 6 for [2, 3] f32.'),
   )
   expect(gpu.memory().bytes).toBe(before)
   const x = await allocate(gpu, [4], 'f32')

@@ -37,7 +37,7 @@ const OPS: Record<string, (x: In, ids: Tensor) => Tensor> = {
   argmax: (x) => argmax(x(509, 3)),
   normalizeRows: (x) => normalizeRows(x(509, 3)),
   meanRows: (x) => meanRows(x(3, 1021)),
-  gather: (x, ids) => gather(x(5, 67), ids),
+  gather: (x, ids) => gather(x(9, 67), ids),
   splitWindows: (x) => splitWindows(x(5, 15, 3), 4),
   joinWindows: (x) => joinWindows(x(8, 16, 3), 4, [5, 15]),
   spaceToDepth: (x) => spaceToDepth(x(18, 34, 3)),

@@ -1,12 +1,21 @@
 // gather and copyRows: the rows asked for, exactly; ids and places that don't exist do no harm.
 
 import { expect, test } from 'vitest'
-import { ShapeError } from '../../src/errors.ts'
+import { ShapeError, UsageError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { add, sub } from '../../src/ops/elementwise.ts'
 import { copyRows, gather } from '../../src/ops/gather.ts'
 import { sumLast } from '../../src/ops/reduce.ts'
-import { allocate, columns, param, plan, release, type Tensor, upload } from '../../src/ops/tensor.ts'
+import {
+  allocate,
+  columns,
+  param,
+  plan,
+  release,
+  reshape,
+  type Tensor,
+  upload,
+} from '../../src/ops/tensor.ts'
 import {
   adapterNames,
   adapters,
@@ -18,14 +27,16 @@ import {
   uniform,
 } from '../support.ts'
 
-/** Runs gather on a resident table, twice. */
+/** Runs gather on a resident table, twice. The ids are on the device already: nobody has looked at them. */
 async function gathered(gpu: Awaited<ReturnType<typeof anyGpu>>, table: Tensor, ids: Uint32Array) {
-  const made = await plan(gpu, 'test', ({ input }) => ({
-    read: { y: gather(table, input('ids', [ids.length], 'u32')) },
+  const made = await plan(gpu, 'test', ({ bound }) => ({
+    read: { y: gather(table, bound('ids', [ids.length], 'u32')) },
   }))
-  const first = (await made.run({ inputs: { ids } })).read['y']!
-  expectSameBits((await made.run({ inputs: { ids } })).read['y']!, first)
+  const bound = { ids: await upload(gpu, ids, [ids.length], 'u32') }
+  const first = (await made.run({ bound })).read['y']!
+  expectSameBits((await made.run({ bound })).read['y']!, first)
   made.release()
+  release(gpu, bound.ids)
   return first
 }
 
@@ -72,21 +83,49 @@ for (const gpu of await adapters()) {
     expectSameBits(await gathered(gpu, table, ids), rowsOf(values, 4, ids))
 
     // Also where another tensor's values lay before: zeros are written, not found
-    const made = await plan(gpu, 'test', ({ input }) => {
+    const made = await plan(gpu, 'test', ({ input, bound }) => {
       const x = input('x', [6, 4])
       const dirty = add(x, x)
       const sums = sumLast(dirty)
-      return { read: { sums, y: sub(gather(table, input('ids', [6], 'u32')), x) } }
+      return { read: { sums, y: sub(gather(table, bound('ids', [6], 'u32')), x) } }
     })
     expect(made.info.slotBytes, 'the rows lie where `dirty` was').toBe(6 * 4 * 4)
     const x = uniform(24, 5)
-    const { read } = await made.run({ inputs: { x, ids } })
+    const bound = { ids: await upload(gpu, ids, [6], 'u32') }
+    const { read } = await made.run({ inputs: { x }, bound })
     expectSameBits(
       read['y']!,
       rowsOf(values, 4, ids).map((v, i) => v - x[i]!),
     )
     made.release()
-    release(gpu, table)
+    for (const t of [table, bound.ids]) release(gpu, t)
+  })
+
+  test(`ids of an input that no table has are refused, before anything runs, on ${gpu.name}`, async () => {
+    const [large, small] = [
+      await upload(gpu, uniform(36), [9, 4], 'f32'),
+      await upload(gpu, uniform(20), [5, 4], 'f32'),
+    ]
+    const made = await plan(gpu, 'lookup', ({ input }) => {
+      const ids = input('ids', [2, 2], 'u32')
+      return { read: { y: sub(gather(large, reshape(ids, [4])), gather(small, reshape(ids, [4]))) } }
+    })
+    const run = (...ids: number[]) => made.run({ inputs: { ids: Uint32Array.from(ids) } })
+    await expect(run(0, 4, 5, 1)).rejects.toThrow(
+      new UsageError(
+        "plan lookup: input 'ids' has 5 at 2, but the table that is gathered from has 5 rows: 0 to 4.",
+      ),
+    )
+    await expect(run(0, 4, -1, 1)).rejects.toThrow('has 4294967295 at 2')
+    const { read } = await run(0, 4, 3, 1)
+    expect(read['y']).toEqual(
+      new Float32Array(16).map((_, i) => {
+        const at = [0, 4, 3, 1][i >> 2]! * 4 + (i & 3)
+        return Math.fround(uniform(36)[at]! - uniform(20)[at]!)
+      }),
+    )
+    made.release()
+    for (const t of [large, small]) release(gpu, t)
   })
 
   test(`copyRows on ${gpu.name}: at a place that changes, and not past the end`, async () => {

@@ -148,7 +148,7 @@ for (const gpu of await adapters()) {
     const weight = await upload(gpu, data, [7, 3], 'bf16')
     const bits = await plan(gpu, 'test', () => {
       const slice = sliceRows(weight, 2, 3)
-      return { read: { slice: { ...slice, dtype: 'u32' } } }
+      return { read: { slice: { ...slice, dtype: 'u32', shape: [5], size: 5 } } }
     })
     const { read } = await bits.run()
     const halves = new Uint16Array(read['slice']!.buffer)
@@ -178,7 +178,11 @@ test('shapes that do not fit are named', async () => {
     'depthToSpace: x is [3, 4, 6], expected a multiple of 4 channels.',
   )
   await failing([[3, 4]], (x) => splitWindows(x, 2), 'splitWindows: x is [3, 4], expected [?, ?, ?].')
-  await failing([[3, 4, 1]], (x) => splitWindows(x, 0), 'splitWindows: window is 0, expected at least 1.')
+  await failing(
+    [[3, 4, 1]],
+    (x) => splitWindows(x, 0),
+    'splitWindows: window is 0, expected a whole number of at least 1.',
+  )
   await failing(
     [[4, 9, 1]],
     (x) => joinWindows(x, 3, [4, 7]),

@@ -141,5 +141,7 @@ test('a crop that does not fit is named', async () => {
   await expect(make([5, 6])).rejects.toThrow(
     new ShapeError('maskPixels: the crop [5, 6] is not inside of the map [4, 6].'),
   )
-  await expect(make([0, 6])).rejects.toThrow('maskPixels: the crop [0, 6] is not inside of the map [4, 6].')
+  await expect(make([0, 6])).rejects.toThrow(
+    'maskPixels: the height of crop is 0, expected a whole number of at least 1.',
+  )
 })

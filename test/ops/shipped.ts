@@ -4,7 +4,7 @@ import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter
 import type { Kernel } from '../../src/gpu/kernel.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
 import { perTexel } from '../../src/ops/panels.ts'
-import { bytesOf, sizeOf } from '../../src/ops/tensor.ts'
+import { bytesOf, type DType, type Shape, sizeOf, type Tensor } from '../../src/ops/tensor.ts'
 import { CATALOGUE } from './catalogue.ts'
 
 const SUBGROUPS: AdapterFacts = {
@@ -39,9 +39,18 @@ export function shippedKernels(): Kernel[] {
       if (adapter.subgroupSize !== 8 && name.includes('packed')) continue
       const { recorder } = recordWith((r) => {
         let inputs = 0
-        build((shape, dtype = 'f32', form) => {
+        const input = (shape: Shape, dtype: DType): Tensor => {
           const storage = r.input(`x${inputs++}`, bytesOf(shape, dtype))
-          const made = { shape, dtype, size: sizeOf(shape), storage }
+          return { shape, dtype, size: sizeOf(shape), storage }
+        }
+        build((shape, dtype = 'f32', form) => {
+          const [N = 1, K = 1] = shape
+          const groups = { int8: [N], int4: [N, Math.ceil(K / 32)] }
+          const isQuantized = dtype === 'int8' || dtype === 'int4'
+          const made = {
+            ...input(shape, dtype),
+            ...(isQuantized ? { scales: input(groups[dtype], 'f32') } : {}),
+          }
           if (!form) return made
           const [, kh = 1, kw = 1, I = 1] = shape
           const texels =

@@ -1,0 +1,106 @@
+// Checks of arguments. Types refuse a caller's slips while it compiles, but not those of JavaScript, of values that were read
+// from a file, or of an object that was put together elsewhere. A slip that passes in silence computes something else.
+//
+// Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
+
+import { ShapeError, UsageError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
+import type { TaskOptions } from '../progress.ts'
+
+/** The names of an options type, all of them: the compiler counts. */
+export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
+  return Object.keys(names)
+}
+
+/** An object with these options and no others. */
+export function expectOptions(what: string, given: unknown, known: readonly string[]): void {
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
+  if (!isObject || ArrayBuffer.isView(given)) {
+    throw new UsageError(
+      `${what}: the options are ${describe(given)}, expected an object with ${listed(known)}.`,
+    )
+  }
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue
+    const remedy = 'storage' in given ? 'Tensors are passed by name' : 'It takes'
+    throw new UsageError(`${what}: there is no option '${printable(name)}'. ${remedy}: ${listed(known)}.`)
+  }
+}
+
+export const TASK_OPTIONS: readonly string[] = namesOf<TaskOptions>({ onProgress: true, signal: true })
+
+/** The options of everything that takes long. */
+export function expectTask(what: string, { onProgress, signal }: TaskOptions): void {
+  if (onProgress !== undefined) expectFunction(what, 'onProgress', onProgress)
+  if (signal !== undefined && !(typeof signal === 'object' && signal !== null && 'aborted' in signal)) {
+    throw new UsageError(
+      `${what}: signal is ${describe(signal)}, expected the \`signal\` of an AbortController.`,
+    )
+  }
+}
+
+export function expectOneOf(what: string, name: string, value: unknown, known: readonly string[]): void {
+  if (typeof value === 'string' && known.includes(value)) return
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected ${listed(known, 'or')}.`)
+}
+
+export function expectBoolean(what: string, name: string, value: unknown): void {
+  if (typeof value === 'boolean') return
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected true or false.`)
+}
+
+export function expectText(what: string, name: string, value: unknown): void {
+  if (typeof value === 'string' && value !== '') return
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected a string that isn't empty.`)
+}
+
+export function expectFunction(what: string, name: string, value: unknown): void {
+  if (typeof value === 'function') return
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected a function.`)
+}
+
+/** An object whose values are named: of tensors, arrays or numbers. */
+export function expectTable(what: string, name: string, value: unknown): void {
+  const isTable = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (isTable && !ArrayBuffer.isView(value) && !('storage' in value)) return
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected an object: a value for each name.`)
+}
+
+/** A number that isn't NaN nor infinite; `least` is the least that is taken. */
+export function expectFinite(what: string, name: string, value: unknown, least = -Infinity): void {
+  if (typeof value === 'number' && Number.isFinite(value) && value >= least) return
+  const wanted = least === -Infinity ? 'a finite number' : `a finite number of at least ${least}`
+  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected ${wanted}.`)
+}
+
+/** A size or a count. */
+export function expectWhole(what: string, name: string, value: unknown, least = 1, most = MOST): void {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return
+  const wanted = most === MOST ? `of at least ${least}` : `from ${least} to ${most}`
+  throw new ShapeError(`${what}: ${name} is ${describe(value)}, expected a whole number ${wanted}.`)
+}
+
+/** Elements of a tensor, and of one of its axes: kernels count in 32 bits. */
+export const MOST: number = 2 ** 32 - 1
+
+/** What a value is, in a few words. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return quoted(value, 60)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return printable(String(value), 60)
+  if (Array.isArray(value)) return value.length < 9 ? `[${value.map(brief).join(', ')}]` : 'an array'
+  if ('storage' in value && 'shape' in value) return 'a tensor'
+  const kind = printable(Object.prototype.toString.call(value).slice('[object '.length, -1), 60)
+  return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind === 'Object' ? 'object' : kind}`
+}
+
+function brief(value: unknown): string {
+  return typeof value === 'object' ? (value === null ? 'null' : '...') : printable(String(value), 20)
+}
+
+/** 'a, b and c'. */
+export function listed(words: readonly string[], joint: 'and' | 'or' = 'and'): string {
+  const shown = words.map((word) => printable(word, 60))
+  if (shown.length === 0) return 'nothing'
+  return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(', ')} ${joint} ${shown.at(-1)}`
+}
