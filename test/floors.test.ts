@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 
-/** What each floor may import, besides itself and the ground: errors.ts, printable.ts, progress.ts and cache-folder.ts. */
+/** What each floor may import, besides itself and the ground: errors.ts, printable.ts, progress.ts, breathe.ts and cache-folder.ts. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   gpu: [],
   io: [],
@@ -25,7 +25,7 @@ test.each(Object.keys(BELOW))('src/%s imports nothing from above or beside', (fl
       normalize(join(file, '..', path!)),
     )
     const allowed = (path: string) =>
-      ['errors.ts', 'printable.ts', 'progress.ts', 'cache-folder.ts'].includes(path) ||
+      ['errors.ts', 'printable.ts', 'progress.ts', 'breathe.ts', 'cache-folder.ts'].includes(path) ||
       [floor, ...BELOW[floor]!].some((below) => path.startsWith(`${below}/`))
     return imports.filter((path) => !allowed(path)).map((path) => `${file} imports ${path}`)
   })

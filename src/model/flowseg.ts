@@ -264,7 +264,7 @@ export class FlowSeg {
       const { look, before, preprocessor } = this.#made
       const owned: Record<string, Tensor> = {}
       try {
-        const opened = await image.open()
+        const opened = await image.open(signal)
         const { width, height } = opened
         const placement = placeImage(opened, this.config.sam.image)
         const pixels = await preprocessor.run(opened, { padding, signal })
