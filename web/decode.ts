@@ -1,8 +1,8 @@
 // A file becomes pixels, for the model and to show.
 //
-// Where it costs little, the engine's own decoders read PNG and JPEG: same bits as on the command line. Large
-// photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the browser's work: it decodes 30
-// megapixels in a fraction of a second, and the model takes its bitmap as it is, so that they never come to this side.
+// Where it costs little, the engine's decodeImage reads PNG and JPEG: it refuses what is damaged, and its pixels are those of the
+// command. Large photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the browser's work: it decodes
+// 30 megapixels in a fraction of a second, and the model takes its bitmap as it is, so that they never come to this side.
 
 import { ImageError } from '../src/errors.ts'
 import { decodeImage, type Image } from '../src/index.ts'
@@ -48,7 +48,7 @@ export async function openPicture(
   const kind = await kindOf(given)
   if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
     decoded?.close()
-    const pixels = decodeImage(new Uint8Array(await given.arrayBuffer()), { name })
+    const pixels = await decodeImage(new Uint8Array(await given.arrayBuffer()), { name })
     const { width, height, rgb } = pixels
     const shown = await createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
     return { picture: { name, width, height, pixels, png: undefined }, shown }
@@ -93,7 +93,7 @@ async function shownOf(bitmap: ImageBitmap): Promise<ImageBitmap> {
 /** [height, width, 3], to be saved. A canvas multiplies colours by alpha, which the engine drops: PNGs are its own work. */
 export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array> {
   if ('rgb' in pixels) return pixels.rgb
-  return png ? decodeImage(new Uint8Array(await png.arrayBuffer()), { name }).rgb : drawn(pixels)
+  return png ? (await decodeImage(new Uint8Array(await png.arrayBuffer()), { name })).rgb : drawn(pixels)
 }
 
 /** Strip by strip, so that there is never a second whole copy. */

@@ -178,7 +178,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     const made = await makeParts(gpu, loaded, config, prompt.before.length)
     owned.push(made.release)
     const { parts } = made
-    const image = decodeImage(await readFile(packagePath('examples', 'scene.png')))
+    const image = await decodeImage(await readFile(packagePath('examples', 'scene.png')))
     const preprocessor = new Preprocessor(gpu, config)
     owned.push(() => preprocessor.release())
     const pixels = await preprocessor.run(image, task)

@@ -1,12 +1,18 @@
-// Image files <-> pixels, the same bits in every runtime.
+// Image files <-> pixels.
 //
-// PNG and JPEG, told apart by their first bytes, never by a name. What a file claims to be is read from its
-// header, and refused there if it is too large, before anything of that size is allocated.
+// A file's kind is told by its first bytes, never by a name. What it claims to be is read from its headers and refused there
+// if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime; the other kinds by
+// `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded on the thread that asks
+// for it, but for the rows of a PNG, which take turns with other work.
 
 import { encode } from 'fast-png'
+import { canDecode, decodeFile } from '#decoder'
+import { orAborted } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
-import { decodeJpeg, readJpegHeader } from './jpeg.ts'
-import { decodePng, PNG_SIGNATURE, readPngHeader } from './png.ts'
+import { printable } from '../printable.ts'
+import { type ImageKind, kindOf, looksLike, type Size, sizesOf, unreadable } from './image-kind.ts'
+import { type JpegHeader, readJpegHeader } from './jpeg.ts'
+import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
 export interface Image {
   readonly width: number
@@ -17,44 +23,84 @@ export interface Image {
 
 export interface DecodeOptions {
   /** Larger images are refused, by their header; 64 megapixels by default. */
-  readonly maxPixels?: number
+  readonly maxPixels?: number | undefined
   /** For messages, a file name for instance. */
-  readonly name?: string
+  readonly name?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A file whose headers are in order. */
+export interface ImageFile {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly kind: ImageKind
+  /** For messages. */
+  readonly name: string
+  readonly maxPixels: number
+  readonly jpeg?: JpegHeader
+  readonly png?: PngHeader
 }
 
 const MEGA = 1e6
 /** Of an image that is decoded, or padded, unless told otherwise. */
-export const MAX_PIXELS: number = 64 * MEGA // a JPEG of this size takes some 2 GB to decode
+export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1 GB to decode
 
 /**
- * A PNG or JPEG file's pixels. Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned
- * upright by its EXIF orientation.
+ * A file's pixels: of a PNG, JPEG, WebP or AVIF, of a GIF the first frame; in pages of whatever the browser reads.
+ * Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned upright by its EXIF orientation.
  *
+ * @param bytes are read before this returns
  * @throws ImageError if it is no such file, damaged, cut short or too large
  */
-export function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Image {
-  const { maxPixels = MAX_PIXELS, name = 'The image' } = options
-  if (bytes.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
-  if (startsWith(bytes, PNG_SIGNATURE)) {
-    const header = readPngHeader(bytes, name)
-    expectPixels(header, 'PNG', maxPixels, name)
-    return { width: header.width, height: header.height, rgb: decodePng(bytes, header, name) }
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  const file = readImageFile(bytes, options)
+  if (file.png) {
+    const { width, height } = file.png
+    return { width, height, rgb: await decodePng(file.png, file.name, signal) }
   }
-  if (startsWith(bytes, [0xff, 0xd8])) {
-    const header = readJpegHeader(bytes, name)
-    expectPixels(header, 'JPEG', maxPixels, name)
-    return decodeJpeg(bytes, header, name)
-  }
-  throw new ImageError(`${name} ${looksLike(bytes)}; a PNG or JPEG is needed.`)
+  if (!canDecode(file.kind)) throw unreadable(file.kind, file.name)
+  await file.jpeg?.expectWhole(signal)
+  return orAborted(decodeFile(file, signal), signal)
 }
 
-function expectPixels(
-  size: { width: number; height: number },
-  kind: string,
-  limit: number,
-  name: string,
-): void {
-  const { width, height } = size
+/**
+ * Looks through a file that the browser decodes.
+ *
+ * @returns what to give to the browser
+ * @throws ImageError if its headers are damaged or promise too much, or a JPEG's data end early
+ */
+export async function expectSound(bytes: Uint8Array, options: DecodeOptions): Promise<Blob> {
+  const file = readImageFile(bytes, options)
+  await file.jpeg?.expectWhole(options.signal)
+  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.ending] : [])])
+}
+
+/**
+ * Reads a file's headers, all of them.
+ *
+ * @returns the file, in memory of its own
+ * @throws ImageError if they are damaged, or promise more than `maxPixels`
+ */
+function readImageFile(given: Uint8Array, options: DecodeOptions): ImageFile {
+  const { maxPixels = MAX_PIXELS } = options
+  const name = printable(options.name ?? 'The image')
+  if (given.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
+  const kind = kindOf(given)
+  if (!kind) throw new ImageError(`${name} ${looksLike(given)}; a PNG, JPEG, WebP or AVIF is needed.`)
+
+  const bytes = new Uint8Array(given) // a copy
+  if (kind === 'JPEG') {
+    const jpeg = readJpegHeader(bytes, name, (size) => expectPixels(size, kind, maxPixels, name))
+    return { bytes, kind, name, maxPixels, jpeg }
+  }
+  const png = kind === 'PNG' ? readPngHeader(bytes, name) : undefined
+  for (const size of png ? [png] : sizesOf(kind, bytes, name)) expectPixels(size, kind, maxPixels, name)
+  if (png) return { bytes, kind, name, maxPixels, png }
+  return { bytes, kind, name, maxPixels }
+}
+
+function expectPixels({ width, height }: Size, kind: string, limit: number, name: string): void {
   if (width * height <= limit) return
   throw new ImageError(
     `${name} is a ${kind} of ${width} x ${height} pixels, ${megapixels(width * height)}; the limit is ` +
@@ -64,33 +110,6 @@ function expectPixels(
 
 export function megapixels(pixels: number): string {
   return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
-}
-
-/** What else the bytes may be: what people try first. */
-function looksLike(bytes: Uint8Array): string {
-  const head = String.fromCharCode(...bytes.subarray(0, 16))
-  const brand = head.slice(8, 12)
-  if (head.startsWith('GIF8')) return 'is a GIF'
-  if (head.startsWith('RIFF') && brand === 'WEBP') return 'is a WebP'
-  if (head.slice(4, 8) === 'ftyp' && /^(heic|heix|hevc|heim|heis|mif1|msf1)/.test(brand))
-    return 'is a HEIC photo'
-  if (head.slice(4, 8) === 'ftyp' && /^avi[fs]/.test(brand)) return 'is an AVIF'
-  if (head.slice(4, 8) === 'ftyp') return 'is a video (MP4 or QuickTime)'
-  if (/^(II\*\0|MM\0\*)/.test(head)) return 'is a TIFF or a raw photo'
-  if (head.startsWith('BM')) return 'is a BMP'
-  if (head.startsWith('%PDF')) return 'is a PDF'
-  if (head.startsWith('8BPS')) return 'is a Photoshop file'
-  if (startsWith(bytes, [0xff, 0x0a]) || head.slice(4, 8) === 'JXL ') return 'is a JPEG XL'
-  if (head.slice(4, 6) === 'jP') return 'is a JPEG 2000'
-  if (startsWith(bytes, [0, 0, 1, 0])) return 'is an icon (ICO)'
-  if (head.startsWith('PK')) return 'is a ZIP archive'
-  if (/^\s*<|^\xef\xbb\xbf</.test(head)) return 'is a web page or an SVG'
-  const hex = [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, '0')).join(' ')
-  return `is not an image that we know (it begins with ${hex})`
-}
-
-function startsWith(bytes: Uint8Array, head: readonly number[]): boolean {
-  return head.every((byte, i) => bytes[i] === byte)
 }
 
 /** Pixels of 8 bits: three channels, four or one. */

@@ -6,10 +6,12 @@
 // `instanceof`: the classes don't exist in Node, and an image of another frame is of another class. Alpha is dropped,
 // never multiplied by, as for files.
 
+import { orAborted } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
-import { decodeImage, type Image } from '../io/image.ts'
+import { decodeImage, expectSound, type Image } from '../io/image.ts'
+import { kindOf } from '../io/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
 export interface RgbaImage {
@@ -20,7 +22,7 @@ export interface RgbaImage {
 }
 
 /**
- * An image to look at: pixels, the bytes of a PNG or JPEG file, a Blob or File of any format that the browser knows, what
+ * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob or File, what
  * browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
  */
 export type ImageInput =
@@ -41,14 +43,14 @@ export type ImageInput =
 /** An image as it was when it was given. What the caller does with it afterwards changes nothing. */
 export interface CapturedImage {
   /** Decodes what is a file. The pixels can be read until the image is closed. */
-  open(): Promise<Pixels>
+  open(signal?: AbortSignal): Promise<Pixels>
   /** Frees what was made of it, also while that is under way. What the caller gave stays open. */
   close(): void
 }
 
 const ACCEPTED =
   'an ImageBitmap, ImageData, VideoFrame, video, image or canvas element, OffscreenCanvas, Blob, GPUTexture, ' +
-  'the bytes of a PNG or JPEG file, { width, height, rgba } or { width, height, rgb }'
+  'the bytes of an image file, { width, height, rgba } or { width, height, rgb }'
 
 /** Where a video stands in readyState once it has a frame. */
 const HAVE_CURRENT_DATA = 2
@@ -66,9 +68,9 @@ export function captureImage(input: ImageInput, gpu: Gpu): CapturedImage {
   if (typeof input !== 'object' || input === null) throw unknownImage(input)
   const bitmaps = takesBitmaps(gpu)
   if (ArrayBuffer.isView(input)) {
-    return captureBytes(new Uint8Array(input.buffer, input.byteOffset, input.byteLength))
+    return captureBytes(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), bitmaps)
   }
-  if (isBuffer(input)) return captureBytes(new Uint8Array(input))
+  if (isBuffer(input)) return captureBytes(new Uint8Array(input), bitmaps)
   if ('rgb' in input) return captureArray(expectPixels(input, input.rgb, 3))
   if ('rgba' in input) return captureArray(expectPixels(input, input.rgba, 4))
   if ('createView' in input) return captureTexture(input, gpu)
@@ -125,9 +127,45 @@ function captureArray(pixels: Pixels): CapturedImage {
   return captured(pixels)
 }
 
-function captureBytes(bytes: Uint8Array): CapturedImage {
-  const copy = bytes.slice()
-  return { open: async () => decodeImage(copy), close: () => undefined }
+function captureBytes(given: Uint8Array, bitmaps: boolean): CapturedImage {
+  const bytes = new Uint8Array(given) // a copy
+  return captureFile(async () => bytes, 'The image', bitmaps)
+}
+
+/** A Blob doesn't change, and isn't read before its turn. */
+function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
+  const name = 'name' in blob ? String(blob.name) : 'The Blob'
+  return captureFile(async () => new Uint8Array(await blob.arrayBuffer()), name, bitmaps)
+}
+
+/**
+ * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread. What is
+ * seen in the headers, or in the data of a JPEG, is refused all the same.
+ */
+function captureFile(
+  read: () => Promise<Uint8Array<ArrayBuffer>>,
+  name: string,
+  bitmaps: boolean,
+): CapturedImage {
+  let [made, isClosed]: [ImageBitmap | undefined, boolean] = [undefined, false]
+  const decode = async (signal?: AbortSignal): Promise<Pixels> => {
+    const bytes = await read()
+    if (bitmaps && typeof createImageBitmap === 'function') {
+      const file = kindOf(bytes) ? await expectSound(bytes, { name, signal }) : new Blob([bytes])
+      made = await makeBitmap(name, file, 'none').catch(() => undefined)
+      if (isClosed) made?.close()
+      if (made) return bitmapPixels(made)
+    }
+    // What the browser doesn't know we may, or else say what it is
+    return decodeImage(bytes, { name, signal })
+  }
+  return {
+    open: (signal) => orAborted(decode(signal), signal),
+    close: () => {
+      isClosed = true
+      made?.close()
+    },
+  }
 }
 
 /** What is being made, and freed once it is there. */
@@ -216,23 +254,6 @@ function drawnPixels(what: string, context: CanvasRenderingContext2D, width: num
     return imageDataPixels(context.getImageData(0, 0, width, height))
   } catch (error) {
     throw unreadable(what, error)
-  }
-}
-
-/** Browsers decode more than PNG and JPEG, off this thread, and turn photographs upright; elsewhere we do. */
-function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
-  const name = 'name' in blob ? String(blob.name) : 'The Blob'
-  let made: ImageBitmap | undefined
-  return {
-    open: async () => {
-      if (bitmaps && typeof createImageBitmap === 'function') {
-        // What the browser doesn't know we may, or else say what it is
-        made = await makeBitmap(name, blob, 'none').catch(() => undefined)
-        if (made) return bitmapPixels(made)
-      }
-      return decodeImage(new Uint8Array(await blob.arrayBuffer()), { name })
-    },
-    close: () => made?.close(),
   }
 }
 

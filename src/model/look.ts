@@ -46,7 +46,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
     const { gpu, look: plan, before, preprocessor } = model
     const owned: Record<string, Tensor> = {}
     try {
-      const opened = await image.open()
+      const opened = await image.open(signal)
       const { width, height } = opened
       const placement = placeImage(opened, model.parts.config.sam.image)
       const pixels = await preprocessor.run(opened, { padding, signal })

@@ -61,9 +61,9 @@ test('segment writes an overlay, a mask and the flow, and shows how it went', as
   const flow = ['flow.json', 'flow.png', ...layers].map((name) => join('flow', name))
   expect(await filesIn(cwd)).toEqual(['flow', ...flow, 'm.png', overlay, 'photo.png'].sort())
 
-  const image = decodeImage(await readFile(EXAMPLE))
-  const drawn = decodeImage(await readFile(join(cwd, overlay)))
-  const mask = decodeImage(await readFile(join(cwd, 'm.png')))
+  const image = await decodeImage(await readFile(EXAMPLE))
+  const drawn = await decodeImage(await readFile(join(cwd, overlay)))
+  const mask = await decodeImage(await readFile(join(cwd, 'm.png')))
   expect([drawn.width, drawn.height, mask.width, mask.height]).toEqual([256, 256, 256, 256])
   expect([...new Set(mask.rgb)].every((v) => v === 0 || v === 255)).toBe(true)
   expect(drawn.rgb).not.toEqual(image.rgb)
@@ -110,7 +110,7 @@ test('segment --json prints one object whose numbers are those of the mask', asy
   )
   expect(result).toMatchObject({ image: 'photo.png', sentence: SENTENCE, flow: null })
   expect(result['overlay']).toBe(join(cwd, 'new/o.png'))
-  const inside = decodeImage(await readFile(join(cwd, 'm.png'))).rgb.filter(
+  const inside = (await decodeImage(await readFile(join(cwd, 'm.png')))).rgb.filter(
     (v, i) => i % 3 === 0 && v === 255,
   )
   expect(result.area).toBe(inside.length)
@@ -301,7 +301,7 @@ test('masks made on the host are those of the device', async () => {
     const image = {
       width: 200,
       height: 131,
-      rgb: decodeImage(await readFile(EXAMPLE)).rgb.slice(0, 200 * 131 * 3),
+      rgb: (await decodeImage(await readFile(EXAMPLE))).rgb.slice(0, 200 * 131 * 3),
     }
     const scene = await model.look(image)
     const { logits, mask, canvas } = await scene.segment(SENTENCE)
@@ -352,7 +352,9 @@ test('demo works from any folder, finds both objects, and prints nothing but its
   for (const { sentence, iou, overlay, image } of answers) {
     expect(iou, sentence).toBeGreaterThanOrEqual(0.85)
     expect(Object.keys(answers[0]!)).toEqual(['image', 'sentence', 'score', 'iou', 'overlay'])
-    expect(decodeImage(await readFile(overlay)).width).toBe(decodeImage(await readFile(image)).width)
+    expect((await decodeImage(await readFile(overlay))).width).toBe(
+      (await decodeImage(await readFile(image))).width,
+    )
   }
   expect((await filesIn(cwd)).slice(0, 1)).toEqual(['out'])
   expect(await filesIn(join(cwd, 'out'))).toHaveLength(2)
@@ -360,10 +362,10 @@ test('demo works from any folder, finds both objects, and prints nothing but its
 
 test('the sample is a scene of the test split, with its true masks', async () => {
   const scene = datasetScene(example.split, example.index)
-  expect(decodeImage(await readFile(EXAMPLE)).rgb).toEqual(scene.rgb)
+  expect((await decodeImage(await readFile(EXAMPLE))).rgb).toEqual(scene.rgb)
   for (const { text, kind, truth } of example.sentences) {
     const { target } = scene.sentences.find((sentence) => sentence.text === text && sentence.kind === kind)!
-    const { rgb } = decodeImage(await readFile(join(ROOT, 'examples', truth)))
+    const { rgb } = await decodeImage(await readFile(join(ROOT, 'examples', truth)))
     expect(rgb.filter((_, i) => i % 3 === 0)).toEqual(scene.ids.map((id) => (id === target + 1 ? 255 : 0)))
   }
 })

@@ -15,9 +15,9 @@ import { pixelsOf, reference } from './reference.ts'
 
 const scenes = [...new Set(reference.map(({ scene }) => scene))]
 
-test.each(scenes)('the picture and the sentences of scene %i are those that are drawn', (index) => {
+test.each(scenes)('the picture and the sentences of scene %i are those that are drawn', async (index) => {
   const drawn = datasetScene('test', index)
-  const { width, height, rgb } = decodeImage(readFileSync(`test/fixtures/nano/${index}.png`))
+  const { width, height, rgb } = await decodeImage(readFileSync(`test/fixtures/nano/${index}.png`))
   expect([width, height]).toEqual([SIZE, SIZE])
   expect(Buffer.compare(rgb, drawn.rgb)).toBe(0)
   const asked = reference.filter(({ scene }) => scene === index).map(({ sentence }) => sentence)

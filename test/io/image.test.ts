@@ -1,4 +1,4 @@
-// PNG and JPEG of every kind that people have become the pixels that Pillow reads; everything else is an
+// PNGs of every kind become the pixels that Pillow reads, and so do other images (jpeg.test.ts); everything else is an
 // ImageError that says what the file is and what to do.
 
 import { readFileSync } from 'node:fs'
@@ -22,20 +22,20 @@ const fixtures: Fixture[] = JSON.parse(readFileSync('test/fixtures/io/pillow.jso
 const bytesOf = (base64: string) => new Uint8Array(Buffer.from(base64, 'base64'))
 const fixture = (name: string) => bytesOf(fixtures.find((f) => f.name === name)!.file)
 
-test.each(fixtures)('$name', ({ file, width, height, rgb, within }) => {
-  const image = decodeImage(bytesOf(file))
+test.each(fixtures)('$name', async ({ file, width, height, rgb, within }) => {
+  const image = await decodeImage(bytesOf(file))
   const expected = bytesOf(rgb)
   expect([image.width, image.height, image.rgb.length]).toEqual([width, height, expected.length])
   const furthest = Math.max(...expected.map((value, i) => Math.abs(value - image.rgb[i]!)))
   expect(furthest).toBeLessThanOrEqual(within)
 })
 
-test('at an odd place in a larger buffer', () => {
+test('at an odd place in a larger buffer', async () => {
   for (const name of ['PNG, rgb', 'JPEG, orientation 6']) {
     const bytes = fixture(name)
     const within = new Uint8Array(bytes.length + 20).fill(0xaa)
     within.set(bytes, 7)
-    expect(decodeImage(within.subarray(7, 7 + bytes.length))).toEqual(decodeImage(bytes))
+    expect(await decodeImage(within.subarray(7, 7 + bytes.length))).toEqual(await decodeImage(bytes))
   }
 })
 
@@ -93,9 +93,11 @@ describe('PNG', () => {
     ['16-bit RGB and alpha', 6, 4],
     ['16-bit grey and alpha', 4, 2],
     ['16-bit grey', 0, 1],
-  ])('%s keeps the high bytes', (_, colour, channels) => {
+  ])('%s keeps the high bytes', async (_, colour, channels) => {
     const data = noise(width, height, channels * 2) // big endian: the high byte is the first of two
-    const { rgb } = decodeImage(png({ width, height, depth: 16, colour, rows: plainRows(data, height) }))
+    const { rgb } = await decodeImage(
+      png({ width, height, depth: 16, colour, rows: plainRows(data, height) }),
+    )
     const expected = Uint8Array.from(rgb, (_value, i) => {
       const channel = channels < 3 ? 0 : i % 3
       return data[(Math.floor(i / 3) * channels + channel) * 2]!
@@ -103,10 +105,10 @@ describe('PNG', () => {
     expect(rgb).toEqual(expected)
   })
 
-  test.each([1, 2, 4])('grey of %i bits spans black to white', (depth) => {
+  test.each([1, 2, 4])('grey of %i bits spans black to white', async (depth) => {
     const rowBytes = Math.ceil((width * depth) / 8)
     const data = noise(rowBytes, height, 1)
-    const { rgb } = decodeImage(png({ width, height, depth, colour: 0, rows: plainRows(data, height) }))
+    const { rgb } = await decodeImage(png({ width, height, depth, colour: 0, rows: plainRows(data, height) }))
     const bit = (x: number, y: number) => (data[y * rowBytes + (x >> 3)]! >> (7 - (x & 7))) & 1
     for (let y = 0; y < height; y++) {
       for (let x = 0; x < width; x++) {
@@ -117,7 +119,7 @@ describe('PNG', () => {
     }
   })
 
-  test('interlaced', () => {
+  test('interlaced', async () => {
     const data = noise(width, height)
     const rows: number[] = []
     for (const [x0, y0, dx, dy] of [
@@ -136,11 +138,10 @@ describe('PNG', () => {
       }
     }
     const raw = { width, height, depth: 8, colour: 2, interlaced: true, rows: Uint8Array.from(rows) }
-    expect(decodeImage(png(raw)).rgb).toEqual(data)
-    expect(() => decodeImage(png({ ...raw, depth: 4, colour: 0 }))).toThrow('interlaced PNG of 4 bits')
+    expect((await decodeImage(png(raw))).rgb).toEqual(data)
   })
 
-  test('what does not touch the pixels may be broken or unknown', () => {
+  test('what does not touch the pixels may be broken or unknown', async () => {
     const data = noise(width, height)
     const extra = [
       chunk('iCCP', Buffer.from('x')),
@@ -149,59 +150,102 @@ describe('PNG', () => {
     ]
     extra[1]![9] = 1 // a wrong checksum too
     expect(
-      decodeImage(png({ width, height, depth: 8, colour: 2, rows: plainRows(data, height), extra })).rgb,
+      (await decodeImage(png({ width, height, depth: 8, colour: 2, rows: plainRows(data, height), extra })))
+        .rgb,
     ).toEqual(data)
   })
 
-  test('a palette that is too short, or missing', () => {
+  test('a palette that is too short, or missing', async () => {
     const raw = { width: 2, height: 1, depth: 8, colour: 3, rows: Uint8Array.of(0, 0, 9) }
-    const rgb = decodeImage(png({ ...raw, extra: [chunk('PLTE', Uint8Array.of(1, 2, 3))] })).rgb
+    const rgb = (await decodeImage(png({ ...raw, extra: [chunk('PLTE', Uint8Array.of(1, 2, 3))] }))).rgb
     expect([...rgb]).toEqual([1, 2, 3, 0, 0, 0])
-    expect(() => decodeImage(png(raw))).toThrow('should have a palette and has none')
+    await expect(decodeImage(png(raw))).rejects.toThrow('should have a palette and has none')
   })
 
-  test('kinds that no PNG has', () => {
+  test('kinds that no PNG has', async () => {
     for (const raw of [
       { depth: 3, colour: 0 },
       { depth: 4, colour: 2 },
       { depth: 16, colour: 3 },
       { depth: 8, colour: 5 },
     ]) {
-      expect(() => decodeImage(png({ width: 1, height: 1, ...raw, rows: new Uint8Array(9) }))).toThrow(
-        'which no PNG has',
-      )
+      await expect(
+        decodeImage(png({ width: 1, height: 1, ...raw, rows: new Uint8Array(9) })),
+      ).rejects.toThrow('which no PNG has')
     }
-    expect(() =>
+    await expect(
       decodeImage(png({ width: 0, height: 1, depth: 8, colour: 2, rows: new Uint8Array(9) })),
-    ).toThrow('0 x 1')
+    ).rejects.toThrow('0 x 1')
   })
 
-  test('a small image that unpacks to gigabytes', () => {
-    // 160 kB of data for one pixel: refused by its size, before it is inflated
-    const bytes = png({ width: 1, height: 1, depth: 8, colour: 2, rows: noise(200, 200, 4) })
-    expect(() => decodeImage(bytes)).toThrow(/bytes of data for 1 x 1 pixels/)
+  test('a small image that unpacks to gigabytes', async () => {
+    const rows = new Uint8Array(64 * 2 ** 20)
+    const bytes = png({ width: 1, height: 1, depth: 8, colour: 2, rows })
+    const before = process.memoryUsage().arrayBuffers
+    await expect(decodeImage(bytes)).rejects.toThrow('its pixel data go on after the last row')
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * 2 ** 20)
+  })
+
+  test('data that end early, or go on', async () => {
+    const data = noise(width, height)
+    const rows = plainRows(data, height)
+    const raw = { width, height, depth: 8, colour: 2 }
+    await expect(decodeImage(png({ ...raw, rows: rows.subarray(0, -1) }))).rejects.toThrow(
+      'its PNG data end before the last row',
+    )
+    await expect(decodeImage(png({ ...raw, rows: Uint8Array.of(...rows, 0) }))).rejects.toThrow(
+      'its pixel data go on after the last row',
+    )
+    await expect(decodeImage(png({ ...raw, rows: rows.map((v, i) => (i === 0 ? 5 : v)) }))).rejects.toThrow(
+      'a row has the filter 5',
+    )
+  })
+
+  test('two headers, or two palettes', async () => {
+    const data = noise(width, height)
+    const raw = { width, height, depth: 8, colour: 2, rows: plainRows(data, height) }
+    const header = Buffer.from(png(raw).subarray(16, 29))
+    header.writeUInt32BE(1, 0)
+    await expect(decodeImage(png({ ...raw, extra: [chunk('IHDR', header)] }))).rejects.toThrow(
+      'it has two headers',
+    )
+    const palette = chunk('PLTE', Uint8Array.of(1, 2, 3))
+    await expect(decodeImage(png({ ...raw, extra: [palette, palette] }))).rejects.toThrow('two palettes')
+  })
+
+  test('chunks of one byte, 300,000 of them', async () => {
+    const [wide, high] = [400, 250]
+    const data = noise(wide, high)
+    const whole = png({ width: wide, height: high, depth: 8, colour: 2, rows: plainRows(data, high) })
+    const packed = deflateSync(plainRows(data, high))
+    const small = [...packed].map((_, i) => chunk('IDAT', packed.subarray(i, i + 1)))
+    expect(small.length).toBeGreaterThan(300_000)
+    const parts = [whole.subarray(0, 33), ...small, chunk('IEND', Buffer.alloc(0))]
+    const started = performance.now()
+    expect((await decodeImage(new Uint8Array(Buffer.concat(parts)))).rgb).toEqual(data)
+    expect(performance.now() - started).toBeLessThan(3000) // some 100 ms; quadratic work took minutes
   })
 })
 
 describe('refused by the header, before decoding', () => {
   const huge = png({ width: 20_000, height: 20_000, depth: 8, colour: 2, rows: new Uint8Array(0) })
 
-  test('20,000 x 20,000 pixels', () => {
-    expect(() => decodeImage(huge)).toThrow(
+  test('20,000 x 20,000 pixels', async () => {
+    await expect(decodeImage(huge)).rejects.toThrow(
       'The image is a PNG of 20000 x 20000 pixels, 400 megapixels; the limit is 64 megapixels. Scale it down',
     )
     const jpeg = fixture('JPEG, 4:4:4').slice()
     const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0)
     jpeg.set([0xff, 0xff, 0xff, 0xff], frame + 5)
-    expect(() => decodeImage(jpeg, { name: 'a.jpg' })).toThrow(
+    await expect(decodeImage(jpeg, { name: 'a.jpg' })).rejects.toThrow(
       /a.jpg is a JPEG of 65535 x 65535 pixels, 4294.8 megapixels/,
     )
   })
 
-  test('by a limit of the caller', () => {
+  test('by a limit of the caller', async () => {
     const small = fixture('PNG, rgb') // 19 x 13 = 247
-    expect(decodeImage(small, { maxPixels: 247 }).width).toBe(19)
-    expect(() => decodeImage(small, { maxPixels: 246 })).toThrow(
+    expect((await decodeImage(small, { maxPixels: 247 })).width).toBe(19)
+    await expect(decodeImage(small, { maxPixels: 246 })).rejects.toThrow(
       '19 x 13 pixels, 0.000247 megapixels; the limit is 0.000246',
     )
   })
@@ -217,12 +261,12 @@ describe('damage', () => {
     'JPEG, CMYK',
   ]
 
-  test.each(names)('%s, cut short anywhere', (name) => {
+  test.each(names)('%s, cut short anywhere', async (name) => {
     const bytes = fixture(name)
     for (let length = 0; length < bytes.length - 2; length++) {
       let error: unknown
       try {
-        decodeImage(bytes.slice(0, length))
+        await decodeImage(bytes.slice(0, length))
       } catch (thrown) {
         error = thrown
       }
@@ -231,14 +275,14 @@ describe('damage', () => {
     }
   })
 
-  test.each(names)('%s, a byte changed anywhere, is an ImageError or an image', (name) => {
+  test.each(names)('%s, a byte changed anywhere, is an ImageError or an image', async (name) => {
     const bytes = fixture(name)
     let refused = 0
     for (let at = 0; at < bytes.length; at++) {
       const changed = bytes.slice()
       changed[at]! ^= 0x55
       try {
-        const { width, height, rgb } = decodeImage(changed, { maxPixels: 100_000 })
+        const { width, height, rgb } = await decodeImage(changed, { maxPixels: 100_000 })
         if (rgb.length !== width * height * 3) throw new Error(`byte ${at}: ${rgb.length} bytes of RGB`)
       } catch (error) {
         if (!(error instanceof ImageError)) throw error
@@ -250,15 +294,17 @@ describe('damage', () => {
     if (name === 'PNG, rgb') expect(refused).toBe(bytes.length)
   })
 
-  test('says what happened', () => {
-    expect(() => decodeImage(fixture('PNG, rgb').slice(0, 200))).toThrow(
+  test('says what happened', async () => {
+    await expect(decodeImage(fixture('PNG, rgb').slice(0, 200))).rejects.toThrow(
       /cut short: 200 bytes.*Copy or download it again/,
     )
-    expect(() => decodeImage(fixture('JPEG, 4:4:4').slice(0, 700))).toThrow(/damaged or cut short/)
-    expect(() => decodeImage(fixture('JPEG, 4:4:4').slice(0, 100))).toThrow(
+    await expect(decodeImage(fixture('JPEG, 4:4:4').slice(0, 700))).rejects.toThrow(/damaged or cut short/)
+    await expect(decodeImage(fixture('JPEG, 4:4:4').slice(0, 100))).rejects.toThrow(
       'cut short: a JPEG of 100 bytes ends within',
     )
-    expect(() => decodeImage(new Uint8Array(0), { name: 'a.png' })).toThrow('a.png is empty: 0 bytes.')
+    await expect(decodeImage(new Uint8Array(0), { name: 'a.png' })).rejects.toThrow(
+      'a.png is empty: 0 bytes.',
+    )
   })
 })
 
@@ -266,14 +312,8 @@ describe('not an image that we read', () => {
   const ascii = (text: string) => new Uint8Array(Buffer.from(text, 'latin1'))
 
   test.each([
-    ['GIF89a...', 'is a GIF'],
-    ['RIFF\x10\0\0\0WEBPVP8 ', 'is a WebP'],
-    ['\0\0\0\x18ftypheic\0\0', 'is a HEIC photo'],
-    ['\0\0\0\x18ftypmif1\0\0', 'is a HEIC photo'],
-    ['\0\0\0\x18ftypavif\0\0', 'is an AVIF'],
     ['\0\0\0\x18ftypisom\0\0', 'is a video'],
     ['II*\0\x08\0\0\0', 'is a TIFF'],
-    ['BM\x36\0\0\0', 'is a BMP'],
     ['%PDF-1.7\n', 'is a PDF'],
     ['8BPS\0\x01', 'is a Photoshop file'],
     ['\0\0\0\x0cJXL \r\n', 'is a JPEG XL'],
@@ -283,13 +323,13 @@ describe('not an image that we read', () => {
     ['<?xml version="1.0"?><svg', 'is a web page or an SVG'],
     ['\n<!DOCTYPE html>', 'is a web page or an SVG'],
     ['\x01\x02', 'is not an image that we know (it begins with 01 02)'],
-  ])('%j', (head, what) => {
-    expect(() => decodeImage(ascii(head), { name: 'photo' })).toThrow(`photo ${what}`)
-    expect(() => decodeImage(ascii(head))).toThrow('a PNG or JPEG is needed')
-    expect(() => decodeImage(ascii(head))).toThrow(ImageError)
+  ])('%j', async (head, what) => {
+    await expect(decodeImage(ascii(head), { name: 'photo' })).rejects.toThrow(`photo ${what}`)
+    await expect(decodeImage(ascii(head))).rejects.toThrow('a PNG, JPEG, WebP or AVIF is needed')
+    await expect(decodeImage(ascii(head))).rejects.toThrow(ImageError)
   })
 
-  test('JPEGs of kinds that nobody writes', () => {
+  test('JPEGs of kinds that nobody writes', async () => {
     const frameOf = (marker: number, precision: number) => {
       const jpeg = fixture('JPEG, 4:4:4').slice()
       const frame = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0)
@@ -297,28 +337,28 @@ describe('not an image that we read', () => {
       jpeg[frame + 4] = precision
       return jpeg
     }
-    expect(() => decodeImage(frameOf(0xc3, 8))).toThrow('lossless')
-    expect(() => decodeImage(frameOf(0xc9, 8))).toThrow('arithmetic')
-    expect(() => decodeImage(frameOf(0xc1, 12))).toThrow('12 bits a sample')
+    await expect(decodeImage(frameOf(0xc3, 8))).rejects.toThrow('lossless')
+    await expect(decodeImage(frameOf(0xc9, 8))).rejects.toThrow('arithmetic')
+    await expect(decodeImage(frameOf(0xc1, 12))).rejects.toThrow('12 bits a sample')
   })
 })
 
 describe('encodePng', () => {
-  test('three channels, four and one come back', () => {
+  test('three channels, four and one come back', async () => {
     const [width, height] = [17, 5]
     const rgb = noise(width, height)
-    expect(decodeImage(encodePng({ width, height, rgb }))).toEqual({ width, height, rgb })
+    expect(await decodeImage(encodePng({ width, height, rgb }))).toEqual({ width, height, rgb })
     const grey = noise(width, height, 1)
-    expect(decodeImage(encodePng({ width, height, grey })).rgb).toEqual(
+    expect((await decodeImage(encodePng({ width, height, grey }))).rgb).toEqual(
       Uint8Array.from(rgb, (_, i) => grey[Math.floor(i / 3)]!),
     )
     const rgba = noise(width, height, 4)
-    expect(decodeImage(encodePng({ width, height, rgba })).rgb).toEqual(
+    expect((await decodeImage(encodePng({ width, height, rgba }))).rgb).toEqual(
       Uint8Array.from(rgb, (_, i) => rgba[Math.floor(i / 3) * 4 + (i % 3)]!),
     )
   })
 
-  test('refuses sizes that do not fit', () => {
+  test('refuses sizes that do not fit', async () => {
     expect(() => encodePng({ width: 2, height: 2, rgb: new Uint8Array(11) })).toThrow(
       '2 x 2 pixels of 3 bytes take 12 bytes, 11 are given',
     )

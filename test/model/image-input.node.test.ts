@@ -80,7 +80,9 @@ describe('pixels in host memory', () => {
     ]) {
       expect((await open(bytes)).pixels).toEqual({ ...size, rgb })
     }
-    await expect(open(new File(['GIF89a'], 'cat.gif'))).rejects.toThrow('cat.gif is a GIF; a PNG or JPEG')
+    await expect(open(new File(['GIF89a'], 'cat.gif'))).rejects.toThrow(
+      'cat.gif is damaged or cut short: this GIF',
+    )
     await expect(open(new Blob([]))).rejects.toThrow('The Blob is empty')
   })
 
@@ -148,7 +150,13 @@ describe('where the device takes bitmaps', () => {
     stubBitmaps(new Error('no'))
     const png = Uint8Array.from(encodePng({ ...size, rgb }))
     expect((await open(new Blob([png]), true)).pixels).toEqual({ ...size, rgb })
-    await expect(open(new Blob(['RIFF....WEBP']), true)).rejects.toThrow('The Blob is a WebP; a PNG or JPEG')
+    const heic = '\0\0\0\x18ftypheic\0\0\0\0mif1heic'
+    await expect(open(new Blob([heic]), true)).rejects.toThrow(
+      "The Blob is a HEIC photo, which can't be read here: save or export it as JPEG (an iPhone takes JPEGs with",
+    )
+    await expect(open(new Blob(['%PDF-1.7']), true)).rejects.toThrow(
+      'The Blob is a PDF; a PNG, JPEG, WebP or AVIF',
+    )
   })
 
   test('pixels of another site are refused as such', async () => {

@@ -99,7 +99,7 @@ async function somebody(options?: Parameters<typeof Person.at>[2], at: Host = ho
 test('the samples are as the generator draws them, and each sentence is one of theirs', async () => {
   for (const { index, sentences } of samples.samples) {
     const scene = datasetScene(samples.split as Split, index)
-    const png = decodeImage(await readFile(join(ROOT, `web/samples/scene-${index}.png`)))
+    const png = await decodeImage(await readFile(join(ROOT, `web/samples/scene-${index}.png`)))
     expect(Buffer.compare(png.rgb, scene.rgb), `scene ${index}`).toBe(0)
     expect(scene.sentences.map(({ text }) => text)).toEqual(expect.arrayContaining(sentences))
   }
@@ -184,7 +184,7 @@ test('a mask that is saved is the mask of the command', async () => {
     cwd: folder,
   })
   expect(cli.code, cli.err).toBe(0)
-  const [ours, theirs] = [decodeImage(mask.bytes), decodeImage(readFileSync(file))]
+  const [ours, theirs] = [await decodeImage(mask.bytes), await decodeImage(readFileSync(file))]
   expect([ours.width, ours.height]).toEqual([theirs.width, theirs.height])
   const pixels = ours.width * ours.height
   let differing = 0
@@ -193,7 +193,7 @@ test('a mask that is saved is the mask of the command', async () => {
   expect(differing / pixels).toBeLessThanOrEqual(0.001)
 
   // The rest of what can be saved
-  const overlay = decodeImage((await me.saves('Overlay')).bytes)
+  const overlay = await decodeImage((await me.saves('Overlay')).bytes)
   expect([overlay.width, overlay.height]).toEqual([256, 256])
   const cut = await me.saves('Cut-out')
   expect(cut.bytes[25]).toBe(6) // colour type: with alpha
@@ -476,7 +476,7 @@ function turned(jpeg: Buffer): Buffer {
 
 test('transparency counts nothing, in large images too', async () => {
   const me = await theRegular()
-  const scene = decodeImage(await readFile(join(ROOT, 'examples/scene.png')))
+  const scene = await decodeImage(await readFile(join(ROOT, 'examples/scene.png')))
   const [width, height] = [scene.width * 8, scene.height * 8] // the browser's to decode
   const rgba = new Uint8Array(width * height * 4)
   const write = (alphaOf: (x: number) => number): Buffer => {
