@@ -16,6 +16,8 @@ import { blobSource, findFile, type Source, type UrlOptions } from './source.ts'
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
   readonly describe: string
+  /** The path of a directory on disk. */
+  readonly directory?: string
   /** What a user should know about how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /** The file, or undefined if there is none of that name. Whoever asks closes it. */
@@ -67,7 +69,7 @@ export function directoryFolder(where: string | URL): Folder {
     const { fileURLToPath } = await import('node:url')
     return fileURLToPath(where)
   }
-  return folder(
+  const found = folder(
     String(where),
     async (file) => {
       const path = await import('node:path')
@@ -88,6 +90,7 @@ export function directoryFolder(where: string | URL): Folder {
       }
     },
   )
+  return { ...found, directory: String(where) }
 }
 
 /** Files under a URL, `https://host/models/flowseg-nano` for instance. */
