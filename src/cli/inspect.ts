@@ -291,15 +291,17 @@ function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: un
   ]
 }
 
+/** A number between dots, or at the end. */
+const LAYER = /\.\d+(?=\.|$)/g
+
 /** Same tensor of many layers on one line: 'llm.model.layers.{0-35}.mlp.up_proj.weight'. */
 function families(entries: readonly TensorEntry[]): string[][] {
   const key = ({ name, dtype, shape }: TensorEntry): string =>
-    `${name.replace(/\.\d+(?=\.|$)/g, '.#')} ${dtype} ${shape.join()}`
+    `${name.replace(LAYER, '.#')} ${dtype} ${shape.join()}`
   return [...groupBy(entries, key).values()].map((group) => {
     const first = group[0]!
     const count = group.length > 1 ? `x ${group.length}` : ''
-    const name = printable(commonName(group.map((entry) => entry.name)))
-    return [name, first.dtype, `[${first.shape.join(', ')}]`, count]
+    return [printable(commonName(group)), first.dtype, `[${first.shape.join(', ')}]`, count]
   })
 }
 
@@ -314,14 +316,15 @@ function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> 
   return groups
 }
 
-function commonName(names: readonly string[]): string {
-  const split = names.map((name) => name.split('.'))
-  return split[0]!
-    .map((word, i) => {
-      const words = new Set(split.map((name) => name[i]!))
-      return words.size === 1 ? word : `{${runsOf([...words].map(Number))}}`
-    })
-    .join('.')
+/** Of tensors whose names differ in the numbers of layers only. */
+function commonName(group: readonly TensorEntry[]): string {
+  const layers = group.map(({ name }) => name.match(LAYER) ?? [])
+  let i = 0
+  return group[0]!.name.replace(LAYER, (layer) => {
+    const seen = new Set(layers.map((own) => own[i]))
+    i++
+    return seen.size === 1 ? layer : `.{${runsOf([...seen].map((number) => Number(number?.slice(1))))}}`
+  })
 }
 
 const MOST_RUNS = 8

@@ -24,11 +24,12 @@ async function secondsFor(
 
 test.each([
   ['one after the other', (i: number) => `a.${i}.w`, []],
-  ['as JSON', (i: number) => `a.${i}.w`, ['--json']],
-  ['every second one', (i: number) => `a.${2 * i}.w`, []],
-  ['all of different families', (i: number) => `a${i}.w`, []],
-  ['against a config', (i: number) => `module.${i}.w`, ['--config', join(NANO, 'config.json')]],
-  ['behind long prefixes', (i: number) => `${'m.'.repeat(200)}${i}`, []],
+  ['as JSON, all of different families', (i: number) => `a${i}.w`, ['--json']],
+  [
+    'against a config, behind prefixes',
+    (i: number) => `module.m.m.m.m.${i}.w`,
+    ['--config', join(NANO, 'config.json')],
+  ],
 ])('inspect lists 100,000 tensors, %s, in seconds', async (_, nameOf, args) => {
   const folder = await temporaryFolder()
   const names = Array.from({ length: 100_000 }, (_, i) => nameOf(i))
