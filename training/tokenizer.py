@@ -8,6 +8,7 @@ length into config.json.
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -48,9 +49,11 @@ def main() -> None:
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096, "eos_token": "<|im_end|>",
         "additional_special_tokens": CHAT + MARKS, "clean_up_tokenization_spaces": False,
     }, indent=2) + "\n")
-    config = json.loads((out / "config.json").read_text())
-    config["llm"]["vocab"] = tokenizer.get_vocab_size()
-    print("vocabulary", tokenizer.get_vocab_size(), "- set llm.vocab in config.json")
+    config = out / "config.json"
+    text, found = re.subn(r'"vocab": *\d+', f'"vocab": {tokenizer.get_vocab_size()}', config.read_text())
+    assert found == 1, "config.json must have one llm.vocab"
+    config.write_text(text)
+    print("vocabulary", tokenizer.get_vocab_size())
     lengths = [len(tokenizer.encode(line).ids) for line in lines]
     print("tokens a sentence", sum(lengths) / len(lengths), "most", max(lengths))
 

@@ -29,6 +29,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'what is in a checkpoint, without loading it',
     load: async () => (await import('./inspect.ts')).inspect,
   },
+  manifest: {
+    does: "list a model's files and their hashes, or check them",
+    load: async () => (await import('./manifest.ts')).manifest,
+  },
   eval: {
     does: 'measure a model on sentences with known answers',
     load: async () => (await import('./evaluate.ts')).evaluate,

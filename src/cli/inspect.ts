@@ -3,18 +3,25 @@
 
 import { statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { WeightsError } from '../errors.ts'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../io/folder.ts'
+import { MANIFEST, readManifest } from '../io/manifest.ts'
 import { type Checkpoint, openSafetensors, type TensorEntry } from '../io/safetensors.ts'
 import { fileSource, type Source } from '../io/source.ts'
 import { urlSource } from '../io/url-source.ts'
 import { type Config, parseConfig } from '../model/config.ts'
-import { type Fit, fitOf } from '../model/fit.ts'
+import { aboutPrefix, type Fit, fitOf, prefixOf } from '../model/fit.ts'
 import { type Component, canonicalName, parameters } from '../model/parameters.ts'
+import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
 import { locationOf } from './files.ts'
+import { type FileVerdict, verdictsOf } from './manifest.ts'
 import { defaultWeights } from './package.ts'
 import { grouped, painter, type Terminal, table } from './terminal.ts'
+
+/** Larger files are only hashed by `flowseg manifest --check`. */
+const MOST_HASHED = 64 * 2 ** 20
 
 const page: Page = {
   name: 'inspect',
@@ -23,7 +30,9 @@ const page: Page = {
   details:
     'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
     'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
-    'any of these. The exit code is 1 when the model could not be loaded with these weights.',
+    'any of these. Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
+    `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
+    'when the model could not be loaded with these weights.',
   options: {
     config: {
       value: 'FILE',
@@ -94,7 +103,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       other === undefined
         ? await configBeside(folder, signal)
         : await configAt(locationOf(other, terminal), signal)
-    return tellCheckpoint(place, checkpoint, config, given, terminal)
+    const files = isFile || isIndex ? undefined : await compareFiles(folder, signal)
+    return tellCheckpoint({ place, checkpoint, config, files }, given, terminal)
   } finally {
     await checkpoint.close()
   }
@@ -123,10 +133,31 @@ function openFile(location: string, signal: AbortSignal): Promise<Source> {
   return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
 }
 
-async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | undefined> {
+/** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
+async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | Unusable | undefined> {
   const found = await folder.find('config.json', signal)
   await found?.close()
-  return found && readConfig(folder, 'config.json', signal)
+  if (!found) return undefined
+  return readConfig(folder, 'config.json', signal).catch((cause: unknown) => {
+    if (cause instanceof WeightsError) return { why: cause.message }
+    throw cause
+  })
+}
+
+interface Unusable {
+  readonly why: string
+}
+
+/** What the manifest beside the weights says of files on disk; undefined without one. */
+async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVerdict[] | undefined> {
+  if (folder.directory === undefined) return undefined
+  try {
+    const listed = await readManifest(folder, signal)
+    return listed && listed.size > 0 ? await verdictsOf(folder, listed, signal, MOST_HASHED) : undefined
+  } catch (cause) {
+    if (!(cause instanceof WeightsError)) throw cause
+    return [{ name: MANIFEST, verdict: 'differs', text: cause.message }]
+  }
 }
 
 async function configAt(location: string, signal: AbortSignal): Promise<Config> {
@@ -162,26 +193,38 @@ function tellConfig(place: string, config: Config, given: Given, { out }: Termin
     ['of which networks read', grouped(used)],
     ['of which FlowSeg adds', grouped(flow)],
   ]
-  out.write(`${config.name}, parameters by its config\n\n${indented(table(rows)).join('\n')}\n`)
+  out.write(`${printable(config.name)}, parameters by its config\n\n${indented(table(rows)).join('\n')}\n`)
   return 0
 }
 
 // ---------------------------------------------------------------------------------------------------------
 // A checkpoint
 
+interface Found {
+  readonly place: string
+  readonly checkpoint: Checkpoint
+  readonly config: Config | Unusable | undefined
+  readonly files: readonly FileVerdict[] | undefined
+}
+
 function tellCheckpoint(
-  place: string,
-  checkpoint: Checkpoint,
-  config: Config | undefined,
-  given: Given,
+  { place, checkpoint, config: given, files }: Found,
+  options: Given,
   { out }: Terminal,
 ): number {
+  const config = given && 'model' in given ? given : undefined
+  const problem = given && 'why' in given ? given.why : undefined
   const entries = [...checkpoint.tensors.values()]
   const partOf = partsOf(config)
   const totals = totalsOf(entries, partOf)
   const fit = config && fitOf(checkpoint, config)
-  const fits = !fit || (fit.missing.length === 0 && fit.misfits.length === 0)
-  if (given.has('json')) {
+  const prefix = fit
+    ? fit.prefix
+    : prefixOf([...checkpoint.tensors.keys()], (name) => partOf(name) !== 'unknown')
+  const bad = files?.filter(({ verdict }) => verdict === 'differs' || verdict === 'missing') ?? []
+  const fits =
+    !problem && (!fit || (fit.missing.length === 0 && fit.misfits.length === 0)) && bad.length === 0
+  if (options.has('json')) {
     const tensors = entries.map(({ name, dtype, shape, file, begin, end }) => ({
       name,
       dtype,
@@ -196,8 +239,11 @@ function tellCheckpoint(
       metadata: Object.fromEntries(checkpoint.metadata),
       components: totals.map(({ part, ...rest }) => ({ component: part, ...rest })),
       config: config?.name ?? null,
-      fits: fit ? fits : null,
+      ...(problem !== undefined && { problem }),
+      fits: fit || problem !== undefined ? fits : null,
       ...(used && { needed: used.length, ...verdicts }),
+      ...(prefix !== undefined && { prefix }),
+      ...(files && { files }),
       tensors,
     }
     out.write(`${JSON.stringify(account)}\n`)
@@ -206,19 +252,32 @@ function tellCheckpoint(
 
   const paint = painter(out)
   const all = totalOf('unknown', entries)
+  const asModel = fit && config ? verdict(fit, config) : [problem ?? NO_CONFIG]
   const sections = [
     [paint('bold', 'Tensors'), ...indented(table(families(entries), [0, 1, 2]))],
     [
       paint('bold', 'By component'),
       ...indented(table([...totals.map(totalRow), totalRow(all, 'total')], [0, 4])),
     ],
+    ...(files ? [[paint('bold', 'Files, by manifest.json'), ...indented(fileLines(files))]] : []),
     [
       paint('bold', 'As a model'),
-      ...indented(fit ? verdict(fit, config) : ['No config.json beside it: give one with --config.']),
+      ...indented([...asModel, ...(prefix === undefined ? [] : [aboutPrefix(prefix)])]),
     ],
   ]
-  out.write(`${place}\n\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)
+  out.write(`${printable(place)}\n\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)
   return fits ? 0 : 1
+}
+
+const NO_CONFIG = 'No config.json beside it: give one with --config.'
+
+function fileLines(files: readonly FileVerdict[]): string[] {
+  const lines = table(
+    files.map(({ name, text }) => [printable(name), text]),
+    [0, 1],
+  )
+  const isStale = files.some(({ verdict }) => verdict === 'differs' || verdict === 'missing')
+  return isStale ? [...lines, 'If you changed them, renew it: flowseg manifest DIR'] : lines
 }
 
 function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: unknown): string[] {
@@ -233,40 +292,60 @@ function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: un
   ]
 }
 
+/** A number between dots, or at the end. */
+const LAYER = /\.\d+(?=\.|$)/g
+
 /** Same tensor of many layers on one line: 'llm.model.layers.{0-35}.mlp.up_proj.weight'. */
 function families(entries: readonly TensorEntry[]): string[][] {
-  const groups = new Map<string, TensorEntry[]>()
-  for (const entry of entries) {
-    const key = `${entry.name.replace(/\.\d+(?=\.|$)/g, '.#')} ${entry.dtype} ${entry.shape.join()}`
-    groups.set(key, [...(groups.get(key) ?? []), entry])
-  }
-  return [...groups.values()].map((group) => {
+  const key = ({ name, dtype, shape }: TensorEntry): string =>
+    `${name.replace(LAYER, '.#')} ${dtype} ${shape.join()}`
+  return [...groupBy(entries, key).values()].map((group) => {
     const first = group[0]!
     const count = group.length > 1 ? `x ${group.length}` : ''
-    return [commonName(group.map(({ name }) => name)), first.dtype, `[${first.shape.join(', ')}]`, count]
+    return [printable(commonName(group)), first.dtype, `[${first.shape.join(', ')}]`, count]
   })
 }
 
-function commonName(names: readonly string[]): string {
-  const split = names.map((name) => name.split('.'))
-  return split[0]!
-    .map((word, i) => {
-      const words = [...new Set(split.map((name) => name[i]!))]
-      if (words.length === 1) return word
-      const numbers = words.map(Number).sort((a, b) => a - b)
-      const [first = 0, last = 0] = [numbers[0], numbers.at(-1)]
-      const isRun = numbers.length === last - first + 1
-      return `{${isRun ? `${first}-${last}` : numbers.join(',')}}`
-    })
-    .join('.')
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group) group.push(item)
+    else groups.set(key, [item])
+  }
+  return groups
+}
+
+/** Of tensors whose names differ in the numbers of layers only. */
+function commonName(group: readonly TensorEntry[]): string {
+  const layers = group.map(({ name }) => name.match(LAYER) ?? [])
+  let i = 0
+  return group[0]!.name.replace(LAYER, (layer) => {
+    const seen = new Set(layers.map((own) => own[i]))
+    i++
+    return seen.size === 1 ? layer : `.{${runsOf([...seen].map((number) => Number(number?.slice(1))))}}`
+  })
+}
+
+const MOST_RUNS = 8
+
+/** '0-3,5,7-9' */
+function runsOf(numbers: readonly number[]): string {
+  const runs: [first: number, last: number][] = []
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const run = runs.at(-1)
+    if (run && number <= run[1] + 1) run[1] = number
+    else runs.push([number, number])
+  }
+  const shown = runs
+    .slice(0, MOST_RUNS)
+    .map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`))
+  return [...shown, ...(runs.length > MOST_RUNS ? ['...'] : [])].join(',')
 }
 
 function totalsOf(entries: readonly TensorEntry[], partOf: (name: string) => Part): Total[] {
-  const groups = new Map<Part, TensorEntry[]>()
-  for (const entry of entries) {
-    const part = partOf(entry.name)
-    groups.set(part, [...(groups.get(part) ?? []), entry])
-  }
+  const groups = groupBy(entries, ({ name }) => partOf(name))
   const order = Object.keys(TITLES) as Part[]
   return [...groups]
     .map(([part, group]) => totalOf(part, group))
@@ -310,8 +389,8 @@ const PREFIXES: readonly (readonly [RegExp, Component])[] = [
 // ---------------------------------------------------------------------------------------------------------
 // Would it load?
 
-function verdict({ used, missing, misfits, unknown, baseline }: Fit, config: Config | undefined): string[] {
-  const name = config?.name ?? ''
+function verdict({ used, missing, misfits, unknown, baseline }: Fit, config: Config): string[] {
+  const name = printable(config.name, 80)
   const lines: string[] = []
   if (missing.length > 0) {
     lines.push(
@@ -325,7 +404,10 @@ function verdict({ used, missing, misfits, unknown, baseline }: Fit, config: Con
   if (lines.length === 0) lines.push(`All ${used.length} tensors that ${name} needs are there and fit.`)
   if (baseline) lines.push('None of the semantic flow: it runs as X-SAM, the baseline.')
   if (unknown.length > 0) {
-    lines.push(`${unknown.length} mean nothing to this engine and would be left out:`, ...some(unknown))
+    lines.push(
+      `${unknown.length} mean nothing to this engine and would be left out:`,
+      ...some(unknown.map(shown)),
+    )
   }
   return lines
 }
@@ -335,6 +417,10 @@ const MOST_TOLD = 12
 function some(lines: readonly string[]): string[] {
   const rest = lines.length - MOST_TOLD
   return [...lines.slice(0, MOST_TOLD), ...(rest > 0 ? [`and ${rest} more`] : [])].map((line) => `  ${line}`)
+}
+
+function shown(name: string): string {
+  return printable(name)
 }
 
 function sum(values: readonly number[]): number {

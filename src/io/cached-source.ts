@@ -8,6 +8,7 @@
 // file take turns at each block (Web Locks), and so download it once.
 
 import { WeightsError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { Waiting } from '../progress.ts'
 import { shownAddress } from './address.ts'
 import type { BlockCache, KeptFile } from './block-cache.ts'
@@ -38,6 +39,7 @@ interface Block {
 /** The hash of a file, of which block after block is seen. */
 interface Checking {
   readonly expected: string
+  readonly remedy: string
   /** It was right at an earlier visit, and nothing has come over the network since. */
   isKnown: boolean
   readonly hash: Sha256
@@ -112,10 +114,13 @@ export class BlockSource implements Source {
     for (let i = 0; i < this.#count; i++) if (!order.has(i)) this.#skip(i)
   }
 
-  /** @param sha256 of the whole file, in hex: `verify` compares */
-  expectSha256(sha256: string): void {
+  /**
+   * @param sha256 of the whole file, in hex: `verify` compares
+   * @param remedy what to do where it is another
+   */
+  expectSha256(sha256: string, remedy = 'Get the file again.'): void {
     const isKnown = this.#kept?.sha256 === sha256
-    this.#checking = { expected: sha256, isKnown, hash: new Sha256(), next: 0, early: new Map() }
+    this.#checking = { expected: sha256, remedy, isKnown, hash: new Sha256(), next: 0, early: new Map() }
   }
 
   async verify(signal?: AbortSignal): Promise<void> {
@@ -138,7 +143,7 @@ export class BlockSource implements Source {
     if (found === checking.expected) return this.#kept?.approve(found)
     const wasKept = await this.forget([0, this.size])
     throw new DamagedError(
-      `${this.name}: its bytes are damaged (SHA-256 ${found}, manifest.json says ${checking.expected}). Get the file again.`,
+      `${printable(this.name)}: its bytes are damaged (SHA-256 ${found}, manifest.json says ${checking.expected}). ${checking.remedy}`,
       wasKept,
     )
   }

@@ -21,6 +21,8 @@ import { Absent, type UrlOptions } from './url-source.ts'
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
   readonly describe: string
+  /** The path of a directory on disk. */
+  readonly directory?: string
   /** What a user should know about how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /**
@@ -154,7 +156,7 @@ export function directoryFolder(where: string | URL): Folder {
     const { fileURLToPath } = await import('node:url')
     return fileURLToPath(where)
   }
-  return folder(
+  const found = folder(
     String(where),
     async (file) => {
       const path = await import('node:path')
@@ -175,6 +177,7 @@ export function directoryFolder(where: string | URL): Folder {
       }
     },
   )
+  return { ...found, directory: String(where) }
 }
 
 /** Files under a URL, `https://host/models/flowseg-nano` for instance. */

@@ -3,12 +3,14 @@
 //   {"files": {"model.safetensors": {"sha256": "64 hex digits", "size": 19722332}, ...}}
 
 import { WeightsError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
 import { BlockSource } from './cached-source.ts'
 import { type Folder, jsonIn, readText } from './folder.ts'
 
-const MANIFEST = 'manifest.json'
+export const MANIFEST = 'manifest.json'
 
-interface Facts {
+export interface FileFacts {
+  /** In hex, lower case. */
   readonly sha256: string
   /** In bytes. */
   readonly size?: number
@@ -21,10 +23,8 @@ interface Facts {
  * @throws WeightsError if the manifest makes no sense
  */
 export async function withManifest(from: Folder, signal?: AbortSignal): Promise<Folder> {
-  const manifest = await from.find(MANIFEST, signal)
-  if (!manifest) return from
-  const name = `${MANIFEST} in ${from.describe}`
-  const files = factsIn(jsonIn(await readText(manifest, signal), name), name)
+  const files = await readManifest(from, signal)
+  if (!files) return from
 
   const find: Folder['find'] = async (file, stop) => {
     const found = await from.find(file, stop)
@@ -33,29 +33,51 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
     if (facts.size !== undefined && facts.size !== found.size) {
       await found.close()
       throw new WeightsError(
-        `${found.name} has ${found.size} bytes, ${MANIFEST} says ${facts.size}: it was cut short, or is another ` +
-          `version. Get the file again.`,
+        `${printable(found.name)} has ${found.size} bytes, ${MANIFEST} says ${facts.size}: it was cut short, or is ` +
+          `another version. ${remedy(from)}`,
       )
     }
     const source = found instanceof BlockSource ? found : new BlockSource(found)
-    source.expectSha256(facts.sha256)
+    source.expectSha256(facts.sha256, remedy(from))
     return source
   }
   const open: Folder['open'] = async (file, stop) => (await find(file, stop)) ?? from.open(file, stop)
   return { ...from, find, open, readText: async (file, stop) => readText(await open(file, stop), stop) }
 }
 
-/** A manifest.json of something else, a web app's for instance, has no facts for us. */
-function factsIn(manifest: unknown, name: string): Map<string, Facts> {
+/** Files on disk may have been changed by whoever asks, and the manifest be what is stale. */
+function remedy({ directory }: Folder): string {
+  if (directory === undefined) return 'Get the file again.'
+  return `Get the file again; or if you changed it, renew ${MANIFEST}: flowseg manifest ${printable(directory)}`
+}
+
+/**
+ * What a folder's manifest lists.
+ *
+ * @returns undefined if there is none; nothing is listed by that of something else, a web app's for instance
+ * @throws WeightsError if it makes no sense
+ */
+export async function readManifest(
+  from: Folder,
+  signal?: AbortSignal,
+): Promise<ReadonlyMap<string, FileFacts> | undefined> {
+  const manifest = await from.find(MANIFEST, signal)
+  if (!manifest) return undefined
+  const name = `${MANIFEST} in ${from.describe}`
+  return factsIn(jsonIn(await readText(manifest, signal), name), name)
+}
+
+function factsIn(manifest: unknown, name: string): Map<string, FileFacts> {
   const files = isObject(manifest) ? manifest['files'] : undefined
   if (!isObject(files)) return new Map()
   return new Map(
     Object.entries(files).map(([file, facts]) => {
       const { sha256, size } = isObject(facts) ? facts : {}
-      const isSize = size === undefined || (typeof size === 'number' && Number.isSafeInteger(size))
+      const isSize =
+        size === undefined || (typeof size === 'number' && Number.isSafeInteger(size) && size >= 0)
       if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/i.test(sha256) || !isSize) {
         throw new WeightsError(
-          `${name}: ${JSON.stringify(file)} must have a "sha256" of 64 hex digits, and may have a "size" in bytes.`,
+          `${printable(name)}: ${quoted(file, 80)} must have a "sha256" of 64 hex digits, and may have a "size" in bytes.`,
         )
       }
       return [file, { sha256: sha256.toLowerCase(), ...(size !== undefined && { size }) }]

@@ -1,11 +1,22 @@
 // Text <-> token ids, by the tokenizer.json that comes with a language model.
 //
-// @huggingface/tokenizers does the work. FlowSeg's own three tokens stand at the end of the vocabulary, in
+// @huggingface/tokenizers does the work, with steps that were vetted (tokenizer-steps.ts). FlowSeg's own three tokens stand at the end of the vocabulary, in
 // this order; a published tokenizer lacks them and gets them here. They match anywhere in a text and are
 // never split, normalised or stripped around (spec, section 5.1).
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { WeightsError } from '../errors.ts'
+import { printable, quoted } from '../printable.ts'
+import { jsonIn } from './folder.ts'
+import type { JsonLimits } from './json.ts'
+import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
+
+/** Of added tokens, and of what is put to a token. The library makes an object of each of their characters. */
+const MAX_TOKEN = 256
+const MAX_ADDED = 20_000 // the published ones have up to 6,500
+/** The largest published vocabularies have 260,000 tokens and 520,000 merges. */
+const TOKENIZER_LIMITS: JsonLimits = { values: 4_000_000, containers: 1_500_000, keyBytes: 4096 }
+const CONFIG_LIMITS: JsonLimits = { values: 1_000_000, containers: 100_000, keyBytes: 4096 }
 
 /** In the order of their ids. */
 export const FLOWSEG_TOKENS = ['<SEG>', '<p>', '</p>'] as const
@@ -33,28 +44,34 @@ interface AddedToken {
  * @throws WeightsError if the files make no sense or don't fit the model
  */
 export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: number): Tokenizer {
-  const json = parseObject(tokenizerJson, 'tokenizer.json')
-  const config = parseObject(configJson, 'tokenizer_config.json')
+  const json = parseObject(tokenizerJson, 'tokenizer.json', TOKENIZER_LIMITS)
+  const config = parseObject(configJson, 'tokenizer_config.json', CONFIG_LIMITS)
   const added = withFlowsegTokens(addedTokens(json), vocabulary(json), vocab)
+  const steps = vettedSteps(json)
+  expectBpe(json)
 
   let library: Library
   try {
-    library = new Library({ ...json, added_tokens: added }, config)
+    // Nothing is added to a text, so there is nothing to process afterwards
+    const model = { ...json, ...steps, post_processor: null, added_tokens: added }
+    library = new Library(model, flagsOf(config))
   } catch (cause) {
     throw new WeightsError(
-      `tokenizer.json can't be used: ${cause instanceof Error ? cause.message : String(cause)}. ` +
+      `tokenizer.json can't be used: ${printable(cause instanceof Error ? cause.message : String(cause))}. ` +
         `It must be the "fast" tokenizer of the language model.`,
       { cause },
     )
   }
+  watchLength(library)
   return {
     length: vocab,
     encode(text) {
+      expectShort(text.length)
       const { ids, tokens } = library.encode(text, { add_special_tokens: false })
       const unknown = ids.findIndex((id) => !Number.isInteger(id))
       if (unknown >= 0) {
         throw new WeightsError(
-          `tokenizer.json has no token for ${JSON.stringify(tokens[unknown])} and none for the unknown.`,
+          `tokenizer.json has no token for ${quoted(tokens[unknown] ?? '', 80)} and none for the unknown.`,
         )
       }
       return ids
@@ -67,7 +84,7 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
       const id = library.token_to_id(token)
       if (id === undefined) {
         throw new WeightsError(
-          `tokenizer.json has no token ${JSON.stringify(token)}. Does it belong to this model?`,
+          `tokenizer.json has no token ${quoted(token, 80)}. Does it belong to this model?`,
         )
       }
       return id
@@ -109,19 +126,45 @@ function withFlowsegTokens(
   return [...added.filter(({ content }) => !own.some((token) => token.content === content)), ...own]
 }
 
-/** Tokens of the model's own vocabulary: an object of ids or, for Unigram, a list in order. */
+/** What of tokenizer_config.json changes ids; the rest of it isn't for us. */
+function flagsOf(config: Readonly<Record<string, unknown>>): Record<string, boolean> {
+  const flags: Record<string, boolean> = {}
+  for (const key of ['remove_space', 'do_lowercase_and_remove_accent']) {
+    if (config[key] === true) flags[key] = true
+  }
+  return flags
+}
+
+/** The kind that the language models have. */
+function expectBpe(json: Readonly<Record<string, unknown>>): void {
+  const model = isObject(json['model']) ? json['model'] : {}
+  const fail = (what: string): never => {
+    throw new WeightsError(
+      `tokenizer.json can't be used: model.${what}. It must be the "fast" tokenizer of the language model.`,
+    )
+  }
+  if (model['type'] !== 'BPE')
+    fail(`type is ${printable(JSON.stringify(model['type']) ?? 'missing', 80)}, expected "BPE"`)
+  const { merges } = model
+  const isPair = (merge: unknown): boolean =>
+    typeof merge === 'string' || (Array.isArray(merge) && merge.length === 2 && merge.every(isText))
+  if (!Array.isArray(merges) || !merges.every(isPair)) fail('merges must be a list of pairs')
+  for (const key of ['end_of_word_suffix', 'continuing_subword_suffix', 'unk_token']) {
+    const value = model[key] ?? ''
+    if (!isText(value) || value.length > MAX_TOKEN)
+      fail(`${key} must be a text of at most ${MAX_TOKEN} characters`)
+  }
+}
+
+/** Tokens of the model's own vocabulary. */
 function vocabulary(json: Readonly<Record<string, unknown>>): Map<string, number> {
   const { model } = json
   const vocab = isObject(model) ? model['vocab'] : undefined
   const known = new Map<string, number>()
-  if (Array.isArray(vocab)) {
-    for (const [id, entry] of vocab.entries()) known.set(String(Array.isArray(entry) ? entry[0] : entry), id)
-  } else if (isObject(vocab)) {
-    for (const [token, id] of Object.entries(vocab)) {
-      if (!isId(id))
-        throw new WeightsError(`tokenizer.json: the id of token ${JSON.stringify(token)} is not a number.`)
-      known.set(token, id)
-    }
+  for (const [token, id] of isObject(vocab) ? Object.entries(vocab) : []) {
+    if (!isId(id))
+      throw new WeightsError(`tokenizer.json: the id of token ${quoted(token, 80)} is not a number.`)
+    known.set(token, id)
   }
   if (known.size === 0)
     throw new WeightsError(`tokenizer.json has no vocabulary (model.vocab). Download it again.`)
@@ -131,25 +174,28 @@ function vocabulary(json: Readonly<Record<string, unknown>>): Map<string, number
 function addedTokens(json: Readonly<Record<string, unknown>>): AddedToken[] {
   const added = json['added_tokens'] ?? []
   const isToken = (token: unknown): token is AddedToken =>
-    isObject(token) && isId(token['id']) && typeof token['content'] === 'string'
+    isObject(token) && isId(token['id']) && isText(token['content']) && token['content'].length <= MAX_TOKEN
   if (!Array.isArray(added) || !added.every(isToken)) {
-    throw new WeightsError('tokenizer.json: "added_tokens" must be a list of tokens with content and id.')
+    throw new WeightsError(
+      `tokenizer.json: "added_tokens" must be a list of tokens with an id and a content of at most ${MAX_TOKEN} characters.`,
+    )
+  }
+  if (added.length > MAX_ADDED) {
+    throw new WeightsError(
+      `tokenizer.json has ${added.length} added tokens, at most ${MAX_ADDED} are allowed.`,
+    )
   }
   return added
 }
 
-function parseObject(text: string, file: string): Record<string, unknown> {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new WeightsError(
-      `${file} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}. Download it again.`,
-      { cause },
-    )
-  }
+function parseObject(text: string, file: string, limits: JsonLimits): Record<string, unknown> {
+  const value = jsonIn(text, file, limits)
   if (!isObject(value)) throw new WeightsError(`${file} must hold a JSON object. Download it again.`)
   return value
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

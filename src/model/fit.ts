@@ -6,6 +6,7 @@
 
 import type { Checkpoint, Dtype, TensorEntry } from '../io/safetensors.ts'
 import type { DType } from '../ops/tensor.ts'
+import { printable, quoted } from '../printable.ts'
 import type { Config } from './config.ts'
 import { canonicalName, type Parameter, parameters } from './parameters.ts'
 
@@ -22,6 +23,8 @@ export interface Fit {
   readonly unknown: readonly string[]
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
+  /** What every name begins with, if the names would be known without it: 'module.' */
+  readonly prefix: string | undefined
 }
 
 /** A parameter and where it is stored; an optional one that isn't is zero. */
@@ -55,7 +58,34 @@ export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config):
     misfits: used.flatMap(({ parameter, entry }) => (entry && misfitOf(parameter, entry)) ?? []),
     unknown: [...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])),
     baseline,
+    prefix: prefixOf([...tensors.keys()], (name) => known.has(canonicalName(name))),
   }
+}
+
+/**
+ * What a program put before every name, such as 'module.' by PyTorch's DataParallel or '_orig_mod.' by torch.compile.
+ *
+ * @returns undefined unless most names are known without it, and fewer with it
+ */
+export function prefixOf(names: readonly string[], isKnown: (name: string) => boolean): string | undefined {
+  const asTheyAre = names.filter(isKnown).length
+  let prefix = ''
+  const [first] = names
+  for (let words = 0; first !== undefined && words < 4; words++) {
+    const end = first.indexOf('.', prefix.length) + 1
+    const longer = first.slice(0, end)
+    if (end === 0 || !names.every((name) => name.startsWith(longer))) return undefined
+    prefix = longer
+    const without = names.filter((name) => isKnown(name.slice(prefix.length))).length
+    if (without > asTheyAre && without > names.length / 2) return prefix
+  }
+  return undefined
+}
+
+/** What to say of it. */
+export function aboutPrefix(prefix: string): string {
+  const shown = quoted(prefix, 80)
+  return `Every name begins with ${shown}, and without it most would be known: write the checkpoint again without ${shown}.`
 }
 
 /** What is wrong with a stored tensor, if anything is. */
@@ -63,7 +93,7 @@ export function misfitOf({ name, shape: expected }: Parameter, entry: TensorEntr
   const { dtype, shape } = entry
   const misfit = (text: string): Misfit => ({ name: entry.name, dtype, shape, expected, text })
   if (shape.join() !== expected.join()) {
-    return misfit(`${entry.name} is [${shape.join(', ')}], expected [${expected.join(', ')}].`)
+    return misfit(`${printable(entry.name)} is [${shape.join(', ')}], expected [${expected.join(', ')}].`)
   }
   if (!KEPT_AS[dtype]) {
     const wanted = Object.keys(KEPT_AS).join(', ')

@@ -16,7 +16,7 @@ import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
 import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
-import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
+import { aboutPrefix, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
 import { type Component, canonicalName, type Kind, type Parameter, parameters } from './parameters.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
@@ -71,17 +71,17 @@ export async function placeWeights(
   config: Config,
   options: PlaceOptions = {},
 ): Promise<PlacedWeights> {
-  const { used, missing, misfits, unknown, baseline } = fitOf(checkpoint, config)
+  const { used, missing, misfits, unknown, baseline, prefix } = fitOf(checkpoint, config)
   if (missing.length > 0) {
     throw new WeightsError(
-      `${checkpoint.name}: ${missing.length} of the ${used.length} tensors that ${config.name} needs are missing: ` +
-        `${listed(missing)}. Does config.json belong to this checkpoint?`,
+      `${printable(checkpoint.name)}: ${missing.length} of the ${used.length} tensors that ${printable(config.name)} needs are missing: ` +
+        `${listed(missing)}. ${prefix === undefined ? 'Does config.json belong to this checkpoint?' : aboutPrefix(prefix)}`,
     )
   }
   if (misfits.length > 0) {
     const more = misfits.length > 1 ? ` ${misfits.length - 1} more do not fit either.` : ''
     throw new WeightsError(
-      `${checkpoint.name}: ${misfits[0]!.text}${more} Does config.json belong to this checkpoint?`,
+      `${printable(checkpoint.name)}: ${misfits[0]!.text}${more} Does config.json belong to this checkpoint?`,
     )
   }
   return { ...(await place(gpu, checkpoint, used, options)), baseline, unknown }
@@ -132,7 +132,8 @@ export async function weightsFrom(
   const expected = new Map(parameters(config).map((p) => [p.name, p]))
   const matches = [...checkpoint.tensors.values()].map((entry) => {
     const parameter = expected.get(canonicalName(entry.name))
-    if (!parameter) throw new WeightsError(`${config.name} has no tensor ${entry.name}.`)
+    if (!parameter)
+      throw new WeightsError(`${printable(config.name)} has no tensor ${printable(entry.name)}.`)
     const misfit = misfitOf(parameter, entry)
     if (misfit) throw new WeightsError(misfit.text)
     return { parameter, entry }

@@ -10,7 +10,7 @@ import { writeDataset } from '../../src/scenes/dataset.ts'
 import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const cwd = ROOT
-const COMMANDS = ['segment', 'demo', 'doctor', 'tune', 'inspect', 'eval', 'bench', 'scenes']
+const COMMANDS = ['segment', 'demo', 'doctor', 'tune', 'inspect', 'manifest', 'eval', 'bench', 'scenes']
 
 test('--version is that of the package', async () => {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string }

@@ -266,6 +266,47 @@ describe('hostile headers', () => {
     await expect(opening).rejects.toThrow(/^.{50,300}$/)
   })
 
+  describe('of 30 MB cost what is real in them', () => {
+    const many = '{},'.repeat(1e7)
+    const zero = '"dtype":"U8","shape":[0],"data_offsets":[0,0]'
+    test.each([
+      ['a tensor that is a list', `{"x":[${many}{}]}`, 'its entry is not an object'],
+      ['a shape of objects', `{"x":{"shape":[${many}{}]}}`, 'its shape must be'],
+      [
+        'metadata that is a list',
+        `{"__metadata__":[${many}{}]}`,
+        '"__metadata__" must be an object of strings',
+      ],
+      ['a header that is a list', `[${many}{}]`, 'its header is not a JSON object'],
+      [
+        'fields without end',
+        `{"x":{${zero}${Array.from({ length: 1e6 }, (_, i) => `,"f${i}":0`).join('')}}}`,
+        'more than 64 fields',
+      ],
+      ['a name of megabytes', `{"${'x'.repeat(3e7)}":0}`, 'a key of more than 4096 bytes'],
+      ['nesting in a field', `{"x":{"y":${'['.repeat(3e7)}`, 'more than 32 levels'],
+    ])('%s', async (_, header, why) => {
+      const bytes = file(header)
+      const begin = performance.now()
+      const before = process.memoryUsage().heapUsed
+      await expect(open(bytes)).rejects.toThrow(why)
+      expect(process.memoryUsage().heapUsed - before).toBeLessThan(150e6) // objects took 2.3 GB
+      expect(performance.now() - begin).toBeLessThan(10_000) // under 1
+    })
+
+    test('a field that nobody knows is passed over', async () => {
+      const bytes = file(`{"x":{${zero},"more":[${many}{}]}}`)
+      const before = process.memoryUsage().heapUsed
+      expect([...(await open(bytes)).tensors.keys()]).toEqual(['x'])
+      expect(process.memoryUsage().heapUsed - before).toBeLessThan(150e6)
+    })
+
+    test('more tensors than there may be', async () => {
+      const names = Array.from({ length: 500_001 }, (_, i) => `"${i}":{${zero}}`)
+      await expect(open(file(`{${names.join()}}`))).rejects.toThrow('more than the 500000 tensors')
+    })
+  })
+
   test('nothing is read or allocated on the strength of a claim', async () => {
     const reads: number[] = []
     const source: Source = {
@@ -409,6 +450,16 @@ describe('several files with an index', () => {
       'm-2.safetensors, tensor "c": it is in this file, but',
     ],
     ['a file that is not there', index({ ...map, d: 'm-3.safetensors' }), 'There is no m-3.safetensors'],
+    ['itself', index({ a: 'model.safetensors.index.json' }), 'a name that ends in .safetensors'],
+    ['a file elsewhere', index({ a: '../m-1.safetensors' }), '"../m-1.safetensors" is not a plain file name'],
+    ['a file by its path', index({ a: '/tmp/m-1.safetensors' }), 'is not a plain file name'],
+    [
+      'a million files',
+      index(Object.fromEntries(Array.from({ length: 1e6 }, (_, i) => [`${i}`, `${i}.safetensors`]))),
+      '1000 files',
+    ],
+    ['names of pages', index({ ['x'.repeat(1e6)]: 'm-1.safetensors' }), 'a key of more than 4096 bytes'],
+    ['a web page', '<!doctype html>', 'is not valid JSON'],
     ['no map', '{}', 'has no "weight_map"'],
     ['an empty map', index({}), 'has no "weight_map"'],
     ['a map of something else', index({ a: 1 }), 'must be a name that ends in .safetensors'],

@@ -131,7 +131,7 @@ test('no ids are no text, and a token that is not there is an error', () => {
 
 describe('files that make no sense', () => {
   test.each([
-    ['', '{}', 'tokenizer.json is not JSON'],
+    ['', '{}', 'tokenizer.json is empty'],
     ['[]', '{}', 'tokenizer.json must hold a JSON object'],
     ['{}', '{}', 'tokenizer.json has no vocabulary'],
     ['{"model":{"vocab":{}}}', '{}', 'tokenizer.json has no vocabulary'],
@@ -139,7 +139,7 @@ describe('files that make no sense', () => {
     ['{"model":{"vocab":{"a":0}}, "added_tokens": [{"id": "x"}]}', '{}', '"added_tokens" must be a list'],
     ['{"model":{"vocab":{"a":0}}, "added_tokens": 5}', '{}', '"added_tokens" must be a list'],
     ['{"model":{"vocab":{"a":0}}}', '{}', "tokenizer.json can't be used"],
-    [json, '', 'tokenizer_config.json is not JSON'],
+    [json, '', 'tokenizer_config.json is empty'],
     [json, 'null', 'tokenizer_config.json must hold a JSON object'],
   ])('%.40s, %s', (text, config, why) => {
     const vocab = text === json ? VOCAB : 4

@@ -1,0 +1,259 @@
+// What is fuzzed: per format, files to begin with, how they are changed, and what reads them.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join as path } from 'node:path'
+import { openFolder, readJson } from '../../src/io/folder.ts'
+import { decodeImage } from '../../src/io/image.ts'
+import { withManifest } from '../../src/io/manifest.ts'
+import { openSafetensors, toFloat32, writeSafetensors } from '../../src/io/safetensors.ts'
+import { Sha256 } from '../../src/io/sha256.ts'
+import { bytesSource } from '../../src/io/source.ts'
+import { loadTokenizer } from '../../src/io/tokenizer.ts'
+import { parseConfig } from '../../src/model/config.ts'
+import { fitOf } from '../../src/model/fit.ts'
+import { parameters } from '../../src/model/parameters.ts'
+import { join, mutateBytes } from './bytes.ts'
+import { mutateJpeg, mutatePng, mutateWebp } from './images.ts'
+import { disguised, mutateJson } from './json.ts'
+import type { Random } from './random.ts'
+
+export interface Target {
+  /** How a saved input is named. */
+  readonly ending: string
+  make(random: Random): Uint8Array
+  /** Does with the bytes what the library does. Throws what it throws. */
+  run(bytes: Uint8Array<ArrayBuffer>, random: Random): Promise<void>
+}
+
+const utf8 = new TextEncoder()
+const root = process.cwd()
+const read = (...parts: string[]): Uint8Array => new Uint8Array(readFileSync(path(root, ...parts)))
+const text = (...parts: string[]): string => readFileSync(path(root, ...parts), 'utf8')
+
+// ---- JSON
+
+/** Half by their grammar, half as bytes, some as something else. */
+function mutateText(random: Random, texts: readonly string[]): Uint8Array {
+  const chosen = random.of(texts)
+  if (random.chance(0.03)) return disguised(random, chosen)
+  const json = random.chance(0.7) ? mutateJson(random, chosen) : undefined
+  return json === undefined
+    ? mutateBytes(
+        random,
+        utf8.encode(chosen),
+        texts.map((other) => utf8.encode(other)),
+      )
+    : utf8.encode(json)
+}
+
+const configs = [
+  text('weights/flowseg-nano/config.json'),
+  text('weights/configs/flowseg-qwen3-4b.json'),
+  text('weights/configs/flowseg-phi3.json'),
+]
+
+const config: Target = {
+  ending: 'json',
+  make: (random) => mutateText(random, configs),
+  async run(bytes) {
+    const folder = openFolder([new File([bytes], 'config.json')])
+    parameters(parseConfig(await readJson(folder, 'config.json'), 'config.json'))
+  },
+}
+
+const tokenizerText = text('test/fixtures/io/tokenizer.json')
+const tokenizerConfig = text('weights/flowseg-nano/tokenizer_config.json')
+/** What is in the file, and <SEG>, <p>, </p>. */
+const VOCAB = 403
+
+/** The steps alone: most of the file is vocabulary. */
+function mutateSteps(random: Random): Uint8Array {
+  const file = JSON.parse(tokenizerText) as Record<string, unknown>
+  const stage = random.of(['normalizer', 'pre_tokenizer', 'decoder', 'added_tokens', 'post_processor'])
+  const steps = JSON.stringify(random.chance(0.5) ? file[stage] : random.of(STEPS))
+  const changed = random.chance(0.2) ? steps : (mutateJson(random, steps) ?? steps)
+  const place = JSON.stringify('here')
+  return utf8.encode(JSON.stringify({ ...file, [stage]: 'here' }).replace(place, () => changed))
+}
+
+const PATTERNS = [
+  '(a+)+$',
+  'a*a*b',
+  '.',
+  ' ',
+  String.raw`\p{L}+`,
+  String.raw`\s+(?!\S)`,
+  '(?:ab|a)*',
+  'a{2,3}{4}',
+  '(?i:x)+',
+]
+const STEPS: readonly unknown[] = [
+  ...PATTERNS.map((Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false })),
+  ...PATTERNS.map((Regex) => ({ type: 'Replace', pattern: { Regex }, content: 'ab' })),
+  {
+    type: 'Sequence',
+    normalizers: Array.from({ length: 20 }, () => ({
+      type: 'Replace',
+      pattern: { String: 'a' },
+      content: 'aa',
+    })),
+  },
+  {
+    type: 'Sequence',
+    pretokenizers: [
+      { type: 'Metaspace', replacement: '_' },
+      { type: 'Digits', individual_digits: true },
+    ],
+  },
+  {
+    type: 'Sequence',
+    decoders: [
+      { type: 'ByteFallback' },
+      { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      { type: 'Fuse' },
+    ],
+  },
+  { type: 'FixedLength', length: 3 },
+  { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: true },
+  { type: 'Prepend', prepend: '_' },
+]
+const SENTENCES = [
+  'the dog <SEG> on\n  it',
+  'a'.repeat(8000),
+  `${' '.repeat(4000)}x`,
+  'ab'.repeat(2000),
+  '\u00e9\u65e5\u{1f600}'.repeat(300),
+]
+
+const tokenizer: Target = {
+  ending: 'json',
+  make: (random) => (random.chance(0.6) ? mutateSteps(random) : mutateText(random, [tokenizerText])),
+  async run(bytes, random) {
+    const given = await openFolder([new File([bytes], 'tokenizer.json')]).readText('tokenizer.json')
+    const settings = random.chance(0.2)
+      ? new TextDecoder().decode(mutateText(random, [tokenizerConfig]))
+      : tokenizerConfig
+    const loaded = loadTokenizer(given, settings, VOCAB)
+    for (const sentence of SENTENCES) loaded.decode(loaded.encode(sentence).slice(0, 200))
+    loaded.idOf('<SEG>')
+  },
+}
+
+// ---- Weights
+
+const tensors = [
+  { name: 'llm.model.embed_tokens.weight', dtype: 'F32', shape: [4, 2], bytes: new Uint8Array(32).fill(1) },
+  { name: 'a.0.w', dtype: 'F16', shape: [3], bytes: new Uint8Array(6) },
+  { name: 'a.1.w', dtype: 'BF16', shape: [2, 1], bytes: new Uint8Array(4) },
+  { name: 'empty', dtype: 'I64', shape: [0, 5], bytes: new Uint8Array(0) },
+  { name: 'scalar', dtype: 'F64', shape: [], bytes: new Uint8Array(8) },
+] as const
+const files = [
+  writeSafetensors(tensors, { format: 'pt', 'flowseg.crc32': '{"a.0.w":"b1c2a1a3"}' }),
+  writeSafetensors(tensors),
+  read('test/fixtures/io/python.safetensors'),
+]
+const nano = parseConfig(JSON.parse(configs[0]!), 'config.json')
+
+async function readAll(from: Parameters<typeof openSafetensors>[0]): Promise<void> {
+  const checkpoint = await openSafetensors(from)
+  fitOf(checkpoint, nano)
+  checkpoint.willRead?.([...checkpoint.tensors.keys()])
+  for (const { name, dtype } of checkpoint.tensors.values()) {
+    const bytes = await checkpoint.read(name)
+    if (['F16', 'BF16', 'F32', 'F64'].includes(dtype)) toFloat32(bytes, dtype)
+    for await (const _ of checkpoint.slices(name, 16)) continue
+  }
+  await checkpoint.verify?.()
+  await checkpoint.close()
+}
+
+const safetensors: Target = {
+  ending: 'safetensors',
+  make(random) {
+    const file = random.of(files)
+    if (random.chance(0.4)) return mutateBytes(random, file, files)
+    const size = new DataView(file.buffer, file.byteOffset).getUint32(0, true)
+    const header = utf8.encode(mutateJson(random, new TextDecoder().decode(file.subarray(8, 8 + size))))
+    const length = new Uint8Array(8)
+    const claimed = random.chance(0.05) ? random.of([0n, 2n ** 63n, 99_999_999n]) : BigInt(header.length)
+    new DataView(length.buffer).setBigUint64(0, claimed, true)
+    return join(length, header, file.subarray(8 + size))
+  },
+  run: (bytes) => readAll(bytesSource(bytes, 'x.safetensors')),
+}
+
+const shard = (name: string): Uint8Array<ArrayBuffer> =>
+  writeSafetensors([{ name, dtype: 'U8', shape: [1], bytes: Uint8Array.of(1) }])
+const shards = { 'm-1.safetensors': shard('a'), 'm-2.safetensors': shard('b') }
+const indexText = JSON.stringify({
+  metadata: { total_size: 2 },
+  weight_map: { a: 'm-1.safetensors', b: 'm-2.safetensors' },
+})
+
+const index: Target = {
+  ending: 'json',
+  make: (random) => mutateText(random, [indexText]),
+  run: (bytes) =>
+    readAll(
+      openFolder([
+        new File([bytes], 'model.safetensors.index.json'),
+        ...Object.entries(shards).map(([name, content]) => new File([content], name)),
+      ]),
+    ),
+}
+
+const facts = (bytes: Uint8Array) => ({ sha256: new Sha256().update(bytes).digest(), size: bytes.length })
+const single = shard('a')
+const manifestText = JSON.stringify({
+  files: { 'config.json': facts(utf8.encode('{}')), 'model.safetensors': facts(single) },
+})
+
+const manifest: Target = {
+  ending: 'json',
+  make: (random) => mutateText(random, [manifestText, text('weights/flowseg-nano/manifest.json')]),
+  async run(bytes) {
+    const folder = await withManifest(
+      openFolder([
+        new File([bytes], 'manifest.json'),
+        new File(['{}'], 'config.json'),
+        new File([single], 'model.safetensors'),
+      ]),
+    )
+    await folder.readText('config.json')
+    await readAll(folder)
+  },
+}
+
+// ---- Images
+
+/** 16 bytes per pixel at the most, and some more. */
+const MAX_PIXELS = 4e6
+
+function image(ending: string, mutate: typeof mutatePng): Target {
+  const folder = 'test/fuzz/seeds'
+  const seeds = readdirSync(path(root, folder))
+    .filter((name) => name.endsWith(`.${ending}`))
+    .map((name) => read(folder, name))
+  return {
+    ending,
+    make: (random) =>
+      random.chance(0.5)
+        ? mutate(random, random.of(seeds), seeds)
+        : mutateBytes(random, random.of(seeds), seeds),
+    async run(bytes) {
+      await decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS })
+    },
+  }
+}
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  safetensors,
+  index,
+  config,
+  tokenizer,
+  manifest,
+  jpeg: image('jpg', mutateJpeg),
+  png: image('png', mutatePng),
+  webp: image('webp', mutateWebp),
+}
