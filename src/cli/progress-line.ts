@@ -6,6 +6,11 @@ import { painter, type Terminal } from './terminal.ts'
 
 const REDRAW_MS = 60
 const BAR = 20
+const WAITING = {
+  busy: 'the server has no time',
+  silent: 'the server is silent',
+  failed: 'the connection failed',
+} as const
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
 export class ProgressLine {
@@ -19,8 +24,9 @@ export class ProgressLine {
   }
 
   /** For `onProgress`. */
-  readonly on = ({ phase, what, loaded, total }: Progress): void => {
-    this.show(phase, total > 0 ? loaded / total : 0, what)
+  readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
+    const words = waiting ? `${WAITING[waiting.reason]}: asks again in ${waiting.seconds} s` : what
+    this.show(phase, total > 0 ? loaded / total : 0, words)
   }
 
   show(phase: string, share: number, what: string): void {
