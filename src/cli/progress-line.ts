@@ -25,6 +25,7 @@ export class ProgressLine {
 
   /** For `onProgress`. */
   readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
+    if (waiting) this.#drawnAt = -Infinity // shown for as long as it lasts
     const words = waiting ? `${WAITING[waiting.reason]}: asks again in ${waiting.seconds} s` : what
     this.show(phase, total > 0 ? loaded / total : 0, words)
   }
