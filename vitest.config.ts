@@ -11,6 +11,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { serveManners } from './test/io/manners.ts'
 import { launchOptions } from './tools/chromium.ts'
 import { wgsl } from './tools/wgsl-plugin.ts'
 
@@ -55,6 +56,7 @@ const browser = (): TestProjectConfiguration => ({
       screenshotFailures: false,
       provider: playwright({ launchOptions: launchOptions() }),
       instances: [{ browser: 'chromium' }],
+      commands: { serveManners },
     },
   },
 })

@@ -62,7 +62,14 @@ export function say(words: string): void {
   status.textContent = words
 }
 
-function wordsFor({ phase, loaded, total }: Step, what: string): string {
+const WAITING = {
+  busy: 'The server has no time',
+  silent: 'The server is silent',
+  failed: 'The connection failed',
+} as const
+
+function wordsFor({ phase, loaded, total, waiting }: Step, what: string): string {
+  if (waiting) return `${WAITING[waiting.reason]}: asking again in ${waiting.seconds} s`
   switch (phase) {
     case 'download':
       return `Downloading, ${megabytes(loaded)} of ${megabytes(total)}`

@@ -41,6 +41,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'how long the model takes here, kernel by kernel',
     load: async () => (await import('./bench.ts')).bench,
   },
+  cache: {
+    does: 'list the weights that were downloaded and kept, or delete them',
+    load: async () => (await import('./cache.ts')).cache,
+  },
   scenes: {
     does: 'draw scenes with sentences and masks, for training and evaluation',
     load: async () => (await import('./scenes.ts')).scenes,

@@ -8,6 +8,11 @@ import { cut } from './width.ts'
 
 const REDRAW_MS = 60
 const BAR = 20
+const WAITING = {
+  busy: 'the server has no time',
+  silent: 'the server is silent',
+  failed: 'the connection failed',
+} as const
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
 export class ProgressLine {
@@ -21,8 +26,10 @@ export class ProgressLine {
   }
 
   /** For `onProgress`. */
-  readonly on = ({ phase, what, loaded, total }: Progress): void => {
-    this.show(phase, total > 0 ? loaded / total : 0, what)
+  readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
+    if (waiting) this.#drawnAt = -Infinity // shown for as long as it lasts
+    const words = waiting ? `${WAITING[waiting.reason]}: asks again in ${waiting.seconds} s` : what
+    this.show(phase, total > 0 ? loaded / total : 0, words)
   }
 
   show(phase: string, share: number, what: string): void {

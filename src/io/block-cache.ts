@@ -202,11 +202,17 @@ export class BlockCache {
   }
 }
 
-/** Files that were kept by earlier visits, of all folders; none where nothing can be kept. */
-export async function cachedWeights(): Promise<CachedFile[]> {
+/**
+ * Files that were kept by earlier visits; none where nothing can be kept.
+ *
+ * @param under the address of a folder or a file; everything by default
+ * @throws UsageError if `under` is no address
+ */
+export async function cachedWeights(under?: string | URL): Promise<CachedFile[]> {
+  const isMeant = filterOf(under)
   const kept = await keptFolders(await openStore(false))
   return kept.flatMap(({ entry, bytes }) =>
-    entry?.remote ? [{ url: entry.url, bytes, size: entry.remote.size }] : [],
+    entry?.remote && isMeant(entry.url) ? [{ url: entry.url, bytes, size: entry.remote.size }] : [],
   )
 }
 
@@ -218,12 +224,12 @@ export async function cachedWeights(): Promise<CachedFile[]> {
  * @throws UsageError if `under` is no address, FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
 export async function clearCachedWeights(under?: string | URL): Promise<number> {
+  const isMeant = filterOf(under)
   const store = await openStore(false)
   let freed = 0
-  if (under !== undefined) isUnder(String(under), String(under)) // refused also where nothing is kept
   for (const { name, entry, bytes } of await keptFolders(store)) {
     if (typeof store !== 'object') break
-    if (under !== undefined && !(entry && isUnder(entry.url, String(under)))) continue
+    if (under !== undefined && !(entry && isMeant(entry.url))) continue
     try {
       await store.removeFolder(name)
       freed += bytes
@@ -308,17 +314,19 @@ function fileName(url: string): string {
   return shownAddress(url).split('/').at(-1) || shownAddress(url)
 }
 
-/** @throws UsageError if it is no address */
-function isUnder(url: string, address: string): boolean {
-  const plain = (text: string): string => {
-    if (!URL.canParse(text, globalThis.location?.href)) {
-      throw new UsageError(
-        `clearCachedWeights: ${quoted(text)} is not an address. cachedWeights() lists what is kept.`,
-      )
-    }
-    const { origin, pathname } = new URL(text, globalThis.location?.href)
+/** Whether a file lies at an address or below. @throws UsageError if it is no address */
+function filterOf(under: string | URL | undefined): (url: string) => boolean {
+  if (under === undefined) return () => true
+  const page = globalThis.location?.href
+  if (!URL.canParse(String(under), page)) {
+    throw new UsageError(
+      `${quoted(shownAddress(under))} is not the address of kept weights. cachedWeights() lists them.`,
+    )
+  }
+  const plain = (address: string): string => {
+    const { origin, pathname } = new URL(address, page)
     return origin + pathname
   }
-  const [file, base] = [plain(url), plain(address)]
-  return file === base || file.startsWith(base.endsWith('/') ? base : `${base}/`)
+  const base = plain(String(under))
+  return (url) => plain(url) === base || plain(url).startsWith(base.endsWith('/') ? base : `${base}/`)
 }

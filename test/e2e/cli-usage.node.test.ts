@@ -3,14 +3,25 @@
 import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { sourceOf } from '../../src/cli/evaluate.ts'
 import { writeSafetensors } from '../../src/io/safetensors.ts'
 import { writeDataset } from '../../src/scenes/dataset.ts'
 import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const cwd = ROOT
-const COMMANDS = ['segment', 'demo', 'doctor', 'tune', 'inspect', 'manifest', 'eval', 'bench', 'scenes']
+const COMMANDS = [
+  'segment',
+  'demo',
+  'doctor',
+  'tune',
+  'inspect',
+  'manifest',
+  'eval',
+  'bench',
+  'cache',
+  'scenes',
+]
 
 test('--version is that of the package', async () => {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string }
@@ -260,6 +271,8 @@ async function serve(folder: string): Promise<string> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
+  vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder()) // nothing is kept in the user's own
+  onTestFinished(() => void vi.unstubAllEnvs())
   const address = server.address()
   return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/models`
 }

@@ -8,7 +8,8 @@ import { openFolder } from '../../src/io/folder.ts'
 import { UnreachableError } from '../../src/io/source.ts'
 import { urlSource } from '../../src/io/url-source.ts'
 import type { Progress, Waiting } from '../../src/progress.ts'
-import { FastClock, type Handler, inOrder, rangeOf, Server, serving } from './misbehaving.ts'
+import { FastClock } from './fast-clock.ts'
+import { type Handler, inOrder, rangeOf, Server, serving } from './misbehaving.ts'
 
 const bytes = Uint8Array.from({ length: 4000 }, (_, i) => (i * 7) & 255)
 const server = new Server()

@@ -1,8 +1,7 @@
-// Servers whose every answer a test writes itself, and a clock for those who wait for them.
+// Servers whose every answer a test writes itself.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Clock } from '../../src/io/http.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown
 
@@ -20,6 +19,7 @@ export class Server {
 
   async listen(): Promise<this> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+    this.#server.unref()
     this.origin = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
     return this
   }
@@ -49,34 +49,4 @@ export function serving(bytes: Uint8Array, headers: Record<string, string> = { e
 /** The handlers one after the other, the last for all that follow. */
 export function inOrder(...handlers: Handler[]): Handler {
   return (request, response) => (handlers.length > 1 ? handlers.shift()! : handlers[0]!)(request, response)
-}
-
-/** A hundred times as fast as others. */
-export class FastClock implements Clock {
-  /** What was waited for, in milliseconds, but for the watchdog's ticks of two seconds. */
-  readonly waits: number[] = []
-  /** Timers that neither ran out nor were cancelled. */
-  pending = 0
-
-  now(): number {
-    return Date.now()
-  }
-
-  after(ms: number, task: () => void): () => void {
-    if (ms !== 2000) this.waits.push(ms)
-    this.pending++
-    let isPending = true
-    const end = (): void => {
-      if (isPending) this.pending--
-      isPending = false
-    }
-    const timer = setTimeout(() => {
-      end()
-      task()
-    }, ms / 100)
-    return () => {
-      clearTimeout(timer)
-      end()
-    }
-  }
 }

@@ -8,7 +8,8 @@ import { WeightsError } from '../../src/errors.ts'
 import { type Folder, openFolder, readJson } from '../../src/io/folder.ts'
 import { openSafetensors } from '../../src/io/safetensors.ts'
 import { findUrl, urlSource } from '../../src/io/url-source.ts'
-import { FastClock, type Handler, inOrder, rangeOf, Server, serving } from './misbehaving.ts'
+import { FastClock } from './fast-clock.ts'
+import { type Handler, inOrder, rangeOf, Server, serving } from './misbehaving.ts'
 
 const bytes = Uint8Array.from({ length: 4000 }, (_, i) => (i * 7) & 255)
 const server = new Server()

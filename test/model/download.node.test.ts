@@ -3,8 +3,10 @@
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { openFolder } from '../../src/io/folder.ts'
+import { openSafetensors } from '../../src/io/safetensors.ts'
+import { bytesSource } from '../../src/io/source.ts'
 import { FlowSeg, type LoadOptions } from '../../src/model/flowseg.ts'
 import type { Progress } from '../../src/progress.ts'
 import { FileServer } from '../io/file-server.ts'
@@ -24,7 +26,8 @@ beforeAll(() => server.listen())
 afterAll(() => server.close())
 beforeEach(async () => {
   await browser()
-  server.slow = undefined
+  server.slow = server.answer = undefined
+  server.files.clear()
   for (const name of readdirSync(NANO)) {
     if (/\.(json|safetensors)$/.test(name)) {
       server.files.set(`/nano/${name}`, { bytes: readFileSync(`${NANO}/${name}`), etag: '"1"' })
@@ -95,6 +98,71 @@ test('storage that is full is one of the notes', async () => {
   const { notes } = await load()
   expect(notes).toEqual([expect.stringContaining('storage for this page is full (')])
 })
+
+describe('optional files', () => {
+  /** Like S3 and CloudFront, which tell nobody whether a file is there. */
+  const hiding: typeof server.answer = (request, response) =>
+    !server.files.has(request.url!) && !!response.writeHead(403).end('<?xml version="1.0"?><Error>')
+
+  test('may be refused with 403, as servers do for what is not there', async () => {
+    server.files.delete('/nano/manifest.json')
+    server.answer = hiding
+    expect((await load()).notes).toEqual([])
+    // Nor need the weights be in one file
+    const { bytes } = server.files.get('/nano/model.safetensors')!
+    server.files.delete('/nano/model.safetensors')
+    server.files.set('/nano/shard.safetensors', { bytes, etag: '"1"' })
+    const names = [...(await namesOf(bytes))]
+    const index = JSON.stringify({
+      weight_map: Object.fromEntries(names.map((name) => [name, 'shard.safetensors'])),
+    })
+    server.files.set('/nano/model.safetensors.index.json', {
+      bytes: new TextEncoder().encode(index),
+      etag: '"1"',
+    })
+    expect((await load()).notes).toEqual([])
+  })
+
+  test('may be answered with the start page', async () => {
+    server.files.delete('/nano/manifest.json')
+    server.answer = (request, response) =>
+      !server.files.has(request.url!) &&
+      !!response.writeHead(200, { 'content-type': 'text/html' }).end('<html></html>')
+    expect((await load()).notes).toEqual([])
+  })
+
+  test('are not taken as absent while the server is out of order', async () => {
+    server.answer = (request, response) =>
+      request.url === '/nano/manifest.json' && !!response.writeHead(500).end()
+    await expect(load()).rejects.toThrow('/nano/manifest.json: the server answers 500')
+  })
+
+  test.each([
+    ['config.json', 403],
+    ['tokenizer.json', 401],
+    ['model.safetensors', 403],
+  ])('are not these: without %s (%i) access is what is missing', async (name, status) => {
+    server.answer = (request, response) =>
+      request.url!.startsWith(`/nano/${name}`) && !!response.writeHead(status).end()
+    await expect(load()).rejects.toThrow(
+      new RegExp(`/nano/${name}: the server answers ${status} .*accept the licence, or pass`),
+    )
+  })
+
+  test('nor is a server that refuses everything one without files', async () => {
+    for (const status of [401, 403]) {
+      server.answer = (_, response) => !!response.writeHead(status).end()
+      await expect(load()).rejects.toThrow(
+        new RegExp(`config.json: the server answers ${status} .*Access needs permission`),
+      )
+    }
+  })
+})
+
+async function namesOf(bytes: Uint8Array): Promise<Iterable<string>> {
+  const checkpoint = await openSafetensors(bytesSource(bytes))
+  return checkpoint.tensors.keys()
+}
 
 test('bytes that were damaged on their way are refused by name, and fetched again at the next visit', async () => {
   const good = server.files.get('/nano/model.safetensors')!
