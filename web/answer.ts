@@ -1,6 +1,8 @@
 // Beside the image: how sure the model is, what each step took, and the other candidates.
 
-import { byId, make, milliseconds, percent, picture, setWidth } from './dom.ts'
+import { printable } from '../src/printable.ts'
+import { byId, make, picture, setWidth } from './dom.ts'
+import { milliseconds, percent } from './format.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
 export interface CandidateActions {
@@ -11,13 +13,14 @@ export interface CandidateActions {
   readonly more: (from: number) => Promise<readonly CandidateFacts[] | undefined>
 }
 
-/** The score and the times. @param looked whether this sentence had to wait for the image to be looked at */
+/** What was asked, the score and the times. @param looked whether this sentence had to wait for the image to be looked at */
 export function showAnswer(answer: AnswerFacts, looked: boolean): void {
-  const { score, rank, share, area } = answer
+  const { sentence, score, rank, share, area } = answer
   byId('answer').replaceChildren(
     make(
       'div',
       {},
+      make('p', { className: 'asked' }, printable(sentence)),
       make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), 'score'),
       rank > 1 ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
       make(
@@ -67,6 +70,22 @@ export function showCandidates(
 export function markCandidate(query: number): void {
   for (const button of byId('candidates').querySelectorAll<HTMLElement>('[data-query]'))
     button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))
+}
+
+/** What was found and where, for those who don't see it. */
+export function inWords(
+  { sentence, score, rank, share, box }: AnswerFacts,
+  { width, height }: { readonly width: number; readonly height: number },
+): string {
+  const asked = printable(sentence)
+  if (!box) return `Nothing found for ${asked}: the mask is empty.`
+  const thirds = (at: number, names: readonly [string, string, string]): string =>
+    names[Math.min(2, Math.floor(3 * at))] ?? names[1]
+  const across = thirds((box[0] + box[2]) / 2 / width, ['left', 'centre', 'right'])
+  const down = thirds((box[1] + box[3]) / 2 / height, ['top', 'middle', 'bottom'])
+  const where = `${down} ${across}`.replace('middle centre', 'centre')
+  const which = rank > 1 ? `Candidate ${rank} for` : 'Found'
+  return `${which} ${asked}, at the ${where} of the image, ${percent(share, 1)} of it. Score ${score.toFixed(2)}.`
 }
 
 /** The steps apart: the first is paid once an image. */

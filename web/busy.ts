@@ -1,6 +1,7 @@
 // What is going on: a line on the stage with a bar and a way to stop it, and the same in words for those who listen.
 
-import { byId, megabytes } from './dom.ts'
+import { byId } from './dom.ts'
+import { megabytes } from './format.ts'
 import type { Step } from './protocol.ts'
 
 const box = byId('busy')

@@ -3,12 +3,15 @@
 import { make, makeSvg } from './dom.ts'
 import type { AnswerFacts } from './protocol.ts'
 
-const WIDEST = 720
-const HEIGHT = 200
-const LEFT = 36
-const RIGHT = 110
-const TOP = 10
-const BOTTOM = 26
+/** Of the drawing, in letters of the page, as all lengths here. */
+const WIDEST = 48
+const HEIGHT = 13.4
+const LEFT = 2.4
+const RIGHT = 7.4
+const TOP = 0.7
+const BOTTOM = 1.8
+/** Layers that are nearer than this have room for their number only. */
+const ROOMY = 3.6
 
 export function course(answer: AnswerFacts): HTMLElement {
   const title = make('figcaption', {}, make('h3', {}, 'Scores, layer by layer'))
@@ -16,18 +19,25 @@ export function course(answer: AnswerFacts): HTMLElement {
   // Drawn for the width there is, so that letters keep their size
   let drawn = 0
   new ResizeObserver(() => {
-    const width = Math.min(WIDEST, figure.clientWidth)
+    const em = Number.parseFloat(getComputedStyle(figure).fontSize)
+    const width = Math.min(WIDEST * em, figure.clientWidth)
     if (width === drawn || width === 0) return
     drawn = width
-    figure.replaceChildren(title, draw(answer, width))
+    figure.replaceChildren(title, draw(answer, width, em))
   }).observe(figure)
   return figure
 }
 
-function draw({ layers, rank }: AnswerFacts, width: number): SVGElement {
+/** @param em pixels of a letter */
+function draw({ layers, rank }: AnswerFacts, width: number, em: number): SVGElement {
   const last = layers.length - 1
-  const x = (layer: number): number => LEFT + (layer / Math.max(1, last)) * (width - LEFT - RIGHT)
-  const y = (score: number): number => TOP + (1 - score) * (HEIGHT - TOP - BOTTOM)
+  const height = HEIGHT * em
+  const isNarrow = width - (LEFT + RIGHT) * em < last * ROOMY * em
+  // The line's name stands beside its end, or above the drawing where that is too much
+  const [left, right] = [LEFT * em, (isNarrow ? 1 : RIGHT) * em]
+  const top = (isNarrow ? TOP + 1.4 : TOP) * em
+  const x = (layer: number): number => left + (layer / Math.max(1, last)) * (width - left - right)
+  const y = (score: number): number => top + (1 - score) * (height - top - BOTTOM * em)
   const path = (i: number): string =>
     layers
       .map(
@@ -36,8 +46,9 @@ function draw({ layers, rank }: AnswerFacts, width: number): SVGElement {
       .join('')
 
   const svg = makeSvg('svg', {
-    viewBox: `0 0 ${width} ${HEIGHT}`,
-    height: HEIGHT,
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
     role: 'img',
     'aria-label': `Scores by layer. ${layers
       .map(({ layer, score }) => `${layer === 0 ? 'Before layer 1' : `Layer ${layer}`}: ${score.toFixed(2)}`)
@@ -45,13 +56,13 @@ function draw({ layers, rank }: AnswerFacts, width: number): SVGElement {
   })
   for (const score of [0, 0.5, 1]) {
     svg.append(
-      makeSvg('line', { class: 'grid', x1: LEFT, x2: x(last), y1: y(score), y2: y(score) }),
-      makeSvg('text', { x: LEFT - 8, y: y(score) + 4, 'text-anchor': 'end' }, String(score)),
+      makeSvg('line', { class: 'grid', x1: left, x2: x(last), y1: y(score), y2: y(score) }),
+      makeSvg('text', { x: left - em / 2, y: y(score) + em / 4, 'text-anchor': 'end' }, String(score)),
     )
   }
   layers.forEach(({ layer }) => {
-    const name = layer === 0 ? 'before' : `layer ${layer}`
-    svg.append(makeSvg('text', { x: x(layer), y: HEIGHT - 6, 'text-anchor': 'middle' }, name))
+    const name = isNarrow ? String(layer) : layer === 0 ? 'before' : `layer ${layer}`
+    svg.append(makeSvg('text', { x: x(layer), y: height - 0.4 * em, 'text-anchor': 'middle' }, name))
   })
   const chosen = rank - 1
   layers[0]?.scores.forEach((_, i) => {
@@ -67,7 +78,9 @@ function draw({ layers, rank }: AnswerFacts, width: number): SVGElement {
     ...at,
     makeSvg(
       'text',
-      { class: 'chosen-name', x: x(last) + 12, y: y(end?.score ?? 0) + 4 },
+      isNarrow
+        ? { class: 'chosen-name', x: x(last), y: em, 'text-anchor': 'end' }
+        : { class: 'chosen-name', x: x(last) + 0.8 * em, y: y(end?.score ?? 0) + em / 4 },
       rank === 1 ? 'the answer' : `candidate ${rank}`,
     ),
   )

@@ -49,28 +49,7 @@ export function picture(blob: Blob): HTMLImageElement {
   return image
 }
 
-export function percent(share: number, digits = 0): string {
-  return `${(100 * share).toFixed(digits)}\u00a0%`
-}
-
 /** Makes an element as wide as a share of what it is in. */
 export function setWidth(element: HTMLElement, share: number): void {
   element.style.width = `${(100 * Math.min(1, Math.max(0, share))).toFixed(1)}%`
-}
-
-export function milliseconds(ms: number): string {
-  if (ms < 9.95) return `${ms.toFixed(1)} ms`
-  return ms < 995 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(ms < 9_950 ? 2 : 1)} s`
-}
-
-export function megabytes(bytes: number): string {
-  const mb = bytes / 1e6
-  return mb < 10 ? `${mb.toFixed(1)} MB` : mb < 1000 ? `${mb.toFixed(0)} MB` : `${(mb / 1000).toFixed(2)} GB`
-}
-
-/** 1st, 2nd, 3rd ... */
-export function ordinal(n: number): string {
-  const last = n % 10
-  const isTeen = n % 100 > 10 && n % 100 < 14
-  return `${n}${isTeen ? 'th' : last === 1 ? 'st' : last === 2 ? 'nd' : last === 3 ? 'rd' : 'th'}`
 }

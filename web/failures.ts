@@ -1,12 +1,15 @@
 // Errors of the worker on their way to the page, and what the page says about each: what happened, and the ways on.
 
-import { FlowSegError } from '../src/errors.ts'
+import { FlowSegError, WeightsError } from '../src/index.ts'
 import type { Failure, LoadRequest } from './protocol.ts'
 
 /** A failure of the studio's own. */
 export class RequestError extends FlowSegError {}
 
 export function failureOf(error: unknown): Failure {
+  if (error instanceof WeightsError && isNetworks(error)) {
+    return { name: error.name, code: 'ERR_NETWORK', message: error.message }
+  }
   if (error instanceof FlowSegError) return { name: error.name, code: error.code, message: error.message }
   if (error instanceof DOMException && error.name === 'AbortError') {
     return { name: error.name, code: 'ERR_ABORTED', message: error.message }
@@ -17,6 +20,11 @@ export function failureOf(error: unknown): Failure {
   }
   const message = error instanceof Error ? error.message : String(error)
   return { name: error instanceof Error ? error.name : 'Error', code: 'ERR_UNKNOWN', message }
+}
+
+/** The engine has one error for files that are damaged and for those that didn't come; browsers throw a TypeError for these. */
+function isNetworks({ cause }: Error): boolean {
+  return cause instanceof TypeError || (cause instanceof WeightsError && isNetworks(cause))
 }
 
 /** What a button of a notice does. */
@@ -101,11 +109,43 @@ export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances)
         ways: ['picture', 'reload'],
       }
     case 'ERR_IMAGE':
+      if (/\bHEI[CF]\b/.test(message)) {
+        return {
+          title: "This browser can't read HEIC photos",
+          text:
+            'Save it as a JPEG first. On a Mac: open it in Preview and choose File, Export. On Windows: open it in Photos ' +
+            'and choose Save as. An iPhone takes JPEGs with Settings, Camera, Formats, Most Compatible. Safari reads HEIC.',
+          details: message,
+          ways: ['picture'],
+        }
+      }
       return { title: "This image can't be opened", text: message, ways: ['picture'] }
+    case 'ERR_LINK':
+      return { title: "This image can't be fetched", text: message, ways: ['picture'] }
+    case 'ERR_DROP':
+      return { title: "What was dropped can't be opened", text: message, ways: ['picture'] }
     case 'ERR_CAMERA':
       return { title: "The camera can't be used", text: message, ways: ['picture'] }
     case 'ERR_WEIGHTS':
-      return { title: "These weights can't be used", text: message, ways: ['weights'] }
+      if (wanted.place.kind === 'embedded') {
+        return {
+          title: 'The model came damaged',
+          text: 'What is kept of it was dropped. Trying again downloads it anew.',
+          details: message,
+          ways: ['retry', 'weights'],
+        }
+      }
+      return {
+        title: "These weights can't be used",
+        text: message,
+        ways: wanted.place.kind === 'url' ? ['retry', 'weights'] : ['weights'],
+      }
+    case 'ERR_BROKEN_OFF':
+      return {
+        title: 'The download broke off',
+        text: `${message} Check the connection. Trying again goes on where it stopped.`,
+        ways: ['retry'],
+      }
     case 'ERR_NETWORK':
       return {
         title: 'The model could not be downloaded',

@@ -1,59 +1,70 @@
 // The flow: what no other tool shows. A card a layer with the chosen query's mask then, how the gate weighed vision and
-// language, how far the condition had moved and who led; then the edge, before and after; then the scores' course.
+// language, how far the condition had moved and who led; then the edge, before and after where it changed anything; then
+// the scores' course.
 
 import { pointAt } from './answer.ts'
-import { byId, make, ordinal, percent, picture, setWidth } from './dom.ts'
+import { byId, make, picture, setWidth } from './dom.ts'
+import { ordinal, percent } from './format.ts'
 import type { AnswerFacts, EdgeFacts, LayerFacts } from './protocol.ts'
-import type { Stage } from './stage.ts'
-import type { Maps } from './view/protocol.ts'
+import type { Look, Stage } from './stage.ts'
 
 /** What a card shows on the stage. */
 interface Card {
   readonly button: HTMLButtonElement
-  readonly maps: Maps
-  readonly caption: string
+  readonly look: Look
 }
+
+let shownCards: readonly Card[] = []
 
 export function showFlow(answer: AnswerFacts, stage: Stage): void {
   const section = byId('flow')
   section.hidden = answer.layers.length === 0
   if (section.hidden) return
-  const most = Math.max(1e-9, ...answer.layers.map(({ moved }) => moved))
-  const cards = answer.layers.map((layer) => layerCard(layer, answer, most))
+  // One scale for all of them, the same for every answer that stays within it
+  const full = Math.max(1, Math.ceil(Math.max(...answer.layers.map(({ moved }) => moved))))
+  const cards = answer.layers.map((layer) => layerCard(layer, answer, full))
   const items = cards.map(({ button }) => make('li', {}, button))
   if (answer.edge) {
     const edge = edgeCards(answer.edge)
     const [whole, ...sides] = edge.map(({ button }) => button)
-    items.push(make('li', {}, whole, make('div', { className: 'row sides' }, ...sides)))
+    const row = sides.length > 0 ? make('div', { className: 'row sides' }, ...sides) : undefined
+    items.push(make('li', {}, whole, row))
     cards.push(...edge)
   }
   connect(cards, stage)
-  byId('flow-body').replaceChildren(make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items))
+  const body = byId('flow-body')
+  body.inert = false
+  body.replaceChildren(make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items))
 }
 
-/** Pointing shows a card on the stage; pressing keeps it there until it is pressed again. */
+/** Pointing shows a card on the stage; pressing keeps it there until it is pressed again, or let go. */
 function connect(cards: readonly Card[], stage: Stage): void {
-  let kept: Card | undefined
-  const show = (card: Card | undefined): void => {
-    if (card) stage.preview(card.maps, card.caption)
-    else stage.endPreview()
-  }
-  for (const card of cards) {
+  shownCards = cards
+  for (const { button, look } of cards) {
     pointAt(
-      card.button,
-      () => show(card),
-      () => show(kept),
+      button,
+      () => stage.preview(look),
+      () => stage.endPreview(),
     )
-    card.button.addEventListener('click', () => {
-      kept = kept === card ? undefined : card
-      for (const other of cards) other.button.setAttribute('aria-pressed', String(other === kept))
-      show(kept)
-      if (kept) stage.reveal() // on a phone it is a page away
+    button.addEventListener('click', () => {
+      stage.keep(stage.kept === look ? undefined : look)
+      if (stage.kept) stage.reveal() // on a phone it is a page away
     })
   }
 }
 
-function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, most: number): Card {
+/** Which of the cards stays on the stage, if any. */
+export function markKept(kept: Look | undefined): void {
+  for (const { button, look } of shownCards) button.setAttribute('aria-pressed', String(look === kept))
+}
+
+/** The cards are of an answer that is gone, until there are others. */
+export function closeFlow(): void {
+  byId('flow-body').inert = true
+}
+
+/** @param full what fills a bar of how far the condition moved */
+function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, full: number): Card {
   const { gate, moved, score, rank, soft, leader, leaderSoft } = layer
   const name = layer.layer === 0 ? 'Before layer 1' : `Layer ${layer.layer}`
   const leads = leader.finalRank === finalRank
@@ -69,16 +80,21 @@ function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, most: nu
       ? make(
           'span',
           { className: 'faint' },
-          layer.layer === 0 ? 'It has neither looked nor read yet' : 'No gate',
+          layer.layer === 0
+            ? 'Where it starts: matched with image and sentence, before any layer worked on it'
+            : 'No gate',
         )
       : gateMeter(gate),
-    ...(layer.layer === 0 ? [] : [movedMeter(moved, most)]),
+    ...(layer.layer === 0 ? [] : [movedMeter(moved, full)]),
   )
   const ghost = leaderSoft ? ', dashed the candidate that led' : ''
   return {
     button: card(picture(layer.picture), facts),
-    maps: { mask: soft, ghost: leaderSoft },
-    caption: `${name}: its mask then${ghost}`,
+    look: {
+      maps: { mask: soft, ghost: leaderSoft },
+      caption: `${name}: its mask then${ghost}`,
+      shown: { kind: 'layer', layer: layer.layer },
+    },
   }
 }
 
@@ -98,9 +114,9 @@ function gateMeter(gate: number): HTMLElement {
   )
 }
 
-function movedMeter(moved: number, most: number): HTMLElement {
+function movedMeter(moved: number, full: number): HTMLElement {
   const bar = make('i')
-  setWidth(bar, moved / most)
+  setWidth(bar, moved / full)
   return make(
     'span',
     {},
@@ -111,29 +127,50 @@ function movedMeter(moved: number, most: number): HTMLElement {
       percent(moved),
     ),
     make('span', { className: 'meter', 'aria-hidden': 'true' }, bar),
+    make('span', { className: 'axis', 'aria-hidden': 'true' }, make('span', {}, '0'), percent(full)),
   )
 }
 
 /** Boundary refinement: the mask after it, dashed before it, hatched where it was free; and each of the two alone. */
 function edgeCards({ before, after, band, cells, flipped, picture: blob }: EdgeFacts): Card[] {
-  const changed = flipped === 0 ? 'None of them changed sides' : `${flipped} of them changed sides`
+  const hasChanged = flipped > 0
   const facts = make(
     'span',
     { className: 'facts' },
-    make('span', { className: 'head' }, 'Edge refined'),
+    make('span', { className: 'head' }, hasChanged ? 'Edge refined' : 'Edge left as it was'),
     make('span', {}, `${cells} cells along the edge were free to move`),
-    make('span', { className: 'faint' }, changed),
+    make(
+      'span',
+      { className: 'faint' },
+      hasChanged ? `${flipped} of them changed sides` : 'None of them changed sides',
+    ),
   )
-  const side = (name: string): HTMLButtonElement =>
-    make('button', { type: 'button', 'aria-pressed': 'false' }, name)
-  return [
-    {
-      button: card(picture(blob), facts),
-      maps: { mask: after, ghost: before, band },
-      caption: 'Hatched: where the edge could move. Dashed: where it was before',
+  const dashed = hasChanged ? '. Dashed: where it was before' : ''
+  const whole: Card = {
+    button: card(picture(blob), facts),
+    look: {
+      maps: { mask: after, ghost: hasChanged ? before : undefined, band },
+      caption: `Hatched: where the edge could move${dashed}`,
+      shown: { kind: 'answer' },
     },
-    { button: side('Before'), maps: { mask: before }, caption: 'Before the edge was refined' },
-    { button: side('After'), maps: { mask: after }, caption: 'After the edge was refined' },
+  }
+  if (!hasChanged) return [whole]
+  const side = (name: string, look: Look): Card => ({
+    button: make('button', { type: 'button', 'aria-pressed': 'false' }, name),
+    look,
+  })
+  return [
+    whole,
+    side('Before', {
+      maps: { mask: before },
+      caption: 'Before the edge was refined',
+      shown: { kind: 'unrefined' },
+    }),
+    side('After', {
+      maps: { mask: after },
+      caption: 'After the edge was refined',
+      shown: { kind: 'answer' },
+    }),
   ]
 }
 

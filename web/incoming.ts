@@ -1,31 +1,45 @@
 // How images and weights come in: chosen, dropped, pasted or photographed.
 
-import { ImageError } from '../src/errors.ts'
-import { chosenFiles } from '../src/io/chosen.ts'
 import { byId } from './dom.ts'
 import { RequestError } from './failures.ts'
+import { filesOf, sorted } from './files.ts'
+import { fetchImage, linkOf, nameOf } from './links.ts'
 
 export interface Incoming {
-  readonly image: (image: Blob | ImageBitmap, name: string) => void
+  readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
+  /** With what came along: images after the first, and files that are of no use. */
+  readonly leftOver: (images: readonly File[], others: readonly File[]) => void
   /** With what can't be taken. */
   readonly fail: (error: unknown) => void
 }
 
 export function listen(incoming: Incoming): void {
-  listenToInput(
-    byId('file', HTMLInputElement),
-    (files) => files[0] && incoming.image(files[0], files[0].name),
-  )
+  listenToInput(byId('file', HTMLInputElement), (files) => take(files, incoming))
   byId('choose').addEventListener('click', () => byId('file').click())
   listenToDrops(incoming)
   document.addEventListener('paste', (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith('image/'))
-    if (!file) return
+    const { clipboardData, target } = event
+    const files = [...(clipboardData?.files ?? [])]
+    // Tables and drawings are copied as text and as a picture of it: a field wants the text
+    const isText = target instanceof HTMLInputElement && clipboardData?.types.includes('text/plain')
+    if (files.length === 0 || isText) return
     event.preventDefault()
-    incoming.image(file, file.name || 'pasted.png')
+    take(files, incoming)
   })
   byId('photograph').addEventListener('click', () => void photograph(incoming))
+}
+
+/** Weights and an image may come together; of several images the first is taken. */
+function take(files: readonly File[], incoming: Incoming, isFolder = false): void {
+  const { images, weights, others } = sorted(files)
+  if (weights.length > 0) {
+    incoming.weights(weights)
+    if (isFolder) return // pictures in a folder of weights are about the model
+  }
+  const [first, ...more] = images
+  if (first) incoming.image(first, first.name || 'pasted.png')
+  if (more.length + others.length > 0) incoming.leftOver(more, others)
 }
 
 /** Files of an input; choosing the same ones again is an event too. */
@@ -39,41 +53,41 @@ export function listenToInput(input: HTMLInputElement, take: (files: readonly Fi
 
 // ---- Dropping
 
-function listenToDrops({ image, weights, fail }: Incoming): void {
+function listenToDrops(incoming: Incoming): void {
   const sign = byId('drop')
-  let depth = 0 // leaving a child is not leaving
-  const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false
+  const isOurs = ({ dataTransfer, target }: DragEvent): boolean => {
+    const types = dataTransfer?.types ?? []
+    // A field takes addresses as the text that they are, but no images
+    const isForField = target instanceof HTMLInputElement && !types.includes('text/html')
+    return types.includes('Files') || (types.includes('text/uri-list') && !isForField)
+  }
   document.addEventListener('dragenter', (event) => {
-    if (!hasFiles(event)) return
-    depth++
-    sign.hidden = false
+    sign.hidden = !isOurs(event)
   })
   document.addEventListener('dragleave', (event) => {
-    if (hasFiles(event) && --depth <= 0) sign.hidden = true
+    if (event.relatedTarget === null) sign.hidden = true // left the page, not a part of it
   })
   document.addEventListener('dragover', (event) => {
-    if (hasFiles(event)) event.preventDefault()
+    if (isOurs(event)) event.preventDefault()
+  })
+  document.addEventListener('dragend', () => {
+    sign.hidden = true
   })
   document.addEventListener('drop', (event) => {
-    depth = 0
     sign.hidden = true
-    const items = event.dataTransfer
-    if (!items || !hasFiles(event)) return
+    const drop = event.dataTransfer
+    if (!drop || !isOurs(event)) return
     event.preventDefault()
     // At once: a drop is empty when its event is over
-    chosenFiles(items)
-      .then((files) => {
-        const [first] = files
-        if (!first) throw new ImageError('What was dropped has no files in it.')
-        if (files.some(isWeights)) weights(files)
-        else image(first, first.name)
+    const link = linkOf(drop)
+    filesOf(drop)
+      .then(({ files, isFolder }) => {
+        if (files.length > 0) return take(files, incoming, isFolder)
+        if (!link) throw new RequestError('ERR_DROP', 'It holds no file and no address of an image.')
+        incoming.image(fetchImage(link), nameOf(link))
       })
-      .catch(fail)
+      .catch(incoming.fail)
   })
-}
-
-function isWeights({ name }: File): boolean {
-  return name.endsWith('.safetensors') || name === 'config.json'
 }
 
 // ---- Photographing

@@ -1,18 +1,23 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { markCandidate, showAnswer, showCandidates } from './answer.ts'
+import { printable } from '../src/printable.ts'
+import { inWords, markCandidate, showAnswer, showCandidates } from './answer.ts'
 import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
 import { course } from './course.ts'
-import { byId, make, percent } from './dom.ts'
+import { byId, make } from './dom.ts'
 import { failureOf, type WayOn } from './failures.ts'
-import { showFlow } from './flow.ts'
+import { closeFlow, markKept, showFlow } from './flow.ts'
+import { setStale } from './freshness.ts'
 import { listen } from './incoming.ts'
-import { clear, show, tell as tellNotice } from './notices.ts'
-import { goOffline } from './offline.ts'
+import { fetchImage } from './links.ts'
+import { clear, note, show, tell as tellNotice } from './notices.ts'
+import { goOffline, watchForUpdates } from './offline.ts'
 import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
+import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
+import * as sentence from './sentence.ts'
 import type { Mode } from './stage.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
 
@@ -22,8 +27,6 @@ const client = new ModelClient()
 const { Stage } = await import('./stage.ts')
 const stage = new Stage()
 await turn()
-const sentence = byId('sentence', HTMLInputElement)
-const sentenceError = byId('sentence-error')
 const candidates = byId('candidates')
 
 /** The latest request for a model: what to try again. */
@@ -35,11 +38,16 @@ let loading: AbortController | undefined
 let hasModel = false
 let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
+/** The one that is being opened: true once it is. */
+let opening: Promise<boolean> | undefined
 /** Whether the model has looked at it. */
 let looked = false
+/** The sentence that was asked last of this image, and the answer that is shown. */
+let asked = ''
+let answered: AnswerFacts | undefined
 /** The present sentence or candidate; a newer one stops it. */
 let work = new AbortController()
-let opening = 0
+let openings = 0
 
 // ---- The model
 
@@ -49,6 +57,7 @@ async function load(request: LoadRequest): Promise<boolean> {
   loading = stop
   wanted = request
   begin()
+  setStale('model', answered !== undefined)
   const line = busy(hasModel ? 'Loading other weights' : 'Loading the model', () => stop.abort())
   ready = client.ask('load', request, { signal: stop.signal, onProgress: line.step }).then(
     (model) => {
@@ -57,11 +66,13 @@ async function load(request: LoadRequest): Promise<boolean> {
       showModel(model)
       clear()
       say(`The model ${model.name} is ready`)
-      goOffline()
+      void goOffline()
       return true
     },
     (error: unknown) => {
-      if (stop === loading) tellOf(error, stop.signal)
+      if (stop !== loading) return false
+      setStale('model', false)
+      tellOf(error, stop.signal)
       return false
     },
   )
@@ -114,9 +125,9 @@ function goOn(way: WayOn): void {
   }
 }
 
-/** The same image and sentence with another model. */
+/** The same image and sentence with another model; what is being typed has not been asked yet. */
 function again(): void {
-  if (picture && sentence.value.trim()) void find()
+  if (asked) void ask(asked)
 }
 
 client.onLost = (error) => {
@@ -128,34 +139,51 @@ client.onLost = (error) => {
 
 // ---- The image
 
-async function open(image: Blob | ImageBitmap, name: string, sample?: Sample): Promise<boolean> {
-  const mine = ++opening
-  begin()
-  const line = busy(`Opening ${name}`)
-  try {
-    const opened = await client.ask('open', { image, name })
-    if (mine !== opening) return false
-    clear()
-    picture = opened
-    looked = false
-    forget()
-    stage.setImage(opened)
-    markSample(sample)
-    suggest(sample?.sentences ?? [])
-    say(`${name} is open`)
-    return true
-  } catch (error) {
-    if (mine === opening && error instanceof RemoteError) tell(error)
-    return false
-  } finally {
-    line.end()
+async function open(
+  image: Blob | ImageBitmap | Promise<Blob>,
+  name: string,
+  sample?: Sample,
+): Promise<boolean> {
+  const mine = ++openings
+  const line = busy(`Opening ${printable(name)}`)
+  const isNew = (async () => {
+    try {
+      const opened = await client.ask('open', { image: await image, name })
+      if (mine !== openings) return false
+      clear()
+      picture = opened
+      looked = false
+      forget()
+      stage.setImage(opened)
+      markSample(sample)
+      sentence.suggest(sample?.sentences ?? [], find)
+      byId('picture-note').textContent = opened.isFlattened ? 'Its transparent parts lie on white.' : ''
+      say(`${printable(name)} is open`)
+      return true
+    } catch (error) {
+      if (mine === openings) fail(error)
+      return false
+    }
+  })()
+  opening = isNew
+  setStale('image', answered !== undefined)
+  setSaving(false)
+  const isOpen = await isNew
+  line.end()
+  if (mine === openings) {
+    opening = undefined
+    setStale('image', false)
+    setSaving(answered !== undefined)
   }
+  return isOpen
 }
 
-async function openOwn(image: Blob | ImageBitmap, name: string): Promise<void> {
-  if (!(await open(image, name))) return
-  sentence.select()
-  sentence.focus()
+async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string): Promise<void> {
+  note('')
+  const invite = sentence.inviting()
+  const before = begin()
+  if (!(await open(image, name)) || work !== before) return // or a sentence was asked that waits for it
+  invite()
   await lookAhead()
 }
 
@@ -175,36 +203,33 @@ async function lookAhead(): Promise<void> {
   }
 }
 
-async function openSample(sample: Sample): Promise<void> {
-  const response = await fetch(sample.url)
-  if (!(await open(await response.blob(), sample.name, sample))) return
-  sentence.value = sample.sentences[0] ?? ''
-  await find()
-}
-
-function suggest(sentences: readonly string[]): void {
-  byId('suggestions').replaceChildren(
-    ...sentences.map((text) => {
-      const button = make('button', { type: 'button' }, text)
-      button.addEventListener('click', () => {
-        sentence.value = text
-        void find()
-      })
-      return make('li', {}, button)
-    }),
-  )
+/** @param isStart opened by itself */
+async function openSample(sample: Sample, isStart = false): Promise<void> {
+  note('')
+  const isUntouched = sentence.untouched(isStart)
+  const before = begin()
+  if (!(await open(fetchImage(sample.url), sample.name, sample)) || work !== before) return
+  if (!isUntouched()) return lookAhead()
+  sentence.setText(sample.sentences[0] ?? '')
+  find()
 }
 
 // ---- The sentence
 
-async function find(): Promise<void> {
-  const text = sentence.value.trim()
-  complain('')
-  if (!text) return complain('Say what to find: "the large clock", for instance.')
-  if (!picture) return complain('Open an image first.')
+function find(): void {
+  const text = sentence.text()
+  sentence.complain('')
+  if (!text) return sentence.complain('Say what to find: "the large clock", for instance.')
+  if (!picture && !opening) return sentence.complain('Open an image first.')
+  void ask(text)
+}
+
+async function ask(text: string): Promise<void> {
   const stop = begin()
   const { signal } = stop
   performance.mark('flowseg:ask', { detail: text })
+  if (opening && !(await opening)) return
+  asked = text
   await ready
   if (signal.aborted) return
   if (!hasModel) return trouble()
@@ -231,7 +256,7 @@ async function showStrip(found: AnswerFacts, options: AskOptions): Promise<() =>
     showCandidates(some, found, {
       pick: (query) => void pick(query),
       preview: ({ soft }, rank) =>
-        stage.preview({ mask: soft }, `Candidate ${rank}, before its edge was refined`),
+        stage.preview({ maps: { mask: soft }, caption: `Candidate ${rank}, before its edge was refined` }),
       endPreview: () => stage.endPreview(),
       more: moreCandidates,
     })
@@ -259,10 +284,14 @@ async function answerWith(
     const isFirst = !looked
     const { found, rest } = await ask({ signal, onProgress: line.step })
     looked = true
+    answered = found
     stage.setAnswer(found.mask)
+    closeFlow()
     showAnswer(found, isFirst)
-    setSaving(true)
-    const words = inWords(found)
+    setStale('model', false)
+    compare()
+    setSaving(opening === undefined)
+    const words = picture ? inWords(found, picture) : ''
     stage.describe(words)
     say(words)
     performance.mark('flowseg:answer', { detail: found.sentence })
@@ -272,7 +301,7 @@ async function answerWith(
     await showRest(pieces, signal)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
-    if (error.code === 'ERR_PROMPT') complain(error.message)
+    if (error.code === 'ERR_PROMPT') sentence.complain(error.message)
     else tell(error)
   } finally {
     line.end()
@@ -297,47 +326,31 @@ function begin(): AbortController {
 }
 
 function forget(): void {
+  asked = ''
+  answered = undefined
+  setStale('model', false)
+  compare()
   stage.setAnswer(undefined)
-  setSaving(false)
   byId('flow').hidden = true
   candidates.replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
 }
 
-function complain(text: string): void {
-  sentenceError.textContent = text
-  sentence.setAttribute('aria-invalid', String(text !== ''))
-  if (text) say(text)
-}
-
-/** What was found and where, for those who don't see it. */
-function inWords({ sentence: asked, score, rank, share, box }: AnswerFacts): string {
-  if (!box || !picture) return `Nothing found for ${asked}: the mask is empty.`
-  const thirds = (at: number, names: readonly [string, string, string]): string =>
-    names[Math.min(2, Math.floor(3 * at))] ?? names[1]
-  const across = thirds((box[0] + box[2]) / 2 / picture.width, ['left', 'centre', 'right'])
-  const down = thirds((box[1] + box[3]) / 2 / picture.height, ['top', 'middle', 'bottom'])
-  const where = `${down} ${across}`.replace('middle centre', 'centre')
-  const which = rank > 1 ? `Candidate ${rank} for` : 'Found'
-  return `${which} ${asked}, at the ${where} of the image, ${percent(share, 1)} of it. Score ${score.toFixed(2)}.`
+/** The sentence with the one that was answered. */
+function compare(): void {
+  const isOther = answered !== undefined && sentence.text() !== answered.sentence
+  setStale('sentence', isOther)
+  stage.note(answered && isOther ? `Found for: ${printable(answered.sentence)}` : '')
 }
 
 // ---- Saving
 
-function setSaving(isPossible: boolean): void {
-  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-save]'))
-    button.disabled = !isPossible
-}
-
 async function save(kind: SaveKind): Promise<void> {
   const line = busy('Saving')
   try {
-    const opacity = Number(byId('opacity', HTMLInputElement).value) / 100
-    const { blob, name } = await client.ask('save', { kind, opacity })
-    const url = URL.createObjectURL(blob)
-    make('a', { href: url, download: name }).click()
-    setTimeout(() => URL.revokeObjectURL(url), 60_000)
-    say(`Saved ${name}`)
+    const file = await client.ask('save', { kind, opacity: chosenOpacity(), shown: stage.shown })
+    download(file)
+    say(`Saved ${printable(file.name)}`)
   } catch (error) {
     if (error instanceof RemoteError) tell(error)
   } finally {
@@ -360,26 +373,49 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve))
 }
 
-byId('ask').addEventListener('submit', (event) => {
-  event.preventDefault()
-  void find()
-})
-for (const button of document.querySelectorAll<HTMLButtonElement>('[data-save]')) {
-  button.addEventListener('click', () => void save(button.dataset['save'] as SaveKind))
+sentence.listenToSentence({ change: compare, ask: find })
+listenToSaving((kind) => void save(kind))
+stage.onKept = (kept) => {
+  markKept(kept)
+  nameSaving(stage.shown)
 }
-for (const radio of document.querySelectorAll<HTMLInputElement>('[name=mode]')) {
-  radio.addEventListener('change', () => stage.setMode(radio.value as Mode))
+const radios = [...document.querySelectorAll<HTMLInputElement>('[name=mode]')]
+const opacity = byId('opacity', HTMLInputElement)
+/** Browsers bring back what was chosen before somebody went elsewhere and came back. */
+function readView(): void {
+  const mode = radios.find((radio) => radio.checked)?.value ?? 'overlay'
+  stage.setMode(mode as Mode)
+  stage.setOpacity(chosenOpacity())
 }
-byId('opacity', HTMLInputElement).addEventListener('input', ({ currentTarget }) => {
-  stage.setOpacity(Number((currentTarget as HTMLInputElement).value) / 100)
-})
+for (const radio of radios) radio.addEventListener('change', readView)
+opacity.addEventListener('input', readView)
+globalThis.addEventListener('pageshow', readView)
+readView()
 byId('zoom-in').addEventListener('click', () => stage.zoom(1.5))
 byId('zoom-out').addEventListener('click', () => stage.zoom(1 / 1.5))
 byId('zoom-fit').addEventListener('click', () => stage.fit())
+document.addEventListener('keydown', (event) => {
+  // Dialogs close with it, and words that are being composed end
+  if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return
+  if (stage.letGo()) say('The answer is shown again')
+})
 
 listen({
   image: (image, name) => void openOwn(image, name),
   weights: (files) => loadOwn({ place: { kind: 'files', files } }),
+  leftOver: (images, others) => {
+    const text = [
+      images.length > 0 ? 'One image at a time: the first was opened.' : '',
+      others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
+    ]
+    note(
+      text.join(' ').trim(),
+      images.map((image) => ({
+        name: `Open ${printable(image.name)}`,
+        act: () => void openOwn(image, image.name),
+      })),
+    )
+  },
   fail,
 })
 listenToWeights(loadOwn, fail)
@@ -387,4 +423,5 @@ showSamples((sample) => void openSample(sample))
 
 const first = SAMPLES[0]
 void load(wanted)
-if (first) void openSample(first)
+void watchForUpdates()
+if (first) void openSample(first, true)

@@ -5,6 +5,7 @@ import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'
 import type { Failure, LoadRequest } from './protocol.ts'
 
 const place = byId('notices')
+const notes = byId('notes')
 
 /** Tells of a failure until it is closed or another one comes. */
 export function tell(failure: Failure, wanted: LoadRequest, go: (way: WayOn) => void): void {
@@ -27,12 +28,12 @@ export function show({ title, text, details, ways }: Advice, go: (way: WayOn) =>
         const button = make('button', { type: 'button' }, WAYS[way])
         button.addEventListener('click', () => {
           clear()
-          byId('main').focus({ preventScroll: true }) // the button that had it is gone
+          focusPage()
           go(way)
         })
         return button
       }),
-      closer(),
+      closer(clear),
     ),
   )
   notice.dataset['code'] = code
@@ -43,8 +44,37 @@ export function clear(): void {
   place.replaceChildren()
 }
 
-function closer(): HTMLButtonElement {
+/** Tells of what is no failure, calmly, until there is something else to say; '' is nothing. */
+export function note(
+  text: string,
+  ways: readonly { readonly name: string; readonly act: () => void }[] = [],
+): void {
+  const row = make('div', { className: 'row' })
+  for (const { name, act } of ways) {
+    const button = make('button', { type: 'button' }, name)
+    button.addEventListener('click', () => {
+      focusPage()
+      act()
+    })
+    row.append(button)
+  }
+  const close = (): void => notes.replaceChildren()
+  row.append(closer(close))
+  notes.replaceChildren(
+    ...(text ? [make('div', { className: 'notice calm' }, make('p', {}, text), row)] : []),
+  )
+}
+
+function closer(close: () => void): HTMLButtonElement {
   const button = make('button', { type: 'button', className: 'plain' }, 'Close')
-  button.addEventListener('click', clear)
+  button.addEventListener('click', () => {
+    close()
+    focusPage()
+  })
   return button
+}
+
+/** The button that had the focus is gone. */
+function focusPage(): void {
+  byId('main').focus({ preventScroll: true })
 }

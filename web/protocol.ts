@@ -37,6 +37,8 @@ export interface PictureFacts {
   readonly name: string
   readonly width: number
   readonly height: number
+  /** It had parts that one can see through, which were laid on white. */
+  readonly isFlattened: boolean
   /** To show; smaller than the image where that is huge. */
   readonly bitmap: ImageBitmap
 }
@@ -111,6 +113,11 @@ export interface AnswerFacts {
 
 export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 
+/** Of an answer's masks, one: the answer itself, its query's in a layer, or its own before the edge was refined. */
+export type Shown =
+  | { readonly kind: 'answer' | 'unrefined' }
+  | { readonly kind: 'layer'; readonly layer: number }
+
 /** Requests by name: what is asked, and what comes back. */
 export interface Requests {
   load: { ask: LoadRequest; answer: ModelFacts }
@@ -120,7 +127,7 @@ export interface Requests {
   /** Some of the candidates, a picture each, from a place in the ranking on that counts from 0. */
   candidates: { ask: { from: number }; answer: { candidates: readonly CandidateFacts[] } }
   pick: { ask: { query: number }; answer: AnswerFacts }
-  save: { ask: { kind: SaveKind; opacity: number }; answer: { blob: Blob; name: string } }
+  save: { ask: { kind: SaveKind; opacity: number; shown: Shown }; answer: { blob: Blob; name: string } }
 }
 
 export type RequestName = keyof Requests

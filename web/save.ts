@@ -1,22 +1,23 @@
-// What can be saved: the mask as the command writes it, the image with the mask over it, what was cut out, and the numbers.
+// What can be saved of the mask that is shown, be it the answer's or a layer's: the mask as the command writes it, the image
+// with the mask over it, what was cut out, and the numbers.
 
-import { encodePng, type Segmentation } from '../src/index.ts'
+import { encodePng, type Mask, type Segmentation } from '../src/index.ts'
 import { boxOf, outline, tint } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { type Picture, rgbaOf, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'
-import type { SaveKind } from './protocol.ts'
+import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
+/** @param mask the one that is shown */
 export async function saved(
-  kind: SaveKind,
+  { kind, opacity, shown }: { readonly kind: SaveKind; readonly opacity: number; readonly shown: Shown },
   picture: Picture,
   result: Segmentation,
   chosen: Chosen,
-  opacity: number,
+  mask: Mask,
 ): Promise<{ blob: Blob; name: string }> {
-  const base = `${stem(picture.name)}-${slug(result.sentence)}`
-  const { mask } = chosen
+  const base = [stem(picture.name), slug(result.sentence), ...partOf(shown)].join('-')
   const { width, height } = mask
   switch (kind) {
     case 'mask': {
@@ -36,7 +37,7 @@ export async function saved(
       return { blob: await pngOf(rgba, width, height), name: `${base}-cutout.png` }
     }
     default: {
-      const text = `${JSON.stringify(account(picture, result, chosen), null, 2)}\n`
+      const text = `${JSON.stringify(account(picture, result, chosen, shown, mask), null, 2)}\n`
       return { blob: new Blob([text], { type: 'application/json' }), name: `${base}.json` }
     }
   }
@@ -49,10 +50,21 @@ async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height
   return canvas.convertToBlob({ type: 'image/png' })
 }
 
-/** What the command prints with --json, and the flow. */
-function account({ name, width, height }: Picture, result: Segmentation, chosen: Chosen): object {
+/** Of a file's name. */
+function partOf(shown: Shown): string[] {
+  if (shown.kind === 'layer') return [`layer-${shown.layer}`]
+  return shown.kind === 'unrefined' ? ['unrefined'] : []
+}
+
+/** What the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
+function account(
+  { name, width, height }: Picture,
+  result: Segmentation,
+  { query, score, rank }: Chosen,
+  shown: Shown,
+  mask: Mask,
+): object {
   const { sentence, text, times, candidates, flow = [] } = result
-  const { query, score, rank, mask } = chosen
   return {
     image: name,
     width,
@@ -62,6 +74,7 @@ function account({ name, width, height }: Picture, result: Segmentation, chosen:
     query,
     score,
     rank,
+    ...(shown.kind === 'answer' ? {} : { shown }),
     area: mask.area,
     box: boxOf(mask),
     times,

@@ -7,17 +7,22 @@ import {
   type FlowLayer,
   FlowSeg,
   type Image,
+  type Mask,
   OutOfMemoryError,
+  openGpu,
   type RefinedMask,
   recallTuned,
   type Scene,
   type Segmentation,
+  WeightsError,
 } from '../src/index.ts'
 import { boxOf } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
-import { embeddedFiles } from './embedded.ts'
+import { embeddedFiles, forgetEmbedded } from './embedded.ts'
 import { RequestError } from './failures.ts'
+import { flattened } from './flatten.ts'
+import { maskOf } from './mask-of.ts'
 import type {
   AnswerFacts,
   CandidateFacts,
@@ -26,7 +31,8 @@ import type {
   LoadRequest,
   ModelFacts,
   PictureFacts,
-  SaveKind,
+  Requests,
+  Shown,
   Soft,
   Step,
 } from './protocol.ts'
@@ -52,8 +58,9 @@ export interface Chosen extends RefinedMask {
 
 type SoftOf = (all: Float32Array, query: number) => Soft
 
-/** About the present picture, which it doesn't outlive. */
+/** About the present picture, which it doesn't outlive; the model that gave it, it may. */
 interface Answer {
+  readonly of: FlowSeg
   readonly result: Segmentation
   readonly chosen: Chosen
 }
@@ -77,15 +84,17 @@ export class Session {
 
   /** Loads a model; the present one stays until the new one is ready, or until its memory is needed. */
   async load({ place, quantize }: LoadRequest, { signal, onProgress }: Task): Promise<ModelFacts> {
+    await expectAdapter()
     const source =
       place.kind === 'embedded'
-        ? await embeddedFiles(onProgress, signal)
+        ? await embeddedFiles({ signal, onProgress })
         : place.kind === 'files'
           ? place.files
           : place.url
     const load = (): Promise<FlowSeg> =>
       FlowSeg.load(source, { signal, onProgress, quantize, gpu: { tuned: recallTuned } })
-    const model = await load().catch((error: unknown) => {
+    const model = await load().catch(async (error: unknown) => {
+      if (error instanceof WeightsError && place.kind === 'embedded') await forgetEmbedded()
       if (!(error instanceof OutOfMemoryError) || !this.model) throw error
       this.#leave()
       return load()
@@ -112,7 +121,6 @@ export class Session {
 
   #leave(): void {
     this.#forgetLook()
-    this.#answer = undefined
     const { model } = this
     this.model = undefined
     model?.close()
@@ -120,12 +128,20 @@ export class Session {
 
   /** Opens an image; needs no model. */
   async open(image: Blob | ImageBitmap, name: string): Promise<PictureFacts> {
-    const { picture, shown } = await openPicture(image, name)
+    let opened = await openPicture(image, name)
+    // Only then, as the engine is strict about damaged files
+    const onWhite = 'size' in image ? await flattened(image) : undefined
+    if (onWhite) {
+      opened.shown.close()
+      if ('close' in opened.picture.pixels) opened.picture.pixels.close()
+      opened = await openPicture(onWhite, name)
+    }
+    const { picture, shown } = opened
     this.#leavePicture()
     this.#picture = { ...picture, small: smallImage(shown, PICTURE_SIDE) }
     this.#answer = undefined
     const { width, height } = picture
-    return { name, width, height, bitmap: shown }
+    return { name, width, height, isFlattened: onWhite !== undefined, bitmap: shown }
   }
 
   /** Its pixels can be let go once nobody looks at them. */
@@ -182,19 +198,22 @@ export class Session {
 
   async segment(sentence: string, task: Task): Promise<AnswerFacts> {
     const scene = await this.#seen(task)
+    const { model } = this
     const picture = this.#picture
     const result = await scene.segment(sentence, { ...task, flow: true })
-    if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
+    if (!model || picture !== this.#picture) {
+      throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
+    }
     const { query, score, mask, logits } = result
-    return this.#choose(result, { query, score, rank: 1, mask, logits })
+    return this.#choose(model, result, { query, score, rank: 1, mask, logits })
   }
 
   /** The next ones, from a place in the ranking on. */
   candidates(from: number): CandidateFacts[] {
-    const { result, chosen } = this.#expectAnswer()
+    const { of, result, chosen } = this.#expectAnswer()
     const last = result.flow?.at(-1)
     if (!last) return []
-    const softOf = this.#softOf(result, chosen)
+    const softOf = softsOf(chosen, scaleOf(of, result))
     return result.candidates.slice(from, from + CANDIDATES).map(({ query, score }) => {
       const soft = softOf(last.masks, query)
       return { query, score, soft, picture: softPicture(this.#picture!.small, soft, FOUND) }
@@ -203,16 +222,19 @@ export class Session {
 
   /** Another candidate's mask for the same sentence. */
   async pick(query: number, task: Task): Promise<AnswerFacts> {
-    const { result } = this.#expectAnswer()
+    const { of, result } = this.#expectAnswer()
+    if (of !== this.model)
+      throw new RequestError('ERR_EARLY', 'This candidate is of other weights: ask again.')
     const index = result.candidates.findIndex((candidate) => candidate.query === query)
     const candidate = result.candidates[index]!
     const { score } = candidate
-    return this.#choose(result, { query, score, rank: index + 1, ...(await candidate.refined(task)) })
+    const chosen = { query, score, rank: index + 1, ...(await candidate.refined(task)) }
+    return this.#choose(of, result, chosen)
   }
 
-  async save(kind: SaveKind, opacity: number): Promise<{ blob: Blob; name: string }> {
-    const { result, chosen } = this.#expectAnswer()
-    return saved(kind, this.#picture!, result, chosen, opacity)
+  async save(ask: Requests['save']['ask']): Promise<Requests['save']['answer']> {
+    const answer = this.#expectAnswer()
+    return saved(ask, this.#picture!, answer.result, answer.chosen, maskShown(answer, ask.shown))
   }
 
   #expectAnswer(): Answer {
@@ -220,11 +242,11 @@ export class Session {
     return this.#answer
   }
 
-  #choose(result: Segmentation, chosen: Chosen): AnswerFacts {
-    this.#answer = { result, chosen }
+  #choose(of: FlowSeg, result: Segmentation, chosen: Chosen): AnswerFacts {
+    this.#answer = { of, result, chosen }
     const { small } = this.#picture!
-    const scale = this.#scale(result)
-    const softOf = this.#softOf(result, chosen)
+    const scale = scaleOf(of, result)
+    const softOf = softsOf(chosen, scale)
     const layers = (result.flow ?? []).map((layer) => layerFacts(layer, result, chosen.query, softOf, small))
     const { mask } = chosen
     return {
@@ -242,19 +264,33 @@ export class Session {
       edge: edgeFacts(chosen, scale, small),
     }
   }
+}
 
-  /** A query's mask out of a layer's. */
-  #softOf(result: Segmentation, { logits: { width, height } }: Chosen): SoftOf {
-    const scale = this.#scale(result)
-    return (all, query) =>
-      softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
-  }
+/** Before anything is downloaded, which would be in vain without one. @throws NoAdapterError */
+async function expectAdapter(): Promise<void> {
+  const gpu = await openGpu()
+  gpu.close()
+}
 
-  /** From the image's [0, 1] to the part of the model's canvas that holds it. */
-  #scale({ canvas: [height, width] }: Segmentation): Soft['scale'] {
-    const side = this.model!.config.sam.image
-    return [width / side, height / side]
-  }
+/** A query's mask out of a layer's. */
+function softsOf({ logits: { width, height } }: Chosen, scale: Soft['scale']): SoftOf {
+  return (all, query) =>
+    softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
+}
+
+/** From the image's [0, 1] to the part of the model's canvas that holds it. */
+function scaleOf({ config }: FlowSeg, { canvas: [height, width] }: Segmentation): Soft['scale'] {
+  const side = config.sam.image
+  return [width / side, height / side]
+}
+
+function maskShown({ of, result, chosen }: Answer, shown: Shown): Mask {
+  const { query, mask, logits } = chosen
+  if (shown.kind === 'answer') return mask
+  const { width, height } = logits
+  const all = shown.kind === 'layer' ? result.flow?.[shown.layer]?.masks : undefined
+  const data = all ? all.subarray(query * width * height, (query + 1) * width * height) : logits.raw
+  return maskOf({ width, height, data }, of.config.sam.image, result.canvas, mask.width, mask.height)
 }
 
 /** Browsers hide what could tell people apart, and leave a vendor and a family. */

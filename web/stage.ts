@@ -1,24 +1,37 @@
 // The stage: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the view's
 // worker's.
 
-import { byId, percent } from './dom.ts'
-import type { PictureFacts, Soft } from './protocol.ts'
+import { printable } from '../src/printable.ts'
+import { byId } from './dom.ts'
+import { percent } from './format.ts'
+import type { PictureFacts, Shown, Soft } from './protocol.ts'
 import { Camera, panesOf, type Size } from './view/camera.ts'
 import type { Frame, FromView, Maps, ToView } from './view/protocol.ts'
+import { wheelZoom } from './wheel.ts'
 
 export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 
-/** Opacity of the tint in a preview, whatever the slider says. */
-const PREVIEW_OPACITY = 0.45
+/** Something else than the answer, for a while. */
+export interface Look {
+  readonly maps: Maps
+  readonly caption: string
+  /** Which of the answer's masks it is, where that can be kept and saved. */
+  readonly shown?: Shown
+}
+
+const ANSWER: Shown = { kind: 'answer' }
 const KEY_STEP = 48
 const KEY_ZOOM = 1.25
-const WHEEL_ZOOM = 1.002
 const DOUBLE_ZOOM = 2.5
 
 export class Stage {
+  /** Something else is kept on the stage, or nothing any more. */
+  onKept: (kept: Look | undefined) => void = () => undefined
   readonly #element = byId('stage')
   readonly #canvas = byId('canvas', HTMLCanvasElement)
   readonly #caption = byId('caption')
+  readonly #captionText = byId('caption-text')
+  readonly #letGo = byId('let-go')
   readonly #zoomValue = byId('zoom-value')
   readonly #worker = new Worker(new URL('./view/worker.ts', import.meta.url), {
     type: 'module',
@@ -30,7 +43,11 @@ export class Stage {
   #mode: Mode = 'overlay'
   #opacity = 0.45
   #answer: Soft | undefined
-  #preview: { readonly maps: Maps; readonly caption: string } | undefined
+  /** What somebody points at, and what somebody pressed. */
+  #preview: Look | undefined
+  #kept: Look | undefined
+  /** Said of the answer's own mask, if anything needs to be. */
+  #note = ''
   /** Asked for so far. */
   #frames = 0
   #caught: readonly [mask: Soft | undefined, preview: Maps | undefined] = [undefined, undefined]
@@ -47,31 +64,58 @@ export class Stage {
   }
 
   setImage({ bitmap, width, height, name }: PictureFacts): void {
-    this.#answer = undefined
-    this.#preview = undefined
     this.#caught = [undefined, undefined]
     this.#post({ type: 'image', bitmap, size: [width, height] }, [bitmap])
     this.#camera.setImage([width, height])
-    this.describe(`${name}, ${width} by ${height} pixels`)
-    this.#update()
+    this.describe(`${printable(name)}, ${width} by ${height} pixels`)
+    this.setAnswer(undefined)
   }
 
   /** What was found; stays until there is another image or answer. */
   setAnswer(mask: Soft | undefined): void {
     this.#answer = mask
     this.#preview = undefined
-    this.#update()
+    this.keep(undefined)
   }
 
-  /** Something else for as long as somebody points at it. */
-  preview(maps: Maps, caption: string): void {
-    this.#preview = { maps, caption }
+  /** Something else for as long as somebody points at it; then what is kept, or the answer, again. */
+  preview(look: Look): void {
+    this.#preview = look
     this.#update()
   }
 
   endPreview(): void {
-    if (!this.#preview) return
     this.#preview = undefined
+    this.#update()
+  }
+
+  /** Something else until it is let go: view, opacity and saving are about it then. */
+  keep(look: Look | undefined): void {
+    this.#kept = look
+    this.#preview = undefined
+    this.#update()
+    this.onKept(look)
+  }
+
+  /** Back to the answer. @returns whether anything else was there */
+  letGo(): boolean {
+    if (!this.#kept && !this.#preview) return false
+    this.keep(undefined)
+    return true
+  }
+
+  get kept(): Look | undefined {
+    return this.#kept
+  }
+
+  /** Which mask is saved: the one that stays on the stage when the pointer goes to the button. */
+  get shown(): Shown {
+    return this.#kept?.shown ?? ANSWER
+  }
+
+  /** Said on the stage while it shows the answer. */
+  note(text: string): void {
+    this.#note = text
     this.#update()
   }
 
@@ -118,19 +162,23 @@ export class Stage {
   }
 
   #update(): void {
-    const preview = this.#preview
-    this.#caption.textContent = preview?.caption ?? ''
+    const look = this.#preview ?? this.#kept
+    const text = look?.caption ?? this.#note
+    this.#captionText.textContent = text
+    this.#letGo.hidden = !this.#kept
+    this.#caption.hidden = text === ''
     const [mask, maps] = this.#caught
-    if (mask !== this.#answer || maps !== preview?.maps) {
-      this.#caught = [this.#answer, preview?.maps]
-      this.#post({ type: 'maps', maps: preview?.maps ?? { mask: this.#answer } })
+    if (mask !== this.#answer || maps !== look?.maps) {
+      this.#caught = [this.#answer, look?.maps]
+      this.#post({ type: 'maps', maps: look?.maps ?? { mask: this.#answer } })
     }
     this.#draw()
   }
 
   #draw(): void {
     const { scale, matrix } = this.#camera
-    const isPreview = this.#preview !== undefined
+    // Another candidate's dashes are what it is there for
+    const hasGhost = (this.#preview ?? this.#kept)?.maps.ghost !== undefined
     this.#element.classList.toggle('close', !this.#camera.isFitted)
     this.#zoomValue.textContent = this.#camera.isFitted ? 'Fit' : percent(scale)
     const frame: Frame = {
@@ -138,9 +186,9 @@ export class Stage {
       ratio: devicePixelRatio,
       matrix: new Float32Array(matrix),
       split: this.#isSplit,
-      opacity: isPreview ? PREVIEW_OPACITY : this.#mode === 'outline' ? 0 : this.#opacity,
-      outline: isPreview || this.#mode !== 'cutout',
-      cut: !isPreview && this.#mode === 'cutout',
+      opacity: this.#mode === 'outline' ? 0 : this.#opacity,
+      outline: this.#mode !== 'cutout' || hasGhost,
+      cut: this.#mode === 'cutout',
       paper: matchMedia('(prefers-color-scheme: dark)').matches
         ? [0.055, 0.059, 0.071]
         : [0.925, 0.933, 0.945],
@@ -174,15 +222,21 @@ export class Stage {
     element.addEventListener(
       'wheel',
       (event) => {
-        if (!event.ctrlKey && !event.metaKey && document.activeElement !== element) return
+        const isZoom = event.ctrlKey || event.metaKey
+        if (!isZoom && document.activeElement !== element) return
+        const before = this.#camera.scale
+        this.#camera.zoom(wheelZoom(event), this.#place(event))
+        // Where it can go no farther, or sideways, the page scrolls; but the browser's own zoom stays out of it
+        if (!isZoom && this.#camera.scale === before) return
         event.preventDefault()
-        const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 24 : 1
-        const speed = event.ctrlKey ? 4 : 1
-        this.#camera.zoom(WHEEL_ZOOM ** (-event.deltaY * lines * speed), this.#place(event))
         this.#draw()
       },
       { passive: false },
     )
+    this.#letGo.addEventListener('click', () => {
+      this.keep(undefined)
+      element.focus({ preventScroll: true }) // the button that had it is gone
+    })
     element.addEventListener('dblclick', (event) => {
       if (isControl(event.target)) return
       if (this.#camera.isFitted) this.#camera.zoom(DOUBLE_ZOOM, this.#place(event))

@@ -1,8 +1,9 @@
 // The service worker: keeps the files of this build, and answers from what is kept. The weights are kept by the model's
 // worker as it downloads them (embedded.ts), so that nothing is downloaded twice; they are found here as well.
 //
-// The page itself is asked of the network first, so that a new build is seen at once; everything else has a hash of its
-// contents in its name and never changes.
+// A visit gets one build, whole: page, scripts and samples come from one cache, which was filled past the browser's own
+// cache of HTTP and checked file by file. A newer build is kept beside it and waits until somebody asks for it, or until
+// no tab is open that shows the older one.
 
 /** What of a service worker is used here; the types of windows and workers don't go together. */
 interface Extendable extends Event {
@@ -14,38 +15,76 @@ interface Fetching extends Extendable {
 }
 interface Scope {
   addEventListener(type: 'install' | 'activate', listener: (event: Extendable) => void): void
+  addEventListener(type: 'message', listener: (event: Extendable & MessageEvent<ToKeeper>) => void): void
   addEventListener(type: 'fetch', listener: (event: Fetching) => void): void
   skipWaiting(): Promise<void>
   readonly clients: { claim(): Promise<void> }
   readonly registration: { readonly scope: string }
 }
 
-// Both are filled in by the build
+/** What the page says to it; the answer goes to the port that comes along. */
+export type ToKeeper =
+  /** Whether everything is kept that the studio needs to open without a network. */
+  | { readonly type: 'keep' }
+  /** Whether a script is of this build. */
+  | { readonly type: 'has'; readonly url: string }
+  /** Stop waiting: somebody asked for this build. */
+  | { readonly type: 'take-over' }
+
+export interface Kept {
+  readonly missing: readonly string[]
+}
+
+// All are filled in by the build: files with what `integrity` of a fetch takes, and addresses that the page must name
 const VERSION = '__VERSION__'
-const FILES = '__FILES__' as unknown as readonly string[]
+const FILES = '__FILES__' as unknown as Readonly<Record<string, string>>
+const NAMED = '__NAMED__' as unknown as readonly string[]
+/** Not ours to keep, but needed. */
+const WEIGHTS = '__WEIGHTS__' as unknown as readonly string[]
 
 const PREFIX = 'flowseg-studio-'
+/** As in embedded.ts, which can't be imported: a service worker is one file. */
+const WEIGHTS_CACHE = 'flowseg-weights'
+const PAGE = 'index.html'
 const scope = globalThis as unknown as Scope
+const urlOf = (name: string): string => new URL(name, scope.registration.scope).href
 
 scope.addEventListener('install', (event) => {
   event.waitUntil(
-    (async () => {
-      const cache = await caches.open(PREFIX + VERSION)
-      await cache.addAll(FILES)
-      await scope.skipWaiting()
-    })(),
+    keepAll().catch(async (error: unknown) => {
+      await caches.delete(PREFIX + VERSION) // half of a build is of no use, and takes room
+      throw error
+    }),
   )
 })
 
 scope.addEventListener('activate', (event) => {
   event.waitUntil(
     (async () => {
-      const names = await caches.keys()
-      const old = names.filter((name) => name.startsWith(PREFIX) && name !== PREFIX + VERSION)
-      await Promise.all(old.map((name) => caches.delete(name)))
+      // Tabs that show the build before this one may still ask for its files
+      const names = (await caches.keys()).filter((name) => name.startsWith(PREFIX))
+      const old = names.filter((name) => name !== PREFIX + VERSION)
+      await Promise.all(old.slice(0, -1).map((name) => caches.delete(name)))
+      await forgetOldWeights()
       await scope.clients.claim()
     })(),
   )
+})
+
+scope.addEventListener('message', (event) => {
+  const { data, ports } = event
+  const [port] = ports
+  if (data.type === 'take-over') event.waitUntil(scope.skipWaiting())
+  else if (data.type === 'has') port?.postMessage(Object.keys(FILES).some((name) => urlOf(name) === data.url))
+  else {
+    // What the browser has dropped since may come again
+    const reply = async (): Promise<void> => port?.postMessage({ missing: await missing() } satisfies Kept)
+    event.waitUntil(
+      keepAll()
+        .catch(() => undefined)
+        .then(reply),
+    )
+  }
 })
 
 scope.addEventListener('fetch', (event) => {
@@ -56,17 +95,69 @@ scope.addEventListener('fetch', (event) => {
   event.respondWith(request.mode === 'navigate' ? page(request) : file(request))
 })
 
-async function page(request: Request): Promise<Response> {
-  try {
-    return await fetch(request)
-  } catch (error) {
-    const kept = await caches.match(new URL('index.html', scope.registration.scope).href)
-    // Hosts may redirect to the folder, and a browser takes no page that was
-    if (kept) return kept.redirected ? new Response(kept.body, { headers: kept.headers }) : kept
-    throw error
+/** Fetches and keeps what of this build isn't kept yet; fails unless all of it is then. */
+async function keepAll(): Promise<void> {
+  const cache = await caches.open(PREFIX + VERSION)
+  await Promise.all(
+    Object.entries(FILES).map(async ([name, integrity]) => {
+      const url = urlOf(name)
+      if (await cache.match(url, { ignoreVary: true })) return
+      await cache.put(url, await (name === PAGE ? freshPage(url) : freshFile(url, integrity)))
+    }),
+  )
+}
+
+/** With a hash of its contents in its name: what the browser has is asked for, and checked. */
+async function freshFile(url: string, integrity: string): Promise<Response> {
+  const response = await fetch(url, { cache: 'no-cache', integrity })
+  if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`)
+  return storable(response)
+}
+
+/** Its name stays as builds come and go: past every cache, and only if it is of this build. Hosts may add to it. */
+async function freshPage(url: string): Promise<Response> {
+  const response = await fetch(url, { cache: 'reload' })
+  if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`)
+  const text = await response.clone().text()
+  const other = NAMED.find((name) => !text.includes(name))
+  if (other) throw new Error(`${url} is of another build: it doesn't name ${other}`)
+  return storable(response)
+}
+
+/** A copy without what keeps caches and browsers from taking it: a redirect on its way, and `Vary`. */
+async function storable(response: Response): Promise<Response> {
+  const headers = new Headers(response.headers)
+  for (const name of ['vary', 'content-encoding', 'content-length']) headers.delete(name)
+  return new Response(await response.blob(), { headers })
+}
+
+async function missing(): Promise<string[]> {
+  const cache = await caches.open(PREFIX + VERSION)
+  const weights = await caches.open(WEIGHTS_CACHE)
+  const absent: string[] = []
+  for (const [names, where] of [
+    [Object.keys(FILES), cache],
+    [WEIGHTS, weights],
+  ] as const) {
+    for (const name of names) if (!(await where.match(urlOf(name), { ignoreVary: true }))) absent.push(name)
   }
+  return absent
+}
+
+async function forgetOldWeights(): Promise<void> {
+  const ours = new Set([...Object.keys(FILES), ...WEIGHTS].map(urlOf))
+  const cache = await caches.open(WEIGHTS_CACHE)
+  for (const request of await cache.keys()) if (!ours.has(request.url)) await cache.delete(request)
+}
+
+async function page(request: Request): Promise<Response> {
+  const { origin, pathname } = new URL(request.url)
+  const url = urlOf(PAGE)
+  const isPage = [url, scope.registration.scope].includes(origin + pathname)
+  const cache = await caches.open(PREFIX + VERSION)
+  return (isPage && (await cache.match(url))) || fetch(request)
 }
 
 async function file(request: Request): Promise<Response> {
-  return (await caches.match(request)) ?? fetch(request)
+  return (await caches.match(request, { ignoreVary: true })) ?? fetch(request)
 }

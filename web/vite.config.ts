@@ -3,10 +3,11 @@
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
 import { wgsl } from '../tools/wgsl-plugin.ts'
+import { POLICY } from './policy.ts'
 
 const ROOT = dirname(fileURLToPath(import.meta.url))
 const OUT = join(ROOT, 'dist')
@@ -16,7 +17,7 @@ const NODE_ONLY = [/^node:/, 'webgpu']
 export default defineConfig({
   root: ROOT,
   base: './',
-  plugins: [wgsl(), precache()],
+  plugins: [wgsl(), policy(), precache()],
   worker: { format: 'es', plugins: () => [wgsl()], rolldownOptions: { external: NODE_ONLY } },
   optimizeDeps: { exclude: ['webgpu'] },
   // Weights and samples lie outside of web/
@@ -38,27 +39,59 @@ export default defineConfig({
   },
 })
 
+/** The page's policy, but not while it is worked on: Vite's own scripts are inline then. */
+function policy(): Plugin {
+  return {
+    name: 'policy',
+    apply: 'build',
+    transformIndexHtml: () => [
+      {
+        tag: 'meta',
+        attrs: { 'http-equiv': 'Content-Security-Policy', content: POLICY },
+        injectTo: 'head-prepend',
+      },
+    ],
+  }
+}
+
 /** Tells the service worker what was built: it keeps all of it but the weights, which the model's worker keeps. */
 function precache(): Plugin {
+  let out = OUT // unless the command says otherwise
   return {
     name: 'precache',
     apply: 'build',
+    configResolved({ root, build }) {
+      out = resolve(root, build.outDir)
+    },
     closeBundle() {
-      const files = readdirSync(OUT, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && entry.name !== 'sw.js' && !entry.name.endsWith('.safetensors'))
-        .map((entry) => join(entry.parentPath, entry.name))
+      const names = readdirSync(out, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && entry.name !== 'sw.js')
+        .map((entry) =>
+          join(entry.parentPath, entry.name)
+            .slice(out.length + 1)
+            .replaceAll('\\', '/'),
+        )
         .sort()
-      const version = createHash('sha256')
-      for (const file of files) version.update(readFileSync(file))
-      const names = files.map((file) => file.slice(OUT.length + 1).replaceAll('\\', '/'))
-      const worker = join(OUT, 'sw.js')
-      const code = readFileSync(worker, 'utf8')
-      writeFileSync(
-        worker,
-        code
-          .replace('__VERSION__', version.digest('hex').slice(0, 12))
-          .replace(/(["'`])__FILES__\1/, JSON.stringify(names)),
+      const isWeights = (name: string): boolean => name.endsWith('.safetensors')
+      const hashes = Object.fromEntries(
+        names.map((name) => {
+          const hash = createHash('sha256').update(readFileSync(join(out, name)))
+          return [name, `sha256-${hash.digest('base64')}`]
+        }),
       )
+      const page = readFileSync(join(out, 'index.html'), 'utf8')
+      const facts = {
+        FILES: Object.fromEntries(Object.entries(hashes).filter(([name]) => !isWeights(name))),
+        NAMED: names.filter((name) => page.includes(name)),
+        WEIGHTS: names.filter(isWeights),
+      }
+      const worker = join(out, 'sw.js')
+      const version = createHash('sha256').update(JSON.stringify(hashes)).digest('hex').slice(0, 12)
+      let code = readFileSync(worker, 'utf8').replace('__VERSION__', version)
+      for (const [name, value] of Object.entries(facts)) {
+        code = code.replace(new RegExp(`(["'\`])__${name}__\\1`), () => JSON.stringify(value))
+      }
+      writeFileSync(worker, code)
     },
   }
 }

@@ -1,7 +1,8 @@
 // The dialog about the model: what it is, and other weights in its place.
 
 import { chosenFiles } from '../src/io/chosen.ts'
-import { byId, make, megabytes } from './dom.ts'
+import { byId, make } from './dom.ts'
+import { megabytes } from './format.ts'
 import { listenToInput } from './incoming.ts'
 import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
 

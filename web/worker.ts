@@ -53,7 +53,7 @@ async function answerTo(
     case 'pick':
       return session.pick(request.ask.query, task)
     default:
-      return session.save(request.ask.kind, request.ask.opacity)
+      return session.save(request.ask)
   }
 }
 

@@ -1,7 +1,8 @@
 // Every failure has words of its own, and leads somewhere that isn't where it came from.
 
 import { expect, test } from 'vitest'
-import { adviceOn } from '../../web/failures.ts'
+import { WeightsError } from '../../src/errors.ts'
+import { adviceOn, failureOf } from '../../web/failures.ts'
 import type { LoadRequest } from '../../web/protocol.ts'
 
 const EMBEDDED: LoadRequest = { place: { kind: 'embedded' } }
@@ -18,9 +19,12 @@ test('each kind of failure has a title of its own and a way on', () => {
     'ERR_LIMIT',
     'ERR_PAGE_MEMORY',
     'ERR_IMAGE',
+    'ERR_LINK',
+    'ERR_DROP',
     'ERR_CAMERA',
     'ERR_WEIGHTS',
     'ERR_NETWORK',
+    'ERR_BROKEN_OFF',
     'ERR_WORKER',
     'ERR_OF_A_KIND_THAT_NOBODY_KNOWS',
   ]
@@ -35,4 +39,22 @@ test('what asks less of the device is offered until nothing does', () => {
   expect(advice('ERR_OUT_OF_MEMORY', { ...OWN, quantize: 'int4' }).ways).toEqual(['embedded'])
   expect(advice('ERR_LIMIT', EMBEDDED).ways).toEqual(['int4'])
   expect(advice('ERR_LIMIT', { ...EMBEDDED, quantize: 'int4' }).ways).toEqual(['retry', 'reload'])
+})
+
+test('weights that did not come are no damaged weights', () => {
+  const unreachable = new WeightsError('It is far away.', { cause: new TypeError('Failed to fetch') })
+  expect(failureOf(unreachable).code).toBe('ERR_NETWORK')
+  expect(failureOf(new WeightsError('More.', { cause: unreachable })).code).toBe('ERR_NETWORK')
+  expect(failureOf(new WeightsError('It is short.')).code).toBe('ERR_WEIGHTS')
+  expect(advice('ERR_WEIGHTS', OWN).ways).toContain('retry')
+  expect(advice('ERR_WEIGHTS').title).not.toBe(advice('ERR_WEIGHTS', OWN).title)
+})
+
+test('a photo of a kind that no decoder here reads is told apart from one that is damaged', () => {
+  const heic = adviceOn(
+    { name: 'ImageError', code: 'ERR_IMAGE', message: 'a.heic is a HEIC photo.' },
+    { hasWebGpu: true, wanted: EMBEDDED },
+  )
+  expect(heic.title).not.toBe(advice('ERR_IMAGE').title)
+  expect(heic.text).toContain('JPEG')
 })

@@ -10,7 +10,8 @@ const SHOTS = join(ROOT, 'out/studio')
 mkdirSync(SHOTS, { recursive: true })
 
 export const DESKTOP = { width: 1280, height: 860 }
-export const PHONE = { width: 375, height: 760 }
+export const PHONE = { width: 390, height: 760 }
+export const SMALL = { width: 320, height: 640 }
 
 export interface LongTask {
   readonly duration: number
@@ -173,6 +174,95 @@ export class Person {
     }
   }
 
+  /** Drops what is dragged from another page: addresses, and a piece of that page. */
+  async dropsLink(data: Readonly<Record<string, string>>): Promise<void> {
+    const transfer = await this.page.evaluateHandle((given) => {
+      const made = new DataTransfer()
+      for (const [type, text] of Object.entries(given)) made.setData(type, text)
+      return made
+    }, data)
+    for (const type of ['dragenter', 'dragover', 'drop']) {
+      await this.page.dispatchEvent('body', type, { dataTransfer: transfer })
+    }
+  }
+
+  /** Pastes files, and text with them, wherever the focus is. */
+  async pastes(
+    { name, type, bytes }: { readonly name: string; readonly type: string; readonly bytes: Uint8Array },
+    text?: string,
+  ): Promise<void> {
+    await this.page.evaluate(
+      ({ base64, ...file }) => {
+        const clipboardData = new DataTransfer()
+        const data = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+        clipboardData.items.add(new File([data], file.name, { type: file.type }))
+        if (file.text !== undefined) clipboardData.setData('text/plain', file.text)
+        const event = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true })
+        document.activeElement?.dispatchEvent(event)
+      },
+      { name, type, text, base64: Buffer.from(bytes).toString('base64') },
+    )
+  }
+
+  /** Sets the browser's letters to so many times their size, as in its settings. */
+  async enlarges(factor: number): Promise<void> {
+    const cdp = await this.context.newCDPSession(this.page)
+    await cdp.send('Page.setFontSizes', { fontSizes: { standard: 16 * factor, fixed: 13 * factor } })
+    await cdp.detach()
+  }
+
+  /** Names a thing on the page that sticks out of the window, is cut off, or lies over another one. */
+  async misfits(): Promise<string[]> {
+    return this.page.evaluate(() => {
+      const found: string[] = []
+      const name = (element: Element): string =>
+        `${element.tagName.toLowerCase()}${element.id && `#${element.id}`} ${(element.textContent ?? '').trim().slice(0, 30)}`
+      const root = document.documentElement
+      if (root.scrollWidth > innerWidth) found.push(`the page is ${root.scrollWidth} wide`)
+      const modal = document.querySelector('dialog[open]')
+      const isSeen = (element: Element): boolean => {
+        if (!element.checkVisibility() || element.closest('.hidden, .skip')) return false
+        return modal ? modal.contains(element) : true
+      }
+      // What scrolls sideways on purpose shows the rest when it is pushed
+      const scrolls = (element: Element): boolean => {
+        for (let at: Element | null = element; at && at !== document.body; at = at.parentElement) {
+          if (/auto|scroll/.test(getComputedStyle(at).overflowX) && at.tagName !== 'DIALOG') return true
+        }
+        return false
+      }
+      const words = 'h1, h2, h3, p, dt, dd, label, legend, summary, figcaption, button, a, span, text'
+      for (const element of document.querySelectorAll(`${words}, input, select, progress`)) {
+        if (!isSeen(element)) continue
+        const box = element.getBoundingClientRect()
+        if (!scrolls(element) && (box.left < -0.5 || box.right > innerWidth + 0.5)) {
+          found.push(`sticks out: ${name(element)}`)
+        }
+        const { overflowX, overflowY } = getComputedStyle(element)
+        const isCut =
+          (overflowX !== 'visible' && element.scrollWidth > element.clientWidth + 1) ||
+          (overflowY !== 'visible' && element.scrollHeight > element.clientHeight + 1)
+        if (isCut && !/auto|scroll/.test(overflowX) && element.matches('button, span, p')) {
+          found.push(`is cut off: ${name(element)}`)
+        }
+      }
+      // Things to press: none over another, but what lies on the stage on purpose
+      const controls = [...document.querySelectorAll('button, input:not([type=radio]), select, .modes label')]
+        .filter((element) => isSeen(element) && !scrolls(element))
+        .map((element) => ({ element, box: element.getBoundingClientRect() }))
+      controls.forEach(({ element, box }, i) => {
+        for (const other of controls.slice(i + 1)) {
+          const across = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left)
+          const down = Math.min(box.bottom, other.box.bottom) - Math.max(box.top, other.box.top)
+          if (across > 1 && down > 1 && !element.contains(other.element)) {
+            found.push(`${name(element)} lies over ${name(other.element)}`)
+          }
+        }
+      })
+      return found
+    })
+  }
+
   /** Runs a script before any other, in pages and in workers. */
   async everywhere(script: string): Promise<void> {
     await this.page.addInitScript(script)
@@ -193,6 +283,12 @@ export class Person {
   async shoots(name: string): Promise<Buffer> {
     await this.settles()
     return this.page.screenshot({ path: join(SHOTS, `${name}.png`) })
+  }
+
+  /** All of the page, however long. */
+  async shootsWhole(name: string): Promise<void> {
+    await this.settles()
+    await this.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
   }
 
   /** The whole page, as this state looks in all four: desktop and phone, light and dark. */

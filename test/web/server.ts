@@ -1,11 +1,13 @@
-// A host as plain as they come: files in a folder of its own, byte ranges, and a strict content security policy. It can be
-// slow, and it counts what it sends.
+// A host as plain as they come: files in a folder of its own, byte ranges, and the content security policy of the README. It
+// can be slow, break off, or be gone; it lets browsers keep files for a while, or other origins read them; and it counts what
+// it sends, and what breaks the policy.
 
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { join, normalize } from 'node:path'
 import { pipeline } from 'node:stream/promises'
+import { POLICY } from '../../web/policy.ts'
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -16,34 +18,52 @@ const TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 }
 
-/** No inline scripts or styles, no eval, nobody else's servers. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "worker-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' blob:",
-  "media-src 'self' blob:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-].join('; ')
+/** Where browsers send what breaks the policy. */
+const REPORTS = '/reports'
 
 export interface Host {
   readonly url: string
+  /** What is served, by the first part of the path: '/some/where/' for instance. */
+  readonly folders: Record<string, string>
   /** What was sent, by path. */
   readonly sent: Map<string, number>
+  /** What broke the policy: directives and what they forbid. */
+  readonly reports: string[]
   /** Requests that are being answered. */
   readonly busy: number
   /** Bytes a second for weights; 0 is no limit. */
   rate: number
+  /** Bytes of weights after which connections break off, and are refused from then on; 0 is never. */
+  breakAfter: number
+  /** Nobody answers any more. */
+  isDown: boolean
+  /** Seconds for which browsers may keep what they got; 0 is that they must ask again. */
+  maxAge: number
+  /** Pages of other origins may read what it sends. */
+  isOpen: boolean
   close(): Promise<void>
 }
 
-/** @param folders what is served, by the first part of the path: '/some/where/' for instance */
-export async function serve(folders: Readonly<Record<string, string>>): Promise<Host> {
+export async function serve(folders: Record<string, string>): Promise<Host> {
   const sent = new Map<string, number>()
+  const reports: string[] = []
   let busy = 0
   const server = createServer((request, response) => {
+    if (host.isDown) return request.socket.destroy()
+    if (request.url === REPORTS) {
+      const pieces: Buffer[] = []
+      request.on('data', (piece: Buffer) => pieces.push(piece))
+      request.on('end', () => {
+        const { 'csp-report': report } = JSON.parse(Buffer.concat(pieces).toString()) as {
+          'csp-report': Record<string, string>
+        }
+        reports.push(
+          `${report['effective-directive']}: ${report['blocked-uri']} in ${report['document-uri']}`,
+        )
+        response.writeHead(204).end()
+      })
+      return
+    }
     busy++
     void answer(request.url ?? '/', request.headers.range, response)
       .catch(() => response.destroy())
@@ -78,16 +98,21 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
       'content-length': end - begin,
       'accept-ranges': 'bytes',
       etag: `"${size}"`,
-      'cache-control': 'no-cache',
-      'content-security-policy': POLICY,
+      'cache-control': host.maxAge > 0 ? `max-age=${host.maxAge}` : 'no-cache',
+      'content-security-policy': `${POLICY}; frame-ancestors 'self'; report-uri ${REPORTS}`,
       ...(from === undefined ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${size}` }),
+      ...(host.isOpen
+        ? { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'content-range' }
+        : {}),
     })
     await pipeline(
       createReadStream(file, { start: begin, end: end - 1, highWaterMark: 128 * 1024 }),
       async function* (pieces: AsyncIterable<Buffer>) {
         for await (const piece of pieces) {
           if (isWeights && host.rate > 0) await pause((1000 * piece.length) / host.rate)
-          sent.set(path, (sent.get(path) ?? 0) + piece.length)
+          const before = sent.get(path) ?? 0
+          if (isWeights && host.breakAfter > 0 && before >= host.breakAfter) throw new Error('broken off')
+          sent.set(path, before + piece.length)
           yield piece
         }
       },
@@ -98,11 +123,17 @@ export async function serve(folders: Readonly<Record<string, string>>): Promise<
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const host: Host = {
     url: addressOf(server),
+    folders,
     sent,
+    reports,
     get busy() {
       return busy
     },
     rate: 0,
+    breakAfter: 0,
+    isDown: false,
+    maxAge: 0,
+    isOpen: false,
     close: () => close(server),
   }
   return host

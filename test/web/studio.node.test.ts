@@ -1,55 +1,26 @@
 // The studio as people use it: built, served by a plain host in a folder of its own under a strict content security policy,
 // and driven in a real Chromium on the software driver. Pictures of every state are left in out/studio.
 
-import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { type Browser, chromium } from 'playwright'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { decodeImage, encodePng } from '../../src/io/image.ts'
+import { afterAll, expect, test } from 'vitest'
+import { decodeImage } from '../../src/io/image.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
 import type { Split } from '../../src/scenes/scene.ts'
-import { launchOptions } from '../../tools/chromium.ts'
 import samples from '../../web/samples/samples.json' with { type: 'json' }
 import { NANO, ROOT, spawnFlowseg } from '../e2e/cli-harness.ts'
-import { DESKTOP, type LongTask, Person, PHONE } from './person.ts'
+import { DIST, FIRST, FOLDER, openHouse, SECOND } from './house.ts'
+import { DESKTOP, type LongTask, PHONE } from './person.ts'
 import { bundleSizes, timesTable } from './record.ts'
 import { allowLittle, restore, runShort } from './scarcity.ts'
-import { type Host, serve } from './server.ts'
+import { serve } from './server.ts'
 
-const run = promisify(execFile)
-const DIST = join(ROOT, 'web/dist')
-const FIRST = 'the dotted shape'
-const SECOND = 'what keeps you dry in the rain'
-const FOLDER = '/some/where/'
-
-/** A camera, and an address that isn't secure. */
-const FAKES = [
-  '--use-fake-device-for-media-stream',
-  '--use-fake-ui-for-media-stream',
-  '--host-resolver-rules=MAP studio.test 127.0.0.1',
-]
-
-let browser: Browser
-let host: Host
-/** Those who leave after a test. */
-const people: Person[] = []
-/** Who stays: loading the model anew for every test would take a minute and a half. */
-let regular: Person | undefined
+const house = openHouse()
+const { somebody, theRegular } = house
 const folder = mkdtempSync(join(tmpdir(), 'flowseg-studio-'))
-
-beforeAll(async () => {
-  // In a process of its own: what the test runner sets would make it a build for development
-  const vite = join(ROOT, 'node_modules/vite/bin/vite.js')
-  const env = { ...process.env, NODE_ENV: 'production' }
-  await run(process.execPath, [vite, 'build', '--config', 'web/vite.config.ts'], { cwd: ROOT, env })
-  host = await serve({ [FOLDER]: DIST, '/weights/': NANO })
-  const { args, ...options } = launchOptions()
-  browser = await chromium.launch({ ...options, args: [...args, ...FAKES] })
-}, 300_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /**
  * The page is never held up for more than 50 ms, where times are recorded. Elsewhere other work may hold it up, on cores that
@@ -61,39 +32,6 @@ function expectSmooth(tasks: readonly LongTask[]): void {
     tasks.filter(({ duration }) => duration > limit),
     `tasks of more than ${limit} ms on the page`,
   ).toEqual([])
-}
-
-afterEach(async ({ task }) => {
-  host.rate = 0
-  // Who knows in what state a failure has left the page
-  if (regular && task.result?.state === 'fail') {
-    people.push(regular)
-    regular = undefined
-  }
-  await Promise.all(people.splice(0).map((person) => person.leaves()))
-})
-
-afterAll(async () => {
-  await browser?.close()
-  await host?.close()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-/** The regular, with the first sample and its sentence answered, whatever there was before. */
-async function theRegular(): Promise<Person> {
-  if (regular) await regular.startsOver(FIRST)
-  else {
-    regular = await Person.at(browser, host.url + FOLDER)
-    await regular.sees(FIRST)
-  }
-  return regular
-}
-
-/** Somebody whose browser has never been here. */
-async function somebody(options?: Parameters<typeof Person.at>[2], at: Host = host): Promise<Person> {
-  const person = await Person.at(browser, at.url + FOLDER, options)
-  people.push(person)
-  return person
 }
 
 test('the samples are as the generator draws them, and each sentence is one of theirs', async () => {
@@ -129,13 +67,13 @@ test('times from a cold cache to the first mask, and of a second sentence', asyn
     adapter = (await me.page.locator('#model-adapter').textContent()) ?? ''
     expect(me.complaints).toEqual([])
   }
-  regular = people.pop() // the last of them stays
+  house.lastStays()
   const table = timesTable({
     first,
     second,
     tasks: tasks.map(({ duration }) => duration),
     adapter,
-    browser: browser.version(),
+    browser: house.browser.version(),
     files: bundleSizes(DIST),
   })
   console.log(table)
@@ -336,38 +274,37 @@ test('the model comes from a folder of mine', async () => {
 test('a download is cancelled, and goes on where it stopped', async () => {
   const me = await theRegular()
   const path = '/weights/model.safetensors'
-  host.sent.delete(path)
-  host.rate = 3e6 // of each request
+  house.host.sent.delete(path)
+  house.host.rate = 3e6 // of each request
   const load = async (): Promise<void> => {
     await me.button(/flowseg-nano/).click()
-    await me.page.getByLabel('Address of the folder').fill(`${host.url}/weights/`)
+    await me.page.getByLabel('Address of the folder').fill(`${house.host.url}/weights/`)
     await me.button('Load').click()
   }
   await load()
-  await expect.poll(() => host.sent.get(path) ?? 0, { timeout: 30_000 }).toBeGreaterThan(8e6)
-  host.rate = 0.2e6 // time to look at it
+  await expect.poll(() => house.host.sent.get(path) ?? 0, { timeout: 30_000 }).toBeGreaterThan(8e6)
+  house.host.rate = 0.2e6 // time to look at it
   await me.shoots('downloading')
   await me.button('Cancel').click()
   const notice = await me.isTold('Loading was cancelled')
   await me.shootsAll('cancelled')
   expect(await me.violations()).toEqual([])
-  await expect.poll(() => host.busy).toBe(0)
-  const before = host.sent.get(path) ?? 0
+  await expect.poll(() => house.host.busy).toBe(0)
+  const before = house.host.sent.get(path) ?? 0
   expect(before).toBeLessThan(19e6)
 
-  host.rate = 0
+  house.host.rate = 0
   const answers = await me.answers()
   await notice.getByRole('button', { name: 'Try again' }).click()
   await me.answersMore(answers)
   // What had been kept did not come again: only the rest, and blocks that were under way
-  expect(host.sent.get(path)! - before).toBeLessThan(18e6)
+  expect(house.host.sent.get(path)! - before).toBeLessThan(18e6)
   expect(me.complaints).toEqual([])
 })
 
 test('a connection that breaks is said so; after the first visit the page opens without one', async () => {
   const own = await serve({ [FOLDER]: DIST })
-  const me = await Person.at(browser, 'about:blank')
-  people.push(me)
+  const me = await house.nobodyYet()
   const cut = '**/*.safetensors'
   await me.page.route(cut, (route) => route.abort())
   await me.page.goto(own.url + FOLDER)
@@ -383,6 +320,26 @@ test('a connection that breaks is said so; after the first visit the page opens 
   await me.page.reload()
   await me.sees(FIRST)
   await me.shoots('offline')
+})
+
+test('a download that breaks off is told as that, and goes on where it stopped', async () => {
+  const own = await serve({ [FOLDER]: DIST })
+  own.breakAfter = 6e6
+  const me = await somebody({}, own)
+  const notice = await me.isTold('The download broke off')
+  expect(await notice.textContent()).toMatch(/\d(\.\d)? MB of 20 MB have come/)
+  await me.shootsAll('broken-off')
+  expect(await me.violations()).toEqual([])
+  const sum = (): number => {
+    const weights = [...own.sent].filter(([path]) => path.endsWith('.safetensors'))
+    return weights.reduce((total, [, bytes]) => total + bytes, 0)
+  }
+  expect(sum()).toBeLessThan(8e6)
+  own.breakAfter = 0
+  await notice.getByRole('button', { name: 'Try again' }).click()
+  await me.sees(FIRST)
+  expect(sum()).toBeLessThan(21e6) // 19.7, and what was under way
+  await own.close()
 })
 
 test('a device that is lost is said so, and comes back with image and sentence', async () => {
@@ -438,28 +395,39 @@ test('too little memory is said so, and limits that are too small; each has a wa
 
 test('a browser without WebGPU is told so, and one without an adapter, a worker, a secure address', async () => {
   for (const [title, name, url, lacks] of [
-    ['No graphics adapter', 'no-adapter', host.url, 'GPU.prototype.requestAdapter = async () => null'],
+    ['No graphics adapter', 'no-adapter', house.host.url, 'GPU.prototype.requestAdapter = async () => null'],
     [
       'This browser has no WebGPU',
       'no-webgpu',
-      host.url,
+      house.host.url,
       'delete globalThis.WorkerNavigator?.prototype.gpu; delete globalThis.Navigator?.prototype.gpu',
     ],
     [
       'The studio could not start',
       'no-worker',
-      host.url,
+      house.host.url,
       'if (globalThis.name === "model") throw new Error("of no use")',
     ],
-    ['This page needs a secure address', 'not-secure', host.url.replace('localhost', 'studio.test'), ''],
+    [
+      'This page needs a secure address',
+      'not-secure',
+      house.host.url.replace('localhost', 'studio.test'),
+      '',
+    ],
   ] as const) {
-    const me = await Person.at(browser, 'about:blank')
-    people.push(me)
+    house.host.sent.clear()
+    const me = await house.nobodyYet()
     if (lacks) await me.everywhere(lacks)
     await me.page.goto(url + FOLDER)
     await me.isTold(title)
     await me.shootsAll(name)
     expect(await me.violations(), name).toEqual([])
+    // Nothing large was downloaded for nothing, and the image is there all the same
+    expect(
+      [...house.host.sent.keys()].filter((path) => path.endsWith('.safetensors')),
+      name,
+    ).toEqual([])
+    if (name !== 'no-worker') await me.looksAt('scene-22.png')
   }
 })
 
@@ -473,33 +441,6 @@ function turned(jpeg: Buffer): Buffer {
   const head = Buffer.from([0xff, 0xd8, 0xff, 0xe1, 0, exif.length + 2])
   return Buffer.concat([head, exif, jpeg.subarray(2)])
 }
-
-test('transparency counts nothing, in large images too', async () => {
-  const me = await theRegular()
-  const scene = await decodeImage(await readFile(join(ROOT, 'examples/scene.png')))
-  const [width, height] = [scene.width * 8, scene.height * 8] // the browser's to decode
-  const rgba = new Uint8Array(width * height * 4)
-  const write = (alphaOf: (x: number) => number): Buffer => {
-    for (let i = 0; i < width * height; i++) {
-      const [x, y] = [i % width, Math.floor(i / width)]
-      const from = 3 * (Math.floor(y / 8) * scene.width + Math.floor(x / 8))
-      rgba.set([scene.rgb[from]!, scene.rgb[from + 1]!, scene.rgb[from + 2]!, alphaOf(x)], 4 * i)
-    }
-    return Buffer.from(encodePng({ width, height, rgba }))
-  }
-  const seen: Buffer[][] = []
-  for (const [name, buffer] of [
-    ['clear.png', write((x) => x % 256)],
-    ['opaque.png', write(() => 255)],
-  ] as const) {
-    await me.opens({ name, mimeType: 'image/png', buffer })
-    await me.asks(FIRST)
-    await me.sees(FIRST)
-    seen.push([(await me.saves('Mask')).bytes, (await me.saves('Overlay')).bytes])
-  }
-  const [clear, opaque] = seen
-  expect(clear!.map((file, i) => file.equals(opaque![i]!))).toEqual([true, true])
-})
 
 test('a photograph of 30 megapixels, taken on its side', async () => {
   const me = await theRegular()

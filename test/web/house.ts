@@ -1,0 +1,108 @@
+// Where people come to see the studio: it is built, served by a plain host in a folder of its own under the policy that the
+// README gives, and there is a browser. One per test file.
+
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { type Browser, chromium } from 'playwright'
+import { afterAll, afterEach, beforeAll } from 'vitest'
+import { launchOptions } from '../../tools/chromium.ts'
+import { NANO, ROOT } from '../e2e/cli-harness.ts'
+import { Person } from './person.ts'
+import { type Host, serve } from './server.ts'
+
+const run = promisify(execFile)
+export const DIST = join(ROOT, 'web/dist')
+export const FOLDER = '/some/where/'
+/** The sentence of the sample that the studio opens with, and another one of its. */
+export const FIRST = 'the dotted shape'
+export const SECOND = 'what keeps you dry in the rain'
+
+/** A camera, and an address that isn't secure. */
+const FAKES = [
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--host-resolver-rules=MAP studio.test 127.0.0.1',
+]
+
+type Options = Parameters<typeof Person.at>[2]
+
+export interface House {
+  readonly host: Host
+  readonly browser: Browser
+  /** Somebody whose browser has never been here. */
+  somebody(options?: Options, at?: Host): Promise<Person>
+  /** The same before the page is opened. */
+  nobodyYet(): Promise<Person>
+  /** The regular, with the first sample and its sentence answered, whatever there was before. */
+  theRegular(): Promise<Person>
+  /** From now on the regular is who came last. */
+  lastStays(): void
+}
+
+/** Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for development. */
+export async function build(...args: string[]): Promise<void> {
+  const vite = join(ROOT, 'node_modules/vite/bin/vite.js')
+  const env = { ...process.env, NODE_ENV: 'production' }
+  await run(process.execPath, [vite, 'build', '--config', 'web/vite.config.ts', ...args], { cwd: ROOT, env })
+}
+
+/** Opens it before a file's tests, and closes it after them. */
+export function openHouse(): House {
+  let browser: Browser
+  let host: Host
+  /** Those who leave after a test. */
+  const people: Person[] = []
+  /** Who stays: loading the model anew for every test would take a minute and a half. */
+  let regular: Person | undefined
+
+  beforeAll(async () => {
+    await build()
+    host = await serve({ [FOLDER]: DIST, '/weights/': NANO })
+    const { args, ...options } = launchOptions()
+    browser = await chromium.launch({ ...options, args: [...args, ...FAKES] })
+  }, 300_000)
+
+  afterEach(async ({ task }) => {
+    Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false })
+    // Who knows in what state a failure has left the page
+    if (regular && task.result?.state === 'fail') {
+      people.push(regular)
+      regular = undefined
+    }
+    await Promise.all(people.splice(0).map((person) => person.leaves()))
+  })
+
+  afterAll(async () => {
+    await browser?.close()
+    await host?.close()
+  })
+
+  const arrive = async (url: string, options?: Options): Promise<Person> => {
+    const person = await Person.at(browser, url, options)
+    people.push(person)
+    return person
+  }
+
+  return {
+    get host() {
+      return host
+    },
+    get browser() {
+      return browser
+    },
+    somebody: (options, at = host) => arrive(at.url + FOLDER, options),
+    nobodyYet: () => arrive('about:blank'),
+    async theRegular() {
+      if (regular) await regular.startsOver(FIRST)
+      else {
+        regular = await Person.at(browser, host.url + FOLDER)
+        await regular.sees(FIRST)
+      }
+      return regular
+    },
+    lastStays() {
+      regular = people.pop()
+    },
+  }
+}

@@ -1,0 +1,57 @@
+// Images that are dragged from other pages come as their address, which may be fetched where the other host lets us.
+
+import { printable, quoted } from '../src/printable.ts'
+import { RequestError } from './failures.ts'
+
+/** The address of the image that is dragged, or of what else is. */
+export function linkOf(drag: DataTransfer): string | undefined {
+  // An image in a link is dragged as the link; the image is in the piece of page that comes along
+  const page = new DOMParser().parseFromString(drag.getData('text/html'), 'text/html')
+  const image = page.querySelector('img')?.getAttribute('src')
+  const link = drag
+    .getData('text/uri-list')
+    .split(/\r?\n/)
+    .find((line) => line !== '' && !line.startsWith('#'))
+  return [image, link].find((url): url is string => typeof url === 'string' && URL.canParse(url))
+}
+
+/** A name for it, as a file has one. */
+export function nameOf(url: string): string {
+  const { protocol, pathname } = new URL(url)
+  const last = pathname.slice(pathname.lastIndexOf('/') + 1)
+  if (!/^https?:$/.test(protocol) || last === '') return 'linked image'
+  try {
+    return decodeURIComponent(last)
+  } catch {
+    return last // a per cent sign that stands for itself
+  }
+}
+
+/** @throws RequestError saying why it can't be had, and what to do instead */
+export async function fetchImage(url: string): Promise<Blob> {
+  const { protocol, host } = new URL(url)
+  const save = 'Save the image, with a click of the right button on it, and open the file.'
+  if (!/^(https?|data|blob):$/.test(protocol)) {
+    throw new RequestError(
+      'ERR_LINK',
+      `Pages can't read addresses that begin with ${quoted(protocol)}. ${save}`,
+    )
+  }
+  const from = host === '' ? 'The address' : printable(host)
+  const response = await fetch(url, { credentials: 'omit', referrerPolicy: 'no-referrer' }).catch(
+    () => undefined,
+  )
+  if (!response) {
+    throw new RequestError(
+      'ERR_LINK',
+      `${from} can't be reached, or doesn't let other pages read its images. ${save}`,
+    )
+  }
+  if (!response.ok) throw new RequestError('ERR_LINK', `${from} answers ${response.status}. ${save}`)
+  const blob = await response.blob().catch(() => undefined)
+  if (!blob) throw new RequestError('ERR_LINK', `The connection to ${from} broke off. Try again. ${save}`)
+  if (blob.type.startsWith('text/html')) {
+    throw new RequestError('ERR_LINK', `${from} answers with a page, not with an image. ${save}`)
+  }
+  return blob
+}

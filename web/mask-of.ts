@@ -1,0 +1,73 @@
+// A layer's mask at the image's size, as the engine makes the answer's: logits to the model's whole canvas, the part of it
+// that holds the image to the image, both bilinear, and inside is where they are above zero. It makes one such mask per
+// answer, on the device; this is for those that somebody saves, one at a time.
+
+import type { Mask, Segmentation } from '../src/index.ts'
+
+interface Grid {
+  readonly width: number
+  readonly height: number
+  readonly data: Float32Array
+}
+
+/**
+ * @param logits [height, width] on the model's canvas
+ * @param side   of the model's canvas, in pixels
+ * @param part   [height, width] of it that holds the image
+ */
+export function maskOf(
+  logits: Grid,
+  side: number,
+  part: Segmentation['canvas'],
+  width: number,
+  height: number,
+): Mask {
+  const canvas = resized(logits, side, side)
+  const data = new Uint8Array(width * height)
+  let area = 0
+  const [rows, columns] = part
+  const row = new Float32Array(width)
+  for (let y = 0; y < height; y++) {
+    resizeRow(canvas, y, [columns, rows], [width, height], row)
+    for (let x = 0; x < width; x++) {
+      if (row[x]! <= 0) continue
+      data[y * width + x] = 1
+      area++
+    }
+  }
+  return { width, height, data, area }
+}
+
+function resized(grid: Grid, width: number, height: number): Grid {
+  const data = new Float32Array(width * height)
+  for (let y = 0; y < height; y++) {
+    const row = data.subarray(y * width, (y + 1) * width)
+    resizeRow(grid, y, [grid.width, grid.height], [width, height], row)
+  }
+  return { width, height, data }
+}
+
+/** One row of a bilinear resize of the grid's part at its top left. Pixels' centres are at one half; edges repeat. */
+function resizeRow(
+  grid: Grid,
+  y: number,
+  [columns, rows]: readonly [number, number],
+  [width, height]: readonly [number, number],
+  into: Float32Array,
+): void {
+  const [top, bottom, down] = between(y, height, rows)
+  for (let x = 0; x < width; x++) {
+    const [left, right, across] = between(x, width, columns)
+    const at = (row: number, column: number): number => grid.data[row * grid.width + column]!
+    const above = at(top, left) + across * (at(top, right) - at(top, left))
+    const below = at(bottom, left) + across * (at(bottom, right) - at(bottom, left))
+    into[x] = above + down * (below - above)
+  }
+}
+
+/** The two pixels of `from` that pixel `at` of `to` lies between, and how far from the first. */
+function between(at: number, to: number, from: number): [number, number, number] {
+  const place = Math.min(Math.max(((at + 0.5) * from) / to - 0.5, 0), from - 1)
+  const first = Math.floor(place)
+  return [first, Math.min(first + 1, from - 1), place - first]
+}

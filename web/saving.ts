@@ -1,0 +1,35 @@
+// The buttons that save: what is on the stage, be it the answer or a layer that is kept there.
+
+import { byId, make } from './dom.ts'
+import type { Requests, SaveKind, Shown } from './protocol.ts'
+
+const buttons = document.querySelectorAll<HTMLButtonElement>('[data-save]')
+const opacity = byId('opacity', HTMLInputElement)
+
+export function listenToSaving(save: (kind: SaveKind) => void): void {
+  for (const button of buttons) {
+    button.addEventListener('click', () => save(button.dataset['save'] as SaveKind))
+  }
+}
+
+export function setSaving(isPossible: boolean): void {
+  for (const button of buttons) button.disabled = !isPossible
+}
+
+/** Says what would be saved. */
+export function nameSaving(shown: Shown): void {
+  const what = { answer: '', unrefined: ' before refinement', layer: '' }[shown.kind]
+  const layer = shown.kind !== 'layer' ? '' : shown.layer === 0 ? ' before layer 1' : ` layer ${shown.layer}`
+  byId('save-what').textContent = `Save${what}${layer}`
+}
+
+/** Of the tint, 0 to 1. */
+export function chosenOpacity(): number {
+  return Number(opacity.value) / 100
+}
+
+export function download({ blob, name }: Requests['save']['answer']): void {
+  const url = URL.createObjectURL(blob)
+  make('a', { href: url, download: name }).click()
+  setTimeout(() => URL.revokeObjectURL(url), 60_000)
+}
