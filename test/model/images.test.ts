@@ -103,6 +103,17 @@ describe('looked at', async () => {
     },
   )
 
+  test.each(scenes)(
+    `the scene $name on ${gpu.name}: the same as bytes, as a Blob, as a File and as Pillow's pixels`,
+    async ({ name }) => {
+      const bytes = await readBytes(`test/fixtures/nano/${name}`)
+      const fromBytes = await seen(bytes)
+      expect(await seen(new Blob([bytes]))).toEqual(fromBytes)
+      expect(await seen(new File([bytes], name))).toEqual(fromBytes)
+      expect(await seen(await decodeImage(bytes))).toEqual(fromBytes) // Pillow's, by the hash above
+    },
+  )
+
   test(`a PNG's alpha is dropped on ${gpu.name}, and colours aren't multiplied by it`, async () => {
     const bytes = Uint8Array.from(encodePng({ width: 31, height: 17, rgba: noise(31, 17, 4) }))
     const expected = await seen(await decodeImage(bytes))
