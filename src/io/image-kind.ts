@@ -126,8 +126,12 @@ export function unreadable(kind: ImageKind, name: string): ImageError {
           'a HEIC photo',
           'save or export it as JPEG (an iPhone takes JPEGs with Settings, Camera, Formats, Most Compatible)',
         ]
-      : [`a ${kind}`, 'save it as PNG or JPEG']
+      : [withArticle(kind), 'save it as PNG or JPEG']
   return new ImageError(`${name} is ${what}, which can't be read here: ${remedy}.`)
+}
+
+export function withArticle(kind: ImageKind): string {
+  return `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`
 }
 
 /** What else the bytes may be: what people try first. */
