@@ -406,6 +406,16 @@ describe('other kinds', () => {
       `BM${'\0'.repeat(12)}\x28\0\0\0\xff\xff\x01\0\x01\0\xff\xff${'\0'.repeat(30)}`,
       /a BMP of 131071 x 65535 pixels/,
     ],
+    [
+      'an AVIF of boxes within boxes',
+      box('ftyp', 'avif') + '\0\0\0\0iprp'.repeat(20_000),
+      'does not say how large it is',
+    ],
+    [
+      'a WebP of frames within frames',
+      riff(...Array.from({ length: 20_000 }, () => `ANMF\xff\xff\xff\x7f${'\0'.repeat(16)}`)),
+      'its WebP data',
+    ],
     ['a WebP without a size', riff(), 'this WebP of 12 bytes does not say how large it is'],
     ['an AVIF without one', avif(), 'does not say how large it is'],
     ['a GIF that is cut short', 'GIF89a', 'this GIF of 6 bytes does not say how large it is'],
