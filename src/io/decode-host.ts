@@ -26,7 +26,8 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
   const isCmyk = jpeg?.components === 4
   const plain = jpeg ? jpeg.plain() : bytes
   const decode = async (failOn: 'warning' | 'truncated'): Promise<Image> => {
-    const image = open(plain, { failOn, ignoreIcc: true, limitInputPixels: maxPixels })
+    const limitInputPixels = Number.isSafeInteger(maxPixels) ? maxPixels : false // sharp takes no other numbers
+    const image = open(plain, { failOn, ignoreIcc: true, limitInputPixels })
     turn(image, jpeg?.orientation ?? 1)
     if (isCmyk) image.pipelineColourspace('cmyk').toColourspace('cmyk')
     else image.removeAlpha().toColourspace('srgb')

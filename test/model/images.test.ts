@@ -132,7 +132,7 @@ describe('looked at', async () => {
     const data = new Uint8Array(await new Response(packed).arrayBuffer())
     const header = Uint8Array.of(0, 0, 0, 9, 0, 0, 0, 9, 8, 0, 0, 0, 0)
     const chunk = (type: string, contents: Uint8Array): Uint8Array => {
-      const body = Uint8Array.of(...[...type].map((c) => c.charCodeAt(0)), ...contents)
+      const body = Uint8Array.of(...new TextEncoder().encode(type), ...contents)
       const view = new DataView(new ArrayBuffer(body.length + 8))
       view.setUint32(0, contents.length)
       new Uint8Array(view.buffer).set(body, 4)
