@@ -52,10 +52,11 @@ function nextTask(): Promise<void> {
   if (!MessageChannel) return new Promise((done) => void setTimeout(done))
   return new Promise((done) => {
     const { port1, port2 } = new MessageChannel()
-    port1.onmessage = () => {
+    port1.addEventListener('message', () => {
       port1.close()
       done()
-    }
+    })
+    port1.start()
     port2.postMessage(undefined)
   })
 }

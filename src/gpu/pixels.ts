@@ -4,6 +4,7 @@
 // An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail, and
 // stays within what one binding allows.
 
+import { breathe } from '../breathe.ts'
 import { ImageError, LimitError } from '../errors.ts'
 import type { Gpu } from './gpu.ts'
 import { roundUp } from './memory.ts'
@@ -32,6 +33,8 @@ export function takesBitmaps(gpu: Gpu): boolean {
 }
 
 const STRIP_BYTES = 16 * 2 ** 20
+/** Pixels of an array that are handed to the device at once: a millisecond's work, then others get their turn. */
+const STEP_PIXELS = 2 ** 17
 /** Copies from a texture to a buffer want rows of a multiple of 256 bytes. */
 const ROW_PIXELS = 64
 const MASK_ROW_BYTES = 256
@@ -78,19 +81,28 @@ export class Strip {
    * @returns how they lie in the buffer: pixels from a row to the next, and the bit at which a pixel's red begins
    * @throws ImageError if the device refuses the bitmap or the texture
    */
-  async fill(pixels: Pixels, first: number, rows: number): Promise<{ stride: number; red: 0 | 16 }> {
+  async fill(
+    pixels: Pixels,
+    first: number,
+    rows: number,
+    signal?: AbortSignal,
+  ): Promise<{ stride: number; red: 0 | 16 }> {
     const { width } = pixels
     if ('bitmap' in pixels) return this.#fillFromBitmap(pixels.bitmap, first, rows)
     if ('texture' in pixels) return this.#fillFromTexture(pixels.texture, width, first, rows)
     const [begin, end] = [first * width, (first + rows) * width]
-    const rgba =
-      'rgba' in pixels ? pixels.rgba.subarray(begin * 4, end * 4) : this.#widen(pixels.rgb, begin, end)
-    this.#gpu.device.queue.writeBuffer(this.buffer, 0, rgba.buffer, rgba.byteOffset, rgba.byteLength)
+    for (let at = begin; at < end; at += STEP_PIXELS) {
+      await breathe(signal)
+      const to = Math.min(end, at + STEP_PIXELS)
+      const rgba = 'rgba' in pixels ? pixels.rgba.subarray(at * 4, to * 4) : this.#widen(pixels.rgb, at, to)
+      const { queue } = this.#gpu.device
+      queue.writeBuffer(this.buffer, (at - begin) * 4, rgba.buffer, rgba.byteOffset, rgba.byteLength)
+    }
     return { stride: width, red: 0 }
   }
 
   #widen(rgb: Uint8Array, begin: number, end: number): Uint8Array {
-    const wide = (this.#wide ??= new Uint8Array(this.buffer.size))
+    const wide = (this.#wide ??= new Uint8Array(STEP_PIXELS * 4))
     let to = 0
     for (let from = begin * 3; from < end * 3; from += 3) {
       wide[to] = rgb[from]!

@@ -8,8 +8,9 @@ import type sharp from 'sharp'
 import type { Sharp } from 'sharp'
 import { breathe } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { Image, ImageFile } from './image.ts'
-import type { ImageKind } from './image-kind.ts'
+import { type ImageKind, withArticle } from './image-kind.ts'
 
 type SharpConstructor = typeof sharp
 
@@ -25,14 +26,17 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
   const isCmyk = jpeg?.components === 4
   const plain = jpeg ? jpeg.plain() : bytes
   const decode = async (failOn: 'warning' | 'truncated'): Promise<Image> => {
-    const image = open(plain, { failOn, ignoreIcc: true, limitInputPixels: maxPixels })
+    const limitInputPixels = Number.isSafeInteger(maxPixels) ? maxPixels : false // sharp takes no other numbers
+    const image = open(plain, { failOn, ignoreIcc: true, limitInputPixels })
     turn(image, jpeg?.orientation ?? 1)
     if (isCmyk) image.pipelineColourspace('cmyk').toColourspace('cmyk')
     else image.removeAlpha().toColourspace('srgb')
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
     const { width, height, channels } = info
     if (channels !== (isCmyk ? 4 : 3)) {
-      throw new ImageError(`${name} is a ${kind} that decodes to ${channels} channels: save it as RGB.`)
+      throw new ImageError(
+        `${name} is ${withArticle(kind)} that decodes to ${channels} channels: save it as RGB.`,
+      )
     }
     const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length)
     return { width, height, rgb: isCmyk ? await rgbOfCmyk(pixels, signal) : pixels }
@@ -46,7 +50,7 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
     })
   } catch (cause) {
     if (cause instanceof ImageError || signal?.aborted) throw cause
-    const reason = cause instanceof Error ? cause.message.trim().split('\n')[0] : String(cause)
+    const reason = printable(cause instanceof Error ? cause.message.trim() : String(cause))
     throw new ImageError(
       `${name} is damaged or cut short: its ${kind} data can't be decoded (${reason}). Copy or download it again, or save it ` +
         'as PNG.',
@@ -60,7 +64,7 @@ async function loadSharp(kind: ImageKind, name: string): Promise<SharpConstructo
     return (await import('sharp')).default
   } catch (cause) {
     throw new ImageError(
-      `${name} is a ${kind}, and the package sharp, which decodes it, can't be loaded here: install it for this platform ` +
+      `${name} is ${withArticle(kind)}, and the package sharp, which decodes it, can't be loaded here: install it for this platform ` +
         '(npm install sharp), or save the image as PNG.',
       { cause },
     )

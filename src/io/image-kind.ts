@@ -64,7 +64,7 @@ function webpSizes(bytes: Uint8Array): Size[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const u24 = (at: number) => view.getUint16(at, true) + bytes[at + 2]! * 65536
   const sizes: Size[] = []
-  const chunks = (from: number, to: number): void => {
+  const chunks = (from: number, to: number, isFrame: boolean): void => {
     for (let at = from; at + 8 <= to; ) {
       const [id, length] = [latin1(bytes, at, 4), view.getUint32(at + 4, true)]
       const data = at + 8
@@ -81,16 +81,19 @@ function webpSizes(bytes: Uint8Array): Size[] {
         const bits = view.getUint32(data + 1, true)
         sizes.push({ width: (bits & 0x3fff) + 1, height: ((bits >> 14) & 0x3fff) + 1 })
       }
-      if (id === 'ANMF' && data + 16 <= to) {
+      if (id === 'ANMF' && data + 16 <= to && !isFrame) {
         sizes.push({ width: u24(data + 6) + 1, height: u24(data + 9) + 1 })
-        chunks(data + 16, Math.min(to, data + length))
+        chunks(data + 16, Math.min(to, data + length), true)
       }
       at = data + length + (length & 1)
     }
   }
-  chunks(12, bytes.length)
+  chunks(12, bytes.length, false)
   return sizes
 }
+
+/** meta, iprp, ipco: sizes are in the third. */
+const MAX_DEPTH = 3
 
 /** Of every item (`ispe`), the largest first: an image may be a grid of others. */
 function avifSizes(bytes: Uint8Array): Size[] {
@@ -98,7 +101,7 @@ function avifSizes(bytes: Uint8Array): Size[] {
   const sizes: Size[] = []
   /** How many bytes of a box's contents come before the boxes inside it. */
   const inside: Readonly<Record<string, number>> = { meta: 4, iprp: 0, ipco: 0 }
-  const boxes = (from: number, to: number): void => {
+  const boxes = (from: number, to: number, depth: number): void => {
     for (let at = from; at + 8 <= to; ) {
       const [short, id] = [view.getUint32(at), latin1(bytes, at + 4, 4)]
       const isLong = short === 1 && at + 16 <= to
@@ -110,11 +113,11 @@ function avifSizes(bytes: Uint8Array): Size[] {
         sizes.push({ width: view.getUint32(begin + 4), height: view.getUint32(begin + 8) })
       }
       const skipped = inside[id]
-      if (skipped !== undefined) boxes(begin + skipped, end)
+      if (skipped !== undefined && depth < MAX_DEPTH) boxes(begin + skipped, end, depth + 1)
       at = end
     }
   }
-  boxes(0, bytes.length)
+  boxes(0, bytes.length, 0)
   return sizes.sort((a, b) => b.width * b.height - a.width * a.height)
 }
 
@@ -126,8 +129,12 @@ export function unreadable(kind: ImageKind, name: string): ImageError {
           'a HEIC photo',
           'save or export it as JPEG (an iPhone takes JPEGs with Settings, Camera, Formats, Most Compatible)',
         ]
-      : [`a ${kind}`, 'save it as PNG or JPEG']
+      : [withArticle(kind), 'save it as PNG or JPEG']
   return new ImageError(`${name} is ${what}, which can't be read here: ${remedy}.`)
+}
+
+export function withArticle(kind: ImageKind): string {
+  return `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`
 }
 
 /** What else the bytes may be: what people try first. */

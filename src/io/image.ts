@@ -10,7 +10,15 @@ import { canDecode, decodeFile } from '#decoder'
 import { orAborted } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { type ImageKind, kindOf, looksLike, type Size, sizesOf, unreadable } from './image-kind.ts'
+import {
+  type ImageKind,
+  kindOf,
+  looksLike,
+  type Size,
+  sizesOf,
+  unreadable,
+  withArticle,
+} from './image-kind.ts'
 import { type JpegHeader, readJpegHeader } from './jpeg.ts'
 import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
@@ -100,10 +108,10 @@ function readImageFile(given: Uint8Array, options: DecodeOptions): ImageFile {
   return { bytes, kind, name, maxPixels }
 }
 
-function expectPixels({ width, height }: Size, kind: string, limit: number, name: string): void {
+function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, name: string): void {
   if (width * height <= limit) return
   throw new ImageError(
-    `${name} is a ${kind} of ${width} x ${height} pixels, ${megapixels(width * height)}; the limit is ` +
+    `${name} is ${withArticle(kind)} of ${width} x ${height} pixels, ${megapixels(width * height)}; the limit is ` +
       `${megapixels(limit)}. Scale it down, or raise { maxPixels }.`,
   )
 }

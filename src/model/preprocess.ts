@@ -180,7 +180,7 @@ export class Preprocessor {
     for (let first = 0; first < pixels.height; first += strip.rows) {
       signal?.throwIfAborted()
       const count = Math.min(strip.rows, pixels.height - first)
-      const { stride, red } = await strip.fill(pixels, first, count)
+      const { stride, red } = await strip.fill(pixels, first, count, signal)
       await rows.run({ ...values, params: { first, rows: count, stride, red } })
     }
 

@@ -1,8 +1,10 @@
-// Bun runs the sources as they are: TypeScript, and WGSL imported as text. A kernel computes, and the embedded checkpoint
-// answers like the reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
+// Bun runs the sources as they are: TypeScript, and WGSL imported as text. A kernel computes, a JPEG is decoded, and the
+// embedded checkpoint answers like the reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
 
+import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { decodeImage } from '../../src/io/image.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
 import { softmax } from '../../src/ops/reduce.ts'
 import { plan } from '../../src/ops/tensor.ts'
@@ -19,7 +21,17 @@ expect(
   `softmax of zeros is [${y}]`,
 )
 
-// 2. The model
+// 2. A photograph
+const jpeg = new Uint8Array(readFileSync('test/fixtures/nano/0.jpg'))
+const { rgb } = await decodeImage(jpeg)
+const images = JSON.parse(readFileSync('test/fixtures/io/images.json', 'utf8')) as {
+  name?: string
+  sha256?: string
+}[]
+const { sha256 } = images.find(({ name }) => name === '0.jpg')!
+expect(createHash('sha256').update(rgb).digest('hex') === sha256, 'the JPEG is decoded as Pillow does')
+
+// 3. The model
 const model = await FlowSeg.load('weights/flowseg-nano', { gpu })
 const scene = await model.look(new Uint8Array(readFileSync('test/fixtures/nano/0.png')))
 const answer = reference[0]!

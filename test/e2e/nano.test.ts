@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
-import { placeOf, readBytes } from '../runtime.ts'
+import { placeOf, readBytes, readText, some, variable } from '../runtime.ts'
 import { adapters, anyGpu, creations } from '../support.ts'
 import { type Answer, pixelsOf, reference } from './reference.ts'
 
@@ -52,6 +52,22 @@ describe(`flowseg-nano on ${gpu.name}`, () => {
       same += ours.reduce((sum, bit, k) => sum + (bit === theirs[k] ? 1 : 0), 0)
     }
     expect(same / pixels).toBeGreaterThanOrEqual(0.999)
+  })
+
+  // In every runtime a JPEG's pixels are Pillow's, and bytes, Blobs and Files reach the encoders as the same bits:
+  // test/model/images.test.ts. FLOWSEG_SLOW=1 asks all of the sentences everywhere, as Node does anyway
+  test('answers about JPEGs are the same in every runtime', async () => {
+    const expected = JSON.parse(readText('test/fixtures/nano-jpeg.json')) as number[][]
+    for (const [index, queries] of expected.entries()) {
+      const asked = reference
+        .filter(({ scene }) => scene === index)
+        .map(({ sentence }, i) => ({ sentence, query: queries[i] }))
+      const scene = await model.look(await readBytes(`test/fixtures/nano/${index}.jpg`))
+      for (const { sentence, query } of variable('FLOWSEG_SLOW') ? asked : some(asked)) {
+        expect((await scene.segment(sentence)).query, sentence).toBe(query)
+      }
+      scene.close()
+    }
   })
 
   test('a second sentence is less than a quarter of the work of the first', async () => {

@@ -2,6 +2,8 @@
 // from a file's bytes and from a Blob.
 
 import { afterAll, describe, expect, test } from 'vitest'
+import { ImageError } from '../../src/errors.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import { decodeImage, encodePng } from '../../src/io/image.ts'
 import { captureImage, type ImageInput } from '../../src/model/image-input.ts'
 import { Preprocessor } from '../../src/model/preprocess.ts'
@@ -103,10 +105,78 @@ describe('looked at', async () => {
     },
   )
 
+  test.each(scenes)(
+    `the scene $name on ${gpu.name}: the same as bytes, as a Blob, as a File and as Pillow's pixels`,
+    async ({ name }) => {
+      const bytes = await readBytes(`test/fixtures/nano/${name}`)
+      const fromBytes = await seen(bytes)
+      expect(await seen(new Blob([bytes]))).toEqual(fromBytes)
+      expect(await seen(new File([bytes], name))).toEqual(fromBytes)
+      expect(await seen(await decodeImage(bytes))).toEqual(fromBytes) // Pillow's, by the hash above
+    },
+  )
+
   test(`a PNG's alpha is dropped on ${gpu.name}, and colours aren't multiplied by it`, async () => {
     const bytes = Uint8Array.from(encodePng({ width: 31, height: 17, rgba: noise(31, 17, 4) }))
     const expected = await seen(await decodeImage(bytes))
     expect(await seen(bytes)).toEqual(expected)
     expect(await seen(new Blob([bytes]))).toEqual(expected)
+  })
+
+  /** A PNG of 9 x 9 grey pixels with these rows, filters included. */
+  async function png(
+    rows: Uint8Array<ArrayBuffer>,
+    extra: (header: Uint8Array) => Uint8Array[] = () => [],
+  ): Promise<Uint8Array> {
+    const packed = new Blob([rows]).stream().pipeThrough(new CompressionStream('deflate'))
+    const data = new Uint8Array(await new Response(packed).arrayBuffer())
+    const header = Uint8Array.of(0, 0, 0, 9, 0, 0, 0, 9, 8, 0, 0, 0, 0)
+    const chunk = (type: string, contents: Uint8Array): Uint8Array => {
+      const body = Uint8Array.of(...new TextEncoder().encode(type), ...contents)
+      const view = new DataView(new ArrayBuffer(body.length + 8))
+      view.setUint32(0, contents.length)
+      new Uint8Array(view.buffer).set(body, 4)
+      view.setUint32(body.length + 4, crc32(body))
+      return new Uint8Array(view.buffer)
+    }
+    const signature = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a)
+    const head = [signature, chunk('IHDR', header), ...extra(header).map((more) => chunk('IHDR', more))]
+    return Uint8Array.of(
+      ...head.flatMap((part) => [...part]),
+      ...chunk('IDAT', data),
+      ...chunk('IEND', new Uint8Array(0)),
+    )
+  }
+  const rows = Uint8Array.from({ length: 90 }, (_, i) => (i % 10 === 0 ? 0 : i))
+  const jpeg = bytesOf(fixtures.find(({ name }) => name === '4:2:0, quality 85, baseline')!.file)
+  const progressive = bytesOf(fixtures.find(({ name }) => name === '4:2:0, quality 85, progressive')!.file)
+
+  const DAMAGED: [string, () => Uint8Array | Promise<Uint8Array>][] = [
+    ['a PNG without its last row', () => png(rows.slice(0, 80))],
+    ['a PNG without its last byte', () => png(rows.slice(0, 89))],
+    ['a PNG with a row too many', () => png(Uint8Array.of(...rows, ...rows.slice(0, 10)))],
+    ['a PNG with two headers', () => png(rows, (header) => [header.map((v, i) => (i === 3 ? 200 : v))])],
+    ['a PNG that is cut short', async () => (await png(rows)).slice(0, -20)],
+    ['a JPEG without its last bytes', () => Uint8Array.of(...jpeg.slice(0, -12), 0xff, 0xd9)],
+    ['a JPEG that is cut short', () => jpeg.slice(0, -100)],
+    ['a progressive JPEG that is cut short', () => progressive.slice(0, -100)],
+    [
+      'a JPEG with two frame headers',
+      () => {
+        const at = jpeg.findIndex((byte, i) => byte === 0xff && jpeg[i + 1] === 0xc0)
+        return Uint8Array.of(...jpeg.slice(0, at), ...jpeg.slice(at, at + 19), ...jpeg.slice(at))
+      },
+    ],
+  ]
+  test.each(DAMAGED)(`%s on ${gpu.name} is an ImageError, as bytes and as a Blob`, async (_, make) => {
+    const bytes = new Uint8Array(await make())
+    for (const given of [bytes, new Blob([bytes])])
+      await expect(seen(given)).rejects.toBeInstanceOf(ImageError)
+    await expect(decodeImage(bytes)).rejects.toBeInstanceOf(ImageError)
+  })
+
+  test(`the PNG of these tests on ${gpu.name}`, async () => {
+    const whole = await png(rows)
+    expect(await seen(whole)).toEqual(await seen(await decodeImage(whole)))
   })
 })
