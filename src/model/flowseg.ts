@@ -62,6 +62,7 @@ import {
   type Segmentation,
   unpackMask,
 } from './segmentation.ts'
+import { expectFinite } from './stages.ts'
 import { Turnstile } from './turnstile.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
@@ -260,8 +261,9 @@ export class FlowSeg {
         const cache = await this.#makeCache()
         Object.assign(owned, cache)
         const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
-        const { kept } = await look.run({ onProgress, signal, ...values })
+        const { kept, read } = await look.run({ onProgress, signal, ...values })
         Object.assign(owned, kept)
+        expectFinite(read, this.gpu.name)
         // Who gave up meanwhile doesn't wait for a scene, and so would never close it
         this.#expectOpen()
         signal?.throwIfAborted()
@@ -384,6 +386,7 @@ export class FlowSeg {
       const { compressed: _, ...image } = state.image
       const bound = { ...image, condition, seg }
       const { read } = await segment.run({ ...task, bound, params: { length } })
+      expectFinite(read, this.gpu.name)
 
       // 2. The best one, refined and brought back to the image
       const ranking = rank(floats(read, 'logits'))
@@ -428,8 +431,9 @@ export class FlowSeg {
     )
     const into = this.#language.get(K) ?? {}
     const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
-    const { kept } = await read.run({ ...task, ...values })
+    const { kept, read: magnitudes } = await read.run({ ...task, ...values })
     this.#language.set(K, kept)
+    expectFinite(magnitudes, this.gpu.name)
     const condition = kept['condition']!
     const length = this.config.flow.condition === 'tokens' ? span : condition.shape[0]!
     return { condition, seg: kept['seg']!, length }
@@ -452,6 +456,12 @@ export class FlowSeg {
     const { compressed } = image
     const bound = compressed ? { compressed } : {}
     const { read, kept } = await finish.run({ ...task, inputs: { logits: raw }, bound, owner: 'mask' })
+    try {
+      expectFinite(read, this.gpu.name)
+    } catch (error) {
+      this.#releaseAll(kept)
+      throw error
+    }
     const refined = compressed ? floats(read, 'refined') : raw
     const band = compressed ? floats(read, 'band') : new Float32Array(height * width)
     const makers: { [P in MaskOutput]: () => Masks[P] | Promise<Masks[P]> } = {
