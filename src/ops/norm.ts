@@ -6,6 +6,7 @@ import mergeSource from '../../shaders/group-norm-merge.wgsl' with { type: 'text
 import statsSource from '../../shaders/group-norm-stats.wgsl' with { type: 'text' }
 import layerNormSource from '../../shaders/layer-norm.wgsl' with { type: 'text' }
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import statistics from '../../shaders/lib/statistics.wgsl' with { type: 'text' }
 import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
@@ -68,7 +69,7 @@ export const layerNormFamily: Family<LayerNorm> = alongRows(
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled('layer-norm', elem(width) + statistics + rowsSource + layerNormSource, {
+      kernel: unrolled('layer-norm', elem(width) + statistics + rowsSource + nanSource + layerNormSource, {
         WIDTH: width,
         HAS_RESIDUAL: residual !== undefined,
         ...teams,
@@ -115,7 +116,10 @@ export const rmsNormFamily: Family<RmsNorm> = alongRows(
   true,
   ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled('rms-norm', elem(width) + rowsSource + rmsNormSource, { WIDTH: width, ...teams }),
+      kernel: unrolled('rms-norm', elem(width) + rowsSource + nanSource + rmsNormSource, {
+        WIDTH: width,
+        ...teams,
+      }),
       reads: { x, weight },
       writes: { y },
       sizes: { rows, cols, eps },
