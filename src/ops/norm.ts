@@ -166,12 +166,15 @@ export function groupNorm(
   const width = widthOf(channels)
   const cols = channels / width
 
-  // 1. Mean and squared deviations of each chunk of pixels
+  // 1. Mean and deviations of each chunk of pixels
   const chunk = Math.max(1, Math.min(pixels, Math.round(CHUNK_VALUES / channels)))
   const chunks = Math.ceil(pixels / chunk)
   const partials = tensor([chunks, groups, 2])
   record({
-    kernel: kernel('group-norm-stats', elem(width) + statistics + statsSource, { WIDTH: width, WG: THREADS }),
+    kernel: kernel('group-norm-stats', elem(width) + statistics + nanSource + statsSource, {
+      WIDTH: width,
+      WG: THREADS,
+    }),
     reads: { x },
     writes: { partials },
     sizes: { pixels, groups, cols, chunk, chunks },
@@ -181,9 +184,12 @@ export function groupNorm(
 
   // 2. Joined
   const teams = team(groups, chunks, recorder().adapter.software)
-  const stats = tensor([groups, 2])
+  const stats = tensor([groups, 4])
   record({
-    kernel: kernel('group-norm-merge', rowsSource + mergeSource, { LANES: teams.LANES, WG: teams.WG }),
+    kernel: kernel('group-norm-merge', rowsSource + nanSource + mergeSource, {
+      LANES: teams.LANES,
+      WG: teams.WG,
+    }),
     reads: { partials },
     writes: { stats },
     sizes: {

@@ -218,6 +218,25 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
     }
   })
 
+  test(`groupNorm of the largest and the smallest numbers on ${name}`, async () => {
+    // One chunk and several, of which only some overflow
+    for (const [pixels, C, groups] of [
+      [9, 6, 2],
+      [600, 8, 2],
+    ] as const) {
+      for (const size of [3.4e38, 1e30, 2e19, 1e18, 1e-30]) {
+        const x = random([pixels, C], 1, size)
+        x.data.fill(1, 0, (x.data.length >> 2) + 1)
+        const [weight, bias] = [random([C], 2), random([C], 3)]
+        const y = await evaluate(gpu, { x, weight, bias }, (t) =>
+          groupNorm(t['x']!, groups, t['weight']!, t['bias']!, 1e-5),
+        )
+        const expected = groupNormReference(x.data, C, groups, weight.data, bias.data, 1e-5)
+        expectClose(y, expected, 1e-5, `[${pixels}, ${C}] of ${size}`)
+      }
+    }
+  })
+
   test(`groupNorm with an activation, in place, on ${name}`, async () => {
     const x = random([9, 5, 8], 1, 3)
     const weight = random([8], 2)
