@@ -1,9 +1,9 @@
-// argmax: y[r] = the lowest c with the largest x[r, c]
+// argmax: y[r] = the lowest c with the largest x[r, c], where NaN is larger than any number
 //
 // shapes    x [rows, cols] Elem, y [rows]
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG (powers of two, LANES <= WG)
+// prelude   const WIDTH with lib/elem-*, lib/nan, const LANES and WG (powers of two, LANES <= WG)
 // predicted a load and four comparisons: 5 GB/s
 // measured  [1800, 15194] 5.2 and 0.8 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
@@ -28,10 +28,24 @@ fn main(
   // Each lane's own: columns come in ascending order, so a tie leaves the first
   var value = part(x[start], 0);
   var place = 0u;
+  var bits = Bits();
   for (var c = lane; c < sizes.cols; c += LANES) {
     let v = x[start + c];
+    bits = max(bits, magnitude(v));
     for (var k = 0u; k < WIDTH; k++) {
       if (part(v, k) > value) {
+        value = part(v, k);
+        place = c * WIDTH + k;
+      }
+    }
+  }
+  // Only where there is a NaN, the first
+  var is_spoilt = false;
+  for (var c = select(sizes.cols, lane, largest_bits(bits) > 0x7f800000u); c < sizes.cols; c += LANES) {
+    let v = x[start + c];
+    for (var k = 0u; k < WIDTH; k++) {
+      if (is_nan(part(v, k)) && !is_spoilt) {
+        is_spoilt = true;
         value = part(v, k);
         place = c * WIDTH + k;
       }
@@ -43,7 +57,9 @@ fn main(
 
   if (row >= sizes.rows || lane != 0u) { return; }
   for (var i = thread + 1u; i < thread + LANES; i++) {
-    let better = values[i] > value || (values[i] == value && places[i] < place);
+    let other = is_nan(values[i]);
+    let is_larger = values[i] > value || (values[i] == value && places[i] < place);
+    let better = select(is_larger, other && (!is_nan(value) || places[i] < place), other || is_nan(value));
     value = select(value, values[i], better);
     place = select(place, places[i], better);
   }

@@ -6,7 +6,7 @@
 // threads   one a chunk of y
 // numerics  f32, in the order of the splits; a row without open keys (m is the floor) gives 0
 // host      rows, splits >= 1
-// prelude   const D4, WG
+// prelude   lib/nan, const D4, WG
 
 struct Sizes { rows: u32, splits: u32 }
 
@@ -34,7 +34,8 @@ fn main(
   for (var s = 0u; s < sizes.splits; s++) {
     let at = first + s * (D4 + 1u);
     let part = parts[at + D4].xy;
-    if (part.y > 0.0) {
+    // By bits: NaN counts as well, and is not above 0
+    if (bitcast<u32>(part.y) != 0u) {
       let top = max(m, part.x);
       let shrink = exp2(m - top);
       let weight = exp2(part.x - top);
@@ -43,5 +44,5 @@ fn main(
       o = o * shrink + parts[at + chunk] * weight;
     }
   }
-  y[id] = o * select(0.0, 1.0 / l, m > FLOOR);
+  y[id] = o * select(nan_of(l), select(0.0, 1.0 / l, m > FLOOR), is_finite(l));
 }

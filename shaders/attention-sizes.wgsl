@@ -1,4 +1,6 @@
-// What attention.wgsl, attention-subgroup.wgsl and attention-tiles.wgsl bind; their headers say how.
+// What attention.wgsl, attention-subgroup.wgsl and attention-tiles.wgsl bind, and how they end; their headers say how.
+//
+// prelude   lib/nan
 
 struct Sizes {
   rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
@@ -19,5 +21,14 @@ struct Sizes {
 
 const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
+
+/**
+ * What o is multiplied by at the end: 1 / l, and 0 for a row without open keys, whose m is still the floor. l is at most the
+ * number of keys; if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
+ */
+fn share_of(m: f32, l: f32) -> f32 {
+  return select(nan_of(l), select(0.0, 1.0 / l, m > FLOOR), is_finite(l));
+}
+
 /** Keys of a block: a word of the mask. */
 const BLOCK = 32u;

@@ -159,7 +159,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     largest[r] = m[r];
     totals[r] = l[r];
-    let share = select(select(0.0, 1.0 / l[r], m[r] > FLOOR), 1.0, SPLIT);
+    let share = select(share_of(m[r], l[r]), 1.0, SPLIT);
     /*unroll*/ for (var c = 0u; c < D4; c++) { sums[r * D4 + c] = o[r * CHUNKS + c] * share; }
   }
   let row_chunks = select(D4, D4 + 1u, SPLIT);

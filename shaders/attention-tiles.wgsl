@@ -153,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let at = (ours + r) * PARTS;
     let total = (parts[at] + parts[at + 1u]) + (parts[at + 2u] + parts[at + 3u]);
     if (first + ours + r < sizes.rows) {
-      let share = select(select(0.0, 1.0 / total, m[r] > FLOOR), 1.0, SPLIT);
+      let share = select(share_of(m[r], total), 1.0, SPLIT);
       let begin = select(at_y[r] * D4, (at_y[r] * sizes.splits + split) * (D4 + 1u), SPLIT);
       /*unroll*/ for (var n = 0u; n < OWN; n++) {
         let c = part + n * PARTS;

@@ -52,7 +52,7 @@ fn store_rows(
       for (var c = 0u; c < D4; c++) { y[at + c] = o[r * D4 + c]; }
       y[at + D4] = vec4f(m[r], l[r], 0.0, 0.0);
     } else {
-      let share = select(0.0, 1.0 / l[r], m[r] > FLOOR);
+      let share = share_of(m[r], l[r]);
       for (var c = 0u; c < D4; c++) { y[places[r] * D4 + c] = o[r * D4 + c] * share; }
     }
   }

@@ -2,8 +2,10 @@
 //
 // shapes    x [rows, C], classes [count, C], log_scale [1], y [rows, count]
 // threads   a thread an output: rows and classes are few
-// numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does
+// numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does. Each is scaled by a power of two
+//           first, so that squares neither overflow nor vanish. What isn't finite isn't clamped, or it would be hidden
 // host      rows, count, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   lib/nan
 
 struct Sizes { rows: u32, cols: u32, count: u32, bound: f32 }
 
@@ -23,16 +25,35 @@ fn main(
   let row = i / sizes.count;
   let class_index = i % sizes.count;
 
+  // Largest magnitudes as integers, in whose order they are too
+  var x_top = 0u;
+  var class_top = 0u;
+  for (var c = 0u; c < sizes.cols; c++) {
+    x_top = max(x_top, bitcast<u32>(x[row * sizes.cols + c]) & 0x7fffffffu);
+    class_top = max(class_top, bitcast<u32>(classes[class_index * sizes.cols + c]) & 0x7fffffffu);
+  }
+  let x_scale = scale_of(x_top);
+  let class_scale = scale_of(class_top);
+
   var dot_product = 0.0;
   var x_squares = 0.0;
   var class_squares = 0.0;
   for (var c = 0u; c < sizes.cols; c++) {
-    let a = x[row * sizes.cols + c];
-    let b = classes[class_index * sizes.cols + c];
+    let a = x[row * sizes.cols + c] * x_scale;
+    let b = classes[class_index * sizes.cols + c] * class_scale;
     dot_product += a * b;
     x_squares += a * a;
     class_squares += b * b;
   }
-  let cosine = dot_product / (max(sqrt(x_squares), 1e-12) * max(sqrt(class_squares), 1e-12));
-  y[i] = clamp(exp(log_scale[0]) * cosine, -sizes.bound, sizes.bound);
+  let x_length = max(sqrt(x_squares), 1e-12 * x_scale);
+  let class_length = max(sqrt(class_squares), 1e-12 * class_scale);
+  // Some drivers' exp makes infinity of NaN, and of -infinity it is 0
+  let factor = select(log_scale[0], exp(log_scale[0]), is_finite(log_scale[0]));
+  let logit = factor * (dot_product / x_length / class_length);
+  y[i] = select(logit, clamp(logit, -sizes.bound, sizes.bound), is_finite(logit));
+}
+
+/** A power of two that brings a number of this magnitude to [1, 4); 2^127 for zero. */
+fn scale_of(magnitude: u32) -> f32 {
+  return bitcast<f32>(u32(clamp(254 - i32(magnitude >> 23u), 1, 254)) << 23u);
 }

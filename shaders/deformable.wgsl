@@ -8,11 +8,12 @@
 // shapes    value [T, heads, D4] vec4f, offsets [T, heads, levels, points] vec2f (x, y), weights [T, heads, levels,
 //           points] f32, y as value. Tokens are the levels one after the other, each row-major.
 // threads   one has CHUNKS of the D4 chunks of a token's head
-// numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision
+// numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision. A point whose place isn't
+//           finite or whose weight is NaN makes the head NaN
 // host      levels <= 4, of which unused ones have size 0; T is the sum of H * W;
 //           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds;
 //           the marked loops are written out first (src/ops/unroll.ts)
-// prelude   const D4, CHUNKS (divides D4), WG
+// prelude   lib/nan, const D4, CHUNKS (divides D4), WG
 // predicted 48 loads of 60 cycles a vec4f of a head on 8 lanes: 95 ms
 // measured  21,504 tokens of 8 heads of 32, 3 levels of 4 points 142 and 653 ms (lavapipe and SwiftShader, two cores
 //           of a Xeon, November 2026)
@@ -78,9 +79,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let fraction = vec2f(numerator % (2u * own)) / vec2f(2u * own);
     for (var p = 0u; p < sizes.points; p++) {
       let share = exp(weights[first + l * sizes.points + p] - top);
-      total += share;
+      // No pixel has such a place: total takes it to y
+      let exact = fraction + offsets[first + l * sizes.points + p];
+      total += select(nan_of(exact.x), share, is_finite(exact.x) && is_finite(exact.y));
       // Anything farther than this lies outside of every map
-      let moved = clamp(fraction + offsets[first + l * sizes.points + p], vec2f(-1.0e6), vec2f(1.0e6));
+      let moved = clamp(exact, vec2f(-1.0e6), vec2f(1.0e6));
       let floored = floor(moved);
       let corner = whole + vec2i(floored);
       let w = moved - floored;
@@ -100,5 +103,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
 
   let to = (token * sizes.heads + head) * D4 + chunk;
+  total = select(nan_of(total), total, is_finite(total));
   /*unroll*/ for (var c = 0u; c < CHUNKS; c++) { y[to + c] = sums[c] / total; }
 }

@@ -1,17 +1,21 @@
-// group-norm-merge: the chunks' statistics joined: mean and 1 / sqrt(variance + eps) of each group
+// group-norm-merge: the chunks' statistics joined: mean and 1 / sqrt(variance + eps) of each group, scaled by `down`
 //
-// shapes    partials [chunks, groups] (mean, deviations), stats [groups] (mean, scale)
+// shapes    partials [chunks, groups] (mean, deviation), stats [groups] (down, down * mean, scale of down * x, 0)
 // threads   LANES threads a group, WG / LANES groups a workgroup; lanes stride over the chunks
-// numerics  means are joined relative to the first chunk's: a large common offset costs no digits
+// numerics  means are joined relative to the first chunk's: a large common offset costs no digits. down is 1, or 2^-80 where
+//           squares overflow
 // host      every chunk but the last holds `full` values of a group, the last one `rest`; more than
 //           65,535 workgroups fold into workgroup_id.y
-// prelude   const LANES and WG with lib/rows
+// prelude   const LANES and WG with lib/rows, lib/nan
 
 struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
 
 @group(0) @binding(0) var<storage, read> partials: array<vec2f>;
-@group(0) @binding(1) var<storage, read_write> stats: array<vec2f>;
+@group(0) @binding(1) var<storage, read_write> stats: array<vec4f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+/** 2^-80; see layer-norm. */
+const DOWN = 8.271806125530277e-25;
 
 fn values_in(chunk: u32) -> f32 { return select(sizes.full, sizes.rest, chunk == sizes.chunks - 1u); }
 
@@ -24,20 +28,30 @@ fn main(
   let lane = thread % LANES;
   let g = min(row, sizes.groups - 1u);  // rows past the end keep pace for the barriers
   let size = sizes.full * f32(sizes.chunks - 1u) + sizes.rest;
-  let shift = partials[g].x;
+  // The second turn has nothing to do but where squares overflow
+  var found = vec4f();
+  var is_done = false;
+  var down = 1.0;
+  for (var turn = 0u; turn < 2u; turn++) {
+    let shift = partials[g].x * down;
+    let first = select(lane, sizes.chunks, is_done);
+    var sum = 0.0;
+    for (var chunk = first; chunk < sizes.chunks; chunk += LANES) {
+      sum += (partials[chunk * sizes.groups + g].x * down - shift) * values_in(chunk);
+    }
+    let mean = over_lanes_sum(sum, thread, 0u) / size;
 
-  var sum = 0.0;
-  for (var chunk = lane; chunk < sizes.chunks; chunk += LANES) {
-    sum += (partials[chunk * sizes.groups + g].x - shift) * values_in(chunk);
+    var deviations = 0.0;
+    for (var chunk = first; chunk < sizes.chunks; chunk += LANES) {
+      let partial = partials[chunk * sizes.groups + g] * down;
+      let apart = partial.x - shift - mean;
+      deviations += (partial.y * partial.y + apart * apart) * values_in(chunk);
+    }
+    let variance = over_lanes_sum(deviations, thread, 1u) / size;
+    let scale = inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u));
+    if (!is_done) { found = vec4f(down, mean + shift, scale, 0.0); }
+    is_done = is_finite(variance);
+    down = DOWN;
   }
-  let mean = over_lanes_sum(sum, thread, 0u) / size;
-
-  var deviations = 0.0;
-  for (var chunk = lane; chunk < sizes.chunks; chunk += LANES) {
-    let partial = partials[chunk * sizes.groups + g];
-    let apart = partial.x - shift - mean;
-    deviations += partial.y + apart * apart * values_in(chunk);
-  }
-  let variance = over_lanes_sum(deviations, thread, 1u) / size;
-  if (row < sizes.groups && lane == 0u) { stats[g] = vec2f(mean + shift, inverseSqrt(variance + sizes.eps)); }
+  if (row < sizes.groups && lane == 0u) { stats[g] = found; }
 }

@@ -1,16 +1,21 @@
-// group-norm-stats: mean and sum of squared deviations of each group of channels over a chunk of pixels
+// group-norm-stats: mean and standard deviation of each group of channels over a chunk of pixels
 //
-// shapes    x [pixels, groups, cols] Elem, partials [chunks, groups] (mean, deviations); cols Elem of a group
+// shapes    x [pixels, groups, cols] Elem, partials [chunks, groups] (mean, deviation); cols Elem of a group
 // threads   one a chunk and group, neighbouring threads take neighbouring groups
-// numerics  as in layer-norm: shifted by the chunk's first value, then lib/statistics
+// numerics  as in layer-norm: shifted by the chunk's first value, then lib/statistics; where squares overflow, scaled by DOWN and
+//           looked at again. The variance might not fit, the deviation does.
 // host      chunks * chunk >= pixels, no chunk is empty; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/statistics, const WG
+// prelude   const WIDTH with lib/elem-*, lib/statistics, lib/nan, const WG
 
 struct Sizes { pixels: u32, groups: u32, cols: u32, chunk: u32, chunks: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+/** 2^-80 and 2^80; see layer-norm. */
+const DOWN = 8.271806125530277e-25;
+const UP = 1.2089258196146292e24;
 
 /** The Elem at a place, (index, column in the group), which then moves on. */
 fn take(place: ptr<function, vec2u>) -> Elem {
@@ -32,17 +37,24 @@ fn main(
   let g = i - chunk * sizes.groups;
 
   let first = chunk * sizes.chunk;
-  var left = (min(first + sizes.chunk, sizes.pixels) - first) * sizes.cols;
-  var place = vec2u((first * sizes.groups + g) * sizes.cols, 0u);
-  let shift = part(x[place.x], 0);
-  var all = Statistics();
-  for (; left >= 4u; left -= 4u) {
-    let v0 = take(&place) - shift;
-    let v1 = take(&place) - shift;
-    let v2 = take(&place) - shift;
-    let v3 = take(&place) - shift;
-    all = with_four(all, v0, v1, v2, v3);
+  // The second turn has nothing to do but where squares overflow
+  var is_done = false;
+  var scale = vec2f(1.0);  // and its inverse
+  for (var turn = 0u; turn < 2u && !is_done; turn++) {
+    var left = (min(first + sizes.chunk, sizes.pixels) - first) * sizes.cols;
+    var place = vec2u((first * sizes.groups + g) * sizes.cols, 0u);
+    let shift = part(x[place.x], 0) * scale.x;
+    var all = Statistics();
+    for (; left >= 4u; left -= 4u) {
+      let v0 = take(&place) * scale.x - shift;
+      let v1 = take(&place) * scale.x - shift;
+      let v2 = take(&place) * scale.x - shift;
+      let v3 = take(&place) * scale.x - shift;
+      all = with_four(all, v0, v1, v2, v3);
+    }
+    for (; left > 0u; left--) { all = with_one(all, take(&place) * scale.x - shift); }
+    partials[i] = vec2f(all.mean + shift, sqrt(all.deviations / all.count)) * scale.y;
+    is_done = is_finite(all.deviations);
+    scale = vec2f(DOWN, UP);
   }
-  for (; left > 0u; left--) { all = with_one(all, take(&place) - shift); }
-  partials[i] = vec2f(all.mean + shift, all.deviations);
 }

@@ -1,6 +1,6 @@
-// group-norm: y[p, c] = activation((x[p, c] - mean[g]) * scale[g] * weight[c] + bias[c]), g the group of c
+// group-norm: y[p, c] = activation((down[g] * x[p, c] - mean[g]) * scale[g] * weight[c] + bias[c]), g the group of c
 //
-// shapes    x, y [pixels, groups, cols] Elem, stats [groups] (mean, scale), weight, bias [groups, cols] Elem
+// shapes    x, y [pixels, groups, cols] Elem, stats [groups] (down, mean, scale, 0), weight, bias [groups, cols] Elem
 // threads   lanes threads have an Elem of a pixel's channels each, and keep what belongs to it; a workgroup takes
 //           `run` pixels
 // host      lanes divides WG; in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
@@ -12,7 +12,7 @@
 struct Sizes { pixels: u32, groups: u32, cols: u32, lanes: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
-@group(0) @binding(1) var<storage, read> stats: array<vec2f>;
+@group(0) @binding(1) var<storage, read> stats: array<vec4f>;
 @group(0) @binding(2) var<storage, read> weight: array<Elem>;
 @group(0) @binding(3) var<storage, read> bias: array<Elem>;
 @group(0) @binding(4) var<storage, read_write> y: array<Elem>;
@@ -36,7 +36,7 @@ fn main(
       let i = pixel * channels + c;
       var v: Elem;
       if (IN_PLACE) { v = y[i]; } else { v = x[i]; }
-      v = (v - g.x) * g.y * w + b;
+      v = (v * g.x - g.y) * g.z * w + b;
       y[i] = pack(
         activate(part(v, 0), ACTIVATION), activate(part(v, 1), ACTIVATION),
         activate(part(v, 2), ACTIVATION), activate(part(v, 3), ACTIVATION),

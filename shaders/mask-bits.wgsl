@@ -1,4 +1,4 @@
-// mask-bits: where a query may not look, a bit a key: 1 where its logit is below 0 (sigmoid below 1/2)
+// mask-bits: where a query may not look, a bit a key: 1 where its logit is below 0 (sigmoid below 1/2), so not where it is NaN
 //
 // A query that may look nowhere would have nothing to attend to: its whole row is opened (Cheng et al. 2022).
 //

@@ -1,10 +1,10 @@
-// reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c])
+// reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c]), NaN if one of them is
 //
 // shapes    x [rows, cols] Elem, y [rows] f32
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
 // numerics  sums add up in column order a lane, then lane by lane: same bits every run
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, const MAXIMUM
+// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const MAXIMUM
 // predicted a load: as fast as a copy
 // measured  [200, 65536] 9.6 and 2.4 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
@@ -25,8 +25,16 @@ fn main(
   var value: f32;
   if (MAXIMUM) {
     var best = x[start];
-    for (var c = lane; c < sizes.cols; c += LANES) { best = max(best, x[start + c]); }
+    var bits = magnitude(best);
+    for (var c = lane; c < sizes.cols; c += LANES) {
+      let v = x[start + c];
+      best = max(best, v);
+      bits = max(bits, magnitude(v));
+    }
     value = over_lanes_max(largest(best), thread, 0u);
+    // 0, or NaN if a lane has one
+    let spoilt = over_lanes_sum(select(0.0, nan_of(value), largest_bits(bits) > 0x7f800000u), thread, 1u);
+    value = select(value, spoilt, is_nan(spoilt));
   } else {
     var sums = Elem();
     for (var c = lane; c < sizes.cols; c += LANES) { sums += x[start + c]; }

@@ -3,10 +3,11 @@
 // shapes    x, y [rows, cols] Elem
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
 // numerics  exp only sees arguments <= 0; the sum is at least 1. A lane keeps its largest value so far and the sum
-//           relative to it, four Elem at a time, so that the row is read twice and not three times.
+//           relative to it, four Elem at a time, so that the row is read twice and not three times. NaN makes the row NaN:
+//           drivers' exp gives NaN or infinity then, and so does the sum, which is at most `cols` otherwise.
 // host      rows, cols >= 1; in place, x's values are found in y; more than 65,535 workgroups fold into
 //           workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, const IN_PLACE
+// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const IN_PLACE
 // predicted 8 bytes an element, two loads, a store and two exponentials (35 cycles): 48 % of a copy
 // measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in fours, 3.8 and 0.9 (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
@@ -32,7 +33,7 @@ fn main(
   let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
 
   // Each lane's maximum, and what the exponentials come to relative to it
-  var top = -3.0e38;
+  var top = -3.4028234663852886e38;  // the lowest there is
   var sum = 0.0;
   var c = lane;
   for (; c + 3u * LANES < sizes.cols; c += 4u * LANES) {
@@ -53,7 +54,8 @@ fn main(
 
   // The row's
   let row_top = over_lanes_max(top, thread, 0u);
-  let scale = 1.0 / over_lanes_sum(sum * exp(top - row_top), thread, 1u);
+  let row_sum = over_lanes_sum(sum * exp(top - row_top), thread, 1u);
+  let scale = select(nan_of(row_sum), 1.0 / row_sum, is_finite(row_sum));
 
   if (row >= sizes.rows) { return; }
   for (var i = lane; i < sizes.cols; i += LANES) { y[start + i] = exp(load(start + i) - row_top) * scale; }

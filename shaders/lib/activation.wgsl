@@ -1,6 +1,7 @@
 // activate(x, kind): the activation functions, shared by every kernel with an epilogue.
 //
-// numerics  tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
+// numerics  NaN stays NaN, which relu and tanh see by its bits (lib/nan.wgsl says why).
+//           tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
 //           erfc is Abramowitz & Stegun 7.1.26, within 1.5e-7.
 // host      kind is one of these (src/ops/activation.ts), a prelude constant wherever it matters for speed
 
@@ -12,7 +13,12 @@ const SILU = 4u;
 const SIGMOID = 5u;
 const TANH = 6u;
 
-fn safe_tanh(x: f32) -> f32 { return tanh(clamp(x, -15.0, 15.0)); }
+fn safe_tanh(x: f32) -> f32 {
+  return select(tanh(clamp(x, -15.0, 15.0)), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+}
+
+/** max(x, 0). As integers, negative numbers down to -infinity are at most that one's bits, NaN with a sign is above. */
+fn relu(x: f32) -> f32 { return select(x, 0.0, bitcast<i32>(x) <= -0x800000); }
 
 fn sigmoid(x: f32) -> f32 {
   // exp only ever sees a negative argument, so it can't overflow
@@ -35,7 +41,7 @@ fn gelu(x: f32) -> f32 {
 
 fn activate(x: f32, kind: u32) -> f32 {
   switch (kind) {
-    case RELU: { return max(x, 0.0); }
+    case RELU: { return relu(x); }
     case GELU: { return gelu(x); }
     case GELU_TANH: { return 0.5 * x * (1.0 + safe_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))); }
     case SILU: { return x * sigmoid(x); }

@@ -32,6 +32,8 @@ export interface Refined {
   readonly logits: Tensor
   /** B, [H, W]: 1 where the logits were free to move, else 0. */
   readonly band: Tensor
+  /** What tanh is taken of, [H, W]: it would hide an infinity. */
+  readonly steps: Tensor
 }
 
 /**
@@ -53,13 +55,10 @@ export function refineBoundary(logits: Tensor, compressed: Tensor, w: Weights): 
     padding: 1,
     activation: 'relu',
   })
-  const delta = conv2d(first, w.tensor('refine.2.weight'), {
-    bias: w.tensor('refine.2.bias'),
-    padding: 1,
-    activation: 'tanh',
-  })
+  const last = conv2d(first, w.tensor('refine.2.weight'), { bias: w.tensor('refine.2.bias'), padding: 1 })
+  const steps = reshape(last, [H, W])
 
   // 3. Move the logits there, by at most alpha
-  const step = mul(mul(reshape(delta, [H, W]), w.tensor('alpha')), band)
-  return { logits: add(logits, step), band }
+  const moved = mul(mul(activate(steps, 'tanh'), w.tensor('alpha')), band)
+  return { logits: add(logits, moved), band, steps }
 }

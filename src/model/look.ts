@@ -10,6 +10,7 @@ import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
 import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
 import type { Counted } from './scene-limit.ts'
+import { expectFinite } from './stages.ts'
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
@@ -53,8 +54,9 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const cache = await makeCache(model)
       Object.assign(owned, cache)
       const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
-      const { kept } = await plan.run({ onProgress, signal, ...values })
+      const { kept, read } = await plan.run({ onProgress, signal, ...values })
       Object.assign(owned, kept)
+      expectFinite(read, gpu.name)
       // Who gave up meanwhile doesn't wait for a scene, and so would never close it
       expectOpen(model)
       signal?.throwIfAborted()

@@ -28,6 +28,7 @@ import type { Prompt } from './prompt.ts'
 import { samEncoder } from './sam.ts'
 import { type ImageSide, imageSide, levelOf, type Prediction, semanticFlow } from './semantic-flow.ts'
 import { siglip } from './siglip.ts'
+import { watched } from './stages.ts'
 import type { Weights } from './weights.ts'
 
 /** What every plan is built from. */
@@ -62,6 +63,7 @@ function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCach
 /**
  * Once an image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language model
  * sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary refinement.
+ * Read, here and in the other plans: what expectFinite (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -71,13 +73,16 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { taps, llm: forLanguage } = scope('sam', () =>
     samEncoder(bound('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
   )
+  const samRead = watched('sam', deepest(taps, forLanguage, config))
   const features = scope('connector', () => connector(taps, w.scope('seg_connector.')))
 
   // 2. What the language model sees: the semantic branch, and SAM again
+  let siglipRead: Readonly<Record<string, Tensor>> = {}
   const visionRows: Record<Vision, () => Tensor> = {
     siglip: () => {
       const pixels = bound('siglip', [config.siglip.image, config.siglip.image, 3])
       const x = scope('siglip', () => siglip(pixels, w.scope('vision_encoder.vision_model.'), config.siglip))
+      siglipRead = watched('siglip', x)
       return scope('visual projector', () => projector(x, w.scope('visual_projector.')))
     },
     sam: () =>
@@ -105,11 +110,18 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   )
   const refiner = w.scope('segmentor.boundary_refiner.')
   return {
+    read: { ...samRead, ...siglipRead, ...watched('features', pixels.maskFeatures) },
     keep: {
       ...named(image),
       ...(baseline ? {} : { compressed: compressFeatures(pixels.maskFeatures, refiner) }),
     },
   }
+}
+
+/** The last of SAM's layers that anything is tapped from: what isn't finite before stays so in the stream up to there. */
+function deepest(taps: readonly Tensor[], forLanguage: Tensor, { sam }: Config): Tensor {
+  const last = Math.max(...sam.connectorLayers)
+  return last >= sam.llmLayer ? taps[sam.connectorLayers.indexOf(last)]! : forLanguage
 }
 
 /** The image side under the names it is kept by; the finest mask features are the full ones. */
@@ -173,8 +185,9 @@ export function readPlan({ input, bound }: Inputs, T: number, K: number, parts: 
   )
   // K + 1 rows suffice, so pick before projecting; project before pooling
   const projected = scope('llm projector', () => projector(gather(hidden, picked), w.scope('llm_projector.')))
-  const tokens = sliceRows(projected, 0, K)
-  return { keep: { condition: pooled(tokens, parts), seg: sliceRows(projected, K, 1) } }
+  const condition = pooled(sliceRows(projected, 0, K), parts)
+  const seg = sliceRows(projected, K, 1)
+  return { read: { ...watched('condition', condition), ...watched('seg', seg) }, keep: { condition, seg } }
 }
 
 /** C(0) in the form that the config asks for: all rows, their mean, or the mean beside the background. */
@@ -203,7 +216,8 @@ export function segmentPlan({ bound }: Inputs, K: number, every: boolean, parts:
   const predictions = semanticFlow(image, language, w, config, { baseline, every })
   const last = predictions.at(-1)!
   const layers = every ? predictions.flatMap(readable) : []
-  return { read: { logits: last.logits, masks: last.masks!, ...Object.fromEntries(layers) } }
+  const magnitudes = { ...watched('classes', last.logits), ...watched('masks', last.masks!) }
+  return { read: { logits: last.logits, masks: last.masks!, ...Object.fromEntries(layers), ...magnitudes } }
 }
 
 function readable({ logits, masks, condition, refinement }: Prediction, layer: number): [string, Tensor][] {
@@ -244,7 +258,9 @@ export function finishPlan(
   const canvas = resize(reshape(refined?.logits ?? logits, [H, W, 1]), [side, side])
   const size = [image.height, image.width] as const
   const bits = maskPixels(reshape(canvas, [side, side]), image.scaled, size)
-  const read = refined ? { refined: refined.logits, band: refined.band } : {}
+  const read = refined
+    ? { refined: refined.logits, band: refined.band, ...watched('refined', refined.logits, refined.steps) }
+    : {}
   if (rowBytes === undefined) return { read: { ...read, bits } }
   return { read, keep: { bytes: maskBytes(bits, size, rowBytes) } }
 }

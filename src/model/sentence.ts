@@ -8,7 +8,7 @@ import { expectOptions, FLAG, type Kinds, oneOf, TASK_KINDS, TEXT } from '../opt
 import type { TaskOptions } from '../progress.ts'
 import { callScene } from './calls.ts'
 import { featureSizes } from './config.ts'
-import type { LoadedModel } from './load.ts'
+import { type LoadedModel, releaseAll } from './load.ts'
 import type { SceneState } from './look.ts'
 import { rank } from './matching.ts'
 import { finishPlan, readInputs, readPlan, segmentPlan } from './plans.ts'
@@ -23,6 +23,7 @@ import {
   type Segmentation,
   unpackMask,
 } from './segmentation.ts'
+import { expectFinite } from './stages.ts'
 
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
@@ -65,6 +66,7 @@ export async function segment<O extends MaskOutput = 'host'>(
     const { compressed: _, ...image } = scene.image
     const bound = { ...image, condition, seg }
     const { read: found } = await decode.run({ ...task, bound, params: { length } })
+    expectFinite(found, model.gpu.name)
 
     // 2. The best one, refined and brought back to the image
     const ranking = rank(floats(found, 'logits'))
@@ -110,8 +112,9 @@ async function read(
   )
   const into = language.get(K) ?? {}
   const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
-  const { kept } = await made.run({ ...task, ...values })
+  const { kept, read: magnitudes } = await made.run({ ...task, ...values })
   language.set(K, kept)
+  expectFinite(magnitudes, gpu.name)
   const condition = kept['condition']!
   const length = parts.config.flow.condition === 'tokens' ? span : condition.shape[0]!
   return { condition, seg: kept['seg']!, length }
@@ -135,6 +138,12 @@ async function finish<O extends MaskOutput = 'host'>(
   const { compressed } = image
   const bound = compressed ? { compressed } : {}
   const { read, kept } = await finish.run({ ...task, inputs: { logits: raw }, bound, owner: 'mask' })
+  try {
+    expectFinite(read, gpu.name)
+  } catch (error) {
+    releaseAll(gpu, kept)
+    throw error
+  }
   const refined = compressed ? floats(read, 'refined') : raw
   const band = compressed ? floats(read, 'band') : new Float32Array(height * width)
   const makers: { [P in MaskOutput]: () => Masks[P] | Promise<Masks[P]> } = {

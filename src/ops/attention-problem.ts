@@ -3,6 +3,7 @@
 
 import combineSource from '../../shaders/attention-combine.wgsl' with { type: 'text' }
 import sizesSource from '../../shaders/attention-sizes.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import relativeSource from '../../shaders/relative-position.wgsl' with { type: 'text' }
 import relativeSubgroupSource from '../../shaders/relative-position-subgroup.wgsl' with { type: 'text' }
 import { type Constants, kernel } from '../gpu/kernel.ts'
@@ -100,7 +101,7 @@ export function recordAttention(
   const isSplit = splits > 1
   const parts = isSplit ? tensor([B * Tq * heads, splits, d + 4]) : y
   record({
-    kernel: unrolled(name, sizesSource + source, {
+    kernel: unrolled(name, nanSource + sizesSource + source, {
       D4,
       ...constants,
       GROUP: heads / kvHeads,
@@ -142,7 +143,7 @@ export function recordAttention(
   // 3. The splits' parts together
   const outputs = B * Tq * heads
   record({
-    kernel: kernel('attention-combine', combineSource, { D4, WG }),
+    kernel: kernel('attention-combine', nanSource + combineSource, { D4, WG }),
     reads: { parts },
     writes: { y },
     sizes: { rows: outputs, splits },

@@ -1,12 +1,15 @@
 // Cosine similarity against a few class vectors, with a learned scale: the classifier of open vocabularies.
 
 import source from '../../shaders/cosine-logits.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import { expectFinite } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectShape, expectType, lastDim, record, type Tensor, tensor } from './tensor.ts'
 
 /**
  * Scaled cosine similarities: y[r, k] = clamp(exp(logScale) cos(x[r], classes[k]), -bound, bound)
+ *
+ * for vectors of any length; not finite where the product isn't, bound or not.
  *
  * @param x         [N, C]
  * @param classes   [K, C]
@@ -27,7 +30,7 @@ export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound
   const count = classes.shape[0]!
   const y = tensor([rows, count])
   record({
-    kernel: kernel('cosine-logits', source),
+    kernel: kernel('cosine-logits', nanSource + source),
     reads: { x, classes, log_scale: logScale },
     writes: { y },
     sizes: { rows, cols, count, bound },

@@ -1,6 +1,7 @@
 // Multi-scale deformable attention: every token looks at a few points of every level, near its own place.
 
 import source from '../../shaders/deformable.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import { ShapeError, UsageError } from '../errors.ts'
 import { describe, expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { expectPair, expectTensor } from './check.ts'
@@ -29,6 +30,8 @@ const MAX_CHUNKS = 4
 /**
  * Multi-scale deformable attention: softmax of the weights over a head's L * P points, which lie at the token's own
  * place (the middle of its pixel, on every level) plus an offset in pixels of that level, read bilinearly.
+ *
+ * A head with a place that isn't finite, or a weight that is NaN, is NaN.
  *
  * @param value   [T, heads * d], T = the sum of H * W over the levels
  * @param offsets [T, heads * L * P * 2], x before y
@@ -83,7 +86,7 @@ export function deformableAttention(
   const [[h0, w0] = none, [h1, w1] = none, [h2, w2] = none, [h3, w3] = none] = levels
   const y = tensor([T, C])
   record({
-    kernel: unrolled('deformable', source, { D4, CHUNKS, WG }),
+    kernel: unrolled('deformable', nanSource + source, { D4, CHUNKS, WG }),
     reads: { value, offsets, weights },
     writes: { y },
     sizes: { T, heads, levels: L, points, h0, w0, h1, w1, h2, w2, h3, w3 },

@@ -3,6 +3,7 @@
 
 import binarySource from '../../shaders/binary.wgsl' with { type: 'text' }
 import activation from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import nan from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import mixSource from '../../shaders/mix.wgsl' with { type: 'text' }
 import swigluSource from '../../shaders/swiglu.wgsl' with { type: 'text' }
@@ -91,13 +92,13 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
   return y
 }
 
-/** 1 where a > threshold, else 0; shaped like a. */
+/** 1 where a > threshold, NaN where a is, else 0; shaped like a. */
 export function greater(a: Tensor, threshold: number): Tensor {
   expectFinite('greater', 'threshold', threshold)
   return unary('greater', a, GREATER, threshold)
 }
 
-/** The activation of every element; shaped like x. */
+/** The activation of every element, NaN where x is; shaped like x. */
 export function activate(x: Tensor, activation: Activation): Tensor {
   expectActivation('activate', activation)
   return unary('activate', x, ACTIVATIONS[activation], 0)
@@ -112,7 +113,7 @@ function unary(op: string, x: Tensor, operation: number, threshold: number): Ten
   const { chunk, workgroups } = chunks(x.size / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('unary', elem(width) + activation + unarySource, {
+    kernel: kernel('unary', elem(width) + activation + nan + unarySource, {
       WIDTH: width,
       OPERATION: operation,
       IN_PLACE: false,
@@ -178,7 +179,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
 
 /**
  * A gate between two tensors: y = s * a + (1 - s) * b with s = sigmoid(gate), all of one shape. From gate = 17
- * on, y is a bit for bit: what a shut gate guards stays as it was.
+ * on, y is a bit for bit: what a shut gate guards stays as it was. y is NaN where the gate isn't finite.
  *
  * @throws ShapeError if the shapes differ
  */
@@ -192,7 +193,7 @@ export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
   const { chunk, workgroups } = chunks(a.size / width)
   const y = tensor(a.shape)
   record({
-    kernel: kernel('mix', elem(width) + activation + mixSource, {
+    kernel: kernel('mix', elem(width) + activation + nan + mixSource, {
       WIDTH: width,
       IN_PLACE: false,
       WG: THREADS,

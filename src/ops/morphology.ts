@@ -5,12 +5,12 @@ import { kernel } from '../gpu/kernel.ts'
 import { elem, strips, THREADS, widthOf } from './elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
-/** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. */
+/** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
 export function dilate(x: Tensor): Tensor {
   return morph('dilate', x, false)
 }
 
-/** The smallest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. */
+/** The smallest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
 export function erode(x: Tensor): Tensor {
   return morph('erode', x, true)
 }
@@ -23,7 +23,13 @@ function morph(op: string, x: Tensor, erodes: boolean): Tensor {
   const { across, run, workgroups } = strips(1, H, W / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('morphology', elem(width) + source, { WIDTH: width, ERODE: erodes, WG: THREADS }),
+    kernel: kernel('morphology', elem(width) + source, {
+      WIDTH: width,
+      Keys: width === 4 ? 'vec4i' : 'i32',
+      Shift: width === 4 ? 'vec4u' : 'u32',
+      ERODE: erodes,
+      WG: THREADS,
+    }),
     reads: { x },
     writes: { y },
     sizes: { H, cols: W / width, across, run },

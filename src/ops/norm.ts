@@ -6,6 +6,7 @@ import mergeSource from '../../shaders/group-norm-merge.wgsl' with { type: 'text
 import statsSource from '../../shaders/group-norm-stats.wgsl' with { type: 'text' }
 import layerNormSource from '../../shaders/layer-norm.wgsl' with { type: 'text' }
 import activationSource from '../../shaders/lib/activation.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import statistics from '../../shaders/lib/statistics.wgsl' with { type: 'text' }
 import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
@@ -71,7 +72,7 @@ export const layerNormFamily: Family<LayerNorm> = alongRows(
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled('layer-norm', elem(width) + statistics + rowsSource + layerNormSource, {
+      kernel: unrolled('layer-norm', elem(width) + statistics + rowsSource + nanSource + layerNormSource, {
         WIDTH: width,
         HAS_RESIDUAL: residual !== undefined,
         ...teams,
@@ -119,7 +120,10 @@ export const rmsNormFamily: Family<RmsNorm> = alongRows(
   true,
   ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled('rms-norm', elem(width) + rowsSource + rmsNormSource, { WIDTH: width, ...teams }),
+      kernel: unrolled('rms-norm', elem(width) + rowsSource + nanSource + rmsNormSource, {
+        WIDTH: width,
+        ...teams,
+      }),
       reads: { x, weight },
       writes: { y },
       sizes: { rows, cols, eps },
@@ -170,12 +174,15 @@ export function groupNorm(
   const width = widthOf(channels)
   const cols = channels / width
 
-  // 1. Mean and squared deviations of each chunk of pixels
+  // 1. Mean and deviations of each chunk of pixels
   const chunk = Math.max(1, Math.min(pixels, Math.round(CHUNK_VALUES / channels)))
   const chunks = Math.ceil(pixels / chunk)
   const partials = tensor([chunks, groups, 2])
   record({
-    kernel: kernel('group-norm-stats', elem(width) + statistics + statsSource, { WIDTH: width, WG: THREADS }),
+    kernel: kernel('group-norm-stats', elem(width) + statistics + nanSource + statsSource, {
+      WIDTH: width,
+      WG: THREADS,
+    }),
     reads: { x },
     writes: { partials },
     sizes: { pixels, groups, cols, chunk, chunks },
@@ -185,9 +192,12 @@ export function groupNorm(
 
   // 2. Joined
   const teams = team(groups, chunks, recorder().adapter.software)
-  const stats = tensor([groups, 2])
+  const stats = tensor([groups, 4])
   record({
-    kernel: kernel('group-norm-merge', rowsSource + mergeSource, { LANES: teams.LANES, WG: teams.WG }),
+    kernel: kernel('group-norm-merge', rowsSource + nanSource + mergeSource, {
+      LANES: teams.LANES,
+      WG: teams.WG,
+    }),
     reads: { partials },
     writes: { stats },
     sizes: {

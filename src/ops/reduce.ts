@@ -1,6 +1,7 @@
 // Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
 
 import argmaxSource from '../../shaders/argmax.wgsl' with { type: 'text' }
+import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import meanRowsSource from '../../shaders/mean-rows.wgsl' with { type: 'text' }
 import normalizeSource from '../../shaders/normalize-rows.wgsl' with { type: 'text' }
@@ -16,7 +17,7 @@ import { expectShape, expectType, record, type Shape, type Tensor, tensor } from
 import { type Family, recordBest } from './variants.ts'
 
 /**
- * y = exp(x) / sum(exp(x)) over the last axis.
+ * y = exp(x) / sum(exp(x)) over the last axis. A row with NaN or infinity in it is NaN.
  *
  * @param x [..., C]
  * @returns [..., C]
@@ -38,7 +39,7 @@ export const softmaxFamily: Family<Mapped> = alongRows(
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('softmax', elem(width) + rowsSource + softmaxSource, {
+      kernel: kernel('softmax', elem(width) + rowsSource + nanSource + softmaxSource, {
         WIDTH: width,
         IN_PLACE: false,
         ...teams,
@@ -58,7 +59,7 @@ export function sumLast(x: Tensor): Tensor {
   return reduce('sumLast', x, false)
 }
 
-/** Maxima over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
+/** Maxima over the last axis, NaN where one is among them: [..., C] -> [...]; a vector [C] gives one number, [1]. */
 export function maxLast(x: Tensor): Tensor {
   return reduce('maxLast', x, true)
 }
@@ -75,7 +76,7 @@ export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alon
   false,
   ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('reduce', elem(width) + rowsSource + reduceSource, {
+      kernel: kernel('reduce', elem(width) + rowsSource + nanSource + reduceSource, {
         WIDTH: width,
         MAXIMUM: maximum,
         ...teams,
@@ -90,7 +91,7 @@ export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alon
 )
 
 /**
- * Where the largest value of the last axis is; of several, the first.
+ * Where the largest value of the last axis is; of several, the first. NaN is larger than any number, as in NumPy and PyTorch.
  *
  * @param x [..., C]
  * @returns [...] u32; a vector [C] gives one number, [1]
@@ -107,7 +108,7 @@ export const argmaxFamily: Family<Mapped> = alongRows(
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('argmax', elem(width) + argmaxSource, { WIDTH: width, ...teams }),
+      kernel: kernel('argmax', elem(width) + nanSource + argmaxSource, { WIDTH: width, ...teams }),
       reads: { x },
       writes: { y },
       sizes: { rows, cols },
@@ -118,7 +119,7 @@ export const argmaxFamily: Family<Mapped> = alongRows(
 )
 
 /**
- * Rows of length one: y = x / max(|x|, 1e-12) over the last axis.
+ * Rows of length one: y = x / max(|x|, 1e-12) over the last axis, for rows of any length. A row with NaN in it is NaN.
  *
  * @param x [..., C]
  * @returns [..., C]

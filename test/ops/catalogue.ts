@@ -19,6 +19,7 @@ import {
   splitWindows,
   transpose,
 } from '../../src/ops/layout.ts'
+import { magnitude } from '../../src/ops/magnitude.ts'
 import { maskBytes, maskPixels } from '../../src/ops/mask-pixels.ts'
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
 import { dilate, erode } from '../../src/ops/morphology.ts'
@@ -82,6 +83,7 @@ export const CATALOGUE: readonly Case[] = [
   ...each(KINDS, 'activate', (kind, x) => activate(x([8]), kind)),
   ...each(KINDS, 'activate, odd', (kind, x) => activate(x([7]), kind)),
   ...each(WIDTHS, 'greater', (C, x) => greater(x([C]), 0.1)),
+  ...each(WIDTHS, 'magnitude', (C, x) => magnitude(x([C]))),
   ...each(WIDTHS, 'swiglu', (C, x) => swiglu(x([3, C]), x([3, C]))),
   ...each(WIDTHS, 'swiglu of columns', (C, x) => {
     const fused = x([3, 2 * C])

@@ -34,11 +34,13 @@ for (const gpu of await adapters()) {
       [12, 2, 64, 1],
       [7, 3, 13, 1e-6],
       [65, 1, 257, 1e6],
+      [9, 2, 30, 3e38],
+      [9, 2, 30, 1e-11],
       [200, 2, 256, 3],
     ] as const) {
       for (const bound of [500, 5]) {
         const x = random([rows, cols], 1, size)
-        const classes = random([count, cols], 2, 0.5)
+        const classes = random([count, cols], 2, size > 1e30 ? 1e25 : 0.5)
         const y = await evaluate(gpu, { x, classes, logit }, (t) =>
           cosineLogits(t['x']!, t['classes']!, t['logit']!, bound),
         )

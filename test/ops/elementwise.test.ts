@@ -48,7 +48,9 @@ const BINARY = [
 
 /** Values that tell: zero, tiny, huge, where activations saturate, and a spread between. */
 function telling(length: number): Float32Array {
-  const special = [0, -0, 1e-30, -1e-30, 1, -1, 15, -15, 44, -44, 100, -100, 1e5, -1e5]
+  const special = [
+    0, -0, 1e-30, -1e-30, 1, -1, 15, -15, 44, -44, 100, -100, 1e5, -1e5, 1e13, -1e13, 3.4e38, -3.4e38,
+  ]
   return Float32Array.from(uniform(length, 3, 6), (v, i) => special[i] ?? v)
 }
 

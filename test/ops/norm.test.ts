@@ -14,6 +14,7 @@ import {
   type HostTensor,
   machines,
   random,
+  uniform,
 } from '../support.ts'
 
 /** One column, odd ones, whole vec4s; a lane, several lanes and all lanes of a workgroup a row. */
@@ -29,6 +30,17 @@ const SHAPES: (readonly [rows: number, C: number])[] = [
   [5, 2560],
   ...drawSizes(8, [1, 60], [1, 700]).map(([rows, C]) => [rows!, C!] as const),
 ]
+
+function rmsNormReference(x: ArrayLike<number>, C: number, weight: ArrayLike<number>, eps: number) {
+  const y = new Float64Array(x.length)
+  for (let start = 0; start < x.length; start += C) {
+    let sum = 0
+    for (let c = 0; c < C; c++) sum += x[start + c]! ** 2
+    const scale = 1 / Math.sqrt(sum / C + eps)
+    for (let c = 0; c < C; c++) y[start + c] = x[start + c]! * scale * weight[c]!
+  }
+  return y
+}
 
 function layerNormReference(
   x: ArrayLike<number>,
@@ -82,13 +94,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
       const x = random([rows, C], 1, 3)
       const weight = random([C], 2)
       const y = await evaluate(gpu, { x, weight }, (t) => rmsNorm(t['x']!, t['weight']!, 1e-6))
-      const expected = new Float64Array(rows * C)
-      for (let r = 0; r < rows; r++) {
-        let sum = 0
-        for (let c = 0; c < C; c++) sum += x.data[r * C + c]! ** 2
-        const scale = 1 / Math.sqrt(sum / C + 1e-6)
-        for (let c = 0; c < C; c++) expected[r * C + c] = x.data[r * C + c]! * scale * weight.data[c]!
-      }
+      const expected = rmsNormReference(x.data, C, weight.data, 1e-6)
       expectClose(y, expected, 1e-6, `[${rows}, ${C}]`) // a few thousand f32 additions of positive numbers
     }
   })
@@ -103,6 +109,34 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
       )
       const expected = layerNormReference(x.data, C, weight.data, bias.data, 1e-6)
       expectClose(y, expected, 1e-6, `[${rows}, ${C}]`) // a few thousand f32 additions and a square root
+    }
+  })
+
+  test(`rmsNorm and layerNorm of the largest and the smallest numbers on ${name}`, async () => {
+    for (const [rows, C] of [
+      [70, 8],
+      [70, 7],
+      [3, 260],
+    ] as const) {
+      for (const size of [3.4e38, 1e30, 2e19, 1e18, 1e-30]) {
+        const x = random([rows, C], 1, size)
+        // One row among the others is of the usual size, one all but zero
+        x.data.set(uniform(C, 5), C)
+        x.data.fill(0, 2 * C, 3 * C - 1)
+        const [weight, bias] = [random([C], 2), random([C], 3)]
+        const rms = await evaluate(gpu, { x, weight }, (t) => rmsNorm(t['x']!, t['weight']!, 1e-6))
+        const expected = rmsNormReference(x.data, C, weight.data, 1e-6)
+        const layer = await evaluate(gpu, { x, weight, bias }, (t) =>
+          layerNorm(t['x']!, t['weight']!, t['bias']!, 1e-6),
+        )
+        const layers = layerNormReference(x.data, C, weight.data, bias.data, 1e-6)
+        for (let r = 0; r < Math.min(rows, 5); r++) {
+          const row = (y: Float32Array | Float64Array) => y.subarray(r * C, (r + 1) * C)
+          const what = `[${rows}, ${C}] of ${size}, row ${r}`
+          expectClose(row(rms as Float32Array), row(expected), 1e-5, `rmsNorm ${what}`)
+          expectClose(row(layer as Float32Array), row(layers), 1e-5, `layerNorm ${what}`)
+        }
+      }
     }
   })
 
@@ -180,6 +214,25 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
         const expected = groupNormReference(far.data, C, groups, weight.data, bias.data, 1e-5)
         // 1e4 away, f32 means are good to half a ULP of 1e4, 5e-4, of a deviation of 1.7
         expectClose(y, expected, by === 0 ? 1e-6 : 4e-4, `[${shape.join()}] in ${groups} groups at ${by}`)
+      }
+    }
+  })
+
+  test(`groupNorm of the largest and the smallest numbers on ${name}`, async () => {
+    // One chunk and several, of which only some overflow
+    for (const [pixels, C, groups] of [
+      [9, 6, 2],
+      [600, 8, 2],
+    ] as const) {
+      for (const size of [3.4e38, 1e30, 2e19, 1e18, 1e-30]) {
+        const x = random([pixels, C], 1, size)
+        x.data.fill(1, 0, (x.data.length >> 2) + 1)
+        const [weight, bias] = [random([C], 2), random([C], 3)]
+        const y = await evaluate(gpu, { x, weight, bias }, (t) =>
+          groupNorm(t['x']!, groups, t['weight']!, t['bias']!, 1e-5),
+        )
+        const expected = groupNormReference(x.data, C, groups, weight.data, bias.data, 1e-5)
+        expectClose(y, expected, 1e-5, `[${pixels}, ${C}] of ${size}`)
       }
     }
   })

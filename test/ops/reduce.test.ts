@@ -126,6 +126,34 @@ for (const { gpu, name } of await machines(
     expectSameBits(await evaluate(gpu, { zero }, (t) => normalizeRows(t['zero']!)), new Float32Array(6))
   })
 
+  test(`softmax and normalizeRows of the largest and the smallest numbers on ${name}`, async () => {
+    for (const shape of [
+      [70, 8],
+      [3, 67],
+    ]) {
+      for (const size of [3.4e38, 1e30, 1e-11, 1e-30]) {
+        const x = random(shape, 1, size)
+        const normal = await evaluate(gpu, { x }, (t) => normalizeRows(t['x']!))
+        const rows = rowsOf(x).flatMap((row) => {
+          const length = Math.max(Math.hypot(...row), 1e-12)
+          return row.map((v) => v / length)
+        })
+        expectClose(normal, rows, 1e-6, `normalizeRows [${shape.join()}] of ${size}`)
+        const soft = await evaluate(gpu, { x }, (t) => softmax(t['x']!))
+        expectClose(soft, rowsOf(x).flatMap(softmaxReference), 2e-6, `softmax [${shape.join()}] of ${size}`)
+      }
+      // All of them the lowest number there is
+      const low: HostTensor = {
+        shape,
+        data: new Float32Array(shape[0]! * shape[1]!).fill(-3.4028234663852886e38),
+      }
+      expectClose(
+        await evaluate(gpu, { low }, (t) => softmax(t['low']!)),
+        low.data.map(() => 1 / shape[1]!),
+      )
+    }
+  })
+
   test(`meanRows on ${name}, of all rows and of the first few`, async () => {
     for (const [N, C] of [
       [1, 1],

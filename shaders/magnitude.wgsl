@@ -1,0 +1,33 @@
+// magnitude: y[g] = the bits of the largest |x[i]| in the part of x that workgroup g has
+//
+// As integers, the bits of absolute values are in their order, then comes infinity, then NaN: a y of 0x7f800000 or more says that
+// x isn't finite. Nothing is computed with floats here, so there is no number that a compiler could take for finite.
+//
+// shapes    x [count] Elem, y [workgroups] u32
+// threads   a workgroup takes a chunk of Elem, WG at a time
+// host      count > (workgroups - 1) * chunk; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const WIDTH with lib/elem-*, const WG
+// predicted a load, an AND and a maximum for 16 bytes: as fast as the loads of a copy
+
+struct Sizes { count: u32, chunk: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+
+var<workgroup> most: atomic<u32>;
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let own = group.x + group.y * groups.x;
+  let first = own * sizes.chunk;
+  let end = min(first + sizes.chunk, sizes.count);
+  var bits = Bits();
+  for (var i = first + thread; i < end; i += WG) { bits = max(bits, magnitude(x[i])); }
+  atomicMax(&most, largest_bits(bits));
+  workgroupBarrier();
+  if (thread == 0u && first < sizes.count) { y[own] = atomicLoad(&most); }
+}

@@ -1,0 +1,57 @@
+// The stages of the model whose results are looked at while it runs: whether all numbers are finite.
+//
+// A NaN seldom shows in the end: a mask is where logits are above 0, which NaN never is, and a score of another query is as good
+// as any. So each plan reduces what its stages computed to a few words on the device (ops/magnitude.ts), which come to the host
+// with what it reads back anyway.
+
+import { NumericError } from '../errors.ts'
+import { INFINITY_BITS, magnitude } from '../ops/magnitude.ts'
+import type { Tensor } from '../ops/tensor.ts'
+import type { HostArrays } from './segmentation.ts'
+
+/** What is looked at, in the order in which it is computed. */
+const STAGES = {
+  sam: "the output of SAM's encoder",
+  siglip: "the output of SigLIP's encoder",
+  features: 'the mask features of the pixel decoder',
+  condition: "the language model's C, what the sentence means",
+  seg: "the language model's S, of the <SEG> token",
+  classes: 'the class logits of the decoder',
+  masks: 'the mask logits of the decoder',
+  refined: 'the mask after boundary refinement',
+} as const
+
+export type Stage = keyof typeof STAGES
+
+const PREFIX = 'magnitude of '
+
+/** What a plan is to read back of a stage, for expectFinite. Call it where xs are made, or they have to be kept until then. */
+export function watched(stage: Stage, ...xs: readonly Tensor[]): Readonly<Record<string, Tensor>> {
+  return Object.fromEntries(xs.map((x, i) => [`${PREFIX}${stage} ${i}`, magnitude(x)]))
+}
+
+/**
+ * @param read     what a plan read back
+ * @param adapter  its name
+ * @throws NumericError naming the first stage whose result isn't finite
+ */
+export function expectFinite(read: HostArrays, adapter: string): void {
+  for (const [stage, what] of Object.entries(STAGES)) {
+    let most = 0
+    for (const [name, words] of Object.entries(read)) {
+      if (name.startsWith(`${PREFIX}${stage} `)) most = Math.max(most, ...words)
+    }
+    if (most < INFINITY_BITS) continue
+    const kind = most === INFINITY_BITS ? 'an infinity' : 'NaN'
+    throw new NumericError(
+      `${capital(what)} has ${kind} in it, the first of the model's stages to have one, on ${adapter}. The weights were finite ` +
+        'when they were loaded, so either numbers grew past what 32 bits hold, or memory or kernels of the device are at fault. ' +
+        'Load the model again; if that gives the same, load it without `quantize` or with another, or on another ' +
+        'adapter. `flowseg doctor` tests the kernels of each.',
+    )
+  }
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
+}
