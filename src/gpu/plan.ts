@@ -130,7 +130,7 @@ export class GpuPlan {
     this.#buffers = fields.buffers
     this.#own = fields.own
     this.#empty = fields.empty
-    this.#arena = new Arena(fields.spec.name, fields.steps)
+    this.#arena = new Arena(fields.spec.name, fields.steps, fields.spec.recorder.params)
     this.#sizes = fields.sizes
     this.#residents = residentsOf(fields.spec)
     const written = new Set(fields.spec.recorder.dispatches.flatMap(({ writes }) => Object.values(writes)))
