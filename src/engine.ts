@@ -47,6 +47,7 @@ export {
   type DType,
   expectShape,
   expectType,
+  type HostArray,
   type Inputs,
   lastDim,
   type Outputs,

@@ -59,7 +59,7 @@ export class LimitError extends FlowSegError {
   }
 }
 
-/** WGSL that does not compile, or a dispatch that does not fit its kernel: a fault of the engine. */
+/** A kernel of the engine does not compile on this device, or its dispatch does not fit it: a fault of the engine. */
 export class KernelError extends FlowSegError {
   override readonly name: string = 'KernelError'
 
@@ -113,7 +113,7 @@ export class NumericError extends FlowSegError {
   }
 }
 
-/** A caller's mistake: an option that doesn't exist, or a value of a kind that isn't taken. */
+/** A caller's mistake: an option that doesn't exist, a value of a kind that isn't taken, or an own kernel that doesn't compile. */
 export class UsageError extends FlowSegError {
   override readonly name: string = 'UsageError'
 

@@ -37,8 +37,12 @@ test.each([
   for (const [i, value] of wanted.entries()) expect(y![i]).toBeCloseTo(value, 5) // sums of at most 49 values in f32
 })
 
-test('what is no image is refused while the plan is recorded', async () => {
+test('what is no image, and what is no radius, is refused while the plan is recorded', async () => {
   const refused = plan(gpu, 'blur', ({ input }) => ({ read: { y: blur(input('x', [4, 4]), 1) } }))
   await expect(refused).rejects.toThrow(ShapeError)
   await expect(refused).rejects.toThrow('blur: x is [4, 4], expected [?, ?, ?].')
+  for (const radius of [-1, 1.5, NaN]) {
+    const wrong = plan(gpu, 'blur', ({ input }) => ({ read: { y: blur(input('x', [4, 4, 1]), radius) } }))
+    await expect(wrong).rejects.toThrow(`blur: the radius is ${radius}, expected a whole number from 0 on.`)
+  }
 })

@@ -17,6 +17,7 @@ import { loadWeights } from '../model/weights.ts'
 import {
   allocate,
   release as freeTensor,
+  type HostArray,
   type Inputs,
   type Outputs,
   type Plan,
@@ -58,7 +59,7 @@ export type Build = (inputs: Inputs) => Outputs
 
 /** What stands in for what a piece takes is noise, unless it is given. */
 interface Given {
-  readonly inputs?: Readonly<Record<string, ArrayBufferView>>
+  readonly inputs?: Readonly<Record<string, HostArray>>
   readonly bound?: Readonly<Record<string, Tensor>>
   readonly params?: Readonly<Record<string, number>>
 }
@@ -72,7 +73,7 @@ export async function prepare(
   task: TaskOptions,
   free: () => void = () => undefined,
 ): Promise<Prepared> {
-  const inputs: Record<string, ArrayBufferView> = { ...given.inputs }
+  const inputs: Record<string, HostArray> = { ...given.inputs }
   const wanted: { label: string; shape: Shape }[] = []
   const own: Tensor[] = []
   let made: Plan | undefined

@@ -32,10 +32,12 @@ export class Arena {
   readonly #bytes: ArrayBuffer
   readonly #view: DataView
   readonly #places: readonly Place[]
+  readonly #names: ReadonlySet<string>
   /** The device has other sizes than we. */
   #stale = true
 
-  constructor(plan: string, steps: readonly SizedStep[]) {
+  /** @param declared names of parameters that runs may give, though no step needs them */
+  constructor(plan: string, steps: readonly SizedStep[], declared: Iterable<string> = []) {
     this.#plan = plan
     this.#bytes = new ArrayBuffer(Arena.bytesFor(steps.length))
     this.#view = new DataView(this.#bytes)
@@ -49,6 +51,7 @@ export class Arena {
       })
     })
     this.#places = places
+    this.#names = new Set([...declared, ...places.map(({ param }) => param)])
   }
 
   /** Of the buffer that it is uploaded to. */
@@ -60,10 +63,9 @@ export class Arena {
   set(params: Readonly<Record<string, number>>): void {
     const plan = printable(this.#plan)
     for (const name of Object.keys(params)) {
-      if (this.#places.some(({ param }) => param === name)) continue
-      const known = [...new Set(this.#places.map(({ param }) => param))]
+      if (this.#names.has(name)) continue
       throw new UsageError(
-        `Plan ${plan}: there is no parameter '${printable(name)}'. Its parameters: ${listed(known)}.`,
+        `Plan ${plan}: there is no parameter '${printable(name)}'. Its parameters: ${listed([...this.#names])}.`,
       )
     }
     for (const { offset, type, param, plus, most } of this.#places) {

@@ -39,12 +39,13 @@ export interface Param {
 
 export type SizeValue = number | Param
 
-/** A named number given at each run: `{ params: { position: 320 } }`. */
+/** A named number given at each run: `{ params: { position: 320 } }`. A run may give it even where the plan doesn't need it. */
 export function param(name: string, plus = 0): Param {
   expectText('param', 'the name', name)
   if (!Number.isSafeInteger(plus)) {
     throw new UsageError(`param: what is added to '${name}' is ${describe(plus)}, expected a whole number.`)
   }
+  current?.params.add(name)
   return { param: name, plus }
 }
 
@@ -83,6 +84,8 @@ export class Recorder {
   readonly bound: Map<string, Storage> = new Map()
   /** Inputs that are row numbers, with how many rows the smallest table that they are looked up in has. */
   readonly tableRows: Map<Storage, number> = new Map()
+  /** Names that `param` made. */
+  readonly params: Set<string> = new Set()
   readonly scopes: string[] = []
   readonly #own = new Set<Storage>()
 

@@ -14,6 +14,7 @@ import {
   reshape,
   rowsOf,
   type Shape,
+  type SizeValue,
   scope,
   type Tensor,
 } from '../ops/tensor.ts'
@@ -185,16 +186,16 @@ export function readPlan({ input, bound }: Inputs, T: number, K: number, parts: 
   )
   // K + 1 rows suffice, so pick before projecting; project before pooling
   const projected = scope('llm projector', () => projector(gather(hidden, picked), w.scope('llm_projector.')))
-  const condition = pooled(sliceRows(projected, 0, K), parts)
+  const condition = pooled(sliceRows(projected, 0, K), param('span'), parts)
   const seg = sliceRows(projected, K, 1)
   return { read: { ...watched('condition', condition), ...watched('seg', seg) }, keep: { condition, seg } }
 }
 
 /** C(0) in the form that the config asks for: all rows, their mean, or the mean beside the background. */
-function pooled(tokens: Tensor, { config, weights: w }: Parts): Tensor {
+function pooled(tokens: Tensor, length: SizeValue, { config, weights: w }: Parts): Tensor {
   const { condition } = config.flow
   if (condition === 'tokens') return tokens
-  const mean = reshape(meanRows(tokens, { length: param('span') }), [1, lastDim(tokens)])
+  const mean = reshape(meanRows(tokens, { length }), [1, lastDim(tokens)])
   return condition === 'pooled' ? mean : concatRows(mean, w.tensor('bg_embeds.weight'))
 }
 

@@ -14,6 +14,7 @@ import type { PlanInfo } from '../gpu/plan.ts'
 import { resampleColumns, resampleRows, type Taps, triangleTaps } from '../ops/resample.ts'
 import {
   allocate,
+  type HostArray,
   type Inputs,
   type Outputs,
   type Plan,
@@ -167,8 +168,8 @@ export class Preprocessor {
     { padding = 'none', signal }: PrepareOptions & TaskOptions = {},
   ): Promise<Readonly<Record<string, Tensor>>> {
     const { targets, strip, resized, rows, columns, ...ready } = await this.#for(pixels, padding, signal)
-    const across: Record<string, ArrayBufferView> = {}
-    const down: Record<string, ArrayBufferView> = {}
+    const across: Record<string, HostArray> = {}
+    const down: Record<string, HostArray> = {}
     for (const { name, table, ...taps } of targets) {
       across[`${name} across`] = taps.across.data
       down[`${name} down`] = taps.down.data

@@ -15,6 +15,7 @@ export function expectTensor(op: string, name: string, x: unknown): asserts x is
     throw new UsageError(`${op}: ${name} is ${describe(x)}, expected a tensor${why}.`)
   }
   const { storage, shape, dtype, size, shards, packed } = x
+  if (shape.includes(0)) throw new ShapeError(`${op}: ${name} is [${shape.join(', ')}], without any element.`)
   const elements = shape.reduce((product, n) => product * n, 1)
   const isWhole = shards !== undefined || packed !== undefined
   if (elements !== size || (!isWhole && Math.ceil((elements * BITS[dtype]) / 8) > storage.bytes)) {

@@ -9,6 +9,9 @@ import { roundUp } from '../gpu/memory.ts'
 import { BITS } from './check.ts'
 import type { DType, Shape } from './tensor.ts'
 
+/** What is taken for some type. */
+export type HostArray = Float32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array
+
 /** The classes that are taken for each type, the usual one first. Float16Array is not in every runtime. */
 const CLASSES: Readonly<Record<DType, readonly string[]>> = {
   f32: ['Float32Array'],

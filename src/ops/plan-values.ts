@@ -7,7 +7,7 @@ import type { PlanSpec } from '../gpu/plan.ts'
 import type { Recorder } from '../gpu/recorder.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
-import { deviceBytes, expectIds } from './host-array.ts'
+import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
 import type { Outputs, RunValues, Tensor } from './tensor.ts'
 
 /** By the names that the plan has for them. */
@@ -25,7 +25,7 @@ export const RUN_VALUES = namesOf<RunValues>({
 
 export function bytesOfInputs(
   what: string,
-  given: Readonly<Record<string, ArrayBufferView>>,
+  given: Readonly<Record<string, HostArray>>,
   own: ReadonlyMap<string, Tensor>,
   { recorder: { tableRows } }: PlanSpec,
 ): Record<string, Uint8Array> {

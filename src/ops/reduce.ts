@@ -161,7 +161,8 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
   expectShape('meanRows', 'x', x, [undefined, undefined])
   expectType('meanRows', 'x', x, 'f32')
   const [N = 0, C = 0] = x.shape
-  const length = expectSize('meanRows', 'length', options.length ?? N, MOST)
+  const { length: rows = N } = options
+  const length = expectSize('meanRows', 'length', rows, MOST)
   const width = widthOf(C)
   const y = tensor([C])
   record({

@@ -34,11 +34,12 @@ import { Uploader } from '../gpu/transfer.ts'
 import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { BITS, expectDims, expectDType, expectGpu, expectPlain, expectTensor } from './check.ts'
-import { deviceBytes } from './host-array.ts'
+import { deviceBytes, type HostArray } from './host-array.ts'
 import { buffersOf, bytesOfInputs, outputsOf, RUN_VALUES, type Tensors } from './plan-values.ts'
 
 export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 export { expectShape, expectType } from './check.ts'
+export type { HostArray } from './host-array.ts'
 
 export type DType = 'f32' | 'u32' | 'f16' | 'bf16' | 'int8' | 'int4'
 export type Shape = readonly number[]
@@ -290,7 +291,7 @@ export async function allocate(
  */
 export async function upload(
   gpu: Gpu,
-  data: ArrayBufferView,
+  data: HostArray,
   shape: Shape,
   dtype: DType,
   options: AllocateOptions = {},
@@ -351,7 +352,7 @@ export interface RunValues extends TaskOptions {
    * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are read
    * before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
    */
-  readonly inputs?: Readonly<Record<string, ArrayBufferView>>
+  readonly inputs?: Readonly<Record<string, HostArray>>
   readonly bound?: Readonly<Record<string, Tensor>>
   readonly params?: Readonly<Record<string, number>>
   /** Kept tensors of an earlier run, to be overwritten: a run that makes no new ones creates nothing on the device. */

@@ -79,3 +79,11 @@ test('a plan without dispatches has a slot too', () => {
   new Arena('empty', []).upload(queue, {} as GPUBuffer)
   expect(writes[0]!.byteLength).toBe(SIZES_SLOT_BYTES)
 })
+
+test('a parameter that was declared and is not needed may be given', () => {
+  const sizes = { count: 1, shift: 0, scale: 0, row: param('a') }
+  const arena = new Arena('test', [{ kernel: sized, dispatch: { sizes }, firstGroup: 0 }], ['a', 'span'])
+  expect(() => arena.set({ a: 1, span: 2 })).not.toThrow()
+  expect(() => arena.set({ a: 1 })).not.toThrow()
+  expect(() => arena.set({ a: 1, other: 2 })).toThrow('Its parameters: a and span.')
+})
