@@ -7,7 +7,8 @@ const BYTES = [0, 1, 0x7f, 0x80, 0xff, 0x22, 0x7b, 0x7d, 0x5b, 0x20, 0x0a, 0x1b]
 /** Another array, changed in one to four ways. */
 export function mutateBytes(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array {
   let changed = bytes
-  for (let i = random.chance(0.5) ? 0 : random.below(4); i >= 0; i--) changed = mutateOnce(random, changed, others)
+  for (let i = random.chance(0.5) ? 0 : random.below(4); i >= 0; i--)
+    changed = mutateOnce(random, changed, others)
   return changed
 }
 
