@@ -81,7 +81,7 @@ export class JsonReader {
     return this.#object(visit, new Keys())
   }
 
-  /** @param keys remembers the keys; without it nobody notices that one occurs twice */
+  /** @param keys remembers the keys; without it they aren't read, and nobody notices that one occurs twice */
   #object(visit: (key: string) => void, keys?: Keys): boolean {
     if (!this.#took(OPEN_OBJECT)) return false
     this.#enter()
@@ -90,8 +90,14 @@ export class JsonReader {
         this.#skipSpace()
         const begin = this.#at
         this.#count()
+        if (!keys) {
+          this.#skipString(this.#limits.keyBytes)
+          this.#expect(COLON)
+          visit('')
+          continue
+        }
         const key = this.#string(this.#limits.keyBytes)
-        if (keys?.had(key)) this.#fail(`the key ${quoted(key, 80)} occurs twice, again`, begin)
+        if (keys.had(key)) this.#fail(`the key ${quoted(key, 80)} occurs twice, again`, begin)
         this.#expect(COLON)
         visit(key)
       } while (this.#took(COMMA))
@@ -141,19 +147,29 @@ export class JsonReader {
   /** Passes over the value that comes next. Only its syntax is checked, and nothing of it is kept. */
   skip(): undefined {
     const skip = (): void => this.skip()
-    if (!this.#object(skip) && !this.list(skip)) this.#scalar()
+    if (!this.#object(skip) && !this.list(skip)) this.#skipScalar()
   }
 
   /** The same, but a key that occurs twice is an error here too. */
   check(): void {
     const check = (): void => this.check()
-    if (!this.object(check) && !this.list(check)) this.#scalar()
+    if (!this.object(check) && !this.list(check)) this.#skipScalar()
   }
 
   /** @throws SyntaxError if anything but space is left */
   end(): void {
     this.#skipSpace()
     if (this.#at < this.#bytes.length) this.#fail('something follows the end')
+  }
+
+  #skipScalar(): void {
+    this.#skipSpace()
+    this.#count()
+    const next = this.#bytes[this.#at]!
+    if (next === QUOTE) this.#skipString()
+    else if ((next >= ZERO && next <= NINE) || next === MINUS) this.#skipNumber()
+    else if (!this.#tookWord(TRUE!) && !this.#tookWord(FALSE!) && !this.#tookWord(NULL!))
+      this.#fail('a value is missing')
   }
 
   #scalar(): string | bigint | number | boolean | null {
@@ -168,6 +184,13 @@ export class JsonReader {
   }
 
   #string(most = Number.POSITIVE_INFINITY): string {
+    const begin = this.#at + 1
+    const isPlain = this.#skipString(most)
+    return this.#textOf(begin, this.#at - 1, isPlain)
+  }
+
+  /** @returns whether it is ASCII as it stands; what isn't was read for its escapes and characters */
+  #skipString(most = Number.POSITIVE_INFINITY): boolean {
     const bytes = this.#bytes
     const begin = this.#at
     if (bytes[begin] !== QUOTE) this.#fail('a string is missing')
@@ -179,23 +202,38 @@ export class JsonReader {
       if (byte === BACKSLASH || byte > 0x7f) isPlain = false
       at++
     }
+    if (at - begin - 1 > most) this.#fail(`a key of more than ${most} bytes`)
+    if (!isPlain) this.#textOf(begin + 1, at, false)
     this.#at = at + 1
-    if (at - begin - 1 > most) this.#fail(`a key of more than ${most} bytes`, begin)
-    if (isPlain && at - begin < 64)
-      return String.fromCharCode.apply(null, bytes.subarray(begin + 1, at) as unknown as number[])
+    return isPlain
+  }
+
+  #textOf(begin: number, end: number, isPlain: boolean): string {
+    if (isPlain && end - begin < 64) return this.#ascii(begin, end)
     let text: string
     try {
-      text = strictUtf8.decode(bytes.subarray(begin + 1, at))
+      text = strictUtf8.decode(this.#bytes.subarray(begin, end))
       if (!isPlain) text = JSON.parse(`"${text}"`) as string
     } catch {
-      return this.#fail(BAD_STRING, begin)
+      return this.#fail(BAD_STRING, begin - 1)
     }
     // Half a surrogate pair: no UTF-8 text has one
-    return isPlain || !/\p{Surrogate}/u.test(text) ? text : this.#fail(BAD_STRING, begin)
+    return isPlain || !/\p{Surrogate}/u.test(text) ? text : this.#fail(BAD_STRING, begin - 1)
+  }
+
+  #ascii(begin: number, end: number): string {
+    return String.fromCharCode.apply(null, this.#bytes.subarray(begin, end) as unknown as number[])
   }
 
   /** As it is written. */
   #number(): string {
+    const begin = this.#at
+    this.#skipNumber()
+    if (this.#at - begin < 64) return this.#ascii(begin, this.#at)
+    return strictUtf8.decode(this.#bytes.subarray(begin, this.#at))
+  }
+
+  #skipNumber(): void {
     const begin = this.#at
     this.#tookByte(MINUS)
     if (!this.#tookByte(ZERO) && this.#digits() === 0) this.#fail('a value is missing', begin)
@@ -204,7 +242,6 @@ export class JsonReader {
       if (!this.#tookByte(PLUS)) this.#tookByte(MINUS)
       if (this.#digits() === 0) this.#fail('a digit is missing')
     }
-    return strictUtf8.decode(this.#bytes.subarray(begin, this.#at))
   }
 
   #digits(): number {
@@ -220,7 +257,7 @@ export class JsonReader {
   }
 
   #tookWord(word: Uint8Array): boolean {
-    if (!word.every((byte, i) => this.#bytes[this.#at + i] === byte)) return false
+    for (let i = 0; i < word.length; i++) if (this.#bytes[this.#at + i] !== word[i]) return false
     this.#at += word.length
     return true
   }
