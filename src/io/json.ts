@@ -185,40 +185,45 @@ export class JsonReader {
 
   #string(most = Number.POSITIVE_INFINITY): string {
     const begin = this.#at + 1
-    const isPlain = this.#skipString(most)
-    return this.#textOf(begin, this.#at - 1, isPlain)
+    const kind = this.#skipString(most)
+    return this.#textOf(begin, this.#at - 1, kind)
   }
 
-  /** @returns whether it is ASCII as it stands; what isn't was read for its escapes and characters */
-  #skipString(most = Number.POSITIVE_INFINITY): boolean {
+  /** @returns what is in it; unless that is ASCII alone, it was read for bad characters and escapes */
+  #skipString(most = Number.POSITIVE_INFINITY): Kind {
     const bytes = this.#bytes
     const begin = this.#at
     if (bytes[begin] !== QUOTE) this.#fail('a string is missing')
     let at = begin + 1
-    let isPlain = true
+    let kind: Kind = 'ascii'
     for (let byte = bytes[at]; byte !== QUOTE; byte = bytes[at]) {
       if (byte === undefined || byte < 0x20) this.#fail(BAD_STRING)
-      if (byte === BACKSLASH) at++
-      if (byte === BACKSLASH || byte > 0x7f) isPlain = false
+      if (byte === BACKSLASH) {
+        kind = 'escaped'
+        at++
+      } else if (byte > 0x7f && kind === 'ascii') {
+        kind = 'utf-8'
+      }
       at++
     }
     if (at - begin - 1 > most) this.#fail(`a key of more than ${most} bytes`)
-    if (!isPlain) this.#textOf(begin + 1, at, false)
+    if (kind !== 'ascii') this.#textOf(begin + 1, at, kind)
     this.#at = at + 1
-    return isPlain
+    return kind
   }
 
-  #textOf(begin: number, end: number, isPlain: boolean): string {
-    if (isPlain && end - begin < 64) return this.#ascii(begin, end)
+  #textOf(begin: number, end: number, kind: Kind): string {
+    if (kind === 'ascii' && end - begin < 64) return this.#ascii(begin, end)
     let text: string
     try {
       text = strictUtf8.decode(this.#bytes.subarray(begin, end))
-      if (!isPlain) text = JSON.parse(`"${text}"`) as string
+      if (kind !== 'escaped') return text
+      text = JSON.parse(`"${text}"`) as string
     } catch {
       return this.#fail(BAD_STRING, begin - 1)
     }
     // Half a surrogate pair: no UTF-8 text has one
-    return isPlain || !/\p{Surrogate}/u.test(text) ? text : this.#fail(BAD_STRING, begin - 1)
+    return /\p{Surrogate}/u.test(text) ? this.#fail(BAD_STRING, begin - 1) : text
   }
 
   #ascii(begin: number, end: number): string {
@@ -314,5 +319,8 @@ class Keys {
     return false
   }
 }
+
+/** Of a string: escapes may stand among characters of UTF-8. */
+type Kind = 'ascii' | 'utf-8' | 'escaped'
 
 const BAD_STRING = 'a string has no end, or a bad character or escape'
