@@ -1,8 +1,8 @@
 // Text <-> token ids, by the tokenizer.json that comes with a language model.
 //
-// @huggingface/tokenizers does the work, with steps that were vetted (tokenizer-steps.ts). FlowSeg's own three tokens stand at the end of the vocabulary, in
-// this order; a published tokenizer lacks them and gets them here. They match anywhere in a text and are
-// never split, normalised or stripped around (spec, section 5.1).
+// @huggingface/tokenizers does the work, with steps that were vetted (tokenizer-steps.ts). FlowSeg's own three tokens
+// stand at the end of the vocabulary, in this order; a published tokenizer lacks them and gets them here. They match
+// anywhere in a text and are never split, normalised or stripped around (spec, section 5.1).
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { FlowSegError, WeightsError } from '../errors.ts'
