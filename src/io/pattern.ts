@@ -29,6 +29,8 @@ export class UnsafePattern extends Error {}
 const END: Cost = { failing: 0, all: 0, canFail: false }
 const MAX_PATTERN = 4096
 const MAX_DEPTH = 16
+/** That a part may be repeated, where there is a bound. */
+const MOST_TIMES = 1000
 /** Of analysing it. */
 const MAX_WORK = 100_000
 
@@ -87,8 +89,9 @@ class Parser {
         : sign === '?'
           ? 1
           : Number.POSITIVE_INFINITY
-    if (most < Number.POSITIVE_INFINITY && most > 1000)
-      throw new UnsafePattern('repeats a part more than 1000 times')
+    if (most < Number.POSITIVE_INFINITY && most > MOST_TIMES) {
+      throw new UnsafePattern(`repeats a part more than ${MOST_TIMES} times`)
+    }
     return { kind: 'repeat', node, least, most }
   }
 
@@ -110,7 +113,7 @@ class Parser {
       const options = this.#closed()
       if (hasUnbounded(options))
         throw new UnsafePattern('repeats without a bound while it looks ahead or behind')
-      return { kind: 'assertion', steps: 1 + new Meter(1).options(options, END).all }
+      return { kind: 'assertion', steps: 1 + new Meter(MOST_TIMES).options(options, END).all }
     }
     if (this.#took(/\((?:\?(?::|<[\p{L}_][\p{L}\p{N}_]*>))?(?!\?)/uy))
       return { kind: 'group', options: this.#closed() }

@@ -384,12 +384,11 @@ function readEntry(file: string, name: string, reader: JsonReader, dataBegin: nu
       }
       dtype = text
     } else if (field === 'shape') {
-      shape = sizes(reader, MAX_RANK)
-      if (!shape) {
-        fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`)
-      }
+      shape = sizes(reader, MAX_RANK, () =>
+        fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`),
+      )
     } else if (field === 'data_offsets') {
-      offsets = sizes(reader, 2)
+      offsets = sizes(reader, 2, () => fail(file, name, OFFSETS))
     } else {
       reader.skip()
     }
@@ -399,7 +398,7 @@ function readEntry(file: string, name: string, reader: JsonReader, dataBegin: nu
   if (!shape) fail(file, name, 'it has no shape')
   const [begin, end] = offsets ?? []
   if (begin === undefined || end === undefined || end < begin) {
-    fail(file, name, 'its data_offsets must be two whole numbers, begin and end')
+    fail(file, name, OFFSETS)
   }
 
   // The product in order, as upstream: [2^40, 2^40, 0] overflows before it meets the 0
@@ -414,23 +413,21 @@ function readEntry(file: string, name: string, reader: JsonReader, dataBegin: nu
   return { name, dtype, shape, file, begin: dataBegin + begin, end: dataBegin + end }
 }
 
+const OFFSETS = 'its data_offsets must be two whole numbers, begin and end'
+
 function isDtype(value: string | undefined): value is Dtype {
   return value !== undefined && Object.hasOwn(DTYPE_BITS, value)
 }
 
-/** A list of at most `most` whole numbers below 2^53; undefined if something else comes next. */
-function sizes(reader: JsonReader, most: number): number[] | undefined {
+/** A list of at most `most` whole numbers below 2^53. @param refuse is called as soon as it is something else */
+function sizes(reader: JsonReader, most: number, refuse: () => never): number[] {
   const values: number[] = []
-  let fits = true
   const isList = reader.list((index) => {
-    fits &&= index < most
-    if (!fits) return reader.skip()
-    const size = reader.scalar()
-    if (typeof size !== 'bigint' || size > Number.MAX_SAFE_INTEGER) fits = false
-    else values.push(Number(size))
+    const size = index < most ? reader.scalar() : refuse()
+    if (typeof size !== 'bigint' || size > Number.MAX_SAFE_INTEGER) refuse()
+    values.push(Number(size))
   })
-  if (!isList) reader.skip()
-  return isList && fits ? values : undefined
+  return isList ? values : refuse()
 }
 
 function inU64(file: string, name: string, product: bigint): bigint {

@@ -76,8 +76,34 @@ const CHILDREN: Readonly<Record<Stage, string>> = {
   pre_tokenizer: 'pretokenizers',
   decoder: 'decoders',
 }
-/** Texts that the library puts in or looks for. */
-const TEXTS = ['prepend', 'replacement', 'str_rep', 'suffix', 'prefix', 'pad_token', 'word_delimiter_token']
+/** What the library reads of a step, and takes to be of this kind without a look. */
+const FIELDS: Readonly<Record<string, 'string' | 'boolean' | 'number'>> = {
+  prepend: 'string',
+  content: 'string',
+  replacement: 'string',
+  str_rep: 'string',
+  prepend_scheme: 'string',
+  behavior: 'string',
+  suffix: 'string',
+  prefix: 'string',
+  pad_token: 'string',
+  word_delimiter_token: 'string',
+  invert: 'boolean',
+  add_prefix_space: 'boolean',
+  use_regex: 'boolean',
+  trim_offsets: 'boolean',
+  individual_digits: 'boolean',
+  cleanup: 'boolean',
+  clean_text: 'boolean',
+  handle_chinese_chars: 'boolean',
+  lowercase: 'boolean',
+  strip_accents: 'boolean',
+  strip_left: 'boolean',
+  strip_right: 'boolean',
+  start: 'number',
+  stop: 'number',
+  length: 'number',
+}
 
 /**
  * The steps of all stages, as the library takes them.
@@ -127,10 +153,15 @@ function vetted(json: Entry, stage: Stage): Entry | null {
 
 /** That a step has what the library takes from it unseen. */
 function expectSane(entry: Entry, type: string, place: string, stage: Stage): void {
-  for (const key of TEXTS) {
-    const value = entry[key] ?? ''
-    if (typeof value !== 'string' || value.length > MAX_CONTENT) {
-      refuse(place, `has a ${key} that isn't a text of at most ${MAX_CONTENT} characters`)
+  for (const [key, kind] of Object.entries(FIELDS)) {
+    const value = entry[key] ?? undefined
+    if (value === undefined) continue
+    const isLong = typeof value === 'string' && value.length > MAX_CONTENT
+    if (typeof value !== kind || isLong) {
+      refuse(
+        place,
+        `has a ${key} that isn't a ${kind}${kind === 'string' ? ` of at most ${MAX_CONTENT} characters` : ''}`,
+      )
     }
   }
   if (type === 'Prepend' && typeof entry['prepend'] !== 'string') refuse(place, 'prepends nothing')
@@ -139,10 +170,7 @@ function expectSane(entry: Entry, type: string, place: string, stage: Stage): vo
   }
   if (type !== 'Replace' && type !== 'Split') return
   if (type === 'Replace') {
-    const content = entry['content'] ?? ''
-    if (typeof content !== 'string' || content.length > MAX_CONTENT) {
-      refuse(place, `has a content that isn't a text of at most ${MAX_CONTENT} characters`)
-    }
+    const content = typeof entry['content'] === 'string' ? entry['content'] : ''
     // The library would put in what was matched, or all that stands before it
     if (/\$[$&`'\d<]/.test(content))
       refuse(place, `replaces by ${quoted(content, 80)}, where "$" has a meaning of its own`)

@@ -1,11 +1,11 @@
 // Text <-> token ids, by the tokenizer.json that comes with a language model.
 //
-// @huggingface/tokenizers does the work, with steps that were vetted (tokenizer-steps.ts). FlowSeg's own three tokens stand at the end of the vocabulary, in
-// this order; a published tokenizer lacks them and gets them here. They match anywhere in a text and are
-// never split, normalised or stripped around (spec, section 5.1).
+// @huggingface/tokenizers does the work, with steps that were vetted (tokenizer-steps.ts). FlowSeg's own three tokens
+// stand at the end of the vocabulary, in this order; a published tokenizer lacks them and gets them here. They match
+// anywhere in a text and are never split, normalised or stripped around (spec, section 5.1).
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
-import { WeightsError } from '../errors.ts'
+import { FlowSegError, WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
 import { jsonIn } from './folder.ts'
 import type { JsonLimits } from './json.ts'
@@ -50,24 +50,15 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
   const steps = vettedSteps(json)
   expectBpe(json)
 
-  let library: Library
-  try {
-    // Nothing is added to a text, so there is nothing to process afterwards
-    const model = { ...json, ...steps, post_processor: null, added_tokens: added }
-    library = new Library(model, flagsOf(config))
-  } catch (cause) {
-    throw new WeightsError(
-      `tokenizer.json can't be used: ${printable(cause instanceof Error ? cause.message : String(cause))}. ` +
-        `It must be the "fast" tokenizer of the language model.`,
-      { cause },
-    )
-  }
+  // Nothing is added to a text, so there is nothing to process afterwards
+  const model = { ...json, ...steps, post_processor: null, added_tokens: added }
+  const library = usable(() => new Library(model, flagsOf(config)))
   watchLength(library)
   return {
     length: vocab,
     encode(text) {
       expectShort(text.length)
-      const { ids, tokens } = library.encode(text, { add_special_tokens: false })
+      const { ids, tokens } = usable(() => library.encode(text, { add_special_tokens: false }))
       const unknown = ids.findIndex((id) => !Number.isInteger(id))
       if (unknown >= 0) {
         throw new WeightsError(
@@ -78,7 +69,7 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
     },
     decode(ids) {
       if (ids.length === 0) return ''
-      return library.decode([...ids], { clean_up_tokenization_spaces: false })
+      return usable(() => library.decode([...ids], { clean_up_tokenization_spaces: false }))
     },
     idOf(token) {
       const id = library.token_to_id(token)
@@ -89,6 +80,20 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
       }
       return id
     },
+  }
+}
+
+/** What the library makes of a file; where it fails, the file is at fault. */
+function usable<T>(use: () => T): T {
+  try {
+    return use()
+  } catch (cause) {
+    if (cause instanceof FlowSegError) throw cause
+    throw new WeightsError(
+      `tokenizer.json can't be used: ${printable(cause instanceof Error ? cause.message : String(cause))}. ` +
+        `It must be the "fast" tokenizer of the language model.`,
+      { cause },
+    )
   }
 }
 

@@ -59,8 +59,22 @@ test.each<[string, Record<string, unknown>, string]>([
     'more than 256 times as long',
   ],
   ['what stands before', { normalizer: replace('.', '$`') }, 'where "$" has a meaning of its own'],
-  ['content that is long', { normalizer: replace('.', 'x'.repeat(65)) }, 'a text of at most 64 characters'],
-  ['content that is a number', { normalizer: replace('.', 5) }, "a content that isn't a text"],
+  [
+    'content that is long',
+    { normalizer: replace('.', 'x'.repeat(65)) },
+    "a content that isn't a string of at most 64 characters",
+  ],
+  ['content that is a number', { normalizer: replace('.', 5) }, "a content that isn't a string"],
+  [
+    'a behaviour that is a number',
+    { pre_tokenizer: { ...split('a'), behavior: 5 } },
+    "has a behavior that isn't a string",
+  ],
+  [
+    'a flag that is a list',
+    { decoder: { type: 'WordPiece', cleanup: [] } },
+    "has a cleanup that isn't a boolean",
+  ],
   ['prepending pages', { normalizer: { type: 'Prepend', prepend: 'x'.repeat(1e6) } }, 'has a prepend'],
   ['prepending nothing', { normalizer: { type: 'Prepend' } }, 'normalizer prepends nothing'],
   [

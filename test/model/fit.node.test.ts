@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import type { TensorEntry } from '../../src/io/safetensors.ts'
 import { parseConfig } from '../../src/model/config.ts'
-import { type Fit, fitOf } from '../../src/model/fit.ts'
+import { type Fit, fitOf, prefixOf } from '../../src/model/fit.ts'
 import { parameters } from '../../src/model/parameters.ts'
 import { readFixture } from '../fixtures/golden.ts'
 
@@ -95,4 +95,15 @@ test('the file knows its vocabulary and the widths of boundary refinement, but n
   expect(wider.misfits).toEqual([])
   const fewer = fitAfter((tensors) => set(tensors, EMBEDDING, { shape: [vocab - 1, hidden] }))
   expect(fewer.misfits.map(({ expected }) => expected)).toEqual([[vocab, hidden]])
+})
+
+test('a prefix is one of all names, without which most are known', () => {
+  const isKnown = (name: string): boolean => name.startsWith('llm.') || name.startsWith('segmentor.')
+  expect(prefixOf(['module.llm.a', 'module.segmentor.b', 'module.x'], isKnown)).toBe('module.')
+  expect(prefixOf(['a.b.llm.a', 'a.b.llm.b'], isKnown)).toBe('a.b.')
+  expect(prefixOf(['module.llm.a', 'segmentor.b'], isKnown)).toBeUndefined()
+  expect(prefixOf(['llm.a', 'llm.llm.b'], isKnown)).toBeUndefined()
+  expect(prefixOf(['module.x', 'module.y'], isKnown)).toBeUndefined()
+  expect(prefixOf(['module', 'module'], isKnown)).toBeUndefined()
+  expect(prefixOf([], isKnown)).toBeUndefined()
 })
