@@ -110,6 +110,9 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
     return await task()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    // Windows lets nobody replace a file that somebody reads
+    if (code === 'EPERM' && process.platform === 'win32')
+      throw new StoreError('taken', messageOf(error), error)
     throw new StoreError(WHY[code] ?? 'other', messageOf(error), error)
   }
 }

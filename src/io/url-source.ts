@@ -196,14 +196,20 @@ function refused({ response, leftHeaders, url }: Answer, name: string): WeightsE
   return new WeightsError(`${name}: the server answers ${statusOf(response)}.${left} ${remedy}`)
 }
 
+/**
+ * An ETag in its quotes, which some servers leave out, and else the date. A weak one counts like a strong one: servers
+ * that compress send both for the same file.
+ */
 function versionOf({ headers }: Response): string | undefined {
-  return headers.get('etag') ?? headers.get('last-modified') ?? undefined
+  const tag = /^\s*(?:W\/)?"?([^"]*)"?\s*$/i.exec(headers.get('etag') ?? '')?.[1]
+  return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
 }
 
 /** Answers may lack what others had. */
-function isOther({ headers }: Response, version: string | undefined): boolean {
-  const now = headers.get(version?.endsWith('"') ? 'etag' : 'last-modified')
-  return version !== undefined && now !== null && now !== version
+function isOther(response: Response, version: string | undefined): boolean {
+  const now = version?.startsWith('"') ? versionOf(response) : response.headers.get('last-modified')
+  const isSameKind = now?.startsWith('"') === version?.startsWith('"')
+  return version !== undefined && Boolean(now) && isSameKind && now !== version
 }
 
 function expectSize(name: string, size: number): void {
