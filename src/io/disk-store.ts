@@ -15,8 +15,9 @@ const STALE_MS = 24 * 3600 * 1000
 export async function openDiskStore(create: boolean): Promise<BlockStore | string | undefined> {
   const { lstat, mkdir, open, readdir, rename, rm } = await import('node:fs/promises')
   const { constants } = await import('node:fs')
-  const { join } = await import('node:path')
+  const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
+  const join = (...parts: string[]): string => paths.join(...parts)
   let root: string
   try {
     root = join(caches.userCache({ create }), FOLDER)
