@@ -8,11 +8,7 @@ import { cut } from './width.ts'
 
 const REDRAW_MS = 60
 const BAR = 20
-const WAITING = {
-  busy: 'the server has no time',
-  silent: 'the server is silent',
-  failed: 'the connection failed',
-} as const
+const WAITING = { busy: 'server busy', silent: 'server silent', failed: 'no connection' } as const
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
 export class ProgressLine {
@@ -28,7 +24,8 @@ export class ProgressLine {
   /** For `onProgress`. */
   readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
     if (waiting) this.#drawnAt = -Infinity // shown for as long as it lasts
-    const words = waiting ? `${WAITING[waiting.reason]}: asks again in ${waiting.seconds} s` : what
+    // The number first: a narrow terminal cuts the rest
+    const words = waiting ? `retry in ${waiting.seconds} s: ${WAITING[waiting.reason]}` : what
     this.show(phase, total > 0 ? loaded / total : 0, words)
   }
 

@@ -353,7 +353,11 @@ export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'>
  */
 export async function findCachedUrl(url: string, given: CachedUrlOptions): Promise<Source | Absent> {
   const { cache, download } = given
-  const options = { ...given, onWait: (waiting: Waiting) => download?.waits(labelOf(url), waiting) }
+  const onWait = (waiting: Waiting): void => {
+    given.onWait?.(waiting)
+    download?.waits(labelOf(url), waiting)
+  }
+  const options = { ...given, onWait }
   const remote = cache ? await probeOrRemember(url, options, cache) : await probe(url, options)
   if (remote instanceof Absent) return remote
   if (cache && remote.version === undefined) {

@@ -15,8 +15,9 @@ const STALE_MS = 24 * 3600 * 1000
 export async function openDiskStore(create: boolean): Promise<BlockStore | string | undefined> {
   const { lstat, mkdir, open, readdir, rename, rm } = await import('node:fs/promises')
   const { constants } = await import('node:fs')
-  const { join } = await import('node:path')
+  const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
+  const join = (...parts: string[]): string => paths.join(...parts)
   let root: string
   try {
     root = join(caches.userCache({ create }), FOLDER)
@@ -110,6 +111,9 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
     return await task()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    // Windows lets nobody replace a file that somebody reads
+    if (code === 'EPERM' && process.platform === 'win32')
+      throw new StoreError('taken', messageOf(error), error)
     throw new StoreError(WHY[code] ?? 'other', messageOf(error), error)
   }
 }

@@ -185,7 +185,7 @@ export function urlFolder(url: string | URL, options: FolderOptions = {}): Folde
   const shown = shownAddress(url)
   if (!URL.canParse(String(url))) throw new UsageError(`${quoted(shown)} is not an address. Check it.`)
   if (options.cache !== undefined && !CACHE_PLACES.includes(options.cache)) {
-    throw new UsageError(`cache is ${quoted(String(options.cache))}, expected 'disk' or 'none', or nothing.`)
+    throw new UsageError(`cache is ${quoted(options.cache)}, expected 'disk' or 'none', or nothing.`)
   }
   headersOf(options.headers)
   const base = new URL(url)

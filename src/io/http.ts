@@ -64,6 +64,8 @@ export interface Answer {
 
 const RETRIES = 3
 const MAX_REDIRECTS = 10
+/** Request timeout, too early, too many requests; and all from 500 on. */
+const BUSY: readonly number[] = [408, 425, 429]
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308]
 /** Silence is counted in ticks: a single timer would also run out while the process is held up by other work. */
 const TICKS = 15
@@ -95,7 +97,7 @@ export async function exchange<T>(
   const watchdog = new Watchdog(options, (silence) => ending.abort(silence))
   try {
     const { response, ...led } = await follow(question, options, ending.signal, watchdog)
-    if (response.status === 429 || response.status >= 500) throw new Busy(response, options)
+    if (BUSY.includes(response.status) || response.status >= 500) throw new Busy(response, options)
     return await use({ response, ...led, pieces: () => piecesOf(response, watchdog) })
   } catch (error) {
     if (signal?.aborted) throw signal.reason
@@ -369,6 +371,11 @@ export class Patience {
       )
     }
     const what = reasonOf(failure)
+    if (codeOf(failure).startsWith('Z_')) {
+      return new UnreachableError(
+        `${this.#name}: the server compresses it, and the result is damaged (${what}). Switch compression off for this file.`,
+      )
+    }
     const remedy = isHopeless(failure)
       ? 'Check the address, its port, and whether this machine trusts the certificate of the server.'
       : `Check the connection; in a browser the server must also allow this page's origin (CORS).`
@@ -380,10 +387,8 @@ export class Patience {
 
 /** Certificates and ports don't change while we wait. */
 function isHopeless(failure: unknown): boolean {
-  const cause = causeOf(failure)
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   return (
-    /CERT|SIGNED|SSL|TLS|EPROTO/.test(code) ||
+    /CERT|SIGNED|SSL|TLS|EPROTO|^Z_/.test(codeOf(failure)) ||
     /certificate|bad port|blocked|InvalidContentType|UnknownIssuer/i.test(plainReason(failure))
   )
 }
@@ -392,11 +397,16 @@ function causeOf(failure: unknown): unknown {
   return failure instanceof TypeError && failure.cause instanceof Error ? failure.cause : failure
 }
 
+function codeOf(failure: unknown): string {
+  const cause = causeOf(failure)
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+}
+
 function plainReason(failure: unknown): string {
   const cause = causeOf(failure)
   if (!(cause instanceof Error)) return String(cause)
   // Where several addresses of a host were tried, there is only a code
-  return cause.message || ('code' in cause ? String(cause.code) : cause.name)
+  return cause.message || codeOf(failure) || cause.name
 }
 
 /** An error's message without the full stop and the secrets, to go inside a sentence of ours. */

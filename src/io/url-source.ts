@@ -196,14 +196,20 @@ function refused({ response, leftHeaders, url }: Answer, name: string): WeightsE
   return new WeightsError(`${name}: the server answers ${statusOf(response)}.${left} ${remedy}`)
 }
 
+/**
+ * An ETag in its quotes, which some servers leave out, and else the date. A weak one counts like a strong one: servers
+ * that compress send both for the same file.
+ */
 function versionOf({ headers }: Response): string | undefined {
-  return headers.get('etag') ?? headers.get('last-modified') ?? undefined
+  const tag = /^\s*(?:W\/)?"?([^"]*)"?\s*$/i.exec(headers.get('etag') ?? '')?.[1]
+  return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
 }
 
 /** Answers may lack what others had. */
-function isOther({ headers }: Response, version: string | undefined): boolean {
-  const now = headers.get(version?.endsWith('"') ? 'etag' : 'last-modified')
-  return version !== undefined && now !== null && now !== version
+function isOther(response: Response, version: string | undefined): boolean {
+  const now = version?.startsWith('"') ? versionOf(response) : response.headers.get('last-modified')
+  const isSameKind = now?.startsWith('"') === version?.startsWith('"')
+  return version !== undefined && Boolean(now) && isSameKind && now !== version
 }
 
 function expectSize(name: string, size: number): void {
@@ -239,25 +245,25 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
     async read(offset, length, signal = options.signal, received) {
       expectRange(source, offset, length)
       const bytes = new Uint8Array(length)
-      let have = 0
-      let answers = 0
+      /** Bytes that are here, and the answers that they came in. */
+      const got = { bytes: 0, answers: 0 }
       // Past the browser's HTTP cache, from which Chromium 147 once answered a second range with an empty body
       const how: UrlOptions = { ...options, signal, httpCache: 'no-store' }
       const patience = new Patience(name, how)
       const take = (count: number): void => {
-        have += count
+        got.bytes += count
         patience.progressed()
         received?.(count)
       }
       const next = async (answer: Answer): Promise<void> => {
         const { response } = answer
-        const rest = [offset + have, length - have] as const
+        const rest = [offset + got.bytes, length - got.bytes] as const
         if (response.status === 206) {
           const part = partOf(answer, name, rest)
           if ((part?.total ?? size) !== size || isOther(response, version)) {
             throw changedMeanwhile(name, size, part?.total)
           }
-          return readPart(answer, name, part?.length ?? rest[1], bytes.subarray(have), take)
+          return readPart(answer, name, part?.length ?? rest[1], bytes.subarray(got.bytes), take)
         }
         if (response.status === 416) {
           const total = /^bytes \*\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
@@ -273,15 +279,15 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
           maxWholeBytes: Math.min(size, limitOf(options)),
         })
         if (whole.length !== size) throw changedMeanwhile(name, size, whole.length)
-        bytes.set(whole.subarray(rest[0], rest[0] + rest[1]), have)
+        bytes.set(whole.subarray(rest[0], rest[0] + rest[1]), got.bytes)
         take(rest[1])
       }
       await patience.insist(async () => {
-        while (have < length) {
-          const before = have
-          if (answers++ === MAX_ANSWERS) throw tooSmall(name, offset, length, have)
-          await exchange({ url, range: [offset + have, length - have] }, how, next)
-          if (have === before) throw new Error('the answer had no bytes')
+        while (got.bytes < length) {
+          const before = got.bytes
+          if (got.answers++ === MAX_ANSWERS) throw tooSmall(name, offset, length, got.bytes)
+          await exchange({ url, range: [offset + got.bytes, length - got.bytes] }, how, next)
+          if (got.bytes === before) throw new Error('the answer had no bytes')
         }
       })
       return bytes

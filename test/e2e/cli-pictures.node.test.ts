@@ -98,6 +98,10 @@ test('the progress line stays on one line and goes away', () => {
   const shown = text.replace(/\x1b\[[\d;]*[mK]|\r/g, '')
   expect(shown.length).toBeLessThan(60)
   expect(shown).toMatch(/upload +█+.?·+ +37 % +x+…/)
+  // That a server is waited for is shown at once, as it may be the last for a minute
+  const waiting = { reason: 'busy', seconds: 25 } as const
+  progress.on({ phase: 'download', what: 'w.bin', loaded: 0, total: 0, waiting })
+  expect(text).toContain('retry in 25 s: serve')
   progress.clear()
   expect(text.endsWith('\r\x1b[K')).toBe(true)
 })

@@ -191,7 +191,7 @@ describe('an interrupted download', () => {
     server.answer = (request, response) => {
       if (request.headers.range !== 'bytes=2000-2999' || faults-- <= 0) return false
       response.writeHead(206, { 'content-length': 1000, 'content-range': `bytes 2000-2999/${bytes.length}` })
-      response.write(bytes.subarray(2000, 2300), () => request.socket.destroy())
+      response.write(bytes.subarray(2000, 2300), () => request.socket.end())
       return true
     }
     const events: Progress[] = []
@@ -314,7 +314,7 @@ describe('progress', () => {
     server.answer = (request, response) => {
       if (request.headers.range !== 'bytes=0-999' || faults-- <= 0) return false
       response.writeHead(206, { 'content-length': 1000, 'content-range': `bytes 0-999/${bytes.length}` })
-      response.write(bytes.subarray(0, 300), () => request.socket.destroy())
+      response.write(bytes.subarray(0, 300), () => request.socket.end())
       return true
     }
     const remote = await probe(`${server.origin}/m/w.bin`, { retryMs: 1 })

@@ -49,6 +49,7 @@ describe('a busy server', () => {
       () => ({ 'retry-after': later(3609), date: later(3600) }),
       9000,
     ],
+    ['seconds, with 408', 408, () => ({ 'retry-after': '3' }), 3000],
     ['a date in the past', 503, () => ({ 'retry-after': later(-60) }), 0],
   ] as const)('is waited for as Retry-After says: %s', async (_, status, headers, ms) => {
     server.handler = inOrder((...of) => answering(status, headers())(...of), serving(bytes))
@@ -58,8 +59,9 @@ describe('a busy server', () => {
     expect(clock.waits).toHaveLength(1)
     expect(clock.waits[0]).toBeGreaterThanOrEqual(ms)
     expect(clock.waits[0]).toBeLessThan(ms + 1001)
-    expect(waits[0]).toMatchObject({ reason: 'busy' })
-    if (ms > 0) expect(waits[0]!.seconds).toBeGreaterThanOrEqual(ms / 1000)
+    const told = waits.filter(({ reason }) => reason === 'busy')
+    expect(told).toEqual([{ reason: 'busy', seconds: expect.any(Number) }])
+    if (ms > 0) expect(told[0]!.seconds).toBeGreaterThanOrEqual(ms / 1000)
   })
 
   test('that asks for more than a minute is not waited for: the error says when to try again', async () => {
@@ -125,7 +127,7 @@ describe('a busy server', () => {
     download.begin('m')
     server.handler = inOrder(serving(bytes), answering(429, { 'retry-after': '5' }), serving(bytes))
     expect(await source.read(0, bytes.length)).toEqual(bytes)
-    expect(events.filter(({ waiting }) => waiting)).toEqual([
+    expect(events.filter(({ waiting }) => waiting?.reason === 'busy')).toEqual([
       expect.objectContaining({
         phase: 'download',
         what: 'w.bin',
@@ -144,7 +146,7 @@ describe('a busy server', () => {
     const download = new Download((event) => events.push(event))
     const folder = openFolder(`${server.origin}/m?key=secret`, { clock, download, cache: 'none' })
     await (await folder.open('w.bin')).close()
-    expect(events).toEqual([
+    expect(events.filter(({ waiting }) => waiting?.reason === 'busy')).toEqual([
       {
         phase: 'download',
         what: 'w.bin',
@@ -211,11 +213,11 @@ describe('a silent server', () => {
         if (at > to) return void response.end()
         response.write(bytes.subarray(at, Math.min(at + 10, to + 1)))
         at += 10
-        setTimeout(more, 200)
+        setTimeout(more, 500)
       }
-      setTimeout(more, 200)
+      setTimeout(more, 500)
     }
-    expect(await source.read(0, 60)).toEqual(bytes.slice(0, 60))
+    expect(await source.read(0, 30)).toEqual(bytes.slice(0, 30))
     expect(server.requests).toHaveLength(2)
   })
 })
@@ -232,12 +234,12 @@ describe('a connection', () => {
       }
       const part = bytes.subarray(from, Math.min(from + 300, to + 1))
       response.writeHead(206, headers)
-      response.write(part, () => from + part.length <= to && request.socket.destroy())
+      response.write(part, () => from + part.length <= to && request.socket.end())
       if (from + part.length > to) response.end()
     }
     expect(await source.read(0, 3000)).toEqual(bytes.slice(0, 3000))
     expect(server.requests.slice(1)).toEqual(Array.from({ length: 10 }, (_, i) => `GET /a ${i * 300}-2999`))
-    expect(new Set(waits.map(({ reason }) => reason))).toEqual(new Set(['failed']))
+    expect(waits.filter(({ reason }) => reason === 'failed')).toHaveLength(9)
   })
 
   test('that speaks TLS to a port without, is not tried again', async () => {

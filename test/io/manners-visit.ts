@@ -39,7 +39,7 @@ export async function visitManners(origin: string): Promise<Record<string, strin
   const folder = openFolder(origin, { cache: 'none' })
   const optional = OPTIONAL.map(async (path) => {
     const found = await folder.find(path.slice(1))
-    return [`optional ${path}`, String(found)] as const
+    return [`optional ${path}`, found ? 'found' : 'not there'] as const
   })
   return Object.fromEntries(await Promise.all([...visits, ...optional]))
 }

@@ -26,5 +26,5 @@ test.each([
     if (typeof expected === 'string') expect(results[path], path).toBe(expected)
     else expect(results[path], path).toMatch(expected)
   }
-  for (const path of OPTIONAL) expect(results[`optional ${path}`], path).toBe('undefined')
+  for (const path of OPTIONAL) expect(results[`optional ${path}`], path).toBe('not there')
 })
