@@ -11,6 +11,7 @@
 // browsers) there is no cache.
 
 import { FlowSegError } from '../errors.ts'
+import { ADDRESS, expectKind } from '../options.ts'
 import { sha256Hex } from './sha256.ts'
 import type { Remote } from './source.ts'
 
@@ -224,6 +225,7 @@ export async function cachedWeights(): Promise<CachedFile[]> {
  * @throws FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
 export async function clearCachedWeights(under?: string | URL): Promise<number> {
+  if (under !== undefined) expectKind('clearCachedWeights: what to clear', under, ADDRESS)
   const root = await rootFolder()
   let freed = 0
   for (const { name, entry, bytes } of await keptFolders()) {

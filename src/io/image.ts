@@ -5,6 +5,7 @@
 
 import { encode } from 'fast-png'
 import { ImageError } from '../errors.ts'
+import { expectDecodable, expectEncodable } from './image-arguments.ts'
 import { decodeJpeg, readJpegHeader } from './jpeg.ts'
 import { decodePng, PNG_SIGNATURE, readPngHeader } from './png.ts'
 
@@ -33,6 +34,7 @@ export const MAX_PIXELS: number = 64 * MEGA // a JPEG of this size takes some 2 
  * @throws ImageError if it is no such file, damaged, cut short or too large
  */
 export function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Image {
+  expectDecodable(bytes, options)
   const { maxPixels = MAX_PIXELS, name = 'The image' } = options
   if (bytes.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
   if (startsWith(bytes, PNG_SIGNATURE)) {
@@ -101,6 +103,7 @@ export type PngPixels = { readonly width: number; readonly height: number } & (
 )
 
 export function encodePng(image: PngPixels): Uint8Array {
+  expectEncodable(image)
   const { width, height } = image
   const [data, channels] =
     'rgb' in image ? [image.rgb, 3] : 'rgba' in image ? [image.rgba, 4] : [image.grey, 1]

@@ -464,6 +464,6 @@ function isOneOf<T extends string>(among: readonly T[]): (value: unknown) => val
 
 /** A value as the file has it, shortened. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'undefined'
+  const text = (typeof value === 'bigint' ? String(value) : JSON.stringify(value)) ?? 'undefined'
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
