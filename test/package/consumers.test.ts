@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { cp } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'vite'
@@ -121,6 +122,16 @@ test('Node: engine and model, and importing touches nothing', async () => {
     expect(code.match(/(?:from|import)\s*\(?\s*['"](?!\.)[^'"]*['"]/g) ?? [], file).toEqual([])
     expect(code, file).not.toMatch(/\beval\(|new Function\(|SharedArrayBuffer|WebAssembly|["'`]node:/)
   }
+})
+
+test('Node: a bundle that was written elsewhere finds the model in the package that is installed', async () => {
+  const folder = await host
+  await cp(join(folder, 'node_modules/flowseg/dist'), join(folder, 'bundle/out'), { recursive: true })
+  const code = `
+    import { EMBEDDED, openFolder } from './bundle/out/index.js'
+    console.log(JSON.parse(await openFolder(EMBEDDED).readText('config.json')).name)`
+  await writeFiles(folder, { 'bundled.mjs': code })
+  expect(await execute(process.execPath, ['bundled.mjs'], folder)).toBe('flowseg-nano\n')
 })
 
 test('Deno: the same by npm:flowseg', async () => {
