@@ -22,6 +22,10 @@ export const SIGNAL: Kind = {
   is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
   what: 'an AbortSignal',
 }
+export const ADDRESS: Kind = {
+  is: (value) => typeof value === 'string' || Object.prototype.toString.call(value) === '[object URL]',
+  what: 'an address',
+}
 export const COUNT: Kind = {
   is: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 1),
   what: 'a whole number of at least 1',
@@ -55,7 +59,8 @@ export function expectOptions<Options extends object>(
   options: Options,
   kinds: Kinds<Options>,
 ): void {
-  if (!isObject(options)) {
+  // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
+  if (!isObject(options) || Object.prototype.toString.call(options) !== '[object Object]') {
     throw new UsageError(`${call}: the options are ${described(options)}, expected an object.`)
   }
   for (const [name, value] of Object.entries(options)) {

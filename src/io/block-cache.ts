@@ -11,6 +11,7 @@
 // and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
 
 import { FlowSegError, UsageError } from '../errors.ts'
+import { ADDRESS, expectKind } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { lastingAddress, shownAddress } from './address.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
@@ -224,6 +225,7 @@ export async function cachedWeights(under?: string | URL): Promise<CachedFile[]>
  * @throws UsageError if `under` is no address, FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
 export async function clearCachedWeights(under?: string | URL): Promise<number> {
+  if (under !== undefined) expectKind('clearCachedWeights: what to clear', under, ADDRESS)
   const isMeant = filterOf(under)
   const store = await openStore(false)
   let freed = 0

@@ -19,7 +19,8 @@ const FILES = (): Readonly<Record<string, URL>> => ({
 
 /** Where a file of the embedded model is; undefined if it has none of that name. */
 export async function embeddedFile(name: string): Promise<URL | undefined> {
-  const url = FILES()[name]
+  const files = FILES()
+  const url = Object.hasOwn(files, name) ? files[name] : undefined
   if (!url || url.protocol !== 'file:' || !hasFiles()) return url
   return (await isThere(url)) ? url : installed(name)
 }

@@ -10,6 +10,7 @@ import { canDecode, decodeFile } from '#decoder'
 import { orAborted } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
 import { printable } from '../printable.ts'
+import { expectDecodable, expectEncodable } from './image-arguments.ts'
 import {
   type ImageKind,
   kindOf,
@@ -60,6 +61,7 @@ export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1
  * @throws ImageError if it is no such file, damaged, cut short or too large
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
+  expectDecodable(bytes, options)
   const { signal } = options
   signal?.throwIfAborted()
   const file = readImageFile(bytes, options)
@@ -128,6 +130,7 @@ export type PngPixels = { readonly width: number; readonly height: number } & (
 )
 
 export function encodePng(image: PngPixels): Uint8Array {
+  expectEncodable(image)
   const { width, height } = image
   const [data, channels] =
     'rgb' in image ? [image.rgb, 3] : 'rgba' in image ? [image.rgba, 4] : [image.grey, 1]

@@ -14,7 +14,8 @@
 // Source: huggingface/safetensors, README and src/tensor.rs at 24b0b28 (2026-05-12). We are stricter in one
 // thing, as its README asks: a key that occurs twice is an error.
 
-import { WeightsError } from '../errors.ts'
+import { UsageError, WeightsError } from '../errors.ts'
+import { described, expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { crc32 } from './crc32.ts'
 import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
@@ -123,6 +124,13 @@ interface OpenOptions extends ReadOptions {
   readonly onOpen?: () => void
 }
 
+function expectSource(from: unknown): void {
+  if (typeof from === 'object' && from !== null && ('readText' in from || 'read' in from)) return
+  throw new UsageError(
+    `openSafetensors was given ${described(from)}; it takes a folder, as openFolder('path') opens it, or a source of bytes.`,
+  )
+}
+
 /**
  * Reads and checks headers only.
  *
@@ -132,6 +140,8 @@ interface OpenOptions extends ReadOptions {
  * @throws WeightsError naming the file, the tensor and the rule
  */
 export async function openSafetensors(from: Folder | Source, options: OpenOptions = {}): Promise<Checkpoint> {
+  expectSource(from)
+  expectOptions('openSafetensors', options, { signal: SIGNAL, index: TEXT, onOpen: FUNCTION })
   if (!('readText' in from)) return openFiles(from.name, new Map([[from.name, from]]), undefined, options)
 
   const { signal } = options

@@ -510,5 +510,5 @@ function isOneOf<T extends string>(among: readonly T[]): (value: unknown) => val
 /** A value as the file has it, shortened. */
 function show(value: unknown): string {
   if (typeof value === 'string') return quoted(value, 80)
-  return printable(JSON.stringify(value) ?? 'undefined', 80)
+  return printable((typeof value === 'bigint' ? String(value) : JSON.stringify(value)) ?? 'undefined', 80)
 }

@@ -110,7 +110,7 @@ export interface LoadedModel {
   release(): void
 }
 
-/** As FlowSeg.load, which see. */
+/** See FlowSeg.load. */
 export async function loadModel(source: FolderLocation | Folder, options: LoadOptions): Promise<LoadedModel> {
   expectLocation('FlowSeg.load', source)
   expectOptions('FlowSeg.load', options, LOAD_KINDS)

@@ -26,7 +26,7 @@ export interface SceneState extends Placement, Counted {
   closed: boolean
 }
 
-/** As FlowSeg.look, which see. */
+/** See FlowSeg.look. */
 export async function look(model: LoadedModel, input: ImageInput, options: LookOptions): Promise<SceneState> {
   expectOptions('look', options, LOOK_KINDS)
   expectOpen(model)

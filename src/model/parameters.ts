@@ -5,6 +5,8 @@
 // head, SAM's neck, the language model's head) is listed too: such names are no surprise, and the totals
 // are the ones people quote. Nothing here loads anything.
 
+import { UsageError } from '../errors.ts'
+import { described } from '../options.ts'
 import {
   type Config,
   featureChannels,
@@ -68,6 +70,7 @@ interface Entry {
 
 /** All parameters of a model, used or not, in the order of the spec's section 3. */
 export function parameters(config: Config): Parameter[] {
+  expectConfig(config)
   const { siglip, sam, connector, llm, head, prompt } = config
   const d = head.hidden
   const looks = (from: Vision, entries: Entry[]) =>
@@ -112,6 +115,16 @@ export function parameters(config: Config): Parameter[] {
       vector('alpha', 1),
     ]),
   ]
+}
+
+function expectConfig(config: unknown): void {
+  const parts = ['siglip', 'sam', 'connector', 'llm', 'head', 'flow', 'boundary', 'prompt']
+  const isConfig = typeof config === 'object' && config !== null && parts.every((part) => part in config)
+  if (!isConfig) {
+    throw new UsageError(
+      `parameters was given ${described(config)}; it takes a Config, as parseConfig returns it.`,
+    )
+  }
 }
 
 /** Number of parameters of a component, or of several. */

@@ -9,6 +9,7 @@
 
 import { PromptError } from '../errors.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
+import { quoted } from '../printable.ts'
 import type { Config, PromptConfig } from './config.ts'
 
 export interface PromptOptions {
@@ -40,21 +41,35 @@ export interface PromptSettings {
   readonly prompt: Omit<PromptConfig, 'vision'> & { readonly bos?: boolean }
 }
 
-// X-SAM's words. Its code picks one at random; the defaults are the second question, the first reasoning
-// form and the second answer
+// X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form, and
+// models name their own referring question and answer
 export const REFERRING_TEMPLATES = [
+  'Please identify and segment the {phrase} in this image.',
   'Please segment {phrase} in this image.',
-  'Can you segment {phrase} in this image? Please generate the segmentation mask.',
   'What is {phrase} in this image? Please output the corresponding segmentation mask.',
+  'Can you segment {phrase} in this image? Please generate the segmentation mask.',
+  'Could you provide a segmentation mask for the {phrase} in this image? Please provide the segmentation mask.',
+  'Where is the {phrase} in this picture? Please output the segmentation masks.',
+  'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
+  'Could you provide a segmentation mask for the {phrase} in this image? Please respond with the segmentation mask.',
+  'Where is the {phrase} in this picture? Please output the corresponding segmentation mask.',
+  'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
 ] as const
 /** For whole sentences. */
 export const REASONING_TEMPLATES = [
   '{phrase} Please output the corresponding segmentation mask.',
+  '{phrase} Please generate a segmentation mask for this image.',
+  '{phrase} Please extract the segmentation mask.',
+  '{phrase} Please return the segmentation predictions as masks.',
   '{phrase} Please segment the image.',
 ] as const
 /** For reasoning in a noun phrase. */
 export const REASONING_PHRASE_TEMPLATES = [
   'Can you segment {phrase} in this image? Please output the segmentation mask.',
+  'Can you give the segmentation mask for {phrase} in this image? Please respond with the segmentation mask.',
+  'Can you highlight {phrase} and output the corresponding segmentation mask? Please provide the segmentation mask.',
+  'What is {phrase} in this image? Please output the corresponding segmentation mask.',
+  'What is {phrase} in this image? Please generate a segmentation mask for this image.',
 ] as const
 export const ANSWERS = [
   '<SEG>.',
@@ -130,12 +145,15 @@ function defaultTemplate(task: 'referring' | 'reasoning', own: string): string {
   return task === 'reasoning' && isXsam ? REASONING_TEMPLATES[0] : own
 }
 
-/** The sentence on one line, in the case that the model was trained with. */
+/**
+ * The sentence on one line, in the case that the model was trained with. Both generations of X-SAM trim it and leave all
+ * spaces inside as they are, doubled, no-break and ideographic ones too: each is a token of its own.
+ */
 function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: number): string {
   if (typeof sentence !== 'string')
     throw new PromptError(`The sentence must be a string, not ${typeof sentence}.`)
-  // White space of every kind, control characters, and the invisible ones that copying brings along
-  const line = sentence.replace(/[\s\p{Cc}\u200b\u2060]+/gu, ' ').trim()
+  // Line breaks, control characters, and the invisible ones that copying brings along
+  const line = sentence.replace(/[\p{Cc}\u2028\u2029\u200b\u2060\ufeff]+/gu, ' ').trim()
   if (line === '') {
     throw new PromptError(
       'The sentence is empty. Say what to find, for example "the red mug left of the laptop".',
@@ -146,11 +164,16 @@ function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: num
       `The sentence has ${line.length} characters; this model takes prompts of ${maxTokens} tokens. Shorten it.`,
     )
   }
+  if (/\p{Cs}/u.test(line)) {
+    throw new PromptError(
+      `The sentence ${quoted(line)} holds half of a character (a surrogate without its other half). Type it again.`,
+    )
+  }
   const lower = line.toLowerCase()
   const marker = (MARKER.exec(line) ?? MARKER.exec(lower))?.[0] // lower case makes a k of the Kelvin sign
   if (marker) {
     throw new PromptError(
-      `The sentence holds "${marker}", which has a meaning of its own to the model. Leave it out.`,
+      `The sentence holds ${quoted(marker)}, which has a meaning of its own to the model. Leave it out.`,
     )
   }
   return task === 'referring' ? lower : line
@@ -159,8 +182,8 @@ function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: num
 function expectPlace(what: 'template' | 'answer', text: string, place: string): void {
   const parts = text.split(place)
   if (parts.length !== 2) {
-    throw new PromptError(`The ${what} ${JSON.stringify(text)} must have ${place} in it, once.`)
+    throw new PromptError(`The ${what} ${quoted(text)} must have ${place} in it, once.`)
   }
   const marker = parts.map((part) => MARKER.exec(part)?.[0]).find(Boolean)
-  if (marker) throw new PromptError(`The ${what} ${JSON.stringify(text)} holds "${marker}". Leave it out.`)
+  if (marker) throw new PromptError(`The ${what} ${quoted(text)} holds ${quoted(marker)}. Leave it out.`)
 }

@@ -2,6 +2,7 @@
 
 import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.ts'
 import { openStore } from '../io/store.ts'
+import { expectKind, expectOptions, OBJECT, TEXT } from '../options.ts'
 
 export interface RememberOptions {
   /** Node and Deno: the folder to keep them in; by default flowseg/ in the user's cache folder. */
@@ -14,8 +15,9 @@ export interface RememberOptions {
  */
 export async function recallTuned(
   identity: Identity,
-  { folder }: RememberOptions = {},
+  options: RememberOptions = {},
 ): Promise<string | undefined> {
+  const { folder } = expectArguments('recallTuned', identity, options)
   return (await openStore(folder)).read(nameOf(identity))
 }
 
@@ -25,7 +27,12 @@ export async function recallTuned(
  * @returns where
  * @throws FlowSegError 'ERR_OUTPUT'
  */
-export async function rememberTuned(tuned: Tuned, { folder }: RememberOptions = {}): Promise<string> {
+export async function rememberTuned(tuned: Tuned, options: RememberOptions = {}): Promise<string> {
+  const { folder } = expectArguments('rememberTuned', tuned, options)
+  const { choices, vetoes, times } = tuned
+  for (const [name, part] of Object.entries({ choices, vetoes, times })) {
+    expectKind(`rememberTuned: ${name}`, part, OBJECT)
+  }
   const store = await openStore(folder)
   const name = nameOf(tuned)
   const read = readTuned(await store.read(name), tuned)
@@ -37,11 +44,20 @@ export async function rememberTuned(tuned: Tuned, { folder }: RememberOptions = 
 /** @returns where they were, if there were any */
 export async function forgetTuned(
   identity: Identity,
-  { folder }: RememberOptions = {},
+  options: RememberOptions = {},
 ): Promise<string | undefined> {
+  const { folder } = expectArguments('forgetTuned', identity, options)
   const store = await openStore(folder)
   const name = nameOf(identity)
   return (await store.remove(name)) ? store.describe(name) : undefined
+}
+
+function expectArguments(call: string, of: Identity, options: RememberOptions): RememberOptions {
+  expectKind(`${call}: what it is for`, of, OBJECT)
+  expectKind(`${call}: adapter`, of.adapter, TEXT)
+  expectKind(`${call}: runtime`, of.runtime, TEXT)
+  expectOptions(call, options, { folder: TEXT })
+  return options
 }
 
 /** The driver and the engine are not part of it, so that a new one's choices take the place of the old one's. */

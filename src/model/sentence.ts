@@ -42,7 +42,7 @@ const SEGMENT_KINDS: Kinds<SegmentOptions<MaskOutput>> = {
   answer: TEXT,
 }
 
-/** As Scene.segment, which see. */
+/** See Scene.segment. */
 export async function segment<O extends MaskOutput = 'host'>(
   model: LoadedModel,
   scene: SceneState,

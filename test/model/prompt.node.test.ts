@@ -117,13 +117,46 @@ describe('words', () => {
 
   test('referring is lower-cased, reasoning keeps its case, both are trimmed to one line', () => {
     const sentence = ' \n\tThe  RED\u00a0mug,\r\nplease\u200b '
-    expect(question(sentence)).toBe('Segment <p>the red mug, please</p>.')
-    expect(question(sentence, { task: 'reasoning' })).toBe('Segment <p>The RED mug, please</p>.')
+    expect(question(sentence)).toBe('Segment <p>the  red\u00a0mug, please</p>.')
+    expect(question(sentence, { task: 'reasoning' })).toBe('Segment <p>The  RED\u00a0mug, please</p>.')
     expect(question('ÄPFEL 日本')).toBe('Segment <p>äpfel 日本</p>.')
   })
 
+  test('spaces inside reach the tokenizer as they are, at the ends they are trimmed', () => {
+    for (const compat of ['aaai', 'main'] as const) {
+      for (const space of ['  ', '   ', '\u00a0', '\u3000', '\u2009', '\u202f', ' \u00a0 ']) {
+        const sentence = `red${space}mug`
+        for (const given of [sentence, `${space}${sentence}${space}`]) {
+          const { after, span } = buildPrompt(qwen, given, settings({}, compat))
+          expect(after.slice(...span)).toEqual([P, ...qwen.encode(sentence), END_P])
+        }
+      }
+    }
+    // One space stands for what would break the line, or isn't seen
+    expect(question('a\r\nb\tc\u200bd\u2028e\u0000f')).toBe('Segment <p>a b c d e f</p>.')
+    // Composed and decomposed letters are the tokenizer's to tell apart
+    for (const cafe of ['caf\u00e9', 'cafe\u0301']) expect(question(cafe)).toBe(`Segment <p>${cafe}</p>.`)
+    expect(question('is it here?!')).toBe('Segment <p>is it here?!</p>.')
+  })
+
+  test('each of the ten referring questions gives way to a reasoning one, and only those', () => {
+    expect(REFERRING_TEMPLATES).toHaveLength(10)
+    expect([REASONING_TEMPLATES.length, REASONING_PHRASE_TEMPLATES.length]).toEqual([5, 5])
+    for (const template of REFERRING_TEMPLATES) {
+      const config = settings({ template })
+      expect(question('Who flies?', { task: 'reasoning' }, config)).toBe(
+        '<p>Who flies?</p> Please output the corresponding segmentation mask.',
+      )
+      expect(question('Who flies?', {}, config)).toBe(template.replace('{phrase}', '<p>who flies?</p>'))
+    }
+    for (const template of ['Segment {phrase}.', REASONING_TEMPLATES[4], REASONING_PHRASE_TEMPLATES[0]]) {
+      const config = settings({ template })
+      expect(question('X', { task: 'reasoning' }, config)).toBe(template.replace('{phrase}', '<p>X</p>'))
+    }
+  })
+
   test("X-SAM's forms, by task; a model with a question of its own keeps it", () => {
-    const xsam = settings({ template: REFERRING_TEMPLATES[1] })
+    const xsam = settings({ template: REFERRING_TEMPLATES[3] })
     expect(question('The dog', {}, xsam)).toBe(
       'Can you segment <p>the dog</p> in this image? Please generate the segmentation mask.',
     )
@@ -193,6 +226,23 @@ describe('what can not be used', () => {
       'has 199999 characters; this model takes prompts of 96',
     )
   })
+
+  test('half a character', () => {
+    for (const half of ['\ud83d', '\ude00', 'a\ud83d b', '\ude00\ud83d']) {
+      expect(() => buildPrompt(qwen, `the ${half} mug`, settings())).toThrow(PromptError)
+      expect(() => buildPrompt(qwen, `the ${half} mug`, settings())).toThrow('holds half of a character')
+    }
+    expect(buildPrompt(qwen, 'the \u{1f600} mug', settings()).text).toContain('the \u{1f600} mug')
+  })
+
+  test.each(['x', ' ', '<|', '<', '\n', '\u200b', '{phrase}', '\ud83d\ude00'])(
+    'a million of %j, at once',
+    (text) => {
+      const started = performance.now()
+      expect(() => buildPrompt(qwen, text.repeat(1e6), settings())).toThrow(PromptError)
+      expect(performance.now() - started).toBeLessThan(2000) // quadratic time would be minutes
+    },
+  )
 
   test('templates and answers without their place, or with too much', () => {
     const build = (options: object) => () => buildPrompt(qwen, 'x', settings(), options)

@@ -1,7 +1,7 @@
 // What the tests of the package share: the tarball as npm would publish it, empty projects that install it, and a server
 // and a browser to open their pages in.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -42,13 +42,32 @@ export async function execute(
   cwd: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
+  const options = { cwd, env: environment(env), timeout: 300_000, maxBuffer: 2 ** 26 }
+  const { stdout } = await run(command, args, options)
+  return stdout
+}
+
+function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const driver = softwareDriver()
   const software: Record<string, string> = driver.ready
     ? { VK_ICD_FILENAMES: driver.manifest, LD_LIBRARY_PATH: dirname(driver.manifest) }
     : {}
-  const options = { cwd, env: { ...process.env, ...software, ...env }, timeout: 300_000, maxBuffer: 2 ** 26 }
-  const { stdout } = await run(command, args, options)
-  return stdout
+  return { ...process.env, ...software, ...more }
+}
+
+/** Starts a server that prints its port. */
+export async function start(file: string, cwd: string): Promise<{ address: string; stop: () => void }> {
+  const server = spawn(process.execPath, [file], {
+    cwd,
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  undo.push(async () => server.kill())
+  const port = await new Promise<string>((resolve, reject) => {
+    server.stdout.once('data', (line) => resolve(String(line).trim()))
+    server.once('exit', (status) => reject(new Error(`${file} ended with ${status}.`)))
+  })
+  return { address: `http://localhost:${port}`, stop: () => server.kill() }
 }
 
 /** `npm ARGS`, by the npm that runs these tests if there is one. */

@@ -2,11 +2,10 @@
 // package, each page of HTML in Chromium; and the commands it names exist.
 
 import { readFileSync } from 'node:fs'
-import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { transformWithOxc } from 'vite'
 import { beforeAll, expect, test } from 'vitest'
-import { execute, project, ROOT, serve, temporaryFolder, visit, writeFiles } from './consumer.ts'
+import { execute, project, ROOT, serve, start, temporaryFolder, visit, writeFiles } from './consumer.ts'
 
 const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
 
@@ -31,24 +30,92 @@ const SAYS: Readonly<Record<string, RegExp>> = {
 
 let folder = ''
 beforeAll(async () => {
-  folder = await project()
-  // What its paths name lies in the package; in a checkout, at its root
-  for (const name of ['weights', 'examples']) {
-    await cp(join(folder, 'node_modules/flowseg', name), join(folder, name), { recursive: true })
-  }
+  folder = await project() // empty but for the package
 }, 300_000)
 
+const SERVER = 'On a server'
 const code = snippets.filter(({ language }) => language === 'ts')
 
-test.each(code)('$heading: the snippet runs in Node', async ({ heading, code }) => {
-  // Half a minute of tuning is for people
-  const { code: script } = await transformWithOxc(code.replace('seconds: 30', 'seconds: 1'), 'snippet.ts')
-  await writeFiles(folder, { 'snippet.mjs': script })
-  const home = await temporaryFolder() // for what is remembered
-  const said = await execute(process.execPath, ['snippet.mjs'], folder, { XDG_CACHE_HOME: home })
-  if (SAYS[heading]) expect(said.trim()).toMatch(SAYS[heading])
-  else expect(said).toBe('')
+test.each(code.filter(({ heading }) => heading !== SERVER))(
+  '$heading: the snippet runs in Node',
+  async ({ heading, code }) => {
+    // Half a minute of tuning is for people
+    const { code: script } = await transformWithOxc(code.replace('seconds: 30', 'seconds: 1'), 'snippet.ts')
+    await writeFiles(folder, { 'snippet.mjs': script })
+    const home = await temporaryFolder() // for what is remembered
+    const said = await execute(process.execPath, ['snippet.mjs'], folder, { XDG_CACHE_HOME: home })
+    if (SAYS[heading]) expect(said.trim()).toMatch(SAYS[heading])
+    else expect(said).toBe('')
+  },
+)
+
+test('the server answers many at once, and says whose fault it is', async () => {
+  const { code: recipe } = code.find(({ heading }) => heading === SERVER)!
+  const listening = recipe.replace(
+    'server.listen(8080)',
+    'server.listen(0, () => console.log(server.address().port))',
+  )
+  expect(listening).not.toBe(recipe)
+  const { code: script } = await transformWithOxc(listening, 'server.ts')
+  await writeFiles(folder, { 'server.mjs': script })
+  const { address, stop } = await start('server.mjs', folder)
+  try {
+    const image = readFileSync(join(ROOT, 'examples/scene.png'))
+    const ask = async (sentence: string, body: Uint8Array = image) => {
+      const query = new URLSearchParams({ sentence })
+      const response = await fetch(`${address}/?${query}`, { method: 'POST', body: Uint8Array.from(body) })
+      return { status: response.status, text: await response.text() }
+    }
+    const [dotted, umbrella] = ['the dotted shape', 'what keeps you dry in the rain']
+    const alone = [await ask(dotted), await ask(umbrella)]
+    for (const { status, text } of alone) {
+      expect(status, text).toBe(200)
+      expect((JSON.parse(text) as { score: number }).score).toBeGreaterThan(0.5)
+    }
+    expect(alone[0]).not.toEqual(alone[1])
+    const wanted = Array.from({ length: 6 }, (_, i) => i % 2)
+    const together = await Promise.all(wanted.map((i) => ask([dotted, umbrella][i]!)))
+    expect(together).toEqual(wanted.map((i) => alone[i]))
+    expect(await ask('')).toMatchObject({
+      status: 400,
+      text: expect.stringContaining('The sentence is empty'),
+    })
+    expect((await ask(dotted, Uint8Array.of(1, 2, 3))).status).toBe(400)
+  } finally {
+    stop()
+  }
 })
+
+const tsc = (version: string): string => join(ROOT, 'node_modules', version, 'bin/tsc')
+
+test.each(['typescript-5', 'typescript'])(
+  'the snippets are right by %s, libraries checked or not',
+  async (version) => {
+    const names = code.map((_, i) => `snippet-${i}.ts`)
+    await writeFiles(
+      folder,
+      Object.fromEntries(code.map(({ code }, i) => [names[i]!, `${code}\nexport {}\n`])),
+    )
+    // Of Node's types they need files and the server
+    const types = join(ROOT, 'node_modules/@types/node')
+    for (const skipLibCheck of [false, true]) {
+      const compilerOptions = {
+        target: 'es2023',
+        lib: ['es2023'],
+        module: 'nodenext',
+        strict: true,
+        skipLibCheck,
+        noEmit: true,
+        types: [types],
+      }
+      await writeFiles(folder, { 'tsconfig.json': JSON.stringify({ compilerOptions, files: names }) })
+      const said = await execute(process.execPath, [tsc(version), '-p', 'tsconfig.json'], folder).catch(
+        (error: { stdout: string }) => error.stdout,
+      )
+      expect(said).toBe('')
+    }
+  },
+)
 
 const pages = snippets.filter(({ language }) => language === 'html')
 
