@@ -18,7 +18,7 @@ import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, S
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
 import * as sentence from './sentence.ts'
-import type { Mode } from './stage.ts'
+import { listenToTools } from './tools.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
 
 // The model first: its worker has the most to do
@@ -104,7 +104,7 @@ function loadOwn(request: LoadRequest): void {
 
 /** With what is no model's failure. */
 function fail(error: unknown): void {
-  tell(failureOf(error))
+  tell(error instanceof RemoteError ? error : failureOf(error))
 }
 
 /** The ways on that notices offer. */
@@ -379,43 +379,11 @@ stage.onKept = (kept) => {
   markKept(kept)
   nameSaving(stage.shown)
 }
-const radios = [...document.querySelectorAll<HTMLInputElement>('[name=mode]')]
-const opacity = byId('opacity', HTMLInputElement)
-/** Browsers bring back what was chosen before somebody went elsewhere and came back. */
-function readView(): void {
-  const mode = radios.find((radio) => radio.checked)?.value ?? 'overlay'
-  stage.setMode(mode as Mode)
-  stage.setOpacity(chosenOpacity())
-}
-for (const radio of radios) radio.addEventListener('change', readView)
-opacity.addEventListener('input', readView)
-globalThis.addEventListener('pageshow', readView)
-readView()
-byId('zoom-in').addEventListener('click', () => stage.zoom(1.5))
-byId('zoom-out').addEventListener('click', () => stage.zoom(1 / 1.5))
-byId('zoom-fit').addEventListener('click', () => stage.fit())
-document.addEventListener('keydown', (event) => {
-  // Dialogs close with it, and words that are being composed end
-  if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return
-  if (stage.letGo()) say('The answer is shown again')
-})
+listenToTools(stage, () => say('The answer is shown again'))
 
 listen({
   image: (image, name) => void openOwn(image, name),
   weights: (files) => loadOwn({ place: { kind: 'files', files } }),
-  leftOver: (images, others) => {
-    const text = [
-      images.length > 0 ? 'One image at a time: the first was opened.' : '',
-      others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
-    ]
-    note(
-      text.join(' ').trim(),
-      images.map((image) => ({
-        name: `Open ${printable(image.name)}`,
-        act: () => void openOwn(image, image.name),
-      })),
-    )
-  },
   fail,
 })
 listenToWeights(loadOwn, fail)

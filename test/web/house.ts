@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll } from 'vitest'
+import { decodeImage, type Image } from '../../src/index.ts'
 import { launchOptions } from '../../tools/chromium.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { Person } from './person.ts'
@@ -24,6 +25,11 @@ const FAKES = [
   '--use-fake-ui-for-media-stream',
   '--host-resolver-rules=MAP studio.test 127.0.0.1',
 ]
+
+/** Pixels of a file. */
+export async function pixelsOf(bytes: Uint8Array): Promise<Image> {
+  return decodeImage(bytes)
+}
 
 type Options = Parameters<typeof Person.at>[2]
 
