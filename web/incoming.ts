@@ -47,7 +47,7 @@ function take(files: readonly File[], incoming: Incoming, isFolder = false): voi
 
 function tellOfOthers(images: readonly File[], others: readonly File[], { image }: Incoming): void {
   const text = [
-    images.length > 0 ? 'One image at a time: the first was opened.' : '',
+    images.length > 0 ? 'One image at a time: the first was taken.' : '',
     others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
   ]
   note(

@@ -34,7 +34,7 @@ test('of several images the first is opened, and the others can be had', async (
   const me = await theRegular()
   await me.drops([image('one.png'), text('words.txt'), image('two.png')])
   await me.looksAt('one.png')
-  await me.page.getByText('One image at a time: the first was opened. Not used: words.txt.').waitFor()
+  await me.page.getByText('One image at a time: the first was taken. Not used: words.txt.').waitFor()
   await me.shootsAll('several')
   expect(await me.violations()).toEqual([])
   await me.button('Open two.png').click()
