@@ -12,7 +12,13 @@ export type { Identity, Tuned } from './gpu/tuned.ts'
 export { type CachedFile, cachedWeights, clearCachedWeights } from './io/block-cache.ts'
 export { type Chosen, chosenFiles } from './io/chosen.ts'
 export { EMBEDDED } from './io/embedded.ts'
-export { type CachePlace, type Folder, type FolderLocation, type FolderOptions, openFolder } from './io/folder.ts'
+export {
+  type CachePlace,
+  type Folder,
+  type FolderLocation,
+  type FolderOptions,
+  openFolder,
+} from './io/folder.ts'
 export { decodeImage, encodePng, type Image } from './io/image.ts'
 export { type Checkpoint, openSafetensors } from './io/safetensors.ts'
 export { UnreachableError } from './io/source.ts'

@@ -22,9 +22,12 @@ export function failureOf(error: unknown): Failure {
   return { name: error instanceof Error ? error.name : 'Error', code: 'ERR_UNKNOWN', message }
 }
 
-/** The engine has one error for files that are damaged and for those that didn't come; browsers throw a TypeError for these. */
+/** The engine has one error for files that are damaged and for those that didn't come, where a fetch of the browser's failed. */
 function isNetworks({ cause }: Error): boolean {
-  return cause instanceof TypeError || (cause instanceof WeightsError && isNetworks(cause))
+  return (
+    (cause instanceof TypeError && /fetch|network|load failed|input stream/i.test(cause.message)) ||
+    (cause instanceof WeightsError && isNetworks(cause))
+  )
 }
 
 /** What a button of a notice does. */

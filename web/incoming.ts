@@ -1,15 +1,18 @@
 // How images and weights come in: chosen, dropped, pasted or photographed.
 
+import { printable } from '../src/printable.ts'
 import { byId } from './dom.ts'
 import { RequestError } from './failures.ts'
 import { filesOf, sorted } from './files.ts'
 import { fetchImage, linkOf, nameOf } from './links.ts'
+import { note } from './notices.ts'
+
+/** Other images that came with one. */
+const MOST_OFFERED = 8
 
 export interface Incoming {
   readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
-  /** With what came along: images after the first, and files that are of no use. */
-  readonly leftOver: (images: readonly File[], others: readonly File[]) => void
   /** With what can't be taken. */
   readonly fail: (error: unknown) => void
 }
@@ -39,7 +42,21 @@ function take(files: readonly File[], incoming: Incoming, isFolder = false): voi
   }
   const [first, ...more] = images
   if (first) incoming.image(first, first.name || 'pasted.png')
-  if (more.length + others.length > 0) incoming.leftOver(more, others)
+  if (more.length + others.length > 0) tellOfOthers(more, others, incoming)
+}
+
+function tellOfOthers(images: readonly File[], others: readonly File[], { image }: Incoming): void {
+  const text = [
+    images.length > 0 ? 'One image at a time: the first was taken.' : '',
+    others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
+  ]
+  note(
+    text.join(' ').trim(),
+    images.slice(0, MOST_OFFERED).map((file) => ({
+      name: `Open ${printable(file.name)}`,
+      act: () => image(file, file.name),
+    })),
+  )
 }
 
 /** Files of an input; choosing the same ones again is an event too. */

@@ -18,7 +18,7 @@ import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, S
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
 import * as sentence from './sentence.ts'
-import type { Mode } from './stage.ts'
+import { listenToTools } from './tools.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
 
 // The model first: its worker has the most to do
@@ -48,6 +48,8 @@ let answered: AnswerFacts | undefined
 /** The present sentence or candidate; a newer one stops it. */
 let work = new AbortController()
 let openings = 0
+/** Sentences that were asked so far. */
+let asks = 0
 
 // ---- The model
 
@@ -65,7 +67,7 @@ async function load(request: LoadRequest): Promise<boolean> {
       looked = false
       showModel(model)
       clear()
-      say(`The model ${model.name} is ready`)
+      say(`The model ${printable(model.name)} is ready`)
       void goOffline()
       return true
     },
@@ -104,7 +106,7 @@ function loadOwn(request: LoadRequest): void {
 
 /** With what is no model's failure. */
 function fail(error: unknown): void {
-  tell(failureOf(error))
+  tell(error instanceof RemoteError ? error : failureOf(error))
 }
 
 /** The ways on that notices offer. */
@@ -127,7 +129,7 @@ function goOn(way: WayOn): void {
 
 /** The same image and sentence with another model; what is being typed has not been asked yet. */
 function again(): void {
-  if (asked) void ask(asked)
+  if (asked && !opening) void ask(asked)
 }
 
 client.onLost = (error) => {
@@ -181,8 +183,9 @@ async function open(
 async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string): Promise<void> {
   note('')
   const invite = sentence.inviting()
-  const before = begin()
-  if (!(await open(image, name)) || work !== before) return // or a sentence was asked that waits for it
+  const before = asks
+  begin()
+  if (!(await open(image, name)) || asks !== before) return // or a sentence was asked that waits for it
   invite()
   await lookAhead()
 }
@@ -207,8 +210,9 @@ async function lookAhead(): Promise<void> {
 async function openSample(sample: Sample, isStart = false): Promise<void> {
   note('')
   const isUntouched = sentence.untouched(isStart)
-  const before = begin()
-  if (!(await open(fetchImage(sample.url), sample.name, sample)) || work !== before) return
+  const before = asks
+  begin()
+  if (!(await open(fetchImage(sample.url), sample.name, sample)) || asks !== before) return
   if (!isUntouched()) return lookAhead()
   sentence.setText(sample.sentences[0] ?? '')
   find()
@@ -225,6 +229,7 @@ function find(): void {
 }
 
 async function ask(text: string): Promise<void> {
+  asks++
   const stop = begin()
   const { signal } = stop
   performance.mark('flowseg:ask', { detail: text })
@@ -236,7 +241,7 @@ async function ask(text: string): Promise<void> {
   candidates.inert = true // they are another sentence's
   await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
     const found = await client.ask('segment', { sentence: text }, options)
-    return { found, rest: () => showStrip(found, options) }
+    return { found, rest: () => showStrip(found) }
   })
 }
 
@@ -250,8 +255,8 @@ async function pick(query: number): Promise<void> {
 }
 
 /** @returns what puts an answer's candidates on the page */
-async function showStrip(found: AnswerFacts, options: AskOptions): Promise<() => void> {
-  const { candidates: some } = await client.ask('candidates', { from: 0 }, options)
+async function showStrip(found: AnswerFacts): Promise<() => void> {
+  const { candidates: some } = await client.ask('candidates', { from: 0 })
   return () =>
     showCandidates(some, found, {
       pick: (query) => void pick(query),
@@ -298,7 +303,7 @@ async function answerWith(
     line.end()
     const pieces = [() => showFlow(found, stage), () => byId('flow-body').append(course(found))]
     if (rest) pieces.unshift(await rest())
-    await showRest(pieces, signal)
+    await showRest(pieces, found)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') sentence.complain(error.message)
@@ -310,10 +315,10 @@ async function answerWith(
 }
 
 /** What can come a frame later, a piece a frame: the page stays quick. */
-async function showRest(pieces: readonly (() => void)[], signal: AbortSignal): Promise<void> {
+async function showRest(pieces: readonly (() => void)[], of: AnswerFacts): Promise<void> {
   for (const piece of pieces) {
     await nextFrame()
-    if (signal.aborted) return
+    if (answered !== of) return
     piece()
   }
   performance.mark('flowseg:shown')
@@ -379,43 +384,11 @@ stage.onKept = (kept) => {
   markKept(kept)
   nameSaving(stage.shown)
 }
-const radios = [...document.querySelectorAll<HTMLInputElement>('[name=mode]')]
-const opacity = byId('opacity', HTMLInputElement)
-/** Browsers bring back what was chosen before somebody went elsewhere and came back. */
-function readView(): void {
-  const mode = radios.find((radio) => radio.checked)?.value ?? 'overlay'
-  stage.setMode(mode as Mode)
-  stage.setOpacity(chosenOpacity())
-}
-for (const radio of radios) radio.addEventListener('change', readView)
-opacity.addEventListener('input', readView)
-globalThis.addEventListener('pageshow', readView)
-readView()
-byId('zoom-in').addEventListener('click', () => stage.zoom(1.5))
-byId('zoom-out').addEventListener('click', () => stage.zoom(1 / 1.5))
-byId('zoom-fit').addEventListener('click', () => stage.fit())
-document.addEventListener('keydown', (event) => {
-  // Dialogs close with it, and words that are being composed end
-  if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return
-  if (stage.letGo()) say('The answer is shown again')
-})
+listenToTools(stage, () => say('The answer is shown again'))
 
 listen({
   image: (image, name) => void openOwn(image, name),
   weights: (files) => loadOwn({ place: { kind: 'files', files } }),
-  leftOver: (images, others) => {
-    const text = [
-      images.length > 0 ? 'One image at a time: the first was opened.' : '',
-      others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
-    ]
-    note(
-      text.join(' ').trim(),
-      images.map((image) => ({
-        name: `Open ${printable(image.name)}`,
-        act: () => void openOwn(image, image.name),
-      })),
-    )
-  },
   fail,
 })
 listenToWeights(loadOwn, fail)

@@ -1,5 +1,6 @@
 // What went wrong, in a sentence or two, and buttons that lead on.
 
+import { say } from './busy.ts'
 import { byId, make } from './dom.ts'
 import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'
 import type { Failure, LoadRequest } from './protocol.ts'
@@ -59,6 +60,7 @@ export function note(
     row.append(button)
   }
   const close = (): void => notes.replaceChildren()
+  if (text) say(text)
   row.append(closer(close))
   notes.replaceChildren(
     ...(text ? [make('div', { className: 'notice calm' }, make('p', {}, text), row)] : []),

@@ -1,6 +1,7 @@
 // The dialog about the model: what it is, and other weights in its place.
 
-import { chosenFiles } from '../src/io/chosen.ts'
+import { chosenFiles } from '../src/index.ts'
+import { printable } from '../src/printable.ts'
 import { byId, make } from './dom.ts'
 import { megabytes } from './format.ts'
 import { listenToInput } from './incoming.ts'
@@ -41,10 +42,11 @@ export function openWeights(): void {
 }
 
 export function showModel(model: ModelFacts): void {
-  byId('model-name').textContent = model.name
+  const name = printable(model.name)
+  byId('model-name').textContent = name
   byId('model-adapter').textContent = shortAdapter(model)
   const facts: readonly (readonly [string, string])[] = [
-    ['Model', model.baseline ? `${model.name}, without the flow` : model.name],
+    ['Model', model.baseline ? `${name}, without the flow` : name],
     ['Computed by', model.software ? `${model.adapter}: the processor, as there is no GPU` : model.adapter],
     ['On the device', megabytes(model.bytes)],
     ['Candidates', `${model.queries}, through ${model.layers} layers`],
@@ -52,7 +54,7 @@ export function showModel(model: ModelFacts): void {
   byId('model-facts').replaceChildren(
     ...facts.flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]),
   )
-  byId('model-notes').replaceChildren(...model.notes.map((note) => make('li', {}, note)))
+  byId('model-notes').replaceChildren(...model.notes.map((note) => make('li', {}, printable(note, Infinity))))
 }
 
 /** Names of adapters come with drivers and versions. */

@@ -1,8 +1,8 @@
 // What callers in JavaScript may give to decodeImage and encodePng instead of bytes and pixels.
 
 import { ImageError } from '../errors.ts'
-import type { DecodeOptions } from './image.ts'
 import { described, expectOptions, type Kinds, POSITIVE, SIGNAL, TEXT } from '../options.ts'
+import type { DecodeOptions } from './image.ts'
 
 const DECODE_KINDS: Kinds<DecodeOptions> = { maxPixels: POSITIVE, name: TEXT, signal: SIGNAL }
 

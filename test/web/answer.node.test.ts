@@ -1,14 +1,18 @@
 // The answer and what is shown of it: typing is never overwritten, an answer names its sentence and pales when it isn't one any
 // more, and view, opacity and saving act on what is on the stage.
 
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { decodeImage } from '../../src/io/image.ts'
-import { NANO } from '../e2e/cli-harness.ts'
-import { FIRST, FOLDER, openHouse, SECOND } from './house.ts'
+import { NANO, ROOT } from '../e2e/cli-harness.ts'
+import { FIRST, FOLDER, openHouse, pixelsOf, SECOND } from './house.ts'
 import { DESKTOP, type Person } from './person.ts'
 
-const house = openHouse()
+/** What a service worker answers can't be held back. */
+const house = openHouse({ serviceWorkers: 'block' })
 const { theRegular } = house
+
+const PATIENCE = { timeout: 20_000 }
 
 /** Holds back what matches until it is called. */
 async function held(me: Person, pattern: string): Promise<() => void> {
@@ -66,9 +70,7 @@ test('a sentence that is asked while an image is on its way is about that image'
   await me.page.getByLabel('Image file').setInputFiles({
     name: 'mine.png',
     mimeType: 'image/png',
-    buffer: Buffer.from(
-      await (await me.page.request.get(`${house.host.url}${FOLDER}${await urlOf(me)}`)).body(),
-    ),
+    buffer: await readFile(join(ROOT, 'web/samples/scene-4.png')),
   })
   await field.pressSequentially('clock')
   await me.looksAt('mine.png')
@@ -76,12 +78,6 @@ test('a sentence that is asked while an image is on its way is about that image'
   expect(await field.inputValue()).toBe('the clocks')
   await me.page.unroute('**/scene-37*.png')
 })
-
-async function urlOf(me: Person): Promise<string> {
-  return me.page.evaluate(
-    () => document.querySelector<HTMLImageElement>('#samples img')!.getAttribute('src')!,
-  )
-}
 
 test('of two samples, the one that was chosen last is opened', async () => {
   const me = await theRegular()
@@ -128,6 +124,7 @@ test('an answer names its sentence, and is pale while it is about something else
   await sampleOf(me, 1).click()
   await me.isTold("This image can't be fetched")
   expect(await isPale()).toBe(false)
+  expect(await page.locator('.asked').textContent()).toBe(SECOND)
   await page.unroute('**/scene-29*.png')
 
   // Other weights, given up; and such that come. What is being typed meanwhile isn't asked, nor touched.
@@ -182,20 +179,19 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   const kept = await me.saves('Mask')
   expect(kept.name).toBe('scene-22-the-dotted-shape-layer-0-mask.png')
   const bits = async (bytes: Buffer): Promise<number[]> =>
-    [...(await decodeImage(bytes)).rgb].filter((_, i) => i % 3 === 0)
+    [...(await pixelsOf(bytes)).rgb].filter((_, i) => i % 3 === 0)
   const [mask, whole] = [await bits(kept.bytes), await bits(answer.bytes)]
   expect(mask).not.toEqual(whole)
   const account = JSON.parse((await me.saves('JSON')).bytes.toString()) as Record<string, unknown>
   expect(account['shown']).toEqual({ kind: 'layer', layer: 0 })
   expect(account['area']).toBe(mask.filter((level) => level > 0).length)
-  // At full opacity the overlay is of one colour inside, and as the image is far outside
-  const [overlay, image] = [
-    (await decodeImage((await me.saves('Overlay')).bytes)).rgb,
-    (await decodeImage((await me.saves('Cut-out')).bytes)).rgb,
-  ]
+  // At full opacity the overlay is of one colour inside, which the image is not
+  const overlay = (await pixelsOf((await me.saves('Overlay')).bytes)).rgb
+  const cut = (await pixelsOf((await me.saves('Cut-out')).bytes)).rgb
   const inside = mask.indexOf(255)
-  expect(overlay.slice(3 * inside, 3 * inside + 3)).not.toEqual(image.slice(3 * inside, 3 * inside + 3))
-  await me.violations().then((found) => expect(found).toEqual([]))
+  const colourOf = (rgb: Uint8Array): number[] => Array.from(rgb.subarray(3 * inside, 3 * inside + 3))
+  expect(colourOf(overlay)).not.toEqual(colourOf(cut))
+  expect(await me.violations()).toEqual([])
 
   await page.keyboard.press('Escape')
   expect(await page.locator('#caption').isVisible()).toBe(false)
@@ -207,8 +203,8 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   await layers.nth(1).click()
   await me.button(/flowseg-nano/).click()
   await page.keyboard.press('Escape')
+  await expect.poll(() => page.getByRole('dialog').isVisible()).toBe(false)
   expect(await layers.nth(1).getAttribute('aria-pressed')).toBe('true')
-  expect(await page.getByRole('dialog').isVisible()).toBe(false)
   await page.getByRole('button', { name: 'Back to the answer' }).click()
   expect(await layers.nth(1).getAttribute('aria-pressed')).toBe('false')
 
@@ -240,7 +236,17 @@ test("the condition's bars have one scale, and no card says what isn't so", asyn
 
   // Refinement changes nothing here, and something there
   expect(await cards.nth(4).textContent()).toContain('None of them changed sides')
-  expect(await me.button('Before').count()).toBe(0)
+  const before = me.page.getByRole('button', { name: 'Before', exact: true })
+  expect(await before.count()).toBe(0)
+  for (const sentence of [SECOND, 'the large clock', 'the cactus to the right of the yellow circle']) {
+    await me.asks(sentence)
+    await me.sees(sentence)
+    if ((await before.count()) > 0) break
+  }
+  expect(await cards.nth(4).textContent()).toMatch(/[1-9]\d* of them changed sides/)
+  await before.click()
+  await me.page.getByText('Before the edge was refined').waitFor()
+  expect((await me.saves('Mask')).name).toMatch(/-unrefined-mask\.png$/)
 })
 
 test('a wheel scrolls the page, and zooms by notches for those who work on the stage', async () => {
@@ -260,17 +266,17 @@ test('a wheel scrolls the page, and zooms by notches for those who work on the s
   await over()
   const top = await scrolled()
   await page.mouse.wheel(0, 100)
-  await expect.poll(scrolled).toBeGreaterThan(top)
+  await expect.poll(scrolled, PATIENCE).toBeGreaterThan(top)
   expect(await zoom.textContent()).toBe('Fit')
 
   await stage.focus()
   await over()
   await page.mouse.wheel(0, -100)
-  await expect.poll(() => zoom.textContent()).not.toBe('Fit')
+  await expect.poll(() => zoom.textContent(), PATIENCE).not.toBe('Fit')
   const first = await at()
   const still = await scrolled()
   await page.mouse.wheel(0, -120) // another mouse
-  await expect.poll(at).toBeGreaterThan(first)
+  await expect.poll(at, PATIENCE).toBeGreaterThan(first)
   expect((await at()) / first).toBeCloseTo(1.2, 1)
   expect(await scrolled()).toBe(still)
   // Where it can go no farther the page scrolls: nobody is caught
@@ -278,6 +284,6 @@ test('a wheel scrolls the page, and zooms by notches for those who work on the s
     .poll(async () => {
       await page.mouse.wheel(0, 100)
       return scrolled()
-    })
+    }, PATIENCE)
     .toBeGreaterThan(still)
 })

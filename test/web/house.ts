@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll } from 'vitest'
+import { decodeImage, type Image } from '../../src/index.ts'
 import { launchOptions } from '../../tools/chromium.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { Person } from './person.ts'
@@ -24,6 +25,11 @@ const FAKES = [
   '--use-fake-ui-for-media-stream',
   '--host-resolver-rules=MAP studio.test 127.0.0.1',
 ]
+
+/** Pixels of a file. */
+export async function pixelsOf(bytes: Uint8Array): Promise<Image> {
+  return decodeImage(bytes)
+}
 
 type Options = Parameters<typeof Person.at>[2]
 
@@ -47,8 +53,12 @@ export async function build(...args: string[]): Promise<void> {
   await run(process.execPath, [vite, 'build', '--config', 'web/vite.config.ts', ...args], { cwd: ROOT, env })
 }
 
-/** Opens it before a file's tests, and closes it after them. */
-export function openHouse(): House {
+/**
+ * Opens it before a file's tests, and closes it after them.
+ *
+ * @param usual how people's browsers are set up, unless a test says otherwise
+ */
+export function openHouse(usual: Options = {}): House {
   let browser: Browser
   let host: Host
   /** Those who leave after a test. */
@@ -79,7 +89,7 @@ export function openHouse(): House {
   })
 
   const arrive = async (url: string, options?: Options): Promise<Person> => {
-    const person = await Person.at(browser, url, options)
+    const person = await Person.at(browser, url, { ...usual, ...options })
     people.push(person)
     return person
   }
@@ -96,7 +106,7 @@ export function openHouse(): House {
     async theRegular() {
       if (regular) await regular.startsOver(FIRST)
       else {
-        regular = await Person.at(browser, host.url + FOLDER)
+        regular = await Person.at(browser, host.url + FOLDER, usual)
         await regular.sees(FIRST)
       }
       return regular

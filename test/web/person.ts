@@ -204,11 +204,14 @@ export class Person {
     )
   }
 
-  /** Sets the browser's letters to so many times their size, as in its settings. */
+  /** Makes all letters so many times their size: what people set in their browser reaches the page by the root's size. */
   async enlarges(factor: number): Promise<void> {
-    const cdp = await this.context.newCDPSession(this.page)
-    await cdp.send('Page.setFontSizes', { fontSizes: { standard: 16 * factor, fixed: 13 * factor } })
-    await cdp.detach()
+    await this.page.evaluate((times) => {
+      const { style } = document.documentElement
+      style.fontSize = ''
+      const usual = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+      if (times !== 1) style.fontSize = `${usual * times}px`
+    }, factor)
   }
 
   /** Names a thing on the page that sticks out of the window, is cut off, or lies over another one. */

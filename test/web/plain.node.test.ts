@@ -3,13 +3,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { decodeImage, FlowSeg } from '../../src/index.ts'
+import { FlowSeg } from '../../src/index.ts'
 import { sorted } from '../../web/files.ts'
 import { nameOf } from '../../web/links.ts'
 import { maskOf } from '../../web/mask-of.ts'
 import { wheelZoom } from '../../web/wheel.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { anyGpu } from '../support.ts'
+import { pixelsOf } from './house.ts'
 
 test('a notch of a mouse is the same step in every browser; fingers zoom by how far they spread', () => {
   const turn = (deltaY: number, deltaMode = 0, ctrlKey = false): number =>
@@ -82,7 +83,7 @@ test("a layer's mask is interpolated twice: to the canvas, then from its part th
 
 test("the answer's mask, made here of its logits, is the engine's", async () => {
   const model = await FlowSeg.load(NANO, { gpu: await anyGpu() })
-  const scene = await model.look(decodeImage(await readFile(join(ROOT, 'examples/scene.png'))))
+  const scene = await model.look(await pixelsOf(await readFile(join(ROOT, 'examples/scene.png'))))
   const { mask, logits, canvas } = await scene.segment('the dotted shape')
   const { width, height, refined: data } = logits
   const ours = maskOf({ width, height, data }, model.config.sam.image, canvas, mask.width, mask.height)
