@@ -18,7 +18,7 @@ export function homeFolder(): string | undefined {
  *
  * @throws if there is none, or it can't be made
  */
-export function userCache({ create = true } = {}): string {
+export function userCache({ create = true }: { readonly create?: boolean } = {}): string {
   const home = homeFolder()
   const cache = process.env['XDG_CACHE_HOME'] || (home && join(home, '.cache'))
   if (!cache) throw new Error('this user has no home folder')

@@ -67,14 +67,20 @@ export function expectTable(what: string, name: string, value: unknown): void {
 }
 
 /** A number that isn't NaN nor infinite; `least` is the least that is taken. */
-export function expectFinite(what: string, name: string, value: unknown, least = -Infinity): void {
+export function expectFinite(what: string, name: string, value: unknown, least: number = -Infinity): void {
   if (typeof value === 'number' && Number.isFinite(value) && value >= least) return
   const wanted = least === -Infinity ? 'a finite number' : `a finite number of at least ${least}`
   throw new UsageError(`${what}: ${name} is ${describe(value)}, expected ${wanted}.`)
 }
 
 /** A size or a count. */
-export function expectWhole(what: string, name: string, value: unknown, least = 1, most = MOST): void {
+export function expectWhole(
+  what: string,
+  name: string,
+  value: unknown,
+  least: number = 1,
+  most: number = MOST,
+): void {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return
   const wanted = most === MOST ? `of at least ${least}` : `from ${least} to ${most}`
   throw new ShapeError(`${what}: ${name} is ${describe(value)}, expected a whole number ${wanted}.`)

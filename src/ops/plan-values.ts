@@ -13,7 +13,7 @@ import type { Outputs, RunValues, Tensor } from './tensor.ts'
 /** By the names that the plan has for them. */
 export type Tensors = ReadonlyMap<string, Tensor>
 
-export const RUN_VALUES = namesOf<RunValues>({
+export const RUN_VALUES: readonly string[] = namesOf<RunValues>({
   inputs: true,
   bound: true,
   params: true,
