@@ -323,6 +323,29 @@ describe('a disk', () => {
     },
   )
 
+  test('that is full hinders no file that was kept before', async () => {
+    server.files.set('/m/v.bin', { bytes, etag: '"1"' })
+    await readAll(open(), 'v.bin')
+    Object.assign(disk, { code: 'ENOSPC', after: 3 })
+    const folder = open()
+    await readAll(folder)
+    server.taken()
+    expect(await readAll(folder, 'v.bin')).toEqual(bytes)
+    expect(requested()).toBe(0)
+    expect(folder.notes).toHaveLength(1)
+  })
+
+  test('whose list of what is kept makes no sense costs a download', async () => {
+    await readAll(open())
+    const path = join(home, [...(await stored()).keys()].find((name) => name.endsWith('entry.json'))!)
+    const text = await readFile(path, 'utf8')
+    for (const size of ['1e400', '-1', '"x"', 'null', '[]']) {
+      await writeFile(path, text.replace(/"size":\d+/, `"size":${size}`))
+      expect(await cachedWeights()).toEqual([])
+      expect(await readAll(open())).toEqual(bytes)
+    }
+  })
+
   test('that fails otherwise is a note too', async () => {
     Object.assign(disk, { code: 'EIO', after: 3 })
     const folder = open()
