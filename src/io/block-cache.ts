@@ -159,7 +159,7 @@ export class BlockCache {
       if (stale !== folder) await this.#store.removeFolder(stale).catch(() => undefined)
     }
     const found = await readEntry(this.#store, folder)
-    let isThere = false
+    let isThere = found !== undefined
     await this.#write(fileName(entry.url), async () => {
       await this.#store.makeFolder(folder)
       isThere = true
@@ -288,7 +288,9 @@ async function readEntry(store: BlockStore, folder: string): Promise<Entry | und
   try {
     const bytes = await store.read(folder, ENTRY, MAX_ENTRY_BYTES)
     const entry: Partial<Entry> | null = JSON.parse(new TextDecoder().decode(bytes))
-    return typeof entry?.url === 'string' && typeof entry.blockBytes === 'number'
+    const { size } = entry?.remote ?? { size: 0 }
+    const isWhole = typeof entry?.url === 'string' && typeof entry.blockBytes === 'number'
+    return isWhole && Number.isSafeInteger(size) && size >= 0
       ? { ...entry, url: entry.url, blockBytes: entry.blockBytes }
       : undefined
   } catch {

@@ -10,6 +10,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  rename,
   rm,
   symlink,
   truncate,
@@ -270,8 +271,7 @@ describe('what is kept', () => {
     [
       'a link',
       async (path) => {
-        await rm(path)
-        await writeFile(join(home, 'target'), 'untouched')
+        await rename(path, join(home, 'target')) // the right bytes, and still not followed
         await symlink(join(home, 'target'), path)
       },
     ],
@@ -283,7 +283,7 @@ describe('what is kept', () => {
     const folder = open()
     expect(await readAll(folder)).toEqual(bytes)
     expect(server.taken()).toEqual(['w.bin 3000-3999'])
-    if (how === 'a link') expect(await readFile(join(home, 'target'), 'utf8')).toBe('untouched')
+    if (how === 'a link') expect((await lstat(await blockPath(3))).isFile()).toBe(true)
     if (how === 'a folder') return expect(folder.notes).toEqual([expect.stringContaining("can't keep w.bin")])
     expect(await readAll(open())).toEqual(bytes)
     expect(requested()).toBe(0)
@@ -322,6 +322,29 @@ describe('a disk', () => {
       expect(requested()).toBe(11 - 5) // the sixth file was entry.json
     },
   )
+
+  test('that is full hinders no file that was kept before', async () => {
+    server.files.set('/m/v.bin', { bytes, etag: '"1"' })
+    await readAll(open(), 'v.bin')
+    Object.assign(disk, { code: 'ENOSPC', after: 3 })
+    const folder = open()
+    await readAll(folder)
+    server.taken()
+    expect(await readAll(folder, 'v.bin')).toEqual(bytes)
+    expect(requested()).toBe(0)
+    expect(folder.notes).toHaveLength(1)
+  })
+
+  test('whose list of what is kept makes no sense costs a download', async () => {
+    await readAll(open())
+    const path = join(home, [...(await stored()).keys()].find((name) => name.endsWith('entry.json'))!)
+    const text = await readFile(path, 'utf8')
+    for (const size of ['1e400', '-1', '"x"', 'null', '[]']) {
+      await writeFile(path, text.replace(/"size":\d+/, `"size":${size}`))
+      expect(await cachedWeights()).toEqual([])
+      expect(await readAll(open())).toEqual(bytes)
+    }
+  })
 
   test('that fails otherwise is a note too', async () => {
     Object.assign(disk, { code: 'EIO', after: 3 })

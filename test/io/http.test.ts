@@ -111,11 +111,14 @@ describe('a busy server', () => {
     const controller = new AbortController()
     const why = new Error('enough')
     const begun = performance.now()
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+    const before = timers()
     const opening = open('/a', { signal: controller.signal, clock: undefined })
     await vi.waitFor(() => expect(waits).toHaveLength(1))
     controller.abort(why)
     await expect(opening).rejects.toBe(why)
     expect(performance.now() - begun).toBeLessThan(5000)
+    expect(timers()).toBeLessThanOrEqual(before) // or the process would live for half a minute more
   })
 
   test('in the middle of a file: progress says that it waits, and counts on', async () => {
