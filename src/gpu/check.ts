@@ -95,7 +95,8 @@ export function describe(value: unknown): string {
 }
 
 function brief(value: unknown): string {
-  return typeof value === 'object' ? (value === null ? 'null' : '...') : printable(String(value), 20)
+  if (typeof value === 'function' || (typeof value === 'object' && value !== null)) return '...'
+  return printable(String(value as number | string | null), 20)
 }
 
 /** 'a, b and c'. */

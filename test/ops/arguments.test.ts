@@ -413,7 +413,11 @@ const ROWS: readonly Row[] = [
   [
     'deformableAttention, a fifth level',
     (x) =>
-      deformableAttention(x(5, 4), x(5, 10), x(5, 5), { heads: 1, points: 1, levels: Array(5).fill([1, 1]) }),
+      deformableAttention(x(5, 4), x(5, 10), x(5, 5), {
+        heads: 1,
+        points: 1,
+        levels: [1, 2, 3, 4, 5].map(() => [1, 1] as const),
+      }),
     ShapeError,
     '5 levels, expected 1 to 4',
   ],
