@@ -95,8 +95,9 @@ export function describe(value: unknown): string {
 }
 
 function brief(value: unknown): string {
-  if (typeof value === 'function' || (typeof value === 'object' && value !== null)) return '...'
-  return printable(String(value as number | string | null), 20)
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+    ? '...'
+    : describe(value)
 }
 
 /** 'a, b and c'. */
