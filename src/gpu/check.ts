@@ -101,7 +101,9 @@ export function describe(value: unknown): string {
 }
 
 function brief(value: unknown): string {
-  return typeof value === 'object' ? (value === null ? 'null' : '...') : printable(String(value), 20)
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+    ? '...'
+    : describe(value)
 }
 
 /** 'a, b and c'. */

@@ -18,6 +18,7 @@ import { compileError } from './compile-error.ts'
 import {
   type Binding,
   Complaint,
+  floatsOf,
   parseBindings,
   parseSizes,
   type SizeField,
@@ -41,6 +42,8 @@ export interface Kernel {
   /** A caller's: its mistakes are told as the caller's. */
   readonly own: boolean
   readonly bindings: readonly Binding[]
+  /** Names of the bindings that hold floats, and which. */
+  readonly floats: ReadonlyMap<string, 'f32' | 'f16'>
   readonly sizes: readonly SizeField[]
   /** The same body under other constants. */
   with(constants: Constants): Kernel
@@ -120,6 +123,12 @@ function makeKernel(name: string, body: string, constants: Constants, own: boole
       preludeLength: prelude.length,
       own,
       bindings,
+      floats: new Map(
+        bindings.flatMap(({ name: binding, type }) => {
+          const floats = floatsOf(type, constants)
+          return floats ? [[binding, floats] as const] : []
+        }),
+      ),
       sizes: parseSizes(text, bindings),
       with: (more) => (own ? ownKernel : kernel)(name, body, { ...constants, ...more }),
     }

@@ -7,6 +7,8 @@ export interface Binding {
   readonly name: string
   readonly index: number
   readonly access: 'read' | 'read_write' | 'uniform' | 'texture'
+  /** Its type in WGSL, as written. */
+  readonly type: string
 }
 
 export interface SizeField {
@@ -73,7 +75,7 @@ export function parseBindings(text: string): Binding[] {
         throw new Complaint(`'${name}' is in another group than @group(0), the only one there is.`)
       }
       const index = attributeOf(attributes, 'binding', name)
-      return { name, index, access: accessOf(name, space, access, type.trim()) }
+      return { name, index, access: accessOf(name, space, access, type.trim()), type: type.trim() }
     },
   )
   const attributes = text.match(/@binding\b/g)?.length ?? 0
@@ -150,4 +152,17 @@ export function parseSizes(text: string, bindings: readonly Binding[]): SizeFiel
     throw new Complaint(`Sizes has ${sizes.length} fields, at most ${MAX_SIZES_BYTES / 4} fit.`)
   }
   return sizes
+}
+
+/** What an array's type is made of where that is floats: 'f32' of `array<vec4f>`. `aliases` are the prelude's types. */
+export function floatsOf(
+  type: string,
+  aliases: Readonly<Record<string, unknown>>,
+): 'f32' | 'f16' | undefined {
+  const [, element = ''] = /^array\s*<\s*(.+?)\s*(?:,[^<>]*)?>$/.exec(type) ?? []
+  const named = aliases[element]
+  const concrete = typeof named === 'string' ? named : element
+  const [, wide, short] = /^(?:vec[234]\s*<\s*)?(?:(f32|f16)(?:\s*>)?|vec[234]([fh]))$/.exec(concrete) ?? []
+  if (short !== undefined) return short === 'f' ? 'f32' : 'f16'
+  return wide as 'f32' | 'f16' | undefined
 }

@@ -195,21 +195,27 @@ function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): 
     case 'mask':
       expectShape('attention', 'bits', bias.bits, [Tq, Math.ceil(Tk / 32)])
       expectType('attention', 'bits', bias.bits, 'u32')
-      return bias
-    case 'relative': {
-      expectPair('attention', 'size', bias.size)
-      const [H, W] = bias.size
-      if (H * W !== Tq || Tq !== Tk || heads !== kvHeads) {
-        throw new ShapeError(
-          `attention: relative positions on ${H} x ${W} tokens take ${H * W} queries and keys with the same heads, ` +
-            `found ${Tq} queries of ${heads} heads and ${Tk} keys of ${kvHeads}.`,
-        )
-      }
-      expectShape('attention', 'height', bias.height, [2 * H - 1, d])
-      expectShape('attention', 'width', bias.width, [2 * W - 1, d])
-      expectType('attention', 'height', bias.height, 'f32')
-      expectType('attention', 'width', bias.width, 'f32')
-      return bias
-    }
+      break
+    case 'relative':
+      expectMap(bias, { Tq, Tk, d, heads, kvHeads })
   }
+  return bias
+}
+
+function expectMap(
+  bias: AttentionBias & { readonly kind: 'relative' },
+  { Tq, Tk, d, heads, kvHeads }: Omit<Shapes, 'B'>,
+): void {
+  expectPair('attention', 'size', bias.size)
+  const [H, W] = bias.size
+  if (H * W !== Tq || Tq !== Tk || heads !== kvHeads) {
+    throw new ShapeError(
+      `attention: relative positions on ${H} x ${W} tokens take ${H * W} queries and keys with the same heads, ` +
+        `found ${Tq} queries of ${heads} heads and ${Tk} keys of ${kvHeads}.`,
+    )
+  }
+  expectShape('attention', 'height', bias.height, [2 * H - 1, d])
+  expectShape('attention', 'width', bias.width, [2 * W - 1, d])
+  expectType('attention', 'height', bias.height, 'f32')
+  expectType('attention', 'width', bias.width, 'f32')
 }

@@ -116,7 +116,7 @@ export function outputsOf(
         throw new ShapeError(`${what}: ${output} is ${x.dtype}; only f32 and u32 are read back.`)
       }
     }
-    return new Map(Object.entries(given)) as Tensors
+    return new Map(Object.entries(given))
   })
   return { read: tables[0]!, keep: tables[1]! }
 }

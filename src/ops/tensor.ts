@@ -198,7 +198,16 @@ export function record(dispatch: DispatchOf): void {
       if (x === undefined && table === 'reads') return [name, undefined] as const
       expectTensor(op, `${table}.${name}`, x)
       // The engine's own take shards one by one
-      if (kernel.own) expectPlain(op, `${table}.${name}`, x)
+      if (kernel.own) {
+        expectPlain(op, `${table}.${name}`, x)
+        // Words of any type may be taken apart as u32; bits of another type read as floats are noise
+        const floats = kernel.floats.get(name) ?? x.dtype
+        if (floats !== x.dtype) {
+          throw new ShapeError(
+            `${op}: ${table}.${name} is ${x.dtype}, but the shader binds an array of ${floats}.`,
+          )
+        }
+      }
       return [name, x.storage] as const
     })
     return Object.fromEntries(all) as Record<string, Storage>

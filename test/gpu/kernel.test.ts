@@ -47,9 +47,9 @@ test('the prelude: aliases, unsigned integers, booleans, and the features that a
 test('bindings and sizes are read from the body, not from its comments', () => {
   const { bindings, sizes } = fresh(BODY, { Elem: 'f32', WG: 64 })
   expect(bindings).toEqual([
-    { name: 'x', index: 0, access: 'read' },
-    { name: 'y', index: 2, access: 'read_write' },
-    { name: 'sizes', index: 1, access: 'uniform' },
+    { name: 'x', index: 0, access: 'read', type: 'array<Elem>' },
+    { name: 'y', index: 2, access: 'read_write', type: 'array<Elem>' },
+    { name: 'sizes', index: 1, access: 'uniform', type: 'Sizes' },
   ])
   expect(sizes).toEqual([
     { name: 'count', type: 'u32' },

@@ -2,9 +2,9 @@
 // WGSL that we run on; and what a kernel's text says is read right, wherever comments and attributes stand.
 
 import { expect, test } from 'vitest'
-import { KernelError, UsageError } from '../../src/errors.ts'
+import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'
 import { kernel as engineKernel, ownKernel as kernel } from '../../src/gpu/kernel.ts'
-import { withoutComments } from '../../src/gpu/wgsl.ts'
+import { floatsOf, withoutComments } from '../../src/gpu/wgsl.ts'
 import { type DispatchOf, plan, record, type Tensor, tensor } from '../../src/ops/tensor.ts'
 import { adapters, anyGpu, uniform } from '../support.ts'
 import { failure } from './devices.ts'
@@ -237,6 +237,44 @@ test.each<readonly [what: string, change: object, words: string]>([
   )
   expect(error).toBeInstanceOf(UsageError)
   expect(error.message).toContain(words)
+})
+
+test('floats of a shader are floats of a tensor; words may be of any type', async () => {
+  for (const [type, aliases, floats] of [
+    ['array<f32>', {}, 'f32'],
+    ['array<vec4f>', {}, 'f32'],
+    ['array< vec2<f32> >', {}, 'f32'],
+    ['array<f32, 16>', {}, 'f32'],
+    ['array<f16>', {}, 'f16'],
+    ['array<vec4h>', {}, 'f16'],
+    ['array<vec4<f16>>', {}, 'f16'],
+    ['array<Elem>', { Elem: 'vec4<f32>' }, 'f32'],
+    ['array<Elem>', { Elem: 'vec4u' }, undefined],
+    ['array<Elem>', {}, undefined],
+    ['array<u32>', {}, undefined],
+    ['array<atomic<u32>>', {}, undefined],
+    ['Sizes', {}, undefined],
+  ] as const) {
+    expect(floatsOf(type, aliases), type).toBe(floats)
+  }
+  const gpu = await anyGpu()
+  const words = BODY.replaceAll('array<f32>', 'array<u32>').replace('0.5 * ', '')
+  const build = (body: string, dtype: 'f32' | 'u32' | 'bf16') =>
+    plan(gpu, 'own', ({ input }) => {
+      const y = tensor([5], 'u32')
+      op(input('x', [5], dtype), body, { writes: { y }, sizes: { count: 2 } })
+      return { read: { y } }
+    })
+  for (const dtype of ['f32', 'u32', 'bf16'] as const) (await build(words, dtype)).release()
+  for (const [dtype, binding] of [
+    ['bf16', 'reads.x is bf16'],
+    ['u32', 'reads.x is u32'],
+    ['f32', 'writes.y is u32'],
+  ] as const) {
+    const error = await failure(build(BODY, dtype))
+    expect(error).toBeInstanceOf(ShapeError)
+    expect(error.message).toContain(`${binding}, but the shader binds an array of f32.`)
+  }
 })
 
 test('a tensor that is read and written, or of another plan, is refused', async () => {

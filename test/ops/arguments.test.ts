@@ -3,6 +3,7 @@
 // as a fault of the engine.
 
 import { describe, expect, test } from 'vitest'
+import * as engine from '../../src/engine.ts'
 import { FlowSegError, ShapeError, UsageError } from '../../src/errors.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
 import { attention, maskBits } from '../../src/ops/attention.ts'
@@ -192,6 +193,32 @@ const JUNK: readonly unknown[] = [
   true,
   2n,
 ]
+
+/** Functions that make no tensor from tensors; plan-values.test.ts and own-kernel.test.ts have those that aren't below. */
+const OTHERS = [
+  'allocate',
+  'expectShape',
+  'expectType',
+  'kernel',
+  'lastDim',
+  'openGpu',
+  'param',
+  'plan',
+  'record',
+  'release',
+  'rowsOf',
+  'scope',
+  'tensor',
+  'tune',
+  'upload',
+]
+
+test('every op that is exported is here', () => {
+  const functions = Object.entries(engine).filter(
+    ([name, value]) => typeof value === 'function' && /^[a-z]/.test(name),
+  )
+  expect(functions.map(([name]) => name).sort()).toEqual([...CALLS.map(({ name }) => name), ...OTHERS].sort())
+})
 
 describe.each(CALLS)('$name', (call) => {
   const { name, tensors, rest = [] } = call
@@ -386,7 +413,11 @@ const ROWS: readonly Row[] = [
   [
     'deformableAttention, a fifth level',
     (x) =>
-      deformableAttention(x(5, 4), x(5, 10), x(5, 5), { heads: 1, points: 1, levels: Array(5).fill([1, 1]) }),
+      deformableAttention(x(5, 4), x(5, 10), x(5, 5), {
+        heads: 1,
+        points: 1,
+        levels: [1, 2, 3, 4, 5].map(() => [1, 1] as const),
+      }),
     ShapeError,
     '5 levels, expected 1 to 4',
   ],
