@@ -119,14 +119,14 @@ async function runBatch(format, begin, stop, tally, until = Number.POSITIVE_INFI
       continue
     }
     cases++
-    count1(tally, message)
     const grown = message.peak - current.rss
+    const slow = message.milliseconds > 12 * 1000 * MOST_SECONDS
     if (message.untyped) stopWith({ result: 'untyped', why: message.untyped })
-    else if (message.milliseconds > 12 * 1000 * MOST_SECONDS)
-      stopWith({ result: 'time', why: `${message.milliseconds} ms` })
-    else if (grown > MOST_BYTES)
+    else if (slow) stopWith({ result: 'time', why: `${message.milliseconds} ms` })
+    else if (grown > MOST_BYTES) {
       stopWith({ result: 'memory', why: `${Math.round(grown / 2 ** 20)} MiB more than before` })
-    else if (stop - begin === 1) end = { number: begin, result: message.result }
+    } else if (stop - begin === 1) end = { number: begin, result: message.result }
+    count1(tally, { ...message, ...end })
     current = undefined
     if (performance.now() > until && !end) {
       child.kill('SIGKILL')
@@ -181,7 +181,7 @@ function save(format, number) {
 function report() {
   const codes = [...new Set(rows.flatMap(({ results }) => [...results.keys()]))]
     .filter((code) => code !== 'ok')
-    .sort()
+    .toSorted((a, b) => (a < b ? -1 : 1))
   const lines = [
     ['format', 'cases', 'ok', ...codes, 'slowest'],
     ...rows.map(({ format, cases, results, slowest }) => [

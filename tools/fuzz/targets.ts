@@ -242,7 +242,7 @@ function image(ending: string, mutate: typeof mutatePng): Target {
         ? mutate(random, random.of(seeds), seeds)
         : mutateBytes(random, random.of(seeds), seeds),
     async run(bytes) {
-      await decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS })
+      await Promise.resolve(decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS }))
     },
   }
 }
@@ -253,7 +253,7 @@ const broken: Target = {
   make: (_, number) => Uint8Array.of(number % 5),
   async run([kind]) {
     if (kind === 1) throw new TypeError('of no kind of ours')
-    while (kind === 2) continue
+    if (kind === 2) for (;;) continue
     if (kind === 3) new Uint8Array(700 * 2 ** 20).fill(1)
     if (kind === 4) process.kill(process.pid, 'SIGSEGV')
   },
