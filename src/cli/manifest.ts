@@ -101,7 +101,7 @@ async function modelFiles(place: string, folder: Folder, signal: AbortSignal): P
   }
   const [single, index] = ['model.safetensors', 'model.safetensors.index.json']
   const sources = [await folder.find(single, signal), await folder.find(index, signal)]
-  await Promise.all(sources.map((source) => source?.close()))
+  for (const source of sources) await source?.close()
   if (sources[0] || sources[1]) {
     // Its headers are read as well: what can't be loaded isn't worth a hash
     const checkpoint = await openSafetensors(folder, { signal })

@@ -297,7 +297,7 @@ export function jsonIn(text: string, name: string, limits: JsonLimits = SMALL_JS
       text.trim() === ''
         ? `${printable(name)} is empty. Copy or download it again.`
         : `${printable(name)} is not JSON: ${what}. ` +
-            `${is ?? 'If you edited it, mend it there; else copy or download it again.'}`,
+            (is ?? 'If you edited it, mend it there; else copy or download it again.'),
       { cause },
     )
   }

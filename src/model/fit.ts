@@ -70,8 +70,8 @@ export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config):
 export function prefixOf(names: readonly string[], isKnown: (name: string) => boolean): string | undefined {
   const asTheyAre = names.filter(isKnown).length
   let prefix = ''
-  const [first] = names
-  for (let words = 0; first !== undefined && words < 4; words++) {
+  const first = names[0] ?? ''
+  for (let words = 0; words < 4; words++) {
     const end = first.indexOf('.', prefix.length) + 1
     const longer = first.slice(0, end)
     if (end === 0 || !names.every((name) => name.startsWith(longer))) return undefined

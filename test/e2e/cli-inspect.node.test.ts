@@ -252,3 +252,15 @@ test.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
     expect(err).toContain("manifest.json can't be written: EACCES")
   },
 )
+
+test('a config with a thousand million layers is refused before anything is built', async () => {
+  const folder = await temporaryFolder()
+  const config = await readFile(join(NANO, 'config.json'), 'utf8')
+  await writeFile(join(folder, 'config.json'), config.replace('"layers": 4', '"layers": 1000000000'))
+  const why = 'siglip.layers is 1000000000, expected a positive whole number, at most 512'
+  const alone = await flowseg(['inspect', 'config.json'], { cwd: folder })
+  expect(alone).toMatchObject({ code: 1, out: '', err: expect.stringContaining(why) })
+  await writeFile(join(folder, 'model.safetensors'), writeSafetensors([empty('a')]))
+  const beside = await flowseg(['inspect', '.'], { cwd: folder })
+  expect(beside).toMatchObject({ code: 1, err: '', out: expect.stringContaining(why) })
+})

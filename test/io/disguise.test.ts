@@ -9,7 +9,7 @@ import { loadTokenizer } from '../../src/io/tokenizer.ts'
 
 const json = '{"model": "flowseg"}'
 const utf16 = (text: string, ...mark: number[]) =>
-  Uint8Array.from([...mark, ...[...text].flatMap((letter) => [letter.charCodeAt(0), 0])])
+  Uint8Array.from([...mark, ...Array.from(text).flatMap((letter) => [letter.charCodeAt(0), 0])])
 const utf8 = (text: string) => new TextEncoder().encode(text)
 
 const CASES: [what: string, bytes: Uint8Array<ArrayBuffer>, remedy: string][] = [

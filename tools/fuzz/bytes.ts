@@ -19,8 +19,7 @@ function mutateOnce(random: Random, bytes: Uint8Array, others: readonly Uint8Arr
   const copy = bytes.slice()
   switch (random.below(9)) {
     case 0: // flip bits
-      for (let i = random.below(8); i >= 0 && length > 0; i--)
-        copy[random.below(length)]! ^= 1 << random.below(8)
+      for (let i = random.below(8); i >= 0; i--) copy[random.below(length)]! ^= 1 << random.below(8)
       return copy
     case 1: // set bytes
       for (let i = at; i < end; i++) copy[i] = random.chance(0.5) ? random.below(256) : random.of(BYTES)

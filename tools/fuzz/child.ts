@@ -18,7 +18,7 @@ const tell = (message: object): number => writeSync(1, `${JSON.stringify(message
 
 for (let i = Number(begin); i < Number(end); i++) {
   const random = new Random(seed, name, i)
-  const bytes = new Uint8Array(target.make(random))
+  const bytes = new Uint8Array(target.make(random, i))
   if (file !== undefined) {
     writeFileSync(file, bytes)
     break

@@ -171,7 +171,7 @@ function mutateValue(random: Random, value: Tree): Tree {
     case 10:
       return typeof value === 'number'
         ? value + random.of([-1, 1, 0.5, 2 ** 31, 2 ** 53, -value])
-        : String(write(value).slice(0, 100))
+        : write(value).slice(0, 100)
     default:
       return typeof value === 'number'
         ? new Raw(`${value}${random.of(['.0', 'e0', 'e9', '00', '0000000000'])}`)
@@ -197,7 +197,7 @@ export function disguised(random: Random, text: string): Uint8Array {
       return Uint8Array.from([
         0xff,
         0xfe,
-        ...[...text.slice(0, 500)].flatMap((letter) => [letter.charCodeAt(0) & 255, 0]),
+        ...Array.from(text.slice(0, 500)).flatMap((letter) => [letter.charCodeAt(0) & 255, 0]),
       ])
     case 2:
       return utf8.encode(`<!doctype html><html>${text}`)

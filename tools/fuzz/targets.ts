@@ -20,7 +20,7 @@ import type { Random } from './random.ts'
 export interface Target {
   /** How a saved input is named. */
   readonly ending: string
-  make(random: Random): Uint8Array
+  make(random: Random, number: number): Uint8Array
   /** Does with the bytes what the library does. Throws what it throws. */
   run(bytes: Uint8Array<ArrayBuffer>, random: Random): Promise<void>
 }
@@ -242,9 +242,21 @@ function image(ending: string, mutate: typeof mutatePng): Target {
         ? mutate(random, random.of(seeds), seeds)
         : mutateBytes(random, random.of(seeds), seeds),
     async run(bytes) {
-      await decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS })
+      await Promise.resolve(decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS }))
     },
   }
+}
+
+/** Fails in all ways: whether the fuzzer notices. */
+const broken: Target = {
+  ending: 'json',
+  make: (_, number) => Uint8Array.of(number % 5),
+  async run([kind]) {
+    if (kind === 1) throw new TypeError('of no kind of ours')
+    if (kind === 2) for (;;) continue
+    if (kind === 3) new Uint8Array(700 * 2 ** 20).fill(1)
+    if (kind === 4) process.kill(process.pid, 'SIGSEGV')
+  },
 }
 
 export const TARGETS: Readonly<Record<string, Target>> = {
@@ -256,4 +268,5 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   jpeg: image('jpg', mutateJpeg),
   png: image('png', mutatePng),
   webp: image('webp', mutateWebp),
+  broken,
 }
