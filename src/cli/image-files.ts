@@ -129,11 +129,11 @@ function expectImageFile(found: Stats, { name }: ImagePlace): void {
   if (found.size > MAX_IMAGE_BYTES) throw tooLarge(name, found.size)
 }
 
-function unreadable({ name }: ImagePlace, cause: unknown): ImageError {
+function unreadable({ name, given }: ImagePlace, cause: unknown): ImageError {
   if (cause instanceof ImageError) return cause
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   if (code === 'ENOENT' || code === 'ENOTDIR') {
-    const remedy = /[*?[]/.test(name) ? 'No file matches this pattern.' : 'Check the path.'
+    const remedy = /[*?]/.test(given) ? 'No file matches this pattern.' : 'Check the path.'
     return new ImageError(`There is no image ${name}. ${remedy}`, { cause })
   }
   return new ImageError(`${name} can't be read: ${reasonOf(cause)}.`, { cause })
