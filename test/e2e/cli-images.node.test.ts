@@ -52,7 +52,6 @@ test.runIf(process.platform === 'linux').each([
   const socket = createSocket().listen(join(cwd, 'socket'))
   onTestFinished(() => void socket.close())
 
-  const started = performance.now()
   const place = imagePlace(name, { cwd })
   const error = expect.objectContaining({ code: 'ERR_IMAGE', message: expect.stringContaining(message) })
   await expect(expectReadable(place)).rejects.toEqual(error)
@@ -60,7 +59,6 @@ test.runIf(process.platform === 'linux').each([
   const { code, out, err } = await flowseg(['segment', name, 'the cat'], { cwd })
   expect([code, out]).toEqual([1, ''])
   expect(err).toContain(message)
-  expect(performance.now() - started).toBeLessThan(10_000)
 })
 
 test.runIf(process.getuid?.() !== 0)('a file that may not be read', async () => {
