@@ -14,6 +14,9 @@ beforeAll(async () => {
 })
 
 const isLinux = process.platform === 'linux'
+const hasSwiftShader = adapterNames().some((name) => /swiftshader/i.test(name))
+const line = ['segment', 'photo.png', 'the dotted shape', '--mask', 'm.png', '--flow', 'flow']
+if (hasSwiftShader) line.push('--adapter', 'swiftshader') // it remembers no kernels: each run compiles
 const run = (args: readonly string[], redirect: string) => spawnFlowseg(args, { cwd: ROOT, redirect })
 
 // ---- Streams
@@ -59,10 +62,29 @@ test('whoever stops reading is no error, and one who reads late gets everything'
   expect(JSON.parse(late.out)).toMatchObject({ config: 'flowseg-nano' })
 })
 
-// ---- Signals
+// ---- The last resort
 
-const swiftShader = adapterNames().find((name) => /swiftshader/i.test(name))
-const line = ['segment', 'photo.png', 'the dotted shape', '--mask', 'm.png', '--flow', 'flow']
+test.each([
+  ['an error that nobody catches', 'throw'],
+  ['a promise that nobody awaits', 'void Promise.reject('],
+])('%s ends the work with one line', async (_, fault) => {
+  const cwd = await imageFolder()
+  // Thrown once the command has begun
+  const script = `const timer = setInterval(() => {
+    if (process.listenerCount('uncaughtException') === 0) return
+    clearInterval(timer)
+    ${fault} new Error('boom\\x1b[2J')${fault.endsWith('(') ? ')' : ''}
+  }, 1)`
+  const { code, signal, out, err } = await spawnFlowseg(line, {
+    cwd,
+    env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(script)}` },
+  })
+  expect([code, signal, out]).toEqual([1, null, ''])
+  expect(err).toMatch(/^flowseg: boom\\e\[2J \(A fault of ours: .*\) \(ERR_INTERNAL\)\n$/)
+  expect(await filesIn(cwd)).toEqual(['photo.png'])
+})
+
+// ---- Signals
 
 test.each([
   ['SIGINT', 130],
@@ -71,7 +93,7 @@ test.each([
 ] as const)('%s ends the work, and leaves nothing behind', async (signal, code) => {
   const cwd = await imageFolder()
   let isSent = false
-  const ended = await spawnFlowseg([...line, ...(swiftShader ? ['--adapter', swiftShader] : [])], {
+  const ended = await spawnFlowseg(line, {
     cwd,
     env: { FLOWSEG_DEBUG: '1' },
     onErr: (text, kill) => {
@@ -90,7 +112,7 @@ test('a second Ctrl-C at any moment ends the process, and not by a fault of memo
     const cwd = await imageFolder()
     const phase = phases[i % 3]!
     let sentAt = 0
-    const ended = await spawnFlowseg([...line, ...(swiftShader ? ['--adapter', swiftShader] : [])], {
+    const ended = await spawnFlowseg(line, {
       cwd,
       env: { FLOWSEG_DEBUG: '1' },
       onErr: (text, kill) => {
