@@ -101,13 +101,13 @@ function readFile(place: ImagePlace, { signal }: Terminal): Promise<Uint8Array> 
   return naming(place, readRegular(place.location, MAX_IMAGE_BYTES, signal))
 }
 
-async function naming<T>({ name }: ImagePlace, task: Promise<T>): Promise<T> {
+async function naming<T>({ name, given }: ImagePlace, task: Promise<T>): Promise<T> {
   try {
     return await task
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause
     if (cause.kind === 'missing') {
-      const remedy = /[*?[]/.test(name) ? 'No file matches this pattern.' : 'Check the path.'
+      const remedy = /[*?]/.test(given) ? 'No file matches this pattern.' : 'Check the path.'
       throw new ImageError(`There is no image ${name}. ${remedy}`, { cause })
     }
     const hint = cause.kind === 'special' ? ' To pipe an image in, give - instead.' : ''

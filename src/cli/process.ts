@@ -105,23 +105,27 @@ function streamOutput(
     hasFailed = true
     onFailure(error)
   }
-  const write = (text: string, done?: () => void): void => {
-    const finish = (error?: Error | null): void => {
-      fail(error)
-      done?.()
-    }
-    if (hasFailed) return void done?.()
-    try {
-      stream.write(text, finish)
-    } catch (error) {
-      finish(error instanceof Error ? error : new Error(String(error)))
-    }
+  // Writes end in the order in which they began
+  let last: Promise<void> = Promise.resolve()
+  const write = (text: string): void => {
+    if (hasFailed) return
+    last = new Promise((resolve) => {
+      const finish = (error?: Error | null): void => {
+        fail(error)
+        resolve()
+      }
+      try {
+        stream.write(text, finish)
+      } catch (error) {
+        finish(error instanceof Error ? error : new Error(String(error)))
+      }
+    })
   }
   stream.on('error', fail)
   const isTTY = stream.isTTY ?? false // undefined on a pipe
   return {
-    write: (text) => write(text),
-    flushed: () => new Promise((resolve) => write('', resolve)),
+    write,
+    flushed: () => last,
     isTTY,
     get columns() {
       return stream.columns || 80

@@ -48,7 +48,10 @@ async function openAny(create: Create, name?: string): Promise<Provider> {
 
 /** The one adapter that a part of its name means. */
 async function openNamed(create: Create, part: string): Promise<Provider> {
-  const all = await listed(create)
+  // Drivers of the system aren't woken for it: some print warnings
+  const isSoftware = /swiftshader|subzero/i.test(part)
+  const software = isSoftware ? await listed(create, [npmDriver()]) : new Map<string, Driver>()
+  const all = namesMeant(part, [...software.keys()]).length > 0 ? software : await listed(create, drivers())
   const meant = namesMeant(part, [...all.keys()])
   const [name] = meant
   const others = (names: Iterable<string>): string =>
@@ -82,7 +85,7 @@ function noAdapter(tried: readonly string[]): NoAdapterError {
 /** Names of the adapters that can be opened now, without opening one. */
 export async function listAdapters(): Promise<string[]> {
   const create = await load()
-  return inTurn(async () => [...(await listed(create)).keys()])
+  return inTurn(async () => [...(await listed(create, drivers())).keys()])
 }
 
 type Create = (options: string[]) => GPU
@@ -119,23 +122,32 @@ interface Driver {
   use<T>(work: () => Promise<T>): Promise<T>
 }
 
-/** In this order; one that can't be used has a reason. */
-function* drivers(): Generator<Driver | { readonly name: string; readonly reason: string }> {
+/** One that can't be used. */
+interface Absent {
+  readonly name: string
+  readonly reason: string
+}
+
+/** In this order. */
+function* drivers(): Generator<Driver | Absent> {
   // Asking Dawn without any driver only makes it complain on stderr
   const hasSystemDriver = process.platform !== 'linux' || hasVulkanDriver()
   if (hasSystemDriver) yield { name: "the system's drivers", use: (work) => work() }
   else yield { name: "the system's Vulkan drivers", reason: 'none installed' }
-
-  const software = softwareDriver()
-  const name = 'SwiftShader from npm'
-  if (software.ready) yield { name, use: (work) => withDriver(software.manifest, work) }
-  else yield { name, reason: software.reason }
+  yield npmDriver()
 }
 
-/** The names of all adapters, each with the driver that it is found with first. */
-async function listed(create: Create): Promise<Map<string, Driver>> {
+function npmDriver(): Driver | Absent {
+  const software = softwareDriver()
+  const name = 'SwiftShader from npm'
+  if (!software.ready) return { name, reason: software.reason }
+  return { name, use: (work) => withDriver(software.manifest, work) }
+}
+
+/** The names of these drivers' adapters, each with the driver that it is found with first. */
+async function listed(create: Create, from: Iterable<Driver | Absent>): Promise<Map<string, Driver>> {
   const all = new Map<string, Driver>()
-  for (const driver of drivers()) {
+  for (const driver of from) {
     if ('reason' in driver) continue
     // Asking for an adapter that can't exist makes Dawn list those that do
     const { reason } = await driver.use(() => request(create, 'no such adapter'))

@@ -12,6 +12,7 @@ import { NoAdapterError } from '../../src/errors.ts'
 import { listAdapters, namesListed } from '../../src/gpu/dawn.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { kernel } from '../../src/gpu/kernel.ts'
+import { namesMeant } from '../../src/gpu/provider.ts'
 import { plan, record, type Tensor, tensor } from '../../src/ops/tensor.ts'
 import { wgsl } from '../../tools/wgsl-plugin.ts'
 import { adapterNames } from '../support.ts'
@@ -46,6 +47,42 @@ test('an adapter that does not exist: the message lists those that do', async ()
     /^No WebGPU adapter matches 'Voodoo 2': this machine has '.+'\. Pass a part of such a name/,
   )
   for (const name of adapterNames()) expect(message.toLowerCase()).toContain(name.toLowerCase())
+})
+
+test('an adapter is meant by any part of its name, in any case', async () => {
+  const names = ['NVIDIA RTX 4090', 'NVIDIA RTX 4090 D', 'SwiftShader Device (Subzero)']
+  expect(namesMeant('swiftshader', names)).toEqual([names[2]])
+  expect(namesMeant(' SUBZERO', names)).toEqual([names[2]])
+  expect(namesMeant('rtx', names)).toEqual(names.slice(0, 2))
+  expect(namesMeant('nvidia rtx 4090', names)).toEqual([names[0]]) // the whole name of one of them
+  expect(namesMeant('voodoo', names)).toEqual([])
+
+  const all = await listAdapters()
+  for (const name of all) {
+    for (const part of [name.toUpperCase(), name.toLowerCase(), name.slice(0, 8).toUpperCase()]) {
+      const gpu = await openGpu({ adapter: part })
+      expect(gpu.name.replaceAll(/[^a-z0-9]+/gi, ' ').toLowerCase()).toContain(
+        name
+          .replaceAll(/[^a-z0-9]+/gi, ' ')
+          .trim()
+          .toLowerCase(),
+      )
+      gpu.close()
+    }
+  }
+})
+
+test('a part that several adapters have is refused with their names, and one of none is shown escaped', async () => {
+  const names = await listAdapters()
+  const shared = 'etaoinshrdlu'
+    .split('')
+    .find((letter) => names.every((name) => name.toLowerCase().includes(letter)))
+  if (names.length > 1 && shared) {
+    const { message } = await failure(openGpu({ adapter: shared }))
+    expect(message).toContain(`'${shared}' matches several WebGPU adapters: '${names[0]}', '${names[1]}'`)
+  }
+  const { message } = await failure(openGpu({ adapter: '\x1b[2J\n' }))
+  expect(message).toContain("No WebGPU adapter matches '\\e[2J\\n'")
 })
 
 test('opening one adapter, or failing to, hides none of the others', async () => {
