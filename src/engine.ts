@@ -1,3 +1,4 @@
+// The types of the DOM and of `using` come along: in a project that leaves them out, what we take would be any.
 /// <reference lib="dom" preserve="true" />
 /// <reference lib="dom.iterable" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />

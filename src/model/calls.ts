@@ -14,6 +14,7 @@ export async function callScene<T>(
   task: () => Promise<T>,
 ): Promise<T> {
   expectOpen(model, scene)
+  signal?.throwIfAborted()
   expectRoom(model, 'scene')
   model.scenes.used(scene)
   return model.queue.run({ lane: 'scene', owner: scene, signal }, async () => {
@@ -32,6 +33,7 @@ export async function callLook<T>(
   task: () => Promise<T>,
 ): Promise<T> {
   expectOpen(model)
+  signal?.throwIfAborted()
   expectRoom(model, 'look')
   const { queue, scenes } = model
   let told = false
@@ -53,6 +55,7 @@ export async function callModel<T>(
   task: () => Promise<T>,
 ): Promise<T> {
   expectOpen(model)
+  signal?.throwIfAborted()
   expectRoom(model, 'look')
   return model.queue.run({ lane: 'look', signal }, task)
 }

@@ -126,7 +126,7 @@ export class FlowSeg {
     if (model.closed) return
     model.closed = true
     model.queue.drop(modelClosed())
-    for (const scene of [...model.scenes.open]) closeScene(model, scene)
+    for (const scene of model.scenes.open) closeScene(model, scene)
     model.queue.afterwards(() => model.release())
   }
 

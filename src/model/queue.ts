@@ -64,12 +64,12 @@ export class Queue {
           try {
             resolve(await task())
           } catch (error) {
-            reject(error as Error)
+            reject(error)
           }
         },
         refuse: (reason) => {
           signal?.removeEventListener('abort', leave)
-          reject(reason as Error)
+          reject(reason)
         },
       }
       signal?.addEventListener('abort', leave, { once: true })

@@ -80,14 +80,14 @@ test('whoever got a scene asks it before the next look begins', async () => {
 
 test('an endless stream on one scene lets looks in now and then', async () => {
   const { seen, ask } = recorded()
-  let isOver = false
+  const over = new AbortController()
   const stream = async (): Promise<void> => {
-    while (!isOver) await ask('scene', 'scene')
+    while (!over.signal.aborted) await ask('scene', 'scene')
   }
   const streams = Promise.all([stream(), stream()]) // one waits at any time
   await ask('look 1')
   await ask('look 2')
-  isOver = true
+  over.abort()
   await streams
   const [first, second] = [seen.indexOf('look 1'), seen.indexOf('look 2')]
   expect(first).toBeGreaterThan(30)

@@ -145,7 +145,7 @@ test('Deno: the same by npm:flowseg', async () => {
   const deno = join(ROOT, 'node_modules/deno/bin.cjs')
   const said = await execute(process.execPath, [deno, 'run', '-A', 'main.js'], folder)
   expect(said.trim().split('\n').slice(0, 2)).toEqual([ENGINE_SAYS, found])
-})
+}, 300_000)
 
 test('Vite: a built page, without Dawn and without a line of Node', async () => {
   const folder = await web

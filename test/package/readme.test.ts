@@ -84,7 +84,7 @@ test('the server answers many at once, and says whose fault it is', async () => 
   } finally {
     stop()
   }
-})
+}, 300_000)
 
 const tsc = (version: string): string => join(ROOT, 'node_modules', version, 'bin/tsc')
 
