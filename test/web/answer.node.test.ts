@@ -223,8 +223,8 @@ test("the condition's bars have one scale, and no card says what isn't so", asyn
     [...document.querySelectorAll('.layer .meter:not(.two)')].map((meter) => {
       const share =
         meter.querySelector('i')!.getBoundingClientRect().width / meter.getBoundingClientRect().width
-      const said = Number.parseFloat(meter.previousElementSibling!.lastChild!.textContent!) / 100
-      return { share, said, axis: meter.nextElementSibling!.textContent!.replace(/\s/g, '') }
+      const said = Number.parseFloat(meter.previousElementSibling?.lastChild?.textContent ?? '') / 100
+      return { share, said, axis: meter.nextElementSibling!.textContent.replace(/\s/g, '') }
     }),
   )
   expect(bars).toHaveLength(3)

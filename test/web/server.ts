@@ -49,7 +49,10 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
   const reports: string[] = []
   let busy = 0
   const server = createServer((request, response) => {
-    if (host.isDown) return request.socket.destroy()
+    if (host.isDown) {
+      request.socket.destroy()
+      return
+    }
     if (request.url === REPORTS) {
       const pieces: Buffer[] = []
       request.on('data', (piece: Buffer) => pieces.push(piece))
