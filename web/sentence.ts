@@ -31,9 +31,10 @@ export function text(): string {
   return field.value.trim()
 }
 
-/** By somebody's choice, of a suggestion for instance. */
+/** By somebody's choice, of a suggestion or a sample. Who is in the field meanwhile writes over it, not behind it. */
 export function setText(sentence: string): void {
   field.value = sentence
+  if (document.activeElement === field) field.select()
   complain('')
   onChange()
 }

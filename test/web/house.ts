@@ -74,7 +74,7 @@ export function openHouse(usual: Options = {}): House {
   }, 300_000)
 
   afterEach(async ({ task }) => {
-    Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false })
+    Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false, gate: undefined })
     // Who knows in what state a failure has left the page
     if (regular && task.result?.state === 'fail') {
       people.push(regular)
