@@ -13,7 +13,7 @@ export interface CandidateActions {
   readonly more: (from: number) => Promise<readonly CandidateFacts[] | undefined>
 }
 
-/** What was asked, the score and the times. @param looked whether this sentence had to wait for the image to be looked at */
+/** Shows the sentence, the score and the times. @param looked whether this sentence had to wait for the image to be looked at */
 export function showAnswer(answer: AnswerFacts, looked: boolean): void {
   const { sentence, score, rank, share, area } = answer
   byId('answer').replaceChildren(

@@ -3,14 +3,14 @@
 import { make, makeSvg } from './dom.ts'
 import type { AnswerFacts } from './protocol.ts'
 
-/** Of the drawing, in letters of the page, as all lengths here. */
+/** Size and margins of the chart, in em of the page's text. */
 const WIDEST = 48
 const HEIGHT = 13.4
 const LEFT = 2.4
 const RIGHT = 7.4
 const TOP = 0.7
 const BOTTOM = 1.8
-/** Layers that are nearer than this have room for their number only. */
+/** Columns narrower than this many em show the layer's number only. */
 const ROOMY = 3.6
 
 export function course(answer: AnswerFacts): HTMLElement {
@@ -28,12 +28,12 @@ export function course(answer: AnswerFacts): HTMLElement {
   return figure
 }
 
-/** @param em pixels of a letter */
+/** @param em the font size in pixels */
 function draw({ layers, rank }: AnswerFacts, width: number, em: number): SVGElement {
   const last = layers.length - 1
   const height = HEIGHT * em
   const isNarrow = width - (LEFT + RIGHT) * em < last * ROOMY * em
-  // The line's name stands beside its end, or above the drawing where that is too much
+  // The line's label stands beside its end, or above the chart where there is no room
   const [left, right] = [LEFT * em, (isNarrow ? 1 : RIGHT) * em]
   const top = (isNarrow ? TOP + 1.4 : TOP) * em
   const x = (layer: number): number => left + (layer / Math.max(1, last)) * (width - left - right)

@@ -2,7 +2,7 @@
 // that the studio opens without a network afterwards.
 //
 // The files go to the engine as Blobs, which browsers keep on disk: it reads slices, and never the whole. A download that
-// breaks off goes on where it stopped, by itself as long as bytes come, and then when it is asked for again.
+// breaks off resumes where it stopped: automatically while each attempt brings bytes, and otherwise on request.
 
 import config from '../weights/flowseg-nano/config.json?url'
 import weights from '../weights/flowseg-nano/model.safetensors?url'
@@ -22,9 +22,9 @@ const FILES: Readonly<Record<string, string>> = {
 
 /** Shared with the service worker, which answers from any cache. */
 const CACHE = 'flowseg-weights'
-/** A connection that brings nothing for so long is taken for broken. */
+/** A connection counts as broken after this long without a byte. */
 const SILENCE_MS = 30_000
-/** Before a connection that breaks off is tried again. */
+/** Pause before a download resumes automatically. */
 const PAUSE_MS = 300
 
 interface Task {
@@ -32,15 +32,15 @@ interface Task {
   readonly onProgress: (step: Step) => void
 }
 
-/** What has come of a file. */
+/** The bytes of a file that were received so far. */
 interface Part {
   pieces: Uint8Array<ArrayBuffer>[]
   loaded: number
-  /** As the server says; 0 where it doesn't, and then the rest alone can't be asked for. */
+  /** The file's size as the server states it; 0 if it doesn't, and then the download can't resume. */
   total: number
 }
 
-/** Of downloads that broke off, for the next attempt. */
+/** Partial downloads, kept for the next attempt. */
 const parts = new Map<string, Part>()
 
 export async function embeddedFiles(task: Task): Promise<File[]> {
@@ -55,7 +55,7 @@ export async function embeddedFiles(task: Task): Promise<File[]> {
   return files
 }
 
-/** Drops what is kept of it: what is damaged must come anew. */
+/** Deletes the kept files, so that damaged ones are downloaded again. */
 export async function forgetEmbedded(): Promise<void> {
   const cache = await openCache()
   for (const [, url] of addresses()) await cache?.delete(url)
@@ -65,7 +65,7 @@ function addresses(): (readonly [name: string, url: string])[] {
   return Object.entries(FILES).map(([name, url]) => [name, new URL(url, globalThis.location.href).href])
 }
 
-/** Private windows and plain http have none: then every visit downloads. */
+/** Private windows and plain http have no cache; every visit downloads then. */
 async function openCache(): Promise<Cache | undefined> {
   return globalThis.caches?.open(CACHE).catch(() => undefined)
 }
@@ -74,7 +74,7 @@ async function openCache(): Promise<Cache | undefined> {
 async function keep(cache: Cache | undefined, url: string, blob: Blob): Promise<void> {
   const put = (): Promise<void> | undefined => cache?.put(url, new Response(blob))
   await put()?.catch(async () => {
-    // Those of an earlier build may be in the way
+    // Weights of an earlier build may take the space
     const ours = new Set(addresses().map(([, address]) => address))
     for (const { url: other } of (await cache?.keys()) ?? []) if (!ours.has(other)) await cache?.delete(other)
     await put()?.catch(() => undefined)
@@ -99,7 +99,7 @@ async function download(url: string, task: Task): Promise<Blob> {
   }
 }
 
-/** Asks for the rest, or for all of it where the server doesn't give parts. */
+/** Requests the rest of the file, or the whole file if the server ignores ranges. */
 async function goOn(url: string, part: Part, { signal, onProgress }: Task): Promise<void> {
   const headers: HeadersInit = part.total > 0 ? { range: `bytes=${part.loaded}-` } : {}
   const response = await fetch(url, { signal, headers })

@@ -22,7 +22,7 @@ export function failureOf(error: unknown): Failure {
   return { name: error instanceof Error ? error.name : 'Error', code: 'ERR_UNKNOWN', message }
 }
 
-/** The engine has one error for files that are damaged and for those that didn't come, where a fetch of the browser's failed. */
+/** The engine throws WeightsError for damaged files and for unreachable ones; the latter have fetch's TypeError as their cause. */
 function isNetworks({ cause }: Error): boolean {
   return (
     (cause instanceof TypeError && /fetch|network|load failed|input stream/i.test(cause.message)) ||

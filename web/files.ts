@@ -1,4 +1,4 @@
-// What people drop, paste or choose, sorted: images, weights, and what is neither.
+// Sorts dropped, pasted and chosen files into images, weights and others.
 
 import { chosenFiles } from '../src/index.ts'
 import { RequestError } from './failures.ts'
@@ -10,10 +10,10 @@ export interface Sorted {
 }
 
 const IMAGE_NAME = /\.(png|jpe?g|jfif|webp|avif|gif|bmp|hei[cf]|tiff?|svg)$/i
-/** Without one of these, other JSON files are no weights. */
+/** Other JSON files count as weights only if one of these is present. */
 const WEIGHTS_NAME = /\.safetensors$|\.safetensors\.index\.json$|^config\.json$/i
 
-/** Where weights are among them, everything but the images is theirs. A lone file may be an image without saying so. */
+/** If there are weights, every file that isn't an image belongs to them. If there are neither, the first file is tried as an image. */
 export function sorted(files: readonly File[]): Sorted {
   const isImage = ({ name, type }: File): boolean => type.startsWith('image/') || IMAGE_NAME.test(name)
   const images = files.filter(isImage)
@@ -25,7 +25,7 @@ export function sorted(files: readonly File[]): Sorted {
 
 export interface Dropped {
   readonly files: readonly File[]
-  /** They were in a folder, which was dropped. */
+  /** The files come from a dropped folder. */
   readonly isFolder: boolean
 }
 

@@ -1,12 +1,12 @@
-// Images that one can see through, laid on white, as people know them from pages and viewers. What is stored under
-// transparent pixels is often black, and a drawing in black would be lost in it. The engine drops transparency instead; opaque
-// images take its way, bit for bit.
+// Composites transparent images onto white, as pages and viewers show them. Drawing programs often store black under
+// transparent pixels, where a black drawing would disappear. The engine itself drops alpha; opaque images are left to it, so
+// their pixels are the same as on the command line.
 
-/** Rows that are looked at, at a time. */
+/** Rows read back per step. */
 const STRIP = 512
 const OPAQUE = 255
 
-/** @returns the image on white, which is the caller's; undefined where it is opaque, or no image that the browser knows */
+/** @returns a bitmap that the caller closes; undefined if the image is opaque or the browser can't decode it */
 export async function flattened(file: Blob): Promise<ImageBitmap | undefined> {
   if (!(await mayBeTransparent(file))) return undefined
   const bitmap = await createImageBitmap(file, {
@@ -27,7 +27,7 @@ export async function flattened(file: Blob): Promise<ImageBitmap | undefined> {
   }
 }
 
-/** By the first bytes: JPEG and BMP are opaque; a PNG says so in its header, or in a chunk before its pixels. */
+/** Checks the first bytes: JPEG and BMP have no alpha; a PNG declares it in its header or in a tRNS chunk. */
 async function mayBeTransparent(file: Blob): Promise<boolean> {
   const bytes = new Uint8Array(await file.slice(0, 4096).arrayBuffer())
   const text = String.fromCharCode(...bytes)

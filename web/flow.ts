@@ -20,7 +20,7 @@ export function showFlow(answer: AnswerFacts, stage: Stage): void {
   const section = byId('flow')
   section.hidden = answer.layers.length === 0
   if (section.hidden) return
-  // One scale for all of them, the same for every answer that stays within it
+  // All bars share one scale, 0 to 100 %; it grows to the next 100 % only if a value exceeds it
   const full = Math.max(1, Math.ceil(Math.max(...answer.layers.map(({ moved }) => moved))))
   const cards = answer.layers.map((layer) => layerCard(layer, answer, full))
   const items = cards.map(({ button }) => make('li', {}, button))
@@ -58,12 +58,12 @@ export function markKept(kept: Look | undefined): void {
   for (const { button, look } of shownCards) button.setAttribute('aria-pressed', String(look === kept))
 }
 
-/** The cards are of an answer that is gone, until there are others. */
+/** Disables the cards of the previous answer until the new ones are made. */
 export function closeFlow(): void {
   byId('flow-body').inert = true
 }
 
-/** @param full what fills a bar of how far the condition moved */
+/** @param full the value at which a bar of the condition's distance is full */
 function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, full: number): Card {
   const { gate, moved, score, rank, soft, leader, leaderSoft } = layer
   const name = layer.layer === 0 ? 'Before layer 1' : `Layer ${layer.layer}`

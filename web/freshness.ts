@@ -1,9 +1,9 @@
-// Whether the answer on the page still is one: the sentence may have been changed since, another image or other weights may be
-// on their way. It stays, pale and with a word on why, until there is a newer one.
+// Marks the answer as stale: when the sentence was edited, or another image or other weights are loading. A stale answer stays
+// on the page, dimmed and with the reason, until there is a new one.
 
 import { byId } from './dom.ts'
 
-/** The first that holds is told. */
+/** The page shows the first reason that applies. */
 const REASONS = {
   image: 'Another image is being opened. This is about the one before.',
   model: 'Other weights were asked for. This is from those before.',

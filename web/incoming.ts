@@ -7,7 +7,7 @@ import { filesOf, sorted } from './files.ts'
 import { fetchImage, linkOf, nameOf } from './links.ts'
 import { note } from './notices.ts'
 
-/** Other images that came with one. */
+/** Buttons for further images of one drop. */
 const MOST_OFFERED = 8
 
 export interface Incoming {
@@ -24,7 +24,7 @@ export function listen(incoming: Incoming): void {
   document.addEventListener('paste', (event) => {
     const { clipboardData, target } = event
     const files = [...(clipboardData?.files ?? [])]
-    // Tables and drawings are copied as text and as a picture of it: a field wants the text
+    // Spreadsheets copy a table as text and as a picture; a text field takes the text
     const isText = target instanceof HTMLInputElement && clipboardData?.types.includes('text/plain')
     if (files.length === 0 || isText) return
     event.preventDefault()
@@ -38,7 +38,7 @@ function take(files: readonly File[], incoming: Incoming, isFolder = false): voi
   const { images, weights, others } = sorted(files)
   if (weights.length > 0) {
     incoming.weights(weights)
-    if (isFolder) return // pictures in a folder of weights are about the model
+    if (isFolder) return // pictures in a checkpoint's folder illustrate the model
   }
   const [first, ...more] = images
   if (first) incoming.image(first, first.name || 'pasted.png')
@@ -74,7 +74,7 @@ function listenToDrops(incoming: Incoming): void {
   const sign = byId('drop')
   const isOurs = ({ dataTransfer, target }: DragEvent): boolean => {
     const types = dataTransfer?.types ?? []
-    // A field takes addresses as the text that they are, but no images
+    // The browser inserts a dropped address into a text field itself
     const isForField = target instanceof HTMLInputElement && !types.includes('text/html')
     return types.includes('Files') || (types.includes('text/uri-list') && !isForField)
   }
@@ -82,7 +82,7 @@ function listenToDrops(incoming: Incoming): void {
     sign.hidden = !isOurs(event)
   })
   document.addEventListener('dragleave', (event) => {
-    if (event.relatedTarget === null) sign.hidden = true // left the page, not a part of it
+    if (event.relatedTarget === null) sign.hidden = true // the pointer left the page, not only an element
   })
   document.addEventListener('dragover', (event) => {
     if (isOurs(event)) event.preventDefault()

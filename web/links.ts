@@ -1,11 +1,11 @@
-// Images that are dragged from other pages come as their address, which may be fetched where the other host lets us.
+// An image dragged from another page arrives as its address. It can be fetched if its host allows that (CORS).
 
 import { printable, quoted } from '../src/printable.ts'
 import { RequestError } from './failures.ts'
 
-/** The address of the image that is dragged, or of what else is. */
+/** The address of the dragged image; else that of the dragged link. */
 export function linkOf(drag: DataTransfer): string | undefined {
-  // An image in a link is dragged as the link; the image is in the piece of page that comes along
+  // Browsers give an image inside a link as the link's address; the image is in the HTML fragment
   const page = new DOMParser().parseFromString(drag.getData('text/html'), 'text/html')
   const image = page.querySelector('img')?.getAttribute('src')
   const link = drag
@@ -15,7 +15,7 @@ export function linkOf(drag: DataTransfer): string | undefined {
   return [image, link].find((url): url is string => typeof url === 'string' && URL.canParse(url))
 }
 
-/** A name for it, as a file has one. */
+/** A file name for the address. */
 export function nameOf(url: string): string {
   const { protocol, pathname } = new URL(url)
   const last = pathname.slice(pathname.lastIndexOf('/') + 1)
@@ -23,7 +23,7 @@ export function nameOf(url: string): string {
   try {
     return decodeURIComponent(last)
   } catch {
-    return last // a per cent sign that stands for itself
+    return last // not a valid escape: the name has a literal per cent sign
   }
 }
 

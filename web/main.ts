@@ -38,17 +38,17 @@ let loading: AbortController | undefined
 let hasModel = false
 let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
-/** The one that is being opened: true once it is. */
+/** Set while an image is being opened; resolves to whether it was. */
 let opening: Promise<boolean> | undefined
 /** Whether the model has looked at it. */
 let looked = false
-/** The sentence that was asked last of this image, and the answer that is shown. */
+/** The last sentence asked about this image, and the answer on the page. */
 let asked = ''
 let answered: AnswerFacts | undefined
 /** The present sentence or candidate; a newer one stops it. */
 let work = new AbortController()
 let openings = 0
-/** Sentences that were asked so far. */
+/** Number of sentences asked so far. */
 let asks = 0
 
 // ---- The model
@@ -127,7 +127,7 @@ function goOn(way: WayOn): void {
   }
 }
 
-/** The same image and sentence with another model; what is being typed has not been asked yet. */
+/** Asks the last sentence of the new model. Text in the field that was not submitted is left alone. */
 function again(): void {
   if (asked && !opening) void ask(asked)
 }
@@ -185,7 +185,7 @@ async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string):
   const invite = sentence.inviting()
   const before = asks
   begin()
-  if (!(await open(image, name)) || asks !== before) return // or a sentence was asked that waits for it
+  if (!(await open(image, name)) || asks !== before) return // a sentence that was asked meanwhile waits for the image itself
   invite()
   await lookAhead()
 }
@@ -206,7 +206,7 @@ async function lookAhead(): Promise<void> {
   }
 }
 
-/** @param isStart opened by itself */
+/** @param isStart opened by the page, not by a click */
 async function openSample(sample: Sample, isStart = false): Promise<void> {
   note('')
   const isUntouched = sentence.untouched(isStart)
@@ -341,7 +341,7 @@ function forget(): void {
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
 }
 
-/** The sentence with the one that was answered. */
+/** Marks the answer as stale if the sentence in the field is another one. */
 function compare(): void {
   const isOther = answered !== undefined && sentence.text() !== answered.sentence
   setStale('sentence', isOther)

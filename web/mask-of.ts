@@ -1,6 +1,6 @@
-// A layer's mask at the image's size, as the engine makes the answer's: logits to the model's whole canvas, the part of it
-// that holds the image to the image, both bilinear, and inside is where they are above zero. It makes one such mask per
-// answer, on the device; this is for those that somebody saves, one at a time.
+// A layer's mask at the image's size, computed as the engine computes the answer's: the logits are resized to the model's
+// canvas, then the part of the canvas that holds the image is resized to the image, both bilinear; a pixel is inside if its
+// logit is above zero. The engine does this on the device for the answer only; this is for saving another layer's mask.
 
 import type { Mask, Segmentation } from '../src/index.ts'
 
@@ -47,7 +47,7 @@ function resized(grid: Grid, width: number, height: number): Grid {
   return { width, height, data }
 }
 
-/** One row of a bilinear resize of the grid's part at its top left. Pixels' centres are at one half; edges repeat. */
+/** One row of a bilinear resize of the grid's top left part. Pixel centres are at one half; edges are clamped. */
 function resizeRow(
   grid: Grid,
   y: number,

@@ -45,7 +45,7 @@ export function clear(): void {
   place.replaceChildren()
 }
 
-/** Tells of what is no failure, calmly, until there is something else to say; '' is nothing. */
+/** Shows a message that is not a failure, in place of the previous one; '' removes it. */
 export function note(
   text: string,
   ways: readonly { readonly name: string; readonly act: () => void }[] = [],

@@ -1,5 +1,5 @@
-// Without a network the studio opens as before, once everything that it needs is kept; and a newer version of it is
-// offered, never put under somebody's work.
+// Visits without a network, once the service worker has kept every file; and the offer of a newer version. A page is never
+// reloaded without a click.
 
 import { byId, make } from './dom.ts'
 import type { Kept, ToKeeper } from './sw.ts'
@@ -7,7 +7,7 @@ import type { Kept, ToKeeper } from './sw.ts'
 const state = byId('offline-state')
 const isPossible = import.meta.env.PROD && 'serviceWorker' in navigator
 
-/** Keeps the studio for visits without a network, and says whether it could. */
+/** Registers the service worker, and says on the page whether every file is kept. */
 export async function goOffline(): Promise<void> {
   if (!isPossible) return
   try {
@@ -24,7 +24,7 @@ export async function goOffline(): Promise<void> {
   }
 }
 
-/** Offers a newer version to those who have been here before, whatever becomes of the model. */
+/** Offers a newer version to returning visitors, even if no model can be loaded. */
 export async function watchForUpdates(): Promise<void> {
   if (!isPossible) return
   const registration = await navigator.serviceWorker.getRegistration().catch(() => undefined)
@@ -46,21 +46,21 @@ function watch(registration: ServiceWorkerRegistration): void {
   if (watched === registration) return
   watched = registration
   const look = (): void => {
-    // Without an active one it is the first, and nothing is older
+    // Without an active worker this is the first version
     if (registration.waiting && registration.active) void offer(registration.waiting)
   }
   look()
   registration.addEventListener('updatefound', () => {
     registration.installing?.addEventListener('statechange', look)
   })
-  // Tabs stay open for days
+  // Tabs may stay open for days; check when one is shown again
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') void registration.update().catch(() => undefined)
   })
 }
 
 async function offer(version: ServiceWorker): Promise<void> {
-  // A page that came past the service worker may be of this very version
+  // A page loaded past the service worker may already be of the waiting version
   if (await ask<boolean>(version, { type: 'has', url: import.meta.url })) return takeOver(version)
   const box = byId('update')
   const reload = make('button', { type: 'button' }, 'Reload')
@@ -85,15 +85,15 @@ function takeOver(version: ServiceWorker): void {
   version.postMessage({ type: 'take-over' } satisfies ToKeeper, [])
 }
 
-// ---- The service worker, asked
+// ---- Messages to the service worker
 
-/** Until nothing is being installed: either it was, or it failed. */
+/** Resolves when the installation has succeeded or failed. */
 async function installed({ installing }: ServiceWorkerRegistration): Promise<void> {
   if (!installing) return
   await new Promise<void>((resolve) => {
     const look = (): void => {
       if (installing.state === 'activated' || installing.state === 'redundant') resolve()
-      // Behind an older version it waits for longer than we do
+      // It stays in this state while an older version is active
       if (installing.state === 'installed' && watched?.active) resolve()
     }
     installing.addEventListener('statechange', look)

@@ -1,9 +1,8 @@
-// What the page may do, as a Content-Security-Policy: run its own scripts, show its own pictures and those it makes, and
-// fetch weights and images from where it is told to. No inline scripts or styles, no eval, no WebAssembly, no frames, no
-// forms that go anywhere.
+// The studio's Content-Security-Policy: its own scripts, its own images and those it makes, and fetches of weights and images
+// from any address. No inline scripts or styles, no eval, no WebAssembly, no frames, no form submissions.
 //
-// The build puts it into index.html. Workers obey headers alone, so a host that can send some sends it as one, too, with
-// `frame-ancestors`, which a page can't say of itself (see the README).
+// The build writes it into index.html as a meta element. Workers take their policy from response headers only, and
+// `frame-ancestors` works in headers only, so the README gives a header for hosts that can send one.
 
 export const POLICY = [
   "default-src 'none'",

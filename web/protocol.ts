@@ -37,7 +37,7 @@ export interface PictureFacts {
   readonly name: string
   readonly width: number
   readonly height: number
-  /** It had parts that one can see through, which were laid on white. */
+  /** It was transparent in places, and was composited onto white. */
   readonly isFlattened: boolean
   /** To show; smaller than the image where that is huge. */
   readonly bitmap: ImageBitmap
@@ -113,7 +113,7 @@ export interface AnswerFacts {
 
 export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 
-/** Of an answer's masks, one: the answer itself, its query's in a layer, or its own before the edge was refined. */
+/** One of an answer's masks: the answer itself, its query's mask in a layer, or its mask before boundary refinement. */
 export type Shown =
   | { readonly kind: 'answer' | 'unrefined' }
   | { readonly kind: 'layer'; readonly layer: number }

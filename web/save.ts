@@ -1,5 +1,5 @@
-// What can be saved of the mask that is shown, be it the answer's or a layer's: the mask as the command writes it, the image
-// with the mask over it, what was cut out, and the numbers.
+// Files to save of the mask on the stage, the answer's or a layer's: the mask as the command writes it, the image with the mask
+// over it, the cut-out, and the numbers.
 
 import { encodePng, type Mask, type Segmentation } from '../src/index.ts'
 import { boxOf, outline, tint } from '../src/model/picture.ts'
@@ -9,7 +9,7 @@ import { slug, stem } from './names.ts'
 import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
-/** @param mask the one that is shown */
+/** @param mask the mask on the stage */
 export async function saved(
   { kind, opacity, shown }: { readonly kind: SaveKind; readonly opacity: number; readonly shown: Shown },
   picture: Picture,
@@ -50,7 +50,7 @@ async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height
   return canvas.convertToBlob({ type: 'image/png' })
 }
 
-/** Of a file's name. */
+/** The mask's part of a file name; empty for the answer. */
 function partOf(shown: Shown): string[] {
   if (shown.kind === 'layer') return [`layer-${shown.layer}`]
   return shown.kind === 'unrefined' ? ['unrefined'] : []

@@ -1,4 +1,4 @@
-// The buttons that save: what is on the stage, be it the answer or a layer that is kept there.
+// The save buttons. They save the mask on the stage: the answer's, or that of a kept layer.
 
 import { byId, make } from './dom.ts'
 import type { Requests, SaveKind, Shown } from './protocol.ts'
@@ -16,14 +16,14 @@ export function setSaving(isPossible: boolean): void {
   for (const button of buttons) button.disabled = !isPossible
 }
 
-/** Says what would be saved. */
+/** Labels the buttons with the mask that they save. */
 export function nameSaving(shown: Shown): void {
   const what = { answer: '', unrefined: ' before refinement', layer: '' }[shown.kind]
   const layer = shown.kind !== 'layer' ? '' : shown.layer === 0 ? ' before layer 1' : ` layer ${shown.layer}`
   byId('save-what').textContent = `Save${what}${layer}`
 }
 
-/** Of the tint, 0 to 1. */
+/** Opacity of the tint, 0 to 1. */
 export function chosenOpacity(): number {
   return Number(opacity.value) / 100
 }

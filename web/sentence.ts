@@ -1,4 +1,4 @@
-// The sentence. What is typed belongs to who types it: whatever arrives later may fill an untouched field, and no other.
+// The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody typed since.
 
 import { say } from './busy.ts'
 import { byId, make } from './dom.ts'
@@ -6,11 +6,11 @@ import { byId, make } from './dom.ts'
 const field = byId('sentence', HTMLInputElement)
 const error = byId('sentence-error')
 
-/** Changes by hand. What a browser has brought back from an earlier visit is one. */
+/** Number of edits by hand. Text that the browser restored from an earlier visit counts as one. */
 let edits = field.value === '' ? 0 : 1
 const isRestored = edits > 0
 
-/** Called with every change, by hand or not. */
+/** Called after every change, by hand or by the page. */
 let onChange: () => void = () => undefined
 
 export function listenToSentence(listeners: { readonly change: () => void; readonly ask: () => void }): void {
@@ -19,7 +19,7 @@ export function listenToSentence(listeners: { readonly change: () => void; reado
     edits++
     onChange()
   })
-  // Letters that are still being composed are not in the field yet
+  // Composed text (IME) reaches the field later
   field.addEventListener('compositionstart', () => edits++)
   byId('ask').addEventListener('submit', (event) => {
     event.preventDefault()
@@ -31,20 +31,21 @@ export function text(): string {
   return field.value.trim()
 }
 
-/** By somebody's choice, of a suggestion for instance. */
+/** Sets a chosen suggestion or a sample's sentence. In a focused field it is selected, so that typing replaces it. */
 export function setText(sentence: string): void {
   field.value = sentence
+  if (document.activeElement === field) field.select()
   complain('')
   onChange()
 }
 
-/** @returns whether nobody has typed from now on; at the start, nor in an earlier visit */
+/** @returns a function that tells whether nobody typed since this call; with isStart, nor before it */
 export function untouched(isStart = false): () => boolean {
   const before = edits
   return () => edits === before && !(isStart && isRestored)
 }
 
-/** Puts the cursor there, with the text selected, unless somebody has typed or gone elsewhere since. */
+/** @returns a function that focuses and selects the field, unless somebody typed or moved the focus since this call */
 export function inviting(): () => void {
   const isUntouched = untouched()
   const focus = document.activeElement
@@ -56,7 +57,7 @@ export function inviting(): () => void {
   }
 }
 
-/** Says what is wrong with the sentence; nothing, with ''. */
+/** Shows what is wrong with the sentence; '' removes the message. */
 export function complain(what: string): void {
   error.textContent = what
   field.setAttribute('aria-invalid', String(what !== ''))

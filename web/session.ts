@@ -58,7 +58,7 @@ export interface Chosen extends RefinedMask {
 
 type SoftOf = (all: Float32Array, query: number) => Soft
 
-/** About the present picture, which it doesn't outlive; the model that gave it, it may. */
+/** The answer about the present picture. It may outlive its model, but not the picture. */
 interface Answer {
   readonly of: FlowSeg
   readonly result: Segmentation
@@ -129,7 +129,7 @@ export class Session {
   /** Opens an image; needs no model. */
   async open(image: Blob | ImageBitmap, name: string): Promise<PictureFacts> {
     let opened = await openPicture(image, name)
-    // Only then, as the engine is strict about damaged files
+    // After openPicture, since that refuses damaged files
     const onWhite = 'size' in image ? await flattened(image) : undefined
     if (onWhite) {
       opened.shown.close()
@@ -266,7 +266,7 @@ export class Session {
   }
 }
 
-/** Before anything is downloaded, which would be in vain without one. @throws NoAdapterError */
+/** Called before the download, which would be useless without an adapter. @throws NoAdapterError */
 async function expectAdapter(): Promise<void> {
   const gpu = await openGpu()
   gpu.close()

@@ -11,11 +11,11 @@ import { wheelZoom } from './wheel.ts'
 
 export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 
-/** Something else than the answer, for a while. */
+/** What the stage shows in place of the answer. */
 export interface Look {
   readonly maps: Maps
   readonly caption: string
-  /** Which of the answer's masks it is, where that can be kept and saved. */
+  /** Which of the answer's masks this is; absent if it can't be saved. */
   readonly shown?: Shown
 }
 
@@ -25,7 +25,7 @@ const KEY_ZOOM = 1.25
 const DOUBLE_ZOOM = 2.5
 
 export class Stage {
-  /** Something else is kept on the stage, or nothing any more. */
+  /** Called when a look is kept on the stage, and with undefined when it is released. */
   onKept: (kept: Look | undefined) => void = () => undefined
   readonly #element = byId('stage')
   readonly #canvas = byId('canvas', HTMLCanvasElement)
@@ -43,10 +43,10 @@ export class Stage {
   #mode: Mode = 'overlay'
   #opacity = 0.45
   #answer: Soft | undefined
-  /** What somebody points at, and what somebody pressed. */
+  /** The preview lasts while the pointer or the focus is on a button; the kept look until it is released. */
   #preview: Look | undefined
   #kept: Look | undefined
-  /** Said of the answer's own mask, if anything needs to be. */
+  /** Caption of the answer itself, usually empty. */
   #note = ''
   /** Asked for so far. */
   #frames = 0
@@ -78,7 +78,7 @@ export class Stage {
     this.keep(undefined)
   }
 
-  /** Something else for as long as somebody points at it; then what is kept, or the answer, again. */
+  /** Shows a look until endPreview. */
   preview(look: Look): void {
     this.#preview = look
     this.#update()
@@ -89,7 +89,7 @@ export class Stage {
     this.#update()
   }
 
-  /** Something else until it is let go: view, opacity and saving are about it then. */
+  /** Shows a look until it is released: view, opacity and saving apply to it. */
   keep(look: Look | undefined): void {
     this.#kept = look
     this.#preview = undefined
@@ -97,7 +97,7 @@ export class Stage {
     this.onKept(look)
   }
 
-  /** Back to the answer. @returns whether anything else was there */
+  /** Shows the answer again. @returns whether something else was shown */
   letGo(): boolean {
     if (!this.#kept && !this.#preview) return false
     this.keep(undefined)
@@ -108,12 +108,12 @@ export class Stage {
     return this.#kept
   }
 
-  /** Which mask is saved: the one that stays on the stage when the pointer goes to the button. */
+  /** The mask to save: the kept look's, or the answer's. Previews end when the pointer moves to the button. */
   get shown(): Shown {
     return this.#kept?.shown ?? ANSWER
   }
 
-  /** Said on the stage while it shows the answer. */
+  /** Sets the caption of the answer itself. */
   note(text: string): void {
     this.#note = text
     this.#update()
@@ -177,7 +177,7 @@ export class Stage {
 
   #draw(): void {
     const { scale, matrix } = this.#camera
-    // Another candidate's dashes are what it is there for
+    // A layer's look draws its leader as a dashed outline, in every view
     const hasGhost = (this.#preview ?? this.#kept)?.maps.ghost !== undefined
     this.#element.classList.toggle('close', !this.#camera.isFitted)
     this.#zoomValue.textContent = this.#camera.isFitted ? 'Fit' : percent(scale)
@@ -226,7 +226,7 @@ export class Stage {
         if (!isZoom && document.activeElement !== element) return
         const before = this.#camera.scale
         this.#camera.zoom(wheelZoom(event), this.#place(event))
-        // Where it can go no farther, or sideways, the page scrolls; but the browser's own zoom stays out of it
+        // At the limits of the zoom the page scrolls, so that the wheel is never trapped; with ctrl it must not zoom the page
         if (!isZoom && this.#camera.scale === before) return
         event.preventDefault()
         this.#draw()

@@ -1,9 +1,9 @@
 // The service worker: keeps the files of this build, and answers from what is kept. The weights are kept by the model's
 // worker as it downloads them (embedded.ts), so that nothing is downloaded twice; they are found here as well.
 //
-// A visit gets one build, whole: page, scripts and samples come from one cache, which was filled past the browser's own
-// cache of HTTP and checked file by file. A newer build is kept beside it and waits until somebody asks for it, or until
-// no tab is open that shows the older one.
+// Every visit is served from one build: page, scripts and samples come from one cache, which was filled past the HTTP cache and
+// verified file by file. A newer build gets a cache of its own and waits until somebody asks for it, or until no tab shows the
+// older one.
 
 /** What of a service worker is used here; the types of windows and workers don't go together. */
 interface Extendable extends Event {
@@ -22,28 +22,28 @@ interface Scope {
   readonly registration: { readonly scope: string }
 }
 
-/** What the page says to it; the answer goes to the port that comes along. */
+/** Messages from the page; answers go to the port that comes with them. */
 export type ToKeeper =
-  /** Whether everything is kept that the studio needs to open without a network. */
+  /** Asks which of the files that the studio needs offline are not kept; answered with Kept. */
   | { readonly type: 'keep' }
-  /** Whether a script is of this build. */
+  /** Asks whether a script is of this build; answered with a boolean. */
   | { readonly type: 'has'; readonly url: string }
-  /** Stop waiting: somebody asked for this build. */
+  /** Activates this build: somebody asked for it. */
   | { readonly type: 'take-over' }
 
 export interface Kept {
   readonly missing: readonly string[]
 }
 
-// All are filled in by the build: files with what `integrity` of a fetch takes, and addresses that the page must name
+// The build fills these in: the files with their hashes as fetch's `integrity` takes them, and the files that the page refers to
 const VERSION = '__VERSION__'
 const FILES = '__FILES__' as unknown as Readonly<Record<string, string>>
 const NAMED = '__NAMED__' as unknown as readonly string[]
-/** Not ours to keep, but needed. */
+/** Needed offline, but kept by embedded.ts. */
 const WEIGHTS = '__WEIGHTS__' as unknown as readonly string[]
 
 const PREFIX = 'flowseg-studio-'
-/** As in embedded.ts, which can't be imported: a service worker is one file. */
+/** The name in embedded.ts, which can't be imported: a service worker is one file. */
 const WEIGHTS_CACHE = 'flowseg-weights'
 const PAGE = 'index.html'
 const scope = globalThis as unknown as Scope
@@ -61,7 +61,7 @@ scope.addEventListener('install', (event) => {
 scope.addEventListener('activate', (event) => {
   event.waitUntil(
     (async () => {
-      // Tabs that show the build before this one may still ask for its files
+      // The previous build's cache stays: open tabs may still request its files
       const names = (await caches.keys()).filter((name) => name.startsWith(PREFIX))
       const old = names.filter((name) => name !== PREFIX + VERSION)
       await Promise.all(old.slice(0, -1).map((name) => caches.delete(name)))
@@ -77,7 +77,7 @@ scope.addEventListener('message', (event) => {
   if (data.type === 'take-over') event.waitUntil(scope.skipWaiting())
   else if (data.type === 'has') port?.postMessage(Object.keys(FILES).some((name) => urlOf(name) === data.url))
   else {
-    // What the browser has dropped since may come again
+    // Files that the browser has evicted are fetched again
     const reply = async (): Promise<void> => port?.postMessage({ missing: await missing() } satisfies Kept)
     event.waitUntil(
       keepAll()
@@ -95,7 +95,7 @@ scope.addEventListener('fetch', (event) => {
   event.respondWith(request.mode === 'navigate' ? page(request) : file(request))
 })
 
-/** Fetches and keeps what of this build isn't kept yet; fails unless all of it is then. */
+/** Fetches the files of this build that aren't kept yet. Rejects unless all of them are kept afterwards. */
 async function keepAll(): Promise<void> {
   const cache = await caches.open(PREFIX + VERSION)
   await Promise.all(
@@ -107,14 +107,17 @@ async function keepAll(): Promise<void> {
   )
 }
 
-/** With a hash of its contents in its name: what the browser has is asked for, and checked. */
+/** A file with a hash in its name: revalidated with the server, and verified. */
 async function freshFile(url: string, integrity: string): Promise<Response> {
   const response = await fetch(url, { cache: 'no-cache', integrity })
   if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`)
   return storable(response)
 }
 
-/** Its name stays as builds come and go: past every cache, and only if it is of this build. Hosts may add to it. */
+/**
+ * The page has the same name in every build: fetched past every cache, and refused unless it refers to this build's files. A
+ * host may insert markup, so its hash isn't checked.
+ */
 async function freshPage(url: string): Promise<Response> {
   const response = await fetch(url, { cache: 'reload' })
   if (!response.ok) throw new Error(`${url}: the server answers ${response.status}`)
@@ -124,7 +127,7 @@ async function freshPage(url: string): Promise<Response> {
   return storable(response)
 }
 
-/** A copy without what keeps caches and browsers from taking it: a redirect on its way, and `Vary`. */
+/** A copy that caches and navigations accept: not marked as redirected, and without `Vary`. */
 async function storable(response: Response): Promise<Response> {
   const headers = new Headers(response.headers)
   for (const name of ['vary', 'content-encoding', 'content-length']) headers.delete(name)

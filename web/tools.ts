@@ -1,13 +1,13 @@
-// Below the stage and from the keyboard: how its image is seen.
+// The controls below the stage (view, opacity, zoom), and the Escape key.
 
 import { byId } from './dom.ts'
 import { chosenOpacity } from './saving.ts'
 import type { Mode, Stage } from './stage.ts'
 
-/** A press of a button. */
+/** Factor per press of a zoom button. */
 const ZOOM = 1.5
 
-/** @param back called when Escape has led back to the answer */
+/** @param back called after Escape has released a look */
 export function listenToTools(stage: Stage, back: () => void): void {
   const radios = [...document.querySelectorAll<HTMLInputElement>('[name=mode]')]
   const read = (): void => {
@@ -17,7 +17,7 @@ export function listenToTools(stage: Stage, back: () => void): void {
   }
   for (const radio of radios) radio.addEventListener('change', read)
   byId('opacity').addEventListener('input', read)
-  // Browsers bring back what was chosen before somebody went elsewhere and came back
+  // Browsers restore form controls when somebody navigates back
   globalThis.addEventListener('pageshow', read)
   read()
 
@@ -25,7 +25,7 @@ export function listenToTools(stage: Stage, back: () => void): void {
   byId('zoom-out').addEventListener('click', () => stage.zoom(1 / ZOOM))
   byId('zoom-fit').addEventListener('click', () => stage.fit())
   document.addEventListener('keydown', (event) => {
-    // Dialogs close with it, and words that are being composed end
+    // Escape also closes dialogs and ends a composition (IME)
     if (event.key !== 'Escape' || event.isComposing || document.querySelector('dialog[open]')) return
     if (stage.letGo()) back()
   })

@@ -37,13 +37,13 @@ export interface House {
   readonly host: Host
   readonly browser: Browser
   /** Somebody whose browser has never been here. */
-  somebody(options?: Options, at?: Host): Promise<Person>
+  readonly somebody: (options?: Options, at?: Host) => Promise<Person>
   /** The same before the page is opened. */
-  nobodyYet(): Promise<Person>
+  readonly nobodyYet: () => Promise<Person>
   /** The regular, with the first sample and its sentence answered, whatever there was before. */
-  theRegular(): Promise<Person>
+  readonly theRegular: () => Promise<Person>
   /** From now on the regular is who came last. */
-  lastStays(): void
+  readonly lastStays: () => void
 }
 
 /** Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for development. */
@@ -74,7 +74,7 @@ export function openHouse(usual: Options = {}): House {
   }, 300_000)
 
   afterEach(async ({ task }) => {
-    Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false })
+    Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false, gate: undefined })
     // Who knows in what state a failure has left the page
     if (regular && task.result?.state === 'fail') {
       people.push(regular)

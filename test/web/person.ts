@@ -241,6 +241,14 @@ export class Person {
         if (!scrolls(element) && (box.left < -0.5 || box.right > innerWidth + 0.5)) {
           found.push(`sticks out: ${name(element)}`)
         }
+        const em = Number.parseFloat(getComputedStyle(element).fontSize)
+        if (
+          element.matches('dt, dd, p, button, h2, h3') &&
+          box.width < 3 * em &&
+          box.height > 4 * box.width
+        ) {
+          found.push(`is squeezed: ${name(element)}`)
+        }
         const { overflowX, overflowY } = getComputedStyle(element)
         const isCut =
           (overflowX !== 'visible' && element.scrollWidth > element.clientWidth + 1) ||

@@ -39,6 +39,8 @@ export interface Host {
   isDown: boolean
   /** Seconds for which browsers may keep what they got; 0 is that they must ask again. */
   maxAge: number
+  /** Awaited before a path is answered; where it rejects, nobody answers. */
+  gate: ((path: string) => Promise<void> | undefined) | undefined
   /** Pages of other origins may read what it sends. */
   isOpen: boolean
   close(): Promise<void>
@@ -49,7 +51,10 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
   const reports: string[] = []
   let busy = 0
   const server = createServer((request, response) => {
-    if (host.isDown) return request.socket.destroy()
+    if (host.isDown) {
+      request.socket.destroy()
+      return
+    }
     if (request.url === REPORTS) {
       const pieces: Buffer[] = []
       request.on('data', (piece: Buffer) => pieces.push(piece))
@@ -76,6 +81,7 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
     response: ServerResponse,
   ): Promise<void> => {
     const path = decodeURIComponent(new URL(address, 'http://host').pathname)
+    await host.gate?.(path)
     const mount = Object.keys(folders).find((name) => path.startsWith(name))
     const inside = mount && normalize(path.slice(mount.length) || 'index.html')
     const file = mount && inside && !inside.startsWith('..') ? join(folders[mount]!, inside) : undefined
@@ -133,6 +139,7 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
     breakAfter: 0,
     isDown: false,
     maxAge: 0,
+    gate: undefined,
     isOpen: false,
     close: () => close(server),
   }

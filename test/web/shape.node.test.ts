@@ -89,12 +89,12 @@ test("what is chosen, measured or focused can be seen in a person's own colours"
         }),
       ]
     })
-    expect(chosen!).toHaveLength(3)
-    for (const look of chosen!) {
+    expect(chosen).toHaveLength(3)
+    for (const look of chosen) {
       expect(look).toMatch(/^solid 3px/)
       expect(others).not.toContain(look)
     }
-    for (const look of checked!) expect(unchecked).not.toContain(look)
+    for (const look of checked) expect(unchecked).not.toContain(look)
     expect(new Set(bars)).toEqual(new Set(['true']))
   }
   await page.emulateMedia({ forcedColors: 'none', colorScheme: 'light' })
