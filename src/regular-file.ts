@@ -28,10 +28,12 @@ const CHUNK = 64 * 2 ** 20 // Node reads at most 2 GiB at once
  *
  * @throws FileProblem
  */
-export async function expectRegularFile(path: string): Promise<void> {
+export async function expectRegularFile(path: string, maxBytes: number): Promise<void> {
   const { access, constants, stat } = await import('node:fs/promises')
   try {
-    expectRegular(await stat(path))
+    const found = await stat(path)
+    expectRegular(found)
+    expectSize(found.size, maxBytes)
     await access(path, constants.R_OK)
   } catch (cause) {
     throw problemOf(cause)
@@ -72,9 +74,7 @@ export async function readRegular(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { file, size } = await openRegular(path)
   try {
-    if (size > maxBytes) {
-      throw new FileProblem('large', `has ${size} bytes; such a file may have ${maxBytes}`)
-    }
+    expectSize(size, maxBytes)
     const bytes = new Uint8Array(size)
     return bytes.subarray(0, await readInto(file, bytes, 0, signal))
   } catch (cause) {
@@ -100,6 +100,10 @@ export async function readInto(
     have += bytesRead
   }
   return have
+}
+
+function expectSize(size: number, maxBytes: number): void {
+  if (size > maxBytes) throw new FileProblem('large', `has ${size} bytes; such a file may have ${maxBytes}`)
 }
 
 function expectRegular(found: Stats): void {

@@ -88,7 +88,7 @@ function plainName(text: string): string {
  */
 export async function expectReadable(place: ImagePlace): Promise<void> {
   if (place.kind !== 'file') return
-  await naming(place, expectRegularFile(place.location))
+  await naming(place, expectRegularFile(place.location, MAX_IMAGE_BYTES))
 }
 
 /** @throws ImageError that names the image */

@@ -62,6 +62,12 @@ export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
   expectDecodable(bytes, options)
+  options.signal?.throwIfAborted()
+  return decodeOwn(new Uint8Array(bytes), options) // a copy
+}
+
+/** The same for bytes that nobody writes to meanwhile. */
+export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
   const { signal } = options
   signal?.throwIfAborted()
   const file = readImageFile(bytes, options)
@@ -80,7 +86,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
  * @returns what to give to the browser
  * @throws ImageError if its headers are damaged or promise too much, or a JPEG's data end early
  */
-export async function expectSound(bytes: Uint8Array, options: DecodeOptions): Promise<Blob> {
+export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
   const file = readImageFile(bytes, options)
   await file.jpeg?.expectWhole(options.signal)
   return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.ending] : [])])
@@ -89,17 +95,15 @@ export async function expectSound(bytes: Uint8Array, options: DecodeOptions): Pr
 /**
  * Reads a file's headers, all of them.
  *
- * @returns the file, in memory of its own
  * @throws ImageError if they are damaged, or promise more than `maxPixels`
  */
-function readImageFile(given: Uint8Array, options: DecodeOptions): ImageFile {
+function readImageFile(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): ImageFile {
   const { maxPixels = MAX_PIXELS } = options
   const name = printable(options.name ?? 'The image')
-  if (given.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
-  const kind = kindOf(given)
-  if (!kind) throw new ImageError(`${name} ${looksLike(given)}; a PNG, JPEG, WebP or AVIF is needed.`)
+  if (bytes.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
+  const kind = kindOf(bytes)
+  if (!kind) throw new ImageError(`${name} ${looksLike(bytes)}; a PNG, JPEG, WebP or AVIF is needed.`)
 
-  const bytes = new Uint8Array(given) // a copy
   if (kind === 'JPEG') {
     const jpeg = readJpegHeader(bytes, name, (size) => expectPixels(size, kind, maxPixels, name))
     return { bytes, kind, name, maxPixels, jpeg }

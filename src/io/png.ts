@@ -114,14 +114,17 @@ export async function decodePng(header: PngHeader, name: string, signal?: AbortS
   return rows.finish()
 }
 
-/** Bytes that are handed to inflate at a time. */
-const STEP = 2 ** 16
+/** Bytes that are handed to inflate at a time: a millisecond's work for their checksum. */
+const STEP = 2 ** 15
 
 /** What the data chunks hold, in larger pieces than the chunks may be. */
 function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<ArrayBuffer>> {
   let [chunk, offset] = [0, 0]
   let crc = IDAT_CRC
-  const pull = (controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): void => {
+  const pull = async (
+    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> => {
+    await breathe() // inflate may ask for a hundred pieces in a row
     const piece = new Uint8Array(STEP)
     let filled = 0
     while (filled < STEP && chunk < data.length) {

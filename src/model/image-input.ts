@@ -10,7 +10,7 @@ import { orAborted } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
-import { decodeImage, expectSound, type Image } from '../io/image.ts'
+import { decodeOwn, expectSound, type Image } from '../io/image.ts'
 import { kindOf } from '../io/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
@@ -157,7 +157,7 @@ function captureFile(
       if (made) return bitmapPixels(made)
     }
     // What the browser doesn't know we may, or else say what it is
-    return decodeImage(bytes, { name, signal })
+    return decodeOwn(bytes, { name, signal })
   }
   return {
     open: (signal) => orAborted(decode(signal), signal),

@@ -31,15 +31,18 @@ test('a file by its path, by its address, and through a link', async () => {
 })
 
 test.runIf(process.platform === 'linux').each([
-  ['pipe', 'pipe is a named pipe; an image file is needed. To pipe an image in, give - instead.'],
-  ['link', 'link is a named pipe'],
+  [
+    'pipe',
+    'pipe is a FIFO (a pipe), which is not opened; a regular file is needed. To pipe an image in, give - instead.',
+  ],
+  ['link', 'link is a FIFO'],
   ['socket', 'socket is a socket'],
   ['/dev/zero', '/dev/zero is a device'],
-  ['/dev/stdin', 'an image file is needed'],
-  ['folder', 'folder is a folder; an image file is needed.'],
+  ['/dev/stdin', 'file is needed'],
+  ['folder', 'folder is a folder; a file is needed.'],
   ['gone', 'There is no image gone. Check the path.'],
   ['*.png', 'There is no image *.png. No file matches this pattern.'],
-  ['large', 'large has 536870913 bytes; an image file may have 536870912.'],
+  ['large', 'large has 536870913 bytes; such a file may have 536870912.'],
   ['\x1b[2Jgone\n', 'There is no image \\e[2Jgone\\n. Check the path.'],
   ['x'.repeat(5000), "can't be read: ENAMETOOLONG: name too long."],
 ])('%s is refused at once, before and while it is read', async (name, message) => {
@@ -102,7 +105,7 @@ test.each<[string, RequestListener, string]>([
   [
     'a size out of reason',
     (_, response) => void response.writeHead(200, { 'content-length': 2 ** 40 }).write('x'),
-    'has 1099511627776 bytes; an image file may have 536870912.',
+    'has 1099511627776 bytes; such a file may have 536870912.',
   ],
   [
     'less than it said',

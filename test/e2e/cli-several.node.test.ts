@@ -131,7 +131,7 @@ test.each<[string[], LookOptions, SegmentOptions]>([
   [['--answer', 'here <SEG>'], {}, { answer: 'here <SEG>' }],
 ])('%j is as in the library', async (options, look, segment) => {
   const cwd = await temporaryFolder()
-  const image = wide(decodeImage(await readFile(EXAMPLE)))
+  const image = wide(await decodeImage(await readFile(EXAMPLE)))
   await writeFile(join(cwd, 'a.png'), encodePng(image))
   const sentence = 'The Umbrella' // reasoning keeps its case
   const scores = async (more: readonly string[]): Promise<unknown> => {
@@ -218,7 +218,10 @@ async function imageFolder(): Promise<string> {
   const folder = await temporaryFolder()
   for (const name of ['A', 'B']) await mkdir(join(folder, name))
   await copyFile(EXAMPLE, join(folder, 'A/photo.png'))
-  await writeFile(join(folder, 'B/photo.png'), encodePng(mirrored(decodeImage(await readFile(EXAMPLE)))))
+  await writeFile(
+    join(folder, 'B/photo.png'),
+    encodePng(mirrored(await decodeImage(await readFile(EXAMPLE)))),
+  )
   return folder
 }
 

@@ -168,11 +168,14 @@ describe('looked at', async () => {
       },
     ],
   ]
-  test.each(DAMAGED)(`%s on ${gpu.name} is an ImageError, as bytes and as a Blob`, async (_, make) => {
+  test.each(DAMAGED)(`%s on ${gpu.name} is an ImageError, as bytes and as a Blob`, async (title, make) => {
     const bytes = new Uint8Array(await make())
-    for (const given of [bytes, new Blob([bytes])])
-      await expect(seen(given)).rejects.toBeInstanceOf(ImageError)
     await expect(decodeImage(bytes)).rejects.toBeInstanceOf(ImageError)
+    // Browsers stop after the last row
+    if (runtime === 'browser' && title.includes('too many')) return
+    for (const given of [bytes, new Blob([bytes])]) {
+      await expect(seen(given)).rejects.toBeInstanceOf(ImageError)
+    }
   })
 
   test(`the PNG of these tests on ${gpu.name}`, async () => {
