@@ -184,7 +184,7 @@ async function gather(
 
 function tooLarge(name: string, bytes?: number): ImageError {
   const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
-  return new ImageError(`${name} has ${has}; an image file may have ${MAX_IMAGE_BYTES}.`)
+  return new ImageError(`${name} has ${has}; such a file may have ${MAX_IMAGE_BYTES}.`)
 }
 
 /** Of fetch's errors the cause is what happened: 'getaddrinfo ENOTFOUND host'. Node's repeat the path behind a comma. */
