@@ -13,7 +13,7 @@ const IMAGE_NAME = /\.(png|jpe?g|jfif|webp|avif|gif|bmp|hei[cf]|tiff?|svg)$/i
 /** Other JSON files count as weights only if one of these is present. */
 const WEIGHTS_NAME = /\.safetensors$|\.safetensors\.index\.json$|^config\.json$/i
 
-/** If there are weights, every file that isn't an image belongs to them. If there are neither, the first file is tried as an image. */
+/** With weights, every file that isn't an image belongs to them. Without both, the first file is tried as an image. */
 export function sorted(files: readonly File[]): Sorted {
   const isImage = ({ name, type }: File): boolean => type.startsWith('image/') || IMAGE_NAME.test(name)
   const images = files.filter(isImage)
