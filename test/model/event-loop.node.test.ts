@@ -32,11 +32,14 @@ async function longestHold(work: () => Promise<unknown>): Promise<number> {
   return longest
 }
 
-/** Once or twice something is compiled, or collected; not each time. */
-async function bestOf(times: number, work: () => Promise<unknown>): Promise<number> {
-  const holds = []
-  for (let i = 0; i < times; i++) holds.push(await longestHold(work))
-  return Math.min(...holds)
+/** Milliseconds. */
+const LIMIT = 50
+
+/** The longest hold of up to three times, until one is short enough: something may be compiled, or collected, but not each time. */
+async function bestHold(work: () => Promise<unknown>): Promise<number> {
+  let best = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 3 && best >= LIMIT; i++) best = Math.min(best, await longestHold(work))
+  return best
 }
 
 let jpeg: Uint8Array
@@ -58,16 +61,16 @@ beforeAll(async () => {
 afterAll(() => model.close())
 
 test('decoding a JPEG of 12 megapixels holds the event loop for less than 50 ms', async () => {
-  expect(await bestOf(3, () => decodeImage(jpeg))).toBeLessThan(50)
+  expect(await bestHold(() => decodeImage(jpeg))).toBeLessThan(LIMIT)
 })
 
 test('and so does a PNG', async () => {
-  expect(await bestOf(3, () => decodeImage(png))).toBeLessThan(50)
+  expect(await bestHold(() => decodeImage(png))).toBeLessThan(LIMIT)
 })
 
 test(`and so does looking at the JPEG on ${gpu.name}`, async () => {
   const look = async () => (await model.look(jpeg)).close()
-  expect(await bestOf(3, look)).toBeLessThan(50)
+  expect(await bestHold(look)).toBeLessThan(LIMIT)
 })
 
 test(`giving up takes effect within 200 ms on ${gpu.name}`, async () => {
