@@ -368,13 +368,10 @@ class Section {
     return this.#checked(key, fallback, (v): v is number => isWhole(v) && v > 0, 'a positive whole number')
   }
 
+  /** One that a kernel gets as it is: not so large that it is infinite in 32 bits, nor so small that it is 0 there. */
   positive(key: string, fallback?: number): number {
-    return this.#checked(
-      key,
-      fallback,
-      (v): v is number => isNumber(v) && Number.isFinite(v) && v > 0,
-      'a positive number',
-    )
+    const fits = (v: unknown) => isNumber(v) && v >= 2 ** -126 && Number.isFinite(Math.fround(v))
+    return this.#checked(key, fallback, (v): v is number => fits(v), 'a positive number that f32 can hold')
   }
 
   text(key: string, fallback?: string): string {

@@ -246,6 +246,7 @@ export class FlowSeg {
    * @param input what it looks at, as it is when the look begins: at once, unless other work of this model is under way.
    *   It must stay open until the look is done, and is not closed then
    * @throws ImageError
+   * @throws NumericError when a number isn't finite; nothing is kept of the scene then
    */
   async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {
     return this.#inTurn(options, async () => {
@@ -534,7 +535,8 @@ export class Scene {
   /**
    * Finds what a sentence means.
    *
-   * @throws PromptError when the sentence can't be used
+   * @throws PromptError   when the sentence can't be used
+   * @throws NumericError  when a number isn't finite; scene and model can be used on
    */
   async segment<O extends MaskOutput = 'host'>(
     sentence: string,
