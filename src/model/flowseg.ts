@@ -90,6 +90,7 @@ export class FlowSeg {
    * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of this
    *   model is under way. It is not closed
    * @throws ImageError
+   * @throws NumericError when a number isn't finite; nothing is kept of the scene then
    */
   async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {
     return new Scene(this.#model, await look(this.#model, input, options))

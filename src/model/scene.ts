@@ -44,6 +44,7 @@ export class Scene {
    * Finds what a sentence means.
    *
    * @throws PromptError when the sentence can't be used
+   * @throws NumericError when a number isn't finite
    */
   async segment<O extends MaskOutput = 'host'>(
     sentence: string,

@@ -79,7 +79,7 @@ export const attentionFamily: Family<Problem> = {
 }
 
 /**
- * Where mask logits block a query: the bits that attention's `mask` takes. Blocked is where logit < 0; a query
+ * Where mask logits block a query: the bits that attention's `mask` takes. Blocked is where logit < 0, which NaN is not; a query
  * blocked everywhere is opened everywhere.
  *
  * @param logits [Q, T]

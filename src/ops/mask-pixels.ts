@@ -12,7 +12,7 @@ import { groupsFor, THREADS } from './elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 
 /**
- * Bilinear resize of the top-left corner of a map of logits (align_corners false), then `> 0`.
+ * Bilinear resize of the top-left corner of a map of logits (align_corners false), then `> 0`, which NaN is not.
  *
  * @param x     [H, W] logits; a logit above 0 is a probability above one half
  * @param crop  the corner that holds the image
