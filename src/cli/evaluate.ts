@@ -9,8 +9,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
-import type { FlowSeg, LookOptions, Scene, Segmentation, Times } from '../model/flowseg.ts'
-import type { PromptOptions } from '../model/prompt.ts'
+import type { FlowSeg, Scene, Segmentation, Times } from '../model/flowseg.ts'
 import { printable } from '../printable.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../scenes/dataset.ts'
 import { SENTENCE_KINDS } from '../scenes/sentences.ts'
@@ -201,13 +200,12 @@ async function measure(
   terminal: Terminal,
 ): Promise<{ rows: Row[]; scenes: number }> {
   const rows: Row[] = []
-  const how = { ...ask.look, ...ask.prompt, signal: terminal.signal }
   const started = performance.now()
   let reported = started
   let scenes = 0
   let elsewhere = 'the largest object'
   for await (const scene of source.scenes) {
-    rows.push(...(await measureScene(model, scene, elsewhere, how)))
+    rows.push(...(await measureScene(model, scene, elsewhere, ask, terminal.signal)))
     elsewhere = scene.sentences.at(-1)?.text ?? elsewhere
     scenes++
 
@@ -231,14 +229,16 @@ async function measureScene(
   model: FlowSeg,
   { index, objects, sentences, rgb, ids }: DatasetScene,
   elsewhere: string,
-  how: LookOptions & PromptOptions & { readonly signal: AbortSignal },
+  { look, prompt }: AskOptions,
+  signal: AbortSignal,
 ): Promise<Row[]> {
   const side = Math.sqrt(ids.length)
-  const scene = await model.look({ width: side, height: side, rgb }, how)
+  const scene = await model.look({ width: side, height: side, rgb }, { ...look, signal })
   try {
     const answers: Segmentation[] = []
-    for (const { text } of sentences) answers.push(await scene.segment(text, { ...how, flow: true }))
-    const others = sentences.length > 1 ? answers : [await scene.segment(elsewhere, how)]
+    const options = { ...prompt, signal }
+    for (const { text } of sentences) answers.push(await scene.segment(text, { ...options, flow: true }))
+    const others = sentences.length > 1 ? answers : [await scene.segment(elsewhere, options)]
     const areas = objects.map(({ area }) => area)
     const largest = bitsOf(ids, areas.indexOf(Math.max(...areas)))
 
@@ -254,7 +254,7 @@ async function measureScene(
         query: result.query,
         score: result.score,
         answer,
-        oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, how.signal)),
+        oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, signal)),
         largest: overlap(largest, truth),
         // The next sentence's answer: a shuffle that leaves none in its place
         shuffled: overlap(others[(i + 1) % others.length]!.mask.data, truth),

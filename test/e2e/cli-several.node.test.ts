@@ -58,7 +58,7 @@ test('every image gets every sentence, from one load and a look per image', asyn
     scene.close()
   }
   model.close()
-  expect(lines[0]!.query).not.toBe(lines[1]!.query)
+  expect(lines[0]!.area).not.toBe(lines[1]!.area)
   expect(lines[0]!.area).not.toBe(lines[2]!.area)
 
   // All files are there, each once
