@@ -1,8 +1,8 @@
 // Options as callers write them. Types say what is right, but callers in JavaScript, JSON and environment variables know
 // nothing of types: a name that doesn't exist or a value of another kind is refused by name, never quietly left out.
 
+import { describe, expectNames } from './check.ts'
 import { UsageError } from './errors.ts'
-import { quoted } from './printable.ts'
 
 /** A kind of value: whether something is one, and what it is called. */
 export interface Kind {
@@ -59,34 +59,16 @@ export function expectOptions<Options extends object>(
   options: Options,
   kinds: Kinds<Options>,
 ): void {
-  // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
-  if (!isObject(options) || Object.prototype.toString.call(options) !== '[object Object]') {
-    throw new UsageError(`${call}: the options are ${described(options)}, expected an object.`)
-  }
+  expectNames(call, options, Object.keys(kinds))
   for (const [name, value] of Object.entries(options)) {
-    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof Options] : undefined
-    if (!kind) {
-      const known = Object.keys(kinds).sort().join(', ')
-      throw new UsageError(`${call} has no option ${quoted(name)}. It has these: ${known}.`)
-    }
-    if (value !== undefined) expectKind(`${call}: ${name}`, value, kind)
+    if (value !== undefined) expectKind(`${call}: ${name}`, value, kinds[name as keyof Options])
   }
 }
 
 /** @param what for messages: 'FlowSeg.load: quantize' */
 export function expectKind(what: string, value: unknown, kind: Kind): void {
   if (kind.is(value)) return
-  throw new UsageError(`${what} is ${described(value)}, expected ${kind.what}.`)
-}
-
-/** For messages: '"int2"', '42', 'undefined', 'a function', 'an Array'. */
-export function described(value: unknown): string {
-  if (typeof value === 'string') return quoted(value)
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'symbol') return 'a symbol'
-  if (typeof value !== 'object' || value === null) return String(value)
-  const name = Object.prototype.toString.call(value).slice(8, -1)
-  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
+  throw new UsageError(`${what} is ${describe(value)}, expected ${kind.what}.`)
 }
 
 function isObject(value: unknown): value is object {

@@ -8,6 +8,7 @@ import { expect, test } from 'vitest'
 const GROUND = [
   'breathe.ts',
   'cache-folder.ts',
+  'check.ts',
   'dispose.ts',
   'errors.ts',
   'options.ts',

@@ -3,9 +3,9 @@
 // Most of them never change and are written once. Those that a run may set are listed, so that a replay looks at
 // these alone, and uploads only when one of them differs from the last run's.
 
+import { describe, listed } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { describe, listed } from './check.ts'
 import { fitsSize, SIZE_RANGES } from './dispatch.ts'
 import { type Kernel, SIZES_SLOT_BYTES, type SizeField } from './kernel.ts'
 import type { SizeValue } from './recorder.ts'

@@ -1,9 +1,9 @@
 // What a dispatch must be before it is recorded: all that its kernel binds and sizes, nothing else, in numbers that the
 // device takes. A slip in an op of a caller's own is a UsageError; in one of ours it is a fault of the engine.
 
+import { describe, listed, MOST, namesOf } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { describe, listed, MOST, namesOf } from './check.ts'
 import type { Kernel, SizeField } from './kernel.ts'
 import type { Dispatch, Param, SizeValue, Storage } from './recorder.ts'
 

@@ -3,20 +3,20 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
-import { closeWhenDisposed } from '../dispose.ts'
-import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
-import { printable } from '../printable.ts'
-import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
 import {
   describe,
   expectBoolean,
+  expectNames,
   expectOneOf,
-  expectOptions,
   expectTable,
   expectText,
   expectWhole,
   namesOf,
-} from './check.ts'
+} from '../check.ts'
+import { closeWhenDisposed } from '../dispose.ts'
+import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
+import { printable } from '../printable.ts'
+import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { languageOf, type Provider } from './provider.ts'
@@ -271,7 +271,7 @@ function checkOptions(options: OpenOptions): void {
       `openGpu: the options are ${describe(options)}, expected { adapter: ${describe(options)} }.`,
     )
   }
-  expectOptions(what, options, OPTIONS)
+  expectNames(what, options, OPTIONS)
   const { device, adapter, boundsChecks, without, bindingLimit, variants, tuned } = options
   if (device !== undefined && !isDevice(device)) {
     throw new UsageError(

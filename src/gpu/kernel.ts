@@ -10,10 +10,10 @@
 // itself, so shader and host can't disagree about an index or an offset: a dispatch names what it
 // binds, and kernel.ts finds the place.
 
+import { describe, expectTable } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import { describe, expectTable } from './check.ts'
 import { compileError } from './compile-error.ts'
 import {
   type Binding,

@@ -1,9 +1,9 @@
 // Recording: model code calls ops, ops describe dispatches, nothing runs. What is recorded is symbolic: a
 // Storage says how many bytes a tensor takes and where they come from, not which buffer holds them.
 
+import { describe, expectFunction, expectText } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from './adapter.ts'
-import { describe, expectFunction, expectText } from './check.ts'
 import { checkDispatch } from './dispatch.ts'
 import type { Kernel } from './kernel.ts'
 

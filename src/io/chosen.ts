@@ -1,8 +1,8 @@
 // What people choose in a browser: files of an input element, a drop, a folder's handle. Of all that, the files of the
 // one folder that is a checkpoint.
 
+import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
-import { described } from '../options.ts'
 
 /** From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(), showOpenFilePicker(). */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
@@ -22,7 +22,7 @@ export interface ChosenFiles {
 export async function chosenFiles(chosen: Chosen): Promise<File[]> {
   if (!isChosen(chosen)) {
     throw new UsageError(
-      `chosenFiles was given ${described(chosen)}; it takes the files of an input element, a drop or a folder's handle.`,
+      `chosenFiles was given ${describe(chosen)}; it takes the files of an input element, a drop or a folder's handle.`,
     )
   }
   return [...(await filesOf(chosen)).files]
@@ -40,7 +40,7 @@ export async function filesOf(chosen: Chosen): Promise<ChosenFiles> {
   if (isDirectory(chosen)) return filesIn(chosen)
   const files = [...chosen].map(async (file) => {
     const isFile = typeof file === 'object' && file !== null && ('getFile' in file || 'arrayBuffer' in file)
-    if (!isFile) throw new UsageError(`Chosen files are files; one of these is ${described(file)}.`)
+    if (!isFile) throw new UsageError(`Chosen files are files; one of these is ${describe(file)}.`)
     return 'getFile' in file ? file.getFile() : file
   })
   return oneFolderOf(await Promise.all(files))

@@ -3,8 +3,8 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
+import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
-import { described } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { shownAddress } from './address.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
@@ -96,7 +96,7 @@ export function expectLocation(call: string, where: unknown): void {
     (typeof where === 'string' ? where !== '' : isUrl(where) || isFolder(where) || isChosen(where))
   if (isPlace) return
   throw new UsageError(
-    `${call}: the place is ${where === '' ? 'an empty string' : described(where)}, expected a path, an address, chosen files ` +
+    `${call}: the place is ${where === '' ? 'an empty string' : describe(where)}, expected a path, an address, chosen files ` +
       'or a folder. The model that comes with the package is FlowSeg.load() without any arguments, or EMBEDDED.',
   )
 }

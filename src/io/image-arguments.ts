@@ -1,7 +1,8 @@
 // What callers in JavaScript may give to decodeImage and encodePng instead of bytes and pixels.
 
+import { describe } from '../check.ts'
 import { ImageError } from '../errors.ts'
-import { described, expectOptions, type Kinds, POSITIVE, SIGNAL, TEXT } from '../options.ts'
+import { expectOptions, type Kinds, POSITIVE, SIGNAL, TEXT } from '../options.ts'
 import type { DecodeOptions } from './image.ts'
 
 const DECODE_KINDS: Kinds<DecodeOptions> = { maxPixels: POSITIVE, name: TEXT, signal: SIGNAL }
@@ -10,7 +11,7 @@ const DECODE_KINDS: Kinds<DecodeOptions> = { maxPixels: POSITIVE, name: TEXT, si
 export function expectDecodable(bytes: unknown, options: object): void {
   if (!isBytes(bytes)) {
     throw new ImageError(
-      `decodeImage was given ${described(bytes)}; it takes the bytes of an image file, a Uint8Array.`,
+      `decodeImage was given ${describe(bytes)}; it takes the bytes of an image file, a Uint8Array.`,
     )
   }
   expectOptions('decodeImage', options, DECODE_KINDS)
@@ -22,7 +23,7 @@ export function expectEncodable(image: unknown): void {
   const [name] = isObject ? ['rgb', 'rgba', 'grey'].filter((key) => key in image) : []
   if (isObject && name && isBytes(image[name as keyof typeof image])) return
   const what =
-    isObject && name ? `${name} that is ${described(image[name as keyof typeof image])}` : described(image)
+    isObject && name ? `${name} that is ${describe(image[name as keyof typeof image])}` : describe(image)
   throw new ImageError(
     `encodePng was given ${what}; it takes { width, height, rgb }, or rgba or grey, with a Uint8Array of the pixels.`,
   )

@@ -14,8 +14,9 @@
 // Source: huggingface/safetensors, README and src/tensor.rs at 24b0b28 (2026-05-12). We are stricter in one
 // thing, as its README asks: a key that occurs twice is an error.
 
+import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
-import { described, expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
+import { expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { crc32 } from './crc32.ts'
 import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
@@ -127,7 +128,7 @@ interface OpenOptions extends ReadOptions {
 function expectSource(from: unknown): void {
   if (typeof from === 'object' && from !== null && ('readText' in from || 'read' in from)) return
   throw new UsageError(
-    `openSafetensors was given ${described(from)}; it takes a folder, as openFolder('path') opens it, or a source of bytes.`,
+    `openSafetensors was given ${describe(from)}; it takes a folder, as openFolder('path') opens it, or a source of bytes.`,
   )
 }
 

@@ -5,8 +5,8 @@
 // head, SAM's neck, the language model's head) is listed too: such names are no surprise, and the totals
 // are the ones people quote. Nothing here loads anything.
 
+import { describe } from '../check.ts'
 import { UsageError } from '../errors.ts'
-import { described } from '../options.ts'
 import {
   type Config,
   featureChannels,
@@ -122,7 +122,7 @@ function expectConfig(config: unknown): void {
   const isConfig = typeof config === 'object' && config !== null && parts.every((part) => part in config)
   if (!isConfig) {
     throw new UsageError(
-      `parameters was given ${described(config)}; it takes a Config, as parseConfig returns it.`,
+      `parameters was given ${describe(config)}; it takes a Config, as parseConfig returns it.`,
     )
   }
 }

@@ -1,6 +1,6 @@
 // The activation functions that kernels can apply on their way out; numbers as in shaders/lib/activation.wgsl.
 
-import { expectOneOf } from '../gpu/check.ts'
+import { expectOneOf } from '../check.ts'
 
 export const ACTIVATIONS = { none: 0, relu: 1, gelu: 2, geluTanh: 3, silu: 4, sigmoid: 5, tanh: 6 } as const
 

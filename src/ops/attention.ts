@@ -5,16 +5,8 @@
 // Shapes are checked here; the variants of the family (subgroup, tiles, registers) do the work, each in a file of its own.
 
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
+import { describe, expectFinite, expectNames, expectOneOf, expectWhole, MOST, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
-import {
-  describe,
-  expectFinite,
-  expectOneOf,
-  expectOptions,
-  expectWhole,
-  MOST,
-  namesOf,
-} from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { type AttentionBias, type Problem, type Shapes, WG } from './attention-problem.ts'
 import { registers } from './attention-registers.ts'
@@ -120,7 +112,7 @@ interface Checked extends Pick<Problem, 'query' | 'key' | 'value' | 'bias'> {
 }
 
 function check(options: AttentionOptions): Checked {
-  expectOptions('attention', options, OPTIONS)
+  expectNames('attention', options, OPTIONS)
   const { query, key, value, heads, kvHeads = heads, scale, bias } = options
   const parts = {
     query: asColumns('attention', 'query', query),
@@ -184,7 +176,7 @@ function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): 
     )
   }
   expectOneOf('attention', "the bias's kind", bias.kind, Object.keys(BIAS_FIELDS))
-  expectOptions(`attention: a bias of kind '${bias.kind}'`, bias, BIAS_FIELDS[bias.kind])
+  expectNames(`attention: a bias of kind '${bias.kind}'`, bias, BIAS_FIELDS[bias.kind])
   const missing = BIAS_FIELDS[bias.kind].find((field) => bias[field as keyof AttentionBias] === undefined)
   if (missing) throw new UsageError(`attention: a bias of kind '${bias.kind}' needs \`${missing}\`.`)
   switch (bias.kind) {

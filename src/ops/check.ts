@@ -1,7 +1,7 @@
 // Checks of tensors, and of the numbers that ops take beside them. `op` and `name` are for the message.
 
+import { describe, expectWhole, listed, MOST } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
-import { describe, expectWhole, listed, MOST } from '../gpu/check.ts'
 import { currentRecorder, type SizeValue } from '../gpu/recorder.ts'
 import type { DType, Shape, Tensor } from './tensor.ts'
 

@@ -8,8 +8,8 @@ import activationSource from '../../shaders/lib/activation.wgsl' with { type: 't
 import endingSource from '../../shaders/matmul-ending.wgsl' with { type: 'text' }
 import texelSource from '../../shaders/matmul-texels.wgsl' with { type: 'text' }
 import textureSource from '../../shaders/matmul-texture.wgsl' with { type: 'text' }
+import { expectNames, expectWhole, namesOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { recorder } from '../gpu/recorder.ts'
 import { type Activation, expectActivation } from './activation.ts'
 import { expectTensor } from './check.ts'
@@ -64,7 +64,7 @@ const OPTIONS = namesOf<Conv2dOptions>({ bias: true, stride: true, padding: true
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   expectTensor('conv2d', 'x', x)
   expectTensor('conv2d', 'weight', weight)
-  expectOptions('conv2d', options, OPTIONS)
+  expectNames('conv2d', options, OPTIONS)
   const { bias, stride = 1, padding = 0, activation = 'none' } = options
   expectActivation('conv2d', activation)
   const [H = 0, W = 0, I = 0] = x.shape

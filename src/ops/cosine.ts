@@ -2,7 +2,7 @@
 
 import source from '../../shaders/cosine-logits.wgsl' with { type: 'text' }
 import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
-import { expectFinite } from '../gpu/check.ts'
+import { expectFinite } from '../check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectShape, expectType, lastDim, record, type Tensor, tensor } from './tensor.ts'
 

@@ -2,8 +2,8 @@
 
 import source from '../../shaders/deformable.wgsl' with { type: 'text' }
 import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
+import { describe, expectNames, expectWhole, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
-import { describe, expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { expectPair, expectTensor } from './check.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from './tensor.ts'
 import { unrolled } from './unroll.ts'
@@ -48,7 +48,7 @@ export function deformableAttention(
   options: DeformableOptions,
 ): Tensor {
   expectTensor('deformableAttention', 'value', value)
-  expectOptions('deformableAttention', options, OPTIONS)
+  expectNames('deformableAttention', options, OPTIONS)
   const { heads, points, levels } = options
   expectWhole('deformableAttention', 'heads', heads)
   expectWhole('deformableAttention', 'points', points)

@@ -8,8 +8,8 @@ import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import mixSource from '../../shaders/mix.wgsl' with { type: 'text' }
 import swigluSource from '../../shaders/swiglu.wgsl' with { type: 'text' }
 import unarySource from '../../shaders/unary.wgsl' with { type: 'text' }
+import { expectFinite } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectFinite } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from './activation.ts'
 import { chunks, elem, rowChunks, THREADS, widthOf } from './elem.ts'

@@ -4,8 +4,8 @@ import copySource from '../../shaders/copy.wgsl' with { type: 'text' }
 import gatherSource from '../../shaders/gather.wgsl' with { type: 'text' }
 import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import widen from '../../shaders/lib/widen.wgsl' with { type: 'text' }
+import { MOST } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { MOST } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../gpu/recorder.ts'
 import { expectSize, expectWeight } from './check.ts'

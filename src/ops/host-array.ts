@@ -3,8 +3,8 @@
 // A class stands for what its bytes mean. An Int32Array has as many bytes as a Float32Array of the same length, and would pass
 // for one; a plain array or a Float64Array holds the right numbers in other bytes. Both are refused, with what to write.
 
+import { describe, listed } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
-import { describe, listed } from '../gpu/check.ts'
 import { roundUp } from '../gpu/memory.ts'
 import { BITS } from './check.ts'
 import type { DType, Shape } from './tensor.ts'

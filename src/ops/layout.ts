@@ -4,8 +4,8 @@ import walk from '../../shaders/lib/walk.wgsl' with { type: 'text' }
 import shuffleSource from '../../shaders/shuffle.wgsl' with { type: 'text' }
 import transposeSource from '../../shaders/transpose.wgsl' with { type: 'text' }
 import windowsSource from '../../shaders/windows.wgsl' with { type: 'text' }
+import { expectWhole } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectPair, expectPlain, expectTensor } from './check.ts'
 import { elem, rowChunks, share, THREADS, widthOf } from './elem.ts'

@@ -4,8 +4,8 @@
 
 import bytesSource from '../../shaders/mask-bytes.wgsl' with { type: 'text' }
 import source from '../../shaders/mask-pixels.wgsl' with { type: 'text' }
+import { expectWhole } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectPair } from './check.ts'
 import { groupsFor, THREADS } from './elem.ts'

@@ -4,8 +4,8 @@
 // Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N, each of
 // which takes a dispatch that writes its columns of the output.
 
+import { expectBoolean, expectFinite, expectNames, namesOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectBoolean, expectFinite, expectOptions, namesOf } from '../gpu/check.ts'
 import { recorder } from '../gpu/recorder.ts'
 import { type Activation, expectActivation } from './activation.ts'
 import { expectTensor, expectWeight } from './check.ts'
@@ -47,7 +47,7 @@ const MATMUL_OPTIONS = namesOf<MatmulOptions>({ transposeB: true, scale: true })
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
   expectTensor('linear', 'x', x)
   expectTensor('linear', 'weight', weight)
-  expectOptions('linear', options, LINEAR_OPTIONS)
+  expectNames('linear', options, LINEAR_OPTIONS)
   const { bias, activation = 'none', residual } = options
   expectActivation('linear', activation)
   const K = lastDim(x)
@@ -122,7 +122,7 @@ export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
-  expectOptions('matmul', options, MATMUL_OPTIONS)
+  expectNames('matmul', options, MATMUL_OPTIONS)
   const { transposeB = false, scale = 1 } = options
   expectBoolean('matmul', 'transposeB', transposeB)
   expectFinite('matmul', 'scale', scale)

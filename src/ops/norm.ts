@@ -10,8 +10,8 @@ import nanSource from '../../shaders/lib/nan.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/lib/rows.wgsl' with { type: 'text' }
 import statistics from '../../shaders/lib/statistics.wgsl' with { type: 'text' }
 import rmsNormSource from '../../shaders/rms-norm.wgsl' with { type: 'text' }
+import { expectFinite, expectNames, expectWhole } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectFinite, expectOptions, expectWhole } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { recorder } from '../gpu/recorder.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from './activation.ts'
@@ -41,7 +41,7 @@ export function layerNorm(
   eps: number,
   options: { readonly residual?: Tensor } = {},
 ): Tensor {
-  expectOptions('layerNorm', options, ['residual'])
+  expectNames('layerNorm', options, ['residual'])
   const { residual } = options
   expectType('layerNorm', 'x', x, 'f32')
   expectFinite('layerNorm', 'eps', eps, 0)
@@ -158,7 +158,7 @@ export function groupNorm(
   eps: number,
   options: { readonly activation?: Activation } = {},
 ): Tensor {
-  expectOptions('groupNorm', options, ['activation'])
+  expectNames('groupNorm', options, ['activation'])
   const { activation = 'none' } = options
   expectActivation('groupNorm', activation)
   expectType('groupNorm', 'x', x, 'f32')

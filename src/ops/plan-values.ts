@@ -1,8 +1,8 @@
 // What goes into a plan and comes out of it: arrays, tensors and names that a caller passes to `run`, and what its `build`
 // returned, each held against what was declared.
 
+import { expectNames, expectTable, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
-import { expectOptions, expectTable, listed, namesOf } from '../gpu/check.ts'
 import type { PlanSpec } from '../gpu/plan.ts'
 import type { Recorder } from '../gpu/recorder.ts'
 import { printable } from '../printable.ts'
@@ -93,7 +93,7 @@ export function outputsOf(
   if (result === undefined || result === null) {
     throw new UsageError(`${what}: build returned ${result}. Return { read } or { keep }, or {} for neither.`)
   }
-  expectOptions(`${what}: what build returned`, result, OUTPUTS)
+  expectNames(`${what}: what build returned`, result, OUTPUTS)
   const { read = {}, keep = {} } = result as Outputs
   const tables = Object.entries({ read, keep }).map(([table, given]) => {
     expectTable(what, table, given)

@@ -7,7 +7,7 @@ import meanRowsSource from '../../shaders/mean-rows.wgsl' with { type: 'text' }
 import normalizeSource from '../../shaders/normalize-rows.wgsl' with { type: 'text' }
 import reduceSource from '../../shaders/reduce.wgsl' with { type: 'text' }
 import softmaxSource from '../../shaders/softmax.wgsl' with { type: 'text' }
-import { expectOptions, MOST } from '../gpu/check.ts'
+import { expectNames, MOST } from '../check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
 import { expectSize } from './check.ts'
@@ -157,7 +157,7 @@ export const normalizeFamily: Family<Mapped> = alongRows(
  * @returns [C]
  */
 export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {
-  expectOptions('meanRows', options, ['length'])
+  expectNames('meanRows', options, ['length'])
   expectShape('meanRows', 'x', x, [undefined, undefined])
   expectType('meanRows', 'x', x, 'f32')
   const [N = 0, C = 0] = x.shape

@@ -3,8 +3,8 @@
 import source from '../../shaders/resize.wgsl' with { type: 'text' }
 import mapSource from '../../shaders/resize-map.wgsl' with { type: 'text' }
 import rowsSource from '../../shaders/resize-rows.wgsl' with { type: 'text' }
+import { expectNames } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectOptions } from '../gpu/check.ts'
 import { kernel } from '../gpu/kernel.ts'
 import { expectPair } from './check.ts'
 import { strips, THREADS, widthOf } from './elem.ts'
@@ -31,7 +31,7 @@ export function resize(
   const [H = 0, W = 0, C = 0] = x.shape.slice(-3)
   expectPair('resize', 'size', size)
   const [H2, W2] = size
-  expectOptions('resize', options, ['crop'])
+  expectNames('resize', options, ['crop'])
   const { crop = [H, W] } = options
   expectPair('resize', 'crop', crop)
   const [h, w] = crop

@@ -2,8 +2,8 @@
 // text: they depend on the model alone, and f32 would lose the angle of late positions.
 
 import source from '../../shaders/rope.wgsl' with { type: 'text' }
+import { expectFinite, expectNames, expectWhole, namesOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
-import { expectFinite, expectOptions, expectWhole, namesOf } from '../gpu/check.ts'
 import { type Kernel, kernel } from '../gpu/kernel.ts'
 import type { SizeValue } from '../gpu/recorder.ts'
 import { expectSize, MOST_POSITION } from './check.ts'
@@ -31,7 +31,7 @@ const OPTIONS = namesOf<RopeOptions>({ heads: true, theta: true, position: true 
  */
 export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
   const { tensor: whole, start, count } = asColumns('rope', 'x', x)
-  expectOptions('rope', options, OPTIONS)
+  expectNames('rope', options, OPTIONS)
   const { heads, theta } = options
   expectWhole('rope', 'heads', heads)
   expectFinite('rope', 'theta', theta, 1)

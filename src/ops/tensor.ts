@@ -4,19 +4,19 @@
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
-import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import {
   describe,
   expectBoolean,
   expectFunction,
-  expectOptions,
+  expectNames,
   expectTable,
   expectTask,
   expectText,
   expectWhole,
   namesOf,
   TASK_OPTIONS,
-} from '../gpu/check.ts'
+} from '../check.ts'
+import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import { isKernel } from '../gpu/dispatch.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { formatBytes, roundUp } from '../gpu/memory.ts'
@@ -240,7 +240,7 @@ function expectAllocation(op: string, gpu: Gpu, shape: Shape, dtype: DType, opti
   expectGpu(op, gpu)
   expectDims(op, 'the tensor', shape)
   expectDType(op, dtype)
-  expectOptions(op, options, ALLOCATE_OPTIONS)
+  expectNames(op, options, ALLOCATE_OPTIONS)
   const { label, owner, sharded } = options
   if (label !== undefined) expectText(op, 'label', label)
   if (owner !== undefined) expectText(op, 'owner', owner)
@@ -397,14 +397,14 @@ export async function plan(
   build: (inputs: Inputs) => Outputs,
   options: TaskOptions = {},
 ): Promise<Plan> {
-  expectOptions('plan', options, TASK_OPTIONS)
+  expectNames('plan', options, TASK_OPTIONS)
   expectTask('plan', options)
   const { spec, inputs: own, bound, read, keep } = recordPlan(gpu, name, build)
   const ready = await GpuPlan.create(gpu, spec, options)
   const what = `plan ${printable(name)}`
 
   const translate = (values: RunValues) => {
-    expectOptions(what, values, RUN_VALUES)
+    expectNames(what, values, RUN_VALUES)
     expectTask(what, values)
     const { inputs = {}, params = {}, owner } = values
     for (const [table, given] of Object.entries({ inputs, params })) expectTable(what, table, given)

@@ -5,9 +5,9 @@
 // twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise displaces it.
 // Problems with weights are timed with the weights in rows and in panels, which decides for the whole model.
 
+import { describe, expectFinite, expectFunction, expectNames, expectTask, namesOf } from '../check.ts'
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../gpu/adapter.ts'
-import { describe, expectFinite, expectFunction, expectOptions, expectTask, namesOf } from '../gpu/check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordWith } from '../gpu/recorder.ts'
 import { makeTuned, type Tuned } from '../gpu/tuned.ts'
@@ -113,7 +113,7 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
     )
   }
   builds.forEach((build, i) => expectFunction('tune', `build ${i}`, build))
-  expectOptions('tune', options, OPTIONS)
+  expectNames('tune', options, OPTIONS)
   expectTask('tune', options)
   const { seconds = 30, onProgress, signal } = options
   expectFinite('tune', 'seconds', seconds, 0)

@@ -172,7 +172,7 @@ describe.each(Object.entries(OPTIONS))('options of %s', (name, { call, right }) 
   test('one that does not exist, and what are no options', async () => {
     const error = (await outcome({ qantize: 'int8' })) as Error
     expect(error).toBeInstanceOf(UsageError)
-    expect(error.message).toContain('has no option "qantize". It has these: ')
+    expect(error.message).toContain("there is no option 'qantize'. It takes: ")
     for (const option of Object.keys(right)) expect(error.message).toContain(option)
     for (const wrong of [null, 42, 'x', [], () => 0]) {
       expect(await outcome(wrong), name).toBeInstanceOf(UsageError)

@@ -3,19 +3,19 @@
 //
 // Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
 
-import { ShapeError, UsageError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
-import type { TaskOptions } from '../progress.ts'
+import { ShapeError, UsageError } from './errors.ts'
+import { printable, quoted } from './printable.ts'
+import type { TaskOptions } from './progress.ts'
 
 /** The names of an options type, all of them: the compiler counts. */
 export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
   return Object.keys(names)
 }
 
-/** An object with these options and no others. */
-export function expectOptions(what: string, given: unknown, known: readonly string[]): void {
-  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given)
-  if (!isObject || ArrayBuffer.isView(given)) {
+/** An object with these options and no others; their values are checked by whoever takes them, or by options.ts. */
+export function expectNames(what: string, given: unknown, known: readonly string[]): void {
+  // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
+  if (typeof given !== 'object' || given === null || tagOf(given) !== 'Object') {
     throw new UsageError(
       `${what}: the options are ${describe(given)}, expected an object with ${listed(known)}.`,
     )
@@ -96,8 +96,13 @@ export function describe(value: unknown): string {
   if (typeof value !== 'object' || value === null) return printable(String(value), 60)
   if (Array.isArray(value)) return value.length < 9 ? `[${value.map(brief).join(', ')}]` : 'an array'
   if ('storage' in value && 'shape' in value) return 'a tensor'
-  const kind = printable(Object.prototype.toString.call(value).slice('[object '.length, -1), 60)
+  const kind = printable(tagOf(value), 60)
   return `${/^[AEIO]/.test(kind) ? 'an' : 'a'} ${kind === 'Object' ? 'object' : kind}`
+}
+
+/** 'Object', 'Array', 'Promise': the same in every realm. */
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
 function brief(value: unknown): string {
