@@ -17,7 +17,10 @@ export interface JpegHeader {
   readonly components: number
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number
-  /** What browsers want behind a file whose end marker is missing, although its pixels are there. */
+  /**
+   * The end marker that browsers want, where it is missing although all pixels are there. Of a progressive file only the decoder
+   * can tell, and a browser goes by that marker: it gets none.
+   */
   readonly ending: Uint8Array<ArrayBuffer>
   /** The file, with nothing in it but what pixels depend on. */
   plain(): Uint8Array<ArrayBuffer>
@@ -142,7 +145,7 @@ export function readJpegHeader(
     height,
     components: components.length,
     orientation,
-    ending: hasEnd ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
+    ending: hasEnd || frame.progressive ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
     plain: () => joined(parts),
     expectWhole: async (signal) => {
       if (!frame.progressive) await expectAllBlocks(scans, name, signal)

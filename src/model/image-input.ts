@@ -122,8 +122,9 @@ function captured(pixels: Pixels): CapturedImage {
 
 /** Of pixels in host memory, which the caller may write to at once. */
 function captureArray(pixels: Pixels): CapturedImage {
-  if ('rgb' in pixels) return captured({ ...pixels, rgb: pixels.rgb.slice() })
-  if ('rgba' in pixels) return captured({ ...pixels, rgba: pixels.rgba.slice() })
+  // Not by slice(), which for Node's Buffer copies nothing
+  if ('rgb' in pixels) return captured({ ...pixels, rgb: new Uint8Array(pixels.rgb) })
+  if ('rgba' in pixels) return captured({ ...pixels, rgba: new Uint8Array(pixels.rgba) })
   return captured(pixels)
 }
 

@@ -63,9 +63,9 @@ describe('pixels in host memory', () => {
   test('RGB, RGBA and ImageData as they are', async () => {
     expect((await open({ ...size, rgb })).pixels).toEqual({ ...size, rgb })
     expect((await open({ ...size, rgba })).pixels).toEqual({ ...size, rgba })
-    expect((await open(imageData)).pixels).toEqual({ ...size, rgba: imageData.data })
+    expect((await open(imageData)).pixels).toEqual({ ...size, rgba })
     const { colorSpace: _, ...old } = imageData // older browsers don't say
-    expect((await open(old)).pixels).toEqual({ ...size, rgba: imageData.data })
+    expect((await open(old)).pixels).toEqual({ ...size, rgba })
   })
 
   test('a file, in whatever holds its bytes', async () => {
@@ -180,6 +180,9 @@ describe('read before anything is awaited', () => {
     for (const [input, memory] of [
       [{ ...size, rgb: rgb.slice() }, 'rgb'],
       [{ ...size, rgba: rgba.slice() }, 'rgba'],
+      [{ ...size, rgb: Buffer.from(rgb) }, 'rgb'],
+      [{ ...size, rgba: Buffer.from(rgba) }, 'rgba'],
+      [{ ...size, rgba: new Uint8ClampedArray(rgba) }, 'rgba'],
       [{ ...imageData, data: imageData.data.slice() }, 'data'],
       [Uint8Array.from(png), ''],
       [Uint8Array.from(png).buffer, ''],
