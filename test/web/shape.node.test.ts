@@ -91,7 +91,7 @@ test("what is chosen, measured or focused can be seen in a person's own colours"
     })
     expect(chosen).toHaveLength(3)
     for (const look of chosen) {
-      expect(look).toMatch(/^solid 3px/)
+      expect(look).toMatch(/^solid 6px/)
       expect(others).not.toContain(look)
     }
     for (const look of checked) expect(unchecked).not.toContain(look)
