@@ -80,6 +80,9 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
     range: string | undefined,
     response: ServerResponse,
   ): Promise<void> => {
+    const sharing: Record<string, string> = host.isOpen
+      ? { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'content-range' }
+      : {}
     const path = decodeURIComponent(new URL(address, 'http://host').pathname)
     await host.gate?.(path)
     const mount = Object.keys(folders).find((name) => path.startsWith(name))
@@ -92,7 +95,7 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
         )
       : -1
     if (!file || size < 0) {
-      response.writeHead(404).end()
+      response.writeHead(404, sharing).end()
       return
     }
     const isWeights = path.endsWith('.safetensors')
@@ -107,9 +110,7 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
       'cache-control': host.maxAge > 0 ? `max-age=${host.maxAge}` : 'no-cache',
       'content-security-policy': `${POLICY}; frame-ancestors 'self'; report-uri ${REPORTS}`,
       ...(from === undefined ? {} : { 'content-range': `bytes ${begin}-${end - 1}/${size}` }),
-      ...(host.isOpen
-        ? { 'access-control-allow-origin': '*', 'access-control-expose-headers': 'content-range' }
-        : {}),
+      ...sharing,
     })
     await pipeline(
       createReadStream(file, { start: begin, end: end - 1, highWaterMark: 128 * 1024 }),
