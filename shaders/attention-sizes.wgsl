@@ -23,8 +23,8 @@ const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
 
 /**
- * What o is multiplied by at the end: 1 / l, and 0 for a row without open keys, whose m is still the floor. l is at most the
- * number of keys; if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
+ * The factor of o at the end: 1 / l, and 0 for a row without open keys, whose m is still the floor. l is at most the number of
+ * keys; if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
  */
 fn share_of(m: f32, l: f32) -> f32 {
   return select(nan_of(l), select(0.0, 1.0 / l, m > FLOOR), is_finite(l));

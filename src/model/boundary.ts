@@ -32,7 +32,7 @@ export interface Refined {
   readonly logits: Tensor
   /** B, [H, W]: 1 where the logits were free to move, else 0. */
   readonly band: Tensor
-  /** What tanh is taken of, [H, W]: it would hide an infinity. */
+  /** The refinement before its tanh, which would hide an infinity, [H, W]. */
   readonly steps: Tensor
 }
 

@@ -9,7 +9,7 @@ import { INFINITY_BITS, magnitude } from '../ops/magnitude.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import type { HostArrays } from './segmentation.ts'
 
-/** What is looked at, in the order in which it is computed. */
+/** The stages that are watched, in the order in which they are computed. */
 const STAGES = {
   sam: "the output of SAM's encoder",
   siglip: "the output of SigLIP's encoder",
@@ -25,7 +25,7 @@ export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '
 
-/** What a plan is to read back of a stage, for expectFinite. Call it where xs are made, or they have to be kept until then. */
+/** Outputs for a plan to read, for expectFinite. Call it where xs are made: they are kept until it has read them. */
 export function watched(stage: Stage, ...xs: readonly Tensor[]): Readonly<Record<string, Tensor>> {
   return Object.fromEntries(xs.map((x, i) => [`${PREFIX}${stage} ${i}`, magnitude(x)]))
 }

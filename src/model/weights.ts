@@ -236,16 +236,16 @@ async function fillAll(
       const panels =
         job.x.packed && !quantized ? new PanelWriter(uploader, job.x, runsOf(kind, shape)) : undefined
       let before = 0
-      let isFinite = true
+      let hasSpoilt = false
       for await (const { offset, bytes, stored } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
         signal?.throwIfAborted()
         if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
         else if (panels) await panels.write(bytes)
         else await write(uploader, job.x, offset, bytes, signal)
-        const found = isFinite && firstNotFinite(stored, job.entry.dtype)
+        const found = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
         if (found) {
-          isFinite = false
+          hasSpoilt = true
           spoilt.push({ entry: job.entry, value: found.value, index: before + found.index })
         }
         before += stored.length / bytesPerValue(job.entry)
@@ -265,7 +265,7 @@ async function fillAll(
   throwFirst(await Promise.allSettled(readers))
   await checkpoint.verify?.({ signal })
   await uploader.flush()
-  // Only now: a damaged file is told as such, and some of those can be downloaded again
+  // After the hashes: damage is named as such, and a kept block that is damaged is downloaded again
   if (spoilt.length > 0) throw notFinite(spoilt.sort((a, b) => compare(a.entry, b.entry)))
 }
 
