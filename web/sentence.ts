@@ -51,7 +51,8 @@ export function inviting(): () => void {
   const focus = document.activeElement
   return () => {
     const now = document.activeElement
-    if (!isUntouched() || (now !== focus && now !== document.body)) return
+    // Somebody who is in the field already may be about to type on
+    if (!isUntouched() || focus === field || (now !== focus && now !== document.body)) return
     field.focus()
     field.select()
   }
