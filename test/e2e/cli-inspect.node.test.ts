@@ -91,7 +91,9 @@ test.each(['module.', 'model.', 'state_dict.', 'module._orig_mod.'])(
     expect(alone.out).toContain(said)
 
     const picture = join(ROOT, 'examples/scene.png')
-    const loaded = await flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd: folder })
+    const loaded = await flowseg(['segment', picture, 'the umbrella', '--weights', folder], {
+      cwd: await temporaryFolder(),
+    })
     expect(loaded.code).toBe(1)
     expect(loaded.err).toContain(said)
   },
@@ -171,7 +173,8 @@ test('a stale manifest is named by whoever reads it, with what renews it', async
   await rewriteNano(folder, (tensors) => tensors)
   await flowseg(['manifest', folder], { cwd: folder })
   const picture = join(ROOT, 'examples/scene.png')
-  const segment = () => flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd: folder })
+  const cwd = await temporaryFolder()
+  const segment = () => flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd })
   const renew = `if you changed it, renew manifest.json: flowseg manifest ${folder}`
 
   // Another size, another content, a file that is gone
