@@ -191,18 +191,18 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     const pool: Record<string, Tensor> = { ...pixels }
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
       pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
-    const params = { span, length: config.flow.condition === 'tokens' ? span : 1 }
-    const tasks: Record<PlanName, { build: Build; inputs: Given['inputs'] }> = {
+    const length = config.flow.condition === 'tokens' ? span : 1
+    const tasks: Record<PlanName, { build: Build } & Pick<Given, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
         inputs: { before: Uint32Array.from(prompt.before) },
       },
-      read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows } },
-      segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), inputs: {} },
-      finish: { build: (from) => finishPlan(from, size, parts), inputs: {} },
+      read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows }, params: { span } },
+      segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), params: { length } },
+      finish: { build: (from) => finishPlan(from, size, parts) },
     }
     const start = (name: PlanName, more: TaskOptions): Promise<Prepared> => {
-      const { build, inputs = {} } = tasks[name]
+      const { build, inputs = {}, params = {} } = tasks[name]
       return prepare(gpu, name, build, { inputs, bound: pool, params }, more)
     }
     for (const name of ['look', 'read'] as const) {
