@@ -172,7 +172,7 @@ async function weight(
     const [N = 0] = shape
     const held = dtype === 'int4' ? [N, Math.ceil(K / GROUP) * GROUP] : shape
     const scales = await upload(gpu, quantized.scales, [quantized.scales.length], 'f32')
-    const b = { ...(await upload(gpu, quantized.data, held, dtype)), shape, scales }
+    const b = { ...(await upload(gpu, quantized.data, held, dtype)), shape, size: N * K, scales }
     return { b, values: dequantizeRows(quantized, K, dtype) }
   }
   if (dtype === 'f32') return { b: await upload(gpu, values, shape, dtype), values }
