@@ -129,7 +129,7 @@ export async function allocateQuantized(
     }
     // In memory rows are whole groups
     const held = dtype === 'int4' ? [N, groups * GROUP] : shape
-    return { ...(await allocate(gpu, held, dtype, options)), shape, scales }
+    return { ...(await allocate(gpu, held, dtype, options)), shape, size: sizeOf(shape), scales }
   } catch (error) {
     release(gpu, scales)
     throw error
