@@ -11,6 +11,7 @@ const GROUND = [
   'check.ts',
   'dispose.ts',
   'errors.ts',
+  'has-files.ts',
   'options.ts',
   'printable.ts',
   'progress.ts',

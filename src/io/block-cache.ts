@@ -11,6 +11,7 @@
 // and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
 
 import { FlowSegError, UsageError } from '../errors.ts'
+import { hasFiles } from '../has-files.ts'
 import { ADDRESS, expectKind } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { lastingAddress, shownAddress } from './address.ts'
@@ -280,8 +281,7 @@ async function keptFolders(store: BlockStore | string | undefined): Promise<Kept
 async function openStore(create: boolean): Promise<BlockStore | string | undefined> {
   if ('storage' in (globalThis.navigator ?? {}) && 'getDirectory' in navigator.storage)
     return openOpfsStore(create)
-  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
-  return hasFiles ? openDiskStore(create) : undefined
+  return hasFiles() ? openDiskStore(create) : undefined
 }
 
 async function readEntry(store: BlockStore, folder: string): Promise<Entry | undefined> {

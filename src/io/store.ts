@@ -2,6 +2,7 @@
 // They can be made again, so what can't be read is as good as not there.
 
 import { FlowSegError } from '../errors.ts'
+import { hasFiles } from '../has-files.ts'
 
 export interface Store {
   /** For messages: where a text is. */
@@ -15,8 +16,7 @@ export interface Store {
 
 /** @param folder by default the cache folder */
 export async function openStore(folder?: string): Promise<Store> {
-  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
-  return hasFiles ? fileStore(folder) : databaseStore()
+  return hasFiles() ? fileStore(folder) : databaseStore()
 }
 
 async function fileStore(given?: string): Promise<Store> {
