@@ -12,10 +12,12 @@ const GROUND = [
   'dispose.ts',
   'errors.ts',
   'has-files.ts',
+  'make-folders.ts',
   'options.ts',
   'printable.ts',
   'progress.ts',
   'regular-file.ts',
+  'write-whole.ts',
 ]
 /** What each floor may import, besides itself and the ground. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {

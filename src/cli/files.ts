@@ -2,10 +2,11 @@
 // there: whoever looks sees whole files, and a failure leaves no new one behind.
 
 import { existsSync } from 'node:fs'
-import { link, mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { link, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FlowSegError } from '../errors.ts'
+import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
 import { printable } from '../printable.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
@@ -68,11 +69,11 @@ export class Drafts {
       signal.throwIfAborted()
       for (const [path, { contents }] of this.#files) {
         at = path
-        folders.push(...(await makeFolders(dirname(path))))
+        folders.push(...makeFolders(dirname(path)))
         const part = join(dirname(path), `.flowseg-${process.pid}-${parts.size}.part`)
         parts.set(path, part)
         await writeFile(part, contents, { flag: 'wx' })
-        if (await isFolder(path)) throw new Error('a folder of this name is there')
+        if (isFolder(path)) throw new Error('a folder of this name is there')
       }
       signal.throwIfAborted()
       for (const [path, part] of parts) {
@@ -84,8 +85,7 @@ export class Drafts {
       }
     } catch (error) {
       await Promise.all([...parts.values(), ...added].map((file) => rm(file, { force: true })))
-      // Deepest first; what isn't empty was filled by somebody else
-      for (const folder of folders.toReversed()) await rmdir(folder).catch(() => undefined)
+      removeEmpty(folders)
       if (signal.aborted) throw error
       throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reason(error)}.`, {
         cause: error,
@@ -137,35 +137,6 @@ export function fitted(name: string, end: string, more: string): string {
     begin += letter
   }
   return begin + end
-}
-
-export async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-}
-
-/**
- * A folder and those that it is in. (Node's own `recursive` never comes back where a file system makes no folders, as /proc.)
- *
- * @returns those that were made, each in the one before
- */
-export async function makeFolders(path: string): Promise<string[]> {
-  const missing: string[] = []
-  for (let at = path; !(await isFolder(at)) && at !== dirname(at); at = dirname(at)) missing.unshift(at)
-  const made: string[] = []
-  for (const folder of missing) {
-    try {
-      await mkdir(folder)
-      made.push(folder)
-    } catch (error) {
-      if (await isFolder(folder)) continue // somebody else was quicker
-      for (const one of made.toReversed()) await rmdir(one).catch(() => undefined)
-      throw error
-    }
-  }
-  return made
 }
 
 export function reason(error: unknown): string {

@@ -14,15 +14,21 @@ export interface Store {
   remove(name: string): Promise<boolean>
 }
 
+/** The choices for one adapter take some kB. */
+const MAX_BYTES = 16 * 2 ** 20
+
 /** @param folder by default the cache folder */
 export async function openStore(folder?: string): Promise<Store> {
   return hasFiles() ? fileStore(folder) : databaseStore()
 }
 
 async function fileStore(given?: string): Promise<Store> {
-  const { mkdir, readFile, rename, rm, writeFile } = await import('node:fs/promises')
+  const { rm } = await import('node:fs/promises')
   const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
+  const { makeFolders } = await import('../make-folders.ts')
+  const { readRegular } = await import('../regular-file.ts')
+  const { writeWhole } = await import('../write-whole.ts')
   const folders = given === undefined ? [caches.userCache, caches.temporaryCache] : [() => given]
   let [folder, refusal] = ['', '']
   for (const cache of folders) {
@@ -35,16 +41,17 @@ async function fileStore(given?: string): Promise<Store> {
   const path = (name: string): string => paths.join(folder, name)
   return {
     describe: path,
-    read: async (name) => (folder ? readFile(path(name), 'utf8').catch(() => undefined) : undefined),
+    read: async (name) => {
+      if (!folder) return undefined
+      const bytes = await readRegular(path(name), MAX_BYTES).catch(() => undefined)
+      return bytes && new TextDecoder().decode(bytes)
+    },
     write: async (name, text) => {
-      const draft = path(`${name}.${process.pid}.draft`)
       try {
         if (!folder) throw new Error(refusal)
-        await mkdir(folder, { recursive: true })
-        await writeFile(draft, text)
-        await rename(draft, path(name))
+        makeFolders(folder)
+        await writeWhole(path(name), [new TextEncoder().encode(text)])
       } catch (cause) {
-        await rm(draft, { force: true }).catch(() => undefined)
         const reason = cause instanceof Error ? cause.message : String(cause)
         throw new FlowSegError('ERR_OUTPUT', `${path(name)} can't be written: ${reason}.`, { cause })
       }
