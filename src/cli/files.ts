@@ -7,7 +7,7 @@ import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FlowSegError } from '../errors.ts'
 import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -87,7 +87,7 @@ export class Drafts {
       await Promise.all([...parts.values(), ...added].map((file) => rm(file, { force: true })))
       removeEmpty(folders)
       if (signal.aborted) throw error
-      throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reason(error)}.`, {
+      throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reasonOf(error)}.`, {
         cause: error,
       })
     }
@@ -137,9 +137,4 @@ export function fitted(name: string, end: string, more: string): string {
     begin += letter
   }
   return begin + end
-}
-
-export function reason(error: unknown): string {
-  // Node's own message repeats the temporary name: 'EACCES: permission denied, open ...'
-  return printable((error instanceof Error ? error.message : String(error)).replace(/, \w+ '.*$/s, ''))
 }

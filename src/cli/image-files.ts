@@ -7,7 +7,7 @@ import { basename, dirname, extname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ImageError } from '../errors.ts'
 import { decodeImage, type Image } from '../io/image.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
@@ -185,11 +185,4 @@ async function gather(
 function tooLarge(name: string, bytes?: number): ImageError {
   const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
   return new ImageError(`${name} has ${has}; such a file may have ${MAX_IMAGE_BYTES}.`)
-}
-
-/** Of fetch's errors the cause is what happened: 'getaddrinfo ENOTFOUND host'. Node's repeat the path behind a comma. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return printable(message.replace(/, \w+ '.*$/s, '').replace(/\.$/, ''))
 }

@@ -5,10 +5,9 @@ import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
 import { isFolder, makeFolders } from '../make-folders.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { writeDataset } from '../scenes/dataset.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
-import { reason } from './files.ts'
 import { jsonLine } from './json.ts'
 import { ProgressLine } from './progress-line.ts'
 import { grouped, type Terminal } from './terminal.ts'
@@ -75,7 +74,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   } catch (error) {
     if (made[0]) await rm(made[0], { recursive: true, force: true })
     if (terminal.signal.aborted || error instanceof FlowSegError) throw error
-    throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reason(error)}.`, {
+    throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reasonOf(error)}.`, {
       cause: error,
     })
   } finally {

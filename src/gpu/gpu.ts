@@ -15,7 +15,7 @@ import {
 } from '../check.ts'
 import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
@@ -170,9 +170,8 @@ export class Gpu {
       .requestDevice({ requiredFeatures: features, requiredLimits })
       .catch((error: unknown) => {
         provider.close()
-        const reason = error instanceof Error ? error.message : String(error)
         throw new NoAdapterError(
-          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reason}. ` +
+          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reasonOf(error)}. ` +
             'Close other programs that use the GPU, or choose another adapter.',
           { cause: error },
         )

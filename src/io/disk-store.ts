@@ -3,6 +3,7 @@
 // The folder is ours alone (mode 0700), names in it are hashes and numbers, and no link is followed below it. Processes
 // that load the same weights at the same time see each block whole or not at all; the later one replaces it by the same bytes.
 
+import { reasonOf } from '../printable.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
 
 const FOLDER = 'weights'
@@ -24,7 +25,7 @@ export async function openDiskStore(create: boolean): Promise<BlockStore | strin
     if (create) makeFolders(root, 0o700)
     caches.expectOurs(root)
   } catch (error) {
-    return create ? (error instanceof Error ? error.message : String(error)) : undefined
+    return create ? reasonOf(error) : undefined
   }
   const folderOf = async (folder: string): Promise<string> => {
     const path = join(root, folder)
@@ -94,12 +95,7 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     // Windows lets nobody replace a file that somebody reads
     if (code === 'EPERM' && process.platform === 'win32')
-      throw new StoreError('taken', messageOf(error), error)
-    throw new StoreError(WHY[code] ?? 'other', messageOf(error), error)
+      throw new StoreError('taken', reasonOf(error), error)
+    throw new StoreError(WHY[code] ?? 'other', reasonOf(error), error)
   }
-}
-
-/** What went wrong, without the path of a file that means nothing to anybody. */
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/, [a-z]+ '.*$/s, '')
 }

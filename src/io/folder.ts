@@ -6,7 +6,7 @@
 import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
-import { printable, quoted } from '../printable.ts'
+import { firstOf, printable, quoted } from '../printable.ts'
 import { shownAddress } from './address.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
 import { findCachedUrl, Gate } from './cached-source.ts'
@@ -171,8 +171,8 @@ export function directoryFolder(where: string | URL): Folder {
         const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
         throw new WeightsError(
           missing
-            ? `There is no folder ${shown(String(where))}. Check the path.`
-            : `${shown(String(where))} can't be listed as a folder. Give the path of the folder that holds the files.`,
+            ? `There is no folder ${printable(String(where))}. Check the path.`
+            : `${printable(String(where))} can't be listed as a folder. Give the path of the folder that holds the files.`,
           { cause },
         )
       }
@@ -330,10 +330,9 @@ function folder(
       if (source instanceof WeightsError) throw source
       if (source) return source
       const names = (await list())?.sort()
-      const some = names && (names.slice(0, MAX_NAMES_TOLD).map(shown).join(', ') || 'nothing')
-      const more = names && names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : ''
+      const some = names && (firstOf(names, MAX_NAMES_TOLD) || 'nothing')
       throw new WeightsError(
-        `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}${more}` : ''}.${remedy}`,
+        `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}` : ''}.${remedy}`,
       )
     },
     async readText(file, signal) {
@@ -341,10 +340,6 @@ function folder(
     },
   }
   return made
-}
-
-function shown(name: string): string {
-  return printable(name)
 }
 
 function decodeText(bytes: Uint8Array, name: string): string {

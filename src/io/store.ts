@@ -3,6 +3,7 @@
 
 import { FlowSegError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
+import { printable, reasonOf } from '../printable.ts'
 
 export interface Store {
   /** For messages: where a text is. */
@@ -35,7 +36,7 @@ async function fileStore(given?: string): Promise<Store> {
     try {
       folder ||= cache()
     } catch (error) {
-      refusal = error instanceof Error ? error.message : String(error)
+      refusal = reasonOf(error)
     }
   }
   const path = (name: string): string => paths.join(folder, name)
@@ -52,8 +53,11 @@ async function fileStore(given?: string): Promise<Store> {
         makeFolders(folder)
         await writeWhole(path(name), [new TextEncoder().encode(text)])
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new FlowSegError('ERR_OUTPUT', `${path(name)} can't be written: ${reason}.`, { cause })
+        throw new FlowSegError(
+          'ERR_OUTPUT',
+          `${printable(path(name))} can't be written: ${reasonOf(cause)}.`,
+          { cause },
+        )
       }
     },
     remove: async (name) => {
@@ -97,8 +101,7 @@ async function databaseStore(): Promise<Store> {
     read,
     write: async (name, text) => {
       await ask('readwrite', (table) => table.put(text, name)).catch((cause: unknown) => {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new FlowSegError('ERR_OUTPUT', `IndexedDB can't keep ${name}: ${reason}.`, { cause })
+        throw new FlowSegError('ERR_OUTPUT', `IndexedDB can't keep ${name}: ${reasonOf(cause)}.`, { cause })
       })
     },
     remove: async (name) => {

@@ -6,7 +6,7 @@
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { PromptError, WeightsError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
+import { printable, quoted, reasonOf } from '../printable.ts'
 import { stepsOf, UnsafePattern } from './pattern.ts'
 
 /** UTF-16 code units of a text, as it is given and after each step. No prompt has so many. */
@@ -190,10 +190,7 @@ function expectQuick(regex: string, entry: Entry, place: string, stage: Stage): 
     if (stepsOf(compiled(regex, entry, stage).source, MAX_TEXT) <= MAX_STEPS) return
   } catch (cause) {
     if (cause instanceof UnsafePattern) refuse(place, `has the pattern ${shown}, which ${cause.message}`)
-    refuse(
-      place,
-      `has the pattern ${shown}, which can't be used: ${cause instanceof Error ? cause.message : String(cause)}`,
-    )
+    refuse(place, `has the pattern ${shown}, which can't be used: ${reasonOf(cause)}`)
   }
   refuse(place, `has the pattern ${shown}, which could take too long on some texts`)
 }

@@ -6,7 +6,7 @@
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { FlowSegError, WeightsError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
+import { printable, quoted, reasonOf } from '../printable.ts'
 import { jsonIn } from './folder.ts'
 import type { JsonLimits } from './json.ts'
 import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
@@ -90,7 +90,7 @@ function usable<T>(use: () => T): T {
   } catch (cause) {
     if (cause instanceof FlowSegError) throw cause
     throw new WeightsError(
-      `tokenizer.json can't be used: ${printable(cause instanceof Error ? cause.message : String(cause))}. ` +
+      `tokenizer.json can't be used: ${reasonOf(cause)}. ` +
         `It must be the "fast" tokenizer of the language model.`,
       { cause },
     )
