@@ -13,13 +13,27 @@ import type { Terminal } from './terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
-  if (/^https?:/i.test(place)) return place
+  if (isUrl(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
   } catch (cause) {
     throw new UsageError(`${printable(place)} is not the address of a file here. Give its path.`, { cause })
   }
+}
+
+/** A web address, rather than a path. */
+export function isUrl(location: string): boolean {
+  return /^https?:/i.test(location)
+}
+
+/** The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature. */
+export function splitLocation(location: string): { readonly folder: string; readonly name: string } {
+  if (!isUrl(location)) return { folder: dirname(location), name: basename(location) }
+  const url = new URL(location)
+  const name = basename(url.pathname)
+  url.pathname = dirname(url.pathname)
+  return { folder: url.href, name }
 }
 
 interface Draft {

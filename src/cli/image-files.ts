@@ -3,13 +3,13 @@
 // Whatever it is, at most MAX_IMAGE_BYTES of it are read. Only regular files are opened: a named pipe may never say a word, and
 // a device may never end.
 
-import { basename, dirname, extname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { basename, dirname, extname } from 'node:path'
 import { ImageError } from '../errors.ts'
 import { decodeImage, type Image } from '../io/image.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
+import { isUrl, locationOf } from './files.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Larger files are no photographs. */
@@ -32,7 +32,7 @@ export interface ImagePlace {
 export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
   const name = printable(given)
   if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
-  if (/^https?:/i.test(given)) {
+  if (isUrl(given)) {
     const url = URL.canParse(given) ? new URL(given) : undefined
     if (!url) throw new UsageError(`${name} is not an address. One looks like https://host/photo.jpg.`)
     if (url.username || url.password) {
@@ -43,12 +43,7 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
     }
     return { kind: 'url', given, name, location: url.href }
   }
-  if (!/^file:/i.test(given)) return { kind: 'file', given, name, location: resolve(cwd, given) }
-  try {
-    return { kind: 'file', given, name, location: fileURLToPath(given) }
-  } catch (cause) {
-    throw new UsageError(`${name} is not the address of a file here. Give its path.`, { cause })
-  }
+  return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
 }
 
 /** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system. */
