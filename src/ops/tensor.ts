@@ -16,6 +16,7 @@ import {
   namesOf,
   TASK_OPTIONS,
 } from '../check.ts'
+import { DISPOSE } from '../dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import { isKernel } from '../gpu/dispatch.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -309,13 +310,18 @@ export async function upload(
   // A copy: the caller's array may change while memory is being allocated
   const all = deviceBytes('upload: the data', data, shape, dtype).slice()
   const x = await allocate(gpu, shape, dtype, options)
-  const uploader = new Uploader(gpu)
-  let offset = 0
-  for (const { buffer, bytes: length } of storagesOf(x)) {
-    await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
-    offset += length
+  try {
+    const uploader = new Uploader(gpu)
+    let offset = 0
+    for (const { buffer, bytes: length } of storagesOf(x)) {
+      await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
+      offset += length
+    }
+    return x
+  } catch (error) {
+    release(gpu, x)
+    throw error
   }
-  return x
 }
 
 /** The storages of a tensor: one, or its shards. */
@@ -381,7 +387,10 @@ export interface Plan {
   run(values?: RunValues): Promise<RunResult>
   /** Milliseconds of each dispatch in `info.dispatches`, by timestamps. */
   profile(values?: RunValues): Promise<number[]>
+  /** Frees what the plan owns; kept outputs are the caller's. */
   release(): void
+  /** The same, for `using`. */
+  [Symbol.dispose](): void
 }
 
 /**
@@ -434,6 +443,7 @@ export async function plan(
     },
     profile: async (values = {}) => ready.profile(translate(values)),
     release: () => ready.release(),
+    [DISPOSE]: () => ready.release(),
   }
 }
 
