@@ -1,7 +1,7 @@
 // The folder of --weights as the model loader sees it: as it is, or with another config.json (--config), or with the config's
 // `compat` replaced (--compat).
 
-import { type Folder, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
+import { type Folder, folderWith, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
 import { MANIFEST } from '../io/manifest.ts'
 import { bytesSource } from '../io/source.ts'
 import { type Config, parseConfig } from '../model/config.ts'
@@ -46,15 +46,13 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
 
 /** The same folder with another config.json, to which no hash of its manifest applies. */
 function withConfig(from: Folder, readConfig: (signal?: AbortSignal) => Promise<unknown>): Folder {
-  const find: Folder['find'] = async (file, signal) => {
+  return folderWith(from, async (file, signal) => {
     if (file === CONFIG) return jsonSource(await readConfig(signal), CONFIG)
     const found = await from.find(file, signal)
     if (file !== MANIFEST || !found) return found
     const manifest = jsonIn(await readText(found, signal), `${MANIFEST} in ${from.describe}`)
     return jsonSource(withoutFile(manifest, CONFIG), MANIFEST)
-  }
-  const open: Folder['open'] = async (file, signal) => (await find(file, signal)) ?? from.open(file, signal)
-  return { ...from, find, open, readText: async (file, signal) => readText(await open(file, signal), signal) }
+  })
 }
 
 function jsonSource(json: unknown, name: string): ReturnType<typeof bytesSource> {

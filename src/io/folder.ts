@@ -142,6 +142,20 @@ function embeddedFolder(options: FolderOptions): Folder {
   }
 }
 
+/** The same folder, but for the files that `find` gives in place of its own. */
+export function folderWith(from: Folder, find: Folder['find']): Folder {
+  const open: Folder['open'] = async (file, signal) => (await find(file, signal)) ?? from.open(file, signal)
+  return {
+    ...from,
+    find,
+    open,
+    readText: async (file, signal) => readText(await open(file, signal), signal),
+    get notes() {
+      return from.notes ?? []
+    },
+  }
+}
+
 /** Bundlers write small files into addresses, which a content security policy keeps from being fetched. */
 function dataOf({ pathname }: URL): Uint8Array {
   const comma = pathname.indexOf(',')
