@@ -3,7 +3,7 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
-import { describe } from '../check.ts'
+import { describe, tagOf } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
 import { firstOf, printable, quoted } from '../printable.ts'
@@ -108,7 +108,7 @@ function isFolder(where: unknown): where is Folder {
 
 /** Of any realm. */
 function isUrl(where: unknown): where is URL {
-  return Object.prototype.toString.call(where) === '[object URL]'
+  return tagOf(where) === 'URL'
 }
 
 /** The files of the model that comes with the package. */

@@ -2,6 +2,7 @@
 //
 //   {"files": {"model.safetensors": {"sha256": "64 hex digits", "size": 19722332}, ...}}
 
+import { isObject } from '../check.ts'
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
 import { BlockSource } from './cached-source.ts'
@@ -81,8 +82,4 @@ function factsIn(manifest: unknown, name: string): Map<string, FileFacts> {
       return [file, { sha256: sha256.toLowerCase(), ...(size !== undefined && { size }) }]
     }),
   )
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,6 +5,7 @@
 // text are then run one by one, with a look at its length after each.
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
+import { isObject } from '../check.ts'
 import { PromptError, WeightsError } from '../errors.ts'
 import { printable, quoted, reasonOf } from '../printable.ts'
 import { stepsOf, UnsafePattern } from './pattern.ts'
@@ -276,8 +277,4 @@ export function expectShort(length: number, most: number = MAX_TEXT): void {
   throw new PromptError(
     `The text has ${length} characters, as the tokenizer sees it; it may have ${most}. Shorten it.`,
   )
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

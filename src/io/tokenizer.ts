@@ -5,6 +5,7 @@
 // anywhere in a text and are never split, normalised or stripped around (spec, section 5.1).
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
+import { isObject } from '../check.ts'
 import { FlowSegError, WeightsError } from '../errors.ts'
 import { printable, quoted, reasonOf } from '../printable.ts'
 import { jsonIn } from './folder.ts'
@@ -201,10 +202,6 @@ function parseObject(text: string, file: string, limits: JsonLimits): Record<str
 
 function isText(value: unknown): value is string {
   return typeof value === 'string'
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isId(value: unknown): value is number {

@@ -15,8 +15,8 @@ import type { PlanInfo } from '../gpu/plan.ts'
 import { EMBEDDED } from '../io/embedded.ts'
 import type { FolderLocation } from '../io/folder.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
-import { type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
-import { expectOptions, type Kinds, POSITIVE, TASK_KINDS } from '../options.ts'
+import { TUNE_KINDS, type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
+import { expectOptions } from '../options.ts'
 import { callModel, modelClosed } from './calls.ts'
 import type { Config } from './config.ts'
 import type { ImageInput } from './image-input.ts'
@@ -43,8 +43,6 @@ export type {
   Times,
 } from './segmentation.ts'
 export type { SegmentOptions } from './sentence.ts'
-
-const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: POSITIVE }
 
 export class FlowSeg {
   declare readonly [Symbol.dispose]: () => void

@@ -7,6 +7,7 @@
 // never multiplied by, as for files.
 
 import { orAborted } from '../breathe.ts'
+import { tagOf } from '../check.ts'
 import { ImageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
@@ -310,7 +311,7 @@ function expectPixels(
     return channels === 3 ? { ...size, rgb: data as Uint8Array } : { ...size, rgba: data }
   }
   const [name, other] = channels === 3 ? ['RGB', 'rgba'] : ['RGBA', 'rgb']
-  const given = isBytes ? String(data.length) : nameOf(data)
+  const given = isBytes ? String(data.length) : tagOf(data)
   throw new ImageError(
     `An image of ${W} x ${H} pixels has ${W * H * channels} bytes of ${name}; ${given} are given. ` +
       `Pixels of ${7 - channels} bytes are named ${other}.`,
@@ -334,16 +335,11 @@ function empty(what: string, width: number, height: number): ImageError {
 
 /** Shared memory too: its bytes are copied. */
 function isBuffer(value: object): value is ArrayBuffer {
-  return /^(Shared)?ArrayBuffer$/.test(nameOf(value))
-}
-
-/** What kind of thing it is, for people: 'HTMLDivElement', 'string'. */
-function nameOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1)
+  return /^(Shared)?ArrayBuffer$/.test(tagOf(value))
 }
 
 function unknownImage(input: unknown): ImageError {
-  const kind = nameOf(input)
+  const kind = tagOf(input)
   const hint =
     kind === 'String'
       ? ' Read the file or fetch the address first.'
