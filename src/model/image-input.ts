@@ -1,10 +1,10 @@
 // What `look` can be given, and where the pixels of it are.
 //
-// An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to be looked
-// at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an ImageBitmap, whose pixels go to the device
-// without a detour, or is drawn on a canvas where there is no such way. Kinds are told by what they have, never by
-// `instanceof`: the classes don't exist in Node, and an image of another frame is of another class. Alpha is dropped,
-// never multiplied by, as for files.
+// An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to
+// be looked at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an
+// ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way. Kinds
+// are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another frame is of
+// another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../breathe.ts'
 import { tagOf } from '../check.ts'
@@ -23,8 +23,8 @@ export interface RgbaImage {
 }
 
 /**
- * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob or File, what
- * browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
+ * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob
+ * or File, what browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
  */
 export type ImageInput =
   | Image
