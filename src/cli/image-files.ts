@@ -89,7 +89,7 @@ export async function expectReadable(place: ImagePlace): Promise<void> {
 /** @throws ImageError that names the image */
 export async function readImage(place: ImagePlace, terminal: Terminal): Promise<Image> {
   const read = { file: readFile, url: download, stdin: readInput }[place.kind]
-  return decodeImage(await read(place, terminal), { name: place.name })
+  return decodeImage(await read(place, terminal), { name: place.name, signal: terminal.signal })
 }
 
 function readFile(place: ImagePlace, { signal }: Terminal): Promise<Uint8Array> {
