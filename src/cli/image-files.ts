@@ -4,7 +4,8 @@
 // a device may never end.
 
 import { basename, dirname, extname } from 'node:path'
-import { ImageError } from '../errors.ts'
+import { ImageError, WeightsError } from '../errors.ts'
+import { Busy, exchange, Silence, statusOf } from '../io/http.ts'
 import { decodeImage, type Image } from '../io/image.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
@@ -14,8 +15,6 @@ import type { Terminal } from './terminal.ts'
 
 /** Larger files are no photographs. */
 const MAX_IMAGE_BYTES = 512 * 2 ** 20
-/** A server that sends nothing for so long is given up. */
-const IDLE_MS = 30_000
 
 /** Where an image is. */
 export interface ImagePlace {
@@ -120,41 +119,36 @@ function readInput(place: ImagePlace, { in: input, signal }: Terminal): Promise<
 /**
  * An image from the web.
  *
- * @param idleMs for tests
+ * @param silenceMs for tests
  * @throws ImageError if the server refuses, sends too much, or nothing for a while
  */
 export async function download(
   place: ImagePlace,
   { signal }: Pick<Terminal, 'signal'>,
-  idleMs: number = IDLE_MS,
+  silenceMs?: number,
 ): Promise<Uint8Array> {
   const { name, location } = place
-  const watchdog = new AbortController()
-  const timer = setTimeout(() => watchdog.abort(), idleMs)
   try {
-    const response = await fetch(location, { signal: AbortSignal.any([signal, watchdog.signal]) })
-    if (!response.ok || !response.body) {
-      const status = printable(`${response.status} ${response.statusText}`.trim())
-      await response.body?.cancel()
-      throw new ImageError(`${name}: the server answers ${status}. Check the address.`)
-    }
-    const length = Number(response.headers.get('content-length') ?? 0)
-    if (length > MAX_IMAGE_BYTES) {
-      await response.body.cancel()
-      throw tooLarge(name, length)
-    }
-    return await gather(place, response.body, signal, () => timer.refresh())
+    return await exchange({ url: location }, { signal, silenceMs }, async ({ response, pieces }) => {
+      if (!response.ok) {
+        throw new ImageError(`${name}: the server answers ${statusOf(response)}. Check the address.`)
+      }
+      const length = Number(response.headers.get('content-length') ?? 0)
+      if (length > MAX_IMAGE_BYTES) throw tooLarge(name, length)
+      return gather(place, pieces(), signal)
+    })
   } catch (cause) {
     signal.throwIfAborted()
     if (cause instanceof ImageError) throw cause
+    if (cause instanceof WeightsError) throw new ImageError(cause.message, { cause }) // a redirect that isn't followed
     throw new ImageError(
-      watchdog.signal.aborted
-        ? `${name}: the server sent nothing for ${idleMs / 1000} seconds. Try again later.`
-        : `${name} can't be downloaded: ${reasonOf(cause)}. Check the address and the connection.`,
+      cause instanceof Busy
+        ? `${name}: the server answers ${cause.status}. Try again later.`
+        : cause instanceof Silence
+          ? `${name}: ${cause.message}. Try again later.`
+          : `${name} can't be downloaded: ${reasonOf(cause)}. Check the address and the connection.`,
       { cause },
     )
-  } finally {
-    clearTimeout(timer)
   }
 }
 
@@ -163,13 +157,11 @@ async function gather(
   { name }: ImagePlace,
   stream: AsyncIterable<unknown>,
   signal: AbortSignal,
-  onBytes: () => void = () => undefined,
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   let length = 0
   for await (const piece of stream as AsyncIterable<Uint8Array>) {
     signal.throwIfAborted()
-    onBytes()
     length += piece.length
     if (length > MAX_IMAGE_BYTES) throw tooLarge(name)
     pieces.push(piece)

@@ -248,7 +248,7 @@ class Watchdog {
 
   #next(): void {
     const { silenceMs = 30_000, clock = WALL_CLOCK, onWait } = this.#options
-    const seconds = Math.round(silenceMs / 1000)
+    const seconds = silenceMs / 1000
     this.#cancel = clock.after(silenceMs / TICKS, () => {
       if (++this.#ticks < TICKS) {
         const left = Math.ceil((seconds * (TICKS - this.#ticks)) / TICKS)
