@@ -43,7 +43,10 @@ function withoutFiles(): Plugin {
   return {
     name: 'without-files',
     enforce: 'pre',
-    resolveId: { filter: { id: /^node:|cache-folder\.ts$/ }, handler: () => EMPTY },
+    resolveId: {
+      filter: { id: /^node:|(cache-folder|make-folders|write-whole)\.ts$/ },
+      handler: () => EMPTY,
+    },
     load: { filter: { id: /^\0no-files$/ }, handler: () => 'export {}' },
   }
 }

@@ -23,30 +23,27 @@ export async function breathe(signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted()
 }
 
-/** Who gave up doesn't wait for work that can't be stopped. */
+/** A caller that gave up doesn't wait for work that can't be stopped; the work goes on. */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work
-  work.catch(() => undefined)
-  const { promise: aborted, forget } = abortOf(signal)
+  let stop = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    else signal.addEventListener('abort', stop)
+  })
   try {
-    return await Promise.race([work, aborted])
+    return await Promise.race([aborted, work])
   } finally {
-    forget()
+    signal.removeEventListener('abort', stop)
   }
 }
 
-function abortOf(signal: AbortSignal): { promise: Promise<never>; forget: () => void } {
-  let listener = (): void => undefined
-  const promise = new Promise<never>((_, reject) => {
-    listener = () => reject(signal.reason)
-    if (signal.aborted) listener()
-    signal.addEventListener('abort', listener)
-  })
-  return { promise, forget: () => signal.removeEventListener('abort', listener) }
-}
-
-/** Not by a timer where there is something better: pages in the background have theirs once a second. */
-function nextTask(): Promise<void> {
+/**
+ * Settles once other work of this thread has had its turn. A timer is the last resort: pages in the background have theirs
+ * once a second.
+ */
+export function nextTask(): Promise<void> {
   const { setImmediate, MessageChannel } = globalThis as Partial<typeof globalThis>
   if (setImmediate) return new Promise((done) => void setImmediate(done))
   if (!MessageChannel) return new Promise((done) => void setTimeout(done))

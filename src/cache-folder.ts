@@ -1,8 +1,9 @@
 // The folder for what can be made again: of this user's, else a temporary one that is ours alone. Node and Deno.
 
-import { lstatSync, mkdirSync } from 'node:fs'
+import { lstatSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { makeFolders } from './make-folders.ts'
 
 /** Where $HOME isn't set, a user that the system doesn't list has no home; asking for it throws. */
 export function homeFolder(): string | undefined {
@@ -23,7 +24,7 @@ export function userCache({ create = true }: { readonly create?: boolean } = {})
   const cache = process.env['XDG_CACHE_HOME'] || (home && join(home, '.cache'))
   if (!cache) throw new Error('this user has no home folder')
   const folder = join(cache, 'flowseg')
-  if (create) mkdirSync(folder, { recursive: true })
+  if (create) makeFolders(folder)
   return folder
 }
 
@@ -33,7 +34,7 @@ export function userCache({ create = true }: { readonly create?: boolean } = {})
  */
 export function temporaryCache(): string {
   const folder = join(tmpdir(), `flowseg-${process.getuid?.()}`)
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder, 0o700)
   expectOurs(folder)
   return folder
 }

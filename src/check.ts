@@ -2,10 +2,10 @@
 // from a file, or of an object that was put together elsewhere. A slip that passes in silence computes something else.
 //
 // Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
+// What an option can be is a Kind (options.ts).
 
 import { ShapeError, UsageError } from './errors.ts'
 import { printable, quoted } from './printable.ts'
-import type { TaskOptions } from './progress.ts'
 
 /** The names of an options type, all of them: the compiler counts. */
 export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
@@ -25,45 +25,6 @@ export function expectNames(what: string, given: unknown, known: readonly string
     const remedy = 'storage' in given ? 'Tensors are passed by name' : 'It takes'
     throw new UsageError(`${what}: there is no option '${printable(name)}'. ${remedy}: ${listed(known)}.`)
   }
-}
-
-export const TASK_OPTIONS: readonly string[] = namesOf<TaskOptions>({ onProgress: true, signal: true })
-
-/** The options of everything that takes long. */
-export function expectTask(what: string, { onProgress, signal }: TaskOptions): void {
-  if (onProgress !== undefined) expectFunction(what, 'onProgress', onProgress)
-  if (signal !== undefined && !(typeof signal === 'object' && signal !== null && 'aborted' in signal)) {
-    throw new UsageError(
-      `${what}: signal is ${describe(signal)}, expected the \`signal\` of an AbortController.`,
-    )
-  }
-}
-
-export function expectOneOf(what: string, name: string, value: unknown, known: readonly string[]): void {
-  if (typeof value === 'string' && known.includes(value)) return
-  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected ${listed(known, 'or')}.`)
-}
-
-export function expectBoolean(what: string, name: string, value: unknown): void {
-  if (typeof value === 'boolean') return
-  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected true or false.`)
-}
-
-export function expectText(what: string, name: string, value: unknown): void {
-  if (typeof value === 'string' && value !== '') return
-  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected a string that isn't empty.`)
-}
-
-export function expectFunction(what: string, name: string, value: unknown): void {
-  if (typeof value === 'function') return
-  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected a function.`)
-}
-
-/** An object whose values are named: of tensors, arrays or numbers. */
-export function expectTable(what: string, name: string, value: unknown): void {
-  const isTable = typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (isTable && !ArrayBuffer.isView(value) && !('storage' in value)) return
-  throw new UsageError(`${what}: ${name} is ${describe(value)}, expected an object: a value for each name.`)
 }
 
 /** A number that isn't NaN nor infinite; `least` is the least that is taken. */
@@ -101,7 +62,7 @@ export function describe(value: unknown): string {
 }
 
 /** 'Object', 'Array', 'Promise': the same in every realm. */
-function tagOf(value: object): string {
+export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
@@ -109,6 +70,10 @@ function brief(value: unknown): string {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
     ? '...'
     : describe(value)
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** 'a, b and c'. */

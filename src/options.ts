@@ -1,7 +1,7 @@
 // Options as callers write them. Types say what is right, but callers in JavaScript, JSON and environment variables know
 // nothing of types: a name that doesn't exist or a value of another kind is refused by name, never quietly left out.
 
-import { describe, expectNames } from './check.ts'
+import { describe, expectNames, isObject, listed, tagOf } from './check.ts'
 import { UsageError } from './errors.ts'
 
 /** A kind of value: whether something is one, and what it is called. */
@@ -15,15 +15,19 @@ export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind 
 
 export const FUNCTION: Kind = { is: (value) => typeof value === 'function', what: 'a function' }
 export const TEXT: Kind = { is: (value) => typeof value === 'string', what: 'a string' }
+export const NAME: Kind = {
+  is: (value) => typeof value === 'string' && value !== '',
+  what: "a string that isn't empty",
+}
 export const FLAG: Kind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
 export const OBJECT: Kind = { is: isObject, what: 'an object' }
 /** Of any realm: an iframe's AbortSignal is one as well. */
 export const SIGNAL: Kind = {
   is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
-  what: 'an AbortSignal',
+  what: 'the `signal` of an AbortController',
 }
 export const ADDRESS: Kind = {
-  is: (value) => typeof value === 'string' || Object.prototype.toString.call(value) === '[object URL]',
+  is: (value) => typeof value === 'string' || tagOf(value) === 'URL',
   what: 'an address',
 }
 export const COUNT: Kind = {
@@ -34,15 +38,23 @@ export const POSITIVE: Kind = {
   is: (value) => typeof value === 'number' && value > 0,
   what: 'a number above 0',
 }
+export const SECONDS: Kind = {
+  is: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
+  what: 'a finite number of at least 0',
+}
+/** Of tensors, arrays or numbers, each under its name. */
+export const TABLE: Kind = {
+  is: (value) => isObject(value) && !ArrayBuffer.isView(value) && !('storage' in value),
+  what: 'an object: a value for each name',
+}
 export const TEXTS: Kind = {
   is: (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
   what: 'an object of strings',
 }
 
 export function oneOf(...words: readonly string[]): Kind {
-  const all = words.map((word) => `'${word}'`)
-  const what = `${all.slice(0, -1).join(', ')} or ${all.at(-1)}`
-  return { is: (value) => typeof value === 'string' && words.includes(value), what }
+  const quotes = words.map((word) => `'${word}'`)
+  return { is: (value) => typeof value === 'string' && words.includes(value), what: listed(quotes, 'or') }
 }
 
 export const TASK_KINDS: {
@@ -69,8 +81,4 @@ export function expectOptions<Options extends object>(
 export function expectKind(what: string, value: unknown, kind: Kind): void {
   if (kind.is(value)) return
   throw new UsageError(`${what} is ${describe(value)}, expected ${kind.what}.`)
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

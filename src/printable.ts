@@ -6,6 +6,7 @@
 
 /** Longer text is cut in the middle of a message, where nobody reads thousands of characters. */
 const LIMIT = 200
+const REASON_LIMIT = 400
 
 // Control characters, formatting characters (bidirectional overrides, zero-width ones, the byte order mark), line and
 // paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the latter.
@@ -30,6 +31,24 @@ export function printable(text: string, limit: number = LIMIT): string {
 /** The same in quotes, which are escaped inside. */
 export function quoted(text: string, limit: number = LIMIT): string {
   return `"${printable(text.replaceAll(/["\\]/g, '\\$&'), limit)}"`
+}
+
+/**
+ * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that Node
+ * adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what happened.
+ */
+export function reasonOf(error: unknown): string {
+  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
+  if (!(cause instanceof Error)) return printable(String(cause), REASON_LIMIT)
+  const call = 'syscall' in cause ? cause.message.indexOf(`, ${String(cause.syscall)}`) : -1
+  const reason = call < 0 ? cause.message : cause.message.slice(0, call)
+  return printable(reason.replace(/\.$/, ''), REASON_LIMIT)
+}
+
+/** 'a, b, c and 4 more', each of them printable. */
+export function firstOf(names: readonly string[], most: number): string {
+  const shown = names.slice(0, most).map((name) => printable(name, 80))
+  return shown.join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
 }
 
 function escaped(character: string): string {

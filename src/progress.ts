@@ -1,8 +1,8 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
 export interface Progress {
-  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. 'wait': nothing is done until others are. */
-  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'wait'
+  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
+  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number
@@ -10,14 +10,22 @@ export interface Progress {
   readonly total: number
   /** Of a download: bytes that were kept from an earlier visit, and bytes that came over the network. */
   readonly from?: { readonly cache: number; readonly network: number }
-  /** Of a download: the server is being waited for. */
+  /** The phase doesn't go on for now: something else is waited for. */
   readonly waiting?: Waiting
 }
 
 export interface Waiting {
-  /** It has no time and was asked to wait for, it sends nothing, or a request failed. */
-  readonly reason: 'busy' | 'silent' | 'failed'
-  /** Until it is asked again. */
+  /**
+   * Of a download:
+   * - busy:    the server has no time, and asks to be waited for
+   * - silent:  the server sends nothing
+   * - failed:  a request failed
+   *
+   * Of a run:
+   * - scenes:  as many scenes are open as may be; a look waits for one to be closed
+   */
+  readonly reason: 'busy' | 'silent' | 'failed' | 'scenes'
+  /** Until it is tried again, at the latest. */
   readonly seconds: number
 }
 

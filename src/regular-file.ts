@@ -4,6 +4,7 @@
 
 import type { Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
+import { reasonOf } from './printable.ts'
 
 /** Why there is no such file to read. The message goes after the file's name: 'is a folder'. */
 export class FileProblem extends Error {
@@ -124,7 +125,5 @@ function problemOf(error: unknown): FileProblem {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'ENOENT' || code === 'ENOTDIR')
     return new FileProblem('missing', 'is not there', { cause: error })
-  // Node's message ends with the call and the path: 'EACCES: permission denied, open ...'
-  const reason = (error instanceof Error ? error.message : String(error)).replace(/, \w+( '.*)?$/s, '')
-  return new FileProblem('unreadable', `can't be read: ${reason}`, { cause: error })
+  return new FileProblem('unreadable', `can't be read: ${reasonOf(error)}`, { cause: error })
 }

@@ -11,10 +11,13 @@ const GROUND = [
   'check.ts',
   'dispose.ts',
   'errors.ts',
+  'has-files.ts',
+  'make-folders.ts',
   'options.ts',
   'printable.ts',
   'progress.ts',
   'regular-file.ts',
+  'write-whole.ts',
 ]
 /** What each floor may import, besides itself and the ground. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {

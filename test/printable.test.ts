@@ -1,7 +1,7 @@
 // Foreign text can't command a terminal, forge a line or reverse what is read.
 
 import { expect, test } from 'vitest'
-import { printable, quoted } from '../src/printable.ts'
+import { firstOf, printable, quoted, reasonOf } from '../src/printable.ts'
 
 test('visible text stays as it is', () => {
   for (const text of [
@@ -36,4 +36,22 @@ test('long text is cut, whatever its escapes take', () => {
 
 test('quotes are escaped in quotes', () => {
   expect(quoted('a"b\\c\n')).toBe('"a\\"b\\\\c\\n"')
+})
+
+test('reasons have no full stop, no call and path of Node, and nothing that is not visible', () => {
+  const system = Object.assign(new Error("EACCES: permission denied, rename '/a, b' -> '/c'"), {
+    syscall: 'rename',
+  })
+  expect(reasonOf(system)).toBe('EACCES: permission denied')
+  expect(reasonOf(new Error('a sentence, open to question.'))).toBe('a sentence, open to question')
+  expect(reasonOf(new TypeError('fetch failed', { cause: new Error('ECONNREFUSED\u001b[2J') }))).toBe(
+    'ECONNREFUSED\\e[2J',
+  )
+  expect(reasonOf('a string')).toBe('a string')
+})
+
+test('of many names the first are told', () => {
+  expect(firstOf([], 2)).toBe('')
+  expect(firstOf(['a', 'b'], 2)).toBe('a, b')
+  expect(firstOf(['a\n', 'b', 'c', 'd'], 2)).toBe('a\\n, b and 2 more')
 })

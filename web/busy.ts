@@ -67,10 +67,11 @@ const WAITING = {
   busy: 'The server has no time',
   silent: 'The server is silent',
   failed: 'The connection failed',
+  scenes: 'Other images are being worked on',
 } as const
 
 function wordsFor({ phase, loaded, total, waiting }: Step, what: string): string {
-  if (waiting) return `${WAITING[waiting.reason]}: asking again in ${waiting.seconds} s`
+  if (waiting) return `${WAITING[waiting.reason]}: trying again in ${waiting.seconds} s`
   switch (phase) {
     case 'download':
       return `Downloading, ${megabytes(loaded)} of ${megabytes(total)}`

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
 import type { FlowSeg, Scene, Segmentation, Times } from '../model/flowseg.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../scenes/dataset.ts'
 import { SENTENCE_KINDS } from '../scenes/sentences.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
@@ -179,10 +179,9 @@ async function* checked(scenes: AsyncIterable<DatasetScene>, folder: string): As
 }
 
 function damaged(folder: string, cause: unknown): FlowSegError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
   return new FlowSegError(
     'ERR_DATASET',
-    `The dataset in ${printable(folder)} is damaged: ${printable(reason)}. Write it again.`,
+    `The dataset in ${printable(folder)} is damaged: ${reasonOf(cause)}. Write it again.`,
     {
       cause,
     },

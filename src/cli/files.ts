@@ -2,23 +2,38 @@
 // there: whoever looks sees whole files, and a failure leaves no new one behind.
 
 import { existsSync } from 'node:fs'
-import { link, mkdir, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { link, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FlowSegError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
-  if (/^https?:/i.test(place)) return place
+  if (isUrl(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
   } catch (cause) {
     throw new UsageError(`${printable(place)} is not the address of a file here. Give its path.`, { cause })
   }
+}
+
+/** A web address, rather than a path. */
+export function isUrl(location: string): boolean {
+  return /^https?:/i.test(location)
+}
+
+/** The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature. */
+export function splitLocation(location: string): { readonly folder: string; readonly name: string } {
+  if (!isUrl(location)) return { folder: dirname(location), name: basename(location) }
+  const url = new URL(location)
+  const name = basename(url.pathname)
+  url.pathname = dirname(url.pathname)
+  return { folder: url.href, name }
 }
 
 interface Draft {
@@ -68,11 +83,11 @@ export class Drafts {
       signal.throwIfAborted()
       for (const [path, { contents }] of this.#files) {
         at = path
-        folders.push(...(await makeFolders(dirname(path))))
+        folders.push(...makeFolders(dirname(path)))
         const part = join(dirname(path), `.flowseg-${process.pid}-${parts.size}.part`)
         parts.set(path, part)
         await writeFile(part, contents, { flag: 'wx' })
-        if (await isFolder(path)) throw new Error('a folder of this name is there')
+        if (isFolder(path)) throw new Error('a folder of this name is there')
       }
       signal.throwIfAborted()
       for (const [path, part] of parts) {
@@ -84,10 +99,9 @@ export class Drafts {
       }
     } catch (error) {
       await Promise.all([...parts.values(), ...added].map((file) => rm(file, { force: true })))
-      // Deepest first; what isn't empty was filled by somebody else
-      for (const folder of folders.toReversed()) await rmdir(folder).catch(() => undefined)
+      removeEmpty(folders)
       if (signal.aborted) throw error
-      throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reason(error)}.`, {
+      throw new FlowSegError('ERR_OUTPUT', `${printable(at)} can't be written: ${reasonOf(error)}.`, {
         cause: error,
       })
     }
@@ -137,38 +151,4 @@ export function fitted(name: string, end: string, more: string): string {
     begin += letter
   }
   return begin + end
-}
-
-export async function isFolder(path: string): Promise<boolean> {
-  return stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-}
-
-/**
- * A folder and those that it is in. (Node's own `recursive` never comes back where a file system makes no folders, as /proc.)
- *
- * @returns those that were made, each in the one before
- */
-export async function makeFolders(path: string): Promise<string[]> {
-  const missing: string[] = []
-  for (let at = path; !(await isFolder(at)) && at !== dirname(at); at = dirname(at)) missing.unshift(at)
-  const made: string[] = []
-  for (const folder of missing) {
-    try {
-      await mkdir(folder)
-      made.push(folder)
-    } catch (error) {
-      if (await isFolder(folder)) continue // somebody else was quicker
-      for (const one of made.toReversed()) await rmdir(one).catch(() => undefined)
-      throw error
-    }
-  }
-  return made
-}
-
-export function reason(error: unknown): string {
-  // Node's own message repeats the temporary name: 'EACCES: permission denied, open ...'
-  return printable((error instanceof Error ? error.message : String(error)).replace(/, \w+ '.*$/s, ''))
 }

@@ -3,19 +3,18 @@
 // Whatever it is, at most MAX_IMAGE_BYTES of it are read. Only regular files are opened: a named pipe may never say a word, and
 // a device may never end.
 
-import { basename, dirname, extname, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { ImageError } from '../errors.ts'
+import { basename, dirname, extname } from 'node:path'
+import { ImageError, WeightsError } from '../errors.ts'
+import { Busy, exchange, Silence, statusOf } from '../io/http.ts'
 import { decodeImage, type Image } from '../io/image.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
+import { isUrl, locationOf } from './files.ts'
 import type { Terminal } from './terminal.ts'
 
 /** Larger files are no photographs. */
 const MAX_IMAGE_BYTES = 512 * 2 ** 20
-/** A server that sends nothing for so long is given up. */
-const IDLE_MS = 30_000
 
 /** Where an image is. */
 export interface ImagePlace {
@@ -32,7 +31,7 @@ export interface ImagePlace {
 export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
   const name = printable(given)
   if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
-  if (/^https?:/i.test(given)) {
+  if (isUrl(given)) {
     const url = URL.canParse(given) ? new URL(given) : undefined
     if (!url) throw new UsageError(`${name} is not an address. One looks like https://host/photo.jpg.`)
     if (url.username || url.password) {
@@ -43,12 +42,7 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
     }
     return { kind: 'url', given, name, location: url.href }
   }
-  if (!/^file:/i.test(given)) return { kind: 'file', given, name, location: resolve(cwd, given) }
-  try {
-    return { kind: 'file', given, name, location: fileURLToPath(given) }
-  } catch (cause) {
-    throw new UsageError(`${name} is not the address of a file here. Give its path.`, { cause })
-  }
+  return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
 }
 
 /** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system. */
@@ -94,7 +88,7 @@ export async function expectReadable(place: ImagePlace): Promise<void> {
 /** @throws ImageError that names the image */
 export async function readImage(place: ImagePlace, terminal: Terminal): Promise<Image> {
   const read = { file: readFile, url: download, stdin: readInput }[place.kind]
-  return decodeImage(await read(place, terminal), { name: place.name })
+  return decodeImage(await read(place, terminal), { name: place.name, signal: terminal.signal })
 }
 
 function readFile(place: ImagePlace, { signal }: Terminal): Promise<Uint8Array> {
@@ -125,41 +119,36 @@ function readInput(place: ImagePlace, { in: input, signal }: Terminal): Promise<
 /**
  * An image from the web.
  *
- * @param idleMs for tests
+ * @param silenceMs for tests
  * @throws ImageError if the server refuses, sends too much, or nothing for a while
  */
 export async function download(
   place: ImagePlace,
   { signal }: Pick<Terminal, 'signal'>,
-  idleMs: number = IDLE_MS,
+  silenceMs?: number,
 ): Promise<Uint8Array> {
   const { name, location } = place
-  const watchdog = new AbortController()
-  const timer = setTimeout(() => watchdog.abort(), idleMs)
   try {
-    const response = await fetch(location, { signal: AbortSignal.any([signal, watchdog.signal]) })
-    if (!response.ok || !response.body) {
-      const status = printable(`${response.status} ${response.statusText}`.trim())
-      await response.body?.cancel()
-      throw new ImageError(`${name}: the server answers ${status}. Check the address.`)
-    }
-    const length = Number(response.headers.get('content-length') ?? 0)
-    if (length > MAX_IMAGE_BYTES) {
-      await response.body.cancel()
-      throw tooLarge(name, length)
-    }
-    return await gather(place, response.body, signal, () => timer.refresh())
+    return await exchange({ url: location }, { signal, silenceMs }, async ({ response, pieces }) => {
+      if (!response.ok) {
+        throw new ImageError(`${name}: the server answers ${statusOf(response)}. Check the address.`)
+      }
+      const length = Number(response.headers.get('content-length') ?? 0)
+      if (length > MAX_IMAGE_BYTES) throw tooLarge(name, length)
+      return gather(place, pieces(), signal)
+    })
   } catch (cause) {
     signal.throwIfAborted()
     if (cause instanceof ImageError) throw cause
+    if (cause instanceof WeightsError) throw new ImageError(cause.message, { cause }) // a redirect that isn't followed
     throw new ImageError(
-      watchdog.signal.aborted
-        ? `${name}: the server sent nothing for ${idleMs / 1000} seconds. Try again later.`
-        : `${name} can't be downloaded: ${reasonOf(cause)}. Check the address and the connection.`,
+      cause instanceof Busy
+        ? `${name}: the server answers ${cause.status}. Try again later.`
+        : cause instanceof Silence
+          ? `${name}: ${cause.message}. Try again later.`
+          : `${name} can't be downloaded: ${reasonOf(cause)}. Check the address and the connection.`,
       { cause },
     )
-  } finally {
-    clearTimeout(timer)
   }
 }
 
@@ -168,13 +157,11 @@ async function gather(
   { name }: ImagePlace,
   stream: AsyncIterable<unknown>,
   signal: AbortSignal,
-  onBytes: () => void = () => undefined,
 ): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   let length = 0
   for await (const piece of stream as AsyncIterable<Uint8Array>) {
     signal.throwIfAborted()
-    onBytes()
     length += piece.length
     if (length > MAX_IMAGE_BYTES) throw tooLarge(name)
     pieces.push(piece)
@@ -185,11 +172,4 @@ async function gather(
 function tooLarge(name: string, bytes?: number): ImageError {
   const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
   return new ImageError(`${name} has ${has}; such a file may have ${MAX_IMAGE_BYTES}.`)
-}
-
-/** Of fetch's errors the cause is what happened: 'getaddrinfo ENOTFOUND host'. Node's repeat the path behind a comma. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return printable(message.replace(/, \w+ '.*$/s, '').replace(/\.$/, ''))
 }

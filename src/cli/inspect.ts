@@ -2,7 +2,6 @@
 // GPU is needed.
 
 import { statSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
 import { WeightsError } from '../errors.ts'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../io/folder.ts'
@@ -15,7 +14,8 @@ import { aboutPrefix, type Fit, fitOf, prefixOf } from '../model/fit.ts'
 import { type Component, canonicalName, parameters } from '../model/parameters.ts'
 import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
-import { locationOf } from './files.ts'
+import { isUrl, locationOf, splitLocation } from './files.ts'
+import { jsonLine } from './json.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
 import { defaultWeights } from './package.ts'
 import { grouped, painter, type Terminal, table } from './terminal.ts'
@@ -83,7 +83,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const { signal } = terminal
   const place = given.operands[0] ?? defaultWeights()
   const location = locationOf(place, terminal)
-  const [parent, name] = split(location)
+  const { folder: parent, name } = splitLocation(location)
   const isIndex = name.endsWith('.index.json')
 
   // 1. A config alone
@@ -108,19 +108,6 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   } finally {
     await checkpoint.close()
   }
-}
-
-/** The folder and the name in it. A URL's query stays with the folder, as it may be a signature. */
-function split(location: string): [folder: string, name: string] {
-  if (!isUrl(location)) return [dirname(location), basename(location)]
-  const url = new URL(location)
-  const name = basename(url.pathname)
-  url.pathname = dirname(url.pathname)
-  return [url.href, name]
-}
-
-function isUrl(location: string): boolean {
-  return /^https?:/i.test(location)
 }
 
 /** Or a device, which is refused when it is opened. */
@@ -161,7 +148,7 @@ async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVe
 }
 
 async function configAt(location: string, signal: AbortSignal): Promise<Config> {
-  const [folder, name] = split(location)
+  const { folder, name } = splitLocation(location)
   return readConfig(openFolder(folder), name, signal)
 }
 
@@ -182,9 +169,7 @@ function tellConfig(place: string, config: Config, given: Given, { out }: Termin
   const used = sum(all.map((p) => (p.used ? p.count : 0)))
   const flow = sum(all.map((p) => (p.flow ? p.count : 0)))
   if (given.has('json')) {
-    out.write(
-      `${JSON.stringify({ source: place, config: config.name, total, used, flow, components: parts })}\n`,
-    )
+    out.write(jsonLine({ source: place, config: config.name, total, used, flow, components: parts }))
     return 0
   }
   const rows = [
@@ -246,7 +231,7 @@ function tellCheckpoint(
       ...(files && { files }),
       tensors,
     }
-    out.write(`${JSON.stringify(account)}\n`)
+    out.write(jsonLine(account))
     return fits ? 0 : 1
   }
 

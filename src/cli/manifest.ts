@@ -9,6 +9,7 @@ import { openSafetensors } from '../io/safetensors.ts'
 import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { Drafts, locationOf } from './files.ts'
+import { jsonLine } from './json.ts'
 import { grouped, type Terminal, table } from './terminal.ts'
 
 const page: Page = {
@@ -68,7 +69,7 @@ async function write(
   await drafts.commit()
 
   if (given.has('json')) {
-    out.write(`${JSON.stringify({ manifest: path, files: Object.fromEntries(facts) })}\n`)
+    out.write(jsonLine({ manifest: path, files: Object.fromEntries(facts) }))
     return 0
   }
   const rows = [...facts].map(([name, { sha256, size }]) => [name, `${grouped(size)} bytes`, sha256])
@@ -199,15 +200,16 @@ async function check(
   })
   const unlisted = files.filter((name) => !listed.has(name))
   if (given.has('json')) {
-    out.write(`${JSON.stringify({ holds: bad.length === 0, files: verdicts, unlisted })}\n`)
+    out.write(jsonLine({ holds: bad.length === 0, files: verdicts, unlisted }))
     return bad.length === 0 ? 0 : 1
   }
-  const rows = verdicts.map(({ name, text }) => [printable(name), text])
+  const rows = verdicts.map(({ name, text }) => [name, text])
   const sum =
     bad.length === 0
       ? `All ${verdicts.length} files are as listed.`
       : `${bad.length} of ${verdicts.length} files are not as listed. ${remedy}`
-  const rest = unlisted.length > 0 ? ` Not listed: ${unlisted.join(', ')}.` : ''
+  const rest =
+    unlisted.length > 0 ? ` Not listed: ${unlisted.map((name) => printable(name)).join(', ')}.` : ''
   out.write(`${printable(join(place, MANIFEST))}\n\n${indented(table(rows, [0, 1]))}\n${sum}${rest}\n`)
   return bad.length === 0 ? 0 : 1
 }

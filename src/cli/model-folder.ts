@@ -1,17 +1,16 @@
 // The folder of --weights as the model loader sees it: as it is, or with another config.json (--config), or with the config's
 // `compat` replaced (--compat).
 
-import { basename, dirname } from 'node:path'
-import { type Folder, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
+import { type Folder, folderWith, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
+import { MANIFEST } from '../io/manifest.ts'
 import { bytesSource } from '../io/source.ts'
 import { type Config, parseConfig } from '../model/config.ts'
 import type { Given } from './args.ts'
-import { locationOf } from './files.ts'
+import { locationOf, splitLocation } from './files.ts'
 import { defaultWeights } from './package.ts'
 import type { Terminal } from './terminal.ts'
 
 const CONFIG = 'config.json'
-const MANIFEST = 'manifest.json'
 
 /** A folder or a URL. */
 export function weightsLocation(given: Given, terminal: Pick<Terminal, 'cwd'>): string {
@@ -35,7 +34,7 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
   const weights = weightsLocation(given, terminal)
   if (compat === undefined && file === undefined) return weights
   const folder = openFolder(weights)
-  const place = file === undefined ? undefined : split(locationOf(file, terminal))
+  const place = file === undefined ? undefined : splitLocation(locationOf(file, terminal))
   return withConfig(folder, async (signal) => {
     const from = place ? openFolder(place.folder) : folder
     const name = place?.name ?? CONFIG
@@ -45,26 +44,15 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
   })
 }
 
-/** The folder and the name in it. A URL's query stays with the folder, as it may be a signature. */
-function split(location: string): { readonly folder: string; readonly name: string } {
-  if (!/^https?:/i.test(location)) return { folder: dirname(location), name: basename(location) }
-  const url = new URL(location)
-  const name = basename(url.pathname)
-  url.pathname = dirname(url.pathname)
-  return { folder: url.href, name }
-}
-
 /** The same folder with another config.json, to which no hash of its manifest applies. */
 function withConfig(from: Folder, readConfig: (signal?: AbortSignal) => Promise<unknown>): Folder {
-  const find: Folder['find'] = async (file, signal) => {
+  return folderWith(from, async (file, signal) => {
     if (file === CONFIG) return jsonSource(await readConfig(signal), CONFIG)
     const found = await from.find(file, signal)
     if (file !== MANIFEST || !found) return found
     const manifest = jsonIn(await readText(found, signal), `${MANIFEST} in ${from.describe}`)
     return jsonSource(withoutFile(manifest, CONFIG), MANIFEST)
-  }
-  const open: Folder['open'] = async (file, signal) => (await find(file, signal)) ?? from.open(file, signal)
-  return { ...from, find, open, readText: async (file, signal) => readText(await open(file, signal), signal) }
+  })
 }
 
 function jsonSource(json: unknown, name: string): ReturnType<typeof bytesSource> {

@@ -9,6 +9,7 @@ import { QUANTIZED } from '../ops/quantize.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
+import { isUrl } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
 import type { Known } from './outputs.ts'
 import type { ProgressLine } from './progress-line.ts'
@@ -107,5 +108,5 @@ export async function checkSentences(
 /** Where no output may go: the model's folder, unless it is on a server. */
 export function modelFolders(given: Given, terminal: Terminal): Known[] {
   const path = weightsLocation(given, terminal)
-  return /^https?:/i.test(path) ? [] : [{ path, what: 'the folder of the model' }]
+  return isUrl(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

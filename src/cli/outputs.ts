@@ -1,10 +1,11 @@
 // Where answers go. Names are chosen, and refused, before anything runs: an output is never an input, another output, a folder,
 // or part of a model; and a name that was derived rather than given never replaces a file.
 
-import { constants, existsSync, statSync } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
+import { isFolder } from '../make-folders.ts'
 import { printable } from '../printable.ts'
 import { UsageError } from './args.ts'
 import { fitted, slug } from './files.ts'
@@ -96,7 +97,7 @@ function nameIn(place: Place, name: string): OutputName {
 /** A file for one answer, a folder for several, or for one if it is there or ends with a slash. */
 function placeOf(option: string, path: string, isOne: boolean, count: number, cwd: string): Place {
   const shown = printable(path)
-  if (isFolderNow(resolve(cwd, path)) || /[/\\]$/.test(path)) return { folder: path }
+  if (isFolder(resolve(cwd, path)) || /[/\\]$/.test(path)) return { folder: path }
   if (/\.png$/i.test(path)) {
     if (isOne) return { file: path }
     throw new UsageError(
@@ -204,18 +205,14 @@ async function realPath(path: string): Promise<string> {
   )
 }
 
-function isFolderNow(path: string): boolean {
-  return existsSync(path) && statSync(path).isDirectory()
-}
-
 /** As far as is known before anything is made. */
 async function expectWritable(path: string, output: string): Promise<void> {
-  if (isFolderNow(path)) {
+  if (isFolder(path)) {
     throw new UsageError(`${printable(output)} is a folder. Choose another name for the file.`)
   }
   let folder = dirname(path)
   while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder)
-  if (!isFolderNow(folder)) {
+  if (!isFolder(folder)) {
     throw new UsageError(
       `${printable(output)} can't be written: ${printable(folder)} is no folder. Choose another name.`,
     )

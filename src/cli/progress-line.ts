@@ -2,13 +2,18 @@
 // FLOWSEG_DEBUG, a line for each new step.
 
 import { printable } from '../printable.ts'
-import type { Progress } from '../progress.ts'
+import type { Progress, Waiting } from '../progress.ts'
 import { painter, type Terminal } from './terminal.ts'
 import { cut } from './width.ts'
 
 const REDRAW_MS = 60
 const BAR = 20
-const WAITING = { busy: 'server busy', silent: 'server silent', failed: 'no connection' } as const
+const WAITING = {
+  busy: 'server busy',
+  silent: 'server silent',
+  failed: 'no connection',
+  scenes: 'too many open scenes',
+} as const satisfies Record<Waiting['reason'], string>
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
 export class ProgressLine {

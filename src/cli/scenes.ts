@@ -4,10 +4,10 @@ import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FlowSegError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { isFolder, makeFolders } from '../make-folders.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { writeDataset } from '../scenes/dataset.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
-import { isFolder, makeFolders, reason } from './files.ts'
 import { jsonLine } from './json.ts'
 import { ProgressLine } from './progress-line.ts'
 import { grouped, type Terminal } from './terminal.ts'
@@ -45,7 +45,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const split = given.oneOf('split', ['train', 'val', 'test']) ?? 'test'
   const start = given.number('start', 0, LAST) ?? 0
   const count = given.number('count', 1, LAST + 1 - start) ?? 100
-  if (existsSync(folder) && !(await isFolder(folder))) {
+  if (existsSync(folder) && !isFolder(folder)) {
     throw new UsageError(`${printable(name)} is no folder. Give a new one, or that of an earlier dataset.`)
   }
   const isTaken = existsSync(folder) && (await readdir(folder)).length > 0
@@ -60,7 +60,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const begun = performance.now()
   let made: string[] = []
   try {
-    made = await makeFolders(folder)
+    made = makeFolders(folder)
     const { signal } = terminal
     await writeDataset(folder, {
       split,
@@ -74,7 +74,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   } catch (error) {
     if (made[0]) await rm(made[0], { recursive: true, force: true })
     if (terminal.signal.aborted || error instanceof FlowSegError) throw error
-    throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reason(error)}.`, {
+    throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reasonOf(error)}.`, {
       cause: error,
     })
   } finally {

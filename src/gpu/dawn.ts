@@ -3,7 +3,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { NoAdapterError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { languageOf, namesMeant, type Provider } from './provider.ts'
 import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.ts'
 
@@ -94,7 +94,7 @@ async function load(boundsChecks = false): Promise<Create> {
   const dawn = await import('webgpu').catch((error: unknown) => {
     throw new NoAdapterError(
       `The npm package 'webgpu' (Dawn for Node) can't be loaded on ${process.platform} ${process.arch}: ` +
-        `${error instanceof Error ? error.message : String(error)}. Install it with: npm install webgpu`,
+        `${reasonOf(error)}. Install it with: npm install webgpu`,
       { cause: error },
     )
   })

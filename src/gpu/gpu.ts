@@ -3,19 +3,11 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
-import {
-  describe,
-  expectBoolean,
-  expectNames,
-  expectOneOf,
-  expectTable,
-  expectText,
-  expectWhole,
-  namesOf,
-} from '../check.ts'
+import { describe } from '../check.ts'
 import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { COUNT, expectKind, expectOptions, FLAG, type Kinds, NAME, oneOf, TABLE } from '../options.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
@@ -170,9 +162,8 @@ export class Gpu {
       .requestDevice({ requiredFeatures: features, requiredLimits })
       .catch((error: unknown) => {
         provider.close()
-        const reason = error instanceof Error ? error.message : String(error)
         throw new NoAdapterError(
-          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reason}. ` +
+          `The adapter ${adapter.info.description || adapter.info.vendor} gave no device: ${reasonOf(error)}. ` +
             'Close other programs that use the GPU, or choose another adapter.',
           { cause: error },
         )
@@ -254,54 +245,34 @@ export class Gpu {
   }
 }
 
-const OPTIONS = namesOf<OpenOptions>({
-  device: true,
-  adapter: true,
-  boundsChecks: true,
-  without: true,
-  bindingLimit: true,
-  variants: true,
-  tuned: true,
-})
+const OPEN_KINDS: Kinds<OpenOptions> = {
+  device: { is: isDevice, what: "the GPUDevice that an adapter's requestDevice() resolves to" },
+  adapter: NAME,
+  boundsChecks: FLAG,
+  without: { is: Array.isArray, what: 'an array of names of features' },
+  bindingLimit: COUNT,
+  variants: TABLE,
+  tuned: {
+    is: (value) =>
+      typeof value === 'object' ? value !== null : ['string', 'function'].includes(typeof value),
+    what: 'what `tune` returned as `tuned`, its JSON, or a function that recalls it',
+  },
+}
+
+const FEATURE = oneOf(...WANTED_FEATURES)
 
 function checkOptions(options: OpenOptions): void {
-  const what = 'openGpu'
   if (typeof options === 'string') {
     throw new UsageError(
       `openGpu: the options are ${describe(options)}, expected { adapter: ${describe(options)} }.`,
     )
   }
-  expectNames(what, options, OPTIONS)
-  const { device, adapter, boundsChecks, without, bindingLimit, variants, tuned } = options
-  if (device !== undefined && !isDevice(device)) {
-    throw new UsageError(
-      `openGpu: device is ${describe(device)}, expected the GPUDevice that an adapter's requestDevice() resolves to.`,
-    )
-  }
-  if (adapter !== undefined) expectText(what, 'adapter', adapter)
-  if (boundsChecks !== undefined) expectBoolean(what, 'boundsChecks', boundsChecks)
-  if (without !== undefined) {
-    if (!Array.isArray(without)) {
-      throw new UsageError(
-        `openGpu: without is ${describe(without)}, expected an array of names of features.`,
-      )
-    }
-    for (const feature of without) expectOneOf(what, 'a feature in `without`', feature, WANTED_FEATURES)
-  }
-  if (bindingLimit !== undefined) expectWhole(what, 'bindingLimit', bindingLimit, 1, Number.MAX_SAFE_INTEGER)
-  if (variants !== undefined) {
-    expectTable(what, 'variants', variants)
-    for (const [family, variant] of Object.entries(variants)) {
-      expectOneOf(what, 'a family in `variants`', family, Object.keys(VARIANTS))
-      expectOneOf(what, `the variant of ${family}`, variant, VARIANTS[family]!)
-    }
-  }
-  const isTuned =
-    typeof tuned === 'object' ? tuned !== null : ['undefined', 'string', 'function'].includes(typeof tuned)
-  if (!isTuned) {
-    throw new UsageError(
-      `openGpu: tuned is ${describe(tuned)}, expected what \`tune\` returned as \`tuned\`, its JSON, or a function that recalls it.`,
-    )
+  expectOptions('openGpu', options, OPEN_KINDS)
+  const { without = [], variants = {} } = options
+  for (const feature of without) expectKind('openGpu: a feature in `without`', feature, FEATURE)
+  for (const [family, variant] of Object.entries(variants)) {
+    expectKind('openGpu: a family in `variants`', family, oneOf(...Object.keys(VARIANTS)))
+    expectKind(`openGpu: the variant of ${family}`, variant, oneOf(...VARIANTS[family]!))
   }
 }
 

@@ -10,8 +10,9 @@
 // itself, so shader and host can't disagree about an index or an offset: a dispatch names what it
 // binds, and kernel.ts finds the place.
 
-import { describe, expectTable } from '../check.ts'
+import { describe } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
+import { expectKind, TABLE } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { compileError } from './compile-error.ts'
@@ -93,7 +94,7 @@ export function ownKernel(name: string, body: string, constants: Constants = {})
   if (typeof body !== 'string') {
     throw new UsageError(`kernel: the body of '${name}' is ${describe(body)}, expected WGSL, a string.`)
   }
-  expectTable('kernel', 'constants', constants)
+  expectKind('kernel: constants', constants, TABLE)
   const made = makeKernel(name, body, constants, true)
   const known = ownKernels.get(made.key)
   if (known?.code === made.code) return known

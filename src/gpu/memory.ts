@@ -93,9 +93,16 @@ export class Memory {
     this.#device.pushErrorScope('out-of-memory')
     this.#device.pushErrorScope('validation')
     const made = create()
-    const validation = this.#device.popErrorScope()
-    const memory = this.#device.popErrorScope()
-    const error = (await memory) ?? (await validation)
+    const scopes = [this.#device.popErrorScope(), this.#device.popErrorScope()]
+    let error: GPUError | null | undefined
+    try {
+      const [validation, memory] = await Promise.all(scopes)
+      error = memory ?? validation
+    } catch (cause) {
+      // The device is gone
+      for (const resource of made) this.release(resource)
+      throw cause
+    }
     if (error) {
       for (const resource of made) this.release(resource)
       throw new OutOfMemoryError(

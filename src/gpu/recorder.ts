@@ -1,8 +1,9 @@
 // Recording: model code calls ops, ops describe dispatches, nothing runs. What is recorded is symbolic: a
 // Storage says how many bytes a tensor takes and where they come from, not which buffer holds them.
 
-import { describe, expectFunction, expectText } from '../check.ts'
+import { describe } from '../check.ts'
 import { UsageError } from '../errors.ts'
+import { expectKind, FUNCTION, NAME } from '../options.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from './adapter.ts'
 import { checkDispatch } from './dispatch.ts'
 import type { Kernel } from './kernel.ts'
@@ -41,7 +42,7 @@ export type SizeValue = number | Param
 
 /** A named number given at each run: `{ params: { position: 320 } }`. A run may give it even where the plan doesn't need it. */
 export function param(name: string, plus = 0): Param {
-  expectText('param', 'the name', name)
+  expectKind('param: the name', name, NAME)
   if (!Number.isSafeInteger(plus)) {
     throw new UsageError(`param: what is added to '${name}' is ${describe(plus)}, expected a whole number.`)
   }
@@ -172,8 +173,8 @@ export function recordWith<T>(
 
 /** Labels what `build` records, for descriptions, profiles and messages. */
 export function scope<T>(label: string, build: () => T): T {
-  expectText('scope', 'the label', label)
-  expectFunction('scope', 'build', build)
+  expectKind('scope: the label', label, NAME)
+  expectKind('scope: build', build, FUNCTION)
   const { scopes } = recorder()
   scopes.push(label)
   try {

@@ -16,6 +16,7 @@ import { constants, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { homeFolder, temporaryCache, userCache } from '../cache-folder.ts'
+import { reasonOf } from '../printable.ts'
 import { namesMeant } from './provider.ts'
 
 /** Folders where Linux drivers announce themselves to the Vulkan loader; there is one more in the user's home. */
@@ -64,7 +65,7 @@ export function softwareDriver(): { ready: true; manifest: string } | { ready: f
     mapLibrary(join(folder, 'libvulkan.so.1'))
     return { ready: true, manifest: join(folder, MANIFEST) }
   } catch (error) {
-    return { ready: false, reason: error instanceof Error ? error.message : String(error) }
+    return { ready: false, reason: reasonOf(error) }
   }
 }
 
@@ -139,7 +140,7 @@ function unpack(): string {
     try {
       return unpackInto(join(cache(), `swiftshader-${manifest.version}`), archive)
     } catch (error) {
-      refusals.push(error instanceof Error ? error.message : String(error))
+      refusals.push(reasonOf(error))
     }
   }
   throw new Error(`nowhere to unpack it: ${refusals.join('; ')}`)

@@ -11,8 +11,9 @@
 // and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
 
 import { FlowSegError, UsageError } from '../errors.ts'
+import { hasFiles } from '../has-files.ts'
 import { ADDRESS, expectKind } from '../options.ts'
-import { printable, quoted } from '../printable.ts'
+import { printable, quoted, reasonOf } from '../printable.ts'
 import { lastingAddress, shownAddress } from './address.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
 import { openDiskStore } from './disk-store.ts'
@@ -190,9 +191,8 @@ export class BlockCache {
     this.#isFull = true
     if (why === 'unable') return // a browser whose windows can't write
     if (why !== 'full') {
-      const reason = printable(message.replace(/\.$/, ''))
       this.note(
-        `${this.#store.name} can't keep ${file}: ${reason}. It will be downloaded again the next time.`,
+        `${this.#store.name} can't keep ${file}: ${message}. It will be downloaded again the next time.`,
       )
       return
     }
@@ -237,12 +237,11 @@ export async function clearCachedWeights(under?: string | URL): Promise<number> 
       freed += bytes
     } catch (cause) {
       if (cause instanceof StoreError && cause.why === 'elsewhere') continue // another tab was faster
-      const reason = cause instanceof Error ? printable(cause.message.replace(/\.$/, '')) : ''
       throw new FlowSegError(
         'ERR_OUTPUT',
         cause instanceof StoreError && cause.why === 'taken'
           ? `${entry?.url ?? name} can't be cleared while another tab or worker is downloading it: close that, and try again.`
-          : `${entry?.url ?? name} can't be cleared: ${reason}.`,
+          : `${entry?.url ?? name} can't be cleared: ${reasonOf(cause)}.`,
         { cause },
       )
     }
@@ -280,8 +279,7 @@ async function keptFolders(store: BlockStore | string | undefined): Promise<Kept
 async function openStore(create: boolean): Promise<BlockStore | string | undefined> {
   if ('storage' in (globalThis.navigator ?? {}) && 'getDirectory' in navigator.storage)
     return openOpfsStore(create)
-  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
-  return hasFiles ? openDiskStore(create) : undefined
+  return hasFiles() ? openDiskStore(create) : undefined
 }
 
 async function readEntry(store: BlockStore, folder: string): Promise<Entry | undefined> {

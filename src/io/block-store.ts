@@ -36,6 +36,7 @@ export interface BlockStore {
 export class StoreError extends Error {
   readonly why: 'full' | 'taken' | 'elsewhere' | 'unable' | 'other'
 
+  /** @param message as reasonOf makes it */
   constructor(why: StoreError['why'], message: string, cause: unknown) {
     super(message, { cause })
     this.why = why

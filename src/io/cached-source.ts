@@ -7,6 +7,7 @@
 // cache as soon as it has come, so what was downloaded isn't lost when the rest is given up. Tabs that load the same
 // file take turns at each block (Web Locks), and so download it once.
 
+import { orAborted } from '../breathe.ts'
 import { WeightsError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import type { Waiting } from '../progress.ts'
@@ -191,7 +192,8 @@ export class BlockSource implements Source {
       if (next === undefined || this.#unread() >= AHEAD) break
       if (!this.#blocks.has(next)) this.#fetch(next)
     }
-    return unlessAborted(block.bytes, signal)
+    // Others may wait for it too
+    return orAborted(block.bytes, signal)
   }
 
   #unread(): number {
@@ -320,22 +322,6 @@ export class Gate {
       if (next) next()
       else this.#free++
     }
-  }
-}
-
-/** The promise goes on: others may wait for it too. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  signal.throwIfAborted()
-  let stop = (): void => undefined
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop)
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
   }
 }
 

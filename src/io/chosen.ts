@@ -3,6 +3,7 @@
 
 import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
+import { firstOf, printable, reasonOf } from '../printable.ts'
 
 /** From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(), showOpenFilePicker(). */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
@@ -12,6 +13,8 @@ export interface ChosenFiles {
   /** Folders beside them, which aren't looked into. */
   readonly folders: readonly string[]
 }
+
+const MOST_TOLD = 4
 
 /**
  * The files of one folder, such as those of a checkpoint. They can be posted to a worker, which a drop can't.
@@ -31,7 +34,7 @@ export async function chosenFiles(chosen: Chosen): Promise<File[]> {
 /** For messages. */
 export function describeChosen(chosen: Chosen): string {
   if (isDrop(chosen)) return 'what was dropped'
-  return isDirectory(chosen) ? `the folder ${chosen.name}` : 'the chosen files'
+  return isDirectory(chosen) ? `the folder ${printable(chosen.name)}` : 'the chosen files'
 }
 
 /** Reads a drop before it returns; the rest may take its time. */
@@ -79,7 +82,7 @@ function oneFolderOf(all: readonly File[]): ChosenFiles {
   const [first, second] = models
   if (first !== undefined && second !== undefined && depth(first) === depth(second)) {
     throw new WeightsError(
-      `There are several folders with a config.json: ${listed(models)}. Choose the one that is the model.`,
+      `There are several folders with a config.json: ${firstOf(models, MOST_TOLD)}. Choose the one that is the model.`,
     )
   }
   const folder = first ?? folders[0] ?? ''
@@ -102,8 +105,11 @@ async function droppedFiles(drop: DataTransfer): Promise<ChosenFiles> {
   if (folder && entries.length > 1) {
     throw new WeightsError(
       folders.length > 1
-        ? `Several folders were dropped: ${listed(folders.map(({ name }) => name))}. Drop the one that is the model.`
-        : `The folder ${folder.name} was dropped together with files. Drop the folder alone, or files alone.`,
+        ? `Several folders were dropped: ${firstOf(
+            folders.map(({ name }) => name),
+            MOST_TOLD,
+          )}. Drop the one that is the model.`
+        : `The folder ${printable(folder.name)} was dropped together with files. Drop the folder alone, or files alone.`,
     )
   }
   const within: Dropped[] = folder ? await entriesIn(folder) : entries
@@ -163,14 +169,9 @@ async function filesIn(folder: FileSystemDirectoryHandle): Promise<ChosenFiles> 
 }
 
 function unreadable(name: string, cause: unknown): WeightsError {
-  const reason = cause instanceof Error ? cause.message.replace(/\.$/, '') : String(cause)
   const isForbidden = cause instanceof Error && cause.name === 'NotAllowedError'
   const remedy = isForbidden
     ? "The page needs the user's permission again: call requestPermission() of its handle in a click's handler."
     : 'If it was moved or changed since, choose it again.'
-  return new WeightsError(`${name} can't be read: ${reason}. ${remedy}`, { cause })
-}
-
-function listed(names: readonly string[]): string {
-  return names.length > 4 ? `${names.slice(0, 4).join(', ')} and ${names.length - 4} more` : names.join(', ')
+  return new WeightsError(`${printable(name)} can't be read: ${reasonOf(cause)}. ${remedy}`, { cause })
 }

@@ -4,6 +4,7 @@
 
 import { breathe } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
+import { reasonOf } from '../printable.ts'
 import type { Image, ImageFile } from './image.ts'
 import { type ImageKind, unreadable } from './image-kind.ts'
 
@@ -33,9 +34,8 @@ async function bitmapOf({ bytes, kind, name, jpeg }: ImageFile): Promise<ImageBi
     return await createImageBitmap(new Blob([bytes, ...(jpeg ? [jpeg.ending] : [])]), options)
   } catch (cause) {
     if (!SURE.includes(kind)) throw unreadable(kind, name)
-    const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ImageError(
-      `${name} is damaged or cut short: the browser can't decode this ${kind} (${reason}). Copy or download it again, or save ` +
+      `${name} is damaged or cut short: the browser can't decode this ${kind} (${reasonOf(cause)}). Copy or download it again, or save ` +
         'it as PNG.',
       { cause },
     )

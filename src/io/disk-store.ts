@@ -1,30 +1,31 @@
 // Blocks in the cache folder of the user, `~/.cache/flowseg/weights` or below XDG_CACHE_HOME: Node, Deno and Bun.
 //
-// The folder is ours alone (mode 0700), names in it are hashes and numbers, and no link is followed below it. A block is
-// written under a name of its own and then renamed, so that processes which load the same weights at the same time see
-// each block whole or not at all; whoever comes later replaces it by the same bytes.
+// The folder is ours alone (mode 0700), names in it are hashes and numbers, and no link is followed below it. Processes
+// that load the same weights at the same time see each block whole or not at all; the later one replaces it by the same bytes.
 
+import { reasonOf } from '../printable.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
 
 const FOLDER = 'weights'
-const DRAFT = '.draft'
 /** A draft that is older was left by a process that ended. */
 const STALE_MS = 24 * 3600 * 1000
 
 /** @returns undefined if nothing has been kept; the reason why nothing can be */
 export async function openDiskStore(create: boolean): Promise<BlockStore | string | undefined> {
-  const { lstat, mkdir, open, readdir, rename, rm } = await import('node:fs/promises')
+  const { lstat, open, readdir, rm } = await import('node:fs/promises')
   const { constants } = await import('node:fs')
   const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
+  const { makeFolders } = await import('../make-folders.ts')
+  const { DRAFT, writeWhole } = await import('../write-whole.ts')
   const join = (...parts: string[]): string => paths.join(...parts)
   let root: string
   try {
     root = join(caches.userCache({ create }), FOLDER)
-    if (create) await mkdir(root, { recursive: true, mode: 0o700 })
+    if (create) makeFolders(root, 0o700)
     caches.expectOurs(root)
   } catch (error) {
-    return create ? (error instanceof Error ? error.message : String(error)) : undefined
+    return create ? reasonOf(error) : undefined
   }
   const folderOf = async (folder: string): Promise<string> => {
     const path = join(root, folder)
@@ -64,31 +65,12 @@ export async function openDiskStore(create: boolean): Promise<BlockStore | strin
     },
     makeFolder: (folder) =>
       telling(async () => {
-        await mkdir(join(root, folder), { recursive: true, mode: 0o700 })
+        makeFolders(join(root, folder), 0o700)
         await sweep(await folderOf(folder))
       }),
     write: (folder, name, parts) =>
       telling(async () => {
-        const path = await folderOf(folder)
-        const draft = join(path, `${DRAFT}-${crypto.randomUUID()}`)
-        try {
-          const file = await open(draft, 'wx', 0o600)
-          try {
-            let at = 0
-            for (const part of parts) {
-              for (let written = 0; written < part.length; ) {
-                written += (await file.write(part, written, part.length - written, at + written)).bytesWritten
-              }
-              at += part.length
-            }
-          } finally {
-            await file.close()
-          }
-          await rename(draft, join(path, name))
-        } catch (error) {
-          await rm(draft, { force: true }).catch(() => undefined)
-          throw error
-        }
+        await writeWhole(join(await folderOf(folder), name), parts, 0o600)
       }),
     removeFile: (folder, name) => rm(join(root, folder, name), { force: true }).catch(() => undefined),
     removeFolder: (folder) =>
@@ -113,12 +95,7 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : ''
     // Windows lets nobody replace a file that somebody reads
     if (code === 'EPERM' && process.platform === 'win32')
-      throw new StoreError('taken', messageOf(error), error)
-    throw new StoreError(WHY[code] ?? 'other', messageOf(error), error)
+      throw new StoreError('taken', reasonOf(error), error)
+    throw new StoreError(WHY[code] ?? 'other', reasonOf(error), error)
   }
-}
-
-/** What went wrong, without the path of a file that means nothing to anybody. */
-function messageOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/, [a-z]+ '.*$/s, '')
 }

@@ -3,6 +3,8 @@
 // Each file is named by an address beside this code. That is what bundlers know: they copy the file and write its new
 // address here. Without one, the addresses lead into the package: in Node, Deno and Bun on the disk, in a page on its server.
 
+import { hasFiles } from '../has-files.ts'
+
 /** The place of the model that comes with the package: `FlowSeg.load(EMBEDDED, options)`. */
 export const EMBEDDED: unique symbol = Symbol('flowseg-nano')
 
@@ -23,11 +25,6 @@ export async function embeddedFile(name: string): Promise<URL | undefined> {
   const url = Object.hasOwn(files, name) ? files[name] : undefined
   if (!url || url.protocol !== 'file:' || !hasFiles()) return url
   return (await isThere(url)) ? url : installed(name)
-}
-
-/** Node, and Deno and Bun, which say that they are. */
-export function hasFiles(): boolean {
-  return typeof globalThis.process?.versions?.node === 'string'
 }
 
 async function isThere(url: URL): Promise<boolean> {

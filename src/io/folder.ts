@@ -3,16 +3,17 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
-import { describe } from '../check.ts'
+import { describe, tagOf } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
+import { hasFiles } from '../has-files.ts'
+import { firstOf, printable, quoted } from '../printable.ts'
 import { shownAddress } from './address.ts'
 import { BlockCache, type BlockCacheOptions } from './block-cache.ts'
 import { findCachedUrl, Gate } from './cached-source.ts'
 import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
 import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
 import type { Download } from './download.ts'
-import { EMBEDDED, embeddedFile, hasFiles } from './embedded.ts'
+import { EMBEDDED, embeddedFile } from './embedded.ts'
 import { headersOf } from './http.ts'
 import { type JsonLimits, plainJson, SMALL_JSON } from './json.ts'
 import { blobSource, bytesSource, findFile, type Source } from './source.ts'
@@ -107,7 +108,7 @@ function isFolder(where: unknown): where is Folder {
 
 /** Of any realm. */
 function isUrl(where: unknown): where is URL {
-  return Object.prototype.toString.call(where) === '[object URL]'
+  return tagOf(where) === 'URL'
 }
 
 /** The files of the model that comes with the package. */
@@ -141,6 +142,20 @@ function embeddedFolder(options: FolderOptions): Folder {
   }
 }
 
+/** The same folder, but for the files that `find` gives in place of its own. */
+export function folderWith(from: Folder, find: Folder['find']): Folder {
+  const open: Folder['open'] = async (file, signal) => (await find(file, signal)) ?? from.open(file, signal)
+  return {
+    ...from,
+    find,
+    open,
+    readText: async (file, signal) => readText(await open(file, signal), signal),
+    get notes() {
+      return from.notes ?? []
+    },
+  }
+}
+
 /** Bundlers write small files into addresses, which a content security policy keeps from being fetched. */
 function dataOf({ pathname }: URL): Uint8Array {
   const comma = pathname.indexOf(',')
@@ -170,8 +185,8 @@ export function directoryFolder(where: string | URL): Folder {
         const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
         throw new WeightsError(
           missing
-            ? `There is no folder ${shown(String(where))}. Check the path.`
-            : `${shown(String(where))} can't be listed as a folder. Give the path of the folder that holds the files.`,
+            ? `There is no folder ${printable(String(where))}. Check the path.`
+            : `${printable(String(where))} can't be listed as a folder. Give the path of the folder that holds the files.`,
           { cause },
         )
       }
@@ -329,10 +344,9 @@ function folder(
       if (source instanceof WeightsError) throw source
       if (source) return source
       const names = (await list())?.sort()
-      const some = names && (names.slice(0, MAX_NAMES_TOLD).map(shown).join(', ') || 'nothing')
-      const more = names && names.length > MAX_NAMES_TOLD ? ` and ${names.length - MAX_NAMES_TOLD} more` : ''
+      const some = names && (firstOf(names, MAX_NAMES_TOLD) || 'nothing')
       throw new WeightsError(
-        `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}${more}` : ''}.${remedy}`,
+        `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}` : ''}.${remedy}`,
       )
     },
     async readText(file, signal) {
@@ -340,10 +354,6 @@ function folder(
     },
   }
   return made
-}
-
-function shown(name: string): string {
-  return printable(name)
 }
 
 function decodeText(bytes: Uint8Array, name: string): string {

@@ -6,6 +6,7 @@
 // (Retry-After), or the end. The bytes are the business of url-source.ts.
 
 import { UsageError, WeightsError } from '../errors.ts'
+import { hasFiles } from '../has-files.ts'
 import { printable, quoted } from '../printable.ts'
 import type { Waiting } from '../progress.ts'
 import { hideSecrets, shownAddress, withoutUser } from './address.ts'
@@ -73,7 +74,7 @@ const TICKS_UNTOLD = 3
 
 /** Browsers hide redirects and, across origins, most headers. */
 export function isBrowser(): boolean {
-  return typeof globalThis.process?.versions?.node !== 'string' // Deno and Bun say so too
+  return !hasFiles()
 }
 
 /**
@@ -247,7 +248,7 @@ class Watchdog {
 
   #next(): void {
     const { silenceMs = 30_000, clock = WALL_CLOCK, onWait } = this.#options
-    const seconds = Math.round(silenceMs / 1000)
+    const seconds = silenceMs / 1000
     this.#cancel = clock.after(silenceMs / TICKS, () => {
       if (++this.#ticks < TICKS) {
         const left = Math.ceil((seconds * (TICKS - this.#ticks)) / TICKS)

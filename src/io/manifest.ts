@@ -2,10 +2,11 @@
 //
 //   {"files": {"model.safetensors": {"sha256": "64 hex digits", "size": 19722332}, ...}}
 
+import { isObject } from '../check.ts'
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
 import { BlockSource } from './cached-source.ts'
-import { type Folder, jsonIn, readText } from './folder.ts'
+import { type Folder, folderWith, jsonIn, readText } from './folder.ts'
 
 export const MANIFEST = 'manifest.json'
 
@@ -26,7 +27,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
   const files = await readManifest(from, signal)
   if (!files) return from
 
-  const find: Folder['find'] = async (file, stop) => {
+  return folderWith(from, async (file, stop) => {
     const found = await from.find(file, stop)
     const facts = files.get(file)
     if (!found || !facts) return found
@@ -40,9 +41,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
     const source = found instanceof BlockSource ? found : new BlockSource(found)
     source.expectSha256(facts.sha256, remedy(from))
     return source
-  }
-  const open: Folder['open'] = async (file, stop) => (await find(file, stop)) ?? from.open(file, stop)
-  return { ...from, find, open, readText: async (file, stop) => readText(await open(file, stop), stop) }
+  })
 }
 
 /** Files on disk may have been changed by whoever asks, and the manifest be what is stale. */
@@ -83,8 +82,4 @@ function factsIn(manifest: unknown, name: string): Map<string, FileFacts> {
       return [file, { sha256: sha256.toLowerCase(), ...(size !== undefined && { size }) }]
     }),
   )
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

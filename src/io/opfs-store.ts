@@ -1,5 +1,6 @@
 // Blocks in the browser's origin private file system: `flowseg/` in navigator.storage.getDirectory().
 
+import { reasonOf } from '../printable.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
 
 const FOLDER = 'flowseg'
@@ -77,8 +78,7 @@ async function telling<T>(task: () => Promise<T>): Promise<T> {
   try {
     return await task()
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    throw new StoreError(WHY[nameOf(error)] ?? 'other', message, error)
+    throw new StoreError(WHY[nameOf(error)] ?? 'other', reasonOf(error), error)
   }
 }
 

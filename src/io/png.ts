@@ -7,6 +7,7 @@
 
 import { breathe } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
+import { reasonOf } from '../printable.ts'
 import { crc32 } from './crc32.ts'
 
 export interface PngHeader {
@@ -106,7 +107,7 @@ export async function decodePng(header: PngHeader, name: string, signal?: AbortS
     await reader.cancel().catch(() => undefined)
     if (cause instanceof ImageError || signal?.aborted) throw cause
     throw new ImageError(
-      `${name} is damaged: its PNG data can't be decoded (${cause instanceof Error ? cause.message : String(cause)}). ` +
+      `${name} is damaged: its PNG data can't be decoded (${reasonOf(cause)}). ` +
         'Copy or download it again.',
       { cause },
     )

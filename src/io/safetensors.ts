@@ -19,49 +19,19 @@ import { UsageError, WeightsError } from '../errors.ts'
 import { expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import { crc32 } from './crc32.ts'
-import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
 import { expectPlainName, type Folder, openAll, readText } from './folder.ts'
 import { type Json, type JsonLimits, JsonReader, parseJson } from './json.ts'
+import {
+  DTYPE_BITS,
+  type Dtype,
+  fail,
+  MAX_TENSORS,
+  readHeader,
+  type TensorEntry,
+} from './safetensors-header.ts'
 import { type ByteRange, DamagedError, type Source } from './source.ts'
 
-/** Bits an element. The order is the library's own: its writer puts later ones first. */
-export const DTYPE_BITS = {
-  BOOL: 8,
-  F4: 4,
-  F6_E2M3: 6,
-  F6_E3M2: 6,
-  U8: 8,
-  I8: 8,
-  F8_E5M2: 8,
-  F8_E4M3: 8,
-  F8_E8M0: 8,
-  F8_E4M3FNUZ: 8,
-  F8_E5M2FNUZ: 8,
-  I16: 16,
-  U16: 16,
-  F16: 16,
-  BF16: 16,
-  I32: 32,
-  U32: 32,
-  F32: 32,
-  C64: 64,
-  F64: 64,
-  I64: 64,
-  U64: 64,
-} as const
-
-export type Dtype = keyof typeof DTYPE_BITS
-
-export interface TensorEntry {
-  readonly name: string
-  readonly dtype: Dtype
-  readonly shape: readonly number[]
-  /** Name of the file that holds it. */
-  readonly file: string
-  /** First byte, and one past the last, counted from the beginning of the file. */
-  readonly begin: number
-  readonly end: number
-}
+export { DTYPE_BITS, type Dtype, type TensorEntry } from './safetensors-header.ts'
 
 export interface Slice {
   /** Of its first byte, counted from the tensor's. */
@@ -108,17 +78,9 @@ export interface Checkpoint {
 const SINGLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
 
-const MAX_HEADER_BYTES = 100_000_000 // upstream's limit
-const MAX_RANK = 32
-const MAX_TENSORS = 500_000 // a file; the largest mixture-of-experts models have some 100,000 in all
 const MAX_SHARDS = 1000 // they are open at the same time
-const MAX_METADATA = 100_000
-const MAX_FIELDS = 64
-/** A header's size bounds it, and what we don't know in it is passed over, never built. */
-const HEADER_LIMITS: JsonLimits = { values: Infinity, containers: Infinity, keyBytes: 4096 }
 /** A key and a value per tensor, and some more. */
 const INDEX_LIMITS: JsonLimits = { values: 2 * MAX_TENSORS + 10_000, containers: 10_000, keyBytes: 4096 }
-const U64_MAX = 2n ** 64n - 1n
 
 interface OpenOptions extends ReadOptions {
   readonly index?: string
@@ -299,152 +261,6 @@ async function closeAll(files: ReadonlyMap<string, Source>): Promise<void> {
   await Promise.all([...files.values()].map((source) => source.close()))
 }
 
-interface Header {
-  readonly metadata: ReadonlyMap<string, string>
-  readonly tensors: readonly TensorEntry[]
-}
-
-async function readHeader(source: Source, signal: AbortSignal | undefined): Promise<Header> {
-  const { size } = source
-  const file = printable(source.name)
-  if (size < 8) throw new WeightsError(`${file} has ${size} bytes, too few for a safetensors file.`)
-
-  // 1. The header's size, before anything of that size is allocated
-  const first = await source.read(0, Math.min(size, DISGUISE_BYTES), signal)
-  const claimed = new DataView(first.buffer, first.byteOffset).getBigUint64(0, true)
-  const again = disguiseOf(first) ?? 'Is it a safetensors file, completely downloaded?'
-  if (claimed > MAX_HEADER_BYTES) {
-    throw new WeightsError(
-      `${file}: its header claims ${claimed} bytes, at most ${MAX_HEADER_BYTES} are allowed. ${again}`,
-    )
-  }
-  const dataBegin = 8 + Number(claimed)
-  if (dataBegin > size) {
-    throw new WeightsError(`${file}: its header claims ${claimed} bytes, the file has ${size}. ${again}`)
-  }
-
-  // 2. The entries, one after the other: nothing else of the header is built
-  const bytes = await source.read(8, Number(claimed), signal)
-  const tensors: TensorEntry[] = []
-  const metadata = new Map<string, string>()
-  const reader = new JsonReader(bytes, HEADER_LIMITS)
-  try {
-    const isObject = reader.object((name) => {
-      if (name === '__metadata__') return readMetadata(file, reader, metadata)
-      if (tensors.length === MAX_TENSORS) {
-        throw new WeightsError(
-          `${file}: its header has more than the ${MAX_TENSORS} tensors that are allowed.`,
-        )
-      }
-      tensors.push(readEntry(source.name, name, reader, dataBegin))
-    })
-    if (!isObject) reader.skip()
-    reader.end()
-    if (!isObject) throw new WeightsError(`${file}: its header is not a JSON object. ${again}`)
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    throw new WeightsError(`${file}: its header is not valid JSON: ${cause.message}. ${again}`, { cause })
-  }
-
-  // 3. No holes, no overlaps, nothing left over
-  const inOrder = tensors.toSorted((a, b) => a.begin - b.begin || a.end - b.end)
-  let end = dataBegin
-  for (const tensor of inOrder) {
-    if (tensor.begin !== end) {
-      const how = tensor.begin < end ? 'it overlaps the tensor before it' : 'there is a hole before it'
-      fail(file, tensor.name, `its data begins at byte ${tensor.begin}, not at ${end}: ${how}`)
-    }
-    end = tensor.end
-  }
-  if (end !== size) {
-    const which =
-      end > size ? `${end - size} are missing: download it again` : `${size - end} belong to no tensor`
-    throw new WeightsError(`${file}: its tensors end at byte ${end}, the file has ${size} bytes; ${which}.`)
-  }
-  return { metadata, tensors }
-}
-
-function readMetadata(file: string, reader: JsonReader, metadata: Map<string, string>): void {
-  const isObject = reader.object((key) => {
-    const text = reader.string()
-    if (text === undefined) {
-      throw new WeightsError(`${file}: "__metadata__" must hold strings only, ${quoted(key, 80)} is none.`)
-    }
-    if (metadata.size === MAX_METADATA) {
-      throw new WeightsError(
-        `${file}: "__metadata__" has more than the ${MAX_METADATA} keys that are allowed.`,
-      )
-    }
-    metadata.set(key, text)
-  })
-  if (!isObject) throw new WeightsError(`${file}: "__metadata__" must be an object of strings.`)
-}
-
-/** Fields that we don't know are passed over, as upstream does. */
-function readEntry(file: string, name: string, reader: JsonReader, dataBegin: number): TensorEntry {
-  let dtype: Dtype | undefined
-  let shape: number[] | undefined
-  let offsets: number[] | undefined
-  let fields = 0
-  const isObject = reader.object((field) => {
-    if (++fields > MAX_FIELDS) fail(file, name, `its entry has more than ${MAX_FIELDS} fields`)
-    if (field === 'dtype') {
-      const text = reader.string()
-      if (!isDtype(text)) {
-        fail(file, name, `its dtype ${text === undefined ? '' : quoted(text, 80)} is not one of safetensors'`)
-      }
-      dtype = text
-    } else if (field === 'shape') {
-      shape = sizes(reader, MAX_RANK, () =>
-        fail(file, name, `its shape must be at most ${MAX_RANK} whole numbers below 2^53, none negative`),
-      )
-    } else if (field === 'data_offsets') {
-      offsets = sizes(reader, 2, () => fail(file, name, OFFSETS))
-    } else {
-      reader.skip()
-    }
-  })
-  if (!isObject) fail(file, name, 'its entry is not an object')
-  if (!dtype) fail(file, name, 'it has no dtype')
-  if (!shape) fail(file, name, 'it has no shape')
-  const [begin, end] = offsets ?? []
-  if (begin === undefined || end === undefined || end < begin) {
-    fail(file, name, OFFSETS)
-  }
-
-  // The product in order, as upstream: [2^40, 2^40, 0] overflows before it meets the 0
-  let bits = 1n
-  for (const size of shape) bits = inU64(file, name, bits * BigInt(size))
-  bits = inU64(file, name, bits * BigInt(DTYPE_BITS[dtype]))
-  const what = `${dtype} [${shape.join(', ')}]`
-  if (bits % 8n !== 0n) fail(file, name, `${what} is ${bits} bits, which is not a whole number of bytes`)
-  if (bits / 8n !== BigInt(end - begin)) {
-    fail(file, name, `${what} takes ${bits / 8n} bytes, its data_offsets hold ${end - begin}`)
-  }
-  return { name, dtype, shape, file, begin: dataBegin + begin, end: dataBegin + end }
-}
-
-const OFFSETS = 'its data_offsets must be two whole numbers, begin and end'
-
-function isDtype(value: string | undefined): value is Dtype {
-  return value !== undefined && Object.hasOwn(DTYPE_BITS, value)
-}
-
-/** A list of at most `most` whole numbers below 2^53. @param refuse is called as soon as it is something else */
-function sizes(reader: JsonReader, most: number, refuse: () => never): number[] {
-  const values: number[] = []
-  const isList = reader.list((index) => {
-    const size = index < most ? reader.scalar() : refuse()
-    if (typeof size !== 'bigint' || size > Number.MAX_SAFE_INTEGER) refuse()
-    values.push(Number(size))
-  })
-  return isList ? values : refuse()
-}
-
-function inU64(file: string, name: string, product: bigint): bigint {
-  return product <= U64_MAX ? product : fail(file, name, 'its shape has more elements than 64 bits can count')
-}
-
 /** Which file holds which tensor. */
 function readIndex(text: string, name: string): Map<string, string> {
   const fileOf = new Map<string, string>()
@@ -476,10 +292,6 @@ function readIndex(text: string, name: string): Map<string, string> {
   if (fileOf.size === 0)
     throw new WeightsError(`${name} has no "weight_map" from tensor names to file names.`)
   return fileOf
-}
-
-function fail(file: string, tensor: string, what: string): never {
-  throw new WeightsError(`${printable(file)}, tensor ${quoted(tensor, 80)}: ${what}.`)
 }
 
 const float = new Float32Array(1)

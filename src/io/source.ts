@@ -5,7 +5,7 @@
 // are a Folder (folder.ts); what the bytes mean is known to safetensors.ts.
 
 import { WeightsError } from '../errors.ts'
-import { printable } from '../printable.ts'
+import { printable, reasonOf } from '../printable.ts'
 import { FileProblem, openRegular, readInto } from '../regular-file.ts'
 
 export interface Source {
@@ -92,7 +92,7 @@ export function blobSource(blob: Blob, name: string = nameOf(blob)): Source {
         bytes = await blob.slice(offset, offset + length).arrayBuffer()
       } catch (cause) {
         throw new WeightsError(
-          `${name}: bytes ${span(offset, length)} can't be read: ${reason(cause)}. ` +
+          `${printable(name)}: bytes ${span(offset, length)} can't be read: ${reasonOf(cause)}. ` +
             `If the file changed on disk since it was chosen, choose it again.`,
           { cause },
         )
@@ -142,7 +142,7 @@ export async function findFile(path: string): Promise<Source | undefined> {
       } catch (cause) {
         signal?.throwIfAborted()
         throw new WeightsError(
-          `${printable(path)}: bytes ${span(offset, length)} can't be read: ${reason(cause)}.`,
+          `${printable(path)}: bytes ${span(offset, length)} can't be read: ${reasonOf(cause)}.`,
           { cause },
         )
       }
@@ -160,24 +160,20 @@ export async function findFile(path: string): Promise<Source | undefined> {
 export function expectRange({ name, size }: Source, offset: number, length: number): void {
   const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
   if (!whole || offset < 0 || length < 0 || offset + length > size) {
-    throw new WeightsError(`${name}: bytes ${span(offset, length)} are asked for, the file has ${size}.`)
+    throw new WeightsError(
+      `${printable(name)}: bytes ${span(offset, length)} are asked for, the file has ${size}.`,
+    )
   }
 }
 
 function expectLength({ name, size }: Source, offset: number, length: number, have: number): void {
   if (have === length) return
   throw new WeightsError(
-    `${name}: only ${have} of the bytes ${span(offset, length)} came, though the file should have ${size}. ` +
+    `${printable(name)}: only ${have} of the bytes ${span(offset, length)} came, though the file should have ${size}. ` +
       `It was cut short while being read: copy or download it again.`,
   )
 }
 
 function span(offset: number, length: number): string {
   return `${offset} to ${offset + length}`
-}
-
-/** An error's message without the full stop, to go inside a sentence of ours. */
-function reason(error: unknown): string {
-  const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
-  return (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '')
 }

@@ -2,6 +2,8 @@
 // They can be made again, so what can't be read is as good as not there.
 
 import { FlowSegError } from '../errors.ts'
+import { hasFiles } from '../has-files.ts'
+import { printable, reasonOf } from '../printable.ts'
 
 export interface Store {
   /** For messages: where a text is. */
@@ -13,40 +15,49 @@ export interface Store {
   remove(name: string): Promise<boolean>
 }
 
+/** The choices for one adapter take some kB. */
+const MAX_BYTES = 16 * 2 ** 20
+
 /** @param folder by default the cache folder */
 export async function openStore(folder?: string): Promise<Store> {
-  const hasFiles = typeof globalThis.process?.versions?.node === 'string' // Deno and Bun say so too
-  return hasFiles ? fileStore(folder) : databaseStore()
+  return hasFiles() ? fileStore(folder) : databaseStore()
 }
 
 async function fileStore(given?: string): Promise<Store> {
-  const { mkdir, readFile, rename, rm, writeFile } = await import('node:fs/promises')
+  const { rm } = await import('node:fs/promises')
   const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
+  const { makeFolders } = await import('../make-folders.ts')
+  const { readRegular } = await import('../regular-file.ts')
+  const { writeWhole } = await import('../write-whole.ts')
   const folders = given === undefined ? [caches.userCache, caches.temporaryCache] : [() => given]
   let [folder, refusal] = ['', '']
   for (const cache of folders) {
     try {
       folder ||= cache()
     } catch (error) {
-      refusal = error instanceof Error ? error.message : String(error)
+      refusal = reasonOf(error)
     }
   }
   const path = (name: string): string => paths.join(folder, name)
   return {
     describe: path,
-    read: async (name) => (folder ? readFile(path(name), 'utf8').catch(() => undefined) : undefined),
+    read: async (name) => {
+      if (!folder) return undefined
+      const bytes = await readRegular(path(name), MAX_BYTES).catch(() => undefined)
+      return bytes && new TextDecoder().decode(bytes)
+    },
     write: async (name, text) => {
-      const draft = path(`${name}.${process.pid}.draft`)
       try {
         if (!folder) throw new Error(refusal)
-        await mkdir(folder, { recursive: true })
-        await writeFile(draft, text)
-        await rename(draft, path(name))
+        makeFolders(folder)
+        await writeWhole(path(name), [new TextEncoder().encode(text)])
       } catch (cause) {
-        await rm(draft, { force: true }).catch(() => undefined)
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new FlowSegError('ERR_OUTPUT', `${path(name)} can't be written: ${reason}.`, { cause })
+        throw new FlowSegError(
+          'ERR_OUTPUT',
+          `${printable(path(name))} can't be written: ${reasonOf(cause)}.`,
+          { cause },
+        )
       }
     },
     remove: async (name) => {
@@ -90,8 +101,7 @@ async function databaseStore(): Promise<Store> {
     read,
     write: async (name, text) => {
       await ask('readwrite', (table) => table.put(text, name)).catch((cause: unknown) => {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new FlowSegError('ERR_OUTPUT', `IndexedDB can't keep ${name}: ${reason}.`, { cause })
+        throw new FlowSegError('ERR_OUTPUT', `IndexedDB can't keep ${name}: ${reasonOf(cause)}.`, { cause })
       })
     },
     remove: async (name) => {

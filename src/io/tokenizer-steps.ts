@@ -5,8 +5,9 @@
 // text are then run one by one, with a look at its length after each.
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
+import { isObject } from '../check.ts'
 import { PromptError, WeightsError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
+import { printable, quoted, reasonOf } from '../printable.ts'
 import { stepsOf, UnsafePattern } from './pattern.ts'
 
 /** UTF-16 code units of a text, as it is given and after each step. No prompt has so many. */
@@ -190,10 +191,7 @@ function expectQuick(regex: string, entry: Entry, place: string, stage: Stage): 
     if (stepsOf(compiled(regex, entry, stage).source, MAX_TEXT) <= MAX_STEPS) return
   } catch (cause) {
     if (cause instanceof UnsafePattern) refuse(place, `has the pattern ${shown}, which ${cause.message}`)
-    refuse(
-      place,
-      `has the pattern ${shown}, which can't be used: ${cause instanceof Error ? cause.message : String(cause)}`,
-    )
+    refuse(place, `has the pattern ${shown}, which can't be used: ${reasonOf(cause)}`)
   }
   refuse(place, `has the pattern ${shown}, which could take too long on some texts`)
 }
@@ -279,8 +277,4 @@ export function expectShort(length: number, most: number = MAX_TEXT): void {
   throw new PromptError(
     `The text has ${length} characters, as the tokenizer sees it; it may have ${most}. Shorten it.`,
   )
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,8 +5,9 @@
 // anywhere in a text and are never split, normalised or stripped around (spec, section 5.1).
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
+import { isObject } from '../check.ts'
 import { FlowSegError, WeightsError } from '../errors.ts'
-import { printable, quoted } from '../printable.ts'
+import { printable, quoted, reasonOf } from '../printable.ts'
 import { jsonIn } from './folder.ts'
 import type { JsonLimits } from './json.ts'
 import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
@@ -90,7 +91,7 @@ function usable<T>(use: () => T): T {
   } catch (cause) {
     if (cause instanceof FlowSegError) throw cause
     throw new WeightsError(
-      `tokenizer.json can't be used: ${printable(cause instanceof Error ? cause.message : String(cause))}. ` +
+      `tokenizer.json can't be used: ${reasonOf(cause)}. ` +
         `It must be the "fast" tokenizer of the language model.`,
       { cause },
     )
@@ -201,10 +202,6 @@ function parseObject(text: string, file: string, limits: JsonLimits): Record<str
 
 function isText(value: unknown): value is string {
   return typeof value === 'string'
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isId(value: unknown): value is number {

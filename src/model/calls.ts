@@ -13,9 +13,7 @@ export async function callScene<T>(
   { signal }: TaskOptions,
   task: () => Promise<T>,
 ): Promise<T> {
-  expectOpen(model, scene)
-  signal?.throwIfAborted()
-  expectRoom(model, 'scene')
+  expectTurn(model, 'scene', signal, scene)
   model.scenes.used(scene)
   return model.queue.run({ lane: 'scene', owner: scene, signal }, async () => {
     try {
@@ -26,22 +24,20 @@ export async function callScene<T>(
   })
 }
 
-/** For what takes memory for a new scene: begins when there is room for one. */
+/** For what takes memory for a new scene: begins when there is room for one. The caller has called expectTurn. */
 export async function callLook<T>(
   model: LoadedModel,
   { signal, onProgress }: TaskOptions,
   task: () => Promise<T>,
 ): Promise<T> {
-  expectOpen(model)
-  signal?.throwIfAborted()
-  expectRoom(model, 'look')
-  const { queue, scenes } = model
-  let told = false
+  const { queue, scenes, look: plan } = model
+  let isTold = false
   const hold = (alone: boolean): number => {
     const ms = scenes.hold(alone)
-    if (ms > 0 && !told) {
-      told = true
-      onProgress?.({ phase: 'wait', what: 'a scene to be closed', loaded: 0, total: 1 })
+    if (ms > 0 && !isTold) {
+      isTold = true
+      const waiting = { reason: 'scenes', seconds: Math.ceil(ms / 1000) } as const
+      onProgress?.({ phase: 'run', what: plan.info.name, loaded: 0, total: plan.info.flops, waiting })
     }
     return ms
   }
@@ -54,10 +50,20 @@ export async function callModel<T>(
   { signal }: TaskOptions,
   task: () => Promise<T>,
 ): Promise<T> {
-  expectOpen(model)
-  signal?.throwIfAborted()
-  expectRoom(model, 'look')
+  expectTurn(model, 'look', signal)
   return model.queue.run({ lane: 'look', signal }, task)
+}
+
+/** What a call is refused for before it takes anything. */
+export function expectTurn(
+  model: LoadedModel,
+  lane: Lane,
+  signal: AbortSignal | undefined,
+  scene?: SceneState,
+): void {
+  expectOpen(model, scene)
+  signal?.throwIfAborted()
+  expectRoom(model, lane)
 }
 
 export function expectOpen(model: LoadedModel, scene?: SceneState): void {
@@ -73,7 +79,7 @@ export function sceneClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
 }
 
-export function expectRoom({ queue, maxPending }: LoadedModel, lane: Lane): void {
+function expectRoom({ queue, maxPending }: LoadedModel, lane: Lane): void {
   const pending = queue.pendingIn(lane)
   if (pending < maxPending) return
   const what = lane === 'look' ? 'looks' : 'calls on scenes'

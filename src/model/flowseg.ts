@@ -15,8 +15,8 @@ import type { PlanInfo } from '../gpu/plan.ts'
 import { EMBEDDED } from '../io/embedded.ts'
 import type { FolderLocation } from '../io/folder.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
-import { type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
-import { expectOptions, type Kinds, POSITIVE, TASK_KINDS } from '../options.ts'
+import { TUNE_KINDS, type TuneOptions, type Tuning, tune } from '../ops/tune.ts'
+import { expectOptions } from '../options.ts'
 import { callModel, modelClosed } from './calls.ts'
 import type { Config } from './config.ts'
 import type { ImageInput } from './image-input.ts'
@@ -44,8 +44,6 @@ export type {
 } from './segmentation.ts'
 export type { SegmentOptions } from './sentence.ts'
 
-const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: POSITIVE }
-
 export class FlowSeg {
   declare readonly [Symbol.dispose]: () => void
   readonly config: Config
@@ -72,9 +70,11 @@ export class FlowSeg {
    * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
    * shards with model.safetensors.index.json) in one folder.
    *
-   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A drop
-   *   must be given in its event's handler, before anything is awaited: it is empty afterwards
+   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle that
+   *   the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is awaited: it
+   *   is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
+   * @throws UsageError     naming an option that doesn't exist or has a wrong value
    * @throws NoAdapterError, OutOfMemoryError, LimitError
    */
   static load(source: FolderLocation, options?: LoadOptions): Promise<FlowSeg>

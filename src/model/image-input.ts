@@ -1,12 +1,13 @@
 // What `look` can be given, and where the pixels of it are.
 //
-// An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to be looked
-// at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an ImageBitmap, whose pixels go to the device
-// without a detour, or is drawn on a canvas where there is no such way. Kinds are told by what they have, never by
-// `instanceof`: the classes don't exist in Node, and an image of another frame is of another class. Alpha is dropped,
-// never multiplied by, as for files.
+// An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to
+// be looked at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an
+// ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way. Kinds
+// are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another frame is of
+// another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../breathe.ts'
+import { tagOf } from '../check.ts'
 import { ImageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
@@ -22,8 +23,8 @@ export interface RgbaImage {
 }
 
 /**
- * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob or File, what
- * browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
+ * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob
+ * or File, what browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
  */
 export type ImageInput =
   | Image
@@ -310,7 +311,7 @@ function expectPixels(
     return channels === 3 ? { ...size, rgb: data as Uint8Array } : { ...size, rgba: data }
   }
   const [name, other] = channels === 3 ? ['RGB', 'rgba'] : ['RGBA', 'rgb']
-  const given = isBytes ? String(data.length) : nameOf(data)
+  const given = isBytes ? String(data.length) : tagOf(data)
   throw new ImageError(
     `An image of ${W} x ${H} pixels has ${W * H * channels} bytes of ${name}; ${given} are given. ` +
       `Pixels of ${7 - channels} bytes are named ${other}.`,
@@ -334,16 +335,11 @@ function empty(what: string, width: number, height: number): ImageError {
 
 /** Shared memory too: its bytes are copied. */
 function isBuffer(value: object): value is ArrayBuffer {
-  return /^(Shared)?ArrayBuffer$/.test(nameOf(value))
-}
-
-/** What kind of thing it is, for people: 'HTMLDivElement', 'string'. */
-function nameOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice(8, -1)
+  return /^(Shared)?ArrayBuffer$/.test(tagOf(value))
 }
 
 function unknownImage(input: unknown): ImageError {
-  const kind = nameOf(input)
+  const kind = tagOf(input)
   const hint =
     kind === 'String'
       ? ' Read the file or fetch the address first.'

@@ -24,6 +24,7 @@ import {
   type Tensor,
 } from '../ops/tensor.ts'
 import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
+import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { abreast } from './abreast.ts'
 import { type ModelFiles, openModel } from './files.ts'
@@ -255,9 +256,8 @@ function notesOn({ baseline, unknown }: LoadedWeights): string[] {
     )
   }
   if (unknown.length > 0) {
-    const shown = unknown.slice(0, 3).join(', ') + (unknown.length > 3 ? ' ...' : '')
     notes.push(
-      `Left out what this engine doesn't know, ${unknown.length} of the checkpoint's tensors: ${shown}`,
+      `Left out what this engine doesn't know, ${unknown.length} of the checkpoint's tensors: ${firstOf(unknown, 3)}.`,
     )
   }
   return notes

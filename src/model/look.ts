@@ -4,13 +4,13 @@
 import { allocate, storagesOf, type Tensor } from '../ops/tensor.ts'
 import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
-import { callLook, expectOpen, expectRoom, sceneClosed } from './calls.ts'
+import { callLook, expectOpen, expectTurn, sceneClosed } from './calls.ts'
 import { type CapturedImage, captureImage, type ImageInput } from './image-input.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
 import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
 import type { Counted } from './scene-limit.ts'
-import { expectFinite } from './stages.ts'
+import { expectFiniteStages } from './stages.ts'
 
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
@@ -29,9 +29,7 @@ export interface SceneState extends Placement, Counted {
 /** See FlowSeg.look. */
 export async function look(model: LoadedModel, input: ImageInput, options: LookOptions): Promise<SceneState> {
   expectOptions('look', options, LOOK_KINDS)
-  expectOpen(model)
-  expectRoom(model, 'look')
-  options.signal?.throwIfAborted()
+  expectTurn(model, 'look', options.signal)
   const image = captureImage(input, model.gpu)
   try {
     return await lookAt(model, image, options)
@@ -56,7 +54,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
       const { kept, read } = await plan.run({ onProgress, signal, ...values })
       Object.assign(owned, kept)
-      expectFinite(read, gpu.name)
+      expectFiniteStages(read, gpu.name)
       // Who gave up meanwhile doesn't wait for a scene, and so would never close it
       expectOpen(model)
       signal?.throwIfAborted()

@@ -11,7 +11,7 @@ export interface Match {
 /**
  * All queries, best first; of equal scores the lower index first.
  *
- * @param logits [N, 2], finite: expectFinite (stages.ts) has seen to it
+ * @param logits [N, 2], finite: expectFiniteStages (stages.ts) has seen to it
  */
 export function rank(logits: ArrayLike<number>): Match[] {
   const matches = Array.from({ length: logits.length / 2 }, (_, query): Match => {

@@ -64,7 +64,7 @@ function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCach
 /**
  * Once an image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language model
  * sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary refinement.
- * Read, here and in the other plans: what expectFinite (stages.ts) looks at.
+ * Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts

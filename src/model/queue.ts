@@ -4,6 +4,8 @@
 // begun, and so free memory, while every look takes more. After a task, looks wait until the callers have had a turn of the
 // event loop: whoever got a scene just now asks it first. A task that fails is its caller's concern alone.
 
+import { nextTask } from '../breathe.ts'
+
 /** Which calls go first, and how many of them may pass a look that waits. */
 export type Lane = 'scene' | 'look'
 
@@ -26,14 +28,14 @@ export interface Entry {
   readonly hold?: ((alone: boolean) => number) | undefined
 }
 
-interface Waiting extends Entry {
+interface Call extends Entry {
   readonly start: () => Promise<void>
   readonly refuse: (reason: unknown) => void
 }
 
 /** Lets one task in at a time. */
 export class Queue {
-  readonly #lanes: Readonly<Record<Lane, Waiting[]>> = { scene: [], look: [] }
+  readonly #lanes: Readonly<Record<Lane, Call[]>> = { scene: [], look: [] }
   readonly #afterwards: (() => void)[] = []
   #running: Lane | undefined
   /** Scene calls since the first look of those that wait became the first. */
@@ -56,8 +58,8 @@ export class Queue {
     const { lane, signal } = entry
     return new Promise<T>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
-      const leave = (): void => this.#refuse((one) => one === waiting, signal?.reason)
-      const waiting: Waiting = {
+      const leave = (): void => this.#refuse((one) => one === call, signal?.reason)
+      const call: Call = {
         ...entry,
         start: async () => {
           signal?.removeEventListener('abort', leave)
@@ -73,7 +75,7 @@ export class Queue {
         },
       }
       signal?.addEventListener('abort', leave, { once: true })
-      this.#lanes[lane].push(waiting)
+      this.#lanes[lane].push(call)
       this.#advance()
     })
   }
@@ -94,8 +96,8 @@ export class Queue {
     this.#advance()
   }
 
-  #refuse(which: (one: Waiting) => boolean, reason: unknown): void {
-    const refused: Waiting[] = []
+  #refuse(which: (one: Call) => boolean, reason: unknown): void {
+    const refused: Call[] = []
     for (const lane of Object.values(this.#lanes)) {
       refused.push(...lane.filter(which))
       lane.splice(0, lane.length, ...lane.filter((one) => !refused.includes(one)))
@@ -116,7 +118,7 @@ export class Queue {
     }
   }
 
-  async #take({ lane, start }: Waiting): Promise<void> {
+  async #take({ lane, start }: Call): Promise<void> {
     this.#running = lane
     try {
       await start()
@@ -124,7 +126,7 @@ export class Queue {
       this.#running = undefined
       for (const work of this.#afterwards.splice(0)) work()
       this.#resting = true
-      setTimeout(() => {
+      void nextTask().then(() => {
         this.#resting = false
         this.#advance()
       })
@@ -133,7 +135,7 @@ export class Queue {
   }
 
   /** The call that begins now, if there is one that may. */
-  #next(): Waiting | undefined {
+  #next(): Call | undefined {
     const { scene, look } = this.#lanes
     if (this.#passes < MAX_PASSES && scene[0]) return scene[0]
     return this.#mayLook() ? look[0] : scene[0]

@@ -23,7 +23,7 @@ import {
   type Segmentation,
   unpackMask,
 } from './segmentation.ts'
-import { expectFinite } from './stages.ts'
+import { expectFiniteStages } from './stages.ts'
 
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
@@ -66,7 +66,7 @@ export async function segment<O extends MaskOutput = 'host'>(
     const { compressed: _, ...image } = scene.image
     const bound = { ...image, condition, seg }
     const { read: found } = await decode.run({ ...task, bound, params: { length } })
-    expectFinite(found, model.gpu.name)
+    expectFiniteStages(found, model.gpu.name)
 
     // 2. The best one, refined and brought back to the image
     const ranking = rank(floats(found, 'logits'))
@@ -114,7 +114,7 @@ async function read(
   const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
   const { kept, read: magnitudes } = await made.run({ ...task, ...values })
   language.set(K, kept)
-  expectFinite(magnitudes, gpu.name)
+  expectFiniteStages(magnitudes, gpu.name)
   const condition = kept['condition']!
   const length = parts.config.flow.condition === 'tokens' ? span : condition.shape[0]!
   return { condition, seg: kept['seg']!, length }
@@ -139,7 +139,7 @@ async function finish<O extends MaskOutput = 'host'>(
   const bound = compressed ? { compressed } : {}
   const { read, kept } = await finish.run({ ...task, inputs: { logits: raw }, bound, owner: 'mask' })
   try {
-    expectFinite(read, gpu.name)
+    expectFiniteStages(read, gpu.name)
   } catch (error) {
     releaseAll(gpu, kept)
     throw error

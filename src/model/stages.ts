@@ -25,7 +25,7 @@ export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '
 
-/** Outputs for a plan to read, for expectFinite. Call it where xs are made: they are kept until it has read them. */
+/** Outputs for a plan to read, for expectFiniteStages. Call it where xs are made: they are kept until it has read them. */
 export function watched(stage: Stage, ...xs: readonly Tensor[]): Readonly<Record<string, Tensor>> {
   return Object.fromEntries(xs.map((x, i) => [`${PREFIX}${stage} ${i}`, magnitude(x)]))
 }
@@ -35,7 +35,7 @@ export function watched(stage: Stage, ...xs: readonly Tensor[]): Readonly<Record
  * @param adapter  its name
  * @throws NumericError naming the first stage whose result isn't finite
  */
-export function expectFinite(read: HostArrays, adapter: string): void {
+export function expectFiniteStages(read: HostArrays, adapter: string): void {
   for (const [stage, what] of Object.entries(STAGES)) {
     let most = 0
     for (const [name, words] of Object.entries(read)) {

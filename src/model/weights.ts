@@ -13,7 +13,7 @@ import { type Checkpoint, type TensorEntry, toFloat32 } from '../io/safetensors.
 import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from '../ops/panels.ts'
 import { allocateQuantized, fitsQuantized, type Quantized, QuantizedWriter } from '../ops/quantize.ts'
 import { allocate, release, storagesOf, type Tensor } from '../ops/tensor.ts'
-import { printable, quoted } from '../printable.ts'
+import { firstOf, printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Config } from './config.ts'
 import { aboutPrefix, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
@@ -75,7 +75,7 @@ export async function placeWeights(
   if (missing.length > 0) {
     throw new WeightsError(
       `${printable(checkpoint.name)}: ${missing.length} of the ${used.length} tensors that ${printable(config.name)} needs are missing: ` +
-        `${listed(missing)}. ${prefix === undefined ? 'Does config.json belong to this checkpoint?' : aboutPrefix(prefix)}`,
+        `${firstOf(missing, 3)}. ${prefix === undefined ? 'Does config.json belong to this checkpoint?' : aboutPrefix(prefix)}`,
     )
   }
   if (misfits.length > 0) {
@@ -140,10 +140,6 @@ export async function weightsFrom(
   })
   const baseline = !matches.some(({ parameter }) => parameter.flow)
   return { ...(await filled(await place(gpu, checkpoint, matches, {}), {})), baseline, unknown: [] }
-}
-
-function listed(names: readonly string[]): string {
-  return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
 }
 
 // ---------------------------------------------------------------------------------------------------------

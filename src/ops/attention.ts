@@ -5,9 +5,10 @@
 // Shapes are checked here; the variants of the family (subgroup, tiles, registers) do the work, each in a file of its own.
 
 import bitsSource from '../../shaders/mask-bits.wgsl' with { type: 'text' }
-import { describe, expectFinite, expectNames, expectOneOf, expectWhole, MOST, namesOf } from '../check.ts'
+import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
 import { kernel } from '../gpu/kernel.ts'
+import { expectKind, oneOf } from '../options.ts'
 import { type AttentionBias, type Problem, type Shapes, WG } from './attention-problem.ts'
 import { registers } from './attention-registers.ts'
 import { subgroup } from './attention-subgroup.ts'
@@ -169,13 +170,15 @@ const BIAS_FIELDS: Readonly<Record<AttentionBias['kind'], readonly string[]>> = 
   relative: ['kind', 'height', 'width', 'size'],
 }
 
+const BIAS_KIND = oneOf(...Object.keys(BIAS_FIELDS))
+
 function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): AttentionBias {
   if (typeof bias !== 'object' || bias === null) {
     throw new UsageError(
       `attention: bias is ${describe(bias)}, expected an object such as { kind: 'causal', start: 0 }.`,
     )
   }
-  expectOneOf('attention', "the bias's kind", bias.kind, Object.keys(BIAS_FIELDS))
+  expectKind("attention: the bias's kind", bias.kind, BIAS_KIND)
   expectNames(`attention: a bias of kind '${bias.kind}'`, bias, BIAS_FIELDS[bias.kind])
   const missing = BIAS_FIELDS[bias.kind].find((field) => bias[field as keyof AttentionBias] === undefined)
   if (missing) throw new UsageError(`attention: a bias of kind '${bias.kind}' needs \`${missing}\`.`)

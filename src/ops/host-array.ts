@@ -3,7 +3,7 @@
 // A class stands for what its bytes mean. An Int32Array has as many bytes as a Float32Array of the same length, and would pass
 // for one; a plain array or a Float64Array holds the right numbers in other bytes. Both are refused, with what to write.
 
-import { describe, listed } from '../check.ts'
+import { describe, listed, tagOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
 import { roundUp } from '../gpu/memory.ts'
 import { BITS } from './check.ts'
@@ -44,7 +44,7 @@ export function deviceBytes(
   dtype: DType,
 ): Uint8Array<ArrayBuffer> {
   // By its tag, as arrays of another realm (a frame, a test runner) are no instances of ours
-  const tag = ArrayBuffer.isView(data) ? Object.prototype.toString.call(data).slice(8, -1) : ''
+  const tag = ArrayBuffer.isView(data) ? tagOf(data) : ''
   if (!ArrayBuffer.isView(data) || !CLASSES[dtype].includes(tag)) {
     throw new UsageError(
       `${what} is ${describe(data)}, expected a ${listed(CLASSES[dtype], 'or')} for ${dtype}. ${REMEDIES[dtype]}`,

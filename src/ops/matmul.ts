@@ -4,9 +4,10 @@
 // Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N, each of
 // which takes a dispatch that writes its columns of the output.
 
-import { expectBoolean, expectFinite, expectNames, namesOf } from '../check.ts'
+import { expectFinite, expectNames, namesOf } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import { recorder } from '../gpu/recorder.ts'
+import { expectKind, FLAG } from '../options.ts'
 import { type Activation, expectActivation } from './activation.ts'
 import { expectTensor, expectWeight } from './check.ts'
 import { swiglu } from './elementwise.ts'
@@ -124,7 +125,7 @@ export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   expectNames('matmul', options, MATMUL_OPTIONS)
   const { transposeB = false, scale = 1 } = options
-  expectBoolean('matmul', 'transposeB', transposeB)
+  expectKind('matmul: transposeB', transposeB, FLAG)
   expectFinite('matmul', 'scale', scale)
   for (const [name, x] of Object.entries({ a, b })) {
     expectTensor('matmul', name, x)

@@ -1,10 +1,11 @@
 // What goes into a plan and comes out of it: arrays, tensors and names that a caller passes to `run`, and what its `build`
 // returned, each held against what was declared.
 
-import { expectNames, expectTable, listed, namesOf } from '../check.ts'
+import { expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
 import type { PlanSpec } from '../gpu/plan.ts'
 import type { Recorder } from '../gpu/recorder.ts'
+import { expectKind, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
 import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
@@ -13,15 +14,14 @@ import type { Outputs, RunValues, Tensor } from './tensor.ts'
 /** By the names that the plan has for them. */
 export type Tensors = ReadonlyMap<string, Tensor>
 
-export const RUN_VALUES: readonly string[] = namesOf<RunValues>({
-  inputs: true,
-  bound: true,
-  params: true,
-  into: true,
-  owner: true,
-  onProgress: true,
-  signal: true,
-})
+export const RUN_KINDS: Kinds<RunValues> = {
+  inputs: TABLE,
+  bound: TABLE,
+  params: TABLE,
+  into: TABLE,
+  owner: NAME,
+  ...TASK_KINDS,
+}
 
 export function bytesOfInputs(
   what: string,
@@ -61,7 +61,6 @@ export function buffersOf(
   given: Readonly<Record<string, Tensor>>,
   own: ReadonlyMap<string, Tensor>,
 ): Record<string, GPUBuffer> {
-  expectTable(what, table, given)
   expectKnown(what, table === 'bound' ? 'bound tensor' : 'kept output', given, own)
   const entries = Object.entries(given).map(([label, x]): [string, GPUBuffer] => {
     const wanted = own.get(label)!
@@ -96,7 +95,7 @@ export function outputsOf(
   expectNames(`${what}: what build returned`, result, OUTPUTS)
   const { read = {}, keep = {} } = result as Outputs
   const tables = Object.entries({ read, keep }).map(([table, given]) => {
-    expectTable(what, table, given)
+    expectKind(`${what}: ${table}`, given, TABLE)
     for (const [label, x] of Object.entries(given)) {
       const output = `${table}.${printable(label)}`
       expectTensor(what, output, x)

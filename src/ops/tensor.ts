@@ -4,18 +4,8 @@
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
-import {
-  describe,
-  expectBoolean,
-  expectFunction,
-  expectNames,
-  expectTable,
-  expectTask,
-  expectText,
-  expectWhole,
-  namesOf,
-  TASK_OPTIONS,
-} from '../check.ts'
+import { describe, expectWhole } from '../check.ts'
+import { DISPOSE } from '../dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import { isKernel } from '../gpu/dispatch.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -31,11 +21,12 @@ import {
   type Storage,
 } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
+import { expectKind, expectOptions, FLAG, FUNCTION, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { BITS, expectDims, expectDType, expectGpu, expectPlain, expectTensor } from './check.ts'
 import { deviceBytes, type HostArray } from './host-array.ts'
-import { buffersOf, bytesOfInputs, outputsOf, RUN_VALUES, type Tensors } from './plan-values.ts'
+import { buffersOf, bytesOfInputs, outputsOf, RUN_KINDS, type Tensors } from './plan-values.ts'
 
 export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 export { expectShape, expectType } from './check.ts'
@@ -192,7 +183,9 @@ export function record(dispatch: DispatchOf): void {
     throw new UsageError(`record: kernel is ${describe(kernel)}, expected what \`kernel\` makes.`)
   }
   const op = kernel.own ? `your kernel '${kernel.name}'` : `kernel ${kernel.name}`
-  for (const table of ['reads', 'writes', 'sizes'] as const) expectTable(op, table, dispatch[table])
+  for (const table of ['reads', 'writes', 'sizes'] as const) {
+    expectKind(`${op}: ${table}`, dispatch[table], TABLE)
+  }
   const storages = (table: 'reads' | 'writes'): Record<string, Storage> => {
     const all = Object.entries(dispatch[table]).map(([name, x]) => {
       if (x === undefined && table === 'reads') return [name, undefined] as const
@@ -234,17 +227,13 @@ export interface AllocateOptions {
   readonly sharded?: boolean
 }
 
-const ALLOCATE_OPTIONS = namesOf<AllocateOptions>({ label: true, owner: true, sharded: true })
+const ALLOCATE_KINDS: Kinds<AllocateOptions> = { label: NAME, owner: NAME, sharded: FLAG }
 
 function expectAllocation(op: string, gpu: Gpu, shape: Shape, dtype: DType, options: AllocateOptions): void {
   expectGpu(op, gpu)
   expectDims(op, 'the tensor', shape)
   expectDType(op, dtype)
-  expectNames(op, options, ALLOCATE_OPTIONS)
-  const { label, owner, sharded } = options
-  if (label !== undefined) expectText(op, 'label', label)
-  if (owner !== undefined) expectText(op, 'owner', owner)
-  if (sharded !== undefined) expectBoolean(op, 'sharded', sharded)
+  expectOptions(op, options, ALLOCATE_KINDS)
 }
 
 /** A zeroed tensor in memory of its own, until `release`. */
@@ -309,13 +298,18 @@ export async function upload(
   // A copy: the caller's array may change while memory is being allocated
   const all = deviceBytes('upload: the data', data, shape, dtype).slice()
   const x = await allocate(gpu, shape, dtype, options)
-  const uploader = new Uploader(gpu)
-  let offset = 0
-  for (const { buffer, bytes: length } of storagesOf(x)) {
-    await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
-    offset += length
+  try {
+    const uploader = new Uploader(gpu)
+    let offset = 0
+    for (const { buffer, bytes: length } of storagesOf(x)) {
+      await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
+      offset += length
+    }
+    return x
+  } catch (error) {
+    release(gpu, x)
+    throw error
   }
-  return x
 }
 
 /** The storages of a tensor: one, or its shards. */
@@ -381,7 +375,10 @@ export interface Plan {
   run(values?: RunValues): Promise<RunResult>
   /** Milliseconds of each dispatch in `info.dispatches`, by timestamps. */
   profile(values?: RunValues): Promise<number[]>
+  /** Frees what the plan owns; kept outputs are the caller's. */
   release(): void
+  /** The same, for `using`. */
+  [Symbol.dispose](): void
 }
 
 /**
@@ -397,18 +394,14 @@ export async function plan(
   build: (inputs: Inputs) => Outputs,
   options: TaskOptions = {},
 ): Promise<Plan> {
-  expectNames('plan', options, TASK_OPTIONS)
-  expectTask('plan', options)
+  expectOptions('plan', options, TASK_KINDS)
   const { spec, inputs: own, bound, read, keep } = recordPlan(gpu, name, build)
   const ready = await GpuPlan.create(gpu, spec, options)
   const what = `plan ${printable(name)}`
 
   const translate = (values: RunValues) => {
-    expectNames(what, values, RUN_VALUES)
-    expectTask(what, values)
+    expectOptions(what, values, RUN_KINDS)
     const { inputs = {}, params = {}, owner } = values
-    for (const [table, given] of Object.entries({ inputs, params })) expectTable(what, table, given)
-    if (owner !== undefined) expectText(what, 'owner', owner)
     return {
       inputs: bytesOfInputs(what, inputs, own, spec),
       params: { ...params },
@@ -434,6 +427,7 @@ export async function plan(
     },
     profile: async (values = {}) => ready.profile(translate(values)),
     release: () => ready.release(),
+    [DISPOSE]: () => ready.release(),
   }
 }
 
@@ -457,9 +451,9 @@ interface RecordedPlan {
 
 function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs): RecordedPlan {
   expectGpu('plan', gpu)
-  expectText('plan', 'the name', name)
+  expectKind('plan: the name', name, NAME)
   const what = `plan ${printable(name)}`
-  expectFunction(what, 'build', build)
+  expectKind(`${what}: build`, build, FUNCTION)
   const { recorder: recorded, result } = recordWith((r) => {
     const ways = waysIn(r, what)
     return { ...ways, outputs: build(ways.given) }
@@ -488,7 +482,7 @@ export function waysIn(
     if (currentRecorder() !== r) {
       throw new UsageError(`${what}: its inputs are declared inside of its own build function.`)
     }
-    expectText(what, 'the name of an input', label)
+    expectKind(`${what}: the name of an input`, label, NAME)
     expectDims(what, `'${printable(label)}'`, shape)
     expectDType(`${what}: '${printable(label)}'`, dtype)
     const x: Tensor = { shape, dtype, size: sizeOf(shape), storage: r[kind](label, bytesOf(shape, dtype)) }

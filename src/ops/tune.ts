@@ -5,12 +5,13 @@
 // twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise displaces it.
 // Problems with weights are timed with the weights in rows and in panels, which decides for the whole model.
 
-import { describe, expectFinite, expectFunction, expectNames, expectTask, namesOf } from '../check.ts'
+import { describe } from '../check.ts'
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordWith } from '../gpu/recorder.ts'
 import { makeTuned, type Tuned } from '../gpu/tuned.ts'
+import { expectKind, expectOptions, FUNCTION, type Kinds, SECONDS, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
 import { expectGpu, isPromise } from './check.ts'
 import { type Form, fitsPanels, packedAs, prefersPanels } from './panels.ts'
@@ -23,7 +24,7 @@ export interface TuneOptions extends TaskOptions {
   readonly seconds?: number
 }
 
-const OPTIONS = namesOf<TuneOptions>({ seconds: true, onProgress: true, signal: true })
+export const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS }
 
 /** What records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
@@ -112,11 +113,9 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
       `tune: builds is ${describe(builds)}, expected an array of functions, each as for plan().`,
     )
   }
-  builds.forEach((build, i) => expectFunction('tune', `build ${i}`, build))
-  expectNames('tune', options, OPTIONS)
-  expectTask('tune', options)
+  builds.forEach((build, i) => expectKind(`tune: build ${i}`, build, FUNCTION))
+  expectOptions('tune', options, TUNE_KINDS)
   const { seconds = 30, onProgress, signal } = options
-  expectFinite('tune', 'seconds', seconds, 0)
   const started = performance.now()
   const deadline = started + 1000 * seconds
   // As if nothing had been chosen yet, whatever the Gpu was opened with

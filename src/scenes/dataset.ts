@@ -12,9 +12,10 @@
 // may start on the first rows while later ones are still being written. scenes.json is the first to go when a
 // folder is written again and the last to come: where it is, everything is.
 
-import { type FileHandle, mkdir, open, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decode, encode } from 'fast-png'
+import { makeFolders } from '../make-folders.ts'
 import type { TaskOptions } from '../progress.ts'
 import { FileProblem, openRegular, readRegular } from '../regular-file.ts'
 import { COLOUR_NAMES, SHAPES, SPRITE_NAMES } from './catalogue.ts'
@@ -77,9 +78,9 @@ export function datasetScene(split: Split, index: number, every = false): Datase
 /** Writes scenes `start` to `start + count - 1` of a split into `folder`. */
 export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
   const { split, count, start = 0, raw = false, every = false, onProgress, signal } = options
-  await mkdir(folder, { recursive: true })
+  makeFolders(folder)
   await rm(join(folder, 'scenes.json'), { force: true })
-  if (!raw) await Promise.all(['images', 'ids'].map((name) => mkdir(join(folder, name), { recursive: true })))
+  if (!raw) for (const name of ['images', 'ids']) makeFolders(join(folder, name))
 
   // 1. Scene by scene
   const files: FileHandle[] = []

@@ -116,6 +116,16 @@ test.each<[string, RequestListener, string]>([
     "can't be downloaded: ",
   ],
   [
+    'the client in a circle',
+    (_, response) => void response.writeHead(302, { location: '/a.png' }).end(),
+    'the server redirects in a circle',
+  ],
+  [
+    'no time',
+    (_, response) => void response.writeHead(503).end(),
+    'answers 503 Service Unavailable. Try again',
+  ],
+  [
     'an escape sequence',
     (_, response) => void response.socket?.end('HTTP/1.1 500 a\x1b[2Jb\r\n\r\n'),
     ': the server answers 500 a\\e[2Jb.',

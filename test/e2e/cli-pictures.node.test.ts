@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { Drafts, makeFolders, slug } from '../../src/cli/files.ts'
+import { Drafts, slug } from '../../src/cli/files.ts'
 import { textWidth, write } from '../../src/cli/font.ts'
 import { iouOf, metricsOf, overlap } from '../../src/cli/metrics.ts'
 import { preview } from '../../src/cli/preview.ts'
@@ -12,6 +12,7 @@ import { ProgressLine } from '../../src/cli/progress-line.ts'
 import { maskFromLogits } from '../../src/cli/resample.ts'
 import type { Output, Terminal } from '../../src/cli/terminal.ts'
 import type { Image } from '../../src/io/image.ts'
+import { makeFolders } from '../../src/make-folders.ts'
 import { boxOf, overlay, scale } from '../../src/model/picture.ts'
 import type { Mask } from '../../src/model/segmentation.ts'
 import { filesIn, temporaryFolder } from './cli-harness.ts'
@@ -176,16 +177,16 @@ test('a draft whose name was free never replaces what came there meanwhile', asy
 
 test('folders are made only where they can be', async () => {
   const folder = await temporaryFolder()
-  expect(await makeFolders(join(folder, 'a/b'))).toEqual([join(folder, 'a'), join(folder, 'a/b')])
-  expect(await makeFolders(join(folder, 'a/b'))).toEqual([])
+  expect(makeFolders(join(folder, 'a/b'))).toEqual([join(folder, 'a'), join(folder, 'a/b')])
+  expect(makeFolders(join(folder, 'a/b'))).toEqual([])
   await writeFile(join(folder, 'file'), '')
-  await expect(makeFolders(join(folder, 'file/c'))).rejects.toThrow()
-  await expect(makeFolders(join(folder, `d/${'x'.repeat(300)}`))).rejects.toThrow('ENAMETOOLONG')
+  expect(() => makeFolders(join(folder, 'file/c'))).toThrow()
+  expect(() => makeFolders(join(folder, `d/${'x'.repeat(300)}`))).toThrow('ENAMETOOLONG')
   expect(await filesIn(folder)).toEqual(['a', 'a/b', 'file']) // d is gone again
 })
 
-test.runIf(process.platform === 'linux')('a file system that makes no folders is told at once', async () => {
-  await expect(makeFolders('/proc/nowhere/deep')).rejects.toThrow('ENOENT')
+test.runIf(process.platform === 'linux')('a file system that makes no folders is told at once', () => {
+  expect(() => makeFolders('/proc/nowhere/deep')).toThrow('ENOENT')
 })
 
 test('drafts are not written once interrupted, nor where that is forbidden', async () => {

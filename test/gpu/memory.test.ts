@@ -176,3 +176,25 @@ test('bytes for people', () => {
     '5000 TiB',
   ])
 })
+
+test('when the device goes while it is asked, nothing stays on the ledger, and no rejection is left alone', async () => {
+  const destroyed: string[] = []
+  const device = {
+    limits: { maxBufferSize: 1000 },
+    pushErrorScope: () => undefined,
+    popErrorScope: async () => {
+      throw new Error('the instance was dropped')
+    },
+    createBuffer: ({ label }: { label: string }) => ({ destroy: () => destroyed.push(label) }),
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as much of a device as Memory asks for
+  const memory = new Memory(device as unknown as GPUDevice)
+  const request = { bytes: 16, usage: 0, owner: 'mine' }
+  const asked = memory.allocate([
+    { ...request, label: 'a' },
+    { ...request, label: 'b' },
+  ])
+  await expect(asked).rejects.toThrow('the instance was dropped')
+  expect(memory.report()).toMatchObject({ bytes: 0, buffers: 0 })
+  expect(destroyed).toEqual(['a', 'b'])
+})

@@ -1,6 +1,7 @@
 // Plans: what is recorded is what runs, in shared memory or not, whole or in pieces, as often as asked.
 
 import { expect, test, vi } from 'vitest'
+import { DISPOSE } from '../../src/dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../../src/errors.ts'
 import { Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { kernel } from '../../src/gpu/kernel.ts'
@@ -517,6 +518,16 @@ test('what a run lacks, and what it gets wrong, is named', async () => {
   made.release()
   await expect(made.run(good)).rejects.toThrow('Plan strict was released: build another with plan().')
   for (const t of [cache, wrong]) release(gpu, t)
+})
+
+test('a plan is released by `using`', async () => {
+  const gpu = await anyGpu()
+  const { bytes } = gpu.memory()
+  const made = await plan(gpu, 'used', ({ input }) => ({ read: { y: softmax(input('x', [4])) } }))
+  expect(gpu.memory().bytes).toBeGreaterThan(bytes)
+  made[DISPOSE]()
+  expect(gpu.memory().bytes).toBe(bytes)
+  await expect(made.run({ inputs: { x: uniform(4) } })).rejects.toThrow('Plan used was released')
 })
 
 test('a run that fails before it starts leaves nothing behind, and the next one is right', async () => {

@@ -41,6 +41,25 @@ test('what is not a file is as good as not there, and says so when written', asy
   await expect(nowhere.write('c', '')).rejects.toThrow(join(folder, 'file/below/c'))
 })
 
+test.runIf(process.platform === 'linux')(
+  'where no folders can be made, writing says so at once',
+  async () => {
+    const nowhere = await openStore('/proc/nowhere/deep')
+    await expect(nowhere.write('c', '')).rejects.toMatchObject({ code: 'ERR_OUTPUT' })
+    vi.stubEnv('XDG_CACHE_HOME', '/proc/nowhere/deep')
+    expect((await openStore()).describe('x')).not.toContain('/proc')
+    vi.unstubAllEnvs()
+  },
+)
+
+test('writers of one text at the same time leave one of them, whole', async () => {
+  const store = await openStore(join(folder, 'shared'))
+  const texts = Array.from({ length: 8 }, (_, i) => String(i).repeat(1000 * (i + 1)))
+  await Promise.all(texts.map((text) => store.write('d.json', text)))
+  expect(texts).toContain(await store.read('d.json'))
+  expect(await readdir(join(folder, 'shared'))).toEqual(['d.json'])
+})
+
 test('browsers: the same in IndexedDB; where there is none, nothing is kept', async () => {
   const tables = new Map<string, unknown>()
   /** As much of IndexedDB as the store uses. */

@@ -102,7 +102,7 @@ describe('fifty callers at once', () => {
     await Promise.all(
       requests.slice(0, 12).map(async ({ image, sentence }) => {
         const onProgress = (progress: Progress): void => {
-          if (progress.phase === 'wait') waits.push(progress)
+          if (progress.waiting?.reason === 'scenes') waits.push(progress)
         }
         const scene = await model.look(image, { onProgress })
         most = Math.max(most, ++open)

@@ -337,7 +337,7 @@ const ROWS: readonly Row[] = [
     'conv2d, activation',
     (x) => conv2d(x(4, 4, 2), x(3, 1, 1, 2), any({ activation: 'Relu' })),
     UsageError,
-    'activation is "Relu", expected none, relu, gelu',
+    `activation is "Relu", expected 'none', 'relu', 'gelu'`,
   ],
   [
     'matmul, transposeb',
@@ -355,7 +355,7 @@ const ROWS: readonly Row[] = [
     'attention, Causal',
     (x) => attend(x, { bias: { kind: 'Causal', start: 0 } }),
     UsageError,
-    'is "Causal", expected causal, length, mask or relative',
+    `is "Causal", expected 'causal', 'length', 'mask' or 'relative'`,
   ],
   ['attention, no kind', (x) => attend(x, { bias: {} }), UsageError, 'kind is undefined'],
   [
