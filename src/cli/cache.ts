@@ -1,8 +1,8 @@
 // flowseg cache: the weights that were downloaded and kept, and a way to get rid of them.
 
 import { type CachedFile, cachedWeights, clearCachedWeights } from '../io/block-cache.ts'
-import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
+import { jsonLine } from './json.ts'
 import { painter, type Terminal, table } from './terminal.ts'
 
 const page: Page = {
@@ -30,18 +30,18 @@ async function run(given: Given, { out }: Terminal): Promise<number> {
   const json = given.has('json')
   if (given.has('clear')) {
     const freed = await clearCachedWeights(address)
-    out.write(json ? `${JSON.stringify({ freed })}\n` : `Cleared: ${megabytes(freed)}\n`)
+    out.write(json ? jsonLine({ freed }) : `Cleared: ${megabytes(freed)}\n`)
     return 0
   }
   const files = (await cachedWeights(address)).sort((a, b) => (a.url < b.url ? -1 : 1))
-  out.write(`${json ? JSON.stringify({ files }) : lines(files, out).join('\n')}\n`)
+  out.write(json ? jsonLine({ files }) : `${lines(files, out).join('\n')}\n`)
   return 0
 }
 
 function lines(files: readonly CachedFile[], out: Terminal['out']): string[] {
   if (files.length === 0) return ['Nothing is kept.']
   const rows = files.map(({ url, bytes, size }) => [
-    printable(url, Number.POSITIVE_INFINITY),
+    url,
     megabytes(bytes),
     bytes < size ? `of ${megabytes(size)}` : '',
   ])

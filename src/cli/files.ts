@@ -12,13 +12,26 @@ import type { Terminal } from './terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
-  if (/^https?:/i.test(place)) return place
+  if (isWebAddress(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
   } catch (cause) {
     throw new UsageError(`${printable(place)} is not the address of a file here. Give its path.`, { cause })
   }
+}
+
+export function isWebAddress(location: string): boolean {
+  return /^https?:/i.test(location)
+}
+
+/** The folder that a file is in, and its name there. A URL's query stays with the folder, as it may be a signature. */
+export function folderAndName(location: string): [folder: string, name: string] {
+  if (!isWebAddress(location)) return [dirname(location), basename(location)]
+  const url = new URL(location)
+  const name = basename(url.pathname)
+  url.pathname = dirname(url.pathname)
+  return [url.href, name]
 }
 
 interface Draft {

@@ -2,7 +2,6 @@
 // GPU is needed.
 
 import { statSync } from 'node:fs'
-import { basename, dirname } from 'node:path'
 import { WeightsError } from '../errors.ts'
 import { formatBytes } from '../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../io/folder.ts'
@@ -15,10 +14,11 @@ import { aboutPrefix, type Fit, fitOf, prefixOf } from '../model/fit.ts'
 import { type Component, canonicalName, parameters } from '../model/parameters.ts'
 import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
-import { locationOf } from './files.ts'
+import { folderAndName, isWebAddress, locationOf } from './files.ts'
+import { jsonLine } from './json.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
 import { defaultWeights } from './package.ts'
-import { grouped, painter, type Terminal, table } from './terminal.ts'
+import { grouped, indented, painter, type Terminal, table } from './terminal.ts'
 
 /** Larger files are only hashed by `flowseg manifest --check`. */
 const MOST_HASHED = 64 * 2 ** 20
@@ -83,7 +83,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const { signal } = terminal
   const place = given.operands[0] ?? defaultWeights()
   const location = locationOf(place, terminal)
-  const [parent, name] = split(location)
+  const [parent, name] = folderAndName(location)
   const isIndex = name.endsWith('.index.json')
 
   // 1. A config alone
@@ -110,27 +110,14 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
 }
 
-/** The folder and the name in it. A URL's query stays with the folder, as it may be a signature. */
-function split(location: string): [folder: string, name: string] {
-  if (!isUrl(location)) return [dirname(location), basename(location)]
-  const url = new URL(location)
-  const name = basename(url.pathname)
-  url.pathname = dirname(url.pathname)
-  return [url.href, name]
-}
-
-function isUrl(location: string): boolean {
-  return /^https?:/i.test(location)
-}
-
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  const found = isWebAddress(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
 }
 
 function openFile(location: string, signal: AbortSignal): Promise<Source> {
-  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
+  return isWebAddress(location) ? urlSource(location, { signal }) : fileSource(location)
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
@@ -161,7 +148,7 @@ async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVe
 }
 
 async function configAt(location: string, signal: AbortSignal): Promise<Config> {
-  const [folder, name] = split(location)
+  const [folder, name] = folderAndName(location)
   return readConfig(openFolder(folder), name, signal)
 }
 
@@ -182,9 +169,7 @@ function tellConfig(place: string, config: Config, given: Given, { out }: Termin
   const used = sum(all.map((p) => (p.used ? p.count : 0)))
   const flow = sum(all.map((p) => (p.flow ? p.count : 0)))
   if (given.has('json')) {
-    out.write(
-      `${JSON.stringify({ source: place, config: config.name, total, used, flow, components: parts })}\n`,
-    )
+    out.write(jsonLine({ source: place, config: config.name, total, used, flow, components: parts }))
     return 0
   }
   const rows = [
@@ -246,7 +231,7 @@ function tellCheckpoint(
       ...(files && { files }),
       tensors,
     }
-    out.write(`${JSON.stringify(account)}\n`)
+    out.write(jsonLine(account))
     return fits ? 0 : 1
   }
 
@@ -425,8 +410,4 @@ function shown(name: string): string {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
-}
-
-function indented(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`)
 }

@@ -9,7 +9,8 @@ import { openSafetensors } from '../io/safetensors.ts'
 import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { Drafts, locationOf } from './files.ts'
-import { grouped, type Terminal, table } from './terminal.ts'
+import { jsonLine } from './json.ts'
+import { grouped, indented, type Terminal, table } from './terminal.ts'
 
 const page: Page = {
   name: 'manifest',
@@ -68,11 +69,13 @@ async function write(
   await drafts.commit()
 
   if (given.has('json')) {
-    out.write(`${JSON.stringify({ manifest: path, files: Object.fromEntries(facts) })}\n`)
+    out.write(jsonLine({ manifest: path, files: Object.fromEntries(facts) }))
     return 0
   }
   const rows = [...facts].map(([name, { sha256, size }]) => [name, `${grouped(size)} bytes`, sha256])
-  out.write(`${printable(join(place, MANIFEST))} lists ${rows.length} files\n\n${indented(table(rows, [0]))}`)
+  out.write(
+    `${printable(join(place, MANIFEST))} lists ${rows.length} files\n\n${indented(table(rows, [0])).join('\n')}\n`,
+  )
   return 0
 }
 
@@ -199,7 +202,7 @@ async function check(
   })
   const unlisted = files.filter((name) => !listed.has(name))
   if (given.has('json')) {
-    out.write(`${JSON.stringify({ holds: bad.length === 0, files: verdicts, unlisted })}\n`)
+    out.write(jsonLine({ holds: bad.length === 0, files: verdicts, unlisted }))
     return bad.length === 0 ? 0 : 1
   }
   const rows = verdicts.map(({ name, text }) => [printable(name), text])
@@ -207,11 +210,8 @@ async function check(
     bad.length === 0
       ? `All ${verdicts.length} files are as listed.`
       : `${bad.length} of ${verdicts.length} files are not as listed. ${remedy}`
-  const rest = unlisted.length > 0 ? ` Not listed: ${unlisted.join(', ')}.` : ''
-  out.write(`${printable(join(place, MANIFEST))}\n\n${indented(table(rows, [0, 1]))}\n${sum}${rest}\n`)
+  const rest = unlisted.length > 0 ? ` Not listed: ${printable(unlisted.join(', '))}.` : ''
+  const lines = [printable(join(place, MANIFEST)), '', ...indented(table(rows, [0, 1])), '', `${sum}${rest}`]
+  out.write(`${lines.join('\n')}\n`)
   return bad.length === 0 ? 0 : 1
-}
-
-function indented(lines: readonly string[]): string {
-  return lines.map((line) => `  ${line}\n`).join('')
 }
