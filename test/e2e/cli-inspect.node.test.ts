@@ -91,7 +91,9 @@ test.each(['module.', 'model.', 'state_dict.', 'module._orig_mod.'])(
     expect(alone.out).toContain(said)
 
     const picture = join(ROOT, 'examples/scene.png')
-    const loaded = await flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd: folder })
+    const loaded = await flowseg(['segment', picture, 'the umbrella', '--weights', folder], {
+      cwd: await temporaryFolder(),
+    })
     expect(loaded.code).toBe(1)
     expect(loaded.err).toContain(said)
   },
@@ -123,6 +125,11 @@ test('inspect shows names of tensors escaped: they forge no line', async () => {
     String.raw`e\x9b31m`,
   ])
     expect(out).toContain(shown)
+
+  const json = (await flowseg(['inspect', 'x.safetensors', '--json'], { cwd: folder })).out
+  expect(json.trimEnd()).not.toMatch(/\p{Cc}|\p{Cf}/u)
+  const { tensors } = JSON.parse(json) as { tensors: { name: string }[] }
+  expect(tensors.map(({ name }) => name).sort()).toEqual(names.toSorted())
 })
 
 // ---- manifest
@@ -164,14 +171,26 @@ test('manifest lists the shards of an index', async () => {
   const { out } = await flowseg(['manifest', '.', '--json'], { cwd: folder })
   const { files } = JSON.parse(out) as { files: object }
   expect(Object.keys(files)).toEqual(['model.safetensors.index.json', 'a.safetensors', 'b.safetensors'])
+
+  // One that came later is told, with its name escaped
+  const odd = 'c\u202ed.safetensors'
+  const more = { weight_map: { ...index.weight_map, c: odd } }
+  await writeFile(join(folder, odd), writeSafetensors([empty('c')]))
+  await writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify(more))
+  const checked = await flowseg(['manifest', '.', '--check'], { cwd: folder })
+  expect(checked.out).toContain(String.raw`Not listed: c\u{202e}d.safetensors.`)
+  const json = (await flowseg(['manifest', '.', '--check', '--json'], { cwd: folder })).out
+  expect(json).not.toContain('\u202e')
+  expect(JSON.parse(json)).toMatchObject({ unlisted: [odd] })
+})
 })
 
 test('a stale manifest is named by whoever reads it, with what renews it', async () => {
-  const folder = await temporaryFolder()
+  const [folder, cwd] = [await temporaryFolder(), await temporaryFolder()]
   await rewriteNano(folder, (tensors) => tensors)
   await flowseg(['manifest', folder], { cwd: folder })
   const picture = join(ROOT, 'examples/scene.png')
-  const segment = () => flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd: folder })
+  const segment = () => flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd })
   const renew = `if you changed it, renew manifest.json: flowseg manifest ${folder}`
 
   // Another size, another content, a file that is gone
