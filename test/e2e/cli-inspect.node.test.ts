@@ -183,7 +183,6 @@ test('manifest lists the shards of an index', async () => {
   expect(json).not.toContain('\u202e')
   expect(JSON.parse(json)).toMatchObject({ unlisted: [odd] })
 })
-})
 
 test('a stale manifest is named by whoever reads it, with what renews it', async () => {
   const [folder, cwd] = [await temporaryFolder(), await temporaryFolder()]
