@@ -181,10 +181,11 @@ test('manifest lists the shards of an index', async () => {
 })
 
 test('a stale manifest is named by whoever reads it, with what renews it', async () => {
-  const [folder, cwd] = [await temporaryFolder(), await temporaryFolder()]
+  const folder = await temporaryFolder()
   await rewriteNano(folder, (tensors) => tensors)
   await flowseg(['manifest', folder], { cwd: folder })
   const picture = join(ROOT, 'examples/scene.png')
+  const cwd = await temporaryFolder()
   const segment = () => flowseg(['segment', picture, 'the umbrella', '--weights', folder], { cwd })
   const renew = `if you changed it, renew manifest.json: flowseg manifest ${folder}`
 
