@@ -136,13 +136,13 @@ const lines = snippets
   .flatMap(({ code }) => code.trim().split('\n'))
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object }
 
-test.each([...new Set(lines.flatMap((line) => /npx flowseg (\w+)/.exec(line)?.[1] ?? []))])(
-  'npx flowseg %s exists',
-  async (command) => {
-    const bin = join(folder, 'node_modules/flowseg/dist/cli/main.js')
-    expect(await execute(process.execPath, [bin, command, '--help'], folder)).toContain(`flowseg ${command}`)
-  },
-)
+test('each command that is named exists', async () => {
+  const named = new Set(lines.flatMap((line) => /npx flowseg (\w+)/.exec(line)?.[1] ?? []))
+  expect(named.size).toBeGreaterThan(5)
+  const bin = join(folder, 'node_modules/flowseg/dist/cli/main.js')
+  const help = await execute(process.execPath, [bin, '--help'], folder)
+  for (const command of named) expect(help).toMatch(new RegExp(`^  ${command} `, 'm'))
+})
 
 test('each npm script that is named exists', () => {
   const named = lines.flatMap((line) =>
