@@ -5,6 +5,7 @@ import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
+import { notAsRoot } from '../where.ts'
 import { copySmallFiles, filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const empty = (name: string): TensorData => ({ name, dtype: 'F32', shape: [0], bytes: new Uint8Array(0) })
@@ -255,18 +256,15 @@ test('manifest says what it cannot do, and leaves everything as it was', async (
   expect(await failing('.')).toContain('git lfs pull')
 })
 
-test.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
-  'manifest in a folder that cannot be written to',
-  async () => {
-    const folder = await temporaryFolder()
-    await copySmallFiles(folder)
-    await chmod(folder, 0o555)
-    const { code, err } = await flowseg(['manifest', '.'], { cwd: folder })
-    await chmod(folder, 0o755)
-    expect(code).toBe(1)
-    expect(err).toContain("manifest.json can't be written: EACCES")
-  },
-)
+test.skipIf(notAsRoot)(`manifest in a folder that cannot be written to${notAsRoot}`, async () => {
+  const folder = await temporaryFolder()
+  await copySmallFiles(folder)
+  await chmod(folder, 0o555)
+  const { code, err } = await flowseg(['manifest', '.'], { cwd: folder })
+  await chmod(folder, 0o755)
+  expect(code).toBe(1)
+  expect(err).toContain("manifest.json can't be written: EACCES")
+})
 
 test('a config with a thousand million layers is refused before anything is built', async () => {
   const folder = await temporaryFolder()

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { beforeAll, expect, test } from 'vitest'
+import { onlyOnLinux } from '../where.ts'
 
 const SEED = process.env['FLOWSEG_SEED'] ?? '1'
 const COUNT = 1600
@@ -29,7 +30,7 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
   }
 })
 
-test.skipIf(process.platform !== 'linux')('whatever goes wrong is noticed, told and saved', () => {
+test.skipIf(onlyOnLinux)(`whatever goes wrong is noticed, told and saved${onlyOnLinux}`, () => {
   const { status, stdout } = fuzz('--only', 'broken', '--count', '6')
   expect(status).toBe(1)
   expect(stdout).toMatch(/broken +6 +2 /)
