@@ -4,6 +4,7 @@ import { copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { maskFromLogits } from '../../src/cli/resample.ts'
+import { crc32 } from '../../src/io/crc32.ts'
 import { decodeImage, encodePng } from '../../src/io/image.ts'
 import type { TensorData } from '../../src/io/safetensors.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
@@ -124,6 +125,7 @@ test('segment --json prints one object whose numbers are those of the mask', asy
 const big = encodePng({ width: 1, height: 1, rgb: new Uint8Array(3) })
 new DataView(big.buffer).setUint32(16, 20_000)
 new DataView(big.buffer).setUint32(20, 20_000)
+new DataView(big.buffer).setUint32(29, crc32(big.subarray(12, 29)))
 
 test.each<[string, Uint8Array | null, RegExp]>([
   ['missing', null, /There is no image photo\.png/],
