@@ -1,5 +1,5 @@
 // The README's snippets do what they say: each block of TypeScript runs in Node, in a project that has installed the
-// package, each page of HTML in Chromium; and the commands it names exist.
+// package, the first in Deno too, each page of HTML in Chromium; and the commands it names exist.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -48,6 +48,17 @@ test.each(code.filter(({ heading }) => heading !== SERVER))(
     else expect(said).toBe('')
   },
 )
+
+test('In ten lines: the snippet runs in Deno as it is', async () => {
+  const { code: snippet, heading } = code.find((one) => one.heading === 'In ten lines')!
+  await writeFiles(folder, {
+    'ten-lines.ts': snippet,
+    'deno.json': JSON.stringify({ nodeModulesDir: 'manual' }),
+  })
+  const deno = join(ROOT, 'node_modules/deno/bin.cjs')
+  const said = await execute(process.execPath, [deno, 'run', '-A', 'ten-lines.ts'], folder)
+  expect(said.trim()).toMatch(SAYS[heading]!)
+}, 300_000)
 
 test('the server answers many at once, and says whose fault it is', async () => {
   const { code: recipe } = code.find(({ heading }) => heading === SERVER)!
