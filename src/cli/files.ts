@@ -12,7 +12,7 @@ import type { Terminal } from './terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
-  if (isWebAddress(place)) return place
+  if (isUrl(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
@@ -21,17 +21,18 @@ export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): strin
   }
 }
 
-export function isWebAddress(location: string): boolean {
+/** A web address, rather than a path. */
+export function isUrl(location: string): boolean {
   return /^https?:/i.test(location)
 }
 
-/** The folder that a file is in, and its name there. A URL's query stays with the folder, as it may be a signature. */
-export function folderAndName(location: string): [folder: string, name: string] {
-  if (!isWebAddress(location)) return [dirname(location), basename(location)]
+/** The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature. */
+export function splitLocation(location: string): { readonly folder: string; readonly name: string } {
+  if (!isUrl(location)) return { folder: dirname(location), name: basename(location) }
   const url = new URL(location)
   const name = basename(url.pathname)
   url.pathname = dirname(url.pathname)
-  return [url.href, name]
+  return { folder: url.href, name }
 }
 
 interface Draft {

@@ -14,11 +14,11 @@ import { aboutPrefix, type Fit, fitOf, prefixOf } from '../model/fit.ts'
 import { type Component, canonicalName, parameters } from '../model/parameters.ts'
 import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from './args.ts'
-import { folderAndName, isWebAddress, locationOf } from './files.ts'
+import { isUrl, locationOf, splitLocation } from './files.ts'
 import { jsonLine } from './json.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
 import { defaultWeights } from './package.ts'
-import { grouped, indented, painter, type Terminal, table } from './terminal.ts'
+import { grouped, painter, type Terminal, table } from './terminal.ts'
 
 /** Larger files are only hashed by `flowseg manifest --check`. */
 const MOST_HASHED = 64 * 2 ** 20
@@ -83,7 +83,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const { signal } = terminal
   const place = given.operands[0] ?? defaultWeights()
   const location = locationOf(place, terminal)
-  const [parent, name] = folderAndName(location)
+  const { folder: parent, name } = splitLocation(location)
   const isIndex = name.endsWith('.index.json')
 
   // 1. A config alone
@@ -112,12 +112,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isWebAddress(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
 }
 
 function openFile(location: string, signal: AbortSignal): Promise<Source> {
-  return isWebAddress(location) ? urlSource(location, { signal }) : fileSource(location)
+  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
@@ -148,7 +148,7 @@ async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVe
 }
 
 async function configAt(location: string, signal: AbortSignal): Promise<Config> {
-  const [folder, name] = folderAndName(location)
+  const { folder, name } = splitLocation(location)
   return readConfig(openFolder(folder), name, signal)
 }
 
@@ -410,4 +410,8 @@ function shown(name: string): string {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0)
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`)
 }

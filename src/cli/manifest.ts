@@ -10,7 +10,7 @@ import { printable } from '../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from './args.ts'
 import { Drafts, locationOf } from './files.ts'
 import { jsonLine } from './json.ts'
-import { grouped, indented, type Terminal, table } from './terminal.ts'
+import { grouped, type Terminal, table } from './terminal.ts'
 
 const page: Page = {
   name: 'manifest',
@@ -73,9 +73,7 @@ async function write(
     return 0
   }
   const rows = [...facts].map(([name, { sha256, size }]) => [name, `${grouped(size)} bytes`, sha256])
-  out.write(
-    `${printable(join(place, MANIFEST))} lists ${rows.length} files\n\n${indented(table(rows, [0])).join('\n')}\n`,
-  )
+  out.write(`${printable(join(place, MANIFEST))} lists ${rows.length} files\n\n${indented(table(rows, [0]))}`)
   return 0
 }
 
@@ -205,13 +203,17 @@ async function check(
     out.write(jsonLine({ holds: bad.length === 0, files: verdicts, unlisted }))
     return bad.length === 0 ? 0 : 1
   }
-  const rows = verdicts.map(({ name, text }) => [printable(name), text])
+  const rows = verdicts.map(({ name, text }) => [name, text])
   const sum =
     bad.length === 0
       ? `All ${verdicts.length} files are as listed.`
       : `${bad.length} of ${verdicts.length} files are not as listed. ${remedy}`
-  const rest = unlisted.length > 0 ? ` Not listed: ${printable(unlisted.join(', '))}.` : ''
-  const lines = [printable(join(place, MANIFEST)), '', ...indented(table(rows, [0, 1])), '', `${sum}${rest}`]
-  out.write(`${lines.join('\n')}\n`)
+  const rest =
+    unlisted.length > 0 ? ` Not listed: ${unlisted.map((name) => printable(name)).join(', ')}.` : ''
+  out.write(`${printable(join(place, MANIFEST))}\n\n${indented(table(rows, [0, 1]))}\n${sum}${rest}\n`)
   return bad.length === 0 ? 0 : 1
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}\n`).join('')
 }

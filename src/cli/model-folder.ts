@@ -1,16 +1,17 @@
 // The folder of --weights as the model loader sees it: as it is, or with another config.json (--config), or with the config's
 // `compat` replaced (--compat).
 
+import { basename, dirname } from 'node:path'
 import { type Folder, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
-import { MANIFEST } from '../io/manifest.ts'
 import { bytesSource } from '../io/source.ts'
 import { type Config, parseConfig } from '../model/config.ts'
 import type { Given } from './args.ts'
-import { folderAndName, locationOf } from './files.ts'
+import { locationOf } from './files.ts'
 import { defaultWeights } from './package.ts'
 import type { Terminal } from './terminal.ts'
 
 const CONFIG = 'config.json'
+const MANIFEST = 'manifest.json'
 
 /** A folder or a URL. */
 export function weightsLocation(given: Given, terminal: Pick<Terminal, 'cwd'>): string {
@@ -34,13 +35,23 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
   const weights = weightsLocation(given, terminal)
   if (compat === undefined && file === undefined) return weights
   const folder = openFolder(weights)
-  const [place, name] = file === undefined ? [undefined, CONFIG] : folderAndName(locationOf(file, terminal))
+  const place = file === undefined ? undefined : split(locationOf(file, terminal))
   return withConfig(folder, async (signal) => {
-    const from = place === undefined ? folder : openFolder(place)
+    const from = place ? openFolder(place.folder) : folder
+    const name = place?.name ?? CONFIG
     const json = await readJson(from, name, signal)
     parseConfig(json, `${from.describe}/${name}`) // or the mistake would be told of another file
     return compat === undefined ? json : { ...(json as Config), compat }
   })
+}
+
+/** The folder and the name in it. A URL's query stays with the folder, as it may be a signature. */
+function split(location: string): { readonly folder: string; readonly name: string } {
+  if (!/^https?:/i.test(location)) return { folder: dirname(location), name: basename(location) }
+  const url = new URL(location)
+  const name = basename(url.pathname)
+  url.pathname = dirname(url.pathname)
+  return { folder: url.href, name }
 }
 
 /** The same folder with another config.json, to which no hash of its manifest applies. */

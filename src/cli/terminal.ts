@@ -62,10 +62,6 @@ export function grouped(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-export function indented(lines: readonly string[]): string[] {
-  return lines.map((line) => `  ${line}`)
-}
-
 /** A message with the line breaks that its author wrote, and nothing else that a terminal would obey. */
 export function visible(message: string): string {
   return message

@@ -60,8 +60,8 @@ export function deviceBytes(
     )
   }
   const own = new Uint8Array(data.buffer, data.byteOffset, bytes)
-  const isShared = Object.prototype.toString.call(data.buffer) !== '[object ArrayBuffer]' // by its tag, too
-  if (!isShared && bytes % 4 === 0) return own as Uint8Array<ArrayBuffer>
+  const isPlain = Object.prototype.toString.call(data.buffer) === '[object ArrayBuffer]'
+  if (isPlain && bytes % 4 === 0) return own as Uint8Array<ArrayBuffer>
   // Devices take whole words; a half-filled one ends in zeros. Not every runtime takes shared memory
   const padded = new Uint8Array(roundUp(bytes, 4))
   padded.set(own)

@@ -123,9 +123,10 @@ test('segment --json prints one object whose numbers are those of the mask', asy
 // ---- Bad input (nothing is written, the exit code is not 0, the message says what to do)
 
 const big = encodePng({ width: 1, height: 1, rgb: new Uint8Array(3) })
-new DataView(big.buffer).setUint32(16, 20_000)
-new DataView(big.buffer).setUint32(20, 20_000)
-new DataView(big.buffer).setUint32(29, crc32(big.subarray(12, 29)))
+const header = new DataView(big.buffer, big.byteOffset)
+header.setUint32(16, 20_000)
+header.setUint32(20, 20_000)
+header.setUint32(29, crc32(big.subarray(12, 29)))
 
 test.each<[string, Uint8Array | null, RegExp]>([
   ['missing', null, /There is no image photo\.png/],
