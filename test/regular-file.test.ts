@@ -14,6 +14,7 @@ import { fileSource } from '../src/io/source.ts'
 import { openRegular, readRegular } from '../src/regular-file.ts'
 import { readDataset } from '../src/scenes/dataset.ts'
 import { flowseg } from './e2e/cli-harness.ts'
+import { notOnWindows } from './where.ts'
 
 let folder = ''
 const server = createServer()
@@ -43,7 +44,7 @@ const SPECIAL: [name: string, why: RegExp][] = [
   ['loop.png', /can't be read: ELOOP/],
 ]
 
-describe.skipIf(process.platform === 'win32')('a file that is not regular', () => {
+describe.skipIf(notOnWindows)(`a file that is not regular${notOnWindows}`, () => {
   test.each(SPECIAL)('%s', async (name, why) => {
     await expect(openRegular(at(name))).rejects.toThrow(why)
     await expect(readRegular(at(name), 1000)).rejects.toThrow(why)

@@ -189,6 +189,9 @@ function editDistance(a: string, b: string): number {
   return rows[a.length]![b.length]!
 }
 
+export const EXIT_CODES =
+  'Exit codes: 0 done, 1 failed, 2 not understood as a command line, 130 interrupted (143: ended, 129: hung up).'
+
 /** The text of `flowseg COMMAND --help`. */
 export function helpText({ name, operands, summary, details, options, examples }: Page): string {
   const flags = Object.entries(options).map(([option, { value, short, help }]): [string, string] => [
@@ -206,6 +209,8 @@ export function helpText({ name, operands, summary, details, options, examples }
     '',
     'Examples',
     ...examples.flatMap(([command, does]) => [`  flowseg ${command}`, `      ${does}`]),
+    '',
+    EXIT_CODES,
   ]
   return `${lines.join('\n')}\n`
 }

@@ -2,7 +2,7 @@
 // Under --json the error is the last line on standard output, {"error": {"code", "message"}}, and not told twice.
 
 import { printable } from '../printable.ts'
-import { type Command, helpText, meant, parse, UsageError } from './args.ts'
+import { type Command, EXIT_CODES, helpText, meant, parse, UsageError } from './args.ts'
 import { accountOfError, jsonLine } from './json.ts'
 import { packageVersion } from './package.ts'
 import { Interrupted, painter, type Terminal, visible } from './terminal.ts'
@@ -101,9 +101,6 @@ function overview(): string {
     '',
   ].join('\n')
 }
-
-const EXIT_CODES =
-  'Exit codes: 0 done, 1 failed, 2 the command line was not understood, 130 interrupted (143, 129: ended, hung up).'
 
 /** Also where the rest of the line can't be parsed. */
 function wantsJson(argv: readonly string[]): boolean {

@@ -10,6 +10,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { download, expectReadable, imagePlace, readImage } from '../../src/cli/image-files.ts'
 import type { Output, Terminal } from '../../src/cli/terminal.ts'
 import type { Image } from '../../src/io/image.ts'
+import { notAsRoot, onlyOnLinux } from '../where.ts'
 import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
 
 const EXAMPLE = join(ROOT, 'examples/scene.png')
@@ -30,7 +31,7 @@ test('a file by its path, by its address, and through a link', async () => {
   }
 })
 
-test.runIf(process.platform === 'linux').each([
+test.skipIf(onlyOnLinux).each([
   [
     'pipe',
     'pipe is a FIFO (a pipe), which is not opened; a regular file is needed. To pipe an image in, give - instead.',
@@ -45,7 +46,7 @@ test.runIf(process.platform === 'linux').each([
   ['large', 'large has 536870913 bytes; such a file may have 536870912.'],
   ['\x1b[2Jgone\n', 'There is no image \\e[2Jgone\\n. Check the path.'],
   ['x'.repeat(5000), "can't be read: ENAMETOOLONG: name too long."],
-])('%s is refused at once, before and while it is read', async (name, message) => {
+])(`%s is refused at once, before and while it is read${onlyOnLinux}`, async (name, message) => {
   const cwd = await temporaryFolder()
   await mkdir(join(cwd, 'folder'))
   expect(spawnSync('mkfifo', [join(cwd, 'pipe')]).status).toBe(0)
@@ -64,7 +65,7 @@ test.runIf(process.platform === 'linux').each([
   expect(err).toContain(message)
 })
 
-test.runIf(process.getuid?.() !== 0)('a file that may not be read', async () => {
+test.skipIf(notAsRoot)(`a file that may not be read${notAsRoot}`, async () => {
   const cwd = await temporaryFolder()
   await copyFile(EXAMPLE, join(cwd, 'a.png'))
   await chmod(join(cwd, 'a.png'), 0)

@@ -5,6 +5,7 @@ import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
+import { notAsRoot } from '../where.ts'
 import { copySmallFiles, filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const empty = (name: string): TensorData => ({ name, dtype: 'F32', shape: [0], bytes: new Uint8Array(0) })
@@ -125,6 +126,11 @@ test('inspect shows names of tensors escaped: they forge no line', async () => {
     String.raw`e\x9b31m`,
   ])
     expect(out).toContain(shown)
+
+  const json = (await flowseg(['inspect', 'x.safetensors', '--json'], { cwd: folder })).out
+  expect(json.trimEnd()).not.toMatch(/\p{Cc}|\p{Cf}/u)
+  const { tensors } = JSON.parse(json) as { tensors: { name: string }[] }
+  expect(tensors.map(({ name }) => name).sort()).toEqual(names.toSorted())
 })
 
 // ---- manifest
@@ -166,6 +172,13 @@ test('manifest lists the shards of an index', async () => {
   const { out } = await flowseg(['manifest', '.', '--json'], { cwd: folder })
   const { files } = JSON.parse(out) as { files: object }
   expect(Object.keys(files)).toEqual(['model.safetensors.index.json', 'a.safetensors', 'b.safetensors'])
+
+  // One that came later is told
+  const more = { weight_map: { ...index.weight_map, c: 'c.safetensors' } }
+  await writeFile(join(folder, 'c.safetensors'), writeSafetensors([empty('c')]))
+  await writeFile(join(folder, 'model.safetensors.index.json'), JSON.stringify(more))
+  const checked = await flowseg(['manifest', '.', '--check'], { cwd: folder })
+  expect(checked.out).toContain('Not listed: c.safetensors.')
 })
 
 test('a stale manifest is named by whoever reads it, with what renews it', async () => {
@@ -243,18 +256,15 @@ test('manifest says what it cannot do, and leaves everything as it was', async (
   expect(await failing('.')).toContain('git lfs pull')
 })
 
-test.skipIf(process.getuid?.() === 0 || process.platform === 'win32')(
-  'manifest in a folder that cannot be written to',
-  async () => {
-    const folder = await temporaryFolder()
-    await copySmallFiles(folder)
-    await chmod(folder, 0o555)
-    const { code, err } = await flowseg(['manifest', '.'], { cwd: folder })
-    await chmod(folder, 0o755)
-    expect(code).toBe(1)
-    expect(err).toContain("manifest.json can't be written: EACCES")
-  },
-)
+test.skipIf(notAsRoot)(`manifest in a folder that cannot be written to${notAsRoot}`, async () => {
+  const folder = await temporaryFolder()
+  await copySmallFiles(folder)
+  await chmod(folder, 0o555)
+  const { code, err } = await flowseg(['manifest', '.'], { cwd: folder })
+  await chmod(folder, 0o755)
+  expect(code).toBe(1)
+  expect(err).toContain("manifest.json can't be written: EACCES")
+})
 
 test('a config with a thousand million layers is refused before anything is built', async () => {
   const folder = await temporaryFolder()

@@ -4,7 +4,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng, type Image } from '../../src/io/image.ts'
-import { FlowSeg, type LookOptions, type SegmentOptions } from '../../src/model/flowseg.ts'
+import { FlowSeg, type Scene, type SegmentOptions } from '../../src/model/flowseg.ts'
 import { writeDataset } from '../../src/scenes/dataset.ts'
 import { anyGpu } from '../support.ts'
 import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
@@ -135,16 +135,15 @@ test('--padding, --task, --template and --answer are as in the library', async (
   }
   const plain = await candidatesOf()
   const model = await FlowSeg.load(NANO, { gpu })
-  const options: [string, string, LookOptions, SegmentOptions][] = [
-    ['--padding', 'grey', { padding: 'grey' }, {}],
-    ['--task', 'reasoning', {}, { task: 'reasoning' }],
-    ['--template', 'where is {phrase} then?', {}, { template: 'where is {phrase} then?' }],
-    ['--answer', 'here <SEG>', {}, { answer: 'here <SEG>' }],
+  const [scene, onGrey] = [await model.look(image), await model.look(image, { padding: 'grey' })]
+  const options: [string, string, Scene, SegmentOptions][] = [
+    ['--padding', 'grey', onGrey, {}],
+    ['--task', 'reasoning', scene, { task: 'reasoning' }],
+    ['--template', 'where is {phrase} then?', scene, { template: 'where is {phrase} then?' }],
+    ['--answer', 'here <SEG>', scene, { answer: 'here <SEG>' }],
   ]
-  for (const [option, value, look, segment] of options) {
-    const scene = await model.look(image, look)
-    const { candidates } = await scene.segment(sentence, segment)
-    scene.close()
+  for (const [option, value, own, segment] of options) {
+    const { candidates } = await own.segment(sentence, segment)
     const found = await candidatesOf(option, value)
     expect(found, option).toEqual(candidates.map(({ query, score }) => ({ query, score })))
     expect(found, option).not.toEqual(plain)

@@ -36,12 +36,13 @@ test('--help lists all commands; nothing at all is a mistake that says the same'
   expect(await flowseg([], { cwd })).toEqual({ code: 2, out: '', err: out })
 })
 
-test.each(COMMANDS)('%s --help shows its usage, options and examples', async (name) => {
+test.each(COMMANDS)('%s --help shows its usage, options, examples and exit codes', async (name) => {
   const { code, out, err } = await flowseg([name, '--help'], { cwd })
   expect([code, err]).toEqual([0, ''])
   expect(out).toContain(`flowseg ${name}`)
   expect(out).toMatch(/Options\n {2}--\w+/)
   expect(out).toContain('Examples')
+  expect(out).toContain('Exit codes: 0 done, ')
   for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(112)
   expect((await flowseg(['help', name], { cwd })).out).toBe(out)
 })

@@ -5,7 +5,7 @@ import { urlSource } from '../../src/io/url-source.ts'
 import { FastClock } from './fast-clock.ts'
 
 /** 'read' if all of the file came, else what the error says. */
-export const EXPECTED: Readonly<Record<string, string | RegExp>> = {
+const EXPECTED: Readonly<Record<string, string | RegExp>> = {
   '/well': 'read',
   '/busy': 'read',
   '/busy-for-long': /answers 503 .*asks to wait 3600 seconds.*Try again in 3600 seconds, at 2/,
@@ -31,7 +31,7 @@ export const EXPECTED: Readonly<Record<string, string | RegExp>> = {
 }
 
 /** Of those that need not be there. */
-export const OPTIONAL: readonly string[] = ['/secret', '/gone', '/page', '/page-as-bytes']
+const OPTIONAL: readonly string[] = ['/secret', '/gone', '/page', '/page-as-bytes']
 
 /** @returns for each address what came of it */
 export async function visitManners(origin: string): Promise<Record<string, string>> {
@@ -42,6 +42,16 @@ export async function visitManners(origin: string): Promise<Record<string, strin
     return [`optional ${path}`, found ? 'found' : 'not there'] as const
   })
   return Object.fromEntries(await Promise.all([...visits, ...optional]))
+}
+
+/** @returns what came of something else than is expected: nothing, if all is well */
+export function surprisesIn(results: Readonly<Record<string, string>>): string[] {
+  const optional = OPTIONAL.map((path) => [`optional ${path}`, 'not there'] as const)
+  return [...Object.entries(EXPECTED), ...optional].flatMap(([path, expected]) => {
+    const result = results[path] ?? 'nothing'
+    const isExpected = typeof expected === 'string' ? result === expected : expected.test(result)
+    return isExpected ? [] : [`${path}: ${result}`]
+  })
 }
 
 async function visit(url: string): Promise<string> {

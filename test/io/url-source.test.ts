@@ -171,7 +171,7 @@ describe('a range', () => {
   test('of a byte at a time, for ever, is not asked for for ever', async () => {
     const source = await opened()
     server.handler = short(1)
-    expect(await source.read(0, 500)).toEqual(bytes.slice(0, 500))
+    expect(await source.read(0, 50)).toEqual(bytes.slice(0, 50))
     await expect(source.read(0, 2000)).rejects.toThrow(
       'after 1024 requests the server has sent 1024 of the bytes 0 to 2000',
     )

@@ -7,6 +7,7 @@ import { BusyError, UsageError } from '../../src/errors.ts'
 import type { Image } from '../../src/io/image.ts'
 import { FlowSeg, type LoadOptions, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
 import type { Progress } from '../../src/progress.ts'
+import { runtime } from '../runtime.ts'
 import { anyGpu } from '../support.ts'
 import { picture, smallCheckpoint } from './small-checkpoint.ts'
 
@@ -46,12 +47,14 @@ async function answer(
 
 const images = [picture(40, 30), picture(31, 77), picture(64, 64)]
 const sentences = ['a dog', 'the red mug', 'the mug left of the dog', 'cat']
-const requests = Array.from({ length: 50 }, (_, i) => ({
+/** Node has the most patience; what another runtime may do differently shows with fewer. */
+const CALLERS = runtime === 'node' ? 50 : 16
+const requests = Array.from({ length: CALLERS }, (_, i) => ({
   image: images[i % 3]!,
   sentence: sentences[i % 4]!,
 }))
 
-describe('fifty callers at once', () => {
+describe(`${CALLERS} callers at once`, () => {
   test('are answered as early, and take as little memory, as one by one', async () => {
     const model = await load()
     const bytes = () => model.memory().bytes
@@ -81,7 +84,7 @@ describe('fifty callers at once', () => {
         return found
       }),
     )
-    expect(looks).toBe(50)
+    expect(looks).toBe(CALLERS)
     expect(looksBeforeFirst).toBeLessThanOrEqual(3)
     expect(most).toBeGreaterThan(0.9 * alone)
     expect(most).toBeLessThanOrEqual(1.5 * alone)

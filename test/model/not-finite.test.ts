@@ -6,7 +6,7 @@ import { NumericError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { FlowSeg, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
 import { buildPrompt } from '../../src/model/prompt.ts'
-import { placeOf, readBytes } from '../runtime.ts'
+import { placeOf, readBytes, runtime } from '../runtime.ts'
 import { adapters, expectSameBits } from '../support.ts'
 
 const SENTENCE = 'the dotted shape'
@@ -32,6 +32,8 @@ const IN_LOOK: [name: string, stage: string][] = [
   ['segmentor.decoder.level_embed.weight', CLASSES],
   ['segmentor.boundary_refiner.compress.weight', REFINED],
 ]
+/** Looks cost the most: the first adapter takes all of them, others those that have a network of their own. */
+const FEWER_LOOKS = IN_LOOK.filter(([name]) => !/level_embed|boundary_refiner/.test(name))
 const IN_SEGMENT: [name: string, stage: string][] = [
   ['llm.model.embed_tokens.weight', CONDITION],
   ['llm.model.layers.0.self_attn.q_proj.weight', CONDITION],
@@ -55,7 +57,8 @@ const WORDS = { NaN: 0x7fc00000, infinity: 0x7f800000 }
 
 vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 })
 
-for (const gpu of await adapters()) {
+for (const [place, gpu] of (await adapters()).entries()) {
+  const isFirst = place === 0 && runtime === 'node'
   describe(`flowseg-nano, spoilt on ${gpu.name}`, () => {
     const homes = new Map<string, GPUBuffer | GPUTexture>()
     let model: FlowSeg
@@ -106,7 +109,7 @@ for (const gpu of await adapters()) {
       expect(message.startsWith(stage), `${kind}: ${message}`).toBe(true)
     }
 
-    test.each(IN_LOOK)('%s', async (name, stage) => {
+    test.each(isFirst ? IN_LOOK : FEWER_LOOKS)('%s', async (name, stage) => {
       for (const [kind, word] of Object.entries(WORDS)) {
         await spoilt(name, word, async () => {
           const answering = async (): Promise<void> => {

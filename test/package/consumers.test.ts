@@ -90,10 +90,8 @@ try {
 }
 `
 
-/** Empty but for these, and the package: one for Node and TypeScript, one for pages, with and without Vite. */
-const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST })
-const web = host.then(() => project({ 'engine.js': ENGINE, 'model.js': MODEL, 'page.js': PAGE }))
-web.catch(() => undefined) // whoever awaits it says so
+/** Empty but for these, and the package. */
+const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST, 'page.js': PAGE })
 
 test('Node: engine and model, and importing touches nothing', async () => {
   const folder = await host
@@ -120,7 +118,8 @@ test('Node: engine and model, and importing touches nothing', async () => {
   for (const file of readdirSync(join(home, 'dist/browser'))) {
     const code = readFileSync(join(home, 'dist/browser', file), 'utf8')
     expect(code.match(/(?:from|import)\s*\(?\s*['"](?!\.)[^'"]*['"]/g) ?? [], file).toEqual([])
-    expect(code, file).not.toMatch(/\beval\(|new Function\(|SharedArrayBuffer|WebAssembly|["'`]node:/)
+    const forbidden = /.{0,40}(?:\beval\(|new Function\(|SharedArrayBuffer|WebAssembly|["'`]node:)/g
+    expect(code.match(forbidden) ?? [], file).toEqual([])
   }
 })
 
@@ -136,19 +135,20 @@ test('Node: a bundle that was written elsewhere finds the model in the package t
 
 test('Deno: the same by npm:flowseg', async () => {
   const inDeno = (text: string): string => text.replaceAll(/'flowseg/g, "'npm:flowseg")
-  const folder = await project({
-    'engine.js': inDeno(ENGINE),
-    'model.js': inDeno(MODEL),
-    'main.js': HOST.replaceAll("resolve('flowseg", "resolve('npm:flowseg"),
+  const folder = await host
+  await writeFiles(folder, {
+    'deno/engine.js': inDeno(ENGINE),
+    'deno/model.js': inDeno(MODEL),
+    'deno/main.js': HOST.replaceAll("resolve('flowseg", "resolve('npm:flowseg"),
     'deno.json': JSON.stringify({ nodeModulesDir: 'manual' }),
   })
   const deno = join(ROOT, 'node_modules/deno/bin.cjs')
-  const said = await execute(process.execPath, [deno, 'run', '-A', 'main.js'], folder)
+  const said = await execute(process.execPath, [deno, 'run', '-A', 'deno/main.js'], folder)
   expect(said.trim().split('\n').slice(0, 2)).toEqual([ENGINE_SAYS, found])
 }, 300_000)
 
 test('Vite: a built page, without Dawn and without a line of Node', async () => {
-  const folder = await web
+  const folder = await host
   await writeFiles(folder, {
     'worker.js': '',
     'index.html':
@@ -186,7 +186,7 @@ test("a bare page: an import map, a worker, and default-src 'self'", async () =>
     },
   })
   const hash = createHash('sha256').update(map).digest('base64')
-  const folder = await web
+  const folder = await host
   await writeFiles(folder, {
     // Import maps don't count in workers, where the file is named
     'worker.js': `${ENGINE.replace("'flowseg/engine'", "'/package/dist/browser/engine.js'")}
@@ -257,7 +257,6 @@ const BUNDLER = { module: 'esnext', moduleResolution: 'bundler' }
 
 test.each(
   ['typescript-5', 'typescript'].flatMap((version) => [
-    [version, 'Node', { ...NODE, lib: ['es2023', 'dom', 'dom.iterable'], skipLibCheck: false }] as const,
     [version, 'Node, without the DOM', { ...NODE, lib: ['es2023'], skipLibCheck: false }] as const,
     [version, 'a bundler', { ...BUNDLER, lib: ['es2023', 'dom'], skipLibCheck: false }] as const,
     [
