@@ -4,6 +4,7 @@
 import { FlowSegError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
 import { printable, reasonOf } from '../printable.ts'
+import { readRegular } from '../regular-file.ts'
 
 export interface Store {
   /** For messages: where a text is. */
@@ -28,7 +29,6 @@ async function fileStore(given?: string): Promise<Store> {
   const paths = await import('node:path')
   const caches = await import('../cache-folder.ts')
   const { makeFolders } = await import('../make-folders.ts')
-  const { readRegular } = await import('../regular-file.ts')
   const { writeWhole } = await import('../write-whole.ts')
   const folders = given === undefined ? [caches.userCache, caches.temporaryCache] : [() => given]
   let [folder, refusal] = ['', '']

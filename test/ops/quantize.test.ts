@@ -76,7 +76,7 @@ test('rows that no kernel reads are refused, and so is more than a matrix', asyn
 test('a slip in the forced form of weights is no choice', async () => {
   const name = adapterNames()[0]!
   const opened = openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'panel' } })
-  await expect(opened).rejects.toThrow('the variant of weights is "panel", expected rows or panels.')
+  await expect(opened).rejects.toThrow(`the variant of weights is "panel", expected 'rows' or 'panels'.`)
 })
 
 for (const name of adapterNames()) {
