@@ -183,8 +183,9 @@ async function gather(
 }
 
 function tooLarge(name: string, bytes?: number): ImageError {
-  const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
-  return new ImageError(`${name} has ${has}; such a file may have ${MAX_IMAGE_BYTES}.`)
+  if (bytes === undefined)
+    return new ImageError(`${name} has more than the ${MAX_IMAGE_BYTES} bytes that an image may have.`)
+  return new ImageError(`${name} has ${bytes} bytes; such a file may have ${MAX_IMAGE_BYTES}.`)
 }
 
 /** Of fetch's errors the cause is what happened: 'getaddrinfo ENOTFOUND host'. Node's repeat the path behind a comma. */
