@@ -30,6 +30,8 @@ export interface ImagePlace {
 
 /** @throws UsageError if it is an address that can't be read */
 export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
+  if (given.trim() === '')
+    throw new UsageError('The path of an image is empty. Give a file, an address, or - for standard input.')
   const name = printable(given)
   if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
   if (/^https?:/i.test(given)) {

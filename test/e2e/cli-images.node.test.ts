@@ -64,6 +64,12 @@ test.runIf(process.platform === 'linux').each([
   expect(err).toContain(message)
 })
 
+test.each([[''], [' ']])('an empty path (%j) is no folder', async (name) => {
+  const { code, out, err } = await flowseg(['segment', name, 'the cat'], { cwd: ROOT })
+  expect([code, out]).toEqual([2, ''])
+  expect(err).toContain('The path of an image is empty.')
+})
+
 test.runIf(process.getuid?.() !== 0)('a file that may not be read', async () => {
   const cwd = await temporaryFolder()
   await copyFile(EXAMPLE, join(cwd, 'a.png'))
