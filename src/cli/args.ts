@@ -152,7 +152,7 @@ export function expectOperands({ name, operands }: Page, given: Given, least: nu
   const count = given.operands.length
   if (count >= least && count <= most) return
   const what = count < least ? 'is missing something' : `does not take '${printable(given.operands[most]!)}'`
-  throw new UsageError(`flowseg ${name} ${what}. Usage: flowseg ${name} ${operands}`)
+  throw new UsageError(`flowseg ${name} ${what}. Usage: ${`flowseg ${name} ${operands}`.trim()}`)
 }
 
 /** 'Did you mean ...?' when a known word is close to what was typed. */

@@ -29,6 +29,8 @@ export interface ImagePlace {
 
 /** @throws UsageError if it is an address that can't be read */
 export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
+  if (given.trim() === '')
+    throw new UsageError('The path of an image is empty. Give a file, an address, or - for standard input.')
   const name = printable(given)
   if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
   if (isUrl(given)) {
@@ -170,6 +172,7 @@ async function gather(
 }
 
 function tooLarge(name: string, bytes?: number): ImageError {
-  const has = bytes === undefined ? 'more bytes than that' : `${bytes} bytes`
-  return new ImageError(`${name} has ${has}; such a file may have ${MAX_IMAGE_BYTES}.`)
+  if (bytes === undefined)
+    return new ImageError(`${name} has more than the ${MAX_IMAGE_BYTES} bytes that an image may have.`)
+  return new ImageError(`${name} has ${bytes} bytes; such a file may have ${MAX_IMAGE_BYTES}.`)
 }

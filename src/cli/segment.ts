@@ -24,7 +24,7 @@ const page: Page = {
   operands: 'IMAGE "SENTENCE"',
   summary: 'find in an image what a sentence means',
   details:
-    'Writes the image with the object outlined. IMAGE is a PNG, JPEG, WebP or AVIF file, an address (https:), or - for standard input. ' +
+    'Writes the image with the object outlined. IMAGE is a PNG, JPEG, WebP, AVIF or GIF file, an address (https:), or - for standard input. ' +
     'Several images, or several sentences, are told with -s: flowseg segment IMAGE... -s "SENTENCE" -s "SENTENCE" ' +
     'gives every image every sentence. All of an answer is written, or nothing of it; when one of several images ' +
     "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +

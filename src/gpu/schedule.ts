@@ -1,10 +1,11 @@
 // How a dispatch is launched on this adapter: its grid within the limits, and in pieces when one submission
 // would take too long.
 
-import { LimitError } from '../errors.ts'
+import { LimitError, UsageError } from '../errors.ts'
 import type { Gpu } from './gpu.ts'
 import { formatBytes } from './memory.ts'
 import type { RecordedDispatch } from './recorder.ts'
+import { withoutComments } from './wgsl.ts'
 
 /** Longest time we let one submission take, by estimate (Windows resets a driver after 2 s). */
 export const SUBMIT_SECONDS = 0.2
@@ -21,7 +22,7 @@ export interface Piece {
 /** A dispatch's grid, in pieces along y when it is too long for one submission and allows it. */
 export function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
   const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
-  const [x, y, z] = toGrid(dispatch.workgroups, limit)
+  const [x, y, z] = toGrid(dispatch, limit)
   if (x > limit || y > limit || z > limit) {
     throw new LimitError(
       `${dispatch.scope || 'plan'}: kernel ${dispatch.kernel.name} needs ${x} x ${y} x ${z} workgroups, ` +
@@ -41,9 +42,17 @@ export function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
   return result
 }
 
-function toGrid(workgroups: RecordedDispatch['workgroups'], limit: number): [number, number, number] {
+function toGrid({ kernel, workgroups }: RecordedDispatch, limit: number): [number, number, number] {
   if (typeof workgroups !== 'number') return [...workgroups]
   if (workgroups <= limit) return [workgroups, 1, 1]
+  // A thread that doesn't know how wide the grid is takes the place of one in the first row
+  if (kernel.own && !/\bnum_workgroups\b/.test(withoutComments(kernel.code))) {
+    throw new UsageError(
+      `Your kernel '${kernel.name}' is launched with ${workgroups} workgroups: more than ${limit} are folded into y, of which ` +
+        'its text knows nothing. Take @builtin(workgroup_id) group and @builtin(num_workgroups) groups, of which ' +
+        '`group.x + group.y * groups.x` is the number of a workgroup, let each thread compute several values, or pass a grid.',
+    )
+  }
   const y = Math.ceil(workgroups / limit)
   return [Math.ceil(workgroups / y), y, 1]
 }

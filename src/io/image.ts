@@ -21,6 +21,7 @@ import {
   withArticle,
 } from './image-kind.ts'
 import { type JpegHeader, readJpegHeader } from './jpeg.ts'
+import { upright } from './orientation.ts'
 import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
 export interface Image {
@@ -72,8 +73,8 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
   signal?.throwIfAborted()
   const file = readImageFile(bytes, options)
   if (file.png) {
-    const { width, height } = file.png
-    return { width, height, rgb: await decodePng(file.png, file.name, signal) }
+    const { width, height, orientation } = file.png
+    return upright({ width, height, rgb: await decodePng(file.png, file.name, signal) }, orientation, signal)
   }
   if (!canDecode(file.kind)) throw unreadable(file.kind, file.name)
   await file.jpeg?.expectWhole(signal)

@@ -8,6 +8,7 @@
 import { ImageError } from '../errors.ts'
 import type { Size } from './image-kind.ts'
 import { expectAllBlocks, type Scan } from './jpeg-data.ts'
+import { orientationOf } from './orientation.ts'
 
 export interface JpegHeader {
   /** As stored, before it is turned upright. */
@@ -94,7 +95,8 @@ export function readJpegHeader(
     const contents = bytes.subarray(begin, end)
 
     if (marker === 0xe0 && text(contents, 5) === 'JFIF\0' && contents.length >= 14) hasJfif = true
-    if (marker === 0xe1) orientation = exifOrientation(contents) ?? orientation
+    if (marker === 0xe1 && text(contents, 6) === 'Exif\0\0')
+      orientation = orientationOf(contents.subarray(6)) ?? orientation
     if (marker === 0xee && text(contents, 5) === 'Adobe' && contents.length >= 12) adobe = contents[11]!
     if (TABLES.includes(marker)) kept.push(bytes.subarray(at, end))
     if (marker === DHT) readTables(contents, tables, name)
@@ -286,27 +288,6 @@ function adobeMarker(transform: number, components: number): Uint8Array {
   const usual = components === 4 ? 2 : 1
   const head = [0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0]
   return Uint8Array.of(...head, transform === 0 ? 0 : usual)
-}
-
-/** Tag 0x0112 of the first directory of a TIFF header; undefined if it isn't there or makes no sense. */
-function exifOrientation(contents: Uint8Array): number | undefined {
-  const segment = new DataView(contents.buffer, contents.byteOffset, contents.length)
-  const size = segment.byteLength
-  if (size < 14 || segment.getUint32(0) !== 0x45786966) return undefined // "Exif", two zeros, then TIFF
-  const order = segment.getUint16(6)
-  if (order !== 0x4949 && order !== 0x4d4d) return undefined
-  const little = order === 0x4949
-  const directory = 6 + segment.getUint32(10, little)
-  if (directory + 2 > size) return undefined
-  const entries = segment.getUint16(directory, little)
-  for (let i = 0; i < entries; i++) {
-    const entry = directory + 2 + 12 * i
-    if (entry + 12 > size) return undefined
-    if (segment.getUint16(entry, little) !== 0x0112) continue
-    const value = segment.getUint16(entry + 8, little)
-    return value >= 1 && value <= 8 ? value : undefined
-  }
-  return undefined
 }
 
 /** SOF markers: C0 to CF without DHT, JPG and DAC. */

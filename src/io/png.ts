@@ -9,6 +9,7 @@ import { breathe } from '../breathe.ts'
 import { ImageError } from '../errors.ts'
 import { reasonOf } from '../printable.ts'
 import { crc32 } from './crc32.ts'
+import { orientationOf } from './orientation.ts'
 
 export interface PngHeader {
   readonly width: number
@@ -17,6 +18,8 @@ export interface PngHeader {
   readonly depth: number
   readonly colour: number
   readonly interlaced: boolean
+  /** 1 to 8, as in EXIF; 1 is upright. */
+  readonly orientation: number
   /** Three bytes an entry; empty where there is none. */
   readonly palette: Uint8Array
   /** What the data chunks hold, in order, each with the checksum that it should have. */
@@ -35,7 +38,7 @@ const PALETTE = 3
 const SIGNATURE_BYTES = 8
 
 // Type bytes as one number
-const [IHDR, PLTE, IDAT, IEND] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44]
+const [IHDR, PLTE, IDAT, IEND, EXIF] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44, 0x65584966]
 
 /**
  * @param bytes beginning with the signature
@@ -60,6 +63,7 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
 
   let palette: Uint8Array = new Uint8Array(0)
   const data: { bytes: Uint8Array; crc: number }[] = []
+  let orientation: number | undefined
   let type = 0
   for (let at = SIGNATURE_BYTES; type !== IEND; ) {
     const end = at + 12 <= bytes.length ? at + 12 + view.getUint32(at) : bytes.length + 1
@@ -74,6 +78,10 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
     if (type === PLTE && palette.length > 0) throw damaged(name, 'it has two palettes')
     if (type === IDAT) data.push({ bytes: contents, crc })
     if (type === PLTE) palette = contents
+    // A chunk about the image counts before its pixels, and if it is sound
+    if (type === EXIF && data.length === 0 && crc32(bytes.subarray(at + 4, end - 4)) === crc) {
+      orientation ??= orientationOf(contents)
+    }
     // Those of pixel data are checked while they are read
     if ((type === IHDR || type === PLTE || type === IEND) && crc32(bytes.subarray(at + 4, end - 4)) !== crc) {
       throw damaged(
@@ -86,7 +94,16 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
   if (colour === PALETTE && palette.length < 3) {
     throw new ImageError(`${name} is damaged: this PNG should have a palette and has none.`)
   }
-  return { width, height, depth, colour, interlaced: bytes[28] === 1, palette, data }
+  return {
+    width,
+    height,
+    depth,
+    colour,
+    interlaced: bytes[28] === 1,
+    orientation: orientation ?? 1,
+    palette,
+    data,
+  }
 }
 
 /**

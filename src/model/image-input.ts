@@ -7,7 +7,7 @@
 // another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../breathe.ts'
-import { tagOf } from '../check.ts'
+import { describe, tagOf } from '../check.ts'
 import { ImageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { copyOfTexture, expectSameOrigin, PIXEL_FORMATS, type Pixels, takesBitmaps } from '../gpu/pixels.ts'
@@ -310,11 +310,18 @@ function expectPixels(
     const size = { width: W, height: H }
     return channels === 3 ? { ...size, rgb: data as Uint8Array } : { ...size, rgba: data }
   }
+  if (!isSize) {
+    throw new ImageError(
+      `An image has a width and a height, whole numbers of at least 1; ${describe(W)} and ${describe(H)} are given.`,
+    )
+  }
   const [name, other] = channels === 3 ? ['RGB', 'rgba'] : ['RGBA', 'rgb']
-  const given = isBytes ? String(data.length) : tagOf(data)
+  const needs = `An image of ${W} x ${H} pixels has ${W * H * channels} bytes of ${name}`
+  if (!isBytes) {
+    throw new ImageError(`${needs}, in a Uint8Array or a Uint8ClampedArray; it was given ${describe(data)}.`)
+  }
   throw new ImageError(
-    `An image of ${W} x ${H} pixels has ${W * H * channels} bytes of ${name}; ${given} are given. ` +
-      `Pixels of ${7 - channels} bytes are named ${other}.`,
+    `${needs}; ${data.length} are given. Pixels of ${7 - channels} bytes are named ${other}.`,
   )
 }
 
@@ -346,5 +353,5 @@ function unknownImage(input: unknown): ImageError {
       : kind === 'Promise'
         ? ' Await it first.'
         : ''
-  return new ImageError(`look was given a ${kind}; it takes ${ACCEPTED}.${hint}`)
+  return new ImageError(`look was given ${describe(input)}; it takes ${ACCEPTED}.${hint}`)
 }

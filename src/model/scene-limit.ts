@@ -76,7 +76,7 @@ export class SceneLimit<S extends Counted = Counted> {
     if (left > 0) return left
     if (isStrict) {
       throw new BusyError(
-        `All ${counted.length} scenes that maxScenes allows are open, and none was used for ` +
+        `As many scenes are open as maxScenes allows (${counted.length}), and none was used for ` +
           `${STRICT_PATIENCE_MS / 1000} seconds. Close those that are done (scene.close()), or load the model with more maxScenes.`,
       )
     }

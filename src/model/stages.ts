@@ -14,8 +14,8 @@ const STAGES = {
   sam: "the output of SAM's encoder",
   siglip: "the output of SigLIP's encoder",
   features: 'the mask features of the pixel decoder',
-  condition: "the language model's C, what the sentence means",
-  seg: "the language model's S, of the <SEG> token",
+  condition: "the language model's C (what the sentence means)",
+  seg: "the language model's S (of the <SEG> token)",
   classes: 'the class logits of the decoder',
   masks: 'the mask logits of the decoder',
   refined: 'the mask after boundary refinement',
@@ -44,7 +44,7 @@ export function expectFiniteStages(read: HostArrays, adapter: string): void {
     if (most < INFINITY_BITS) continue
     const kind = most === INFINITY_BITS ? 'an infinity' : 'NaN'
     throw new NumericError(
-      `${capital(what)} has ${kind} in it, the first of the model's stages to have one, on ${adapter}. The weights were finite ` +
+      `${capital(what)}: the first of the model's stages with ${kind} in it, on ${adapter}. The weights were finite ` +
         'when they were loaded, so either numbers grew past what 32 bits hold, or memory or kernels of the device are at fault. ' +
         'Load the model again; if that gives the same, load it without `quantize` or with another, or on another ' +
         'adapter. `flowseg doctor` tests the kernels of each.',

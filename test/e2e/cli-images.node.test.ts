@@ -65,6 +65,12 @@ test.skipIf(onlyOnLinux).each([
   expect(err).toContain(message)
 })
 
+test.each([[''], [' ']])('an empty path (%j) is no folder', async (name) => {
+  const { code, out, err } = await flowseg(['segment', name, 'the cat'], { cwd: ROOT })
+  expect([code, out]).toEqual([2, ''])
+  expect(err).toContain('The path of an image is empty.')
+})
+
 test.skipIf(notAsRoot)(`a file that may not be read${notAsRoot}`, async () => {
   const cwd = await temporaryFolder()
   await copyFile(EXAMPLE, join(cwd, 'a.png'))

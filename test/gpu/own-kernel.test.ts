@@ -17,6 +17,9 @@ const BODY = `struct Sizes { count: u32 }
   if (id.x < sizes.count) { y[id.x] = 0.5 * x[id.x]; }
 }`
 
+/** Where a thread is in a grid that was folded. */
+const GRID = '@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u'
+
 /** An op by a body like that. */
 function op(x: Tensor, body: string, change: object = {}, name = 'halve'): Tensor {
   const y = tensor(x.shape)
@@ -87,6 +90,32 @@ for (const gpu of await adapters()) {
     expect(await run((x) => op(op(x, BODY), third)), 'both in one plan').toEqual(times(0.125))
     // Also one that is called like a kernel of the engine, or differs by a constant's kind alone
     expect(await run((x) => op(x, BODY, {}, 'softmax'))).toEqual(times(0.5))
+  })
+
+  test(`more workgroups than one axis has reach every value, or are refused, on ${gpu.name}`, async () => {
+    const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
+    const values = uniform(limit + 3)
+    const alone = BODY.replace('workgroup_size(64)', 'workgroup_size(1)')
+    const folded = alone
+      .replace('@builtin(global_invocation_id) id: vec3u', GRID)
+      .replace('if (', 'let id = vec3u(group.x + group.y * groups.x, 0u, 0u);\n  if (')
+    const halves = (body: string, count: number): ReturnType<typeof plan> =>
+      plan(gpu, 'many', ({ input }) => ({
+        read: { y: op(input('x', [count]), body, { workgroups: count }) },
+      }))
+    const made = await halves(folded, values.length)
+    const { read } = await made.run({ inputs: { x: values } })
+    made.release()
+    expect(read['y']).toEqual(values.map((value) => 0.5 * value))
+
+    // A comment is no use of it
+    for (const body of [alone, `// num_workgroups\n${alone}`]) {
+      const error = await failure(halves(body, limit + 1))
+      expect(error).toBeInstanceOf(UsageError)
+      expect(error.message).toContain(`Your kernel 'halve' is launched with ${limit + 1} workgroups`)
+    }
+    const most = await halves(alone, limit)
+    most.release()
   })
 
   test(`comments, attributes and directives stand where they like, on ${gpu.name}`, async () => {

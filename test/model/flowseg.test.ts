@@ -679,7 +679,7 @@ describe('inputs', () => {
     for (const input of [{ width, height, rgba }, data, texture, file]) scenes.push(await model.look(input))
     for (const scene of scenes) expectSame(await scene.segment('a dog'), expected)
     texture.destroy()
-    await expect(model.look('photo.jpg' as unknown as Image)).rejects.toThrow('look was given a String')
+    await expect(model.look('photo.jpg' as unknown as Image)).rejects.toThrow('look was given "photo.jpg"')
   })
 
   test('template, answer and task are the caller’s to choose', async () => {

@@ -95,11 +95,17 @@ describe('pixels in host memory', () => {
       { ...size, rgb: rgba },
       'An image of 7 x 5 pixels has 105 bytes of RGB; 140 are given. Pixels of 4 bytes are named rgba.',
     ],
-    [{ width: 0, height: 2, rgb: new Uint8Array(0) }, 'An image of 0 x 2 pixels'],
-    [{ width: 1.5, height: 2, rgb: new Uint8Array(9) }, 'An image of 1.5 x 2 pixels'],
-    [{ ...size, rgba: new Float32Array(140) }, 'Float32Array are given'],
-    [{ ...size, rgba: [...rgba] }, 'Array are given'],
-    [{ ...imageData, data: new Uint16Array(140) }, 'Uint16Array are given'],
+    [
+      { width: 0, height: 2, rgb: new Uint8Array(0) },
+      'An image has a width and a height, whole numbers of at least 1; 0 and 2 are given.',
+    ],
+    [{ width: -1, height: -4, rgb: new Uint8Array(12) }, '-1 and -4 are given.'],
+    [{ width: '2\n', height: 2, rgb: new Uint8Array(12) }, '"2\\n" and 2 are given.'],
+    [{ rgba: new Uint8Array(16) }, 'undefined and undefined are given.'],
+    [{ width: 1.5, height: 2, rgb: new Uint8Array(9) }, '1.5 and 2 are given.'],
+    [{ ...size, rgba: new Float32Array(140) }, 'it was given a Float32Array.'],
+    [{ ...size, rgba: [...rgba] }, 'it was given an array.'],
+    [{ ...imageData, data: new Uint16Array(140) }, 'it was given a Uint16Array.'],
     [
       { ...imageData, colorSpace: 'display-p3' },
       "The ImageData is in display-p3; get it with { colorSpace: 'srgb' }.",
@@ -322,15 +328,15 @@ test('a texture must be one that can be copied from', async () => {
 test.each([
   [
     'photo.jpg',
-    'look was given a String; it takes an ImageBitmap, .* Read the file or fetch the address first',
+    'look was given "photo.jpg"; it takes an ImageBitmap, .* Read the file or fetch the address first',
   ],
   [Promise.resolve(), 'look was given a Promise; .* Await it first'],
-  [undefined, 'look was given a Undefined'],
-  [null, 'look was given a Null'],
-  [7, 'look was given a Number'],
-  [{}, 'look was given a Object'],
-  [[1, 2], 'look was given a Array'],
-  [() => 0, 'look was given a Function'],
+  [undefined, 'look was given undefined;'],
+  [null, 'look was given null;'],
+  [7, 'look was given 7;'],
+  [{}, 'look was given an object;'],
+  [[1, 2], 'look was given \\[1, 2\\];'],
+  [() => 0, 'look was given a function;'],
 ])('what is no image is named: %o', async (input, message) => {
   const failure = open(input)
   await expect(failure).rejects.toBeInstanceOf(ImageError)

@@ -116,6 +116,67 @@ describe('looked at', async () => {
     },
   )
 
+  // The order of rows and columns by EXIF: where the pixel at column x, row y of the upright image is stored
+  const STORED: readonly ((x: number, y: number) => readonly [number, number])[] = [
+    (x, y) => [x, y],
+    (x, y) => [WIDE - 1 - x, y],
+    (x, y) => [WIDE - 1 - x, HIGH - 1 - y],
+    (x, y) => [x, HIGH - 1 - y],
+    (x, y) => [y, x],
+    (x, y) => [y, HIGH - 1 - x],
+    (x, y) => [WIDE - 1 - y, HIGH - 1 - x],
+    (x, y) => [WIDE - 1 - y, x],
+  ]
+  const [WIDE, HIGH] = [13, 7]
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    `a PNG of EXIF %i on ${gpu.name} is turned upright, as bytes and as a Blob`,
+    async (orientation) => {
+      const rgb = noise(WIDE, HIGH)
+      const stored = encodePng({ width: WIDE, height: HIGH, rgb })
+      // One entry of a TIFF directory, in the order of bytes of the processors that begin with the largest
+      const tiff = [
+        0x4d,
+        0x4d,
+        0,
+        42,
+        0,
+        0,
+        0,
+        8,
+        0,
+        1,
+        1,
+        0x12,
+        0,
+        3,
+        0,
+        0,
+        0,
+        1,
+        0,
+        orientation,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+      ]
+      const bytes = withChunk(stored, 'eXIf', Uint8Array.from(tiff))
+
+      const [width, height] = orientation >= 5 ? [HIGH, WIDE] : [WIDE, HIGH]
+      const turned = Uint8Array.from({ length: rgb.length }, (_, i) => {
+        const pixel = Math.floor(i / 3)
+        const [x, y] = STORED[orientation - 1]!(pixel % width, Math.floor(pixel / width))
+        return rgb[3 * (y * WIDE + x) + (i % 3)]!
+      })
+      expect(await decodeImage(bytes)).toEqual({ width, height, rgb: turned })
+      const expected = await seen({ width, height, rgb: turned })
+      expect(await seen(bytes)).toEqual(expected)
+      expect(await seen(new Blob([bytes]))).toEqual(expected)
+    },
+  )
+
   test(`a PNG's alpha is dropped on ${gpu.name}, and colours aren't multiplied by it`, async () => {
     const bytes = Uint8Array.from(encodePng({ width: 31, height: 17, rgba: noise(31, 17, 4) }))
     const expected = await seen(await decodeImage(bytes))
@@ -183,3 +244,20 @@ describe('looked at', async () => {
     expect(await seen(whole)).toEqual(await seen(await decodeImage(whole)))
   })
 })
+
+/** A PNG with another chunk behind its header. */
+function withChunk(png: Uint8Array, type: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {
+  const header = 33
+  const bytes = new Uint8Array(png.length + contents.length + 12)
+  bytes.set(png.subarray(0, header))
+  const view = new DataView(bytes.buffer)
+  view.setUint32(header, contents.length)
+  bytes.set(new TextEncoder().encode(type), header + 4)
+  bytes.set(contents, header + 8)
+  view.setUint32(
+    header + 8 + contents.length,
+    crc32(bytes.subarray(header + 4, header + 8 + contents.length)),
+  )
+  bytes.set(png.subarray(header), header + 12 + contents.length)
+  return bytes
+}

@@ -67,7 +67,7 @@ test('maxScenes is strict, and says so when nobody uses them any more', () => {
   vi.advanceTimersByTime(1)
   expect(() => limit.hold(false)).toThrow(BusyError)
   expect(() => limit.hold(true)).toThrow(
-    'All 2 scenes that maxScenes allows are open, and none was used for 30 seconds.',
+    'As many scenes are open as maxScenes allows (2), and none was used for 30 seconds.',
   )
   limit.closed(open[0]!)
   expect(limit.hold(false)).toBe(0)
