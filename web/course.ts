@@ -19,9 +19,11 @@ export function course(answer: AnswerFacts): HTMLElement {
   // Drawn for the width there is, so that letters keep their size
   let drawn = 0
   new ResizeObserver(() => {
+    const room = figure.clientWidth
+    if (room === 0) return // hidden, or removed for another answer: then it has no font size either
     const em = Number.parseFloat(getComputedStyle(figure).fontSize)
-    const width = Math.min(WIDEST * em, figure.clientWidth)
-    if (width === drawn || width === 0) return
+    const width = Math.min(WIDEST * em, room)
+    if (width === drawn) return
     drawn = width
     figure.replaceChildren(title, draw(answer, width, em))
   }).observe(figure)
