@@ -190,9 +190,10 @@ test('a layer of the flow, pointed at or focused, shows its mask', async () => {
   await me.page.getByText('Before layer 1: its mask then').waitFor()
   await me.shoots('flow-hover')
   expect(before.equals(await stage.screenshot())).toBe(false)
-  expect(await me.page.locator('#caption').textContent()).toBe('Before layer 1: its mask then')
+  expect(await me.page.locator('#caption-text').textContent()).toBe('Before layer 1: its mask then')
+  expect(await me.button('Back to the answer').isVisible()).toBe(false) // it goes by itself
   await me.page.mouse.move(2, 2)
-  await me.page.waitForFunction(() => document.getElementById('caption')?.textContent === '')
+  await me.page.locator('#caption').waitFor({ state: 'hidden' })
 
   // The same from the keyboard, and kept with Enter
   await layers.nth(3).focus()
