@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import samples from '../../web/samples/samples.json' with { type: 'json' }
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { FIRST, FOLDER, openHouse, pixelsOf, SECOND } from './house.ts'
 import { DESKTOP, type Person } from './person.ts'
@@ -14,14 +15,26 @@ const { theRegular } = house
 
 const PATIENCE = { timeout: 20_000 }
 
-/** Holds back the files whose paths have this in them, until it is called. */
-function held(part: string): () => void {
+interface Held {
+  readonly release: () => void
+  /** Whether it was asked for meanwhile. */
+  readonly isWanted: () => boolean
+}
+
+/** Holds back a sample's image, by the sample's place in the list, until it is released. */
+function held(index: number): Held {
   let release: () => void = () => undefined
   const isReleased = new Promise<void>((resolve) => {
     release = resolve
   })
-  house.host.gate = (path) => (path.includes(part) ? isReleased : undefined)
-  return release
+  let isWanted = false
+  const file = `/scene-${samples.samples[index]!.index}-` // a hash follows
+  house.host.gate = (path) => {
+    if (!path.includes(file)) return undefined
+    isWanted = true
+    return isReleased
+  }
+  return { release, isWanted: () => isWanted }
 }
 
 const sampleOf = (me: Person, index: number) =>
@@ -29,7 +42,7 @@ const sampleOf = (me: Person, index: number) =>
 
 test('what is typed while the first sample is on its way stays, and is asked of it', async () => {
   const me = await house.nobodyYet()
-  const release = held('scene-22')
+  const { release } = held(0)
   await me.page.goto(house.host.url + FOLDER)
   const field = me.page.getByLabel('What should be found?')
   await field.pressSequentially(SECOND)
@@ -42,6 +55,7 @@ test('what is typed while the first sample is on its way stays, and is asked of 
   )
   expect(await field.inputValue()).toBe(SECOND)
   expect(await me.answers()).toBe(0) // nobody has asked yet
+  expect(await me.page.locator('#answer').textContent()).toBe('Say what to find in this image.')
   await field.press('Enter')
   await me.sees(SECOND)
 })
@@ -49,11 +63,13 @@ test('what is typed while the first sample is on its way stays, and is asked of 
 test('a sentence that is asked while an image is on its way is about that image', async () => {
   const me = await theRegular()
   const field = me.page.getByLabel('What should be found?')
-  const release = held('scene-37')
+  const { release, isWanted } = held(2)
   await sampleOf(me, 2).click()
   await me.page.getByText('Another image is being opened').waitFor()
   await field.fill('the red shape')
   await field.press('Enter')
+  await expect.poll(isWanted, PATIENCE).toBe(true)
+  expect(await sampleOf(me, 2).getAttribute('aria-pressed')).toBe('false')
   const answers = await me.answers()
   release()
   await me.answersMore(answers)
@@ -75,18 +91,22 @@ test('a sentence that is asked while an image is on its way is about that image'
   expect(await field.inputValue()).toBe('the clocks')
 })
 
-test('of two samples, the one that was chosen last is opened', async () => {
+test('of two samples, the one that was chosen last is opened, and its sentence is asked', async () => {
   const me = await theRegular()
-  const release = held('scene-38')
-  const answers = await me.answers()
+  const { release, isWanted } = held(3)
+  const [sentence] = samples.samples[4]!.sentences
+  await me.page.getByLabel('What should be found?').fill('half a sente') // typed before, about another image
   await sampleOf(me, 3).click()
+  await expect.poll(isWanted, PATIENCE).toBe(true)
   await sampleOf(me, 4).click()
-  await me.answersMore(answers)
-  const kept = await me.page.locator('.asked').textContent()
+  await me.sees(sentence!)
+  const answers = await me.answers()
   release()
   await me.page.waitForTimeout(500)
+  expect(await sampleOf(me, 3).getAttribute('aria-pressed')).toBe('false')
   expect(await sampleOf(me, 4).getAttribute('aria-pressed')).toBe('true')
-  expect(await me.page.locator('.asked').textContent()).toBe(kept)
+  expect(await me.page.locator('.asked').textContent()).toBe(sentence)
+  expect(await me.answers()).toBe(answers)
 })
 
 test('an answer names its sentence, and is pale while it is about something else', async () => {
