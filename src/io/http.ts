@@ -60,7 +60,7 @@ export interface Answer {
   readonly url: string
   /** The caller's headers were left out, as a redirect led to another origin. */
   readonly leftHeaders: boolean
-  pieces(): AsyncGenerator<Uint8Array, void, void>
+  readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
 
 const RETRIES = 3
