@@ -75,8 +75,9 @@ export default defineConfig({
     // Making machine code is most of the work, and done by one thread: lavapipe's first dispatch of a kernel, SwiftShader's
     // pipelines. More than two workers compute at the same time, and gain nothing on two cores.
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // A busy machine takes three times as long to make machine code; what hangs is found all the same
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     setupFiles: ['test/setup.ts'],
     // Vitest in Deno is the runtime's own job: there is no browser to start from it
     projects: 'Deno' in globalThis ? [deno] : [node, browser(), studio],
