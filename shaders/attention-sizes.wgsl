@@ -1,4 +1,4 @@
-// What attention.wgsl, attention-subgroup.wgsl and attention-tiles.wgsl bind, and how they end; their headers say how.
+// Bindings and stores that attention.wgsl, attention-subgroup.wgsl and attention-tiles.wgsl share; their headers say how.
 //
 // prelude   lib/nan
 

@@ -2,7 +2,7 @@
 // from a file, or of an object that was put together elsewhere. A slip that passes in silence computes something else.
 //
 // Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
-// What an option can be is a Kind (options.ts).
+// A Kind says which values an option can have (options.ts).
 
 import { ShapeError, UsageError } from './errors.ts'
 import { printable, quoted } from './printable.ts'
@@ -50,7 +50,7 @@ export function expectWhole(
 /** Elements of a tensor, and of one of its axes: kernels count in 32 bits. */
 export const MOST: number = 2 ** 32 - 1
 
-/** What a value is, in a few words. */
+/** Describes a value in a few words, for messages. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') return quoted(value, 60)
   if (typeof value === 'function') return 'a function'

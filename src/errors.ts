@@ -104,7 +104,7 @@ export class PromptError extends FlowSegError {
   }
 }
 
-/** What a network computed isn't finite. The message names the first stage whose result was not. */
+/** A network computed a number that isn't finite. The message names the first stage that did. */
 export class NumericError extends FlowSegError {
   override readonly name: string = 'NumericError'
 

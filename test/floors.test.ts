@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, normalize } from 'node:path'
 import { expect, test } from 'vitest'
 
-/** What every floor may import: files that stand on none. */
+/** Files that every floor may import, as they stand on none. */
 const GROUND = [
   'breathe.ts',
   'cache-folder.ts',

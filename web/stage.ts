@@ -11,7 +11,7 @@ import { wheelZoom } from './wheel.ts'
 
 export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 
-/** What the stage shows in place of the answer. */
+/** The picture that the stage shows in place of the answer. */
 export interface Look {
   readonly maps: Maps
   readonly caption: string

@@ -139,7 +139,7 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
   }
 }
 
-/** What looks like the next option isn't taken for a value. */
+/** A word that looks like the next option isn't taken for a value. */
 function expectValue(name: string, kind: string, value: string | undefined, isInline: boolean): void {
   const isOption = !isInline && /^-./.test(value ?? '')
   if (value && !isOption) return

@@ -59,7 +59,7 @@ const page: Page = {
   ],
 }
 
-/** What --dump must not overwrite. */
+/** The files that --dump must not overwrite. */
 const DATASET_FILES = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8']
 
 export const evaluate: Command = { page, run }

@@ -135,7 +135,7 @@ interface Unusable {
   readonly why: string
 }
 
-/** What the manifest beside the weights says of files on disk; undefined without one. */
+/** Compares files on disk with the manifest beside the weights; undefined without one. */
 async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVerdict[] | undefined> {
   if (folder.directory === undefined) return undefined
   try {

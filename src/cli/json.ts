@@ -19,7 +19,7 @@ function escaped(character: string): string {
     .join('')
 }
 
-/** What a program and a person are told of an error. */
+/** The code and the message of an error, for a program and for a person. */
 export function accountOfError(error: unknown): { readonly code: string; readonly message: string } {
   if (error instanceof FlowSegError) return { code: error.code, message: error.message }
   const message = error instanceof Error ? error.message : String(error)

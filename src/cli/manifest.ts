@@ -135,7 +135,7 @@ async function factsOf(folder: Folder, name: string, signal: AbortSignal): Promi
 // ---------------------------------------------------------------------------------------------------------
 // Checking
 
-/** What became of a file that is listed. */
+/** The state of a file that is listed. */
 export interface FileVerdict {
   readonly name: string
   readonly verdict: 'same' | 'differs' | 'missing' | 'size only'

@@ -12,7 +12,7 @@ import { fitted, slug } from './files.ts'
 import { type ImagePlace, parentOf, stemOf } from './image-files.ts'
 import type { Terminal } from './terminal.ts'
 
-/** What the user asked for. */
+/** The options of the user. */
 export interface Wanted {
   /** --out: a PNG, or a folder. */
   readonly overlay: string | undefined
@@ -135,7 +135,7 @@ export interface Known {
   readonly what: string
 }
 
-/** What no output may touch. */
+/** Files and folders that no output may touch. */
 export interface Kept {
   /** Not to be overwritten. */
   readonly files: readonly Known[]

@@ -57,7 +57,7 @@ const page: Page = {
 
 export const segment: Command = { page, run }
 
-/** What all answers of a run share. */
+/** The things that all answers of a run share. */
 interface Run {
   readonly request: Request
   readonly names: readonly (readonly Names[])[]

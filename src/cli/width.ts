@@ -1,9 +1,9 @@
 // How many cells of a terminal a text takes.
 
-/** What terminals show two cells wide: East Asian wide and full-width characters, and emoji. */
+/** Characters that terminals show two cells wide: East Asian wide and full-width ones, and emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u
-/** What they draw on the character before: accents, variation selectors, joiners. */
+/** Characters that they draw on the one before: accents, variation selectors, joiners. */
 const NOTHING = /[\p{M}\u200c\u200d]/u
 
 function cellsOf(character: string): number {

@@ -90,7 +90,7 @@ export class GpuPlan {
   readonly #sizes: GPUBuffer
   /** Bound tensors that it writes. */
   readonly #changed: readonly Storage[]
-  /** What outlives the plan. */
+  /** Tensors that outlive the plan. */
   readonly #residents: readonly Storage[]
   readonly #readback: { buffer: GPUBuffer; offsets: ReadonlyMap<string, number>; bytes: number } | undefined
   /** Every step has its bind group. */

@@ -1,4 +1,4 @@
-// What people give us instead of the file that we expect, told by its first bytes.
+// Files that people give us instead of the one that we expect, told by their first bytes.
 
 const MAGIC: readonly (readonly [begin: string, what: string])[] = [
   ['version https://git-lfs', 'It is a Git LFS pointer: run "git lfs pull" to get the file itself.'],

@@ -1,4 +1,4 @@
-// What callers in JavaScript may give to decodeImage and encodePng instead of bytes and pixels.
+// Checks of decodeImage and encodePng: callers in JavaScript may give anything instead of bytes and pixels.
 
 import { describe } from '../check.ts'
 import { ImageError } from '../errors.ts'

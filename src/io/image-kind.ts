@@ -1,4 +1,4 @@
-// What kind of image some bytes are, and how large, from their first bytes and headers; never from a name.
+// The kind and the size of an image, from its first bytes and headers; never from a name.
 //
 // Only sizes are read, of every frame or layer that a file announces, since a decoder makes room for the largest. What a
 // header promises is checked before a decoder sees it.
@@ -137,7 +137,7 @@ export function withArticle(kind: ImageKind): string {
   return `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`
 }
 
-/** What else the bytes may be: what people try first. */
+/** Names other kinds of file that people try. */
 export function looksLike(bytes: Uint8Array): string {
   const head = latin1(bytes, 0, 16)
   if (head.slice(4, 8) === 'ftyp') return 'is a video (MP4 or QuickTime)'

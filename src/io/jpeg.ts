@@ -1,4 +1,4 @@
-// What a JPEG file says of itself, read from every segment of it before anything is decoded.
+// The headers of a JPEG file: every segment is read before anything is decoded.
 //
 // Decoders of JPEG believe a file: a second frame header enlarges their buffers, thousands of scans are decoded one after
 // another, and missing data become grey. So the whole chain of segments is walked first. What is refused here costs no memory,

@@ -3,7 +3,7 @@
 
 import { hostSha256 } from '#hash'
 
-/** What a hash of pieces can do: node:crypto's and ours. */
+/** A hash that takes its bytes in pieces: node:crypto's and ours. */
 export interface PiecewiseHash {
   update(bytes: Uint8Array): unknown
   digest(format: 'hex'): string

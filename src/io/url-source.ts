@@ -16,7 +16,7 @@ export interface UrlOptions extends HttpOptions {
   readonly maxWholeBytes?: number | undefined
 }
 
-/** What a server says about a file. */
+/** The facts that a server tells about a file. */
 export interface Remote {
   readonly url: string
   readonly size: number
@@ -344,7 +344,7 @@ function tooSmall(name: string, offset: number, length: number, have: number): W
 // ---------------------------------------------------------------------------------------------------------
 // Answers
 
-/** What a 206 says it has. */
+/** The range that a 206 says it has. */
 interface Part {
   readonly length: number
   /** Of the whole file; undefined if the server doesn't know. */

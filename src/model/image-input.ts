@@ -170,7 +170,7 @@ function captureFile(
   }
 }
 
-/** What is being made, and freed once it is there. */
+/** An image that is still being made; it is freed once it is there. */
 function capturing<T>(made: Promise<T>, pixels: (made: T) => Pixels, free: (made: T) => void): CapturedImage {
   let [there, isClosed]: [T | undefined, boolean] = [undefined, false]
   const kept = made.then((x) => {

@@ -87,7 +87,7 @@ const MAX_ATTEMPTS = 4
 /** Plans kept ready for other lengths and image sizes. */
 const PLANS_KEPT = 6
 
-/** What is on the device for all scenes of a model. */
+/** The tensors and plans on the device that all scenes of a model share. */
 export interface LoadedModel {
   readonly gpu: Gpu
   readonly parts: Parts

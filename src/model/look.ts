@@ -16,7 +16,7 @@ export interface LookOptions extends TaskOptions, PrepareOptions {}
 
 const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', 'grey') }
 
-/** What a look found, on the device until the scene is closed. */
+/** The result of a look, on the device until the scene is closed. */
 export interface SceneState extends Placement, Counted {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
@@ -55,7 +55,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const { kept, read } = await plan.run({ onProgress, signal, ...values })
       Object.assign(owned, kept)
       expectFiniteStages(read, gpu.name)
-      // Who gave up meanwhile doesn't wait for a scene, and so would never close it
+      // A caller that gave up meanwhile doesn't wait for a scene, and so would never close it
       expectOpen(model)
       signal?.throwIfAborted()
       const size = { width, height, scaled: placement.scaled }

@@ -14,7 +14,7 @@ const MAX_PASSES = 32
 
 export interface Entry {
   readonly lane: Lane
-  /** What it works on: closing that drops what still waits for it. */
+  /** The scene that the call works on: closing it drops the calls that still wait for it. */
   readonly owner?: object | undefined
   /** Leaves the queue when it is aborted; a task that runs looks at it itself. */
   readonly signal?: AbortSignal | undefined

@@ -162,7 +162,7 @@ function check(options: AttentionOptions): Checked {
   return { ...parts, bias: bias === undefined ? undefined : checkBias(bias, shapes), shapes }
 }
 
-/** What each kind of bias is made of; all of it is needed. */
+/** The fields of each kind of bias; all of them are needed. */
 const BIAS_FIELDS: Readonly<Record<AttentionBias['kind'], readonly string[]>> = {
   causal: ['kind', 'start'],
   length: ['kind', 'length'],

@@ -76,7 +76,7 @@ export function buffersOf(
 
 const OUTPUTS = namesOf<Outputs>({ read: true, keep: true })
 
-/** What `build` returned, checked: it may be anything. */
+/** Checks the result of `build`, which may be anything. */
 export function outputsOf(
   what: string,
   result: unknown,
