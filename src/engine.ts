@@ -13,16 +13,19 @@ export type { Features } from './gpu/adapter.ts'
 export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
 export { type Constants, type Kernel, ownKernel as kernel } from './gpu/kernel.ts'
 export type { MemoryReport } from './gpu/memory.ts'
-export type { DispatchInfo, PlanInfo } from './gpu/plan.ts'
+export type { DispatchInfo, PlanInfo } from './gpu/plan/plan.ts'
 export type { Workgroups } from './gpu/recorder.ts'
 export type { Identity, Tuned } from './gpu/tuned.ts'
-export type { Activation } from './ops/activation.ts'
-export { type AttentionOptions, attention, maskBits } from './ops/attention.ts'
-export { type Conv2dOptions, conv2d } from './ops/conv.ts'
-export { cosineLogits } from './ops/cosine.ts'
-export { deformableAttention } from './ops/deformable.ts'
-export { activate, add, greater, mix, mul, sub, swiglu } from './ops/elementwise.ts'
-export { copyRows, gather } from './ops/gather.ts'
+export { type AttentionOptions, attention, maskBits } from './ops/attention/attention.ts'
+export { deformableAttention } from './ops/attention/deformable.ts'
+export { type RopeOptions, rope } from './ops/attention/rope.ts'
+export { type Conv2dOptions, conv2d } from './ops/conv/conv.ts'
+export type { Activation } from './ops/elementwise/activation.ts'
+export { activate, add, greater, mix, mul, sub, swiglu } from './ops/elementwise/elementwise.ts'
+export { cosineLogits } from './ops/head/cosine.ts'
+export { dilate, erode } from './ops/image/morphology.ts'
+export { resize } from './ops/image/resize.ts'
+export { copyRows, gather } from './ops/layout/gather.ts'
 export {
   concatColumns,
   concatRows,
@@ -32,13 +35,11 @@ export {
   spaceToDepth,
   splitWindows,
   transpose,
-} from './ops/layout.ts'
-export { gatedLinear, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul.ts'
-export { dilate, erode } from './ops/morphology.ts'
-export { groupNorm, layerNorm, rmsNorm } from './ops/norm.ts'
-export { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from './ops/reduce.ts'
-export { resize } from './ops/resize.ts'
-export { type RopeOptions, rope } from './ops/rope.ts'
+} from './ops/layout/layout.ts'
+export { gatedLinear, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul/matmul.ts'
+export { groupNorm, layerNorm, rmsNorm } from './ops/norm/norm.ts'
+export { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from './ops/reduce/reduce.ts'
+export type { Progress, TaskOptions } from './progress.ts'
 export {
   type AllocateOptions,
   allocate,
@@ -67,6 +68,5 @@ export {
   type Tensor,
   tensor,
   upload,
-} from './ops/tensor.ts'
-export { type TuneOptions, type Tuning, tune } from './ops/tune.ts'
-export type { Progress, TaskOptions } from './progress.ts'
+} from './tensor/tensor.ts'
+export { type TuneOptions, type Tuning, tune } from './tuning/tune.ts'

@@ -8,9 +8,9 @@
 export * from './errors.ts'
 export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
 export type { MemoryReport } from './gpu/memory.ts'
-export type { PlanInfo } from './gpu/plan.ts'
+export type { PlanInfo } from './gpu/plan/plan.ts'
 export type { Identity, Tuned } from './gpu/tuned.ts'
-export { type CachedFile, cachedWeights, clearCachedWeights } from './io/block-cache.ts'
+export { type CachedFile, cachedWeights, clearCachedWeights } from './io/cache/block-cache.ts'
 export { type Chosen, chosenFiles } from './io/chosen.ts'
 export { EMBEDDED } from './io/embedded.ts'
 export {
@@ -20,10 +20,12 @@ export {
   type FolderOptions,
   openFolder,
 } from './io/folder.ts'
-export { decodeImage, encodePng, type Image } from './io/image.ts'
+export { decodeImage, encodePng, type Image } from './io/image/image.ts'
 export { type Checkpoint, openSafetensors } from './io/safetensors.ts'
 export { UnreachableError } from './io/source.ts'
-export { type Config, parseConfig } from './model/config.ts'
+export type { Quantized } from './kernels/quantize.ts'
+export { type Config, parseConfig } from './model/checkpoint/config.ts'
+export { type Parameter, parameters } from './model/checkpoint/parameters.ts'
 export {
   type Candidate,
   type FlowLayer,
@@ -44,8 +46,6 @@ export {
   type SegmentOptions,
   type Times,
 } from './model/flowseg.ts'
-export { type Parameter, parameters } from './model/parameters.ts'
 export { forgetTuned, type RememberOptions, recallTuned, rememberTuned } from './model/remembered.ts'
-export type { Quantized } from './ops/quantize.ts'
-export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './ops/tune.ts'
 export type { Progress, TaskOptions, Waiting } from './progress.ts'
+export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './tuning/tune.ts'

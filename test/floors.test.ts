@@ -21,12 +21,16 @@ const GROUND = [
 ]
 /** What each floor may import, besides itself and the ground. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
+  async: [],
   gpu: [],
   io: [],
   scenes: [],
-  ops: ['gpu', '../shaders'],
-  model: ['ops', 'gpu', 'io'],
-  cli: ['model', 'ops', 'gpu', 'io', 'scenes'],
+  tensor: ['gpu'],
+  kernels: ['tensor', 'gpu', '../shaders'],
+  ops: ['kernels', 'tensor', 'gpu', '../shaders'],
+  tuning: ['ops', 'kernels', 'tensor', 'gpu', '../shaders'],
+  model: ['tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'async'],
+  cli: ['model', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
 }
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))

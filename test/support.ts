@@ -3,7 +3,7 @@
 import { expect, vi } from 'vitest'
 import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
-import { type Plan, plan, type RunValues, type Tensor } from '../src/ops/tensor.ts'
+import { type Plan, plan, type RunValues, type Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { some, variable } from './runtime.ts'
 

@@ -1,8 +1,8 @@
 // What tensors on a device hold. Apart from support.ts, as browsers run this too.
 
 import type { Gpu } from '../src/gpu/gpu.ts'
-import { sliceRows } from '../src/ops/layout.ts'
-import { plan, type Tensor } from '../src/ops/tensor.ts'
+import { sliceRows } from '../src/ops/layout/layout.ts'
+import { plan, type Tensor } from '../src/tensor/tensor.ts'
 
 /** What a resident tensor of floats holds. */
 export async function valuesOf(gpu: Gpu, x: Tensor): Promise<Float32Array> {

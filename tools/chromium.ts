@@ -9,7 +9,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
-import { untar } from '../src/gpu/software-driver.ts'
+import { untar } from '../src/gpu/adapters/software-driver.ts'
 
 /**
  * What WebGPU needs on a software adapter, canvases and screenshots included. Fewer of the last four: no adapter, or a

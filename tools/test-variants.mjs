@@ -1,7 +1,7 @@
 // The test suite with each variant of the kernel families in turn, not only the chosen ones:
 //
 //   npm run test:variants                              everything that computes, for half an hour or more
-//   npm run test:variants -- test/ops/matmul.test.ts   as for vitest
+//   npm run test:variants -- test/ops/matmul/matmul.test.ts   as for vitest
 //
 // Where a variant can't run a problem, the choice falls to another, as it would for a user.
 
@@ -33,7 +33,7 @@ const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgrou
 
 function worthwhile(file, variants) {
   const own = /([\w-]+)\.test\.ts$/.exec(file)?.[1]
-  if (own === 'matmul-tiles') return false // forces its variants itself
+  if (own === 'tiles') return false // forces its variants itself
   if (!['matmul', 'conv', 'attention'].includes(own)) return true
   return variants.split(' ').some((word) => word.startsWith(`${own}=`) && !said.has(word))
 }
@@ -52,7 +52,16 @@ function isPattern(arg) {
 }
 
 /** Tests that compute; the others would say the same each time. */
-const COMPUTING = ['test/gpu/', 'test/ops/', 'test/model/', 'test/e2e/', 'examples/']
+const COMPUTING = [
+  'test/gpu/',
+  'test/tensor/',
+  'test/kernels/',
+  'test/ops/',
+  'test/tuning/',
+  'test/model/',
+  'test/e2e/',
+  'examples/',
+]
 
 const args = process.argv.slice(2)
 const given = args.some(isFile) ? args : [...args, ...COMPUTING]

@@ -1,7 +1,7 @@
 // The suite in every runtime, one after another, and a table of what ran where:
 //
 //   npm test                                        Node, Deno, Chromium, a smoke test in Bun, and people at the studio
-//   npm test -- test/ops/matmul.test.ts -t linear   arguments are Vitest's, and then Bun and the studio are left out
+//   npm test -- test/ops/matmul/matmul.test.ts -t linear   arguments are Vitest's, and then Bun and the studio are left out
 //   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:studio
 //
 // Which files run where: vitest.config.ts. At the end the runtimes' answers about the same images are compared. With

@@ -20,7 +20,7 @@ export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   }
 }
 
-/** WGSL without what only people read: `/*unroll*\/` stays, which src/ops/unroll.ts reads. */
+/** WGSL without what only people read: `/*unroll*\/` stays, which src/kernels/unroll.ts reads. */
 function withoutComments(text: string): string {
   return text
     .replace(/\/\*(?!unroll\*\/)[\s\S]*?\*\//g, '')

@@ -1,8 +1,8 @@
 // What the bench takes from the engine: opening it, its software driver, and every function of every op file, under
 // its own name. An op that doesn't exist yet is simply absent, and its cases say so.
 
+export { softwareDriver } from '../../src/gpu/adapters/software-driver.ts'
 export { openGpu } from '../../src/gpu/gpu.ts'
-export { softwareDriver } from '../../src/gpu/software-driver.ts'
 
 const files = import.meta.glob('../../src/ops/*.ts', { eager: true })
 export const ops = Object.assign({}, ...Object.values(files))

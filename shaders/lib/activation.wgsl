@@ -3,7 +3,7 @@
 // numerics  NaN stays NaN, which relu and tanh see by its bits (lib/nan.wgsl says why).
 //           tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
 //           erfc is Abramowitz & Stegun 7.1.26, within 1.5e-7.
-// host      kind is one of these (src/ops/activation.ts), a prelude constant wherever it matters for speed
+// host      kind is one of these (src/ops/elementwise/activation.ts), a prelude constant wherever it matters for speed
 
 const NONE = 0u;
 const RELU = 1u;

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util'
 import { UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { grouped, type Terminal } from './terminal.ts'
+import { grouped, type Terminal } from './output/terminal.ts'
 
 export { UsageError }
 

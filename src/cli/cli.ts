@@ -4,50 +4,50 @@
 import { printable } from '../printable.ts'
 import { type Command, EXIT_CODES, helpText, meant, parse, UsageError } from './args.ts'
 import { accountOfError, jsonLine } from './json.ts'
+import { Interrupted, painter, type Terminal, visible } from './output/terminal.ts'
 import { packageVersion } from './package.ts'
-import { Interrupted, painter, type Terminal, visible } from './terminal.ts'
 
 /** Loaded when asked for: `segment` should not wait for what draws scenes. */
 const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Command> }>> = {
   segment: {
     does: 'find in an image what a sentence means',
-    load: async () => (await import('./segment.ts')).segment,
+    load: async () => (await import('./commands/segment.ts')).segment,
   },
   demo: {
     does: 'the same on a sample scene, with two sentences',
-    load: async () => (await import('./demo.ts')).demo,
+    load: async () => (await import('./commands/demo.ts')).demo,
   },
   doctor: {
     does: 'what this machine offers, and whether it computes right',
-    load: async () => (await import('./doctor.ts')).doctor,
+    load: async () => (await import('./commands/doctor.ts')).doctor,
   },
   tune: {
     does: 'measure which kernels are the fastest here, and remember it',
-    load: async () => (await import('./tune.ts')).tune,
+    load: async () => (await import('./commands/tune.ts')).tune,
   },
   inspect: {
     does: 'what is in a checkpoint, without loading it',
-    load: async () => (await import('./inspect.ts')).inspect,
+    load: async () => (await import('./commands/inspect.ts')).inspect,
   },
   manifest: {
     does: "list a model's files and their hashes, or check them",
-    load: async () => (await import('./manifest.ts')).manifest,
+    load: async () => (await import('./commands/manifest.ts')).manifest,
   },
   eval: {
     does: 'measure a model on sentences with known answers',
-    load: async () => (await import('./evaluate.ts')).evaluate,
+    load: async () => (await import('./commands/evaluate.ts')).evaluate,
   },
   bench: {
     does: 'how long the model takes here, kernel by kernel',
-    load: async () => (await import('./bench.ts')).bench,
+    load: async () => (await import('./bench/bench.ts')).bench,
   },
   cache: {
     does: 'list the weights that were downloaded and kept, or delete them',
-    load: async () => (await import('./cache.ts')).cache,
+    load: async () => (await import('./commands/cache.ts')).cache,
   },
   scenes: {
     does: 'draw scenes with sentences and masks, for training and evaluation',
-    load: async () => (await import('./scenes.ts')).scenes,
+    load: async () => (await import('./commands/scenes.ts')).scenes,
   },
 }
 

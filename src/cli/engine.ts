@@ -5,7 +5,7 @@ import { VARIANTS } from '../gpu/adapter.ts'
 import type { OpenOptions } from '../gpu/gpu.ts'
 import { type RememberOptions, recallTuned } from '../model/remembered.ts'
 import { type Given, meant, UsageError } from './args.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output/terminal.ts'
 
 /** With what `flowseg tune` found, unless --no-tune or FLOWSEG_TUNE=off; FLOWSEG_VARIANTS overrules both. */
 export function engineOptions(given: Given, { env }: Pick<Terminal, 'env'>): OpenOptions {

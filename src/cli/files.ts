@@ -9,7 +9,7 @@ import { FlowSegError } from '../errors.ts'
 import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { UsageError } from './args.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output/terminal.ts'
 
 /** What the user names: a web address as it is, anything else as a path from where they stand. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {

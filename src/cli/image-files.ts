@@ -5,13 +5,13 @@
 
 import { basename, dirname, extname } from 'node:path'
 import { ImageError, WeightsError } from '../errors.ts'
-import { Busy, exchange, Silence, statusOf } from '../io/http.ts'
-import { decodeImage, type Image } from '../io/image.ts'
+import { Busy, exchange, Silence, statusOf } from '../io/http/http.ts'
+import { decodeImage, type Image } from '../io/image/image.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
 import { UsageError } from './args.ts'
 import { isUrl, locationOf } from './files.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output/terminal.ts'
 
 /** Larger files are no photographs. */
 const MAX_IMAGE_BYTES = 512 * 2 ** 20

@@ -4,11 +4,11 @@
 import { type Folder, folderWith, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
 import { MANIFEST } from '../io/manifest.ts'
 import { bytesSource } from '../io/source.ts'
-import { type Config, parseConfig } from '../model/config.ts'
+import { type Config, parseConfig } from '../model/checkpoint/config.ts'
 import type { Given } from './args.ts'
 import { locationOf, splitLocation } from './files.ts'
+import type { Terminal } from './output/terminal.ts'
 import { defaultWeights } from './package.ts'
-import type { Terminal } from './terminal.ts'
 
 const CONFIG = 'config.json'
 

@@ -1,19 +1,19 @@
 // The model that the options name, ready for work.
 
 import { openFolder, readJson } from '../io/folder.ts'
-import { loadTokenizer } from '../io/tokenizer.ts'
-import { type Config, parseConfig } from '../model/config.ts'
+import { loadTokenizer } from '../io/text/tokenizer.ts'
+import { QUANTIZED } from '../kernels/quantize.ts'
+import { type Config, parseConfig } from '../model/checkpoint/config.ts'
 import { FlowSeg, type LookOptions } from '../model/flowseg.ts'
-import { buildPrompt, type PromptOptions } from '../model/prompt.ts'
-import { QUANTIZED } from '../ops/quantize.ts'
+import { buildPrompt, type PromptOptions } from '../model/input/prompt.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
 import { isUrl } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
-import type { Known } from './outputs.ts'
-import type { ProgressLine } from './progress-line.ts'
-import { painter, type Terminal } from './terminal.ts'
+import type { Known } from './output/outputs.ts'
+import type { ProgressLine } from './output/progress-line.ts'
+import { painter, type Terminal } from './output/terminal.ts'
 
 /** Options of the commands that ask a model something. */
 export const MODEL_OPTIONS = {

@@ -6,7 +6,7 @@
 
 import { addAbortSignal } from 'node:stream'
 import { accountOfError } from './json.ts'
-import { type Input, Interrupted, type Output, type Terminal, visible } from './terminal.ts'
+import { type Input, Interrupted, type Output, type Terminal, visible } from './output/terminal.ts'
 
 /** By convention 128 plus the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const

@@ -8,7 +8,7 @@ import { resolve } from 'node:path'
 import { printable } from '../printable.ts'
 import { type Given, UsageError } from './args.ts'
 import { type ImagePlace, imagePlace } from './image-files.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './output/terminal.ts'
 
 export interface Request {
   readonly images: readonly ImagePlace[]

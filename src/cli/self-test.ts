@@ -2,10 +2,10 @@
 // at sizes that end in the middle of a tile; each twice, as the same input must give the same bits.
 
 import type { Gpu } from '../gpu/gpu.ts'
-import { attention } from '../ops/attention.ts'
-import { conv2d } from '../ops/conv.ts'
-import { matmul } from '../ops/matmul.ts'
-import { plan, type Tensor } from '../ops/tensor.ts'
+import { attention } from '../ops/attention/attention.ts'
+import { conv2d } from '../ops/conv/conv.ts'
+import { matmul } from '../ops/matmul/matmul.ts'
+import { plan, type Tensor } from '../tensor/tensor.ts'
 
 export interface Verdict {
   readonly name: string

@@ -23,7 +23,7 @@ export interface AdapterFacts {
   readonly choices: Choices
 }
 
-/** What can be forced: the variants of each kernel family (the families in src/ops), and how weights lie (src/ops/panels.ts). */
+/** What can be forced: the variants of each kernel family (the families in src/ops), and how weights lie (src/kernels/packed.ts). */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   matmul: ['few', 'subgroup', 'tiles-half', 'tiles', 'rows-subgroup', 'rows', 'quads', 'registers'],
   conv: ['subgroup', 'tiles', 'quads', 'registers'],

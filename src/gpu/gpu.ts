@@ -9,9 +9,9 @@ import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../er
 import { COUNT, expectKind, expectOptions, FLAG, type Kinds, NAME, oneOf, TABLE } from '../options.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
+import { languageOf, type Provider } from './adapters/provider.ts'
 import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
-import { languageOf, type Provider } from './provider.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
 export interface OpenOptions {

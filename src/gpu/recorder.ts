@@ -5,8 +5,8 @@ import { describe } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { expectKind, FUNCTION, NAME } from '../options.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from './adapter.ts'
-import { checkDispatch } from './dispatch.ts'
 import type { Kernel } from './kernel.ts'
+import { checkDispatch } from './plan/dispatch.ts'
 
 /**
  * Bytes that dispatches read and write.

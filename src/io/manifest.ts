@@ -5,7 +5,7 @@
 import { isObject } from '../check.ts'
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
-import { BlockSource } from './cached-source.ts'
+import { BlockSource } from './cache/cached-source.ts'
 import { type Folder, folderWith, jsonIn, readText } from './folder.ts'
 
 export const MANIFEST = 'manifest.json'

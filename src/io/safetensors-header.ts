@@ -2,9 +2,9 @@
 
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
-import { DISGUISE_BYTES, disguiseOf } from './disguise.ts'
-import { type JsonLimits, JsonReader } from './json.ts'
+import { DISGUISE_BYTES, disguiseOf } from './http/disguise.ts'
 import type { Source } from './source.ts'
+import { type JsonLimits, JsonReader } from './text/json.ts'
 
 /** Bits an element. The order is the library's own: its writer puts later ones first. */
 export const DTYPE_BITS = {

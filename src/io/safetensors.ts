@@ -18,9 +18,8 @@ import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
-import { crc32 } from './crc32.ts'
 import { expectPlainName, type Folder, openAll, readText } from './folder.ts'
-import { type Json, type JsonLimits, JsonReader, parseJson } from './json.ts'
+import { crc32 } from './image/crc32.ts'
 import {
   DTYPE_BITS,
   type Dtype,
@@ -30,6 +29,7 @@ import {
   type TensorEntry,
 } from './safetensors-header.ts'
 import { type ByteRange, DamagedError, type Source } from './source.ts'
+import { type Json, type JsonLimits, JsonReader, parseJson } from './text/json.ts'
 
 export { DTYPE_BITS, type Dtype, type TensorEntry } from './safetensors-header.ts'
 

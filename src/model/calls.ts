@@ -1,10 +1,10 @@
 // How calls on a model get their turn: those on its scenes, looks, and tuning.
 
+import type { Lane } from '../async/queue.ts'
 import { BusyError, FlowSegError } from '../errors.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { LoadedModel } from './load.ts'
 import type { SceneState } from './look.ts'
-import type { Lane } from './queue.ts'
 
 /** Begins unless the scene or its model was closed meanwhile, or the caller gave up. */
 export async function callScene<T>(

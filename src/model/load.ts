@@ -1,8 +1,9 @@
 // From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
 // share. Kernels compile while weights stream.
 
+import { abreast } from '../async/abreast.ts'
+import { Queue } from '../async/queue.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
-import { Download } from '../io/download.ts'
 import {
   CACHE_PLACES,
   type CachePlace,
@@ -11,9 +12,13 @@ import {
   type FolderLocation,
   openFolder,
 } from '../io/folder.ts'
+import { Download } from '../io/http/download.ts'
 import { DamagedError } from '../io/source.ts'
-import type { Tokenizer } from '../io/tokenizer.ts'
-import { QUANTIZED, type Quantized } from '../ops/quantize.ts'
+import type { Tokenizer } from '../io/text/tokenizer.ts'
+import { QUANTIZED, type Quantized } from '../kernels/quantize.ts'
+import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
+import { firstOf } from '../printable.ts'
+import type { TaskOptions } from '../progress.ts'
 import {
   type Inputs,
   type Outputs,
@@ -22,21 +27,16 @@ import {
   precompile,
   release,
   type Tensor,
-} from '../ops/tensor.ts'
-import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
-import { firstOf } from '../printable.ts'
-import type { TaskOptions } from '../progress.ts'
-import { abreast } from './abreast.ts'
-import { type ModelFiles, openModel } from './files.ts'
+} from '../tensor/tensor.ts'
+import { type ModelFiles, openModel } from './checkpoint/files.ts'
+import { type MadeParts, makeParts } from './checkpoint/parts.ts'
+import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
+import { Preprocessor } from './input/preprocess.ts'
+import { buildPrompt } from './input/prompt.ts'
 import type { SceneState } from './look.ts'
-import { type MadeParts, makeParts } from './parts.ts'
 import { PlanCache } from './plan-cache.ts'
 import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
-import { Preprocessor } from './preprocess.ts'
-import { buildPrompt } from './prompt.ts'
-import { Queue } from './queue.ts'
 import { SceneLimit } from './scene-limit.ts'
-import { type LoadedWeights, type PlaceOptions, placeWeights } from './weights.ts'
 
 /** How many callers a model takes. */
 export interface CallerLimits {

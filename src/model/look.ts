@@ -1,14 +1,14 @@
 // Looking at an image: both encoders, the pixel decoder, and the language model over everything up to and including the
 // image. What it found stays on the device for any number of sentences.
 
-import { allocate, storagesOf, type Tensor } from '../ops/tensor.ts'
 import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
+import { allocate, storagesOf, type Tensor } from '../tensor/tensor.ts'
 import { callLook, expectOpen, expectTurn, sceneClosed } from './calls.ts'
-import { type CapturedImage, captureImage, type ImageInput } from './image-input.ts'
+import { type CapturedImage, captureImage, type ImageInput } from './input/image-input.ts'
+import { type Placement, type PrepareOptions, placeImage } from './input/preprocess.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
-import { type Placement, type PrepareOptions, placeImage } from './preprocess.ts'
 import type { Counted } from './scene-limit.ts'
 import { expectFiniteStages } from './stages.ts'
 

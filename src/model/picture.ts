@@ -1,6 +1,6 @@
 // Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
 
-import type { Image } from '../io/image.ts'
+import type { Image } from '../io/image/image.ts'
 import type { Mask } from './segmentation.ts'
 
 export type Rgb = readonly [number, number, number]

@@ -4,8 +4,8 @@
 // released. Whoever gets a plan runs it before others get theirs, or it may be released meanwhile: let one
 // task in at a time (queue.ts).
 
-import type { PlanInfo } from '../gpu/plan.ts'
-import type { Plan } from '../ops/tensor.ts'
+import type { PlanInfo } from '../gpu/plan/plan.ts'
+import type { Plan } from '../tensor/tensor.ts'
 
 /** Plans for sizes that vary, the most recently used few. */
 export class PlanCache {

@@ -1,11 +1,11 @@
 // The four plans of FlowSeg, and the names by which tensors pass from one to the next.
 
-import { activate } from '../ops/elementwise.ts'
-import { gather } from '../ops/gather.ts'
-import { concatRows, sliceRows, spaceToDepth } from '../ops/layout.ts'
-import { maskBytes, maskPixels } from '../ops/mask-pixels.ts'
-import { meanRows } from '../ops/reduce.ts'
-import { resize } from '../ops/resize.ts'
+import { activate } from '../ops/elementwise/elementwise.ts'
+import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
+import { resize } from '../ops/image/resize.ts'
+import { gather } from '../ops/layout/gather.ts'
+import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
+import { meanRows } from '../ops/reduce/reduce.ts'
 import {
   type Inputs,
   lastDim,
@@ -17,20 +17,26 @@ import {
   type SizeValue,
   scope,
   type Tensor,
-} from '../ops/tensor.ts'
-import type { Build } from '../ops/tune.ts'
-import { compressFeatures, refineBoundary } from './boundary.ts'
-import { type Config, featureSizes, type Vision, visionTokens } from './config.ts'
-import { connector } from './connector.ts'
-import { embed, type KvCache, kvCacheShapes, llm, llmPrefix } from './llm.ts'
-import { pixelDecoder } from './pixel-decoder.ts'
-import { projector } from './projector.ts'
-import type { Prompt } from './prompt.ts'
-import { samEncoder } from './sam.ts'
-import { type ImageSide, imageSide, levelOf, type Prediction, semanticFlow } from './semantic-flow.ts'
-import { siglip } from './siglip.ts'
+} from '../tensor/tensor.ts'
+import type { Build } from '../tuning/tune.ts'
+import { type Config, featureSizes, type Vision, visionTokens } from './checkpoint/config.ts'
+import type { Weights } from './checkpoint/weights.ts'
+import type { Prompt } from './input/prompt.ts'
+import { compressFeatures, refineBoundary } from './networks/boundary.ts'
+import { connector } from './networks/connector.ts'
+import { embed, type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
+import { pixelDecoder } from './networks/pixel-decoder.ts'
+import { projector } from './networks/projector.ts'
+import { samEncoder } from './networks/sam.ts'
+import {
+  type ImageSide,
+  imageSide,
+  levelOf,
+  type Prediction,
+  semanticFlow,
+} from './networks/semantic-flow.ts'
+import { siglip } from './networks/siglip.ts'
 import { watched } from './stages.ts'
-import type { Weights } from './weights.ts'
 
 /** What every plan is built from. */
 export interface Parts {

@@ -1,7 +1,7 @@
 // Choices of kernels, remembered: one text an adapter and runtime. See gpu/tuned.ts for what they are.
 
 import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.ts'
-import { openStore } from '../io/store.ts'
+import { openStore } from '../io/cache/store.ts'
 import { expectKind, expectOptions, OBJECT, TEXT } from '../options.ts'
 
 export interface RememberOptions {

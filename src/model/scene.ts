@@ -1,9 +1,9 @@
 // An image that was looked at, for people to ask about.
 
 import { closeWhenDisposed } from '../dispose.ts'
+import type { Mat3 } from './input/preprocess.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
-import type { Mat3 } from './preprocess.ts'
 import type { MaskOutput, Segmentation } from './segmentation.ts'
 import { type SegmentOptions, segment } from './sentence.ts'
 

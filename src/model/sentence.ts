@@ -2,17 +2,17 @@
 // best query's mask is refined and brought back to the image's own pixels.
 
 import { maskRowBytes } from '../gpu/pixels.ts'
-import { giveBuffer, giveTexture } from '../ops/give.ts'
-import { plan, type Tensor } from '../ops/tensor.ts'
 import { expectOptions, FLAG, type Kinds, oneOf, TASK_KINDS, TEXT } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
+import { giveBuffer, giveTexture } from '../tensor/export.ts'
+import { plan, type Tensor } from '../tensor/tensor.ts'
 import { callScene } from './calls.ts'
-import { featureSizes } from './config.ts'
+import { featureSizes } from './checkpoint/config.ts'
+import { buildPrompt, type Prompt, type PromptOptions } from './input/prompt.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import type { SceneState } from './look.ts'
 import { rank } from './matching.ts'
 import { finishPlan, readInputs, readPlan, segmentPlan } from './plans.ts'
-import { buildPrompt, type Prompt, type PromptOptions } from './prompt.ts'
 import {
   floats,
   flowLayers,

@@ -5,8 +5,8 @@
 // with what it reads back anyway.
 
 import { NumericError } from '../errors.ts'
-import { INFINITY_BITS, magnitude } from '../ops/magnitude.ts'
-import type { Tensor } from '../ops/tensor.ts'
+import { INFINITY_BITS, magnitude } from '../ops/reduce/magnitude.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import type { HostArrays } from './segmentation.ts'
 
 /** The stages that are watched, in the order in which they are computed. */

@@ -4,10 +4,10 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { decodeImage } from '../../src/io/image.ts'
+import { decodeImage } from '../../src/io/image/image.ts'
 import { FlowSeg } from '../../src/model/flowseg.ts'
-import { softmax } from '../../src/ops/reduce.ts'
-import { plan } from '../../src/ops/tensor.ts'
+import { softmax } from '../../src/ops/reduce/reduce.ts'
+import { plan } from '../../src/tensor/tensor.ts'
 import { pixelsOf, reference } from '../e2e/reference.ts'
 
 const gpu = await openGpu()

@@ -5,11 +5,11 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Resvg } from '@resvg/resvg-js'
 import { expect, test } from 'vitest'
-import { barsChart, rooflineChart } from '../../src/cli/bench-charts.ts'
-import { fullConfig, fullPieces } from '../../src/cli/bench-full.ts'
-import { byKernel, type Measured, totalOf } from '../../src/cli/bench-measure.ts'
-import { PREDICTIONS, predictedShare } from '../../src/cli/kernel-predictions.ts'
-import { idealSeconds, predictSeconds } from '../../src/cli/roofline.ts'
+import { barsChart, rooflineChart } from '../../src/cli/bench/charts.ts'
+import { fullConfig, fullPieces } from '../../src/cli/bench/full.ts'
+import { PREDICTIONS, predictedShare } from '../../src/cli/bench/kernel-predictions.ts'
+import { byKernel, type Measured, totalOf } from '../../src/cli/bench/measure.ts'
+import { idealSeconds, predictSeconds } from '../../src/cli/bench/roofline.ts'
 import { anyGpu } from '../support.ts'
 import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
 
@@ -62,8 +62,8 @@ test('pieces of the full model come as often as it has layers', async () => {
 })
 
 test('small dispatches are predicted to spend their time being launched', () => {
-  const { share } = PREDICTIONS['matmul-subgroup']!
-  const of = (idealMs: number) => predictedShare('matmul-subgroup', { idealMs, dispatches: 2 }, CEILINGS)
+  const { share } = PREDICTIONS['matmul/subgroup']!
+  const of = (idealMs: number) => predictedShare('matmul/subgroup', { idealMs, dispatches: 2 }, CEILINGS)
   expect(of(1000)).toBeCloseTo(share, 3)
   expect(of(0.02 * share)).toBeCloseTo(share / 2) // as long as two launches
   expect(predictedShare('no-such-kernel', { idealMs: 1, dispatches: 1 }, CEILINGS)).toBeUndefined()

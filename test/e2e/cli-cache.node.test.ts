@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { openFolder } from '../../src/io/folder.ts'
-import { FileServer } from '../io/file-server.ts'
+import { FileServer } from '../io/http/file-server.ts'
 import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
 
 const cwd = ROOT

@@ -3,7 +3,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
-import { decodeImage, encodePng, type Image } from '../../src/io/image.ts'
+import { decodeImage, encodePng, type Image } from '../../src/io/image/image.ts'
 import { FlowSeg, type Scene, type SegmentOptions } from '../../src/model/flowseg.ts'
 import { writeDataset } from '../../src/scenes/dataset.ts'
 import { anyGpu } from '../support.ts'

@@ -9,11 +9,11 @@ import { promisify } from 'node:util'
 import { build } from 'vite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { NoAdapterError } from '../../src/errors.ts'
-import { listAdapters, namesListed } from '../../src/gpu/dawn.ts'
+import { listAdapters, namesListed } from '../../src/gpu/adapters/dawn.ts'
+import { namesMeant } from '../../src/gpu/adapters/provider.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { kernel } from '../../src/gpu/kernel.ts'
-import { namesMeant } from '../../src/gpu/provider.ts'
-import { plan, record, type Tensor, tensor } from '../../src/ops/tensor.ts'
+import { plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { wgsl } from '../../tools/wgsl-plugin.ts'
 import { adapterNames } from '../support.ts'
 import { failure } from './devices.ts'
@@ -113,7 +113,7 @@ const alone = mkdtempSync(join(tmpdir(), 'flowseg-alone-'))
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
   const entry = join(folder, 'entry.ts')
-  const files = ['src/gpu/gpu.ts', 'src/ops/tensor.ts', 'src/ops/reduce.ts']
+  const files = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/ops/reduce/reduce.ts']
   writeFileSync(entry, files.map((file) => `export * from ${JSON.stringify(resolve(file))}`).join('\n'))
   await build({
     configFile: false,

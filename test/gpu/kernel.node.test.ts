@@ -20,7 +20,9 @@ let instance: GPU | undefined
 
 test('every shader is in the catalogue', () => {
   const used = new Set(shippedKernels().map((k) => k.name))
-  const all = readdirSync('shaders').filter((file) => file.endsWith('.wgsl'))
+  const all = readdirSync('shaders', { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('.wgsl'),
+  )
   const files = all.map((file) => file.replace('.wgsl', ''))
   // Files without an entry point are parts of others
   const whole = files.filter((file) => readFileSync(`shaders/${file}.wgsl`, 'utf8').includes('@compute'))

@@ -13,7 +13,7 @@ import {
   type Tensor,
   upload,
   viewRows,
-} from '../../src/ops/tensor.ts'
+} from '../../src/tensor/tensor.ts'
 import { adapterNames, adapters, anyGpu, expectSameBits, uniform } from '../support.ts'
 
 const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}

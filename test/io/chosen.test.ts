@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
 import { chosenFiles } from '../../src/io/chosen.ts'
 import { openFolder } from '../../src/io/folder.ts'
-import { browser } from './opfs.ts'
+import { browser } from './cache/opfs.ts'
 
 afterEach(() => {
   vi.unstubAllGlobals()

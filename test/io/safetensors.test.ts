@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { SafeTensor } from 'safetensors'
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
-import { crc32 } from '../../src/io/crc32.ts'
 import { openFolder } from '../../src/io/folder.ts'
+import { crc32 } from '../../src/io/image/crc32.ts'
 import {
   type Checkpoint,
   DTYPE_BITS,

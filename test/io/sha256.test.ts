@@ -2,9 +2,9 @@
 
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { crc32, portableCrc32 } from '../../src/io/crc32.ts'
 import * as browser from '../../src/io/hash-browser.ts'
 import * as host from '../../src/io/hash-host.ts'
+import { crc32, portableCrc32 } from '../../src/io/image/crc32.ts'
 import { PortableSha256, Sha256, sha256Hex } from '../../src/io/sha256.ts'
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * i * 31) >> 3)

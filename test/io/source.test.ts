@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
+import { findUrl, urlSource } from '../../src/io/http/url-source.ts'
 import { blobSource, bytesSource, fileSource, type Source } from '../../src/io/source.ts'
-import { findUrl, urlSource } from '../../src/io/url-source.ts'
 
 const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 7) & 255)
 let folder = ''

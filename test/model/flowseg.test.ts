@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { vec2 } from 'wgpu-matrix'
 import { FlowSegError, ImageError, PromptError, WeightsError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import { encodePng, type Image } from '../../src/io/image.ts'
+import { encodePng, type Image } from '../../src/io/image/image.ts'
 import {
   FlowSeg,
   type LoadOptions,
@@ -15,14 +15,14 @@ import {
   type Scene,
   type Segmentation,
 } from '../../src/model/flowseg.ts'
+import { Preprocessor, placeImage } from '../../src/model/input/preprocess.ts'
+import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { rank } from '../../src/model/matching.ts'
 import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
-import { Preprocessor, placeImage } from '../../src/model/preprocess.ts'
-import { buildPrompt } from '../../src/model/prompt.ts'
 import { rawDevice } from '../gpu/devices.ts'
 import { adapterNames, adapters, anyGpu, creations, expectClose, expectSameBits } from '../support.ts'
-import { assemble, freeAll, runOnce } from './parts.ts'
-import { picture, smallCheckpoint } from './small-checkpoint.ts'
+import { assemble, freeAll, runOnce } from './checkpoint/parts.ts'
+import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
 
 const files = smallCheckpoint()
 

@@ -2,14 +2,14 @@
 // X-SAM clamp where theirs do.
 
 import { describe, expect, test } from 'vitest'
-import type { Config } from '../../src/model/config.ts'
+import type { Config } from '../../src/model/checkpoint/config.ts'
+import { weightsFrom } from '../../src/model/checkpoint/weights.ts'
 import { rank } from '../../src/model/matching.ts'
-import { classLogits } from '../../src/model/semantic-flow.ts'
-import { weightsFrom } from '../../src/model/weights.ts'
+import { classLogits } from '../../src/model/networks/semantic-flow.ts'
 import { expectGolden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { weightTensor } from '../fixtures/random.ts'
 import { adapters, anyGpu, expectSameBits, random } from '../support.ts'
-import { compute, goldenWeights, smallConfig } from './networks.ts'
+import { compute, goldenWeights, smallConfig } from './networks/networks.ts'
 
 const config = smallConfig()
 const d = config.head.hidden

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { NumericError } from '../../src/errors.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { FlowSeg, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
-import { buildPrompt } from '../../src/model/prompt.ts'
+import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { placeOf, readBytes, runtime } from '../runtime.ts'
 import { adapters, expectSameBits } from '../support.ts'
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { PlanCache } from '../../src/model/plan-cache.ts'
-import { plan, type Tensor } from '../../src/ops/tensor.ts'
+import { plan, type Tensor } from '../../src/tensor/tensor.ts'
 import { anyGpu } from '../support.ts'
 
 test('the plan that was not used for longest is released', async () => {

@@ -6,7 +6,7 @@ import { FlowSegError, UsageError } from '../../src/errors.ts'
 import * as door from '../../src/index.ts'
 import { runtime } from '../runtime.ts'
 import { anyGpu } from '../support.ts'
-import { picture, smallCheckpoint } from './small-checkpoint.ts'
+import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
 
 vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 })
 

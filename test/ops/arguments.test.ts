@@ -6,12 +6,15 @@ import { describe, expect, test } from 'vitest'
 import * as engine from '../../src/engine.ts'
 import { FlowSegError, ShapeError, UsageError } from '../../src/errors.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
-import { attention, maskBits } from '../../src/ops/attention.ts'
-import { conv2d } from '../../src/ops/conv.ts'
-import { cosineLogits } from '../../src/ops/cosine.ts'
-import { deformableAttention } from '../../src/ops/deformable.ts'
-import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise.ts'
-import { copyRows, gather } from '../../src/ops/gather.ts'
+import { attention, maskBits } from '../../src/ops/attention/attention.ts'
+import { deformableAttention } from '../../src/ops/attention/deformable.ts'
+import { rope } from '../../src/ops/attention/rope.ts'
+import { conv2d } from '../../src/ops/conv/conv.ts'
+import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
+import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { dilate, erode } from '../../src/ops/image/morphology.ts'
+import { resize } from '../../src/ops/image/resize.ts'
+import { copyRows, gather } from '../../src/ops/layout/gather.ts'
 import {
   concatColumns,
   concatRows,
@@ -21,13 +24,10 @@ import {
   spaceToDepth,
   splitWindows,
   transpose,
-} from '../../src/ops/layout.ts'
-import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
-import { dilate, erode } from '../../src/ops/morphology.ts'
-import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
-import { resize } from '../../src/ops/resize.ts'
-import { rope } from '../../src/ops/rope.ts'
+} from '../../src/ops/layout/layout.ts'
+import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
+import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
+import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
 import {
   columns,
   type DType,
@@ -43,7 +43,7 @@ import {
   type Tensor,
   tensor,
   waysIn,
-} from '../../src/ops/tensor.ts'
+} from '../../src/tensor/tensor.ts'
 
 /** Records, and never runs. */
 function recorded<T>(build: (inputs: Inputs) => T): T {

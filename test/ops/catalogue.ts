@@ -1,14 +1,18 @@
 // One of everything: small plans that together use every kernel in every prelude combination. Tests compile them
 // all (test/gpu/kernel.test.ts).
 
-import type { Activation } from '../../src/ops/activation.ts'
-import { type AttentionBias, attention, maskBits } from '../../src/ops/attention.ts'
-import { copyChunks, multiplyAdds } from '../../src/ops/ceilings.ts'
-import { conv2d } from '../../src/ops/conv.ts'
-import { cosineLogits } from '../../src/ops/cosine.ts'
-import { deformableAttention } from '../../src/ops/deformable.ts'
-import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise.ts'
-import { gather } from '../../src/ops/gather.ts'
+import { type AttentionBias, attention, maskBits } from '../../src/ops/attention/attention.ts'
+import { deformableAttention } from '../../src/ops/attention/deformable.ts'
+import { rope } from '../../src/ops/attention/rope.ts'
+import { conv2d } from '../../src/ops/conv/conv.ts'
+import type { Activation } from '../../src/ops/elementwise/activation.ts'
+import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
+import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { maskBytes, maskPixels } from '../../src/ops/head/mask-pixels.ts'
+import { dilate, erode } from '../../src/ops/image/morphology.ts'
+import { resampleColumns, resampleRows } from '../../src/ops/image/resample.ts'
+import { resize } from '../../src/ops/image/resize.ts'
+import { gather } from '../../src/ops/layout/gather.ts'
 import {
   concatColumns,
   concatRows,
@@ -18,17 +22,13 @@ import {
   spaceToDepth,
   splitWindows,
   transpose,
-} from '../../src/ops/layout.ts'
-import { magnitude } from '../../src/ops/magnitude.ts'
-import { maskBytes, maskPixels } from '../../src/ops/mask-pixels.ts'
-import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
-import { dilate, erode } from '../../src/ops/morphology.ts'
-import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
-import { resampleColumns, resampleRows } from '../../src/ops/resample.ts'
-import { resize } from '../../src/ops/resize.ts'
-import { rope } from '../../src/ops/rope.ts'
-import { columns, type DType, type Tensor, tensor } from '../../src/ops/tensor.ts'
+} from '../../src/ops/layout/layout.ts'
+import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
+import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
+import { magnitude } from '../../src/ops/reduce/magnitude.ts'
+import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import { columns, type DType, type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { copyChunks, multiplyAdds } from '../../src/tuning/ceilings.ts'
 
 /** Makes an input of the plan, or a weight in panels. */
 type In = (shape: readonly number[], dtype?: DType, form?: 'packed') => Tensor

@@ -4,13 +4,18 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'
-import type { Activation } from '../../src/ops/activation.ts'
-import { type AttentionBias, attention, maskBits } from '../../src/ops/attention.ts'
-import { conv2d } from '../../src/ops/conv.ts'
-import { cosineLogits } from '../../src/ops/cosine.ts'
-import { deformableAttention } from '../../src/ops/deformable.ts'
-import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise.ts'
-import { gather } from '../../src/ops/gather.ts'
+import { uploadQuantized } from '../../src/kernels/quantize.ts'
+import { type AttentionBias, attention, maskBits } from '../../src/ops/attention/attention.ts'
+import { deformableAttention } from '../../src/ops/attention/deformable.ts'
+import { rope } from '../../src/ops/attention/rope.ts'
+import { conv2d } from '../../src/ops/conv/conv.ts'
+import type { Activation } from '../../src/ops/elementwise/activation.ts'
+import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
+import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { maskPixels } from '../../src/ops/head/mask-pixels.ts'
+import { dilate, erode } from '../../src/ops/image/morphology.ts'
+import { resize } from '../../src/ops/image/resize.ts'
+import { gather } from '../../src/ops/layout/gather.ts'
 import {
   concatColumns,
   concatRows,
@@ -20,16 +25,11 @@ import {
   spaceToDepth,
   splitWindows,
   transpose,
-} from '../../src/ops/layout.ts'
-import { maskPixels } from '../../src/ops/mask-pixels.ts'
-import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
-import { dilate, erode } from '../../src/ops/morphology.ts'
-import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm.ts'
-import { uploadQuantized } from '../../src/ops/quantize.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce.ts'
-import { resize } from '../../src/ops/resize.ts'
-import { rope } from '../../src/ops/rope.ts'
-import { columns, plan, release, type Tensor } from '../../src/ops/tensor.ts'
+} from '../../src/ops/layout/layout.ts'
+import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
+import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
+import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import { columns, plan, release, type Tensor } from '../../src/tensor/tensor.ts'
 import { runtime, some } from '../runtime.ts'
 import { adapters, evaluate, uniform } from '../support.ts'
 

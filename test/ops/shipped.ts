@@ -3,8 +3,8 @@
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import type { Kernel } from '../../src/gpu/kernel.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
-import { perTexel } from '../../src/ops/panels.ts'
-import { bytesOf, type DType, type Shape, sizeOf, type Tensor } from '../../src/ops/tensor.ts'
+import { perTexel } from '../../src/kernels/packed.ts'
+import { bytesOf, type DType, type Shape, sizeOf, type Tensor } from '../../src/tensor/tensor.ts'
 import { CATALOGUE } from './catalogue.ts'
 
 const SUBGROUPS: AdapterFacts = {

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { encodePng } from '../../src/io/image.ts'
+import { encodePng } from '../../src/io/image/image.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { FIRST, openHouse, pixelsOf } from './house.ts'
 import type { Person } from './person.ts'

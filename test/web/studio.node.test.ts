@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { decodeImage } from '../../src/io/image.ts'
+import { decodeImage } from '../../src/io/image/image.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
 import type { Split } from '../../src/scenes/scene.ts'
 import samples from '../../web/samples/samples.json' with { type: 'json' }

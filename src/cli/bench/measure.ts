@@ -1,0 +1,121 @@
+// How long a piece takes, dispatch by dispatch, and what that says about each kernel.
+
+import { availableParallelism } from 'node:os'
+import type { Gpu } from '../../gpu/gpu.ts'
+import type { TaskOptions } from '../../progress.ts'
+import { release, type Tensor } from '../../tensor/tensor.ts'
+import type { Ceilings } from '../../tuning/ceilings.ts'
+import type { Piece } from './pieces.ts'
+import { idealSeconds, type Work } from './roofline.ts'
+
+export interface DispatchTime extends Work {
+  /** Its file in shaders/. */
+  readonly kernel: string
+  readonly scope: string
+  /** NaN where the adapter has no timestamps. */
+  readonly ms: number
+}
+
+export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count'> {
+  readonly dispatches: readonly DispatchTime[]
+  /** From start to finish, the median of `runs`. */
+  readonly runMs: number
+  readonly runs: number
+  /** Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs. */
+  readonly processorMs: number
+  /** Of a first run, with whatever drivers put off until then. */
+  readonly firstMs: number
+}
+
+/** Runs of a piece, at the most. */
+const MOST_RUNS = 25
+
+/** Runs and profiles in turns until the time is used up, once at least. */
+export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: TaskOptions): Promise<Measured> {
+  const prepared = await piece.prepare(gpu, task)
+  // What runs keep, they write to the same place: making new ones is not what we time
+  let kept: Readonly<Record<string, Tensor>> = {}
+  try {
+    const timeRun = async (): Promise<number> => {
+      const started = performance.now()
+      const result = await prepared.plan.run({ ...prepared.values, into: kept, signal: task.signal })
+      kept = result.kept
+      return performance.now() - started
+    }
+    const firstMs = await timeRun()
+    const { info } = prepared.plan
+    const runs: number[] = []
+    const processor: number[] = []
+    const profiles: number[][] = []
+    const until = performance.now() + 1000 * seconds
+    do {
+      const before = process.cpuUsage()
+      runs.push(await timeRun())
+      const { user, system } = process.cpuUsage(before)
+      processor.push((user + system) / 1000 / availableParallelism())
+      if (gpu.features.timestamps)
+        profiles.push(await prepared.plan.profile({ ...prepared.values, into: kept }))
+      task.signal?.throwIfAborted()
+    } while (performance.now() < until && runs.length < MOST_RUNS)
+    const { name, title, step, count } = piece
+    const dispatches = info.dispatches.map(
+      ({ kernel, scope, flops, bytes }, i): DispatchTime => ({
+        kernel: kernel.split(' ')[0]!,
+        scope,
+        flops,
+        bytes,
+        ms: median(profiles.map((times) => times[i]!).filter(Number.isFinite)),
+      }),
+    )
+    return {
+      name,
+      title,
+      step,
+      count,
+      dispatches,
+      runMs: median(runs),
+      runs: runs.length,
+      processorMs: median(processor),
+      firstMs,
+    }
+  } finally {
+    for (const x of Object.values(kept)) release(gpu, x)
+    prepared.release()
+  }
+}
+
+/** NaN of nothing. */
+function median(values: readonly number[]): number {
+  if (values.length === 0) return Number.NaN
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** Dispatches together: of a piece, of a kernel. */
+export interface Total extends Work {
+  readonly dispatches: number
+  /** Their sum; NaN without timestamps. */
+  readonly ms: number
+  /** At the ceiling of this adapter. */
+  readonly idealMs: number
+}
+
+export function totalOf(dispatches: readonly DispatchTime[], ceilings: Ceilings): Total {
+  const sum = (of: (d: DispatchTime) => number): number => dispatches.reduce((all, d) => all + of(d), 0)
+  return {
+    dispatches: dispatches.length,
+    flops: sum((d) => d.flops),
+    bytes: sum((d) => d.bytes),
+    ms: sum((d) => d.ms),
+    idealMs: sum((d) => 1000 * idealSeconds(d, ceilings)),
+  }
+}
+
+/** Totals by kernel, the one that takes the longest first. */
+export function byKernel(dispatches: readonly DispatchTime[], ceilings: Ceilings): Map<string, Total> {
+  const groups = new Map<string, DispatchTime[]>()
+  for (const one of dispatches) groups.set(one.kernel, [...(groups.get(one.kernel) ?? []), one])
+  const totals = [...groups].map(([kernel, group]): [string, Total] => [kernel, totalOf(group, ceilings)])
+  return new Map(totals.sort(([, a], [, b]) => (b.ms || b.idealMs) - (a.ms || a.idealMs)))
+}

@@ -1,0 +1,227 @@
+// What `flowseg bench` times: a piece is a plan with all it takes to run. Here are those of a model that fits, whole;
+// bench-full.ts has those of the full model.
+
+import { readFile } from 'node:fs/promises'
+import type { Gpu } from '../../gpu/gpu.ts'
+import { openFolder, readJson } from '../../io/folder.ts'
+import { decodeImage } from '../../io/image/image.ts'
+import { openSafetensors } from '../../io/safetensors.ts'
+import { loadTokenizer } from '../../io/text/tokenizer.ts'
+import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { makeParts } from '../../model/checkpoint/parts.ts'
+import { noise } from '../../model/checkpoint/random-weights.ts'
+import { loadWeights } from '../../model/checkpoint/weights.ts'
+import { Preprocessor, placeImage } from '../../model/input/preprocess.ts'
+import { buildPrompt } from '../../model/input/prompt.ts'
+import { cacheShapes, finishPlan, lookPlan, readInputs, readPlan, segmentPlan } from '../../model/plans.ts'
+import type { TaskOptions } from '../../progress.ts'
+import {
+  allocate,
+  release as freeTensor,
+  type HostArray,
+  type Inputs,
+  type Outputs,
+  type Plan,
+  plan,
+  type RunValues,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  upload,
+} from '../../tensor/tensor.ts'
+import { packagePath } from '../package.ts'
+
+const SENTENCE = 'the dotted shape'
+
+/** Of the model's three steps. */
+export type Step = 'look' | 'read' | 'segment'
+
+export interface Piece {
+  /** For --only. */
+  readonly name: string
+  /** For people. */
+  readonly title: string
+  readonly step: Step
+  /** How often the full model runs it; 0 is a plan of the small one. */
+  readonly count: number
+  readonly prepare: (gpu: Gpu, task: TaskOptions) => Promise<Prepared>
+}
+
+/** A plan ready to run, with all it takes. */
+export interface Prepared {
+  readonly plan: Plan
+  readonly values: RunValues
+  readonly release: () => void
+}
+
+/** A function that records a piece. */
+export type Build = (inputs: Inputs) => Outputs
+
+/** What stands in for what a piece takes is noise, unless it is given. */
+interface Given {
+  readonly inputs?: Readonly<Record<string, HostArray>>
+  readonly bound?: Readonly<Record<string, Tensor>>
+  readonly params?: Readonly<Record<string, number>>
+}
+
+/** @param free what else goes when the piece does, also if it can't be made */
+export async function prepare(
+  gpu: Gpu,
+  name: string,
+  build: Build,
+  given: Given,
+  task: TaskOptions,
+  free: () => void = () => undefined,
+): Promise<Prepared> {
+  const inputs: Record<string, HostArray> = { ...given.inputs }
+  const wanted: { label: string; shape: Shape }[] = []
+  const own: Tensor[] = []
+  let made: Plan | undefined
+  const release = (): void => {
+    made?.release()
+    for (const x of own) freeTensor(gpu, x)
+    free()
+  }
+  try {
+    made = await plan(
+      gpu,
+      name,
+      ({ input, bound }) =>
+        build({
+          input: (label, shape, dtype) => {
+            inputs[label] ??= noise(sizeOf(shape), 1)
+            return input(label, shape, dtype)
+          },
+          bound: (label, shape, dtype) => {
+            wanted.push({ label, shape })
+            return bound(label, shape, dtype)
+          },
+        }),
+      task,
+    )
+    const bound: Record<string, Tensor> = { ...given.bound }
+    for (const [i, { label, shape }] of wanted.entries()) {
+      if (bound[label]) continue
+      own.push(
+        (bound[label] = await upload(gpu, noise(sizeOf(shape), i + 2), shape, 'f32', {
+          label,
+          owner: 'bench',
+        })),
+      )
+    }
+    const used = Object.fromEntries(wanted.map(({ label }) => [label, bound[label]!]))
+    return {
+      plan: made,
+      values: { inputs, bound: used, params: given.params ?? {}, signal: task.signal },
+      release,
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// A model that fits, whole
+
+/** What people do: look at the sample scene, and find something in it. */
+const PLANS = { look: 'look', read: 'read', segment: 'decoder', finish: 'refinement' } as const
+type PlanName = keyof typeof PLANS
+
+/** @param open called when one of them is prepared */
+export function modelPieces(model: string, open: () => Promise<OpenModel>): Piece[] {
+  return (Object.keys(PLANS) as PlanName[]).map((name) => ({
+    name,
+    title: `${model}: ${PLANS[name]}`,
+    step: name === 'finish' ? 'segment' : name,
+    count: 0,
+    prepare: async (_, task) => (await open()).prepare(name, task),
+  }))
+}
+
+export interface OpenModel {
+  readonly prepare: (plan: PlanName, task: TaskOptions) => Promise<Prepared>
+  readonly release: () => void
+}
+
+/** Loads a checkpoint, and looks and reads once, so that every piece has what it starts from. */
+export async function openModel(gpu: Gpu, location: string, task: TaskOptions): Promise<OpenModel> {
+  const folder = openFolder(location)
+  const config = parseConfig(
+    await readJson(folder, 'config.json', task.signal),
+    `${folder.describe}/config.json`,
+  )
+  const tokenizer = loadTokenizer(
+    await folder.readText('tokenizer.json', task.signal),
+    await folder.readText('tokenizer_config.json', task.signal),
+    config.llm.vocab,
+  )
+  const owned: (() => void)[] = []
+  const free = (): void => {
+    for (const one of owned.toReversed()) one()
+  }
+  const keep = (x: Tensor): Tensor => {
+    owned.push(() => freeTensor(gpu, x))
+    return x
+  }
+  try {
+    // 1. Weights, a picture and a sentence
+    const checkpoint = await openSafetensors(folder, { signal: task.signal })
+    const loaded = await (async () => {
+      try {
+        return await loadWeights(gpu, checkpoint, config, task)
+      } finally {
+        await checkpoint.close()
+      }
+    })()
+    owned.push(loaded.release)
+    const prompt = buildPrompt(tokenizer, SENTENCE, config)
+    const made = await makeParts(gpu, loaded, config, prompt.before.length)
+    owned.push(made.release)
+    const { parts } = made
+    const image = await decodeImage(await readFile(packagePath('examples', 'scene.png')))
+    const preprocessor = new Preprocessor(gpu, config)
+    owned.push(() => preprocessor.release())
+    const pixels = await preprocessor.run(image, task)
+    const { scaled } = placeImage(image, config.sam.image)
+    const size = { width: image.width, height: image.height, scaled }
+    const { T, K, span, ids, rows } = readInputs(prompt, parts)
+
+    // 2. What each plan takes; the tensors that pass between them are those of one run
+    const pool: Record<string, Tensor> = { ...pixels }
+    for (const [label, shape] of Object.entries(cacheShapes(parts)))
+      pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
+    const length = config.flow.condition === 'tokens' ? span : 1
+    const tasks: Record<PlanName, { build: Build } & Pick<Given, 'inputs' | 'params'>> = {
+      look: {
+        build: (from) => lookPlan(from, parts),
+        inputs: { before: Uint32Array.from(prompt.before) },
+      },
+      read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows }, params: { span } },
+      segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), params: { length } },
+      finish: { build: (from) => finishPlan(from, size, parts) },
+    }
+    const start = (name: PlanName, more: TaskOptions): Promise<Prepared> => {
+      const { build, inputs = {}, params = {} } = tasks[name]
+      return prepare(gpu, name, build, { inputs, bound: pool, params }, more)
+    }
+    for (const name of ['look', 'read'] as const) {
+      const ready = await start(name, task)
+      try {
+        const { kept } = await ready.plan.run(ready.values)
+        for (const [label, x] of Object.entries(kept)) pool[label] = keep(x)
+      } finally {
+        ready.release()
+      }
+    }
+    return { prepare: start, release: free }
+  } catch (error) {
+    free()
+    throw error
+  }
+}
+
+/** Rows of C that the decoder gets, of K that were read. */
+export function rowsOfC({ flow }: Config, K: number): number {
+  return { tokens: K, pooled: 1, 'pooled+background': 2 }[flow.condition]
+}

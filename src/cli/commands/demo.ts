@@ -1,0 +1,151 @@
+// flowseg demo, which is `npm start`: a sample scene of the package, two sentences, two outlined objects.
+
+import { readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { encodePng, type Image } from '../../io/image/image.ts'
+import type { Segmentation } from '../../model/flowseg.ts'
+import { overlay } from '../../model/picture.ts'
+import { printable } from '../../printable.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { Drafts, slug, stem } from '../files.ts'
+import { imagePlace, readImage } from '../image-files.ts'
+import { jsonLine } from '../json.ts'
+import { iouOf, overlap } from '../metrics.ts'
+import { loadModel, modelFolders } from '../model.ts'
+import { expectApart } from '../output/outputs.ts'
+import { preview } from '../output/preview.ts'
+import { ProgressLine } from '../output/progress-line.ts'
+import { painter, type Terminal } from '../output/terminal.ts'
+import { packagePath } from '../package.ts'
+import { timesText } from './segment.ts'
+
+const page: Page = {
+  name: 'demo',
+  operands: '',
+  summary: 'find two things in a sample scene',
+  details:
+    'The scene is of the test split: the model has never seen it. Its true masks are known, so that the answers ' +
+    'can be scored.',
+  options: {
+    out: { value: 'DIR', help: 'folder for the outlined images; by default out/ in the current folder' },
+    weights: SHARED.weights,
+    quantize: SHARED.quantize,
+    adapter: SHARED.adapter,
+    'no-tune': SHARED['no-tune'],
+    json: {
+      help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text; errors as well',
+    },
+  },
+  examples: [
+    ['demo', 'writes two images into out/'],
+    ['demo --json', 'the same, told for programs'],
+  ],
+}
+
+export const demo: Command = { page, run }
+
+/** examples/scene.json */
+interface Example {
+  readonly image: string
+  readonly sentences: readonly {
+    readonly text: string
+    /** A grey PNG, 255 inside of the object. */
+    readonly truth: string
+  }[]
+}
+
+interface Shown {
+  readonly sentence: string
+  readonly result: Segmentation
+  readonly iou: number
+  readonly picture: Image
+  readonly overlay: string
+}
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, given, 0)
+  const folder = given.text('out') ?? 'out'
+
+  // 1. The sample
+  const example = JSON.parse(await readFile(packagePath('examples', 'scene.json'), 'utf8')) as Example
+  const file = packagePath('examples', example.image)
+  const image = await readImage(imagePlace(file, terminal), terminal)
+  const nameOf = (text: string): string => join(folder, `${stem(file)}-${slug(text)}.png`)
+  const names = example.sentences.map(({ text }) => nameOf(text))
+  const kept = { files: [{ path: file, what: 'the sample itself' }], folders: modelFolders(given, terminal) }
+  await expectApart(kept, names, terminal)
+
+  // 2. Look once, ask twice
+  const progress = new ProgressLine(terminal)
+  const model = await loadModel(given, terminal, progress)
+  try {
+    const options = { onProgress: progress.on, signal: terminal.signal }
+    const scene = await model.look(image, options)
+    const drafts = new Drafts(terminal)
+    const shown: Shown[] = []
+    for (const { text, truth } of example.sentences) {
+      const result = await scene.segment(text, options)
+      const expected = await readTruth(packagePath('examples', truth), terminal)
+      const picture = overlay(image, result.mask)
+      shown.push({
+        sentence: text,
+        result,
+        iou: iouOf(overlap(result.mask.data, expected)),
+        picture,
+        overlay: drafts.add(nameOf(text), encodePng(picture)),
+      })
+    }
+    scene.close()
+    progress.clear()
+    await drafts.commit()
+
+    // 3. Tell
+    if (given.has('json')) {
+      const account = shown.map(({ sentence, result: { score }, iou, overlay }) => {
+        return { image: file, sentence, score, iou, overlay }
+      })
+      terminal.out.write(jsonLine(account))
+    } else {
+      tell(file, image, shown, model.gpu.name, terminal)
+    }
+    return 0
+  } finally {
+    progress.clear()
+    model.close()
+  }
+}
+
+async function readTruth(path: string, terminal: Terminal): Promise<Uint8Array> {
+  const { width, height, rgb } = await readImage(imagePlace(path, terminal), terminal)
+  return Uint8Array.from({ length: width * height }, (_, i) => (rgb[3 * i]! > 127 ? 1 : 0))
+}
+
+function tell(
+  file: string,
+  image: Image,
+  shown: readonly Shown[],
+  adapter: string,
+  terminal: Terminal,
+): void {
+  const { out, cwd } = terminal
+  const paint = painter(out)
+  const place = (path: string): string => {
+    const near = relative(cwd, path)
+    return printable(near.startsWith('..') ? path : near, Infinity)
+  }
+  const lines = [
+    `${place(file)}, ${image.width} x ${image.height} pixels, on ${adapter}`,
+    ...shown.flatMap(({ sentence, result, iou, picture, overlay }) => [
+      '',
+      ...preview(picture, out),
+      paint('bold', sentence),
+      `  score ${result.score.toFixed(3)}, IoU with the truth ${iou.toFixed(3)}`,
+      `  ${timesText(result.times)}`,
+      `  ${place(overlay)}`,
+    ]),
+    '',
+    'The image was looked at once: the second sentence cost only read and segment.',
+    'Try your own: flowseg segment IMAGE "SENTENCE"',
+  ]
+  out.write(`${lines.join('\n')}\n`)
+}

@@ -1,0 +1,196 @@
+// flowseg doctor: what this machine offers, and whether it computes right. Its report is what a bug report
+// should contain.
+
+import { availableParallelism, freemem, totalmem } from 'node:os'
+import { listAdapters } from '#runtime'
+import { NoAdapterError } from '../../errors.ts'
+import { type Gpu, openGpu } from '../../gpu/gpu.ts'
+import { formatBytes } from '../../gpu/memory.ts'
+import { printable } from '../../printable.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { engineOptions } from '../engine.ts'
+import { accountOfError, jsonLine } from '../json.ts'
+import { grouped, painter, type Terminal, table, visible } from '../output/terminal.ts'
+import { packageVersion } from '../package.ts'
+import { measureSpeed, selfTest, type Verdict } from '../self-test.ts'
+
+const page: Page = {
+  name: 'doctor',
+  operands: '',
+  summary: 'what this machine offers, and whether it computes right',
+  details:
+    'Lists the adapters, opens one, runs a few kernels against float64 references, each twice, and measures ' +
+    'its speed. The exit code is 1 when there is no adapter or a test fails.',
+  options: { adapter: SHARED.adapter, 'no-tune': SHARED['no-tune'], json: SHARED.json },
+  examples: [
+    ['doctor', 'the adapter that every command takes by default'],
+    ['doctor --adapter llvmpipe', 'another one'],
+  ],
+}
+
+export const doctor: Command = { page, run }
+
+/** Limits worth knowing; bytes are shown as such. */
+const LIMITS = [
+  ['maxBufferSize', 'largest buffer', true],
+  ['maxStorageBufferBindingSize', 'largest binding', true],
+  ['maxStorageBuffersPerShaderStage', 'storage buffers a kernel', false],
+  ['maxComputeWorkgroupStorageSize', 'workgroup memory', true],
+  ['maxComputeInvocationsPerWorkgroup', 'threads a workgroup', false],
+  ['maxComputeWorkgroupsPerDimension', 'workgroups an axis', false],
+] as const
+
+/** They change which driver is found. */
+const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'VK_LOADER_DRIVERS_SELECT', 'LD_LIBRARY_PATH']
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, given, 0)
+  const { out, env, signal } = terminal
+  // Opening an adapter may set some of them
+  const variables = VARIABLES.flatMap((variable) => (env[variable] ? [`${variable}=${env[variable]}`] : []))
+  const system = {
+    flowseg: await packageVersion(),
+    runtime: `Node ${process.versions.node}`,
+    platform: `${process.platform} ${process.arch}`,
+    cores: availableParallelism(),
+    memory: totalmem(),
+    free: freemem(),
+    variables,
+  }
+  const adapters = await listAdapters().catch(() => [])
+  const json = given.has('json')
+
+  let gpu: Gpu
+  try {
+    gpu = await openGpu(engineOptions(given, terminal))
+  } catch (error) {
+    if (!(error instanceof NoAdapterError)) throw error
+    if (json) out.write(jsonLine({ ...system, adapters, error: accountOfError(error) }))
+    else
+      out.write(
+        `${[...systemLines(system), '', ...adapterLines(adapters, ''), '', ...refusalLines(error)].join('\n')}\n`,
+      )
+    return 1
+  }
+  try {
+    if (!json) {
+      const lines = [
+        ...systemLines(system),
+        '',
+        ...adapterLines(adapters, gpu.name),
+        '',
+        ...gpuLines(gpu, terminal),
+      ]
+      out.write(`${lines.join('\n')}\n`)
+    }
+    const verdicts = await selfTest(gpu, signal)
+    if (!json) out.write(`\n${verdictLines(verdicts, terminal).join('\n')}\n`)
+    const gflops = await measureSpeed(gpu, signal)
+    const passed = verdicts.every(({ fault }) => fault === undefined)
+    if (json) out.write(jsonLine({ ...system, adapters, ...accountOf(gpu), tests: verdicts, gflops }))
+    else out.write(`\nSpeed\n  ${gflops.toFixed(1)} GFLOP/s in a matmul of 512 x 512 x 512, f32\n`)
+    return passed ? 0 : 1
+  } finally {
+    gpu.close()
+  }
+}
+
+function systemLines(system: {
+  flowseg: string
+  runtime: string
+  platform: string
+  cores: number
+  memory: number
+  free: number
+  variables: readonly string[]
+}): string[] {
+  const { flowseg, runtime, platform, cores, memory, free, variables } = system
+  return [
+    `flowseg ${flowseg}, ${runtime} on ${platform}, ${cores} cores, ${formatBytes(memory)} of memory (${formatBytes(free)} free)`,
+    ...variables.map((variable) => `  ${printable(variable)}`),
+  ]
+}
+
+function adapterLines(adapters: readonly string[], opened: string): string[] {
+  // WebGPU's name for a device is Vulkan's, all lower case and dashes
+  const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
+  const mark = (name: string): string => (plain(opened).startsWith(plain(name)) ? '*' : ' ')
+  const found = adapters.map((name) => `  ${mark(name)} ${printable(name)}`)
+  return ['Adapters', ...(found.length > 0 ? found : ['    none was found'])]
+}
+
+function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
+  const { vendor, architecture, description, isFallbackAdapter } = gpu.info
+  const yes = (has: boolean): string => (has ? 'yes' : 'no')
+  const { f16, subgroups, timestamps } = gpu.features
+  const limits = LIMITS.map(([limit, title, isBytes]) => {
+    const value = gpu.device.limits[limit]
+    return [`  ${title}`, isBytes ? formatBytes(value) : grouped(value)]
+  })
+  return [
+    painter(out)('bold', gpu.name),
+    ...table(
+      [
+        ['  vendor', [vendor, architecture].filter(Boolean).join(', ') || 'unknown'],
+        ['  driver', description || 'unknown'],
+        ['  runtime', gpu.runtime],
+        ['  kind', isFallbackAdapter ? 'software, on the processor' : 'hardware'],
+        ['  kernels', kernelsText(gpu)],
+        ['  features', `f16 ${yes(f16)}, subgroups ${yes(subgroups)}, timestamps ${yes(timestamps)}`],
+        ...limits,
+      ],
+      [0, 1],
+    ),
+  ]
+}
+
+/** Who chose them. */
+function kernelsText({ adapter: { choices }, notes }: Gpu): string {
+  if (notes.length > 0) return notes.join(' ')
+  if (choices.tuned.size === 0) return 'by the cost model; `flowseg tune` measures'
+  const vetoed = choices.vetoed.size > 0 ? `, without ${[...choices.vetoed].join(', ')}` : ''
+  return `as \`flowseg tune\` measured, ${choices.tuned.size} choices${vetoed}`
+}
+
+function accountOf(gpu: Gpu): object {
+  const { vendor, architecture, device, description, isFallbackAdapter } = gpu.info
+  return {
+    adapter: gpu.name,
+    info: { vendor, architecture, device, description, isFallbackAdapter },
+    features: gpu.features,
+    choices: Object.fromEntries(gpu.adapter.choices.tuned),
+    vetoes: [...gpu.adapter.choices.vetoed],
+    notes: gpu.notes,
+    limits: Object.fromEntries(LIMITS.map(([limit]) => [limit, gpu.device.limits[limit]])),
+  }
+}
+
+function verdictLines(verdicts: readonly Verdict[], { out }: Terminal): string[] {
+  const paint = painter(out)
+  const rows = table(
+    verdicts.map(({ name, error, fault }) => [
+      `  ${name}`,
+      fault ?? `relative error ${error.toExponential(1)}`,
+    ]),
+    [0, 1],
+  )
+  return [
+    'Self-test: kernels against float64, twice for the same bits',
+    ...rows.map((row, i) => {
+      const { fault } = verdicts[i]!
+      return `${fault === undefined ? paint('green', '  pass') : paint('red', '  FAIL')}${row}`
+    }),
+  ]
+}
+
+/** The error's message; where it is a long one, its lists, an item a line. */
+function refusalLines({ message, tried, fixes }: NoAdapterError): string[] {
+  if (fixes.length === 0) return [visible(message)]
+  return [
+    'No WebGPU adapter',
+    ...tried.map((place) => `  tried ${printable(place)}`),
+    '',
+    'Ways to get one',
+    ...fixes.map((fix, i) => `  ${i + 1}  ${fix}`),
+  ]
+}

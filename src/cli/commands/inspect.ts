@@ -1,0 +1,417 @@
+// flowseg inspect: what is in a checkpoint, and whether its config fits. Headers only: no tensor is loaded, no
+// GPU is needed.
+
+import { statSync } from 'node:fs'
+import { WeightsError } from '../../errors.ts'
+import { formatBytes } from '../../gpu/memory.ts'
+import { type Folder, openFolder, readJson } from '../../io/folder.ts'
+import { urlSource } from '../../io/http/url-source.ts'
+import { MANIFEST, readManifest } from '../../io/manifest.ts'
+import { type Checkpoint, openSafetensors, type TensorEntry } from '../../io/safetensors.ts'
+import { fileSource, type Source } from '../../io/source.ts'
+import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { aboutPrefix, type Fit, fitOf, prefixOf } from '../../model/checkpoint/fit.ts'
+import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
+import { printable } from '../../printable.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { isUrl, locationOf, splitLocation } from '../files.ts'
+import { jsonLine } from '../json.ts'
+import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
+import { defaultWeights } from '../package.ts'
+import { type FileVerdict, verdictsOf } from './manifest.ts'
+
+/** Larger files are only hashed by `flowseg manifest --check`. */
+const MOST_HASHED = 64 * 2 ** 20
+
+const page: Page = {
+  name: 'inspect',
+  operands: '[WEIGHTS]',
+  summary: 'what is in a checkpoint, without loading it',
+  details:
+    'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
+    'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
+    'any of these. Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
+    `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
+    'when the model could not be loaded with these weights.',
+  options: {
+    config: {
+      value: 'FILE',
+      help: 'the config.json to hold against it, or its URL; by default the one beside the weights',
+    },
+    json: SHARED.json,
+  },
+  examples: [
+    ['inspect', 'the model that comes along'],
+    ['inspect models/my-flowseg', 'tensors, totals by component, what is missing or unknown'],
+    [
+      'inspect xsam.safetensors --config weights/configs/flowseg-qwen3-4b.json',
+      'would it load as that model?',
+    ],
+  ],
+}
+
+export const inspect: Command = { page, run }
+
+type Part = Component | 'unknown'
+
+const TITLES: Record<Part, string> = {
+  siglip: 'SigLIP encoder',
+  sam: 'SAM encoder',
+  connector: 'connector',
+  visualProjector: 'visual projector',
+  segProjector: 'seg projector',
+  llmProjector: 'LLM projector',
+  llm: 'language model',
+  pixelDecoder: 'pixel decoder',
+  decoder: 'mask decoder',
+  matching: 'matching',
+  semanticFlow: 'semantic flow',
+  boundary: 'boundary refinement',
+  unknown: 'unknown',
+}
+
+interface Total {
+  readonly part: Part
+  readonly tensors: number
+  readonly parameters: number
+  readonly bytes: number
+  readonly types: readonly string[]
+}
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, given, 0, 1)
+  const { signal } = terminal
+  const place = given.operands[0] ?? defaultWeights()
+  const location = locationOf(place, terminal)
+  const { folder: parent, name } = splitLocation(location)
+  const isIndex = name.endsWith('.index.json')
+
+  // 1. A config alone
+  if (name.endsWith('.json') && !isIndex) {
+    return tellConfig(place, await configAt(location, signal), given, terminal)
+  }
+
+  // 2. Headers, and the config beside them
+  const isFile = name.endsWith('.safetensors') || isLocalFile(location)
+  const folder = openFolder(isFile || isIndex ? parent : location)
+  const checkpoint = isIndex
+    ? await openSafetensors(folder, { signal, index: name })
+    : await openSafetensors(isFile ? await openFile(location, signal) : folder, { signal })
+  try {
+    const other = given.text('config')
+    const config =
+      other === undefined
+        ? await configBeside(folder, signal)
+        : await configAt(locationOf(other, terminal), signal)
+    const files = isFile || isIndex ? undefined : await compareFiles(folder, signal)
+    return tellCheckpoint({ place, checkpoint, config, files }, given, terminal)
+  } finally {
+    await checkpoint.close()
+  }
+}
+
+/** Or a device, which is refused when it is opened. */
+function isLocalFile(location: string): boolean {
+  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  return found !== undefined && !found.isDirectory()
+}
+
+function openFile(location: string, signal: AbortSignal): Promise<Source> {
+  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
+}
+
+/** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
+async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | Unusable | undefined> {
+  const found = await folder.find('config.json', signal)
+  await found?.close()
+  if (!found) return undefined
+  return readConfig(folder, 'config.json', signal).catch((cause: unknown) => {
+    if (cause instanceof WeightsError) return { why: cause.message }
+    throw cause
+  })
+}
+
+interface Unusable {
+  readonly why: string
+}
+
+/** Compares files on disk with the manifest beside the weights; undefined without one. */
+async function compareFiles(folder: Folder, signal: AbortSignal): Promise<FileVerdict[] | undefined> {
+  if (folder.directory === undefined) return undefined
+  try {
+    const listed = await readManifest(folder, signal)
+    return listed && listed.size > 0 ? await verdictsOf(folder, listed, signal, MOST_HASHED) : undefined
+  } catch (cause) {
+    if (!(cause instanceof WeightsError)) throw cause
+    return [{ name: MANIFEST, verdict: 'differs', text: cause.message }]
+  }
+}
+
+async function configAt(location: string, signal: AbortSignal): Promise<Config> {
+  const { folder, name } = splitLocation(location)
+  return readConfig(openFolder(folder), name, signal)
+}
+
+async function readConfig(folder: Folder, name: string, signal: AbortSignal): Promise<Config> {
+  return parseConfig(await readJson(folder, name, signal), `${folder.describe}/${name}`)
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// A config alone
+
+function tellConfig(place: string, config: Config, given: Given, { out }: Terminal): number {
+  const all = parameters(config)
+  const parts = [...new Set(all.map(({ component }) => component))].map((component) => ({
+    component,
+    parameters: sum(all.filter((p) => p.component === component).map(({ count }) => count)),
+  }))
+  const total = sum(all.map(({ count }) => count))
+  const used = sum(all.map((p) => (p.used ? p.count : 0)))
+  const flow = sum(all.map((p) => (p.flow ? p.count : 0)))
+  if (given.has('json')) {
+    out.write(jsonLine({ source: place, config: config.name, total, used, flow, components: parts }))
+    return 0
+  }
+  const rows = [
+    ...parts.map((part): string[] => [TITLES[part.component], grouped(part.parameters)]),
+    ['total', grouped(total)],
+    ['of which networks read', grouped(used)],
+    ['of which FlowSeg adds', grouped(flow)],
+  ]
+  out.write(`${printable(config.name)}, parameters by its config\n\n${indented(table(rows)).join('\n')}\n`)
+  return 0
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// A checkpoint
+
+interface Found {
+  readonly place: string
+  readonly checkpoint: Checkpoint
+  readonly config: Config | Unusable | undefined
+  readonly files: readonly FileVerdict[] | undefined
+}
+
+function tellCheckpoint(
+  { place, checkpoint, config: given, files }: Found,
+  options: Given,
+  { out }: Terminal,
+): number {
+  const config = given && 'model' in given ? given : undefined
+  const problem = given && 'why' in given ? given.why : undefined
+  const entries = [...checkpoint.tensors.values()]
+  const partOf = partsOf(config)
+  const totals = totalsOf(entries, partOf)
+  const fit = config && fitOf(checkpoint, config)
+  const prefix = fit
+    ? fit.prefix
+    : prefixOf([...checkpoint.tensors.keys()], (name) => partOf(name) !== 'unknown')
+  const bad = files?.filter(({ verdict }) => verdict === 'differs' || verdict === 'missing') ?? []
+  const fits =
+    !problem && (!fit || (fit.missing.length === 0 && fit.misfits.length === 0)) && bad.length === 0
+  if (options.has('json')) {
+    const tensors = entries.map(({ name, dtype, shape, file, begin, end }) => ({
+      name,
+      dtype,
+      shape,
+      bytes: end - begin,
+      file,
+      component: partOf(name),
+    }))
+    const { used, ...verdicts } = fit ?? {}
+    const account = {
+      source: place,
+      metadata: Object.fromEntries(checkpoint.metadata),
+      components: totals.map(({ part, ...rest }) => ({ component: part, ...rest })),
+      config: config?.name ?? null,
+      ...(problem !== undefined && { problem }),
+      fits: fit || problem !== undefined ? fits : null,
+      ...(used && { needed: used.length, ...verdicts }),
+      ...(prefix !== undefined && { prefix }),
+      ...(files && { files }),
+      tensors,
+    }
+    out.write(jsonLine(account))
+    return fits ? 0 : 1
+  }
+
+  const paint = painter(out)
+  const all = totalOf('unknown', entries)
+  const asModel = fit && config ? verdict(fit, config) : [problem ?? NO_CONFIG]
+  const sections = [
+    [paint('bold', 'Tensors'), ...indented(table(families(entries), [0, 1, 2]))],
+    [
+      paint('bold', 'By component'),
+      ...indented(table([...totals.map(totalRow), totalRow(all, 'total')], [0, 4])),
+    ],
+    ...(files ? [[paint('bold', 'Files, by manifest.json'), ...indented(fileLines(files))]] : []),
+    [
+      paint('bold', 'As a model'),
+      ...indented([...asModel, ...(prefix === undefined ? [] : [aboutPrefix(prefix)])]),
+    ],
+  ]
+  out.write(`${printable(place)}\n\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)
+  return fits ? 0 : 1
+}
+
+const NO_CONFIG = 'No config.json beside it: give one with --config.'
+
+function fileLines(files: readonly FileVerdict[]): string[] {
+  const lines = table(
+    files.map(({ name, text }) => [printable(name), text]),
+    [0, 1],
+  )
+  const isStale = files.some(({ verdict }) => verdict === 'differs' || verdict === 'missing')
+  return isStale ? [...lines, 'If you changed them, renew it: flowseg manifest DIR'] : lines
+}
+
+function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: unknown): string[] {
+  const name = typeof title === 'string' ? title : TITLES[part]
+  const noun = tensors === 1 ? 'tensor' : 'tensors'
+  return [
+    name,
+    `${grouped(tensors)} ${noun}`,
+    `${grouped(parameters)} numbers`,
+    formatBytes(bytes),
+    types.join(', '),
+  ]
+}
+
+/** A number between dots, or at the end. */
+const LAYER = /\.\d+(?=\.|$)/g
+
+/** Same tensor of many layers on one line: 'llm.model.layers.{0-35}.mlp.up_proj.weight'. */
+function families(entries: readonly TensorEntry[]): string[][] {
+  const key = ({ name, dtype, shape }: TensorEntry): string =>
+    `${name.replace(LAYER, '.#')} ${dtype} ${shape.join()}`
+  return [...groupBy(entries, key).values()].map((group) => {
+    const first = group[0]!
+    const count = group.length > 1 ? `x ${group.length}` : ''
+    return [printable(commonName(group)), first.dtype, `[${first.shape.join(', ')}]`, count]
+  })
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>()
+  for (const item of items) {
+    const key = keyOf(item)
+    const group = groups.get(key)
+    if (group) group.push(item)
+    else groups.set(key, [item])
+  }
+  return groups
+}
+
+/** Of tensors whose names differ in the numbers of layers only. */
+function commonName(group: readonly TensorEntry[]): string {
+  const layers = group.map(({ name }) => name.match(LAYER) ?? [])
+  let i = 0
+  return group[0]!.name.replace(LAYER, (layer) => {
+    const seen = new Set(layers.map((own) => own[i]))
+    i++
+    return seen.size === 1 ? layer : `.{${runsOf([...seen].map((number) => Number(number?.slice(1))))}}`
+  })
+}
+
+const MOST_RUNS = 8
+
+/** '0-3,5,7-9' */
+function runsOf(numbers: readonly number[]): string {
+  const runs: [first: number, last: number][] = []
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const run = runs.at(-1)
+    if (run && number <= run[1] + 1) run[1] = number
+    else runs.push([number, number])
+  }
+  const shown = runs
+    .slice(0, MOST_RUNS)
+    .map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`))
+  return [...shown, ...(runs.length > MOST_RUNS ? ['...'] : [])].join(',')
+}
+
+function totalsOf(entries: readonly TensorEntry[], partOf: (name: string) => Part): Total[] {
+  const groups = groupBy(entries, ({ name }) => partOf(name))
+  const order = Object.keys(TITLES) as Part[]
+  return [...groups]
+    .map(([part, group]) => totalOf(part, group))
+    .sort((a, b) => order.indexOf(a.part) - order.indexOf(b.part))
+}
+
+function totalOf(part: Part, group: readonly TensorEntry[]): Total {
+  return {
+    part,
+    tensors: group.length,
+    parameters: sum(group.map(({ shape }) => shape.reduce((product, n) => product * n, 1))),
+    bytes: sum(group.map(({ begin, end }) => end - begin)),
+    types: [...new Set(group.map(({ dtype }) => dtype))].sort(),
+  }
+}
+
+/** Which component a tensor belongs to: by the config's list if there is one, else by its prefix. */
+function partsOf(config: Config | undefined): (name: string) => Part {
+  const known = new Map((config ? parameters(config) : []).map((p) => [p.name, p.component]))
+  return (name) => {
+    const canonical = canonicalName(name)
+    return known.get(canonical) ?? PREFIXES.find(([prefix]) => prefix.test(canonical))?.[1] ?? 'unknown'
+  }
+}
+
+const PREFIXES: readonly (readonly [RegExp, Component])[] = [
+  [/^vision_encoder\./, 'siglip'],
+  [/^segmentor\.(encoder|shared_image_embedding)\./, 'sam'],
+  [/^seg_connector\./, 'connector'],
+  [/^visual_projector\./, 'visualProjector'],
+  [/^seg_projector\./, 'segProjector'],
+  [/^llm_projector\./, 'llmProjector'],
+  [/^llm\./, 'llm'],
+  [/^segmentor\.pixel_decoder\./, 'pixelDecoder'],
+  [/^segmentor\.decoder\.decoder\.layers\.\d+\.(semantic_|condition_)/, 'semanticFlow'],
+  [/^segmentor\.decoder\./, 'decoder'],
+  [/^(segmentor\.class_predictor\.|bg_embeds\.)/, 'matching'],
+  [/^segmentor\.boundary_refiner\./, 'boundary'],
+]
+
+// ---------------------------------------------------------------------------------------------------------
+// Would it load?
+
+function verdict({ used, missing, misfits, unknown, baseline }: Fit, config: Config): string[] {
+  const name = printable(config.name, 80)
+  const lines: string[] = []
+  if (missing.length > 0) {
+    lines.push(
+      `${missing.length} of the ${used.length} tensors that ${name} needs are missing:`,
+      ...some(missing),
+    )
+  }
+  if (misfits.length > 0) {
+    lines.push(`${misfits.length} do not fit ${name}:`, ...some(misfits.map(({ text }) => text)))
+  }
+  if (lines.length === 0) lines.push(`All ${used.length} tensors that ${name} needs are there and fit.`)
+  if (baseline) lines.push('None of the semantic flow: it runs as X-SAM, the baseline.')
+  if (unknown.length > 0) {
+    lines.push(
+      `${unknown.length} mean nothing to this engine and would be left out:`,
+      ...some(unknown.map(shown)),
+    )
+  }
+  return lines
+}
+
+const MOST_TOLD = 12
+
+function some(lines: readonly string[]): string[] {
+  const rest = lines.length - MOST_TOLD
+  return [...lines.slice(0, MOST_TOLD), ...(rest > 0 ? [`and ${rest} more`] : [])].map((line) => `  ${line}`)
+}
+
+function shown(name: string): string {
+  return printable(name)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
+
+function indented(lines: readonly string[]): string[] {
+  return lines.map((line) => `  ${line}`)
+}

@@ -1,0 +1,249 @@
+// flowseg segment: a mask for every image and every sentence. The model is loaded once, and an image looked at once.
+
+import { join } from 'node:path'
+import { FlowSegError, ImageError, NumericError } from '../../errors.ts'
+import { encodePng, type Image } from '../../io/image/image.ts'
+import type { Config } from '../../model/checkpoint/config.ts'
+import type { FlowSeg, Mask, Scene, Segmentation } from '../../model/flowseg.ts'
+import { boxOf, overlay } from '../../model/picture.ts'
+import { printable } from '../../printable.ts'
+import type { Command, Given, Page } from '../args.ts'
+import { Drafts } from '../files.ts'
+import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
+import { accountOfError, jsonLine } from '../json.ts'
+import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } from '../model.ts'
+import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
+import { expectApart, type Names, namesFor } from '../output/outputs.ts'
+import { preview } from '../output/preview.ts'
+import { ProgressLine } from '../output/progress-line.ts'
+import { grouped, painter, type Terminal, visible } from '../output/terminal.ts'
+import { type Request, requestOf } from '../request.ts'
+
+const page: Page = {
+  name: 'segment',
+  operands: 'IMAGE "SENTENCE"',
+  summary: 'find in an image what a sentence means',
+  details:
+    'Writes the image with the object outlined. IMAGE is a PNG, JPEG, WebP, AVIF or GIF file, an address (https:), or - for standard input. ' +
+    'Several images, or several sentences, are told with -s: flowseg segment IMAGE... -s "SENTENCE" -s "SENTENCE" ' +
+    'gives every image every sentence. All of an answer is written, or nothing of it; when one of several images ' +
+    "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +
+    '--out, --mask or --flow.',
+  options: {
+    out: {
+      value: 'FILE',
+      help: 'the outlined image, or a folder for several; by default IMAGE-SENTENCE.png, here',
+    },
+    mask: {
+      value: 'FILE',
+      help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside; or a folder',
+    },
+    flow: {
+      value: 'DIR',
+      help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
+    },
+    sentence: { value: 'TEXT', short: 's', many: true, help: 'what to find; may be given several times' },
+    ...MODEL_OPTIONS,
+    json: { help: 'one line of JSON per answer on standard output instead of text; errors as well' },
+  },
+  examples: [
+    ['segment photo.jpg "the red mug left of the laptop"', 'writes photo-the-red-mug-left-of-the-laptop.png'],
+    ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
+    ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
+    ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
+    ['segment - "the cat" --json < photo.png', 'score, box, area, times and all candidates, for programs'],
+  ],
+}
+
+export const segment: Command = { page, run }
+
+/** The things that all answers of a run share. */
+interface Run {
+  readonly request: Request
+  readonly names: readonly (readonly Names[])[]
+  readonly given: Given
+  readonly config: Config
+  readonly model: FlowSeg
+  readonly progress: ProgressLine
+  readonly terminal: Terminal
+}
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  // 1. What is asked
+  const request = requestOf(given, terminal)
+  const { images, sentences } = request
+  const { prompt } = askOptions(given)
+  const wanted = { overlay: given.text('out'), mask: given.text('mask'), flow: given.text('flow') }
+  const names = namesFor(images, sentences, wanted, terminal)
+
+  // 2. What can be known to fail, fails before anything large is loaded: of a single image everything
+  for (const image of images) await expectReadable(image)
+  const single = images.length === 1 ? await readImage(images[0]!, terminal) : undefined
+  const config = await checkSentences(sentences, prompt, given, terminal)
+  const files = images.flatMap(({ kind, location, name }) =>
+    kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
+  )
+  const outputs = names.flat().flatMap((one) => filesOf(one, config))
+  await expectApart({ files, folders: modelFolders(given, terminal) }, outputs, terminal)
+
+  // 3. The answers
+  const progress = new ProgressLine(terminal)
+  const model = await loadModel(given, terminal, progress)
+  const all: Run = { request, names, given, config, model, progress, terminal }
+  let failures = 0
+  try {
+    for (const [i, place] of images.entries()) {
+      try {
+        await answer(all, i, single ?? (await readImage(place, terminal)))
+      } catch (error) {
+        progress.clear()
+        const isItsOwn = error instanceof ImageError || error instanceof NumericError
+        if (images.length === 1 || !isItsOwn || terminal.signal.aborted) throw error
+        failures++
+        tellFailure(place, error, given, terminal)
+      }
+    }
+  } finally {
+    progress.clear()
+    model.close()
+  }
+  if (failures > 0 && !given.has('json')) {
+    terminal.err.write(`flowseg: ${failures} of ${images.length} images failed.\n`)
+  }
+  return failures > 0 ? 1 : 0
+}
+
+/** Looks at an image once and answers every sentence about it. */
+async function answer(
+  { request, names, given, config, model, progress, terminal }: Run,
+  i: number,
+  image: Image,
+): Promise<void> {
+  const { images, sentences } = request
+  const task = { onProgress: progress.on, signal: terminal.signal }
+  const { look, prompt } = askOptions(given)
+  const scene: Scene = await model.look(image, { ...task, ...look })
+  try {
+    for (const [j, sentence] of sentences.entries()) {
+      const name = names[i]![j]!
+      const flow = name.flow !== undefined
+      const result = await scene.segment(sentence, { ...task, ...prompt, flow })
+      progress.clear()
+
+      const picture = overlay(image, result.mask)
+      const files = await write(image, picture, result, name, config, terminal)
+      const place = images[i]!
+      if (given.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
+      else {
+        const shown = {
+          overlay: name.overlay.path,
+          mask: name.mask?.path,
+          flow: name.flow && join(name.flow, SHEET),
+        }
+        tell(picture, images.length > 1 ? place : undefined, result, shown, model.gpu.name, terminal)
+      }
+    }
+  } finally {
+    scene.close()
+  }
+}
+
+/** Paths, as the user named them, of all files of an answer. */
+function filesOf({ overlay, mask, flow }: Names, config: Config): string[] {
+  const layers = flow === undefined ? [] : flowNames(config).map((name) => join(flow, name))
+  return [overlay.path, ...(mask ? [mask.path] : []), ...layers]
+}
+
+interface Written {
+  readonly overlay: string
+  readonly mask: string | null
+  readonly flow: string | null
+}
+
+/** All files of an answer, or none. */
+async function write(
+  image: Image,
+  picture: Image,
+  result: Segmentation,
+  { overlay, mask, flow }: Names,
+  config: Config,
+  terminal: Terminal,
+): Promise<Written> {
+  const drafts = new Drafts(terminal)
+  const files = {
+    overlay: drafts.add(overlay.path, encodePng(picture), overlay.isDerived),
+    mask: mask ? drafts.add(mask.path, encodePng(greyMask(result.mask)), mask.isDerived) : null,
+    flow: flow ?? null,
+  }
+  if (flow !== undefined) {
+    for (const { name, contents } of flowFiles(image, result, config)) drafts.add(join(flow, name), contents)
+  }
+  await drafts.commit()
+  return files
+}
+
+/** 255 inside, 0 outside. */
+function greyMask({ width, height, data }: Mask): { width: number; height: number; grey: Uint8Array } {
+  return { width, height, grey: data.map((bit) => 255 * bit) }
+}
+
+function tellFailure(
+  { given: image }: ImagePlace,
+  error: FlowSegError,
+  given: Given,
+  { out, err }: Terminal,
+): void {
+  if (given.has('json')) out.write(jsonLine({ image, error: accountOfError(error) }))
+  else err.write(`${painter(err)('red', 'flowseg')}: ${visible(error.message)}\n`)
+}
+
+/** What `--json` prints. */
+function accountOf(
+  { given: image }: ImagePlace,
+  { sentence, score, query, mask, times, candidates }: Segmentation,
+  files: Written,
+): object {
+  return {
+    image,
+    sentence,
+    score,
+    query,
+    area: mask.area,
+    box: boxOf(mask),
+    times,
+    candidates: candidates.map(({ query, score }) => ({ query, score })),
+    ...files,
+  }
+}
+
+function tell(
+  picture: Image,
+  place: ImagePlace | undefined,
+  { sentence, score, mask, times }: Segmentation,
+  files: Readonly<Record<string, string | undefined>>,
+  adapter: string,
+  { out }: Terminal,
+): void {
+  const paint = painter(out)
+  const share = (100 * mask.area) / (mask.width * mask.height)
+  const lines = [
+    ...preview(picture, out),
+    paint('bold', printable(sentence, Infinity)),
+    ...(place ? [`  image    ${place.name}`] : []),
+    `  score    ${score.toFixed(3)}`,
+    `  area     ${grouped(mask.area)} pixels, ${share.toFixed(1)} % of the image`,
+    `  time     ${timesText(times)}   ${paint('dim', adapter)}`,
+    ...Object.entries(files).flatMap(([name, file]) =>
+      file ? [`  ${name.padEnd(8)} ${printable(file, Infinity)}`] : [],
+    ),
+    ...(mask.area === 0
+      ? ['  Nothing in the image reached a probability of one half: the mask is empty.']
+      : []),
+  ]
+  out.write(`${lines.join('\n')}\n`)
+}
+
+export function timesText({ look, read, segment }: Segmentation['times']): string {
+  const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`
+  return `look ${ms(look)}, read ${ms(read)}, segment ${ms(segment)}`
+}

@@ -1,0 +1,161 @@
+// flowseg tune: measures which kernels are the fastest here, and remembers it for all other commands.
+
+import { openGpu } from '../../gpu/gpu.ts'
+import { FlowSeg } from '../../model/flowseg.ts'
+import { forgetTuned, rememberTuned } from '../../model/remembered.ts'
+import { printable } from '../../printable.ts'
+import { type CandidateReport, type ClassReport, isReached, type Tuning } from '../../tuning/tune.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
+import { adapterOption, rememberOptions } from '../engine.ts'
+import { jsonLine } from '../json.ts'
+import { weightsLocation } from '../model-folder.ts'
+import { ProgressLine } from '../output/progress-line.ts'
+import { painter, type Terminal, table } from '../output/terminal.ts'
+
+const page: Page = {
+  name: 'tune',
+  operands: '',
+  summary: 'measure which kernels are the fastest here, and remember it',
+  details:
+    'Times the variants of every kernel family on the shapes that the model has, on this adapter. A variant that ' +
+    'computes something else than the reference, or not the same bits twice, is never taken here. What was found is ' +
+    'kept for this adapter, driver and version; all commands take it, unless --no-tune or FLOWSEG_TUNE=off. ' +
+    "FLOWSEG_VARIANTS='matmul=registers' takes a variant by force.",
+  options: {
+    seconds: {
+      value: 'N',
+      help: 'how long it may take, 30 by default; what is not reached keeps its default',
+    },
+    forget: { help: 'forget what was remembered for this adapter, and measure nothing' },
+    weights: SHARED.weights,
+    adapter: SHARED.adapter,
+    json: SHARED.json,
+  },
+  examples: [
+    ['tune', 'the model that comes along, on the default adapter'],
+    [
+      'tune --weights my-model/ --adapter llvmpipe --seconds 120',
+      'another model, another adapter, more time',
+    ],
+    ['tune --forget', 'back to the defaults'],
+  ],
+}
+
+export const tune: Command = { page, run }
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, given, 0)
+  const seconds = given.number('seconds', 1) ?? 30
+  const json = given.has('json')
+  const { out, err, env, signal } = terminal
+  const where = rememberOptions(env)
+  if (given.has('forget')) return forget(given, terminal)
+
+  const progress = new ProgressLine(terminal)
+  const task = { onProgress: progress.on, signal }
+  const gpu = given.text('adapter') === undefined ? terminal.gpu : undefined
+  const model = await FlowSeg.load(weightsLocation(given, terminal), {
+    gpu: gpu ?? adapterOption(given),
+    ...task,
+  })
+  try {
+    const tuning = await model.tune({ seconds, ...task })
+    progress.clear()
+    const file = await rememberTuned(tuning.tuned, where)
+    const about = { model: model.config.name, adapter: model.gpu.name, file }
+    if (json) out.write(jsonLine({ ...about, ...tuning }))
+    else out.write(`${lines(tuning, about, terminal).join('\n')}\n`)
+    const vetoes = Object.entries(tuning.tuned.vetoes)
+    for (const [variant, reason] of vetoes) {
+      err.write(
+        `${painter(err)('yellow', 'note')}: ${variant} computes wrong on this adapter (${printable(reason)}). It won't be taken here; please report it.\n`,
+      )
+    }
+    return 0
+  } finally {
+    progress.clear()
+    model.close()
+  }
+}
+
+async function forget(given: Given, terminal: Terminal): Promise<number> {
+  for (const option of ['seconds', 'weights']) {
+    if (given.has(option)) throw new UsageError(`--forget measures nothing: leave --${option} out.`)
+  }
+  const own = given.text('adapter') === undefined ? terminal.gpu : undefined
+  const gpu = own ?? (await openGpu(adapterOption(given)))
+  try {
+    const file = (await forgetTuned(gpu.identity, rememberOptions(terminal.env))) ?? null
+    const text = file ? `Forgotten: ${printable(file, Infinity)}` : `Nothing was remembered for ${gpu.name}.`
+    terminal.out.write(given.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
+    return 0
+  } finally {
+    if (!own) gpu.close()
+  }
+}
+
+function lines(
+  { classes, weights, seconds, before, after }: Tuning,
+  about: { readonly model: string; readonly adapter: string; readonly file: string },
+  { out }: Terminal,
+): string[] {
+  const paint = painter(out)
+  const shown = classes.flatMap((one, i) =>
+    one.moot || one.candidates.every(({ fate }) => fate === 'untried')
+      ? []
+      : [{ one, other: siblingOf(classes, i) }],
+  )
+  const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
+  const [head, ...rows] = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
+  const others = shown.map(({ one, other }) => othersOf(one, other))
+  const left = classes.filter((one) => !one.moot && !isReached(one)).length
+  const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
+  return [
+    paint('bold', about.adapter),
+    `${printable(about.model)}, measured in ${seconds.toFixed(1)} s`,
+    '',
+    paint('dim', head!),
+    ...rows.flatMap((row, i) => [row, ...(others[i] ? [paint('dim', `        ${others[i]}`)] : [])]),
+    ...(left > 0 ? [`${left} more were not reached, or not in full: give it more --seconds.`] : []),
+    paint('dim', 'In brackets what the cost model predicted: 1 is the least.'),
+    '',
+    ...(weights ? [`Weights in ${weights.choice}: ${weights.why}.`] : []),
+    `An image and a sentence: ${before.toFixed(1)} ms of these kernels by default, ${after.toFixed(1)} ms as chosen${faster}.`,
+    `Remembered in ${printable(about.file, Infinity)}`,
+    paint(
+      'dim',
+      '--no-tune or FLOWSEG_TUNE=off takes the defaults; flowseg tune --forget goes back to them.',
+    ),
+  ]
+}
+
+/** The same class with its weights in the other form, which they won't have. */
+function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
+  const { form } = classes[i]!
+  const other = form === 'rows' ? classes[i + 1] : form === 'panels' ? classes[i - 1] : undefined
+  return other?.moot ? other : undefined
+}
+
+function rowOf(
+  { family, shapes, count, choice = 'none', why, candidates }: ClassReport,
+  total: number,
+): string[] {
+  const ms = candidates.find(({ name }) => name === choice)?.ms
+  const share = ms === undefined ? '-' : `${((100 * count * ms) / total).toFixed(1)} %`
+  return [family, shapes, `${count}`, share, choice, ms === undefined ? '-' : ms.toPrecision(3), why]
+}
+
+/** What else was tried. */
+function othersOf({ candidates, choice }: ClassReport, other: ClassReport | undefined): string {
+  return [
+    ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
+    ...(other?.candidates ?? [])
+      .filter(({ fate }) => fate !== 'untried')
+      .map((one) => candidateText(one, ` in ${other!.form}`)),
+  ].join(', ')
+}
+
+function candidateText({ name, predicted, ms, fate, reason }: CandidateReport, form = ''): string {
+  const found = ms === undefined ? `${fate}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
+  return `${name}${form} ${found} (${predicted.toFixed(1)})`
+}

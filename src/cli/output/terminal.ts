@@ -1,0 +1,91 @@
+// What a command touches of the world: streams, folder, environment, Ctrl-C. `main.ts` gives it the process's
+// own (process.ts); the tests give it theirs.
+
+import { styleText } from 'node:util'
+import type { Gpu } from '../../gpu/gpu.ts'
+import { printable } from '../../printable.ts'
+import { widthOf } from './width.ts'
+
+export interface Output {
+  write(text: string): void
+  readonly isTTY: boolean
+  readonly columns: number
+  /** Bits of colour: 1 is none. */
+  readonly colourBits: number
+}
+
+export interface Input {
+  readonly isTTY: boolean
+  /** Its bytes, once; given up when the signal is aborted. */
+  read(signal: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+export interface Terminal {
+  /** What is piped into the command; without it, there is nothing. */
+  readonly in?: Input
+
+  /** Results. */
+  readonly out: Output
+  /** Progress, notes and errors. */
+  readonly err: Output
+  /** Relative paths start here. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal
+  /** An engine to take rather than open one, and to leave open: its kernels are compiled already. */
+  readonly gpu?: Gpu | undefined
+}
+
+/** Why a run was stopped, and the exit code that says so. */
+export class Interrupted extends Error {
+  readonly exitCode: number
+  /** Nothing is left to say: nobody reads, or the reason was printed. */
+  readonly isTold: boolean
+
+  constructor(exitCode: number, isTold = false) {
+    super('interrupted')
+    this.exitCode = exitCode
+    this.isTold = isTold
+  }
+}
+
+export type Style = Parameters<typeof styleText>[0]
+
+/** Dresses text for a stream; on one without colours it stays as it is. */
+export function painter(output: Output): (style: Style, text: string) => string {
+  return (style, text) => (output.colourBits > 1 ? styleText(style, text) : text)
+}
+
+/** Numbers as people read them: 1,234,567. */
+export function grouped(value: number): string {
+  return value.toLocaleString('en-US')
+}
+
+/** A message with the line breaks that its author wrote, and nothing else that a terminal would obey. */
+export function visible(message: string): string {
+  return message
+    .split('\n')
+    .map((line) => printable(line, Infinity))
+    .join('\n')
+}
+
+/** Rows as columns: the first aligned left, the others right unless `left` names them. Cells are made visible; dress the rows. */
+export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
+  const cells = rows.map((row) => row.map((cell) => printable(cell, Infinity)))
+  const widths: number[] = []
+  for (const row of cells) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, widthOf(cell))
+    })
+  }
+  return cells.map((row) =>
+    row
+      .map((cell, i) => {
+        const space = ' '.repeat(widths[i]! - widthOf(cell))
+        return left.includes(i) ? cell + space : space + cell
+      })
+      .join('  ')
+      .trimEnd(),
+  )
+}

@@ -1,0 +1,73 @@
+// Where WebGPU comes from. A runtime with `navigator.gpu` (browsers, Deno) brings its own; this file speaks to that.
+// Which of the two ways a build knows is told by package.json's import `#runtime`: host.ts, which also has Dawn for
+// Node, or browser.ts, which has nothing but `navigator.gpu`, so that no bundle for browsers drags Dawn along.
+
+import { NoAdapterError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
+
+/** What this runtime's WGSL has beyond the first version, of what we use. */
+export interface Language {
+  /** Read-only storage textures. */
+  readonly readsTextures: boolean
+  /** Where there are subgroups, `subgroup_id` and `num_subgroups`: which of a workgroup's subgroups one is. */
+  readonly countsSubgroups: boolean
+}
+
+export interface Provider {
+  /** 'Node 20.20.2, Dawn', 'Deno 2.9.6, wgpu' or 'browser'. */
+  readonly runtime: string
+  readonly adapter: GPUAdapter
+  readonly language: Language
+  /** Awaits without burning a core while the device works. */
+  calm<T>(promise: Promise<T>): Promise<T>
+  /** Lets go of the implementation, so that the process can end. */
+  close(): void
+}
+
+/**
+ * The runtime's own adapter.
+ *
+ * @param runtime      who offers it, for people
+ * @param adapterName  part of the adapter's name, which it must match: there is no choice
+ * @throws NoAdapterError
+ */
+export async function openNavigator(gpu: GPU, runtime: string, adapterName?: string): Promise<Provider> {
+  const adapter = await gpu.requestAdapter()
+  if (!adapter) {
+    throw new NoAdapterError(
+      `${runtime} supports WebGPU but offers no adapter. Check that ` +
+        (runtime === 'browser'
+          ? 'hardware acceleration is on and that the graphics driver is not blocked (chrome://gpu), then reload.'
+          : "a GPU's Vulkan driver is installed, or Mesa's for processors (`mesa-vulkan-drivers`)."),
+    )
+  }
+  const { description, device, vendor } = adapter.info
+  const name = `${vendor} ${device} ${description}`
+  if (adapterName && namesMeant(adapterName, [name]).length === 0) {
+    throw new NoAdapterError(
+      `No adapter matches '${printable(adapterName)}': this runtime offers only '${printable(name.trim())}'.`,
+    )
+  }
+  return {
+    runtime,
+    adapter,
+    language: languageOf(gpu),
+    calm: (promise) => promise,
+    close: () => undefined,
+  }
+}
+
+/** The names that a part means: the name that it is, else those that have it in them. Upper and lower case are the same. */
+export function namesMeant(part: string, names: readonly string[]): string[] {
+  const wanted = part.trim().toLowerCase()
+  const same = names.filter((name) => name.trim().toLowerCase() === wanted)
+  return same.length > 0 ? same : names.filter((name) => name.toLowerCase().includes(wanted))
+}
+
+export function languageOf(gpu: GPU | undefined): Language {
+  const has = (name: string): boolean => gpu?.wgslLanguageFeatures?.has(name) ?? false
+  return {
+    readsTextures: has('readonly_and_readwrite_storage_textures'),
+    countsSubgroups: has('subgroup_id'),
+  }
+}

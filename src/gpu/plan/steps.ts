@@ -1,0 +1,82 @@
+// From a recording to steps: what is launched, in which order, and with which kernel. What nothing wrote isn't read.
+
+import { UsageError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
+import type { Gpu } from '../gpu.ts'
+import type { Kernel } from '../kernel.ts'
+import type { RecordedDispatch, Recorder, Storage } from '../recorder.ts'
+import { type Layout, layOut } from './liveness.ts'
+import { checkBindings, cut, type Piece } from './schedule.ts'
+
+export interface PlanSpec {
+  readonly name: string
+  readonly recorder: Recorder
+  /** Read back to host memory at the end of each run. */
+  readonly read: ReadonlyMap<string, Storage>
+  /** Handed over at the end of each run, in buffers of their own or in those that the run names. */
+  readonly keep: ReadonlyMap<string, Storage>
+}
+
+export interface RecordedStep extends Piece {
+  readonly dispatch: RecordedDispatch
+  readonly kernel: Kernel
+  readonly slot: number
+  readonly external: readonly Storage[]
+}
+
+/** In-place variants chosen, long grids cut, folded past the adapter's limit. */
+export function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: RecordedStep[] } {
+  checkWrites(spec)
+  const { dispatches } = spec.recorder
+  const kept = new Set(spec.keep.values())
+  const layout = layOut(dispatches, new Set([...spec.read.values(), ...kept]))
+  const steps: RecordedStep[] = []
+  dispatches.forEach((dispatch, index) => {
+    const inPlace = layout.inPlace.has(index)
+    const kernel = inPlace ? dispatch.kernel.with({ IN_PLACE: true }) : dispatch.kernel
+    const external = externals(dispatch, kept)
+    for (const piece of cut(dispatch, gpu)) {
+      steps.push({ dispatch, kernel, slot: steps.length, external, ...piece })
+    }
+    checkBindings(dispatch, gpu)
+  })
+  return { layout, steps }
+}
+
+export function residentsOf({ recorder, read }: PlanSpec): Storage[] {
+  const all = recorder.dispatches.flatMap(({ reads, writes }) => [
+    ...Object.values(reads),
+    ...Object.values(writes),
+  ])
+  const residents = [...all, ...read.values()].filter((storage) => storage?.kind === 'resident')
+  return [...new Map(residents.map((storage) => [storage!.buffer ?? storage!.texture, storage!])).values()]
+}
+
+function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {
+  const all = [...Object.values(dispatch.reads), ...Object.values(dispatch.writes)]
+  return all.filter((s): s is Storage => s !== undefined && (s.kind === 'bound' || kept.has(s)))
+}
+
+/** Nothing may read an intermediate that nothing wrote: it would find what another tensor left there. */
+function checkWrites({ name, recorder, read, keep }: PlanSpec): void {
+  const plan = printable(name)
+  const written = new Set<Storage>()
+  for (const { kernel, scope, reads, writes } of recorder.dispatches) {
+    for (const [binding, storage] of Object.entries(reads)) {
+      if (storage?.kind !== 'intermediate' || written.has(storage)) continue
+      throw new UsageError(
+        `Plan ${plan}${scope && `, ${scope}`}: kernel ${kernel.name} reads '${binding}' before anything writes it. ` +
+          'What `tensor` makes is empty until a dispatch writes it.',
+      )
+    }
+    for (const storage of Object.values(writes)) written.add(storage)
+  }
+  for (const [output, storage] of [...read, ...keep]) {
+    if (storage.kind !== 'intermediate' || written.has(storage)) continue
+    throw new UsageError(`Plan ${plan}: nothing writes output '${printable(output)}'.`)
+  }
+  if (new Set(keep.values()).size < keep.size) {
+    const names = [...keep.keys()].map((output) => printable(output))
+    throw new UsageError(`Plan ${plan}: two kept outputs are one tensor; keep it once (${names.join(', ')}).`)
+  }
+}

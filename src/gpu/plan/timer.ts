@@ -1,0 +1,61 @@
+// Timestamps: how long each dispatch of a plan takes on the device. Each gets a compute pass of its own, which
+// is what timestamps are taken around, so the sum is a little more than a replay takes.
+
+import type { Gpu } from '../gpu.ts'
+import type { Pipeline } from '../kernel.ts'
+import { readBack } from '../transfer.ts'
+
+/** A dispatch ready to be encoded. */
+export interface TimedStep {
+  readonly pipeline: Pipeline
+  readonly bindGroup: GPUBindGroup | undefined
+  readonly grid: readonly [number, number, number]
+}
+
+/** Queries of one set: WebGPU allows no more. */
+const PER_SET = 4096
+
+/** @returns milliseconds by step; NaN where the driver's clock ran backwards */
+export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<number[]> {
+  const { device, buffers } = gpu
+  const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage
+  const request = (usage: GPUBufferUsageFlags) => ({
+    label: 'timestamps',
+    bytes: PER_SET * 8,
+    usage,
+    owner: 'profile',
+  })
+  const [resolve, host] = await buffers.allocate([
+    request(QUERY_RESOLVE | COPY_SRC),
+    request(MAP_READ | COPY_DST),
+  ])
+  const querySet = device.createQuerySet({ type: 'timestamp', count: PER_SET })
+  const times: bigint[] = []
+  try {
+    for (let first = 0; first < all.length; first += PER_SET / 2) {
+      const steps = all.slice(first, first + PER_SET / 2)
+      const encoder = device.createCommandEncoder({ label: 'profile' })
+      steps.forEach(({ pipeline, bindGroup, grid }, i) => {
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+        })
+        pass.setPipeline(pipeline.pipeline)
+        pass.setBindGroup(0, bindGroup)
+        pass.dispatchWorkgroups(...grid)
+        pass.end()
+      })
+      encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolve!, 0)
+      encoder.copyBufferToBuffer(resolve!, 0, host!, 0, steps.length * 16)
+      device.queue.submit([encoder.finish()])
+      times.push(...new BigUint64Array(await readBack(gpu, host!, steps.length * 16)))
+    }
+  } finally {
+    querySet.destroy()
+    buffers.release(resolve!)
+    buffers.release(host!)
+  }
+  return all.map((_, i) => {
+    const elapsed = Number(times[2 * i + 1]! - times[2 * i]!)
+    return elapsed >= 0 ? elapsed / 1e6 : Number.NaN
+  })
+}

@@ -1,0 +1,65 @@
+// `#decoder` in pages and their workers: the browser's own decoders, off this thread and without WebAssembly. Pixels come back by a
+// canvas, which keeps colours multiplied by alpha: transparent WebPs, AVIFs and GIFs lose some of theirs. A bitmap that goes to the
+// device (model/image-input.ts) does not.
+
+import { breathe } from '../../breathe.ts'
+import { ImageError } from '../../errors.ts'
+import { reasonOf } from '../../printable.ts'
+import type { Image, ImageFile } from './image.ts'
+import { type ImageKind, unreadable } from './image-kind.ts'
+
+/** Every browser with WebGPU reads these. */
+const SURE: readonly ImageKind[] = ['JPEG', 'WebP', 'AVIF', 'GIF', 'BMP']
+/** Rows that are copied out of a bitmap at a time. */
+const STRIP = 256
+
+/** Browsers differ in what they decode: all are tried, a HEIC by Safari for instance. */
+export function canDecode(_kind: ImageKind): boolean {
+  return typeof createImageBitmap === 'function' && typeof OffscreenCanvas === 'function'
+}
+
+/** @throws ImageError if the browser can't decode it */
+export async function decodeFile(file: ImageFile, signal: AbortSignal | undefined): Promise<Image> {
+  const bitmap = await bitmapOf(file)
+  try {
+    return await pixelsOf(bitmap, signal)
+  } finally {
+    bitmap.close()
+  }
+}
+
+async function bitmapOf({ bytes, kind, name, jpeg }: ImageFile): Promise<ImageBitmap> {
+  try {
+    const options = { premultiplyAlpha: 'none', colorSpaceConversion: 'none' } as const
+    return await createImageBitmap(new Blob([bytes, ...(jpeg ? [jpeg.ending] : [])]), options)
+  } catch (cause) {
+    if (!SURE.includes(kind)) throw unreadable(kind, name)
+    throw new ImageError(
+      `${name} is damaged or cut short: the browser can't decode this ${kind} (${reasonOf(cause)}). Copy or download it again, or save ` +
+        'it as PNG.',
+      { cause },
+    )
+  }
+}
+
+/** Strip by strip, so that there is never a second whole copy. */
+async function pixelsOf(bitmap: ImageBitmap, signal: AbortSignal | undefined): Promise<Image> {
+  const { width, height } = bitmap
+  const rgb = new Uint8Array(width * height * 3)
+  const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
+  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  let to = 0
+  for (let top = 0; top < height; top += STRIP) {
+    await breathe(signal)
+    const rows = Math.min(STRIP, height - top)
+    context.clearRect(0, 0, width, rows)
+    context.drawImage(bitmap, 0, -top)
+    const { data } = context.getImageData(0, 0, width, rows)
+    for (let from = 0; from < data.length; from += 4) {
+      rgb[to++] = data[from]!
+      rgb[to++] = data[from + 1]!
+      rgb[to++] = data[from + 2]!
+    }
+  }
+  return { width, height, rgb }
+}

@@ -1,0 +1,149 @@
+// Image files <-> pixels.
+//
+// A file's kind is told by its first bytes, never by a name. What it claims to be is read from its headers and refused there
+// if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime; the other kinds by
+// `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded on the thread that asks
+// for it, but for the rows of a PNG, which take turns with other work.
+
+import { encode } from 'fast-png'
+import { canDecode, decodeFile } from '#decoder'
+import { orAborted } from '../../breathe.ts'
+import { ImageError } from '../../errors.ts'
+import { printable } from '../../printable.ts'
+import { expectDecodable, expectEncodable } from './image-arguments.ts'
+import {
+  type ImageKind,
+  kindOf,
+  looksLike,
+  type Size,
+  sizesOf,
+  unreadable,
+  withArticle,
+} from './image-kind.ts'
+import { type JpegHeader, readJpegHeader } from './jpeg.ts'
+import { upright } from './orientation.ts'
+import { decodePng, type PngHeader, readPngHeader } from './png.ts'
+
+export interface Image {
+  readonly width: number
+  readonly height: number
+  /** [height, width, 3], 8 bits each. */
+  readonly rgb: Uint8Array
+}
+
+export interface DecodeOptions {
+  /** Larger images are refused, by their header; 64 megapixels by default. */
+  readonly maxPixels?: number | undefined
+  /** For messages, a file name for instance. */
+  readonly name?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** A file whose headers are in order. */
+export interface ImageFile {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly kind: ImageKind
+  /** For messages. */
+  readonly name: string
+  readonly maxPixels: number
+  readonly jpeg?: JpegHeader
+  readonly png?: PngHeader
+}
+
+const MEGA = 1e6
+/** Of an image that is decoded, or padded, unless told otherwise. */
+export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1 GB to decode
+
+/**
+ * A file's pixels: of a PNG, JPEG, WebP or AVIF, of a GIF the first frame; in pages of whatever the browser reads.
+ * Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned upright by its EXIF orientation.
+ *
+ * @param bytes are read before this returns
+ * @throws ImageError if it is no such file, damaged, cut short or too large
+ */
+export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<Image> {
+  expectDecodable(bytes, options)
+  options.signal?.throwIfAborted()
+  return decodeOwn(new Uint8Array(bytes), options) // a copy
+}
+
+/** The same for bytes that nobody writes to meanwhile. */
+export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
+  const { signal } = options
+  signal?.throwIfAborted()
+  const file = readImageFile(bytes, options)
+  if (file.png) {
+    const { width, height, orientation } = file.png
+    return upright({ width, height, rgb: await decodePng(file.png, file.name, signal) }, orientation, signal)
+  }
+  if (!canDecode(file.kind)) throw unreadable(file.kind, file.name)
+  await file.jpeg?.expectWhole(signal)
+  return orAborted(decodeFile(file, signal), signal)
+}
+
+/**
+ * Looks through a file that the browser decodes.
+ *
+ * @returns what to give to the browser
+ * @throws ImageError if its headers are damaged or promise too much, or a JPEG's data end early
+ */
+export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
+  const file = readImageFile(bytes, options)
+  await file.jpeg?.expectWhole(options.signal)
+  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.ending] : [])])
+}
+
+/**
+ * Reads a file's headers, all of them.
+ *
+ * @throws ImageError if they are damaged, or promise more than `maxPixels`
+ */
+function readImageFile(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): ImageFile {
+  const { maxPixels = MAX_PIXELS } = options
+  const name = printable(options.name ?? 'The image')
+  if (bytes.length === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
+  const kind = kindOf(bytes)
+  if (!kind) throw new ImageError(`${name} ${looksLike(bytes)}; a PNG, JPEG, WebP or AVIF is needed.`)
+
+  if (kind === 'JPEG') {
+    const jpeg = readJpegHeader(bytes, name, (size) => expectPixels(size, kind, maxPixels, name))
+    return { bytes, kind, name, maxPixels, jpeg }
+  }
+  const png = kind === 'PNG' ? readPngHeader(bytes, name) : undefined
+  for (const size of png ? [png] : sizesOf(kind, bytes, name)) expectPixels(size, kind, maxPixels, name)
+  if (png) return { bytes, kind, name, maxPixels, png }
+  return { bytes, kind, name, maxPixels }
+}
+
+function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, name: string): void {
+  if (width * height <= limit) return
+  throw new ImageError(
+    `${name} is ${withArticle(kind)} of ${width} x ${height} pixels, ${megapixels(width * height)}; the limit is ` +
+      `${megapixels(limit)}. Scale it down, or raise { maxPixels }.`,
+  )
+}
+
+export function megapixels(pixels: number): string {
+  return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
+}
+
+/** Pixels of 8 bits: three channels, four or one. */
+export type PngPixels = { readonly width: number; readonly height: number } & (
+  | { readonly rgb: Uint8Array }
+  | { readonly rgba: Uint8Array }
+  | { readonly grey: Uint8Array }
+)
+
+export function encodePng(image: PngPixels): Uint8Array {
+  expectEncodable(image)
+  const { width, height } = image
+  const [data, channels] =
+    'rgb' in image ? [image.rgb, 3] : 'rgba' in image ? [image.rgba, 4] : [image.grey, 1]
+  const isSize = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0
+  if (!isSize || data.length !== width * height * channels) {
+    throw new ImageError(
+      `encodePng: ${width} x ${height} pixels of ${channels} bytes take ${width * height * channels} bytes, ${data.length} are given.`,
+    )
+  }
+  return encode({ width, height, data, channels, depth: 8 })
+}

@@ -1,0 +1,332 @@
+// PNG -> RGB, 8 bits a channel, as Pillow's convert('RGB') does it: alpha is dropped, not composited, as the
+// models were trained on pixels read so. 16 bits keep their high byte.
+//
+// The chunks are walked first, all of them, and only those that hold pixels are read: a broken colour profile or comment is
+// no reason to refuse an image. The runtime's own inflate runs beside this thread and stops at the size that the header
+// promises; rows are unfiltered as they come.
+
+import { breathe } from '../../breathe.ts'
+import { ImageError } from '../../errors.ts'
+import { reasonOf } from '../../printable.ts'
+import { crc32 } from './crc32.ts'
+import { orientationOf } from './orientation.ts'
+
+export interface PngHeader {
+  readonly width: number
+  readonly height: number
+  /** Bits a channel. */
+  readonly depth: number
+  readonly colour: number
+  readonly interlaced: boolean
+  /** 1 to 8, as in EXIF; 1 is upright. */
+  readonly orientation: number
+  /** Three bytes an entry; empty where there is none. */
+  readonly palette: Uint8Array
+  /** What the data chunks hold, in order, each with the checksum that it should have. */
+  readonly data: readonly { readonly bytes: Uint8Array; readonly crc: number }[]
+}
+
+// By colour type: channels, and the depths that the standard allows
+const COLOURS: Readonly<Record<number, { channels: number; depths: readonly number[] }>> = {
+  0: { channels: 1, depths: [1, 2, 4, 8, 16] }, // grey
+  2: { channels: 3, depths: [8, 16] }, // RGB
+  3: { channels: 1, depths: [1, 2, 4, 8] }, // palette
+  4: { channels: 2, depths: [8, 16] }, // grey, alpha
+  6: { channels: 4, depths: [8, 16] }, // RGB, alpha
+}
+const PALETTE = 3
+const SIGNATURE_BYTES = 8
+
+// Type bytes as one number
+const [IHDR, PLTE, IDAT, IEND, EXIF] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44, 0x65584966]
+
+/**
+ * @param bytes beginning with the signature
+ * @throws ImageError if the header or the chain of chunks is damaged
+ */
+export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (bytes.length < 33)
+    throw new ImageError(`${name} is cut short: a PNG of ${bytes.length} bytes has no header.`)
+  if (view.getUint32(8) !== 13 || view.getUint32(12) !== IHDR) {
+    throw new ImageError(`${name} is damaged: this PNG does not begin with its header (IHDR).`)
+  }
+  const [width, height] = [view.getUint32(16), view.getUint32(20)]
+  const [depth, colour] = [bytes[24]!, bytes[25]!]
+  const legal =
+    COLOURS[colour]?.depths.includes(depth) && bytes[26] === 0 && bytes[27] === 0 && bytes[28]! <= 1
+  if (!legal || width === 0 || height === 0) {
+    throw new ImageError(
+      `${name} is damaged: its PNG header says ${width} x ${height}, ${depth} bits, colour type ${colour}, which no PNG has.`,
+    )
+  }
+
+  let palette: Uint8Array = new Uint8Array(0)
+  const data: { bytes: Uint8Array; crc: number }[] = []
+  let orientation: number | undefined
+  let type = 0
+  for (let at = SIGNATURE_BYTES; type !== IEND; ) {
+    const end = at + 12 <= bytes.length ? at + 12 + view.getUint32(at) : bytes.length + 1
+    if (end > bytes.length) {
+      throw new ImageError(
+        `${name} is cut short: ${bytes.length} bytes, and its PNG data goes on. Copy or download it again.`,
+      )
+    }
+    type = view.getUint32(at + 4)
+    const [contents, crc] = [bytes.subarray(at + 8, end - 4), view.getUint32(end - 4)]
+    if (type === IHDR && at > SIGNATURE_BYTES) throw damaged(name, 'it has two headers (IHDR)')
+    if (type === PLTE && palette.length > 0) throw damaged(name, 'it has two palettes')
+    if (type === IDAT) data.push({ bytes: contents, crc })
+    if (type === PLTE) palette = contents
+    // A chunk about the image counts before its pixels, and if it is sound
+    if (type === EXIF && data.length === 0 && crc32(bytes.subarray(at + 4, end - 4)) === crc) {
+      orientation ??= orientationOf(contents)
+    }
+    // Those of pixel data are checked while they are read
+    if ((type === IHDR || type === PLTE || type === IEND) && crc32(bytes.subarray(at + 4, end - 4)) !== crc) {
+      throw damaged(
+        name,
+        `the checksum of chunk ${String.fromCharCode(...bytes.subarray(at + 4, at + 8))} is wrong`,
+      )
+    }
+    at = end
+  }
+  if (colour === PALETTE && palette.length < 3) {
+    throw new ImageError(`${name} is damaged: this PNG should have a palette and has none.`)
+  }
+  return {
+    width,
+    height,
+    depth,
+    colour,
+    interlaced: bytes[28] === 1,
+    orientation: orientation ?? 1,
+    palette,
+    data,
+  }
+}
+
+/**
+ * @returns [height, width, 3]
+ * @throws ImageError if there are fewer rows than the header says, or more, or they are damaged
+ */
+export async function decodePng(header: PngHeader, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const rows = new Rows(header, name)
+  const reader = streamOf(header, name).pipeThrough(new DecompressionStream('deflate')).getReader()
+  try {
+    for (;;) {
+      await breathe(signal)
+      const { done, value } = await reader.read()
+      if (done) break
+      rows.push(value)
+    }
+  } catch (cause) {
+    await reader.cancel().catch(() => undefined)
+    if (cause instanceof ImageError || signal?.aborted) throw cause
+    throw new ImageError(
+      `${name} is damaged: its PNG data can't be decoded (${reasonOf(cause)}). ` +
+        'Copy or download it again.',
+      { cause },
+    )
+  }
+  return rows.finish()
+}
+
+/** Bytes that are handed to inflate at a time: a millisecond's work for their checksum. */
+const STEP = 2 ** 15
+
+/** What the data chunks hold, in larger pieces than the chunks may be. */
+function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let [chunk, offset] = [0, 0]
+  let crc = IDAT_CRC
+  const pull = async (
+    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> => {
+    await breathe() // inflate may ask for a hundred pieces in a row
+    const piece = new Uint8Array(STEP)
+    let filled = 0
+    while (filled < STEP && chunk < data.length) {
+      const { bytes, crc: expected } = data[chunk]!
+      const part = bytes.subarray(offset, offset + STEP - filled)
+      piece.set(part, filled)
+      crc = crc32(part, crc)
+      filled += part.length
+      offset += part.length
+      if (offset < bytes.length) continue
+      if (crc !== expected) {
+        controller.error(damaged(name, 'the checksum of its pixel data (IDAT) is wrong'))
+        return
+      }
+      chunk++
+      offset = 0
+      crc = IDAT_CRC
+    }
+    if (filled > 0) controller.enqueue(piece.subarray(0, filled))
+    if (chunk === data.length) controller.close()
+  }
+  return new ReadableStream({ pull }, { highWaterMark: 0 })
+}
+
+const IDAT_CRC = crc32(Uint8Array.of(0x49, 0x44, 0x41, 0x54))
+
+/** Every `dx`-th pixel from `x0` on of every `dy`-th row from `y0` on. */
+interface Pass {
+  readonly x0: number
+  readonly y0: number
+  readonly dx: number
+  readonly dy: number
+}
+
+const WHOLE: readonly Pass[] = [{ x0: 0, y0: 0, dx: 1, dy: 1 }]
+const ADAM7: readonly Pass[] = [
+  { x0: 0, y0: 0, dx: 8, dy: 8 },
+  { x0: 4, y0: 0, dx: 8, dy: 8 },
+  { x0: 0, y0: 4, dx: 4, dy: 8 },
+  { x0: 2, y0: 0, dx: 4, dy: 4 },
+  { x0: 0, y0: 2, dx: 2, dy: 4 },
+  { x0: 1, y0: 0, dx: 2, dy: 2 },
+  { x0: 0, y0: 1, dx: 1, dy: 2 },
+]
+
+/** Filtered rows in, pixels out. */
+class Rows {
+  readonly #header: PngHeader
+  readonly #name: string
+  readonly #rgb: Uint8Array
+  /** Bytes from a sample to the one that filters compare it with. */
+  readonly #back: number
+  readonly #channels: number
+  readonly #passes: readonly Pass[]
+  #pass = -1
+  #y = 0
+  /** Filter type and bytes of the row that is being read, and the bytes of the one above. */
+  #row = new Uint8Array(0)
+  #above = new Uint8Array(0)
+  #filled = 0
+
+  constructor(header: PngHeader, name: string) {
+    const { width, height, depth, colour, interlaced } = header
+    this.#header = header
+    this.#name = name
+    this.#rgb = new Uint8Array(width * height * 3)
+    this.#channels = COLOURS[colour]!.channels
+    this.#back = Math.max(1, (this.#channels * depth) >> 3)
+    this.#passes = interlaced ? ADAM7 : WHOLE
+    this.#nextPass()
+  }
+
+  push(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#pass === this.#passes.length) {
+        throw damaged(this.#name, 'its pixel data go on after the last row')
+      }
+      const part = bytes.subarray(at, at + this.#row.length - this.#filled)
+      this.#row.set(part, this.#filled)
+      this.#filled += part.length
+      at += part.length
+      if (this.#filled === this.#row.length) this.#finishRow()
+    }
+  }
+
+  finish(): Uint8Array {
+    if (this.#pass < this.#passes.length) {
+      throw new ImageError(
+        `${this.#name} is damaged or cut short: its PNG data end before the last row. Copy or download it again.`,
+      )
+    }
+    return this.#rgb
+  }
+
+  /** Passes of small images may have no pixels. */
+  #nextPass(): void {
+    const { width, height, depth } = this.#header
+    do this.#pass++
+    while (this.#pass < this.#passes.length && !this.#hasPixels(this.#passes[this.#pass]!))
+    const pass = this.#passes[this.#pass]
+    if (!pass || pass.y0 >= height) return
+    this.#y = pass.y0
+    const bits = Math.ceil((width - pass.x0) / pass.dx) * this.#channels * depth
+    this.#row = new Uint8Array(1 + Math.ceil(bits / 8))
+    this.#above = new Uint8Array(this.#row.length)
+  }
+
+  #hasPixels({ x0, y0 }: Pass): boolean {
+    return x0 < this.#header.width && y0 < this.#header.height
+  }
+
+  #finishRow(): void {
+    const pass = this.#passes[this.#pass]!
+    if (this.#row[0]! > 4) throw damaged(this.#name, `a row has the filter ${this.#row[0]}`)
+    unfilter(this.#row, this.#above, this.#back)
+    this.#write(pass)
+    ;[this.#row, this.#above] = [this.#above, this.#row]
+    this.#filled = 0
+    this.#y += pass.dy
+    if (this.#y >= this.#header.height) this.#nextPass()
+  }
+
+  /** Puts the row's pixels where they belong. */
+  #write({ x0, dx }: Pass): void {
+    const { width, depth, colour } = this.#header
+    const [row, rgb] = [this.#row, this.#rgb]
+    const step = 3 * dx
+    let to = (this.#y * width + x0) * 3
+    const end = (this.#y + 1) * width * 3
+    if (depth < 8) {
+      const most = 2 ** depth - 1
+      for (let bit = 8; to < end; to += step, bit += depth) {
+        const value = (row[bit >> 3]! >> (8 - depth - (bit & 7))) & most
+        this.#put(to, colour === PALETTE ? value : (value * 255) / most)
+      }
+      return
+    }
+    if (colour === PALETTE || this.#channels < 3) {
+      const bytes = (this.#channels * depth) >> 3
+      for (let from = 1; to < end; to += step, from += bytes) this.#put(to, row[from]!)
+      return
+    }
+    const sample = depth >> 3
+    for (let from = 1; to < end; to += step, from += sample * this.#channels) {
+      rgb[to] = row[from]!
+      rgb[to + 1] = row[from + sample]!
+      rgb[to + 2] = row[from + 2 * sample]!
+    }
+  }
+
+  /** A grey, or an entry of the palette: black where there is none, as browsers have it. */
+  #put(to: number, value: number): void {
+    const { colour, palette } = this.#header
+    for (let c = 0; c < 3; c++) {
+      this.#rgb[to + c] = colour === PALETTE ? (palette[value * 3 + c] ?? 0) : value
+    }
+  }
+}
+
+/** Undoes the filter of a row, whose first byte names it. `back` is the distance of the same byte in the pixel before. */
+function unfilter(row: Uint8Array, above: Uint8Array, back: number): void {
+  const filter = row[0]!
+  const begin = 1 + back
+  const length = row.length
+  if (filter === 1) for (let i = begin; i < length; i++) row[i]! += row[i - back]!
+  if (filter === 2) for (let i = 1; i < length; i++) row[i]! += above[i]!
+  if (filter === 3) {
+    for (let i = 1; i < Math.min(begin, length); i++) row[i]! += above[i]! >> 1
+    for (let i = begin; i < length; i++) row[i]! += (row[i - back]! + above[i]!) >> 1
+  }
+  if (filter === 4) {
+    for (let i = 1; i < Math.min(begin, length); i++) row[i]! += above[i]!
+    for (let i = begin; i < length; i++) {
+      const [left, up, corner] = [row[i - back]!, above[i]!, above[i - back]!]
+      const [toLeft, toUp, toCorner] = [
+        Math.abs(up - corner),
+        Math.abs(left - corner),
+        Math.abs(left + up - 2 * corner),
+      ]
+      row[i]! += toLeft <= toUp && toLeft <= toCorner ? left : toUp <= toCorner ? up : corner
+    }
+  }
+}
+
+function damaged(name: string, what: string): ImageError {
+  return new ImageError(`${name} is damaged: ${what}. Copy or download it again, or save it anew.`)
+}

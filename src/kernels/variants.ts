@@ -1,0 +1,88 @@
+// Kernel families: several ways to compute one thing, and which of them to take.
+//
+// Adapters differ tenfold in what is cheap: a barrier is free on a GPU and costs 272 cycles on a CPU behind Vulkan,
+// where a subgroup shuffle costs 3. So a family is a table of variants. Those that can't run a problem here, or gave
+// wrong results here, are out; of the rest we take the one that is forced, else the one that was measured to be the
+// fastest for this class of shapes (tune.ts), else the one that should take the least time.
+
+import { KernelError } from '../errors.ts'
+import type { AdapterFacts } from '../gpu/adapter.ts'
+import { recorder } from '../gpu/recorder.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+export interface Variant<P> {
+  readonly name: string
+  /** Whether it can compute this on that adapter. */
+  readonly fits: (problem: P, adapter: AdapterFacts) => boolean
+  /** How long it should take, in a unit that the family chooses. */
+  readonly cost: (problem: P, adapter: AdapterFacts) => number
+  readonly record: (problem: P) => void
+  /** Made for GPUs: so slow on a CPU that there it isn't even worth being what others are checked against. */
+  readonly forGpus?: boolean
+}
+
+export interface Family<P> {
+  readonly name: string
+  /** At least one of them fits any problem on any adapter. */
+  readonly variants: readonly Variant<P>[]
+  /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
+  readonly classOf: (problem: P) => string
+  /** For the tuner: weights that could lie in rows or in panels (panels.ts). None by default. */
+  readonly weights?: (problem: P) => readonly FamilyWeight[]
+  /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
+  readonly settled?: (problem: P) => P
+}
+
+export interface FamilyWeight {
+  readonly tensor: Tensor
+  /** As in PanelShape. */
+  readonly runs?: number
+}
+
+/** A problem that came up while ops were recorded; its type is known to its family only. */
+export interface Met {
+  readonly family: Family<never>
+  readonly problem: never
+}
+
+let met: Met[] | undefined
+
+/** The problems that come up in `build`, in order; they are recorded as always. */
+export function metIn(build: () => unknown): Met[] {
+  const outer = met
+  const mine: Met[] = []
+  met = mine
+  try {
+    build()
+    return mine
+  } finally {
+    met = outer
+  }
+}
+
+/** The variants that can compute this here, the one to take first. */
+export function ranked<P>(family: Family<P>, problem: P, adapter: AdapterFacts): Variant<P>[] {
+  const { choices } = adapter
+  const able = family.variants.filter(
+    (v) => !choices.vetoed.has(`${family.name}/${v.name}`) && v.fits(problem, adapter),
+  )
+  const wanted =
+    choices.forced.get(family.name) ?? choices.tuned.get(`${family.name} ${family.classOf(problem)}`)
+  const costs = new Map(able.map((v) => [v, v.name === wanted ? -1 : v.cost(problem, adapter)]))
+  return able.sort((a, b) => costs.get(a)! - costs.get(b)!)
+}
+
+/** Records the problem with the variant to take. */
+export function recordBest<P>(family: Family<P>, problem: P): void {
+  const { adapter } = recorder()
+  const [best] = ranked(family, problem, adapter)
+  if (!best) {
+    throw new KernelError(
+      `No variant of ${family.name} is left for ${family.classOf(problem)} on this adapter: ` +
+        `${[...adapter.choices.vetoed].join(', ')} failed their tests here. Please report it.`,
+    )
+  }
+  met?.push({ family, problem } as unknown as Met)
+  adapter.choices.note(family.name, family.classOf(problem), best.name)
+  best.record(problem)
+}

@@ -1,0 +1,514 @@
+// config.json: the sizes of a model and the few choices that its training fixed.
+//
+// The keys are those of weights/flowseg-nano/config.json; the names of sizes are the spec's. Everything is
+// checked here, once, so that no other file has to wonder: a wrong value is a WeightsError that names the
+// key, what it holds and what was expected. A key that nobody reads is an error too, as a misspelt optional
+// one would silently mean its default.
+
+import { WeightsError } from '../../errors.ts'
+import { MAX_HEAD } from '../../ops/attention/attention.ts'
+import { printable, quoted } from '../../printable.ts'
+
+/** SigLIP's vision tower; FlowSeg takes hidden_states[-2], so the last of `layers` never runs. */
+export interface SiglipConfig {
+  readonly image: number
+  readonly patch: number
+  readonly hidden: number
+  readonly layers: number
+  readonly heads: number
+  readonly mlp: number
+  readonly eps: number
+}
+
+export interface SamConfig {
+  readonly image: number
+  readonly patch: number
+  readonly hidden: number
+  readonly layers: number
+  readonly heads: number
+  readonly mlp: number
+  /** Side of an attention window, in tokens. */
+  readonly window: number
+  readonly eps: number
+  /** Layers that attend over the whole image, counted from 0. */
+  readonly globalLayers: readonly number[]
+  /** Layers whose outputs become the fine, middle and coarse feature maps, counted from 1. */
+  readonly connectorLayers: readonly number[]
+  /** The layer whose output the language model sees, counted from 1. */
+  readonly llmLayer: number
+}
+
+export interface ConnectorConfig {
+  readonly hidden: number
+  /** Channels before the shuffle, by branch: a quarter of them arrives in the fine map, four times as many in the coarse one. */
+  readonly channels: readonly number[]
+}
+
+export interface LlmConfig {
+  readonly type: 'qwen3' | 'phi3'
+  readonly hidden: number
+  readonly layers: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly mlp: number
+  /** Rows of the embedding as trained; a checkpoint's own number wins (fit.ts). */
+  readonly vocab: number
+  readonly ropeTheta: number
+  readonly eps: number
+  /** Whether lm_head shares the embedding's values. */
+  readonly tied: boolean
+  /** Longest sequence that full causal attention is right for: the trained length, or a sliding window if shorter. */
+  readonly maxPositions: number
+}
+
+/** Pixel decoder, transformer decoder and matching. */
+export interface HeadConfig {
+  readonly hidden: number
+  readonly heads: number
+  readonly queries: number
+  /** Of every GroupNorm. */
+  readonly groups: number
+  readonly eps: number
+  readonly pixelLayers: number
+  /** Places that a token of the pixel decoder looks at, a head and level. */
+  readonly points: number
+  readonly pixelMlp: number
+  readonly decoderLayers: number
+  readonly decoderMlp: number
+  /** Linear layers of the mask embedding. */
+  readonly maskLayers: number
+}
+
+/** Bidirectional semantic flow. */
+export interface FlowConfig {
+  /** What C(0) is: a row for each token of the phrase, their mean, or their mean and the background vector. */
+  readonly condition: 'tokens' | 'pooled' | 'pooled+background'
+  /** Whether the queries' positions enter the flow's two attentions. */
+  readonly positions: boolean
+}
+
+/** Boundary-aware refinement. */
+export interface BoundaryConfig {
+  /** Channels that the mask features are compressed to. */
+  readonly compress: number
+  readonly hidden: number
+}
+
+export type Vision = 'siglip' | 'sam'
+
+export interface PromptConfig {
+  /** The chat frame; 'qwen3-no-think' adds the empty thought that Qwen3-1.7B was trained with. */
+  readonly chat: 'qwen3' | 'qwen3-no-think' | 'phi3'
+  /** The question about a phrase; {phrase} becomes `<p>phrase</p>`. */
+  readonly template: string
+  /** The answer given for the model to read; contains <SEG>. */
+  readonly answer: string
+  /** Whose tokens stand at the image placeholder, in order. */
+  readonly vision: readonly Vision[]
+  /** Most text tokens of a prompt, image rows not counted. */
+  readonly maxTokens: number
+  /** Whether Phi-3's prompts begin with <s>: they do in X-SAM's training and evaluation, not in its demo. */
+  readonly bos?: boolean
+}
+
+export interface Config {
+  readonly model: 'flowseg'
+  readonly name: string
+  /** Behaviour of X-SAM's AAAI branch or of its main branch where they differ (spec, section 12). */
+  readonly compat: 'aaai' | 'main'
+  readonly siglip: SiglipConfig
+  readonly sam: SamConfig
+  readonly connector: ConnectorConfig
+  readonly llm: LlmConfig
+  readonly head: HeadConfig
+  readonly flow: FlowConfig
+  readonly boundary: BoundaryConfig
+  readonly prompt: PromptConfig
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Sizes that follow
+
+/** Patches a side; a remainder of the image is unused. */
+export function gridSide(config: { readonly image: number; readonly patch: number }): number {
+  return Math.floor(config.image / config.patch)
+}
+
+/** Rows that stand at the image placeholder in the language model's sequence; four of SAM's tokens make one. */
+export function visionTokens({ siglip, sam, prompt }: Config): number {
+  const rows = { siglip: gridSide(siglip) ** 2, sam: (gridSide(sam) / 2) ** 2 }
+  return prompt.vision.reduce((sum, from) => sum + rows[from], 0)
+}
+
+/** [H, W] of the feature maps from coarse to fine: strides 32, 16 and 8 at full size. Masks are as fine as the last. */
+export function featureSizes({ sam }: Config): readonly (readonly [H: number, W: number])[] {
+  const s = gridSide(sam)
+  return [s / 2, s, s * 2].map((side) => [side, side] as const)
+}
+
+/** Channels of the feature maps, from coarse to fine. */
+export function featureChannels({ connector }: Config): readonly number[] {
+  const [fine = 0, middle = 0, coarse = 0] = connector.channels
+  return [coarse * 4, middle, fine / 4]
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Parsing
+
+/**
+ * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some 50,000
+ * tensors, whose elements together are fewer than 2^53: its parameters can be listed and counted before anything is known.
+ */
+const MOST = {
+  image: 8192,
+  /** Patches a side. */
+  grid: 512,
+  layers: 512,
+  heads: 1024,
+  channels: 65_536,
+  mlp: 2 ** 20,
+  vocab: 2 ** 22,
+  queries: 10_000,
+  points: 64,
+  tokens: 32_768,
+  positions: 2 ** 31 - 1,
+  textLength: 4096,
+} as const
+
+/**
+ * Checks a parsed config.json and fills in what it may leave out: everything that the published models agree on.
+ *
+ * @param fileName for messages
+ * @throws WeightsError naming the key, its value and what was expected
+ */
+export function parseConfig(json: unknown, fileName: string): Config {
+  const foreign = foreignType(json)
+  if (foreign !== undefined) {
+    throw new WeightsError(
+      `${printable(fileName)} is the config of another model, of type ${quoted(foreign, 80)}, not one of FlowSeg: it has ` +
+        `no "model": "flowseg". Take the config.json of a FlowSeg checkpoint, or one of weights/configs.`,
+    )
+  }
+  const top = new Section(json, '', fileName)
+  const llm = llmConfig(top.section('llm'))
+  const config: Config = {
+    model: top.oneOf('model', ['flowseg']),
+    name: top.text('name', fileName),
+    compat: top.oneOf('compat', ['aaai', 'main'], 'aaai'),
+    siglip: siglipConfig(top.section('siglip')),
+    sam: samConfig(top.section('sam')),
+    connector: connectorConfig(top.section('connector')),
+    llm,
+    head: headConfig(top.section('head')),
+    flow: flowConfig(top.section('flow', {})),
+    boundary: boundaryConfig(top.section('boundary', {})),
+    prompt: promptConfig(top.section('prompt', {}), llm.type),
+  }
+  const room = llm.maxPositions - visionTokens(config)
+  if (config.prompt.maxTokens > room) {
+    top.fail(
+      'prompt.maxTokens',
+      config.prompt.maxTokens,
+      `at most ${room}: llm.maxPositions less the image's rows`,
+    )
+  }
+  top.done()
+  return config
+}
+
+/** What kind of model a config.json of the transformers library is for; undefined for what may be one of ours. */
+function foreignType(json: unknown): string | undefined {
+  if (typeof json !== 'object' || json === null || 'model' in json || !('model_type' in json))
+    return undefined
+  return typeof json.model_type === 'string' ? json.model_type : undefined
+}
+
+function siglipConfig(s: Section): SiglipConfig {
+  const config = {
+    image: s.size('image', MOST.image),
+    patch: s.size('patch', MOST.image),
+    hidden: s.size('hidden', MOST.channels),
+    layers: s.size('layers', MOST.layers),
+    heads: s.size('heads', MOST.heads),
+    mlp: s.size('mlp', MOST.mlp),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
+  }
+  s.expect(config.patch <= config.image, 'patch', `at most siglip.image (${config.image})`)
+  s.expectGrid(config)
+  s.expect(config.layers > 1, 'layers', '2 or more: the output is that of the last but one')
+  s.expectHeads(config.heads, config.hidden)
+  s.done()
+  return config
+}
+
+function samConfig(s: Section): SamConfig {
+  const config = {
+    image: s.size('image', MOST.image),
+    patch: s.size('patch', MOST.image),
+    hidden: s.size('hidden', MOST.channels),
+    layers: s.size('layers', MOST.layers),
+    heads: s.size('heads', MOST.heads),
+    mlp: s.size('mlp', MOST.mlp),
+    window: s.size('window', MOST.grid),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
+    globalLayers: s.list('globalLayers', MOST.layers, MOST.layers),
+    connectorLayers: s.list('connectorLayers', 3, MOST.layers),
+    llmLayer: s.size('llmLayer', MOST.layers),
+  }
+  const { layers } = config
+  const isLayer = (n: number) => n >= 1 && n <= layers
+  s.expectDivisor('patch', config.patch, 'image', config.image)
+  s.expectGrid(config)
+  s.expect(
+    gridSide(config) % 2 === 0,
+    'image',
+    'an even number of patches, as four neighbours become one token',
+  )
+  s.expectHeads(config.heads, config.hidden)
+  s.expect(config.window <= gridSide(config), 'window', `at most the grid's side (${gridSide(config)})`)
+  s.expect(
+    config.globalLayers.every((n) => n < layers),
+    'globalLayers',
+    `layers from 0 to ${layers - 1}`,
+  )
+  s.expect(
+    config.connectorLayers.length === 3,
+    'connectorLayers',
+    'three layers: for the fine, middle and coarse map',
+  )
+  s.expect(config.connectorLayers.every(isLayer), 'connectorLayers', `layers from 1 to ${layers}`)
+  s.expect(isLayer(config.llmLayer), 'llmLayer', `a layer from 1 to ${layers}`)
+  s.done()
+  return config
+}
+
+function connectorConfig(s: Section): ConnectorConfig {
+  const config = { hidden: s.size('hidden', MOST.channels), channels: s.list('channels', 3, MOST.channels) }
+  const [fine = 0] = config.channels
+  const positive = config.channels.every((n) => n > 0)
+  s.expect(
+    config.channels.length === 3 && positive,
+    'channels',
+    'three sizes: for the fine, middle and coarse map',
+  )
+  s.expect(
+    fine % 4 === 0,
+    'channels',
+    'a first size that is a multiple of 4, as the fine map keeps a quarter',
+  )
+  s.done()
+  return config
+}
+
+function llmConfig(s: Section): LlmConfig {
+  const hidden = s.size('hidden', MOST.channels)
+  const heads = s.size('heads', MOST.heads)
+  const config = {
+    type: s.oneOf('type', ['qwen3', 'phi3']),
+    hidden,
+    layers: s.size('layers', MOST.layers),
+    heads,
+    kvHeads: s.size('kvHeads', MOST.heads, heads),
+    headDim: s.size('headDim', MOST.channels, hidden / heads),
+    mlp: s.size('mlp', MOST.mlp),
+    vocab: s.size('vocab', MOST.vocab),
+    ropeTheta: s.between('ropeTheta', 1, 1e12),
+    eps: s.between('eps', 1e-12, 1, 1e-6),
+    tied: s.flag('tied', false),
+    maxPositions: s.size('maxPositions', MOST.positions, MOST.positions),
+  }
+  s.expectDivisor('kvHeads', config.kvHeads, 'heads', heads)
+  if (!isHead(config.headDim)) s.fail('headDim', config.headDim, HEAD)
+  s.expect(config.vocab > 3, 'vocab', 'more than the three tokens <SEG>, <p> and </p>')
+  s.done()
+  return config
+}
+
+function headConfig(s: Section): HeadConfig {
+  const config = {
+    hidden: s.size('hidden', MOST.channels),
+    heads: s.size('heads', MOST.heads, 8),
+    queries: s.size('queries', MOST.queries),
+    groups: s.size('groups', MOST.channels, 32),
+    eps: s.between('eps', 1e-12, 1, 1e-5),
+    pixelLayers: s.size('pixelLayers', MOST.layers),
+    points: s.size('points', MOST.points, 4),
+    pixelMlp: s.size('pixelMlp', MOST.mlp),
+    decoderLayers: s.size('decoderLayers', MOST.layers),
+    decoderMlp: s.size('decoderMlp', MOST.mlp),
+    maskLayers: s.size('maskLayers', MOST.layers, 3),
+  }
+  s.expectHeads(config.heads, config.hidden)
+  s.expectDivisor('groups', config.groups, 'hidden', config.hidden)
+  s.done()
+  return config
+}
+
+function flowConfig(s: Section): FlowConfig {
+  const config = {
+    condition: s.oneOf('condition', ['tokens', 'pooled', 'pooled+background'], 'tokens'),
+    positions: s.flag('positions', true),
+  }
+  s.done()
+  return config
+}
+
+function boundaryConfig(s: Section): BoundaryConfig {
+  const config = {
+    compress: s.size('compress', MOST.channels, 32),
+    hidden: s.size('hidden', MOST.channels, 8),
+  }
+  s.done()
+  return config
+}
+
+function promptConfig(s: Section, llm: LlmConfig['type']): PromptConfig {
+  const config = {
+    chat: s.oneOf('chat', ['qwen3', 'qwen3-no-think', 'phi3'], llm),
+    template: s.text(
+      'template',
+      'Can you segment {phrase} in this image? Please generate the segmentation mask.',
+    ),
+    answer: s.text('answer', 'It is <SEG>.'),
+    vision: s.listOf('vision', ['siglip', 'sam'], ['siglip', 'sam']),
+    maxTokens: s.size('maxTokens', MOST.tokens, 256),
+    bos: s.flag('bos', true),
+  }
+  s.expect(config.template.includes('{phrase}'), 'template', 'a sentence with {phrase} in it')
+  s.expect(config.answer.includes('<SEG>'), 'answer', 'a sentence with <SEG> in it')
+  s.expect(config.vision.length > 0, 'vision', 'at least one encoder')
+  s.done()
+  return config
+}
+
+/** One object of the file. A getter without a fallback insists on its key. */
+class Section {
+  readonly #values: ReadonlyMap<string, unknown>
+  readonly #path: string
+  readonly #file: string
+  readonly #read = new Set<string>()
+
+  constructor(json: unknown, path: string, file: string) {
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+      throw new WeightsError(
+        `${printable(file)}: ${path.slice(0, -1) || 'the file'} is ${show(json)}, expected an object.`,
+      )
+    }
+    this.#values = new Map<string, unknown>(Object.entries(json))
+    this.#path = path
+    this.#file = file
+  }
+
+  section(key: string, fallback?: object): Section {
+    return new Section(this.#get(key, fallback), `${this.#path}${key}.`, this.#file)
+  }
+
+  size(key: string, most: number, fallback?: number): number {
+    const isSize = (v: unknown): v is number => isWhole(v) && v > 0 && v <= most
+    return this.#checked(key, fallback, isSize, `a positive whole number, at most ${most}`)
+  }
+
+  between(key: string, least: number, most: number, fallback?: number): number {
+    const isBetween = (v: unknown): v is number => isNumber(v) && v >= least && v <= most
+    return this.#checked(key, fallback, isBetween, `a positive number from ${least} to ${most}`)
+  }
+
+  text(key: string, fallback?: string): string {
+    const isText = (v: unknown): v is string =>
+      typeof v === 'string' && v !== '' && v.length <= MOST.textLength
+    return this.#checked(key, fallback, isText, `a text of at most ${MOST.textLength} characters`)
+  }
+
+  flag(key: string, fallback?: boolean): boolean {
+    return this.#checked(key, fallback, (v): v is boolean => typeof v === 'boolean', 'true or false')
+  }
+
+  oneOf<T extends string>(key: string, among: readonly T[], fallback?: T): T {
+    return this.#checked(key, fallback, isOneOf(among), among.map((v) => `'${v}'`).join(' or '))
+  }
+
+  list(key: string, mostElements: number, most: number): number[] {
+    const isList = (v: unknown): v is number[] =>
+      Array.isArray(v) && v.length <= mostElements && v.every((n) => isWhole(n) && n >= 0 && n <= most)
+    const wanted = `a list of whole numbers from 0 to ${most}, at most ${mostElements} of them`
+    return this.#checked(key, undefined, isList, wanted)
+  }
+
+  listOf<T extends string>(key: string, among: readonly T[], fallback: readonly T[]): readonly T[] {
+    const isList = (v: unknown): v is T[] =>
+      Array.isArray(v) && v.every(isOneOf(among)) && new Set(v).size === v.length
+    const wanted = `a list of ${among.map((v) => `'${v}'`).join(' and ')}, each at most once`
+    return this.#checked(key, fallback, isList, wanted)
+  }
+
+  expect(holds: boolean, key: string, wanted: string): void {
+    if (!holds) this.fail(key, this.#values.get(key), wanted)
+  }
+
+  expectDivisor(key: string, divisor: number, ofKey: string, value: number): void {
+    this.expect(value % divisor === 0, key, `a divisor of ${this.#path}${ofKey} (${value})`)
+  }
+
+  expectGrid(config: { readonly image: number; readonly patch: number }): void {
+    this.expect(gridSide(config) <= MOST.grid, 'patch', `at most ${MOST.grid} patches a side of the image`)
+  }
+
+  /** That `heads` of an attention share `hidden` channels evenly, and that it takes their size. */
+  expectHeads(heads: number, hidden: number): void {
+    this.expectDivisor('heads', heads, 'hidden', hidden)
+    const size = hidden / heads
+    this.expect(isHead(size), 'heads', `heads of ${HEAD}; ${this.#path}hidden (${hidden}) makes them ${size}`)
+  }
+
+  /** Throws if there are keys that no getter asked for. */
+  done(): void {
+    const unknown = [...this.#values.keys()].find((key) => !this.#read.has(key))
+    if (unknown === undefined) return
+    const known = [...this.#read].join(', ')
+    throw new WeightsError(
+      `${printable(this.#file)}: ${this.#path}${printable(unknown, 80)} is not a key of this engine; expected one of ${known}. ` +
+        'Is it misspelt, or the file made for a newer version?',
+    )
+  }
+
+  fail(key: string, value: unknown, wanted: string): never {
+    const found = value === undefined ? 'missing' : show(value)
+    throw new WeightsError(`${printable(this.#file)}: ${this.#path}${key} is ${found}, expected ${wanted}.`)
+  }
+
+  #get(key: string, fallback: unknown): unknown {
+    this.#read.add(key)
+    return this.#values.has(key) ? this.#values.get(key) : fallback
+  }
+
+  #checked<T>(key: string, fallback: T | undefined, fits: (value: unknown) => value is T, wanted: string): T {
+    const value = this.#get(key, fallback)
+    return fits(value) ? value : this.fail(key, value, wanted)
+  }
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number'
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isInteger(value)
+}
+
+/** What every attention needs of the channels of a head; deformable attention, the multiple of 4 alone. */
+const HEAD = `a multiple of 4 channels, at most ${MAX_HEAD}`
+
+function isHead(size: number): boolean {
+  return size % 4 === 0 && size <= MAX_HEAD
+}
+
+function isOneOf<T extends string>(among: readonly T[]): (value: unknown) => value is T {
+  return (value): value is T => among.some((v) => v === value)
+}
+
+/** A value as the file has it, shortened. */
+function show(value: unknown): string {
+  if (typeof value === 'string') return quoted(value, 80)
+  return printable((typeof value === 'bigint' ? String(value) : JSON.stringify(value)) ?? 'undefined', 80)
+}

@@ -1,0 +1,40 @@
+// The files of a model: small ones that say what it is, and the weights, opened but not read.
+
+import { type Folder, openAll, readJson, readText } from '../../io/folder.ts'
+import type { Download } from '../../io/http/download.ts'
+import { withManifest } from '../../io/manifest.ts'
+import { type Checkpoint, openSafetensors } from '../../io/safetensors.ts'
+import { loadTokenizer, type Tokenizer } from '../../io/text/tokenizer.ts'
+import { type Config, parseConfig } from './config.ts'
+
+export interface ModelFiles {
+  readonly config: Config
+  readonly tokenizer: Tokenizer
+  /** To be closed. */
+  readonly checkpoint: Checkpoint
+}
+
+/**
+ * Opens all files before the large ones are read, so that a download's total is known.
+ *
+ * @throws WeightsError naming the file and what is wrong with it
+ */
+export async function openModel(
+  given: Folder,
+  { download, signal }: { download: Download; signal?: AbortSignal | undefined },
+): Promise<ModelFiles> {
+  const folder = await withManifest(given, signal)
+  const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
+  const texts = await openAll(folder, ['tokenizer.json', 'tokenizer_config.json'], signal)
+  let checkpoint: Checkpoint | undefined
+  try {
+    const onOpen = (): void => download.begin(folder.describe)
+    checkpoint = await openSafetensors(folder, { signal, onOpen })
+    const [vocabulary = '', settings = ''] = await Promise.all(texts.map((text) => readText(text, signal)))
+    return { config, checkpoint, tokenizer: loadTokenizer(vocabulary, settings, config.llm.vocab) }
+  } catch (error) {
+    await checkpoint?.close()
+    await Promise.all(texts.map((text) => text.close()))
+    throw error
+  }
+}

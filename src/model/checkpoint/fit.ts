@@ -1,0 +1,116 @@
+// Whether a checkpoint fits a config: what its header lists against what the config's networks read.
+//
+// Every tensor that a network reads must be there, in its shape, in a type we know. What no network reads is
+// passed over. All that is wrong is told, not only the first of it: weights.ts refuses to load what doesn't
+// fit, and `flowseg inspect` says why without loading anything.
+
+import type { Checkpoint, Dtype, TensorEntry } from '../../io/safetensors.ts'
+import { printable, quoted } from '../../printable.ts'
+import type { DType } from '../../tensor/tensor.ts'
+import type { Config } from './config.ts'
+import { canonicalName, type Parameter, parameters } from './parameters.ts'
+
+/** Types that a weight may be stored in, and how matrices of them are kept on the device. */
+export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+
+export interface Fit {
+  /** What the networks read. */
+  readonly used: readonly Match[]
+  /** Names of what they can't do without. */
+  readonly missing: readonly string[]
+  readonly misfits: readonly Misfit[]
+  /** Names in the checkpoint that mean nothing to this engine. */
+  readonly unknown: readonly string[]
+  /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
+  readonly baseline: boolean
+  /** What every name begins with, if the names would be known without it: 'module.' */
+  readonly prefix: string | undefined
+}
+
+/** A parameter and where it is stored; an optional one that isn't is zero. */
+export interface Match {
+  readonly parameter: Parameter
+  readonly entry: TensorEntry | undefined
+}
+
+/** A stored tensor that its network can't use. */
+export interface Misfit extends Pick<TensorEntry, 'name' | 'dtype' | 'shape'> {
+  /** The shape it should have; if it has, its type is at fault. */
+  readonly expected: readonly number[]
+  /** All of that as a sentence. */
+  readonly text: string
+}
+
+export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config): Fit {
+  const stored = new Map([...tensors.values()].map((entry) => [canonicalName(entry.name), entry]))
+  const expected = parameters(withSizesOf(stored, config))
+
+  // FlowSeg's additions may be missing, but only all together
+  const baseline = !expected.some((p) => p.flow && stored.has(p.name))
+  const used = expected
+    .filter((p) => p.used && !(p.flow && baseline))
+    .map((parameter): Match => ({ parameter, entry: stored.get(parameter.name) }))
+
+  const known = new Set(expected.map(({ name }) => name))
+  return {
+    used,
+    missing: used.flatMap(({ parameter: p, entry }) => (entry || p.optional ? [] : [p.name])),
+    misfits: used.flatMap(({ parameter, entry }) => (entry && misfitOf(parameter, entry)) ?? []),
+    unknown: [...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])),
+    baseline,
+    prefix: prefixOf([...tensors.keys()], (name) => known.has(canonicalName(name))),
+  }
+}
+
+/**
+ * What a program put before every name, such as 'module.' by PyTorch's DataParallel or '_orig_mod.' by torch.compile.
+ *
+ * @returns undefined unless most names are known without it, and fewer with it
+ */
+export function prefixOf(names: readonly string[], isKnown: (name: string) => boolean): string | undefined {
+  const asTheyAre = names.filter(isKnown).length
+  let prefix = ''
+  const first = names[0] ?? ''
+  for (let words = 0; words < 4; words++) {
+    const end = first.indexOf('.', prefix.length) + 1
+    const longer = first.slice(0, end)
+    if (end === 0 || !names.every((name) => name.startsWith(longer))) return undefined
+    prefix = longer
+    const without = names.filter((name) => isKnown(name.slice(prefix.length))).length
+    if (without > asTheyAre && without > names.length / 2) return prefix
+  }
+  return undefined
+}
+
+/** What to say of it. */
+export function aboutPrefix(prefix: string): string {
+  const shown = quoted(prefix, 80)
+  return `Every name begins with ${shown}, and without it most would be known: write the checkpoint again without ${shown}.`
+}
+
+/** What is wrong with a stored tensor, if anything is. */
+export function misfitOf({ name, shape: expected }: Parameter, entry: TensorEntry): Misfit | undefined {
+  const { dtype, shape } = entry
+  const misfit = (text: string): Misfit => ({ name: entry.name, dtype, shape, expected, text })
+  if (shape.join() !== expected.join()) {
+    return misfit(`${printable(entry.name)} is [${shape.join(', ')}], expected [${expected.join(', ')}].`)
+  }
+  if (!KEPT_AS[dtype]) {
+    const wanted = Object.keys(KEPT_AS).join(', ')
+    return misfit(`${name} is ${dtype}, expected one of ${wanted}: convert it.`)
+  }
+  return undefined
+}
+
+/** What the file knows better than the config: rows of the vocabulary, and BAR's shapes, which no paper gives. */
+function withSizesOf(stored: ReadonlyMap<string, TensorEntry>, config: Config): Config {
+  const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
+  const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)
+  const compress = rows('segmentor.boundary_refiner.compress.weight', config.boundary.compress)
+  const hidden = rows('segmentor.boundary_refiner.refine.0.weight', config.boundary.hidden)
+  return {
+    ...config,
+    llm: { ...config.llm, vocab: Math.max(vocab, config.llm.vocab) },
+    boundary: { compress, hidden },
+  }
+}

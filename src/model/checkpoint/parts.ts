@@ -1,0 +1,41 @@
+// From weights to what plans are built from: the tables that depend on the config alone, and the cache's size.
+
+import type { Gpu } from '../../gpu/gpu.ts'
+import { release, type Tensor, upload } from '../../tensor/tensor.ts'
+import { sineEmbedding } from '../networks/sine.ts'
+import type { Parts } from '../plans.ts'
+import { type Config, featureSizes, visionTokens } from './config.ts'
+import type { LoadedWeights } from './weights.ts'
+
+export interface MadeParts {
+  readonly parts: Parts
+  /** Frees what was made here; the weights are the caller's. */
+  readonly release: () => void
+}
+
+/**
+ * @param before tokens of the prompt before the image's rows
+ * @throws OutOfMemoryError; nothing stays allocated
+ */
+export async function makeParts(
+  gpu: Gpu,
+  { weights, baseline }: Pick<LoadedWeights, 'weights' | 'baseline'>,
+  config: Config,
+  before: number,
+): Promise<MadeParts> {
+  const sines: Tensor[] = []
+  const free = (): void => sines.forEach((sine) => release(gpu, sine))
+  try {
+    const d = config.head.hidden
+    for (const [H, W] of featureSizes(config)) {
+      const table = sineEmbedding(H, W, d)
+      sines.push(await upload(gpu, table, [H * W, d], 'f32', { label: 'sine', owner: 'weights' }))
+    }
+  } catch (error) {
+    free()
+    throw error
+  }
+  const vision = visionTokens(config)
+  const [prefix, capacity] = [before + vision, vision + config.prompt.maxTokens]
+  return { parts: { config, weights, baseline, sines, prefix, capacity }, release: free }
+}

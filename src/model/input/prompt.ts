@@ -1,0 +1,189 @@
+// A sentence becomes the ids that the language model reads, and where in them C and S are found (spec, section 5).
+//
+//   before   [header of the user's turn]
+//            [rows of the image]
+//   after    [line feed] question with <p> phrase </p> [end of turn, header of the answer] answer up to <SEG>
+//
+// The pieces are encoded apart and joined: what stands before the image never changes, so its keys and values
+// serve every sentence. Nothing after <SEG> matters, as attention is causal; the sequence stops there.
+
+import { PromptError } from '../../errors.ts'
+import type { Tokenizer } from '../../io/text/tokenizer.ts'
+import { quoted } from '../../printable.ts'
+import type { Config, PromptConfig } from '../checkpoint/config.ts'
+
+export interface PromptOptions {
+  /** Referring sentences ("the red mug") are lower-cased, as in training; reasoning keeps its case. Referring by default. */
+  readonly task?: 'referring' | 'reasoning' | undefined
+  /** The question, with {phrase} where the sentence goes; by default the model's own. */
+  readonly template?: string | undefined
+  /** The answer that the model reads, with <SEG> in it; by default the model's own. */
+  readonly answer?: string | undefined
+}
+
+export interface Prompt {
+  /** Ids before the rows of the image. */
+  readonly before: number[]
+  /** Ids after them, <SEG> the last. */
+  readonly after: number[]
+  /** <p> to </p>, both included: [begin, end) in `after`. */
+  readonly span: readonly [begin: number, end: number]
+  /** Index of <SEG> in `after`. */
+  readonly seg: number
+  /** All of it, to show; <image> stands for the rows of the image. */
+  readonly text: string
+}
+
+/** What buildPrompt reads of a model's config. */
+export interface PromptSettings {
+  readonly compat: Config['compat']
+  /** `bos`: whether Phi-3's prompts begin with <s>; they do in X-SAM's training and evaluation, not in its demo. */
+  readonly prompt: Omit<PromptConfig, 'vision'> & { readonly bos?: boolean }
+}
+
+// X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form, and
+// models name their own referring question and answer
+export const REFERRING_TEMPLATES = [
+  'Please identify and segment the {phrase} in this image.',
+  'Please segment {phrase} in this image.',
+  'What is {phrase} in this image? Please output the corresponding segmentation mask.',
+  'Can you segment {phrase} in this image? Please generate the segmentation mask.',
+  'Could you provide a segmentation mask for the {phrase} in this image? Please provide the segmentation mask.',
+  'Where is the {phrase} in this picture? Please output the segmentation masks.',
+  'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
+  'Could you provide a segmentation mask for the {phrase} in this image? Please respond with the segmentation mask.',
+  'Where is the {phrase} in this picture? Please output the corresponding segmentation mask.',
+  'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
+] as const
+/** For whole sentences. */
+export const REASONING_TEMPLATES = [
+  '{phrase} Please output the corresponding segmentation mask.',
+  '{phrase} Please generate a segmentation mask for this image.',
+  '{phrase} Please extract the segmentation mask.',
+  '{phrase} Please return the segmentation predictions as masks.',
+  '{phrase} Please segment the image.',
+] as const
+/** For reasoning in a noun phrase. */
+export const REASONING_PHRASE_TEMPLATES = [
+  'Can you segment {phrase} in this image? Please output the segmentation mask.',
+  'Can you give the segmentation mask for {phrase} in this image? Please respond with the segmentation mask.',
+  'Can you highlight {phrase} and output the corresponding segmentation mask? Please provide the segmentation mask.',
+  'What is {phrase} in this image? Please output the corresponding segmentation mask.',
+  'What is {phrase} in this image? Please generate a segmentation mask for this image.',
+] as const
+export const ANSWERS = [
+  '<SEG>.',
+  'It is <SEG>.',
+  'Sure, <SEG>.',
+  'Sure, it is <SEG>.',
+  'Sure, the segmentation mask is <SEG>.',
+] as const
+
+interface Frame {
+  readonly before: string
+  readonly after: string
+}
+
+// The system's turn is empty and left out
+const QWEN3 = { before: '<|im_start|>user\n', after: '<|im_end|>\n<|im_start|>assistant\n' }
+const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
+  qwen3: QWEN3,
+  'qwen3-no-think': { ...QWEN3, after: `${QWEN3.after}<think>\n\n</think>\n\n` },
+  phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
+}
+
+// Whatever a chat tokenizer may read as a token of its own
+const MARKER = /<\|[^|\s]*\|>|<\/?(?:p|seg|image|region|s|unk|think|tool_call|tool_response)>/i
+/** No token of any vocabulary is longer. What is much too long is refused without being encoded. */
+const MAX_TOKEN_CHARACTERS = 256
+
+/**
+ * @throws PromptError if the sentence is empty, too long or holds a marker, or a template lacks its place for it
+ */
+export function buildPrompt(
+  tokenizer: Tokenizer,
+  sentence: string,
+  config: PromptSettings,
+  options: PromptOptions = {},
+): Prompt {
+  const { chat, bos = true, maxTokens } = config.prompt
+  const task = options.task ?? 'referring'
+  const template = options.template ?? defaultTemplate(task, config.prompt.template)
+  const answer = options.answer ?? config.prompt.answer
+  expectPlace('template', template, '{phrase}')
+  expectPlace('answer', answer, '<SEG>')
+
+  // 1. The words
+  const phrase = `<p>${clean(sentence, task, maxTokens)}</p>`
+  const frame = FRAMES[chat]
+  const question = (config.compat === 'aaai' ? '\n' : '') + template.replace('{phrase}', () => phrase)
+  const reply = answer.slice(0, answer.indexOf('<SEG>') + '<SEG>'.length)
+
+  // 2. Their ids, piece by piece
+  const start = chat === 'phi3' && bos ? '<s>' : ''
+  const before = tokenizer.encode(frame.before)
+  if (start) before.unshift(tokenizer.idOf(start))
+  const after = [...tokenizer.encode(question + frame.after), ...tokenizer.encode(reply)]
+  const tokens = before.length + after.length
+  if (tokens > maxTokens) {
+    throw new PromptError(
+      `The sentence makes a prompt of ${tokens} tokens; this model takes ${maxTokens}. Say it in fewer words.`,
+    )
+  }
+
+  // 3. Where C and S are
+  const begin = after.indexOf(tokenizer.idOf('<p>'))
+  const end = after.indexOf(tokenizer.idOf('</p>')) + 1
+  const seg = after.length - 1
+  const text = `${start}${frame.before}<image>${question}${frame.after}${reply}`
+  return { before, after, span: [begin, end], seg, text }
+}
+
+/** A model that was trained on a question of its own knows no other; X-SAM's know one for each task. */
+function defaultTemplate(task: 'referring' | 'reasoning', own: string): string {
+  const isXsam = REFERRING_TEMPLATES.some((template) => template === own)
+  return task === 'reasoning' && isXsam ? REASONING_TEMPLATES[0] : own
+}
+
+/**
+ * The sentence on one line, in the case that the model was trained with. Both generations of X-SAM trim it and leave all
+ * spaces inside as they are, doubled, no-break and ideographic ones too: each is a token of its own.
+ */
+function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: number): string {
+  if (typeof sentence !== 'string')
+    throw new PromptError(`The sentence must be a string, not ${typeof sentence}.`)
+  // Line breaks, control characters, and the invisible ones that copying brings along
+  const line = sentence.replace(/[\p{Cc}\u2028\u2029\u200b\u2060\ufeff]+/gu, ' ').trim()
+  if (line === '') {
+    throw new PromptError(
+      'The sentence is empty. Say what to find, for example "the red mug left of the laptop".',
+    )
+  }
+  if (line.length > maxTokens * MAX_TOKEN_CHARACTERS) {
+    throw new PromptError(
+      `The sentence has ${line.length} characters; this model takes prompts of ${maxTokens} tokens. Shorten it.`,
+    )
+  }
+  if (/\p{Cs}/u.test(line)) {
+    throw new PromptError(
+      `The sentence ${quoted(line)} holds half of a character (a surrogate without its other half). Type it again.`,
+    )
+  }
+  const lower = line.toLowerCase()
+  const marker = (MARKER.exec(line) ?? MARKER.exec(lower))?.[0] // lower case makes a k of the Kelvin sign
+  if (marker) {
+    throw new PromptError(
+      `The sentence holds ${quoted(marker)}, which has a meaning of its own to the model. Leave it out.`,
+    )
+  }
+  return task === 'referring' ? lower : line
+}
+
+function expectPlace(what: 'template' | 'answer', text: string, place: string): void {
+  const parts = text.split(place)
+  if (parts.length !== 2) {
+    throw new PromptError(`The ${what} ${quoted(text)} must have ${place} in it, once.`)
+  }
+  const marker = parts.map((part) => MARKER.exec(part)?.[0]).find(Boolean)
+  if (marker) throw new PromptError(`The ${what} ${quoted(text)} holds ${quoted(marker)}. Leave it out.`)
+}

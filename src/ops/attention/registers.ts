@@ -1,0 +1,75 @@
+// Attention by threads that work alone, with their rows in registers: runs anywhere. See shaders/attention/registers.wgsl.
+//
+// With many queries a thread takes a few of them and all keys. With few, as when a dozen mask queries look at 4,096
+// pixels, or a token is decoded, the keys are split among threads too.
+
+import attentionSource from '../../../shaders/attention/registers.wgsl' with { type: 'text' }
+import type { Variant } from '../../kernels/variants.ts'
+import { flopsOf, type Problem, recordAttention, rowsOfHead, WG } from './problem.ts'
+
+export const registers: Variant<Problem> = {
+  name: 'registers',
+  fits: () => true,
+  cost: costOf,
+  record: (problem) => {
+    const { ROWS, LANES, splits } = chooseTile(problem)
+    recordAttention(
+      problem,
+      'attention/registers',
+      attentionSource,
+      { ROWS, WG, LANES },
+      {
+        rowsPerGroup: ROWS * (WG / LANES),
+        splits,
+        splitsPerGroup: LANES,
+      },
+    )
+  },
+}
+
+/** Keys of a block, as in the shader. */
+const BLOCK = 32
+
+interface Tile {
+  /** Rows of a thread. */
+  readonly ROWS: number
+  /** Threads of a workgroup that share rows and split the keys. */
+  readonly LANES: number
+  /** Threads that split the keys, in all workgroups. */
+  readonly splits: number
+}
+
+/**
+ * More rows a thread mean fewer loads, which is where software adapters spend their time, but more registers (2 d
+ * floats a row) and a longer compile.
+ */
+function chooseTile(problem: Problem): Tile {
+  const { B, Tk, d, kvHeads, bias } = problem
+  const rows = rowsOfHead(problem)
+  const flops = flopsOf(problem)
+  const wanted = flops < 4e6 ? 1 : flops < 2e7 ? 2 : 4
+  let ROWS = 1
+  while (ROWS < wanted && ROWS < rows && 2 * ROWS * d <= 128) ROWS *= 2
+
+  // Too few threads to fill an adapter: share the blocks of keys among more
+  const threads = B * kvHeads * Math.ceil(rows / ROWS)
+  const blocks = Math.ceil(Tk / BLOCK)
+  if (bias?.kind === 'relative' || threads >= 256 || blocks < 4) return { ROWS, LANES: 1, splits: 1 }
+  let LANES = 4
+  while (LANES < WG && 2 * LANES <= blocks) LANES *= 2
+  // At least two blocks a split, so that there is less to add up than to compute
+  let groups = 1
+  while (LANES * groups * 4 <= blocks && threads * LANES * groups < 2048) groups *= 2
+  return { ROWS, LANES, splits: LANES * groups }
+}
+
+/**
+ * Cycles of a core of lavapipe (a Xeon, November 2026): eight threads load a vec4f in 100, with the calls that several rows share
+ * and their larger code, and multiply and add four values in 4.
+ */
+function costOf(problem: Problem): number {
+  const { B, Tk, d, kvHeads } = problem
+  const { ROWS } = chooseTile(problem)
+  const threads = Math.max(8, B * kvHeads * Math.ceil(rowsOfHead(problem) / ROWS))
+  return (threads / 8) * Tk * ((d / 4) * 2 * (100 + 6 * ROWS) + 60 * ROWS)
+}

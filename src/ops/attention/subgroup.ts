@@ -1,0 +1,80 @@
+// Attention by subgroups: lanes own rows, keys and values go round by broadcast. See shaders/attention/subgroup.wgsl.
+//
+// GFLOP/s of all scores, hidden ones too, by processor time of two cores of a Xeon (November 2026), registers -> subgroup:
+//
+//                                              lavapipe      SwiftShader
+//   729 tokens, 16 heads of 72                 2.8 -> 30     0.9 -> 4.3
+//   4,096 tokens, 4 heads of 64, relative      4.2 -> 37
+//   windows of 196, 16 heads of 64, relative   3.9 -> 21     1.4 -> 3.3
+//   512 tokens causal, 32/8 heads of 128       5.2 -> 50     1.9 -> 5.1
+//   1 query, 1,800 keys, 32/8 heads of 128     2.4 -> 9.4    0.9 -> 1.6
+//   45 queries, 1,800 keys, 32/8 heads of 128  2.8 -> 24     0.9 -> 2.6
+//   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
+
+import subgroupSource from '../../../shaders/attention/subgroup.wgsl' with { type: 'text' }
+import type { AdapterFacts } from '../../gpu/adapter.ts'
+import { recorder } from '../../gpu/recorder.ts'
+import type { Variant } from '../../kernels/variants.ts'
+import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
+
+export const subgroup: Variant<Problem> = {
+  name: 'subgroup',
+  fits: (_, { subgroupSize }) => subgroupSize === 4 || subgroupSize === 8,
+  cost: (problem, adapter) => chooseTile(problem, adapter).cost,
+  record: (problem) => {
+    const { adapter } = recorder()
+    const { ROWS, splits } = chooseTile(problem, adapter)
+    const LANES = adapter.subgroupSize
+    const LOADS = Math.ceil(problem.d / 4 / LANES)
+    recordAttention(
+      problem,
+      'attention/subgroup',
+      subgroupSource,
+      { LANES, ROWS, LOADS },
+      {
+        rowsPerGroup: ROWS * LANES,
+        splits,
+        splitsPerGroup: 1,
+        lanes: LANES,
+        turns: (ROWS * problem.d) / 4,
+      },
+    )
+  },
+}
+
+/** Keys of a block, as in the shader. */
+const BLOCK = 32
+/** Subgroups at work at once on the smallest adapters we care for: two cores, a few each to even them out. */
+const PARALLEL = 8
+/**
+ * Chunks of four channels of all of a lane's rows. 6 rows of 18 were 2 % faster than 4 on lavapipe, and compiled for 2.2 s instead
+ * of 1.3; 8 rows of 16 were 6 % slower, as they outgrow the instruction cache (a Xeon, November 2026).
+ */
+const MOST_CHUNKS = 72
+
+interface Tile {
+  /** Rows of a lane. */
+  readonly ROWS: number
+  readonly splits: number
+  /** In cycles of a core of lavapipe (a Xeon, November 2026): see the shader. */
+  readonly cost: number
+}
+
+/** The rows of a lane with the least work, and splits of the keys where there are few rows. */
+function chooseTile(problem: Problem, { subgroupSize: lanes }: AdapterFacts): Tile {
+  const { B, Tk, d, kvHeads, bias } = problem
+  const D4 = d / 4
+  const rows = rowsOfHead(problem)
+  let best: Tile | undefined
+  for (const ROWS of [1, 2, 3, 4]) {
+    if (ROWS > 1 && ROWS * D4 > MOST_CHUNKS) continue
+    const groups = B * kvHeads * Math.ceil(rows / (ROWS * lanes))
+    let splits = 1
+    if (bias?.kind !== 'relative') while (groups * splits < PARALLEL && splits * 4 * BLOCK <= Tk) splits *= 2
+    const key =
+      2 * (60 * Math.ceil(D4 / lanes) + 6 * D4) + ROWS * (10 * D4 + (bias?.kind === 'relative' ? 70 : 50))
+    const cost = (Math.max(groups * splits, PARALLEL) * Tk * key) / splits
+    if (!best || cost < best.cost) best = { ROWS, splits, cost }
+  }
+  return best!
+}

@@ -1,0 +1,40 @@
+// Grey-scale morphology: what lies between a map dilated and the same map eroded is its boundary.
+
+import source from '../../../shaders/image/morphology.wgsl' with { type: 'text' }
+import { kernel } from '../../gpu/kernel.ts'
+import { elem, strips, THREADS, widthOf } from '../../kernels/elem.ts'
+import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+/** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
+export function dilate(x: Tensor): Tensor {
+  return morph('dilate', x, false)
+}
+
+/** The smallest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
+export function erode(x: Tensor): Tensor {
+  return morph('erode', x, true)
+}
+
+function morph(op: string, x: Tensor, erodes: boolean): Tensor {
+  expectShape(op, 'x', x, [undefined, undefined])
+  expectType(op, 'x', x, 'f32')
+  const [H = 0, W = 0] = x.shape
+  const width = widthOf(W)
+  const { across, run, workgroups } = strips(1, H, W / width)
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('image/morphology', elem(width) + source, {
+      WIDTH: width,
+      Keys: width === 4 ? 'vec4i' : 'i32',
+      Shift: width === 4 ? 'vec4u' : 'u32',
+      ERODE: erodes,
+      WG: THREADS,
+    }),
+    reads: { x },
+    writes: { y },
+    sizes: { H, cols: W / width, across, run },
+    workgroups,
+    flops: 9 * x.size,
+  })
+  return y
+}

@@ -1,0 +1,139 @@
+// Rows by number: out of a table, and into a cache.
+
+import copySource from '../../../shaders/layout/copy.wgsl' with { type: 'text' }
+import gatherSource from '../../../shaders/layout/gather.wgsl' with { type: 'text' }
+import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
+import widen from '../../../shaders/lib/widen.wgsl' with { type: 'text' }
+import { MOST } from '../../check.ts'
+import { ShapeError } from '../../errors.ts'
+import { kernel } from '../../gpu/kernel.ts'
+import { recorder, type SizeValue } from '../../gpu/recorder.ts'
+import { chunks, elem, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { expectSize, expectWeight } from '../../tensor/check.ts'
+import {
+  asColumns,
+  type Columns,
+  type DType,
+  expectShape,
+  expectType,
+  lastDim,
+  record,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
+
+/** As in shaders/lib/widen.wgsl. */
+const DTYPES: Partial<Record<DType, number>> = { f32: 0, u32: 0, f16: 1, bf16: 2 }
+
+/**
+ * Rows of a table: y[t] = table[ids[t]].
+ *
+ * An id that is no row of the table is refused where it can be seen: in an input of the plan, when it is run (UsageError).
+ * Ids that the plan computes itself are only on the device: there such a row is zeros.
+ *
+ * @param table [V, C] f32, f16 or bf16; may be sharded
+ * @param ids   [T] u32
+ * @returns     [T, C]
+ * @throws ShapeError if shapes or types are others
+ */
+export function gather(table: Tensor, ids: Tensor): Tensor {
+  expectShape('gather', 'table', table, [undefined, undefined])
+  expectShape('gather', 'ids', ids, [undefined])
+  expectWeight('gather', 'table', table, { dtypes: ['f32', 'f16', 'bf16'], sharded: true, packed: false })
+  expectType('gather', 'ids', ids, 'u32')
+  const [V = 0, C = 0] = table.shape
+  const T = ids.size
+  recorder().limitIds(ids.storage, V)
+
+  const width = widthOf(C)
+  const words = table.dtype === 'f32' ? 4 : 2
+  const { lanes, run, workgroups } = rowChunks(T, C / width)
+  const y = tensor([T, C])
+  const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
+  for (const { storage, firstRow, rows } of shards) {
+    record({
+      kernel: kernel('layout/gather', elem(width) + widen + gatherSource, {
+        WIDTH: width,
+        DTYPE: DTYPES[table.dtype]!,
+        Word: `vec${words}u`,
+        WORDS: words,
+        WG: THREADS,
+      }),
+      reads: {
+        table: width === 4 ? { ...table, storage } : undefined,
+        table_words: width === 1 ? { ...table, storage } : undefined,
+        ids,
+      },
+      writes: { y },
+      sizes: { T, cols: C / width, first_row: firstRow, rows, table_rows: V, lanes, run },
+      workgroups,
+      flops: 0,
+      bytes: (8 * y.size) / shards.length,
+    })
+  }
+  return y
+}
+
+/**
+ * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped, so that a block of rows may be longer
+ * than what is left.
+ *
+ * @param x    [T, C], or C columns of a wider tensor
+ * @param into [capacity, C], resident or bound
+ * @param at   first row; may be a `param`
+ * @throws ShapeError if C differs, or `into` is no tensor of its own
+ */
+export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void {
+  const { tensor: source, start, count: C } = asColumns('copyRows', 'x', x)
+  expectType('copyRows', 'x', source, 'f32')
+  expectType('copyRows', 'into', into, 'f32')
+  expectShape('copyRows', 'x', source, [undefined, undefined])
+  expectShape('copyRows', 'into', into, [undefined, C])
+  if (into.storage.kind !== 'resident' && into.storage.kind !== 'bound') {
+    throw new ShapeError('copyRows: `into` must outlive the plan: allocate it, or bind it to the plan.')
+  }
+  const row = expectSize('copyRows', 'at', at, MOST)
+  copy(source, into, {
+    rows: source.shape[0]!,
+    cols: C,
+    from: { stride: lastDim(source), start },
+    to: { stride: C, start: 0, row, rows: into.shape[0]! },
+  })
+}
+
+/** A rectangle of 32-bit words from one matrix into another; see shaders/layout/copy.wgsl. */
+export interface Rectangle {
+  readonly rows: number
+  readonly cols: number
+  readonly from: { readonly stride: number; readonly start: number }
+  readonly to: {
+    readonly stride: number
+    readonly start: number
+    readonly row: SizeValue
+    readonly rows: number
+  }
+}
+
+export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
+  const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
+  const { chunk, workgroups } = chunks((rows * cols) / width)
+  record({
+    kernel: kernel('layout/copy', walk + copySource, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
+    reads: { source },
+    writes: { target_rows: target },
+    sizes: {
+      count: (rows * cols) / width,
+      chunk,
+      cols: cols / width,
+      from_stride: from.stride / width,
+      from_start: from.start / width,
+      to_stride: to.stride / width,
+      to_start: to.start / width,
+      to_row: to.row,
+      to_rows: to.rows,
+    },
+    workgroups,
+    flops: 0,
+    bytes: 8 * rows * cols,
+  })
+}

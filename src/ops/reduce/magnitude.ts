@@ -1,0 +1,31 @@
+// Whether a tensor is finite, for little more than reading it once.
+
+import source from '../../../shaders/reduce/magnitude.wgsl' with { type: 'text' }
+import { kernel } from '../../gpu/kernel.ts'
+import { chunks, elem, THREADS, widthOf } from '../../kernels/elem.ts'
+import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+/** The bits of infinity, larger than those of any number's absolute value; those of a NaN are larger still. */
+export const INFINITY_BITS = 0x7f800000
+
+/**
+ * The bits of the largest absolute value of each part of a tensor; INFINITY_BITS or more where it isn't finite.
+ *
+ * @param x [...]
+ * @returns u32 [parts], at most 1,024
+ */
+export function magnitude(x: Tensor): Tensor {
+  expectType('magnitude', 'x', x, 'f32')
+  const width = widthOf(x.size)
+  const { chunk, workgroups } = chunks(x.size / width)
+  const y = tensor([workgroups], 'u32')
+  record({
+    kernel: kernel('reduce/magnitude', elem(width) + source, { WIDTH: width, WG: THREADS }),
+    reads: { x },
+    writes: { y },
+    sizes: { count: x.size / width, chunk },
+    workgroups,
+    flops: x.size,
+  })
+  return y
+}

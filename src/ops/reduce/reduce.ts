@@ -1,0 +1,182 @@
+// Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
+
+import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
+import rowsSource from '../../../shaders/lib/rows.wgsl' with { type: 'text' }
+import argmaxSource from '../../../shaders/reduce/argmax.wgsl' with { type: 'text' }
+import meanRowsSource from '../../../shaders/reduce/mean-rows.wgsl' with { type: 'text' }
+import normalizeSource from '../../../shaders/reduce/normalize-rows.wgsl' with { type: 'text' }
+import reduceSource from '../../../shaders/reduce/reduce.wgsl' with { type: 'text' }
+import softmaxSource from '../../../shaders/reduce/softmax.wgsl' with { type: 'text' }
+import { expectNames, MOST } from '../../check.ts'
+import { kernel } from '../../gpu/kernel.ts'
+import type { SizeValue } from '../../gpu/recorder.ts'
+import { elem, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
+import { alongRows } from '../../kernels/rows.ts'
+import { type Family, recordBest } from '../../kernels/variants.ts'
+import { expectSize } from '../../tensor/check.ts'
+import { expectShape, expectType, record, type Shape, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+/**
+ * y = exp(x) / sum(exp(x)) over the last axis. A row with NaN or infinity in it is NaN.
+ *
+ * @param x [..., C]
+ * @returns [..., C]
+ */
+export function softmax(x: Tensor): Tensor {
+  expectType('softmax', 'x', x, 'f32')
+  const y = tensor(x.shape)
+  recordBest(softmaxFamily, { x, y })
+  return y
+}
+
+interface Mapped {
+  readonly x: Tensor
+  readonly y: Tensor
+}
+
+export const softmaxFamily: Family<Mapped> = alongRows(
+  'softmax',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('reduce/softmax', elem(width) + rowsSource + nanSource + softmaxSource, {
+        WIDTH: width,
+        IN_PLACE: false,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: 10 * x.size,
+      inPlace: { read: 'x', write: 'y' },
+    })
+  },
+)
+
+/** Sums over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
+export function sumLast(x: Tensor): Tensor {
+  return reduce('sumLast', x, false)
+}
+
+/** Maxima over the last axis, NaN where one is among them: [..., C] -> [...]; a vector [C] gives one number, [1]. */
+export function maxLast(x: Tensor): Tensor {
+  return reduce('maxLast', x, true)
+}
+
+function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
+  expectType(op, 'x', x, 'f32')
+  const y = tensor(leading(x))
+  recordBest(reduceFamily, { x, y, maximum })
+  return y
+}
+
+export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alongRows(
+  'reduce',
+  false,
+  ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('reduce/reduce', elem(width) + rowsSource + nanSource + reduceSource, {
+        WIDTH: width,
+        MAXIMUM: maximum,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: x.size,
+    })
+  },
+)
+
+/**
+ * Where the largest value of the last axis is; of several, the first. NaN is larger than any number, as in NumPy and PyTorch.
+ *
+ * @param x [..., C]
+ * @returns [...] u32; a vector [C] gives one number, [1]
+ */
+export function argmax(x: Tensor): Tensor {
+  expectType('argmax', 'x', x, 'f32')
+  const y = tensor(leading(x), 'u32')
+  recordBest(argmaxFamily, { x, y })
+  return y
+}
+
+export const argmaxFamily: Family<Mapped> = alongRows(
+  'argmax',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('reduce/argmax', elem(width) + nanSource + argmaxSource, { WIDTH: width, ...teams }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: x.size,
+    })
+  },
+)
+
+/**
+ * Rows of length one: y = x / max(|x|, 1e-12) over the last axis, for rows of any length. A row with NaN in it is NaN.
+ *
+ * @param x [..., C]
+ * @returns [..., C]
+ */
+export function normalizeRows(x: Tensor): Tensor {
+  expectType('normalizeRows', 'x', x, 'f32')
+  const y = tensor(x.shape)
+  recordBest(normalizeFamily, { x, y })
+  return y
+}
+
+export const normalizeFamily: Family<Mapped> = alongRows(
+  'normalizeRows',
+  false,
+  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+    record({
+      kernel: kernel('reduce/normalize-rows', elem(width) + rowsSource + normalizeSource, {
+        WIDTH: width,
+        ...teams,
+      }),
+      reads: { x },
+      writes: { y },
+      sizes: { rows, cols },
+      workgroups,
+      flops: 5 * x.size,
+    })
+  },
+)
+
+/**
+ * The mean of the first rows.
+ *
+ * @param x [N, C]
+ * @param options.length  how many rows, all by default and where there are fewer; may be a `param`. No rows have the mean 0.
+ * @returns [C]
+ */
+export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {
+  expectNames('meanRows', options, ['length'])
+  expectShape('meanRows', 'x', x, [undefined, undefined])
+  expectType('meanRows', 'x', x, 'f32')
+  const [N = 0, C = 0] = x.shape
+  const { length: rows = N } = options
+  const length = expectSize('meanRows', 'length', rows, MOST)
+  const width = widthOf(C)
+  const y = tensor([C])
+  record({
+    kernel: kernel('reduce/mean-rows', meanRowsSource, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+    reads: { x },
+    writes: { y },
+    sizes: { rows: N, cols: C / width, length },
+    workgroups: groupsFor(C / width),
+    flops: x.size,
+  })
+  return y
+}
+
+/** The shape without its last axis. */
+function leading(x: Tensor): Shape {
+  return x.shape.length === 1 ? [1] : x.shape.slice(0, -1)
+}

@@ -1,0 +1,273 @@
+// A problem of a kernel family tried by itself: on tensors of its own, full of noise, by one variant or another.
+//
+// What a family calls a problem is a plain object with tensors somewhere in it. So a problem that came up in a model
+// is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
+// take the form that is asked for, rows or panels, with the same values in both, and so may be compared.
+
+import type { Gpu } from '../gpu/gpu.ts'
+import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
+import { Uploader } from '../gpu/transfer.ts'
+import { type Form, uploadPanels } from '../kernels/packed.ts'
+import type { FamilyWeight, Variant } from '../kernels/variants.ts'
+import { allocate, type DType, type Plan, plan, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
+
+/** A problem that stands alone. */
+export interface Rebuilt<P> {
+  readonly problem: P
+  /** What its variants read or write. */
+  readonly tensors: readonly Tensor[]
+  /** Those of them that come into being by it: whatever they hold before must not matter. */
+  readonly fresh: ReadonlySet<Tensor>
+  readonly release: () => void
+}
+
+/** Elements of noise before it repeats: a prime, so that what a kernel reads in a wrong place differs. */
+const NOISE = 65_521
+
+/**
+ * @param weights those that take the form; they get values of their own, the same in both forms
+ * @param form    undefined: as they are
+ * @throws OutOfMemoryError, LimitError
+ */
+export async function rebuild<P>(
+  gpu: Gpu,
+  problem: P,
+  weights: readonly FamilyWeight[] = [],
+  form?: Form,
+): Promise<Rebuilt<P>> {
+  const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
+  const made = new Map<Storage, Tensor>()
+  const owned: Tensor[] = []
+  const options = { label: 'trial', owner: 'tuner' }
+
+  const make = async (x: Tensor, seed: number): Promise<Tensor> => {
+    const { shape, dtype } = x
+    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'panels' : 'rows')) === 'panels' : x.packed
+    // A weight that is there serves as it is, unless its form may change
+    if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
+    const data = noise(dtype, x.size, seed)
+    let y: Tensor
+    if (isPacked) {
+      y = await uploadPanels(gpu, data, { shape, dtype, runs: runsOf.get(x.storage) ?? 1 }, options)
+    } else {
+      y = await allocate(gpu, shape, dtype, { ...options, sharded: x.shards !== undefined })
+      await fill(gpu, y, data)
+    }
+    owned.push(y)
+    if (!x.scales) return y
+    const scales = await make(x.scales, seed + 1000)
+    return { ...y, scales }
+  }
+
+  const releaseAll = (): void => {
+    for (const x of owned.splice(0)) release(gpu, x)
+  }
+  try {
+    const found: Tensor[] = []
+    mapTensors(problem, (x) => {
+      found.push(x)
+      return x
+    })
+    for (const [i, x] of found.entries()) {
+      if (!made.has(x.storage)) made.set(x.storage, await make(x, i))
+    }
+    const rebuilt = mapTensors(problem, (x) => {
+      const y = made.get(x.storage)!
+      return y === x || y.shape === x.shape ? y : { ...y, shape: x.shape, size: x.size }
+    })
+    const fresh = [...made].flatMap(([{ kind }, y]) => (kind === 'intermediate' ? [y] : []))
+    return { problem: rebuilt, tensors: [...made.values()], fresh: new Set(fresh), release: releaseAll }
+  } catch (error) {
+    releaseAll()
+    throw error
+  }
+}
+
+/** A copy of plain objects and arrays, with the tensors changed. */
+export function mapTensors<T>(value: T, change: (x: Tensor) => Tensor): T {
+  const map = (x: unknown): unknown => {
+    if (Array.isArray(x)) return x.map(map)
+    if (typeof x !== 'object' || x === null || Object.getPrototypeOf(x) !== Object.prototype) return x
+    if ('storage' in x && 'dtype' in x) return change(x as Tensor)
+    return Object.fromEntries(Object.entries(x).map(([key, part]) => [key, map(part)]))
+  }
+  return map(value) as T
+}
+
+/** One variant on a rebuilt problem. */
+export class Trial<P> {
+  readonly #gpu: Gpu
+  readonly #rebuilt: Rebuilt<P>
+  readonly #variant: Variant<P>
+  readonly #written: readonly Tensor[]
+  readonly #params: Readonly<Record<string, number>>
+  readonly flops: number
+  #timed: { plan: Plan; repeats: number } | undefined
+  /** Milliseconds that `outputs` saw. */
+  #seenMs = 0
+
+  /** @throws KernelError and ShapeError as recording the variant does */
+  constructor(gpu: Gpu, rebuilt: Rebuilt<P>, variant: Variant<P>) {
+    this.#gpu = gpu
+    this.#rebuilt = rebuilt
+    this.#variant = variant
+    const { dispatches } = recordWith(() => variant.record(rebuilt.problem), gpu.adapter).recorder
+    const written = new Set(dispatches.flatMap(({ writes }) => Object.values(writes)))
+    this.#written = rebuilt.tensors.filter(({ storage }) => written.has(storage))
+    const params = dispatches.flatMap(({ sizes }) => Object.values(sizes)).filter(isParam)
+    this.#params = Object.fromEntries(params.map(({ param }) => [param, 1]))
+    this.flops = dispatches.reduce((sum, { flops }) => sum + flops, 0)
+  }
+
+  /**
+   * What it computes, twice.
+   *
+   * @param seed of what its outputs hold before: other noise for another variant shows what one of them leaves as it is
+   */
+  async outputs(seed: number, signal?: AbortSignal): Promise<[first: Outputs, second: Outputs]> {
+    const made = await this.#plan(1, true, signal)
+    const run = async (): Promise<Outputs> => {
+      for (const [i, x] of this.#written.entries()) {
+        const own = this.#rebuilt.fresh.has(x) ? seed : 0
+        await fill(this.#gpu, x, noise(x.dtype, x.size, -1 - i - 100 * own))
+      }
+      const started = performance.now()
+      const { read } = await made.run({ params: this.#params, signal })
+      this.#seenMs = performance.now() - started
+      return Object.values(read)
+    }
+    try {
+      return [await run(), await run()]
+    } finally {
+      made.release()
+    }
+  }
+
+  /** Milliseconds of one, from a run of as many as fill `sampleMs`. The first call also compiles and warms up. */
+  async time(sampleMs: number, signal?: AbortSignal): Promise<number> {
+    signal?.throwIfAborted()
+    if (!this.#timed) {
+      this.#timed = { plan: await this.#plan(1, false, signal), repeats: 1 }
+      // What took long took long on the device; the rest is seen by timestamps only
+      const once = this.#seenMs > sampleMs ? this.#seenMs : await this.#sample(signal)
+      const repeats = Math.min(MOST_REPEATS, Math.round(sampleMs / Math.max(once, 1e-3)))
+      if (repeats > 1) {
+        this.#timed.plan.release()
+        this.#timed = { plan: await this.#plan(repeats, false, signal), repeats }
+      }
+    }
+    return this.#sample(signal)
+  }
+
+  async #sample(signal: AbortSignal | undefined): Promise<number> {
+    const { plan: made, repeats } = this.#timed!
+    const values = { params: this.#params, signal }
+    if (this.#gpu.features.timestamps) {
+      const times = await made.profile(values)
+      return times.reduce((sum, ms) => sum + ms, 0) / repeats
+    }
+    const started = performance.now()
+    await made.run(values)
+    return (performance.now() - started) / repeats
+  }
+
+  #plan(repeats: number, isRead: boolean, signal: AbortSignal | undefined): Promise<Plan> {
+    const build = () => {
+      for (let i = 0; i < repeats; i++) this.#variant.record(this.#rebuilt.problem)
+      return isRead ? { read: Object.fromEntries(this.#written.map((x, i) => [`y${i}`, x])) } : {}
+    }
+    return plan(this.#gpu, 'trial', build, { signal })
+  }
+
+  release(): void {
+    this.#timed?.plan.release()
+    this.#timed = undefined
+  }
+}
+
+export type Outputs = readonly (Float32Array | Uint32Array)[]
+
+/** Dispatches of one sample: they take at least some 10 us each on any adapter. */
+const MOST_REPEATS = 100
+
+function isParam(size: unknown): size is Param {
+  return typeof size === 'object'
+}
+
+/** |a - b| / |b|, the worst of the outputs; infinite where anything isn't finite. */
+export function distance(a: Outputs, b: Outputs): number {
+  return Math.max(
+    ...a.map((x, i) => {
+      const y = b[i]!
+      let [difference, norm] = [0, 0]
+      for (let k = 0; k < x.length; k++) {
+        difference += (x[k]! - y[k]!) ** 2
+        norm += y[k]! ** 2
+      }
+      if (difference === 0) return 0
+      const error = Math.sqrt(difference / norm)
+      return Number.isNaN(error) ? Infinity : error
+    }),
+  )
+}
+
+export function sameBits(a: Outputs, b: Outputs): boolean {
+  const bits = (x: Float32Array | Uint32Array) => new Uint32Array(x.buffer, x.byteOffset, x.length)
+  return a.every((x, i) => {
+    const y = bits(b[i]!)
+    return bits(x).every((word, k) => word === y[k])
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Noise
+
+async function fill(gpu: Gpu, x: Tensor, data: ArrayBufferView): Promise<void> {
+  const uploader = new Uploader(gpu)
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  let at = 0
+  for (const { buffer, bytes: length } of storagesOf(x)) {
+    await uploader.write(buffer!, 0, bytes.subarray(at, at + length))
+    at += length
+  }
+}
+
+/** Values of a type, in [-1, 1) where they are numbers, none of them zero; the same for the same seed. */
+function noise(dtype: DType, count: number, seed: number): ArrayBufferView {
+  const word = (i: number): number => {
+    let h = Math.imul(i + 1, 0x9e3779b1) ^ Math.imul(seed + 1, 0x85ebca77)
+    h = Math.imul(h ^ (h >>> 16), 0x7feb352d)
+    h = Math.imul(h ^ (h >>> 15), 0x846ca68b)
+    return (h ^ (h >>> 16)) >>> 0
+  }
+  const f32 = (i: number): number => ((word(i) >>> 9) + 0.5) / 2 ** 22 - 1
+  const bits = new Float32Array(1)
+  const bitsOf = new Uint32Array(bits.buffer)
+  const bf16 = (i: number): number => {
+    bits[0] = f32(i)
+    return bitsOf[0]! >>> 16
+  }
+  // A sign, the exponent of [0.5, 1), any fraction
+  const f16 = (i: number): number => (word(i) & 0x83ff) | 0x3800
+  const made: Record<DType, () => ArrayBufferView> = {
+    f32: () => repeated(new Float32Array(count), f32),
+    u32: () => repeated(new Uint32Array(count), word),
+    f16: () => repeated(new Uint16Array(count), f16),
+    bf16: () => repeated(new Uint16Array(count), bf16),
+    int8: () => repeated(new Uint8Array(count), word),
+    int4: () => repeated(new Uint8Array(count / 2), word),
+  }
+  return made[dtype]()
+}
+
+function repeated<T extends Float32Array | Uint32Array | Uint16Array | Uint8Array>(
+  values: T,
+  value: (i: number) => number,
+): T {
+  const period = Math.min(values.length, NOISE)
+  for (let i = 0; i < period; i++) values[i] = value(i)
+  for (let from = period; from < values.length; from += period) {
+    values.set(values.subarray(0, Math.min(period, values.length - from)), from)
+  }
+  return values
+}

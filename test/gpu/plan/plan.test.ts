@@ -1,0 +1,608 @@
+// Plans: what is recorded is what runs, in shared memory or not, whole or in pieces, as often as asked.
+
+import { expect, test, vi } from 'vitest'
+import { DISPOSE } from '../../../src/dispose.ts'
+import { LimitError, ShapeError, UsageError } from '../../../src/errors.ts'
+import { Gpu, openGpu } from '../../../src/gpu/gpu.ts'
+import { kernel } from '../../../src/gpu/kernel.ts'
+import { activate, add, mul, sub } from '../../../src/ops/elementwise/elementwise.ts'
+import { copyRows } from '../../../src/ops/layout/gather.ts'
+import { concatRows, sliceRows } from '../../../src/ops/layout/layout.ts'
+import { softmax } from '../../../src/ops/reduce/reduce.ts'
+import type { Progress } from '../../../src/progress.ts'
+import {
+  allocate,
+  type Inputs,
+  param,
+  plan,
+  precompile,
+  record,
+  release,
+  reshape,
+  scope,
+  type Tensor,
+  tensor,
+  upload,
+} from '../../../src/tensor/tensor.ts'
+import { adapterNames, anyGpu, creations, expectSameBits, gpuNamed, uniform } from '../../support.ts'
+import { believe, rawDevice, sluggish, watch, withLimits } from '../devices.ts'
+
+const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
+
+/** Doubles every row; a row of workgroups a row of x, so that it can be cut. */
+const DOUBLE = `
+struct Sizes { cols: u32, first_group: u32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> sizes: Sizes;
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row = group.y + sizes.first_group;
+  for (var c = thread; c < sizes.cols; c += 8u) { y[row * sizes.cols + c] = 2.0 * x[row * sizes.cols + c]; }
+}
+`
+
+function double(x: Tensor, flops = 1e8): Tensor {
+  const [rows = 0, cols = 0] = x.shape
+  const y = tensor(x.shape)
+  record({
+    kernel: kernel('test-double', DOUBLE),
+    reads: { x },
+    writes: { y },
+    sizes: { cols },
+    workgroups: [1, rows, 1],
+    flops,
+    cut: 'first_group',
+  })
+  return y
+}
+
+/** A graph of elementwise ops and concatenations on three inputs, every tensor of it; the same for the same seed. */
+function randomGraph({ input }: Inputs, seed: number): Tensor[] {
+  let state = seed
+  const roll = (n: number): number => {
+    state = (Math.imul(state ^ (state >>> 13), 0x5bd1e995) + 0x9e3779b9) >>> 0
+    return Math.floor((state / 2 ** 32) * n)
+  }
+  const made: Tensor[] = [input('a', [6, 8]), input('b', [6, 8]), input('c', [6, 8])]
+  const all: Tensor[] = []
+  for (let i = 0; i < 18; i++) {
+    const pick = (): Tensor => made[Math.max(0, made.length - 1 - roll(6))]!
+    const [x, y] = [pick(), pick()]
+    const ops = [
+      () => add(x, y),
+      () => sub(x, y),
+      () => mul(x, y),
+      () => activate(x, 'tanh'),
+      () => softmax(x),
+      () => {
+        const halves = [sliceRows(x, 3, 3), sliceRows(y, 0, 3)]
+        all.push(...halves)
+        return concatRows(...halves)
+      },
+    ]
+    made.push(ops[roll(ops.length)]!())
+    all.push(made.at(-1)!)
+  }
+  return all
+}
+
+for (const name of adapterNames()) {
+  const gpu = await gpuNamed(name)
+  const adapter = name ? { adapter: name } : {}
+
+  test(`sharing memory changes nothing: 25 random graphs on ${gpu.name}`, async () => {
+    const inputs = { a: uniform(48, 1), b: uniform(48, 2), c: uniform(48, 3) }
+    let saved = 0
+    let inPlace = 0
+    for (let seed = 1; seed <= 25; seed++) {
+      // Brute force: every tensor is an output, so each has a buffer of its own and nothing is in place
+      const apart = await plan(gpu, 'apart', (i) => ({
+        read: Object.fromEntries(randomGraph(i, seed).map((t, n) => [`${n}`, t])),
+      }))
+      const shared = await plan(gpu, 'shared', (i) => ({ read: { last: randomGraph(i, seed).at(-1)! } }))
+      expect(apart.info.slotBytes).toBe(0)
+      const all = Object.values((await apart.run({ inputs })).read)
+      for (const _ of [1, 2]) expectSameBits((await shared.run({ inputs })).read['last']!, all.at(-1)!)
+      saved += apart.info.ownBytes - shared.info.ownBytes
+      inPlace += shared.info.dispatches.filter((d) => d.inPlace).length
+      apart.release()
+      shared.release()
+    }
+    expect(saved).toBeGreaterThan(0)
+    expect(inPlace).toBeGreaterThan(10)
+  })
+
+  test(`a chain runs in place where it may on ${gpu.name}`, async () => {
+    const made = await plan(gpu, 'chain', ({ input }) => {
+      const x = input('x', [64])
+      const first = add(x, x) //              reads an input: not in place
+      const second = activate(first, 'relu') // in place
+      const third = mul(second, first) //     in place? no: `first` would be read after it was overwritten
+      return { read: { y: sub(third, x) } } // writes an output: not in place
+    })
+    // `first` lives on until `third`, so `second` can't have its memory, but `third` may have `second`'s
+    expect(made.info.dispatches.map((d) => d.inPlace)).toEqual([false, false, true, false])
+    expect(made.info.slotBytes).toBe(2 * 64 * 4)
+    const x = uniform(64)
+    const { read } = await made.run({ inputs: { x } })
+    expectSameBits(
+      read['y']!,
+      x.map((v) => Math.fround(Math.fround(Math.fround(Math.max(2 * v, 0)) * Math.fround(2 * v)) - v)),
+    )
+    made.release()
+  })
+
+  test(`a dispatch that is cut gives the same bits on ${gpu.name}`, async () => {
+    const x = uniform(37 * 20)
+    const build = ({ input }: Inputs) => ({ read: { y: double(double(input('x', [37, 20]))) } })
+    const whole = await plan(gpu, 'whole', build)
+    expect(whole.info.dispatches.length).toBe(2)
+    const { read } = await whole.run({ inputs: { x } })
+    expectSameBits(
+      read['y']!,
+      x.map((v) => 4 * v),
+    )
+
+    // As fine as it gets, and in pieces of five rows with two left over
+    for (const [speed, rows] of [
+      [0.01, 1],
+      [1e8 / (8 * 0.2), 5],
+    ] as const) {
+      const slow = await openGpu(adapter)
+      believe(slow, speed)
+      const pieces = await plan(slow, 'pieces', build)
+      const heights = Array.from({ length: Math.ceil(37 / rows) }, (_, i) => Math.min(rows, 37 - i * rows))
+      expect(pieces.info.dispatches.map((d) => d.workgroups[1])).toEqual([...heights, ...heights])
+      expect(pieces.info.flops).toBeCloseTo(whole.info.flops)
+      expect(pieces.info.dispatches.reduce((sum, d) => sum + d.bytes, 0)).toBeCloseTo(whole.info.bytes)
+      for (const _ of [1, 2]) expectSameBits((await pieces.run({ inputs: { x } })).read['y']!, read['y']!)
+      slow.close()
+    }
+    whole.release()
+  })
+
+  test(`timestamps on ${gpu.name}: a time for every dispatch, or a clear refusal`, async () => {
+    const made = await plan(gpu, 'timed', ({ input }) => ({
+      read: { y: double(softmax(input('x', [300, 64]))) },
+    }))
+    const inputs = { x: uniform(300 * 64) }
+    if (gpu.features.timestamps) {
+      const before = gpu.memory().bytes
+      const times = await made.profile({ inputs })
+      expect(times.length).toBe(made.info.dispatches.length)
+      for (const ms of times) {
+        expect(Number.isNaN(ms) || (ms >= 0 && ms < 10_000)).toBe(true)
+      }
+      expect(times.some((ms) => ms > 0)).toBe(true)
+      expect(gpu.memory().bytes).toBe(before)
+    } else {
+      await expect(made.profile({ inputs })).rejects.toThrow('has no timestamp-query')
+    }
+    made.release()
+
+    const without = await openGpu({
+      ...adapter,
+      without: ['timestamp-query'],
+    })
+    const blind = await plan(without, 'timed', ({ input }) => ({ read: { y: softmax(input('x', [3, 4])) } }))
+    await expect(blind.profile({ inputs: { x: uniform(12) } })).rejects.toThrow('has no timestamp-query')
+    without.close()
+  })
+}
+
+test('what the plan says it takes is what the ledger says and what was created', async () => {
+  const { device, free } = await rawDevice()
+  const watched = watch(device)
+  const gpu = await Gpu.open({ device: watched.device })
+  const made = await plan(gpu, 'sum', ({ input }) => {
+    const x = input('x', [5, 7])
+    const y = softmax(add(x, x))
+    return { read: { x, y, flat: reshape(y, [35]) } }
+  })
+  expect(gpu.memory().byOwner).toEqual({ 'plan sum': made.info.ownBytes })
+  expect(watched.liveBytes()).toBe(made.info.ownBytes)
+  await made.run({ inputs: { x: uniform(35) } })
+  expect(watched.liveBytes()).toBe(made.info.ownBytes)
+  made.release()
+  expect(watched.liveBytes()).toBe(0)
+  expect(gpu.memory().bytes).toBe(0)
+  expect(gpu.memory().peakBytes).toBe(made.info.ownBytes)
+  free()
+})
+
+test('running again makes nothing; new params and new bound tensors need no new plan', async () => {
+  const { device, free } = await rawDevice()
+  const watched = watch(device)
+  const gpu = await Gpu.open({ device: watched.device })
+  const cache = await allocate(gpu, [4, 2], 'f32')
+  const [one, two] = await Promise.all([2, 3].map((seed) => upload(gpu, uniform(6, seed), [3, 2], 'f32')))
+  const made = await plan(gpu, 'replay', ({ input, bound }) => {
+    const sum = add(input('x', [3, 2]), bound('other', [3, 2]))
+    copyRows(sum, cache, param('at', 1))
+    return { read: { sum, cache } }
+  })
+  const run = async (at: number, other: Tensor) =>
+    (await made.run({ inputs: { x: uniform(6, 1) }, bound: { other }, params: { at } })).read
+  const sumWith = (seed: number) => uniform(6, 1).map((v, i) => v + uniform(6, seed)[i]!)
+
+  const first = await run(-1, one!)
+  expectSameBits(first['sum']!, sumWith(2))
+  expectSameBits(first['cache']!.subarray(0, 6), sumWith(2))
+  const creations = () =>
+    [...watched.calls].filter(([name]) => name.startsWith('create') && name !== 'createCommandEncoder')
+  const before = creations()
+  const groups = watched.calls.get('createBindGroup')
+  expect(groups).toBeGreaterThan(0)
+  expect(await run(-1, one!)).toEqual(first)
+  const later = await run(0, one!)
+  expect(creations()).toEqual(before)
+  expectSameBits(later['cache']!, Float32Array.from([...sumWith(2).slice(0, 2), ...sumWith(2)]))
+
+  // Another bound tensor: one new bind group, and its values
+  expectSameBits((await run(0, two!))['sum']!, sumWith(3))
+  expect(watched.calls.get('createBindGroup')).toBe(groups! + 1)
+  expectSameBits((await run(0, one!))['sum']!, sumWith(2))
+  free()
+})
+
+test("kept outputs are the caller's: they outlive the plan and feed others", async () => {
+  const gpu = await anyGpu()
+  const before = gpu.memory().bytes
+  const x = uniform(12)
+  const made = await plan(gpu, 'keep', ({ input }) => {
+    const t = input('x', [3, 4])
+    const doubled = add(t, t)
+    return { keep: { doubled }, read: { same: doubled } }
+  })
+  const first = await made.run({ inputs: { x }, owner: 'scene' })
+  const second = await made.run({ inputs: { x: x.map((v) => -v) }, owner: 'scene' })
+  expectSameBits(
+    first.read['same']!,
+    x.map((v) => 2 * v),
+  )
+  expect(gpu.memory().byOwner['scene']).toBe(2 * 48)
+  made.release()
+
+  // The first run's tensor is not the second's
+  const kept = [first.kept['doubled']!, second.kept['doubled']!]
+  expect(kept[0]!.shape).toEqual([3, 4])
+  const user = await plan(gpu, 'user', ({ bound }) => ({
+    read: { y: add(bound('a', [3, 4]), bound('b', [3, 4])) },
+  }))
+  const { read } = await user.run({ bound: { a: kept[0]!, b: kept[0]! } })
+  expectSameBits(
+    read['y']!,
+    x.map((v) => 4 * v),
+  )
+  const zero = await user.run({ bound: { a: kept[0]!, b: kept[1]! } })
+  expectSameBits(zero.read['y']!, new Float32Array(12))
+  user.release()
+  for (const t of kept) release(gpu, t)
+  expect(gpu.memory().bytes).toBe(before)
+
+  await expect(
+    plan(gpu, 'twice', ({ input }) => {
+      const t = softmax(input('x', [3, 4]))
+      return { keep: { a: t, b: reshape(t, [12]) } }
+    }),
+  ).rejects.toThrow('two kept outputs are one tensor')
+  await expect(plan(gpu, 'input', ({ input }) => ({ keep: { x: input('x', [1]) } }))).rejects.toThrow(
+    ShapeError,
+  )
+})
+
+test('kept outputs of an earlier run may be overwritten: then a run creates nothing', async () => {
+  const gpu = await anyGpu()
+  const before = gpu.memory().bytes
+  const made = await plan(gpu, 'again', ({ input, bound }) => {
+    const sum = add(input('x', [3, 4]), bound('y', [3, 4]))
+    return { keep: { sum, twice: add(sum, sum) }, read: { same: sum } }
+  })
+  const y = await upload(gpu, uniform(12, 2), [3, 4], 'f32')
+  const run = (seed: number, more: object = {}) =>
+    made.run({ inputs: { x: uniform(12, seed) }, bound: { y }, ...more })
+  const first = await run(1)
+  const expected = (await run(3, { into: first.kept })).read['same']!
+
+  const created = creations(gpu)
+  const again = await run(1, { into: first.kept })
+  expect([...created]).toEqual([])
+  expectSameBits(again.read['same']!, first.read['same']!)
+  for (const [name, x] of Object.entries(again.kept)) expect(x).toEqual(first.kept[name])
+
+  // One of them fresh, the other not
+  const { sum } = first.kept
+  const half = await run(3, { into: { sum } })
+  expectSameBits(half.read['same']!, expected)
+  expect(half.kept['sum']!.storage.buffer).toBe(sum!.storage.buffer)
+  expect(half.kept['twice']!.storage.buffer).not.toBe(first.kept['twice']!.storage.buffer)
+  release(gpu, half.kept['twice']!)
+
+  // What doesn't fit is named, and leaves everything as it was
+  const { bytes } = gpu.memory()
+  await expect(run(1, { into: { other: sum } })).rejects.toThrow("there is no kept output 'other'")
+  await expect(run(1, { into: { sum, twice: sum } })).rejects.toThrow(
+    "for 'twice' has another part in this run",
+  )
+  await expect(run(1, { into: { sum: y } })).rejects.toThrow("for 'sum' has another part in this run")
+  await expect(run(1, { into: { sum: reshape(sum!, [12]) } })).rejects.toThrow('sum is [12], expected [3, 4]')
+  const signal = AbortSignal.abort(new Error('not now'))
+  await expect(run(1, { into: first.kept, signal })).rejects.toThrow('not now')
+  expect(gpu.memory().bytes).toBe(bytes)
+  expectSameBits((await run(3, { into: first.kept })).read['same']!, expected)
+
+  for (const x of [y, ...Object.values(first.kept)]) release(gpu, x)
+  made.release()
+  expect(gpu.memory().bytes).toBe(before)
+  vi.restoreAllMocks()
+})
+
+test('precompiled kernels are there when the plan is made, which takes its memory then', async () => {
+  const gpu = await anyGpu()
+  const { bytes } = gpu.memory()
+  const build = ({ input }: Inputs) => ({ read: { y: double(softmax(input('x', [17, 9]))) } })
+  await precompile(gpu, 'early', build)
+  expect(gpu.memory().bytes).toBe(bytes)
+  const created = creations(gpu)
+  const made = await plan(gpu, 'early', build)
+  expect([...created.keys()]).toEqual(['createBuffer'])
+  made.release()
+  vi.restoreAllMocks()
+})
+
+test('inputs and residents can be read back, whatever they are called, with or without dispatches', async () => {
+  const gpu = await anyGpu()
+  const resident = await upload(gpu, uniform(4, 9), [4], 'f32')
+  const names = ['sizes', 'readback', 'no tensor', 'slot 0']
+  const made = await plan(gpu, 'echo', ({ input }) => ({
+    read: { ...Object.fromEntries(names.map((name) => [`${name}!`, input(name, [3])])), resident },
+  }))
+  expect(made.info.dispatches).toEqual([])
+  const values = Object.fromEntries(names.map((name, i) => [name, uniform(3, i)]))
+  const { read } = await made.run({ inputs: values })
+  for (const [i, name] of names.entries()) expectSameBits(read[`${name}!`]!, uniform(3, i))
+  expectSameBits(read['resident']!, uniform(4, 9))
+  made.release()
+
+  const named = await plan(gpu, 'named', ({ input }) => {
+    const [a, b] = [input('sizes', [3]), input('readback', [3])]
+    return { read: { 'no tensor': mul(add(a, b), b) } }
+  })
+  const sum = await named.run({ inputs: { sizes: uniform(3, 1), readback: uniform(3, 2) } })
+  const [a, b] = [uniform(3, 1), uniform(3, 2)]
+  expectSameBits(
+    sum.read['no tensor']!,
+    a.map((v, i) => Math.fround(v + b[i]!) * b[i]!),
+  )
+  named.release()
+  release(gpu, resident)
+})
+
+test('scopes say where in the model a dispatch is', async () => {
+  const gpu = await anyGpu()
+  const made = await plan(gpu, 'scopes', ({ input }) => {
+    const x = input('x', [8])
+    const y = scope('sam', () => scope('layers.3', () => add(softmax(x), x)))
+    return { read: { y: mul(y, y) } }
+  })
+  expect(made.info.dispatches.map((d) => d.scope)).toEqual(['sam/layers.3', 'sam/layers.3', ''])
+  expect(made.info.dispatches.map((d) => d.kernel.split(' ')[0])).toEqual([
+    'reduce/softmax',
+    'elementwise/binary',
+    'elementwise/binary',
+  ])
+  expect(made.info.flops).toBe(80 + 8 + 8)
+  expect(made.info.kernels).toBe(3)
+  made.release()
+})
+
+test('a long run is several submissions: progress between them, and an abort is honoured', async () => {
+  const { device, free } = await rawDevice()
+  const watched = watch(device)
+  const gpu = await Gpu.open({ device: watched.device })
+  believe(gpu)
+  const made = await plan(gpu, 'long', ({ input }) => {
+    let x = input('x', [4, 8])
+    for (let i = 0; i < 5; i++) x = double(x)
+    return { read: { x }, keep: { kept: softmax(x) } }
+  })
+  expect(made.info.dispatches.length).toBe(21)
+  const inputs = { x: uniform(32) }
+
+  const events: Progress[] = []
+  const start = watched.submissions()
+  const { read, kept } = await made.run({ inputs, onProgress: (event) => events.push(event) })
+  expect(watched.submissions() - start).toBe(21)
+  expect(events.length).toBe(21)
+  expect(
+    events.every(({ phase, what, total }) => phase === 'run' && what === 'long' && total === made.info.flops),
+  ).toBe(true)
+  expect(events.map((e) => e.loaded)).toEqual(events.map((e) => e.loaded).toSorted((a, b) => a - b))
+  expect(events.at(-1)!.loaded).toBeCloseTo(made.info.flops)
+  release(gpu, kept['kept']!)
+
+  // After the third event no more work is submitted, and nothing is left behind
+  const bytes = gpu.memory().bytes
+  const controller = new AbortController()
+  believe(gpu) // it has learned better meanwhile
+  const reason = new Error('changed my mind')
+  let seen = 0
+  const aborted = made.run({
+    inputs,
+    signal: controller.signal,
+    onProgress: () => ++seen === 3 && controller.abort(reason),
+  })
+  await expect(aborted).rejects.toBe(reason)
+  expect(watched.submissions() - start).toBe(21 + 3)
+  expect(gpu.memory().bytes).toBe(bytes)
+
+  // The plan is as good as before
+  const again = await made.run({ inputs })
+  expectSameBits(again.read['x']!, read['x']!)
+  free()
+})
+
+test('of many short dispatches the device begins with the first, while the others are encoded', async () => {
+  const { device, free } = await rawDevice()
+  const watched = watch(device)
+  const gpu = await Gpu.open({ device: watched.device })
+  for (const [count, submissions] of [
+    [32, 1],
+    [40, 2],
+  ] as const) {
+    const made = await plan(gpu, 'short', ({ input }) => {
+      let x = input('x', [4, 8])
+      for (let i = 0; i < count; i++) x = add(x, x)
+      return { read: { x } }
+    })
+    expect(made.info.dispatches.length).toBe(count)
+    const start = watched.submissions()
+    const { read } = await made.run({ inputs: { x: uniform(32) } })
+    expect(watched.submissions() - start).toBe(submissions)
+    expect(read['x']).toEqual(uniform(32).map((value) => value * 2 ** count))
+    made.release()
+  }
+  free()
+})
+
+test('an abort while the plan is made leaves nothing behind', async () => {
+  const gpu = await anyGpu()
+  const bytes = gpu.memory().bytes
+  const signal = AbortSignal.abort(new Error('not today'))
+  await expect(
+    plan(gpu, 'never', ({ input }) => ({ read: { y: softmax(input('x', [3])) } }), { signal }),
+  ).rejects.toThrow('not today')
+  expect(gpu.memory().bytes).toBe(bytes)
+})
+
+test('the measured speed is of work that is done, not of work that is submitted', async () => {
+  const { device, free } = await rawDevice()
+  const gpu = await Gpu.open({ device: sluggish(device, 30, 300) })
+  const made = await plan(gpu, 'late', ({ input }) => ({ read: { x: double(input('x', [2, 8])) } }))
+  const before = gpu.rate.flopsPerSecond
+  await made.run({ inputs: { x: uniform(16) } })
+  const learned = (gpu.rate.flopsPerSecond - 0.7 * before) / 0.3
+  expect(learned).toBeGreaterThan(0)
+  expect(learned).toBeLessThan((made.info.flops + made.info.bytes) / 0.3)
+  free()
+})
+
+test('what a run lacks, and what it gets wrong, is named', async () => {
+  const gpu = await anyGpu()
+  const made = await plan(gpu, 'strict', ({ input, bound }) => {
+    const cache = bound('cache', [4, 2])
+    copyRows(input('x', [1, 2]), cache, param('at'))
+    return { read: { cache } }
+  })
+  const cache = await allocate(gpu, [4, 2], 'f32')
+  const good = { inputs: { x: uniform(2) }, bound: { cache }, params: { at: 0 } }
+  await made.run(good)
+  await expect(made.run({ ...good, inputs: {} })).rejects.toThrow(
+    new UsageError("plan strict: input 'x' is missing from the run."),
+  )
+  await expect(made.run({ ...good, inputs: { x: uniform(3) } })).rejects.toThrow(
+    new ShapeError("plan strict: input 'x' has 3 elements, expected 2 for [1, 2] f32."),
+  )
+  await expect(made.run({ ...good, bound: {} })).rejects.toThrow("bound tensor 'cache' is missing")
+  await expect(made.run({ ...good, bound: { ...good.bound, other: cache } })).rejects.toThrow(
+    "no bound tensor 'other'",
+  )
+  await expect(made.run({ ...good, params: {} })).rejects.toThrow("parameter 'at' is missing from the run")
+  const wrong = await allocate(gpu, [2, 4], 'f32')
+  await expect(made.run({ ...good, bound: { cache: wrong } })).rejects.toThrow(
+    'cache is [2, 4], expected [4, 2].',
+  )
+  await made.run(good) // none of this broke it
+
+  const running = made.run(good)
+  await expect(made.run(good)).rejects.toThrow('Plan strict is running already: await the first run.')
+  await running
+  made.release()
+  made.release()
+  await expect(made.run(good)).rejects.toThrow('Plan strict was released: build another with plan().')
+  for (const t of [cache, wrong]) release(gpu, t)
+})
+
+test('a plan is released by `using`', async () => {
+  const gpu = await anyGpu()
+  const { bytes } = gpu.memory()
+  const made = await plan(gpu, 'used', ({ input }) => ({ read: { y: softmax(input('x', [4])) } }))
+  expect(gpu.memory().bytes).toBeGreaterThan(bytes)
+  made[DISPOSE]()
+  expect(gpu.memory().bytes).toBe(bytes)
+  await expect(made.run({ inputs: { x: uniform(4) } })).rejects.toThrow('Plan used was released')
+})
+
+test('a run that fails before it starts leaves nothing behind, and the next one is right', async () => {
+  const gpu = await anyGpu()
+  const resident = (seed: number) => upload(gpu, uniform(4, seed), [2, 2], 'f32')
+  const [one, two, other] = [await resident(1), await resident(2), await resident(3)]
+  const made = await plan(gpu, 'careful', ({ input, bound }) => {
+    const [a, b] = [bound('a', [2, 2]), bound('b', [2, 2])]
+    copyRows(input('x', [1, 2]), b, param('at'))
+    const sum = add(a, b)
+    return { read: { sum }, keep: { doubled: add(sum, sum) } }
+  })
+  const good = { inputs: { x: uniform(2, 9) }, params: { at: 1 } }
+  const sums = async (a: Tensor): Promise<Float32Array | Uint32Array> => {
+    const { read, kept } = await made.run({ ...good, bound: { a, b: two } })
+    release(gpu, kept['doubled']!)
+    return read['sum']!
+  }
+  const first = await sums(one)
+  const { bytes } = gpu.memory()
+
+  // A missing parameter: the kept output's buffer must not stay
+  await expect(made.run({ ...good, bound: { a: one, b: two }, params: {} })).rejects.toThrow(
+    "parameter 'at' is missing",
+  )
+  expect(gpu.memory().bytes).toBe(bytes)
+
+  // A missing tensor: the one that was given must still be bound the next time
+  await expect(made.run({ ...good, bound: { a: other } })).rejects.toThrow("bound tensor 'b' is missing")
+  const second = await sums(other)
+  const moved = uniform(4, 3).map((v, i) =>
+    Math.fround(v + (i < 2 ? uniform(4, 2)[i]! : uniform(2, 9)[i - 2]!)),
+  )
+  expectSameBits(second, moved)
+  expectSameBits(await sums(one), first)
+  made.release()
+  for (const x of [one, two, other]) release(gpu, x)
+})
+
+test('reading what nothing wrote is an error', async () => {
+  const gpu = await anyGpu()
+  await expect(plan(gpu, 'unwritten', () => ({ read: { y: softmax(tensor([4])) } }))).rejects.toThrow(
+    new UsageError(
+      "Plan unwritten: kernel reduce/softmax reads 'x' before anything writes it. " +
+        'What `tensor` makes is empty until a dispatch writes it.',
+    ),
+  )
+  await expect(plan(gpu, 'unwritten', () => ({ read: { y: tensor([4]) } }))).rejects.toThrow(
+    "Plan unwritten: nothing writes output 'y'.",
+  )
+})
+
+test('a tensor larger than a binding, and a grid longer than the limit, are named', async () => {
+  const small = await openGpu({
+    ...only,
+    bindingLimit: 4096,
+  })
+  await expect(
+    plan(small, 'big', ({ input }) => ({ read: { y: scope('sam', () => softmax(input('x', [32, 64]))) } })),
+  ).rejects.toThrow(
+    new LimitError(
+      "sam: 'x' of kernel reduce/softmax is 8.0 KiB, this adapter binds at most 4.0 KiB at once. " +
+        'Use a smaller image or model, or another adapter.',
+    ),
+  )
+  small.close()
+
+  const { device, free } = await rawDevice()
+  const narrow = await withLimits(device, { maxComputeWorkgroupsPerDimension: 10 })
+  await expect(
+    plan(narrow, 'tall', ({ input }) => ({ read: { y: double(input('x', [11, 8])) } })),
+  ).rejects.toThrow('kernel test-double needs 1 x 11 x 1 workgroups, this adapter allows 10 along each axis.')
+  free()
+})

@@ -1,0 +1,26 @@
+// What can be forced by name is what there is: the table that openGpu checks names every variant of every family.
+
+import { expect, test } from 'vitest'
+import { VARIANTS } from '../../src/gpu/adapter.ts'
+import { FORMS } from '../../src/kernels/packed.ts'
+import { attentionFamily } from '../../src/ops/attention/attention.ts'
+import { convFamily } from '../../src/ops/conv/conv.ts'
+import { matmulFamily } from '../../src/ops/matmul/matmul.ts'
+import { layerNormFamily, rmsNormFamily } from '../../src/ops/norm/norm.ts'
+import { argmaxFamily, normalizeFamily, reduceFamily, softmaxFamily } from '../../src/ops/reduce/reduce.ts'
+
+test('the table of variants is that of the families', () => {
+  const families = [
+    matmulFamily,
+    convFamily,
+    attentionFamily,
+    layerNormFamily,
+    rmsNormFamily,
+    softmaxFamily,
+    reduceFamily,
+    argmaxFamily,
+    normalizeFamily,
+  ]
+  const named = families.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
+  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS] })
+})

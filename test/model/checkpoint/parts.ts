@@ -1,0 +1,62 @@
+// What plans are built from, as FlowSeg makes it, for the tests of the plans and of the whole.
+
+import type { Gpu } from '../../../src/gpu/gpu.ts'
+import { type Config, featureSizes, visionTokens } from '../../../src/model/checkpoint/config.ts'
+import { sineEmbedding } from '../../../src/model/networks/sine.ts'
+import { cacheShapes, type Parts } from '../../../src/model/plans.ts'
+import {
+  allocate,
+  type Plan,
+  plan,
+  type RunResult,
+  type RunValues,
+  release,
+  type Tensor,
+  upload,
+} from '../../../src/tensor/tensor.ts'
+import { goldenWeights } from '../networks/networks.ts'
+
+type Build = Parameters<typeof plan>[2]
+
+/** All weights by the golden files' rule, and a KV cache for so many tokens before the image and after it. */
+export async function assemble(
+  gpu: Gpu,
+  config: Config,
+  before: number,
+  after: number,
+): Promise<{ parts: Parts; cache: Record<string, Tensor>; free: () => void }> {
+  const loaded = await goldenWeights(gpu, 'f32', config, '')
+  const d = config.head.hidden
+  const sines: Tensor[] = []
+  for (const [H, W] of featureSizes(config)) {
+    sines.push(await upload(gpu, sineEmbedding(H, W, d), [H * W, d], 'f32'))
+  }
+  const { weights, baseline } = loaded
+  const prefix = before + visionTokens(config)
+  const parts: Parts = { config, weights, baseline, sines, prefix, capacity: prefix + after }
+  const cache: Record<string, Tensor> = {}
+  for (const [name, shape] of Object.entries(cacheShapes(parts)))
+    cache[name] = await allocate(gpu, shape, 'f32')
+  return {
+    parts,
+    cache,
+    free: () => {
+      for (const x of [...sines, ...Object.values(cache)]) release(gpu, x)
+      loaded.release()
+    },
+  }
+}
+
+/** Makes a plan, runs it and lets it go; what it kept is the caller's. */
+export async function runOnce(gpu: Gpu, build: Build, values: RunValues): Promise<RunResult> {
+  const made: Plan = await plan(gpu, 'test', build)
+  try {
+    return await made.run(values)
+  } finally {
+    made.release()
+  }
+}
+
+export function freeAll(gpu: Gpu, tensors: Readonly<Record<string, Tensor>>): void {
+  for (const x of Object.values(tensors)) release(gpu, x)
+}

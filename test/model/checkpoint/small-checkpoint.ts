@@ -1,0 +1,75 @@
+// A whole checkpoint of random weights that is small enough to load in a moment, and pictures for it.
+
+import type { Image } from '../../../src/io/image/image.ts'
+import { writeSafetensors } from '../../../src/io/safetensors.ts'
+import { parseConfig } from '../../../src/model/checkpoint/config.ts'
+import { parameters } from '../../../src/model/checkpoint/parameters.ts'
+import { readFixture } from '../../fixtures/golden.ts'
+import { counterBytes, weightTensor } from '../../fixtures/random.ts'
+
+interface CheckpointOptions {
+  /** Whether it has the flow's tensors. */
+  flow?: boolean
+  /** More names, of tensors that nobody knows. */
+  unknown?: string[]
+  maxTokens?: number
+}
+
+/** Every byte a token, then the chat's and FlowSeg's own: 261 in all. */
+function tokenizerJson(): string {
+  // Byte-level BPE spells bytes that aren't printable as the characters from 256 on
+  const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174
+  let next = 256
+  const bytes = Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++))
+  const own = ['<|im_start|>', '<|im_end|>', '<SEG>', '<p>', '</p>']
+  const added = own.map((content, i) => ({
+    id: 256 + i,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }))
+  const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
+  return JSON.stringify({
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: level,
+    post_processor: null,
+    decoder: level,
+    model: { type: 'BPE', vocab: Object.fromEntries(bytes.map((c, i) => [c, i])), merges: [] },
+  })
+}
+
+/** A checkpoint as files that somebody chose. */
+export function smallCheckpoint({
+  flow = true,
+  unknown = [],
+  maxTokens = 167,
+}: CheckpointOptions = {}): File[] {
+  const json = readFixture('small.json') as { llm: object; prompt: object }
+  // As many positions as a prompt may need, and no more
+  const llm = { ...json.llm, vocab: 261, maxPositions: 32 + maxTokens }
+  const small = { ...json, llm, prompt: { ...json.prompt, maxTokens } }
+  const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
+  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => ({
+    name,
+    dtype: 'F32' as const,
+    shape,
+    bytes: new Uint8Array(weightTensor(name, shape).buffer),
+  }))
+  return [
+    new File([JSON.stringify(small)], 'config.json'),
+    new File([tokenizerJson()], 'tokenizer.json'),
+    new File(['{"tokenizer_class": "PreTrainedTokenizerFast"}'], 'tokenizer_config.json'),
+    new File([writeSafetensors(tensors)], 'model.safetensors'),
+  ]
+}
+
+export function picture(width: number, height: number): Image {
+  return { width, height, rgb: counterBytes(`picture ${width} ${height}`, [height, width, 3]) }
+}
