@@ -1,3 +1,10 @@
+/** A kernel, linked with the modules that it imports (tools/link-shader.ts). */
+declare module '#shaders/*' {
+  const shader: import('./gpu/shader.ts').Shader
+  export default shader
+}
+
+/** Any other file of WGSL, as text. */
 declare module '*.wgsl' {
   const source: string
   export default source

@@ -9,6 +9,8 @@
 // One barrier a call, as each call has its own memory, and no tree of barriers: one takes 270 cycles a subgroup on
 // lavapipe, as much as 7 loads.
 
+import prelude::{LANES, WG};
+
 var<workgroup> lane_values: array<f32, 2 * WG>;
 
 fn share(value: f32, thread: u32, call: u32) -> u32 {

@@ -3,6 +3,8 @@
 //
 // host      const WIDTH with lib/elem-*
 
+import package::lib::elem::{Elem, WIDTH, total};
+
 struct Statistics { count: f32, mean: f32, deviations: f32 }
 
 fn joined(a: Statistics, b: Statistics) -> Statistics {

@@ -8,6 +8,10 @@
 //           65,535 workgroups fold into workgroup_id.y
 // prelude   const LANES and WG with lib/rows, lib/nan
 
+import package::lib::nan::is_finite;
+import package::lib::rows::over_lanes_sum;
+import prelude::{LANES, WG};
+
 struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
 
 @group(0) @binding(0) var<storage, read> partials: array<vec2f>;

@@ -7,6 +7,11 @@
 // host      chunks * chunk >= pixels, no chunk is empty; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/statistics, lib/nan, const WG
 
+import package::lib::elem::{Elem, part};
+import package::lib::nan::is_finite;
+import package::lib::statistics::{Statistics, with_four, with_one};
+import prelude::WG;
+
 struct Sizes { pixels: u32, groups: u32, cols: u32, chunk: u32, chunks: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

@@ -9,6 +9,10 @@
 // measured  [65536, 256] in 32 groups 6.6 and 2.4 GB/s, 69 and 105 % (lavapipe and SwiftShader, two cores of a Xeon,
 //           November 2026)
 
+import package::lib::activation::activate;
+import package::lib::elem::{Elem, pack, part};
+import prelude::{ACTIVATION, IN_PLACE, WG};
+
 struct Sizes { pixels: u32, groups: u32, cols: u32, lanes: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

@@ -13,6 +13,12 @@
 // measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by teams of four (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, WIDTH, part};
+import package::lib::nan::is_finite;
+import package::lib::rows::over_lanes_sum;
+import package::lib::statistics::{Statistics, with_four, with_one};
+import prelude::{HAS_RESIDUAL, LANES, RUN, WG};
+
 struct Sizes { rows: u32, cols: u32, eps: f32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

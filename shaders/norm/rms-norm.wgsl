@@ -11,6 +11,11 @@
 // measured  [1800, 2560] 7.7 and 2.4 GB/s, 81 and 103 %; 5.5 and 1.4 by teams of four (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, WIDTH, total};
+import package::lib::nan::is_finite;
+import package::lib::rows::over_lanes_sum;
+import prelude::{LANES, RUN, WG};
+
 struct Sizes { rows: u32, cols: u32, eps: f32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

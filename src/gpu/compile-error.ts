@@ -1,5 +1,5 @@
 // Why a kernel doesn't compile, with the line of its body: the prelude takes no line of its own, so the compiler's line
-// numbers are the body's. Compilers tell in different ways. Tint (Dawn, Chromium) gives messages with places; naga (Deno)
+// numbers are the body's. Lines of the engine's own kernels are traced to their files in shaders/. Compilers tell in different ways. Tint (Dawn, Chromium) gives messages with places; naga (Deno)
 // gives one message that holds a drawing of the line, and older versions only throw it.
 
 import { KernelError, UsageError } from '../errors.ts'
@@ -40,14 +40,16 @@ function placesIn(reason: string): Place[] {
   return line === undefined ? [] : [{ line: Number(line), column: Number(column), message: reason }]
 }
 
-function show({ code, preludeLength }: Kernel, { line, column, message }: Place): string {
+function show({ code, preludeLength, placeOf }: Kernel, { line, column, message }: Place): string {
   const text = code.split('\n')[line - 1] ?? ''
   const isFirst = line === 1
   if (isFirst && column <= preludeLength) {
     return `  in the prelude: ${oneLine(message)}\n    ${printable(text.slice(0, preludeLength).trim())}`
   }
   const own = isFirst ? text.slice(preludeLength) : text
-  return `  line ${line}: ${oneLine(message)}\n    ${printable(own.trim())}`
+  const place = placeOf?.(line)
+  const where = place ? `shaders/${place.file}, line ${place.line}` : `line ${line}`
+  return `  ${where}: ${oneLine(message)}\n    ${printable(own.trim())}`
 }
 
 /** The sentence of a message that may be a drawing of several lines. */

@@ -5,10 +5,10 @@
 // the second start on; November 2026). So a kernel's text is the same in every process. SwiftShader and Dawn in
 // Node remember nothing.
 //
-// A body is plain WGSL that uses a few names it does not define. The prelude defines them with `alias`
-// and `const`; there is no other templating. The bindings and the `Sizes` struct are read from the body
-// itself, so shader and host can't disagree about an index or an offset: a dispatch names what it
-// binds, and kernel.ts finds the place.
+// A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The engine's
+// bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is no other
+// templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't disagree about an
+// index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
 
 import { describe } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
@@ -16,6 +16,8 @@ import { expectKind, TABLE } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { compileError } from './compile-error.ts'
+import { placeOf, type Shader } from './shader.ts'
+import { unroll, unrolledLines } from './unroll.ts'
 import {
   type Binding,
   Complaint,
@@ -42,6 +44,8 @@ export interface Kernel {
   readonly preludeLength: number
   /** A caller's: its mistakes are told as the caller's. */
   readonly own: boolean
+  /** Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own. */
+  readonly placeOf?: (line: number) => { readonly file: string; readonly line: number } | undefined
   readonly bindings: readonly Binding[]
   /** Names of the bindings that hold floats, and which. */
   readonly floats: ReadonlyMap<string, 'f32' | 'f16'>
@@ -53,24 +57,56 @@ export interface Kernel {
 /** Dispatch sizes live in slots of this many bytes (WebGPU's default uniform offset alignment). */
 export const SIZES_SLOT_BYTES = 256
 
-const kernels = new Map<string, { kernel: Kernel; body: string }>()
+const kernels = new Map<Shader, Map<string, Kernel>>()
 
 /**
- * A kernel of the engine from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give
- * the same object.
+ * A kernel of the engine: a shader under constants. Cheap to call in every op: equal arguments give the same object.
  *
- * @param name       the shader's file name without its extension, for messages and profiles
- * @param body       WGSL; several parts (shared functions, then the body) are concatenated by the caller
+ * @param shader     the default export of a file in shaders/
  * @param constants  what the prelude supplies
  */
-export function kernel(name: string, body: string, constants: Constants = {}): Kernel {
+export function kernel(shader: Shader, constants: Constants = {}): Kernel {
+  let known = kernels.get(shader)
+  if (!known) kernels.set(shader, (known = new Map()))
+  const key = keyOf(labelOf(shader), constants)
+  let made = known.get(key)
+  if (!made) known.set(key, (made = engineKernel(shader, constants)))
+  return made
+}
+
+function labelOf({ name, conditions }: Shader): string {
+  return [name, ...conditions].join(' ')
+}
+
+function engineKernel(shader: Shader, constants: Constants): Kernel {
+  const { name, text } = shader
+  const missing = shader.constants.filter((constant) => !(constant in constants))
+  if (missing.length > 0) {
+    throw new KernelError(
+      `Kernel ${name} imports ${missing.join(', ')} from the prelude, which the host doesn't define.`,
+    )
+  }
+  const used = Object.entries(constants).filter(([constant]) => shader.constants.includes(constant))
+  const made = makeKernel(name, () => unroll(text, constants), Object.fromEntries(used), false)
+  return {
+    ...made,
+    key: keyOf(labelOf(shader), constants),
+    with: (more) => kernel(shader, { ...constants, ...more }),
+    placeOf: (line) => placeOf(shader, unrolledLines(text, constants)[line - 1] ?? line - 1),
+  }
+}
+
+const textKernels = new Map<string, { kernel: Kernel; body: string }>()
+/** While kernels are moved to shaders that are linked: one from a text that is put together by the caller. */
+export function textKernel(name: string, body: string, constants: Constants = {}): Kernel {
   const key = keyOf(name, constants)
-  const known = kernels.get(key)
+  const known = textKernels.get(key)
   if (known?.body === body) return known.kernel
-  if (known)
-    throw new KernelError(`Kernel ${key} has two bodies: give each its own name or a constant that differs.`)
-  const made = makeKernel(name, body, constants, false)
-  kernels.set(key, { kernel: made, body })
+  const made = {
+    ...makeKernel(name, () => body, constants, false),
+    with: (more: Constants) => textKernel(name, body, { ...constants, ...more }),
+  }
+  textKernels.set(key, { kernel: made, body })
   return made
 }
 
@@ -95,7 +131,7 @@ export function ownKernel(name: string, body: string, constants: Constants = {})
     throw new UsageError(`kernel: the body of '${name}' is ${describe(body)}, expected WGSL, a string.`)
   }
   expectKind('kernel: constants', constants, TABLE)
-  const made = makeKernel(name, body, constants, true)
+  const made = makeKernel(name, () => body, constants, true)
   const known = ownKernels.get(made.key)
   if (known?.code === made.code) return known
   ownKernels.set(made.key, made)
@@ -107,8 +143,9 @@ function keyOf(name: string, constants: Constants): string {
   return [name, ...words].join(' ')
 }
 
-function makeKernel(name: string, body: string, constants: Constants, own: boolean): Kernel {
+function makeKernel(name: string, bodyOf: () => string, constants: Constants, own: boolean): Kernel {
   try {
+    const body = bodyOf()
     const text = withoutComments(body)
     const { directives, rest } = splitDirectives(body)
     const prelude = preludeOf(text, directives, constants)
@@ -131,7 +168,7 @@ function makeKernel(name: string, body: string, constants: Constants, own: boole
         }),
       ),
       sizes: parseSizes(text, bindings),
-      with: (more) => (own ? ownKernel : kernel)(name, body, { ...constants, ...more }),
+      with: (more) => ownKernel(name, body, { ...constants, ...more }),
     }
   } catch (error) {
     if (!(error instanceof Complaint)) throw error

@@ -1,17 +1,21 @@
-// How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem-*.wgsl) run with vec4f
-// where every row starts on a multiple of four, which is almost always, and with f32 where not.
+// How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f, for
+// rows that start on a multiple of four, which is almost always, and with f32.
 
 import scalar from '../../shaders/lib/elem-f32.wgsl' with { type: 'text' }
 import vector from '../../shaders/lib/elem-vec4.wgsl' with { type: 'text' }
+import type { Shader } from '../gpu/shader.ts'
 
 export type Width = 1 | 4
+
+/** A kernel by the width of its Elem. */
+export type ByWidth = Readonly<Record<Width, Shader>>
 
 /** 4 if all these counts, strides and offsets allow it. */
 export function widthOf(...counts: readonly number[]): Width {
   return counts.every((n) => n % 4 === 0) ? 4 : 1
 }
 
-/** WGSL that defines Elem. The kernel's constants must name WIDTH as well. */
+/** While kernels are moved to shaders that are linked. */
 export function elem(width: Width): string {
   return width === 4 ? vector : scalar
 }

@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'
-import { kernel as engineKernel, ownKernel as kernel } from '../../src/gpu/kernel.ts'
+import { textKernel as engineKernel, ownKernel as kernel } from '../../src/gpu/kernel.ts'
 import { floatsOf, withoutComments } from '../../src/gpu/wgsl.ts'
 import { type DispatchOf, plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { adapters, anyGpu, uniform } from '../support.ts'

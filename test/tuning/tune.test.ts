@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { kernel } from '../../src/gpu/kernel.ts'
+import { textKernel as kernel } from '../../src/gpu/kernel.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
 import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'

@@ -7,7 +7,7 @@
 import bitsSource from '../../../shaders/attention/mask-bits.wgsl' with { type: 'text' }
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectPair, expectSize, MOST_POSITION } from '../../tensor/check.ts'

@@ -8,7 +8,7 @@ import relativeSubgroupSource from '../../../shaders/attention/relative-position
 }
 import sizesSource from '../../../shaders/attention/sizes.wgsl' with { type: 'text' }
 import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
-import { type Constants, kernel } from '../../gpu/kernel.ts'
+import { type Constants, textKernel as kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import { unrolled } from '../../kernels/unroll.ts'
 import { type Columns, record, type Tensor, tensor } from '../../tensor/tensor.ts'

@@ -4,7 +4,7 @@
 import source from '../../../shaders/attention/rope.wgsl' with { type: 'text' }
 import { expectFinite, expectNames, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { type Kernel, kernel } from '../../gpu/kernel.ts'
+import { type Kernel, textKernel as kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import { elem, groupsFor, THREADS, type Width, widthOf } from '../../kernels/elem.ts'
 import { expectSize, MOST_POSITION } from '../../tensor/check.ts'

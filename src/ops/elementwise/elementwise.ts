@@ -10,7 +10,7 @@ import nan from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
 import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
 import { expectFinite } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { chunks, elem, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import {
   asColumns,

@@ -3,7 +3,7 @@
 import source from '../../../shaders/head/cosine-logits.wgsl' with { type: 'text' }
 import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
 import { expectFinite } from '../../check.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { expectShape, expectType, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**

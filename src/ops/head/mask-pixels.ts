@@ -6,7 +6,7 @@ import bytesSource from '../../../shaders/head/mask-bytes.wgsl' with { type: 'te
 import source from '../../../shaders/head/mask-pixels.wgsl' with { type: 'text' }
 import { expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { groupsFor, THREADS } from '../../kernels/elem.ts'
 import { expectPair } from '../../tensor/check.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'

@@ -1,7 +1,7 @@
 // Grey-scale morphology: what lies between a map dilated and the same map eroded is its boundary.
 
 import source from '../../../shaders/image/morphology.wgsl' with { type: 'text' }
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { elem, strips, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 

@@ -12,7 +12,7 @@ import columnsSource from '../../../shaders/image/resample-columns.wgsl' with { 
 import rowsSource from '../../../shaders/image/resample-rows.wgsl' with { type: 'text' }
 import tapsSource from '../../../shaders/lib/taps.wgsl' with { type: 'text' }
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type SizeValue, type Tensor, tensor } from '../../tensor/tensor.ts'
 

@@ -5,7 +5,7 @@ import mapSource from '../../../shaders/image/resize-map.wgsl' with { type: 'tex
 import rowsSource from '../../../shaders/image/resize-rows.wgsl' with { type: 'text' }
 import { expectNames } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair } from '../../tensor/check.ts'
 import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'

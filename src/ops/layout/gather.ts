@@ -6,7 +6,7 @@ import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
 import widen from '../../../shaders/lib/widen.wgsl' with { type: 'text' }
 import { MOST } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../../gpu/recorder.ts'
 import { chunks, elem, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectSize, expectWeight } from '../../tensor/check.ts'

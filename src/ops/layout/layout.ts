@@ -6,7 +6,7 @@ import windowsSource from '../../../shaders/layout/windows.wgsl' with { type: 't
 import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
 import { expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { elem, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair, expectPlain, expectTensor } from '../../tensor/check.ts'
 import { expectShape, expectType, record, sizeOf, type Tensor, tensor } from '../../tensor/tensor.ts'

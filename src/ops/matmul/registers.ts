@@ -11,7 +11,7 @@ import quadsSource from '../../../shaders/matmul/quads.wgsl' with { type: 'text'
 import matmulSource from '../../../shaders/matmul/registers.wgsl' with { type: 'text' }
 import sizesSource from '../../../shaders/matmul/sizes.wgsl' with { type: 'text' }
 import tileSource from '../../../shaders/matmul/tile.wgsl' with { type: 'text' }
-import { type Constants, type Kernel, kernel } from '../../gpu/kernel.ts'
+import { type Constants, type Kernel, textKernel as kernel } from '../../gpu/kernel.ts'
 import type { Variant } from '../../kernels/variants.ts'
 import { type DType, record, type Tensor } from '../../tensor/tensor.ts'
 import { endingConstants, type Product } from './product.ts'

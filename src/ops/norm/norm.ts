@@ -1,25 +1,29 @@
 // Normalisations. Along a row, a few threads share the row; GroupNorm goes over all pixels, and so gathers
 // statistics of chunks first, joins them, and then applies them.
 
-import activationSource from '../../../shaders/lib/activation.wgsl' with { type: 'text' }
-import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
-import rowsSource from '../../../shaders/lib/rows.wgsl' with { type: 'text' }
-import statistics from '../../../shaders/lib/statistics.wgsl' with { type: 'text' }
-import groupNormSource from '../../../shaders/norm/group-norm.wgsl' with { type: 'text' }
-import mergeSource from '../../../shaders/norm/group-norm-merge.wgsl' with { type: 'text' }
-import statsSource from '../../../shaders/norm/group-norm-stats.wgsl' with { type: 'text' }
-import layerNormSource from '../../../shaders/norm/layer-norm.wgsl' with { type: 'text' }
-import rmsNormSource from '../../../shaders/norm/rms-norm.wgsl' with { type: 'text' }
+import groupNormF32 from '#shaders/norm/group-norm.wgsl'
+import groupNormVec4 from '#shaders/norm/group-norm.wgsl?VEC4'
+import groupNormMergeShader from '#shaders/norm/group-norm-merge.wgsl'
+import groupNormStatsF32 from '#shaders/norm/group-norm-stats.wgsl'
+import groupNormStatsVec4 from '#shaders/norm/group-norm-stats.wgsl?VEC4'
+import layerNormF32 from '#shaders/norm/layer-norm.wgsl'
+import layerNormVec4 from '#shaders/norm/layer-norm.wgsl?VEC4'
+import rmsNormF32 from '#shaders/norm/rms-norm.wgsl'
+import rmsNormVec4 from '#shaders/norm/rms-norm.wgsl?VEC4'
 import { expectFinite, expectNames, expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { elem, groupsFor, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, groupsFor, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import { alongRows, groupsForRows, team } from '../../kernels/rows.ts'
-import { unrolled } from '../../kernels/unroll.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from '../elementwise/activation.ts'
+
+const groupNormShader: ByWidth = { 1: groupNormF32, 4: groupNormVec4 }
+const groupNormStatsShader: ByWidth = { 1: groupNormStatsF32, 4: groupNormStatsVec4 }
+const layerNormShader: ByWidth = { 1: layerNormF32, 4: layerNormVec4 }
+const rmsNormShader: ByWidth = { 1: rmsNormF32, 4: rmsNormVec4 }
 
 /**
  * Layer norm over the last axis: y = (v - mean(v)) / sqrt(var(v) + eps) * weight + bias with v = x + residual
@@ -72,15 +76,10 @@ export const layerNormFamily: Family<LayerNorm> = alongRows(
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled(
-        'norm/layer-norm',
-        elem(width) + statistics + rowsSource + nanSource + layerNormSource,
-        {
-          WIDTH: width,
-          HAS_RESIDUAL: residual !== undefined,
-          ...teams,
-        },
-      ),
+      kernel: kernel(layerNormShader[width], {
+        HAS_RESIDUAL: residual !== undefined,
+        ...teams,
+      }),
       reads: { x, residual, weight, bias },
       writes: { y },
       sizes: { rows, cols, eps },
@@ -124,8 +123,7 @@ export const rmsNormFamily: Family<RmsNorm> = alongRows(
   true,
   ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: unrolled('norm/rms-norm', elem(width) + rowsSource + nanSource + rmsNormSource, {
-        WIDTH: width,
+      kernel: kernel(rmsNormShader[width], {
         ...teams,
       }),
       reads: { x, weight },
@@ -183,8 +181,7 @@ export function groupNorm(
   const chunks = Math.ceil(pixels / chunk)
   const partials = tensor([chunks, groups, 2])
   record({
-    kernel: kernel('norm/group-norm-stats', elem(width) + statistics + nanSource + statsSource, {
-      WIDTH: width,
+    kernel: kernel(groupNormStatsShader[width], {
       WG: THREADS,
     }),
     reads: { x },
@@ -198,7 +195,7 @@ export function groupNorm(
   const teams = team(groups, chunks, recorder().adapter.software)
   const stats = tensor([groups, 4])
   record({
-    kernel: kernel('norm/group-norm-merge', rowsSource + nanSource + mergeSource, {
+    kernel: kernel(groupNormMergeShader, {
       LANES: teams.LANES,
       WG: teams.WG,
     }),
@@ -219,8 +216,7 @@ export function groupNorm(
   const { lanes, run, workgroups } = rowChunks(pixels, C / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('norm/group-norm', elem(width) + activationSource + groupNormSource, {
-      WIDTH: width,
+    kernel: kernel(groupNormShader[width], {
       ACTIVATION: ACTIVATIONS[activation],
       IN_PLACE: false,
       WG: THREADS,

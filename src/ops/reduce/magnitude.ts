@@ -1,7 +1,7 @@
 // Whether a tensor is finite, for little more than reading it once.
 
 import source from '../../../shaders/reduce/magnitude.wgsl' with { type: 'text' }
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import { chunks, elem, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 

@@ -8,7 +8,7 @@ import normalizeSource from '../../../shaders/reduce/normalize-rows.wgsl' with {
 import reduceSource from '../../../shaders/reduce/reduce.wgsl' with { type: 'text' }
 import softmaxSource from '../../../shaders/reduce/softmax.wgsl' with { type: 'text' }
 import { expectNames, MOST } from '../../check.ts'
-import { kernel } from '../../gpu/kernel.ts'
+import { textKernel as kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import { elem, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
 import { alongRows } from '../../kernels/rows.ts'

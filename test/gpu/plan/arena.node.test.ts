@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
-import { kernel, SIZES_SLOT_BYTES } from '../../../src/gpu/kernel.ts'
+import { textKernel as kernel, SIZES_SLOT_BYTES } from '../../../src/gpu/kernel.ts'
 import { Arena } from '../../../src/gpu/plan/arena.ts'
 import { param } from '../../../src/gpu/recorder.ts'
 

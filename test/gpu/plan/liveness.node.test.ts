@@ -1,7 +1,7 @@
 // Memory layout: whatever the graph, tensors that are alive together never share a slot, and sharing pays.
 
 import { expect, test } from 'vitest'
-import { kernel } from '../../../src/gpu/kernel.ts'
+import { textKernel as kernel } from '../../../src/gpu/kernel.ts'
 import { layOut } from '../../../src/gpu/plan/liveness.ts'
 import { type RecordedDispatch, recordWith, type Storage } from '../../../src/gpu/recorder.ts'
 

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { unroll } from '../../../src/kernels/unroll.ts'
+import { unroll } from '../../../src/gpu/unroll.ts'
 import {
   type AttentionBias,
   type AttentionOptions,
@@ -350,5 +350,5 @@ test('unroll writes out marked loops, inner ones first bound by the prelude', ()
   const nested =
     '/*unroll*/ for (var i = 0u; i < 2u; i++) { /*unroll*/ for (var j = 0u; j < N; j++) { f(i, j); } }'
   expect(unroll(nested, { N: 1 })).toBe('{ { f(0u, 0u); } }\n{ { f(1u, 0u); } }')
-  expect(() => unroll(source, {})).toThrow('no number N')
+  expect(() => unroll(source, {})).toThrow('the bound N of a loop')
 })
