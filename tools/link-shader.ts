@@ -53,11 +53,15 @@ export async function linkShader(
   const runs: number[] = []
   let at = 0
   for (const line of dest.split('\n')) {
-    const [, name] = /^(?:const|alias) (\w+) = (?:1u|f32);$/.exec(line) ?? []
-    if (name !== undefined && names.has(name)) constants.push(name)
-    else if (line.trim() !== '') {
+    if (line.trim() !== '') {
       const { src, position } = sourceMap.destToSrc(at + line.search(/\S/))
-      const source = pathOf(src.path ?? file)
+      const source = pathOf(src.path ?? '')
+      if (!(source in files)) {
+        // The prelude's stand-in, which the host defines for each kernel
+        constants.push(/^(?:const|alias) (\w+) = /.exec(line)![1]!)
+        at += line.length + 1
+        continue
+      }
       if (!sources.includes(source)) sources.push(source)
       const found = [
         text.length,

@@ -11,6 +11,8 @@
 // measured  [4096, 1024] 11.0 and 2.5 GB/s, 116 and 108 %; with b [1024] 6.9 and 1.7 (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026)
 
+import prelude::{Elem, IN_PLACE, ONE, OPERATION, Other, REPEATED, WG};
+
 const ADD = 0u;
 const SUBTRACT = 1u;
 const MULTIPLY = 2u;

@@ -11,6 +11,11 @@
 // measured  [200, 256] 5.5 and 1.3 GB/s, 58 and 57 %, much of it the launch (lavapipe and SwiftShader, two cores of a
 //           Xeon, November 2026)
 
+import package::lib::activation::sigmoid;
+import package::lib::elem::{Elem, pack, part};
+import package::lib::nan::{is_finite, nan_of};
+import prelude::{IN_PLACE, WG};
+
 struct Sizes { count: u32, chunk: u32 }
 
 @group(0) @binding(0) var<storage, read> gate: array<Elem>;

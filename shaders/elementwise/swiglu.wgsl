@@ -9,6 +9,11 @@
 // measured  [1600, 9728] of columns 7.2 and 2.0 GB/s, 76 and 84 % (lavapipe and SwiftShader, two cores of a Xeon,
 //           November 2026)
 
+import package::lib::activation::sigmoid;
+import package::lib::elem::{Elem, pack, part};
+import package::lib::walk::{place_of, walk};
+import prelude::{IN_PLACE, WG};
+
 struct Sizes {
   count: u32, chunk: u32, cols: u32,
   gate_stride: u32, gate_start: u32,

@@ -8,6 +8,11 @@
 // measured  [4096, 4096] 5.3 and 1.7 GB/s, 67 and 64 % of a copy of that size (lavapipe and SwiftShader, two cores of
 //           a Xeon, November 2026)
 
+import package::lib::activation::activate;
+import package::lib::elem::{Elem, pack, part};
+import package::lib::nan::is_nan;
+import prelude::{IN_PLACE, OPERATION, WG};
+
 const GREATER = 100u;
 
 struct Sizes { count: u32, chunk: u32, threshold: f32 }

@@ -7,6 +7,8 @@
 // host      rows, count, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   lib/nan
 
+import package::lib::nan::is_finite;
+
 struct Sizes { rows: u32, cols: u32, count: u32, bound: f32 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;

@@ -7,6 +7,8 @@
 // prelude   const WG
 // predicted a load and a store a word, and a division for its place
 
+import prelude::WG;
+
 struct Sizes { width: u32, words: u32, total: u32 }
 
 @group(0) @binding(0) var<storage, read> bits: array<u32>;

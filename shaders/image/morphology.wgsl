@@ -11,6 +11,9 @@
 //           two cores of a Xeon, November 2026), by max and min of numbers. Keys take as long on lavapipe, and 1.7 times as
 //           long on SwiftShader
 
+import package::lib::elem::{Elem, WIDTH, pack, part};
+import prelude::{ERODE, Keys, Shift, WG};
+
 struct Sizes { H: u32, cols: u32, across: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

@@ -1,16 +1,19 @@
 // resample-columns: pixels of 8 bits weighted along the columns, the second of Pillow's two passes, and normalised
 //
-//   level = the pixels x[begin[r] ..., c] weighted with taps[r] (lib/taps)
+//   level = the pixels x[begin[r] ..., c] weighted with taps[r]
 //   y[r, c, :] = table[:, level], and 0 right of the image and below
 //
-// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words]; table [3, 256]; y [side, side, 3]
+// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words], each as in resample-rows; table [3, 256]; y [side, side, 3]
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
 // host      width, height <= side; across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   lib/taps, const WG
+// prelude   const WG
 // predicted two loads a tap, and three multiply-adds of a shifted byte
 // measured  1024 x 3000 to 1024 x 768 in 34 and 130 ms, 42 and 280 with shifts by vectors (lavapipe and SwiftShader, two cores
 //           of a Xeon, November 2026)
+
+import package::lib::taps::{add_weighted, levels_of};
+import prelude::WG;
 
 struct Sizes { width: u32, height: u32, side: u32, words: u32, across: u32, run: u32 }
 
@@ -35,7 +38,13 @@ fn main(
     var value = vec3f();
     if (r < sizes.height && c < sizes.width) {
       let tap = r * sizes.words;
-      let level = weighted(tap, taps[tap] * sizes.width + c, sizes.width);
+      var at = taps[tap] * sizes.width + c;
+      var sums = vec3u(taps[tap + 2u]);
+      for (var k = 0u; k < taps[tap + 1u]; k++) {
+        sums = add_weighted(sums, taps[tap + 3u + k], x[at]);
+        at += sizes.width;
+      }
+      let level = levels_of(sums);
       value = vec3f(table[level.x], table[256u + level.y], table[512u + level.z]);
     }
     let to = (r * sizes.side + c) * 3u;

@@ -8,6 +8,9 @@
 // predicted a load and a store of 16 bytes, so this is the ceiling that the others are held to
 // measured  [4096, 1024] 9.5 and 2.3 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::walk::{place_of, walk};
+import prelude::{Elem, WG};
+
 struct Sizes {
   count: u32, chunk: u32, cols: u32,
   from_stride: u32, from_start: u32,

@@ -13,6 +13,10 @@
 // measured  1800 rows of 2560 f32 6.5 and 2.1 GB/s, 68 and 90 %, of bf16 6.2 and 1.7; each number by itself 0.6 and
 //           0.3 (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, WIDTH, pack};
+import package::lib::widen::{F32, widen, word_of};
+import prelude::{DTYPE, WG, WORDS, Word};
+
 struct Sizes {
   T: u32, cols: u32, first_row: u32, rows: u32, table_rows: u32,
   lanes: u32, run: u32,

@@ -9,6 +9,8 @@
 // measured  [4096, 1024] 4.3 and 1.6 GB/s, 45 and 68 %, as columns lie 16 KB apart; 0.3 and 0.4 each number by itself
 //           (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, WIDTH, pack, part};
+
 struct Sizes { B: u32, M: u32, N: u32, down: u32, across: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

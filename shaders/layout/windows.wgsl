@@ -12,6 +12,8 @@
 // measured  64 x 64 x 1024 in windows of 14 x 14 split 8.5 and 2.2 GB/s, 89 and 95 %, joined 10.7 and 2.3 (lavapipe
 //           and SwiftShader, two cores of a Xeon, November 2026)
 
+import prelude::{Elem, JOIN, WG};
+
 struct Sizes { units: u32, H: u32, W: u32, cols: u32, window: u32, across: u32, run: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

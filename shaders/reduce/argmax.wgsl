@@ -7,6 +7,10 @@
 // predicted a load and four comparisons: 5 GB/s
 // measured  [1800, 15194] 5.2 and 0.8 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Bits, Elem, WIDTH, largest_bits, magnitude, part};
+import package::lib::nan::is_nan;
+import prelude::{LANES, WG};
+
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

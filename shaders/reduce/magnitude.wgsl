@@ -9,6 +9,9 @@
 // prelude   const WIDTH with lib/elem-*, const WG
 // predicted a load, an AND and a maximum for 16 bytes: as fast as the loads of a copy
 
+import package::lib::elem::{Bits, Elem, largest_bits, magnitude};
+import prelude::WG;
+
 struct Sizes { count: u32, chunk: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

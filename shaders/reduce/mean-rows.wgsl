@@ -6,6 +6,8 @@
 // host      cols >= 1; a length past the end means all rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG
 
+import prelude::{Elem, WG};
+
 struct Sizes { rows: u32, cols: u32, length: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

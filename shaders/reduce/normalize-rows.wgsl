@@ -9,6 +9,10 @@
 // predicted 8 bytes an element, three loads and a store: 50 % of a copy
 // measured  [4096, 1024] 5.3 and 1.3 GB/s, 55 and 57 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, largest, total};
+import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import prelude::{LANES, WG};
+
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

@@ -8,6 +8,11 @@
 // predicted a load: as fast as a copy
 // measured  [200, 65536] 9.6 and 2.4 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, largest, largest_bits, magnitude, total};
+import package::lib::nan::{is_nan, nan_of};
+import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import prelude::{LANES, MAXIMUM, WG};
+
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

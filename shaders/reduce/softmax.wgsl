@@ -12,6 +12,11 @@
 // measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in fours, 3.8 and 0.9 (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
 
+import package::lib::elem::{Elem, largest, total};
+import package::lib::nan::{is_finite, nan_of};
+import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import prelude::{IN_PLACE, LANES, WG};
+
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;

@@ -8,6 +8,8 @@
 // host      count is a multiple of 8 * WG, and there are count / (8 * WG) workgroups
 // prelude   const WG
 
+import prelude::WG;
+
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4u>;
 

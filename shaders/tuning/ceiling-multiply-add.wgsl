@@ -8,6 +8,8 @@
 // host      a whole number of workgroups of WG; counts 16 * steps * ACCUMULATORS flops a thread
 // prelude   const WG, const ACCUMULATORS
 
+import prelude::{ACCUMULATORS, WG};
+
 struct Sizes { steps: u32, scale: f32, shift: f32 }
 
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;

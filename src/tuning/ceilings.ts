@@ -1,10 +1,10 @@
 // What an adapter could do at best: multiply-adds from registers, bytes copied, and what a dispatch costs that does
 // next to nothing. A kernel's rate is a share of these; no model uses what is here.
 
-import copySource from '../../shaders/tuning/ceiling-copy.wgsl' with { type: 'text' }
-import multiplyAddSource from '../../shaders/tuning/ceiling-multiply-add.wgsl' with { type: 'text' }
+import ceilingCopyShader from '#shaders/tuning/ceiling-copy.wgsl'
+import ceilingMultiplyAddShader from '#shaders/tuning/ceiling-multiply-add.wgsl'
+import { kernel } from '../gpu/kernel.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { unrolled } from '../kernels/unroll.ts'
 import type { TaskOptions } from '../progress.ts'
 import {
   allocate,
@@ -75,7 +75,7 @@ export async function measureCeilings(gpu: Gpu, task: TaskOptions = {}): Promise
 /** y[t] for `threads` threads; run it with the param `steps`. */
 export function multiplyAdds(y: Tensor, threads: number, chains: number): void {
   record({
-    kernel: unrolled('tuning/ceiling-multiply-add', multiplyAddSource, { WG, ACCUMULATORS: chains }),
+    kernel: kernel(ceilingMultiplyAddShader, { WG, ACCUMULATORS: chains }),
     reads: {},
     writes: { y },
     sizes: { steps: param('steps'), scale: 0.999, shift: 0.001 },
@@ -87,7 +87,7 @@ export function multiplyAdds(y: Tensor, threads: number, chains: number): void {
 /** The first `bytes`, a multiple of 8 KiB, of resident tensors. */
 export function copyChunks(x: Tensor, y: Tensor, bytes: number): void {
   record({
-    kernel: unrolled('tuning/ceiling-copy', copySource, { WG }),
+    kernel: kernel(ceilingCopyShader, { WG }),
     reads: { x },
     writes: { y },
     sizes: {},

@@ -82,7 +82,6 @@ export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
   'layout/windows': gatherers,
   'layout/transpose': gatherers,
   'image/resize': traffic(2, 5, 60, 'four loads, a store, two weights'),
-  'image/resize-map': traffic(1.25, 9, 60, 'eight loads of one value, a store of four'),
   'attention/combine': traffic(2, 2, 60, 'a load and an exponential for each split, and the store'),
   'norm/group-norm-merge': traffic(1, 1, 100, 'partials one after another, each a step of Welford'),
   'head/cosine-logits': traffic(2, 3, 40, 'a row and two classes, and three sums for each vec4'),

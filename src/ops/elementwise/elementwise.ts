@@ -1,17 +1,17 @@
 // One number in, one number out. Every op here can run in place: where its first operand is read for the last
 // time, the plan lets the result take its memory.
 
-import binarySource from '../../../shaders/elementwise/binary.wgsl' with { type: 'text' }
-import mixSource from '../../../shaders/elementwise/mix.wgsl' with { type: 'text' }
-import swigluSource from '../../../shaders/elementwise/swiglu.wgsl' with { type: 'text' }
-import unarySource from '../../../shaders/elementwise/unary.wgsl' with { type: 'text' }
-import activation from '../../../shaders/lib/activation.wgsl' with { type: 'text' }
-import nan from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
-import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
+import binaryShader from '#shaders/elementwise/binary.wgsl'
+import mixF32 from '#shaders/elementwise/mix.wgsl'
+import mixVec4 from '#shaders/elementwise/mix.wgsl?VEC4'
+import swigluF32 from '#shaders/elementwise/swiglu.wgsl'
+import swigluVec4 from '#shaders/elementwise/swiglu.wgsl?VEC4'
+import unaryF32 from '#shaders/elementwise/unary.wgsl'
+import unaryVec4 from '#shaders/elementwise/unary.wgsl?VEC4'
 import { expectFinite } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
-import { chunks, elem, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { kernel } from '../../gpu/kernel.ts'
+import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import {
   asColumns,
   type Columns,
@@ -24,6 +24,10 @@ import {
   tensor,
 } from '../../tensor/tensor.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from './activation.ts'
+
+const mixShader: ByWidth = { 1: mixF32, 4: mixVec4 }
+const swigluShader: ByWidth = { 1: swigluF32, 4: swigluVec4 }
+const unaryShader: ByWidth = { 1: unaryF32, 4: unaryVec4 }
 
 /** a + b. See `binary` for the shapes. */
 export function add(a: Tensor, b: Tensor): Tensor {
@@ -73,7 +77,7 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
     ? rowChunks(rows, cols)
     : { lanes: THREADS, run: flat.chunk, workgroups: flat.workgroups }
   record({
-    kernel: kernel('elementwise/binary', binarySource, {
+    kernel: kernel(binaryShader, {
       Elem,
       Other: one ? 'f32' : Elem,
       OPERATION: BINARY[op],
@@ -113,8 +117,7 @@ function unary(op: string, x: Tensor, operation: number, threshold: number): Ten
   const { chunk, workgroups } = chunks(x.size / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('elementwise/unary', elem(width) + activation + nan + unarySource, {
-      WIDTH: width,
+    kernel: kernel(unaryShader[width], {
       OPERATION: operation,
       IN_PLACE: false,
       WG: THREADS,
@@ -152,8 +155,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
   const y = tensor([...g.tensor.shape.slice(0, -1), C])
   const { chunk, workgroups } = chunks(y.size / width)
   record({
-    kernel: kernel('elementwise/swiglu', elem(width) + activation + walk + swigluSource, {
-      WIDTH: width,
+    kernel: kernel(swigluShader[width], {
       IN_PLACE: false,
       WG: THREADS,
     }),
@@ -193,8 +195,7 @@ export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
   const { chunk, workgroups } = chunks(a.size / width)
   const y = tensor(a.shape)
   record({
-    kernel: kernel('elementwise/mix', elem(width) + activation + nan + mixSource, {
-      WIDTH: width,
+    kernel: kernel(mixShader[width], {
       IN_PLACE: false,
       WG: THREADS,
     }),

@@ -1,9 +1,8 @@
 // Cosine similarity against a few class vectors, with a learned scale: the classifier of open vocabularies.
 
-import source from '../../../shaders/head/cosine-logits.wgsl' with { type: 'text' }
-import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
+import cosineLogitsShader from '#shaders/head/cosine-logits.wgsl'
 import { expectFinite } from '../../check.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { expectShape, expectType, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
@@ -30,7 +29,7 @@ export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound
   const count = classes.shape[0]!
   const y = tensor([rows, count])
   record({
-    kernel: kernel('head/cosine-logits', nanSource + source),
+    kernel: kernel(cosineLogitsShader),
     reads: { x, classes, log_scale: logScale },
     writes: { y },
     sizes: { rows, cols, count, bound },

@@ -2,11 +2,11 @@
 // and thresholding in one kernel spares a float for every pixel of what may be a large photograph. Bits become bytes
 // only where somebody goes on with them on the device.
 
-import bytesSource from '../../../shaders/head/mask-bytes.wgsl' with { type: 'text' }
-import source from '../../../shaders/head/mask-pixels.wgsl' with { type: 'text' }
+import maskBytesShader from '#shaders/head/mask-bytes.wgsl'
+import maskPixelsShader from '#shaders/head/mask-pixels.wgsl'
 import { expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { groupsFor, THREADS } from '../../kernels/elem.ts'
 import { expectPair } from '../../tensor/check.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
@@ -39,7 +39,7 @@ export function maskPixels(
 
   const y = tensor([Math.ceil(pixels / 32)], 'u32')
   record({
-    kernel: kernel('head/mask-pixels', source),
+    kernel: kernel(maskPixelsShader),
     reads: { x },
     writes: { y },
     sizes: { map_width: W, crop_height: h, crop_width: w, height, width },
@@ -75,7 +75,7 @@ export function maskBytes(
   }
   const y = tensor([height, rowBytes / 4], 'u32')
   record({
-    kernel: kernel('head/mask-bytes', bytesSource, { WG: THREADS }),
+    kernel: kernel(maskBytesShader, { WG: THREADS }),
     reads: { bits },
     writes: { y },
     sizes: { width, words: rowBytes / 4, total: y.size },

@@ -1,9 +1,12 @@
 // Grey-scale morphology: what lies between a map dilated and the same map eroded is its boundary.
 
-import source from '../../../shaders/image/morphology.wgsl' with { type: 'text' }
-import { textKernel as kernel } from '../../gpu/kernel.ts'
-import { elem, strips, THREADS, widthOf } from '../../kernels/elem.ts'
+import morphologyF32 from '#shaders/image/morphology.wgsl'
+import morphologyVec4 from '#shaders/image/morphology.wgsl?VEC4'
+import { kernel } from '../../gpu/kernel.ts'
+import { type ByWidth, strips, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+const morphologyShader: ByWidth = { 1: morphologyF32, 4: morphologyVec4 }
 
 /** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
 export function dilate(x: Tensor): Tensor {
@@ -23,8 +26,7 @@ function morph(op: string, x: Tensor, erodes: boolean): Tensor {
   const { across, run, workgroups } = strips(1, H, W / width)
   const y = tensor(x.shape)
   record({
-    kernel: kernel('image/morphology', elem(width) + source, {
-      WIDTH: width,
+    kernel: kernel(morphologyShader[width], {
       Keys: width === 4 ? 'vec4i' : 'i32',
       Shift: width === 4 ? 'vec4u' : 'u32',
       ERODE: erodes,

@@ -8,11 +8,10 @@
 //
 // Source: Pillow 12, src/libImaging/Resample.c; spec, section 4.3.
 
-import columnsSource from '../../../shaders/image/resample-columns.wgsl' with { type: 'text' }
-import rowsSource from '../../../shaders/image/resample-rows.wgsl' with { type: 'text' }
-import tapsSource from '../../../shaders/lib/taps.wgsl' with { type: 'text' }
+import resampleColumnsShader from '#shaders/image/resample-columns.wgsl'
+import resampleRowsShader from '#shaders/image/resample-rows.wgsl'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type SizeValue, type Tensor, tensor } from '../../tensor/tensor.ts'
 
@@ -101,7 +100,7 @@ export function resampleRows(strip: StripOfRows, taps: Tensor, y: Tensor): void 
   const words = taps.shape[1]!
   const { across, run, workgroups } = strips(1, capacity, width)
   record({
-    kernel: kernel('image/resample-rows', tapsSource + rowsSource, { WG: THREADS }),
+    kernel: kernel(resampleRowsShader, { WG: THREADS }),
     reads: { x: pixels, taps },
     writes: { y },
     sizes: { stride, first, rows, red, width, words, across, run },
@@ -137,7 +136,7 @@ export function resampleColumns(x: Tensor, taps: Tensor, table: Tensor, side: nu
   const y = tensor([side, side, 3])
   const { across, run, workgroups } = strips(1, side, side)
   record({
-    kernel: kernel('image/resample-columns', tapsSource + columnsSource, { WG: THREADS }),
+    kernel: kernel(resampleColumnsShader, { WG: THREADS }),
     reads: { x, taps, table },
     writes: { y },
     sizes: { width, height, side, words, across, run },

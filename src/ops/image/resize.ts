@@ -1,11 +1,10 @@
 // Maps of another size.
 
-import source from '../../../shaders/image/resize.wgsl' with { type: 'text' }
-import mapSource from '../../../shaders/image/resize-map.wgsl' with { type: 'text' }
-import rowsSource from '../../../shaders/image/resize-rows.wgsl' with { type: 'text' }
+import resizeShader from '#shaders/image/resize.wgsl'
+import resizeMapShader from '#shaders/image/resize.wgsl?MAP'
 import { expectNames } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair } from '../../tensor/check.ts'
 import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
@@ -59,18 +58,16 @@ export function resize(
     runs,
     strips: B * runs,
   }
-  const rest = { reads: { x }, writes: { y }, workgroups, flops: 9 * y.size }
-  if (isMap) {
-    record({ kernel: kernel('image/resize-map', mapSource + rowsSource, { WG: THREADS }), sizes, ...rest })
-  } else {
-    record({
-      kernel: kernel('image/resize', source + rowsSource, {
-        Elem: width === 4 ? 'vec4f' : 'f32',
-        WG: THREADS,
-      }),
-      sizes: { ...sizes, cols: C / width },
-      ...rest,
-    })
-  }
+  record({
+    kernel: kernel(isMap ? resizeMapShader : resizeShader, {
+      Elem: width === 4 ? 'vec4f' : 'f32',
+      WG: THREADS,
+    }),
+    reads: { x },
+    writes: { y },
+    sizes: { ...sizes, cols: isMap ? 1 : C / width },
+    workgroups,
+    flops: 9 * y.size,
+  })
   return y
 }

@@ -1,14 +1,13 @@
 // Rows by number: out of a table, and into a cache.
 
-import copySource from '../../../shaders/layout/copy.wgsl' with { type: 'text' }
-import gatherSource from '../../../shaders/layout/gather.wgsl' with { type: 'text' }
-import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
-import widen from '../../../shaders/lib/widen.wgsl' with { type: 'text' }
+import copyShader from '#shaders/layout/copy.wgsl'
+import gatherF32 from '#shaders/layout/gather.wgsl'
+import gatherVec4 from '#shaders/layout/gather.wgsl?VEC4'
 import { MOST } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../../gpu/recorder.ts'
-import { chunks, elem, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectSize, expectWeight } from '../../tensor/check.ts'
 import {
   asColumns,
@@ -21,6 +20,8 @@ import {
   type Tensor,
   tensor,
 } from '../../tensor/tensor.ts'
+
+const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 
 /** As in shaders/lib/widen.wgsl. */
 const DTYPES: Partial<Record<DType, number>> = { f32: 0, u32: 0, f16: 1, bf16: 2 }
@@ -52,8 +53,7 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
   for (const { storage, firstRow, rows } of shards) {
     record({
-      kernel: kernel('layout/gather', elem(width) + widen + gatherSource, {
-        WIDTH: width,
+      kernel: kernel(gatherShader[width], {
         DTYPE: DTYPES[table.dtype]!,
         Word: `vec${words}u`,
         WORDS: words,
@@ -118,7 +118,7 @@ export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: R
   const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
   const { chunk, workgroups } = chunks((rows * cols) / width)
   record({
-    kernel: kernel('layout/copy', walk + copySource, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
+    kernel: kernel(copyShader, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
     reads: { source },
     writes: { target_rows: target },
     sizes: {

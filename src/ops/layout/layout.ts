@@ -1,16 +1,18 @@
 // Elements in another order. Where the order stays and only the shape changes, use reshape (tensor.ts): it is free.
 
-import shuffleSource from '../../../shaders/layout/shuffle.wgsl' with { type: 'text' }
-import transposeSource from '../../../shaders/layout/transpose.wgsl' with { type: 'text' }
-import windowsSource from '../../../shaders/layout/windows.wgsl' with { type: 'text' }
-import walk from '../../../shaders/lib/walk.wgsl' with { type: 'text' }
+import shuffleShader from '#shaders/layout/shuffle.wgsl'
+import transposeF32 from '#shaders/layout/transpose.wgsl'
+import transposeVec4 from '#shaders/layout/transpose.wgsl?VEC4'
+import windowsShader from '#shaders/layout/windows.wgsl'
 import { expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
-import { elem, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
+import { kernel } from '../../gpu/kernel.ts'
+import { type ByWidth, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair, expectPlain, expectTensor } from '../../tensor/check.ts'
 import { expectShape, expectType, record, sizeOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { copy } from './gather.ts'
+
+const transposeShader: ByWidth = { 1: transposeF32, 4: transposeVec4 }
 
 /**
  * Cuts an image into windows of `window` x `window` tokens, row by row, zero padded at the right and the bottom.
@@ -62,7 +64,7 @@ function moveWindows(
   const units = across * (join ? H : Math.ceil(H / window) * window)
   const run = share(units, 1)
   record({
-    kernel: kernel('layout/windows', windowsSource, { Elem: elemOf(width), JOIN: join, WG: THREADS }),
+    kernel: kernel(windowsShader, { Elem: elemOf(width), JOIN: join, WG: THREADS }),
     reads: { x },
     writes: { y },
     sizes: { units, H, W, cols: C / width, window, across, run },
@@ -118,7 +120,7 @@ function shuffle(
   const { lanes, run, workgroups } = rowChunks(blocks, C / width)
   const y = tensor(shape)
   record({
-    kernel: kernel('layout/shuffle', walk + shuffleSource, {
+    kernel: kernel(shuffleShader, {
       Elem: elemOf(width),
       TO_SPACE: toSpace,
       WG: THREADS,
@@ -149,7 +151,7 @@ export function transpose(x: Tensor): Tensor {
   const [down, across] = [Math.ceil(M / (8 * width)), Math.ceil(N / (8 * width))]
   const run = share(B * down * across, 1)
   record({
-    kernel: kernel('layout/transpose', elem(width) + transposeSource, { WIDTH: width }),
+    kernel: kernel(transposeShader[width]),
     reads: { x },
     writes: { y },
     sizes: { B, M, N, down, across, run },

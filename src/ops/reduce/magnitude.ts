@@ -1,9 +1,12 @@
 // Whether a tensor is finite, for little more than reading it once.
 
-import source from '../../../shaders/reduce/magnitude.wgsl' with { type: 'text' }
-import { textKernel as kernel } from '../../gpu/kernel.ts'
-import { chunks, elem, THREADS, widthOf } from '../../kernels/elem.ts'
+import magnitudeF32 from '#shaders/reduce/magnitude.wgsl'
+import magnitudeVec4 from '#shaders/reduce/magnitude.wgsl?VEC4'
+import { kernel } from '../../gpu/kernel.ts'
+import { type ByWidth, chunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+const magnitudeShader: ByWidth = { 1: magnitudeF32, 4: magnitudeVec4 }
 
 /** The bits of infinity, larger than those of any number's absolute value; those of a NaN are larger still. */
 export const INFINITY_BITS = 0x7f800000
@@ -20,7 +23,7 @@ export function magnitude(x: Tensor): Tensor {
   const { chunk, workgroups } = chunks(x.size / width)
   const y = tensor([workgroups], 'u32')
   record({
-    kernel: kernel('reduce/magnitude', elem(width) + source, { WIDTH: width, WG: THREADS }),
+    kernel: kernel(magnitudeShader[width], { WG: THREADS }),
     reads: { x },
     writes: { y },
     sizes: { count: x.size / width, chunk },

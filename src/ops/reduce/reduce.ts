@@ -1,20 +1,27 @@
 // Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
 
-import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
-import rowsSource from '../../../shaders/lib/rows.wgsl' with { type: 'text' }
-import argmaxSource from '../../../shaders/reduce/argmax.wgsl' with { type: 'text' }
-import meanRowsSource from '../../../shaders/reduce/mean-rows.wgsl' with { type: 'text' }
-import normalizeSource from '../../../shaders/reduce/normalize-rows.wgsl' with { type: 'text' }
-import reduceSource from '../../../shaders/reduce/reduce.wgsl' with { type: 'text' }
-import softmaxSource from '../../../shaders/reduce/softmax.wgsl' with { type: 'text' }
+import argmaxF32 from '#shaders/reduce/argmax.wgsl'
+import argmaxVec4 from '#shaders/reduce/argmax.wgsl?VEC4'
+import meanRowsShader from '#shaders/reduce/mean-rows.wgsl'
+import normalizeRowsF32 from '#shaders/reduce/normalize-rows.wgsl'
+import normalizeRowsVec4 from '#shaders/reduce/normalize-rows.wgsl?VEC4'
+import reduceF32 from '#shaders/reduce/reduce.wgsl'
+import reduceVec4 from '#shaders/reduce/reduce.wgsl?VEC4'
+import softmaxF32 from '#shaders/reduce/softmax.wgsl'
+import softmaxVec4 from '#shaders/reduce/softmax.wgsl?VEC4'
 import { expectNames, MOST } from '../../check.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
-import { elem, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
 import { alongRows } from '../../kernels/rows.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectSize } from '../../tensor/check.ts'
 import { expectShape, expectType, record, type Shape, type Tensor, tensor } from '../../tensor/tensor.ts'
+
+const argmaxShader: ByWidth = { 1: argmaxF32, 4: argmaxVec4 }
+const normalizeRowsShader: ByWidth = { 1: normalizeRowsF32, 4: normalizeRowsVec4 }
+const reduceShader: ByWidth = { 1: reduceF32, 4: reduceVec4 }
+const softmaxShader: ByWidth = { 1: softmaxF32, 4: softmaxVec4 }
 
 /**
  * y = exp(x) / sum(exp(x)) over the last axis. A row with NaN or infinity in it is NaN.
@@ -39,8 +46,7 @@ export const softmaxFamily: Family<Mapped> = alongRows(
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('reduce/softmax', elem(width) + rowsSource + nanSource + softmaxSource, {
-        WIDTH: width,
+      kernel: kernel(softmaxShader[width], {
         IN_PLACE: false,
         ...teams,
       }),
@@ -76,8 +82,7 @@ export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alon
   false,
   ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('reduce/reduce', elem(width) + rowsSource + nanSource + reduceSource, {
-        WIDTH: width,
+      kernel: kernel(reduceShader[width], {
         MAXIMUM: maximum,
         ...teams,
       }),
@@ -108,7 +113,7 @@ export const argmaxFamily: Family<Mapped> = alongRows(
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('reduce/argmax', elem(width) + nanSource + argmaxSource, { WIDTH: width, ...teams }),
+      kernel: kernel(argmaxShader[width], { ...teams }),
       reads: { x },
       writes: { y },
       sizes: { rows, cols },
@@ -136,8 +141,7 @@ export const normalizeFamily: Family<Mapped> = alongRows(
   false,
   ({ x, y }, { rows, width, cols, teams, workgroups }) => {
     record({
-      kernel: kernel('reduce/normalize-rows', elem(width) + rowsSource + normalizeSource, {
-        WIDTH: width,
+      kernel: kernel(normalizeRowsShader[width], {
         ...teams,
       }),
       reads: { x },
@@ -166,7 +170,7 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
   const width = widthOf(C)
   const y = tensor([C])
   record({
-    kernel: kernel('reduce/mean-rows', meanRowsSource, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+    kernel: kernel(meanRowsShader, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
     reads: { x },
     writes: { y },
     sizes: { rows: N, cols: C / width, length },
