@@ -23,6 +23,7 @@ const host: UserConfig = {
     rolldownOptions: {
       external: [...builtinModules, /^node:/, ...Object.keys(manifest.dependencies)],
       output: NAMES,
+      checks: { pluginTimings: false }, // kernels take two seconds to link
     },
   },
 }
@@ -33,7 +34,7 @@ const browser: UserConfig = {
     ...SHARED,
     outDir: 'dist/browser',
     lib: { entry: DOORS, formats: ['es'] },
-    rolldownOptions: { output: { ...NAMES, minify: true } },
+    rolldownOptions: { output: { ...NAMES, minify: true }, checks: { pluginTimings: false } },
   },
 }
 

@@ -9,3 +9,9 @@ declare module '*.wgsl' {
   const source: string
   export default source
 }
+
+/** Every kernel that src/ imports, once for each set of conditions. */
+declare module 'virtual:shaders' {
+  const shaders: readonly import('./gpu/shader.ts').Shader[]
+  export default shaders
+}

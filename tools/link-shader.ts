@@ -12,7 +12,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { link } from 'wesl/core'
-import type { Shader } from '../src/gpu/shader.ts'
+import type { Piece, Shader } from '../src/gpu/shader.ts'
+import { withoutComments } from '../src/gpu/wgsl.ts'
 
 export const ROOT: string = fileURLToPath(new URL('../shaders/', import.meta.url))
 
@@ -46,45 +47,72 @@ export async function linkShader(
       [...conditionNames(files)].map((name) => [name, conditions.includes(name)]),
     ),
     virtualLibs: { prelude: () => prelude.join('\n') },
+  }).catch((error: unknown) => {
+    throw located(error)
   })
   const constants: string[] = []
-  const text: string[] = []
-  const sources: string[] = []
-  const runs: number[] = []
+  const pieces: Mutable<Piece>[] = []
   let at = 0
   for (const line of dest.split('\n')) {
-    if (line.trim() !== '') {
-      const { src, position } = sourceMap.destToSrc(at + line.search(/\S/))
-      const source = pathOf(src.path ?? '')
-      if (!(source in files)) {
-        // The prelude's stand-in, which the host defines for each kernel
-        constants.push(/^(?:const|alias) (\w+) = /.exec(line)![1]!)
-        at += line.length + 1
-        continue
-      }
-      if (!sources.includes(source)) sources.push(source)
-      const found = [
-        text.length,
-        sources.indexOf(source),
-        src.text.slice(0, position).split('\n').length,
-      ] as const
-      // A line of braces goes with the one before: nothing in it can be wrong
-      if (!continues(runs, found) && !/^[\s{}]*$/.test(line)) runs.push(...found)
-      text.push(line)
-    }
+    const begin = at + Math.max(line.search(/\S/), 0)
     at += line.length + 1
+    if (line.trim() === '') continue
+    const { src, position } = sourceMap.destToSrc(begin)
+    const source = pathOf(src.path ?? '')
+    if (!(source in files)) {
+      // The prelude's stand-in, which the host defines for each kernel
+      constants.push(/^(?:const|alias) (\w+) = /.exec(line)![1]!)
+      continue
+    }
+    // Declarations begin at the margin; those of modules are pieces of their own, which kernels share
+    const last = pieces.at(-1)
+    const isDeclaration = /^[@a-z]/.test(line)
+    if (!last || last.source !== source || (isDeclaration && source.startsWith('lib/'))) {
+      pieces.push({ source, text: '', runs: [] })
+    }
+    const piece = pieces.at(-1)!
+    const index = piece.text === '' ? 0 : piece.text.split('\n').length
+    piece.text += (index === 0 ? '' : '\n') + line
+    addLine(piece.runs, index, lineOf(src.text, position, line), line)
   }
-  const name = file.replace(/\.wgsl$/, '')
-  return { name, conditions, text: text.join('\n'), constants: constants.sort(), sources, runs }
+  return { name: file.replace(/\.wgsl$/, ''), conditions, constants: constants.sort(), pieces }
 }
 
-/** Whether a line follows in the same file on the line of the last run. */
-function continues(
-  runs: readonly number[],
-  [index, source, line]: readonly [number, number, number],
-): boolean {
-  const [lastIndex = 0, lastSource = -1, lastLine = 0] = runs.slice(-3)
-  return source === lastSource && line - lastLine === index - lastIndex
+type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly number[] ? number[] : T[K] }
+
+/** Adds a line to the runs of a piece, unless it follows on the last one's in the file, or is one of braces, which can't be wrong. */
+function addLine(runs: number[], index: number, line: number, text: string): void {
+  const [lastIndex = 0, lastLine = Number.NaN] = runs.slice(-2)
+  if (line - lastLine !== index - lastIndex && !/^[\s{}]*$/.test(text)) runs.push(index, line)
+}
+
+/** The line of a file that a linked line comes from: where its first word stands, from the position on. */
+function lineOf(text: string, position: number, line: string): number {
+  const [word = ''] = withoutComments(line).match(/[@\w]+/) ?? []
+  const at = bare(text).indexOf(word, position)
+  return text.slice(0, at < 0 ? position : at).split('\n').length
+}
+
+const bareTexts = new Map<string, string>()
+/** A file with spaces for its comments and imports. */
+function bare(text: string): string {
+  let found = bareTexts.get(text)
+  if (found === undefined) {
+    found = withoutComments(text).replaceAll(/^import .*$/gm, (line) => ' '.repeat(line.length))
+    bareTexts.set(text, found)
+  }
+  return found
+}
+
+/** The linker's error with the place in front, as 'shaders/lib/nan.wgsl:8:12: ...'. */
+function located(error: unknown): Error {
+  const { message, weslLocation: at } = error as Error & {
+    readonly weslLocation?: { readonly file: string; readonly line: number; readonly column: number }
+  }
+  const named = message.replaceAll(/\.\/([\w/-]+)\.wesl/g, 'shaders/$1.wgsl')
+  return new Error(at ? `shaders/${pathOf(at.file)}:${at.line}:${at.column}: ${named}` : named, {
+    cause: error,
+  })
 }
 
 /** WESL names modules by their path. */

@@ -1,29 +1,57 @@
-// What `import` of a WGSL file gives in Vite and Vitest. A kernel, `import tiles from '#shaders/matmul/tiles.wgsl'`, is linked with
-// the modules that it imports (link-shader.ts); any other file is its text.
+// What `import` of a WGSL file gives in Vite and Vitest. A kernel, `import rope from '#shaders/attention/rope.wgsl'`, is linked with
+// the modules that it imports (link-shader.ts); any other file is its text. 'virtual:shaders' lists all that src/ imports.
 
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vite'
+import type { Shader } from '../src/gpu/shader.ts'
 import { linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
+
+const LIST = 'virtual:shaders'
+const PIECE = '\0virtual:wgsl/'
 
 /** @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads */
 export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   let files: Record<string, string> | undefined
+  /** What kernels share is a module each, so that it is there once. */
+  const pieces = new Map<string, string>()
+
+  function shaderModule({ pieces: own, ...shader }: Shader): string {
+    const ids = own.map((piece) => {
+      const code = JSON.stringify(comments ? piece : { ...piece, text: withoutComments(piece.text) })
+      const id = `${PIECE}${createHash('sha256').update(code).digest('hex').slice(0, 16)}`
+      pieces.set(id, code)
+      return id
+    })
+    const imports = ids.map((id, i) => `import p${i} from ${JSON.stringify(id)}`)
+    return `${imports.join('\n')}
+export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${i}`).join(', ')}] }`
+  }
+
   return {
     name: 'wgsl',
     enforce: 'pre',
     resolveId: {
-      filter: { id: /^#shaders\// },
+      filter: { id: /^#shaders\/|^virtual:shaders$|^\0virtual:wgsl\// },
       handler(source) {
+        if (source === LIST) return `\0${LIST}`
+        if (source.startsWith(PIECE)) return source
         const [path = '', query = ''] = source.slice('#shaders/'.length).split('?')
         return `${ROOT}${path}?${[...query.split('&').filter(Boolean), 'linked'].join('&')}`
       },
     },
     load: {
-      filter: { id: /\.wgsl(?:\?(?!raw)[^/]*)?$/ },
+      filter: { id: /\.wgsl(?:\?(?!raw)[^/]*)?$|^\0virtual:(?:shaders$|wgsl\/)/ },
       async handler(id: string) {
+        if (id === `\0${LIST}`) return listOfShaders()
+        if (id.startsWith(PIECE)) return { code: `export default ${pieces.get(id)}`, moduleType: 'js' }
         const found = shaderOf(id)
         if (found && !found.linked) {
-          const text = (await readFile(id, 'utf8')).replace(/^import .*\n/gm, '')
+          const raw = (await readFile(id, 'utf8')).replace(/^import .*\n/gm, '')
+          const text = comments ? raw : withoutComments(raw)
           return { code: `export default ${JSON.stringify(text)}`, moduleType: 'js' }
         }
         if (!found)
@@ -31,8 +59,7 @@ export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
         files ??= shaderFiles()
         for (const file of Object.keys(files)) if (file.startsWith('lib/')) this.addWatchFile(ROOT + file)
         const shader = await linkShader(found.file, found.conditions, files)
-        const kept = comments ? shader : { ...shader, text: withoutComments(shader.text) }
-        return { code: `export default ${JSON.stringify(kept)}`, moduleType: 'js' }
+        return { code: shaderModule(shader), moduleType: 'js' }
       },
     },
     watchChange(id) {
@@ -41,9 +68,21 @@ export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   }
 }
 
-/** WGSL without what only people read, on the same lines. /*unroll*\/ stays, which src/gpu/unroll.ts reads. */
+/** WGSL without what only people read, comments and indents, on the same lines. /*unroll*\/ stays, which src/gpu/unroll.ts reads. */
 function withoutComments(text: string): string {
   return text
     .replace(/\/\*(?!unroll\*\/)[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''))
     .replace(/[ \t]*\/\/.*$/gm, '')
+    .replace(/^ +/gm, '')
+}
+
+/** A module whose default export is an array of every linked shader that a file in src/ imports. */
+function listOfShaders(): { code: string; moduleType: 'js' } {
+  const src = fileURLToPath(new URL('../src/', import.meta.url))
+  const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => readFileSync(join(src, file), 'utf8').match(/(?<=from ')#shaders\/[^']+/g) ?? [])
+  const imports = [...new Set(sources)].sort().map((source, i) => `import s${i} from '${source}'`)
+  const names = imports.map((_, i) => `s${i}`)
+  return { code: `${imports.join('\n')}\nexport default [${names.join(', ')}]`, moduleType: 'js' }
 }

@@ -41,6 +41,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'how long the model takes here, kernel by kernel',
     load: async () => (await import('./bench/bench.ts')).bench,
   },
+  kernel: {
+    does: 'print the WGSL of a kernel, as drivers get it',
+    load: async () => (await import('./commands/kernel.ts')).kernel,
+  },
   cache: {
     does: 'list the weights that were downloaded and kept, or delete them',
     load: async () => (await import('./commands/cache.ts')).cache,

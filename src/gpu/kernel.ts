@@ -16,7 +16,7 @@ import { expectKind, TABLE } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { compileError } from './compile-error.ts'
-import { placeOf, type Shader } from './shader.ts'
+import { placeOf, type Shader, textOf } from './shader.ts'
 import { unroll, unrolledLines } from './unroll.ts'
 import {
   type Binding,
@@ -79,7 +79,8 @@ function labelOf({ name, conditions }: Shader): string {
 }
 
 function engineKernel(shader: Shader, constants: Constants): Kernel {
-  const { name, text } = shader
+  const { name } = shader
+  const text = textOf(shader)
   const missing = shader.constants.filter((constant) => !(constant in constants))
   if (missing.length > 0) {
     throw new KernelError(

@@ -7,27 +7,38 @@ export interface Shader {
   readonly name: string
   /** Those of @if that it is linked with. */
   readonly conditions: readonly string[]
-  /** WGSL that lacks what the prelude defines. */
-  readonly text: string
   /** The names that the prelude must define. */
   readonly constants: readonly string[]
-  /** The files under shaders/ that it is linked from. */
-  readonly sources: readonly string[]
-  /**
-   * Where lines come from, as three numbers per run of lines that follow each other in one file: the first line's index in
-   * the text, its file's in `sources`, and its line in that file, from 1 on.
-   */
+  /** Together, one after the other, WGSL that lacks what the prelude defines. */
+  readonly pieces: readonly Piece[]
+}
+
+/** Declarations of one file; a module's are shared by the kernels that use them. */
+export interface Piece {
+  /** The file under shaders/: 'lib/nan.wgsl'. */
+  readonly source: string
+  readonly text: string
+  /** Two numbers per run of lines that follow each other in the file: the first line's index in the text, and its line there. */
   readonly runs: readonly number[]
 }
 
+/** The WGSL of a shader. */
+export function textOf({ pieces }: Shader): string {
+  return pieces.map(({ text }) => text).join('\n')
+}
+
 /** The file under shaders/ and the line in it that a line of the text, counted from 0, comes from. */
-export function placeOf(
-  { sources, runs }: Shader,
-  index: number,
-): { file: string; line: number } | undefined {
-  let at = 0
-  while (at + 3 < runs.length && runs[at + 3]! <= index) at += 3
-  const [first, source, line] = runs.slice(at, at + 3)
-  if (first === undefined || source === undefined || line === undefined) return undefined
-  return { file: sources[source]!, line: line + index - first }
+export function placeOf({ pieces }: Shader, index: number): { file: string; line: number } | undefined {
+  let first = 0
+  for (const { source, text, runs } of pieces) {
+    const inside = index - first
+    const lines = text.split('\n').length
+    if (inside < lines) {
+      let at = 0
+      while (at + 2 < runs.length && runs[at + 2]! <= inside) at += 2
+      return { file: source, line: (runs[at + 1] ?? 1) + inside - (runs[at] ?? 0) }
+    }
+    first += lines
+  }
+  return undefined
 }

@@ -3,8 +3,8 @@
 
 import ceilingCopyShader from '#shaders/tuning/ceiling-copy.wgsl'
 import ceilingMultiplyAddShader from '#shaders/tuning/ceiling-multiply-add.wgsl'
-import { kernel } from '../gpu/kernel.ts'
 import type { Gpu } from '../gpu/gpu.ts'
+import { kernel } from '../gpu/kernel.ts'
 import type { TaskOptions } from '../progress.ts'
 import {
   allocate,

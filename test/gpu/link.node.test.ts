@@ -1,0 +1,98 @@
+// Kernels are linked from the modules that they import: what is wrong in a file is told with its name and line, when it is
+// linked and when a device compiles it, and every line of a linked text comes from where it is said to come from.
+
+import { expect, test } from 'vitest'
+import { kernel } from '../../src/gpu/kernel.ts'
+import { placeOf, textOf } from '../../src/gpu/shader.ts'
+import { linkShader, shaderFiles } from '../../tools/link-shader.ts'
+import { anyGpu } from '../support.ts'
+
+const files = shaderFiles()
+const kernels = Object.keys(files).filter((file) => files[file]!.includes('@compute'))
+
+/** The files with one of them changed. */
+function withChange(file: string, from: string | RegExp, to: string): Record<string, string> {
+  const text = files[file]!.replace(from, to)
+  expect(text).not.toBe(files[file])
+  return { ...files, [file]: text }
+}
+
+function lineOf(text: string, part: string): number {
+  return text.slice(0, text.indexOf(part)).split('\n').length
+}
+
+test('a typo in a module is an error that names file, line and column', async () => {
+  const wrong = withChange(
+    'lib/nan.wgsl',
+    'return (bitcast<u32>(x) & 0x7fffffffu)',
+    'return (bitcast<u32>(xx) & 0x7fffffffu)',
+  )
+  const line = lineOf(wrong['lib/nan.wgsl']!, 'xx')
+  await expect(linkShader('reduce/reduce.wgsl', [], wrong)).rejects.toThrow(
+    `shaders/lib/nan.wgsl:${line}:50: unresolved identifier 'xx'`,
+  )
+})
+
+test('what is no WGSL is an error that names file, line and column', async () => {
+  const wrong = withChange('lib/nan.wgsl', 'fn is_nan', 'fnn is_nan')
+  const line = lineOf(wrong['lib/nan.wgsl']!, 'fnn')
+  await expect(linkShader('reduce/reduce.wgsl', [], wrong)).rejects.toThrow(`shaders/lib/nan.wgsl:${line}:1`)
+})
+
+test('what a kernel uses and does not import is an error at its place', async () => {
+  const wrong = withChange(
+    'reduce/softmax.wgsl',
+    /import package::lib::nan::.*;/,
+    'import package::lib::nan::{is_finite};',
+  )
+  await expect(linkShader('reduce/softmax.wgsl', [], wrong)).rejects.toThrow(
+    /^shaders\/reduce\/softmax.wgsl:\d+:\d+: unresolved identifier 'nan_of'/,
+  )
+})
+
+test.each(['norm/layer-norm.wgsl', 'reduce/softmax.wgsl'])(
+  'a type error in a module that %s imports is traced to its line by the device, also behind written-out loops',
+  async (file) => {
+    const gpu = await anyGpu()
+    const wrong = withChange(
+      'lib/nan.wgsl',
+      /fn is_finite.*\n/,
+      'fn is_finite(x: f32) -> bool {\n  return x * vec2u(1u);\n}\n',
+    )
+    const line = lineOf(wrong['lib/nan.wgsl']!, 'return x * vec2u(1u)')
+    const shader = await linkShader(file, ['VEC4'], wrong)
+    const constants = Object.fromEntries(
+      shader.constants.map((name) => [name, /^(HAS|IN|IS)_/.test(name) ? true : 4]),
+    )
+    const compiled = gpu.kernels.compile([kernel(shader, constants)])
+    await expect(compiled).rejects.toThrow(`shaders/lib/nan.wgsl, line ${line}: `)
+  },
+)
+
+test('every line of a linked text comes from the file and line that are said', async () => {
+  let count = 0
+  for (const file of kernels.filter((one) => files[one]!.includes('\nimport '))) {
+    for (const conditions of files[file]!.includes('lib::elem') ? [[], ['VEC4']] : [[]]) {
+      const shader = await linkShader(file, conditions, files)
+      for (const [i, line] of textOf(shader).split('\n').entries()) {
+        const [word] = /[A-Za-z_]\w*/.exec(line.replace(/\/\*.*?\*\//g, '')) ?? []
+        if (word === undefined) continue
+        const place = placeOf(shader, i)!
+        // An entry point's attributes and a struct's fields may stand on lines of their own
+        const around = files[place.file]!.split('\n')
+          .slice(place.line - 1, place.line + 2)
+          .join('\n')
+        expect(around, `${file}: '${line}' at ${place.file}:${place.line}`).toContain(word)
+        count++
+      }
+    }
+  }
+  expect(count).toBeGreaterThan(1000)
+})
+
+test('a kernel that imports a name which its host does not define is refused by that name', async () => {
+  const shader = await linkShader('reduce/mean-rows.wgsl', [], files)
+  expect(() => kernel(shader, { WG: 64 })).toThrow(
+    "Kernel reduce/mean-rows imports Elem from the prelude, which the host doesn't define.",
+  )
+})
