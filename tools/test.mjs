@@ -26,12 +26,12 @@ const RUNTIMES = {
   deno: {
     command: [process.execPath, inModules('deno/bin.cjs'), 'run', '-A', ...vitest('deno')],
     runtime: /^Deno .*wgpu$/,
-    without: ['FLOWSEG_SLOW'], // layers at true width say nothing more here
+    without: [],
   },
   browser: {
     command: [process.execPath, ...vitest('browser')],
     runtime: /^(Chromium|Firefox)/,
-    without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'], // a browser has one adapter
+    without: ['FLOWSEG_ADAPTER'], // a browser has one adapter
   },
   bun: { command: [bun(), 'test/bun/smoke.ts'], runtime: /^Bun .*Dawn$/, without: [] },
   package: { command: [process.execPath, ...vitest('package')], name: 'the package, installed', without: [] },

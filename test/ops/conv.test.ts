@@ -9,7 +9,7 @@ import { type Conv2dOptions, conv2d } from '../../src/ops/conv.ts'
 import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
 import { plan, release } from '../../src/ops/tensor.ts'
 import { metIn, ranked } from '../../src/ops/variants.ts'
-import { some } from '../runtime.ts'
+import { some, thorough } from '../runtime.ts'
 import {
   adapterNames,
   adapters,
@@ -120,13 +120,15 @@ for (const gpu of await adapters()) {
   test.skipIf(!fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' }))(
     `conv2d from weights in panels on ${gpu.name}`,
     async () => {
-      for (const size of some(CASES)) {
+      for (const [i, size] of some(CASES).entries()) {
         const { x, weight, bias, options, title } = hosts(size)
         const { bits, values } = toBf16(weight.data)
-        for (const [data, dtype, exact] of [
+        const types = [
           [weight.data, 'f32', weight.data],
           [bits, 'bf16', values],
-        ] as const) {
+        ] as const
+        // A type differs in how its values are read: each shape has one at least
+        for (const [data, dtype, exact] of thorough ? types : [types[i % 2]!]) {
           const packed = await uploadPanels(gpu, data, { shape: weight.shape, dtype, runs: weight.shape[1]! })
           const y = await evaluate(gpu, { x, bias }, (t) =>
             conv2d(t['x']!, packed, { ...options, bias: t['bias']!, activation: 'relu' }),

@@ -9,7 +9,7 @@ import { gatedLinear, linear, matmul } from '../../src/ops/matmul.ts'
 import { chooseTile, quadTile } from '../../src/ops/matmul-registers.ts'
 import { fitsPanels, uploadPanels } from '../../src/ops/panels.ts'
 import { plan, release, type Tensor, upload, viewRows } from '../../src/ops/tensor.ts'
-import { some } from '../runtime.ts'
+import { some, thorough } from '../runtime.ts'
 import {
   adapterNames,
   adapters,
@@ -138,11 +138,13 @@ for (const gpu of await adapters()) {
   })
 
   test.skipIf(!panels)(`linear from weights in panels on ${gpu.name}`, async () => {
-    for (const [M, N, K] of some(SHAPES)) {
+    for (const [i, [M, N, K]] of some(SHAPES).entries()) {
       const x = random([M, K], 1, 3)
       const f32 = random([N, K], 2)
       const [f16, bf16] = [randomF16([N, K], 2), randomBf16([N, K], 3)]
-      for (const { host, values } of [{ host: f32, values: f32.data }, f16, bf16]) {
+      const types = [{ host: f32, values: f32.data }, f16, bf16]
+      // A type differs in how its values are read: each shape has one at least
+      for (const { host, values } of thorough ? types : [types[i % 3]!]) {
         const weight = await uploadPanels(gpu, host.data, { shape: [N, K], dtype: host.dtype ?? 'f32' })
         const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, weight))
         expectClose(y, product(x.data, values, [M, N, K]), RTOL, `${host.dtype} ${M} x ${N} x ${K}`)

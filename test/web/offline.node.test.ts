@@ -128,7 +128,6 @@ test('the new version comes to no tab but the one that asks for it', async () =>
 
 test('a build that is only half on its host is not kept', async () => {
   const me = await somebody({}, host)
-  await me.sees(FIRST)
   await me.page.getByText(IS_OFFLINE).waitFor()
   const before = await caches(me)
   const old = await scriptOf(me.page)
@@ -170,13 +169,11 @@ test('where there is no room for all of it, it says so, and keeps nothing by hal
 
   await allow(8e6) // its own files, but not the weights
   await me.page.reload()
-  await me.sees(FIRST)
   await expect.poll(() => state.textContent(), { timeout: 30_000 }).toMatch(NEEDS_NETWORK)
   await me.shoots('not-offline')
 
   await allow()
   await me.page.reload()
-  await me.sees(FIRST)
   await me.page.getByText(IS_OFFLINE).waitFor()
   await goesOffline(me)
   await me.page.reload()
