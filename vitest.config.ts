@@ -3,10 +3,11 @@
 //   test/{gpu,tensor,kernels,ops,tuning,model,e2e}/   in Node, Deno and a browser, unless the name says otherwise:
 //   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
 //   *.browser.test.ts                      only in a browser: what no other runtime has
+//   test/package/                          only in the project package: projects that install the packed tarball
 //   test/web/                              only in the project studio: a browser that is driven from Node
 //   anything else under test/              only in Node
 //
-// `npm test` runs them all (tools/test.mjs); `npx vitest --project node` is for working on one thing.
+// `npm test` and `npm run test:all` run them (tools/test.mjs); `npx vitest --project node` is for working on one thing.
 
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
@@ -18,6 +19,7 @@ import { wgsl } from './tools/wgsl-plugin.ts'
 const EVERYWHERE = ['test/{gpu,tensor,kernels,ops,tuning,model,e2e}/**/*.test.ts', 'examples/**/*.test.ts']
 const ONLY_NODE = '**/*.node.test.ts'
 const ONLY_BROWSER = '**/*.browser.test.ts'
+const PACKAGE = 'test/package/**/*.test.ts'
 const STUDIO = 'test/web/**/*.test.ts'
 const NOBODY = ['**/node_modules/**', '**/.cache/**']
 
@@ -29,12 +31,23 @@ const node: TestProjectConfiguration = {
   test: {
     name: 'node',
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-    exclude: [ONLY_BROWSER, STUDIO, ...NOBODY],
+    exclude: [ONLY_BROWSER, PACKAGE, STUDIO, ...NOBODY],
   },
 }
 
+/** Projects that install the package, in Node too. `package` is a reserved word. */
+const installed: TestProjectConfiguration = { extends: true, test: { name: 'package', include: [PACKAGE] } }
+
 /** People at the studio. */
-const studio: TestProjectConfiguration = { extends: true, test: { name: 'studio', include: [STUDIO] } }
+const studio: TestProjectConfiguration = {
+  extends: true,
+  test: {
+    name: 'studio',
+    include: [STUDIO],
+    globalSetup: 'test/web/build.ts',
+    expect: { poll: { timeout: 20_000 } }, // two browsers compute at the same time
+  },
+}
 
 const deno: TestProjectConfiguration = {
   extends: true,
@@ -80,6 +93,6 @@ export default defineConfig({
     hookTimeout: 300_000,
     setupFiles: ['test/setup.ts'],
     // Vitest in Deno is the runtime's own job: there is no browser to start from it
-    projects: 'Deno' in globalThis ? [deno] : [node, browser(), studio],
+    projects: 'Deno' in globalThis ? [deno] : [node, browser(), installed, studio],
   },
 })

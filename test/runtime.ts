@@ -16,6 +16,14 @@ export function some<T>(cases: readonly T[]): readonly T[] {
   return runtime === 'node' ? cases : cases.filter((_, i) => i % 3 === 0)
 }
 
+/** FLOWSEG_SLOW=1, as .ci/run sets it: nothing is left out because it takes long. */
+export const thorough: boolean = variable('FLOWSEG_SLOW') !== ''
+
+/** Of cases that take long and seldom say something new, each third; all of them where the tests are thorough. */
+export function sample<T>(cases: readonly T[]): readonly T[] {
+  return thorough ? cases : cases.filter((_, i) => i % 3 === 0)
+}
+
 const fs = runtime === 'browser' ? undefined : await import('node:fs')
 const root = runtime === 'browser' ? new URL(location.origin) : new URL('../', import.meta.url)
 

@@ -1,8 +1,9 @@
 // The suite in every runtime, one after another, and a table of what ran where:
 //
-//   npm test                                        Node, Deno, Chromium, a smoke test in Bun, and people at the studio
-//   npm test -- test/ops/matmul/matmul.test.ts -t linear   arguments are Vitest's, and then Bun and the studio are left out
-//   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:studio
+//   npm test                                        Node, Deno, Chromium, a smoke test in Bun, and a tour of the studio
+//   npm run test:all                                the same, the packed package, and all that people do at the studio
+//   npm test -- test/ops/matmul/matmul.test.ts -t linear   arguments are Vitest's, and then only Node, Deno and Chromium run
+//   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:package, test:studio
 //
 // Which files run where: vitest.config.ts. At the end the runtimes' answers about the same images are compared. With
 // FLOWSEG_TEST_SUMMARY=FILE the sums are also written as JSON.
@@ -25,35 +26,43 @@ const RUNTIMES = {
   deno: {
     command: [process.execPath, inModules('deno/bin.cjs'), 'run', '-A', ...vitest('deno')],
     runtime: /^Deno .*wgpu$/,
-    without: ['FLOWSEG_SLOW'], // layers at true width say nothing more here
+    without: [],
   },
   browser: {
     command: [process.execPath, ...vitest('browser')],
     runtime: /^(Chromium|Firefox)/,
-    without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'], // a browser has one adapter
+    without: ['FLOWSEG_ADAPTER'], // a browser has one adapter
   },
   bun: { command: [bun(), 'test/bun/smoke.ts'], runtime: /^Bun .*Dawn$/, without: [] },
-  studio: {
-    command: [process.execPath, ...vitest('studio')],
-    name: 'the studio in Chromium', // driven from Node, where nothing is computed
-    variables: { VITEST_MAX_WORKERS: '1' }, // people are alone with the machine
-    without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'],
+  package: { command: [process.execPath, ...vitest('package')], name: 'the package, installed', without: [] },
+  studio: { command: [process.execPath, ...vitest('studio')], ...studio() },
+  // The files of the studio that take a minute: what most people do, and plain functions
+  tour: {
+    command: [
+      process.execPath,
+      ...vitest('studio'),
+      ...['tour', 'plain', 'failures'].map((name) => `test/web/${name}.`),
+    ],
+    ...studio(),
   },
 }
-/** They say nothing of single files or titles, and are left out where some are given. */
-const WHOLE = ['bun', 'studio']
+/** `npm test`, and with arguments: single files and titles are of these. */
+const USUAL = ['node', 'deno', 'browser', 'bun', 'tour']
+const COMPUTING = ['node', 'deno', 'browser']
+/** `npm run test:all`: the tour is among the files of the studio. */
+const ALL = ['node', 'deno', 'browser', 'bun', 'package', 'studio']
 
 const [flags, args] = split(process.argv.slice(2), (arg) => arg.startsWith('--in='))
 const chosen = flags.map((flag) => flag.slice('--in='.length))
-const unknown = chosen.find((name) => !RUNTIMES[name])
+const unknown = chosen.find((name) => name !== 'all' && !RUNTIMES[name])
 if (unknown) {
-  console.error(`There is no runtime '${unknown}': --in= takes ${Object.keys(RUNTIMES).join(', ')}.`)
+  console.error(
+    `There is no runtime '${unknown}': --in= takes ${[...Object.keys(RUNTIMES), 'all'].join(', ')}.`,
+  )
   process.exit(1)
 }
-const names =
-  chosen.length > 0
-    ? chosen
-    : Object.keys(RUNTIMES).filter((name) => args.length === 0 || !WHOLE.includes(name))
+const usual = args.length > 0 ? COMPUTING : USUAL
+const names = chosen.includes('all') ? ALL : chosen.length > 0 ? chosen : usual
 
 let status = 0
 const tallies = names.map((name) => {
@@ -68,6 +77,15 @@ const total = report(tallies)
 compare(tallies)
 if (process.env.FLOWSEG_TEST_SUMMARY) writeFileSync(process.env.FLOWSEG_TEST_SUMMARY, JSON.stringify(total))
 process.exitCode = status
+
+/** Driven from Node, where nothing is computed. Where times are recorded, a visitor is alone with the machine. */
+function studio() {
+  return {
+    name: 'the studio in Chromium',
+    variables: process.env.FLOWSEG_RECORD ? { VITEST_MAX_WORKERS: '1' } : {},
+    without: ['FLOWSEG_SLOW', 'FLOWSEG_ADAPTER'],
+  }
+}
 
 /** Bun's program itself: the one in .bin is made by an install script, which npm may not have run. */
 function bun() {

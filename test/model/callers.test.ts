@@ -7,7 +7,7 @@ import { BusyError, UsageError } from '../../src/errors.ts'
 import type { Image } from '../../src/io/image/image.ts'
 import { FlowSeg, type LoadOptions, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
 import type { Progress } from '../../src/progress.ts'
-import { runtime } from '../runtime.ts'
+import { runtime, thorough } from '../runtime.ts'
 import { anyGpu } from '../support.ts'
 import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
 
@@ -48,7 +48,7 @@ async function answer(
 const images = [picture(40, 30), picture(31, 77), picture(64, 64)]
 const sentences = ['a dog', 'the red mug', 'the mug left of the dog', 'cat']
 /** Node has the most patience; what another runtime may do differently shows with fewer. */
-const CALLERS = runtime === 'node' ? 50 : 16
+const CALLERS = runtime === 'node' ? 50 : thorough ? 16 : 6
 const requests = Array.from({ length: CALLERS }, (_, i) => ({
   image: images[i % 3]!,
   sentence: sentences[i % 4]!,

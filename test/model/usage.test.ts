@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSegError, UsageError } from '../../src/errors.ts'
 import * as door from '../../src/index.ts'
-import { runtime } from '../runtime.ts'
+import { runtime, thorough } from '../runtime.ts'
 import { anyGpu } from '../support.ts'
 import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
 
@@ -171,7 +171,8 @@ describe.each(Object.entries(OPTIONS))('options of %s', (name, { call, right }) 
     (async () => call(options as never))().catch((error: unknown) => error)
 
   test.each(Object.keys(right))('%s', async (option) => {
-    for (const value of [right[option], undefined]) {
+    // A right value does the work, which takes long, and the same in every runtime
+    for (const value of thorough || runtime === 'node' ? [right[option], undefined] : []) {
       expect(await outcome({ [option]: value })).not.toBeInstanceOf(UsageError)
     }
     for (const [kind, value] of Object.entries(VALUES)) {

@@ -1,19 +1,15 @@
-// Where people come to see the studio: it is built, served by a plain host in a folder of its own under the policy that the
-// README gives, and there is a browser. One per test file.
+// Where people come to see the studio: it is served by a plain host in a folder of its own under the policy that the README
+// gives, and there is a browser. One per test file. Vitest builds the studio before all of them (build.ts).
 
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll } from 'vitest'
 import { decodeImage, type Image } from '../../src/index.ts'
 import { launchOptions } from '../../tools/chromium.ts'
-import { NANO, ROOT } from '../e2e/cli-harness.ts'
+import { NANO } from '../e2e/cli-harness.ts'
+import { DIST } from './build.ts'
 import { Person } from './person.ts'
 import { type Host, serve } from './server.ts'
 
-const run = promisify(execFile)
-export const DIST = join(ROOT, 'web/dist')
 export const FOLDER = '/some/where/'
 /** The sentence of the sample that the studio opens with, and another one of its. */
 export const FIRST = 'the dotted shape'
@@ -46,13 +42,6 @@ export interface House {
   readonly lastStays: () => void
 }
 
-/** Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for development. */
-export async function build(...args: string[]): Promise<void> {
-  const vite = join(ROOT, 'node_modules/vite/bin/vite.js')
-  const env = { ...process.env, NODE_ENV: 'production' }
-  await run(process.execPath, [vite, 'build', '--config', 'web/vite.config.ts', ...args], { cwd: ROOT, env })
-}
-
 /**
  * Opens it before a file's tests, and closes it after them.
  *
@@ -67,7 +56,6 @@ export function openHouse(usual: Options = {}): House {
   let regular: Person | undefined
 
   beforeAll(async () => {
-    await build()
     host = await serve({ [FOLDER]: DIST, '/weights/': NANO })
     const { args, ...options } = launchOptions()
     browser = await chromium.launch({ ...options, args: [...args, ...FAKES] })

@@ -9,7 +9,8 @@ import type { Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { POLICY } from '../../web/policy.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
-import { build, DIST, FIRST, FOLDER, openHouse, SECOND } from './house.ts'
+import { build, DIST } from './build.ts'
+import { FIRST, FOLDER, openHouse, SECOND } from './house.ts'
 import type { Person } from './person.ts'
 import { type Host, serve } from './server.ts'
 
@@ -127,7 +128,6 @@ test('the new version comes to no tab but the one that asks for it', async () =>
 
 test('a build that is only half on its host is not kept', async () => {
   const me = await somebody({}, host)
-  await me.sees(FIRST)
   await me.page.getByText(IS_OFFLINE).waitFor()
   const before = await caches(me)
   const old = await scriptOf(me.page)
@@ -169,13 +169,11 @@ test('where there is no room for all of it, it says so, and keeps nothing by hal
 
   await allow(8e6) // its own files, but not the weights
   await me.page.reload()
-  await me.sees(FIRST)
   await expect.poll(() => state.textContent(), { timeout: 30_000 }).toMatch(NEEDS_NETWORK)
   await me.shoots('not-offline')
 
   await allow()
   await me.page.reload()
-  await me.sees(FIRST)
   await me.page.getByText(IS_OFFLINE).waitFor()
   await goesOffline(me)
   await me.page.reload()

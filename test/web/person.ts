@@ -302,14 +302,16 @@ export class Person {
     await this.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
   }
 
-  /** The whole page, as this state looks in all four: desktop and phone, light and dark. */
+  /** The whole page as this state looks on a desktop, and with FLOWSEG_RECORD=1 in all four: desktop and phone, light and dark. */
   async shootsAll(name: string): Promise<void> {
-    for (const [width, viewport] of [
+    const isRecorded = Boolean(process.env['FLOWSEG_RECORD'])
+    const screens = [
       ['desktop', DESKTOP],
       ['phone', PHONE],
-    ] as const) {
+    ] as const
+    for (const [width, viewport] of isRecorded ? screens : screens.slice(0, 1)) {
       await this.page.setViewportSize(viewport)
-      for (const colorScheme of ['light', 'dark'] as const) {
+      for (const colorScheme of isRecorded ? (['light', 'dark'] as const) : (['light'] as const)) {
         await this.page.emulateMedia({ colorScheme })
         await this.settles()
         await this.page.screenshot({

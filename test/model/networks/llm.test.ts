@@ -15,7 +15,7 @@ import {
 import { release as free, param, plan, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
 import { weightTensor } from '../../fixtures/random.ts'
-import { onlyInNode } from '../../runtime.ts'
+import { onlyInNode, thorough } from '../../runtime.ts'
 import { adapters, anyGpu, expectClose, expectSameBits } from '../../support.ts'
 import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
@@ -125,8 +125,9 @@ for (const gpu of await adapters()) {
   })
 }
 
-test.skipIf(onlyInNode).each(TYPES)(
-  `a layer of %s at true width${onlyInNode}`,
+const slow = onlyInNode || (thorough ? '' : ' (set FLOWSEG_SLOW to run it)')
+test.skipIf(slow).each(TYPES)(
+  `a layer of %s at true width${slow}`,
   async (type) => {
     const gpu = await anyGpu()
     const config = realConfig(REAL[type])

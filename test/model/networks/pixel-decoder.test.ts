@@ -11,7 +11,7 @@ import { pixelDecoder } from '../../../src/model/networks/pixel-decoder.ts'
 import { sineEmbedding } from '../../../src/model/networks/sine.ts'
 import { concatRows } from '../../../src/ops/layout/layout.ts'
 import { expectGolden, type Golden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
-import { variable } from '../../runtime.ts'
+import { onlyInNode, thorough } from '../../runtime.ts'
 import { adapters, anyGpu, type HostTensor } from '../../support.ts'
 import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
@@ -62,7 +62,7 @@ for (const gpu of await adapters()) {
   )
 }
 
-const slow = variable('FLOWSEG_SLOW') ? '' : ' (set FLOWSEG_SLOW to run it)'
+const slow = onlyInNode || (thorough ? '' : ' (set FLOWSEG_SLOW to run it)')
 test.skipIf(slow)(
   `two layers of 21,504 x 256${slow}`,
   async () => {

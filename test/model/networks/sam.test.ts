@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { weightsFrom } from '../../../src/model/checkpoint/weights.ts'
 import { samEncoder, samLayer, samPatches } from '../../../src/model/networks/sam.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
-import { variable } from '../../runtime.ts'
+import { onlyInNode, thorough } from '../../runtime.ts'
 import { adapters, anyGpu, expectClose, random } from '../../support.ts'
 import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
@@ -112,6 +112,6 @@ async function trueLayer(i: number, window: number, entry: string): Promise<void
   release()
 }
 
-const slow = variable('FLOWSEG_SLOW') ? '' : ' (set FLOWSEG_SLOW to run it)'
+const slow = onlyInNode || (thorough ? '' : ' (set FLOWSEG_SLOW to run it)')
 test.skipIf(slow)(`a windowed layer of 64 x 64 x 1024${slow}`, () => trueLayer(0, 14, 'windowed'), 900_000)
 test.skipIf(slow)(`a global layer of 64 x 64 x 1024${slow}`, () => trueLayer(5, 0, 'global'), 900_000)
