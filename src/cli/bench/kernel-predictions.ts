@@ -60,7 +60,7 @@ export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
     2 * LOAD,
     'of a chunk of a key and its value: 2 loads, 8 multiply-adds',
   ),
-  'attention/relative-position-subgroup': traffic(
+  'attention/relative-position': traffic(
     2,
     2,
     64,

@@ -80,9 +80,9 @@ const named = (t: Record<string, Tensor>) => ({ query: t['query']!, key: t['key'
 /** Every adapter under every variant, forced in turn: where a shape doesn't fit, the adapter's own choice stands in. */
 const machines = await Promise.all(
   adapterNames().flatMap((name, place) =>
-    ['subgroup', 'tiles', 'registers'].map(async (variant) => {
+    ['subgroup', 'tiled', 'registers'].map(async (variant) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { attention: variant } })
-      return { gpu, variant, place: variant === 'tiles' ? place : 0 }
+      return { gpu, variant, place: variant === 'tiled' ? place : 0 }
     }),
   ),
 )
