@@ -4,7 +4,6 @@
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { unroll } from '../../../src/gpu/unroll.ts'
 import {
   type AttentionBias,
   type AttentionOptions,
@@ -342,13 +341,4 @@ describe('shapes that do not fit', () => {
       bias: { kind: 'relative', height: t['table']!, width: t['table']!, size },
     }))
   })
-})
-
-test('unroll writes out marked loops, inner ones first bound by the prelude', () => {
-  const source = 'a /*unroll*/ for (var i = 0u; i < N; i++) { x[i * 2u] = y; } b'
-  expect(unroll(source, { N: 2 })).toBe('a { x[0u * 2u] = y; }\n{ x[1u * 2u] = y; } b')
-  const nested =
-    '/*unroll*/ for (var i = 0u; i < 2u; i++) { /*unroll*/ for (var j = 0u; j < N; j++) { f(i, j); } }'
-  expect(unroll(nested, { N: 1 })).toBe('{ { f(0u, 0u); } }\n{ { f(1u, 0u); } }')
-  expect(() => unroll(source, {})).toThrow('the bound N of a loop')
 })
