@@ -1,10 +1,10 @@
-// The bias of attention: which keys a query sees, and how much their positions attract it. A kernel is compiled for one kind,
+// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for one kind,
 // the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
 //
 //   NONE      a query sees every key
 //   CAUSAL    query i is at position limit + i and sees the keys up to there
 //   LENGTH    a query sees keys [0, limit)
-//   MASK      a bit per query and key hides the key, from all heads
+//   MASK      a bit per query and key hides the key from all heads
 //   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
 //
 // shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times log2(e)
@@ -42,13 +42,13 @@ fn is_visible(key: u32, visible: u32, word: u32) -> bool {
   return true;
 }
 
-/** How much a row of the map attracts a row. */
+/** What a row's scores of the keys in row y of the map grow by. */
 fn vertical_bias(row: u32, y: u32, height: u32) -> f32 {
   if (BIAS == RELATIVE) { return rel_h[row * height + y]; }
   return 0.0;
 }
 
-/** How much a column of the map attracts a row. */
+/** What a row's scores of the keys in column x of the map grow by. */
 fn horizontal_bias(row: u32, x: u32, width: u32) -> f32 {
   if (BIAS == RELATIVE) { return rel_w[row * width + x]; }
   return 0.0;
@@ -57,7 +57,7 @@ fn horizontal_bias(row: u32, x: u32, width: u32) -> f32 {
 /** Keys of a block at most: those of a word of the mask. */
 const BLOCK = 32u;
 
-/** Keys [first, first + count). Under RELATIVE they are in one row of the map, y, the first one in column x. */
+/** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
 fn block_count(keys: u32, width: u32) -> u32 {
@@ -65,7 +65,6 @@ fn block_count(keys: u32, width: u32) -> u32 {
   return (keys + BLOCK - 1u) / BLOCK;
 }
 
-/** The block at an index. */
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
     let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map

@@ -190,7 +190,7 @@ function preludeOf(text: string, directives: string, constants: Constants): stri
       words.push(`alias ${name} = ${value};`)
     else if (typeof value === 'boolean') words.push(`const ${name} = ${value};`)
     else if (isWord(value)) words.push(`const ${name} = ${value}u;`)
-    else if (Array.isArray(value) && value.length > 0 && value.every(isWord)) {
+    else if (Array.isArray(value) && value.length > 0 && Array.from(value).every(isWord)) {
       words.push(`const ${name} = array(${value.map((word) => `${word}u`).join(', ')});`)
     } else {
       throw new Complaint(

@@ -45,14 +45,14 @@ export function unrolledLines(source: string, constants: Constants): number[] {
   return expand(numbered, constants, text)
     .split('\n')
     .map((line) => {
-      const [, number] = /\u0001(\d+)\u0002/.exec(line) ?? []
+      const [, number] = /\uE000(\d+)\uE001/.exec(line) ?? []
       if (number !== undefined) last = Number(number)
       return last
     })
 }
 
 function tagOf(line: number): string {
-  return `\u0001${line}\u0002`
+  return `\uE000${line}\uE001`
 }
 
 /** The text of which marks are the only comments. */
@@ -64,7 +64,7 @@ function withMarksOnly(source: string): string {
 function expand(text: string, constants: Constants, whole: string): string {
   const at = text.indexOf('/*')
   if (at < 0) return text
-  const untagged = text.slice(at).replaceAll(/\u0001\d+\u0002/g, (tag) => ' '.repeat(tag.length))
+  const untagged = text.slice(at).replaceAll(/\uE000\d+\uE001/g, (tag) => ' '.repeat(tag.length))
   HEAD.lastIndex = 0
   const [head, counter = '', bound = ''] = HEAD.exec(untagged) ?? []
   if (head === undefined) {
@@ -73,7 +73,7 @@ function expand(text: string, constants: Constants, whole: string): string {
     )
   }
   const turns = turnsOf(bound, constants, whole)
-  const [tag = ''] = text.slice(at, at + head.length).match(/\u0001\d+\u0002/) ?? []
+  const [tag = ''] = text.slice(at, at + head.length).match(/\uE000\d+\uE001/) ?? []
   const open = at + head.length
   const close = closingBrace(text, open)
   const body = text.slice(open, close)

@@ -10,7 +10,7 @@ import type { Shader } from '../../gpu/shader.ts'
 import { type Columns, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
- * Which keys a query sees, or how much their positions attract it.
+ * Which keys a query sees, or what their positions add to its scores.
  *
  * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
@@ -171,7 +171,7 @@ function relativePositions(
   const D4 = d / 4
   const y = tensor([B, Tq, heads, side])
   const LANES = lanes ?? 1
-  const QUERIES = lanes ? (across > 2 * lanes && D4 <= 18 ? 4 : across > lanes ? 2 : 1) : across >= 8 ? 4 : 1
+  const QUERIES = queriesPerThread(across, D4, lanes)
   const constants = { D4, QUERIES, LANES, WG: lanes ?? WG }
   const strips = side * Math.ceil(across / (QUERIES * LANES))
   record({
@@ -191,6 +191,13 @@ function relativePositions(
     flops: 2 * y.size * d,
   })
   return y
+}
+
+/** The more, the fewer loads of the table, as long as queries and sums fit in registers. */
+function queriesPerThread(across: number, D4: number, lanes: number | undefined): number {
+  if (!lanes) return across >= 8 ? 4 : 1
+  if (across > 2 * lanes && D4 <= 18) return 4
+  return across > lanes ? 2 : 1
 }
 
 /** Where rows and the first head begin, in vec4f. */

@@ -27,7 +27,7 @@ export const registers: Variant<Problem> = {
 const BLOCK = 32
 
 interface Tile {
-  /** Rows of a thread. */
+  /** Rows per thread. */
   readonly ROWS: number
   /** Threads of a workgroup that share rows and split the keys. */
   readonly LANES: number

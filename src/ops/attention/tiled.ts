@@ -11,7 +11,7 @@ import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
 const PARTS = 4
 /** Keys of a tile. */
 const KEYS = 8
-/** Rows of a thread, and of a workgroup of 64. */
+/** Rows per thread, and per workgroup of 64. */
 const ROWS = 2
 const BLOCK_ROWS = (64 / PARTS) * ROWS
 /** Workgroups that fill a large GPU: 100 multiprocessors, a few per multiprocessor. */
