@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import type { Plugin } from 'vite'
+import { withMarksOnly } from '../src/gpu/unroll.ts'
 import { linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
 
 /** @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads */
@@ -41,9 +42,7 @@ export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   }
 }
 
-/** WGSL without what only people read, on the same lines. /*unroll*\/ stays, which src/gpu/unroll.ts reads. */
+/** WGSL without what only people read, on the same lines. */
 function withoutComments(text: string): string {
-  return text
-    .replace(/\/\*(?!unroll\*\/)[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''))
-    .replace(/[ \t]*\/\/.*$/gm, '')
+  return withMarksOnly(text).replace(/[ \t]+$/gm, '')
 }

@@ -55,8 +55,8 @@ function tagOf(line: number): string {
   return `\uE000${line}\uE001`
 }
 
-/** The text of which marks are the only comments. */
-function withMarksOnly(source: string): string {
+/** The text with spaces for its comments, of which only the marks stay. */
+export function withMarksOnly(source: string): string {
   return withoutComments(source, (comment) => MARK.test(comment))
 }
 

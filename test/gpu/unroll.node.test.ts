@@ -2,7 +2,7 @@
 // the result is traced to the line that it comes from.
 
 import { describe, expect, test } from 'vitest'
-import { unroll, unrolledLines } from '../../src/gpu/unroll.ts'
+import { unroll, unrolledLines, withMarksOnly } from '../../src/gpu/unroll.ts'
 
 function loop(body: string, bound = '2u'): string {
   return `/*unroll*/ for (var i = 0u; i < ${bound}; i++) { ${body} }`
@@ -73,6 +73,13 @@ test('comments hold anything', () => {
     expect(written(around), comment).toBe('{f(0u);}{f(1u);}g();')
     expect(unroll(`f();\n${comment}`, {}), 'nothing is marked').toBe(`f();\n${comment}`)
   }
+})
+
+test('without comments, a text keeps its marks and its places', () => {
+  const source = 'f(); // a/* b\n/*unroll*/ g();/* c\n /* unroll */ */ h();'
+  const found = withMarksOnly(source)
+  expect(found.replace(/ +/g, ' ')).toBe('f(); \n/*unroll*/ g(); \n h();')
+  expect(found).toHaveLength(source.length)
 })
 
 describe('refused is', () => {
