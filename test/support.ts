@@ -18,7 +18,7 @@ export function adapterNames(): string[] {
   return listed.length > 0 ? listed : ['']
 }
 
-/** FLOWSEG_VARIANTS='matmul=registers attention=tiles': variants to take wherever they fit, so that all get tested. */
+/** FLOWSEG_VARIANTS='matmul=registers attention=tiled': variants to take wherever they fit, so that all get tested. */
 export function forcedVariants(): Record<string, string> {
   const words = variable('FLOWSEG_VARIANTS').split(' ').filter(Boolean)
   return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))

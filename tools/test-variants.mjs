@@ -18,7 +18,7 @@ const TURNS = [
   `weights=rows matmul=subgroup attention=subgroup ${rows('team')}`,
   'weights=panels matmul=subgroup conv=subgroup attention=subgroup',
   'weights=panels matmul=few',
-  'weights=rows matmul=tiles conv=tiles attention=tiles',
+  'weights=rows matmul=tiles conv=tiles attention=tiled',
   'weights=rows matmul=rows',
   'weights=rows matmul=rows-subgroup',
   'weights=rows matmul=tiles-half',
@@ -29,7 +29,7 @@ const TURNS = [
  * A family's own test says something new once for each variant. Of these it has said all without any being forced: it forces
  * them itself, or, of conv, computes on weights in panels, which one variant only reads.
  */
-const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgroup', 'attention=tiles'])
+const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgroup', 'attention=tiled'])
 
 function worthwhile(file, variants) {
   const own = /([\w-]+)\.test\.ts$/.exec(file)?.[1]

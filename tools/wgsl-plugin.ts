@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vite'
 import type { Shader } from '../src/gpu/shader.ts'
+import { withMarksOnly } from '../src/gpu/unroll.ts'
 import { linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
 
 const LIST = 'virtual:shaders'
@@ -68,14 +69,12 @@ export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${
   }
 }
 
-/** WGSL without what only people read, comments and indents, on the same lines. /*unroll*\/ stays, which src/gpu/unroll.ts reads. */
+/** WGSL without what only people read, comments and indents, on the same lines. */
 function withoutComments(text: string): string {
-  return text
-    .replace(/\/\*(?!unroll\*\/)[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ''))
-    .replace(/[ \t]*\/\/.*$/gm, '')
+  return withMarksOnly(text)
+    .replace(/[ \t]+$/gm, '')
     .replace(/^ +/gm, '')
 }
-
 /** A module whose default export is an array of every linked shader that a file in src/ imports. */
 function listOfShaders(): { code: string; moduleType: 'js' } {
   const src = fileURLToPath(new URL('../src/', import.meta.url))

@@ -125,7 +125,7 @@ const WAYS = {
     expectScores(B * heads * Tq * Tk * 4)
     const place = ({ values }, T, h) => array(values, [B, T, h, d])
     const isSquare = bias === 'causal' && start === 0
-    const lean = () => {
+    const scoreBias = () => {
       if (bias === 'mask') return [array(blockedAsBias(t.bits.values, Tq, Tk), [1, 1, Tq, Tk])]
       if (bias === 'relative') return [array(relativeBias(sizes, t), [B, heads, Tq, Tk])]
       return bias === 'causal' && !isSquare ? [array(causalBias(Tq, Tk, start), [1, 1, Tq, Tk])] : []
@@ -137,10 +137,10 @@ const WAYS = {
           place(t.query, Tq, heads),
           place(t.key, Tk, kvHeads),
           place(t.value, Tk, kvHeads),
-          ...lean(),
+          ...scoreBias(),
         ],
-        f: (q, k, v, leaning) =>
-          jax.nn.dotProductAttention(q, k, v, { ...(leaning ? { bias: leaning } : {}), isCausal: isSquare }),
+        f: (q, k, v, added) =>
+          jax.nn.dotProductAttention(q, k, v, { ...(added ? { bias: added } : {}), isCausal: isSquare }),
       },
     ]
   },

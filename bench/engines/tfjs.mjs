@@ -106,7 +106,7 @@ const WAYS = {
     expectScores(B * heads * Tq * Tk * 4)
     const group = heads / kvHeads
     const shape = (T) => [B * kvHeads, T, d]
-    const lean = () => {
+    const scoreBias = () => {
       if (bias === 'mask') return [put(blockedAsBias(t.bits.values, Tq, Tk), [1, Tq, Tk])]
       if (bias === 'relative') return [put(relativeBias(sizes, t), [B * heads, Tq, Tk])]
       return bias === 'causal' ? [put(causalBias(Tq, Tk, start, group), [1, group * Tq, Tk])] : []
@@ -118,11 +118,11 @@ const WAYS = {
           put(headsFirst(t.query.values, B, Tq, heads, d), shape(group * Tq)),
           put(headsFirst(t.key.values, B, Tk, kvHeads, d), shape(Tk)),
           put(headsFirst(t.value.values, B, Tk, kvHeads, d), shape(Tk)),
-          ...lean(),
+          ...scoreBias(),
         ],
-        f(q, k, v, leaning) {
+        f(q, k, v, added) {
           const scores = tf.mul(tf.matMul(q, k, false, true), d ** -0.5)
-          return tf.matMul(tf.softmax(leaning ? tf.add(scores, leaning) : scores), v)
+          return tf.matMul(tf.softmax(added ? tf.add(scores, added) : scores), v)
         },
         pick: (place) => placeHeadsFirst(place, sizes),
       },

@@ -81,14 +81,14 @@ const WAYS = {
       outputs: { y: f32([B, Tq, heads * d]) },
     }
     if (bias === 'none') return [{ label: 'MultiHeadAttention', ...graph }, ...plain]
-    const reads = ['query', 'key', 'value', '', '', 'lean']
+    const reads = ['query', 'key', 'value', '', '', 'scoreBias']
     const nodes = [microsoft('MultiHeadAttention', reads, ['y'], attributes)]
-    const lean =
+    const scoreBias =
       bias === 'mask'
         ? f32([1, 1, Tq, Tk], blockedAsBias(bits.values, Tq, Tk))
         : f32([B, heads, Tq, Tk], relativeBias(sizes, inputs))
     const label = bias === 'mask' ? 'mask as a ready bias' : 'positions as a ready bias'
-    return [{ label, ...graph, nodes, inputs: { ...graph.inputs, lean } }, ...plain]
+    return [{ label, ...graph, nodes, inputs: { ...graph.inputs, scoreBias } }, ...plain]
   },
 
   conv2d({ H, W, I, O, k, stride, padding, H2, W2 }, { x, weight }) {
@@ -301,28 +301,28 @@ function composed(sizes, inputs) {
   const group = heads / kvHeads
   const first = (x, T, h) => headsFirst(x.values, B, T, h, d)
   const keys = first(inputs.key, Tk, kvHeads)
-  const lean = {
+  const scoreBias = {
     none: () => ({}),
-    causal: () => ({ lean: f32([1, group * Tq, Tk], causalBias(Tq, Tk, start, group)) }),
-    mask: () => ({ lean: f32([1, Tq, Tk], blockedAsBias(inputs.bits.values, Tq, Tk)) }),
-    relative: () => ({ lean: f32([B * heads, Tq, Tk], relativeBias(sizes, inputs)) }),
+    causal: () => ({ scoreBias: f32([1, group * Tq, Tk], causalBias(Tq, Tk, start, group)) }),
+    mask: () => ({ scoreBias: f32([1, Tq, Tk], blockedAsBias(inputs.bits.values, Tq, Tk)) }),
+    relative: () => ({ scoreBias: f32([B * heads, Tq, Tk], relativeBias(sizes, inputs)) }),
   }[bias]()
-  const leaning = bias === 'none' ? 'scaled' : 'leaning'
+  const biased = bias === 'none' ? 'scaled' : 'biased'
   return [
     {
       label: 'composed',
       nodes: [
         node('MatMul', ['q', 'k'], ['scores']),
         node('Mul', ['scores', 'scale'], ['scaled']),
-        ...(bias === 'none' ? [] : [node('Add', ['scaled', 'lean'], ['leaning'])]),
-        node('Softmax', [leaning], ['shares'], { axis: -1 }),
+        ...(bias === 'none' ? [] : [node('Add', ['scaled', 'scoreBias'], ['biased'])]),
+        node('Softmax', [biased], ['shares'], { axis: -1 }),
         node('MatMul', ['shares', 'v'], ['y']),
       ],
       inputs: {
         q: f32([B * kvHeads, group * Tq, d], first(inputs.query, Tq, heads)),
         k: f32([B * kvHeads, d, Tk], toPlanes(keys, Tk, d, B * kvHeads)),
         v: f32([B * kvHeads, Tk, d], first(inputs.value, Tk, kvHeads)),
-        ...lean,
+        ...scoreBias,
       },
       outputs: { y: f32([B * kvHeads, group * Tq, d]) },
       weights: { scale: f32([1], Float32Array.of(d ** -0.5)) },

@@ -1,4 +1,4 @@
-// deformable: multi-scale deformable attention (Zhu et al. 2021, eq. 3; spec 6.2)
+// attention/deformable: multi-scale deformable attention (Zhu et al. 2021, eq. 3; spec 6.2)
 //
 //   y[i, h] = sum_lp softmax(weights[i, h])_lp * bilinear(value of level l, head h, at the point)
 //   point   = (column_i + 1/2, row_i + 1/2) * size_l / size_of_i's_level + offsets[i, h, l, p] - 1/2
@@ -7,16 +7,18 @@
 //
 // shapes    value [T, heads, D4] vec4f, offsets [T, heads, levels, points] vec2f (x, y), weights [T, heads, levels,
 //           points] f32, y as value. Tokens are the levels one after the other, each row-major.
-// threads   one has CHUNKS of the D4 chunks of a token's head
+// threads   one has CHUNKS of the D4 vec4s of a token's head
 // numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision. A point whose place isn't
 //           finite or whose weight is NaN makes the head NaN
-// host      levels <= 4, of which unused ones have size 0; T is the sum of H * W;
-//           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds;
-//           the marked loops are written out first (src/kernels/unroll.ts)
-// prelude   lib/nan, const D4, CHUNKS (divides D4), WG
-// predicted 48 loads of 60 cycles a vec4f of a head on 8 lanes: 95 ms
+// host      levels <= 4, of which unused ones have size 0; T is the sum of H * W; CHUNKS divides D4.
+//           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds
+// prelude   const D4, CHUNKS, WG
+// predicted 48 loads of 60 cycles per vec4f of a head on 8 lanes: 95 ms
 // measured  21,504 tokens of 8 heads of 32, 3 levels of 4 points 142 and 653 ms (lavapipe and SwiftShader, two cores
 //           of a Xeon, November 2026)
+
+import package::lib::nan::{is_finite, nan_of};
+import prelude::{CHUNKS, D4, WG};
 
 struct Sizes {
   T: u32, heads: u32, levels: u32, points: u32,
@@ -42,7 +44,7 @@ fn extent(level: u32) -> vec2u {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  // x runs over a token's heads and chunks, y over tokens, so that a long dispatch can be cut
+  // x runs over a token's heads and their chunks, y over tokens, so that a long dispatch can be cut
   let token = (group.y + sizes.first_group) * WG + thread;
   if (token >= sizes.T) { return; }
   let head = group.x / (D4 / CHUNKS);

@@ -1,11 +1,14 @@
-// mask-bits: where a query may not look, a bit a key: 1 where its logit is below 0 (sigmoid below 1/2), so not where it is NaN
+// attention/mask-bits: the keys that a query doesn't see, a bit per key: 1 where its logit is below 0 (sigmoid below 1/2), so
+// not where it is NaN
 //
-// A query that may look nowhere would have nothing to attend to: its whole row is opened (Cheng et al. 2022).
+// A query that sees no key would have nothing to attend to: it sees all of them instead (Cheng et al. 2022).
 //
 // shapes    logits [rows, cols] f32, bits [rows, ceil(cols / 32)] u32; bits past the last column are 1
-// threads   a workgroup takes a row, its WG threads stride over the words
+// threads   one workgroup per row, whose WG threads stride over the words
 // host      rows, cols >= 1; more than 65,535 rows fold into workgroup_id.y
 // prelude   const WG
+
+import prelude::WG;
 
 struct Sizes { rows: u32, cols: u32 }
 
@@ -13,7 +16,8 @@ struct Sizes { rows: u32, cols: u32 }
 @group(0) @binding(1) var<storage, read_write> bits: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-var<workgroup> is_open: atomic<u32>;
+/** Not 0 once a key is seen. */
+var<workgroup> sees_some: atomic<u32>;
 
 @compute @workgroup_size(WG)
 fn main(
@@ -32,10 +36,10 @@ fn main(
     }
     word |= past(count);
     bits[row * words + w] = word;
-    if (word != 0xffffffffu) { atomicStore(&is_open, 1u); }
+    if (word != 0xffffffffu) { atomicStore(&sees_some, 1u); }
   }
   workgroupBarrier();
-  if (atomicLoad(&is_open) == 0u) {
+  if (atomicLoad(&sees_some) == 0u) {
     for (var w = thread; w < words; w += WG) { bits[row * words + w] = past(min(32u, sizes.cols - w * 32u)); }
   }
 }

@@ -4,23 +4,29 @@
 //   y[t, i] = x[t, i] cos a - x[t, i + HALF] sin a,   y[t, i + HALF] = x[t, i + HALF] cos a + x[t, i] sin a
 //
 // An angle of 2,000 radians in f32 is off by 1e-4, and WGSL's sin by 5e-4 even near 0. So angles are counted in turns,
-// in fixed point: TURNS[i] is the 64-bit fraction theta^(-i / HALF) / 2 pi, whose product with the position wraps
-// around exactly, and sin and cos are polynomials on an eighth of a turn to either side.
+// in fixed point: theta^(-i / HALF) / 2 pi is a fraction of 64 bits, whose product with the position wraps around exactly,
+// and sin and cos are polynomials on an eighth of a turn to either side.
 //
 // shapes    x [T, ...] Elem, rows `x_stride` apart, the first head at x_start; y [T, heads * 2 * COLS]; in Elem
-// threads   one a row and an Elem of pairs of channels, for all heads
+// threads   one per row and Elem of pairs of channels, for all heads
 // numerics  sin and cos within 2e-7 for positions up to 2^24
-// host      T, heads >= 1; declares TURNS: array<vec2u, HALF>, high word first (src/ops/attention/rope.ts)
-// prelude   const WIDTH with lib/elem-*, const HALF, COLS (HALF / WIDTH), WG; const THETA only tells kernels apart
-// predicted 8 bytes and 3 FLOPs an element, and a sine and cosine a row for all heads: a copy
+// host      T, heads >= 1; COLS = HALF / WIDTH; TURNS are the fractions, the high word of each before the low one
+// prelude   const HALF, COLS, WG, TURNS (2 HALF words)
+// predicted 8 bytes and 3 FLOPs per element, and a sine and cosine per row for all heads: a copy
 // measured  [1800, 32 x 128] 10.9 and 2.5 GB/s, 115 and 108 % (lavapipe and SwiftShader, two cores of a Xeon,
 //           November 2026)
+
+import package::lib::elem::{Elem, WIDTH, pack};
+import prelude::{COLS, HALF, TURNS, WG};
 
 struct Sizes { T: u32, heads: u32, position: u32, x_stride: u32, x_start: u32 }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
+
+/** In memory, as it is indexed by a variable. */
+var<private> turns: array<u32, 2 * HALF> = TURNS;
 
 /** (cos, sin) of an angle in units of 2^-32 turns. */
 fn turn(angle: u32) -> vec2f {
@@ -36,9 +42,8 @@ fn turn(angle: u32) -> vec2f {
 
 /** (cos, sin) of channel i at a position: the high word wraps around; of the low one only what it carries matters. */
 fn turn_at(position: u32, i: u32) -> vec2f {
-  let frequency = TURNS[i];
-  let carry = u32(f32(position) * (f32(frequency.y) * 2.3283064365386963e-10));
-  return turn(position * frequency.x + carry);
+  let carry = u32(f32(position) * (f32(turns[2u * i + 1u]) * 2.3283064365386963e-10));
+  return turn(position * turns[2u * i] + carry);
 }
 
 @compute @workgroup_size(WG)

@@ -28,7 +28,7 @@ export function rememberOptions(env: Terminal['env']): RememberOptions {
   return cache ? { folder: join(cache, 'flowseg') } : {}
 }
 
-/** 'matmul=registers attention=tiles' */
+/** 'matmul=registers attention=tiled' */
 function forcedVariants(text: string): Record<string, string> {
   const words = text.split(/[\s,]+/).filter(Boolean)
   return Object.fromEntries(

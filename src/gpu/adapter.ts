@@ -27,7 +27,7 @@ export interface AdapterFacts {
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   matmul: ['few', 'subgroup', 'tiles-half', 'tiles', 'rows-subgroup', 'rows', 'quads', 'registers'],
   conv: ['subgroup', 'tiles', 'quads', 'registers'],
-  attention: ['subgroup', 'tiles', 'registers'],
+  attention: ['subgroup', 'tiled', 'registers'],
   layerNorm: ['thread', 'team'],
   rmsNorm: ['thread', 'team'],
   softmax: ['thread', 'team'],

@@ -31,8 +31,8 @@ import {
 
 export type { Binding, SizeField } from './wgsl.ts'
 
-/** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool. */
-export type Constants = Readonly<Record<string, string | number | boolean>>
+/** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool, a list of numbers an array of u32. */
+export type Constants = Readonly<Record<string, string | number | boolean | readonly number[]>>
 
 export interface Kernel {
   /** Name and constants, for people. The engine's kernels with equal keys have equal code; a caller's own may be rewritten. */
@@ -119,7 +119,7 @@ const ownKernels = new Map<string, Kernel>()
  *
  * @param name       for messages and profiles
  * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform, `sizes: Sizes`
- * @param constants  what the prelude supplies: a string is a type, a number a u32, a boolean a bool
+ * @param constants  what the prelude supplies: a string is a type, a number a u32, a boolean a bool, a list of numbers an array
  * @throws UsageError if the body binds anything else, or a constant is none
  */
 export function ownKernel(name: string, body: string, constants: Constants = {}): Kernel {
@@ -190,11 +190,13 @@ function preludeOf(text: string, directives: string, constants: Constants): stri
     if (typeof value === 'string' && /^[A-Za-z][\w<>, ]*$/.test(value))
       words.push(`alias ${name} = ${value};`)
     else if (typeof value === 'boolean') words.push(`const ${name} = ${value};`)
-    else if (Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32) {
-      words.push(`const ${name} = ${value}u;`)
+    else if (isWord(value)) words.push(`const ${name} = ${value}u;`)
+    else if (Array.isArray(value) && value.length > 0 && Array.from(value).every(isWord)) {
+      words.push(`const ${name} = array(${value.map((word) => `${word}u`).join(', ')});`)
     } else {
       throw new Complaint(
-        `prelude constant ${name} is ${describe(value)}: only unsigned integers, booleans and names of types are supported.`,
+        `prelude constant ${name} is ${describe(value)}: only unsigned integers, lists of them, booleans and names of types ` +
+          'are supported.',
       )
     }
   }
@@ -202,6 +204,10 @@ function preludeOf(text: string, directives: string, constants: Constants): stri
     .filter(Boolean)
     .map((word) => `${word} `)
     .join('')
+}
+
+function isWord(value: unknown): boolean {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32
 }
 
 /** What read-only storage textures hold: 16 bytes, which kernels take apart themselves. */

@@ -11,10 +11,15 @@
 
 import { Complaint, withoutComments } from './wgsl.ts'
 
-const MARK = '/*unroll*/'
-/** As long as the mark, and in no WGSL: what stands for it once comments are gone. */
-const TOKEN = '@unroll@@@'
-const HEAD = /@unroll@@@\s*for\s*\(\s*var\s+(\w+)\s*=\s*0u\s*;\s*\1\s*<\s*(\w+)\s*;\s*\1\s*\+\+\s*\)\s*\{/y
+const MARK = /^\/\*\s*unroll\s*\*\/$/
+const HEAD =
+  /\/\*\s*unroll\s*\*\/\s*for\s*\(\s*var\s+(\w+)\s*=\s*0u\s*;\s*\1\s*<\s*(\w+)\s*;\s*\1\s*\+\+\s*\)\s*\{/y
+
+/** Far more than the arrays have that stay in registers. */
+const MOST_TURNS = 1024
+
+/** The prelude's constants, by name. */
+type Constants = Readonly<Record<string, unknown>>
 
 /**
  * Writes out the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the counter
@@ -24,79 +29,116 @@ const HEAD = /@unroll@@@\s*for\s*\(\s*var\s+(\w+)\s*=\s*0u\s*;\s*\1\s*<\s*(\w+)\
  * @throws Complaint if a marked loop has another form than the one above, its bound is no number of `constants`, or its body
  *         changes the counter, declares another thing of its name, or leaves the loop by `break` or `continue`
  */
-export function unroll(source: string, constants: Readonly<Record<string, unknown>>): string {
-  if (!source.includes(MARK)) return source
-  return expand(withoutComments(source.replaceAll(MARK, TOKEN)), constants)
+export function unroll(source: string, constants: Constants): string {
+  const text = withMarksOnly(source)
+  return text.includes('/*') ? expand(text, constants, text) : source
 }
 
 /** For each line of what `unroll` returns, the index of the line that it comes from. */
-export function unrolledLines(source: string, constants: Readonly<Record<string, unknown>>): number[] {
-  // Lines carry their number through the expansion, between characters that no WGSL has
-  const numbered = source
-    .replaceAll('\r\n', '\n')
-    .split('\n')
-    .map((line, i) => `\u0001${i}\u0002${line}`)
-    .join('\n')
+export function unrolledLines(source: string, constants: Constants): number[] {
+  const text = withMarksOnly(source)
+  const lines = text.split('\n')
+  if (!text.includes('/*')) return lines.map((_, i) => i)
+  // Lines carry their number through the expansion, between characters that no WGSL has; a loop brings that of its mark
+  const numbered = lines.map((line, i) => `${tagOf(i)}${line.replaceAll('*/', `*/${tagOf(i)}`)}`).join('\n')
   let last = 0
-  return unroll(numbered, constants)
+  return expand(numbered, constants, text)
     .split('\n')
     .map((line) => {
-      const [, number] = /\u0001(\d+)\u0002/.exec(line) ?? []
+      const [, number] = /\uE000(\d+)\uE001/.exec(line) ?? []
       if (number !== undefined) last = Number(number)
       return last
     })
 }
 
-function expand(text: string, constants: Readonly<Record<string, unknown>>): string {
-  const at = text.indexOf(TOKEN)
+function tagOf(line: number): string {
+  return `\uE000${line}\uE001`
+}
+
+/** The text with spaces for its comments, of which only the marks stay. */
+export function withMarksOnly(source: string): string {
+  return withoutComments(source, (comment) => MARK.test(comment))
+}
+
+/** @param whole the text that this is a part of, where the bounds could be declared as well */
+function expand(text: string, constants: Constants, whole: string): string {
+  const at = text.indexOf('/*')
   if (at < 0) return text
-  HEAD.lastIndex = at
-  const [head, counter = '', bound = ''] =
-    HEAD.exec(text.replaceAll(/\u0001\d+\u0002/g, (tag) => ' '.repeat(tag.length))) ?? []
+  const untagged = text.slice(at).replaceAll(/\uE000\d+\uE001/g, (tag) => ' '.repeat(tag.length))
+  HEAD.lastIndex = 0
+  const [head, counter = '', bound = ''] = HEAD.exec(untagged) ?? []
   if (head === undefined) {
     throw new Complaint(
-      `a loop that is marked ${MARK} isn't of the form \`for (var i = 0u; i < BOUND; i++) {\`: ${firstLine(text.slice(at + TOKEN.length))}`,
+      `a loop that is marked /*unroll*/ isn't of the form \`for (var i = 0u; i < BOUND; i++) {\`: ${firstLine(untagged)}`,
     )
   }
-  const turns = /^\d+u$/.test(bound) ? Number.parseInt(bound, 10) : constants[bound]
-  if (typeof turns !== 'number') {
-    throw new Complaint(`the bound ${bound} of a loop that is marked ${MARK} is no number of the prelude.`)
-  }
+  const turns = turnsOf(bound, constants, whole)
+  const [tag = ''] = text.slice(at, at + head.length).match(/\uE000\d+\uE001/) ?? []
   const open = at + head.length
   const close = closingBrace(text, open)
   const body = text.slice(open, close)
   refuseWhatDiffers(body, counter)
-  const name = new RegExp(`(?<![.\\w])${counter}\\b`, 'g')
-  const inner = expand(body, constants)
-  const blocks = Array.from({ length: turns }, (_, i) => `{${inner.replace(name, `${i}u`)}}`)
-  return text.slice(0, at) + blocks.join('\n') + expand(text.slice(close + 1), constants)
+  const inner = expand(body, constants, whole)
+  const blocks = Array.from({ length: turns }, (_, i) => `${tag}{${inner.replace(wordOf(counter), `${i}u`)}}`)
+  return text.slice(0, at) + blocks.join('\n') + expand(text.slice(close + 1), constants, whole)
+}
+
+/** How often a loop up to the bound runs. */
+function turnsOf(bound: string, constants: Constants, whole: string): number {
+  const isNumber = /^\d+u$/.test(bound)
+  const turns = isNumber ? Number.parseInt(bound, 10) : Object.hasOwn(constants, bound) && constants[bound]
+  if (typeof turns !== 'number' || !Number.isInteger(turns) || turns < 0) {
+    throw new Complaint(`the bound ${bound} of a loop that is marked /*unroll*/ is no number of the prelude.`)
+  }
+  if (turns > MOST_TURNS) {
+    throw new Complaint(
+      `a loop that is marked /*unroll*/ runs ${turns} times: at most ${MOST_TURNS} are written out.`,
+    )
+  }
+  if (!isNumber && declares(bound).test(whole)) {
+    throw new Complaint(
+      `the bound ${bound} of a loop that is marked /*unroll*/ is declared in the text as well, where it may be another number.`,
+    )
+  }
+  return turns
+}
+
+/** The name as a word of its own: no member, and no part of another name. */
+function wordOf(name: string): RegExp {
+  return new RegExp(`(?<!\\.\\s*)(?<![\\p{ID_Continue}])${name}(?![\\p{ID_Continue}])`, 'gu')
+}
+
+/** A declaration of the name as a value or as a parameter. */
+function declares(name: string): RegExp {
+  return new RegExp(`\\b(?:let|const|override|var\\s*(?:<[^>]*>)?)\\s*\\b${name}\\b|[(,]\\s*${name}\\s*:`)
 }
 
 /** @throws Complaint if the body, once per turn with a number for the counter, isn't what the loop does */
 function refuseWhatDiffers(body: string, counter: string): void {
   const refuse = (what: string): never => {
-    throw new Complaint(`a loop over ${counter} that is marked ${MARK} ${what}, and can't be written out.`)
+    throw new Complaint(`a loop over ${counter} that is marked /*unroll*/ ${what}, and can't be written out.`)
   }
-  const word = `(?<![.\\w])${counter}\\b`
-  if (new RegExp(`\\b(?:let|var|const)\\s+${counter}\\b|\\bvar\\s*<[^>]*>\\s*${counter}\\b`).test(body)) {
-    refuse(`declares another ${counter}`)
-  }
-  if (
-    new RegExp(`${word}\\s*(?:\\+\\+|--|(?:[-+*/%&|^]|<<|>>)?=(?!=))|[(,=]\\s*&\\s*${counter}\\b`).test(body)
-  ) {
-    refuse(`changes ${counter}`)
-  }
-  if (/\b(?:break|continue)\b/.test(withoutInnerBlocks(body))) refuse('is left by break or continue')
+  if (declares(counter).test(body)) refuse(`declares another ${counter}`)
+  // Between the two there may be brackets: (i)++
+  const assigned = `${wordOf(counter).source}[\\s)]*(?:\\+\\+|--|(?:[-+*/%&|^]|<<|>>)?=(?!=))`
+  const pointed = `(?:[(,=]|\\breturn)\\s*&[\\s(]*${counter}\\b`
+  if (new RegExp(`${assigned}|${pointed}`, 'u').test(body)) refuse(`changes ${counter}`)
+  if (/\b(?:break|continue)\b/.test(withoutOwnJumps(body))) refuse('is left by break or continue')
 }
 
-/** Without the blocks of loops and switches inside, whose break and continue are their own. */
-function withoutInnerBlocks(body: string): string {
-  const begin = /\b(?:for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
+/** Without the loops inside, and without the `break` of switches inside, whose `continue` is the outer loop's. */
+function withoutOwnJumps(body: string): string {
+  const begin = /\b(for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
   let result = ''
   let at = 0
   for (let found = begin.exec(body); found; found = begin.exec(body)) {
+    const open = found.index + found[0].length
+    const close = closingBrace(body, open)
     result += body.slice(at, found.index)
-    at = closingBrace(body, found.index + found[0].length) + 1
+    if (found[1] === 'switch') {
+      result += withoutOwnJumps(body.slice(open, close)).replaceAll(/\bbreak\b/g, '')
+    }
+    at = close + 1
     begin.lastIndex = at
   }
   return result + body.slice(at)
@@ -109,9 +151,13 @@ function closingBrace(text: string, from: number): number {
     if (text[i] === '{') depth++
     if (text[i] === '}' && --depth === 0) return i
   }
-  throw new Complaint(`a loop that is marked ${MARK} has no end.`)
+  throw new Complaint('a loop that is marked /*unroll*/ has no end.')
 }
 
 function firstLine(text: string): string {
-  return text.trim().split('\n')[0]!.slice(0, 80)
+  const [line = ''] = text
+    .replace(/^\/\*\s*unroll\s*\*\//, '')
+    .trim()
+    .split('\n')
+  return line.slice(0, 80)
 }

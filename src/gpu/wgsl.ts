@@ -22,14 +22,19 @@ export class Complaint extends Error {}
 /** Sizes structs stay within what immediates will offer. */
 const MAX_SIZES_BYTES = 64
 
-/** The text with spaces for its comments, so that everything else stays where it is. */
-export function withoutComments(text: string): string {
+/**
+ * The text with spaces for its comments, so that everything else stays where it is.
+ *
+ * @param stays  whether a comment is left as it is; none is by default
+ */
+export function withoutComments(text: string, stays?: (comment: string) => boolean): string {
   const begin = /\/[/*]/g
   let result = ''
   let at = 0
   for (let found = begin.exec(text); found; found = begin.exec(text)) {
     const end = found[0] === '//' ? lineEnd(text, found.index) : blockEnd(text, found.index)
-    result += text.slice(at, found.index) + blank(text.slice(found.index, end))
+    const comment = text.slice(found.index, end)
+    result += text.slice(at, found.index) + (stays?.(comment) ? comment : blank(comment))
     at = end
     begin.lastIndex = end
   }

@@ -39,7 +39,7 @@ test('the prelude: aliases, unsigned integers, booleans, and the features that a
   const sum = BODY.replace('= x[id.x]', '= subgroupAdd(x[id.x])')
   expect(fresh(sum, { Elem: 'f32', WG: 64 }).code.startsWith('enable subgroups; ')).toBe(true)
   expect(() => fresh(BODY, { WG: 1.5 })).toThrow(
-    'prelude constant WG is 1.5: only unsigned integers, booleans and names of types are supported.',
+    'prelude constant WG is 1.5: only unsigned integers, lists of them, booleans and names of types are supported.',
   )
   expect(() => fresh(BODY, { WG: -1 })).toThrow(KernelError)
 })

@@ -44,6 +44,16 @@ for (const gpu of await adapters()) {
   }
   const times = (factor: number): Float32Array => uniform(5).map((value) => Math.fround(factor * value))
 
+  test(`a constant may be a list of words, on ${gpu.name}`, async () => {
+    const body = BODY.replace('0.5 * x[id.x]', 'f32(FACTORS[1]) * x[id.x]')
+    const found = await run((x) => op(x, body, { kernel: kernel('factors', body, { FACTORS: [3, 7] }) }))
+    expect(found).toEqual(times(7))
+    const other = await run((x) =>
+      op(x, body, { kernel: kernel('factors', body, { FACTORS: [3, 2 ** 31] }) }),
+    )
+    expect(other).toEqual(times(2 ** 31))
+  })
+
   test(`an own kernel's mistake has the line of its own text, whatever the prelude, on ${gpu.name}`, async () => {
     const cases: readonly (readonly [body: string, line: number, shown: string])[] = [
       [BODY.replace('0.5 * x[id.x]', '0.5 * nothing_here'), 6, 'y[id.x] = 0.5 * nothing_here'],
@@ -212,6 +222,10 @@ test.each<readonly [what: string, args: readonly unknown[], words: string]>([
     ['mine', BODY, { WG: 'f32; const X = 1' }],
     'prelude constant WG is "f32; const X = 1"',
   ],
+  ['an empty list for a constant', ['mine', BODY, { WG: [] }], 'prelude constant WG is []'],
+  ['a list with a fraction', ['mine', BODY, { WG: [1, 0.5] }], 'prelude constant WG is [1, 0.5]'],
+  // oxlint-disable-next-line no-sparse-arrays -- what is tested
+  ['a list with a hole', ['mine', BODY, { WG: [1, , 2] }], 'prelude constant WG is'],
   ['a constant of no kind', ['mine', BODY, { WG: undefined }], 'prelude constant WG is undefined'],
   ['a constant of no name', ['mine', BODY, { 'W G': 1 }], 'the constant "W G" is no name in WGSL'],
   ['a number for constants', ['mine', BODY, 64], 'constants is 64'],

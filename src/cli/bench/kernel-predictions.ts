@@ -60,12 +60,7 @@ export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
     2 * LOAD,
     'of a chunk of a key and its value: 2 loads, 8 multiply-adds',
   ),
-  'attention/relative-position-subgroup': traffic(
-    2,
-    2,
-    64,
-    'as a product of few columns: what is written counts',
-  ),
+  'attention/relative-position': traffic(2, 2, 64, 'as a product of few columns: what is written counts'),
   'attention/deformable': arithmetic(4, LOAD + 20, 'of a tap: a load, its place, 4 multiply-adds'),
   'norm/layer-norm': traffic(2, 5, 30, 'x twice, weight, bias, and the store'),
   'norm/rms-norm': traffic(2, 4, 15, 'x twice, weight, and the store'),

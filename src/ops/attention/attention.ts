@@ -2,12 +2,12 @@
 //
 //   y = softmax(scale * q k^T + bias) v
 //
-// Shapes are checked here; the variants of the family (subgroup, tiles, registers) do the work, each in a file of its own.
+// Shapes are checked here; the variants of the family (subgroup, tiled, registers) do the work, each in a file of its own.
 
-import bitsSource from '../../../shaders/attention/mask-bits.wgsl' with { type: 'text' }
+import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
-import { textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectPair, expectSize, MOST_POSITION } from '../../tensor/check.ts'
@@ -23,10 +23,11 @@ import {
 import { type AttentionBias, type Problem, type Shapes, WG } from './problem.ts'
 import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
-import { tiles } from './tiles.ts'
+import { tiled } from './tiled.ts'
 
 export type { AttentionBias } from './problem.ts'
 
+/** What `attention` takes. */
 export interface AttentionOptions {
   /** [B?, Tq, heads * d] */
   readonly query: Tensor | Columns
@@ -34,11 +35,13 @@ export interface AttentionOptions {
   readonly key: Tensor | Columns
   /** [B?, Tk, kvHeads * d] */
   readonly value: Tensor | Columns
+  /** Heads of queries. */
   readonly heads: number
   /** Heads of keys and values, each shared by heads / kvHeads heads of queries; `heads` by default. */
   readonly kvHeads?: number
-  /** d^-0.5 by default. */
+  /** Of the scores; d^-0.5 by default. */
   readonly scale?: number
+  /** None by default: every query sees every key. */
   readonly bias?: AttentionBias
 }
 
@@ -64,9 +67,10 @@ export function attention(options: AttentionOptions): Tensor {
   return y
 }
 
+/** The variants of attention. */
 export const attentionFamily: Family<Problem> = {
   name: 'attention',
-  variants: [subgroup, tiles, registers],
+  variants: [subgroup, tiled, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
@@ -80,8 +84,8 @@ export const attentionFamily: Family<Problem> = {
 }
 
 /**
- * Where mask logits block a query: the bits that attention's `mask` takes. Blocked is where logit < 0, which NaN is not; a query
- * blocked everywhere is opened everywhere.
+ * The keys that a query doesn't see, as bits that attention's `mask` takes: those of a logit < 0, which NaN is not. A query that
+ * would see no key sees all of them.
  *
  * @param logits [Q, T]
  * @returns      u32 [Q, ceil(T / 32)]
@@ -94,7 +98,7 @@ export function maskBits(logits: Tensor): Tensor {
   const [Q = 1, T = 1] = logits.shape
   const bits = tensor([Q, Math.ceil(T / 32)], 'u32')
   record({
-    kernel: kernel('attention/mask-bits', bitsSource, { WG }),
+    kernel: kernel(maskBitsShader, { WG }),
     reads: { logits },
     writes: { bits },
     sizes: { rows: Q, cols: T },

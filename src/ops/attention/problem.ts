@@ -1,24 +1,20 @@
-// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default; and what
-// the variants share, which is all but their kernels: positions before, the parts of split keys added up after.
+// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default. And what the
+// variants share, which is all but their kernels: the position bias is computed before, split keys are added up after.
 
-import combineSource from '../../../shaders/attention/combine.wgsl' with { type: 'text' }
-import relativeSource from '../../../shaders/attention/relative-position.wgsl' with { type: 'text' }
-import relativeSubgroupSource from '../../../shaders/attention/relative-position-subgroup.wgsl' with {
-  type: 'text',
-}
-import sizesSource from '../../../shaders/attention/sizes.wgsl' with { type: 'text' }
-import nanSource from '../../../shaders/lib/nan.wgsl' with { type: 'text' }
-import { type Constants, textKernel as kernel } from '../../gpu/kernel.ts'
+import combineShader from '#shaders/attention/combine.wgsl'
+import positionShader from '#shaders/attention/relative-position.wgsl'
+import positionSubgroupShader from '#shaders/attention/relative-position.wgsl?SUBGROUP'
+import { type Constants, kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
-import { unrolled } from '../../kernels/unroll.ts'
+import type { Shader } from '../../gpu/shader.ts'
 import { type Columns, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
- * Which keys a query sees, or how much it leans to them.
+ * Which keys a query sees, or what their positions add to its scores.
  *
  * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
- * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w blocks key 32 w + t, for all heads; see maskBits
+ * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w hides key 32 w + t from all heads; see maskBits
  * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:
  *               q . height[y - y' + H - 1] + q . width[x - x' + W - 1], with the query not scaled.
  *               height [2H - 1, d], width [2W - 1, d]
@@ -34,9 +30,13 @@ export type AttentionBias =
       readonly size: readonly [H: number, W: number]
     }
 
+/** The prelude's BIAS by kind: the index in the list of shaders/lib/attention_bias.wgsl, where 0 is none. */
+const BIAS: Readonly<Record<AttentionBias['kind'], number>> = { causal: 1, length: 2, mask: 3, relative: 4 }
+
 /** Threads of a workgroup where they work alone. */
 export const WG = 32
 
+/** `B` batch, `Tq` queries, `Tk` keys, `d` channels of a head. */
 export interface Shapes {
   readonly B: number
   readonly Tq: number
@@ -46,6 +46,7 @@ export interface Shapes {
   readonly kvHeads: number
 }
 
+/** One attention, checked. */
 export interface Problem extends Shapes {
   readonly query: Columns
   readonly key: Columns
@@ -67,34 +68,35 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
   return 4 * B * heads * Tq * seen * d
 }
 
-/** How a variant lays rows and keys out over workgroups. */
+/** How a variant distributes rows and keys over workgroups. */
 export interface Layout {
+  /** What the kernel imports from the prelude besides what all variants do. */
+  readonly constants: Constants
+  /** Sizes besides those that all variants have. */
+  readonly sizes?: Readonly<Record<string, number>>
   readonly rowsPerGroup: number
-  /** Parts that the keys are split into, in all workgroups and in one. */
+  /** Parts that the keys are split into. */
   readonly splits: number
+  /** How many of these one workgroup takes. */
   readonly splitsPerGroup: number
-  /** Of the subgroups that compute what comes before; by default threads work alone there. */
+  /** Of the subgroups that compute the position bias; by default threads compute it by themselves. */
   readonly lanes?: number
-  /** The end of a loop that no driver is to write out: see the kernel. */
-  readonly turns?: number
 }
 
 /** Records a variant's kernel with what comes before and after it. */
 export function recordAttention(
   problem: Problem,
-  name: string,
-  source: string,
-  constants: Constants,
-  { rowsPerGroup, splits, splitsPerGroup, lanes = 0, turns = 0 }: Layout,
+  shader: Shader,
+  { constants, sizes, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
   const D4 = d / 4
   const rows = rowsOfHead(problem)
   const rowBlocks = Math.ceil(rows / rowsPerGroup)
 
-  // 1. What each query leans to, where it depends on the query
+  // 1. The position bias, which depends on the query
   const relative = bias?.kind === 'relative' ? bias : undefined
-  const lean = relative && {
+  const positionBias = relative && {
     rel_h: relativePositions(relative.height, 0, relative.size, problem, lanes),
     rel_w: relativePositions(relative.width, 1, relative.size, problem, lanes),
   }
@@ -103,14 +105,11 @@ export function recordAttention(
   const isSplit = splits > 1
   const parts = isSplit ? tensor([B * Tq * heads, splits, d + 4]) : y
   record({
-    kernel: unrolled(name, nanSource + sizesSource + source, {
+    kernel: kernel(shader, {
       D4,
       ...constants,
       GROUP: heads / kvHeads,
-      CAUSAL: bias?.kind === 'causal',
-      LENGTH: bias?.kind === 'length',
-      MASK: bias?.kind === 'mask',
-      RELATIVE: relative !== undefined,
+      BIAS: bias ? BIAS[bias.kind] : 0,
       SPLIT: isSplit,
     }),
     reads: {
@@ -118,8 +117,8 @@ export function recordAttention(
       key: key.tensor,
       value: value.tensor,
       bits: bias?.kind === 'mask' ? bias.bits : undefined,
-      rel_h: lean?.rel_h,
-      rel_w: lean?.rel_w,
+      rel_h: positionBias?.rel_h,
+      rel_w: positionBias?.rel_w,
     },
     writes: { y: parts },
     sizes: {
@@ -134,7 +133,7 @@ export function recordAttention(
       ...placeOf('q', query),
       ...placeOf('k', key),
       ...placeOf('v', value),
-      turns,
+      ...sizes,
     },
     workgroups: [splits / splitsPerGroup, kvHeads * rowBlocks, B],
     flops: flopsOf(problem),
@@ -145,7 +144,7 @@ export function recordAttention(
   // 3. The splits' parts together
   const outputs = B * Tq * heads
   record({
-    kernel: kernel('attention/combine', nanSource + combineSource, { D4, WG }),
+    kernel: kernel(combineShader, { D4, WG }),
     reads: { parts },
     writes: { y },
     sizes: { rows: outputs, splits },
@@ -157,56 +156,48 @@ export function recordAttention(
 /**
  * The unscaled queries' products with one table: [B, Tq, heads, H or W], times log2(e).
  *
- * @param lanes of the subgroups that compute it, 0 for threads that work alone
+ * @param lanes of the subgroups that compute it; undefined where threads compute it by themselves
  */
 function relativePositions(
   table: Tensor,
   axis: 0 | 1,
   size: readonly [H: number, W: number],
   { query, B, Tq, d, heads }: Problem,
-  lanes: number,
+  lanes: number | undefined,
 ): Tensor {
   const [, W] = size
   const side = size[axis]
   const across = size[1 - axis]!
   const D4 = d / 4
   const y = tensor([B, Tq, heads, side])
-  const common = {
+  const LANES = lanes ?? 1
+  const QUERIES = queriesPerThread(across, D4, lanes)
+  const constants = { D4, QUERIES, LANES, WG: lanes ?? WG }
+  const strips = side * Math.ceil(across / (QUERIES * LANES))
+  record({
+    kernel: kernel(lanes ? positionSubgroupShader : positionShader, constants),
     reads: { query: query.tensor, table },
     writes: { y },
+    sizes: {
+      side,
+      across,
+      side_step: axis === 0 ? W : 1,
+      across_step: axis === 0 ? 1 : W,
+      heads,
+      ...placeOf('q', query),
+      query_vec4s: QUERIES * D4,
+    },
+    workgroups: [lanes ? strips : Math.ceil(strips / WG), heads, B],
     flops: 2 * y.size * d,
-  }
-  const sizes = {
-    side,
-    across,
-    side_step: axis === 0 ? W : 1,
-    across_step: axis === 0 ? 1 : W,
-    heads,
-    ...placeOf('q', query),
-  }
-  if (lanes > 0) {
-    const QUERIES = across > 2 * lanes && D4 <= 18 ? 4 : across > lanes ? 2 : 1
-    record({
-      ...common,
-      kernel: unrolled('attention/relative-position-subgroup', relativeSubgroupSource, {
-        D4,
-        LANES: lanes,
-        QUERIES,
-        LOADS: Math.ceil(D4 / lanes),
-      }),
-      sizes: { ...sizes, chunks: QUERIES * D4 },
-      workgroups: [side * Math.ceil(across / (QUERIES * lanes)), heads, B],
-    })
-    return y
-  }
-  const QUERIES = across >= 8 ? 4 : 1
-  record({
-    ...common,
-    kernel: unrolled('attention/relative-position', relativeSource, { D4, QUERIES, WG }),
-    sizes,
-    workgroups: [Math.ceil((side * Math.ceil(across / QUERIES)) / WG), heads, B],
   })
   return y
+}
+
+/** The more, the fewer loads of the table, as long as queries and sums fit in registers. */
+function queriesPerThread(across: number, D4: number, lanes: number | undefined): number {
+  if (!lanes) return across >= 8 ? 4 : 1
+  if (across > 2 * lanes && D4 <= 18) return 4
+  return across > lanes ? 2 : 1
 }
 
 /** Where rows and the first head begin, in vec4f. */

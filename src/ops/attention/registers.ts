@@ -3,35 +3,31 @@
 // With many queries a thread takes a few of them and all keys. With few, as when a dozen mask queries look at 4,096
 // pixels, or a token is decoded, the keys are split among threads too.
 
-import attentionSource from '../../../shaders/attention/registers.wgsl' with { type: 'text' }
+import shader from '#shaders/attention/registers.wgsl'
 import type { Variant } from '../../kernels/variants.ts'
 import { flopsOf, type Problem, recordAttention, rowsOfHead, WG } from './problem.ts'
 
+/** Threads keep their rows in registers, and share nothing: right everywhere. */
 export const registers: Variant<Problem> = {
   name: 'registers',
   fits: () => true,
   cost: costOf,
   record: (problem) => {
     const { ROWS, LANES, splits } = chooseTile(problem)
-    recordAttention(
-      problem,
-      'attention/registers',
-      attentionSource,
-      { ROWS, WG, LANES },
-      {
-        rowsPerGroup: ROWS * (WG / LANES),
-        splits,
-        splitsPerGroup: LANES,
-      },
-    )
+    recordAttention(problem, shader, {
+      constants: { ROWS, WG, LANES },
+      rowsPerGroup: ROWS * (WG / LANES),
+      splits,
+      splitsPerGroup: LANES,
+    })
   },
 }
 
-/** Keys of a block, as in the shader. */
+/** Keys of a block, as in shaders/lib/attention_bias.wgsl. */
 const BLOCK = 32
 
 interface Tile {
-  /** Rows of a thread. */
+  /** Rows per thread. */
   readonly ROWS: number
   /** Threads of a workgroup that share rows and split the keys. */
   readonly LANES: number
@@ -40,8 +36,8 @@ interface Tile {
 }
 
 /**
- * More rows a thread mean fewer loads, which is where software adapters spend their time, but more registers (2 d
- * floats a row) and a longer compile.
+ * More rows per thread mean fewer loads, which is where software adapters spend their time, but more registers (2 d
+ * floats per row) and a longer compile.
  */
 function chooseTile(problem: Problem): Tile {
   const { B, Tk, d, kvHeads, bias } = problem
@@ -57,7 +53,7 @@ function chooseTile(problem: Problem): Tile {
   if (bias?.kind === 'relative' || threads >= 256 || blocks < 4) return { ROWS, LANES: 1, splits: 1 }
   let LANES = 4
   while (LANES < WG && 2 * LANES <= blocks) LANES *= 2
-  // At least two blocks a split, so that there is less to add up than to compute
+  // At least two blocks per split, so that there is less to add up than to compute
   let groups = 1
   while (LANES * groups * 4 <= blocks && threads * LANES * groups < 2048) groups *= 2
   return { ROWS, LANES, splits: LANES * groups }

@@ -1,12 +1,13 @@
-// Rotary position embedding. The frequencies are computed here, in float64, and become a table in the shader's
-// text: they depend on the model alone, and f32 would lose the angle of late positions.
+// Rotary position embedding. The frequencies are computed here, in float64, and become a constant of the kernel: they depend on
+// the model alone, and f32 would lose the angle of late positions.
 
-import source from '../../../shaders/attention/rope.wgsl' with { type: 'text' }
+import ropeF32 from '#shaders/attention/rope.wgsl'
+import ropeVec4 from '#shaders/attention/rope.wgsl?VEC4'
 import { expectFinite, expectNames, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { type Kernel, textKernel as kernel } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
-import { elem, groupsFor, THREADS, type Width, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectSize, MOST_POSITION } from '../../tensor/check.ts'
 import {
   asColumns,
@@ -18,7 +19,11 @@ import {
   tensor,
 } from '../../tensor/tensor.ts'
 
+const ropeShader: ByWidth = { 1: ropeF32, 4: ropeVec4 }
+
+/** Options of `rope`. */
 export interface RopeOptions {
+  /** Heads that the columns are divided into. */
   readonly heads: number
   /** Base of the frequencies: 10,000 in Phi-3, 5,000,000 in Qwen3-4B-Instruct-2507. */
   readonly theta: number
@@ -53,45 +58,34 @@ export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
     )
   }
   const [T = 1, stride = 1] = whole.shape
-  const width = widthOf(d / 2, stride, start)
+  const half = d / 2
+  const width = widthOf(half, stride, start)
   const y = tensor([T, count])
   record({
-    kernel: ropeKernel(d / 2, width, theta),
+    kernel: kernel(ropeShader[width], {
+      HALF: half,
+      COLS: half / width,
+      WG: THREADS,
+      TURNS: turnsOf(half, theta),
+    }),
     reads: { x: whole },
     writes: { y },
     sizes: { T, heads, position, x_stride: stride / width, x_start: start / width },
-    workgroups: groupsFor((T * (d / 2)) / width),
+    workgroups: groupsFor((T * half) / width),
     flops: 4 * y.size,
     bytes: 8 * y.size,
   })
   return y
 }
 
-const kernels = new Map<string, Kernel>()
-
-function ropeKernel(half: number, width: Width, theta: number): Kernel {
-  const key = `${half} ${width} ${theta}`
-  let made = kernels.get(key)
-  if (!made) {
-    const turns = Array.from({ length: half }, (_, i) => turnsOf(theta ** (-i / half)))
-    const words = turns.map(([high, low]) => `vec2u(${high}u, ${low}u)`)
-    const table = `var<private> TURNS: array<vec2u, HALF> = array<vec2u, HALF>(${words.join(', ')});\n`
-    const THETA = new Uint32Array(new Float32Array([theta]).buffer)[0]!
-    made = kernel('attention/rope', elem(width) + table + source, {
-      WIDTH: width,
-      HALF: half,
-      COLS: half / width,
-      WG: THREADS,
-      THETA,
-    })
-    kernels.set(key, made)
-  }
-  return made
-}
-
-/** Radians a position, at most 1, as a fraction of a turn of 64 bits (of which float64 fills the first 53). */
-function turnsOf(frequency: number): [high: number, low: number] {
-  const scaled = (frequency / (2 * Math.PI)) * 2 ** 32
-  const high = Math.floor(scaled)
-  return [high, Math.floor((scaled - high) * 2 ** 32)]
+/**
+ * What each of `half` pairs of channels turns by per position, theta^(-i / half) radians, as a fraction of a turn of 64 bits (of
+ * which float64 fills the first 53): the high word before the low one.
+ */
+function turnsOf(half: number, theta: number): number[] {
+  return Array.from({ length: half }, (_, i) => {
+    const scaled = (theta ** (-i / half) / (2 * Math.PI)) * 2 ** 32
+    const high = Math.floor(scaled)
+    return [high, Math.floor((scaled - high) * 2 ** 32)]
+  }).flat()
 }

@@ -1,4 +1,4 @@
-// Attention by subgroups: lanes own rows, keys and values go round by broadcast. See shaders/attention/subgroup.wgsl.
+// Attention by subgroups: lanes own rows, keys and values are broadcast. See shaders/attention/subgroup.wgsl.
 //
 // GFLOP/s of all scores, hidden ones too, by processor time of two cores of a Xeon (November 2026), registers -> subgroup:
 //
@@ -11,12 +11,13 @@
 //   45 queries, 1,800 keys, 32/8 heads of 128  2.8 -> 24     0.9 -> 2.6
 //   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
 
-import subgroupSource from '../../../shaders/attention/subgroup.wgsl' with { type: 'text' }
+import shader from '#shaders/attention/subgroup.wgsl'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import type { Variant } from '../../kernels/variants.ts'
 import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
 
+/** The lanes of a subgroup share their loads: for CPUs behind Vulkan. */
 export const subgroup: Variant<Problem> = {
   name: 'subgroup',
   fits: (_, { subgroupSize }) => subgroupSize === 4 || subgroupSize === 8,
@@ -25,29 +26,23 @@ export const subgroup: Variant<Problem> = {
     const { adapter } = recorder()
     const { ROWS, splits } = chooseTile(problem, adapter)
     const LANES = adapter.subgroupSize
-    const LOADS = Math.ceil(problem.d / 4 / LANES)
-    recordAttention(
-      problem,
-      'attention/subgroup',
-      subgroupSource,
-      { LANES, ROWS, LOADS },
-      {
-        rowsPerGroup: ROWS * LANES,
-        splits,
-        splitsPerGroup: 1,
-        lanes: LANES,
-        turns: (ROWS * problem.d) / 4,
-      },
-    )
+    recordAttention(problem, shader, {
+      constants: { LANES, ROWS },
+      sizes: { row_vec4s: (ROWS * problem.d) / 4 },
+      rowsPerGroup: ROWS * LANES,
+      splits,
+      splitsPerGroup: 1,
+      lanes: LANES,
+    })
   },
 }
 
-/** Keys of a block, as in the shader. */
+/** Keys of a block, as in shaders/lib/attention_bias.wgsl. */
 const BLOCK = 32
-/** Subgroups at work at once on the smallest adapters we care for: two cores, a few each to even them out. */
+/** Subgroups at work at once on the smallest adapters we care for: two cores, a few per core to even them out. */
 const PARALLEL = 8
 /**
- * Chunks of four channels of all of a lane's rows. 6 rows of 18 were 2 % faster than 4 on lavapipe, and compiled for 2.2 s instead
+ * Vec4s of all of a lane's rows. 6 rows of 18 were 2 % faster than 4 on lavapipe, and compiled for 2.2 s instead
  * of 1.3; 8 rows of 16 were 6 % slower, as they outgrow the instruction cache (a Xeon, November 2026).
  */
 const MOST_CHUNKS = 72

@@ -4,7 +4,6 @@
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { unroll } from '../../../src/gpu/unroll.ts'
 import {
   type AttentionBias,
   type AttentionOptions,
@@ -81,9 +80,9 @@ const named = (t: Record<string, Tensor>) => ({ query: t['query']!, key: t['key'
 /** Every adapter under every variant, forced in turn: where a shape doesn't fit, the adapter's own choice stands in. */
 const machines = await Promise.all(
   adapterNames().flatMap((name, place) =>
-    ['subgroup', 'tiles', 'registers'].map(async (variant) => {
+    ['subgroup', 'tiled', 'registers'].map(async (variant) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { attention: variant } })
-      return { gpu, variant, place: variant === 'tiles' || !thorough ? place : 0 }
+      return { gpu, variant, place: variant === 'tiled' || !thorough ? place : 0 }
     }),
   ),
 )
@@ -344,13 +343,4 @@ describe('shapes that do not fit', () => {
       bias: { kind: 'relative', height: t['table']!, width: t['table']!, size },
     }))
   })
-})
-
-test('unroll writes out marked loops, inner ones first bound by the prelude', () => {
-  const source = 'a /*unroll*/ for (var i = 0u; i < N; i++) { x[i * 2u] = y; } b'
-  expect(unroll(source, { N: 2 })).toBe('a { x[0u * 2u] = y; }\n{ x[1u * 2u] = y; } b')
-  const nested =
-    '/*unroll*/ for (var i = 0u; i < 2u; i++) { /*unroll*/ for (var j = 0u; j < N; j++) { f(i, j); } }'
-  expect(unroll(nested, { N: 1 })).toBe('{ { f(0u, 0u); } }\n{ { f(1u, 0u); } }')
-  expect(() => unroll(source, {})).toThrow('the bound N of a loop')
 })

@@ -1,9 +1,9 @@
-// Attention by workgroups, with keys and values in workgroup memory: for GPUs. See shaders/attention/tiles.wgsl.
+// Attention by workgroups, with keys and values in workgroup memory: for GPUs. See shaders/attention/tiled.wgsl.
 //
 // Software adapters pay for its barriers: 200 queries and 4,096 keys under a mask, 8 heads of 32, run at 3.0 GFLOP/s on lavapipe
 // and 0.7 on SwiftShader (by subgroups 27 and 6; a Xeon, November 2026). No GPU was at hand to measure it on.
 
-import tilesSource from '../../../shaders/attention/tiles.wgsl' with { type: 'text' }
+import shader from '#shaders/attention/tiled.wgsl'
 import type { Variant } from '../../kernels/variants.ts'
 import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
 
@@ -11,21 +11,23 @@ import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
 const PARTS = 4
 /** Keys of a tile. */
 const KEYS = 8
-/** Rows of a thread, and of a workgroup of 64. */
+/** Rows per thread, and per workgroup of 64. */
 const ROWS = 2
 const BLOCK_ROWS = (64 / PARTS) * ROWS
-/** Workgroups that fill a large GPU: 100 multiprocessors, a few each. */
+/** Workgroups that fill a large GPU: 100 multiprocessors, a few per multiprocessor. */
 const PARALLEL = 512
 /** Keys of a split at least, so that there is less to add up than to compute. */
 const SPLIT_KEYS = 64
 
-export const tiles: Variant<Problem> = {
-  name: 'tiles',
+/** Workgroups share tiles of keys and values: for GPUs. */
+export const tiled: Variant<Problem> = {
+  name: 'tiled',
+  measuredOnGpu: false,
   fits: ({ d }, { maxInvocations, maxWorkgroupBytes }) =>
     maxInvocations >= 64 && maxWorkgroupBytes >= 64 * d + 5120,
   /**
-   * In the cycles of registers and subgroup. On a GPU a guess below both; a CPU behind Vulkan pays 272 cycles a barrier and 50 a
-   * read of workgroup memory (lavapipe, a Xeon, November 2026).
+   * In the cycles of registers and subgroup. On a GPU a guess below both; a CPU behind Vulkan pays 272 cycles per barrier and 50
+   * per read of workgroup memory (lavapipe, a Xeon, November 2026).
    */
   cost: ({ B, Tq, Tk, d, heads }, { software }) => B * heads * Tq * Tk * d * (software ? 8 : 0.01),
   record: (problem) => {
@@ -33,12 +35,12 @@ export const tiles: Variant<Problem> = {
     const groups = B * kvHeads * Math.ceil(rowsOfHead(problem) / BLOCK_ROWS)
     let splits = 1
     while (groups * splits < PARALLEL && splits * 2 * SPLIT_KEYS <= Tk) splits *= 2
-    recordAttention(
-      problem,
-      'attention/tiles',
-      tilesSource,
-      { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
-      { rowsPerGroup: BLOCK_ROWS, splits, splitsPerGroup: 1, turns: KEYS },
-    )
+    recordAttention(problem, shader, {
+      constants: { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
+      sizes: { tile_keys: KEYS },
+      rowsPerGroup: BLOCK_ROWS,
+      splits,
+      splitsPerGroup: 1,
+    })
   },
 }

@@ -1,0 +1,186 @@
+// attention/tiled: y = softmax(scale * q k^T + bias) v for every head, by workgroups that share tiles of keys
+//
+// For GPUs. Keys and values come through workgroup memory, a tile of KEYS at a time, so that 32 rows share each load; a row is one
+// query of one head. PARTS threads share a row, each with every PARTS-th vec4 of its channels, so that a thread's queries and sums
+// stay in registers up to heads of 128. They add their parts of the scores up through workgroup memory: no subgroups needed. The
+// softmax is that of lib/online_softmax, with o rescaled once per tile.
+//
+// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at `*_start`;
+//           y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as in lib/attention_bias
+// threads   64 = 16 groups of PARTS; a group has ROWS rows and of their vec4s, thread p has p, PARTS + p, ...
+// grid      x: splits, y: head of keys, then blocks of rows; z: batch
+// numerics  f32; a row that sees no key gives 0
+// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of RELATIVE's map,
+//           else 1; OWN = ceil(D4 / PARTS); PARTS = 4; KEYS divides the 32 of a word of the mask; tile_keys = KEYS, a size so that
+//           Mesa doesn't write the loops out
+// prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
+//
+// occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more. Workgroup
+//           memory is 256 D4 bytes of tiles, 4,096 of parts, 1,024 of weights: 9 KiB at d = 64, 13 KiB at d = 128. A GPU with
+//           64 KiB of it and 65,536 registers per multiprocessor holds 7 workgroups at d = 64 (448 threads; registers would
+//           allow 9) and 4 at d = 128 (256 threads; registers would allow 6)
+// per tile  of 8 keys, a thread loads D4 / 4 vec4f, reads 4 * OWN * 4 of tiles for 16 * OWN products of vec4s: one read of a
+//           tile feeds ROWS = 2 of them; four barriers
+// predicted the reads of workgroup memory, 128 bytes per cycle, bind: 64 multiply-adds per cycle, half of what 128 units could do,
+//           hence at most half the ceiling on such a GPU, less for exponentials and barriers. 512 causal tokens, 32/8 heads
+//           of 128: 2.1 GFLOP that count, 20 MiB of query, key, value and y once, and keys again for each 32 rows, from cache
+// measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention/tiled.ts
+
+import package::lib::attention_bias::{
+  RELATIVE, horizontal_bias, is_visible, mask_word, vertical_bias, visible_keys,
+};
+import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
+import prelude::{BIAS, D4, GROUP, KEYS, OWN, PARTS, ROWS, SPLIT};
+
+struct Sizes {
+  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
+  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
+  scale: f32, tile_keys: u32, first_group: u32,
+}
+
+@group(0) @binding(0) var<storage, read> query: array<vec4f>;
+@group(0) @binding(1) var<storage, read> key: array<vec4f>;
+@group(0) @binding(2) var<storage, read> value: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(7) var<uniform> sizes: Sizes;
+
+const WG = 64u;
+const BLOCK_ROWS = WG / PARTS * ROWS;
+
+var<workgroup> key_tile: array<vec4f, KEYS * D4>;
+var<workgroup> value_tile: array<vec4f, KEYS * D4>;
+/** Numbers that the threads of a row have PARTS of. */
+var<workgroup> parts: array<f32, BLOCK_ROWS * KEYS * PARTS>;
+/** Scores, then what each key weighs, by row. */
+var<workgroup> weights: array<f32, BLOCK_ROWS * KEYS>;
+
+/** A number from its four parts. */
+fn sum_of_parts(index: u32) -> f32 {
+  let at = index * PARTS;
+  return (parts[at] + parts[at + 1u]) + (parts[at + 2u] + parts[at + 3u]);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let unit = group.y + sizes.first_group;
+  let head = unit / sizes.row_blocks;
+  let batch = group.z;
+  let split = group.x;
+  let first = unit % sizes.row_blocks * BLOCK_ROWS;
+  let queries = sizes.rows / GROUP;
+  let part = thread % PARTS;
+  let own = thread / PARTS * ROWS;  // the thread's first row in the block
+
+  // The thread's rows. Past the last row that one is computed again, and not stored. Vec4s past D4 are zeros
+  var m: array<f32, ROWS>;
+  var l: array<f32, ROWS>;        // of the thread's keys: every PARTS-th
+  var i: array<u32, ROWS>;        // its query
+  var row: array<u32, ROWS>;      // its index in y
+  var visible: array<u32, ROWS>;  // its keys are in [0, visible)
+  var q: array<vec4f, ROWS * OWN>;
+  var o: array<vec4f, ROWS * OWN>;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    let in_head = min(first + own + r, sizes.rows - 1u);
+    i[r] = in_head / GROUP;
+    row[r] = (batch * queries + i[r]) * sizes.heads + head * GROUP + in_head % GROUP;
+    m[r] = FLOOR;
+    visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
+    let at = row[r] / sizes.heads * sizes.q_stride + sizes.q_start + row[r] % sizes.heads * D4;
+    /*unroll*/ for (var n = 0u; n < OWN; n++) {
+      let c = part + n * PARTS;
+      q[r * OWN + n] = select(vec4f(), query[at + min(c, D4 - 1u)] * (sizes.scale * LOG2E), c < D4);
+    }
+  }
+  // The keys of the last row, the same for all threads
+  let last = min(first + BLOCK_ROWS, sizes.rows) - 1u;
+  let keys = visible_keys(last / GROUP, sizes.keys, sizes.limit);
+
+  let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
+  let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
+  let words = (sizes.keys + 31u) / 32u;
+  let map_height = sizes.keys / sizes.columns;
+  var top: array<f32, ROWS>;
+  var word: array<u32, ROWS>;
+  for (var first_key = split * KEYS; first_key < keys; first_key += sizes.splits * KEYS) {
+    // 1. The tiles. Past the last key it is repeated, and weighs nothing
+    for (var n = thread; n < sizes.tile_keys * D4; n += WG) {
+      let j = min(first_key + n / D4, keys - 1u);
+      key_tile[n] = key[k_first + j * sizes.k_stride + n % D4];
+      value_tile[n] = value[v_first + j * sizes.v_stride + n % D4];
+    }
+    workgroupBarrier();
+
+    // 2. The thread's part of the scores
+    for (var t = 0u; t < sizes.tile_keys; t++) {
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = 0.0; }
+      /*unroll*/ for (var n = 0u; n < OWN; n++) {
+        let k = key_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];
+        /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] += dot(q[r * OWN + n], k); }
+      }
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        if (BIAS == RELATIVE && t % PARTS == part) {
+          let j = min(first_key + t, keys - 1u);
+          top[r] += vertical_bias(row[r], j / sizes.columns, map_height) +
+            horizontal_bias(row[r], j % sizes.columns, sizes.columns);
+        }
+        parts[((own + r) * KEYS + t) * PARTS + part] = top[r];
+      }
+    }
+    workgroupBarrier();
+
+    // 3. The new largest scores, and what the thread's keys weigh
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      top[r] = m[r];
+      word[r] = mask_word(i[r], first_key / 32u, words);
+    }
+    for (var t = 0u; t < sizes.tile_keys; t++) {
+      let j = first_key + t;
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        let at = (own + r) * KEYS + t;
+        let score = select(FLOOR, sum_of_parts(at), j < keys && is_visible(j, visible[r], word[r]));
+        top[r] = max(top[r], score);
+        if (t % PARTS == part) { weights[at] = score; }
+      }
+    }
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      let shrink = power(m[r], top[r]);
+      m[r] = top[r];
+      l[r] *= shrink;
+      /*unroll*/ for (var n = 0u; n < OWN; n++) { o[r * OWN + n] *= shrink; }
+      for (var t = part; t < sizes.tile_keys; t += PARTS) {
+        // Keys past the last weigh nothing even where all are hidden
+        let at = (own + r) * KEYS + t;
+        let p = select(0.0, power(weights[at], m[r]), first_key + t < keys);
+        l[r] += p;
+        weights[at] = p;
+      }
+    }
+    workgroupBarrier();
+
+    // 4. The values
+    for (var t = 0u; t < sizes.tile_keys; t++) {
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = weights[(own + r) * KEYS + t]; }
+      /*unroll*/ for (var n = 0u; n < OWN; n++) {
+        let v = value_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];
+        /*unroll*/ for (var r = 0u; r < ROWS; r++) { o[r * OWN + n] += top[r] * v; }
+      }
+    }
+    workgroupBarrier();
+  }
+
+  // The output; l is summed over the threads of a row
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) { parts[(own + r) * PARTS + part] = l[r]; }
+  workgroupBarrier();
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    let total = sum_of_parts(own + r);
+    if (first + own + r < sizes.rows) {
+      let scale = output_scale(m[r], total);
+      let at = output_at(row[r], split, sizes.splits);
+      /*unroll*/ for (var n = 0u; n < OWN; n++) {
+        let c = part + n * PARTS;
+        if (c < D4) { y[at + c] = o[r * OWN + n] * scale; }
+      }
+      if (SPLIT && part == 0u) { y[at + D4] = vec4f(m[r], total, 0.0, 0.0); }
+    }
+  }
+}

@@ -1,0 +1,77 @@
+// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for one kind,
+// the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
+//
+//   NONE      a query sees every key
+//   CAUSAL    query i is at position limit + i and sees the keys up to there
+//   LENGTH    a query sees keys [0, limit)
+//   MASK      a bit per query and key hides the key from all heads
+//   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
+//
+// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times log2(e)
+// bindings  3, 4, 5; those of other kinds than BIAS are never read
+// host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
+
+import prelude::BIAS;
+
+const CAUSAL = 1u;
+const LENGTH = 2u;
+const MASK = 3u;
+const RELATIVE = 4u;
+
+@group(0) @binding(3) var<storage, read> bits: array<u32>;
+@group(0) @binding(4) var<storage, read> rel_h: array<f32>;
+@group(0) @binding(5) var<storage, read> rel_w: array<f32>;
+
+/** A query sees none of the keys from this one on. */
+fn visible_keys(query: u32, keys: u32, limit: u32) -> u32 {
+  if (BIAS == CAUSAL) { return min(limit + query + 1u, keys); }
+  if (BIAS == LENGTH) { return min(limit, keys); }
+  return keys;
+}
+
+/** Word `index` of the `words` of a query's mask: its 32 keys. */
+fn mask_word(query: u32, index: u32, words: u32) -> u32 {
+  if (BIAS == MASK) { return bits[query * words + index]; }
+  return 0u;
+}
+
+/** Whether a query sees a key below its limit by LENGTH. `visible` are its visible_keys, `word` is the key's mask_word. */
+fn is_visible(key: u32, visible: u32, word: u32) -> bool {
+  if (BIAS == CAUSAL) { return key < visible; }
+  if (BIAS == MASK) { return ((word >> (key % 32u)) & 1u) == 0u; }
+  return true;
+}
+
+/** What a row's scores of the keys in row y of the map grow by. */
+fn vertical_bias(row: u32, y: u32, height: u32) -> f32 {
+  if (BIAS == RELATIVE) { return rel_h[row * height + y]; }
+  return 0.0;
+}
+
+/** What a row's scores of the keys in column x of the map grow by. */
+fn horizontal_bias(row: u32, x: u32, width: u32) -> f32 {
+  if (BIAS == RELATIVE) { return rel_w[row * width + x]; }
+  return 0.0;
+}
+
+/** Keys of a block at most: those of a word of the mask. */
+const BLOCK = 32u;
+
+/** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
+struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
+
+fn block_count(keys: u32, width: u32) -> u32 {
+  if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
+  return (keys + BLOCK - 1u) / BLOCK;
+}
+
+fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
+  if (BIAS == RELATIVE) {
+    let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map
+    let y = index / blocks;
+    let x = index % blocks * BLOCK;
+    return KeyBlock(y * width + x, min(BLOCK, width - x), y, x);
+  }
+  let first = index * BLOCK;
+  return KeyBlock(first, min(BLOCK, keys - first), 0u, 0u);
+}
