@@ -3,6 +3,8 @@
 import { expect, vi } from 'vitest'
 import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
+import { type Constants, type Kernel, kernel } from '../src/gpu/kernel.ts'
+import type { Shader } from '../src/gpu/shader.ts'
 import { type Plan, plan, type RunValues, type Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { some, variable } from './runtime.ts'
@@ -208,4 +210,17 @@ export function toBf16(values: Float32Array): { bits: Uint16Array; values: Float
   const bits = Uint16Array.from(words, (w) => (w + 0x7fff + ((w >>> 16) & 1)) >>> 16)
   const wide = new Float32Array(Uint32Array.from(bits, (b) => b << 16).buffer)
   return { bits, values: wide }
+}
+
+const textShaders = new Map<string, Shader>()
+/** A kernel of the engine from a text of the test's, as one from a file of that name would be. */
+export function textKernel(name: string, text: string, constants: Constants = {}): Kernel {
+  const key = JSON.stringify([name, text, Object.keys(constants)])
+  let shader = textShaders.get(key)
+  if (!shader) {
+    const pieces = [{ source: `${name}.wgsl`, text, runs: [0, 1] }]
+    shader = { name, conditions: [], constants: Object.keys(constants), pieces }
+    textShaders.set(key, shader)
+  }
+  return kernel(shader, constants)
 }

@@ -17,12 +17,9 @@ const TURNS = [
   `weights=rows matmul=registers conv=registers attention=registers ${rows('thread')}`,
   `weights=rows matmul=subgroup attention=subgroup ${rows('team')}`,
   'weights=panels matmul=subgroup conv=subgroup attention=subgroup',
-  'weights=panels matmul=few',
-  'weights=rows matmul=tiles conv=tiles attention=tiled',
-  'weights=rows matmul=rows',
-  'weights=rows matmul=rows-subgroup',
-  'weights=rows matmul=tiles-half',
-  'weights=rows matmul=quads conv=quads',
+  'weights=rows matmul=tiled conv=tiled attention=tiled',
+  'weights=rows matmul=gemv',
+  'weights=rows matmul=tiled conv=tiled tiles=f16',
 ]
 
 /**
@@ -33,14 +30,14 @@ const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgrou
 
 function worthwhile(file, variants) {
   const own = /([\w-]+)\.test\.ts$/.exec(file)?.[1]
-  if (own === 'tiles') return false // forces its variants itself
+  if (own === 'tiled') return false // forces its variants itself
   if (!['matmul', 'conv', 'attention'].includes(own)) return true
   return variants.split(' ').some((word) => word.startsWith(`${own}=`) && !said.has(word))
 }
 
 /** Variants that read weights in panels. Under others, tests of panels would repeat what no variant forced gives. */
 function readsPanels(variants) {
-  return /=(subgroup|few)( |$)/.test(variants)
+  return /=subgroup( |$)/.test(variants)
 }
 
 function isFile(arg) {

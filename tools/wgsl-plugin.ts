@@ -50,12 +50,7 @@ export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${
         if (id === `\0${LIST}`) return listOfShaders()
         if (id.startsWith(PIECE)) return { code: `export default ${pieces.get(id)}`, moduleType: 'js' }
         const found = shaderOf(id)
-        if (found && !found.linked) {
-          const raw = (await readFile(id, 'utf8')).replace(/^import .*\n/gm, '')
-          const text = comments ? raw : withoutComments(raw)
-          return { code: `export default ${JSON.stringify(text)}`, moduleType: 'js' }
-        }
-        if (!found)
+        if (!found?.linked)
           return { code: `export default ${JSON.stringify(await readFile(id, 'utf8'))}`, moduleType: 'js' }
         files ??= shaderFiles()
         for (const file of Object.keys(files)) if (file.startsWith('lib/')) this.addWatchFile(ROOT + file)

@@ -1,49 +1,33 @@
 // gather: y[t, c] = table[ids[t], c], zero where ids[t] is no row of the table
 //
-// shapes    table [rows, cols] DTYPE, ids [T], y [T, cols], cols in Elem
+// shapes    table [rows, cols] of a stored type, ids [T], y [T, cols], cols in Elem
 // threads   lanes threads take a row; a workgroup takes `run` rows
 // host      `rows` rows from first_row on are bound, of a table of table_rows in all. Each shard of a table is a
 //           dispatch and writes its own ids' rows; the one with first_row = 0 also those that are out of range,
 //           so together they write every row once. Sharded 16-bit tables begin on a word.
-//           The table is bound once: as table where WIDTH = 4, else as table_words. lanes divides WG. More than
-//           65,535 workgroups fold into workgroup_id.y.
-// prelude   const WIDTH with lib/elem-*, lib/widen, const DTYPE, alias Word (four elements: vec4u for f32, vec2u for
-//           16 bits), const WORDS (4 or 2), const WG
+//           lanes divides WG. More than 65,535 workgroups fold into workgroup_id.y.
+// prelude   const WG, and those of lib/weight for a table in rows, ALIGNED under @if(VEC4)
 // predicted a copy
 // measured  1800 rows of 2560 f32 6.5 and 2.1 GB/s, 68 and 90 %, of bf16 6.2 and 1.7; each number by itself 0.6 and
 //           0.3 (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
-import package::lib::elem::{Elem, WIDTH, pack};
-import package::lib::widen::{F32, widen, word_of};
-import prelude::{DTYPE, WG, WORDS, Word};
+import package::lib::elem::Elem;
+@if(VEC4) import package::lib::weight::b4;
+@else import package::lib::weight::b_element;
+import prelude::WG;
 
 struct Sizes {
   T: u32, cols: u32, first_row: u32, rows: u32, table_rows: u32,
   lanes: u32, run: u32,
 }
 
-@group(0) @binding(0) var<storage, read> table: array<Word>;
-@group(0) @binding(1) var<storage, read> table_words: array<u32>;
-@group(0) @binding(2) var<storage, read> ids: array<u32>;
+// lib/weight binds the table, 1 and 2
+@group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(4) var<uniform> sizes: Sizes;
 
-fn element(i: u32) -> Elem {
-  if (WIDTH == 1u) {
-    let v = widen(table_words[word_of(i, DTYPE)], i, DTYPE);
-    return pack(v, v, v, v);
-  }
-  // WORDS - 2 is 2 of four words and 0 of two, so that one text fits both
-  let words = table[i];
-  let last = vec2u(words[WORDS - 2u], words[WORDS - 1u]);
-  if (DTYPE == F32) {
-    let v = bitcast<vec4f>(vec4u(words[0], words[1], last));
-    return pack(v.x, v.y, v.z, v.w);
-  }
-  return pack(
-    widen(words[0], 0u, DTYPE), widen(words[0], 1u, DTYPE), widen(words[1], 0u, DTYPE), widen(words[1], 1u, DTYPE),
-  );
-}
+@if(VEC4) fn element(i: u32) -> Elem { return b4(false, i, 4u); }
+@else fn element(i: u32) -> Elem { return b_element(false, i); }
 
 @compute @workgroup_size(WG)
 fn main(

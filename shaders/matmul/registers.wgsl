@@ -1,50 +1,184 @@
-// matmul: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
+// matmul in registers: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// shapes    a [B, M, K] f32, b [B, N, K] or (not B_IS_NK) [B, K, N], y [B, M, y_cols] f32, where b's columns begin
-//           at y_first: a weight in several bindings takes one dispatch each
-// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1
-//           is the matrix-vector product
+// A thread computes a tile of outputs alone: right on any adapter. Under @if(QUADS) the threads of a quad share what they load, for CPUs
+// whose subgroups are of four, where a load is done lane by lane and a swap is one instruction.
+//
+// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K, N], f32, f16 or
+//           bf16; y [B, M, y_cols], where b's columns begin at y_first: a weight in several bindings takes one dispatch each
+// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1 is the
+//           matrix-vector product. QUADS: a workgroup is one quad, each thread of which computes one of its tiles. Threads beside
+//           each other need the same rows of a, those below each other the same columns of b. Where there are two, each loads one of its
+//           two blocks of four and swaps it for the other, so that a thread's blocks are in an order of its own, `first`. Where
+//           four lie in a line, each loads one row of each block for all
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K, b_row and the strides count vectors where ALIGNED (matmul-load.wgsl); workgroups x, y
-//           count WG tiles each, z is B; first_group is added to y; indices fit 32 bits
-// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, and those of matmul-load.wgsl,
-//           matmul-tile.wgsl, and matmul-alone.wgsl or matmul-quads.wgsl
+// host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or tiles of a quad,
+//           z is B; first_group is added to y; indices fit 32 bits
+// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with ROWS = COLS = 8,
+//           or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
 //
 // No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
 // KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
 // November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory 2.9.
+//
+// predicted a step of four k of a quad is 128 loaded elements in a square and 160 in a line, of 256 without: at 6.5 ns of 7.3,
+//           1.75 times as fast and 1.5
 
-/** Elements counted by an index. */
-const PER_INDEX = 4u / STEP;
+import package::conv::patch::{Image, Patches, patches, run4};
+import package::lib::epilogue::{bias4, store};
+import package::lib::tile_order::tile_at;
+import package::lib::weight::{NEXT, b4};
+import package::matmul::left_operand::a4;
+import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};
 
-/** Where rows m .. m + 3 of a begin; past the edge the last row again, whose sums are never stored. */
-fn a_rows(m: u32, first: u32) -> vec4u {
-  return first + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
+struct Sizes {
+  M: u32, N: u32, K: u32,
+  tiles_m: u32, tiles_n: u32,    // of what a thread computes, or a quad
+  y_cols: u32, y_first: u32,
+  @if(!CONV) scale: f32,
+  @if(!CONV) b_row: u32,                      // K where B_IS_NK, else N
+  @if(!CONV) a_stride: u32,                   // from one of B to the next, 0 to use one for all
+  @if(!CONV) b_stride: u32,
+  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
+  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
+  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
+  first_group: u32,
 }
 
-/** Four rows of a, four k: a column of the matrix is a row of a. */
-fn a_block(rows: vec4u, k: u32) -> mat4x4f {
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+// ---------------------------------------------------------------------------------------------------------
+// Rows of a: of a matrix, where they begin; of an image, where their patches do
+
+@if(CONV) alias Rows = Patches;
+@else alias Rows = vec4u;
+
+@if(CONV) fn image() -> Image {
+  return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
+}
+
+/** The summed axis is this many runs, which lie in one piece each in a as in b. */
+@if(CONV) fn runs() -> u32 { return sizes.K / sizes.run; }
+@else fn runs() -> u32 { return 1u; }
+@if(CONV) fn run() -> u32 { return sizes.run; }
+@else fn run() -> u32 { return sizes.K; }
+
+/** Rows m .. m + 3; past the edge the last row again, whose sums are never stored. */
+@if(CONV) fn rows_of_a(m: u32, z: u32) -> Rows { return patches(image(), min(m + NEXT, vec4u(sizes.M - 1u))); }
+@else fn rows_of_a(m: u32, z: u32) -> Rows {
+  return z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
+}
+
+/** The first of the rows, from value k of a run on. */
+@if(CONV) fn a_row(rows: Rows, dy: u32, k: u32) -> vec4f {
+  return run4(image(), rows.row.x + i32(dy), rows.at.x + i32(k), i32(sizes.run - k));
+}
+@else fn a_row(rows: Rows, dy: u32, k: u32) -> vec4f { return a4(rows.x + k, sizes.K - k); }
+
+/** Four rows, four k: a column of the matrix is a row of a. */
+@if(CONV) fn a_block(rows: Rows, dy: u32, k: u32) -> mat4x4f {
+  let left = i32(sizes.run - k);
+  let row = rows.row + i32(dy);
+  let at = rows.at + i32(k);
+  return mat4x4f(
+    run4(image(), row.x, at.x, left), run4(image(), row.y, at.y, left),
+    run4(image(), row.z, at.z, left), run4(image(), row.w, at.w, left));
+}
+@else fn a_block(rows: Rows, dy: u32, k: u32) -> mat4x4f {
   let left = sizes.K - k;
   return mat4x4f(a4(rows.x + k, left), a4(rows.y + k, left), a4(rows.z + k, left), a4(rows.w + k, left));
 }
 
+// ---------------------------------------------------------------------------------------------------------
+// Columns of b
+
+/** Elements counted by an index. */
+const PER_INDEX = 4u / STEP;
+
+@if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
+@else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
+@if(CONV) fn b_row() -> u32 { return sizes.K; }
+@else fn b_row() -> u32 { return sizes.b_row; }
+
 /** What b_block needs to know of columns n .. n + 3 of y: where they begin in b. */
-fn b_columns(n: u32, first: u32) -> vec4u {
-  if (B_IS_NK) { return first + min(n + NEXT, vec4u(sizes.N - 1u)) * sizes.b_row; }
-  let column = min(n / PER_INDEX, sizes.b_row - 1u);
-  return vec4u(first + column, sizes.b_row - column, 0u, 0u);
+fn columns_of_b(n: u32, z: u32) -> vec4u {
+  if (B_IS_NK) { return b_begin(z) + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row(); }
+  let column = min(n / PER_INDEX, b_row() - 1u);
+  return vec4u(b_begin(z) + column, b_row() - column, 0u, 0u);
 }
 
 /** Four columns of y, four k: a column of the matrix is a k. */
-fn b_block(columns: vec4u, k: u32) -> mat4x4f {
+fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
-    let left = sizes.K - k;
+    let left = run() - k;
+    let at = columns + (dy * run() + k);
     return transpose(mat4x4f(
-      b4(columns.x + k, left), b4(columns.y + k, left), b4(columns.z + k, left), b4(columns.w + k, left)));
+      b4(false, at.x, left), b4(false, at.y, left), b4(false, at.z, left), b4(false, at.w, left)));
   }
-  let rows = columns.x + min(k * PER_INDEX + NEXT, vec4u(sizes.K * PER_INDEX - 1u)) * sizes.b_row;
+  let rows = columns.x + min(k * PER_INDEX + NEXT, vec4u(sizes.K * PER_INDEX - 1u)) * b_row();
   let left = columns.y;
-  return mat4x4f(b4(rows.x, left), b4(rows.y, left), b4(rows.z, left), b4(rows.w, left));
+  return mat4x4f(b4(false, rows.x, left), b4(false, rows.y, left), b4(false, rows.z, left), b4(false, rows.w, left));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Quads
+
+@if(QUADS) fn from_beside(block: mat4x4f) -> mat4x4f {
+  return mat4x4f(quadSwapX(block[0]), quadSwapX(block[1]), quadSwapX(block[2]), quadSwapX(block[3]));
+}
+
+@if(QUADS) fn from_below(block: mat4x4f) -> mat4x4f {
+  return mat4x4f(quadSwapY(block[0]), quadSwapY(block[1]), quadSwapY(block[2]), quadSwapY(block[3]));
+}
+
+@if(QUADS) fn from_line(row: vec4f) -> mat4x4f {
+  return mat4x4f(quadBroadcast(row, 0u), quadBroadcast(row, 1u), quadBroadcast(row, 2u), quadBroadcast(row, 3u));
+}
+
+/** A thread's first block of rows; in a line `rows` begins with the thread's own. */
+fn first_a_block(rows: Rows, dy: u32, k: u32) -> mat4x4f {
+  @if(QUADS) { if (BESIDE == 4u) { return from_line(a_row(rows, dy, k)); } }
+  return a_block(rows, dy, k);
+}
+
+fn second_a_block(first: mat4x4f, rows: Rows, dy: u32, k: u32) -> mat4x4f {
+  @if(QUADS) { if (BESIDE == 2u) { return from_beside(first); } }
+  return first_a_block(rows, dy, k);
+}
+
+fn second_b_block(first: mat4x4f, columns: vec4u, dy: u32, k: u32) -> mat4x4f {
+  @if(QUADS) { if (BELOW == 2u) { return from_below(first); } }
+  return b_block(columns, dy, k);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+
+/** A tile's outputs in blocks of 4 x 4, whose columns are rows of y. Block 2 r + c lies at row 4 r, column 4 c. */
+alias Blocks = array<mat4x4f, 4>;
+
+/**
+ * One copy of the epilogue for all blocks: indexing by a variable puts them in memory, once.
+ *
+ * @param first which of the blocks of rows, and of columns, come first in `sums`
+ */
+fn store_tile(m0: u32, n0: u32, z: u32, first: vec2u, sums: Blocks, scale: f32) {
+  var blocks = sums;
+  let halves = COLS / 4u;
+  // Past the edge the last column again
+  let bias0 = bias4(sizes.y_first + min(n0 + NEXT, vec4u(sizes.N - 1u)));
+  let bias1 = bias4(sizes.y_first + min(n0 + 4u + NEXT, vec4u(sizes.N - 1u)));
+  for (var i = 0u; i < ROWS * halves; i++) {
+    let half = i % halves;
+    let row = i / halves;
+    let block = ((row / 4u) ^ first.x) * 2u + (half ^ first.y);
+    let m = m0 + row;
+    let n = n0 + half * 4u;
+    if (m < sizes.M && n < sizes.N) {
+      let v = blocks[block][row % 4u] * scale + select(bias0, bias1, half == 1u);
+      let at = (z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+      let count = min(4u, sizes.N - n);
+      for (var j = 0u; j < count; j++) { store(v[j], at + j); }
+    }
+  }
 }
 
 @compute @workgroup_size(WG)
@@ -52,17 +186,22 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let tile = tile_of((group.y + sizes.first_group) * groups.x + group.x, thread);
+  let group_index = (group.y + sizes.first_group) * groups.x + group.x;
+  @if(QUADS) let tile = group_index;
+  @else let tile = group_index * WG + thread;
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
-  let place = tile_place(place_of(tile), thread);
-  let first = first_block(thread);
+  let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(BELOW * ROWS, BESIDE * COLS);
+  let m = at.x + ROWS * (thread / BESIDE % BELOW);
+  let n = at.y + COLS * (thread % BESIDE);
+  // Of a thread's two blocks of rows, and of columns, which one it loads first
+  let first = select(vec2u(), vec2u(thread % 2u, thread / 2u), BESIDE == 2u);
 
   // In a line a thread loads one row of each block
   let own_row = select(0u, thread, BESIDE == 4u);
-  let rows0 = a_rows(place.m + 4u * first.x + own_row, group.z * sizes.a_stride);
-  let rows1 = a_rows(place.m + 4u + own_row, group.z * sizes.a_stride);
-  let columns0 = b_columns(place.n + 4u * first.y, group.z * sizes.b_stride);
-  let columns1 = b_columns(place.n + 4u, group.z * sizes.b_stride);
+  let rows0 = rows_of_a(m + 4u * first.x + own_row, group.z);
+  let rows1 = rows_of_a(m + 4u + own_row, group.z);
+  let columns0 = columns_of_b(n + 4u * first.y, group.z);
+  let columns1 = columns_of_b(n + 4u, group.z);
   // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
   var c00 = mat4x4f();
   var c01 = mat4x4f();
@@ -70,33 +209,27 @@ fn main(
   var c11 = mat4x4f();
   var row0 = vec4f();
   var row1 = vec4f();
-  for (var k = 0u; k < sizes.K; k += STEP) {
-    if (ROWS == 1u) {
-      let row = a4(rows0.x + k, sizes.K - k);
-      row0 += b_block(columns0, k) * row;
-      if (COLS > 4u) { row1 += b_block(columns1, k) * row; }
-    } else {
-      let left = sizes.K - k;
-      var a0: mat4x4f;
-      var a1 = mat4x4f();
-      if (BESIDE == 4u) { a0 = from_line(a4(rows0.x + k, left)); } else { a0 = a_block(rows0, k); }
-      let b0 = b_block(columns0, k);
-      c00 += b0 * a0;
-      if (ROWS > 4u) {
-        if (BESIDE == 4u) {
-          a1 = from_line(a4(rows1.x + k, left));
-        } else if (BESIDE == 2u) {
-          a1 = from_beside(a0);
-        } else {
-          a1 = a_block(rows1, k);
+  let run_count = runs();
+  for (var dy = 0u; dy < run_count; dy++) {
+    for (var k = 0u; k < run(); k += STEP) {
+      if (ROWS == 1u) {
+        let row = a_row(rows0, dy, k);
+        row0 += b_block(columns0, dy, k) * row;
+        if (COLS > 4u) { row1 += b_block(columns1, dy, k) * row; }
+      } else {
+        let a0 = first_a_block(rows0, dy, k);
+        var a1 = mat4x4f();
+        let b0 = b_block(columns0, dy, k);
+        c00 += b0 * a0;
+        if (ROWS > 4u) {
+          a1 = second_a_block(a0, rows1, dy, k);
+          c10 += b0 * a1;
         }
-        c10 += b0 * a1;
-      }
-      if (COLS > 4u) {
-        var b1: mat4x4f;
-        if (BELOW == 2u) { b1 = from_below(b0); } else { b1 = b_block(columns1, k); }
-        c01 += b1 * a0;
-        if (ROWS > 4u) { c11 += b1 * a1; }
+        if (COLS > 4u) {
+          let b1 = second_b_block(b0, columns1, dy, k);
+          c01 += b1 * a0;
+          if (ROWS > 4u) { c11 += b1 * a1; }
+        }
       }
     }
   }
@@ -105,5 +238,7 @@ fn main(
     c00[0] = row0;
     c01[0] = row1;
   }
-  store_tile(place, first, group.z, Blocks(c00, c01, c10, c11), sizes.scale);
+  @if(CONV) let scale = 1.0;
+  @else let scale = sizes.scale;
+  store_tile(m, n, group.z, first, Blocks(c00, c01, c10, c11), scale);
 }

@@ -1,27 +1,83 @@
-// matmul-subgroup: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
+// matmul by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
 // For adapters where a load costs more than arithmetic and a subgroup has one fixed size, above all CPUs behind Vulkan.
-// A subgroup takes ROW_PANELS x COLUMN_PANELS panels of LANES rows of a and LANES rows of b. A lane loads what its own
+// A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads what its own
 // row has at four k, once; a's rows then go round by broadcast, so a load feeds LANES times as many products.
 //
-// shapes    a [M, K] f32, b [N, K] as matmul-texture.wgsl or matmul-buffer.wgsl has it, y [M, y_cols] f32, where b's columns
-//           begin at y_first. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
-// threads   a workgroup is one subgroup; lane l has row l of every panel of a and of b, and column l of its outputs
+// shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels (lib/weight.wgsl), y [M, N] f32.
+//           CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// threads   a workgroup is one subgroup; lane l has row l of every group of a and of b, and column l of its outputs
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K counts vectors where ALIGNED; the marked loops are written out first (src/kernels/unroll.ts);
-//           ROW_PANELS * LANES * COLUMN_PANELS <= 256
-// prelude   const LANES, ROW_PANELS, COLUMN_PANELS, GATED, and those of matmul-a, matmul-texels, matmul-texture or
-//           matmul-buffer, and matmul-ending; the parts are matmul-panels too
+// host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count tiles;
+//           first_group is added to y
+// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl and
+//           lib/epilogue.wgsl; the bounds of marked loops
 //
-// per step  of 4 k on 8 lanes: ROW_PANELS loads of a (60 cycles), COLUMN_PANELS of b (30 through a texture), 8 ROW_PANELS
-//           broadcasts (13), 32 ROW_PANELS COLUMN_PANELS multiply-adds of 8 lanes (1)
-// measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 panels 52.5 (b in a texture), 4 x 4
-//           panels 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone reach
+// per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
+//           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
+// measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 groups 52.5 (b in a texture), 4 x 4
+//           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone reach.
+//           3 x 3, 256 -> 256 channels of 64 x 64: 40
 
-/** GATED: the first half of the panels is of b, the second of b_up, for the same columns. */
-const PAIRS = select(COLUMN_PANELS, COLUMN_PANELS / 2u, GATED);
-const ROWS = ROW_PANELS * LANES;
+import package::conv::patch::{Image, patches, run4};
+import package::lib::activation::{SILU, activate};
+import package::lib::epilogue::{biased, store};
+import package::lib::tile_order::tile_at;
+import package::lib::weight::{b_row, b_scale, b_texel, next_turn, values};
+import package::matmul::left_operand::a4_in;
+import prelude::{A_GROUPS, B_GROUPS, GATED, LANES, SCALE_GROUPS, STEP, TURNS};
+
+struct Sizes {
+  M: u32, N: u32,
+  tiles_m: u32, tiles_n: u32,
+  texels: u32,                            // of a row of b
+  @if(!CONV) K: u32,
+  @if(!CONV) scale: f32,
+  @if(!CONV) b_first: u32,                // first rows of b and of b_up
+  @if(!CONV) up_first: u32,
+  @if(CONV) run_texels: u32,
+  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
+  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
+  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
+  first_group: u32,
+}
+
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+/** GATED: the first half of the groups is of b, the second of b_up, for the same columns. */
+const PAIRS = select(B_GROUPS, B_GROUPS / 2u, GATED);
+const ROWS = A_GROUPS * LANES;
 const COLS = PAIRS * LANES;
+
+@if(CONV) fn image() -> Image {
+  return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
+}
+
+// What a lane knows of its row of a: of a matrix, where it begins; of an image, where its patch does
+@if(CONV) alias Row = vec2i;  // image row and position in it
+@else alias Row = u32;
+
+@if(CONV) fn row_of_a(m: u32) -> Row {
+  let all = patches(image(), vec4u(m));
+  return vec2i(all.row.x, all.at.x);
+}
+@else fn row_of_a(m: u32) -> Row { return m * sizes.K; }
+
+/** Vec4 k of run dy of a row. */
+@if(CONV) fn a_vec4(row: Row, dy: u32, k: u32) -> vec4f {
+  let i = min(k * STEP, sizes.run - 1u);
+  return run4(image(), row.x + i32(dy), row.y + i32(i), i32(sizes.run) - i32(k * STEP));
+}
+@else fn a_vec4(row: Row, dy: u32, k: u32) -> vec4f { return a4_in(row, k, sizes.K); }
+
+/** The summed axis is this many runs, each of whole texels of b. */
+@if(CONV) fn runs() -> u32 { return sizes.texels / sizes.run_texels; }
+@else fn runs() -> u32 { return 1u; }
+@if(CONV) fn texels_of_run() -> u32 { return sizes.run_texels; }
+@else fn texels_of_run() -> u32 { return sizes.texels; }
+
+@if(CONV) fn first_row(up: bool) -> u32 { return 0u; }
+@else fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -30,55 +86,62 @@ fn main(
 ) {
   let tile = (group.y + sizes.first_group) * groups.x + group.x;
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
-  let place = place_of(tile);
+  let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(ROWS, COLS);
 
   // Rows past the edge are the last row again, whose sums are never stored
-  var a_at: array<u32, ROW_PANELS>;
-  var b_at: array<u32, COLUMN_PANELS>;
-  /*unroll*/ for (var p = 0u; p < ROW_PANELS; p++) {
-    a_at[p] = min(place.m + p * LANES + lane, sizes.M - 1u) * sizes.K;
+  var a_at: array<Row, A_GROUPS>;
+  var b_at: array<u32, B_GROUPS>;
+  /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
+    a_at[p] = row_of_a(min(at.x + p * LANES + lane, sizes.M - 1u));
   }
-  /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
-    b_at[p] = b_begin(p >= PAIRS, place.n + p % PAIRS * LANES, lane);
+  /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+    b_at[p] = b_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
   }
 
-  var sums: array<f32, ROWS * COLUMN_PANELS>;
-  var texel: array<vec4u, COLUMN_PANELS>;
-  var factor: array<f32, COLUMN_PANELS>;
-  var row: array<vec4f, ROW_PANELS>;
-  var column: array<vec4f, COLUMN_PANELS>;
-  for (var t = 0u; t < sizes.texels; t++) {
-    /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
-      texel[p] = b_texel(p >= PAIRS, b_at[p], t);
-      factor[p] = b_scale(p >= PAIRS, place.n + p % PAIRS * LANES, lane, t);
-    }
-    for (var turn = 0u; turn < TURNS; turn++) {
-      /*unroll*/ for (var p = 0u; p < ROW_PANELS; p++) { row[p] = a4(a_at[p], t * TURNS + turn); }
-      /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) {
-        column[p] = b_values(texel[p]);
-        if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+  var sums: array<f32, ROWS * B_GROUPS>;
+  var texel: array<vec4u, B_GROUPS>;
+  var factor: array<f32, B_GROUPS>;
+  var row: array<vec4f, A_GROUPS>;
+  var column: array<vec4f, B_GROUPS>;
+  let run_count = runs();
+  for (var dy = 0u; dy < run_count; dy++) {
+    for (var t = 0u; t < texels_of_run(); t++) {
+      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+        let up = p >= PAIRS;
+        texel[p] = b_texel(up, b_at[p], dy * texels_of_run() + t);
+        let n = min(at.y + p % PAIRS * LANES + lane, sizes.N - 1u);
+        factor[p] = b_scale(up, first_row(up) + n, t, sizes.texels);
       }
-      /*unroll*/ for (var p = 0u; p < ROW_PANELS; p++) {
-        /*unroll*/ for (var l = 0u; l < LANES; l++) {
-          let v = subgroupBroadcast(row[p], l);
-          /*unroll*/ for (var q = 0u; q < COLUMN_PANELS; q++) {
-            sums[(p * LANES + l) * COLUMN_PANELS + q] += dot(v, column[q]);
+      for (var turn = 0u; turn < TURNS; turn++) {
+        /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, t * TURNS + turn); }
+        /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+          column[p] = values(texel[p]);
+          if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+        }
+        /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
+          /*unroll*/ for (var l = 0u; l < LANES; l++) {
+            let v = subgroupBroadcast(row[p], l);
+            /*unroll*/ for (var q = 0u; q < B_GROUPS; q++) {
+              sums[(p * LANES + l) * B_GROUPS + q] += dot(v, column[q]);
+            }
           }
         }
+        /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) { texel[p] = next_turn(texel[p]); }
       }
-      /*unroll*/ for (var p = 0u; p < COLUMN_PANELS; p++) { texel[p] = next_turn(texel[p]); }
     }
   }
 
+  @if(CONV) let scale = 1.0;
+  @else let scale = sizes.scale;
   // In a copy, as it is indexed by a variable and so lies in memory
   var done = sums;
-  for (var r = 0u; r < min(ROWS, sizes.M - place.m); r++) {
+  for (var r = 0u; r < min(ROWS, sizes.M - at.x); r++) {
     for (var q = 0u; q < PAIRS; q++) {
-      let n = place.n + q * LANES + lane;
+      let n = at.y + q * LANES + lane;
       if (n >= sizes.N) { continue; }
-      var value = done[r * COLUMN_PANELS + q];
-      if (GATED) { value = activate(value, SILU) * done[r * COLUMN_PANELS + PAIRS + q]; }
-      finish(biased(value * sizes.scale, n), (place.m + r) * sizes.y_cols + sizes.y_first + n);
+      var value = done[r * B_GROUPS + q];
+      if (GATED) { value = activate(value, SILU) * done[r * B_GROUPS + PAIRS + q]; }
+      store(biased(value * scale, n), (at.x + r) * sizes.N + n);
     }
   }
 }

@@ -23,10 +23,13 @@ export interface AdapterFacts {
   readonly choices: Choices
 }
 
-/** What can be forced: the variants of each kernel family (the families in src/ops), and how weights lie (src/kernels/packed.ts). */
+/**
+ * What can be forced: the variants of each kernel family (the families in src/ops), how weights lie
+ * (src/kernels/packed.ts), and what matmul/tiled holds weights of 16 or 8 bits as in workgroup memory: f16 stands for 16 bits.
+ */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
-  matmul: ['few', 'subgroup', 'tiles-half', 'tiles', 'rows-subgroup', 'rows', 'quads', 'registers'],
-  conv: ['subgroup', 'tiles', 'quads', 'registers'],
+  matmul: ['subgroup', 'tiled', 'gemv', 'registers'],
+  conv: ['subgroup', 'tiled', 'registers'],
   attention: ['subgroup', 'tiled', 'registers'],
   layerNorm: ['thread', 'team'],
   rmsNorm: ['thread', 'team'],
@@ -35,6 +38,7 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   argmax: ['thread', 'team'],
   normalizeRows: ['thread', 'team'],
   weights: ['rows', 'panels'],
+  tiles: ['f32', 'f16'],
 }
 
 /**

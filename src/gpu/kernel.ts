@@ -97,20 +97,6 @@ function engineKernel(shader: Shader, constants: Constants): Kernel {
   }
 }
 
-const textKernels = new Map<string, { kernel: Kernel; body: string }>()
-/** While kernels are moved to shaders that are linked: one from a text that is put together by the caller. */
-export function textKernel(name: string, body: string, constants: Constants = {}): Kernel {
-  const key = keyOf(name, constants)
-  const known = textKernels.get(key)
-  if (known?.body === body) return known.kernel
-  const made = {
-    ...makeKernel(name, () => body, constants, false),
-    with: (more: Constants) => textKernel(name, body, { ...constants, ...more }),
-  }
-  textKernels.set(key, { kernel: made, body })
-  return made
-}
-
 const ownKernels = new Map<string, Kernel>()
 
 /**

@@ -1,8 +1,6 @@
 // How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f, for
 // rows that start on a multiple of four, which is almost always, and with f32.
 
-import scalar from '../../shaders/lib/elem-f32.wgsl' with { type: 'text' }
-import vector from '../../shaders/lib/elem-vec4.wgsl' with { type: 'text' }
 import type { Shader } from '../gpu/shader.ts'
 
 export type Width = 1 | 4
@@ -13,11 +11,6 @@ export type ByWidth = Readonly<Record<Width, Shader>>
 /** 4 if all these counts, strides and offsets allow it. */
 export function widthOf(...counts: readonly number[]): Width {
   return counts.every((n) => n % 4 === 0) ? 4 : 1
-}
-
-/** While kernels are moved to shaders that are linked. */
-export function elem(width: Width): string {
-  return width === 4 ? vector : scalar
 }
 
 /** Threads of a workgroup whose threads work alone. */

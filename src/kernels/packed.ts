@@ -19,20 +19,12 @@ import {
   sizeOf,
   type Tensor,
 } from '../tensor/tensor.ts'
+import { weightType } from './weight-types.ts'
 
 /** Texels of a row of the texture: a power of two, as kernels divide by it. */
 export const TEXTURE_WIDTH = 2048
 /** Rows of the texture written at a time. */
 const ROWS_AT_ONCE = 32
-
-const PER_TEXEL: Partial<Record<DType, number>> = { f32: 4, f16: 8, bf16: 8, int8: 16, int4: 32 }
-
-/** Values of a weight in 16 bytes. */
-export function perTexel(dtype: DType): number {
-  const count = PER_TEXEL[dtype]
-  if (!count) throw new ShapeError(`A weight is f32, f16, bf16, int8 or int4, found ${dtype}.`)
-  return count
-}
 
 /** How weights lie: as in the checkpoint, or packed. */
 export const FORMS = ['rows', 'panels'] as const
@@ -48,7 +40,7 @@ export interface PanelShape {
 
 function texelsOfRow({ shape, dtype, runs = 1 }: PanelShape): number {
   const [N = 1] = shape
-  return runs * Math.ceil(sizeOf(shape) / N / runs / perTexel(dtype))
+  return runs * Math.ceil(sizeOf(shape) / N / runs / weightType(dtype).perTexel)
 }
 
 /** How a weight lies once it is packed. */
@@ -135,7 +127,7 @@ export class PanelWriter {
     this.#texels = packed.texels
     // Rows of int4 come in whole groups
     const values = sizeOf(shape) / (shape[0] ?? 1)
-    this.#rowBytes = dtype === 'int4' ? 16 * packed.texels : (16 * values) / perTexel(dtype)
+    this.#rowBytes = dtype === 'int4' ? 16 * packed.texels : (16 * values) / weightType(dtype).perTexel
     this.#runBytes = this.#rowBytes / runs
     this.#row = new Uint32Array(4 * packed.texels)
     this.#rowView = new Uint8Array(this.#row.buffer)

@@ -4,7 +4,7 @@
 //   int4  w ~ scale[n, g] * (q - 8), q in 1 .. 15, one scale for each 32 of a row: half a byte each, the first in the low half
 //
 // Symmetric, so zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with
-// zeros. Kernels widen them as they load (shaders/matmul/texels.wgsl) and sum in f32.
+// zeros. Kernels widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
 
 import { ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'

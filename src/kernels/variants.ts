@@ -19,7 +19,7 @@ export interface Variant<P> {
   readonly record: (problem: P) => void
   /** Made for GPUs: so slow on a CPU that there it isn't even worth being what others are checked against. */
   readonly forGpus?: boolean
-  /** No GPU has measured it. */
+  /** false: made for GPUs, and so far no GPU has measured it, only reasoned about. Tables for people say so. */
   readonly measuredOnGpu?: false
 }
 

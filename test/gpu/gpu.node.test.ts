@@ -12,10 +12,9 @@ import { NoAdapterError } from '../../src/errors.ts'
 import { listAdapters, namesListed } from '../../src/gpu/adapters/dawn.ts'
 import { namesMeant } from '../../src/gpu/adapters/provider.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { textKernel as kernel } from '../../src/gpu/kernel.ts'
 import { plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { wgsl } from '../../tools/wgsl-plugin.ts'
-import { adapterNames } from '../support.ts'
+import { adapterNames, textKernel as kernel } from '../support.ts'
 import { failure } from './devices.ts'
 
 const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}

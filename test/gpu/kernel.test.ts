@@ -3,12 +3,12 @@
 
 import { expect, test } from 'vitest'
 import { KernelError, UsageError } from '../../src/errors.ts'
-import { type Kernel, textKernel as kernel } from '../../src/gpu/kernel.ts'
+import type { Kernel } from '../../src/gpu/kernel.ts'
 import { type Dispatch, recordWith, type Storage } from '../../src/gpu/recorder.ts'
 import { record, tensor } from '../../src/tensor/tensor.ts'
 import { kernelsFor } from '../ops/shipped.ts'
 import { runtime } from '../runtime.ts'
-import { adapterNames, adapters, anyGpu, gpuNamed } from '../support.ts'
+import { adapterNames, adapters, anyGpu, gpuNamed, textKernel as kernel } from '../support.ts'
 import { failure } from './devices.ts'
 
 const BODY = `

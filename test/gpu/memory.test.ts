@@ -83,7 +83,7 @@ test('a buffer larger than the adapter allows is a LimitError before anything is
   }))
   await expect(big).rejects.toThrow(LimitError)
   await expect(big).rejects.toThrow(
-    /^plan look: slot 0: needs a buffer of 4\.0 MiB.*Largest tensors of plan look: sam\/layers\.3: softmax 4\.0 MiB\.$/,
+    /^plan look: slot 0: needs a buffer of 4\.0 MiB.*Largest tensors of plan look: sam\/layers\.3: reduce\/softmax 4\.0 MiB\.$/,
   )
   expect(watched.calls.get('createBuffer')).toBeUndefined()
   expect(gpu.memory().bytes).toBe(0)
@@ -147,7 +147,7 @@ test('a plan that does not fit names its largest tensors', async () => {
   })
   await expect(made).rejects.toThrow(OutOfMemoryError)
   await expect(made).rejects.toThrow(
-    /could not allocate .*Largest tensors of plan look: sam: softmax 800 B\.$/,
+    /could not allocate .*Largest tensors of plan look: sam: reduce\/softmax 800 B\.$/,
   )
   expect(gpu.memory().bytes).toBe(0)
   free()

@@ -17,10 +17,11 @@ const vec4 = import.meta.glob<Shader>('../../shaders/lib/*.wgsl', {
 const modules = [...Object.values(linked), ...Object.values(vec4)]
 
 /** What a host may define; the numbers are small powers of two, as sizes of tiles are. */
-const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:GATED|ALIGNED|PACKED|CAUSAL|RELATIVE|BLOCKED)$/
+const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:SPLIT|GATED|ALIGNED|PACKED|CAUSAL|RELATIVE|BLOCKED)$/
 
 function complete(shader: Shader): string {
   const prelude = shader.constants.map((name) => {
+    if (name.endsWith('Word')) return `alias ${name} = vec4u;`
     if (!/^[A-Z][A-Z0-9_]*$/.test(name)) return `alias ${name} = vec4f;`
     return FLAG.test(name) ? `const ${name} = true;` : `const ${name} = 4u;`
   })

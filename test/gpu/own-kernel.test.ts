@@ -3,10 +3,10 @@
 
 import { expect, test } from 'vitest'
 import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'
-import { textKernel as engineKernel, ownKernel as kernel } from '../../src/gpu/kernel.ts'
+import { ownKernel as kernel } from '../../src/gpu/kernel.ts'
 import { floatsOf, withoutComments } from '../../src/gpu/wgsl.ts'
 import { type DispatchOf, plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
-import { adapters, anyGpu, uniform } from '../support.ts'
+import { adapters, anyGpu, textKernel as engineKernel, uniform } from '../support.ts'
 import { failure } from './devices.ts'
 
 const BODY = `struct Sizes { count: u32 }
@@ -88,7 +88,9 @@ for (const gpu of await adapters()) {
   test(`the engine's own mistake stays the engine's, on ${gpu.name}`, async () => {
     const error = await failure(gpu.kernels.compile([engineKernel('test-ours', BODY.replace('0.5', 'half'))]))
     expect(error).toBeInstanceOf(KernelError)
-    expect(error.message).toMatch(/^Kernel test-ours does not compile on this device:\n {2}line 6: /)
+    expect(error.message).toMatch(
+      /^Kernel test-ours does not compile on this device:\n {2}shaders\/test-ours.wgsl, line 6: /,
+    )
     expect(error.message).toContain('fault of the engine')
   })
 

@@ -22,5 +22,5 @@ test('the table of variants is that of the families', () => {
     normalizeFamily,
   ]
   const named = families.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
-  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS] })
+  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS], tiles: ['f32', 'f16'] })
 })

@@ -3,7 +3,7 @@
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import type { Kernel } from '../../src/gpu/kernel.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
-import { perTexel } from '../../src/kernels/packed.ts'
+import { weightType } from '../../src/kernels/weight-types.ts'
 import { bytesOf, type DType, type Shape, sizeOf, type Tensor } from '../../src/tensor/tensor.ts'
 import { CATALOGUE } from './catalogue.ts'
 
@@ -20,9 +20,12 @@ const BY_THREADS = Object.fromEntries(
 /** Adapters that take every variant there is. */
 const ADAPTERS: readonly AdapterFacts[] = [
   PLAIN_ADAPTER,
-  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'registers', attention: 'registers' }) },
-  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles' }) },
-  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiles-half' }) },
+  {
+    ...PLAIN_ADAPTER,
+    choices: new Choices({ matmul: 'registers', conv: 'registers', attention: 'registers' }),
+  },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiled' }) },
+  { ...PLAIN_ADAPTER, choices: new Choices({ matmul: 'tiled', tiles: 'f16' }) },
   { ...SUBGROUPS, countsSubgroups: true },
   { ...SUBGROUPS, software: true },
   { ...SUBGROUPS, software: true, subgroupSize: 4 },
@@ -53,8 +56,8 @@ export function shippedKernels(): Kernel[] {
           }
           if (!form) return made
           const [, kh = 1, kw = 1, I = 1] = shape
-          const texels =
-            shape.length === 2 ? Math.ceil(kh / perTexel(dtype)) : kh * Math.ceil((kw * I) / perTexel(dtype))
+          const { perTexel } = weightType(dtype)
+          const texels = shape.length === 2 ? Math.ceil(kh / perTexel) : kh * Math.ceil((kw * I) / perTexel)
           return { ...made, packed: { lanes: 8, texels, firstRow: 0 } }
         })
       }, adapter)

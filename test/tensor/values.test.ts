@@ -446,7 +446,7 @@ test.each<readonly [what: string, options: unknown, words: string]>([
   [
     'another variant',
     { variants: { matmul: 'nope' } },
-    `the variant of matmul is "nope", expected 'few', 'subgroup',`,
+    `the variant of matmul is "nope", expected 'subgroup', 'tiled',`,
   ],
   [
     'another family',

@@ -3,12 +3,18 @@
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { textKernel as kernel } from '../../src/gpu/kernel.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
 import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
 import { type Arm, type Candidate, decide, tune } from '../../src/tuning/tune.ts'
-import { adapterNames, adapters, expectSameBits, random, relativeError } from '../support.ts'
+import {
+  adapterNames,
+  adapters,
+  expectSameBits,
+  textKernel as kernel,
+  random,
+  relativeError,
+} from '../support.ts'
 
 // ---------------------------------------------------------------------------------------------------------
 // A family that doubles, in several ways

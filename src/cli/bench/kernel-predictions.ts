@@ -27,10 +27,10 @@ function traffic(needed: number, done: number, computed: number, because: string
   return { share: (needed * LOAD) / (done * LOAD + computed), because }
 }
 
-const panels = arithmetic(
+const subgroups = arithmetic(
   32 * 4 * 8,
   4 * LOAD + 8 * TEXEL + 32 * BROADCAST + STEP,
-  'of 4 x 8 panels and four k: 4 loads of a, 8 texels of b, 32 broadcasts, 1,024 multiply-adds',
+  'of 4 x 8 groups of rows and four k: 4 loads of a, 8 texels of b, 32 broadcasts, 1,024 multiply-adds',
 )
 const registers = arithmetic(
   4 * 8 * 4,
@@ -42,14 +42,12 @@ const gatherers = traffic(2, 2, 40, 'a load and a store for each vec4, and two d
 
 /** By the shader's name. */
 export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
-  'matmul/subgroup': panels,
-  'conv/subgroup': { ...panels, because: `as matmul/subgroup, ${panels.because}` },
-  'matmul/few': {
+  'matmul/subgroup': subgroups,
+  'matmul/skinny': {
     share: (2 * LOAD) / ((2 * TEXEL) / 0.75),
     because: 'weights come as texels, at half of the cost of a load, three quarters of the time',
   },
   'matmul/registers': registers,
-  'conv/registers': { ...registers, because: `as matmul/registers, ${registers.because}` },
   'attention/subgroup': arithmetic(
     4 * 128,
     4 * LOAD + 32 * 6 + 4 * (32 + 30),

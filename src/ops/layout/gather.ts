@@ -8,11 +8,11 @@ import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../../gpu/recorder.ts'
 import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { rowConstants } from '../../kernels/weight-types.ts'
 import { expectSize, expectWeight } from '../../tensor/check.ts'
 import {
   asColumns,
   type Columns,
-  type DType,
   expectShape,
   expectType,
   lastDim,
@@ -24,8 +24,6 @@ import {
 const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 
 /** As in shaders/lib/widen.wgsl. */
-const DTYPES: Partial<Record<DType, number>> = { f32: 0, u32: 0, f16: 1, bf16: 2 }
-
 /**
  * Rows of a table: y[t] = table[ids[t]].
  *
@@ -47,21 +45,20 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
   recorder().limitIds(ids.storage, V)
 
   const width = widthOf(C)
-  const words = table.dtype === 'f32' ? 4 : 2
   const { lanes, run, workgroups } = rowChunks(T, C / width)
   const y = tensor([T, C])
   const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
   for (const { storage, firstRow, rows } of shards) {
     record({
       kernel: kernel(gatherShader[width], {
-        DTYPE: DTYPES[table.dtype]!,
-        Word: `vec${words}u`,
-        WORDS: words,
+        ...rowConstants(table.dtype, width === 4),
+        ALIGNED: width === 4,
+        GATED: false,
         WG: THREADS,
       }),
       reads: {
-        table: width === 4 ? { ...table, storage } : undefined,
-        table_words: width === 1 ? { ...table, storage } : undefined,
+        b: { ...table, storage },
+        b_up: { ...table, storage },
         ids,
       },
       writes: { y },

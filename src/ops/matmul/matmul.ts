@@ -1,6 +1,6 @@
 // Matrix products: linear layers, batched matmul, and what conv.ts needs to be one more.
 //
-// Shapes are checked here; the variants of the family (registers, subgroup) do the work, each in a file of its own.
+// Shapes are checked here; the variants of the family (gemv, tiled, subgroup, registers) do the work, each in a file of its own.
 // Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N, each of
 // which takes a dispatch that writes its columns of the output.
 
@@ -13,11 +13,13 @@ import { expectTensor, expectWeight } from '../../tensor/check.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
 import { swiglu } from '../elementwise/elementwise.ts'
+import { gemv } from './gemv.ts'
 import type { Product } from './product.ts'
-import { quads, registers } from './registers.ts'
-import { few, subgroup } from './subgroup.ts'
-import { rows, rowsSubgroup, tiles, tilesHalf } from './tiles.ts'
+import { registers } from './registers.ts'
+import { subgroup } from './subgroup.ts'
+import { tiled } from './tiled.ts'
 
+/** What `linear` does besides the product. */
 export interface LinearOptions {
   /** [N] */
   readonly bias?: Tensor
@@ -27,6 +29,7 @@ export interface LinearOptions {
   readonly residual?: Tensor
 }
 
+/** How `matmul` takes its operands. */
 export interface MatmulOptions {
   /** b is [B, N, K], as weights and keys are stored. */
   readonly transposeB?: boolean
@@ -88,7 +91,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
  *
  * @param x    [..., K]
  * @param gate [N, K], as in linear
- * @param up   [N, K], of the same type and form
+ * @param up   [N, K], of the same type and layout
  * @returns    [..., N]
  * @throws ShapeError if a shape or type doesn't fit
  *
@@ -163,10 +166,11 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   return y
 }
 
+/** The kernels of matrix products. */
 export const matmulFamily: Family<Product> = {
   name: 'matmul',
-  // The last that can is what the tuner checks the others against: registers, or on GPUs rows for weights in few bits
-  variants: [few, subgroup, tilesHalf, tiles, rowsSubgroup, rows, quads, registers],
+  // The last that can is what the tuner checks the others against: registers, or on GPUs gemv or tiled for weights in few bits
+  variants: [subgroup, tiled, gemv, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
     const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`
@@ -178,6 +182,7 @@ export const matmulFamily: Family<Product> = {
 // ---------------------------------------------------------------------------------------------------------
 // Checks
 
+/** @throws ShapeError if the left operand is not f32, or the weight is of no type or layout that the kernels read */
 export function expectOperands(op: string, a: Tensor, weightName: string, weight: Tensor): void {
   expectType(op, op === 'matmul' ? 'a' : 'x', a, 'f32')
   const sharded = op === 'linear' || op === 'gatedLinear'
@@ -188,6 +193,7 @@ export function expectOperands(op: string, a: Tensor, weightName: string, weight
   })
 }
 
+/** @throws ShapeError if x is not [length] f32 */
 export function expectVector(op: string, name: string, x: Tensor, length: number): void {
   expectShape(op, name, x, [length])
   expectType(op, name, x, 'f32')

@@ -1,14 +1,20 @@
-// One matrix product as matmul.ts hands it to the variants of the family: checked, with nothing left to default.
+// One matrix product as matmul.ts and conv.ts hand it to the variants: checked, with nothing left to default. In this folder
+// a is [M, K], b is [N, K] (or [K, N]) and y is [M, N].
 
-import type { Constants } from '../../gpu/kernel.ts'
-import type { Tensor } from '../../tensor/tensor.ts'
+import type { Constants, Kernel } from '../../gpu/kernel.ts'
+import { roundUp } from '../../gpu/memory.ts'
+import { GROUP } from '../../kernels/quantize.ts'
+import { gridOf } from '../../kernels/tiles.ts'
+import { weightType } from '../../kernels/weight-types.ts'
+import { record, type Tensor } from '../../tensor/tensor.ts'
 import { ACTIVATIONS, type Activation } from '../elementwise/activation.ts'
 
+/** A matrix product, y = activation(scale * a b^T + bias) + residual. */
 export interface Product {
-  /** f32; rows of K. */
+  /** f32; rows of K, or an image. */
   readonly a: Tensor
   readonly b: Tensor
-  /** y = silu(a b^T) * (a pair^T): the second weight of a gated pair, in the form of the first. */
+  /** y = silu(a b^T) * (a pair^T): the second weight of a gated pair, laid out as the first. */
   readonly pair?: Tensor | undefined
   readonly y: Tensor
   readonly M: number
@@ -24,14 +30,131 @@ export interface Product {
   readonly bias?: Tensor | undefined
   readonly activation?: Activation
   readonly residual?: Tensor | undefined
+  /** Where the rows of a lie if a is an image: a convolution. */
+  readonly image?: ImageSizes
 }
 
-export function endingConstants(
-  bias: Tensor | undefined,
-  activation: Activation = 'none',
-  residual: Tensor | undefined,
-): Constants {
-  const HAS_BIAS = bias !== undefined
-  const HAS_RESIDUAL = residual !== undefined
-  return { ACTIVATION: ACTIVATIONS[activation], HAS_BIAS, HAS_RESIDUAL, IN_PLACE: false }
+/** The sizes of shaders/conv/patch.wgsl, in elements. */
+export interface ImageSizes {
+  readonly H: number
+  /** W * I: an image row. */
+  readonly row: number
+  /** kw * I: neighbours in an image row, and in the weight. K is kh of them. */
+  readonly run: number
+  readonly outW: number
+  readonly stride: number
+  /** stride * I. */
+  readonly step: number
+  readonly padding: number
+  /** padding * I. */
+  readonly leftPad: number
+}
+
+/** Whether the kernels can load and count whole vec4s. */
+export function isAligned({ K, N, bIsNK, image }: Product): boolean {
+  if (image) return [image.row, image.run, image.step, image.leftPad].every((n) => n % 4 === 0)
+  return K % 4 === 0 && (bIsNK || N % 4 === 0)
+}
+
+/** Constants of all kernels of products: those of shaders/matmul/left_operand.wgsl and of the epilogue. */
+export function commonConstants(product: Product): Constants {
+  const { pair, bias, activation = 'none', residual, image } = product
+  const aligned = isAligned(product)
+  return {
+    ALIGNED: aligned,
+    STEP: aligned ? 1 : 4,
+    AWord: aligned ? 'vec4f' : 'f32',
+    GATED: pair !== undefined,
+    PADDED: (image?.padding ?? 0) > 0,
+    ACTIVATION: ACTIVATIONS[activation],
+    HAS_BIAS: bias !== undefined,
+    HAS_RESIDUAL: residual !== undefined,
+    IN_PLACE: false,
+  }
+}
+
+/** How a kernel computes a part of a product. */
+export interface Dispatched {
+  readonly kernel: Kernel
+  readonly tilesM: number
+  readonly tilesN: number
+  /** Tiles per workgroup; 1 by default. */
+  readonly perGroup?: number
+}
+
+/**
+ * Records a dispatch for each shard of b, which writes its columns of y.
+ *
+ * @param choose the kernel for the product with N and b of the shard
+ */
+export function recordProduct(product: Product, choose: (part: Product) => Dispatched): void {
+  const { a, b, pair, y, M, K, batch = 1, bias, residual } = product
+  const shards = b.shards ?? [{ storage: b.storage, firstRow: 0, rows: product.N }]
+  for (const { storage, firstRow, rows: N } of shards) {
+    const part = { ...product, N, b: { ...b, storage } }
+    const { kernel, tilesM, tilesN, perGroup = 1 } = choose(part)
+    const reads = {
+      a,
+      b: part.b,
+      b_up: pair ?? part.b,
+      b_scales: b.scales,
+      up_scales: pair?.scales,
+      bias,
+      residual,
+    }
+    const sizes = { ...sizesOf(product), N, y_first: firstRow, tiles_m: tilesM, tiles_n: tilesN }
+    record({
+      kernel,
+      reads: taken(reads, kernel.bindings),
+      writes: { y },
+      sizes: taken(sizes, kernel.sizes),
+      workgroups: [...gridOf(Math.ceil((tilesM * tilesN) / perGroup)), batch],
+      cut: 'first_group',
+      flops: 2 * batch * M * N * K * (pair ? 2 : 1),
+      ...(residual && shards.length === 1 ? { inPlace: { read: 'residual', write: 'y' } } : {}),
+    })
+  }
+}
+
+/** All that a kernel may ask for; lengths count vec4s where the product is aligned. */
+function sizesOf(product: Product): Record<string, number> {
+  const { b, pair, M, N, K, bIsNK, aStride = 0, bStride = 0, scale = 1, image } = product
+  const unit = isAligned(product) ? 4 : 1
+  const { perTexel } = weightType(b.dtype)
+  const texels = b.packed?.texels ?? Math.ceil(K / perTexel)
+  const row = b.dtype === 'int4' ? roundUp(K, GROUP) : K
+  return {
+    M,
+    K: K / unit,
+    scale,
+    y_cols: N,
+    b_row: (bIsNK ? row : N) / unit,
+    a_stride: aStride / unit,
+    b_stride: bStride / unit,
+    texels,
+    b_first: b.packed?.firstRow ?? 0,
+    up_first: pair?.packed?.firstRow ?? 0,
+    ...(image
+      ? {
+          H: image.H,
+          row: image.row / unit,
+          run: image.run / unit,
+          run_texels: (texels * image.run) / K,
+          out_w: image.outW,
+          stride: image.stride,
+          step: image.step / unit,
+          padding: image.padding,
+          left_pad: image.leftPad / unit,
+        }
+      : {}),
+  }
+}
+
+/** What a kernel declares of what there is. */
+function taken<T>(
+  values: Readonly<Record<string, T>>,
+  declared: readonly { readonly name: string }[],
+): Record<string, T> {
+  const entries = Object.entries(values).filter(([name]) => declared.some((one) => one.name === name))
+  return Object.fromEntries(entries)
 }

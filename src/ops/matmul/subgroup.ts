@@ -1,205 +1,115 @@
-// Matrix products by subgroups: lanes own rows, operands go round by broadcast. See shaders/matmul/subgroup.wgsl.
+// Matrix products by subgroups: lanes own rows, operands go round by broadcast. For CPUs behind Vulkan, and for packed
+// weights. Two kernels: shaders/matmul/subgroup.wgsl, and shaders/matmul/skinny.wgsl for few rows of a.
 
-import activationSource from '../../../shaders/lib/activation.wgsl' with { type: 'text' }
-import aSource from '../../../shaders/matmul/a.wgsl' with { type: 'text' }
-import bufferSource from '../../../shaders/matmul/buffer.wgsl' with { type: 'text' }
-import endingSource from '../../../shaders/matmul/ending.wgsl' with { type: 'text' }
-import fewSource from '../../../shaders/matmul/few.wgsl' with { type: 'text' }
-import panelsSource from '../../../shaders/matmul/panels.wgsl' with { type: 'text' }
-import subgroupSource from '../../../shaders/matmul/subgroup.wgsl' with { type: 'text' }
-import texelSource from '../../../shaders/matmul/texels.wgsl' with { type: 'text' }
-import textureSource from '../../../shaders/matmul/texture.wgsl' with { type: 'text' }
+import skinny from '#shaders/matmul/skinny.wgsl'
+import skinnyPacked from '#shaders/matmul/skinny.wgsl?PACKED'
+import wide from '#shaders/matmul/subgroup.wgsl'
+import wideConvPacked from '#shaders/matmul/subgroup.wgsl?CONV&PACKED'
+import widePacked from '#shaders/matmul/subgroup.wgsl?PACKED'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
-import type { Constants } from '../../gpu/kernel.ts'
+import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { perTexel, TEXTURE_WIDTH } from '../../kernels/packed.ts'
-import { unrolled } from '../../kernels/unroll.ts'
+import { TEXTURE_WIDTH } from '../../kernels/packed.ts'
+import { leastWork, type TileSize, type Tiling } from '../../kernels/tiles.ts'
 import type { Variant } from '../../kernels/variants.ts'
-import { type DType, record, type Tensor } from '../../tensor/tensor.ts'
-import { endingConstants, type Product } from './product.ts'
+import { texelConstants, weightType } from '../../kernels/weight-types.ts'
+import { commonConstants, type Product, recordProduct } from './product.ts'
 
+/** The variant of the family. */
 export const subgroup: Variant<Product> = {
   name: 'subgroup',
-  fits,
-  cost: (product, adapter) => choosePanels(product, adapter).cost * product.K * onGpu(adapter),
-  record: (product) => {
-    const { adapter } = recorder()
-    const panels = choosePanels(product, adapter)
-    const constants = { ROW_PANELS: panels.rowPanels, COLUMN_PANELS: panels.columnPanels }
-    recordPanels('matmul/subgroup', subgroupSource, product, panels, constants)
+  fits: ({ b, K, bIsNK, batch = 1, image }, { subgroupSize }) => {
+    if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
+    if (image) return b.packed?.lanes === subgroupSize
+    return b.packed !== undefined || b.dtype === 'int4' || K % weightType(b.dtype).perTexel === 0
   },
-}
-
-/** The same for few rows of a, whose values lanes load side by side. See shaders/matmul/few.wgsl. */
-export const few: Variant<Product> = {
-  name: 'few',
-  fits: (product, adapter) => fits(product, adapter) && product.M <= 16,
-  cost: (product, adapter) => chooseFew(product, adapter).cost * product.K * onGpu(adapter),
+  cost: (product, adapter) => {
+    // On a GPU broadcasts are shuffles, and a workgroup of one subgroup fills little of it
+    const slower = adapter.software ? 1 : 100
+    return chooseTile(product, adapter).cost * product.K * slower
+  },
   record: (product) => {
     const { adapter } = recorder()
-    const panels = chooseFew(product, adapter)
-    const { TURNS = 1 } = TEXEL_TYPES[product.b.dtype] ?? {}
-    const BLOCK = Math.max(adapter.subgroupSize, TURNS)
-    recordPanels('matmul/few', fewSource, product, panels, {
-      ROWS: panels.rows,
-      COLUMN_PANELS: panels.columnPanels,
-      PAIRS: panels.columnPanels / (product.pair ? 2 : 1),
-      BLOCK,
-      LOADS: BLOCK / adapter.subgroupSize,
+    recordProduct(product, (part) => {
+      const tile = chooseTile(part, adapter)
+      const { b, image } = part
+      const constants = {
+        LANES: adapter.subgroupSize,
+        BWord: 'vec4u',
+        TEXTURE_WIDTH,
+        ...texelConstants(b.dtype),
+        ...commonConstants(part),
+      }
+      const made = tile.skinny
+        ? kernel(b.packed ? skinnyPacked : skinny, { ...skinnyConstants(part, tile, adapter), ...constants })
+        : kernel(image ? wideConvPacked : b.packed ? widePacked : wide, {
+            A_GROUPS: tile.aGroups,
+            B_GROUPS: tile.bGroups,
+            ...constants,
+          })
+      return { kernel: made, ...tile }
     })
   },
 }
 
-/** What costs more on a GPU: broadcasts are shuffles there, and a workgroup of one subgroup fills little of it. */
-function onGpu({ software }: AdapterFacts): number {
-  return software ? 1 : 100
-}
-
-const PANELS = panelsSource + aSource + texelSource
-const ENDING = endingSource + activationSource
-
-function fits({ b, K, bIsNK, batch = 1 }: Product, { subgroupSize }: AdapterFacts): boolean {
-  if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
-  return b.packed !== undefined || b.dtype === 'int4' || K % perTexel(b.dtype) === 0
-}
-
-function recordPanels(
-  name: string,
-  source: string,
-  product: Product,
-  tiles: Tiles,
-  constants: Constants,
-): void {
-  const { a, b, pair, y, M, N, K, scale = 1, bias, activation, residual } = product
-  const aligned = K % 4 === 0
-  record({
-    kernel: unrolled(name, source + PANELS + weightSource(b) + ENDING, {
-      LANES: recorder().adapter.subgroupSize,
-      ALIGNED: aligned,
-      AWord: aligned ? 'vec4f' : 'f32',
-      GATED: pair !== undefined,
-      ...constants,
-      ...weightConstants(b),
-      ...endingConstants(bias, activation, residual),
-    }),
-    reads: { a, ...boundTexels(b, pair), bias, residual },
-    writes: { y },
-    sizes: {
-      M,
-      N,
-      K: aligned ? K / 4 : K,
-      scale,
-      tiles_m: tiles.tilesM,
-      tiles_n: tiles.tilesN,
-      y_cols: N,
-      y_first: 0,
-      texels: texelsOf(b, K),
-      b_first: b.packed?.firstRow ?? 0,
-      up_first: pair?.packed?.firstRow ?? 0,
-    },
-    workgroups: panelGrid(tiles),
-    cut: 'first_group',
-    flops: 2 * M * N * K * (pair ? 2 : 1),
-    ...(residual ? { inPlace: { read: 'residual', write: 'y' } } : {}),
-  })
-}
-
-interface Tiles {
-  readonly tilesM: number
-  readonly tilesN: number
-}
-
-/** What a subgroup computes, and how many of them there are. */
-export interface Panels extends Tiles {
-  readonly rowPanels: number
-  readonly columnPanels: number
-  /** Of one k, in multiply-adds of all lanes. */
-  readonly cost: number
+/** What a subgroup computes. */
+interface Tile extends TileSize {
+  /** By the kernel for few rows of a, each of which all lanes load together. */
+  readonly skinny: boolean
+  /** Rows of a: of the skinny kernel, else as groups of as many as there are lanes. */
+  readonly aGroups: number
+  /** Columns of y, and of the second weight of a pair, as groups of as many as there are lanes. */
+  readonly bGroups: number
 }
 
 /** Subgroups at work at once on the smallest adapters we care for: two cores, a few each to even them out. */
 const PARALLEL = 8
+/** The skinny kernel takes no more rows. */
+const MOST_SKINNY_ROWS = 16
 
 /**
  * The tile with the least work. In cycles of lavapipe (two cores of a Xeon, November 2026) a load of a costs 60, of b 30
- * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums a lane, or 128 where b comes
+ * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums per lane, or 128 where b comes
  * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as long.
  */
-export function choosePanels(
-  { b, pair, M, N }: Pick<Product, 'b' | 'pair' | 'M' | 'N'>,
-  { subgroupSize: lanes }: AdapterFacts,
-): Panels {
+export function chooseTile(
+  { b, pair, M, N, image }: Pick<Product, 'b' | 'pair' | 'M' | 'N' | 'image'>,
+  { subgroupSize: lanes }: Pick<AdapterFacts, 'subgroupSize'>,
+): Tiling<Tile> {
   const load = b.packed ? 30 : 100
   const mostSums = b.packed ? 256 : 128
-  let best: Panels | undefined
-  for (const rowPanels of [4, 2, 1]) {
-    for (const columnPanels of [8, 4, 2, ...(pair ? [] : [1])]) {
-      const sums = rowPanels * lanes * columnPanels
-      if (sums > mostSums) continue
-      const cols = (columnPanels * lanes) / (pair ? 2 : 1)
-      const [tilesM, tilesN] = [Math.ceil(M / (rowPanels * lanes)), Math.ceil(N / cols)]
-      const cycles = 13 + 60 * rowPanels + load * columnPanels + 13 * lanes * rowPanels + 4 * sums
-      const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 3.3 : 1)) / 4
-      if (!best || cost < best.cost) best = { rowPanels, columnPanels, tilesM, tilesN, cost }
-    }
+  const slower = lanes < 8 ? 3.3 : 1
+  const tile = (skinnyTile: boolean, aGroups: number, bGroups: number): Tile => {
+    const rows = skinnyTile ? aGroups : aGroups * lanes
+    const cycles = skinnyTile
+      ? (60 / lanes + 13) * rows + load * bGroups + 4 * rows * bGroups
+      : 13 + 60 * aGroups + load * bGroups + 13 * rows + 4 * rows * bGroups
+    const cols = (bGroups * lanes) / (pair ? 2 : 1)
+    return { skinny: skinnyTile, aGroups, bGroups, rows, cols, cycles: (cycles * slower) / 4 }
   }
-  return best!
+  // A pair takes two groups at least
+  const counts = pair ? [8, 4, 2] : [8, 4, 2, 1]
+  const wideTiles = [4, 2, 1].flatMap((aGroups) => counts.map((bGroups) => tile(false, aGroups, bGroups)))
+  const sizes = wideTiles.filter(({ rows, bGroups }) => rows * bGroups <= mostSums)
+  if (M <= MOST_SKINNY_ROWS && !image) {
+    const rows = M <= 2 ? M : M <= 4 ? 4 : 8
+    sizes.unshift(...counts.filter((count) => count <= 4).map((bGroups) => tile(true, rows, bGroups)))
+  }
+  return leastWork(sizes, { M, N }, PARALLEL)
 }
 
-/** The same for few rows: broadcasts of real rows only, and loads of a shared by LANES fours of k. */
-function chooseFew(
-  { b, pair, M, N }: Product,
+/** Of shaders/matmul/skinny.wgsl. */
+function skinnyConstants(
+  { b, pair }: Product,
+  { rows, bGroups }: Tile,
   { subgroupSize: lanes }: AdapterFacts,
-): Tiles & { readonly rows: number; readonly columnPanels: number; readonly cost: number } {
-  const rows = M === 1 ? 1 : M === 2 ? 2 : M <= 4 ? 4 : 8
-  const tilesM = Math.ceil(M / rows)
-  const load = b.packed ? 30 : 100
-  const counts = pair ? [4, 2] : [4, 2, 1]
-  const choices = counts.map((columnPanels) => {
-    const tilesN = Math.ceil(N / ((columnPanels * lanes) / (pair ? 2 : 1)))
-    const cycles = (60 / lanes + 13) * rows + load * columnPanels + 4 * rows * columnPanels
-    const cost = (Math.max(tilesM * tilesN, PARALLEL) * cycles * (lanes < 8 ? 3.3 : 1)) / 4
-    return { rows, columnPanels, tilesM, tilesN, cost }
-  })
-  return choices.reduce((best, choice) => (choice.cost < best.cost ? choice : best))
-}
-
-/** Workgroups for all tiles: a few side by side, so that a plan can cut the grid along y. */
-export function panelGrid({ tilesM, tilesN }: Tiles): [x: number, y: number, z: number] {
-  const groups = tilesM * tilesN
-  const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
-  return [x, Math.ceil(groups / x), 1]
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// Weights by texels, for conv.ts too
-
-/** Texels of a row of b; rows of int4 end in zeros. */
-export function texelsOf(b: Tensor, K: number): number {
-  return b.packed?.texels ?? Math.ceil(K / perTexel(b.dtype))
-}
-
-/** The part of a kernel that reads weights where they are. */
-export function weightSource(b: Tensor): string {
-  return b.packed ? textureSource : bufferSource
-}
-
-const TEXEL_TYPES: Partial<Record<DType, { B_TYPE: number; TURNS: number }>> = {
-  f32: { B_TYPE: 0, TURNS: 1 },
-  f16: { B_TYPE: 1, TURNS: 2 },
-  bf16: { B_TYPE: 2, TURNS: 2 },
-  int8: { B_TYPE: 3, TURNS: 4 },
-  int4: { B_TYPE: 4, TURNS: 8 },
-}
-
-export function weightConstants(b: Tensor): Constants {
+): Record<string, number> {
+  const block = Math.max(lanes, texelConstants(b.dtype).TURNS)
   return {
-    ...TEXEL_TYPES[b.dtype],
-    ...(b.packed ? { TEXTURE_WIDTH } : {}),
-    SCALE_GROUPS: b.dtype === 'int8' ? 1 : b.dtype === 'int4' ? 2 : 0,
+    ROWS: rows,
+    B_GROUPS: bGroups,
+    PAIRS: bGroups / (pair ? 2 : 1),
+    BLOCK: block,
+    LOADS: block / lanes,
   }
-}
-
-export function boundTexels(b: Tensor, pair: Tensor | undefined): Record<string, Tensor | undefined> {
-  return { b, b_up: pair ?? b, b_scales: b.scales, up_scales: pair?.scales }
 }

@@ -2,9 +2,10 @@
 
 import { expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
-import { textKernel as kernel, SIZES_SLOT_BYTES } from '../../../src/gpu/kernel.ts'
+import { SIZES_SLOT_BYTES } from '../../../src/gpu/kernel.ts'
 import { Arena } from '../../../src/gpu/plan/arena.ts'
 import { param } from '../../../src/gpu/recorder.ts'
+import { textKernel as kernel } from '../../support.ts'
 
 const sized = kernel(
   'test-arena',

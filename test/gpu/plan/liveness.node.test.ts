@@ -1,9 +1,9 @@
 // Memory layout: whatever the graph, tensors that are alive together never share a slot, and sharing pays.
 
 import { expect, test } from 'vitest'
-import { textKernel as kernel } from '../../../src/gpu/kernel.ts'
 import { layOut } from '../../../src/gpu/plan/liveness.ts'
 import { type RecordedDispatch, recordWith, type Storage } from '../../../src/gpu/recorder.ts'
+import { textKernel as kernel } from '../../support.ts'
 
 const BODY = `
 @group(0) @binding(0) var<storage, read> a: array<f32>;

@@ -4,7 +4,6 @@ import { expect, test, vi } from 'vitest'
 import { DISPOSE } from '../../../src/dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../../../src/errors.ts'
 import { Gpu, openGpu } from '../../../src/gpu/gpu.ts'
-import { textKernel as kernel } from '../../../src/gpu/kernel.ts'
 import { activate, add, mul, sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { copyRows } from '../../../src/ops/layout/gather.ts'
 import { concatRows, sliceRows } from '../../../src/ops/layout/layout.ts'
@@ -24,7 +23,15 @@ import {
   tensor,
   upload,
 } from '../../../src/tensor/tensor.ts'
-import { adapterNames, anyGpu, creations, expectSameBits, gpuNamed, uniform } from '../../support.ts'
+import {
+  adapterNames,
+  anyGpu,
+  creations,
+  expectSameBits,
+  gpuNamed,
+  textKernel as kernel,
+  uniform,
+} from '../../support.ts'
 import { believe, rawDevice, sluggish, watch, withLimits } from '../devices.ts'
 
 const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}

@@ -1,5 +1,5 @@
 // linear and matmul equal their formulas on every adapter of this machine, for every tile, weight type and
-// ending, bit for bit the same each time.
+// epilogue, bit for bit the same each time.
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
@@ -7,7 +7,7 @@ import { openGpu } from '../../../src/gpu/gpu.ts'
 import { fitsPanels, uploadPanels } from '../../../src/kernels/packed.ts'
 import type { Activation } from '../../../src/ops/elementwise/activation.ts'
 import { gatedLinear, linear, matmul } from '../../../src/ops/matmul/matmul.ts'
-import { chooseTile, quadTile } from '../../../src/ops/matmul/registers.ts'
+import { chooseTile } from '../../../src/ops/matmul/registers.ts'
 import { plan, release, type Tensor, upload, viewRows } from '../../../src/tensor/tensor.ts'
 import { some, thorough } from '../../runtime.ts'
 import {
@@ -35,6 +35,7 @@ const SHAPES: readonly Size[] = [
   [2, 7, 3],
   [3, 9, 4],
   [4, 1, 1023],
+  [4, 701, 20],
   [3, 99, 29],
   [5, 17, 12],
   [7, 701, 36],
@@ -102,12 +103,13 @@ function randomBf16(shape: readonly number[], seed: number): { host: HostTensor;
 // A few thousand f32 additions of both signs err by less than 1e-6 of the norm; ten times that is a fault
 const RTOL = 2e-6
 
-test('the shapes below use every tile, in small workgroups and in large ones', () => {
-  const tiles = SHAPES.map(([M, N]) => chooseTile(M, N))
-  expect(new Set(tiles.map(({ rows, cols }) => `${rows} x ${cols}`)).size).toBe(5)
-  expect(new Set(tiles.map(({ threads }) => threads)).size).toBe(2)
-  const quads = SHAPES.map(([M, N]) => quadTile(M, N))
-  expect(new Set(quads.map(({ rows, beside }) => `${rows} rows, ${beside} beside`)).size).toBe(3)
+test('the shapes below use every tile, in small workgroups and in large ones, and every one of quads', () => {
+  const used = (subgroupSize: number) => SHAPES.map(([M, N]) => chooseTile({ M, N }, { subgroupSize }))
+  const names = (subgroupSize: number) =>
+    new Set(used(subgroupSize).map(({ rows, cols, beside }) => `${rows} x ${cols}, ${beside} beside`))
+  expect(names(8).size).toBe(5)
+  expect(new Set(used(8).map(({ threads }) => threads)).size).toBe(2)
+  expect([...names(4)].filter((name) => !name.endsWith(' 1 beside')).length).toBe(3)
 })
 
 for (const [place, gpu] of (await adapters()).entries()) {
@@ -189,7 +191,7 @@ for (const [place, gpu] of (await adapters()).entries()) {
     }
   })
 
-  test(`linear with every ending on ${gpu.name}`, async () => {
+  test(`linear with every epilogue on ${gpu.name}`, async () => {
     const [M, N, K] = [13, 19, 24]
     const x = random([1, M, K], 1, 2)
     const weight = random([N, K], 2)

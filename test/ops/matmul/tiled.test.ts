@@ -2,14 +2,15 @@
 // same each time, and are taken on GPUs only. Each case is a kernel of its own: SwiftShader takes seconds to compile one.
 
 import { expect, test } from 'vitest'
-import { type AdapterFacts, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
+import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../../src/gpu/gpu.ts'
+import { recorder } from '../../../src/gpu/recorder.ts'
 import { dequantizeRows, GROUP, quantizeRows } from '../../../src/kernels/quantize.ts'
 import { ranked, type Variant } from '../../../src/kernels/variants.ts'
+import { gemv } from '../../../src/ops/matmul/gemv.ts'
 import { linear, matmulFamily } from '../../../src/ops/matmul/matmul.ts'
 import type { Product } from '../../../src/ops/matmul/product.ts'
-import { quadTile, tileCounts, tileGrid } from '../../../src/ops/matmul/registers.ts'
-import { rows, rowsSubgroup, tiles, tilesHalf } from '../../../src/ops/matmul/tiles.ts'
+import { tiled } from '../../../src/ops/matmul/tiled.ts'
 import { type DType, release, type Tensor, tensor, upload } from '../../../src/tensor/tensor.ts'
 import {
   adapterNames,
@@ -34,7 +35,7 @@ interface Case {
   readonly KN?: boolean
   readonly batch?: number
   /** Bias, ReLU and residual. */
-  readonly ending?: boolean
+  readonly epilogue?: boolean
   readonly gated?: boolean
 }
 
@@ -59,7 +60,7 @@ const TILES: readonly Case[] = [
   { dtype: 'f32', shapes: [SMALL], batch: 3 },
   { dtype: 'f32', shapes: [SMALL, [5, 12, 8]], KN: true, batch: 3 },
   { dtype: 'f32', shapes: [[34, 35, 31]], KN: true, batch: 2 },
-  { dtype: 'f32', shapes: [SMALL], ending: true },
+  { dtype: 'f32', shapes: [SMALL], epilogue: true },
   {
     dtype: 'f32',
     shapes: [
@@ -103,7 +104,7 @@ const ROWS: readonly Case[] = [
       [1, 3, 5],
     ],
   },
-  { dtype: 'f32', shapes: [[2, 7, 36]], ending: true },
+  { dtype: 'f32', shapes: [[2, 7, 36]], epilogue: true },
   {
     dtype: 'f32',
     shapes: [
@@ -136,20 +137,34 @@ const ROWS: readonly Case[] = [
   { dtype: 'int4', shapes: [[6, 20, 64]], gated: true },
 ]
 
-const VARIANTS: readonly [Variant<Product>, readonly Case[]][] = [
-  [tiles, TILES],
-  [tilesHalf, HALVES],
-  [rows, ROWS],
+/** A variant, on what adapter it is asked for, and what it computes. */
+interface Candidate {
+  readonly name: string
+  readonly variant: Variant<Product>
+  readonly facts?: (facts: AdapterFacts) => AdapterFacts
+  readonly cases: readonly Case[]
+}
+
+const CANDIDATES: readonly Candidate[] = [
+  { name: 'tiled', variant: tiled, cases: TILES },
+  {
+    name: 'tiled in 16 bits',
+    variant: tiled,
+    facts: (facts) => ({ ...facts, choices: new Choices({ tiles: 'f16' }) }),
+    cases: HALVES,
+  },
+  { name: 'gemv', variant: gemv, facts: (facts) => ({ ...facts, countsSubgroups: false }), cases: ROWS },
   // It differs in how it adds up only
-  [rowsSubgroup, ROWS.filter((_, i) => i % 3 === 0)],
+  { name: 'gemv by subgroups', variant: gemv, cases: ROWS.filter((_, i) => i % 3 === 0) },
 ]
 
 for (const [place, gpu] of (await adapters()).entries()) {
-  for (const [variant, cases] of VARIANTS) {
-    const able = variant !== rowsSubgroup || (gpu.features.subgroups && gpu.adapter.countsSubgroups)
-    test.skipIf(!able)(`${variant.name} on ${gpu.name}`, async () => {
-      for (const one of someOn(place, cases)) {
-        for (const shape of one.shapes) await check(gpu, variant, one, shape)
+  for (const candidate of CANDIDATES) {
+    const able =
+      candidate.name !== 'gemv by subgroups' || (gpu.features.subgroups && gpu.adapter.countsSubgroups)
+    test.skipIf(!able)(`${candidate.name} on ${gpu.name}`, async () => {
+      for (const one of someOn(place, candidate.cases)) {
+        for (const shape of one.shapes) await check(gpu, candidate, one, shape)
       }
     })
   }
@@ -191,11 +206,11 @@ async function weight(
 
 async function check(
   gpu: Gpu,
-  variant: Variant<Product>,
-  { dtype, KN = false, batch = 1, ending = false, gated = false }: Case,
+  { name, variant, facts = (same) => same }: Candidate,
+  { dtype, KN = false, batch = 1, epilogue = false, gated = false }: Case,
   [M, N, K]: readonly [number, number, number],
 ): Promise<void> {
-  const what = `${variant.name} ${dtype} ${M} x ${N} x ${K}${KN ? ' KN' : ''}${gated ? ' gated' : ''}`
+  const what = `${name} ${dtype} ${M} x ${N} x ${K}${KN ? ' KN' : ''}${gated ? ' gated' : ''}`
   const bShape = [...(batch > 1 ? [batch] : []), ...(KN ? [K, N] : [N, K])]
   const { b, values } = await weight(gpu, dtype, bShape, 2)
   const pair = gated ? await weight(gpu, dtype, bShape, 3) : undefined
@@ -216,9 +231,11 @@ async function check(
       bIsNK: !KN,
       scale: 0.5,
       ...(batch > 1 ? { batch, aStride: M * K, bStride: N * K } : {}),
-      ...(ending ? { bias: t['bias']!, activation: 'relu', residual: t['residual']! } : {}),
+      ...(epilogue ? { bias: t['bias']!, activation: 'relu', residual: t['residual']! } : {}),
     }
-    expect(variant.fits(product, gpu.adapter), what).toBe(true)
+    const adapter = facts(gpu.adapter)
+    Object.defineProperty(recorder(), 'adapter', { value: adapter })
+    expect(variant.fits(product, adapter), what).toBe(true)
     variant.record(product)
     return made
   })
@@ -235,7 +252,7 @@ async function check(
     let value = sum(values)
     if (pair) value = (value / (1 + Math.exp(-value))) * sum(pair.values)
     value *= 0.5
-    return ending ? Math.max(value + bias.data[n]!, 0) + residual.data[i]! : value
+    return epilogue ? Math.max(value + bias.data[n]!, 0) + residual.data[i]! : value
   })
   expectClose(y, expected, RTOL, what)
   release(gpu, b)
@@ -243,7 +260,7 @@ async function check(
 }
 
 for (const name of adapterNames()) {
-  for (const matmul of ['tiles', 'rows']) {
+  for (const matmul of ['tiled', 'gemv']) {
     test(`${matmul} of a weight in shards, in place, and cut, on ${name || 'any adapter'}`, async () => {
       const small = await openGpu({
         ...(name ? { adapter: name } : {}),
@@ -262,7 +279,7 @@ for (const name of adapterNames()) {
           const h = linear(t['x']!, t['square']!, { residual: linear(t['x']!, t['square']!) })
           return { h, y: linear(h, sharded, { bias: t['bias']!, residual: linear(h, sharded) }) }
         })
-        for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul-${matmul}`)
+        for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul/${matmul}`)
         const { h, y } = await run()
         const times = (x: ArrayLike<number>, w: Float32Array, columns: number): Float64Array =>
           Float64Array.from({ length: M * columns }, (_, i) => {
@@ -284,7 +301,7 @@ for (const name of adapterNames()) {
   }
 }
 
-test('GPUs take rows, then tiles; software adapters neither', () => {
+test('GPUs take gemv for few rows, else tiled; software adapters neither', () => {
   const x = { shape: [], size: 0, storage: { kind: 'input', bytes: 0, label: '' } } as const
   const product = (M: number, dtype: DType): Product => ({
     a: { ...x, dtype: 'f32' },
@@ -303,25 +320,16 @@ test('GPUs take rows, then tiles; software adapters neither', () => {
     subgroupSize: 32,
     countsSubgroups: true,
   }
-  expect(names(1, PLAIN_ADAPTER)).toEqual(['rows', 'tiles', 'registers'])
-  expect(names(300, PLAIN_ADAPTER, 'f16')).toEqual(['tiles', 'tiles-half', 'registers'])
-  expect(names(1, subgroups)).toEqual(['rows-subgroup', 'rows', 'tiles', 'registers', 'few', 'subgroup'])
-  expect(names(16, subgroups).slice(0, 2)).toEqual(['rows-subgroup', 'rows'])
-  expect(names(300, subgroups)).toEqual(['tiles', 'registers', 'subgroup'])
+  expect(names(1, PLAIN_ADAPTER)).toEqual(['gemv', 'tiled', 'registers'])
+  expect(names(300, PLAIN_ADAPTER, 'f16')).toEqual(['tiled', 'registers'])
+  expect(names(1, subgroups)).toEqual(['gemv', 'tiled', 'registers', 'subgroup'])
+  expect(names(16, subgroups)[0]).toBe('gemv')
+  expect(names(300, subgroups)).toEqual(['tiled', 'registers', 'subgroup'])
   for (const subgroupSize of [4, 8]) {
     for (const M of [1, 16, 300]) {
       const facts = { ...subgroups, subgroupSize, software: true }
-      expect(['few', 'quads', 'subgroup', 'registers']).toContain(names(M, facts)[0])
-      expect(names(M, facts).at(-1)).toMatch(/rows|tiles/)
+      expect(['subgroup', 'registers']).toContain(names(M, facts)[0])
+      expect(names(M, facts).at(-1)).toMatch(/gemv|tiled/)
     }
   }
-  expect(names(300, { ...subgroups, subgroupSize: 4, software: true })[0]).toBe('quads')
-  // Quads of eight lanes would be right, and leave half of each subgroup idle
-  expect(names(300, { ...subgroups, subgroupSize: 8, software: true })).not.toContain('quads')
-})
-
-test('a quad is a workgroup for each square of 16 x 16, and no more', () => {
-  const tile = quadTile(300, 70)
-  expect(tileCounts(tile, 300, 70)).toEqual({ tiles_m: 19, tiles_n: 5 })
-  expect(tileGrid(tile, 300, 70, 3)).toEqual([8, 12, 3]) // 96 for 95
 })

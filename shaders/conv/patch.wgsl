@@ -1,0 +1,68 @@
+// An image as the left operand of a product (im2col without the copy): row m is the patch that output pixel m multiplies. So
+// convolution is a matrix product, and this is all that a kernel of shaders/matmul needs for it, under @if(CONV).
+//
+//   y[m, n] = sum over dy, dx, i of x[oy * stride + dy - padding, ox * stride + dx - padding, i] * weight[n, dy, dx, i],
+//   m = oy * out_w + ox, x zero outside of the image
+//
+// Channels lie last, so for one dy the kw * I values that a pixel multiplies are one run of memory, in x as in the weight. Left
+// and right of the image is where the run's position in the image row is below 0 or at W * I.
+//
+//   patches(image, m)         where the patches of four output pixels begin
+//   run4(image, row, at, left)   four values of a run from position `at` of an image row on. Where not ALIGNED only the first
+//                             `left` exist; zeros outside of the image, or where nothing exists
+//   patch4(image, row, at, k, K)   vec4 k of the whole patch [kh, kw, I], K long, that begins at position `at` of an image row;
+//                             zeros past its end
+//
+// shapes    a = x [H, W, I] f32
+// host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED, which is where all
+//           are multiples of four
+// prelude   const ALIGNED, alias AWord (as in shaders/matmul/left_operand.wgsl), const PADDED (padding > 0)
+
+import package::lib::weight::NEXT;
+import package::matmul::left_operand::a;
+import prelude::{ALIGNED, AWord, PADDED};
+
+struct Image {
+  H: i32, row: i32, run: u32,
+  out_w: u32, stride: i32, step: i32,
+  padding: i32, left_pad: i32,
+}
+
+/** Image row and position in it, of four pixels. In the padding they are negative. */
+struct Patches { row: vec4i, at: vec4i }
+
+fn patches(image: Image, m: vec4u) -> Patches {
+  let oy = m / vec4u(image.out_w);
+  let ox = m - oy * image.out_w;
+  return Patches(vec4i(oy) * image.stride - image.padding, vec4i(ox) * image.step - image.left_pad);
+}
+
+fn image_word(image: Image, row: i32, at: i32, exists: bool) -> AWord {
+  // As u32, what lies above or left of the image is large too. `&` and select, as each branch of `&&` would be a block of its own
+  // in the inner loop: SwiftShader then compiled for 19 s instead of 0.4
+  let inside = exists & (!PADDED | ((u32(row) < u32(image.H)) & (u32(at) < u32(image.row))));
+  return select(AWord(), a[select(0, row * image.row + at, inside)], inside);
+}
+
+fn run4(image: Image, row: i32, at: i32, left: i32) -> vec4f {
+  if (ALIGNED) { return vec4f(image_word(image, row, at, true)); }
+  return vec4f(
+    vec4f(image_word(image, row, at, left > 0)).x, vec4f(image_word(image, row, at + 1, left > 1)).x,
+    vec4f(image_word(image, row, at + 2, left > 2)).x, vec4f(image_word(image, row, at + 3, left > 3)).x);
+}
+
+fn patch4(image: Image, row: i32, at: i32, k: u32, K: u32) -> vec4f {
+  if (ALIGNED) {
+    let dy = k / image.run;
+    return vec4f(image_word(image, row + i32(dy), at + i32(k - dy * image.run), k < K));
+  }
+  // Four values may lie in two runs
+  let i = 4u * k + NEXT;
+  let dy = i / image.run;
+  let rows = row + vec4i(dy);
+  let places = at + vec4i(i - dy * image.run);
+  let exist = i < vec4u(K);
+  return vec4f(
+    vec4f(image_word(image, rows.x, places.x, exist.x)).x, vec4f(image_word(image, rows.y, places.y, exist.y)).x,
+    vec4f(image_word(image, rows.z, places.z, exist.z)).x, vec4f(image_word(image, rows.w, places.w, exist.w)).x);
+}

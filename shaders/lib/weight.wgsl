@@ -1,0 +1,135 @@
+// A stored weight of any type as f32. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
+//
+//   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 a word, or two values of
+//                                             16 bits, the first in the low half
+//   values(words)        four values of a product's weight b, which lie in `words` from its first bit on
+//   from_16_bits(words, type)   four values of f16 or bf16
+//
+// b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED, else elements.
+//   b4(up, i, left)      elements i .. i + 3 of b, or of b_up, the second weight of a gated pair; where not ALIGNED only the
+//                        first `left` exist, and the last of them is repeated
+//   b4_in(up, begin, k, count)   vec4 k of a row of `count` that begins at `begin`; past its end some value of the row
+//
+// b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4. They take
+// turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on lavapipe: 28 GFLOP/s
+// written out, 42 in turns; November 2026).
+//   b_row(n, lane, first, N, texels)   the row of `lane`, of LANES rows from `first + n` on, for b_texel
+//   b_texel(up, row, t)  its texel t
+//   next_turn(texel)     the next four values first; TURNS times and all have been
+// Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all, so that the
+// loads of a subgroup are coalesced; on lavapipe a texture's load costs half of a storage buffer's.
+//
+//   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by
+//
+// bindings  1 b, 2 b_up (b where there is no pair), 7 b_scales, 8 up_scales
+// prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and const B_WORDS
+//           of it, const ALIGNED, const STEP (1 where ALIGNED, else 4), const GATED: there is a pair, const SCALE_GROUPS: 0 without
+//           scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH
+//
+// src/kernels/packed.ts and src/kernels/quantize.ts write what is read here.
+
+import prelude::{ALIGNED, BWord, B_TYPE, B_WORDS, GATED, LANES, SCALE_GROUPS, STEP, TEXTURE_WIDTH};
+
+const F32 = 0u;
+const F16 = 1u;
+const BF16 = 2u;
+const INT8 = 3u;
+const INT4 = 4u;
+
+const NEXT = vec4u(0u, 1u, 2u, 3u);
+
+@if(PACKED) @group(0) @binding(1) var b: texture_storage_2d<rgba32uint, read>;
+@else @group(0) @binding(1) var<storage, read> b: array<BWord>;
+@if(PACKED) @group(0) @binding(2) var b_up: texture_storage_2d<rgba32uint, read>;
+@else @group(0) @binding(2) var<storage, read> b_up: array<BWord>;
+@group(0) @binding(7) var<storage, read> b_scales: array<f32>;
+@group(0) @binding(8) var<storage, read> up_scales: array<f32>;
+
+fn word_of(i: u32, dtype: u32) -> u32 { return select(i >> 1u, i, dtype == F32); }
+
+fn widen(word: u32, i: u32, dtype: u32) -> f32 {
+  if (dtype == F32) { return bitcast<f32>(word); }
+  let odd = (i & 1u) == 1u;
+  if (dtype == BF16) { return bitcast<f32>(select(word << 16u, word & 0xffff0000u, odd)); }
+  let pair = unpack2x16float(word);
+  return select(pair.x, pair.y, odd);
+}
+
+fn values(words: vec4u) -> vec4f {
+  if (B_TYPE == F32) { return bitcast<vec4f>(words); }
+  if (B_TYPE == INT8) { return vec4f(unpack4xI8(words.x)); }
+  if (B_TYPE == INT4) {
+    // Stored as 0 to 15, zero is 8
+    return vec4f((vec4u(words.x) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u)) - 8.0;
+  }
+  return from_16_bits(words.xy, B_TYPE);
+}
+
+fn from_16_bits(words: vec2u, dtype: u32) -> vec4f {
+  if (dtype == F16) { return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
+  // << 16, but in an inner loop SwiftShader shifts lane by lane, at the price of a load
+  let low = words * 65536u;
+  let high = words & vec2u(0xffff0000u);
+  return bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// In rows
+
+fn b_words(up: bool, i: u32) -> BWord {
+  if (GATED && up) { return b_up[i]; }
+  return b[i];
+}
+
+fn b_element(up: bool, i: u32) -> f32 { return widen(b_words(up, word_of(i, B_TYPE))[0], i, B_TYPE); }
+
+fn b4(up: bool, i: u32, left: u32) -> vec4f {
+  if (!ALIGNED) {
+    let at = i + min(NEXT, vec4u(left - 1u));
+    return vec4f(b_element(up, at.x), b_element(up, at.y), b_element(up, at.z), b_element(up, at.w));
+  }
+  // A vec4 of int4 is half a word
+  if (B_TYPE == INT4) { return values(vec4u(b_words(up, i / 2u)[0] >> (i % 2u * 16u))); }
+  let words = b_words(up, i);
+  // Clamped, so that one text fits words of any number
+  return values(vec4u(words[0], words[min(1u, B_WORDS - 1u)], words[min(2u, B_WORDS - 1u)], words[min(3u, B_WORDS - 1u)]));
+}
+
+fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
+  let i = min(k * STEP, count - 1u);
+  return b4(up, begin + i, count - i);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// By texels
+
+@if(PACKED) fn b_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
+  // Past the last row, rows of the last group
+  return min(first + n, (first + N - 1u) / LANES * LANES) * texels + lane;
+}
+@else fn b_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
+  return (first + min(n + lane, N - 1u)) * texels;
+}
+
+@if(PACKED) fn b_texel(up: bool, row: u32, t: u32) -> vec4u {
+  let i = row + t * LANES;
+  let at = vec2u(i % TEXTURE_WIDTH, i / TEXTURE_WIDTH);
+  if (GATED && up) { return textureLoad(b_up, at); }
+  return textureLoad(b, at);
+}
+@else fn b_texel(up: bool, row: u32, t: u32) -> vec4u { return b_words(up, row + t); }
+
+fn next_turn(texel: vec4u) -> vec4u {
+  if (B_TYPE == INT8) { return texel.yzwx; }
+  if (B_TYPE == INT4) { return (texel >> vec4u(16u)) | (texel.yzwx << vec4u(16u)); }
+  return texel.zwxy;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+
+fn b_scale(up: bool, row: u32, group: u32, groups: u32) -> f32 {
+  if (SCALE_GROUPS == 0u) { return 1.0; }
+  let i = select(row, row * groups + group, SCALE_GROUPS == 2u);
+  if (GATED && up) { return up_scales[i]; }
+  return b_scales[i];
+}

@@ -1,0 +1,128 @@
+// matmul for few rows, by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
+//
+// A skinny product: with few rows of a the weights' loads are all that counts. So lanes own rows of b, as in subgroup.wgsl, but for a
+// they stand side by side along k: one load brings LANES times four values of a row, which then go round by broadcast.
+//
+// shapes    a [M, K] f32, b [N, K] by texels (lib/weight.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// threads   a workgroup is one subgroup; lane l has column l of each of B_GROUPS groups of LANES columns
+// numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
+// host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to y
+// prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half is of b, the
+//           second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK / LANES), TURNS of a texel,
+//           GATED, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+//
+// per block of LANES vec4s of k, f32: ROWS loads of a, 8 B_GROUPS of b, 8 ROWS broadcasts; the share of the load
+//           bandwidth of b's texture should be 30 / (30 + 13 / B_GROUPS + 8), 0.75 with four groups and one row
+
+import package::lib::activation::{SILU, activate};
+import package::lib::epilogue::{biased, store};
+import package::lib::tile_order::tile_at;
+import package::lib::weight::{INT4, b_row, b_scale, b_texel, next_turn, values};
+import package::matmul::left_operand::a4_in;
+import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, PAIRS, ROWS, SCALE_GROUPS, TURNS};
+
+struct Sizes {
+  M: u32, N: u32, K: u32,
+  scale: f32,
+  tiles_m: u32, tiles_n: u32,
+  texels: u32,                    // of a row of b
+  b_first: u32, up_first: u32,    // first rows of b and of b_up
+  first_group: u32,
+}
+
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+const COLS = PAIRS * LANES;
+
+fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
+
+fn scale_of(up: bool, n: u32, t: u32) -> f32 {
+  return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);
+}
+
+/** The four nibbles of the low half of a word, not shifted: times 1, 16, 256 and 4096. */
+fn nibbles_in_place(word: u32) -> vec4f {
+  return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let tile = (group.y + sizes.first_group) * groups.x + group.x;
+  if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
+  let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(ROWS, COLS);
+
+  // Rows past the edge are the last row again, whose sums are never stored
+  var a_at: array<u32, ROWS>;
+  var b_at: array<u32, B_GROUPS>;
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) { a_at[r] = min(at.x + r, sizes.M - 1u) * sizes.K; }
+  /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+    b_at[p] = b_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
+  }
+
+  var sums: array<f32, ROWS * B_GROUPS>;
+  var row: array<vec4f, ROWS * LOADS>;
+  var texel: array<vec4u, B_GROUPS>;
+  var factor: array<f32, B_GROUPS>;  // of int4: one a texel. int8 has one a row, for the end
+  var spread: array<vec4f, ROWS>;
+  var group_sums: array<f32, ROWS * B_GROUPS>;
+  var eights: array<f32, ROWS>;
+  let vec4s = sizes.texels * TURNS;
+  for (var k = 0u; k < vec4s; k += BLOCK) {
+    /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+      /*unroll*/ for (var i = 0u; i < LOADS; i++) { row[r * LOADS + i] = a4_in(a_at[r], k + i * LANES + lane, sizes.K); }
+    }
+    /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
+      /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+        spread[r] = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
+        if (B_TYPE == INT4) {
+          if (s % TURNS == 0u) { eights[r] = 0.0; }
+          eights[r] += dot(spread[r], vec4f(8.0));
+          spread[r] *= vec4f(1.0, 0.0625, 0.00390625, 0.000244140625);
+        }
+      }
+      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+        if (s % TURNS == 0u) {
+          // Past a row's end there are zeros of a, whatever b has
+          let t = min((k + s) / TURNS, sizes.texels - 1u);
+          texel[p] = b_texel(p >= PAIRS, b_at[p], t);
+          if (SCALE_GROUPS == 2u) { factor[p] = scale_of(p >= PAIRS, at.y + p % PAIRS * LANES + lane, t); }
+        }
+        if (B_TYPE == INT4) {
+          let numbers = nibbles_in_place(texel[p][s % TURNS / 2u] >> (16u * (s % 2u)));
+          /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+            if (s % TURNS == 0u) { group_sums[r * B_GROUPS + p] = 0.0; }
+            group_sums[r * B_GROUPS + p] += dot(spread[r], numbers);
+            if (s % TURNS == TURNS - 1u) {
+              sums[r * B_GROUPS + p] += factor[p] * (group_sums[r * B_GROUPS + p] - eights[r]);
+            }
+          }
+        } else {
+          let numbers = values(texel[p]);
+          /*unroll*/ for (var r = 0u; r < ROWS; r++) { sums[r * B_GROUPS + p] += dot(spread[r], numbers); }
+          if (s % TURNS != TURNS - 1u) { texel[p] = next_turn(texel[p]); }
+        }
+      }
+    }
+  }
+
+  /*unroll*/ for (var r = 0u; r < ROWS; r++) {
+    if (at.x + r < sizes.M) {
+      /*unroll*/ for (var p = 0u; p < PAIRS; p++) {
+        let n = at.y + p * LANES + lane;
+        if (n < sizes.N) {
+          var value = sums[r * B_GROUPS + p];
+          if (SCALE_GROUPS == 1u) { value *= scale_of(false, n, 0u); }
+          if (GATED) {
+            var gate_up = sums[r * B_GROUPS + (PAIRS + p) % B_GROUPS];
+            if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n, 0u); }
+            value = activate(value, SILU) * gate_up;
+          }
+          store(biased(value * sizes.scale, n), (at.x + r) * sizes.N + n);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,246 @@
+// matmul in workgroup memory: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
+//
+// For GPUs. A workgroup computes a tile of ROWS x COLS outputs. Step by step along k it copies its rows of a and of b to
+// workgroup memory, turned so that k comes first; then each thread adds the products of its own rows and columns.
+//
+// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K, N] in rows
+//           (lib/weight.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// threads   8 x 8. Thread (x, y) takes rows 4 y .. 4 y + 3, and 32 further down where ROW_VEC4S = 2, and likewise columns;
+//           GATED, the columns 32 further on are the same columns of b_up
+// numerics  f32; products are added one by one in the order of k: same bits every run. No activation is held in 16 bits:
+//           a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and two halves of each would double what is to be read.
+//           @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
+// host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count tiles, z is B;
+//           first_group is added to y; indices fit 32 bits
+// prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of a
+//           step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S / 8),
+//           const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+//
+// Banks: row k of an operand is 8 or 16 vec4s, of which the eight in a line fill the 32 banks. A thread copies 4 x 4
+// values, turned in registers, and neighbours in a quarter of a warp lie along k first, as memory does. At plain addresses
+// they would all meet in one bank or two, so the place in a line is mixed with k (`mixed`): eight threads, eight places.
+// Reading, eight threads side by side want eight neighbouring vec4s of b, mixed alike, and one of a.
+//
+// Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki registers
+// and 64 KB for workgroups:
+//   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 a thread
+//   resident       8 workgroups by registers (64 x 128 x 8 = 64 Ki), 8 by memory (2 x 64 x 16 x 4 = 8 KB): 512 threads, 16 warps
+//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop a byte. A warp's k: 16 cycles of multiply-adds, 8 of reads
+//                  where equal addresses of a warp are merged (128 bytes of a, 256 of b, in two phases each), 16 where not
+//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop a byte, of L2 for most. 10 TFLOP/s ask for 0.6 TB/s
+//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds a thread, and the next step's loads under way meanwhile
+//   expected       a k takes 68 instructions a thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 = 89 %. 70 % of
+//                  the ceiling with what latency is left, 50 % where reads aren't merged
+// With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few tiles.
+// Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8
+// conversions for 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
+//
+// predicted, not measured: 70 % of a GPU's multiply-add ceiling at 1024^3 (see above)
+// measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon, November 2026):
+//           lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
+
+import package::conv::patch::{Image, patch4, patches};
+import package::lib::activation::{SILU, activate};
+import package::lib::epilogue::{biased, store};
+import package::lib::tile_order::tile_at;
+import package::lib::weight::{BF16, F16, NEXT, b4_in, b_scale, from_16_bits};
+import package::matmul::left_operand::a4_in;
+import prelude::{
+  ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
+};
+
+struct Sizes {
+  M: u32, N: u32, K: u32,
+  tiles_m: u32, tiles_n: u32,
+  y_cols: u32, y_first: u32,
+  @if(!CONV) scale: f32,
+  @if(!CONV) b_row: u32,                      // K where B_IS_NK, else N
+  @if(!CONV) a_stride: u32,                   // from one of B to the next, 0 to use one for all
+  @if(!CONV) b_stride: u32,
+  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
+  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
+  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
+  first_group: u32,
+}
+
+@group(0) @binding(6) var<uniform> sizes: Sizes;
+
+const SIDE = 8u;
+const WG = SIDE * SIDE;
+/** k of a step. */
+const DEPTH = 4u * STEP_VEC4S;
+/** Vec4s of rows, and of columns of b and b_up, of a tile. */
+const HIGH = SIDE * ROW_VEC4S;
+const WIDE = SIDE * COLUMN_VEC4S;
+const PAIRS = select(COLUMN_VEC4S, COLUMN_VEC4S / 2u, GATED);
+const ROWS = 4u * HIGH;
+const COLS = 4u * SIDE * PAIRS;
+
+var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
+var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
+
+/** What a thread copies in a step: a matrix holds 4 x 4 values, a column of it four rows of a, or columns of y, at one k. */
+struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
+
+/** Where vec4 number `f` lies in a line whose k is in the k4-th vec4 of the step. */
+fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
+
+@if(CONV) fn b_row() -> u32 { return sizes.K; }
+@else fn b_row() -> u32 { return sizes.b_row; }
+@if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
+@else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
+
+/** What the values of column n at the k-th vec4 are multiplied by. */
+fn scale_of(up: bool, n: u32, k: u32) -> f32 {
+  return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, b_row() / 8u);
+}
+
+/** Columns n .. n + 3 of y, of which b's rows begin at `first`, at the k-th vec4, k first. */
+fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
+  if (B_IS_NK) {
+    let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row();
+    var block = mat4x4f(
+      b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K), b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
+    if (SCALE_GROUPS == 2u) {
+      block[0] *= scale_of(up, n, k);
+      block[1] *= scale_of(up, n + 1u, k);
+      block[2] *= scale_of(up, n + 2u, k);
+      block[3] *= scale_of(up, n + 3u, k);
+    }
+    return transpose(block);
+  }
+  let last = select(sizes.K, 4u * sizes.K, ALIGNED) - 1u;
+  let rows = first + min(4u * k + NEXT, vec4u(last)) * b_row();
+  let i = n / 4u;
+  return mat4x4f(b4_in(up, rows.x, i, b_row()), b4_in(up, rows.y, i, b_row()), b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
+}
+
+/** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row again, whose sums are never stored. */
+@if(CONV) fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
+  let image = Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
+  let all = patches(image, min(m + NEXT, vec4u(sizes.M - 1u)));
+  return transpose(mat4x4f(
+    patch4(image, all.row.x, all.at.x, k, sizes.K), patch4(image, all.row.y, all.at.y, k, sizes.K),
+    patch4(image, all.row.z, all.at.z, k, sizes.K), patch4(image, all.row.w, all.at.w, k, sizes.K)));
+}
+@else fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
+  let rows = z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
+  return transpose(mat4x4f(
+    a4_in(rows.x, k, sizes.K), a4_in(rows.y, k, sizes.K), a4_in(rows.z, k, sizes.K), a4_in(rows.w, k, sizes.K)));
+}
+
+// Four columns of b at one k as workgroup memory holds them. int8 goes as f16, which has every integer up to 2,048
+
+@if(HALF) alias Held = vec2u;
+@else alias Held = vec4f;
+
+@if(HALF) fn held(v: vec4f) -> Held {
+  if (B_TYPE == BF16) {
+    let words = bitcast<vec4u>(v);
+    return (words.xz >> vec2u(16u)) | (words.yw & vec2u(0xffff0000u));
+  }
+  return vec2u(pack2x16float(v.xy), pack2x16float(v.zw));
+}
+@else fn held(v: vec4f) -> Held { return v; }
+
+@if(HALF) fn widened(v: Held) -> vec4f { return from_16_bits(v, select(F16, BF16, B_TYPE == BF16)); }
+@else fn widened(v: Held) -> vec4f { return v; }
+
+/** Which vec4 of columns, and which vec4 of the step's k, block i of b is: neighbours lie as in memory. */
+fn b_place(i: u32) -> vec2u {
+  if (B_IS_NK) { return vec2u(i / STEP_VEC4S, i % STEP_VEC4S); }
+  return vec2u(i % WIDE, i / WIDE);
+}
+
+fn fetch(m0: u32, n0: u32, z: u32, thread: u32, k: u32) -> Blocks {
+  var blocks: Blocks;
+  /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
+    let i = t * WG + thread;
+    blocks.a[t] = a_block(z, m0 + 4u * (i / STEP_VEC4S), k + i % STEP_VEC4S);
+  }
+  /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
+    let at = b_place(t * WG + thread);
+    let up = GATED && at.x >= SIDE * PAIRS;
+    blocks.b[t] = b_block(up, b_begin(z), n0 + 4u * select(at.x, at.x - SIDE * PAIRS, up), k + at.y);
+  }
+  return blocks;
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let tile = (group.y + sizes.first_group) * groups.x + group.x;
+  if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }  // all of the workgroup, so the barriers stay uniform
+  let corner = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(ROWS, COLS);
+  let x = thread % SIDE;
+  let y_vec4 = thread / SIDE;
+
+  var sums: array<vec4f, SUMS>;
+  var row: array<vec4f, ROW_VEC4S>;
+  var column: array<vec4f, COLUMN_VEC4S>;
+  var next: Blocks;
+  let vec4s = (sizes.K + STEP - 1u) / STEP;
+  for (var k = 0u; ; k += STEP_VEC4S) {
+    // Ask for what comes next, multiply what is held meanwhile, then copy it: in this order, so that each is written once
+    if (k < vec4s) { next = fetch(corner.x, corner.y, group.z, thread, k); }
+    if (k > 0u) {
+      for (var k4 = 0u; k4 < STEP_VEC4S; k4++) {
+        let a_at = 4u * k4 * HIGH + mixed(y_vec4, k4);
+        let b_at = 4u * k4 * WIDE + mixed(x, k4);
+        /*unroll*/ for (var j = 0u; j < 4u; j++) {
+          /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) { row[p] = a_tile[a_at + j * HIGH + p * SIDE]; }
+          /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) { column[q] = widened(b_tile[b_at + j * WIDE + q * SIDE]); }
+          /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) {
+            /*unroll*/ for (var r = 0u; r < 4u; r++) {
+              /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) {
+                sums[(p * 4u + r) * COLUMN_VEC4S + q] += row[p][r] * column[q];
+              }
+            }
+          }
+        }
+      }
+    }
+    if (k >= vec4s) { break; }
+    workgroupBarrier();
+    /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
+      let i = t * WG + thread;
+      let k4 = i % STEP_VEC4S;
+      /*unroll*/ for (var j = 0u; j < 4u; j++) {
+        a_tile[(4u * k4 + j) * HIGH + mixed(i / STEP_VEC4S, k4)] = next.a[t][j];
+      }
+    }
+    /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
+      let at = b_place(t * WG + thread);
+      /*unroll*/ for (var j = 0u; j < 4u; j++) {
+        b_tile[(4u * at.y + j) * WIDE + mixed(at.x, at.y)] = held(next.b[t][j]);
+      }
+    }
+    workgroupBarrier();
+  }
+
+  @if(CONV) let scale = 1.0;
+  @else let scale = sizes.scale;
+  // In a copy, as it is indexed by a variable and so lies in memory
+  var done: array<vec4f, SUMS>;
+  /*unroll*/ for (var i = 0u; i < SUMS; i++) { done[i] = sums[i]; }
+  for (var i = 0u; i < 4u * ROW_VEC4S * PAIRS; i++) {
+    let r = i / PAIRS;
+    let q = i % PAIRS;
+    let m = corner.x + r / 4u * 4u * SIDE + 4u * y_vec4 + r % 4u;
+    let n = corner.y + 4u * (q * SIDE + x);
+    if (m >= sizes.M || n >= sizes.N) { continue; }
+    let at = (group.z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+    for (var j = 0u; j < min(4u, sizes.N - n); j++) {
+      var value = done[r * COLUMN_VEC4S + q][j];
+      if (SCALE_GROUPS == 1u) { value *= scale_of(false, n + j, 0u); }
+      if (GATED) {
+        var gate_up = done[r * COLUMN_VEC4S + PAIRS + q][j];
+        if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n + j, 0u); }
+        value = activate(value, SILU) * gate_up;
+      }
+      store(biased(value * scale, sizes.y_first + n + j), at + j);
+    }
+  }
+}

@@ -1,0 +1,43 @@
+// Tiles of a product's outputs: which size takes the least time, and the grid of workgroups that covers them.
+
+/** A tile that a kernel offers. */
+export interface TileSize {
+  readonly rows: number
+  readonly cols: number
+  /** Threads, or whatever works side by side, per tile; 1 by default. */
+  readonly workers?: number
+  /** What one k costs a worker, in a unit that the kernel chooses. */
+  readonly cycles: number
+}
+
+/** A tile, how many of it cover the outputs, and what one k of all of them costs. */
+export type Tiling<T extends TileSize> = T & {
+  readonly tilesM: number
+  readonly tilesN: number
+  readonly cost: number
+}
+
+/**
+ * The tile with the least work. What lies past the edges is work too, and fewer workers than `parallel` take as long as
+ * `parallel` of them. Of equals the first.
+ *
+ * @param sizes at least one
+ */
+export function leastWork<T extends TileSize>(
+  sizes: readonly T[],
+  { M, N, batch = 1 }: { readonly M: number; readonly N: number; readonly batch?: number },
+  parallel: number,
+): Tiling<T> {
+  const tilings = sizes.map((size) => {
+    const [tilesM, tilesN] = [Math.ceil(M / size.rows), Math.ceil(N / size.cols)]
+    const workers = (size.workers ?? 1) * tilesM * tilesN * batch
+    return { ...size, tilesM, tilesN, cost: Math.max(workers, parallel) * size.cycles }
+  })
+  return tilings.reduce((best, tiling) => (tiling.cost < best.cost ? tiling : best))
+}
+
+/** Workgroups in x and y: a few side by side, so that a plan can cut the grid along y. */
+export function gridOf(groups: number): [x: number, y: number] {
+  const x = Math.min(groups, Math.max(8, Math.ceil(groups / 65_535)))
+  return [x, Math.ceil(groups / x)]
+}
