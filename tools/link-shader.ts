@@ -13,6 +13,7 @@ import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { link } from 'wesl/core'
 import type { Piece, Shader } from '../src/gpu/shader.ts'
+import { withMarksOnly } from '../src/gpu/unroll.ts'
 import { withoutComments } from '../src/gpu/wgsl.ts'
 
 export const ROOT: string = fileURLToPath(new URL('../shaders/', import.meta.url))
@@ -51,46 +52,99 @@ export async function linkShader(
     throw located(error)
   })
   const constants: string[] = []
-  const pieces: Mutable<Piece>[] = []
-  let at = 0
-  for (const line of dest.split('\n')) {
-    const begin = at + Math.max(line.search(/\S/), 0)
-    at += line.length + 1
-    if (line.trim() === '') continue
-    const { src, position } = sourceMap.destToSrc(begin)
+  const pieces: Piece[] = []
+  for (const declaration of declarationsOf(dest)) {
+    const { src, position } = sourceMap.destToSrc(declaration[0]!.at)
     const source = pathOf(src.path ?? '')
-    if (!(source in files)) {
-      // The prelude's stand-in, which the host defines for each kernel
-      constants.push(/^(?:const|alias) (\w+) = /.exec(line)![1]!)
-      continue
-    }
-    // Declarations begin at the margin; those of modules are pieces of their own, which kernels share
-    const last = pieces.at(-1)
-    const isDeclaration = /^[@a-z]/.test(line)
-    if (!last || last.source !== source || (isDeclaration && source.startsWith('lib/'))) {
-      pieces.push({ source, text: '', runs: [] })
-    }
-    const piece = pieces.at(-1)!
-    const index = piece.text === '' ? 0 : piece.text.split('\n').length
-    piece.text += (index === 0 ? '' : '\n') + line
-    addLine(piece.runs, index, lineOf(src.text, position, line), line)
+    // What no file has is the prelude's stand-in, which the host defines for each kernel
+    if (!(source in files)) constants.push(/^(?:const|alias) (\w+) = /.exec(declaration[0]!.text)![1]!)
+    else pieces.push({ source, ...(verbatim(declaration, src.text, position) ?? rewritten(declaration)) })
   }
   return { name: file.replace(/\.wgsl$/, ''), conditions, constants: constants.sort(), pieces }
+
+  /** A declaration that conditions inside of it changed: the linker's lines, each traced by itself. */
+  function rewritten(declaration: readonly Line[]): Omit<Piece, 'source'> {
+    const runs: number[] = []
+    for (const [i, { text, at }] of declaration.entries()) {
+      // A line of braces goes with the one before: nothing in it can be wrong
+      if (tokens(text).every((token) => /[{}]/.test(token))) continue
+      const { src, position } = sourceMap.destToSrc(at)
+      const line = lineAt(src.text, placeOf(text, src.text, position))
+      const [lastIndex = 0, lastLine = Number.NaN] = runs.slice(-2)
+      if (line - lastLine !== i - lastIndex) runs.push(i, line)
+    }
+    return { text: declaration.map(({ text }) => text).join('\n'), runs }
+  }
 }
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly number[] ? number[] : T[K] }
-
-/** Adds a line to the runs of a piece, unless it follows on the last one's in the file, or is one of braces, which can't be wrong. */
-function addLine(runs: number[], index: number, line: number, text: string): void {
-  const [lastIndex = 0, lastLine = Number.NaN] = runs.slice(-2)
-  if (line - lastLine !== index - lastIndex && !/^[\s{}]*$/.test(text)) runs.push(index, line)
+/** A line of the linker's text, and where it begins there. */
+interface Line {
+  readonly text: string
+  readonly at: number
 }
 
-/** The line of a file that a linked line comes from: where its first word stands, from the position on. */
-function lineOf(text: string, position: number, line: string): number {
-  const [word = ''] = withoutComments(line).match(/[@\w]+/) ?? []
-  const at = bare(text).indexOf(word, position)
-  return text.slice(0, at < 0 ? position : at).split('\n').length
+/** The lines of each declaration, which begin at the margin, without comments but marks. */
+function declarationsOf(dest: string): Line[][] {
+  const found: Line[][] = []
+  let isOpen = false
+  let at = 0
+  for (const text of withMarksOnly(dest).split('\n')) {
+    const line = { text: text.trimEnd(), at: at + Math.max(text.search(/\S/), 0) }
+    at += text.length + 1
+    if (line.text === '') continue
+    if (!isOpen) found.push([])
+    found.at(-1)!.push(line)
+    isOpen = !/^(?:\S.*;|\}|\S.*\})$/.test(line.text)
+  }
+  return found
+}
+
+/** A declaration as it stands in its file, with the comments right above; undefined if the linker's differs from it. */
+function verbatim(
+  declaration: readonly Line[],
+  text: string,
+  position: number,
+): Omit<Piece, 'source'> | undefined {
+  const start = placeOf(declaration[0]!.text, text, position)
+  const end = endOf(bare(text), start)
+  const wanted = tokens(declaration.map((line) => line.text).join('\n'))
+  if (tokens(text.slice(start, end)).join(' ') !== wanted.join(' ')) return undefined
+  const above = text.slice(0, start).split('\n').slice(0, -1)
+  let comments = 0
+  while (/^(?:\/\/|\/\*\*.*\*\/$)/.test(above.at(-1 - comments) ?? '') && comments < above.length) comments++
+  // The file's header is no comment of its first declaration
+  if (comments === above.length) comments = 0
+  const lines = [...above.slice(above.length - comments), text.slice(start, end)]
+  return { text: lines.join('\n'), runs: [0, lineAt(text, start) - comments] }
+}
+
+/** Where a line's first word stands in a file, from the position on. */
+function placeOf(line: string, text: string, position: number): number {
+  const [word = ''] = withoutComments(line).match(/@?\w+/) ?? []
+  const found = bare(text)
+    .slice(position)
+    .search(new RegExp(`(?<![\\w@])${word}\\b`))
+  return position + Math.max(found, 0)
+}
+
+/** Where the declaration ends that begins at `start`. */
+function endOf(text: string, start: number): number {
+  let depth = 0
+  for (let i = start; i < text.length; i++) {
+    if (text[i] === ';' && depth === 0) return i + 1
+    if (text[i] === '{') depth++
+    if (text[i] === '}' && --depth === 0) return i + 1
+  }
+  return text.length
+}
+
+/** Words, numbers and signs, without what a linker may add or drop: comments, and commas at the end of a list. */
+function tokens(text: string): string[] {
+  return withoutComments(text).match(/\w+|[^\s\w,]/g) ?? []
+}
+
+function lineAt(text: string, position: number): number {
+  return text.slice(0, position).split('\n').length
 }
 
 const bareTexts = new Map<string, string>()
@@ -98,7 +152,9 @@ const bareTexts = new Map<string, string>()
 function bare(text: string): string {
   let found = bareTexts.get(text)
   if (found === undefined) {
-    found = withoutComments(text).replaceAll(/^import .*$/gm, (line) => ' '.repeat(line.length))
+    found = withoutComments(text).replaceAll(/^(?:@\w+(?:\([^)]*\))? )?import\b[^;]*;/gm, (lines) =>
+      lines.replaceAll(/[^\n]/g, ' '),
+    )
     bareTexts.set(text, found)
   }
   return found

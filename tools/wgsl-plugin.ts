@@ -64,11 +64,12 @@ export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${
   }
 }
 
-/** WGSL without what only people read, comments and indents, on the same lines. */
+/** WGSL without what only people read, comments, indents and spaces beside brackets, on the same lines. */
 function withoutComments(text: string): string {
   return withMarksOnly(text)
     .replace(/[ \t]+$/gm, '')
     .replace(/^ +/gm, '')
+    .replace(/ ?([,;(){}]) ?/g, '$1')
 }
 /** A module whose default export is an array of every linked shader that a file in src/ imports. */
 function listOfShaders(): { code: string; moduleType: 'js' } {
