@@ -1,5 +1,5 @@
-// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for one kind,
-// the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
+// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for
+// one kind, the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
 //
 //   NONE      a query sees every key
 //   CAUSAL    query i is at position limit + i and sees the keys up to there
@@ -7,7 +7,8 @@
 //   MASK      a bit per query and key hides the key from all heads
 //   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
 //
-// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times log2(e)
+// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times
+//           log2(e)
 // bindings  3, 4, 5; those of other kinds than BIAS are never read
 // host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
 
@@ -35,7 +36,9 @@ fn mask_word(query: u32, index: u32, words: u32) -> u32 {
   return 0u;
 }
 
-/** Whether a query sees a key below its limit by LENGTH. `visible` are its visible_keys, `word` is the key's mask_word. */
+/**
+ * Whether a query sees a key below its limit by LENGTH. `visible` are its visible_keys, `word` is the key's mask_word.
+ */
 fn is_visible(key: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return key < visible; }
   if (BIAS == MASK) { return ((word >> (key % 32u)) & 1u) == 0u; }
