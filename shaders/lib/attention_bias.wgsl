@@ -37,7 +37,8 @@ fn mask_word(query: u32, index: u32, words: u32) -> u32 {
 }
 
 /**
- * Whether a query sees a key below its limit by LENGTH. `visible` are its visible_keys, `word` is the key's mask_word.
+ * Whether a query sees a key. `visible` are its visible_keys, `word` is the key's mask_word. LENGTH hides the same keys
+ * from all queries: a kernel doesn't come to them.
  */
 fn is_visible(key: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return key < visible; }
@@ -63,11 +64,13 @@ const BLOCK = 32u;
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
+/** How many blocks the keys are in. */
 fn block_count(keys: u32, width: u32) -> u32 {
   if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
   return (keys + BLOCK - 1u) / BLOCK;
 }
 
+/** The block of an index below block_count. */
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
     let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map
