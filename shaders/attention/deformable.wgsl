@@ -8,8 +8,8 @@
 // shapes    value [T, heads, D4] vec4f, offsets [T, heads, levels, points] vec2f (x, y), weights [T, heads, levels,
 //           points] f32, y as value. Tokens are the levels one after the other, each row-major.
 // threads   one has CHUNKS of the D4 vec4s of a token's head
-// numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision. A point whose place isn't
-//           finite or whose weight is NaN makes the head NaN
+// numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision. A point whose place
+//           isn't finite or whose weight is NaN makes the head NaN
 // host      levels <= 4, of which unused ones have size 0; T is the sum of H * W; CHUNKS divides D4.
 //           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds
 // prelude   const D4, CHUNKS, WG

@@ -1,17 +1,18 @@
 // attention/registers: y = softmax(scale * q k^T + bias) v for every head, by threads that keep their rows in registers
 //
 // Runs on any adapter. A row is one query of one head. A thread takes a few rows and goes over the keys once
-// (lib/online_softmax), in blocks of at most 32, so that o is rescaled once per block. The GROUP query heads that share a head of
-// keys are rows beside each other: a key is loaded once for all of them. With few rows the keys are split among threads, and
-// attention/combine adds up what each leaves.
+// (lib/online_softmax), in blocks of at most 32, so that o is rescaled once per block. The GROUP query heads that share
+// a head of keys are rows beside each other: a key is loaded once for all of them. With few rows the keys are split
+// among threads, and attention/combine adds up what each leaves.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at `*_start`;
-//           y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as in lib/attention_bias
+// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
+//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
+//           in lib/attention_bias
 // threads   one has ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share rows
 // grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of RELATIVE's map,
-//           else 1
+// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
+//           RELATIVE's map, else 1
 // prelude   const D4, ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
 
 import package::lib::attention_bias::{
@@ -35,8 +36,8 @@ struct Sizes {
 /** ROWS rows of D4 vec4s. */
 alias Rows = array<vec4f, ROWS * D4>;
 
-// Rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile most slowly
-// (2.2 -> 1.0 s for 4 rows of 8 vec4s on SwiftShader, November 2026), and these run once.
+// Rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile
+// most slowly (2.2 -> 1.0 s for 4 rows of 8 vec4s on SwiftShader, November 2026), and these run once.
 
 /** The first `count` queries, scaled. */
 fn load_rows(rows: array<u32, ROWS>, count: u32) -> Rows {

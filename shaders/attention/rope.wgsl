@@ -4,8 +4,8 @@
 //   y[t, i] = x[t, i] cos a - x[t, i + HALF] sin a,   y[t, i + HALF] = x[t, i + HALF] cos a + x[t, i] sin a
 //
 // An angle of 2,000 radians in f32 is off by 1e-4, and WGSL's sin by 5e-4 even near 0. So angles are counted in turns,
-// in fixed point: theta^(-i / HALF) / 2 pi is a fraction of 64 bits, whose product with the position wraps around exactly,
-// and sin and cos are polynomials on an eighth of a turn to either side.
+// in fixed point: theta^(-i / HALF) / 2 pi is a fraction of 64 bits, whose product with the position wraps around
+// exactly, and sin and cos are polynomials on an eighth of a turn to either side.
 //
 // shapes    x [T, ...] Elem, rows `x_stride` apart, the first head at x_start; y [T, heads * 2 * COLS]; in Elem
 // threads   one per row and Elem of pairs of channels, for all heads

@@ -1,26 +1,32 @@
 // attention/subgroup: y = softmax(scale * q k^T + bias) v for every head, by subgroups that share their loads
 //
-// For adapters where a load costs more than arithmetic and subgroups have one fixed size, above all CPUs behind Vulkan. A row is
-// one query of one head, and a lane keeps ROWS rows (queries and sums) to itself. The lanes of a subgroup load a key together, a
-// vec4 each, and every vec4 is broadcast to all: a load feeds LANES * LANES * ROWS products of vec4s. As a lane has whole rows,
-// neither scores nor their maxima are exchanged. The softmax is that of lib/online_softmax, with o rescaled once per block of keys.
+// For adapters where a load costs more than arithmetic and subgroups have one fixed size, above all CPUs behind Vulkan.
+// A row is one query of one head, and a lane keeps ROWS rows (queries and sums) to itself. The lanes of a subgroup load
+// a key together, a vec4 each, and every vec4 is broadcast to all: a load feeds LANES * LANES * ROWS products of vec4s.
+// As a lane has whole rows, neither scores nor their maxima are exchanged. The softmax is that of lib/online_softmax,
+// with o rescaled once per block of keys.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at `*_start`;
-//           y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as in lib/attention_bias
-// threads   a workgroup is one subgroup; lane l has rows l, LANES + l, ... of its ROWS * LANES, and every splits-th block of keys
+// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
+//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
+//           in lib/attention_bias
+// threads   a workgroup is one subgroup; lane l has rows l, LANES + l, ... of its ROWS * LANES, and every splits-th
+//           block of keys
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of RELATIVE's map,
-//           else 1; row_vec4s = ROWS * D4
+// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
+//           RELATIVE's map, else 1; row_vec4s = ROWS * D4
 // prelude   const D4, LANES, ROWS, GROUP, BIAS; bool SPLIT
 //
-// per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds of 8 lanes
-//           (1), 2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and largest
-// predicted lavapipe, two cores of a Xeon at 3 GHz, ROWS = 4 of 64 channels: 1,320 cycles for 8,192 FLOPs, 37 GFLOP/s, two
-//           fifths of the 96 that multiply-adds alone reach; bytes of k and v are read from cache, rows / 32 times
+// per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
+//           of 8 lanes (1), 2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and
+//           largest
+// predicted lavapipe, two cores of a Xeon at 3 GHz, ROWS = 4 of 64 channels: 1,320 cycles for 8,192 FLOPs,
+//           37 GFLOP/s, two fifths of the 96 that multiply-adds alone reach; bytes of k and v are read from cache,
+//           rows / 32 times
 // measured  37 (November 2026); 30 of 72 channels, whose last load is three quarters idle; 26 of 128, where ROWS = 2
-//           (more shapes in src/ops/attention/subgroup.ts). Reading k and v through textures gains 2 %, and two keys per turn
-//           gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled registers
+//           (more shapes in src/ops/attention/subgroup.ts). Reading k and v through textures gains 2 %, and two keys
+//           per turn gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled
+//           registers
 
 import package::lib::attention_bias::{
   BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
@@ -67,9 +73,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let last = min(first + ROWS * LANES, sizes.rows) - 1u;
   let keys = visible_keys(last / GROUP, sizes.keys, sizes.limit);
 
-  // Rows are read and written by a plain loop whose end is a size that Mesa can't guess: written out, by us or by Mesa, each
-  // load takes 22 ms to compile (lavapipe, November 2026). They are copied, as an array that is indexed by a variable anywhere
-  // stays in memory
+  // Rows are read and written by a plain loop whose end is a size that Mesa can't guess: written out, by us or by Mesa,
+  // each load takes 22 ms to compile (lavapipe, November 2026). They are copied, as an array that is indexed by a
+  // variable anywhere stays in memory
   var places = row;
   var loaded: array<vec4f, ROWS * D4>;
   for (var n = 0u; n < sizes.row_vec4s; n++) {

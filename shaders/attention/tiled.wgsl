@@ -1,29 +1,31 @@
 // attention/tiled: y = softmax(scale * q k^T + bias) v for every head, by workgroups that share tiles of keys
 //
-// For GPUs. Keys and values come through workgroup memory, a tile of KEYS at a time, so that 32 rows share each load; a row is one
-// query of one head. PARTS threads share a row, each with every PARTS-th vec4 of its channels, so that a thread's queries and sums
-// stay in registers up to heads of 128. They add their parts of the scores up through workgroup memory: no subgroups needed. The
-// softmax is that of lib/online_softmax, with o rescaled once per tile.
+// For GPUs. Keys and values come through workgroup memory, a tile of KEYS at a time, so that 32 rows share each load; a
+// row is one query of one head. PARTS threads share a row, each with every PARTS-th vec4 of its channels, so that a
+// thread's queries and sums stay in registers up to heads of 128. They add their parts of the scores up through
+// workgroup memory: no subgroups needed. The softmax is that of lib/online_softmax, with o rescaled once per tile.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at `*_start`;
-//           y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as in lib/attention_bias
+// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
+//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
+//           in lib/attention_bias
 // threads   64 = 16 groups of PARTS; a group has ROWS rows and of their vec4s, thread p has p, PARTS + p, ...
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of RELATIVE's map,
-//           else 1; OWN = ceil(D4 / PARTS); PARTS = 4; KEYS divides the 32 of a word of the mask; tile_keys = KEYS, a size so that
-//           Mesa doesn't write the loops out
+// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
+//           RELATIVE's map, else 1; OWN = ceil(D4 / PARTS); PARTS = 4; KEYS divides the 32 of a word of the mask;
+//           tile_keys = KEYS, a size so that Mesa doesn't write the loops out
 // prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
 //
-// occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more. Workgroup
-//           memory is 256 D4 bytes of tiles, 4,096 of parts, 1,024 of weights: 9 KiB at d = 64, 13 KiB at d = 128. A GPU with
-//           64 KiB of it and 65,536 registers per multiprocessor holds 7 workgroups at d = 64 (448 threads; registers would
-//           allow 9) and 4 at d = 128 (256 threads; registers would allow 6)
-// per tile  of 8 keys, a thread loads D4 / 4 vec4f, reads 4 * OWN * 4 of tiles for 16 * OWN products of vec4s: one read of a
-//           tile feeds ROWS = 2 of them; four barriers
-// predicted the reads of workgroup memory, 128 bytes per cycle, bind: 64 multiply-adds per cycle, half of what 128 units could do,
-//           hence at most half the ceiling on such a GPU, less for exponentials and barriers. 512 causal tokens, 32/8 heads
-//           of 128: 2.1 GFLOP that count, 20 MiB of query, key, value and y once, and keys again for each 32 rows, from cache
+// occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more.
+//           Workgroup memory is 256 D4 bytes of tiles, 4,096 of parts, 1,024 of weights: 9 KiB at d = 64, 13 KiB at
+//           d = 128. A GPU with 64 KiB of it and 65,536 registers per multiprocessor holds 7 workgroups at d = 64 (448
+//           threads; registers would allow 9) and 4 at d = 128 (256 threads; registers would allow 6)
+// per tile  of 8 keys, a thread loads D4 / 4 vec4f, reads 4 * OWN * 4 of tiles for 16 * OWN products of vec4s: one read
+//           of a tile feeds ROWS = 2 of them; four barriers
+// predicted the reads of workgroup memory, 128 bytes per cycle, bind: 64 multiply-adds per cycle, half of what 128
+//           units could do, hence at most half the ceiling on such a GPU, less for exponentials and barriers. 512
+//           causal tokens, 32/8 heads of 128: 2.1 GFLOP that count, 20 MiB of query, key, value and y once, and keys
+//           again for each 32 rows, from cache
 // measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention/tiled.ts
 
 import package::lib::attention_bias::{

@@ -1,5 +1,5 @@
-// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for one kind,
-// the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
+// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for
+// one kind, the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
 //
 //   NONE      a query sees every key
 //   CAUSAL    query i is at position limit + i and sees the keys up to there
@@ -7,7 +7,8 @@
 //   MASK      a bit per query and key hides the key from all heads
 //   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
 //
-// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times log2(e)
+// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times
+//           log2(e)
 // bindings  3, 4, 5; those of other kinds than BIAS are never read
 // host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
 
@@ -35,7 +36,10 @@ fn mask_word(query: u32, index: u32, words: u32) -> u32 {
   return 0u;
 }
 
-/** Whether a query sees a key below its limit by LENGTH. `visible` are its visible_keys, `word` is the key's mask_word. */
+/**
+ * Whether a query sees a key. `visible` are its visible_keys, `word` is the key's mask_word. LENGTH hides the same keys
+ * from all queries: a kernel doesn't come to them.
+ */
 fn is_visible(key: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return key < visible; }
   if (BIAS == MASK) { return ((word >> (key % 32u)) & 1u) == 0u; }
@@ -60,11 +64,13 @@ const BLOCK = 32u;
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
+/** How many blocks the keys are in. */
 fn block_count(keys: u32, width: u32) -> u32 {
   if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
   return (keys + BLOCK - 1u) / BLOCK;
 }
 
+/** The block of an index below block_count. */
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
     let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map

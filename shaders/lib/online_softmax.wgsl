@@ -1,17 +1,18 @@
-// Online softmax: softmax(scores) v in one pass over the keys, without storing the scores (Milakov & Gimelshein 2018; Dao et al.
-// 2022). For each row we keep
+// Online softmax: softmax(scores) v in one pass over the keys, without storing the scores (Milakov & Gimelshein 2018;
+// Dao et al. 2022). For each row we keep
 //
 //   m  the largest score so far
 //   l  the sum of 2^(score - m)
 //   o  the sum of 2^(score - m) v
 //
-// When a larger score turns up, l and o are multiplied by power(m, larger) and m becomes that score. After the last key,
-// y = o / l. States of parts of the keys add up in the same way: a kernel that splits the keys stores (o, m, l) as they are, and
-// attention/combine adds them up.
+// When a larger score turns up, l and o are multiplied by power(m, larger) and m becomes that score. After the last
+// key, y = o / l. States of parts of the keys add up in the same way: a kernel that splits the keys stores (o, m, l) as
+// they are, and attention/combine adds them up.
 //
 // shapes    output [rows, D4] vec4f, or, where SPLIT, [rows, splits, D4 + 1] vec4f: o, then (m, l, 0, 0)
-// numerics  f32. Scores are log2(e) times those of the formula, as powers of two are cheaper. All is finite: hidden keys score
-//           FLOOR, and what they add to l and o before the first visible key is lost when that one rescales them
+// numerics  f32. Scores are log2(e) times those of the formula, as powers of two are cheaper. All is finite: hidden
+//           keys score FLOOR, and what they add to l and o before the first visible key is lost when that one rescales
+//           them
 // prelude   const D4; bool SPLIT
 
 import package::lib::nan::{is_finite, nan_of};
@@ -20,12 +21,15 @@ import prelude::{D4, SPLIT};
 const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
 
-/** What a key of this score weighs beside one of the score m, which is not less; or the factor of l and o when m replaces it. */
+/**
+ * What a key of this score weighs beside one of the score m, which is not less; or the factor of l and o when m
+ * replaces it.
+ */
 fn power(score: f32, m: f32) -> f32 { return exp2(score - m); }
 
 /**
- * The factor of o at the end: 1 / l, and 0 for a row that saw no key, whose m is still the floor. l is at most the number of keys;
- * if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
+ * The factor of o at the end: 1 / l, and 0 for a row that saw no key, whose m is still the floor. l is at most the
+ * number of keys; if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
  */
 fn normalizer(m: f32, l: f32) -> f32 {
   return select(nan_of(l), select(0.0, 1.0 / l, m > FLOOR), is_finite(l));

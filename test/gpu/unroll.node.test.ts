@@ -1,5 +1,5 @@
-// Marked loops are written out with the same meaning, whatever comments stand around them, or are refused; and each line of
-// the result is traced to the line that it comes from.
+// Marked loops are written out with the same meaning, whatever comments stand around them, or are refused; and each
+// line of the result is traced to the line that it comes from.
 
 import { describe, expect, test } from 'vitest'
 import { unroll, unrolledLines, withMarksOnly } from '../../src/gpu/unroll.ts'

@@ -2,7 +2,7 @@
 //
 //   y = softmax(scale * q k^T + bias) v
 //
-// Shapes are checked here; the variants of the family (subgroup, tiled, registers) do the work, each in a file of its own.
+// Shapes are checked here; the variants of the family (subgroup, tiled, registers) do the work, each in its own file.
 
 import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
@@ -84,8 +84,8 @@ export const attentionFamily: Family<Problem> = {
 }
 
 /**
- * The keys that a query doesn't see, as bits that attention's `mask` takes: those of a logit < 0, which NaN is not. A query that
- * would see no key sees all of them.
+ * The keys that a query doesn't see, as bits that attention's `mask` takes: those of a logit < 0, which NaN is not. A
+ * query that would see no key sees all of them.
  *
  * @param logits [Q, T]
  * @returns      u32 [Q, ceil(T / 32)]

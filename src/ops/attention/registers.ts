@@ -1,4 +1,5 @@
-// Attention by threads that work alone, with their rows in registers: runs anywhere. See shaders/attention/registers.wgsl.
+// Attention by threads that work alone, with their rows in registers: runs anywhere.
+// See shaders/attention/registers.wgsl.
 //
 // With many queries a thread takes a few of them and all keys. With few, as when a dozen mask queries look at 4,096
 // pixels, or a token is decoded, the keys are split among threads too.
@@ -60,8 +61,8 @@ function chooseTile(problem: Problem): Tile {
 }
 
 /**
- * Cycles of a core of lavapipe (a Xeon, November 2026): eight threads load a vec4f in 100, with the calls that several rows share
- * and their larger code, and multiply and add four values in 4.
+ * Cycles of a core of lavapipe (a Xeon, November 2026): eight threads load a vec4f in 100, with the calls that several
+ * rows share and their larger code, and multiply and add four values in 4.
  */
 function costOf(problem: Problem): number {
   const { B, Tk, d, kvHeads } = problem

@@ -1,5 +1,5 @@
-// Rotary position embedding. The frequencies are computed here, in float64, and become a constant of the kernel: they depend on
-// the model alone, and f32 would lose the angle of late positions.
+// Rotary position embedding. The frequencies are computed here, in float64, and become a constant of the kernel: they
+// depend on the model alone, and f32 would lose the angle of late positions.
 
 import ropeF32 from '#shaders/attention/rope.wgsl'
 import ropeVec4 from '#shaders/attention/rope.wgsl?VEC4'
@@ -79,8 +79,8 @@ export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
 }
 
 /**
- * What each of `half` pairs of channels turns by per position, theta^(-i / half) radians, as a fraction of a turn of 64 bits (of
- * which float64 fills the first 53): the high word before the low one.
+ * What each of `half` pairs of channels turns by per position, theta^(-i / half) radians, as a fraction of a turn of 64
+ * bits (of which float64 fills the first 53): the high word before the low one.
  */
 function turnsOf(half: number, theta: number): number[] {
   return Array.from({ length: half }, (_, i) => {

@@ -1,6 +1,7 @@
 // Attention by subgroups: lanes own rows, keys and values are broadcast. See shaders/attention/subgroup.wgsl.
 //
-// GFLOP/s of all scores, hidden ones too, by processor time of two cores of a Xeon (November 2026), registers -> subgroup:
+// GFLOP/s of all scores, hidden ones too, by processor time of two cores of a Xeon (November 2026),
+// registers -> subgroup:
 //
 //                                              lavapipe      SwiftShader
 //   729 tokens, 16 heads of 72                 2.8 -> 30     0.9 -> 4.3

@@ -1,7 +1,7 @@
 // Attention by workgroups, with keys and values in workgroup memory: for GPUs. See shaders/attention/tiled.wgsl.
 //
-// Software adapters pay for its barriers: 200 queries and 4,096 keys under a mask, 8 heads of 32, run at 3.0 GFLOP/s on lavapipe
-// and 0.7 on SwiftShader (by subgroups 27 and 6; a Xeon, November 2026). No GPU was at hand to measure it on.
+// Software adapters pay for its barriers: 200 queries and 4,096 keys under a mask, 8 heads of 32, run at 3.0 GFLOP/s on
+// lavapipe and 0.7 on SwiftShader (by subgroups 27 and 6; a Xeon, November 2026). No GPU was at hand to measure it on.
 
 import shader from '#shaders/attention/tiled.wgsl'
 import type { Variant } from '../../kernels/variants.ts'
@@ -26,8 +26,8 @@ export const tiled: Variant<Problem> = {
   fits: ({ d }, { maxInvocations, maxWorkgroupBytes }) =>
     maxInvocations >= 64 && maxWorkgroupBytes >= 64 * d + 5120,
   /**
-   * In the cycles of registers and subgroup. On a GPU a guess below both; a CPU behind Vulkan pays 272 cycles per barrier and 50
-   * per read of workgroup memory (lavapipe, a Xeon, November 2026).
+   * In the cycles of registers and subgroup. On a GPU a guess below both; a CPU behind Vulkan pays 272 cycles per
+   * barrier and 50 per read of workgroup memory (lavapipe, a Xeon, November 2026).
    */
   cost: ({ B, Tq, Tk, d, heads }, { software }) => B * heads * Tq * Tk * d * (software ? 8 : 0.01),
   record: (problem) => {
