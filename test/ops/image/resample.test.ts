@@ -7,12 +7,12 @@ import type { Gpu } from '../../../src/gpu/gpu.ts'
 import { crc32 } from '../../../src/io/image/crc32.ts'
 import type { Image } from '../../../src/io/image/image.ts'
 import { type Margin, resampleColumns, resampleRows, triangleTaps } from '../../../src/ops/image/resample.ts'
+import { resizeBilinear } from '../../../src/selftest/references/resample.ts'
 import { param, plan, tensor } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenImage, loadGolden } from '../../fixtures/golden.ts'
 import cases from '../../fixtures/io/resize.json' with { type: 'json' }
 import { noise } from '../../io/image/pixels.ts'
 import { adapters, anyGpu, drawSizes, evaluate, planOf } from '../../support.ts'
-import { resizeBilinear } from './pillow.ts'
 
 const CASES = cases as [width: number, height: number, toWidth: number, toHeight: number, crc: number][]
 /** Each level itself. */

@@ -1,8 +1,13 @@
-// Pillow's bilinear resize on the host, plainly, as the reference: resample.test.ts holds it against Pillow's own results.
+// Pillow's bilinear resize on the host, as the reference: test/ops/image/resample.test.ts holds it against Pillow's own results.
 //
 // Source: Pillow 12, src/libImaging/Resample.c; spec, section 4.3.
 
-import type { Image } from '../../../src/io/image/image.ts'
+/** An image of three bytes per pixel. */
+interface Image {
+  readonly width: number
+  readonly height: number
+  readonly rgb: Uint8Array
+}
 
 const PRECISION = 22
 const HALF = 1 << (PRECISION - 1)
