@@ -10,14 +10,22 @@ import { batchedReference, productReference } from '../references/matmul.ts'
 /** Some thousand f32 additions of both signs err by less than 1e-6 of the norm. */
 const TOLERANCE = 2e-6
 /** Multiply-adds of a reference: some milliseconds. */
-const BUDGET = 3e6
+const BUDGET = 4e6
 export const ACTIVATION_NAMES: readonly Activation[] = Object.keys(ACTIVATIONS) as Activation[]
 
-/** Few rows as often as many: a variant of its own serves them. */
-export function productSizes(random: Random, step = 1): [M: number, N: number, K: number] {
-  const few = random.flip()
+/** Most of M, N and K: few rows, which a variant of its own serves; some; and many, for several of the largest tiles. */
+const RANGES = [
+  [16, 2060, 1100],
+  [16, 300, 1100],
+  [300, 300, 1100],
+  [300, 300, 300],
+  [600, 600, 40],
+] as const
+
+function productSizes(random: Random, step = 1): [M: number, N: number, K: number] {
+  const [mostM, mostN, mostK] = random.pick(RANGES)
   for (;;) {
-    const [M, N, K] = [random.size(few ? 16 : 300), random.size(few ? 2060 : 300), random.size(1100, step)]
+    const [M, N, K] = [random.size(mostM), random.size(mostN), random.size(mostK, step)]
     if (M * N * K <= BUDGET) return [M, N, K]
   }
 }

@@ -100,12 +100,13 @@ function drawNormalize(random: Random): KernelCase {
 
 function drawMeanRows(random: Random): KernelCase {
   const { rows, C, ...x } = drawRows(random, 3)
-  const length = random.pick([0, 1, rows, rows + 5, random.whole(1, rows)])
+  const all = random.flip()
+  const length = all ? rows : random.pick([0, 1, rows, rows + 5, random.whole(1, rows)])
   return kernelCase({
-    shape: `${length} of ${rows} x ${C}`,
+    shape: `${all ? 'all' : length} of ${rows} x ${C}`,
     inputs: { x },
     params: { length },
-    run: (t) => meanRows(t.x, { length: param('length') }),
+    run: (t) => (all ? meanRows(t.x) : meanRows(t.x, { length: param('length') })),
     reference: () => meanRowsReference(x.data, C, length),
     measure: differenceBy(normOf(meanRowsReference(x.data.map(Math.abs), C, length)) || 1),
     tolerance: SUM_TOLERANCE,

@@ -1,246 +1,19 @@
-// The variants of matrix products that are made for GPUs equal their formulas on every adapter of this machine, bit for bit the
-// same each time, and are taken on GPUs only. Each case is a kernel of its own: SwiftShader takes seconds to compile one.
+// The variants of matrix products that are made for GPUs take weights in shards, in place and cut, and are taken on GPUs only.
+// That they equal their formulas says matmul.test.ts.
 
 import { expect, test } from 'vitest'
 import { type AdapterFacts, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
-import { type Gpu, openGpu } from '../../../src/gpu/gpu.ts'
-import { dequantizeRows, GROUP, quantizeRows } from '../../../src/kernels/quantize.ts'
-import { ranked, type Variant } from '../../../src/kernels/variants.ts'
+import { openGpu } from '../../../src/gpu/gpu.ts'
+import { ranked } from '../../../src/kernels/variants.ts'
 import { linear, matmulFamily } from '../../../src/ops/matmul/matmul.ts'
 import type { Product } from '../../../src/ops/matmul/product.ts'
 import { quadTile, tileCounts, tileGrid } from '../../../src/ops/matmul/registers.ts'
-import { rows, rowsSubgroup, tiles, tilesHalf } from '../../../src/ops/matmul/tiles.ts'
-import { type DType, release, type Tensor, tensor, upload } from '../../../src/tensor/tensor.ts'
-import {
-  adapterNames,
-  adapters,
-  evaluate,
-  expectClose,
-  planOf,
-  random,
-  someOn,
-  toBf16,
-  uniform,
-} from '../../support.ts'
+import { productReference } from '../../../src/selftest/references/matmul.ts'
+import { type DType, release, upload } from '../../../src/tensor/tensor.ts'
+import { adapterNames, expectClose, planOf, random, uniform } from '../../support.ts'
 
 /** A few thousand f32 additions of both signs err by less than 1e-6 of the norm; ten times that is a fault. */
 const RTOL = 2e-6
-
-interface Case {
-  readonly dtype: DType
-  /** A kernel serves several shapes. */
-  readonly shapes: readonly (readonly [M: number, N: number, K: number])[]
-  /** b is [K, N]. */
-  readonly KN?: boolean
-  readonly batch?: number
-  /** Bias, ReLU and residual. */
-  readonly ending?: boolean
-  readonly gated?: boolean
-}
-
-/** What the three tiles take, and one past their edges: 32 x 32, 32 x 64 and 64 x 64. */
-const SMALL = [33, 65, 36] as const
-const MIDDLE = [257, 256, 36] as const
-const LARGE = [515, 516, 20] as const
-
-const TILES: readonly Case[] = [
-  { dtype: 'f32', shapes: [SMALL, [1, 4, 4], [5, 17, 12], [67, 131, 260], [4, 1, 1024]] },
-  {
-    dtype: 'f32',
-    shapes: [
-      [1, 1, 1],
-      [2, 7, 3],
-      [33, 65, 35],
-      [9, 9, 1023],
-    ],
-  },
-  { dtype: 'f32', shapes: [MIDDLE] },
-  { dtype: 'f32', shapes: [LARGE] },
-  { dtype: 'f32', shapes: [SMALL], batch: 3 },
-  { dtype: 'f32', shapes: [SMALL, [5, 12, 8]], KN: true, batch: 3 },
-  { dtype: 'f32', shapes: [[34, 35, 31]], KN: true, batch: 2 },
-  { dtype: 'f32', shapes: [SMALL], ending: true },
-  {
-    dtype: 'f32',
-    shapes: [
-      [13, 19, 24],
-      [70, 33, 64],
-    ],
-    gated: true,
-  },
-  { dtype: 'f16', shapes: [SMALL] },
-  { dtype: 'bf16', shapes: [LARGE] },
-  { dtype: 'bf16', shapes: [[33, 31, 35]] },
-  { dtype: 'bf16', shapes: [[6, 12, 8]], KN: true },
-  { dtype: 'int8', shapes: [SMALL, [7, 19, 160]] },
-  { dtype: 'int4', shapes: [SMALL, [7, 19, 160]] },
-  { dtype: 'int8', shapes: [SMALL], gated: true },
-  { dtype: 'int4', shapes: [SMALL], gated: true },
-]
-
-const HALVES: readonly Case[] = [
-  { dtype: 'f16', shapes: [SMALL, [5, 17, 12]] },
-  { dtype: 'bf16', shapes: [LARGE] },
-  { dtype: 'bf16', shapes: [[33, 31, 35]], gated: true },
-  { dtype: 'f16', shapes: [[6, 12, 8]], KN: true },
-  { dtype: 'int8', shapes: [SMALL] },
-]
-
-const ROWS: readonly Case[] = [
-  {
-    dtype: 'f32',
-    shapes: [
-      [1, 1, 4],
-      [1, 160, 448],
-      [1, 2053, 260],
-    ],
-  },
-  { dtype: 'f32', shapes: [[1, 7, 1100]] },
-  {
-    dtype: 'f32',
-    shapes: [
-      [1, 1, 1],
-      [1, 3, 5],
-    ],
-  },
-  { dtype: 'f32', shapes: [[2, 7, 36]], ending: true },
-  {
-    dtype: 'f32',
-    shapes: [
-      [5, 9, 1023],
-      [8, 33, 7],
-    ],
-  },
-  {
-    dtype: 'f32',
-    shapes: [
-      [16, 33, 64],
-      [13, 160, 64],
-      [9, 9, 1020],
-    ],
-  },
-  { dtype: 'f32', shapes: [[3, 9, 44]], gated: true },
-  { dtype: 'f16', shapes: [[4, 33, 64]] },
-  { dtype: 'f16', shapes: [[1, 20, 63]] },
-  { dtype: 'bf16', shapes: [[1, 33, 64]] },
-  { dtype: 'bf16', shapes: [[7, 33, 61]] },
-  { dtype: 'int8', shapes: [[1, 33, 68]] },
-  { dtype: 'int8', shapes: [[11, 20, 64]], gated: true },
-  {
-    dtype: 'int4',
-    shapes: [
-      [1, 33, 68],
-      [1, 8, 320],
-    ],
-  },
-  { dtype: 'int4', shapes: [[6, 20, 64]], gated: true },
-]
-
-const VARIANTS: readonly [Variant<Product>, readonly Case[]][] = [
-  [tiles, TILES],
-  [tilesHalf, HALVES],
-  [rows, ROWS],
-  // It differs in how it adds up only
-  [rowsSubgroup, ROWS.filter((_, i) => i % 3 === 0)],
-]
-
-for (const [place, gpu] of (await adapters()).entries()) {
-  for (const [variant, cases] of VARIANTS) {
-    const able = variant !== rowsSubgroup || (gpu.features.subgroups && gpu.adapter.countsSubgroups)
-    test.skipIf(!able)(`${variant.name} on ${gpu.name}`, async () => {
-      for (const one of someOn(place, cases)) {
-        for (const shape of one.shapes) await check(gpu, variant, one, shape)
-      }
-    })
-  }
-}
-
-/** b on the device, and the numbers it stands for. */
-async function weight(
-  gpu: Gpu,
-  dtype: DType,
-  shape: readonly number[],
-  seed: number,
-): Promise<{ b: Tensor; values: ArrayLike<number> }> {
-  const K = shape.at(-1)!
-  const values = uniform(
-    shape.reduce((product, n) => product * n, 1),
-    seed,
-  )
-  if (dtype === 'int8' || dtype === 'int4') {
-    const quantized = quantizeRows(values, K, dtype)
-    const [N = 0] = shape
-    const held = dtype === 'int4' ? [N, Math.ceil(K / GROUP) * GROUP] : shape
-    const scales = await upload(gpu, quantized.scales, [quantized.scales.length], 'f32')
-    const b = { ...(await upload(gpu, quantized.data, held, dtype)), shape, size: N * K, scales }
-    return { b, values: dequantizeRows(quantized, K, dtype) }
-  }
-  if (dtype === 'f32') return { b: await upload(gpu, values, shape, dtype), values }
-  if (dtype === 'bf16') {
-    const { bits, values: rounded } = toBf16(values)
-    return { b: await upload(gpu, bits, shape, dtype), values: rounded }
-  }
-  // Halves that reach down to the subnormal ones: -1 to 1 in steps of 2^-11, and tiny ones
-  const bits = Uint16Array.from(values, (v) => Math.floor((v + 1) * 0x1e00) | (v < 0 ? 0x8000 : 0))
-  const halves = Float64Array.from(bits, (h) => {
-    const [e, f] = [(h >> 10) & 31, h & 1023]
-    return (h >> 15 ? -1 : 1) * (e === 0 ? f * 2 ** -24 : 2 ** (e - 15) * (1 + f / 1024))
-  })
-  return { b: await upload(gpu, bits, shape, dtype), values: halves }
-}
-
-async function check(
-  gpu: Gpu,
-  variant: Variant<Product>,
-  { dtype, KN = false, batch = 1, ending = false, gated = false }: Case,
-  [M, N, K]: readonly [number, number, number],
-): Promise<void> {
-  const what = `${variant.name} ${dtype} ${M} x ${N} x ${K}${KN ? ' KN' : ''}${gated ? ' gated' : ''}`
-  const bShape = [...(batch > 1 ? [batch] : []), ...(KN ? [K, N] : [N, K])]
-  const { b, values } = await weight(gpu, dtype, bShape, 2)
-  const pair = gated ? await weight(gpu, dtype, bShape, 3) : undefined
-  const a = random([batch, M, K], 1, 3)
-  const bias = random([N], 4)
-  const residual = random([batch, M, N], 5)
-
-  const y = await evaluate(gpu, { a, bias, residual }, (t) => {
-    const made = tensor([batch, M, N])
-    const product: Product = {
-      a: t['a']!,
-      b,
-      pair: pair?.b,
-      y: made,
-      M,
-      N,
-      K,
-      bIsNK: !KN,
-      scale: 0.5,
-      ...(batch > 1 ? { batch, aStride: M * K, bStride: N * K } : {}),
-      ...(ending ? { bias: t['bias']!, activation: 'relu', residual: t['residual']! } : {}),
-    }
-    expect(variant.fits(product, gpu.adapter), what).toBe(true)
-    variant.record(product)
-    return made
-  })
-
-  const expected = Float64Array.from(y, (_, i) => {
-    const n = i % N
-    const m = Math.floor(i / N)
-    const first = batch > 1 ? Math.floor(m / M) * N * K : 0
-    const sum = (w: ArrayLike<number>): number => {
-      let total = 0
-      for (let k = 0; k < K; k++) total += a.data[m * K + k]! * w[first + (KN ? k * N + n : n * K + k)]!
-      return total
-    }
-    let value = sum(values)
-    if (pair) value = (value / (1 + Math.exp(-value))) * sum(pair.values)
-    value *= 0.5
-    return ending ? Math.max(value + bias.data[n]!, 0) + residual.data[i]! : value
-  })
-  expectClose(y, expected, RTOL, what)
-  release(gpu, b)
-  if (pair) release(gpu, pair.b)
-}
 
 for (const name of adapterNames()) {
   for (const matmul of ['tiles', 'rows']) {
@@ -262,18 +35,13 @@ for (const name of adapterNames()) {
           const h = linear(t['x']!, t['square']!, { residual: linear(t['x']!, t['square']!) })
           return { h, y: linear(h, sharded, { bias: t['bias']!, residual: linear(h, sharded) }) }
         })
-        for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul-${matmul}`)
+        for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul/${matmul}`)
         const { h, y } = await run()
-        const times = (x: ArrayLike<number>, w: Float32Array, columns: number): Float64Array =>
-          Float64Array.from({ length: M * columns }, (_, i) => {
-            const [m, n] = [Math.floor(i / columns), i % columns]
-            let sum = 0
-            for (let k = 0; k < K; k++) sum += x[m * K + k]! * w[n * K + k]!
-            return sum
-          })
-        const hExpected = times(inputs.x.data, inputs.square.data, K).map((v) => 2 * v)
+        const hExpected = productReference(inputs.x.data, inputs.square.data, [M, K, K]).map((v) => 2 * v)
         expectClose(h!, hExpected, RTOL)
-        const yExpected = times(hExpected, values, N).map((v, i) => 2 * v + inputs.bias.data[i % N]!)
+        const yExpected = productReference(hExpected, values, [M, N, K]).map(
+          (v, i) => 2 * v + inputs.bias.data[i % N]!,
+        )
         expectClose(y!, yExpected, RTOL)
         made.release()
         release(small, sharded)
