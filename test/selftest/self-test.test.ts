@@ -7,7 +7,6 @@ import { Choices, VARIANTS } from '../../src/gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { ownKernel } from '../../src/gpu/kernel.ts'
 import { type Recorder, recordWith } from '../../src/gpu/recorder.ts'
-import type { Family, Variant } from '../../src/kernels/variants.ts'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
 import { rmsNormFamily } from '../../src/ops/norm/norm.ts'
 import { softmax, softmaxFamily } from '../../src/ops/reduce/reduce.ts'
@@ -20,53 +19,12 @@ import { selfTest } from '../../src/selftest/self-test.ts'
 import { plan, record, type Tensor } from '../../src/tensor/tensor.ts'
 import { shippedKernels } from '../ops/shipped.ts'
 import { adapterNames } from '../support.ts'
+import { EACH_WGSL, planted, softmaxBy } from './planted.ts'
 
 const [name] = adapterNames()
 /** Its choices are changed: not the one that the other tests share. */
 const gpu: Gpu = await openGpu(name ? { adapter: name } : {})
 afterAll(() => gpu.close())
-
-type Softmax = Parameters<(typeof softmaxFamily.variants)[number]['record']>[0]
-
-/** Adds a variant to a family for as long as `then` runs. */
-async function planted<P>(family: Family<P>, variant: Variant<P>, then: () => Promise<void>): Promise<void> {
-  const variants = family.variants as Variant<P>[]
-  variants.unshift(variant)
-  try {
-    await then()
-  } finally {
-    variants.splice(variants.indexOf(variant), 1)
-    gpu.adapter.choices.vetoed.clear()
-  }
-}
-
-const WRONG_WGSL = `
-struct Sizes { count: u32, scale: f32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<uniform> sizes: Sizes;
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x < sizes.count) { y[id.x] = BODY; }
-}`
-
-/** A variant of softmax, the cheapest of all, whose kernel is this. */
-function softmaxBy(variant: string, body: string): Variant<Softmax> {
-  return {
-    name: variant,
-    fits: () => true,
-    cost: () => 0,
-    record: ({ x, y }) =>
-      record({
-        kernel: ownKernel(`softmax-${variant}`, WRONG_WGSL.replace('BODY', body)),
-        reads: { x },
-        writes: { y },
-        sizes: { count: x.size, scale: 1.01 },
-        workgroups: Math.ceil(x.size / 64),
-        flops: 0,
-      }),
-  }
-}
 
 async function kernelsOf(build: (x: Tensor) => Tensor): Promise<string[]> {
   const made = await plan(gpu, 'test', ({ input }) => ({ read: { y: build(input('x', [3, 5])) } }))
@@ -75,7 +33,7 @@ async function kernelsOf(build: (x: Tensor) => Tensor): Promise<string[]> {
 }
 
 test(`a variant that computes something else is named and vetoed, on ${gpu.name}`, async () => {
-  await planted(softmaxFamily, softmaxBy('wrong', 'x[id.x] * sizes.scale'), async () => {
+  await planted(gpu, softmaxFamily, softmaxBy('wrong', 'x[id.x] * sizes.scale'), async () => {
     expect(await kernelsOf(softmax)).toEqual(['softmax-wrong'])
     const summary = await selfTest(gpu, { ops: ['softmax'], count: 2, veto: true })
     const failed = summary.results.filter(({ status }) => status === 'failed')
@@ -102,14 +60,14 @@ test(`a variant that computes something else is named and vetoed, on ${gpu.name}
 })
 
 test('without `veto` nothing is changed', async () => {
-  await planted(softmaxFamily, softmaxBy('wrong', 'x[id.x] * sizes.scale'), async () => {
+  await planted(gpu, softmaxFamily, softmaxBy('wrong', 'x[id.x] * sizes.scale'), async () => {
     expect((await selfTest(gpu, { ops: ['softmax'], count: 1 })).failed).toBe(1)
     expect(await kernelsOf(softmax)).toEqual(['softmax-wrong'])
   })
 })
 
 test('a variant that does not compile is named, and the rest is tested', async () => {
-  await planted(softmaxFamily, softmaxBy('broken', 'nothing(x[id.x])'), async () => {
+  await planted(gpu, softmaxFamily, softmaxBy('broken', 'nothing(x[id.x])'), async () => {
     const { results, vetoes } = await selfTest(gpu, { ops: ['softmax'], count: 1 })
     expect(results[0]).toMatchObject({ variant: 'softmax/broken', status: 'failed' })
     expect(results[0]!.error).toBeUndefined()
@@ -132,7 +90,7 @@ const COUNTING: KernelTest = {
         record({
           kernel: ownKernel(
             'counting',
-            WRONG_WGSL.replace('BODY', 'y[id.x] + 1e-7 + 0 * x[id.x] * sizes.scale'),
+            EACH_WGSL.replace('BODY', 'y[id.x] + 1e-7 + 0 * x[id.x] * sizes.scale'),
           ),
           reads: { x: t.x },
           writes: { y: t.count },

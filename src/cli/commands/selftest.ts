@@ -5,7 +5,7 @@ import { rememberTuned } from '../../model/remembered.ts'
 import { printable } from '../../printable.ts'
 import { FAMILIES, type Family, variantNames } from '../../selftest/options.ts'
 import { WEIGHT_TYPES, type WeightType } from '../../selftest/random.ts'
-import { failureText, groupResults, type ResultGroup } from '../../selftest/report.ts'
+import { groupResults, type ResultGroup } from '../../selftest/report.ts'
 import type { SelfTestSummary } from '../../selftest/results.ts'
 import { selfTest } from '../../selftest/self-test.ts'
 import { type Command, expectOperands, type Given, meant, type Page, SHARED, UsageError } from '../args.ts'
@@ -99,7 +99,6 @@ function lines({ results, report, passed, failed, skipped }: SelfTestSummary, { 
   const groups = groupResults(results).filter((group) => group.passed + group.failed > 0)
   const titles = ['', 'op', 'weights', 'variant', 'cases', 'error', 'allowed', 'ms']
   const [head, ...rows] = table([titles, ...groups.map(rowOf)], [0, 1, 2, 3])
-  const failures = results.filter(({ status }) => status === 'failed')
   return [
     paint('dim', head!),
     ...rows.map((row, i) => (groups[i]!.failed > 0 ? paint('red', row) : row)),
@@ -117,7 +116,6 @@ function lines({ results, report, passed, failed, skipped }: SelfTestSummary, { 
             .split('\n')
             .map((line) => paint('dim', line)),
         ]),
-    ...(failures.length > 0 ? ['', `The first: ${failureText(failures[0]!)}`] : []),
   ]
 }
 

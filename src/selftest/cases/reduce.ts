@@ -105,7 +105,7 @@ function drawMeanRows(random: Random): KernelCase {
   return kernelCase({
     shape: `${all ? 'all' : length} of ${rows} x ${C}`,
     inputs: { x },
-    params: { length },
+    ...(all ? {} : { params: { length } }),
     run: (t) => (all ? meanRows(t.x) : meanRows(t.x, { length: param('length') })),
     reference: () => meanRowsReference(x.data, C, length),
     measure: differenceBy(normOf(meanRowsReference(x.data.map(Math.abs), C, length)) || 1),
