@@ -17,11 +17,11 @@ const RTOL = 2e-6
 
 for (const gpu of await adapters()) {
   test(`conv2d by every variant, from every type and layout of weights, on ${gpu.name}`, async () => {
-    await expectRight(gpu, { families: ['conv'], count: 2 })
+    await expectRight(gpu, { families: ['conv'], count: 1 })
   })
 
   test(`conv2d of many shapes by what this adapter takes, on ${gpu.name}`, async () => {
-    await expectRight(gpu, { families: ['conv'], variants: 'default', seed: 2, count: 6 })
+    await expectRight(gpu, { families: ['conv'], types: ['f32'], variants: 'default', count: 12 })
   })
 
   test(`conv2d of values up to 1e5 on ${gpu.name}`, async () => {

@@ -32,7 +32,7 @@ for (const gpu of await adapters()) {
   })
 
   test(`linear of many shapes by what this adapter takes, on ${gpu.name}`, async () => {
-    await expectRight(gpu, { ops: ['linear', 'matmul'], variants: 'default', seed: 2, count: 9 })
+    await expectRight(gpu, { ops: ['linear'], types: ['f32'], variants: 'default', count: 12 })
   })
 
   test.skipIf(!panels)(`linear from some rows of a weight in panels on ${gpu.name}`, async () => {
