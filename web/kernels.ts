@@ -2,12 +2,12 @@
 // report to copy. Everything it knows of kernels it has from the engine's public door.
 
 import {
-  FAMILIES,
-  type Family,
   FlowSegError,
   type Gpu,
   groupResults,
   type KernelResult,
+  OP_FAMILIES,
+  type OpFamily,
   openGpu,
   type ResultGroup,
   type SelfTestSummary,
@@ -33,12 +33,12 @@ let drawing = 0
 let running: AbortController | undefined
 
 for (const select of [what, family]) {
-  select.append(...FAMILIES.map((name) => make('option', { value: name }, name)))
+  select.append(...OP_FAMILIES.map((name) => make('option', { value: name }, name)))
 }
 // A link can say what to test: kernels.html?families=matmul&count=3&seed=7
 const asked = new URLSearchParams(location.search)
 const askedFamily = asked.get('families') ?? ''
-if (FAMILIES.some((name) => name === askedFamily)) what.value = askedFamily
+if (OP_FAMILIES.some((name) => name === askedFamily)) what.value = askedFamily
 count.value = asked.get('count') ?? count.value
 seed.value = asked.get('seed') ?? seed.value
 
@@ -74,7 +74,7 @@ async function run(): Promise<void> {
     gpu = await openGpu()
     byId('adapter').textContent = gpu.name
     const summary = await selfTest(gpu, {
-      ...(what.value === '' ? {} : { families: [what.value as Family] }),
+      ...(what.value === '' ? {} : { families: [what.value as OpFamily] }),
       count: Number(count.value),
       seed: Number(seed.value),
       signal: controller.signal,

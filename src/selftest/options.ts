@@ -13,15 +13,17 @@ import {
   NAME,
   POSITIVE,
   SECONDS,
+  TABLE,
   TASK_KINDS,
 } from '../options.ts'
+import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import type { KernelTest } from './case.ts'
+import type { KernelCase, KernelTest } from './case.ts'
 import { WEIGHT_TYPES, type WeightType } from './random.ts'
 import type { KernelResult } from './results.ts'
 
 /** The families of ops: the folders of src/ops. */
-export const FAMILIES = [
+export const OP_FAMILIES = [
   'matmul',
   'conv',
   'attention',
@@ -32,11 +34,11 @@ export const FAMILIES = [
   'image',
   'head',
 ] as const
-export type Family = (typeof FAMILIES)[number]
+export type OpFamily = (typeof OP_FAMILIES)[number]
 
 export interface SelfTestOptions extends TaskOptions {
   /** Families of ops; all by default. */
-  readonly families?: readonly Family[]
+  readonly families?: readonly OpFamily[]
   /** Ops by name, such as 'linear'; all of the families by default. */
   readonly ops?: readonly string[]
   /**
@@ -82,6 +84,16 @@ const KINDS: Kinds<SelfTestOptions> = {
   onResult: FUNCTION,
 }
 
+const CASE_KINDS: Kinds<KernelCase> = {
+  shape: NAME,
+  inputs: TABLE,
+  params: TABLE,
+  run: FUNCTION,
+  reference: FUNCTION,
+  tolerance: SECONDS,
+  measure: FUNCTION,
+}
+
 const TEST_KINDS: Kinds<KernelTest> = { name: NAME, draw: FUNCTION, types: ARRAY, packs: FLAG }
 
 /** The variants that can be asked for: by name, and with their families. */
@@ -95,7 +107,7 @@ export function variantNames(): string[] {
 export function expectSelfTestOptions(options: SelfTestOptions): void {
   expectOptions('selfTest', options, KINDS)
   const { families = [], variants = [], types = [], own = [], count = 1 } = options
-  expectKnown('a family', families, FAMILIES)
+  expectKnown('a family', families, OP_FAMILIES)
   expectKnown('a type', types, WEIGHT_TYPES)
   if (variants !== 'default') expectKnown('a variant', variants, variantNames())
   expectKind('selfTest: count', count, { ...SECONDS, what: 'a finite whole number' })
@@ -107,6 +119,15 @@ export function expectSelfTestOptions(options: SelfTestOptions): void {
     }
     expectKnown(`a type of own[${i}]`, test.types ?? [], WEIGHT_TYPES)
   })
+}
+
+/** What a test of a caller's own draws. @throws UsageError naming what is wrong with it */
+export function expectCase(test: string, one: KernelCase): void {
+  const what = `selfTest: a case of '${printable(test)}'`
+  expectOptions(what, one, CASE_KINDS)
+  for (const name of ['shape', 'inputs', 'run', 'reference', 'tolerance'] as const) {
+    expectKind(`${what}: ${name}`, one[name], CASE_KINDS[name])
+  }
 }
 
 /** @param known names of the ops, told only once the cases are loaded */

@@ -3,6 +3,7 @@
 // A kernel is most often wrong at an edge, so half of the sizes are 1, primes, or one past a tile; the others are whole
 // tiles or anything. Every case draws from its own seed and names: a filtered run tests the same cases as a full one.
 
+import { expectFinite } from '../check.ts'
 import { dequantizeRows, GROUP, quantizeRows } from '../kernels/quantize.ts'
 import type { HostArray } from '../tensor/host-array.ts'
 import { type DType, type Shape, sizeOf } from '../tensor/tensor.ts'
@@ -91,6 +92,7 @@ export class Random {
 
   /** Awkward sizes whose product is at most `budget`, so that the reference takes some milliseconds only. */
   sizes(budget: number, ...most: readonly number[]): number[] {
+    expectFinite('sizes', 'the budget', budget, 1)
     for (;;) {
       const sizes = most.map((limit) => this.size(limit))
       if (sizeOf(sizes) <= budget) return sizes

@@ -11,7 +11,7 @@ import { reasonOf } from '../printable.ts'
 import { type Inputs, plan, release, sizeOf, type Tensor, upload, waysIn } from '../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, relativeError } from './case.ts'
 import { KERNEL_TESTS } from './cases/all.ts'
-import { expectKnown, FAMILIES, type SelfTestOptions } from './options.ts'
+import { expectCase, expectKnown, OP_FAMILIES, type SelfTestOptions } from './options.ts'
 import { type HostTensor, heldShape, Random, type WeightLayout, type WeightType } from './random.ts'
 import { reportText } from './report.ts'
 import type { KernelResult, SelfTestSummary } from './results.ts'
@@ -42,6 +42,7 @@ export async function testKernels(gpu: Gpu, options: SelfTestOptions): Promise<S
       signal?.throwIfAborted()
       onProgress?.({ phase: 'test', what, loaded: done, total })
       const one = test.draw(new Random(seed, family, test.name, type, layout, i), type, layout)
+      if (family === 'own') expectCase(test.name, one)
       for await (const outcome of outcomesOf(gpu, subject, one, options)) {
         const { name: op, packs = false } = test
         const { shape, tolerance } = one
@@ -78,7 +79,7 @@ function subjectsOf({ families, ops, types, own = [] }: SelfTestOptions): Subjec
   const engine = Object.entries(KERNEL_TESTS)
   const names = engine.flatMap(([, tests]) => tests.map(({ name }) => name))
   if (ops) expectKnown('an op', ops, names)
-  const wanted = families ?? (own.length > 0 && !ops ? [] : FAMILIES)
+  const wanted = families ?? (own.length > 0 && !ops ? [] : OP_FAMILIES)
   const all = [
     ...engine.filter(([family]) => (wanted as readonly string[]).includes(family)),
     ['own', own] as const,

@@ -228,6 +228,26 @@ test.each([
   await expect(refused).rejects.toThrow(message)
 })
 
+test.each([
+  [undefined, 'the options are undefined, expected an object with shape,'],
+  [{ shape: '1' }, 'inputs is undefined, expected an object: a value for each name.'],
+  [{ tolerance: '1e-5' }, 'tolerance is "1e-5", expected a finite number of at least 0.'],
+  [{ tolerence: 1 }, "there is no option 'tolerence'."],
+])('a case of %j is refused', async (one, message) => {
+  const own = [{ name: 'mine', draw: () => one as unknown as KernelCase }]
+  const refused = selfTest(gpu, { own })
+  await expect(refused).rejects.toThrow(UsageError)
+  await expect(refused).rejects.toThrow(`selfTest: a case of 'mine': ${message}`)
+})
+
+test('random sizes have a budget', () => {
+  expect(() => new Random(1).sizes(0, 3)).toThrow(
+    'sizes: the budget is 0, expected a finite number of at least 1.',
+  )
+  for (let i = 0; i < 50; i++)
+    expect(new Random(i).sizes(7, 30, 30).reduce((a, b) => a * b, 1)).toBeLessThanOrEqual(7)
+})
+
 test('a Gpu is needed', async () => {
   await expect(selfTest({} as Gpu)).rejects.toThrow('selfTest: ')
 })

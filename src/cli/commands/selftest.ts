@@ -3,7 +3,7 @@
 import { openGpu } from '../../gpu/gpu.ts'
 import { rememberTuned } from '../../model/remembered.ts'
 import { printable } from '../../printable.ts'
-import { FAMILIES, type Family, variantNames } from '../../selftest/options.ts'
+import { OP_FAMILIES, type OpFamily, variantNames } from '../../selftest/options.ts'
 import { WEIGHT_TYPES, type WeightType } from '../../selftest/random.ts'
 import { groupResults, type ResultGroup } from '../../selftest/report.ts'
 import type { SelfTestSummary } from '../../selftest/results.ts'
@@ -23,7 +23,7 @@ const page: Page = {
     'Every variant computes each problem twice, as the same input must give the same bits. A variant that does not fit ' +
     'a problem on this adapter is skipped. The exit code is 1 when a kernel is wrong; the report says what to tell.',
   options: {
-    family: { value: 'NAME', many: true, help: `a family of ops: ${FAMILIES.join(', ')}` },
+    family: { value: 'NAME', many: true, help: `a family of ops: ${OP_FAMILIES.join(', ')}` },
     variant: {
       value: 'NAME',
       many: true,
@@ -48,7 +48,7 @@ export const selftest: Command = { page, run }
 async function run(given: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, given, 0)
   const options = {
-    ...listOf<Family>(given, 'family', FAMILIES, 'families'),
+    ...listOf<OpFamily>(given, 'family', OP_FAMILIES, 'families'),
     ...listOf<string>(given, 'variant', variantNames(), 'variants'),
     ...listOf<WeightType>(given, 'type', WEIGHT_TYPES, 'types'),
     seed: given.number('seed', 0) ?? 1,

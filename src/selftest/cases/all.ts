@@ -1,7 +1,7 @@
 // Every op of the engine, by family: the folders of src/ops.
 
 import type { KernelTest } from '../case.ts'
-import type { Family } from '../options.ts'
+import type { OpFamily } from '../options.ts'
 import { ATTENTION } from './attention.ts'
 import { CONV } from './conv.ts'
 import { ELEMENTWISE } from './elementwise.ts'
@@ -12,7 +12,7 @@ import { MATMUL } from './matmul.ts'
 import { NORM } from './norm.ts'
 import { REDUCE } from './reduce.ts'
 
-export const KERNEL_TESTS: Readonly<Record<Family, readonly KernelTest[]>> = {
+export const KERNEL_TESTS: Readonly<Record<OpFamily, readonly KernelTest[]>> = {
   matmul: MATMUL,
   conv: CONV,
   attention: ATTENTION,
