@@ -2,6 +2,7 @@
 
 import type { Tensor } from '../tensor/tensor.ts'
 import type { HostTensor, Random, WeightLayout, WeightType } from './random.ts'
+import { at } from './references/at.ts'
 
 /** One problem of an op with its inputs, drawn at random. */
 export interface KernelCase {
@@ -53,7 +54,7 @@ export function differenceBy(
     if (actual.length !== expected.length) return Infinity
     // Squares of the largest f32 numbers are far from the largest float64
     let sum = 0
-    for (let i = 0; i < expected.length; i++) sum += (actual[i]! - expected[i]!) ** 2
+    for (let i = 0; i < expected.length; i++) sum += (at(actual, i) - at(expected, i)) ** 2
     const error = Math.sqrt(sum) / norm
     return Number.isNaN(error) ? Infinity : error
   }
@@ -61,6 +62,6 @@ export function differenceBy(
 
 export function normOf(values: ArrayLike<number>): number {
   let sum = 0
-  for (let i = 0; i < values.length; i++) sum += values[i]! ** 2
+  for (let i = 0; i < values.length; i++) sum += at(values, i) ** 2
   return Math.sqrt(sum)
 }

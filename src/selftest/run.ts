@@ -239,7 +239,7 @@ function takenOf({ taken }: Choices): string[] {
 function verdictOn(error: unknown, signal: AbortSignal | undefined): Pick<Outcome, 'status' | 'reason'> {
   signal?.throwIfAborted()
   if (error instanceof DeviceLostError) throw error
-  const reason = reasonOf(error).split('\n')[0]!
+  const [reason = ''] = reasonOf(error).split('\n')
   const isTooLarge = error instanceof LimitError || error instanceof OutOfMemoryError
   return { status: isTooLarge ? 'skipped' : 'failed', reason }
 }

@@ -7,6 +7,7 @@ import { rope } from '../../ops/attention/rope.ts'
 import { columns, param, type Tensor } from '../../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import { type HostTensor, hostTensor, type Random } from '../random.ts'
+import { at, setBit } from '../references/at.ts'
 import {
   type AttentionSizes,
   attentionReference,
@@ -41,12 +42,15 @@ function drawSizes(random: Random): Required<AttentionSizes> {
   }
 }
 
+/** Query, key and value, and what the kinds of bias take. */
+type Name = 'query' | 'key' | 'value' | 'bits' | 'height' | 'width'
+
 interface Drawn {
   readonly sizes: Required<AttentionSizes>
   readonly what: string
   readonly bias?: ScoreBias
-  readonly more?: Readonly<Record<string, HostTensor>>
-  readonly given?: (t: Readonly<Record<string, Tensor>>) => AttentionBias
+  readonly more?: Readonly<Partial<Record<Name, HostTensor>>>
+  readonly given?: (t: Readonly<Record<Name, Tensor>>) => AttentionBias
   readonly params?: Readonly<Record<string, number>>
 }
 
@@ -64,22 +68,22 @@ function caseOf(
 ): KernelCase {
   const { query, key, value } = inputs
   const { B, Tq, Tk, heads, kvHeads, d } = sizes
-  return {
+  return kernelCase({
     shape: `${B > 1 ? `${B} of ` : ''}${Tq} x ${Tk}, ${heads}/${kvHeads} heads of ${d}${what}`,
-    inputs: { ...inputs, ...more },
+    inputs: { ...inputs, ...more } as Readonly<Record<Name, HostTensor>>,
     ...(params ? { params } : {}),
     run: (t) =>
       attention({
-        query: t['query']!,
-        key: t['key']!,
-        value: t['value']!,
+        query: t.query,
+        key: t.key,
+        value: t.value,
         heads,
         kvHeads,
         ...(given ? { bias: given(t) } : {}),
       }),
     reference: () => attentionReference(sizes, { query: query.data, key: key.data, value: value.data }, bias),
     tolerance: TOLERANCE,
-  }
+  })
 }
 
 /** Past what a cache holds so far there may be anything. */
@@ -131,7 +135,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       for (let j = 0; j < Tk; j++) {
         // Row 0: one open key. Row 1: all blocked. The others: runs of 50 keys, so that whole words are blocked
         const open = i === 0 ? j === Tk >> 1 : i === 1 ? false : (Math.floor(j / 50) + i) % 3 === 0
-        if (!open) bits[i * words + (j >> 5)]! |= 1 << (j & 31)
+        if (!open) setBit(bits, 32 * i * words + j)
       }
     }
     return caseOf(inputsOf(random, sizes), {
@@ -139,7 +143,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       what: ', mask',
       bias: (_b, _h, i, j) => (isBlocked(bits, Tk, i, j) ? -Infinity : 0),
       more: { bits: hostTensor(bits, [Tq, words]) },
-      given: (t) => ({ kind: 'mask', bits: t['bits']! }),
+      given: (t) => ({ kind: 'mask', bits: t.bits }),
     })
   },
   relative: (random) => {
@@ -160,7 +164,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       what: `, on a map of ${size[0]} x ${size[1]}`,
       bias: relativeBias(inputs.query.data, tables, size, sizes),
       more: { height, width },
-      given: (t) => ({ kind: 'relative', height: t['height']!, width: t['width']!, size }),
+      given: (t) => ({ kind: 'relative', height: t.height, width: t.width, size }),
     })
   },
 }
@@ -176,9 +180,8 @@ function drawFused(random: Random): KernelCase {
   const C = heads * d
   const qkv = random.tensor([B, T, 3 * C + 4])
   const part = (first: number): Float32Array =>
-    Float32Array.from(
-      { length: B * T * C },
-      (_, i) => qkv.data[Math.floor(i / C) * (3 * C + 4) + first + (i % C)]!,
+    Float32Array.from({ length: B * T * C }, (_, i) =>
+      at(qkv.data, Math.floor(i / C) * (3 * C + 4) + first + (i % C)),
     )
   return kernelCase({
     shape: `${B} of ${T} x ${T}, ${heads} heads of ${d}, columns of one tensor`,
@@ -221,9 +224,8 @@ function drawRope(random: Random): KernelCase {
   const extra = random.pick([0, 3])
   const C = heads * d
   const whole = random.tensor([T, C + extra])
-  const x = Float32Array.from(
-    { length: T * C },
-    (_, i) => whole.data[Math.floor(i / C) * (C + extra) + extra + (i % C)]!,
+  const x = Float32Array.from({ length: T * C }, (_, i) =>
+    at(whole.data, Math.floor(i / C) * (C + extra) + extra + (i % C)),
   )
   return kernelCase({
     shape: `${T} x ${heads} heads of ${d}, theta ${theta}, from ${position}${extra > 0 ? ', columns' : ''}`,

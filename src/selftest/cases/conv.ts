@@ -3,6 +3,7 @@
 import { conv2d } from '../../ops/conv/conv.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import type { Random, WeightLayout, WeightType } from '../random.ts'
+import { at } from '../references/at.ts'
 import { type ConvolutionSize, convReference } from '../references/conv.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
 import { ACTIVATION_NAMES } from './matmul.ts'
@@ -73,7 +74,7 @@ function drawConv(random: Random, type: WeightType, layout: WeightLayout): Kerne
     run: (t) => conv2d(t.x, t.weight, { stride, padding, activation, ...(hasBias ? { bias: t.bias } : {}) }),
     reference: () =>
       convReference(x.data, weight.values, size).map((v, i) =>
-        ACTIVATION_FORMULAS[activation](v + (hasBias ? bias.data[i % O]! : 0)),
+        ACTIVATION_FORMULAS[activation](v + (hasBias ? at(bias.data, i % O) : 0)),
       ),
     tolerance: TOLERANCE,
   })

@@ -4,6 +4,7 @@ import { activate, add, greater, mix, mul, sub, swiglu } from '../../ops/element
 import { columns, type Tensor } from '../../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import { type HostTensor, hostTensor, type Random } from '../random.ts'
+import { at } from '../references/at.ts'
 import { ACTIVATION_FORMULAS, BINARY, mixReference, swigluReference } from '../references/elementwise.ts'
 import { ACTIVATION_NAMES } from './matmul.ts'
 
@@ -26,7 +27,7 @@ function binary(name: keyof typeof BINARY, op: (a: Tensor, b: Tensor) => Tensor)
       shape: `[${shape.join(', ')}] and [${bShape.join(', ')}]`,
       inputs: { a, b },
       run: (t) => op(t.a, t.b),
-      reference: () => Float64Array.from(a.data, (v, i) => BINARY[name](v, b.data[i % b.data.length]!)),
+      reference: () => Float64Array.from(a.data, (v, i) => BINARY[name](v, at(b.data, i % b.data.length))),
       tolerance: 1e-7, // one f32 operation, rounded once
     })
   }
@@ -47,7 +48,7 @@ function drawActivate(random: Random): KernelCase {
     measure: (actual, expected) => {
       let worst = 0
       values.forEach((v, i) => {
-        const error = Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(v))
+        const error = Math.abs(at(actual, i) - at(expected, i)) / Math.max(1, Math.abs(v))
         worst = Math.max(worst, Number.isNaN(error) ? Infinity : error)
       })
       return worst
@@ -72,9 +73,8 @@ function drawSwiglu(random: Random): KernelCase {
   const [rows, C] = random.sizes(50_000, 300, 700) as [number, number]
   const fused = random.tensor([rows, 2 * C], 6)
   const half = (first: number): Float32Array =>
-    Float32Array.from(
-      { length: rows * C },
-      (_, i) => fused.data[Math.floor(i / C) * 2 * C + first + (i % C)]!,
+    Float32Array.from({ length: rows * C }, (_, i) =>
+      at(fused.data, Math.floor(i / C) * 2 * C + first + (i % C)),
     )
   const [gate, up] = [half(0), half(C)]
   const apart = random.flip()

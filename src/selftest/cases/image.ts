@@ -6,6 +6,7 @@ import { resize } from '../../ops/image/resize.ts'
 import { tensor } from '../../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import { hostTensor, type Random } from '../random.ts'
+import { at } from '../references/at.ts'
 import { morphologyReference, resizeReference } from '../references/image.ts'
 import { resizeBilinear } from '../references/resample.ts'
 
@@ -51,7 +52,7 @@ function drawResample(random: Random): KernelCase {
   const rgb = Uint8Array.from({ length: width * height * 3 }, () => random.word())
   // Red lies in the low byte; alpha must not matter
   const pixels = Uint32Array.from({ length: width * height }, (_, i) => {
-    const [r, g, b] = [rgb[3 * i]!, rgb[3 * i + 1]!, rgb[3 * i + 2]!]
+    const [r, g, b] = [at(rgb, 3 * i), at(rgb, 3 * i + 1), at(rgb, 3 * i + 2)]
     return (r | (g << 8) | (b << 16) | ((i * 37) << 24)) >>> 0
   })
   const taps = (from: number, to: number) => {

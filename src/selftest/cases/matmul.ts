@@ -4,6 +4,7 @@ import { ACTIVATIONS, type Activation } from '../../ops/elementwise/activation.t
 import { gatedLinear, linear, matmul } from '../../ops/matmul/matmul.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import { type Random, WEIGHT_TYPES, type WeightLayout, type WeightType } from '../random.ts'
+import { at } from '../references/at.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
 import { batchedReference, productReference } from '../references/matmul.ts'
 
@@ -61,8 +62,8 @@ function drawLinear(random: Random, type: WeightType, layout: WeightLayout): Ker
       }),
     reference: () =>
       productReference(x.data, weight.values, [M, N, K]).map((sum, i) => {
-        const value = ACTIVATION_FORMULAS[activation](sum + (hasBias ? bias.data[i % N]! : 0))
-        return value + (hasResidual ? residual.data[i]! : 0)
+        const value = ACTIVATION_FORMULAS[activation](sum + (hasBias ? at(bias.data, i % N) : 0))
+        return value + (hasResidual ? at(residual.data, i) : 0)
       }),
     tolerance: TOLERANCE,
   })
@@ -79,7 +80,7 @@ function drawGated(random: Random, type: WeightType, layout: WeightLayout): Kern
     reference: () => {
       const sums = productReference(x.data, up.values, [M, N, K])
       return productReference(x.data, gate.values, [M, N, K]).map(
-        (v, i) => ACTIVATION_FORMULAS.silu(v) * sums[i]!,
+        (v, i) => ACTIVATION_FORMULAS.silu(v) * at(sums, i),
       )
     },
     tolerance: TOLERANCE,

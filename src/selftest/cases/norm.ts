@@ -3,6 +3,7 @@
 import { groupNorm, layerNorm, rmsNorm } from '../../ops/norm/norm.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import type { Random } from '../random.ts'
+import { at } from '../references/at.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
 import { groupNormReference, layerNormReference, rmsNormReference } from '../references/norm.ts'
 import { ACTIVATION_NAMES } from './matmul.ts'
@@ -47,7 +48,7 @@ function drawLayerNorm(random: Random): KernelCase {
     run: (t) => layerNorm(t.x, t.weight, t.bias, 1e-6, hasResidual ? { residual: t.residual } : {}),
     reference: () => {
       // The sum is rounded to f32 once, as in the kernel
-      const sum = x.data.map((v, i) => (hasResidual ? v + residual.data[i]! : v))
+      const sum = x.data.map((v, i) => (hasResidual ? v + at(residual.data, i) : v))
       return layerNormReference(sum, C, weight.data, bias.data, 1e-6)
     },
     tolerance: scale === 3 ? TOLERANCE : EXTREME_TOLERANCE,

@@ -5,6 +5,7 @@ import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../.
 import { param } from '../../tensor/tensor.ts'
 import { differenceBy, type KernelCase, type KernelTest, kernelCase, normOf } from '../case.ts'
 import type { HostTensor, Random } from '../random.ts'
+import { at } from '../references/at.ts'
 import {
   argmaxReference,
   meanRowsReference,
@@ -116,7 +117,7 @@ function drawMeanRows(random: Random): KernelCase {
 function drawMagnitude(random: Random): KernelCase {
   const size = random.pick([random.size(1100), random.whole(1, 300_000)])
   const x = random.tensor([size], random.pick([1, 3e38, 1e-40]))
-  const bits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!
+  const bits = (value: number): number => at(new Uint32Array(Float32Array.of(value).buffer), 0)
   return kernelCase({
     shape: `${size}`,
     inputs: { x },
@@ -125,8 +126,8 @@ function drawMagnitude(random: Random): KernelCase {
     // A part per workgroup: the largest of them is the largest of all
     measure: (actual, expected) => {
       let largest = 0
-      for (let i = 0; i < actual.length; i++) largest = Math.max(largest, actual[i]!)
-      return Math.abs(largest - expected[0]!)
+      for (let i = 0; i < actual.length; i++) largest = Math.max(largest, at(actual, i))
+      return Math.abs(largest - at(expected, 0))
     },
     tolerance: 0,
   })

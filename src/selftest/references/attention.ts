@@ -1,6 +1,7 @@
 // Attention, rotary positions, masks of bits and deformable attention, in float64.
 
 import type { DeformableOptions } from '../../ops/attention/deformable.ts'
+import { addAt, at, setBit } from './at.ts'
 
 export interface AttentionSizes {
   readonly B?: number
@@ -30,11 +31,11 @@ export function attentionReference(
   for (let b = 0; b < B; b++) {
     for (let h = 0; h < heads; h++) {
       for (let i = 0; i < Tq; i++) {
-        const at = ((b * Tq + i) * heads + h) * d
+        const first = ((b * Tq + i) * heads + h) * d
         const keyAt = (j: number): number => ((b * Tk + j) * kvHeads + Math.floor((h * kvHeads) / heads)) * d
         const scores = Float64Array.from({ length: Tk }, (_, j) => {
           let sum = 0
-          for (let c = 0; c < d; c++) sum += query[at + c]! * key[keyAt(j) + c]!
+          for (let c = 0; c < d; c++) sum += query[first + c]! * key[keyAt(j) + c]!
           return sum / Math.sqrt(d) + bias(b, h, i, j)
         })
         const largest = scores.reduce((a, s) => Math.max(a, s), -Infinity)
@@ -43,7 +44,8 @@ export function attentionReference(
         const total = powers.reduce((a, p) => a + p, 0)
         for (let j = 0; j < Tk; j++) {
           if (powers[j] === 0) continue
-          for (let c = 0; c < d; c++) y[at + c]! += (powers[j]! / total) * value[keyAt(j) + c]!
+          const share = at(powers, j) / total
+          for (let c = 0; c < d; c++) y[first + c]! += share * value[keyAt(j) + c]!
         }
       }
     }
@@ -66,7 +68,8 @@ export function relativeBias(
 ): ScoreBias {
   const product = (b: number, h: number, i: number, table: ArrayLike<number>, row: number): number => {
     let sum = 0
-    for (let c = 0; c < d; c++) sum += query[((b * H * W + i) * heads + h) * d + c]! * table[row * d + c]!
+    for (let c = 0; c < d; c++)
+      sum += at(query, ((b * H * W + i) * heads + h) * d + c) * at(table, row * d + c)
     return sum
   }
   return (b, h, i, j) => {
@@ -77,7 +80,7 @@ export function relativeBias(
 
 /** Whether a mask of bits [Q, words] blocks key j for query i. */
 export function isBlocked(bits: ArrayLike<number>, Tk: number, i: number, j: number): boolean {
-  return ((bits[i * Math.ceil(Tk / 32) + (j >> 5)]! >>> (j & 31)) & 1) === 1
+  return ((at(bits, i * Math.ceil(Tk / 32) + (j >> 5)) >>> (j & 31)) & 1) === 1
 }
 
 /**
@@ -89,10 +92,10 @@ export function maskBitsReference(logits: ArrayLike<number>, [Q, T]: readonly [n
   const words = Math.ceil(T / 32)
   const bits = new Uint32Array(Q * words)
   for (let q = 0; q < Q; q++) {
-    const row = Array.from({ length: T }, (_, t) => logits[q * T + t]!)
+    const row = Array.from({ length: T }, (_, t) => at(logits, q * T + t))
     const isOpened = row.every((v) => v < 0)
     for (let t = 0; t < 32 * words; t++) {
-      if (t >= T || (!isOpened && row[t]! < 0)) bits[q * words + (t >> 5)]! |= 1 << (t & 31)
+      if (t >= T || (!isOpened && at(row, t) < 0)) setBit(bits, 32 * q * words + t)
     }
   }
   return bits
@@ -111,7 +114,7 @@ export function ropeReference(
     const t = Math.floor(first / (heads * d))
     for (let i = 0; i < d / 2; i++) {
       const angle = (position + t) * theta ** ((-2 * i) / d)
-      const [a, b] = [x[first + i]!, x[first + i + d / 2]!]
+      const [a, b] = [at(x, first + i), at(x, first + i + d / 2)]
       y[first + i] = a * Math.cos(angle) - b * Math.sin(angle)
       y[first + i + d / 2] = b * Math.cos(angle) + a * Math.sin(angle)
     }
@@ -134,16 +137,16 @@ export function deformableReference(
       for (let c = 0; c < Wq; c++, token++) {
         for (let h = 0; h < heads; h++) {
           const first = (token * heads + h) * LP
-          const logits = Array.from({ length: LP }, (_, i) => weights[first + i]!)
+          const logits = Array.from({ length: LP }, (_, i) => at(weights, first + i))
           const largest = Math.max(...logits)
           const total = logits.reduce((sum, w) => sum + Math.exp(w - largest), 0)
           let levelFirst = 0
           levels.forEach(([H, W], l) => {
             for (let p = 0; p < points; p++) {
-              const at = first + l * points + p
-              const x = ((c + 0.5) / Wq + offsets[2 * at]! / W) * W - 0.5
-              const yy = ((r + 0.5) / Hq + offsets[2 * at + 1]! / H) * H - 0.5
-              const share = Math.exp(weights[at]! - largest) / total
+              const point = first + l * points + p
+              const x = ((c + 0.5) / Wq + at(offsets, 2 * point) / W) * W - 0.5
+              const yy = ((r + 0.5) / Hq + at(offsets, 2 * point + 1) / H) * H - 0.5
+              const share = Math.exp(at(weights, point) - largest) / total
               for (const [ty, tx] of [
                 [0, 0],
                 [0, 1],
@@ -154,7 +157,7 @@ export function deformableReference(
                 if (row < 0 || row >= H || column < 0 || column >= W) continue
                 const w = share * (1 - Math.abs(yy - row)) * (1 - Math.abs(x - column))
                 const from = (levelFirst + row * W + column) * C + h * d
-                for (let k = 0; k < d; k++) y[token * C + h * d + k]! += w * value[from + k]!
+                for (let k = 0; k < d; k++) addAt(y, token * C + h * d + k, w * at(value, from + k))
               }
             }
             levelFirst += H * W

@@ -21,13 +21,15 @@ export function convReference(
   const y = new Float64Array(outH * outW * O)
   for (let i = 0; i < y.length; i++) {
     const [oy, ox, o] = [Math.floor(i / O / outW), Math.floor(i / O) % outW, i % O]
+    let sum = 0
     for (let dy = 0; dy < kh; dy++) {
       for (let dx = 0; dx < kw; dx++) {
         const [iy, ix] = [oy * stride + dy - padding, ox * stride + dx - padding]
         if (iy < 0 || iy >= H || ix < 0 || ix >= W) continue
-        for (let c = 0; c < I; c++) y[i]! += x[(iy * W + ix) * I + c]! * w[((o * kh + dy) * kw + dx) * I + c]!
+        for (let c = 0; c < I; c++) sum += x[(iy * W + ix) * I + c]! * w[((o * kh + dy) * kw + dx) * I + c]!
       }
     }
+    y[i] = sum
   }
   return y
 }

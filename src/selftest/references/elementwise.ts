@@ -1,6 +1,7 @@
 // Elementwise ops and activations, in float64.
 
 import type { Activation } from '../../ops/elementwise/activation.ts'
+import { at } from './at.ts'
 
 export const BINARY: Readonly<Record<'add' | 'sub' | 'mul', (a: number, b: number) => number>> = {
   add: (a, b) => a + b,
@@ -32,7 +33,7 @@ export const ACTIVATION_FORMULAS: Readonly<Record<Activation, (x: number) => num
 
 /** silu(gate) * up */
 export function swigluReference(gate: ArrayLike<number>, up: ArrayLike<number>): Float64Array {
-  return Float64Array.from({ length: gate.length }, (_, i) => gate[i]! * sigmoid(gate[i]!) * up[i]!)
+  return Float64Array.from({ length: gate.length }, (_, i) => at(gate, i) * sigmoid(at(gate, i)) * at(up, i))
 }
 
 /** sigmoid(gate) * a + (1 - sigmoid(gate)) * b */
@@ -42,7 +43,7 @@ export function mixReference(
   b: ArrayLike<number>,
 ): Float64Array {
   return Float64Array.from({ length: a.length }, (_, i) => {
-    const share = sigmoid(gate[i]!)
-    return share * a[i]! + (1 - share) * b[i]!
+    const share = sigmoid(at(gate, i))
+    return share * at(a, i) + (1 - share) * at(b, i)
   })
 }

@@ -1,5 +1,7 @@
 // The model's head: cosines with classes, and bytes of masks.
 
+import { at } from './at.ts'
+
 /** scale times the cosine of each row of x [rows, cols] with each of classes [count, cols], within the bound. */
 export function cosineReference(
   x: ArrayLike<number>,
@@ -12,7 +14,7 @@ export function cosineReference(
   type Vector = readonly [values: ArrayLike<number>, row: number]
   const dot = ([u, i]: Vector, [v, j]: Vector): number => {
     let sum = 0
-    for (let c = 0; c < cols; c++) sum += u[i * cols + c]! * v[j * cols + c]!
+    for (let c = 0; c < cols; c++) sum += at(u, i * cols + c) * at(v, j * cols + c)
     return sum
   }
   const norm = (v: Vector): number => Math.max(Math.sqrt(dot(v, v)), 1e-12)
@@ -27,7 +29,7 @@ export function cosineReference(
 
 /** Bit i of a mask. */
 export function bitOf(words: ArrayLike<number>, i: number): number {
-  return (words[i >>> 5]! >>> (i & 31)) & 1
+  return (at(words, i >>> 5) >>> (i & 31)) & 1
 }
 
 /** A mask's bits [height * width] as bytes of 0 and 255, in rows of `rowBytes`. */

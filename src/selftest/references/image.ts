@@ -1,5 +1,7 @@
 // Bilinear resize, dilation and erosion, in float64.
 
+import { at } from './at.ts'
+
 type Size = readonly [H: number, W: number]
 
 /** Two neighbours of a place and the share of the second: PyTorch's bilinear with align_corners = false, no antialias. */
@@ -24,9 +26,9 @@ export function resizeReference(
       for (let col = 0; col < width; col++) {
         const [left, right, u] = taps(col, w, width)
         for (let c = 0; c < C; c++) {
-          const at = (r: number, q: number): number => x[((b * H + r) * W + q) * C + c]!
-          const upper = at(top, left) * (1 - u) + at(top, right) * u
-          y[i++] = upper * (1 - v) + (at(bottom, left) * (1 - u) + at(bottom, right) * u) * v
+          const pixel = (r: number, q: number): number => at(x, ((b * H + r) * W + q) * C + c)
+          const upper = pixel(top, left) * (1 - u) + pixel(top, right) * u
+          y[i++] = upper * (1 - v) + (pixel(bottom, left) * (1 - u) + pixel(bottom, right) * u) * v
         }
       }
     }
@@ -45,7 +47,7 @@ export function morphologyReference(
     for (const r of [-1, 0, 1]) {
       for (const c of [-1, 0, 1]) {
         const [row, col] = [Math.floor(i / W) + r, (i % W) + c]
-        if (row >= 0 && row < H && col >= 0 && col < W) window.push(x[row * W + col]!)
+        if (row >= 0 && row < H && col >= 0 && col < W) window.push(at(x, row * W + col))
       }
     }
     return extreme(...window)

@@ -1,5 +1,7 @@
 // Where layout ops put each value.
 
+import { at } from './at.ts'
+
 type Map3 = readonly [H: number, W: number, C: number]
 
 /** out[y, x, (dy 2 + dx) C + c] = in[2y + dy, 2x + dx, c]; x [H, W, C] */
@@ -9,7 +11,7 @@ export function spaceToDepthReference(x: ArrayLike<number>, [H, W, C]: Map3): Fl
     for (let col = 0; col < W; col++) {
       const block = Math.floor(row / 2) * (W / 2) + Math.floor(col / 2)
       for (let c = 0; c < C; c++) {
-        y[block * 4 * C + ((row % 2) * 2 + (col % 2)) * C + c] = x[(row * W + col) * C + c]!
+        y[block * 4 * C + ((row % 2) * 2 + (col % 2)) * C + c] = at(x, (row * W + col) * C + c)
       }
     }
   }
@@ -21,7 +23,7 @@ export function depthToSpaceReference(x: ArrayLike<number>, [H, W, C]: Map3): Fl
   return Float64Array.from({ length: H * W * C }, (_, i) => {
     const [row, col, c] = [Math.floor(i / C / W), Math.floor(i / C) % W, i % C]
     const block = Math.floor(row / 2) * (W / 2) + Math.floor(col / 2)
-    return x[block * 4 * C + ((col % 2) * 2 + (row % 2)) * C + c]!
+    return at(x, block * 4 * C + ((col % 2) * 2 + (row % 2)) * C + c)
   })
 }
 
@@ -35,7 +37,7 @@ export function splitWindowsReference(x: ArrayLike<number>, [H, W, C]: Map3, win
       const row = Math.floor(w / across) * window + Math.floor(token / window)
       const col = (w % across) * window + (token % window)
       const inside = row < H && col < W
-      for (let c = 0; c < C; c++) y[i++] = inside ? x[(row * W + col) * C + c]! : 0
+      for (let c = 0; c < C; c++) y[i++] = inside ? at(x, (row * W + col) * C + c) : 0
     }
   }
   return y
@@ -47,7 +49,7 @@ export function joinWindowsReference(x: ArrayLike<number>, [H, W, C]: Map3, wind
   return Float64Array.from({ length: H * W * C }, (_, i) => {
     const [row, col, c] = [Math.floor(i / C / W), Math.floor(i / C) % W, i % C]
     const w = Math.floor(row / window) * across + Math.floor(col / window)
-    return x[((w * window + (row % window)) * window + (col % window)) * C + c]!
+    return at(x, ((w * window + (row % window)) * window + (col % window)) * C + c)
   })
 }
 
@@ -58,7 +60,7 @@ export function transposeReference(
 ): Float64Array {
   return Float64Array.from({ length: x.length }, (_, i) => {
     const [b, n, m] = [Math.floor(i / (M * N)), Math.floor(i / M) % N, i % M]
-    return x[(b * M + m) * N + n]!
+    return at(x, (b * M + m) * N + n)
   })
 }
 
@@ -71,7 +73,7 @@ export function concatColumnsReference(
   const [Ca, Cb] = [a.length / rows, b.length / rows]
   return Float64Array.from({ length: a.length + b.length }, (_, i) => {
     const [r, c] = [Math.floor(i / (Ca + Cb)), i % (Ca + Cb)]
-    return c < Ca ? a[r * Ca + c]! : b[r * Cb + c - Ca]!
+    return c < Ca ? at(a, r * Ca + c) : at(b, r * Cb + c - Ca)
   })
 }
 
@@ -79,6 +81,6 @@ export function concatColumnsReference(
 export function gatherReference(table: ArrayLike<number>, C: number, ids: ArrayLike<number>): Float64Array {
   return Float64Array.from(
     { length: ids.length * C },
-    (_, i) => table[ids[Math.floor(i / C)]! * C + (i % C)] ?? 0,
+    (_, i) => table[at(ids, Math.floor(i / C)) * C + (i % C)] ?? 0,
   )
 }

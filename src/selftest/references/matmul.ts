@@ -1,5 +1,7 @@
 // Matrix products, in float64.
 
+import { at } from './at.ts'
+
 type Size = readonly [M: number, N: number, K: number]
 
 /** y[m, n] = sum_k a[m, k] b[n, k], or b[k, n] */
@@ -29,7 +31,7 @@ export function batchedReference(
   bIsNK: boolean,
 ): Float64Array {
   const matrix = (x: ArrayLike<number>, i: number, size: number): number[] =>
-    Array.from({ length: size }, (_, k) => x[(x.length > size ? i * size : 0) + k]!)
+    Array.from({ length: size }, (_, k) => at(x, (x.length > size ? i * size : 0) + k))
   const y = new Float64Array(batches * M * N)
   for (let i = 0; i < batches; i++) {
     y.set(productReference(matrix(a, i, M * K), matrix(b, i, N * K), [M, N, K], bIsNK), i * M * N)

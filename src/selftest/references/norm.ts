@@ -1,5 +1,7 @@
 // Norms, in float64.
 
+import { at } from './at.ts'
+
 /** x / sqrt(mean(x^2) + eps) * weight, along rows of C */
 export function rmsNormReference(
   x: ArrayLike<number>,
@@ -10,9 +12,9 @@ export function rmsNormReference(
   const y = new Float64Array(x.length)
   for (let start = 0; start < x.length; start += C) {
     let sum = 0
-    for (let c = 0; c < C; c++) sum += x[start + c]! ** 2
+    for (let c = 0; c < C; c++) sum += at(x, start + c) ** 2
     const scale = 1 / Math.sqrt(sum / C + eps)
-    for (let c = 0; c < C; c++) y[start + c] = x[start + c]! * scale * weight[c]!
+    for (let c = 0; c < C; c++) y[start + c] = at(x, start + c) * scale * at(weight, c)
   }
   return y
 }
@@ -28,11 +30,11 @@ export function layerNormReference(
   const y = new Float64Array(x.length)
   for (let start = 0; start < x.length; start += C) {
     let mean = 0
-    for (let c = 0; c < C; c++) mean += x[start + c]! / C
+    for (let c = 0; c < C; c++) mean += at(x, start + c) / C
     let variance = 0
-    for (let c = 0; c < C; c++) variance += (x[start + c]! - mean) ** 2 / C
+    for (let c = 0; c < C; c++) variance += (at(x, start + c) - mean) ** 2 / C
     const scale = 1 / Math.sqrt(variance + eps)
-    for (let c = 0; c < C; c++) y[start + c] = (x[start + c]! - mean) * scale * weight[c]! + bias[c]!
+    for (let c = 0; c < C; c++) y[start + c] = (at(x, start + c) - mean) * scale * at(weight, c) + at(bias, c)
   }
   return y
 }
@@ -52,10 +54,10 @@ export function groupNormReference(
   for (let g = 0; g < groups; g++) {
     const places: number[] = []
     for (let p = 0; p < x.length; p += C) for (let c = 0; c < channels; c++) places.push(p + g * channels + c)
-    const mean = places.reduce((sum, i) => sum + x[i]! / size, 0)
-    const variance = places.reduce((sum, i) => sum + (x[i]! - mean) ** 2 / size, 0)
+    const mean = places.reduce((sum, i) => sum + at(x, i) / size, 0)
+    const variance = places.reduce((sum, i) => sum + (at(x, i) - mean) ** 2 / size, 0)
     const scale = 1 / Math.sqrt(variance + eps)
-    for (const i of places) y[i] = (x[i]! - mean) * scale * weight[i % C]! + bias[i % C]!
+    for (const i of places) y[i] = (at(x, i) - mean) * scale * at(weight, i % C) + at(bias, i % C)
   }
   return y
 }

@@ -1,9 +1,11 @@
 // Reductions along rows, in float64.
 
+import { addAt, at } from './at.ts'
+
 /** Rows of C values each. */
 export function rowsOf(values: ArrayLike<number>, C: number): number[][] {
   return Array.from({ length: values.length / C }, (_, r) =>
-    Array.from({ length: C }, (_, c) => values[r * C + c]!),
+    Array.from({ length: C }, (_, c) => at(values, r * C + c)),
   )
 }
 
@@ -32,6 +34,6 @@ export function argmaxReference(row: readonly number[]): number {
 export function meanRowsReference(x: ArrayLike<number>, C: number, length: number): Float64Array {
   const y = new Float64Array(C)
   const count = Math.min(length, x.length / C)
-  for (let r = 0; r < count; r++) for (let c = 0; c < C; c++) y[c]! += x[r * C + c]! / count
+  for (let i = 0; i < count * C; i++) addAt(y, i % C, at(x, i) / count)
   return y
 }
