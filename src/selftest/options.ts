@@ -19,22 +19,9 @@ import {
 import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { KernelCase, KernelTest } from './case.ts'
+import { OP_FAMILIES, type OpFamily } from './families.ts'
 import { WEIGHT_TYPES, type WeightType } from './random.ts'
 import type { KernelResult } from './results.ts'
-
-/** The families of ops: the folders of src/ops. */
-export const OP_FAMILIES = [
-  'matmul',
-  'conv',
-  'attention',
-  'norm',
-  'elementwise',
-  'reduce',
-  'layout',
-  'image',
-  'head',
-] as const
-export type OpFamily = (typeof OP_FAMILIES)[number]
 
 export interface SelfTestOptions extends TaskOptions {
   /** Families of ops; all by default. */

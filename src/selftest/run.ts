@@ -11,7 +11,8 @@ import { reasonOf } from '../printable.ts'
 import { type Inputs, plan, release, sizeOf, type Tensor, upload, waysIn } from '../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, relativeError } from './case.ts'
 import { KERNEL_TESTS } from './cases/all.ts'
-import { expectCase, expectKnown, OP_FAMILIES, type SelfTestOptions } from './options.ts'
+import { OP_FAMILIES } from './families.ts'
+import { expectCase, expectKnown, expectSelfTestOptions, type SelfTestOptions } from './options.ts'
 import { type HostTensor, heldShape, Random, type WeightLayout, type WeightType } from './random.ts'
 import { reportText } from './report.ts'
 import type { KernelResult, SelfTestSummary } from './results.ts'
@@ -27,8 +28,9 @@ interface Subject {
 /** A result without what all results of a case share. */
 type Outcome = Pick<KernelResult, 'variant' | 'status' | 'error' | 'ms' | 'reason'>
 
-/** @param options checked */
+/** @throws as selfTest does */
 export async function testKernels(gpu: Gpu, options: SelfTestOptions): Promise<SelfTestSummary> {
+  expectSelfTestOptions(options)
   const { seed = 1, count = 3, timeoutMs = Infinity, veto = false, signal, onProgress, onResult } = options
   const started = performance.now()
   const results: KernelResult[] = []

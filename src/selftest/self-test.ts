@@ -5,7 +5,7 @@
 
 import type { Gpu } from '../gpu/gpu.ts'
 import { expectGpu } from '../tensor/check.ts'
-import { expectSelfTestOptions, type SelfTestOptions } from './options.ts'
+import type { SelfTestOptions } from './options.ts'
 import type { SelfTestSummary } from './results.ts'
 
 /**
@@ -18,7 +18,6 @@ import type { SelfTestSummary } from './results.ts'
  */
 export async function selfTest(gpu: Gpu, options: SelfTestOptions = {}): Promise<SelfTestSummary> {
   expectGpu('selfTest', gpu)
-  expectSelfTestOptions(options)
   const { testKernels } = await import('./run.ts')
   return testKernels(gpu, options)
 }

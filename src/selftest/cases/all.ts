@@ -1,7 +1,7 @@
 // Every op of the engine, by family: the folders of src/ops.
 
 import type { KernelTest } from '../case.ts'
-import type { OpFamily } from '../options.ts'
+import type { OpFamily } from '../families.ts'
 import { ATTENTION } from './attention.ts'
 import { CONV } from './conv.ts'
 import { ELEMENTWISE } from './elementwise.ts'
