@@ -178,8 +178,13 @@ function rowOf(group: ResultGroup): HTMLTableRowElement {
     make('td', {}, type),
     make('td', {}, variant),
     cell(failed > 0 ? `${failed} of ${ran}` : `${ran}`),
-    cell(error === undefined ? '' : error.toExponential(1)),
-    cell(tolerance.toExponential(0)),
+    cell(error === undefined ? '' : short(error, 1)),
+    cell(short(tolerance, 0)),
     cell(ran > 0 ? milliseconds(ms / ran) : ''),
   )
+}
+
+/** '2.0e-6', and '0' for what is exact. */
+function short(error: number, digits: number): string {
+  return error === 0 ? '0' : error.toExponential(digits)
 }

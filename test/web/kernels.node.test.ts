@@ -104,7 +104,7 @@ test('a kernel that is wrong is seen', async () => {
   const rows = await rowsOf(me)
   expect(rows.length).toBeGreaterThan(0)
   expect(rows.every((row) => row.startsWith('✕ wrong'))).toBe(true)
-  expect(await me.page.getByLabel('Report', { exact: true }).innerText()).toMatch(
+  expect(await me.page.getByLabel('Text of the report').innerText()).toMatch(
     /^FAILED {3}\w+ f32.*: the error is /m,
   )
   await looksRight(me, 'kernels-wrong')

@@ -127,8 +127,13 @@ function rowOf({ op, type, variant = '', passed, failed, error, tolerance, ms }:
     type,
     variant,
     failed > 0 ? `${failed} of ${passed + failed}` : `${passed}`,
-    error === undefined ? '-' : error.toExponential(1),
-    tolerance.toExponential(0),
+    error === undefined ? '-' : short(error, 1),
+    short(tolerance, 0),
     (ms / (passed + failed)).toFixed(1),
   ]
+}
+
+/** '2.0e-6', and '0' for what is exact. */
+function short(error: number, digits: number): string {
+  return error === 0 ? '0' : error.toExponential(digits)
 }
