@@ -197,8 +197,10 @@ test('results come as they are found, with progress, and it can be stopped', asy
   expect(seen).toEqual(['greater', 'greater'])
   expect(shares).toEqual([0, 1 / 6])
 
-  const late = await selfTest(gpu, { ops: ['greater'], count: 50, timeoutMs: 1e-3 })
-  expect(late).toMatchObject({ complete: false, passed: 0, failed: 0 })
+  // Browsers' clocks are coarse: some may be begun
+  const late = await selfTest(gpu, { ops: ['greater'], count: 10_000, timeoutMs: 1 })
+  expect(late).toMatchObject({ complete: false, failed: 0 })
+  expect(late.passed).toBeLessThan(10_000)
   expect(late.report).toContain('stopped early')
   expect((await selfTest(gpu, { ops: ['greater'], count: 1 })).complete).toBe(true)
 })
