@@ -40,6 +40,13 @@ export { gatedLinear, type LinearOptions, linear, type MatmulOptions, matmul } f
 export { groupNorm, layerNorm, rmsNorm } from './ops/norm/norm.ts'
 export { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from './ops/reduce/reduce.ts'
 export type { Progress, TaskOptions } from './progress.ts'
+export { type KernelCase, type KernelTest, kernelCase } from './selftest/case.ts'
+export { OP_FAMILIES, type OpFamily } from './selftest/families.ts'
+export { groupResults, type ResultGroup } from './selftest/groups.ts'
+export type { SelfTestOptions } from './selftest/options.ts'
+export type { HostTensor, Random, WeightLayout, WeightType } from './selftest/random.ts'
+export type { KernelResult, SelfTestSummary } from './selftest/results.ts'
+export { selfTest } from './selftest/self-test.ts'
 export {
   type AllocateOptions,
   allocate,

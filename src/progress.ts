@@ -2,7 +2,7 @@
 
 export interface Progress {
   /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
-  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune'
+  readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'test'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number

@@ -29,8 +29,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   kernels: ['tensor', 'gpu', '../shaders'],
   ops: ['kernels', 'tensor', 'gpu', '../shaders'],
   tuning: ['ops', 'kernels', 'tensor', 'gpu', '../shaders'],
+  selftest: ['tuning', 'ops', 'kernels', 'tensor', 'gpu'],
   model: ['tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'async'],
-  cli: ['model', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
+  cli: ['model', 'selftest', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
 }
 
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))

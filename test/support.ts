@@ -7,7 +7,7 @@ import { type Constants, type Kernel, kernel } from '../src/gpu/kernel.ts'
 import type { Shader } from '../src/gpu/shader.ts'
 import { type Plan, plan, type RunValues, type Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
-import { some, variable } from './runtime.ts'
+import { variable } from './runtime.ts'
 
 // Where nothing can be listed (Deno, browsers) we go on with any adapter: if there is none, opening it says why, in the
 // tests that need one
@@ -29,17 +29,6 @@ export function forcedVariants(): Record<string, string> {
 /** Every adapter of this machine, opened once a test file. */
 export function adapters(): Promise<Gpu[]> {
   return Promise.all(adapterNames().map(gpuNamed))
-}
-
-/**
- * Of the many shapes of a kernel that is made for GPUs, those for one of this machine's adapters. Where there are several they
- * are software: the first stands in for the GPU and takes all shapes; the others, which take seconds to make machine code of
- * such a kernel and never choose it, each third, and not the one that Chromium's takes (runtime.ts).
- *
- * @param place of the adapter in adapterNames()
- */
-export function someOn<T>(place: number, cases: readonly T[]): readonly T[] {
-  return place === 0 ? some(cases) : cases.filter((_, i) => i % 3 === 1)
 }
 
 /** One adapter, for tests that need any. */
@@ -177,19 +166,6 @@ export function uniform(length: number, seed = 1, scale = 1): Float32Array {
     values[i] = scale * ((h >>> 8) / 2 ** 23 - 1)
   }
   return values
-}
-
-/** Draws whole numbers, other ones for another FLOWSEG_SEED: sizes that nobody thought of. Each range includes its ends. */
-export function drawSizes(
-  count: number,
-  ...ranges: readonly (readonly [from: number, to: number])[]
-): number[][] {
-  const values = uniform(count * ranges.length, 1000 + Number(variable('FLOWSEG_SEED') || 1), 0.5)
-  return Array.from({ length: count }, (_, i) =>
-    ranges.map(
-      ([from, to], k) => from + Math.floor((values[i * ranges.length + k]! + 0.5) * (to - from + 1)),
-    ),
-  )
 }
 
 /** A host tensor of numbers in [-scale, scale). */

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defineConfig, type Plugin } from 'vite'
+import { defineConfig, type Plugin, type Rolldown } from 'vite'
 import { wgsl } from '../tools/wgsl-plugin.ts'
 import { POLICY } from './policy.ts'
 
@@ -31,7 +31,11 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rolldownOptions: {
       external: NODE_ONLY,
-      input: { index: join(ROOT, 'index.html'), sw: join(ROOT, 'sw.ts') },
+      input: {
+        index: join(ROOT, 'index.html'),
+        kernels: join(ROOT, 'kernels.html'),
+        sw: join(ROOT, 'sw.ts'),
+      },
       output: {
         entryFileNames: ({ name }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),
       },
@@ -57,11 +61,34 @@ function policy(): Plugin {
 /** Tells the service worker what was built: it keeps all of it but the weights, which the model's worker keeps. */
 function precache(): Plugin {
   let out = OUT // unless the command says otherwise
+  /** Files of the kernel tests alone: nobody needs them offline. */
+  let extra: ReadonlySet<string> = new Set()
   return {
     name: 'precache',
     apply: 'build',
     configResolved({ root, build }) {
       out = resolve(root, build.outDir)
+    },
+    generateBundle(_, bundle) {
+      const reached = (entries: readonly Rolldown.OutputChunk[]): Set<string> => {
+        const names = new Set<string>()
+        const visit = (name: string): void => {
+          if (names.has(name)) return
+          names.add(name)
+          const chunk = bundle[name]
+          if (chunk?.type !== 'chunk') return
+          for (const next of [...chunk.imports, ...chunk.dynamicImports]) visit(next)
+          for (const css of chunk.viteMetadata?.importedCss ?? []) names.add(css)
+        }
+        for (const { fileName } of entries) visit(fileName)
+        return names
+      }
+      const entries = Object.values(bundle).filter(
+        (file) => file.type === 'chunk' && file.isEntry,
+      ) as Rolldown.OutputChunk[]
+      const others = reached(entries.filter(({ name }) => name !== 'kernels'))
+      const own = reached(entries.filter(({ name }) => name === 'kernels'))
+      extra = new Set(['kernels.html', ...[...own].filter((name) => !others.has(name))])
     },
     closeBundle() {
       const names = readdirSync(out, { recursive: true, withFileTypes: true })
@@ -81,7 +108,9 @@ function precache(): Plugin {
       )
       const page = readFileSync(join(out, 'index.html'), 'utf8')
       const facts = {
-        FILES: Object.fromEntries(Object.entries(hashes).filter(([name]) => !isWeights(name))),
+        FILES: Object.fromEntries(
+          Object.entries(hashes).filter(([name]) => !isWeights(name) && !extra.has(name)),
+        ),
         NAMED: names.filter((name) => page.includes(name)),
         WEIGHTS: names.filter(isWeights),
       }

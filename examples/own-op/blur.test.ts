@@ -1,40 +1,30 @@
-// blur equals its formula, alone and inside of a plan with the engine's own ops.
+// blur equals its formula, alone and inside of a plan with the engine's own ops. Vitest runs this as it is.
 
-import { mul, openGpu, plan, ShapeError, type Tensor } from 'flowseg/engine'
+import { mul, openGpu, plan, ShapeError, selfTest } from 'flowseg/engine'
 import { afterAll, expect, test } from 'vitest'
-import { blur } from './blur.ts'
+import { blur } from './blur.js'
+import { blurred, blurTest } from './blur-case.js'
 
 const gpu = await openGpu({ boundsChecks: true }) // an index that is wrong should show, not crash
 afterAll(() => gpu.close())
 
-/** The formula in float64. */
-function blurred(x: Float32Array, [H, W, C]: readonly [number, number, number], radius: number): number[] {
-  const inside = (i: number, size: number): number => Math.min(Math.max(i, 0), size - 1)
-  return Array.from(x, (_, at) => {
-    const [i, j, c] = [Math.floor(at / C / W), Math.floor(at / C) % W, at % C]
-    let sum = 0
-    for (let di = -radius; di <= radius; di++) {
-      for (let dj = -radius; dj <= radius; dj++) {
-        sum += x[(inside(i + di, H) * W + inside(j + dj, W)) * C + c]!
-      }
-    }
-    return sum / (2 * radius + 1) ** 2
-  })
-}
+test(`blur of random sizes on ${gpu.name}`, async () => {
+  const { results, passed } = await selfTest(gpu, { own: [blurTest], count: 20 })
+  expect(results.filter(({ status }) => status !== 'passed')).toEqual([])
+  expect(passed).toBe(20)
+})
 
-test.each([
-  [[1, 1, 1], 2],
-  [[5, 7, 3], 1],
-  [[65, 33, 4], 3],
-] as const)(`blur of %j by %i on ${gpu.name}`, async (shape, radius) => {
-  const x = Float32Array.from({ length: shape[0] * shape[1] * shape[2] }, (_, i) => Math.sin(7 * i))
-  const twice = (t: Tensor): Tensor => mul(blur(t, radius), blur(t, 0))
-  const made = await plan(gpu, 'blur', ({ input }) => ({ read: { y: twice(input('x', shape)) } }))
+test(`blur between ops of the engine on ${gpu.name}`, async () => {
+  const shape = [5, 7, 3] as const
+  const x = Float32Array.from({ length: 105 }, (_, i) => Math.sin(7 * i))
+  const made = await plan(gpu, 'blur', ({ input }) => {
+    const t = input('x', shape)
+    return { read: { y: mul(blur(t, 2), blur(t, 0)) } }
+  })
   const { y } = (await made.run({ inputs: { x } })).read
   made.release()
-
-  const wanted = blurred(x, shape, radius).map((value, i) => value * x[i]!)
-  for (const [i, value] of wanted.entries()) expect(y![i]).toBeCloseTo(value, 5) // sums of at most 49 values in f32
+  const wanted = blurred(x, shape, 2).map((value, i) => value * x[i]!)
+  for (const [i, value] of wanted.entries()) expect(y![i]).toBeCloseTo(value, 5) // sums of 25 values in f32
 })
 
 test('what is no image, and what is no radius, is refused while the plan is recorded', async () => {

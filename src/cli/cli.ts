@@ -21,6 +21,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'what this machine offers, and whether it computes right',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
+  selftest: {
+    does: 'test every kernel on this adapter against float64',
+    load: async () => (await import('./commands/selftest.ts')).selftest,
+  },
   tune: {
     does: 'measure which kernels are the fastest here, and remember it',
     load: async () => (await import('./commands/tune.ts')).tune,

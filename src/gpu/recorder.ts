@@ -79,7 +79,7 @@ export interface RecordedDispatch extends Dispatch {
 
 export class Recorder {
   /** What will run it. */
-  readonly adapter: AdapterFacts
+  adapter: AdapterFacts
   readonly dispatches: RecordedDispatch[] = []
   readonly inputs: Map<string, Storage> = new Map()
   readonly bound: Map<string, Storage> = new Map()
@@ -168,6 +168,18 @@ export function recordWith<T>(
     return { recorder: mine, result: build(mine) }
   } finally {
     current = outer
+  }
+}
+
+/** Records `build` as part of the current plan, with other choices among variants than those of its Gpu. */
+export function recordFor<T>(adapter: AdapterFacts, build: () => T): T {
+  const mine = recorder()
+  const outer = mine.adapter
+  mine.adapter = adapter
+  try {
+    return build()
+  } finally {
+    mine.adapter = outer
   }
 }
 

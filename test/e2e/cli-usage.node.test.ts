@@ -14,6 +14,7 @@ const COMMANDS = [
   'segment',
   'demo',
   'doctor',
+  'selftest',
   'tune',
   'inspect',
   'manifest',

@@ -90,6 +90,16 @@ try {
 }
 `
 
+/** Bun's program itself, as in tools/test.mjs. */
+function bunProgram(): string {
+  const platform = { win32: 'windows' as const }[process.platform as 'win32'] ?? process.platform
+  const arch = { arm64: 'aarch64' as const }[process.arch as 'arm64'] ?? process.arch
+  return join(
+    ROOT,
+    `node_modules/@oven/bun-${platform}-${arch}/bin/bun${process.platform === 'win32' ? '.exe' : ''}`,
+  )
+}
+
 /** Empty but for these, and the package. */
 const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST, 'page.js': PAGE })
 
@@ -145,6 +155,23 @@ test('Deno: the same by npm:flowseg', async () => {
   const deno = join(ROOT, 'node_modules/deno/bin.cjs')
   const said = await execute(process.execPath, [deno, 'run', '-A', 'deno/main.js'], folder)
   expect(said.trim().split('\n').slice(0, 2)).toEqual([ENGINE_SAYS, found])
+}, 300_000)
+
+test("an op of one's own is tested in Node, Deno and Bun, as the example does it", async () => {
+  const folder = await host
+  await cp(join(ROOT, 'examples/own-op'), join(folder, 'own-op'), { recursive: true })
+  await writeFiles(folder, { 'deno.json': JSON.stringify({ nodeModulesDir: 'manual' }) })
+  const script = 'own-op/self-test.js'
+  for (const command of [
+    [process.execPath, script],
+    [process.execPath, join(ROOT, 'node_modules/deno/bin.cjs'), 'run', '-A', script],
+    [bunProgram(), script],
+  ] as const) {
+    const [program, ...args] = command
+    const said = await execute(program, args, folder)
+    expect(said, args.join(' ')).toMatch(/^flowseg [\d.]+ self-test, seed 1$/m)
+    expect(said, args.join(' ')).toMatch(/^20 passed, 0 failed, 0 skipped in /m)
+  }
 }, 300_000)
 
 test('Vite: a built page, without Dawn and without a line of Node', async () => {

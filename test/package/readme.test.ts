@@ -26,6 +26,7 @@ const SAYS: Readonly<Record<string, RegExp>> = {
   'In ten lines': /^\d+ pixels, score [01]\.\d\d$/,
   'In a browser': /^\d+ pixels, score [01]\.\d\d$/,
   'The engine alone': /^0\.5,0\.25$/,
+  'Test the kernels on your adapter': /^5 passed, 0 failed$/,
 }
 
 let folder = ''
@@ -48,6 +49,16 @@ test.each(code.filter(({ heading }) => heading !== SERVER))(
     else expect(said).toBe('')
   },
 )
+
+test('Test the kernels on your adapter: the line for Deno runs', async () => {
+  const [, line] = /^deno eval "(.*)"$/m.exec(readme)!
+  await writeFiles(folder, { 'deno.json': JSON.stringify({ nodeModulesDir: 'manual' }) })
+  const deno = join(ROOT, 'node_modules/deno/bin.cjs')
+  // One op, as all take minutes
+  const short = line!.replace('openGpu()', "openGpu(), { ops: ['greater'] }")
+  const said = await execute(process.execPath, [deno, 'eval', short], folder)
+  expect(said).toMatch(/^3 passed, 0 failed, 0 skipped in /m)
+})
 
 test('In ten lines: the snippet runs in Deno as it is', async () => {
   const { code: snippet, heading } = code.find((one) => one.heading === 'In ten lines')!

@@ -11,9 +11,9 @@ import {
   Preprocessor,
   placeImage,
 } from '../../../src/model/input/preprocess.ts'
+import { resizeBilinear } from '../../../src/selftest/references/resample.ts'
 import { expectGolden, goldenImage, loadGolden, readFixture } from '../../fixtures/golden.ts'
 import { noise } from '../../io/image/pixels.ts'
-import { resizeBilinear } from '../../ops/image/pillow.ts'
 import { adapters, anyGpu, creations, expectSameBits } from '../../support.ts'
 import { valuesOf } from '../../values.ts'
 

@@ -4,53 +4,11 @@
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { type DeformableOptions, deformableAttention } from '../../../src/ops/attention/deformable.ts'
+import { deformableReference } from '../../../src/selftest/references/attention.ts'
+import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, expectClose, type HostTensor, planOf, random } from '../../support.ts'
 
 type Host = Record<'value' | 'offsets' | 'weights', HostTensor & { data: Float32Array }>
-
-/** Spec 6.2, in its words: a location in [0, 1] on each level, four taps, each 0 outside of the map. */
-function reference({ value, offsets, weights }: Host, d: number, options: DeformableOptions): Float64Array {
-  const { heads, points, levels } = options
-  const LP = levels.length * points
-  const C = heads * d
-  const y = new Float64Array(value.data.length)
-  let token = 0
-  for (const [Hq, Wq] of levels) {
-    for (let r = 0; r < Hq; r++) {
-      for (let c = 0; c < Wq; c++, token++) {
-        for (let h = 0; h < heads; h++) {
-          const first = (token * heads + h) * LP
-          const logits = weights.data.subarray(first, first + LP)
-          const largest = Math.max(...logits)
-          const total = logits.reduce((sum, w) => sum + Math.exp(w - largest), 0)
-          let levelFirst = 0
-          levels.forEach(([H, W], l) => {
-            for (let p = 0; p < points; p++) {
-              const at = first + l * points + p
-              const x = ((c + 0.5) / Wq + offsets.data[2 * at]! / W) * W - 0.5
-              const yy = ((r + 0.5) / Hq + offsets.data[2 * at + 1]! / H) * H - 0.5
-              const share = Math.exp(weights.data[at]! - largest) / total
-              for (const [ty, tx] of [
-                [0, 0],
-                [0, 1],
-                [1, 0],
-                [1, 1],
-              ] as const) {
-                const [row, column] = [Math.floor(yy) + ty, Math.floor(x) + tx]
-                if (row < 0 || row >= H || column < 0 || column >= W) continue
-                const w = share * (1 - Math.abs(yy - row)) * (1 - Math.abs(x - column))
-                const from = (levelFirst + row * W + column) * C + h * d
-                for (let k = 0; k < d; k++) y[token * C + h * d + k]! += w * value.data[from + k]!
-              }
-            }
-            levelFirst += H * W
-          })
-        }
-      }
-    }
-  }
-  return y
-}
 
 function inputsOf(d: number, { heads, points, levels }: DeformableOptions, reach: number): Host {
   const T = levels.reduce((sum, [H, W]) => sum + H * W, 0)
@@ -68,47 +26,11 @@ for (const gpu of await adapters()) {
       evaluate(gpu, host, (t) => deformableAttention(t['value']!, t['offsets']!, t['weights']!, options))
 
     test('deformableAttention', async () => {
-      const all: [d: number, options: DeformableOptions, reach: number][] = [
-        [4, { heads: 1, points: 1, levels: [[1, 1]] }, 2],
-        [
-          16,
-          {
-            heads: 4,
-            points: 4,
-            levels: [
-              [4, 4],
-              [8, 8],
-              [16, 16],
-            ],
-          },
-          3,
-        ],
-        [
-          24,
-          {
-            heads: 2,
-            points: 3,
-            levels: [
-              [3, 5],
-              [7, 2],
-            ],
-          },
-          4,
-        ],
-        [
-          36,
-          {
-            heads: 1,
-            points: 2,
-            levels: [
-              [1, 9],
-              [9, 1],
-              [4, 3],
-              [5, 5],
-            ],
-          },
-          8,
-        ], // two shares of a head
+      await expectRight(gpu, { ops: ['deformableAttention'], count: 8 })
+    })
+
+    test('points far outside of the maps, and far from their origin', async () => {
+      for (const [d, options, reach] of [
         [
           8,
           {
@@ -120,17 +42,17 @@ for (const gpu of await adapters()) {
             ],
           },
           1,
-        ], // far from the origin
+        ],
         [8, { heads: 2, points: 2, levels: [[6, 5]] }, 1e9], // nearly all outside
-      ]
-      for (const [d, options, reach] of all) {
+      ] as const) {
         const host = inputsOf(d, options, reach)
-        expectClose(
-          await run(host, options),
-          reference(host, d, options),
-          2e-6,
-          JSON.stringify({ d, ...options }),
+        const { value, offsets, weights } = host
+        const expected = deformableReference(
+          { value: value.data, offsets: offsets.data, weights: weights.data },
+          d,
+          options,
         )
+        expectClose(await run(host, options), expected, 2e-6, JSON.stringify(options))
       }
     })
 

@@ -2,49 +2,19 @@
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
-import type { Activation } from '../../../src/ops/elementwise/activation.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../../src/ops/elementwise/elementwise.ts'
 import { columns, plan, type Tensor } from '../../../src/tensor/tensor.ts'
+import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,
   anyGpu,
   evaluate,
-  expectClose,
   expectSameBits,
   type HostTensor,
   planOf,
   random,
   uniform,
 } from '../../support.ts'
-
-/** Whole vec4s and not, one element, one past a workgroup of vec4s, more than the least chunk a workgroup. */
-const SHAPES: (readonly number[])[] = [[1], [7, 3], [2, 3, 4], [257], [65, 4], [1, 1021], [70_001, 7]]
-
-/** b's shape for a's: alike, a suffix, one element. */
-const BROADCASTS: [a: readonly number[], b: readonly number[]][] = [
-  ...SHAPES.map((shape): [readonly number[], readonly number[]] => [shape, shape]),
-  [[5, 7], [7]],
-  [
-    [3, 5, 8],
-    [5, 8],
-  ],
-  [[3, 5, 8], [8]],
-  [[6, 12], [1]],
-  [[13], [1]],
-  [
-    [9, 4],
-    [1, 1],
-  ],
-  [[3, 1], [1]],
-  [[70_001, 4], [4]],
-  [[1500, 271], [271]],
-]
-
-const BINARY = [
-  { name: 'add', op: add, formula: (a: number, b: number) => a + b },
-  { name: 'sub', op: sub, formula: (a: number, b: number) => a - b },
-  { name: 'mul', op: mul, formula: (a: number, b: number) => a * b },
-] as const
 
 /** Values that tell: zero, tiny, huge, where activations saturate, and a spread between. */
 function telling(length: number): Float32Array {
@@ -54,101 +24,28 @@ function telling(length: number): Float32Array {
   return Float32Array.from(uniform(length, 3, 6), (v, i) => special[i] ?? v)
 }
 
-function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x))
-}
-
-/** Taylor's series: within 1e-9 up to 4, and 1 is within 2e-8 from there on. */
-function erf(x: number): number {
-  if (Math.abs(x) > 4) return Math.sign(x)
-  let sum = 0
-  for (let n = 0, term = x; n < 80; n++, term *= (-x * x) / n) sum += term / (2 * n + 1)
-  return (2 / Math.sqrt(Math.PI)) * sum
-}
-
-const ACTIVATION: readonly [name: Activation, formula: (x: number) => number][] = [
-  ['none', (x) => x],
-  ['relu', (x) => Math.max(x, 0)],
-  ['gelu', (x) => 0.5 * x * (1 + erf(x / Math.SQRT2))],
-  ['geluTanh', (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))],
-  ['silu', (x) => x * sigmoid(x)],
-  ['sigmoid', sigmoid],
-  ['tanh', Math.tanh],
-]
-
 for (const gpu of await adapters()) {
-  test(`add, sub, mul on ${gpu.name}`, async () => {
-    for (const { name, op, formula } of BINARY) {
-      for (const [aShape, bShape] of BROADCASTS) {
-        const a = random(aShape, 1, 3)
-        const b = random(bShape, 2)
-        const y = await evaluate(gpu, { a, b }, (t) => op(t['a']!, t['b']!))
-        const expected = a.data.map((v, i) => formula(v, b.data[i % b.data.length]!))
-        // One f32 operation on f32 operands, rounded once by both
-        expectClose(y, expected, 1e-7, `${name} [${aShape.join()}] [${bShape.join()}]`)
-      }
-    }
+  test(`every op equals its formula on ${gpu.name}`, async () => {
+    await expectRight(gpu, { families: ['elementwise'], count: 6 })
   })
 
-  test(`activations on ${gpu.name}`, async () => {
-    for (const [name, formula] of ACTIVATION) {
-      for (const length of [1, 64, 259]) {
-        const x: HostTensor = { data: telling(length), shape: [length] }
-        const y = await evaluate(gpu, { x }, (t) => activate(t['x']!, name))
-        for (const [i, v] of x.data.entries()) {
-          // erf is good to 1.5e-7 and enters as 1 + erf; exp and tanh to a few ULP of values up to 1
-          const tolerance = 1e-6 * Math.max(1, Math.abs(v))
-          expect(Math.abs(y[i]! - formula(v)), `${name}(${v}) = ${y[i]}`).toBeLessThan(tolerance)
-        }
-      }
+  test(`swiglu of two halves is that of two tensors on ${gpu.name}`, async () => {
+    const [rows, C] = [9, 100]
+    const gate = random([rows, C], 1, 6)
+    const up = random([rows, C], 2)
+    const apart = await evaluate(gpu, { gate, up }, (t) => swiglu(t['gate']!, t['up']!))
+    const fused: HostTensor = { shape: [rows, 2 * C], data: new Float32Array(rows * 2 * C) }
+    for (let r = 0; r < rows; r++) {
+      fused.data.set(gate.data.subarray(r * C, (r + 1) * C), r * 2 * C)
+      fused.data.set(up.data.subarray(r * C, (r + 1) * C), r * 2 * C + C)
     }
+    const halves = await evaluate(gpu, { fused }, ({ fused: t }) =>
+      swiglu(columns(t!, 0, C), columns(t!, C, C)),
+    )
+    expectSameBits(halves, apart)
   })
 
-  test(`greater on ${gpu.name}`, async () => {
-    for (const length of [5, 64]) {
-      const x: HostTensor = { data: Float32Array.from({ length }, (_, i) => i / 4), shape: [length] }
-      const y = await evaluate(gpu, { x }, (t) => greater(t['x']!, 0.5))
-      expect([...y]).toEqual([...x.data].map((v) => (v > 0.5 ? 1 : 0)))
-    }
-  })
-
-  test(`swiglu on ${gpu.name}, of two tensors and of two halves`, async () => {
-    for (const [rows, C] of [
-      [1, 1],
-      [3, 5],
-      [2, 8],
-      [9, 100],
-    ] as const) {
-      const gate = random([rows, C], 1, 6)
-      const up = random([rows, C], 2)
-      const expected = Float64Array.from(gate.data, (g, i) => g * sigmoid(g) * up.data[i]!)
-      const apart = await evaluate(gpu, { gate, up }, (t) => swiglu(t['gate']!, t['up']!))
-      expectClose(apart, expected, 1e-6)
-
-      const fused: HostTensor = { shape: [rows, 2 * C], data: new Float32Array(rows * 2 * C) }
-      for (let r = 0; r < rows; r++) {
-        fused.data.set(gate.data.subarray(r * C, (r + 1) * C), r * 2 * C)
-        fused.data.set(up.data.subarray(r * C, (r + 1) * C), r * 2 * C + C)
-      }
-      const halves = await evaluate(gpu, { fused }, ({ fused: t }) =>
-        swiglu(columns(t!, 0, C), columns(t!, C, C)),
-      )
-      expectSameBits(halves, apart)
-    }
-  })
-
-  test(`mix on ${gpu.name}: between, and shut from 17 on`, async () => {
-    for (const shape of SHAPES) {
-      const gate = random(shape, 1, 12)
-      const a = random(shape, 2)
-      const b = random(shape, 3)
-      const y = await evaluate(gpu, { gate, a, b }, (t) => mix(t['gate']!, t['a']!, t['b']!))
-      const expected = a.data.map((v, i) => {
-        const s = sigmoid(gate.data[i]!)
-        return s * v + (1 - s) * b.data[i]!
-      })
-      expectClose(y, expected, 1e-6, `mix [${shape.join()}]`)
-    }
+  test(`mix is shut from 17 on, on ${gpu.name}`, async () => {
     const a = { data: telling(30), shape: [30] }
     const b = random([30], 1, 1e6)
     for (const g of [17, 30, 1000]) {

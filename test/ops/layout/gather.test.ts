@@ -48,34 +48,6 @@ function rowsOf(table: Float32Array, C: number, ids: Uint32Array): Float32Array 
 }
 
 for (const gpu of await adapters()) {
-  test(`gather from f32, f16 and bf16 tables on ${gpu.name}`, async () => {
-    for (const [V, C] of [
-      [1, 1],
-      [5, 3],
-      [7, 8],
-      [300, 20],
-      [9, 260],
-    ] as const) {
-      const few = [0, V - 1, Math.floor(V / 2), 0, V - 1]
-      // More rows than workgroups as well
-      const ids = Uint32Array.from(C === 20 ? Array.from({ length: 40_000 }, (_, i) => (i * 7) % V) : few)
-      const values = uniform(V * C)
-      const f32 = await upload(gpu, values, [V, C], 'f32')
-      expectSameBits(await gathered(gpu, f32, ids), rowsOf(values, C, ids))
-
-      const narrow = toBf16(values)
-      const bf16 = await upload(gpu, narrow.bits, [V, C], 'bf16')
-      expectSameBits(await gathered(gpu, bf16, ids), rowsOf(narrow.values, C, ids))
-
-      // Halves by hand: 0x3c00 is 1, 0xc000 is -2, 0x0001 the least denormal, 0x7bff the largest
-      const halves = Uint16Array.from({ length: V * C }, (_, i) => [0x3c00, 0xc000, 0x3555, 0x7bff][i % 4]!)
-      const known = Float32Array.from(halves, (_, i) => [1, -2, 0.333251953125, 65504][i % 4]!)
-      const f16 = await upload(gpu, halves, [V, C], 'f16')
-      expectSameBits(await gathered(gpu, f16, ids), rowsOf(known, C, ids))
-      for (const x of [f32, bf16, f16]) release(gpu, x)
-    }
-  })
-
   test(`gather gives zeros for ids that the table lacks on ${gpu.name}`, async () => {
     const values = uniform(5 * 4)
     const table = await upload(gpu, values, [5, 4], 'f32')

@@ -13,7 +13,8 @@ import {
   transpose,
 } from '../../../src/ops/layout/layout.ts'
 import { plan, release, type Shape, type Tensor, upload } from '../../../src/tensor/tensor.ts'
-import { adapters, anyGpu, evaluate, expectSameBits, type HostTensor } from '../../support.ts'
+import { expectRight } from '../../selftest/right.ts'
+import { adapters, anyGpu, evaluate, type HostTensor } from '../../support.ts'
 
 /** 1, 2, 3 ... so that every element says where it came from, and none is the zero of a padding. */
 function counting(shape: readonly number[]): HostTensor & { data: Float32Array } {
@@ -38,109 +39,8 @@ for (const gpu of await adapters()) {
     expect(at(3, 2, 1)).toBe(x.data[3 * 8 + 3])
   })
 
-  test(`shuffles of any size on ${gpu.name}`, async () => {
-    for (const [H, W, C] of [
-      [1, 1, 1],
-      [3, 5, 3],
-      [2, 7, 4],
-      [9, 4, 20],
-      [40, 36, 68],
-    ] as const) {
-      const fine = counting([2 * H, 2 * W, C])
-      const deep = await evaluate(gpu, { x: fine }, (t) => spaceToDepth(t['x']!))
-      const coarse = counting([H, W, 4 * C])
-      const wide = await evaluate(gpu, { x: coarse }, (t) => depthToSpace(t['x']!))
-      for (let row = 0; row < 2 * H; row++) {
-        for (let col = 0; col < 2 * W; col++) {
-          const [block, dy, dx] = [Math.floor(row / 2) * W + Math.floor(col / 2), row % 2, col % 2]
-          for (let c = 0; c < C; c++) {
-            const i = (row * 2 * W + col) * C + c
-            if (deep[block * 4 * C + (dy * 2 + dx) * C + c] !== fine.data[i])
-              throw new Error(`spaceToDepth at ${i}`)
-            if (wide[i] !== coarse.data[block * 4 * C + (dx * 2 + dy) * C + c])
-              throw new Error(`depthToSpace at ${i}`)
-          }
-        }
-      }
-    }
-  })
-
-  test(`windows on ${gpu.name}: padded with zeros, and joined to the same bits`, async () => {
-    for (const [H, W, C, window] of [
-      [1, 1, 1, 3],
-      [8, 8, 4, 3],
-      [7, 5, 3, 7],
-      [6, 9, 8, 3],
-      [64, 64, 4, 14],
-    ] as const) {
-      const x = counting([H, W, C])
-      const split = await evaluate(gpu, { x }, (t) => splitWindows(t['x']!, window))
-      const [down, across] = [Math.ceil(H / window), Math.ceil(W / window)]
-      const expected = new Float32Array(down * across * window * window * C)
-      let i = 0
-      for (let w = 0; w < down * across; w++) {
-        for (let token = 0; token < window * window; token++) {
-          const row = Math.floor(w / across) * window + Math.floor(token / window)
-          const col = (w % across) * window + (token % window)
-          const inside = row < H && col < W
-          for (let c = 0; c < C; c++) expected[i++] = inside ? x.data[(row * W + col) * C + c]! : 0
-        }
-      }
-      expectSameBits(split, expected)
-      const back = await evaluate(gpu, { x }, (t) =>
-        joinWindows(splitWindows(t['x']!, window), window, [H, W]),
-      )
-      expectSameBits(back, x.data)
-    }
-  })
-
-  test(`transpose on ${gpu.name}`, async () => {
-    for (const [B, M, N] of [
-      [1, 1, 1],
-      [1, 7, 65],
-      [3, 4, 5],
-      [2, 33, 64],
-      [1, 4, 8],
-      [3, 68, 36],
-      [2, 512, 1028],
-    ] as const) {
-      const x = counting([B, M, N])
-      const y = await evaluate(gpu, { x }, (t) => transpose(t['x']!))
-      const expected = Float32Array.from(y, (_, i) => {
-        const [b, n, m] = [Math.floor(i / (M * N)), Math.floor(i / M) % N, i % M]
-        return x.data[(b * M + m) * N + n]!
-      })
-      expectSameBits(y, expected)
-    }
-  })
-
-  test(`concatenation and slices on ${gpu.name}`, async () => {
-    for (const C of [1, 3, 4, 8]) {
-      const xs = [counting([2, C]), counting([1, C]), counting([5, C])]
-      const tensors = { a: xs[0]!, b: xs[1]!, c: xs[2]! }
-      const rows = await evaluate(gpu, tensors, (t) => concatRows(t['a']!, t['b']!, t['c']!))
-      expectSameBits(rows, Float32Array.from(xs.flatMap((x) => [...x.data])))
-
-      for (const [start, count] of [
-        [0, 1],
-        [3, 2],
-        [0, 8],
-        [7, 1],
-      ] as const) {
-        const slice = await evaluate(gpu, { x: counting([8, C]) }, (t) => sliceRows(t['x']!, start, count))
-        expectSameBits(slice, counting([8, C]).data.slice(start * C, (start + count) * C))
-      }
-
-      for (const other of [1, 4, 5]) {
-        const [a, b] = [counting([3, C]), counting([3, other])]
-        const columns = await evaluate(gpu, { a, b }, (t) => concatColumns(t['a']!, t['b']!))
-        const expected = [0, 1, 2].flatMap((r) => [
-          ...a.data.slice(r * C, (r + 1) * C),
-          ...b.data.slice(r * other, (r + 1) * other),
-        ])
-        expectSameBits(columns, Float32Array.from(expected))
-      }
-    }
+  test(`every op moves every value where its formula says, on ${gpu.name}`, async () => {
+    await expectRight(gpu, { families: ['layout'], count: 5 })
   })
 
   test(`slices of 16-bit weights on ${gpu.name}`, async () => {

@@ -1,8 +1,15 @@
-// Pillow's bilinear resize on the host, plainly, as the reference: resample.test.ts holds it against Pillow's own results.
+// Pillow's bilinear resize on the host, as the reference: test/ops/image/resample.test.ts holds it against Pillow's own results.
 //
 // Source: Pillow 12, src/libImaging/Resample.c; spec, section 4.3.
 
-import type { Image } from '../../../src/io/image/image.ts'
+import { at } from './at.ts'
+
+/** An image of three bytes per pixel. */
+interface Image {
+  readonly width: number
+  readonly height: number
+  readonly rgb: Uint8Array
+}
 
 const PRECISION = 22
 const HALF = 1 << (PRECISION - 1)
@@ -34,12 +41,12 @@ function alongRows(rgb: Uint8Array, H: number, n: number, m: number): Uint8Array
       let r = HALF
       let g = HALF
       let b = HALF
-      let from = (y * n + first[x]!) * 3
-      for (let i = x * size; i < x * size + count[x]!; i++) {
-        const weight = weights[i]!
-        r += weight * rgb[from]!
-        g += weight * rgb[from + 1]!
-        b += weight * rgb[from + 2]!
+      let from = (y * n + at(first, x)) * 3
+      for (let i = x * size; i < x * size + at(count, x); i++) {
+        const weight = at(weights, i)
+        r += weight * at(rgb, from)
+        g += weight * at(rgb, from + 1)
+        b += weight * at(rgb, from + 2)
         from += 3
       }
       const to = (y * m + x) * 3
@@ -59,12 +66,12 @@ function alongColumns(rgb: Uint8Array, n: number, m: number, W: number): Uint8Ar
   const sums = new Int32Array(row)
   for (let y = 0; y < m; y++) {
     sums.fill(HALF)
-    for (let k = 0; k < count[y]!; k++) {
-      const weight = weights[y * size + k]!
-      const from = (first[y]! + k) * row
-      for (let i = 0; i < row; i++) sums[i]! += weight * rgb[from + i]!
+    for (let k = 0; k < at(count, y); k++) {
+      const weight = at(weights, y * size + k)
+      const from = (at(first, y) + k) * row
+      for (let i = 0; i < row; i++) sums[i] = at(sums, i) + weight * at(rgb, from + i)
     }
-    for (let i = 0; i < row; i++) out[y * row + i] = to8(sums[i]!)
+    for (let i = 0; i < row; i++) out[y * row + i] = to8(at(sums, i))
   }
   return out
 }
@@ -90,12 +97,12 @@ function triangle(n: number, m: number): Taps {
     let sum = 0
     for (let i = lo; i < hi; i++) {
       exact[i - lo] = Math.max(0, 1 - Math.abs((i - centre + 0.5) * perInput))
-      sum += exact[i - lo]!
+      sum += at(exact, i - lo)
     }
     first[x] = lo
     count[x] = hi - lo
     for (let k = 0; k < hi - lo; k++) {
-      weights[x * size + k] = Math.trunc((exact[k]! / sum) * 2 ** PRECISION + 0.5)
+      weights[x * size + k] = Math.trunc((at(exact, k) / sum) * 2 ** PRECISION + 0.5)
     }
   }
   return { size, first, count, weights }

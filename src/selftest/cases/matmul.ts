@@ -1,0 +1,120 @@
+// Cases of matrix products: every weight type and layout, epilogues, batches and both orders of b.
+
+import { ACTIVATIONS, type Activation } from '../../ops/elementwise/activation.ts'
+import { gatedLinear, linear, matmul } from '../../ops/matmul/matmul.ts'
+import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
+import { type Random, WEIGHT_TYPES, type WeightLayout, type WeightType } from '../random.ts'
+import { at } from '../references/at.ts'
+import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
+import { batchedReference, productReference } from '../references/matmul.ts'
+
+/** Some thousand f32 additions of both signs err by less than 1e-6 of the norm. */
+const TOLERANCE = 2e-6
+/** Multiply-adds of a reference: some milliseconds. */
+const BUDGET = 4e6
+export const ACTIVATION_NAMES: readonly Activation[] = Object.keys(ACTIVATIONS) as Activation[]
+
+/** Most of M, N and K: few rows, which a variant of its own serves; some; and many, for several of the largest tiles. */
+const RANGES = [
+  [16, 2060, 1100],
+  [16, 300, 1100],
+  [300, 300, 1100],
+  [300, 300, 300],
+  [600, 600, 40],
+] as const
+
+function productSizes(random: Random, step = 1): [M: number, N: number, K: number] {
+  const [mostM, mostN, mostK] = random.pick(RANGES)
+  for (;;) {
+    const [M, N, K] = [random.size(mostM), random.size(mostN), random.size(mostK, step)]
+    if (M * N * K <= BUDGET) return [M, N, K]
+  }
+}
+
+/** Rows of quantised weights are whole words of int8 unless they are packed. */
+function stepOf(type: WeightType, layout: WeightLayout): number {
+  return (type === 'int8' || type === 'int4') && layout === 'rows' ? 4 : 1
+}
+
+function drawLinear(random: Random, type: WeightType, layout: WeightLayout): KernelCase {
+  const [M, N, K] = productSizes(random, stepOf(type, layout))
+  // Each epilogue is a kernel of its own, which takes longer to compile than to test
+  const isPlain = random.whole(0, 2) > 0
+  const activation = isPlain ? 'none' : random.pick(ACTIVATION_NAMES)
+  const [hasBias, hasResidual] = isPlain ? [false, false] : [random.flip(), random.flip()]
+  const x = random.tensor([M, K], 3)
+  const weight = random.weight([N, K], type, layout)
+  const [bias, residual] = [random.tensor([N]), random.tensor([M, N])]
+  const parts = [
+    `${M} x ${N} x ${K}`,
+    ...(hasBias ? ['bias'] : []),
+    ...(activation === 'none' ? [] : [activation]),
+    ...(hasResidual ? ['residual'] : []),
+  ]
+  return kernelCase({
+    shape: parts.join(', '),
+    inputs: { x, weight, bias, residual },
+    run: (t) =>
+      linear(t.x, t.weight, {
+        activation,
+        ...(hasBias ? { bias: t.bias } : {}),
+        ...(hasResidual ? { residual: t.residual } : {}),
+      }),
+    reference: () =>
+      productReference(x.data, weight.values, [M, N, K]).map((sum, i) => {
+        const value = ACTIVATION_FORMULAS[activation](sum + (hasBias ? at(bias.data, i % N) : 0))
+        return value + (hasResidual ? at(residual.data, i) : 0)
+      }),
+    tolerance: TOLERANCE,
+  })
+}
+
+function drawGated(random: Random, type: WeightType, layout: WeightLayout): KernelCase {
+  const [M, N, K] = productSizes(random, stepOf(type, layout))
+  const x = random.tensor([M, K], 3)
+  const [gate, up] = [random.weight([N, K], type, layout), random.weight([N, K], type, layout)]
+  return kernelCase({
+    shape: `${M} x ${N} x ${K}`,
+    inputs: { x, gate, up },
+    run: (t) => gatedLinear(t.x, t.gate, t.up),
+    reference: () => {
+      const sums = productReference(x.data, up.values, [M, N, K])
+      return productReference(x.data, gate.values, [M, N, K]).map(
+        (v, i) => ACTIVATION_FORMULAS.silu(v) * at(sums, i),
+      )
+    },
+    tolerance: TOLERANCE,
+  })
+}
+
+function drawMatmul(random: Random, type: WeightType): KernelCase {
+  const transposeB = random.flip()
+  const [aBatch, bBatch] = random.pick([
+    [0, 0],
+    [3, 3],
+    [1, 2],
+    [0, 2],
+    [4, 0],
+    [4, 1],
+    [5, 5],
+  ] as const)
+  const batches = Math.max(aBatch, bBatch, 1)
+  const [M, N, K] = random.sizes(BUDGET / batches, 140, 140, 300) as [number, number, number]
+  const shape = (batch: number, matrix: number[]): number[] => (batch > 0 ? [batch, ...matrix] : matrix)
+  const a = random.tensor(shape(aBatch, [M, K]), 3)
+  const b = random.weight(shape(bBatch, transposeB ? [N, K] : [K, N]), type)
+  const scale = random.pick([1, 0.125])
+  return kernelCase({
+    shape: `[${a.shape.join(', ')}] by [${b.shape.join(', ')}]${transposeB ? ', transposed' : ''}${scale === 1 ? '' : ', scaled'}`,
+    inputs: { a, b },
+    run: (t) => matmul(t.a, t.b, { transposeB, scale }),
+    reference: () => batchedReference(a.data, b.values, [M, N, K], batches, transposeB).map((v) => scale * v),
+    tolerance: TOLERANCE,
+  })
+}
+
+export const MATMUL: readonly KernelTest[] = [
+  { name: 'linear', draw: drawLinear, types: WEIGHT_TYPES, packs: true },
+  { name: 'gatedLinear', draw: drawGated, types: WEIGHT_TYPES, packs: true },
+  { name: 'matmul', draw: drawMatmul, types: ['f32', 'f16', 'bf16'] },
+]

@@ -1,0 +1,35 @@
+// Convolution, in float64.
+
+export interface ConvolutionSize {
+  readonly x: readonly [H: number, W: number, I: number]
+  readonly weight: readonly [O: number, kh: number, kw: number]
+  readonly stride?: number
+  readonly padding?: number
+}
+
+/** y[oy, ox, o] = sum x[oy s + dy - p, ox s + dx - p, i] w[o, dy, dx, i] */
+export function convReference(
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  size: ConvolutionSize,
+): Float64Array {
+  const { stride = 1, padding = 0 } = size
+  const [H, W, I] = size.x
+  const [O, kh, kw] = size.weight
+  const outH = Math.floor((H + 2 * padding - kh) / stride) + 1
+  const outW = Math.floor((W + 2 * padding - kw) / stride) + 1
+  const y = new Float64Array(outH * outW * O)
+  for (let i = 0; i < y.length; i++) {
+    const [oy, ox, o] = [Math.floor(i / O / outW), Math.floor(i / O) % outW, i % O]
+    let sum = 0
+    for (let dy = 0; dy < kh; dy++) {
+      for (let dx = 0; dx < kw; dx++) {
+        const [iy, ix] = [oy * stride + dy - padding, ox * stride + dx - padding]
+        if (iy < 0 || iy >= H || ix < 0 || ix >= W) continue
+        for (let c = 0; c < I; c++) sum += x[(iy * W + ix) * I + c]! * w[((o * kh + dy) * kw + dx) * I + c]!
+      }
+    }
+    y[i] = sum
+  }
+  return y
+}

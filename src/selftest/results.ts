@@ -1,0 +1,48 @@
+// What a self-test found: a result per case and variant, and a summary.
+
+import type { Tuned } from '../gpu/tuned.ts'
+import type { WeightLayout, WeightType } from './random.ts'
+
+/** One case, computed twice by one variant. */
+export interface KernelResult {
+  /** The op: 'linear'. */
+  readonly op: string
+  /** Its family, 'matmul', or 'own'. */
+  readonly family: string
+  /** The variant that computed it, with its kernel family: 'matmul/registers'. Undefined for ops that have one kernel only. */
+  readonly variant: string | undefined
+  /** The type of its weights; f32 for ops without. */
+  readonly type: WeightType
+  /** How its weights are laid out; undefined for ops without weights that can be packed. */
+  readonly layout: WeightLayout | undefined
+  /** Sizes and options: '33 x 65 x 36, bias, relu'. */
+  readonly shape: string
+  readonly status: 'passed' | 'failed' | 'skipped'
+  /** How far the result is from float64: the relative norm, unless the case measures another way. */
+  readonly error?: number
+  readonly tolerance: number
+  /** Milliseconds of the second run, from the host and back. */
+  readonly ms?: number
+  /** Why it failed or was skipped. */
+  readonly reason?: string
+}
+
+export interface SelfTestSummary {
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+  readonly results: readonly KernelResult[]
+  readonly seed: number
+  readonly adapter: string
+  readonly driver: string
+  readonly runtime: string
+  readonly seconds: number
+  /** All problems were reached in the time given. */
+  readonly complete: boolean
+  /** The variants that computed something wrong, each with why. */
+  readonly vetoes: Readonly<Record<string, string>>
+  /** The vetoes in the form that `openGpu({ tuned })` takes, to be kept. */
+  readonly tuned: Tuned
+  /** Text for a bug report. */
+  readonly report: string
+}

@@ -1,0 +1,275 @@
+// Runs cases on an adapter: finds the variants that can compute each, forces them in turn, and compares.
+
+import { DeviceLostError, LimitError, OutOfMemoryError } from '../errors.ts'
+import { type AdapterFacts, Choices } from '../gpu/adapter.ts'
+import type { Gpu } from '../gpu/gpu.ts'
+import { recordFor, recordWith } from '../gpu/recorder.ts'
+import { makeTuned } from '../gpu/tuned.ts'
+import { fitsPanels, uploadPanels } from '../kernels/packed.ts'
+import { metIn } from '../kernels/variants.ts'
+import { reasonOf } from '../printable.ts'
+import { type Inputs, plan, release, sizeOf, type Tensor, upload, waysIn } from '../tensor/tensor.ts'
+import { type KernelCase, type KernelTest, relativeError } from './case.ts'
+import { KERNEL_TESTS } from './cases/all.ts'
+import { OP_FAMILIES } from './families.ts'
+import { expectCase, expectKnown, expectSelfTestOptions, type SelfTestOptions } from './options.ts'
+import { type HostTensor, heldShape, Random, type WeightLayout, type WeightType } from './random.ts'
+import { reportText } from './report.ts'
+import type { KernelResult, SelfTestSummary } from './results.ts'
+
+/** An op with one type and layout of its weights. */
+interface Subject {
+  readonly family: string
+  readonly test: KernelTest
+  readonly type: WeightType
+  readonly layout: WeightLayout
+}
+
+/** A result without what all results of a case share. */
+type Outcome = Pick<KernelResult, 'variant' | 'status' | 'error' | 'ms' | 'reason'>
+
+/** @throws as selfTest does */
+export async function testKernels(gpu: Gpu, options: SelfTestOptions): Promise<SelfTestSummary> {
+  expectSelfTestOptions(options)
+  const { seed = 1, count = 3, timeoutMs = Infinity, veto = false, signal, onProgress, onResult } = options
+  const started = performance.now()
+  const results: KernelResult[] = []
+  const subjects = subjectsOf(options)
+  const total = subjects.length * count
+  let done = 0
+  for (const subject of subjects) {
+    const { family, test, type, layout } = subject
+    const what = nameOf(subject)
+    for (let i = 0; i < count && performance.now() - started < timeoutMs; i++) {
+      signal?.throwIfAborted()
+      onProgress?.({ phase: 'test', what, loaded: done, total })
+      const one = test.draw(new Random(seed, family, test.name, type, layout, i), type, layout)
+      if (family === 'own') expectCase(test.name, one)
+      for await (const outcome of outcomesOf(gpu, subject, one, options)) {
+        const { name: op, packs = false } = test
+        const { shape, tolerance } = one
+        const result = { op, family, type, layout: packs ? layout : undefined, shape, tolerance, ...outcome }
+        results.push(result)
+        onResult?.(result)
+      }
+      done++
+    }
+  }
+  onProgress?.({ phase: 'test', what: 'done', loaded: total, total })
+  const vetoes = vetoesOf(results)
+  if (veto) for (const variant of Object.keys(vetoes)) gpu.adapter.choices.vetoed.add(variant)
+  const sum = (status: KernelResult['status']): number =>
+    results.filter((result) => result.status === status).length
+  const summary = {
+    passed: sum('passed'),
+    failed: sum('failed'),
+    skipped: sum('skipped'),
+    results,
+    seed,
+    adapter: gpu.name,
+    driver: gpu.identity.driver,
+    runtime: gpu.runtime,
+    seconds: (performance.now() - started) / 1000,
+    complete: done === total,
+    vetoes,
+    tuned: makeTuned(gpu.identity, { choices: {}, vetoes, times: {} }),
+  }
+  return { ...summary, report: reportText(summary) }
+}
+
+function subjectsOf({ families, ops, types, own = [] }: SelfTestOptions): Subject[] {
+  const engine = Object.entries(KERNEL_TESTS)
+  const names = engine.flatMap(([, tests]) => tests.map(({ name }) => name))
+  if (ops) expectKnown('an op', ops, names)
+  const wanted = families ?? (own.length > 0 && !ops ? [] : OP_FAMILIES)
+  const all = [
+    ...engine.filter(([family]) => (wanted as readonly string[]).includes(family)),
+    ['own', own] as const,
+  ]
+  return all.flatMap(([family, tests]) =>
+    tests
+      .filter(({ name }) => family === 'own' || (ops?.includes(name) ?? true))
+      .flatMap((test) =>
+        (test.types ?? ['f32'])
+          .filter((type) => types?.includes(type) ?? true)
+          .flatMap((type) =>
+            (test.packs ? (['rows', 'packed'] as const) : (['rows'] as const)).map((layout) => ({
+              family,
+              test,
+              type,
+              layout,
+            })),
+          ),
+      ),
+  )
+}
+
+function nameOf({ test: { name, types, packs }, type, layout }: Subject): string {
+  return `${name}${types ? ` ${type}` : ''}${packs && layout === 'packed' ? ' packed' : ''}`
+}
+
+/** What each variant makes of a case. */
+async function* outcomesOf(
+  gpu: Gpu,
+  { type, layout }: Subject,
+  one: KernelCase,
+  { variants, signal }: SelfTestOptions,
+): AsyncGenerator<Outcome> {
+  if (layout === 'packed' && !fitsPanels(gpu, { shape: [1, 1], dtype: type })) {
+    yield { variant: undefined, status: 'skipped', reason: 'this adapter reads no packed weights' }
+    return
+  }
+  const held = new Map<string, Tensor>()
+  try {
+    for (const [name, host] of Object.entries(one.inputs)) {
+      if (host.place && host.place !== 'input') held.set(name, await place(gpu, host))
+    }
+    const record = ({ input }: Inputs): Tensor =>
+      one.run(
+        Object.fromEntries(
+          Object.entries(one.inputs).map(([name, { shape, dtype }]) => [
+            name,
+            held.get(name) ?? input(name, shape, dtype),
+          ]),
+        ),
+      )
+    let expected: ArrayLike<number> | undefined
+    for (const variant of variants === 'default' ? [undefined] : candidatesOf(gpu, record, variants)) {
+      expected ??= one.reference()
+      yield await outcomeOf(gpu, one, { record, expected, variant, signal })
+    }
+  } catch (error) {
+    yield { variant: undefined, ...verdictOn(error, signal) }
+  } finally {
+    for (const x of held.values()) release(gpu, x)
+  }
+}
+
+/** The variants of the kernel families that come up, or undefined for ops that have one kernel only. */
+function candidatesOf(
+  gpu: Gpu,
+  record: (inputs: Inputs) => Tensor,
+  wanted: readonly string[] | undefined,
+): readonly (string | undefined)[] {
+  const problems = metIn(() =>
+    recordWith((r) => record(waysIn(r, 'selfTest').given), { ...gpu.adapter, choices: choicesWith(gpu) }),
+  )
+  const families = new Set(problems.map(({ family }) => family))
+  const names = [...families].flatMap(({ name: family, variants }) =>
+    variants.flatMap(({ name }) => {
+      const isWanted = wanted?.includes(name) || wanted?.includes(`${family}/${name}`)
+      return (isWanted ?? true) ? [`${family}/${name}`] : []
+    }),
+  )
+  return families.size === 0 && !wanted ? [undefined] : names
+}
+
+/** The choices of this Gpu, and one more variant that is forced. */
+function choicesWith({ adapter: { choices } }: Gpu, variant?: string): Choices {
+  const [family = '', name = ''] = variant?.split('/') ?? []
+  const own = new Choices({ ...Object.fromEntries(choices.forced), ...(variant ? { [family]: name } : {}) })
+  for (const [key, value] of choices.tuned) own.tuned.set(key, value)
+  for (const vetoed of choices.vetoed) own.vetoed.add(vetoed)
+  return own
+}
+
+async function outcomeOf(
+  gpu: Gpu,
+  { inputs, params = {}, tolerance, measure = relativeError }: KernelCase,
+  {
+    record,
+    expected,
+    variant,
+    signal,
+  }: {
+    readonly record: (inputs: Inputs) => Tensor
+    readonly expected: ArrayLike<number>
+    readonly variant: string | undefined
+    readonly signal: AbortSignal | undefined
+  },
+): Promise<Outcome> {
+  const choices = choicesWith(gpu, variant)
+  if (variant !== undefined && choices.vetoed.has(variant)) {
+    return { variant, status: 'skipped', reason: 'vetoed on this adapter' }
+  }
+  const adapter: AdapterFacts = { ...gpu.adapter, choices }
+  try {
+    recordWith((r) => record(waysIn(r, 'selfTest').given), adapter)
+    const taken = takenOf(choices)
+    if (variant !== undefined && !taken.includes(variant)) {
+      return { variant, status: 'skipped', reason: 'does not fit this problem on this adapter' }
+    }
+    const by = variant ?? taken[0]
+    const made = await plan(
+      gpu,
+      'self-test',
+      (ways) => ({ read: { y: recordFor(adapter, () => record(ways)) } }),
+      { signal },
+    )
+    try {
+      const host = Object.entries(inputs).filter(([, { place: at = 'input' }]) => at === 'input')
+      const values = {
+        inputs: Object.fromEntries(host.map(([name, { data }]) => [name, data])),
+        params,
+        signal,
+      }
+      const first = (await made.run(values)).read['y']!
+      const started = performance.now()
+      const second = (await made.run(values)).read['y']!
+      const ms = performance.now() - started
+      const error = measure(first, expected)
+      if (!(error <= tolerance)) {
+        return { variant: by, status: 'failed', error, ms, reason: `the error is ${error.toExponential(1)}` }
+      }
+      return isSame(first, second)
+        ? { variant: by, status: 'passed', error, ms }
+        : { variant: by, status: 'failed', error, ms, reason: 'a second run gives other bits' }
+    } finally {
+      made.release()
+    }
+  } catch (error) {
+    return { variant, ...verdictOn(error, signal) }
+  }
+}
+
+/** The variants that were taken while a plan was recorded: 'matmul/registers'. */
+function takenOf({ taken }: Choices): string[] {
+  return [...taken].map(([key, variant]) => `${key.slice(0, key.indexOf(' '))}/${variant}`)
+}
+
+/** What is too large for this adapter is skipped; a lost device and an abort end the test. */
+function verdictOn(error: unknown, signal: AbortSignal | undefined): Pick<Outcome, 'status' | 'reason'> {
+  signal?.throwIfAborted()
+  if (error instanceof DeviceLostError) throw error
+  const [reason = ''] = reasonOf(error).split('\n')
+  const isTooLarge = error instanceof LimitError || error instanceof OutOfMemoryError
+  return { status: isTooLarge ? 'skipped' : 'failed', reason }
+}
+
+function isSame(a: Float32Array | Uint32Array, b: Float32Array | Uint32Array): boolean {
+  const words = (x: Float32Array | Uint32Array): Uint32Array =>
+    new Uint32Array(x.buffer, x.byteOffset, x.length)
+  const other = words(b)
+  return words(a).every((word, i) => word === other[i])
+}
+
+/** Weights and caches, in memory of their own. */
+async function place(gpu: Gpu, host: HostTensor): Promise<Tensor> {
+  const { shape, dtype, data, scales, runs = 1 } = host
+  const x =
+    host.place === 'packed'
+      ? await uploadPanels(gpu, data, { shape, dtype, runs })
+      : { ...(await upload(gpu, data, heldShape(host), dtype)), shape, size: sizeOf(shape) }
+  return scales ? { ...x, scales: await upload(gpu, scales, [scales.length], 'f32') } : x
+}
+
+/** The variants that failed, each with its first failure. */
+function vetoesOf(results: readonly KernelResult[]): Record<string, string> {
+  const vetoes: Record<string, string> = {}
+  for (const { op, variant, type, shape, status, reason } of results) {
+    if (status === 'failed' && variant !== undefined) {
+      vetoes[variant] ??= `${reason} (${op} ${type} ${shape})`
+    }
+  }
+  return vetoes
+}
