@@ -4,5 +4,5 @@
 export { softwareDriver } from '../../src/gpu/adapters/software-driver.ts'
 export { openGpu } from '../../src/gpu/gpu.ts'
 
-const files = import.meta.glob('../../src/ops/*.ts', { eager: true })
+const files = import.meta.glob('../../src/{ops,tensor,kernels}/**/*.ts', { eager: true })
 export const ops = Object.assign({}, ...Object.values(files))
