@@ -49,6 +49,7 @@ export {
   type DType,
   expectShape,
   expectType,
+  firstDim,
   type HostArray,
   type Inputs,
   lastDim,
@@ -66,6 +67,7 @@ export {
   type SizeValue,
   scope,
   type Tensor,
+  type Tensors,
   tensor,
   upload,
 } from './tensor/tensor.ts'

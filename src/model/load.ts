@@ -19,15 +19,7 @@ import { QUANTIZED, type Quantized } from '../kernels/quantize.ts'
 import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
 import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import {
-  type Inputs,
-  type Outputs,
-  type Plan,
-  plan,
-  precompile,
-  release,
-  type Tensor,
-} from '../tensor/tensor.ts'
+import { firstDim, type Inputs, type Plan, plan, precompile, release, type Tensor } from '../tensor/tensor.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
@@ -236,9 +228,9 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
   const { image: side } = parts.config.sam
   const image = { width: side, height: side, scaled: [side, side] } as const
   let rows = K
-  const read = (inputs: Inputs): Outputs => {
+  const read = (inputs: Inputs): ReturnType<typeof readPlan> => {
     const outputs = readPlan(inputs, T, K, parts)
-    rows = outputs.keep!['condition']!.shape[0]!
+    rows = firstDim(outputs.keep.condition)
     return outputs
   }
   await Promise.all([

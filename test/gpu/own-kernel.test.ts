@@ -40,7 +40,7 @@ for (const gpu of await adapters()) {
     const made = await plan(gpu, 'own', ({ input }) => ({ read: { y: build(input('x', [5])) } }))
     const { read } = await made.run({ inputs: { x: uniform(5) } })
     made.release()
-    return read['y']!
+    return read.y
   }
   const times = (factor: number): Float32Array => uniform(5).map((value) => Math.fround(factor * value))
 
@@ -106,7 +106,7 @@ for (const gpu of await adapters()) {
     const made = await halves(folded, values.length)
     const { read } = await made.run({ inputs: { x: values } })
     made.release()
-    expect(read['y']).toEqual(values.map((value) => 0.5 * value))
+    expect(read.y).toEqual(values.map((value) => 0.5 * value))
 
     // A comment is no use of it
     for (const body of [alone, `// num_workgroups\n${alone}`]) {

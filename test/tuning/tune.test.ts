@@ -179,7 +179,7 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
       const made = await plan(gpu, 'test', build(family, 1000))
       const values = { inputs: { x: x.data }, params: { times: 1 } }
       const { y } = (await made.run(values)).read
-      return { y: y!, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
+      return { y, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
     } finally {
       gpu.close()
     }

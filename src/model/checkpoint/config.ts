@@ -141,10 +141,22 @@ export function visionTokens({ siglip, sam, prompt }: Config): number {
   return prompt.vision.reduce((sum, from) => sum + rows[from], 0)
 }
 
-/** [H, W] of the feature maps from coarse to fine: strides 32, 16 and 8 at full size. Masks are as fine as the last. */
-export function featureSizes({ sam }: Config): readonly (readonly [H: number, W: number])[] {
+/** Rows and columns of a feature map. */
+export type MapSize = readonly [H: number, W: number]
+
+/** Sizes of the feature maps from coarse to fine: strides 32, 16 and 8 at full size. */
+export function featureSizes({ sam }: Config): readonly [MapSize, MapSize, MapSize] {
   const s = gridSide(sam)
-  return [s / 2, s, s * 2].map((side) => [side, side] as const)
+  return [
+    [s / 2, s / 2],
+    [s, s],
+    [s * 2, s * 2],
+  ]
+}
+
+/** The size of the finest feature map, which masks have as well. */
+export function finestSize(config: Config): MapSize {
+  return featureSizes(config)[2]
 }
 
 /** Channels of the feature maps, from coarse to fine. */
