@@ -46,6 +46,8 @@ export {
   type SegmentOptions,
   type Times,
 } from './model/flowseg.ts'
+export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
 export { forgetTuned, type RememberOptions, recallTuned, rememberTuned } from './model/remembered.ts'
+export { printable, quoted } from './printable.ts'
 export type { Progress, TaskOptions, Waiting } from './progress.ts'
 export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './tuning/tune.ts'

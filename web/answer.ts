@@ -1,6 +1,6 @@
 // Beside the image: how sure the model is, what each step took, and the other candidates.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId, make, picture, setWidth } from './dom.ts'
 import { milliseconds, percent } from './format.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'

@@ -4,8 +4,7 @@
 // command. Large photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the browser's work: it decodes
 // 30 megapixels in a fraction of a second, and the model takes its bitmap as it is, so that they never come to this side.
 
-import { ImageError } from '../src/errors.ts'
-import { decodeImage, type Image } from '../src/index.ts'
+import { decodeImage, type Image, ImageError } from '../src/index.ts'
 
 /** Pixels that the engine's decoders may take, which are slower. */
 const OWN_PIXELS = 4e6

@@ -1,6 +1,6 @@
 // How images and weights come in: chosen, dropped, pasted or photographed.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
 import { RequestError } from './failures.ts'
 import { filesOf, sorted } from './files.ts'

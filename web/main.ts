@@ -1,7 +1,7 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { inWords, markCandidate, showAnswer, showCandidates } from './answer.ts'
 import { busy, say } from './busy.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'

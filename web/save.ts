@@ -1,8 +1,7 @@
 // Files to save of the mask on the stage, the answer's or a layer's: the mask as the command writes it, the image with the mask
 // over it, the cut-out, and the numbers.
 
-import { encodePng, type Mask, type Segmentation } from '../src/index.ts'
-import { boxOf, outline, tint } from '../src/model/picture.ts'
+import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../src/index.ts'
 import { FOUND } from './colours.ts'
 import { type Picture, rgbaOf, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'

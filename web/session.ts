@@ -4,6 +4,7 @@
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
 
 import {
+  boxOf,
   type FlowLayer,
   FlowSeg,
   type Image,
@@ -16,7 +17,6 @@ import {
   type Segmentation,
   WeightsError,
 } from '../src/index.ts'
-import { boxOf } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles, forgetEmbedded } from './embedded.ts'

@@ -1,8 +1,7 @@
 // Mask logits as grey maps: what the page draws, and small pictures of them. A byte above one half is inside; bytes are
 // steep around the edge, so that interpolating them puts it where interpolating the logits would.
 
-import type { Image } from '../src/index.ts'
-import type { Rgb } from '../src/model/picture.ts'
+import type { Image, Rgb } from '../src/index.ts'
 import type { Soft } from './protocol.ts'
 
 /** Grey levels a logit; those beyond four are saturated. */

@@ -1,7 +1,7 @@
 // The stage: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the view's
 // worker's.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
 import { percent } from './format.ts'
 import type { PictureFacts, Shown, Soft } from './protocol.ts'

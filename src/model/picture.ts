@@ -3,9 +3,10 @@
 import type { Image } from '../io/image/image.ts'
 import type { Mask } from './segmentation.ts'
 
+/** Red, green and blue, from 0 to 255. */
 export type Rgb = readonly [number, number, number]
 
-/** [x0, y0, x1, y1), pixels, y down. */
+/** A rectangle in pixels, [x0, y0, x1, y1) with y down: x1 and y1 are just outside. */
 export type Box = readonly [number, number, number, number]
 
 const WHITE: Rgb = [255, 255, 255]
@@ -20,7 +21,12 @@ const MARKERS: readonly Rgb[] = [
 
 const TINT = 0.4
 
-/** The image with the object tinted and outlined: colour inside of its edge, white outside. */
+/**
+ * A copy of the image with the object tinted and outlined: `colour` inside of its edge, white outside.
+ *
+ * @param mask   as large as the image
+ * @param colour by default the one of four that differs most from the object's mean colour
+ */
 export function overlay(image: Image, mask: Mask, colour: Rgb = markerFor(image, mask)): Image {
   const picture = copy(image)
   tint(picture, mask, colour, TINT)
@@ -28,11 +34,12 @@ export function overlay(image: Image, mask: Mask, colour: Rgb = markerFor(image,
   return picture
 }
 
+/** A copy with pixels of its own. */
 export function copy({ width, height, rgb }: Image): Image {
   return { width, height, rgb: rgb.slice() }
 }
 
-/** Mixes `share` of a colour into the masked pixels, in place. */
+/** Mixes a colour into the masked pixels, in place. @param share from 0, the pixel stays as it is, to 1 */
 export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number): void {
   for (let i = 0; i < data.length; i++) {
     if (!data[i]) continue
@@ -41,7 +48,10 @@ export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number)
   }
 }
 
-/** Two lines along the edge, in place: one on anything is seen. A pixel each, more on large images. */
+/**
+ * Draws two lines along the edge of the mask, in place: `colour` inside and `around` outside, so that one of them shows on any
+ * background. Each is a pixel wide, and one more per 800 pixels of the image's longer side.
+ */
 export function outline(
   picture: Image,
   { width, height, data }: Mask,
@@ -97,7 +107,7 @@ function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
   return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
 }
 
-/** Around the mask, or null when it is empty. */
+/** The smallest box around the mask, or null when it is empty. */
 export function boxOf({ width, height, data }: Mask): Box | null {
   let [x0, y0, x1, y1] = [width, height, 0, 0]
   for (let y = 0; y < height; y++) {

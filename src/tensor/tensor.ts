@@ -346,6 +346,7 @@ export function release(gpu: Gpu, x: Tensor): void {
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, Tensor>>
 
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- a table without names is what is meant
 type NoTensors = Readonly<Record<never, Tensor>>
 
 /**
