@@ -4,6 +4,8 @@
 // reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The library uses this
 // where it puts foreign text into a message; the command uses it for all that it prints and did not write itself.
 
+import { UsageError } from './errors.ts'
+
 /** Longer text is cut in the middle of a message, where nobody reads thousands of characters. */
 const LIMIT = 200
 const REASON_LIMIT = 400
@@ -19,8 +21,10 @@ const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
  * One line of visible characters.
  *
  * @param limit longest result, in UTF-16 code units; Infinity for all of it
+ * @throws UsageError if the text is no string
  */
 export function printable(text: string, limit: number = LIMIT): string {
+  expectText('printable', text)
   // Escapes only lengthen: what is past the limit before them needn't be looked at
   const begin = text.length > limit ? text.slice(0, limit) : text
   const visible = begin.replace(INVISIBLE, escaped)
@@ -30,6 +34,7 @@ export function printable(text: string, limit: number = LIMIT): string {
 
 /** The same in quotes, which are escaped inside. */
 export function quoted(text: string, limit: number = LIMIT): string {
+  expectText('quoted', text)
   return `"${printable(text.replaceAll(/["\\]/g, '\\$&'), limit)}"`
 }
 
@@ -49,6 +54,12 @@ export function reasonOf(error: unknown): string {
 export function firstOf(names: readonly string[], most: number): string {
   const shown = names.slice(0, most).map((name) => printable(name, 80))
   return shown.join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
+}
+
+function expectText(call: string, text: unknown): void {
+  if (typeof text === 'string') return
+  const kind = text === null ? 'null' : typeof text
+  throw new UsageError(`${call}: the text is ${kind}, expected a string.`)
 }
 
 function escaped(character: string): string {

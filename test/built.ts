@@ -6,7 +6,15 @@ import { join, resolve } from 'node:path'
 import { placeOf } from './runtime.ts'
 
 const root = resolve(placeOf('.'))
-const SOURCES = ['src', 'shaders', 'tools/notices.ts', 'tools/link-shader.ts', 'tools/wgsl-plugin.ts', 'vite.config.ts', 'tsconfig.build.json']
+const SOURCES = [
+  'src',
+  'shaders',
+  'tools/notices.ts',
+  'tools/link-shader.ts',
+  'tools/wgsl-plugin.ts',
+  'vite.config.ts',
+  'tsconfig.build.json',
+]
 /** One of each step of `npm run build`. */
 const MADE = ['dist/engine.js', 'dist/browser/engine.js', 'dist/engine.d.ts']
 const LOCK = join(root, 'node_modules/.cache/flowseg-building')

@@ -1,4 +1,4 @@
-// Files to save of the mask on the stage, the answer's or a layer's: the mask as the command writes it, the image with the mask
+// Files to save of the mask on the canvas, the answer's or a layer's: the mask as the command writes it, the image with the mask
 // over it, the cut-out, and the numbers.
 
 import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../src/index.ts'
@@ -8,7 +8,7 @@ import { slug, stem } from './names.ts'
 import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
-/** @param mask the mask on the stage */
+/** @param mask the mask on the canvas */
 export async function saved(
   { kind, opacity, shown }: { readonly kind: SaveKind; readonly opacity: number; readonly shown: Shown },
   picture: Picture,

@@ -3,7 +3,7 @@
 import { chosenFiles, printable } from '../src/index.ts'
 import { byId, make } from './dom.ts'
 import { megabytes } from './format.ts'
-import { listenToInput } from './incoming.ts'
+import { listenToInput } from './inputs.ts'
 import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
 
 const dialog = byId('model-dialog', HTMLDialogElement)

@@ -32,7 +32,7 @@ export interface OpenOptions {
   /** Variants of kernels to take wherever they can run, by family: { matmul: 'subgroup' }. For tests and comparisons. */
   readonly variants?: Readonly<Record<string, string>>
   /**
-   * What `tune` found on this adapter: the choices themselves, their JSON, or who remembers them (recallTuned). What is
+   * What `tune` found on this adapter: the choices themselves, their JSON, or who remembers them (loadTuned). What is
    * damaged or was made for something else is left aside, with one of `notes`. Without, a cost model chooses.
    */
   readonly tuned?: Tuned | string | ((identity: Identity) => Promise<Tuned | string | undefined>)

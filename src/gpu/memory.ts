@@ -154,11 +154,11 @@ export class Memory {
 
   /** Destroys the buffer or texture and takes it off the ledger. Releasing twice is harmless. */
   release(resource: GPUBuffer | GPUTexture): void {
-    if (this.handOver(resource)) resource.destroy()
+    if (this.transferOwnership(resource)) resource.destroy()
   }
 
   /** Takes it off the ledger: the caller destroys it from now on. @returns whether it was ours */
-  handOver(resource: GPUBuffer | GPUTexture): boolean {
+  transferOwnership(resource: GPUBuffer | GPUTexture): boolean {
     const entry = this.#entries.get(resource)
     if (!entry) return false
     this.#entries.delete(resource)

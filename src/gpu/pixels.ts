@@ -273,6 +273,6 @@ export async function maskTexture(
   const encoder = device.createCommandEncoder({ label: 'mask' })
   encoder.copyBufferToTexture({ buffer, bytesPerRow: maskRowBytes(width) }, { texture }, [width, height])
   device.queue.submit([encoder.finish()])
-  buffers.handOver(texture)
+  buffers.transferOwnership(texture)
   return texture
 }

@@ -114,7 +114,7 @@ export class FlowSeg {
 
   /**
    * Finds the fastest variants of the kernels for this model on its adapter; `tuned` of the result is for
-   * `openGpu({ tuned })`, or for rememberTuned. This model goes on as it was loaded: load it again to have them.
+   * `openGpu({ tuned })`, or for saveTuned. This model goes on as it was loaded: load it again to have them.
    */
   async tune(options: TuneOptions = {}): Promise<Tuning> {
     expectOptions('tune', options, TUNE_KINDS)

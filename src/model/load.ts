@@ -1,7 +1,7 @@
 // From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
 // share. Kernels compile while weights stream.
 
-import { abreast } from '../async/abreast.ts'
+import { allOrAbort } from '../async/all-or-abort.ts'
 import { Queue } from '../async/queue.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import {
@@ -163,7 +163,7 @@ async function assemble(
     // Kernels compile while weights stream; nobody waits here for those that sentences need
     let streaming = true
     const compiling: TaskOptions['onProgress'] = (event) => streaming || onProgress?.(event)
-    await abreast(
+    await allOrAbort(
       signal,
       async (stop) => {
         await loaded.stream({ onProgress: isDownload ? undefined : onProgress, signal: stop })

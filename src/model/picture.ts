@@ -1,5 +1,7 @@
 // Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
 
+import { describe, expectFinite, tagOf } from '../check.ts'
+import { ImageError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
 import type { Mask } from './segmentation.ts'
 
@@ -27,10 +29,12 @@ const TINT = 0.4
  * @param mask   as large as the image
  * @param colour by default the one of four that differs most from the object's mean colour
  */
-export function overlay(image: Image, mask: Mask, colour: Rgb = markerFor(image, mask)): Image {
+export function overlay(image: Image, mask: Mask, colour?: Rgb): Image {
+  expectDrawing('overlay', image, mask, colour)
   const picture = copy(image)
-  tint(picture, mask, colour, TINT)
-  outline(picture, mask, colour)
+  const marker = colour ?? markerFor(image, mask)
+  tint(picture, mask, marker, TINT)
+  outline(picture, mask, marker)
   return picture
 }
 
@@ -40,7 +44,12 @@ export function copy({ width, height, rgb }: Image): Image {
 }
 
 /** Mixes a colour into the masked pixels, in place. @param share from 0, the pixel stays as it is, to 1 */
-export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number): void {
+export function tint(image: Image, mask: Mask, colour: Rgb, share: number): void {
+  expectDrawing('tint', image, mask, colour)
+  expectFinite('tint', 'the share', share, 0)
+  if (share > 1) throw new UsageError(`tint: the share is ${share}, expected at most 1.`)
+  const { rgb } = image
+  const { data } = mask
   for (let i = 0; i < data.length; i++) {
     if (!data[i]) continue
     for (let c = 0; c < 3; c++)
@@ -52,12 +61,10 @@ export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number)
  * Draws two lines along the edge of the mask, in place: `colour` inside and `around` outside, so that one of them shows on any
  * background. Each is a pixel wide, and one more per 800 pixels of the image's longer side.
  */
-export function outline(
-  picture: Image,
-  { width, height, data }: Mask,
-  colour: Rgb,
-  around: Rgb = WHITE,
-): void {
+export function outline(picture: Image, mask: Mask, colour: Rgb, around: Rgb = WHITE): void {
+  expectDrawing('outline', picture, mask, colour)
+  expectColour('outline', around)
+  const { width, height, data } = mask
   const thickness = Math.max(1, Math.round(Math.max(width, height) / 800))
   const inside = edge(data, width, height, 1, thickness)
   const outside = edge(data, width, height, 0, thickness)
@@ -108,7 +115,9 @@ function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
 }
 
 /** The smallest box around the mask, or null when it is empty. */
-export function boxOf({ width, height, data }: Mask): Box | null {
+export function boxOf(mask: Mask): Box | null {
+  expectMask('boxOf', mask)
+  const { width, height, data } = mask
   let [x0, y0, x1, y1] = [width, height, 0, 0]
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -157,4 +166,62 @@ export function fit(
 ): { width: number; height: number } {
   const factor = Math.min(most[0] / width, most[1] / height, mayGrow ? Number.POSITIVE_INFINITY : 1)
   return { width: Math.max(1, Math.round(width * factor)), height: Math.max(1, Math.round(height * factor)) }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Arguments, which callers in JavaScript may have put together by hand
+
+function expectDrawing(call: string, image: unknown, mask: unknown, colour: unknown): void {
+  const { width, height } = expectPixels<Image>(call, 'the image', image, 'rgb', 3)
+  const of = expectMask(call, mask)
+  if (of.width !== width || of.height !== height) {
+    throw new ImageError(
+      `${call}: the image is ${width} x ${height} pixels, the mask ${of.width} x ${of.height}: they must be of one size.`,
+    )
+  }
+  if (colour !== undefined) expectColour(call, colour)
+}
+
+function expectMask(call: string, mask: unknown): Mask {
+  return expectPixels<Mask>(call, 'the mask', mask, 'data', 1)
+}
+
+/** Bytes under `field`, as many as its width and height take. */
+function expectPixels<T extends Image | Mask>(
+  call: string,
+  name: string,
+  x: unknown,
+  field: 'rgb' | 'data',
+  channels: number,
+): T {
+  const wanted = `an object with width, height and ${field}, a Uint8Array`
+  if (typeof x !== 'object' || x === null || !(field in x)) {
+    throw new UsageError(`${call}: ${name} is ${describe(x)}, expected ${wanted}.`)
+  }
+  const { width, height, [field]: bytes } = x as Record<string, unknown>
+  const isSized = Number.isInteger(width) && Number.isInteger(height)
+  if (!isSized || !isBytes(bytes)) {
+    const found = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
+    throw new UsageError(`${call}: width, height and ${field} of ${name} are ${found}, expected ${wanted}.`)
+  }
+  if (bytes.length !== Number(width) * Number(height) * channels) {
+    throw new ImageError(
+      `${call}: ${name} is ${width} x ${height} pixels, but ${field} has ${bytes.length} bytes: ` +
+        `expected ${channels} per pixel.`,
+    )
+  }
+  return x as T
+}
+
+/** By its tag, as it may come from another realm. */
+function isBytes(value: unknown): value is Uint8Array {
+  return tagOf(value) === 'Uint8Array'
+}
+
+function expectColour(call: string, colour: unknown): void {
+  const isByte = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 255
+  if (Array.isArray(colour) && colour.length === 3 && colour.every(isByte)) return
+  throw new UsageError(
+    `${call}: the colour is ${describe(colour)}, expected [red, green, blue], each from 0 to 255.`,
+  )
 }

@@ -5,7 +5,7 @@ import { expectDefined } from '../check.ts'
 import { maskRowBytes } from '../gpu/pixels.ts'
 import { expectOptions, FLAG, type Kinds, oneOf, TASK_KINDS, TEXT } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
-import { giveBuffer, giveTexture } from '../tensor/export.ts'
+import { exportBuffer, exportTexture } from '../tensor/export.ts'
 import { firstDim, plan, type Tensor } from '../tensor/tensor.ts'
 import { callScene } from './calls.ts'
 import { finestSize } from './checkpoint/config.ts'
@@ -159,12 +159,12 @@ async function finish<O extends MaskOutput = 'host'>(
     texture: async () => ({
       width: size.width,
       height: size.height,
-      texture: await giveTexture(gpu, bytes(), size),
+      texture: await exportTexture(gpu, bytes(), size),
     }),
     buffer: () => ({
       width: size.width,
       height: size.height,
-      buffer: giveBuffer(gpu, bytes()),
+      buffer: exportBuffer(gpu, bytes()),
       bytesPerRow: rowBytes,
     }),
   }

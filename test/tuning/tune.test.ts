@@ -7,7 +7,7 @@ import { textKernel as kernel } from '../../src/gpu/kernel.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
 import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
-import { type Arm, type Candidate, decide, tune } from '../../src/tuning/tune.ts'
+import { type Candidate, type Comparison, decide, tune } from '../../src/tuning/tune.ts'
 import { adapterNames, adapters, expectSameBits, random, relativeError } from '../support.ts'
 
 // ---------------------------------------------------------------------------------------------------------
@@ -92,11 +92,11 @@ for (const gpu of await adapters()) {
     )
     const { tuned, classes, before, after, complete } = await tune(gpu, [build(family), build(family)])
     expect(classes).toMatchObject([
-      { family: family.name, shapes: '20000', count: 2, choice: 'fast', moot: false },
+      { family: family.name, shapes: '20000', count: 2, choice: 'fast', skipped: false },
     ])
     expect(classes[0]!.why).toMatch(/^[\d.]+x faster than plain, the default$/)
-    const fates = Object.fromEntries(classes[0]!.candidates.map(({ name, fate }) => [name, fate]))
-    expect(fates).toEqual({ plain: 'timed', fast: 'timed', hopeless: 'pruned' })
+    const verdicts = Object.fromEntries(classes[0]!.candidates.map(({ name, verdict }) => [name, verdict]))
+    expect(verdicts).toEqual({ plain: 'timed', fast: 'timed', hopeless: 'pruned' })
     expect(tuned.choices).toEqual({ [`${family.name} 20000`]: 'fast' })
     expect(tuned).toMatchObject({ ...gpu.identity, vetoes: {} })
     expect(Object.keys(tuned.times[`${family.name} 20000`]!)).toEqual(['plain', 'fast'])
@@ -137,7 +137,7 @@ for (const gpu of await adapters()) {
     if (gpu.adapter.subgroupSize > 0 && gpu.adapter.readsTextures) {
       expect(forms).toEqual(['rows', 'panels'])
       expect(tuned.choices['weights']).toBe(weights!.choice)
-      expect(classes.filter(({ moot }) => !moot).map(({ form }) => form)).toEqual([weights!.choice])
+      expect(classes.filter(({ skipped }) => !skipped).map(({ form }) => form)).toEqual([weights!.choice])
     } else expect(forms).toEqual([undefined])
     gpu.buffers.release(weight.storage.buffer!)
   })
@@ -203,14 +203,14 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
 })
 
 test('a lead must be larger than noise, and seen often enough', () => {
-  const arm = (samples: Record<string, number[]>): Arm => ({
+  const comparison = (samples: Record<string, number[]>): Comparison => ({
     form: undefined,
     shapes: '',
     candidates: Object.entries(samples).map(
       ([name, ms]): Candidate => ({
         variant: doubling(name, {}) as unknown as Candidate['variant'],
         predicted: 1,
-        fate: 'timed',
+        verdict: 'timed',
         reason: undefined,
         flops: 1,
         samples: ms,
@@ -218,7 +218,7 @@ test('a lead must be larger than noise, and seen often enough', () => {
     ),
   })
   const choose = (samples: Record<string, number[]>, vetoed: string[] = []) =>
-    decide(arm(samples), 'f', new Set(vetoed))
+    decide(comparison(samples), 'f', new Set(vetoed))
   expect(choose({ a: [10, 10, 10], b: [9.8, 9.7, 9.6] })).toMatchObject({
     choice: 'a',
     why: 'b is within noise: the default stays',

@@ -136,7 +136,7 @@ export class Person {
     await this.looksAt(title)
   }
 
-  /** Waits until an image with this in its title is on the stage. */
+  /** Waits until an image with this in its title is on the canvas. */
   async looksAt(title: string): Promise<void> {
     await this.page.waitForFunction(
       (text) => document.getElementById('canvas')?.getAttribute('aria-label')?.includes(text),
@@ -257,7 +257,7 @@ export class Person {
           found.push(`is cut off: ${name(element)}`)
         }
       }
-      // Things to press: none over another, but what lies on the stage on purpose
+      // Things to press: none over another, but what lies on the canvas on purpose
       const controls = [...document.querySelectorAll('button, input:not([type=radio]), select, .modes label')]
         .filter((element) => isSeen(element) && !scrolls(element))
         .map((element) => ({ element, box: element.getBoundingClientRect() }))
@@ -331,7 +331,7 @@ export class Person {
     await frames() // observers have their turn
     await this.page.waitForFunction(
       () =>
-        document.getElementById('stage')?.dataset['frame'] === 'drawn' &&
+        document.getElementById('canvas-frame')?.dataset['frame'] === 'drawn' &&
         [...document.images].every(({ complete }) => complete),
     )
     await frames()

@@ -1,6 +1,6 @@
 // What the page tells the view's worker: what to draw, and how.
 
-import type { Soft } from '../protocol.ts'
+import type { MaskPreview } from '../protocol.ts'
 import type { Size } from './camera.ts'
 
 export interface Frame {
@@ -21,9 +21,9 @@ export interface Frame {
 
 /** What is drawn over the image; what is left out is not. */
 export interface Maps {
-  readonly mask?: Soft | undefined
-  readonly ghost?: Soft | undefined
-  readonly band?: Soft | undefined
+  readonly mask?: MaskPreview | undefined
+  readonly ghost?: MaskPreview | undefined
+  readonly band?: MaskPreview | undefined
 }
 
 export type ToView =
