@@ -1,8 +1,9 @@
-// Checks of arguments. Types refuse a caller's slips while it compiles, but not those of JavaScript, of values that were read
-// from a file, or of an object that was put together elsewhere. A slip that passes in silence computes something else.
+// Checks of arguments. Types refuse a caller's slips while it compiles, but not those of JavaScript, of values that
+// were read from a file, or of an object that was put together elsewhere. A slip that passes in silence computes
+// something else.
 //
-// Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
-// A Kind says which values an option can have (options.ts).
+// Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the
+// message. A Kind says which values an option can have (options.ts).
 
 import { ShapeError, UsageError } from './errors.ts'
 import { printable, quoted } from './printable.ts'

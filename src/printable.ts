@@ -1,8 +1,9 @@
 // Text that strangers wrote, made safe to print: names in files, sentences, paths, answers of servers.
 //
-// A terminal obeys escape sequences, a line feed in a tensor's name forges a line of a report, and a bidirectional override
-// reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The library uses this
-// where it puts foreign text into a message; the command uses it for all that it prints and did not write itself.
+// A terminal obeys escape sequences, a line feed in a tensor's name forges a line of a report, and a bidirectional
+// override reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The
+// library uses this where it puts foreign text into a message; the command uses it for all that it prints and did not
+// write itself.
 
 import { UsageError } from './errors.ts'
 
@@ -11,8 +12,8 @@ const LIMIT = 200
 const REASON_LIMIT = 400
 
 // Control characters, formatting characters (bidirectional overrides, zero-width ones, the byte order mark), line and
-// paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the latter.
-// Joiners of letters and of emoji stay.
+// paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the
+// latter. Joiners of letters and of emoji stay.
 const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' }
@@ -39,8 +40,9 @@ export function quoted(text: string, limit: number = LIMIT): string {
 }
 
 /**
- * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that Node
- * adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what happened.
+ * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that
+ * Node adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what
+ * happened.
  */
 export function reasonOf(error: unknown): string {
   const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error

@@ -3,7 +3,7 @@
 export interface Progress {
   /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
   readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune'
-  /** What is being worked on: a file, a tensor, a kernel, a plan. */
+  /** The thing being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
   readonly loaded: number
   /** Known from the first event on; 0 while a server is waited for before anything of it is known. */

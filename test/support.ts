@@ -37,9 +37,10 @@ export function adapters(): Promise<Gpu[]> {
 }
 
 /**
- * Of the many shapes of a kernel that is made for GPUs, those for one of this machine's adapters. Where there are several they
- * are software: the first stands in for the GPU and takes all shapes; the others, which take seconds to make machine code of
- * such a kernel and never choose it, each third, and not the one that Chromium's takes (runtime.ts).
+ * Of the many shapes of a kernel that is made for GPUs, those for one of this machine's adapters. Where there are
+ * several they are software: the first stands in for the GPU and takes all shapes; the others, which take seconds to
+ * make machine code of such a kernel and never choose it, each third, and not the one that Chromium's takes
+ * (runtime.ts).
  *
  * @param place of the adapter in adapterNames()
  */
@@ -160,7 +161,9 @@ export function expectClose(
   ).toBeLessThanOrEqual(rtol)
 }
 
-/** Counts what is created on the device from now on, by method; command encoders, which every run needs, don't count. */
+/**
+ * Counts what is created on the device from now on, by method; command encoders, which every run needs, don't count.
+ */
 export function creations(gpu: Gpu): Map<string, number> {
   const counts = new Map<string, number>()
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(gpu.device)) as (keyof GPUDevice)[]
@@ -188,7 +191,9 @@ export function uniform(length: number, seed = 1, scale = 1): Float32Array {
   return values
 }
 
-/** Draws whole numbers, other ones for another FLOWSEG_SEED: sizes that nobody thought of. Each range includes its ends. */
+/**
+ * Draws whole numbers, other ones for another FLOWSEG_SEED: sizes that nobody thought of. Each range includes its ends.
+ */
 export function drawSizes(
   count: number,
   ...ranges: readonly (readonly [from: number, to: number])[]

@@ -1,6 +1,6 @@
 // The flow: what no other tool shows. A card a layer with the chosen query's mask then, how the gate weighed vision and
-// language, how far the condition had moved and who led; then the edge, before and after where it changed anything; then
-// the scores' course.
+// language, how far the condition had moved and who led; then the edge, before and after where it changed anything;
+// then the scores' course.
 
 import { pointAt } from './answer.ts'
 import { byId, make, picture, setWidth } from './dom.ts'
@@ -8,7 +8,7 @@ import { ordinal, percent } from './format.ts'
 import type { ImageCanvas, Look } from './image-canvas.ts'
 import type { AnswerFacts, EdgeFacts, LayerFacts } from './protocol.ts'
 
-/** What a card shows on the canvas. */
+/** The picture that a card shows on the canvas. */
 interface Card {
   readonly button: HTMLButtonElement
   readonly look: Look

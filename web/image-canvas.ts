@@ -1,5 +1,5 @@
-// The canvas: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the view's
-// worker's.
+// The canvas: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the
+// view's worker's.
 
 import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
@@ -71,7 +71,7 @@ export class ImageCanvas {
     this.setAnswer(undefined)
   }
 
-  /** What was found; stays until there is another image or answer. */
+  /** Shows the answer's mask until there is another image or answer. */
   setAnswer(mask: MaskPreview | undefined): void {
     this.#answer = mask
     this.#preview = undefined
@@ -226,7 +226,8 @@ export class ImageCanvas {
         if (!isZoom && document.activeElement !== element) return
         const before = this.#camera.scale
         this.#camera.zoom(wheelZoom(event), this.#place(event))
-        // At the limits of the zoom the page scrolls, so that the wheel is never trapped; with ctrl it must not zoom the page
+        // At the limits of the zoom the page scrolls, so that the wheel is never trapped; with ctrl it must not zoom
+        // the page
         if (!isZoom && this.#camera.scale === before) return
         event.preventDefault()
         this.#draw()

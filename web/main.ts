@@ -317,7 +317,7 @@ async function answerWith(
   }
 }
 
-/** What can come a frame later, a piece a frame: the page stays quick. */
+/** Work that can come a frame later, one piece per frame: the page stays quick. */
 async function showRest(pieces: readonly (() => void)[], of: AnswerFacts): Promise<void> {
   for (const piece of pieces) {
     await nextFrame()

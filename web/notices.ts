@@ -1,4 +1,4 @@
-// What went wrong, in a sentence or two, and buttons that lead on.
+// Notices: the failure in a sentence or two, and buttons that lead on.
 
 import { byId, make } from './dom.ts'
 import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'

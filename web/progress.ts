@@ -1,4 +1,4 @@
-// What is going on: a line on the canvas with a bar and a way to stop it, and the same in words for those who listen.
+// Progress: a line on the canvas with a bar and a button to cancel, and the same in words for screen readers.
 
 import { byId } from './dom.ts'
 import { megabytes } from './format.ts'
@@ -21,7 +21,7 @@ interface Line {
   step: Step | undefined
 }
 
-/** What is under way, the latest last: that one is shown, and then the one before it again. */
+/** The tasks under way, the latest last: that one is shown, and then the one before it again. */
 let lines: Line[] = []
 let frame = 0
 cancel.addEventListener('click', () => lines.at(-1)?.onCancel?.())

@@ -1,9 +1,9 @@
-// What the page and the model's worker say to each other. Everything here survives structured cloning; large things
+// The messages between the page and the model's worker. Everything here survives structured cloning; large things
 // (pixels, masks, bitmaps) are transferred.
 
 import type { Progress } from '../src/index.ts'
 
-/** What the engine tells of its work, and the studio of its own downloads. */
+/** Progress of the engine's work, and of the studio's own downloads. */
 export interface Step extends Omit<Progress, 'phase'> {
   readonly phase: Progress['phase'] | 'download'
 }
@@ -72,7 +72,7 @@ export interface LayerFacts {
   readonly rank: number
   readonly preview: MaskPreview
   readonly picture: Blob
-  /** Who led in this layer, by its final rank, from 1. */
+  /** The leading candidate of this layer, by its final rank, from 1. */
   readonly leader: { readonly query: number; readonly score: number; readonly finalRank: number }
   /** The leader's mask, where it is another one. */
   readonly leaderPreview: MaskPreview | undefined

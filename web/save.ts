@@ -1,5 +1,5 @@
-// Files to save of the mask on the canvas, the answer's or a layer's: the mask as the command writes it, the image with the mask
-// over it, the cut-out, and the numbers.
+// Files to save of the mask on the canvas, the answer's or a layer's: the mask as the command writes it, the image with
+// the mask over it, the cut-out, and the numbers.
 
 import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../src/index.ts'
 import { FOUND } from './colours.ts'
@@ -55,7 +55,7 @@ function partOf(shown: Shown): string[] {
   return shown.kind === 'unrefined' ? ['unrefined'] : []
 }
 
-/** What the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
+/** The object that the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
 function account(
   { name, width, height }: Picture,
   result: Segmentation,

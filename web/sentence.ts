@@ -1,4 +1,5 @@
-// The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody typed since.
+// The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody
+// typed since.
 
 import { byId, make } from './dom.ts'
 import { say } from './progress.ts'

@@ -1,4 +1,4 @@
-// What the model's worker holds: one model, one image, one answer. The only file of the studio that calls the engine.
+// The state of the model's worker: one model, one image, one answer. The only file of the studio that calls the engine.
 //
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
@@ -49,7 +49,7 @@ const CANDIDATES = 12
 /** Of the small pictures, in pixels: twice what the page gives them. */
 const PICTURE_SIDE = 224
 
-/** What a query is to the current sentence. */
+/** The place of a query in the current sentence's ranking. */
 export interface Chosen extends RefinedMask {
   readonly query: number
   readonly score: number
@@ -300,7 +300,7 @@ function adapterName({ name, info }: FlowSeg['gpu']): string {
   return info.device || info.description ? name : [info.vendor, info.architecture].filter(Boolean).join(' ')
 }
 
-/** What a promise brings, unless the signal comes first; the work goes on. */
+/** The value of a promise, unless the signal comes first; the work goes on. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   return new Promise((resolve, reject) => {
@@ -334,7 +334,7 @@ function layerFacts(
   }
 }
 
-/** What boundary refinement did, unless there is none. */
+/** The effect of boundary refinement, unless there is none. */
 function edgeFacts({ logits }: Chosen, scale: MaskPreview['scale'], small: Image): EdgeFacts | undefined {
   const { width, height, raw, refined, band } = logits
   if (raw === refined) return undefined

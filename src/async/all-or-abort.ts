@@ -1,4 +1,4 @@
-// Two things at once, of which none is of use without the other.
+// Tasks that run at once, where none is of use if another fails.
 
 /**
  * Runs tasks side by side and returns when all have ended.

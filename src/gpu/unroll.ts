@@ -6,8 +6,8 @@
 //
 //   /*unroll*/ for (var c = 0u; c < D4; c++) { sum += q[c] * k[c]; }
 //
-// which is WGSL as it stands, and means the same before and after. A marked loop that can't be written out without changing
-// what it means is refused.
+// which is WGSL as it stands, and means the same before and after. A marked loop that can't be written out without
+// changing what it means is refused.
 
 import { Complaint, withoutComments } from './wgsl.ts'
 
@@ -17,11 +17,12 @@ const TOKEN = '@unroll@@@'
 const HEAD = /@unroll@@@\s*for\s*\(\s*var\s+(\w+)\s*=\s*0u\s*;\s*\1\s*<\s*(\w+)\s*;\s*\1\s*\+\+\s*\)\s*\{/y
 
 /**
- * Writes out the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the counter
- * replaced by a number.
+ * Writes out the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the
+ * counter replaced by a number.
  *
  * @param constants the bounds are named there, or are numbers
- * @throws Complaint if a marked loop has another form than the one above, its bound is no number of `constants`, or its body
+ * @throws Complaint if a marked loop has another form than the one above, its bound is no number of `constants`, or its
+ *   body
  *         changes the counter, declares another thing of its name, or leaves the loop by `break` or `continue`
  */
 export function unroll(source: string, constants: Readonly<Record<string, unknown>>): string {

@@ -33,11 +33,14 @@ import { SceneLimit } from './scene-limit.ts'
 /** How many callers a model takes. */
 export interface CallerLimits {
   /**
-   * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together take half
-   * of the memory that the model takes without them, and scenes that nobody asks anything for a while don't count.
+   * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together
+   * take half of the memory that the model takes without them, and scenes that nobody asks anything for a while don't
+   * count.
    */
   readonly maxScenes?: number | undefined
-  /** Looks, and calls on scenes, that may wait or run at a time; the next one of its kind is refused with a BusyError. */
+  /**
+   * Looks, and calls on scenes, that may wait or run at a time; the next one of its kind is refused with a BusyError.
+   */
   readonly maxPending?: number | undefined
 }
 
@@ -45,13 +48,13 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions
   /**
-   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32, for
-   * masks that differ a little. As they are stored by default.
+   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32,
+   * for masks that differ a little. As they are stored by default.
    */
   readonly quantize?: Quantized | undefined
   /**
-   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
-   * Deno, and in browsers the origin private file system; 'none' keeps nothing.
+   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node
+   * and Deno, and in browsers the origin private file system; 'none' keeps nothing.
    */
   readonly cache?: CachePlace | undefined
   /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
@@ -155,7 +158,7 @@ async function assemble(
   let made: MadeParts | undefined
   let look: Plan | undefined
   try {
-    // What stands before the image is the same in every prompt
+    // The prompt before the image is always the same
     const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
     made = await makeParts(gpu, loaded, config, before.length)
     const { parts } = made

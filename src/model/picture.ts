@@ -58,8 +58,8 @@ export function tint(image: Image, mask: Mask, colour: Rgb, share: number): void
 }
 
 /**
- * Draws two lines along the edge of the mask, in place: `colour` inside and `around` outside, so that one of them shows on any
- * background. Each is a pixel wide, and one more per 800 pixels of the image's longer side.
+ * Draws two lines along the edge of the mask, in place: `colour` inside and `around` outside, so that one of them shows
+ * on any background. Each is a pixel wide, and one more per 800 pixels of the image's longer side.
  */
 export function outline(picture: Image, mask: Mask, colour: Rgb, around: Rgb = WHITE): void {
   expectDrawing('outline', picture, mask, colour)
@@ -171,8 +171,13 @@ export function fit(
 // ---------------------------------------------------------------------------------------------------------
 // Arguments, which callers in JavaScript may have put together by hand
 
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
 function expectDrawing(call: string, image: unknown, mask: unknown, colour: unknown): void {
-  const { width, height } = expectPixels<Image>(call, 'the image', image, 'rgb', 3)
+  const { width, height } = expectPixels(call, 'the image', image, 'rgb', 3)
   const of = expectMask(call, mask)
   if (of.width !== width || of.height !== height) {
     throw new ImageError(
@@ -182,35 +187,30 @@ function expectDrawing(call: string, image: unknown, mask: unknown, colour: unkn
   if (colour !== undefined) expectColour(call, colour)
 }
 
-function expectMask(call: string, mask: unknown): Mask {
-  return expectPixels<Mask>(call, 'the mask', mask, 'data', 1)
+function expectMask(call: string, mask: unknown): Size {
+  return expectPixels(call, 'the mask', mask, 'data', 1)
 }
 
-/** Bytes under `field`, as many as its width and height take. */
-function expectPixels<T extends Image | Mask>(
-  call: string,
-  name: string,
-  x: unknown,
-  field: 'rgb' | 'data',
-  channels: number,
-): T {
+/** The width and height of an object that has as many bytes under `field` as these take. */
+function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'data', channels: number): Size {
   const wanted = `an object with width, height and ${field}, a Uint8Array`
   if (typeof x !== 'object' || x === null || !(field in x)) {
     throw new UsageError(`${call}: ${name} is ${describe(x)}, expected ${wanted}.`)
   }
   const { width, height, [field]: bytes } = x as Record<string, unknown>
-  const isSized = Number.isInteger(width) && Number.isInteger(height)
-  if (!isSized || !isBytes(bytes)) {
+  const [columns, rows] = [Number(width), Number(height)]
+  if (width !== columns || height !== rows || !isBytes(bytes)) {
     const found = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
     throw new UsageError(`${call}: width, height and ${field} of ${name} are ${found}, expected ${wanted}.`)
   }
-  if (bytes.length !== Number(width) * Number(height) * channels) {
+  const isSize = Number.isInteger(columns) && Number.isInteger(rows) && columns > 0 && rows > 0
+  if (!isSize || bytes.length !== columns * rows * channels) {
     throw new ImageError(
-      `${call}: ${name} is ${width} x ${height} pixels, but ${field} has ${bytes.length} bytes: ` +
+      `${call}: ${name} is ${columns} x ${rows} pixels, but ${field} has ${bytes.length} bytes: ` +
         `expected ${channels} per pixel.`,
     )
   }
-  return x as T
+  return { width: columns, height: rows }
 }
 
 /** By its tag, as it may come from another realm. */

@@ -40,7 +40,7 @@ import {
 import { siglip } from './networks/siglip.ts'
 import { watched } from './stages.ts'
 
-/** What every plan is built from. */
+/** The configuration, weights and sizes that every plan is built from. */
 export interface Parts {
   readonly config: Config
   readonly weights: Weights
@@ -70,9 +70,9 @@ function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCach
 }
 
 /**
- * Once an image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language model
- * sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary refinement.
- * Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * Runs once per image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language
+ * model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary
+ * refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -127,7 +127,9 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   }
 }
 
-/** The last of SAM's layers that anything is tapped from: what isn't finite before stays so in the stream up to there. */
+/**
+ * The last of SAM's layers that anything is tapped from: what isn't finite before stays so in the stream up to there.
+ */
 function deepest(taps: readonly Tensor[], forLanguage: Tensor, { sam }: Config): Tensor {
   const last = Math.max(...sam.connectorLayers)
   return last >= sam.llmLayer
@@ -167,7 +169,7 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
 /** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
 const BUCKET = 16
 
-/** What the read plan takes for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
+/** The inputs of the read plan for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
 export function readInputs(
   { after, span: [begin, end], seg }: Prompt,
   { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
@@ -183,7 +185,7 @@ export function readInputs(
 }
 
 /**
- * Once a sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
+ * Runs once per sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
  * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
  *
  * @param T  tokens, padding included: what follows <SEG> can't change what came before
@@ -217,7 +219,7 @@ function pooled(tokens: Tensor, length: SizeValue, { config, weights: w }: Parts
 }
 
 /**
- * Once a sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
+ * Runs once per sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
  * Read: `logits` [N, 2] and `masks` [N, H * W] of the last layer; of every layer when asked for.
  *
  * @param K rows of C
@@ -259,8 +261,8 @@ export interface ImageSize {
 }
 
 /**
- * Once a mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
- * one a pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
+ * Runs once per mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
+ * one per pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
  *
  * @param rowBytes if given, `bytes` of the mask are kept in rows of so many, and no bits are read
  */
@@ -299,7 +301,7 @@ function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple
 }
 
-/** What one image and one sentence of usual length take; for the tuner. */
+/** The plans of one image and one sentence of usual length, for the tuner. */
 export function workload(parts: Parts): Build[] {
   const { config, capacity, prefix } = parts
   const { image: side } = config.sam

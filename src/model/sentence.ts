@@ -100,7 +100,10 @@ export async function segment<O extends MaskOutput = 'host'>(
   return callScene(model, scene, task, run)
 }
 
-/** The language model over what follows the image. @returns C and S, until the next sentence, and the rows of C that count */
+/**
+ * The language model over what follows the image.
+ * @returns C and S, until the next sentence, and the rows of C that count
+ */
 async function read(
   model: LoadedModel,
   { cache }: SceneState,

@@ -1,4 +1,4 @@
-// Choices of kernels, remembered: one text an adapter and runtime. See gpu/tuned.ts for what they are.
+// A cache of tuned kernel choices: one text per adapter and runtime. See gpu/tuned.ts for what they are.
 
 import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.ts'
 import { openStore } from '../io/cache/store.ts'
@@ -10,8 +10,8 @@ export interface TunedCacheOptions {
 }
 
 /**
- * What was remembered for an adapter, as it was written: `openGpu({ tuned: loadTuned })` reads it, and leaves aside
- * what is damaged or of another driver.
+ * Reads the cached choices of an adapter, as they were written: `openGpu({ tuned: loadTuned })` reads it, and leaves
+ * aside what is damaged or of another driver.
  */
 export async function loadTuned(
   identity: Identity,
@@ -22,7 +22,7 @@ export async function loadTuned(
 }
 
 /**
- * Remembers choices, beside those for other shapes.
+ * Adds choices to the cache, beside those for other shapes.
  *
  * @returns where
  * @throws FlowSegError 'ERR_OUTPUT'

@@ -46,7 +46,9 @@ export interface Tensor {
    * the first of them. Only `gather` and `matmul` read such tensors.
    */
   readonly shards?: readonly Shard[]
-  /** A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it. */
+  /**
+   * A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it.
+   */
   readonly packed?: Packed
   /** Of int8 [rows] and int4 [rows, groups of 32]: what stored numbers are multiplied by, f32. See quantize.ts. */
   readonly scales?: Tensor
@@ -145,7 +147,10 @@ export function columns(x: Tensor, start: number, count: number): Columns {
   return { tensor: x, start, count }
 }
 
-/** @param op, name for messages: columns may have been put together by hand, and are then checked like those of `columns` */
+/**
+ * @param op, name for messages: columns may have been put together by hand, and are then checked like those of
+ *   `columns`
+ */
 export function asColumns(op: string, name: string, x: Tensor | Columns): Columns {
   const isPart = typeof x === 'object' && x !== null && 'tensor' in x
   const { tensor: whole, start, count } = isPart ? x : { tensor: x, start: 0, count: undefined }
@@ -374,8 +379,8 @@ export interface RunValues<
   Keep extends Tensors = Tensors,
 > extends TaskOptions {
   /**
-   * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are read
-   * before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
+   * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are
+   * read before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
    */
   readonly inputs?: Readonly<Record<Input, HostArray>>
   readonly bound?: Readonly<Record<Bound, Tensor>>
@@ -512,7 +517,7 @@ function recordPlan<Read extends Tensors, Keep extends Tensors>(
   }
 }
 
-/** What a plan's `build` gets, and what it has declared by it. */
+/** The argument of a plan's `build`, and the inputs that were declared by it. */
 export function waysIn(
   r: Recorder,
   what: string,

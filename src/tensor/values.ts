@@ -1,5 +1,5 @@
-// What goes into a plan and comes out of it: arrays, tensors and names that a caller passes to `run`, and what its `build`
-// returned, each held against what was declared.
+// The values that go into a plan and come out of it: arrays, tensors and names that a caller passes to `run`, and what
+// its `build` returned, each held against what was declared.
 
 import { expectDefined, expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'

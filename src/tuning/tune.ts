@@ -1,9 +1,10 @@
 // The tuner: which variants of the kernel families are the fastest on this adapter.
 //
-// It records plans and sees the problems that come up, one for each class of shapes. Of the variants that can solve one,
-// those that the cost model finds hopeless are left out; the others are checked against a variant that runs anywhere,
-// twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise displaces it.
-// Problems with weights are timed with the weights in rows and in panels, which decides for the whole model.
+// It records plans and sees the problems that come up, one for each class of shapes. Of the variants that can solve
+// one, those that the cost model finds hopeless are left out; the others are checked against a variant that runs
+// anywhere, twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise
+// displaces it. Problems with weights are timed with the weights in rows and in panels, which decides for the whole
+// model.
 
 import { describe } from '../check.ts'
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
@@ -26,7 +27,7 @@ export interface TuneOptions extends TaskOptions {
 
 export const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS }
 
-/** What records a plan, as for `plan`. */
+/** A function that records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
 
 export interface Tuning {
@@ -56,7 +57,7 @@ export interface ClassReport {
   /** Undefined where no variant is left. */
   readonly choice: string | undefined
   readonly why: string
-  /** The weights lie otherwise after all, so this class won't come up. */
+  /** The weights got another layout, so this class won't come up. */
   readonly skipped: boolean
 }
 
@@ -79,7 +80,7 @@ export interface WeightsReport {
   readonly panelsMs: number | undefined
 }
 
-/** What the cost model predicts to take longer than the cheapest by this is not tried. */
+/** A variant isn't tried if the cost model predicts more than this many times the cheapest one's time. */
 const HOPELESS = 4
 /** |y - reference| / |reference|: f32 sums of some thousand products in another order. */
 const TOLERANCE = 1e-5
@@ -90,7 +91,10 @@ const ROUNDS = 5
 const FEWEST_ROUNDS = 3
 const LARGE_LEAD = 0.7
 const SAMPLE_MS = 6
-/** Who was never within this of the fastest is out, from the second round on: one sample may be a hiccup. */
+/**
+ * A variant that was never within this factor of the fastest is dropped, from the second round on: one sample may be a
+ * hiccup.
+ */
 const BEATEN = 2
 const LEAST_SLICE_MS = 300
 /** Of the time that is left: what should take longer isn't begun, as the estimate may be several times too low. */
@@ -166,7 +170,7 @@ interface Problem {
   readonly comparisons: readonly Comparison[]
 }
 
-/** A class of shapes, with the variants that can solve it. */
+/** The variants that can solve one class of shapes, to be compared with each other. */
 export interface Comparison {
   readonly form: Form | undefined
   readonly shapes: string
@@ -183,7 +187,7 @@ export interface Candidate {
   readonly samples: number[]
 }
 
-/** The problems of the plans, one a class, the largest first. */
+/** The problems of the plans, one per class, the largest first. */
 function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Problem[] {
   const classes = new Map<string, { met: Met; count: number; weight: number }>()
   for (const build of builds) {
@@ -364,7 +368,7 @@ async function measure(
   }
 }
 
-/** What it computes, and what is wrong with that; the reference itself is compared with nothing. */
+/** The result of a variant, and the fault in it; the reference itself is compared with nothing. */
 async function tryOut(
   trial: Trial<never>,
   expected: Outputs | undefined,

@@ -1,5 +1,5 @@
-// Bun runs the package as it is built: a kernel computes, a JPEG is decoded, and the embedded checkpoint answers like the
-// reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
+// Bun runs the package as it is built: a kernel computes, a JPEG is decoded, and the embedded checkpoint answers like
+// the reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
 
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'

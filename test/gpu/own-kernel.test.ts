@@ -1,5 +1,5 @@
-// Kernels of a caller's own: a mistake in one is told as the caller's, with the line of the caller's text, in every compiler of
-// WGSL that we run on; and what a kernel's text says is read right, wherever comments and attributes stand.
+// Kernels of a caller's own: a mistake in one is told as the caller's, with the line of the caller's text, in every
+// compiler of WGSL that we run on; and what a kernel's text says is read right, wherever comments and attributes stand.
 
 import { expect, test } from 'vitest'
 import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'

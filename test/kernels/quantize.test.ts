@@ -1,5 +1,5 @@
-// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the numbers
-// they stand for.
+// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the
+// numbers they stand for.
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'

@@ -1,5 +1,5 @@
-// Whatever a caller in JavaScript gives to what the package exports, a mistake is a FlowSegError that names the call or the
-// option: never a TypeError of ours, never something silently else.
+// Whatever a caller in JavaScript gives to what the package exports, a mistake is a FlowSegError that names the call or
+// the option: never a TypeError of ours, never something silently else.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSegError, UsageError } from '../../src/errors.ts'

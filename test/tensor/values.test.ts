@@ -1,5 +1,6 @@
-// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that exist;
-// numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before it runs.
+// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that
+// exist; numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before
+// it runs.
 
 import { afterAll, expect, test } from 'vitest'
 import { FlowSegError, ShapeError, UsageError } from '../../src/errors.ts'

@@ -1,5 +1,5 @@
-// The answer and what is shown of it: typing is never overwritten, an answer names its sentence and pales when it isn't one any
-// more, and view, opacity and saving act on what is on the canvas.
+// The answer and what is shown of it: typing is never overwritten, an answer names its sentence and pales when it isn't
+// one any more, and view, opacity and saving act on what is on the canvas.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

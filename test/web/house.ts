@@ -1,5 +1,5 @@
-// Where people come to see the studio: it is built, served by a plain host in a folder of its own under the policy that the
-// README gives, and there is a browser. One per test file.
+// Where people come to see the studio: it is built, served by a plain host in a folder of its own under the policy that
+// the README gives, and there is a browser. One per test file.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -46,7 +46,10 @@ export interface House {
   readonly lastStays: () => void
 }
 
-/** Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for development. */
+/**
+ * Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for
+ * development.
+ */
 export async function build(...args: string[]): Promise<void> {
   const vite = join(ROOT, 'node_modules/vite/bin/vite.js')
   const env = { ...process.env, NODE_ENV: 'production' }

@@ -204,7 +204,9 @@ export class Person {
     )
   }
 
-  /** Makes all letters so many times their size: what people set in their browser reaches the page by the root's size. */
+  /**
+   * Makes all letters so many times their size: what people set in their browser reaches the page by the root's size.
+   */
   async enlarges(factor: number): Promise<void> {
     await this.page.evaluate((times) => {
       const { style } = document.documentElement

@@ -1,5 +1,5 @@
-// The studio as people use it: built, served by a plain host in a folder of its own under a strict content security policy,
-// and driven in a real Chromium on the software driver. Pictures of every state are left in out/studio.
+// The studio as people use it: built, served by a plain host in a folder of its own under a strict content security
+// policy, and driven in a real Chromium on the software driver. Pictures of every state are left in out/studio.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -23,8 +23,8 @@ const folder = mkdtempSync(join(tmpdir(), 'flowseg-studio-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /**
- * The page is never held up for more than 50 ms, where times are recorded. Elsewhere other work may hold it up, on cores that
- * a software adapter computes on; the model on the page's thread would for seconds.
+ * The page is never held up for more than 50 ms, where times are recorded. Elsewhere other work may hold it up, on
+ * cores that a software adapter computes on; the model on the page's thread would for seconds.
  */
 function expectSmooth(tasks: readonly LongTask[]): void {
   const limit = process.env['FLOWSEG_RECORD'] ? 50 : 500

@@ -1,4 +1,4 @@
-// What the page tells the view's worker: what to draw, and how.
+// The messages from the page to the view's worker: what to draw, and how.
 
 import type { MaskPreview } from '../protocol.ts'
 import type { Size } from './camera.ts'
@@ -19,7 +19,7 @@ export interface Frame {
   readonly paper: readonly [number, number, number]
 }
 
-/** What is drawn over the image; what is left out is not. */
+/** The maps that are drawn over the image; an absent one is not drawn. */
 export interface Maps {
   readonly mask?: MaskPreview | undefined
   readonly ghost?: MaskPreview | undefined

@@ -145,7 +145,7 @@ function rowOf(
   return [family, shapes, `${count}`, share, choice, ms === undefined ? '-' : ms.toPrecision(3), why]
 }
 
-/** What else was tried. */
+/** The other variants that were tried. */
 function othersOf({ candidates, choice }: ClassReport, other: ClassReport | undefined): string {
   return [
     ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
