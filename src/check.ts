@@ -1,11 +1,23 @@
-// Checks of arguments. Types refuse a caller's slips while it compiles, but not those of JavaScript, of values that were read
-// from a file, or of an object that was put together elsewhere. A slip that passes in silence computes something else.
+// Checks of arguments. Types refuse a caller's slips while it compiles, but not those of JavaScript, of values that
+// were read from a file, or of an object that was put together elsewhere. A slip that passes in silence computes
+// something else.
 //
-// Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the message.
-// A Kind says which values an option can have (options.ts).
+// Options and values are refused with a UsageError, sizes with a ShapeError. `what` is the function's name, for the
+// message. A Kind says which values an option can have (options.ts).
 
 import { ShapeError, UsageError } from './errors.ts'
 import { printable, quoted } from './printable.ts'
+
+/** A value that the engine itself must have put there; `what` names it for whoever has to look for the fault. */
+export function expectDefined<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`${what} is missing: a fault of flowseg, please report it.`)
+  return value
+}
+
+/** The last of a list that has one. */
+export function lastOf<T>(list: readonly T[], what: string): T {
+  return expectDefined(list.at(-1), `the last of ${what}`)
+}
 
 /** The names of an options type, all of them: the compiler counts. */
 export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
@@ -79,6 +91,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** 'a, b and c'. */
 export function listed(words: readonly string[], joint: 'and' | 'or' = 'and'): string {
   const shown = words.map((word) => printable(word, 60))
-  if (shown.length === 0) return 'nothing'
-  return shown.length === 1 ? shown[0]! : `${shown.slice(0, -1).join(', ')} ${joint} ${shown.at(-1)}`
+  const last = shown.pop()
+  if (last === undefined) return 'nothing'
+  return shown.length === 0 ? last : `${shown.join(', ')} ${joint} ${last}`
 }

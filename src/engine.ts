@@ -56,6 +56,7 @@ export {
   type DType,
   expectShape,
   expectType,
+  firstDim,
   type HostArray,
   type Inputs,
   lastDim,
@@ -73,6 +74,7 @@ export {
   type SizeValue,
   scope,
   type Tensor,
+  type Tensors,
   tensor,
   upload,
 } from './tensor/tensor.ts'

@@ -1,6 +1,6 @@
 // Every error the library throws on purpose. Each message says what happened, to what, and what to do
-// next; each class has a stable `code` that programs can switch on. The library prints nothing itself. Names are written out,
-// as bundlers shorten those of classes.
+// next; each class has a stable `code` that programs can switch on. The library prints nothing itself. Names are
+// written out, as bundlers shorten those of classes.
 
 export class FlowSegError extends Error {
   override readonly name: string = 'FlowSegError'
@@ -113,7 +113,10 @@ export class NumericError extends FlowSegError {
   }
 }
 
-/** A caller's mistake: an option that doesn't exist, a value of a kind that isn't taken, or an own kernel that doesn't compile. */
+/**
+ * A caller's mistake: an option that doesn't exist, a value of a kind that isn't taken, or an own kernel that doesn't
+ * compile.
+ */
 export class UsageError extends FlowSegError {
   override readonly name: string = 'UsageError'
 

@@ -46,6 +46,8 @@ export {
   type SegmentOptions,
   type Times,
 } from './model/flowseg.ts'
-export { forgetTuned, type RememberOptions, recallTuned, rememberTuned } from './model/remembered.ts'
+export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
+export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
+export { printable, quoted } from './printable.ts'
 export type { Progress, TaskOptions, Waiting } from './progress.ts'
 export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './tuning/tune.ts'

@@ -12,8 +12,8 @@ export function isFolder(path: string): boolean {
 }
 
 /**
- * Makes a folder and those that it is in. (Node's own `recursive` never returns where a file system makes no folders, such as
- * /proc.)
+ * Makes a folder and those that it is in. (Node's own `recursive` never returns where a file system makes no folders,
+ * such as /proc.)
  *
  * @param mode of those that are made; by default what the process's umask leaves
  * @returns those that were made, each in the one before

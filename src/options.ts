@@ -1,5 +1,6 @@
-// Options as callers write them. Types say what is right, but callers in JavaScript, JSON and environment variables know
-// nothing of types: a name that doesn't exist or a value of another kind is refused by name, never quietly left out.
+// Options as callers write them. Types say what is right, but callers in JavaScript, JSON and environment variables
+// know nothing of types: a name that doesn't exist or a value of another kind is refused by name, never quietly left
+// out.
 
 import { describe, expectNames, isObject, listed, tagOf } from './check.ts'
 import { UsageError } from './errors.ts'

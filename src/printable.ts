@@ -1,16 +1,19 @@
 // Text that strangers wrote, made safe to print: names in files, sentences, paths, answers of servers.
 //
-// A terminal obeys escape sequences, a line feed in a tensor's name forges a line of a report, and a bidirectional override
-// reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The library uses this
-// where it puts foreign text into a message; the command uses it for all that it prints and did not write itself.
+// A terminal obeys escape sequences, a line feed in a tensor's name forges a line of a report, and a bidirectional
+// override reverses what a person reads. Everything that isn't plainly visible is therefore written as an escape. The
+// library uses this where it puts foreign text into a message; the command uses it for all that it prints and did not
+// write itself.
+
+import { UsageError } from './errors.ts'
 
 /** Longer text is cut in the middle of a message, where nobody reads thousands of characters. */
 const LIMIT = 200
 const REASON_LIMIT = 400
 
 // Control characters, formatting characters (bidirectional overrides, zero-width ones, the byte order mark), line and
-// paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the latter.
-// Joiners of letters and of emoji stay.
+// paragraph separators, private use, and surrogates that stand alone. In a 'u' expression \p{Cs} matches only the
+// latter. Joiners of letters and of emoji stay.
 const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
 
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' }
@@ -19,8 +22,10 @@ const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
  * One line of visible characters.
  *
  * @param limit longest result, in UTF-16 code units; Infinity for all of it
+ * @throws UsageError if the text is no string
  */
 export function printable(text: string, limit: number = LIMIT): string {
+  expectText('printable', text)
   // Escapes only lengthen: what is past the limit before them needn't be looked at
   const begin = text.length > limit ? text.slice(0, limit) : text
   const visible = begin.replace(INVISIBLE, escaped)
@@ -30,12 +35,14 @@ export function printable(text: string, limit: number = LIMIT): string {
 
 /** The same in quotes, which are escaped inside. */
 export function quoted(text: string, limit: number = LIMIT): string {
+  expectText('quoted', text)
   return `"${printable(text.replaceAll(/["\\]/g, '\\$&'), limit)}"`
 }
 
 /**
- * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that Node
- * adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what happened.
+ * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that
+ * Node adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what
+ * happened.
  */
 export function reasonOf(error: unknown): string {
   const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error
@@ -49,6 +56,12 @@ export function reasonOf(error: unknown): string {
 export function firstOf(names: readonly string[], most: number): string {
   const shown = names.slice(0, most).map((name) => printable(name, 80))
   return shown.join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
+}
+
+function expectText(call: string, text: unknown): void {
+  if (typeof text === 'string') return
+  const kind = text === null ? 'null' : typeof text
+  throw new UsageError(`${call}: the text is ${kind}, expected a string.`)
 }
 
 function escaped(character: string): string {

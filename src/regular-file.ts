@@ -1,6 +1,6 @@
-// Files on disk, in Node, Deno and Bun. Only regular files are opened, through links too: to open a FIFO waits for a writer, a
-// device may never end or do something, and none of them has a size. Where a path leads is looked at before it is opened, and
-// once more after, as it may have been replaced in between.
+// Files on disk, in Node, Deno and Bun. Only regular files are opened, through links too: to open a FIFO waits for a
+// writer, a device may never end or do something, and none of them has a size. Where a path leads is looked at before
+// it is opened, and once more after, as it may have been replaced in between.
 
 import type { Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'

@@ -1,10 +1,10 @@
-// A file that is there whole or not at all, in Node, Deno and Bun: it is written under a name of its own beside its place, and
-// then renamed. Of several writers the last one's stays.
+// A file that is there whole or not at all, in Node, Deno and Bun: it is written under a name of its own beside its
+// place, and then renamed. Of several writers the last one's stays.
 
 import { open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
-/** What the names of unfinished files begin with. One that is old was left by a process that ended. */
+/** The prefix of the names of unfinished files. One that is old was left by a process that ended. */
 export const DRAFT = '.draft'
 
 /** @throws the system's own error; no draft stays then */

@@ -51,8 +51,15 @@ test.each(Object.keys(BELOW))('src/%s imports nothing from above or beside', (fl
   expect(wrong).toEqual([])
 })
 
-test('web/ imports nothing from beside it: the command', () => {
+test('web/ imports what every user of the package can import, types as well', () => {
   const own = readdirSync('web', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
-  const wrong = own.filter((file) => /from '[./]*\/src\/cli\//.test(readFileSync(join('web', file), 'utf8')))
+  const wrong = own.flatMap((file) => {
+    const text = readFileSync(join('web', file), 'utf8')
+    // Modules, and files that a worker is made of: `from '...'`, `import('...')`, `new URL('...')`
+    const paths = [...text.matchAll(/['"`]([./]*\/src\/[^'"`]*)/g)].map(([, path]) => path)
+    return paths
+      .filter((path) => !/\/src\/(index|engine)\.ts$/.test(path ?? ''))
+      .map((path) => `${file}: ${path}`)
+  })
   expect(wrong).toEqual([])
 })

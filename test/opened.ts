@@ -1,5 +1,5 @@
-// The adapters that a test file has opened. A file of its own, so that what runs before every file (setup.ts) doesn't load the
-// engine and a driver for those that need neither.
+// The adapters that a test file has opened. A file of its own, so that what runs before every file (setup.ts) doesn't
+// load the engine and a driver for those that need neither.
 
 import type { Gpu } from '../src/gpu/gpu.ts'
 

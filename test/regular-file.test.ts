@@ -1,4 +1,5 @@
-// Regular files are opened, through links too; a FIFO, a device, a socket and a folder are refused at once, by whatever reads them.
+// Regular files are opened, through links too; a FIFO, a device, a socket and a folder are refused at once, by whatever
+// reads them.
 
 import { spawnSync } from 'node:child_process'
 import { appendFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'

@@ -5,12 +5,14 @@
 export const runtime: 'node' | 'deno' | 'browser' =
   'Deno' in globalThis ? 'deno' : 'document' in globalThis ? 'browser' : 'node'
 
-/** For the title of a test that says nothing new elsewhere, such as a layer at its true width: why it is skipped there. */
+/**
+ * For the title of a test that says nothing new elsewhere, such as a layer at its true width: why it is skipped there.
+ */
 export const onlyInNode: string = runtime === 'node' ? '' : ' (run in Node only)'
 
 /**
- * Of a kernel's many shapes, those for every runtime: each third. Node takes them all; what another compiler of WGSL may
- * get wrong is a kernel, not the size of an edge.
+ * Of a kernel's many shapes, those for every runtime: each third. Node takes them all; what another compiler of WGSL
+ * may get wrong is a kernel, not the size of an edge.
  */
 export function some<T>(cases: readonly T[]): readonly T[] {
   return runtime === 'node' ? cases : cases.filter((_, i) => i % 3 === 0)

@@ -5,7 +5,14 @@ import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Constants, type Kernel, kernel } from '../src/gpu/kernel.ts'
 import type { Shader } from '../src/gpu/shader.ts'
-import { type Plan, plan, type RunValues, type Tensor } from '../src/tensor/tensor.ts'
+import {
+  type Plan,
+  plan,
+  type RunResult,
+  type RunValues,
+  type Tensor,
+  type Tensors,
+} from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { variable } from './runtime.ts'
 
@@ -69,32 +76,36 @@ export interface HostTensor {
 }
 
 /** Plans a function of tensors; `run` replays it on new values. The caller releases the plan. */
-export async function planOf(
+export async function planOf<Name extends string, Read extends Tensors>(
   gpu: Gpu,
-  inputs: Readonly<Record<string, HostTensor>>,
-  build: (tensors: Record<string, Tensor>) => Record<string, Tensor>,
-): Promise<{ plan: Plan; run: (values?: RunValues) => Promise<Record<string, Float32Array | Uint32Array>> }> {
+  inputs: Readonly<Record<Name, HostTensor>>,
+  build: (tensors: Readonly<Record<Name, Tensor>>) => Read,
+): Promise<{ plan: Plan; run: (values?: RunValues) => Promise<RunResult<Read>['read']> }> {
   const made = await plan(gpu, 'test', ({ input }) => {
-    const tensors = Object.entries(inputs).map(([name, { data, shape, dtype }]): [string, Tensor] => [
-      name,
-      input(name, shape, dtype ?? (data instanceof Uint32Array ? 'u32' : 'f32')),
-    ])
-    return { read: build(Object.fromEntries(tensors)) }
+    const tensors = Object.entries<HostTensor>(inputs).map(
+      ([name, { data, shape, dtype }]): [string, Tensor] => [
+        name,
+        input(name, shape, dtype ?? (data instanceof Uint32Array ? 'u32' : 'f32')),
+      ],
+    )
+    return { read: build(Object.fromEntries(tensors) as Record<Name, Tensor>) }
   })
-  const values = Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, data]))
+  const values = Object.fromEntries(
+    Object.entries<HostTensor>(inputs).map(([name, { data }]) => [name, data]),
+  )
   return { plan: made, run: async (more = {}) => (await made.run({ inputs: values, ...more })).read }
 }
 
 /** Runs a function of tensors once, twice if asked to, and checks that both runs give the same bits. */
-export async function evaluate(
+export async function evaluate<Name extends string>(
   gpu: Gpu,
-  inputs: Readonly<Record<string, HostTensor>>,
-  build: (tensors: Record<string, Tensor>) => Tensor,
+  inputs: Readonly<Record<Name, HostTensor>>,
+  build: (tensors: Readonly<Record<Name, Tensor>>) => Tensor,
 ): Promise<Float32Array | Uint32Array> {
   const { plan: made, run } = await planOf(gpu, inputs, (tensors) => ({ y: build(tensors) }))
   try {
-    const first = (await run())['y']!
-    const second = (await run())['y']!
+    const first = (await run()).y
+    const second = (await run()).y
     expectSameBits(second, first)
     return first
   } finally {
@@ -140,7 +151,9 @@ export function expectClose(
   ).toBeLessThanOrEqual(rtol)
 }
 
-/** Counts what is created on the device from now on, by method; command encoders, which every run needs, don't count. */
+/**
+ * Counts what is created on the device from now on, by method; command encoders, which every run needs, don't count.
+ */
 export function creations(gpu: Gpu): Map<string, number> {
   const counts = new Map<string, number>()
   const methods = Object.getOwnPropertyNames(Object.getPrototypeOf(gpu.device)) as (keyof GPUDevice)[]

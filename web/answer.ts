@@ -1,6 +1,6 @@
 // Beside the image: how sure the model is, what each step took, and the other candidates.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId, make, picture, setWidth } from './dom.ts'
 import { milliseconds, percent } from './format.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
@@ -13,7 +13,10 @@ export interface CandidateActions {
   readonly more: (from: number) => Promise<readonly CandidateFacts[] | undefined>
 }
 
-/** Shows the sentence, the score and the times. @param looked whether this sentence had to wait for the image to be looked at */
+/**
+ * Shows the sentence, the score and the times. @param looked whether this sentence had to wait for the image to be
+ * looked at
+ */
 export function showAnswer(answer: AnswerFacts, looked: boolean): void {
   const { sentence, score, rank, share, area } = answer
   byId('answer').replaceChildren(
@@ -72,7 +75,7 @@ export function markCandidate(query: number): void {
     button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))
 }
 
-/** What was found and where, for those who don't see it. */
+/** The result and its place in words, for screen readers. */
 export function inWords(
   { sentence, score, rank, share, box }: AnswerFacts,
   { width, height }: { readonly width: number; readonly height: number },

@@ -1,17 +1,17 @@
 // A file becomes pixels, for the model and to show.
 //
-// Where it costs little, the engine's decodeImage reads PNG and JPEG: it refuses what is damaged, and its pixels are those of the
-// command. Large photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the browser's work: it decodes
-// 30 megapixels in a fraction of a second, and the model takes its bitmap as it is, so that they never come to this side.
+// Where it costs little, the engine's decodeImage reads PNG and JPEG: it refuses what is damaged, and its pixels are
+// those of the command. Large photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the
+// browser's work: it decodes 30 megapixels in a fraction of a second, and the model takes its bitmap as it is, so that
+// they never come to this side.
 
-import { ImageError } from '../src/errors.ts'
-import { decodeImage, type Image } from '../src/index.ts'
+import { decodeImage, type Image, ImageError } from '../src/index.ts'
 
 /** Pixels that the engine's decoders may take, which are slower. */
 const OWN_PIXELS = 4e6
 /** The engine's own limit. */
 const MAX_PIXELS = 64e6
-/** What is shown needs no more: it has to fit into a texture, on phones too. */
+/** The picture on the page needs no more: it has to fit into a texture, on phones too. */
 const SHOWN_PIXELS = 16e6
 const SHOWN_SIDE = 8192
 /** Rows that are copied out of the browser's bitmap at a time. */
@@ -21,7 +21,7 @@ export interface Picture {
   readonly name: string
   readonly width: number
   readonly height: number
-  /** What the model looks at. */
+  /** The image for the model. */
   readonly pixels: Image | ImageBitmap
   /** A PNG whose pixels the browser has. */
   readonly png: Blob | undefined
@@ -44,7 +44,7 @@ export async function openPicture(
     imageOrientation: 'from-image',
   }).catch(() => undefined)
 
-  // What the browser can't read our decoders at least give a name to
+  // If the browser can't read it, our decoders can at least name the format
   const kind = await kindOf(given)
   if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
     decoded?.close()
@@ -90,7 +90,9 @@ async function shownOf(bitmap: ImageBitmap): Promise<ImageBitmap> {
   })
 }
 
-/** [height, width, 3], to be saved. A canvas multiplies colours by alpha, which the engine drops: PNGs are its own work. */
+/**
+ * [height, width, 3], to be saved. A canvas multiplies colours by alpha, which the engine drops: PNGs are its own work.
+ */
 export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array> {
   if ('rgb' in pixels) return pixels.rgb
   return png ? (await decodeImage(new Uint8Array(await png.arrayBuffer()), { name })).rgb : drawn(pixels)

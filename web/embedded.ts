@@ -1,8 +1,8 @@
-// The embedded checkpoint, downloaded once: its files stay in the browser's cache, where the service worker's are too, so
-// that the studio opens without a network afterwards.
+// The embedded checkpoint, downloaded once: its files stay in the browser's cache, where the service worker's are too,
+// so that the studio opens without a network afterwards.
 //
-// The files go to the engine as Blobs, which browsers keep on disk: it reads slices, and never the whole. A download that
-// breaks off resumes where it stopped: automatically while each attempt brings bytes, and otherwise on request.
+// The files go to the engine as Blobs, which browsers keep on disk: it reads slices, and never the whole. A download
+// that breaks off resumes where it stopped: automatically while each attempt brings bytes, and otherwise on request.
 
 import config from '../weights/flowseg-nano/config.json?url'
 import weights from '../weights/flowseg-nano/model.safetensors?url'

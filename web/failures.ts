@@ -14,7 +14,7 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof DOMException && error.name === 'AbortError') {
     return { name: error.name, code: 'ERR_ABORTED', message: error.message }
   }
-  // What browsers throw when an array doesn't fit into the page's memory
+  // Browsers throw this when an array doesn't fit into the page's memory
   if (error instanceof RangeError && /alloc|invalid array|array buffer|array length/i.test(error.message)) {
     return { name: error.name, code: 'ERR_PAGE_MEMORY', message: error.message }
   }
@@ -22,7 +22,10 @@ export function failureOf(error: unknown): Failure {
   return { name: error instanceof Error ? error.name : 'Error', code: 'ERR_UNKNOWN', message }
 }
 
-/** The engine throws WeightsError for damaged files and for unreachable ones; the latter have fetch's TypeError as their cause. */
+/**
+ * The engine throws WeightsError for damaged files and for unreachable ones; the latter have fetch's TypeError as their
+ * cause.
+ */
 function isNetworks({ cause }: Error): boolean {
   return (
     (cause instanceof TypeError && /fetch|network|load failed|input stream/i.test(cause.message)) ||
@@ -30,7 +33,7 @@ function isNetworks({ cause }: Error): boolean {
   )
 }
 
-/** What a button of a notice does. */
+/** The action of a notice's button. */
 export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weights'
 
 export interface Advice {
@@ -50,7 +53,7 @@ export const WAYS: Readonly<Record<WayOn, string>> = {
   weights: 'Choose other weights',
 }
 
-/** Who tells of a failure. */
+/** The source of a failure. */
 export interface Circumstances {
   /** This browser knows WebGPU at all. */
   readonly hasWebGpu: boolean
@@ -166,7 +169,7 @@ export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances)
   }
 }
 
-/** What asks less of the device; where there is nothing, other pages may let go of it. */
+/** The advice that asks less of the device; where there is none, other pages may let go of it. */
 function lighter({ place, quantize }: LoadRequest): WayOn[] {
   const ways: WayOn[] = []
   if (quantize !== 'int4') ways.push('int4')

@@ -1,6 +1,6 @@
 // Composites transparent images onto white, as pages and viewers show them. Drawing programs often store black under
-// transparent pixels, where a black drawing would disappear. The engine itself drops alpha; opaque images are left to it, so
-// their pixels are the same as on the command line.
+// transparent pixels, where a black drawing would disappear. The engine itself drops alpha; opaque images are left to
+// it, so their pixels are the same as on the command line.
 
 /** Rows read back per step. */
 const STRIP = 512

@@ -1,14 +1,14 @@
 // The flow: what no other tool shows. A card a layer with the chosen query's mask then, how the gate weighed vision and
-// language, how far the condition had moved and who led; then the edge, before and after where it changed anything; then
-// the scores' course.
+// language, how far the condition had moved and who led; then the edge, before and after where it changed anything;
+// then the scores' course.
 
 import { pointAt } from './answer.ts'
 import { byId, make, picture, setWidth } from './dom.ts'
 import { ordinal, percent } from './format.ts'
+import type { ImageCanvas, Look } from './image-canvas.ts'
 import type { AnswerFacts, EdgeFacts, LayerFacts } from './protocol.ts'
-import type { Look, Stage } from './stage.ts'
 
-/** What a card shows on the stage. */
+/** The picture that a card shows on the canvas. */
 interface Card {
   readonly button: HTMLButtonElement
   readonly look: Look
@@ -16,7 +16,7 @@ interface Card {
 
 let shownCards: readonly Card[] = []
 
-export function showFlow(answer: AnswerFacts, stage: Stage): void {
+export function showFlow(answer: AnswerFacts, canvas: ImageCanvas): void {
   const section = byId('flow')
   section.hidden = answer.layers.length === 0
   if (section.hidden) return
@@ -31,29 +31,29 @@ export function showFlow(answer: AnswerFacts, stage: Stage): void {
     items.push(make('li', {}, whole, row))
     cards.push(...edge)
   }
-  connect(cards, stage)
+  connect(cards, canvas)
   const body = byId('flow-body')
   body.inert = false
   body.replaceChildren(make('ol', { className: 'layers', 'aria-label': 'Layers' }, ...items))
 }
 
-/** Pointing shows a card on the stage; pressing keeps it there until it is pressed again, or let go. */
-function connect(cards: readonly Card[], stage: Stage): void {
+/** Pointing shows a card on the canvas; pressing keeps it there until it is pressed again, or let go. */
+function connect(cards: readonly Card[], canvas: ImageCanvas): void {
   shownCards = cards
   for (const { button, look } of cards) {
     pointAt(
       button,
-      () => stage.preview(look),
-      () => stage.endPreview(),
+      () => canvas.preview(look),
+      () => canvas.endPreview(),
     )
     button.addEventListener('click', () => {
-      stage.keep(stage.kept === look ? undefined : look)
-      if (stage.kept) stage.reveal() // on a phone it is a page away
+      canvas.keep(canvas.kept === look ? undefined : look)
+      if (canvas.kept) canvas.reveal() // on a phone it is a page away
     })
   }
 }
 
-/** Which of the cards stays on the stage, if any. */
+/** Which of the cards stays on the canvas, if any. */
 export function markKept(kept: Look | undefined): void {
   for (const { button, look } of shownCards) button.setAttribute('aria-pressed', String(look === kept))
 }
@@ -65,7 +65,7 @@ export function closeFlow(): void {
 
 /** @param full the value at which a bar of the condition's distance is full */
 function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, full: number): Card {
-  const { gate, moved, score, rank, soft, leader, leaderSoft } = layer
+  const { gate, moved, score, rank, preview, leader, leaderPreview } = layer
   const name = layer.layer === 0 ? 'Before layer 1' : `Layer ${layer.layer}`
   const leads = leader.finalRank === finalRank
   const who = leads
@@ -87,11 +87,11 @@ function layerCard(layer: LayerFacts, { rank: finalRank }: AnswerFacts, full: nu
       : gateMeter(gate),
     ...(layer.layer === 0 ? [] : [movedMeter(moved, full)]),
   )
-  const ghost = leaderSoft ? ', dashed the candidate that led' : ''
+  const ghost = leaderPreview ? ', dashed the candidate that led' : ''
   return {
     button: card(picture(layer.picture), facts),
     look: {
-      maps: { mask: soft, ghost: leaderSoft },
+      maps: { mask: preview, ghost: leaderPreview },
       caption: `${name}: its mask then${ghost}`,
       shown: { kind: 'layer', layer: layer.layer },
     },

@@ -1,5 +1,5 @@
-// Marks the answer as stale: when the sentence was edited, or another image or other weights are loading. A stale answer stays
-// on the page, dimmed and with the reason, until there is a new one.
+// Marks the answer as stale: when the sentence was edited, or another image or other weights are loading. A stale
+// answer stays on the page, dimmed and with the reason, until there is a new one.
 
 import { byId } from './dom.ts'
 

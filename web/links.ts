@@ -1,6 +1,6 @@
 // An image dragged from another page arrives as its address. It can be fetched if its host allows that (CORS).
 
-import { printable, quoted } from '../src/printable.ts'
+import { printable, quoted } from '../src/index.ts'
 import { RequestError } from './failures.ts'
 
 /** The address of the dragged image; else that of the dragged link. */

@@ -1,19 +1,19 @@
 // The studio's page: what there is (a model, an image, a sentence, an answer), and what leads from one to the next. Its
 // two workers do everything that takes time.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { inWords, markCandidate, showAnswer, showCandidates } from './answer.ts'
-import { busy, say } from './busy.ts'
+import { scoreChart } from './chart.ts'
 import { type AskOptions, ModelClient, RemoteError } from './client.ts'
-import { course } from './course.ts'
 import { byId, make } from './dom.ts'
 import { failureOf, type WayOn } from './failures.ts'
 import { closeFlow, markKept, showFlow } from './flow.ts'
 import { setStale } from './freshness.ts'
-import { listen } from './incoming.ts'
+import { listen } from './inputs.ts'
 import { fetchImage } from './links.ts'
 import { clear, note, show, tell as tellNotice } from './notices.ts'
 import { goOffline, watchForUpdates } from './offline.ts'
+import { say, showProgress } from './progress.ts'
 import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
@@ -24,8 +24,8 @@ import { listenToWeights, openWeights, showModel } from './weights.ts'
 // The model first: its worker has the most to do
 const client = new ModelClient()
 // In pieces, as a page that starts has other things to do too
-const { Stage } = await import('./stage.ts')
-const stage = new Stage()
+const { ImageCanvas } = await import('./image-canvas.ts')
+const canvas = new ImageCanvas()
 await turn()
 const candidates = byId('candidates')
 
@@ -60,7 +60,7 @@ async function load(request: LoadRequest): Promise<boolean> {
   wanted = request
   begin()
   setStale('model', answered !== undefined)
-  const line = busy(hasModel ? 'Loading other weights' : 'Loading the model', () => stop.abort())
+  const line = showProgress(hasModel ? 'Loading other weights' : 'Loading the model', () => stop.abort())
   ready = client.ask('load', request, { signal: stop.signal, onProgress: line.step }).then(
     (model) => {
       hasModel = true
@@ -147,7 +147,7 @@ async function open(
   sample?: Sample,
 ): Promise<boolean> {
   const mine = ++openings
-  const line = busy(`Opening ${printable(name)}`)
+  const line = showProgress(`Opening ${printable(name)}`)
   const isNew = (async () => {
     try {
       const opened = await client.ask('open', { image: await image, name })
@@ -156,7 +156,7 @@ async function open(
       picture = opened
       looked = false
       forget()
-      stage.setImage(opened)
+      canvas.setImage(opened)
       markSample(sample)
       sentence.suggest(sample?.sentences ?? [], find)
       byId('picture-note').textContent = opened.isFlattened ? 'Its transparent parts lie on white.' : ''
@@ -194,7 +194,7 @@ async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string):
 async function lookAhead(): Promise<void> {
   const { signal } = work
   if (!(await ready) || signal.aborted) return
-  const line = busy('Looking at the image')
+  const line = showProgress('Looking at the image')
   try {
     await client.ask('look', {}, { signal, onProgress: line.step })
     looked = true
@@ -260,9 +260,12 @@ async function showStrip(found: AnswerFacts): Promise<() => void> {
   return () =>
     showCandidates(some, found, {
       pick: (query) => void pick(query),
-      preview: ({ soft }, rank) =>
-        stage.preview({ maps: { mask: soft }, caption: `Candidate ${rank}, before its edge was refined` }),
-      endPreview: () => stage.endPreview(),
+      preview: ({ preview }, rank) =>
+        canvas.preview({
+          maps: { mask: preview },
+          caption: `Candidate ${rank}, before its edge was refined`,
+        }),
+      endPreview: () => canvas.endPreview(),
       more: moreCandidates,
     })
 }
@@ -284,24 +287,24 @@ async function answerWith(
   ask: (options: AskOptions) => Promise<{ found: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
   const { signal } = stop
-  const line = busy(what, () => stop.abort())
+  const line = showProgress(what, () => stop.abort())
   try {
     const isFirst = !looked
     const { found, rest } = await ask({ signal, onProgress: line.step })
     looked = true
     answered = found
-    stage.setAnswer(found.mask)
+    canvas.setAnswer(found.mask)
     closeFlow()
     showAnswer(found, isFirst)
     setStale('model', false)
     compare()
     setSaving(opening === undefined)
     const words = picture ? inWords(found, picture) : ''
-    stage.describe(words)
+    canvas.describe(words)
     say(words)
     performance.mark('flowseg:answer', { detail: found.sentence })
     line.end()
-    const pieces = [() => showFlow(found, stage), () => byId('flow-body').append(course(found))]
+    const pieces = [() => showFlow(found, canvas), () => byId('flow-body').append(scoreChart(found))]
     if (rest) pieces.unshift(await rest())
     await showRest(pieces, found)
   } catch (error) {
@@ -314,7 +317,7 @@ async function answerWith(
   }
 }
 
-/** What can come a frame later, a piece a frame: the page stays quick. */
+/** Work that can come a frame later, one piece per frame: the page stays quick. */
 async function showRest(pieces: readonly (() => void)[], of: AnswerFacts): Promise<void> {
   for (const piece of pieces) {
     await nextFrame()
@@ -335,7 +338,7 @@ function forget(): void {
   answered = undefined
   setStale('model', false)
   compare()
-  stage.setAnswer(undefined)
+  canvas.setAnswer(undefined)
   byId('flow').hidden = true
   candidates.replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
@@ -345,15 +348,15 @@ function forget(): void {
 function compare(): void {
   const isOther = answered !== undefined && sentence.text() !== answered.sentence
   setStale('sentence', isOther)
-  stage.note(answered && isOther ? `Found for: ${printable(answered.sentence)}` : '')
+  canvas.note(answered && isOther ? `Found for: ${printable(answered.sentence)}` : '')
 }
 
 // ---- Saving
 
 async function save(kind: SaveKind): Promise<void> {
-  const line = busy('Saving')
+  const line = showProgress('Saving')
   try {
-    const file = await client.ask('save', { kind, opacity: chosenOpacity(), shown: stage.shown })
+    const file = await client.ask('save', { kind, opacity: chosenOpacity(), shown: canvas.shown })
     download(file)
     say(`Saved ${printable(file.name)}`)
   } catch (error) {
@@ -380,11 +383,11 @@ function turn(): Promise<void> {
 
 sentence.listenToSentence({ change: compare, ask: find })
 listenToSaving((kind) => void save(kind))
-stage.onKept = (kept) => {
+canvas.onKept = (kept) => {
   markKept(kept)
-  nameSaving(stage.shown)
+  nameSaving(canvas.shown)
 }
-listenToTools(stage, () => say('The answer is shown again'))
+listenToTools(canvas, () => say('The answer is shown again'))
 
 listen({
   image: (image, name) => void openOwn(image, name),

@@ -1,6 +1,7 @@
-// A layer's mask at the image's size, computed as the engine computes the answer's: the logits are resized to the model's
-// canvas, then the part of the canvas that holds the image is resized to the image, both bilinear; a pixel is inside if its
-// logit is above zero. The engine does this on the device for the answer only; this is for saving another layer's mask.
+// A layer's mask at the image's size, computed as the engine computes the answer's: the logits are resized to the
+// model's canvas, then the part of the canvas that holds the image is resized to the image, both bilinear; a pixel is
+// inside if its logit is above zero. The engine does this on the device for the answer only; this is for saving another
+// layer's mask.
 
 import type { Mask, Segmentation } from '../src/index.ts'
 

@@ -1,8 +1,8 @@
-// What went wrong, in a sentence or two, and buttons that lead on.
+// Notices: the failure in a sentence or two, and buttons that lead on.
 
-import { say } from './busy.ts'
 import { byId, make } from './dom.ts'
 import { type Advice, adviceOn, WAYS, type WayOn } from './failures.ts'
+import { say } from './progress.ts'
 import type { Failure, LoadRequest } from './protocol.ts'
 
 const place = byId('notices')

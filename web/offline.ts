@@ -1,5 +1,5 @@
-// Visits without a network, once the service worker has kept every file; and the offer of a newer version. A page is never
-// reloaded without a click.
+// Visits without a network, once the service worker has kept every file; and the offer of a newer version. A page is
+// never reloaded without a click.
 
 import { byId, make } from './dom.ts'
 import type { Kept, ToKeeper } from './sw.ts'

@@ -1,5 +1,5 @@
-// The studio's Content-Security-Policy: its own scripts, its own images and those it makes, and fetches of weights and images
-// from any address. No inline scripts or styles, no eval, no WebAssembly, no frames, no form submissions.
+// The studio's Content-Security-Policy: its own scripts, its own images and those it makes, and fetches of weights and
+// images from any address. No inline scripts or styles, no eval, no WebAssembly, no frames, no form submissions.
 //
 // The build writes it into index.html as a meta element. Workers take their policy from response headers only, and
 // `frame-ancestors` works in headers only, so the README gives a header for hosts that can send one.

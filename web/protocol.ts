@@ -1,9 +1,9 @@
-// What the page and the model's worker say to each other. Everything here survives structured cloning; large things
+// The messages between the page and the model's worker. Everything here survives structured cloning; large things
 // (pixels, masks, bitmaps) are transferred.
 
 import type { Progress } from '../src/index.ts'
 
-/** What the engine tells of its work, and the studio of its own downloads. */
+/** Progress of the engine's work, and of the studio's own downloads. */
 export interface Step extends Omit<Progress, 'phase'> {
   readonly phase: Progress['phase'] | 'download'
 }
@@ -44,7 +44,7 @@ export interface PictureFacts {
 }
 
 /** A grey map that is inside where it is above one half; `scale` leads from the image's [0, 1] to the map's. */
-export interface Soft {
+export interface MaskPreview {
   readonly width: number
   readonly height: number
   readonly data: Uint8Array<ArrayBuffer>
@@ -55,7 +55,7 @@ export interface CandidateFacts {
   readonly query: number
   readonly score: number
   /** Its mask before boundary refinement. */
-  readonly soft: Soft
+  readonly preview: MaskPreview
   readonly picture: Blob
 }
 
@@ -70,21 +70,21 @@ export interface LayerFacts {
   /** Of the chosen query in this layer; rank counts from 1. */
   readonly score: number
   readonly rank: number
-  readonly soft: Soft
+  readonly preview: MaskPreview
   readonly picture: Blob
-  /** Who led in this layer, by its final rank, from 1. */
+  /** The leading candidate of this layer, by its final rank, from 1. */
   readonly leader: { readonly query: number; readonly score: number; readonly finalRank: number }
   /** The leader's mask, where it is another one. */
-  readonly leaderSoft: Soft | undefined
+  readonly leaderPreview: MaskPreview | undefined
   /** Scores of the best candidates in this layer, in the order of the final ranking. */
   readonly scores: readonly number[]
 }
 
 export interface EdgeFacts {
   /** The mask before and after boundary refinement, and where it was free to change. */
-  readonly before: Soft
-  readonly after: Soft
-  readonly band: Soft
+  readonly before: MaskPreview
+  readonly after: MaskPreview
+  readonly band: MaskPreview
   /** Of the band, and of those of it that changed sides; in pixels of the model's grid. */
   readonly cells: number
   readonly flipped: number
@@ -97,7 +97,7 @@ export interface AnswerFacts {
   readonly score: number
   /** In the final ranking, from 1: more if it was picked by hand. */
   readonly rank: number
-  readonly mask: Soft
+  readonly mask: MaskPreview
   /** Pixels inside, and what part of the image that is. */
   readonly area: number
   readonly share: number

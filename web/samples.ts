@@ -31,7 +31,7 @@ export function showSamples(choose: (sample: Sample) => void): void {
   byId('samples').replaceChildren(...buttons.map((button) => make('li', {}, button)))
 }
 
-/** Which one is on the stage, if any. */
+/** Which one is on the canvas, if any. */
 export function markSample(current: Sample | undefined): void {
   byId('samples')
     .querySelectorAll('button')

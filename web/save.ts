@@ -1,15 +1,14 @@
-// Files to save of the mask on the stage, the answer's or a layer's: the mask as the command writes it, the image with the mask
-// over it, the cut-out, and the numbers.
+// Files to save of the mask on the canvas, the answer's or a layer's: the mask as the command writes it, the image with
+// the mask over it, the cut-out, and the numbers.
 
-import { encodePng, type Mask, type Segmentation } from '../src/index.ts'
-import { boxOf, outline, tint } from '../src/model/picture.ts'
+import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../src/index.ts'
 import { FOUND } from './colours.ts'
 import { type Picture, rgbaOf, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'
 import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
-/** @param mask the mask on the stage */
+/** @param mask the mask on the canvas */
 export async function saved(
   { kind, opacity, shown }: { readonly kind: SaveKind; readonly opacity: number; readonly shown: Shown },
   picture: Picture,
@@ -56,7 +55,7 @@ function partOf(shown: Shown): string[] {
   return shown.kind === 'unrefined' ? ['unrefined'] : []
 }
 
-/** What the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
+/** The object that the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
 function account(
   { name, width, height }: Picture,
   result: Segmentation,

@@ -1,4 +1,4 @@
-// The save buttons. They save the mask on the stage: the answer's, or that of a kept layer.
+// The save buttons. They save the mask on the canvas: the answer's, or that of a kept layer.
 
 import { byId, make } from './dom.ts'
 import type { Requests, SaveKind, Shown } from './protocol.ts'

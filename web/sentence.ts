@@ -1,7 +1,8 @@
-// The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody typed since.
+// The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody
+// typed since.
 
-import { say } from './busy.ts'
 import { byId, make } from './dom.ts'
+import { say } from './progress.ts'
 
 const field = byId('sentence', HTMLInputElement)
 const error = byId('sentence-error')

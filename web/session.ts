@@ -1,43 +1,43 @@
-// What the model's worker holds: one model, one image, one answer. The only file of the studio that calls the engine.
+// The state of the model's worker: one model, one image, one answer. The only file of the studio that calls the engine.
 //
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
 
 import {
+  boxOf,
   type FlowLayer,
   FlowSeg,
   type Image,
+  loadTuned,
   type Mask,
   OutOfMemoryError,
   openGpu,
   type RefinedMask,
-  recallTuned,
   type Scene,
   type Segmentation,
   WeightsError,
 } from '../src/index.ts'
-import { boxOf } from '../src/model/picture.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles, forgetEmbedded } from './embedded.ts'
 import { RequestError } from './failures.ts'
 import { flattened } from './flatten.ts'
 import { maskOf } from './mask-of.ts'
+import { previewOfBits, previewOfLogits, previewPicture, smallImage } from './mask-preview.ts'
 import type {
   AnswerFacts,
   CandidateFacts,
   EdgeFacts,
   LayerFacts,
   LoadRequest,
+  MaskPreview,
   ModelFacts,
   PictureFacts,
   Requests,
   Shown,
-  Soft,
   Step,
 } from './protocol.ts'
 import { saved } from './save.ts'
-import { smallImage, softBits, softLogits, softPicture } from './soft.ts'
 
 export interface Task {
   readonly signal: AbortSignal
@@ -49,14 +49,14 @@ const CANDIDATES = 12
 /** Of the small pictures, in pixels: twice what the page gives them. */
 const PICTURE_SIDE = 224
 
-/** What a query is to the current sentence. */
+/** The place of a query in the current sentence's ranking. */
 export interface Chosen extends RefinedMask {
   readonly query: number
   readonly score: number
   readonly rank: number
 }
 
-type SoftOf = (all: Float32Array, query: number) => Soft
+type PreviewOf = (all: Float32Array, query: number) => MaskPreview
 
 /** The answer about the present picture. It may outlive its model, but not the picture. */
 interface Answer {
@@ -92,7 +92,7 @@ export class Session {
           ? place.files
           : place.url
     const load = (): Promise<FlowSeg> =>
-      FlowSeg.load(source, { signal, onProgress, quantize, gpu: { tuned: recallTuned } })
+      FlowSeg.load(source, { signal, onProgress, quantize, gpu: { tuned: loadTuned } })
     const model = await load().catch(async (error: unknown) => {
       if (error instanceof WeightsError && place.kind === 'embedded') await forgetEmbedded()
       if (!(error instanceof OutOfMemoryError) || !this.model) throw error
@@ -213,10 +213,10 @@ export class Session {
     const { of, result, chosen } = this.#expectAnswer()
     const last = result.flow?.at(-1)
     if (!last) return []
-    const softOf = softsOf(chosen, scaleOf(of, result))
+    const previewOf = previewsOf(chosen, scaleOf(of, result))
     return result.candidates.slice(from, from + CANDIDATES).map(({ query, score }) => {
-      const soft = softOf(last.masks, query)
-      return { query, score, soft, picture: softPicture(this.#picture!.small, soft, FOUND) }
+      const preview = previewOf(last.masks, query)
+      return { query, score, preview, picture: previewPicture(this.#picture!.small, preview, FOUND) }
     })
   }
 
@@ -246,15 +246,17 @@ export class Session {
     this.#answer = { of, result, chosen }
     const { small } = this.#picture!
     const scale = scaleOf(of, result)
-    const softOf = softsOf(chosen, scale)
-    const layers = (result.flow ?? []).map((layer) => layerFacts(layer, result, chosen.query, softOf, small))
+    const previewOf = previewsOf(chosen, scale)
+    const layers = (result.flow ?? []).map((layer) =>
+      layerFacts(layer, result, chosen.query, previewOf, small),
+    )
     const { mask } = chosen
     return {
       sentence: result.sentence,
       query: chosen.query,
       score: chosen.score,
       rank: chosen.rank,
-      mask: softBits(mask.data, mask.width, mask.height),
+      mask: previewOfBits(mask.data, mask.width, mask.height),
       area: mask.area,
       share: mask.area / (mask.width * mask.height),
       box: boxOf(mask),
@@ -273,13 +275,13 @@ async function expectAdapter(): Promise<void> {
 }
 
 /** A query's mask out of a layer's. */
-function softsOf({ logits: { width, height } }: Chosen, scale: Soft['scale']): SoftOf {
+function previewsOf({ logits: { width, height } }: Chosen, scale: MaskPreview['scale']): PreviewOf {
   return (all, query) =>
-    softLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
+    previewOfLogits(all.subarray(query * width * height, (query + 1) * width * height), width, height, scale)
 }
 
 /** From the image's [0, 1] to the part of the model's canvas that holds it. */
-function scaleOf({ config }: FlowSeg, { canvas: [height, width] }: Segmentation): Soft['scale'] {
+function scaleOf({ config }: FlowSeg, { canvas: [height, width] }: Segmentation): MaskPreview['scale'] {
   const side = config.sam.image
   return [width / side, height / side]
 }
@@ -298,7 +300,7 @@ function adapterName({ name, info }: FlowSeg['gpu']): string {
   return info.device || info.description ? name : [info.vendor, info.architecture].filter(Boolean).join(' ')
 }
 
-/** What a promise brings, unless the signal comes first; the work goes on. */
+/** The value of a promise, unless the signal comes first; the work goes on. */
 function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted()
   return new Promise((resolve, reject) => {
@@ -312,28 +314,28 @@ function layerFacts(
   { layer, ranking, masks, gate, moved }: FlowLayer,
   { candidates }: Segmentation,
   query: number,
-  softOf: SoftOf,
+  previewOf: PreviewOf,
   small: Image,
 ): LayerFacts {
   const scoreOf = new Map(ranking.map((match) => [match.query, match.score]))
   const leader = ranking[0]!
-  const soft = softOf(masks, query)
+  const preview = previewOf(masks, query)
   return {
     layer,
     gate,
     moved,
     score: scoreOf.get(query)!,
     rank: ranking.findIndex((match) => match.query === query) + 1,
-    soft,
-    picture: softPicture(small, soft, FOUND),
+    preview,
+    picture: previewPicture(small, preview, FOUND),
     leader: { ...leader, finalRank: candidates.findIndex((match) => match.query === leader.query) + 1 },
-    leaderSoft: leader.query === query ? undefined : softOf(masks, leader.query),
+    leaderPreview: leader.query === query ? undefined : previewOf(masks, leader.query),
     scores: candidates.slice(0, CANDIDATES).map((match) => scoreOf.get(match.query)!),
   }
 }
 
-/** What boundary refinement did, unless there is none. */
-function edgeFacts({ logits }: Chosen, scale: Soft['scale'], small: Image): EdgeFacts | undefined {
+/** The effect of boundary refinement, unless there is none. */
+function edgeFacts({ logits }: Chosen, scale: MaskPreview['scale'], small: Image): EdgeFacts | undefined {
   const { width, height, raw, refined, band } = logits
   if (raw === refined) return undefined
   let cells = 0
@@ -342,13 +344,13 @@ function edgeFacts({ logits }: Chosen, scale: Soft['scale'], small: Image): Edge
     if (band[i]) cells++
     if (raw[i]! > 0 !== refined[i]! > 0) flipped++
   }
-  const after = softLogits(refined, width, height, scale)
+  const after = previewOfLogits(refined, width, height, scale)
   return {
-    before: softLogits(raw, width, height, scale),
+    before: previewOfLogits(raw, width, height, scale),
     after,
-    band: softBits(band, width, height, scale),
+    band: previewOfBits(band, width, height, scale),
     cells,
     flipped,
-    picture: softPicture(small, after, FOUND),
+    picture: previewPicture(small, after, FOUND),
   }
 }

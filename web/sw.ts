@@ -1,11 +1,11 @@
 // The service worker: keeps the files of this build, and answers from what is kept. The weights are kept by the model's
 // worker as it downloads them (embedded.ts), so that nothing is downloaded twice; they are found here as well.
 //
-// Every visit is served from one build: page, scripts and samples come from one cache, which was filled past the HTTP cache and
-// verified file by file. A newer build gets a cache of its own and waits until somebody asks for it, or until no tab shows the
-// older one.
+// Every visit is served from one build: page, scripts and samples come from one cache, which was filled past the HTTP
+// cache and verified file by file. A newer build gets a cache of its own and waits until somebody asks for it, or until
+// no tab shows the older one.
 
-/** What of a service worker is used here; the types of windows and workers don't go together. */
+/** The part of a service worker's interface that is used here; the types of windows and workers don't go together. */
 interface Extendable extends Event {
   waitUntil(work: Promise<unknown>): void
 }
@@ -35,7 +35,8 @@ export interface Kept {
   readonly missing: readonly string[]
 }
 
-// The build fills these in: the files with their hashes as fetch's `integrity` takes them, and the files that the page refers to
+// The build fills these in: the files with their hashes as fetch's `integrity` takes them, and the files that the page
+// refers to
 const VERSION = '__VERSION__'
 const FILES = '__FILES__' as unknown as Readonly<Record<string, string>>
 const NAMED = '__NAMED__' as unknown as readonly string[]
@@ -115,8 +116,8 @@ async function freshFile(url: string, integrity: string): Promise<Response> {
 }
 
 /**
- * The page has the same name in every build: fetched past every cache, and refused unless it refers to this build's files. A
- * host may insert markup, so its hash isn't checked.
+ * The page has the same name in every build: fetched past every cache, and refused unless it refers to this build's
+ * files. A host may insert markup, so its hash isn't checked.
  */
 async function freshPage(url: string): Promise<Response> {
   const response = await fetch(url, { cache: 'reload' })

@@ -1,10 +1,9 @@
 // The dialog about the model: what it is, and other weights in its place.
 
-import { chosenFiles } from '../src/index.ts'
-import { printable } from '../src/printable.ts'
+import { chosenFiles, printable } from '../src/index.ts'
 import { byId, make } from './dom.ts'
 import { megabytes } from './format.ts'
-import { listenToInput } from './incoming.ts'
+import { listenToInput } from './inputs.ts'
 import type { LoadRequest, ModelFacts, WeightsPlace } from './protocol.ts'
 
 const dialog = byId('model-dialog', HTMLDialogElement)

@@ -1,5 +1,5 @@
-// The zoom factor of a wheel event. Browsers report pixels, lines or pages; a mouse notch is 100 or 120 pixels or more, a touchpad
-// sends many small steps, and a pinch arrives as small steps with ctrlKey set.
+// The zoom factor of a wheel event. Browsers report pixels, lines or pages; a mouse notch is 100 or 120 pixels or more,
+// a touchpad sends many small steps, and a pinch arrives as small steps with ctrlKey set.
 
 /** Factor per notch. */
 const NOTCH_ZOOM = 1.2

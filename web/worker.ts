@@ -57,7 +57,7 @@ async function answerTo(
   }
 }
 
-/** What may have 30 million pixels; the rest is small. */
+/** Images, which may have 30 million pixels; the rest is small. */
 function transfersOf(answer: object): Transferable[] {
   if ('bitmap' in answer) return [answer.bitmap as ImageBitmap]
   if ('mask' in answer) return [(answer as AnswerFacts).mask.data.buffer]

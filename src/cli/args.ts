@@ -8,7 +8,7 @@ import { grouped, type Terminal } from './output/terminal.ts'
 export { UsageError }
 
 export interface Option {
-  /** What stands behind it; none is a switch. */
+  /** The value after the option; an option without one is a switch. */
   readonly value?: string
   /** One letter: 's' for -s. */
   readonly short?: string
@@ -22,7 +22,7 @@ export type Options = Readonly<Record<string, Option>>
 /** A command's page: what `--help` prints is made of nothing else. */
 export interface Page {
   readonly name: string
-  /** What follows the name: 'IMAGE "SENTENCE"'. */
+  /** The arguments after the name: 'IMAGE "SENTENCE"'. */
   readonly operands: string
   readonly summary: string
   readonly details?: string
@@ -37,7 +37,7 @@ export interface Command {
   run(given: Given, terminal: Terminal): Promise<number>
 }
 
-/** What the user typed. */
+/** The words that the user typed. */
 export interface Given {
   readonly operands: readonly string[]
   has(option: string): boolean

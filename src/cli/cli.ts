@@ -1,5 +1,6 @@
-// The `flowseg` command: finds the command, runs it, and turns what goes wrong into a sentence and an exit code (EXIT_CODES).
-// Under --json the error is the last line on standard output, {"error": {"code", "message"}}, and not told twice.
+// The `flowseg` command: finds the command, runs it, and turns what goes wrong into a sentence and an exit code
+// (EXIT_CODES). Under --json the error is the last line on standard output, {"error": {"code", "message"}}, and not
+// told twice.
 
 import { printable } from '../printable.ts'
 import { type Command, EXIT_CODES, helpText, meant, parse, UsageError } from './args.ts'

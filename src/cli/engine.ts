@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { VARIANTS } from '../gpu/adapter.ts'
 import type { OpenOptions } from '../gpu/gpu.ts'
-import { type RememberOptions, recallTuned } from '../model/remembered.ts'
+import { loadTuned, type TunedCacheOptions } from '../model/tuned-cache.ts'
 import { type Given, meant, UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
@@ -13,7 +13,7 @@ export function engineOptions(given: Given, { env }: Pick<Terminal, 'env'>): Ope
   return {
     ...adapterOption(given),
     variants: forcedVariants(env['FLOWSEG_VARIANTS'] ?? ''),
-    ...(isOff ? {} : { tuned: (identity) => recallTuned(identity, rememberOptions(env)) }),
+    ...(isOff ? {} : { tuned: (identity) => loadTuned(identity, tunedCacheOptions(env)) }),
   }
 }
 
@@ -23,7 +23,7 @@ export function adapterOption(given: Given): OpenOptions {
 }
 
 /** The folder that every command keeps choices in. */
-export function rememberOptions(env: Terminal['env']): RememberOptions {
+export function tunedCacheOptions(env: Terminal['env']): TunedCacheOptions {
   const cache = env['XDG_CACHE_HOME']
   return cache ? { folder: join(cache, 'flowseg') } : {}
 }

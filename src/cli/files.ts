@@ -11,7 +11,7 @@ import { printable, reasonOf } from '../printable.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
-/** What the user names: a web address as it is, anything else as a path from where they stand. */
+/** The place that the user names: a web address as it is, anything else as a path from the working folder. */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
   if (isUrl(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)

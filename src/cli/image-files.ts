@@ -1,7 +1,7 @@
 // Images that the command is given: files, web addresses, and `-`, which is standard input.
 //
-// Whatever it is, at most MAX_IMAGE_BYTES of it are read. Only regular files are opened: a named pipe may never say a word, and
-// a device may never end.
+// Whatever it is, at most MAX_IMAGE_BYTES of it are read. Only regular files are opened: a named pipe may never say a
+// word, and a device may never end.
 
 import { basename, dirname, extname } from 'node:path'
 import { ImageError, WeightsError } from '../errors.ts'
@@ -47,7 +47,9 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
   return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
 }
 
-/** 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system. */
+/**
+ * 'photo' of 'A/photo.png': the beginning of an output's name. Nothing invisible in it, and no separator of any system.
+ */
 export function stemOf({ kind, location }: ImagePlace): string {
   if (kind === 'stdin') return 'stdin'
   const path = kind === 'url' ? new URL(location).pathname : location

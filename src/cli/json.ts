@@ -2,8 +2,9 @@
 
 import { FlowSegError } from '../errors.ts'
 
-// JSON.stringify escapes control characters below U+0020 and lone surrogates. These it leaves as they are, and a terminal may
-// obey them: delete and the C1 controls, formatting characters (bidirectional overrides), private use, separators.
+// JSON.stringify escapes control characters below U+0020 and lone surrogates. These it leaves as they are, and a
+// terminal may obey them: delete and the C1 controls, formatting characters (bidirectional overrides), private use,
+// separators.
 const RAW = /[\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}]/gu
 
 /** A value on one line, with a line feed behind it. It reads back as the same value. */

@@ -1,5 +1,5 @@
-// The folder of --weights as the model loader sees it: as it is, or with another config.json (--config), or with the config's
-// `compat` replaced (--compat).
+// The folder of --weights as the model loader sees it: as it is, or with another config.json (--config), or with the
+// config's `compat` replaced (--compat).
 
 import { type Folder, folderWith, jsonIn, openFolder, readJson, readText } from '../io/folder.ts'
 import { MANIFEST } from '../io/manifest.ts'
@@ -24,7 +24,7 @@ export function compatOption(given: Given): Config['compat'] | undefined {
 }
 
 /**
- * What to load: the location itself, unless an option replaces something in it.
+ * The place to load from: the location itself, unless an option replaces something in it.
  *
  * @throws UsageError naming the values of --compat
  */

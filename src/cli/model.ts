@@ -48,7 +48,8 @@ export interface AskOptions {
 }
 
 /**
- * MODEL_OPTIONS that go with each image and sentence. Those that go with the model are checked as well, before it is loaded.
+ * MODEL_OPTIONS that go with each image and sentence. Those that go with the model are checked as well, before it is
+ * loaded.
  *
  * @throws UsageError naming the values that there are
  */

@@ -1,4 +1,4 @@
-// What comes along with the command: the package's own files, found from wherever this code was put.
+// The package's own files that come with the command, found from wherever this code was put.
 
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'

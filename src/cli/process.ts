@@ -1,8 +1,8 @@
 // The process's own streams and signals, and the last resort for errors that nobody caught.
 //
-// Dawn's threads may be at work whenever the process ends. Ending it at once from within (process.exit) runs their destructors
-// under them, which takes seconds and can crash. So the first Ctrl-C stops the work, and Node ends by itself; a second one is
-// left to the system, which ends a process without running anything of it.
+// Dawn's threads may be at work whenever the process ends. Ending it at once from within (process.exit) runs their
+// destructors under them, which takes seconds and can crash. So the first Ctrl-C stops the work, and Node ends by
+// itself; a second one is left to the system, which ends a process without running anything of it.
 
 import { addAbortSignal } from 'node:stream'
 import { accountOfError } from './json.ts'
@@ -29,7 +29,7 @@ export function processTerminal(): ProcessTerminal {
     controller.abort(new Interrupted(1, true))
   }
   const out = streamOutput(process.stdout, (error) => {
-    // Whoever reads has had enough (`| head`): no fault of ours
+    // The reader of our output has ended (`| head`): no fault of ours
     if (error.code === 'EPIPE') controller.abort(new Interrupted(0, true))
     else fail(`Standard output can't be written: ${reasonOf(error)}. What was written so far is incomplete.`)
   })
@@ -61,8 +61,8 @@ export function processTerminal(): ProcessTerminal {
 }
 
 /**
- * The first signal aborts the controller. Closing a device may then hold the event loop until Dawn's threads are done, so the
- * system's own answer to signals is restored before: from then on it ends the process without asking.
+ * The first signal aborts the controller. Closing a device may then hold the event loop until Dawn's threads are done,
+ * so the system's own answer to signals is restored before: from then on it ends the process without asking.
  */
 function stopOnSignals(controller: AbortController): void {
   const names = Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]

@@ -1,4 +1,5 @@
-// Which images and which sentences a command line means. What could be meant in two ways is refused, with both ways shown.
+// Which images and which sentences a command line means. What could be meant in two ways is refused, with both ways
+// shown.
 //
 //   segment IMAGE "SENTENCE"                    one of each
 //   segment IMAGE... -s "SENTENCE" [-s ...]     every image with every sentence

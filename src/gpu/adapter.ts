@@ -1,7 +1,7 @@
-// What an op may know of the adapter it records for: facts that decide which variants of a kernel can run there,
+// The facts that an op may know of the adapter it records for: they decide which variants of a kernel can run there,
 // and the choices among those that can (by measurement, by a veto, or by force).
 
-/** What the device was opened with. */
+/** The features that the device was opened with. */
 export interface Features {
   readonly f16: boolean
   readonly subgroups: boolean
@@ -52,7 +52,7 @@ export class Choices {
   readonly forced: ReadonlyMap<string, string>
   readonly tuned: Map<string, string> = new Map()
   readonly vetoed: Set<string> = new Set()
-  /** What was taken so far, by family and class. */
+  /** The variants taken so far, by family and class. */
   readonly taken: Map<string, string> = new Map()
 
   constructor(forced: Readonly<Record<string, string>> = {}) {

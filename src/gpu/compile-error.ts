@@ -1,6 +1,7 @@
 // Why a kernel doesn't compile, with the line of its body: the prelude takes no line of its own, so the compiler's line
-// numbers are the body's. Lines of the engine's own kernels are traced to their files in shaders/. Compilers tell in different ways. Tint (Dawn, Chromium) gives messages with places; naga (Deno)
-// gives one message that holds a drawing of the line, and older versions only throw it.
+// numbers are the body's. Lines of the engine's own kernels are traced to their files in shaders/. Compilers tell in
+// different ways. Tint (Dawn, Chromium) gives messages with places; naga (Deno) gives one message that holds a drawing
+// of the line, and older versions only throw it.
 
 import { KernelError, UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'

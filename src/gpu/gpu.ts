@@ -17,23 +17,28 @@ import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
-  /** Part of an adapter's name, such as 'llvmpipe' or 'swiftshader', in any case. Node only; elsewhere it must match. */
+  /**
+   * Part of an adapter's name, such as 'llvmpipe' or 'swiftshader', in any case. Node only; elsewhere it must match.
+   */
   readonly adapter?: string
   /**
-   * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true: the
-   * engine's own kernels stay inside, and SwiftShader takes up to half as long again with checks. Turn it on for kernels of
-   * your own, until you trust them.
+   * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true:
+   * the engine's own kernels stay inside, and SwiftShader takes up to half as long again with checks. Turn it on for
+   * kernels of your own, until you trust them.
    */
   readonly boundsChecks?: boolean
   /** Features not to use although the adapter has them; for tests. */
   readonly without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[]
   /** Bind no more than this many bytes at once; for testing what small adapters do. */
   readonly bindingLimit?: number
-  /** Variants of kernels to take wherever they can run, by family: { matmul: 'subgroup' }. For tests and comparisons. */
+  /**
+   * Variants of kernels to take wherever they can run, by family: { matmul: 'subgroup' }. For tests and comparisons.
+   */
   readonly variants?: Readonly<Record<string, string>>
   /**
-   * What `tune` found on this adapter: the choices themselves, their JSON, or who remembers them (recallTuned). What is
-   * damaged or was made for something else is left aside, with one of `notes`. Without, a cost model chooses.
+   * The result of `tune` on this adapter: the choices themselves, their JSON, or a function that loads them
+   * (loadTuned). What is damaged or was made for something else is left aside, with one of `notes`. Without, a cost
+   * model chooses.
    */
   readonly tuned?: Tuned | string | ((identity: Identity) => Promise<Tuned | string | undefined>)
 }
@@ -81,11 +86,11 @@ export class Gpu {
   readonly info: GPUAdapterInfo
   readonly runtime: string
   readonly features: Features
-  /** What ops know of the adapter. */
+  /** The facts of the adapter that ops may use. */
   readonly adapter: AdapterFacts
-  /** What choices among kernels are made for. */
+  /** The adapter, driver and engine that tuned choices belong to. */
   readonly identity: Identity
-  /** What a user should know, in sentences. */
+  /** Notes for the user, in sentences. */
   readonly notes: string[] = []
   readonly bindingLimit: number
   /** Every buffer of this device that is ours, by owner. */
@@ -96,7 +101,7 @@ export class Gpu {
   readonly #owned: boolean
   #lost: DeviceLostError | undefined
   #fault: FlowSegError | undefined
-  /** What to tell when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
+  /** Called when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>()
   readonly #onError = (event: GPUUncapturedErrorEvent): void => {
     event.preventDefault() // or the runtime prints it: whoever awaits our work gets it instead
@@ -283,7 +288,9 @@ function isDevice(device: unknown): device is GPUDevice {
   return typeof createBuffer === 'function' && typeof limits === 'object' && typeof queue === 'object'
 }
 
-/** For people: wgpu tells numbers for the vendor and the device, browsers often no more than vendor and architecture. */
+/**
+ * For people: wgpu tells numbers for the vendor and the device, browsers often no more than vendor and architecture.
+ */
 function nameOf({ device, description, vendor, architecture }: GPUAdapterInfo): string {
   const name = /\D/.test(device)
     ? device

@@ -5,10 +5,10 @@
 // the second start on; November 2026). So a kernel's text is the same in every process. SwiftShader and Dawn in
 // Node remember nothing.
 //
-// A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The engine's
-// bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is no other
-// templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't disagree about an
-// index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
+// A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The
+// engine's bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is
+// no other templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't
+// disagree about an index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
 
 import { describe } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
@@ -35,7 +35,10 @@ export type { Binding, SizeField } from './wgsl.ts'
 export type Constants = Readonly<Record<string, string | number | boolean | readonly number[]>>
 
 export interface Kernel {
-  /** Name and constants, for people. The engine's kernels with equal keys have equal code; a caller's own may be rewritten. */
+  /**
+   * Name and constants, for people. The engine's kernels with equal keys have equal code; a caller's own may be
+   * rewritten.
+   */
   readonly key: string
   readonly name: string
   /** The prelude is on the first line, before the body's own: lines count as in the body. */
@@ -100,8 +103,9 @@ function engineKernel(shader: Shader, constants: Constants): Kernel {
 const ownKernels = new Map<string, Kernel>()
 
 /**
- * A kernel of your own, from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give the same
- * object. The same name with another body is another kernel, so that a body may be rewritten while the program runs.
+ * A kernel of your own, from its WGSL body and prelude constants. Cheap to call in every op: equal arguments give the
+ * same object. The same name with another body is another kernel, so that a body may be rewritten while the program
+ * runs.
  *
  * @param name       for messages and profiles
  * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform, `sizes: Sizes`

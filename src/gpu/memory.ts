@@ -10,7 +10,7 @@ export interface BufferRequest {
   readonly label: string
   readonly bytes: number
   readonly usage: GPUBufferUsageFlags
-  /** Who holds it: 'weights', 'plan segment', 'scene' ... the key of the report. */
+  /** The owner: 'weights', 'plan segment', 'scene' ... the key of the report. */
   readonly owner: string
 }
 
@@ -122,7 +122,8 @@ export class Memory {
   /**
    * A texture, or nothing.
    *
-   * @param created gets the texture before this returns, for commands that must be recorded in the same tick. The device
+   * @param created gets the texture before this returns, for commands that must be recorded in the same tick. The
+   *   device
    *   may still refuse it
    * @throws OutOfMemoryError when the device refuses
    */
@@ -154,11 +155,14 @@ export class Memory {
 
   /** Destroys the buffer or texture and takes it off the ledger. Releasing twice is harmless. */
   release(resource: GPUBuffer | GPUTexture): void {
-    if (this.handOver(resource)) resource.destroy()
+    if (this.transferOwnership(resource)) resource.destroy()
   }
 
-  /** Takes it off the ledger: the caller destroys it from now on. @returns whether it was ours */
-  handOver(resource: GPUBuffer | GPUTexture): boolean {
+  /**
+   * Transfers ownership to the caller, who destroys it from now on; it leaves the ledger.
+   * @returns whether it was ours
+   */
+  transferOwnership(resource: GPUBuffer | GPUTexture): boolean {
     const entry = this.#entries.get(resource)
     if (!entry) return false
     this.#entries.delete(resource)

@@ -1,8 +1,8 @@
 // Pixels of images on their way to the device and masks on their way out of it, without a detour through host memory
 // where there is one that avoids it.
 //
-// An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail, and
-// stays within what one binding allows.
+// An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail,
+// and stays within what one binding allows.
 
 import { breathe } from '../breathe.ts'
 import { ImageError, LimitError } from '../errors.ts'
@@ -47,7 +47,7 @@ export class Strip {
   readonly buffer: GPUBuffer
   readonly #gpu: Gpu
   readonly #owner: string
-  /** What a bitmap is copied to first. */
+  /** The texture that a bitmap is copied to first. */
   #texture: GPUTexture | undefined
   /** Pixels of 3 bytes are widened here. */
   #wide: Uint8Array<ArrayBuffer> | undefined
@@ -208,7 +208,10 @@ export async function copyOfTexture(gpu: Gpu, source: GPUTexture, owner: string)
   }
 }
 
-/** Runs `copy` before it returns. What is wrong with an image of the caller's, a closed bitmap for instance, is told here. */
+/**
+ * Runs `copy` before it returns. What is wrong with an image of the caller's, a closed bitmap for instance, is told
+ * here.
+ */
 async function checkedCopy(device: GPUDevice, what: string, copy: () => void): Promise<void> {
   device.pushErrorScope('validation')
   let thrown: Error | undefined
@@ -273,6 +276,6 @@ export async function maskTexture(
   const encoder = device.createCommandEncoder({ label: 'mask' })
   encoder.copyBufferToTexture({ buffer, bytesPerRow: maskRowBytes(width) }, { texture }, [width, height])
   device.queue.submit([encoder.finish()])
-  buffers.handOver(texture)
+  buffers.transferOwnership(texture)
   return texture
 }

@@ -40,7 +40,10 @@ export interface Param {
 
 export type SizeValue = number | Param
 
-/** A named number given at each run: `{ params: { position: 320 } }`. A run may give it even where the plan doesn't need it. */
+/**
+ * A named number given at each run: `{ params: { position: 320 } }`. A run may give it even where the plan doesn't need
+ * it.
+ */
 export function param(name: string, plus = 0): Param {
   expectKind('param: the name', name, NAME)
   if (!Number.isSafeInteger(plus)) {
@@ -117,7 +120,7 @@ export class Recorder {
     return this.#isQuestion || this.#own.has(storage)
   }
 
-  /** What the ids of an input may be: a run that gives others is refused before it begins. */
+  /** The range of an input's ids: a run with others is refused before it begins. */
   limitIds(ids: Storage, rows: number): void {
     if (ids.kind !== 'input') return
     this.tableRows.set(ids, Math.min(rows, this.tableRows.get(ids) ?? rows))

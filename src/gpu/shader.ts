@@ -1,5 +1,5 @@
-// A kernel's text as the package ships it: linked from its file and the library modules that it imports (tools/link-shader.ts),
-// with what is needed to say where a line comes from.
+// A kernel's text as the package ships it: linked from its file and the library modules that it imports
+// (tools/link-shader.ts), with what is needed to say where a line comes from.
 
 /** The default export of a file in shaders/. */
 export interface Shader {
@@ -18,7 +18,10 @@ export interface Piece {
   /** The file under shaders/: 'lib/nan.wgsl'. */
   readonly source: string
   readonly text: string
-  /** Two numbers per run of lines that follow each other in the file: the first line's index in the text, and its line there. */
+  /**
+   * Two numbers per run of lines that follow each other in the file: the first line's index in the text, and its line
+   * there.
+   */
   readonly runs: readonly number[]
 }
 

@@ -1,4 +1,4 @@
-// What a tuner found out about an adapter, in a form that can be kept: plain JSON.
+// The result of tuning on an adapter, as plain JSON that can be kept.
 //
 // It counts only for what it was measured on: the adapter, its driver, the runtime, and this version of the engine.
 // Anything else, and anything damaged, is left aside with a note; the defaults are right everywhere, only slower.
@@ -11,12 +11,12 @@ export const ENGINE_VERSION = '0.1.0'
 /** Of the layout below. */
 const FORMAT = 1
 
-/** What choices are made for. */
+/** The adapter, driver and engine that choices are made for. */
 export interface Identity {
   readonly adapter: string
   /** The driver and its version, where they are told. */
   readonly driver: string
-  /** Who speaks to it: 'Dawn', 'wgpu' or 'browser'. */
+  /** The WebGPU implementation: 'Dawn', 'wgpu' or 'browser'. */
   readonly runtime: string
   readonly engine: string
 }

@@ -1,4 +1,4 @@
-// What the host must know of a kernel's text, read from the text itself: what it binds, and how its sizes lie.
+// The facts that the host needs of a kernel, read from its text: its bindings, and the layout of its sizes.
 //
 // This is no parser. A body is valid WGSL in the few forms that the engine takes, and whatever else is found is named.
 // Whose mistake it is, kernel.ts knows: here it is a `Complaint`.
@@ -60,7 +60,9 @@ function blank(text: string): string {
   return text.replace(/[^\n]/g, ' ')
 }
 
-/** `enable`, `requires` and `diagnostic` must come first in a module, also before our prelude: taken out, line by line. */
+/**
+ * `enable`, `requires` and `diagnostic` must come first in a module, also before our prelude: taken out, line by line.
+ */
 export function splitDirectives(body: string): { directives: string; rest: string } {
   const found = /^(?:\s*(?:enable|requires|diagnostic)\b[^;]*;)+/.exec(withoutComments(body))
   if (!found) return { directives: '', rest: body }
@@ -159,7 +161,7 @@ export function parseSizes(text: string, bindings: readonly Binding[]): SizeFiel
   return sizes
 }
 
-/** What an array's type is made of where that is floats: 'f32' of `array<vec4f>`. `aliases` are the prelude's types. */
+/** The element type of an array of floats: 'f32' of `array<vec4f>`. `aliases` are the prelude's types. */
 export function floatsOf(
   type: string,
   aliases: Readonly<Record<string, unknown>>,

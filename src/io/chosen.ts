@@ -1,11 +1,14 @@
-// What people choose in a browser: files of an input element, a drop, a folder's handle. Of all that, the files of the
-// one folder that is a checkpoint.
+// The files that people choose in a browser: files of an input element, a drop, a folder's handle. Of all that, the
+// files of the one folder that is a checkpoint.
 
 import { describe } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { firstOf, printable, reasonOf } from '../printable.ts'
 
-/** From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(), showOpenFilePicker(). */
+/**
+ * From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(),
+ * showOpenFilePicker().
+ */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
 
 export interface ChosenFiles {

@@ -1,7 +1,8 @@
 // The model that comes with the package, wherever that was put.
 //
 // Each file is named by an address beside this code. That is what bundlers know: they copy the file and write its new
-// address here. Without one, the addresses lead into the package: in Node, Deno and Bun on the disk, in a page on its server.
+// address here. Without one, the addresses lead into the package: in Node, Deno and Bun on the disk, in a page on its
+// server.
 
 import { hasFiles } from '../has-files.ts'
 

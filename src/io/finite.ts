@@ -1,8 +1,8 @@
 // Numbers that aren't finite, found by their bits while their bytes pass.
 //
-// A float is infinite or NaN if all bits of its exponent are set. Adding one to the lowest bit of such an exponent carries into
-// the place of the sign, and no other number's does: an AND, an addition and an OR per 32-bit word, which has two values of
-// 16 bits. 4 MiB take 0.7 ms of one core of a Xeon (Node 20, November 2026).
+// A float is infinite or NaN if all bits of its exponent are set. Adding one to the lowest bit of such an exponent
+// carries into the place of the sign, and no other number's does: an AND, an addition and an OR per 32-bit word, which
+// has two values of 16 bits. 4 MiB take 0.7 ms of one core of a Xeon (Node 20, November 2026).
 
 import { type Dtype, toFloat32 } from './safetensors.ts'
 

@@ -24,11 +24,11 @@ export interface Folder {
   readonly describe: string
   /** The path of a directory on disk. */
   readonly directory?: string
-  /** What a user should know about how files were read, in sentences: that they can't be cached, for instance. */
+  /** Notes for the user on how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /**
-   * The file, or undefined if there is none of that name, or a server has none for us: whoever asks can do without. It is
-   * closed by whoever asks.
+   * The file, or undefined if there is none of that name, or a server has none for us: whoever asks can do without. It
+   * is closed by whoever asks.
    */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
   /** Why a file that was not found may be there all the same: a server refused to send it. */
@@ -40,19 +40,19 @@ export interface Folder {
 }
 
 /**
- * Where files can be: a path, an address, what an input element or a drop gives, a folder made elsewhere, or EMBEDDED, the
- * model that comes with the package.
+ * Where files can be: a path, an address, what an input element or a drop gives, a folder made elsewhere, or EMBEDDED,
+ * the model that comes with the package.
  */
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
 export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
 export type CachePlace = (typeof CACHE_PLACES)[number]
 
-/** What matters for addresses only. */
+/** Options for web addresses only. */
 export interface FolderOptions extends UrlOptions, BlockCacheOptions {
   /**
-   * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
-   * Deno, and in browsers the origin private file system; 'opfs' is its older name.
+   * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node
+   * and Deno, and in browsers the origin private file system; 'opfs' is its older name.
    */
   readonly cache?: CachePlace | undefined
   /** Requests at a time; 4 by default. */
@@ -298,7 +298,7 @@ export async function readJson(from: Folder, file: string, signal?: AbortSignal)
 }
 
 /**
- * What JSON.parse makes of a text that keeps to the limits.
+ * Parses a text that keeps to the limits by JSON.parse.
  *
  * @param name for messages: the file's, and where it is
  */

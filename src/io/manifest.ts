@@ -1,4 +1,4 @@
-// What a folder's files must be: hashes in a manifest.json beside them, should there be one.
+// The hashes that a folder's files must have, in a manifest.json beside them, should there be one.
 //
 //   {"files": {"model.safetensors": {"sha256": "64 hex digits", "size": 19722332}, ...}}
 
@@ -51,7 +51,7 @@ function remedy({ directory }: Folder): string {
 }
 
 /**
- * What a folder's manifest lists.
+ * The files that a folder's manifest lists.
  *
  * @returns undefined if there is none; nothing is listed by that of something else, a web app's for instance
  * @throws WeightsError if it makes no sense

@@ -63,10 +63,11 @@ export interface Checkpoint {
   ): Promise<Uint8Array<ArrayBuffer>>
   /** The tensor in order, at most `maxBytes` at a time; all but the last a multiple of 16 bytes. */
   slices(name: string, maxBytes: number, options?: ReadOptions): AsyncGenerator<Slice, void, void>
-  /** What will be read, and in this order, so that it can be fetched ahead; the rest needn't be fetched. */
+  /** The reads to come, in order, so that they can be fetched ahead; other parts needn't be fetched. */
   willRead?(names: readonly string[]): void
   /**
-   * Once all has been read: waits until it is kept, and compares the files with what hashes are known of them (manifest.ts).
+   * Once all has been read: waits until it is kept, and compares the files with what hashes are known of them
+   * (manifest.ts).
    *
    * @throws DamagedError naming the file
    */
@@ -235,7 +236,7 @@ async function verify({ source, file, name, begin, end, checksum }: Located, fou
 
 const hex = (word: number): string => word.toString(16).padStart(8, '0')
 
-/** What `verify` compares with, by tensor; empty for files without. */
+/** The hashes that `verify` compares with, by tensor; empty for files without. */
 function readChecksums(file: string, text: string | undefined): Map<string, number> {
   if (text === undefined) return new Map()
   const bad = (): WeightsError =>

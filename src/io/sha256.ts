@@ -1,5 +1,6 @@
-// SHA-256 (FIPS 180-4) of bytes that come in pieces: by the host, where it has one for pieces (Node, Deno and Bun, about 13 times
-// as fast), else by our own. Browsers have crypto.subtle, which takes a file only whole, and ours may have eight gigabytes.
+// SHA-256 (FIPS 180-4) of bytes that come in pieces: by the host, where it has one for pieces (Node, Deno and Bun,
+// about 13 times as fast), else by our own. Browsers have crypto.subtle, which takes a file only whole, and ours may
+// have eight gigabytes.
 
 import { hostSha256 } from '#hash'
 
@@ -33,7 +34,7 @@ const BLOCK = 64
 export class PortableSha256 implements PiecewiseHash {
   readonly #state = Int32Array.from(START)
   readonly #schedule = new Int32Array(64)
-  /** What doesn't fill a block yet. */
+  /** Bytes that don't fill a block yet. */
   readonly #rest = new Uint8Array(BLOCK)
   #length = 0
 

@@ -23,7 +23,7 @@ export interface Source {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
   /** Idempotent; reads after it fail. */
   close(): Promise<void>
-  /** What will be read, and in this order, so that it can be fetched ahead; what isn't among it needn't be fetched. */
+  /** The reads to come, in order, so that they can be fetched ahead; other parts needn't be fetched. */
   willRead?(ranges: readonly ByteRange[]): void
   /**
    * Once all has been read that will be: waits until it is kept. Reads the rest of a file whose hash is known, and

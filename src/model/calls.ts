@@ -54,7 +54,7 @@ export async function callModel<T>(
   return model.queue.run({ lane: 'look', signal }, task)
 }
 
-/** What a call is refused for before it takes anything. */
+/** The reasons to refuse a call before it takes anything. */
 export function expectTurn(
   model: LoadedModel,
   lane: Lane,

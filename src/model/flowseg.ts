@@ -51,7 +51,7 @@ export class FlowSeg {
   readonly tokenizer: Tokenizer
   /** The checkpoint has no tensors of the flow: this is X-SAM, the baseline. */
   readonly baseline: boolean
-  /** What a user should know about this checkpoint, in sentences. */
+  /** Notes on this checkpoint for the user, in sentences. */
   readonly notes: readonly string[]
   readonly #model: LoadedModel
 
@@ -70,8 +70,10 @@ export class FlowSeg {
    * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
    * shards with model.safetensors.index.json) in one folder.
    *
-   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle that
-   *   the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is awaited: it
+   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle
+   *   that
+   *   the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is
+   *   awaited: it
    *   is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws UsageError     naming an option that doesn't exist or has a wrong value
@@ -87,7 +89,8 @@ export class FlowSeg {
   /**
    * Looks at an image, once for any number of sentences. Close the scene to free its memory.
    *
-   * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of this
+   * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of
+   *   this
    *   model is under way. It is not closed
    * @throws ImageError
    * @throws NumericError when a number isn't finite; nothing is kept of the scene then
@@ -114,7 +117,7 @@ export class FlowSeg {
 
   /**
    * Finds the fastest variants of the kernels for this model on its adapter; `tuned` of the result is for
-   * `openGpu({ tuned })`, or for rememberTuned. This model goes on as it was loaded: load it again to have them.
+   * `openGpu({ tuned })`, or for saveTuned. This model goes on as it was loaded: load it again to have them.
    */
   async tune(options: TuneOptions = {}): Promise<Tuning> {
     expectOptions('tune', options, TUNE_KINDS)

@@ -1,7 +1,7 @@
 // From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
 // share. Kernels compile while weights stream.
 
-import { abreast } from '../async/abreast.ts'
+import { allOrAbort } from '../async/all-or-abort.ts'
 import { Queue } from '../async/queue.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import {
@@ -19,15 +19,7 @@ import { QUANTIZED, type Quantized } from '../kernels/quantize.ts'
 import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
 import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import {
-  type Inputs,
-  type Outputs,
-  type Plan,
-  plan,
-  precompile,
-  release,
-  type Tensor,
-} from '../tensor/tensor.ts'
+import { firstDim, type Inputs, type Plan, plan, precompile, release, type Tensor } from '../tensor/tensor.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
@@ -41,11 +33,14 @@ import { SceneLimit } from './scene-limit.ts'
 /** How many callers a model takes. */
 export interface CallerLimits {
   /**
-   * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together take half
-   * of the memory that the model takes without them, and scenes that nobody asks anything for a while don't count.
+   * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together
+   * take half of the memory that the model takes without them, and scenes that nobody asks anything for a while don't
+   * count.
    */
   readonly maxScenes?: number | undefined
-  /** Looks, and calls on scenes, that may wait or run at a time; the next one of its kind is refused with a BusyError. */
+  /**
+   * Looks, and calls on scenes, that may wait or run at a time; the next one of its kind is refused with a BusyError.
+   */
   readonly maxPending?: number | undefined
 }
 
@@ -53,13 +48,13 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions
   /**
-   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32, for
-   * masks that differ a little. As they are stored by default.
+   * Hold the matrices of both encoders and of the language model in 8 or 4 bits: a quarter or an eighth of their f32,
+   * for masks that differ a little. As they are stored by default.
    */
   readonly quantize?: Quantized | undefined
   /**
-   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node and
-   * Deno, and in browsers the origin private file system; 'none' keeps nothing.
+   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node
+   * and Deno, and in browsers the origin private file system; 'none' keeps nothing.
    */
   readonly cache?: CachePlace | undefined
   /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
@@ -163,7 +158,7 @@ async function assemble(
   let made: MadeParts | undefined
   let look: Plan | undefined
   try {
-    // What stands before the image is the same in every prompt
+    // The prompt before the image is always the same
     const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
     made = await makeParts(gpu, loaded, config, before.length)
     const { parts } = made
@@ -171,7 +166,7 @@ async function assemble(
     // Kernels compile while weights stream; nobody waits here for those that sentences need
     let streaming = true
     const compiling: TaskOptions['onProgress'] = (event) => streaming || onProgress?.(event)
-    await abreast(
+    await allOrAbort(
       signal,
       async (stop) => {
         await loaded.stream({ onProgress: isDownload ? undefined : onProgress, signal: stop })
@@ -236,9 +231,9 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
   const { image: side } = parts.config.sam
   const image = { width: side, height: side, scaled: [side, side] } as const
   let rows = K
-  const read = (inputs: Inputs): Outputs => {
+  const read = (inputs: Inputs): ReturnType<typeof readPlan> => {
     const outputs = readPlan(inputs, T, K, parts)
-    rows = outputs.keep!['condition']!.shape[0]!
+    rows = firstDim(outputs.keep.condition)
     return outputs
   }
   await Promise.all([

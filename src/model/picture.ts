@@ -1,11 +1,14 @@
 // Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
 
+import { describe, expectFinite, tagOf } from '../check.ts'
+import { ImageError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
 import type { Mask } from './segmentation.ts'
 
+/** Red, green and blue, from 0 to 255. */
 export type Rgb = readonly [number, number, number]
 
-/** [x0, y0, x1, y1), pixels, y down. */
+/** A rectangle in pixels, [x0, y0, x1, y1) with y down: x1 and y1 are just outside. */
 export type Box = readonly [number, number, number, number]
 
 const WHITE: Rgb = [255, 255, 255]
@@ -20,20 +23,33 @@ const MARKERS: readonly Rgb[] = [
 
 const TINT = 0.4
 
-/** The image with the object tinted and outlined: colour inside of its edge, white outside. */
-export function overlay(image: Image, mask: Mask, colour: Rgb = markerFor(image, mask)): Image {
+/**
+ * A copy of the image with the object tinted and outlined: `colour` inside of its edge, white outside.
+ *
+ * @param mask   as large as the image
+ * @param colour by default the one of four that differs most from the object's mean colour
+ */
+export function overlay(image: Image, mask: Mask, colour?: Rgb): Image {
+  expectDrawing('overlay', image, mask, colour)
   const picture = copy(image)
-  tint(picture, mask, colour, TINT)
-  outline(picture, mask, colour)
+  const marker = colour ?? markerFor(image, mask)
+  tint(picture, mask, marker, TINT)
+  outline(picture, mask, marker)
   return picture
 }
 
+/** A copy with pixels of its own. */
 export function copy({ width, height, rgb }: Image): Image {
   return { width, height, rgb: rgb.slice() }
 }
 
-/** Mixes `share` of a colour into the masked pixels, in place. */
-export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number): void {
+/** Mixes a colour into the masked pixels, in place. @param share from 0, the pixel stays as it is, to 1 */
+export function tint(image: Image, mask: Mask, colour: Rgb, share: number): void {
+  expectDrawing('tint', image, mask, colour)
+  expectFinite('tint', 'the share', share, 0)
+  if (share > 1) throw new UsageError(`tint: the share is ${share}, expected at most 1.`)
+  const { rgb } = image
+  const { data } = mask
   for (let i = 0; i < data.length; i++) {
     if (!data[i]) continue
     for (let c = 0; c < 3; c++)
@@ -41,13 +57,14 @@ export function tint({ rgb }: Image, { data }: Mask, colour: Rgb, share: number)
   }
 }
 
-/** Two lines along the edge, in place: one on anything is seen. A pixel each, more on large images. */
-export function outline(
-  picture: Image,
-  { width, height, data }: Mask,
-  colour: Rgb,
-  around: Rgb = WHITE,
-): void {
+/**
+ * Draws two lines along the edge of the mask, in place: `colour` inside and `around` outside, so that one of them shows
+ * on any background. Each is a pixel wide, and one more per 800 pixels of the image's longer side.
+ */
+export function outline(picture: Image, mask: Mask, colour: Rgb, around: Rgb = WHITE): void {
+  expectDrawing('outline', picture, mask, colour)
+  expectColour('outline', around)
+  const { width, height, data } = mask
   const thickness = Math.max(1, Math.round(Math.max(width, height) / 800))
   const inside = edge(data, width, height, 1, thickness)
   const outside = edge(data, width, height, 0, thickness)
@@ -97,8 +114,10 @@ function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
   return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
 }
 
-/** Around the mask, or null when it is empty. */
-export function boxOf({ width, height, data }: Mask): Box | null {
+/** The smallest box around the mask, or null when it is empty. */
+export function boxOf(mask: Mask): Box | null {
+  expectMask('boxOf', mask)
+  const { width, height, data } = mask
   let [x0, y0, x1, y1] = [width, height, 0, 0]
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -147,4 +166,62 @@ export function fit(
 ): { width: number; height: number } {
   const factor = Math.min(most[0] / width, most[1] / height, mayGrow ? Number.POSITIVE_INFINITY : 1)
   return { width: Math.max(1, Math.round(width * factor)), height: Math.max(1, Math.round(height * factor)) }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Arguments, which callers in JavaScript may have put together by hand
+
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
+function expectDrawing(call: string, image: unknown, mask: unknown, colour: unknown): void {
+  const { width, height } = expectPixels(call, 'the image', image, 'rgb', 3)
+  const of = expectMask(call, mask)
+  if (of.width !== width || of.height !== height) {
+    throw new ImageError(
+      `${call}: the image is ${width} x ${height} pixels, the mask ${of.width} x ${of.height}: they must be of one size.`,
+    )
+  }
+  if (colour !== undefined) expectColour(call, colour)
+}
+
+function expectMask(call: string, mask: unknown): Size {
+  return expectPixels(call, 'the mask', mask, 'data', 1)
+}
+
+/** The width and height of an object that has as many bytes under `field` as these take. */
+function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'data', channels: number): Size {
+  const wanted = `an object with width, height and ${field}, a Uint8Array`
+  if (typeof x !== 'object' || x === null || !(field in x)) {
+    throw new UsageError(`${call}: ${name} is ${describe(x)}, expected ${wanted}.`)
+  }
+  const { width, height, [field]: bytes } = x as Record<string, unknown>
+  const [columns, rows] = [Number(width), Number(height)]
+  if (width !== columns || height !== rows || !isBytes(bytes)) {
+    const found = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
+    throw new UsageError(`${call}: width, height and ${field} of ${name} are ${found}, expected ${wanted}.`)
+  }
+  const isSize = Number.isInteger(columns) && Number.isInteger(rows) && columns > 0 && rows > 0
+  if (!isSize || bytes.length !== columns * rows * channels) {
+    throw new ImageError(
+      `${call}: ${name} is ${columns} x ${rows} pixels, but ${field} has ${bytes.length} bytes: ` +
+        `expected ${channels} per pixel.`,
+    )
+  }
+  return { width: columns, height: rows }
+}
+
+/** By its tag, as it may come from another realm. */
+function isBytes(value: unknown): value is Uint8Array {
+  return tagOf(value) === 'Uint8Array'
+}
+
+function expectColour(call: string, colour: unknown): void {
+  const isByte = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 255
+  if (Array.isArray(colour) && colour.length === 3 && colour.every(isByte)) return
+  throw new UsageError(
+    `${call}: the colour is ${describe(colour)}, expected [red, green, blue], each from 0 to 255.`,
+  )
 }

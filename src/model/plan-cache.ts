@@ -16,8 +16,9 @@ export class PlanCache {
     this.#capacity = capacity
   }
 
-  async get(key: string, make: () => Promise<Plan>): Promise<Plan> {
-    const found = this.#plans.get(key) ?? (await make())
+  /** @param key names the kind of the plan as well: two plans with other outputs never share one */
+  async get<P extends Plan>(key: string, make: () => Promise<P>): Promise<P> {
+    const found = (this.#plans.get(key) as P | undefined) ?? (await make())
     // A Map keeps insertion order: what was used last stands last
     this.#plans.delete(key)
     this.#plans.set(key, found)

@@ -1,5 +1,6 @@
 // The four plans of FlowSeg, and the names by which tensors pass from one to the next.
 
+import { expectDefined, lastOf } from '../check.ts'
 import { activate } from '../ops/elementwise/elementwise.ts'
 import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
 import { resize } from '../ops/image/resize.ts'
@@ -17,9 +18,10 @@ import {
   type SizeValue,
   scope,
   type Tensor,
+  type Tensors,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
-import { type Config, featureSizes, type Vision, visionTokens } from './checkpoint/config.ts'
+import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt } from './input/prompt.ts'
 import { compressFeatures, refineBoundary } from './networks/boundary.ts'
@@ -38,7 +40,7 @@ import {
 import { siglip } from './networks/siglip.ts'
 import { watched } from './stages.ts'
 
-/** What every plan is built from. */
+/** The configuration, weights and sizes that every plan is built from. */
 export interface Parts {
   readonly config: Config
   readonly weights: Weights
@@ -68,9 +70,9 @@ function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCach
 }
 
 /**
- * Once an image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language model
- * sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary refinement.
- * Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * Runs once per image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language
+ * model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary
+ * refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -125,10 +127,14 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   }
 }
 
-/** The last of SAM's layers that anything is tapped from: what isn't finite before stays so in the stream up to there. */
+/**
+ * The last of SAM's layers that anything is tapped from: what isn't finite before stays so in the stream up to there.
+ */
 function deepest(taps: readonly Tensor[], forLanguage: Tensor, { sam }: Config): Tensor {
   const last = Math.max(...sam.connectorLayers)
-  return last >= sam.llmLayer ? taps[sam.connectorLayers.indexOf(last)]! : forLanguage
+  return last >= sam.llmLayer
+    ? expectDefined(taps[sam.connectorLayers.indexOf(last)], 'the last tap')
+    : forLanguage
 }
 
 /** The image side under the names it is kept by; the finest mask features are the full ones. */
@@ -148,8 +154,10 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
   const tokens = featureSizes(config).map(([H, W]) => H * W)
   const numbered = (name: string, rows: readonly number[]) =>
     rows.map((T, i) => bound(`${name} ${i}`, [T, d]))
-  const perLayer = Array.from({ length: decoderLayers }, (_, i) => tokens[levelOf(i, tokens.length)]!)
-  const maskFeatures = bound('mask features', [tokens.at(-1)!, d])
+  const perLayer = Array.from({ length: decoderLayers }, (_, i) =>
+    expectDefined(tokens[levelOf(i, tokens.length)], 'the level of a layer'),
+  )
+  const maskFeatures = bound('mask features', [lastOf(tokens, 'the levels'), d])
   return {
     keys: numbered('key', perLayer),
     values: numbered('value', perLayer),
@@ -161,7 +169,7 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
 /** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
 const BUCKET = 16
 
-/** What the read plan takes for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
+/** The inputs of the read plan for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
 export function readInputs(
   { after, span: [begin, end], seg }: Prompt,
   { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
@@ -177,13 +185,18 @@ export function readInputs(
 }
 
 /**
- * Once a sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
+ * Runs once per sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
  * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
  *
  * @param T  tokens, padding included: what follows <SEG> can't change what came before
  * @param K  rows of C, padding included
  */
-export function readPlan({ input, bound }: Inputs, T: number, K: number, parts: Parts): Outputs {
+export function readPlan(
+  { input, bound }: Inputs,
+  T: number,
+  K: number,
+  parts: Parts,
+): Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>> {
   const { config, weights: w, prefix } = parts
   const ids = input('ids', [T], 'u32')
   const picked = input('rows', [K + 1], 'u32')
@@ -206,12 +219,17 @@ function pooled(tokens: Tensor, length: SizeValue, { config, weights: w }: Parts
 }
 
 /**
- * Once a sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
+ * Runs once per sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
  * Read: `logits` [N, 2] and `masks` [N, H * W] of the last layer; of every layer when asked for.
  *
  * @param K rows of C
  */
-export function segmentPlan({ bound }: Inputs, K: number, every: boolean, parts: Parts): Outputs {
+export function segmentPlan(
+  { bound }: Inputs,
+  K: number,
+  every: boolean,
+  parts: Parts,
+): Outputs<Tensors & { readonly logits: Tensor; readonly masks: Tensor }> {
   const { config, weights: w, baseline } = parts
   const { hidden: d } = config.head
   const language = {
@@ -221,10 +239,11 @@ export function segmentPlan({ bound }: Inputs, K: number, every: boolean, parts:
   }
   const image = boundImage(bound, config)
   const predictions = semanticFlow(image, language, w, config, { baseline, every })
-  const last = predictions.at(-1)!
+  const { logits, masks } = lastOf(predictions, 'the predictions')
+  if (!masks) throw new Error('segmentPlan: the last prediction has no masks')
   const layers = every ? predictions.flatMap(readable) : []
-  const magnitudes = { ...watched('classes', last.logits), ...watched('masks', last.masks!) }
-  return { read: { logits: last.logits, masks: last.masks!, ...Object.fromEntries(layers), ...magnitudes } }
+  const magnitudes = { ...watched('classes', logits), ...watched('masks', masks) }
+  return { read: { ...Object.fromEntries(layers), ...magnitudes, logits, masks } }
 }
 
 function readable({ logits, masks, condition, refinement }: Prediction, layer: number): [string, Tensor][] {
@@ -242,8 +261,8 @@ export interface ImageSize {
 }
 
 /**
- * Once a mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
- * one a pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
+ * Runs once per mask. In: `logits` [H, W] of one query; bound: `compressed` features, unless baseline. Read: `bits`,
+ * one per pixel of the image; and, unless baseline, the `refined` logits and the `band` they could move in.
  *
  * @param rowBytes if given, `bytes` of the mask are kept in rows of so many, and no bits are read
  */
@@ -252,9 +271,9 @@ export function finishPlan(
   image: ImageSize,
   parts: Parts,
   rowBytes?: number,
-): Outputs {
+): Outputs<Tensors & { readonly bits?: Tensor }, { readonly bytes?: Tensor }> {
   const { config, weights: w, baseline } = parts
-  const [H, W] = featureSizes(config).at(-1)!
+  const [H, W] = finestSize(config)
   const logits = input('logits', [H, W])
   const refiner = w.scope('segmentor.boundary_refiner.')
   const refined = baseline ? undefined : refineBoundary(logits, boundCompressed(bound, parts), refiner)
@@ -273,7 +292,7 @@ export function finishPlan(
 }
 
 function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Tensor {
-  const [H, W] = featureSizes(config).at(-1)!
+  const [H, W] = finestSize(config)
   const channels = weights.tensor('segmentor.boundary_refiner.compress.bias').size
   return bound('compressed', [H, W, channels])
 }
@@ -282,7 +301,7 @@ function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple
 }
 
-/** What one image and one sentence of usual length take; for the tuner. */
+/** The plans of one image and one sentence of usual length, for the tuner. */
 export function workload(parts: Parts): Build[] {
   const { config, capacity, prefix } = parts
   const { image: side } = config.sam

@@ -1,11 +1,11 @@
 // How many scenes are open at a time. A scene holds keys, values and features on the device, so fifty callers who look
 // before anyone is answered would need fifty times that; a look waits instead until others have closed theirs.
 //
-// The default allows as many as together take half of what the model takes without them. WebGPU doesn't tell how much memory
-// a device has, but whoever holds the model can hold half of it again. It regulates a crowd and must not stop those who mean
-// to keep scenes: a look that nobody competes with never waits, and scenes that nobody asks for as long as a look takes
-// are taken for kept and no longer counted. `maxScenes` is strict: there a look waits for a scene to be closed, and is refused
-// when for half a minute none was used, as that may last for ever.
+// The default allows as many as together take half of what the model takes without them. WebGPU doesn't tell how much
+// memory a device has, but whoever holds the model can hold half of it again. It regulates a crowd and must not stop
+// those who mean to keep scenes: a look that nobody competes with never waits, and scenes that nobody asks for as long
+// as a look takes are taken for kept and no longer counted. `maxScenes` is strict: there a look waits for a scene to be
+// closed, and is refused when for half a minute none was used, as that may last for ever.
 
 import { BusyError } from '../errors.ts'
 

@@ -1,4 +1,4 @@
-// What a sentence gets: the mask of one query, what the others thought, and what happened on the way. Types
+// The result of a sentence: the mask of one query, the other candidates, and the steps of the decoder. Types
 // for people, and how the arrays that plans read back become them.
 
 import type { TaskOptions } from '../progress.ts'
@@ -72,7 +72,7 @@ export interface RefinedMask<O extends MaskOutput = 'host'> {
   }
 }
 
-/** What one decoder layer thought; entry 0 is before the first. */
+/** The predictions of one decoder layer; entry 0 is before the first. */
 export interface FlowLayer {
   readonly layer: number
   /** Queries by their score in this layer, best first. */
@@ -109,7 +109,7 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly times: Times
 }
 
-/** What a plan reads back, by name. */
+/** The arrays that a plan reads back, by name. */
 export type HostArrays = Readonly<Record<string, Float32Array | Uint32Array>>
 
 /** One of them that is f32. */

@@ -1,13 +1,14 @@
 // A sentence about an image that was looked at: the language model reads it, the decoder finds what it means, and the
 // best query's mask is refined and brought back to the image's own pixels.
 
+import { expectDefined } from '../check.ts'
 import { maskRowBytes } from '../gpu/pixels.ts'
 import { expectOptions, FLAG, type Kinds, oneOf, TASK_KINDS, TEXT } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
-import { giveBuffer, giveTexture } from '../tensor/export.ts'
-import { plan, type Tensor } from '../tensor/tensor.ts'
+import { exportBuffer, exportTexture } from '../tensor/export.ts'
+import { firstDim, plan, type Tensor } from '../tensor/tensor.ts'
 import { callScene } from './calls.ts'
-import { featureSizes } from './checkpoint/config.ts'
+import { finestSize } from './checkpoint/config.ts'
 import { buildPrompt, type Prompt, type PromptOptions } from './input/prompt.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import type { SceneState } from './look.ts'
@@ -59,7 +60,7 @@ export async function segment<O extends MaskOutput = 'host'>(
     const { condition, seg, length } = await read(model, scene, prompt, task)
     const readDone = performance.now()
     // 1. All queries and their masks
-    const rows = condition.shape[0]!
+    const rows = firstDim(condition)
     const decode = await model.plans.get(`segment ${rows} ${every}`, () =>
       plan(model.gpu, 'segment', (inputs) => segmentPlan(inputs, rows, every, model.parts), task),
     )
@@ -71,7 +72,8 @@ export async function segment<O extends MaskOutput = 'host'>(
     // 2. The best one, refined and brought back to the image
     const ranking = rank(floats(found, 'logits'))
     const masks = floats(found, 'masks')
-    const best = ranking[0]!
+    const [best] = ranking
+    if (!best) throw new Error('segment: the model has no queries')
     const { mask, logits } = await finish(model, scene, masks, best.query, { ...task, output })
 
     const { decoderLayers, hidden } = model.parts.config.head
@@ -98,7 +100,10 @@ export async function segment<O extends MaskOutput = 'host'>(
   return callScene(model, scene, task, run)
 }
 
-/** The language model over what follows the image. @returns C and S, until the next sentence, and the rows of C that count */
+/**
+ * The language model over what follows the image.
+ * @returns C and S, until the next sentence, and the rows of C that count
+ */
 async function read(
   model: LoadedModel,
   { cache }: SceneState,
@@ -115,9 +120,9 @@ async function read(
   const { kept, read: magnitudes } = await made.run({ ...task, ...values })
   language.set(K, kept)
   expectFiniteStages(magnitudes, gpu.name)
-  const condition = kept['condition']!
-  const length = parts.config.flow.condition === 'tokens' ? span : condition.shape[0]!
-  return { condition, seg: kept['seg']!, length }
+  const condition = kept.condition
+  const length = parts.config.flow.condition === 'tokens' ? span : firstDim(condition)
+  return { condition, seg: kept.seg, length }
 }
 
 /** Boundary refinement of one query's mask, and back to the image's pixels. */
@@ -128,12 +133,17 @@ async function finish<O extends MaskOutput = 'host'>(
   query: number,
   { output, ...task }: MaskOptions<O>,
 ): Promise<RefinedMask<O>> {
-  const [height, width] = featureSizes(parts.config).at(-1)!
+  const [height, width] = finestSize(parts.config)
   const raw = masks.slice(query * height * width, (query + 1) * height * width)
   const where: MaskOutput = output ?? 'host'
-  const rowBytes = where === 'host' ? undefined : maskRowBytes(size.width)
-  const finish = await plans.get(`finish ${size.width} ${size.height} ${rowBytes}`, () =>
-    plan(gpu, 'finish', (inputs) => finishPlan(inputs, size, parts, rowBytes), task),
+  const rowBytes = maskRowBytes(size.width)
+  const finish = await plans.get(`finish ${size.width} ${size.height} ${where === 'host'}`, () =>
+    plan(
+      gpu,
+      'finish',
+      (inputs) => finishPlan(inputs, size, parts, where === 'host' ? undefined : rowBytes),
+      task,
+    ),
   )
   const { compressed } = image
   const bound = compressed ? { compressed } : {}
@@ -146,18 +156,19 @@ async function finish<O extends MaskOutput = 'host'>(
   }
   const refined = compressed ? floats(read, 'refined') : raw
   const band = compressed ? floats(read, 'band') : new Float32Array(height * width)
+  const bytes = (): Tensor => expectDefined(kept.bytes, 'the mask that was kept')
   const makers: { [P in MaskOutput]: () => Masks[P] | Promise<Masks[P]> } = {
-    host: () => unpackMask(read['bits']!, size.width, size.height),
+    host: () => unpackMask(expectDefined(read.bits, 'the mask that was read'), size.width, size.height),
     texture: async () => ({
       width: size.width,
       height: size.height,
-      texture: await giveTexture(gpu, kept['bytes']!, size),
+      texture: await exportTexture(gpu, bytes(), size),
     }),
     buffer: () => ({
       width: size.width,
       height: size.height,
-      buffer: giveBuffer(gpu, kept['bytes']!),
-      bytesPerRow: rowBytes!,
+      buffer: exportBuffer(gpu, bytes()),
+      bytesPerRow: rowBytes,
     }),
   }
   const mask = (await makers[where]()) as Masks[O]

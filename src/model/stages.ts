@@ -1,8 +1,8 @@
-// The stages of the model whose results are looked at while it runs: whether all numbers are finite.
+// The stages of the model whose results are checked while it runs: all numbers must be finite.
 //
-// A NaN seldom shows in the end: a mask is where logits are above 0, which NaN never is, and a score of another query is as good
-// as any. So each plan reduces what its stages computed to a few words on the device (ops/magnitude.ts), which come to the host
-// with what it reads back anyway.
+// A NaN seldom shows in the end: a mask is where logits are above 0, which NaN never is, and a score of another query
+// is as good as any. So each plan reduces what its stages computed to a few words on the device (ops/magnitude.ts),
+// which come to the host with what it reads back anyway.
 
 import { NumericError } from '../errors.ts'
 import { INFINITY_BITS, magnitude } from '../ops/reduce/magnitude.ts'
@@ -25,7 +25,9 @@ export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '
 
-/** Outputs for a plan to read, for expectFiniteStages. Call it where xs are made: they are kept until it has read them. */
+/**
+ * Outputs for a plan to read, for expectFiniteStages. Call it where xs are made: they are kept until it has read them.
+ */
 export function watched(stage: Stage, ...xs: readonly Tensor[]): Readonly<Record<string, Tensor>> {
   return Object.fromEntries(xs.map((x, i) => [`${PREFIX}${stage} ${i}`, magnitude(x)]))
 }

@@ -1,4 +1,4 @@
-// What the scenes are made of: words, groups and facts.
+// The vocabulary of the scenes: words, groups and facts.
 //
 // Geometric shapes come in colours and patterns; sprites (icons.json) come as they are. A group or a
 // fact lists who surely belongs and who might, so that a sentence is only asked where nobody might.
@@ -121,7 +121,7 @@ export const GROUP_NOUNS: Partial<Record<Group, string>> = {
   furniture: 'piece of furniture',
 }
 
-/** Who might be meant by a group's noun without belonging to it. */
+/** Objects that a group's noun might mean although they don't belong to it. */
 export const GROUP_MAYBE: Partial<Record<Group, readonly string[]>> = {
   food: ['fish', 'cup'],
   tool: ['key', 'pencil', 'umbrella'],
@@ -140,7 +140,7 @@ export interface Fact {
   readonly wordings: readonly string[]
 }
 
-/** What things can do or are for: the ground of `reasoning` sentences. */
+/** The abilities and uses of things: the ground of `reasoning` sentences. */
 export const FACTS: readonly Fact[] = [
   {
     yes: ['owl', 'duck', 'butterfly', 'plane', 'rocket'],

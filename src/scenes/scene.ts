@@ -54,7 +54,7 @@ export interface SceneObject {
   readonly radius: number
   /** Degrees, clockwise. */
   readonly rotation: number
-  /** What it is painted with: the colour with a little jitter, as #rrggbb. */
+  /** The paint: the colour with a little jitter, as #rrggbb. */
   readonly paint: string | null
   /** Around the visible part, [x0, y0, x1, y1), and its pixels; from the silhouette. */
   readonly box: readonly [number, number, number, number]

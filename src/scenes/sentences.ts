@@ -52,7 +52,7 @@ export interface Sentence {
   readonly target: number
 }
 
-/** What the first `end` characters of a sentence have named so far: the noun's objects, the landmark. */
+/** The objects that the first `end` characters of a sentence have named: the noun's objects, the landmark. */
 export interface Mention {
   readonly end: number
   readonly objects: readonly number[]
@@ -67,7 +67,7 @@ export interface ExplainedSentence extends Sentence {
 
 interface Candidate extends Phrase {
   readonly kind: SentenceKind
-  /** What is left without the words that make its kind; null when it has no such words. */
+  /** The rest without the words that make its kind; null when it has no such words. */
   readonly bare: Question | null
   /** Forms of a kind take turns, so that an easy one ("nearest to") doesn't crowd out a rare one ("above"). */
   readonly form?: string

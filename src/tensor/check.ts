@@ -135,10 +135,16 @@ export function expectPair(
   for (const [i, n] of pair.entries()) expectWhole(op, `the ${i === 0 ? 'height' : 'width'} of ${name}`, n)
 }
 
-/** Positions are exact up to here (shaders/attention/rope.wgsl), and sums of them stay far from where 32 bits wrap around. */
+/**
+ * Positions are exact up to here (shaders/attention/rope.wgsl), and sums of them stay far from where 32 bits wrap
+ * around.
+ */
 export const MOST_POSITION: number = 2 ** 24
 
-/** A whole number, or a `param`, which is then held to the same bounds at each run. @returns the value with its bounds */
+/**
+ * A whole number, or a `param`, which is then held to the same bounds at each run.
+ * @returns the value with its bounds
+ */
 export function expectSize(op: string, name: string, value: SizeValue, most: number): SizeValue {
   if (typeof value !== 'object' || value === null || !('param' in value)) {
     expectWhole(op, name, value, 0, most)

@@ -4,15 +4,17 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { maskTexture } from '../gpu/pixels.ts'
 import { release, type Tensor } from './tensor.ts'
 
-/** The buffer of a resident tensor, which is the caller's from now on. */
-export function giveBuffer(gpu: Gpu, x: Tensor): GPUBuffer {
+/** Transfers the buffer of a resident tensor to the caller. */
+export function exportBuffer(gpu: Gpu, x: Tensor): GPUBuffer {
   const buffer = x.storage.buffer!
-  gpu.buffers.handOver(buffer)
+  gpu.buffers.transferOwnership(buffer)
   return buffer
 }
 
-/** A texture r8unorm of what maskBytes made, which is the caller's from now on; the tensor is released. */
-export async function giveTexture(
+/**
+ * Copies the output of maskBytes into an r8unorm texture, which is the caller's from now on; the tensor is released.
+ */
+export async function exportTexture(
   gpu: Gpu,
   x: Tensor,
   size: { readonly width: number; readonly height: number },

@@ -1,7 +1,8 @@
 // Arrays of the host on their way to the device: of the class that belongs to the type, and as long as the tensor.
 //
-// A class stands for what its bytes mean. An Int32Array has as many bytes as a Float32Array of the same length, and would pass
-// for one; a plain array or a Float64Array holds the right numbers in other bytes. Both are refused, with what to write.
+// A class stands for what its bytes mean. An Int32Array has as many bytes as a Float32Array of the same length, and
+// would pass for one; a plain array or a Float64Array holds the right numbers in other bytes. Both are refused, with
+// what to write.
 
 import { describe, listed, tagOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
@@ -9,7 +10,7 @@ import { roundUp } from '../gpu/memory.ts'
 import { BITS } from './check.ts'
 import type { DType, Shape } from './tensor.ts'
 
-/** What is taken for some type. */
+/** The class of arrays for a type. */
 export type HostArray = Float32Array | Uint32Array | Uint16Array | Int8Array | Uint8Array
 
 /** The classes that are taken for each type, the usual one first. Float16Array is not in every runtime. */

@@ -4,7 +4,7 @@
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
-import { describe, expectWhole } from '../check.ts'
+import { describe, expectDefined, expectWhole } from '../check.ts'
 import { DISPOSE } from '../dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -26,7 +26,7 @@ import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { BITS, expectDims, expectDType, expectGpu, expectPlain, expectTensor } from './check.ts'
 import { deviceBytes, type HostArray } from './host-array.ts'
-import { buffersOf, bytesOfInputs, outputsOf, RUN_KINDS, type Tensors } from './values.ts'
+import { buffersOf, bytesOfInputs, outputsOf, RUN_KINDS, type TensorMap } from './values.ts'
 
 export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 export { expectShape, expectType } from './check.ts'
@@ -46,7 +46,9 @@ export interface Tensor {
    * the first of them. Only `gather` and `matmul` read such tensors.
    */
   readonly shards?: readonly Shard[]
-  /** A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it. */
+  /**
+   * A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it.
+   */
   readonly packed?: Packed
   /** Of int8 [rows] and int4 [rows, groups of 32]: what stored numbers are multiplied by, f32. See quantize.ts. */
   readonly scales?: Tensor
@@ -145,7 +147,10 @@ export function columns(x: Tensor, start: number, count: number): Columns {
   return { tensor: x, start, count }
 }
 
-/** @param op, name for messages: columns may have been put together by hand, and are then checked like those of `columns` */
+/**
+ * @param op, name for messages: columns may have been put together by hand, and are then checked like those of
+ *   `columns`
+ */
 export function asColumns(op: string, name: string, x: Tensor | Columns): Columns {
   const isPart = typeof x === 'object' && x !== null && 'tensor' in x
   const { tensor: whole, start, count } = isPart ? x : { tensor: x, start: 0, count: undefined }
@@ -154,6 +159,15 @@ export function asColumns(op: string, name: string, x: Tensor | Columns): Column
   return count === undefined ? { tensor: whole, start, count: lastDim(whole) } : columns(whole, start, count)
 }
 
+/** Size of the first axis. */
+export function firstDim(x: Tensor): number {
+  expectTensor('firstDim', 'x', x)
+  const [first] = x.shape
+  if (first === undefined) throw new ShapeError('expected at least one axis, found a scalar')
+  return first
+}
+
+/** Size of the last axis. */
 export function lastDim(x: Tensor): number {
   expectTensor('lastDim', 'x', x)
   const last = x.shape.at(-1)
@@ -334,47 +348,67 @@ export function release(gpu: Gpu, x: Tensor): void {
 // ---------------------------------------------------------------------------------------------------------
 // Plans
 
-/** What a plan's `build` gets: the ways in. */
-export interface Inputs {
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, Tensor>>
+
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- a table without names is what is meant
+type NoTensors = Readonly<Record<never, Tensor>>
+
+/**
+ * The argument of a plan's `build`: two functions that declare what each run passes in. Name the inputs, as in
+ * `({ input }: Inputs<'x'>)`, and TypeScript checks the names, here and where the plan runs.
+ */
+export interface Inputs<Input extends string = string, Bound extends string = string> {
   /** Filled from host memory at each run. */
-  readonly input: (name: string, shape: Shape, dtype?: DType) => Tensor
+  readonly input: (name: Input, shape: Shape, dtype?: DType) => Tensor
   /** A resident tensor named at each run; the plan may read it and, through ops that say so, change it. */
-  readonly bound: (name: string, shape: Shape, dtype?: DType) => Tensor
+  readonly bound: (name: Bound, shape: Shape, dtype?: DType) => Tensor
 }
 
-/** What a plan's `build` returns. */
-export interface Outputs {
+/** The result of a plan's `build`. */
+export interface Outputs<Read extends Tensors = Tensors, Keep extends Tensors = Tensors> {
   /** Read back to the host after each run. */
-  readonly read?: Readonly<Record<string, Tensor>>
+  readonly read?: Read
   /** Handed over after each run as resident tensors, which the caller releases or names in a later run's `into`. */
-  readonly keep?: Readonly<Record<string, Tensor>>
+  readonly keep?: Keep
 }
 
-export interface RunValues extends TaskOptions {
+export interface RunValues<
+  Input extends string = string,
+  Bound extends string = string,
+  Keep extends Tensors = Tensors,
+> extends TaskOptions {
   /**
-   * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are read
-   * before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
+   * One array for each input, of its type: Float32Array, Uint32Array, Uint16Array of the bits of f16 and bf16. They are
+   * read before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
    */
-  readonly inputs?: Readonly<Record<string, HostArray>>
-  readonly bound?: Readonly<Record<string, Tensor>>
+  readonly inputs?: Readonly<Record<Input, HostArray>>
+  readonly bound?: Readonly<Record<Bound, Tensor>>
   readonly params?: Readonly<Record<string, number>>
   /** Kept tensors of an earlier run, to be overwritten: a run that makes no new ones creates nothing on the device. */
-  readonly into?: Readonly<Record<string, Tensor>>
+  readonly into?: Partial<Keep>
   /** Owner of kept tensors on the memory ledger. */
   readonly owner?: string
 }
 
-export interface RunResult {
+/** The outputs of a run, under the names that `build` returned them by. */
+export interface RunResult<Read extends Tensors = Tensors, Keep extends Tensors = Tensors> {
   /** f32 as Float32Array, u32 as Uint32Array. */
-  readonly read: Readonly<Record<string, Float32Array | Uint32Array>>
-  readonly kept: Readonly<Record<string, Tensor>>
+  readonly read: { readonly [Name in keyof Read]: Float32Array | Uint32Array }
+  readonly kept: { readonly [Name in keyof Keep]: Tensor }
 }
 
-export interface Plan {
+/** A recording that is ready to run. `plan` infers the names of its outputs: `(await p.run()).read.y`. */
+export interface Plan<
+  Read extends Tensors = Tensors,
+  Keep extends Tensors = Tensors,
+  Input extends string = string,
+  Bound extends string = string,
+> {
   readonly info: PlanInfo
-  run(values?: RunValues): Promise<RunResult>
+  run(values?: RunValues<Input, Bound, Keep>): Promise<RunResult<Read, Keep>>
   /** Milliseconds of each dispatch in `info.dispatches`, by timestamps. */
-  profile(values?: RunValues): Promise<number[]>
+  profile(values?: RunValues<Input, Bound, Keep>): Promise<number[]>
   /** Frees what the plan owns; kept outputs are the caller's. */
   release(): void
   /** The same, for `using`. */
@@ -388,18 +422,23 @@ export interface Plan {
  * @param build  calls ops on tensors; synchronous, does no GPU work
  * @throws ShapeError and UsageError from the ops; LimitError or OutOfMemoryError naming the largest tensors
  */
-export async function plan(
+export async function plan<
+  Read extends Tensors = NoTensors,
+  Keep extends Tensors = NoTensors,
+  Input extends string = string,
+  Bound extends string = string,
+>(
   gpu: Gpu,
   name: string,
-  build: (inputs: Inputs) => Outputs,
+  build: (inputs: Inputs<Input, Bound>) => Outputs<Read, Keep>,
   options: TaskOptions = {},
-): Promise<Plan> {
+): Promise<Plan<Read, Keep, Input, Bound>> {
   expectOptions('plan', options, TASK_KINDS)
   const { spec, inputs: own, bound, read, keep } = recordPlan(gpu, name, build)
   const ready = await GpuPlan.create(gpu, spec, options)
   const what = `plan ${printable(name)}`
 
-  const translate = (values: RunValues) => {
+  const translate = (values: RunValues<Input, Bound, Keep>) => {
     expectOptions(what, values, RUN_KINDS)
     const { inputs = {}, params = {}, owner } = values
     return {
@@ -416,14 +455,16 @@ export async function plan(
     run: async (values = {}) => {
       const result = await ready.run(translate(values), values)
       const host = [...read].map(([label, x]): [string, Float32Array | Uint32Array] => {
-        const buffer = result.read.get(label)!
+        const buffer = expectDefined(result.read.get(label), `${what}: what was read of ${label}`)
         return [label, x.dtype === 'f32' ? new Float32Array(buffer) : new Uint32Array(buffer)]
       })
-      const kept = [...keep].map(([label, x]): [string, Tensor] => [
-        label,
-        residentTensor(result.kept.get(label)!, x.shape, x.dtype, label),
-      ])
-      return { read: Object.fromEntries(host), kept: Object.fromEntries(kept) }
+      const kept = [...keep].map(([label, x]): [string, Tensor] => {
+        const buffer = expectDefined(result.kept.get(label), `${what}: the buffer of ${label}`)
+        return [label, residentTensor(buffer, x.shape, x.dtype, label)]
+      })
+      // The names are those of the tables that `build` returned, which the types can't follow through the maps
+      const outputs = { read: Object.fromEntries(host), kept: Object.fromEntries(kept) }
+      return outputs as RunResult<Read, Keep>
     },
     profile: async (values = {}) => ready.profile(translate(values)),
     release: () => ready.release(),
@@ -443,13 +484,17 @@ export async function precompile(
 
 interface RecordedPlan {
   readonly spec: PlanSpec
-  readonly inputs: Tensors
-  readonly bound: Tensors
-  readonly read: Tensors
-  readonly keep: Tensors
+  readonly inputs: TensorMap
+  readonly bound: TensorMap
+  readonly read: TensorMap
+  readonly keep: TensorMap
 }
 
-function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs): RecordedPlan {
+function recordPlan<Read extends Tensors, Keep extends Tensors>(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Outputs<Read, Keep>,
+): RecordedPlan {
   expectGpu('plan', gpu)
   expectKind('plan: the name', name, NAME)
   const what = `plan ${printable(name)}`
@@ -461,7 +506,7 @@ function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs):
   const { inputs, bound, outputs } = result
 
   const { read, keep } = outputsOf(what, outputs, recorded)
-  const storages = (table: Tensors): Map<string, Storage> =>
+  const storages = (table: TensorMap): Map<string, Storage> =>
     new Map([...table].map(([label, x]) => [label, x.storage]))
   return {
     spec: { name, recorder: recorded, read: storages(read), keep: storages(keep) },
@@ -472,11 +517,11 @@ function recordPlan(gpu: Gpu, name: string, build: (inputs: Inputs) => Outputs):
   }
 }
 
-/** What a plan's `build` gets, and what it has declared by it. */
+/** The argument of a plan's `build`, and the inputs that were declared by it. */
 export function waysIn(
   r: Recorder,
   what: string,
-): { readonly given: Inputs; readonly inputs: Tensors; readonly bound: Tensors } {
+): { readonly given: Inputs; readonly inputs: TensorMap; readonly bound: TensorMap } {
   const declared = { input: new Map<string, Tensor>(), bind: new Map<string, Tensor>() }
   const declare = (kind: 'input' | 'bind', label: string, shape: Shape, dtype: DType = 'f32'): Tensor => {
     if (currentRecorder() !== r) {

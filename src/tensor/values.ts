@@ -1,7 +1,7 @@
-// What goes into a plan and comes out of it: arrays, tensors and names that a caller passes to `run`, and what its `build`
-// returned, each held against what was declared.
+// The values that go into a plan and come out of it: arrays, tensors and names that a caller passes to `run`, and what
+// its `build` returned, each held against what was declared.
 
-import { expectNames, listed, namesOf } from '../check.ts'
+import { expectDefined, expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
 import type { PlanSpec } from '../gpu/plan/plan.ts'
 import type { Recorder } from '../gpu/recorder.ts'
@@ -9,10 +9,10 @@ import { expectKind, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
 import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
-import type { Outputs, RunValues, Tensor } from './tensor.ts'
+import type { Outputs, RunValues, Tensor, Tensors } from './tensor.ts'
 
 /** By the names that the plan has for them. */
-export type Tensors = ReadonlyMap<string, Tensor>
+export type TensorMap = ReadonlyMap<string, Tensor>
 
 export const RUN_KINDS: Kinds<RunValues> = {
   inputs: TABLE,
@@ -58,12 +58,13 @@ function expectKnown(
 export function buffersOf(
   what: string,
   table: 'bound' | 'into',
-  given: Readonly<Record<string, Tensor>>,
+  given: Readonly<Record<string, Tensor | undefined>>,
   own: ReadonlyMap<string, Tensor>,
 ): Record<string, GPUBuffer> {
   expectKnown(what, table === 'bound' ? 'bound tensor' : 'kept output', given, own)
   const entries = Object.entries(given).map(([label, x]): [string, GPUBuffer] => {
-    const wanted = own.get(label)!
+    const wanted = expectDefined(own.get(label), `${what}: ${table} ${label}`)
+    expectTensor(what, label, x)
     expectShape(what, label, x, wanted.shape)
     expectType(what, label, x, wanted.dtype)
     if (!x.storage.buffer || x.storage.offset) {
@@ -81,7 +82,7 @@ export function outputsOf(
   what: string,
   result: unknown,
   recorded: Recorder,
-): { read: Tensors; keep: Tensors } {
+): { read: TensorMap; keep: TensorMap } {
   if (isPromise(result)) {
     // Its own failure would only be a consequence of this one
     Promise.resolve(result).catch(() => undefined)
@@ -94,7 +95,7 @@ export function outputsOf(
   }
   expectNames(`${what}: what build returned`, result, OUTPUTS)
   const { read = {}, keep = {} } = result as Outputs
-  const tables = Object.entries({ read, keep }).map(([table, given]) => {
+  const checked = (table: 'read' | 'keep', given: Tensors): TensorMap => {
     expectKind(`${what}: ${table}`, given, TABLE)
     for (const [label, x] of Object.entries(given)) {
       const output = `${table}.${printable(label)}`
@@ -116,6 +117,6 @@ export function outputsOf(
       }
     }
     return new Map(Object.entries(given))
-  })
-  return { read: tables[0]!, keep: tables[1]! }
+  }
+  return { read: checked('read', read), keep: checked('keep', keep) }
 }

@@ -1,4 +1,4 @@
-// What an adapter could do at best: multiply-adds from registers, bytes copied, and what a dispatch costs that does
+// The upper bounds of an adapter: multiply-adds from registers, bytes copied, and what a dispatch costs that does
 // next to nothing. A kernel's rate is a share of these; no model uses what is here.
 
 import ceilingCopyShader from '#shaders/tuning/ceiling-copy.wgsl'
@@ -31,7 +31,7 @@ const WG = 64
 const CHAINS = [10, 24]
 /** 131,072 threads: enough for the largest GPU. */
 const THREADS = 2048 * WG
-/** What a workgroup copies. */
+/** The bytes that a workgroup copies. */
 const CHUNK_BYTES = 8 * WG * 16
 /** More than the caches of most GPUs hold. */
 const COPY_BYTES = 64 * 2 ** 20
@@ -96,7 +96,9 @@ export function copyChunks(x: Tensor, y: Tensor, bytes: number): void {
   })
 }
 
-/** Seconds of the shortest of several runs after a first one: what others do on this machine is no part of a ceiling. */
+/**
+ * Seconds of the shortest of several runs after a first one: what others do on this machine is no part of a ceiling.
+ */
 async function timed(gpu: Gpu, build: () => void, values: RunValues, runs = RUNS): Promise<number> {
   const made = await plan(
     gpu,

@@ -1,6 +1,6 @@
 // A problem of a kernel family tried by itself: on tensors of its own, full of noise, by one variant or another.
 //
-// What a family calls a problem is a plain object with tensors somewhere in it. So a problem that came up in a model
+// A family's problem is a plain object with tensors somewhere in it. So a problem that came up in a model
 // is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
 // take the form that is asked for, rows or panels, with the same values in both, and so may be compared.
 
@@ -14,7 +14,7 @@ import { allocate, type DType, type Plan, plan, release, storagesOf, type Tensor
 /** A problem that stands alone. */
 export interface Rebuilt<P> {
   readonly problem: P
-  /** What its variants read or write. */
+  /** The tensors that its variants read or write. */
   readonly tensors: readonly Tensor[]
   /** Those of them that come into being by it: whatever they hold before must not matter. */
   readonly fresh: ReadonlySet<Tensor>
@@ -120,7 +120,7 @@ export class Trial<P> {
   }
 
   /**
-   * What it computes, twice.
+   * Computes its results, twice.
    *
    * @param seed of what its outputs hold before: other noise for another variant shows what one of them leaves as it is
    */
@@ -148,7 +148,7 @@ export class Trial<P> {
     signal?.throwIfAborted()
     if (!this.#timed) {
       this.#timed = { plan: await this.#plan(1, false, signal), repeats: 1 }
-      // What took long took long on the device; the rest is seen by timestamps only
+      // A long time was spent on the device; short ones are only seen by timestamps
       const once = this.#seenMs > sampleMs ? this.#seenMs : await this.#sample(signal)
       const repeats = Math.min(MOST_REPEATS, Math.round(sampleMs / Math.max(once, 1e-3)))
       if (repeats > 1) {

@@ -1,9 +1,10 @@
 // The tuner: which variants of the kernel families are the fastest on this adapter.
 //
-// It records plans and sees the problems that come up, one for each class of shapes. Of the variants that can solve one,
-// those that the cost model finds hopeless are left out; the others are checked against a variant that runs anywhere,
-// twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise displaces it.
-// Problems with weights are timed with the weights in rows and in panels, which decides for the whole model.
+// It records plans and sees the problems that come up, one for each class of shapes. Of the variants that can solve
+// one, those that the cost model finds hopeless are left out; the others are checked against a variant that runs
+// anywhere, twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise
+// displaces it. Problems with weights are timed with the weights in rows and in panels, which decides for the whole
+// model.
 
 import { describe } from '../check.ts'
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
@@ -26,7 +27,7 @@ export interface TuneOptions extends TaskOptions {
 
 export const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS }
 
-/** What records a plan, as for `plan`. */
+/** A function that records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
 
 export interface Tuning {
@@ -56,8 +57,8 @@ export interface ClassReport {
   /** Undefined where no variant is left. */
   readonly choice: string | undefined
   readonly why: string
-  /** The weights lie otherwise after all, so this class won't come up. */
-  readonly moot: boolean
+  /** The weights got another layout, so this class won't come up. */
+  readonly skipped: boolean
 }
 
 export interface CandidateReport {
@@ -67,7 +68,7 @@ export interface CandidateReport {
   /** Median milliseconds, if it was timed. */
   readonly ms?: number
   readonly gflops?: number
-  readonly fate: 'timed' | 'pruned' | 'vetoed' | 'untried'
+  readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
   /** Why it was vetoed or couldn't be tried. */
   readonly reason?: string
 }
@@ -79,7 +80,7 @@ export interface WeightsReport {
   readonly panelsMs: number | undefined
 }
 
-/** What the cost model predicts to take longer than the cheapest by this is not tried. */
+/** A variant isn't tried if the cost model predicts more than this many times the cheapest one's time. */
 const HOPELESS = 4
 /** |y - reference| / |reference|: f32 sums of some thousand products in another order. */
 const TOLERANCE = 1e-5
@@ -90,7 +91,10 @@ const ROUNDS = 5
 const FEWEST_ROUNDS = 3
 const LARGE_LEAD = 0.7
 const SAMPLE_MS = 6
-/** Who was never within this of the fastest is out, from the second round on: one sample may be a hiccup. */
+/**
+ * A variant that was never within this factor of the fastest is dropped, from the second round on: one sample may be a
+ * hiccup.
+ */
 const BEATEN = 2
 const LEAST_SLICE_MS = 300
 /** Of the time that is left: what should take longer isn't begun, as the estimate may be several times too low. */
@@ -128,25 +132,26 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
     signal?.throwIfAborted()
     // Those where there is something to choose come first
     const form = formSettled(problems, adapter)
-    const armsOf = ({ arms }: Problem): Arm[] => arms.filter((arm) => form === undefined || isIn(arm, form))
+    const comparisonsOf = ({ comparisons }: Problem): Comparison[] =>
+      comparisons.filter((comparison) => form === undefined || isIn(comparison, form))
     const now = performance.now()
-    const isOpenNow = (problem: Problem): boolean => armsOf(problem).some(isOpen)
+    const isOpenNow = (problem: Problem): boolean => comparisonsOf(problem).some(isOpen)
     const fitsIn = (problem: Problem): boolean =>
-      secondsOf(gpu, problem, armsOf(problem)) < (LARGEST_SHARE * (deadline - now)) / 1000
+      secondsOf(gpu, problem, comparisonsOf(problem)) < (LARGEST_SHARE * (deadline - now)) / 1000
     const next = [
       left.findIndex((problem) => isOpenNow(problem) && fitsIn(problem)),
       left.findIndex(fitsIn),
     ].find((i) => i >= 0)
     if (next === undefined) break
     const [problem] = left.splice(next, 1)
-    const arms = armsOf(problem!)
-    const what = `${problem!.family.name} ${arms[0]!.shapes}`
+    const comparisons = comparisonsOf(problem!)
+    const what = `${problem!.family.name} ${comparisons[0]!.shapes}`
     onProgress?.({ phase: 'tune', what, loaded: total - left.length - 1, total })
 
     // A share of the time that is left, but at least what small problems take
     const share = problem!.weight / left.reduce((sum, { weight }) => sum + weight, problem!.weight)
     const soft = now + Math.max(LEAST_SLICE_MS, share * (deadline - now))
-    await measure(gpu, { ...problem!, arms }, adapter, { soft, hard: deadline }, signal)
+    await measure(gpu, { ...problem!, comparisons }, adapter, { soft, hard: deadline }, signal)
   }
   onProgress?.({ phase: 'tune', what: 'done', loaded: total, total })
   return conclude(gpu, adapter, problems, (performance.now() - started) / 1000)
@@ -162,11 +167,11 @@ interface Problem {
   /** FLOPs and bytes of all of them: what to try first. */
   readonly weight: number
   /** One, or one for each form of the weights. */
-  readonly arms: readonly Arm[]
+  readonly comparisons: readonly Comparison[]
 }
 
-/** A class of shapes, with the variants that can solve it. */
-export interface Arm {
+/** The variants that can solve one class of shapes, to be compared with each other. */
+export interface Comparison {
   readonly form: Form | undefined
   readonly shapes: string
   readonly candidates: readonly Candidate[]
@@ -175,14 +180,14 @@ export interface Arm {
 export interface Candidate {
   readonly variant: Variant<never>
   readonly predicted: number
-  fate: CandidateReport['fate']
+  verdict: CandidateReport['verdict']
   reason: string | undefined
   flops: number
   /** Milliseconds, round by round. */
   readonly samples: number[]
 }
 
-/** The problems of the plans, one a class, the largest first. */
+/** The problems of the plans, one per class, the largest first. */
 function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Problem[] {
   const classes = new Map<string, { met: Met; count: number; weight: number }>()
   for (const build of builds) {
@@ -201,8 +206,10 @@ function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Pro
     .sort((a, b) => b.weight - a.weight)
     .map(({ met: { family, problem }, count, weight }) => {
       const settled = family.settled?.(problem) ?? problem
-      const arms = formsOf(gpu, family, settled).map((form) => armOf(family, settled, form, adapter))
-      return { family, problem: settled, count, weight, arms }
+      const comparisons = formsOf(gpu, family, settled).map((form) =>
+        comparisonOf(family, settled, form, adapter),
+      )
+      return { family, problem: settled, count, weight, comparisons }
     })
 }
 
@@ -253,24 +260,29 @@ function inForm(family: Family<never>, problem: never, form: Form | undefined, a
 }
 
 /** About how long trying it takes, by the speed seen so far. */
-function secondsOf(gpu: Gpu, { weight, count }: Problem, arms: readonly Arm[]): number {
-  const variants = arms.reduce((sum, { candidates }) => sum + candidates.length, 0)
+function secondsOf(gpu: Gpu, { weight, count }: Problem, comparisons: readonly Comparison[]): number {
+  const variants = comparisons.reduce((sum, { candidates }) => sum + candidates.length, 0)
   const runs = variants * (2 + FEWEST_ROUNDS)
   return (runs * weight) / count / gpu.rate.flopsPerSecond
 }
 
 /** Whether there is something to choose. */
-function isOpen({ candidates }: Arm): boolean {
+function isOpen({ candidates }: Comparison): boolean {
   return candidates.filter(({ predicted }) => predicted <= HOPELESS).length > 1
 }
 
-function armOf(family: Family<never>, given: never, form: Form | undefined, adapter: AdapterFacts): Arm {
+function comparisonOf(
+  family: Family<never>,
+  given: never,
+  form: Form | undefined,
+  adapter: AdapterFacts,
+): Comparison {
   const problem = inForm(family, given, form, adapter)
   const able = ranked(family, problem, adapter)
   const costs = able.map((variant) => variant.cost(problem, adapter))
   const candidates = able.map((variant, i): Candidate => {
     const predicted = costs[i]! / costs[0]!
-    return { variant, predicted, fate: 'untried', reason: undefined, flops: 0, samples: [] }
+    return { variant, predicted, verdict: 'untried', reason: undefined, flops: 0, samples: [] }
   })
   return { form, shapes: family.classOf(problem), candidates }
 }
@@ -280,7 +292,7 @@ function armOf(family: Family<never>, given: never, form: Form | undefined, adap
 
 async function measure(
   gpu: Gpu,
-  { family, problem, arms }: Problem,
+  { family, problem, comparisons }: Problem,
   adapter: AdapterFacts,
   deadline: { readonly soft: number; readonly hard: number },
   signal: AbortSignal | undefined,
@@ -300,7 +312,7 @@ async function measure(
     const expected = standard && (await tryOut(standard, undefined, signal))
 
     // 2. Who gives that, and gives it again
-    for (const { form, candidates } of arms) {
+    for (const { form, candidates } of comparisons) {
       const rebuilt = form === 'panels' ? await rebuild(gpu, problem, weights, form) : plain
       if (rebuilt !== plain) rebuilts.push(rebuilt)
       let least = Infinity
@@ -309,8 +321,8 @@ async function measure(
         if (performance.now() > deadline.hard) return
         const { variant, predicted } = candidate
         const name = `${family.name}/${variant.name}`
-        if (vetoed.has(name)) candidate.fate = 'vetoed'
-        else if (predicted > HOPELESS * least) candidate.fate = 'pruned'
+        if (vetoed.has(name)) candidate.verdict = 'vetoed'
+        else if (predicted > HOPELESS * least) candidate.verdict = 'pruned'
         else {
           const isStandard = variant === reference && rebuilt === plain
           const trial = isStandard ? standard! : new Trial(gpu, rebuilt, variant)
@@ -321,7 +333,7 @@ async function measure(
             running.push({ candidate, trial })
             least = Math.min(least, predicted)
           } else {
-            candidate.fate = 'vetoed'
+            candidate.verdict = 'vetoed'
             vetoed.add(name)
           }
         }
@@ -341,13 +353,13 @@ async function measure(
       if (now > deadline.hard || (round + 1 >= FEWEST_ROUNDS && (now > deadline.soft || still.length === 1)))
         break
     }
-    for (const { candidate } of running) candidate.fate = 'timed'
+    for (const { candidate } of running) candidate.verdict = 'timed'
   } catch (error) {
     // This adapter can't hold it beside the model: the default stays
     if (!(error instanceof OutOfMemoryError || error instanceof LimitError)) throw error
-    for (const { candidates } of arms) {
+    for (const { candidates } of comparisons) {
       for (const candidate of candidates) {
-        if (candidate.fate === 'untried') candidate.reason = error.message
+        if (candidate.verdict === 'untried') candidate.reason = error.message
       }
     }
   } finally {
@@ -356,7 +368,7 @@ async function measure(
   }
 }
 
-/** What it computes, and what is wrong with that; the reference itself is compared with nothing. */
+/** The result of a variant, and the fault in it; the reference itself is compared with nothing. */
 async function tryOut(
   trial: Trial<never>,
   expected: Outputs | undefined,
@@ -384,31 +396,36 @@ function isOfVariant(error: unknown): error is FlowSegError {
 
 function conclude(gpu: Gpu, adapter: AdapterFacts, problems: readonly Problem[], seconds: number): Tuning {
   const { vetoed } = adapter.choices
-  const all = problems.flatMap(({ family, count, arms }) =>
-    arms.map((arm) => ({ family: family.name, count, arm, verdict: decide(arm, family.name, vetoed) })),
+  const all = problems.flatMap(({ family, count, comparisons }) =>
+    comparisons.map((comparison) => ({
+      family: family.name,
+      count,
+      comparison,
+      decision: decide(comparison, family.name, vetoed),
+    })),
   )
   const weights = decideWeights(adapter, problems, vetoed)
   const standard = formPreferred(adapter)
 
-  const timed = all.filter(({ verdict }) => verdict.ms !== undefined)
+  const timed = all.filter(({ decision }) => decision.ms !== undefined)
   const choices = timed.map(
-    ({ family, arm, verdict }) => [`${family} ${arm.shapes}`, verdict.choice!] as const,
+    ({ family, comparison, decision }) => [`${family} ${comparison.shapes}`, decision.choice!] as const,
   )
-  const times = timed.map(({ family, arm: { shapes, candidates } }) => {
+  const times = timed.map(({ family, comparison: { shapes, candidates } }) => {
     const rows = candidates.flatMap(({ variant, samples }) =>
       samples.length > 0 ? [[variant.name, Number(median(samples).toPrecision(4))] as const] : [],
     )
     return [`${family} ${shapes}`, Object.fromEntries(rows)] as const
   })
-  const vetoes = all.flatMap(({ family, arm: { shapes, candidates } }) =>
+  const vetoes = all.flatMap(({ family, comparison: { shapes, candidates } }) =>
     candidates.flatMap(({ variant, reason }) => {
       const name = `${family}/${variant.name}`
       return vetoed.has(name) && reason ? [[name, `${reason} (${shapes})`] as const] : []
     }),
   )
-  const sum = (wanted: Form, ms: (verdict: Verdict) => number | undefined): number =>
-    all.reduce((total, { count, arm, verdict }) => {
-      return isIn(arm, wanted) ? total + count * (ms(verdict) ?? 0) : total
+  const sum = (wanted: Form, ms: (decision: Decision) => number | undefined): number =>
+    all.reduce((total, { count, comparison, decision }) => {
+      return isIn(comparison, wanted) ? total + count * (ms(decision) ?? 0) : total
     }, 0)
   return {
     tuned: makeTuned(gpu.identity, {
@@ -416,26 +433,28 @@ function conclude(gpu: Gpu, adapter: AdapterFacts, problems: readonly Problem[],
       vetoes: Object.fromEntries(vetoes),
       times: Object.fromEntries(times),
     }),
-    classes: all.map(({ family, count, arm, verdict: { choice, why } }) => ({
+    classes: all.map(({ family, count, comparison, decision: { choice, why } }) => ({
       family,
-      shapes: arm.shapes,
+      shapes: comparison.shapes,
       count,
-      candidates: arm.candidates.map(reportOf),
+      candidates: comparison.candidates.map(reportOf),
       choice,
       why,
-      form: arm.form,
-      moot: !isIn(arm, weights?.choice ?? standard),
+      form: comparison.form,
+      skipped: !isIn(comparison, weights?.choice ?? standard),
     })),
     weights,
     seconds,
-    complete: all.every(({ arm }) => isReached(arm) || !isIn(arm, weights?.choice ?? standard)),
+    complete: all.every(
+      ({ comparison }) => isReached(comparison) || !isIn(comparison, weights?.choice ?? standard),
+    ),
     before: sum(standard, ({ defaultMs }) => defaultMs),
     after: sum(weights?.choice ?? standard, ({ ms }) => ms),
   }
 }
 
 /** Whether problems of this class come up when weights have that form. */
-function isIn({ form }: Arm, wanted: Form): boolean {
+function isIn({ form }: Comparison, wanted: Form): boolean {
   return form === undefined || form === wanted
 }
 
@@ -444,8 +463,8 @@ function formPreferred(adapter: AdapterFacts): Form {
 }
 
 /** Tried, or known why not. */
-export function isReached({ candidates }: Pick<Arm | ClassReport, 'candidates'>): boolean {
-  return candidates.every(({ fate, reason }) => fate !== 'untried' || reason !== undefined)
+export function isReached({ candidates }: Pick<Comparison | ClassReport, 'candidates'>): boolean {
+  return candidates.every(({ verdict, reason }) => verdict !== 'untried' || reason !== undefined)
 }
 
 function reportOf({
@@ -453,20 +472,20 @@ function reportOf({
   predicted,
   samples,
   flops,
-  fate,
+  verdict,
   reason,
 }: Candidate): CandidateReport {
   const ms = samples.length > 0 ? median(samples) : undefined
   return {
     name,
     predicted,
-    fate,
+    verdict,
     ...(ms === undefined ? {} : { ms, gflops: flops / ms / 1e6 }),
     ...(reason === undefined ? {} : { reason }),
   }
 }
 
-interface Verdict {
+interface Decision {
   readonly choice: string | undefined
   readonly why: string
   /** Milliseconds of the choice and of the default, if they were timed. */
@@ -475,7 +494,11 @@ interface Verdict {
 }
 
 /** The default, which comes first, unless another is faster by more than noise. */
-export function decide({ candidates, form }: Arm, family: string, vetoed: ReadonlySet<string>): Verdict {
+export function decide(
+  { candidates, form }: Comparison,
+  family: string,
+  vetoed: ReadonlySet<string>,
+): Decision {
   const left = candidates.filter(({ variant }) => !vetoed.has(`${family}/${variant.name}`))
   const [standard] = left
   if (!standard) return { choice: undefined, why: 'no variant is left: please report it' }
@@ -524,10 +547,10 @@ function decideWeights(
   problems: readonly Problem[],
   vetoed: ReadonlySet<string>,
 ): WeightsReport | undefined {
-  const both = problems.flatMap(({ family, count, arms }) => {
-    if (arms.length < 2) return []
+  const both = problems.flatMap(({ family, count, comparisons }) => {
+    if (comparisons.length < 2) return []
     const [rows, panels] = (['rows', 'panels'] as const).map((form) =>
-      decide(arms.find((arm) => arm.form === form)!, family.name, vetoed),
+      decide(comparisons.find((comparison) => comparison.form === form)!, family.name, vetoed),
     )
     return [{ count, rows: rows!, panels: panels! }]
   })
@@ -557,9 +580,9 @@ function decideWeights(
 
 /** The form that the rest needn't be timed without. */
 function formSettled(problems: readonly Problem[], adapter: AdapterFacts): Form | undefined {
-  const both = problems.filter(({ arms }) => arms.length > 1)
-  const isTimed = ({ arms }: Problem): boolean =>
-    arms.every(({ candidates }) => candidates.some(({ samples }) => samples.length > 0))
+  const both = problems.filter(({ comparisons }) => comparisons.length > 1)
+  const isTimed = ({ comparisons }: Problem): boolean =>
+    comparisons.every(({ candidates }) => candidates.some(({ samples }) => samples.length > 0))
   const weightOf = (some: readonly Problem[]): number => some.reduce((sum, { weight }) => sum + weight, 0)
   if (both.length === 0 || weightOf(both.filter(isTimed)) < SETTLED_SHARE * weightOf(both)) return undefined
   const { choice, rowsMs = 1, panelsMs = 1 } = decideWeights(adapter, problems, adapter.choices.vetoed)!

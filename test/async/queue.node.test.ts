@@ -1,5 +1,5 @@
-// One task at a time: calls on scenes before looks, each in the order of asking, whatever becomes of the others. Who gives up
-// or is closed leaves at once; what frees comes after the task that runs.
+// One task at a time: calls on scenes before looks, each in the order of asking, whatever becomes of the others. Who
+// gives up or is closed leaves at once; what frees comes after the task that runs.
 
 import { expect, test } from 'vitest'
 import { type Lane, Queue } from '../../src/async/queue.ts'

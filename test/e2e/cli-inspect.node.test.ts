@@ -1,4 +1,5 @@
-// `flowseg inspect` lists any safetensors file, in time that grows with it, and `flowseg manifest` makes and checks hashes.
+// `flowseg inspect` lists any safetensors file, in time that grows with it, and `flowseg manifest` makes and checks
+// hashes.
 
 import { createHash } from 'node:crypto'
 import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// Which images and sentences a command line means, and where its answers go: decided before anything runs. Nothing ambiguous is
-// guessed, and no output takes the place of an input, of another output, or of somebody's file.
+// Which images and sentences a command line means, and where its answers go: decided before anything runs. Nothing
+// ambiguous is guessed, and no output takes the place of an input, of another output, or of somebody's file.
 
 import { link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'

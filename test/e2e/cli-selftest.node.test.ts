@@ -2,7 +2,7 @@
 
 import { afterAll, expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { recallTuned } from '../../src/model/remembered.ts'
+import { loadTuned } from '../../src/model/tuned-cache.ts'
 import { softmaxFamily } from '../../src/ops/reduce/reduce.ts'
 import { planted, softmaxBy } from '../selftest/planted.ts'
 import { adapterNames } from '../support.ts'
@@ -62,7 +62,7 @@ test('a wrong variant is reported with exit code 1, and --veto keeps it out', as
     expect(out).toMatch(/1 wrong\. Please report it with what follows:\n\nflowseg [\d.]+ self-test, seed 1\n/)
     expect(out).toMatch(/^FAILED {3}softmax f32 by softmax\/wrong, .*: the error is /m)
     expect(err).toMatch(/^note: softmax\/wrong won't be taken here/m)
-    const tuned = await recallTuned(gpu.identity, { folder: `${folder}/flowseg` })
+    const tuned = await loadTuned(gpu.identity, { folder: `${folder}/flowseg` })
     expect(JSON.parse(tuned!)).toMatchObject({ vetoes: { 'softmax/wrong': expect.any(String) } })
   })
 })

@@ -1,4 +1,5 @@
-// Several images and several sentences in one run, and the options that change how the model is asked: each as in the library.
+// Several images and several sentences in one run, and the options that change how the model is asked: each as in the
+// library.
 
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'

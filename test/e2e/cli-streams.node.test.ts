@@ -1,5 +1,5 @@
-// The built command where the world fails it: streams that are full, closed or slow, and signals at any moment. It ends with a
-// line and an exit code, never with a stack trace, and never by a segmentation fault.
+// The built command where the world fails it: streams that are full, closed or slow, and signals at any moment. It ends
+// with a line and an exit code, never with a stack trace, and never by a segmentation fault.
 
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,5 @@
-// flowseg tune: what it finds is told, remembered, taken by the other commands unless they are told not to, and forgotten.
+// flowseg tune: what it finds is told, remembered, taken by the other commands unless they are told not to, and
+// forgotten.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,5 +1,5 @@
-// The embedded checkpoint on scenes of its test split, in every runtime: its answers are those of the PyTorch reference,
-// a second sentence is cheap, and creates nothing on the device.
+// The embedded checkpoint on scenes of its test split, in every runtime: its answers are those of the PyTorch
+// reference, a second sentence is cheap, and creates nothing on the device.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'

@@ -1,5 +1,5 @@
-// Kernels are linked from the modules that they import: what is wrong in a file is told with its name and line, when it is
-// linked and when a device compiles it, and every line of a linked text comes from where it is said to come from.
+// Kernels are linked from the modules that they import: what is wrong in a file is told with its name and line, when it
+// is linked and when a device compiles it, and every line of a linked text comes from where it is said to come from.
 
 import { expect, test } from 'vitest'
 import { kernel } from '../../src/gpu/kernel.ts'

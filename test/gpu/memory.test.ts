@@ -59,7 +59,7 @@ test('tensors and plans of a whole session come and go without a trace', async (
     const { byOwner } = gpu.memory()
     expect(byOwner).toEqual({ weights: 120, scene: 120, 'plan step': made.info.ownBytes })
     expect(watched.liveBytes()).toBe(240 + made.info.ownBytes)
-    release(gpu, kept['kept']!)
+    release(gpu, kept.kept)
     made.release()
     release(gpu, weight)
     expect(watched.liveBytes()).toBe(0)

@@ -1,5 +1,5 @@
-// Kernels of a caller's own: a mistake in one is told as the caller's, with the line of the caller's text, in every compiler of
-// WGSL that we run on; and what a kernel's text says is read right, wherever comments and attributes stand.
+// Kernels of a caller's own: a mistake in one is told as the caller's, with the line of the caller's text, in every
+// compiler of WGSL that we run on; and what a kernel's text says is read right, wherever comments and attributes stand.
 
 import { expect, test } from 'vitest'
 import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'
@@ -40,7 +40,7 @@ for (const gpu of await adapters()) {
     const made = await plan(gpu, 'own', ({ input }) => ({ read: { y: build(input('x', [5])) } }))
     const { read } = await made.run({ inputs: { x: uniform(5) } })
     made.release()
-    return read['y']!
+    return read.y
   }
   const times = (factor: number): Float32Array => uniform(5).map((value) => Math.fround(factor * value))
 
@@ -118,7 +118,7 @@ for (const gpu of await adapters()) {
     const made = await halves(folded, values.length)
     const { read } = await made.run({ inputs: { x: values } })
     made.release()
-    expect(read['y']).toEqual(values.map((value) => 0.5 * value))
+    expect(read.y).toEqual(values.map((value) => 0.5 * value))
 
     // A comment is no use of it
     for (const body of [alone, `// num_workgroups\n${alone}`]) {

@@ -1,4 +1,5 @@
-// A NaN or an infinity is found in weights of every type, wherever it is and however the bytes lie; what is merely large is not.
+// A NaN or an infinity is found in weights of every type, wherever it is and however the bytes lie; what is merely
+// large is not.
 
 import { expect, test } from 'vitest'
 import { firstNotFinite } from '../../src/io/finite.ts'

@@ -1,5 +1,5 @@
-// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the numbers
-// they stand for.
+// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the
+// numbers they stand for.
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
@@ -100,7 +100,7 @@ for (const name of adapterNames()) {
             const x = random([M, K], 1, 3)
             const values = uniform(N * K, 2)
             const weight = await uploadQuantized(gpu, values, [N, K], dtype)
-            const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, weight))
+            const y = await evaluate(gpu, { x }, (t) => linear(t['x'], weight))
             const w = dequantizeRows(quantizeRows(values, K, dtype), K, dtype)
             const expected = Float64Array.from(y, (_, i) => {
               const [m, n] = [Math.floor(i / N), i % N]
@@ -135,8 +135,8 @@ for (const gpu of await adapters()) {
     await writer.finish()
     await uploader.flush()
     const [y, again] = [
-      await evaluate(gpu, { x }, (t) => linear(t['x']!, whole)),
-      await evaluate(gpu, { x }, (t) => linear(t['x']!, pieced)),
+      await evaluate(gpu, { x }, (t) => linear(t['x'], whole)),
+      await evaluate(gpu, { x }, (t) => linear(t['x'], pieced)),
     ]
     expectSameBits(again, y)
     expect(y.some((value) => value !== 0)).toBe(true)

@@ -1,5 +1,5 @@
-// Many callers on one model: fifty at once are answered as early, and take as little memory, as one after another; scenes that
-// are kept hang nobody; and a model takes no more calls than it was told to.
+// Many callers on one model: fifty at once are answered as early, and take as little memory, as one after another;
+// scenes that are kept hang nobody; and a model takes no more calls than it was told to.
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { DISPOSE } from '../../src/dispose.ts'

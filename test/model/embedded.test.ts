@@ -1,4 +1,5 @@
-// The model that comes with the package is found from the source in every runtime; test/package has it installed and bundled.
+// The model that comes with the package is found from the source in every runtime; test/package has it installed and
+// bundled.
 
 import { expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'

@@ -1,4 +1,5 @@
-// A server goes on answering while a photograph of 12 megapixels is decoded and looked at, and whoever gives up needn't wait.
+// A server goes on answering while a photograph of 12 megapixels is decoded and looked at, and whoever gives up needn't
+// wait.
 
 import { existsSync, readFileSync } from 'node:fs'
 import sharp from 'sharp'
@@ -35,7 +36,10 @@ async function longestHold(work: () => Promise<unknown>): Promise<number> {
 /** Milliseconds. */
 const LIMIT = 50
 
-/** The longest hold of up to three times, until one is short enough: something may be compiled, or collected, but not each time. */
+/**
+ * The longest hold of up to three times, until one is short enough: something may be compiled, or collected, but not
+ * each time.
+ */
 async function bestHold(work: () => Promise<unknown>): Promise<number> {
   let best = Number.POSITIVE_INFINITY
   for (let i = 0; i < 3 && best >= LIMIT; i++) best = Math.min(best, await longestHold(work))

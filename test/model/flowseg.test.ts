@@ -142,11 +142,11 @@ for (const gpu of await adapters()) {
           params: { length: K },
         })
 
-        const best = rank(read['logits']!)[0]!
+        const best = rank(read.logits)[0]!
         expect(answer.query).toBe(best.query)
         expect(answer.score).toBeCloseTo(best.score, 6)
         expect(answer.canvas).toEqual(placeImage(image, config.sam.image).scaled)
-        expectClose(answer.logits.raw, read['masks']!.slice(best.query * 256, (best.query + 1) * 256), 1e-5)
+        expectClose(answer.logits.raw, read.masks.slice(best.query * 256, (best.query + 1) * 256), 1e-5)
         freeAll(gpu, { ...looked.kept, ...language.kept })
         free()
       }

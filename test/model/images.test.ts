@@ -1,5 +1,5 @@
-// Image files become the pixels that Pillow reads from them, value by value, in every runtime; and look takes the same pixels
-// from a file's bytes and from a Blob.
+// Image files become the pixels that Pillow reads from them, value by value, in every runtime; and look takes the same
+// pixels from a file's bytes and from a Blob.
 
 import { afterAll, describe, expect, test } from 'vitest'
 import { ImageError } from '../../src/errors.ts'

@@ -23,8 +23,8 @@ for (const gpu of await adapters()) {
     const rows = goldenInput(golden, 'condition')
     const logitsOf = (condition: Float32Array, K: number) =>
       compute(gpu, { queries, condition: { data: condition, shape: [K, d] } }, (t) => ({
-        y: classLogits(t['queries']!, t['condition']!, 5, weights, config),
-      })).then(({ y }) => y!)
+        y: classLogits(t['queries'], t['condition'], 5, weights, config),
+      })).then(({ y }) => y)
 
     const logits = await logitsOf(rows, 5)
     expectGolden('class', logits, golden, 1e-5)
@@ -59,10 +59,10 @@ test('class logits are clamped at 500, by X-SAM/main at 50', async () => {
     )
     const condition = { data: phrase.data, shape: [1, d] }
     const { y } = await compute(gpu, { queries, condition }, (t) => ({
-      y: classLogits(t['queries']!, t['condition']!, 1, weights, { ...config, compat }),
+      y: classLogits(t['queries'], t['condition'], 1, weights, { ...config, compat }),
     }))
     release()
-    return [y![0], y![2]]
+    return [y[0], y[2]]
   }
   const near = (value: number) => [expect.closeTo(value, 3), expect.closeTo(-value, 3)]
   expect(await logits(14, 'aaai')).toEqual(near(14))

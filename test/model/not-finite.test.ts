@@ -1,5 +1,6 @@
-// One NaN or one infinity in the weights, put on the device after they were loaded, where no check of the file can see it: the
-// first stage that it reaches says so, whichever network it is in, and afterwards model and scene are as they were.
+// One NaN or one infinity in the weights, put on the device after they were loaded, where no check of the file can see
+// it: the first stage that it reaches says so, whichever network it is in, and afterwards model and scene are as they
+// were.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { NumericError } from '../../src/errors.ts'
@@ -20,7 +21,10 @@ const CLASSES = 'The class logits of the decoder'
 const MASKS = 'The mask logits of the decoder'
 const REFINED = 'The mask after boundary refinement'
 
-/** Tensors of every network, and the stage that is the first to show it: of `look`, or where an image was looked at before. */
+/**
+ * Tensors of every network, and the stage that is the first to show it: of `look`, or where an image was looked at
+ * before.
+ */
 const IN_LOOK: [name: string, stage: string][] = [
   ['segmentor.encoder.layers.1.attn.rel_pos_h', SAM],
   ['vision_encoder.vision_model.encoder.layers.1.mlp.fc1.weight', SIGLIP],

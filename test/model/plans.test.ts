@@ -67,10 +67,9 @@ async function read(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors, ids?
   const given = ids ?? Uint32Array.from({ length: 16 }, (_, i) => after[i] ?? 0)
   const K = span[1] - span[0] + 1
   const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : after.length - 1))
-  const build: Parameters<typeof plan>[2] = (inputs) => readPlan(inputs, given.length, K, parts)
   const values = { inputs: { ids: given, rows }, bound: cache, params: { span: K } }
-  const { kept } = await runOnce(gpu, build, values)
-  return { condition: kept['condition']!, seg: kept['seg']! }
+  const { kept } = await runOnce(gpu, (inputs) => readPlan(inputs, given.length, K, parts), values)
+  return { condition: kept.condition, seg: kept.seg }
 }
 
 /** The language model in one pass over all rows: [before | image | after]. */
@@ -84,15 +83,15 @@ function readAtOnce(gpu: Gpu, golden: Golden, { config, weights: w }: Parts, cac
   return compute(gpu, inputs, (t) => {
     const rows = {
       siglip: () => {
-        const x = siglip(t['semantic']!, w.scope('vision_encoder.vision_model.'), config.siglip)
+        const x = siglip(t['semantic'], w.scope('vision_encoder.vision_model.'), config.siglip)
         return projector(x, w.scope('visual_projector.'))
       },
       sam: () => {
-        const { llm: x } = samEncoder(t['pixels']!, w.scope('segmentor.encoder.'), config.sam)
+        const { llm: x } = samEncoder(t['pixels'], w.scope('segmentor.encoder.'), config.sam)
         return projector(reshape(spaceToDepth(x), [16, 128]), w.scope('seg_projector.'))
       },
     }
-    const ids = embed(t['ids']!, w.scope('llm.'))
+    const ids = embed(t['ids'], w.scope('llm.'))
     const image = config.prompt.vision.map((from) => rows[from]())
     const x = concatRows(sliceRows(ids, 0, 3), ...image, sliceRows(ids, 3, 12))
     const kv = Array.from({ length: config.llm.layers }, (_, i) => ({
@@ -114,8 +113,8 @@ async function expectSameInParts(
   const { span } = factsOf(golden)
   const { states, projected } = await readAtOnce(gpu, golden, parts, cache)
   const d = parts.config.head.hidden
-  const first = projected!.length / d - 12
-  const rows = (from: number, to: number) => projected!.subarray((first + from) * d, (first + to + 1) * d)
+  const first = projected.length / d - 12
+  const rows = (from: number, to: number) => projected.subarray((first + from) * d, (first + to + 1) * d)
 
   // The cache is full of the first run's rows by now
   const { kept: image } = await look(gpu, golden, parts, cache)
@@ -123,7 +122,7 @@ async function expectSameInParts(
   expectClose(await valuesOf(gpu, language.condition), rows(...span), 1e-5)
   expectClose(await valuesOf(gpu, language.seg), rows(11, 11), 1e-5)
   freeAll(gpu, { ...image, ...language })
-  return states!
+  return states
 }
 
 for (const gpu of await adapters()) {
@@ -141,16 +140,16 @@ for (const gpu of await adapters()) {
         pixels: { data: goldenInput(golden, 'pixels'), shape: [128, 128, 3] },
       }
       const steps = await compute(gpu, inputs, (t) => {
-        const semantic = siglip(t['semantic']!, w.scope('vision_encoder.vision_model.'), config.siglip)
+        const semantic = siglip(t['semantic'], w.scope('vision_encoder.vision_model.'), config.siglip)
         const encoder = w.scope('segmentor.encoder.')
         const { window } = config.sam
         const first = samLayer(
-          samPatches(t['pixels']!, encoder, config.sam),
+          samPatches(t['pixels'], encoder, config.sam),
           encoder.scope('layers.0.'),
           window,
           config.sam,
         )
-        const sam = samEncoder(t['pixels']!, encoder, config.sam)
+        const sam = samEncoder(t['pixels'], encoder, config.sam)
         const visual = projector(semantic, w.scope('visual_projector.'))
         const seg = projector(reshape(spaceToDepth(sam.llm), [16, 128]), w.scope('seg_projector.'))
         const maps = connector(sam.taps, w.scope('seg_connector.'))
@@ -194,9 +193,9 @@ for (const gpu of await adapters()) {
         if (l > 0) expectGolden(`gate.${l}`, flow[`gate ${l}`]!, golden, 1e-5)
       }
       expect(flow['gate 0']).toBeUndefined()
-      expectSameBits(flow['logits']!, flow[`logits ${L}`]!)
-      expectSameBits(flow['masks']!, flow[`masks ${L}`]!)
-      const ranking = rank(flow['logits']!)
+      expectSameBits(flow['logits'], flow[`logits ${L}`]!)
+      expectSameBits(flow['masks'], flow[`masks ${L}`]!)
+      const ranking = rank(flow['logits'])
       const scores = Float64Array.from(
         { length: 12 },
         (_, q) => ranking.find(({ query }) => query === q)!.score,
@@ -206,7 +205,7 @@ for (const gpu of await adapters()) {
       facts.bestScores.forEach((score, i) => expect(ranking[i]!.score).toBeCloseTo(score, 4))
 
       // 4. Finish
-      const logits = flow['masks']!.slice(facts.query * 256, (facts.query + 1) * 256)
+      const logits = flow['masks'].slice(facts.query * 256, (facts.query + 1) * 256)
       const [height, width] = facts.imageSize
       const size = { width, height, scaled: facts.scaledSize }
       const { read: mask } = await runOnce(gpu, (given) => finishPlan(given, size, parts), {
@@ -216,11 +215,11 @@ for (const gpu of await adapters()) {
       expectGolden('refined', mask['refined']!, golden, 1e-5)
       expect(floats(mask, 'band').reduce((sum, b) => sum + b, 0) / 256).toBeCloseTo(facts.maskBandShare, 3)
       const { final } = await compute(gpu, { x: { data: mask['refined']!, shape: [16, 16, 1] } }, (t) => ({
-        final: resize(resize(t['x']!, [128, 128]), [height, width], { crop: facts.scaledSize }),
+        final: resize(resize(t['x'], [128, 128]), [height, width], { crop: facts.scaledSize }),
       }))
-      expectGolden('final', final!, golden, 1e-5)
+      expectGolden('final', final, golden, 1e-5)
       const inside = pixelsOf(mask['bits']!, height * width)
-      final!.forEach((v, i) => Math.abs(v) > 1e-5 && expect(inside[i]).toBe(Number(v > 0)))
+      final.forEach((v, i) => Math.abs(v) > 1e-5 && expect(inside[i]).toBe(Number(v > 0)))
       expect(inside.reduce((sum, b) => sum + b, 0) / inside.length).toBeCloseTo(facts.maskShare, 3)
 
       freeAll(gpu, { ...image, ...language })
@@ -314,10 +313,10 @@ for (const gpu of await adapters()) {
     const scaled = [64, 128] as const
 
     const after = await compute(gpu, { masks }, (t) => {
-      const canvas = resize(t['masks']!, [128, 128])
+      const canvas = resize(t['masks'], [128, 128])
       return {
         right: resize(canvas, [height, width], { crop: scaled }),
-        direct: resize(t['masks']!, [height, width], { crop: [8, 16] }),
+        direct: resize(t['masks'], [height, width], { crop: [8, 16] }),
         transposed: resize(canvas, [height, width], { crop: [128, 64] }),
       }
     })
@@ -333,10 +332,10 @@ for (const gpu of await adapters()) {
           const logit = maps[q * pixels + i]!
           return Math.abs(logit) > 1e-5 && bit !== Number(logit > 0)
         }).length
-      expect(differences(after['right']!)).toBe(0)
+      expect(differences(after['right'])).toBe(0)
       // Neither one direct resize nor height and width exchanged would do
-      expect(differences(after['direct']!)).toBeGreaterThan(0)
-      expect(differences(after['transposed']!)).toBeGreaterThan(pixels / 10)
+      expect(differences(after['direct'])).toBeGreaterThan(0)
+      expect(differences(after['transposed'])).toBeGreaterThan(pixels / 10)
     }
     made.release()
     free()

@@ -1,5 +1,5 @@
-// As many scenes as half of the model's memory holds: a crowd waits, a single caller and those who keep scenes don't; and
-// maxScenes is strict, but nobody waits for ever without a word.
+// As many scenes as half of the model's memory holds: a crowd waits, a single caller and those who keep scenes don't;
+// and maxScenes is strict, but nobody waits for ever without a word.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { BusyError } from '../../src/errors.ts'

@@ -1,5 +1,5 @@
-// Whatever a caller in JavaScript gives to what the package exports, a mistake is a FlowSegError that names the call or the
-// option: never a TypeError of ours, never something silently else.
+// Whatever a caller in JavaScript gives to what the package exports, a mistake is a FlowSegError that names the call or
+// the option: never a TypeError of ours, never something silently else.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { FlowSegError, UsageError } from '../../src/errors.ts'
@@ -65,6 +65,8 @@ async function expectTyped({ call, takes = [] }: Call): Promise<void> {
   }
 }
 
+const red = [255, 0, 0] as const
+const dot: door.Mask = { width: 3, height: 3, data: Uint8Array.from([0, 0, 0, 0, 1, 0, 0, 0, 0]), area: 1 }
 const identity = { adapter: 'a', driver: 'd', runtime: 'r', engine: 'e' }
 
 /** By what is exported; the first argument of each, and the second if it has one. */
@@ -89,9 +91,25 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
   decodeImage: [{ call: (bytes) => door.decodeImage(bytes) }],
   encodePng: [{ call: (image) => door.encodePng(image) }],
-  forgetTuned: [{ call: (of) => door.forgetTuned(of) }],
-  recallTuned: [{ call: (of) => door.recallTuned(of) }],
-  rememberTuned: [{ call: (tuned) => door.rememberTuned(tuned) }],
+  clearTuned: [{ call: (of) => door.clearTuned(of) }],
+  loadTuned: [{ call: (of) => door.loadTuned(of) }],
+  saveTuned: [{ call: (tuned) => door.saveTuned(tuned) }],
+  boxOf: [{ call: (mask) => door.boxOf(mask) }],
+  overlay: [
+    { call: (image) => door.overlay(image, dot) },
+    { call: (mask) => door.overlay(picture(3, 3), mask) },
+    { call: (colour) => door.overlay(picture(3, 3), dot, colour), takes: ['undefined'] },
+  ],
+  outline: [
+    { call: (image) => door.outline(image, dot, red) },
+    { call: (mask) => door.outline(picture(3, 3), mask, red) },
+  ],
+  tint: [
+    { call: (image) => door.tint(image, dot, red, 0.5) },
+    { call: (share) => door.tint(picture(3, 3), dot, red, share) },
+  ],
+  printable: [{ call: (text) => door.printable(text), takes: ['text', 'empty text'] }],
+  quoted: [{ call: (text) => door.quoted(text), takes: ['text', 'empty text'] }],
   openFolder: [{ call: (place) => door.openFolder(place), takes: ['text', 'empty array', 'array', 'map'] }],
   openSafetensors: [{ call: (from) => door.openSafetensors(from) }],
   parameters: [{ call: (config) => door.parameters(config) }],
@@ -219,8 +237,8 @@ test('a place that is undefined says what to do', async () => {
 
 test('stores are for choices, whoever asks', async () => {
   for (const wrong of [{ folder: 42 }, { fodler: 'x' }, null]) {
-    const options = wrong as unknown as door.RememberOptions
-    for (const call of [door.recallTuned(identity, options), door.forgetTuned(identity, options)]) {
+    const options = wrong as unknown as door.TunedCacheOptions
+    for (const call of [door.loadTuned(identity, options), door.clearTuned(identity, options)]) {
       await expect(call).rejects.toThrow(UsageError)
     }
   }

@@ -1,5 +1,6 @@
-// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that exist;
-// numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before it runs.
+// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that
+// exist; numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before
+// it runs.
 
 import { afterAll, expect, test } from 'vitest'
 import { FlowSegError, ShapeError, UsageError } from '../../src/errors.ts'
@@ -46,7 +47,7 @@ for (const gpu of await adapters()) {
     })
     const values = [1.5, -2, 0, 3]
     const twice = Float32Array.from(values, (v) => 2 * v)
-    const run = async (x: unknown) => (await made.run({ inputs: { x: any(x) } })).read['y']
+    const run = async (x: unknown) => (await made.run({ inputs: { x: any(x) } })).read.y
     expect(await run(Float32Array.from(values))).toEqual(twice)
     // A part of a larger buffer, and memory that threads share
     expect(await run(Float32Array.from([9, ...values, 9]).subarray(1, 5))).toEqual(twice)
@@ -97,7 +98,7 @@ for (const gpu of await adapters()) {
     const running = made.run({ inputs: { a }, bound, params })
     a.fill(9)
     Object.assign(params, { none: 1 })
-    expect((await running).read['y']).toEqual(uniform(6).map((v, i) => Math.fround(v + uniform(6, 2)[i]!)))
+    expect((await running).read.y).toEqual(uniform(6).map((v, i) => Math.fround(v + uniform(6, 2)[i]!)))
     made.release()
     release(gpu, bound.b)
   })
@@ -135,11 +136,11 @@ for (const gpu of await adapters()) {
     )
     const all = await run(2, 2)
     const more = await run(2 ** 24 - 1, 2 ** 32 - 1)
-    expect(more.read['mean'], 'more rows than there are: all').toEqual(all.read['mean'])
+    expect(more.read.mean, 'more rows than there are: all').toEqual(all.read.mean)
     const look = await plan(gpu, 'look', () => ({ read: { cache, beyond } }))
     const { read } = await look.run()
-    expect(read['cache']).toEqual(new Float32Array([...Array(8).fill(0), ...uniform(8).subarray(0, 4)]))
-    expect(read['beyond']).toEqual(new Float32Array(12))
+    expect(read.cache).toEqual(new Float32Array([...Array(8).fill(0), ...uniform(8).subarray(0, 4)]))
+    expect(read.beyond).toEqual(new Float32Array(12))
     for (const p of [made, look]) p.release()
     for (const x of [cache, beyond]) release(gpu, x)
   })
@@ -184,7 +185,7 @@ test('each type has its classes, and odd counts of narrow types are filled up', 
     read: { y: gather(input('table', [3, 1], 'bf16'), input('ids', [4], 'u32')) },
   }))
   const { read } = await made.run({ inputs: { table: bits, ids: Uint32Array.of(2, 0, 1, 2) } })
-  expect(read['y']).toEqual(Float32Array.of(-1, 1, 2, -1))
+  expect(read.y).toEqual(Float32Array.of(-1, 1, 2, -1))
   made.release()
 })
 
@@ -230,7 +231,7 @@ test('names that a run gets wrong are told with the right ones', async () => {
   // Tensors that are gone, or lie elsewhere
   release(gpu, y)
   await expectRefused(made.run(good), UsageError, "the tensor 'y' was released, or is of another Gpu")
-  release(gpu, kept['sum']!)
+  release(gpu, kept.sum)
   const again = await upload(gpu, uniform(4), [4], 'f32')
   await expectRefused(
     made.run({ ...good, bound: { y: again }, into: kept }),

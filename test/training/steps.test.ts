@@ -1,5 +1,5 @@
-// The lines of training/README.md, from scenes to `flowseg eval`, run as they stand there: with a few scenes and three steps of
-// training. What comes out is a folder that loads, and whose manifest holds.
+// The lines of training/README.md, from scenes to `flowseg eval`, run as they stand there: with a few scenes and three
+// steps of training. What comes out is a folder that loads, and whose manifest holds.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -14,7 +14,7 @@ for (const gpu of await adapters()) {
       multiplyAdds(y, threads, chains)
       return { read: { y } }
     })
-    const run = async () => (await made.run({ params: { steps } })).read['y']!
+    const run = async () => (await made.run({ params: { steps } })).read.y
     const first = await run()
     const expected = Float64Array.from({ length: threads }, (_, t) => {
       let sum = 0
@@ -39,8 +39,8 @@ for (const gpu of await adapters()) {
       return { read: { x, y } }
     })
     const { read } = await made.run()
-    expectSameBits(read['y']!.slice(0, 4096), read['x']!.slice(0, 4096))
-    expect(Math.max(...read['y']!.slice(4096))).toBe(0)
+    expectSameBits(read.y.slice(0, 4096), read.x.slice(0, 4096))
+    expect(Math.max(...read.y.slice(4096))).toBe(0)
     made.release()
     for (const one of [x, y]) release(gpu, one)
   })

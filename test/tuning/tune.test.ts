@@ -6,7 +6,7 @@ import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
 import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
-import { type Arm, type Candidate, decide, tune } from '../../src/tuning/tune.ts'
+import { type Candidate, type Comparison, decide, tune } from '../../src/tuning/tune.ts'
 import {
   adapterNames,
   adapters,
@@ -98,11 +98,11 @@ for (const gpu of await adapters()) {
     )
     const { tuned, classes, before, after, complete } = await tune(gpu, [build(family), build(family)])
     expect(classes).toMatchObject([
-      { family: family.name, shapes: '20000', count: 2, choice: 'fast', moot: false },
+      { family: family.name, shapes: '20000', count: 2, choice: 'fast', skipped: false },
     ])
     expect(classes[0]!.why).toMatch(/^[\d.]+x faster than plain, the default$/)
-    const fates = Object.fromEntries(classes[0]!.candidates.map(({ name, fate }) => [name, fate]))
-    expect(fates).toEqual({ plain: 'timed', fast: 'timed', hopeless: 'pruned' })
+    const verdicts = Object.fromEntries(classes[0]!.candidates.map(({ name, verdict }) => [name, verdict]))
+    expect(verdicts).toEqual({ plain: 'timed', fast: 'timed', hopeless: 'pruned' })
     expect(tuned.choices).toEqual({ [`${family.name} 20000`]: 'fast' })
     expect(tuned).toMatchObject({ ...gpu.identity, vetoes: {} })
     expect(Object.keys(tuned.times[`${family.name} 20000`]!)).toEqual(['plain', 'fast'])
@@ -143,7 +143,7 @@ for (const gpu of await adapters()) {
     if (gpu.adapter.subgroupSize > 0 && gpu.adapter.readsTextures) {
       expect(forms).toEqual(['rows', 'panels'])
       expect(tuned.choices['weights']).toBe(weights!.choice)
-      expect(classes.filter(({ moot }) => !moot).map(({ form }) => form)).toEqual([weights!.choice])
+      expect(classes.filter(({ skipped }) => !skipped).map(({ form }) => form)).toEqual([weights!.choice])
     } else expect(forms).toEqual([undefined])
     gpu.buffers.release(weight.storage.buffer!)
   })
@@ -185,7 +185,7 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
       const made = await plan(gpu, 'test', build(family, 1000))
       const values = { inputs: { x: x.data }, params: { times: 1 } }
       const { y } = (await made.run(values)).read
-      return { y: y!, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
+      return { y, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
     } finally {
       gpu.close()
     }
@@ -209,14 +209,14 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
 })
 
 test('a lead must be larger than noise, and seen often enough', () => {
-  const arm = (samples: Record<string, number[]>): Arm => ({
+  const comparison = (samples: Record<string, number[]>): Comparison => ({
     form: undefined,
     shapes: '',
     candidates: Object.entries(samples).map(
       ([name, ms]): Candidate => ({
         variant: doubling(name, {}) as unknown as Candidate['variant'],
         predicted: 1,
-        fate: 'timed',
+        verdict: 'timed',
         reason: undefined,
         flops: 1,
         samples: ms,
@@ -224,7 +224,7 @@ test('a lead must be larger than noise, and seen often enough', () => {
     ),
   })
   const choose = (samples: Record<string, number[]>, vetoed: string[] = []) =>
-    decide(arm(samples), 'f', new Set(vetoed))
+    decide(comparison(samples), 'f', new Set(vetoed))
   expect(choose({ a: [10, 10, 10], b: [9.8, 9.7, 9.6] })).toMatchObject({
     choice: 'a',
     why: 'b is within noise: the default stays',

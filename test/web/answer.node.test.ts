@@ -1,5 +1,5 @@
-// The answer and what is shown of it: typing is never overwritten, an answer names its sentence and pales when it isn't one any
-// more, and view, opacity and saving act on what is on the stage.
+// The answer and what is shown of it: typing is never overwritten, an answer names its sentence and pales when it isn't
+// one any more, and view, opacity and saving act on what is on the canvas.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -163,7 +163,7 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   const me = await theRegular()
   const { page } = me
   await page.setViewportSize({ width: DESKTOP.width, height: 1900 })
-  const stage = page.locator('#stage')
+  const canvas = page.locator('#canvas-frame')
   const answer = await me.saves('Mask')
   const layers = page.getByRole('list', { name: 'Layers' }).getByRole('button')
   await layers.nth(0).click()
@@ -174,7 +174,7 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   for (const name of ['Overlay', 'Outline', 'Cut-out', 'Side by side']) {
     await page.getByRole('radio', { name }).check()
     await me.shoots(`kept-${name.toLowerCase().replaceAll(' ', '-')}`)
-    seen.add((await stage.screenshot()).toString('base64'))
+    seen.add((await canvas.screenshot()).toString('base64'))
     expect(await page.locator('#caption-text').textContent()).toBe('Before layer 1: its mask then')
   }
   expect(seen.size).toBe(4)
@@ -183,11 +183,11 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   for (const opacity of ['0', '50', '100']) {
     await page.getByLabel('Opacity').fill(opacity)
     await me.shoots('kept-opacity')
-    pictures.add((await stage.screenshot()).toString('base64'))
+    pictures.add((await canvas.screenshot()).toString('base64'))
   }
   expect(pictures.size).toBe(3)
 
-  // What is saved is what stays on the stage, and its name says so
+  // What is saved is what stays on the canvas, and its name says so
   expect(await page.getByRole('group', { name: 'Save before layer 1' }).isVisible()).toBe(true)
   const kept = await me.saves('Mask')
   expect(kept.name).toBe('scene-22-the-dotted-shape-layer-0-mask.png')
@@ -263,17 +263,17 @@ test("the condition's bars have one scale, and no card says what isn't so", asyn
   expect((await me.saves('Mask')).name).toMatch(/-unrefined-mask\.png$/)
 })
 
-test('a wheel scrolls the page, and zooms by notches for those who work on the stage', async () => {
+test('a wheel scrolls the page, and zooms by notches for those who work on the canvas', async () => {
   const me = await theRegular()
   const { page } = me
   await page.setViewportSize({ width: DESKTOP.width, height: 600 })
   const zoom = page.locator('#zoom-value')
-  const stage = page.locator('#stage')
+  const canvas = page.locator('#canvas-frame')
   const at = async (): Promise<number> => Number.parseFloat((await zoom.textContent())!)
   const scrolled = (): Promise<number> => page.evaluate(() => scrollY)
   const over = async (): Promise<void> => {
-    await stage.scrollIntoViewIfNeeded()
-    const box = (await stage.boundingBox())!
+    await canvas.scrollIntoViewIfNeeded()
+    const box = (await canvas.boundingBox())!
     await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2)
   }
   await page.evaluate(() => scrollTo(0, 0))
@@ -283,7 +283,7 @@ test('a wheel scrolls the page, and zooms by notches for those who work on the s
   await expect.poll(scrolled, PATIENCE).toBeGreaterThan(top)
   expect(await zoom.textContent()).toBe('Fit')
 
-  await stage.focus()
+  await canvas.focus()
   await over()
   await page.mouse.wheel(0, -100)
   await expect.poll(() => zoom.textContent(), PATIENCE).not.toBe('Fit')

@@ -1,5 +1,6 @@
-// Visits without a network, and new versions: a visit gets one build, whole; "works offline" is said only when everything is
-// kept; a newer version is offered, and comes only to the tab that asks for it. Nothing of it breaks the policy.
+// Visits without a network, and new versions: a visit gets one build, whole; "works offline" is said only when
+// everything is kept; a newer version is offered, and comes only to the tab that asks for it. Nothing of it breaks the
+// policy.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'

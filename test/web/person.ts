@@ -136,7 +136,7 @@ export class Person {
     await this.looksAt(title)
   }
 
-  /** Waits until an image with this in its title is on the stage. */
+  /** Waits until an image with this in its title is on the canvas. */
   async looksAt(title: string): Promise<void> {
     await this.page.waitForFunction(
       (text) => document.getElementById('canvas')?.getAttribute('aria-label')?.includes(text),
@@ -204,7 +204,9 @@ export class Person {
     )
   }
 
-  /** Makes all letters so many times their size: what people set in their browser reaches the page by the root's size. */
+  /**
+   * Makes all letters so many times their size: what people set in their browser reaches the page by the root's size.
+   */
   async enlarges(factor: number): Promise<void> {
     await this.page.evaluate((times) => {
       const { style } = document.documentElement
@@ -257,7 +259,7 @@ export class Person {
           found.push(`is cut off: ${name(element)}`)
         }
       }
-      // Things to press: none over another, but what lies on the stage on purpose
+      // Things to press: none over another, but what lies on the canvas on purpose
       const controls = [...document.querySelectorAll('button, input:not([type=radio]), select, .modes label')]
         .filter((element) => isSeen(element) && !scrolls(element))
         .map((element) => ({ element, box: element.getBoundingClientRect() }))
@@ -333,8 +335,8 @@ export class Person {
     await frames() // observers have their turn
     await this.page.waitForFunction(
       () =>
-        // The page of the kernel tests has no stage
-        document.querySelector('#stage:not([data-frame="drawn"])') === null &&
+        // The page of the kernel tests has no canvas
+        document.querySelector('#canvas-frame:not([data-frame="drawn"])') === null &&
         [...document.images].every(({ complete }) => complete),
     )
     await frames()

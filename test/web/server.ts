@@ -1,6 +1,6 @@
-// A host as plain as they come: files in a folder of its own, byte ranges, and the content security policy of the README. It
-// can be slow, break off, or be gone; it lets browsers keep files for a while, or other origins read them; and it counts what
-// it sends, and what breaks the policy.
+// A host as plain as they come: files in a folder of its own, byte ranges, and the content security policy of the
+// README. It can be slow, break off, or be gone; it lets browsers keep files for a while, or other origins read them;
+// and it counts what it sends, and what breaks the policy.
 
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'

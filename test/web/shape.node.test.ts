@@ -1,4 +1,5 @@
-// Small phones, large letters, few colours: nothing is cut off or lies over something else, and what is chosen can be seen.
+// Small phones, large letters, few colours: nothing is cut off or lies over something else, and what is chosen can be
+// seen.
 
 import { expect, test } from 'vitest'
 import { FIRST, openHouse } from './house.ts'

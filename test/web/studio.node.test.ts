@@ -58,13 +58,13 @@ test('a layer of the flow, pointed at or focused, shows its mask', async () => {
   await layers.nth(4).waitFor() // before, three layers, and the edge, which this answer leaves as it was
   // All of it in view: a page that scrolls takes the layer away from under the mouse
   await me.page.setViewportSize({ width: DESKTOP.width, height: 1800 })
-  const stage = me.page.locator('#stage')
+  const canvas = me.page.locator('#canvas-frame')
   await me.shoots('flow-none')
-  const before = await stage.screenshot()
+  const before = await canvas.screenshot()
   await layers.nth(0).hover()
   await me.page.getByText('Before layer 1: its mask then').waitFor()
   await me.shoots('flow-hover')
-  expect(before.equals(await stage.screenshot())).toBe(false)
+  expect(before.equals(await canvas.screenshot())).toBe(false)
   expect(await me.page.locator('#caption-text').textContent()).toBe('Before layer 1: its mask then')
   expect(await me.button('Back to the answer').isVisible()).toBe(false) // it goes by itself
   await me.page.mouse.move(2, 2)
@@ -82,20 +82,20 @@ test('a layer of the flow, pointed at or focused, shows its mask', async () => {
 
 test('the view: pan and zoom by mouse and keyboard, and each way to see the mask', async () => {
   const me = await theRegular()
-  const stage = me.page.locator('#stage')
+  const canvas = me.page.locator('#canvas-frame')
   const zoom = me.page.locator('#zoom-value')
-  await stage.focus()
+  await canvas.focus()
   for (let i = 0; i < 4; i++) await me.page.keyboard.press('+')
   expect(await zoom.textContent()).not.toBe('Fit')
   await me.page.keyboard.press('ArrowRight')
-  const box = (await stage.boundingBox())!
+  const box = (await canvas.boundingBox())!
   await me.page.mouse.move(box.x + 200, box.y + 200)
   await me.page.mouse.down()
   await me.page.mouse.move(box.x + 260, box.y + 240, { steps: 4 })
   await me.page.mouse.up()
   await me.page.mouse.wheel(0, -300)
   await me.shoots('zoomed')
-  await stage.focus()
+  await canvas.focus()
   await me.page.keyboard.press('0')
   expect(await zoom.textContent()).toBe('Fit')
   for (const name of ['Outline', 'Cut-out', 'Side by side']) {
@@ -110,9 +110,9 @@ test('the view: pan and zoom by mouse and keyboard, and each way to see the mask
 test('on a phone, two fingers zoom, and a layer that is tapped leads back to the image', async () => {
   const me = await somebody({ viewport: PHONE, hasTouch: true, isMobile: true, deviceScaleFactor: 2 })
   await me.sees(FIRST)
-  const stage = me.page.locator('#stage')
-  await stage.scrollIntoViewIfNeeded()
-  const box = (await stage.boundingBox())!
+  const canvas = me.page.locator('#canvas-frame')
+  await canvas.scrollIntoViewIfNeeded()
+  const box = (await canvas.boundingBox())!
   const [x, y] = [box.x + box.width / 2, box.y + box.height / 2]
   const cdp = await me.context.newCDPSession(me.page)
   const touch = async (type: 'touchStart' | 'touchMove' | 'touchEnd', apart: number): Promise<unknown> => {
@@ -129,7 +129,7 @@ test('on a phone, two fingers zoom, and a layer that is tapped leads back to the
 
   await me.page.getByRole('list', { name: 'Layers' }).getByRole('button').first().tap()
   await me.page.getByText('Before layer 1: its mask then').waitFor()
-  const { y: top, height } = (await stage.boundingBox())!
+  const { y: top, height } = (await canvas.boundingBox())!
   expect(top).toBeGreaterThanOrEqual(0)
   expect(top + height).toBeLessThanOrEqual(PHONE.height)
   await me.shoots('tapped')
@@ -142,7 +142,9 @@ test('the model comes from a folder of mine', async () => {
   expect(await me.violations()).toEqual([])
   const answers = await me.answers()
   await me.page.getByLabel('Folder of weights').setInputFiles(NANO)
-  await me.page.waitForFunction(() => document.getElementById('busy-text')?.textContent?.includes('weights'))
+  await me.page.waitForFunction(() =>
+    document.getElementById('progress-text')?.textContent?.includes('weights'),
+  )
   await me.answersMore(answers)
   await me.sees(FIRST) // the same sentence, asked again by itself
   expect(me.complaints).toEqual([])

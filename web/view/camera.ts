@@ -1,4 +1,4 @@
-// Where the image is on the stage: pan and zoom as one matrix, from the image's pixels to the stage's CSS pixels.
+// Where the image is on the canvas: pan and zoom as one matrix, from the image's pixels to the canvas's CSS pixels.
 //
 // One camera serves all panes: side by side, both show the same part of the image.
 
@@ -21,7 +21,7 @@ const CLOSEST = 32
 /** Farthest, by the scale that fits. */
 const FARTHEST = 0.5
 
-/** The parts of the stage: one, or two beside each other (above each other where the stage is tall). */
+/** The parts of the canvas: one, or two beside each other (above each other where the canvas is tall). */
 export function panesOf([width, height]: Size, split: boolean): PaneBox[] {
   if (!split) return [{ x: 0, y: 0, width, height }]
   if (width >= height) {
@@ -45,7 +45,7 @@ export class Camera {
     this.fit()
   }
 
-  /** The stage was resized: what fitted fits again, and what was in the middle stays there. */
+  /** The canvas was resized: what fitted fits again, and what was in the middle stays there. */
   setPane(size: Size): void {
     const fitted = this.isFitted
     this.#pane = size

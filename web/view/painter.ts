@@ -1,9 +1,9 @@
-// Draws the stage with WebGPU: the image with its mask, in one pane or two. Knows nothing of the model, which has a
+// Draws the canvas with WebGPU: the image with its mask, in one pane or two. Knows nothing of the model, which has a
 // device of its own: panning stays smooth while that computes.
 
 import { mat3 } from 'wgpu-matrix'
 import { FOUND } from '../colours.ts'
-import type { Soft } from '../protocol.ts'
+import type { MaskPreview } from '../protocol.ts'
 import { panesOf, type Size } from './camera.ts'
 import type { Frame, Maps } from './protocol.ts'
 import shrinkSource from './shrink.wgsl' with { type: 'text' }
@@ -131,7 +131,9 @@ export class Painter {
     this.#bindings = undefined
   }
 
-  #upload(map: Soft | undefined): { texture: GPUTexture; scale: readonly [number, number] } | undefined {
+  #upload(
+    map: MaskPreview | undefined,
+  ): { texture: GPUTexture; scale: readonly [number, number] } | undefined {
     if (!map) return undefined
     const { width, height, data } = fitting(map, this.device.limits.maxTextureDimension2D)
     const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
@@ -226,7 +228,7 @@ export class Painter {
 }
 
 /** The map itself, or every nth of its pixels where it has more than a texture may. */
-function fitting(map: Soft, most: number): Pick<Soft, 'width' | 'height' | 'data'> {
+function fitting(map: MaskPreview, most: number): Pick<MaskPreview, 'width' | 'height' | 'data'> {
   const step = Math.ceil(Math.max(map.width, map.height) / most)
   if (step === 1) return map
   const width = Math.floor(map.width / step)

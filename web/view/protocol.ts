@@ -1,6 +1,6 @@
-// What the page tells the view's worker: what to draw, and how.
+// The messages from the page to the view's worker: what to draw, and how.
 
-import type { Soft } from '../protocol.ts'
+import type { MaskPreview } from '../protocol.ts'
 import type { Size } from './camera.ts'
 
 export interface Frame {
@@ -19,11 +19,11 @@ export interface Frame {
   readonly paper: readonly [number, number, number]
 }
 
-/** What is drawn over the image; what is left out is not. */
+/** The maps that are drawn over the image; an absent one is not drawn. */
 export interface Maps {
-  readonly mask?: Soft | undefined
-  readonly ghost?: Soft | undefined
-  readonly band?: Soft | undefined
+  readonly mask?: MaskPreview | undefined
+  readonly ghost?: MaskPreview | undefined
+  readonly band?: MaskPreview | undefined
 }
 
 export type ToView =

@@ -1,5 +1,5 @@
-// The view's worker: owns the canvas and draws a frame when something changed, never otherwise. It keeps what was given to
-// it, so that it can draw again after its device was lost.
+// The view's worker: owns the canvas and draws a frame when something changed, never otherwise. It keeps what was given
+// to it, so that it can draw again after its device was lost.
 
 import type { Size } from './camera.ts'
 import { Painter } from './painter.ts'

@@ -1,5 +1,5 @@
-// What share of its ceiling each kernel should reach, written down before it is measured, so that `flowseg bench` can
-// show the one beside the other: where they differ, either the kernel or our idea of it is wrong.
+// The share of its ceiling that each kernel should reach, written down before it is measured, so that `flowseg bench`
+// can show the one beside the other: where they differ, either the kernel or our idea of it is wrong.
 //
 // For a CPU behind Vulkan with 8 lanes, lavapipe, in cycles of a subgroup (two cores of a Xeon, November 2026): a
 // multiply-add 1, a load of a vec4 from a buffer 60 and from a storage texture 30, a store like a load, a broadcast of
@@ -95,8 +95,8 @@ export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
 }
 
 /**
- * What a kernel's dispatches should reach together: their time at the ceiling by that time at the kernel's share, and
- * what it costs to launch them, which is most of it where they are small.
+ * The share that a kernel's dispatches should reach together: their time at the ceiling by that time at the kernel's
+ * share, and what it costs to launch them, which is most of it where they are small.
  *
  * @returns undefined for a kernel that nothing was predicted for
  */

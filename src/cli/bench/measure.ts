@@ -21,7 +21,9 @@ export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count
   /** From start to finish, the median of `runs`. */
   readonly runMs: number
   readonly runs: number
-  /** Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs. */
+  /**
+   * Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs.
+   */
   readonly processorMs: number
   /** Of a first run, with whatever drivers put off until then. */
   readonly firstMs: number
@@ -33,7 +35,7 @@ const MOST_RUNS = 25
 /** Runs and profiles in turns until the time is used up, once at least. */
 export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: TaskOptions): Promise<Measured> {
   const prepared = await piece.prepare(gpu, task)
-  // What runs keep, they write to the same place: making new ones is not what we time
+  // Runs write their kept outputs to the same place, as we don't time the making of new ones
   let kept: Readonly<Record<string, Tensor>> = {}
   try {
     const timeRun = async (): Promise<number> => {

@@ -1,5 +1,5 @@
-// What `flowseg bench` times: a piece is a plan with all it takes to run. Here are those of a model that fits, whole;
-// bench-full.ts has those of the full model.
+// The pieces that `flowseg bench` times: each is a plan with all it takes to run. Here are those of a model that fits,
+// whole; bench-full.ts has those of the full model.
 
 import { readFile } from 'node:fs/promises'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -57,7 +57,7 @@ export interface Prepared {
 /** A function that records a piece. */
 export type Build = (inputs: Inputs) => Outputs
 
-/** What stands in for what a piece takes is noise, unless it is given. */
+/** Inputs of a piece are noise, unless they are given. */
 interface Given {
   readonly inputs?: Readonly<Record<string, HostArray>>
   readonly bound?: Readonly<Record<string, Tensor>>
@@ -124,7 +124,7 @@ export async function prepare(
 // ---------------------------------------------------------------------------------------------------------
 // A model that fits, whole
 
-/** What people do: look at the sample scene, and find something in it. */
+/** The usual use: look at the sample scene, and find something in it. */
 const PLANS = { look: 'look', read: 'read', segment: 'decoder', finish: 'refinement' } as const
 type PlanName = keyof typeof PLANS
 

@@ -1,4 +1,4 @@
-// What `flowseg bench` says: tables for people, an account for programs.
+// The report of `flowseg bench`: tables for people, an account for programs.
 
 import type { Ceilings } from '../../tuning/ceilings.ts'
 import { painter, type Terminal, table } from '../output/terminal.ts'
@@ -105,7 +105,7 @@ function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }:
   return table([[`  ${head[0]}`, ...head.slice(1), 'of ceiling', 'predicted'], ...rows])
 }
 
-/** What the pieces add up to. */
+/** The sums over the pieces. */
 function wholeOf({ measured }: Report, of: (piece: Measured) => number): Record<Step | 'all', number> {
   const sums = { look: 0, read: 0, segment: 0, all: 0 }
   for (const one of measured) {

@@ -1,7 +1,7 @@
 // How long work should take: by the roofline model, a kernel is bound by the multiply-adds it does or by the bytes
 // that it must move, whichever takes longer (Williams, Waterman & Patterson 2009).
 
-/** What a plan says of a dispatch. */
+/** The facts of a dispatch that a plan reports. */
 export interface Work {
   readonly flops: number
   /** That have to move at the least. */

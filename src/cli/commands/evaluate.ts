@@ -93,7 +93,7 @@ interface Summary {
   readonly times: Times
 }
 
-/** What to measure on. */
+/** The data to measure on. */
 interface Source {
   readonly name: string
   readonly scenes: AsyncIterable<DatasetScene>

@@ -197,7 +197,7 @@ function tellFailure(
   else err.write(`${painter(err)('red', 'flowseg')}: ${visible(error.message)}\n`)
 }
 
-/** What `--json` prints. */
+/** The object that `--json` prints. */
 function accountOf(
   { given: image }: ImagePlace,
   { sentence, score, query, mask, times, candidates }: Segmentation,

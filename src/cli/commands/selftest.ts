@@ -1,7 +1,7 @@
 // flowseg selftest: every kernel on this adapter against float64, and a report to copy when one is wrong.
 
 import { openGpu } from '../../gpu/gpu.ts'
-import { rememberTuned } from '../../model/remembered.ts'
+import { saveTuned } from '../../model/tuned-cache.ts'
 import { printable } from '../../printable.ts'
 import { OP_FAMILIES, type OpFamily } from '../../selftest/families.ts'
 import { groupResults, type ResultGroup } from '../../selftest/groups.ts'
@@ -10,7 +10,7 @@ import { WEIGHT_TYPES, type WeightType } from '../../selftest/random.ts'
 import type { SelfTestSummary } from '../../selftest/results.ts'
 import { selfTest } from '../../selftest/self-test.ts'
 import { type Command, expectOperands, type Given, meant, type Page, SHARED, UsageError } from '../args.ts'
-import { engineOptions, rememberOptions } from '../engine.ts'
+import { engineOptions, tunedCacheOptions } from '../engine.ts'
 import { jsonLine } from '../json.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
@@ -66,7 +66,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     out.write(given.has('json') ? jsonLine(json) : `${lines(summary, terminal).join('\n')}\n`)
     const vetoes = Object.keys(summary.vetoes)
     if (given.has('veto') && vetoes.length > 0) {
-      const file = await rememberTuned(tuned, rememberOptions(env))
+      const file = await saveTuned(tuned, tunedCacheOptions(env))
       err.write(
         `${painter(err)('yellow', 'note')}: ${printable(vetoes.join(', '))} won't be taken here, as ${printable(file, Infinity)} says.\n`,
       )

@@ -2,11 +2,11 @@
 
 import { openGpu } from '../../gpu/gpu.ts'
 import { FlowSeg } from '../../model/flowseg.ts'
-import { forgetTuned, rememberTuned } from '../../model/remembered.ts'
+import { clearTuned, saveTuned } from '../../model/tuned-cache.ts'
 import { printable } from '../../printable.ts'
 import { type CandidateReport, type ClassReport, isReached, type Tuning } from '../../tuning/tune.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
-import { adapterOption, rememberOptions } from '../engine.ts'
+import { adapterOption, tunedCacheOptions } from '../engine.ts'
 import { jsonLine } from '../json.ts'
 import { weightsLocation } from '../model-folder.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -48,7 +48,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const seconds = given.number('seconds', 1) ?? 30
   const json = given.has('json')
   const { out, err, env, signal } = terminal
-  const where = rememberOptions(env)
+  const where = tunedCacheOptions(env)
   if (given.has('forget')) return forget(given, terminal)
 
   const progress = new ProgressLine(terminal)
@@ -61,7 +61,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   try {
     const tuning = await model.tune({ seconds, ...task })
     progress.clear()
-    const file = await rememberTuned(tuning.tuned, where)
+    const file = await saveTuned(tuning.tuned, where)
     const about = { model: model.config.name, adapter: model.gpu.name, file }
     if (json) out.write(jsonLine({ ...about, ...tuning }))
     else out.write(`${lines(tuning, about, terminal).join('\n')}\n`)
@@ -85,7 +85,7 @@ async function forget(given: Given, terminal: Terminal): Promise<number> {
   const own = given.text('adapter') === undefined ? terminal.gpu : undefined
   const gpu = own ?? (await openGpu(adapterOption(given)))
   try {
-    const file = (await forgetTuned(gpu.identity, rememberOptions(terminal.env))) ?? null
+    const file = (await clearTuned(gpu.identity, tunedCacheOptions(terminal.env))) ?? null
     const text = file ? `Forgotten: ${printable(file, Infinity)}` : `Nothing was remembered for ${gpu.name}.`
     terminal.out.write(given.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
     return 0
@@ -101,14 +101,14 @@ function lines(
 ): string[] {
   const paint = painter(out)
   const shown = classes.flatMap((one, i) =>
-    one.moot || one.candidates.every(({ fate }) => fate === 'untried')
+    one.skipped || one.candidates.every(({ verdict }) => verdict === 'untried')
       ? []
       : [{ one, other: siblingOf(classes, i) }],
   )
   const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
   const [head, ...rows] = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
   const others = shown.map(({ one, other }) => othersOf(one, other))
-  const left = classes.filter((one) => !one.moot && !isReached(one)).length
+  const left = classes.filter((one) => !one.skipped && !isReached(one)).length
   const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
   return [
     paint('bold', about.adapter),
@@ -133,7 +133,7 @@ function lines(
 function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
   const { form } = classes[i]!
   const other = form === 'rows' ? classes[i + 1] : form === 'panels' ? classes[i - 1] : undefined
-  return other?.moot ? other : undefined
+  return other?.skipped ? other : undefined
 }
 
 function rowOf(
@@ -145,17 +145,17 @@ function rowOf(
   return [family, shapes, `${count}`, share, choice, ms === undefined ? '-' : ms.toPrecision(3), why]
 }
 
-/** What else was tried. */
+/** The other variants that were tried. */
 function othersOf({ candidates, choice }: ClassReport, other: ClassReport | undefined): string {
   return [
     ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
     ...(other?.candidates ?? [])
-      .filter(({ fate }) => fate !== 'untried')
+      .filter(({ verdict }) => verdict !== 'untried')
       .map((one) => candidateText(one, ` in ${other!.form}`)),
   ].join(', ')
 }
 
-function candidateText({ name, predicted, ms, fate, reason }: CandidateReport, form = ''): string {
-  const found = ms === undefined ? `${fate}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
+function candidateText({ name, predicted, ms, verdict, reason }: CandidateReport, form = ''): string {
+  const found = ms === undefined ? `${verdict}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
   return `${name}${form} ${found} (${predicted.toFixed(1)})`
 }

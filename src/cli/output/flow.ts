@@ -1,4 +1,4 @@
-// What happened in the decoder, to look at: a picture a layer, all of them on one sheet, and the numbers.
+// Pictures of the decoder's work: one per layer, all of them on one sheet, and the numbers.
 //
 // In every picture the mask of the query that leads in that layer is filled, and the mask of the query that
 // wins in the end is outlined. Where they differ, the model changed its mind later.

@@ -1,5 +1,5 @@
-// Where answers go. Names are chosen, and refused, before anything runs: an output is never an input, another output, a folder,
-// or part of a model; and a name that was derived rather than given never replaces a file.
+// Where answers go. Names are chosen, and refused, before anything runs: an output is never an input, another output, a
+// folder, or part of a model; and a name that was derived rather than given never replaces a file.
 
 import { constants, existsSync } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
@@ -144,8 +144,8 @@ export interface Kept {
 }
 
 /**
- * Refuses outputs that are an input, or each other, whatever names and links they go by; that are folders, or can't be; and
- * those in protected folders.
+ * Refuses outputs that are an input, or each other, whatever names and links they go by; that are folders, or can't be;
+ * and those in protected folders.
  *
  * @throws UsageError, or FlowSegError 'ERR_OUTPUT' where writing isn't allowed
  */

@@ -1,4 +1,4 @@
-// What a command touches of the world: streams, folder, environment, Ctrl-C. `main.ts` gives it the process's
+// The command's connections to the world: streams, folder, environment, Ctrl-C. `main.ts` gives it the process's
 // own (process.ts); the tests give it theirs.
 
 import { styleText } from 'node:util'
@@ -21,7 +21,7 @@ export interface Input {
 }
 
 export interface Terminal {
-  /** What is piped into the command; without it, there is nothing. */
+  /** The input that is piped into the command; absent if there is none. */
   readonly in?: Input
 
   /** Results. */
@@ -70,7 +70,10 @@ export function visible(message: string): string {
     .join('\n')
 }
 
-/** Rows as columns: the first aligned left, the others right unless `left` names them. Cells are made visible; dress the rows. */
+/**
+ * Rows as columns: the first aligned left, the others right unless `left` names them. Cells are made visible; dress the
+ * rows.
+ */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
   const cells = rows.map((row) => row.map((cell) => printable(cell, Infinity)))
   const widths: number[] = []

@@ -10,7 +10,7 @@ import { hasVulkanDriver, softwareDriver, withDriver } from './software-driver.t
 /** The GPU lives as long as this object is referenced, and as long as it is, Node does not exit. */
 let instances: GPU[] = []
 
-/** What to do where there is no adapter at all. */
+/** The advice where there is no adapter at all. */
 const FIXES = [
   'with a GPU, install its Vulkan driver',
   'without a GPU on Linux x64 and without root, run `npm install @sparticuz/chromium@147.0.0`, whose software ' +
@@ -20,8 +20,8 @@ const FIXES = [
 
 /**
  * Milliseconds to sleep between looks at a pending promise. A look costs 20 us of a core that a software adapter
- * computes on, so shorter naps gain nothing: runs of 5, 15 and 35 ms took 7, 6 and 9 % longer with 0.2 ms (lavapipe, two
- * cores, November 2026), and sleeping until shortly before the expected end gained 1 %.
+ * computes on, so shorter naps gain nothing: runs of 5, 15 and 35 ms took 7, 6 and 9 % longer with 0.2 ms (lavapipe,
+ * two cores, November 2026), and sleeping until shortly before the expected end gained 1 %.
  */
 const NAP_MS = 1
 

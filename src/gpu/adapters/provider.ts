@@ -5,7 +5,7 @@
 import { NoAdapterError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 
-/** What this runtime's WGSL has beyond the first version, of what we use. */
+/** The extensions of this runtime's WGSL that we use. */
 export interface Language {
   /** Read-only storage textures. */
   readonly readsTextures: boolean
@@ -57,7 +57,9 @@ export async function openNavigator(gpu: GPU, runtime: string, adapterName?: str
   }
 }
 
-/** The names that a part means: the name that it is, else those that have it in them. Upper and lower case are the same. */
+/**
+ * The names that a part means: the name that it is, else those that have it in them. Upper and lower case are the same.
+ */
 export function namesMeant(part: string, names: readonly string[]): string[] {
   const wanted = part.trim().toLowerCase()
   const same = names.filter((name) => name.trim().toLowerCase() === wanted)

@@ -88,7 +88,7 @@ export async function withDriver<T>(manifest: string, work: () => Promise<T>): P
   }
 }
 
-/** What makes a driver the only one that the Vulkan loader finds. */
+/** Environment variables that make a driver the only one that the Vulkan loader finds. */
 function variablesFor(manifest: string): Record<string, string> {
   return { VK_ICD_FILENAMES: manifest, XDG_RUNTIME_DIR: process.env['XDG_RUNTIME_DIR'] ?? tmpdir() }
 }

@@ -14,7 +14,7 @@ import { fitsSize, SIZE_RANGES } from './dispatch.ts'
 export interface SizedStep {
   readonly kernel: Kernel
   readonly dispatch: { readonly sizes: Readonly<Record<string, SizeValue>>; readonly cut?: string }
-  /** What the size named by `cut` is. */
+  /** The size that `cut` names. */
   readonly firstGroup: number
 }
 

@@ -1,5 +1,5 @@
-// What a dispatch must be before it is recorded: all that its kernel binds and sizes, nothing else, in numbers that the
-// device takes. A slip in an op of a caller's own is a UsageError; in one of ours it is a fault of the engine.
+// Checks of a dispatch before it is recorded: it has all that its kernel binds and sizes, nothing else, in numbers that
+// the device takes. A slip in an op of a caller's own is a UsageError; in one of ours it is a fault of the engine.
 
 import { describe, listed, MOST, namesOf } from '../../check.ts'
 import { KernelError, UsageError } from '../../errors.ts'

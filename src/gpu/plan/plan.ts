@@ -37,7 +37,7 @@ export interface PlanInfo {
   readonly flops: number
   readonly bytes: number
   readonly kernels: number
-  /** What the plan allocates: slots, inputs, outputs, sizes, readback. */
+  /** Bytes that the plan allocates: slots, inputs, outputs, sizes, readback. */
   readonly ownBytes: number
   readonly slotBytes: number
 }
@@ -63,7 +63,7 @@ interface Step extends RecordedStep {
   bindGroup: GPUBindGroup | undefined
 }
 
-/** What a run hands over, and which of it is new. */
+/** The outputs of a run, and which of them are new. */
 interface Kept {
   readonly all: ReadonlyMap<string, GPUBuffer>
   readonly fresh: readonly GPUBuffer[]
@@ -72,9 +72,9 @@ interface Kept {
 const EMPTY_BYTES = 16
 
 /**
- * Dispatches of a long run's first submission, which the device begins with while we encode the others. On SwiftShader it
- * takes nano's segment plan from 8 to 4 % above the sum of its kernels; on lavapipe, whose kernels leave no core free to
- * encode on, nothing changes (November 2026).
+ * Dispatches of a long run's first submission, which the device begins with while we encode the others. On SwiftShader
+ * it takes nano's segment plan from 8 to 4 % above the sum of its kernels; on lavapipe, whose kernels leave no core
+ * free to encode on, nothing changes (November 2026).
  */
 const HEAD_START = 16
 

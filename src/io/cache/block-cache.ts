@@ -6,9 +6,9 @@
 //     0, 1, 2 ...            its blocks, each followed by its SHA-256: one that was cut short, or damaged since, is
 //                            as good as not there
 //
-// They lie in the browser's origin private file system, or in the cache folder of the user (Node, Deno, Bun). All of it can
-// be downloaded again. So what can't be read is not there, and what can't be written is not kept: one of `notes` says so,
-// and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
+// They lie in the browser's origin private file system, or in the cache folder of the user (Node, Deno, Bun). All of it
+// can be downloaded again. So what can't be read is not there, and what can't be written is not kept: one of `notes`
+// says so, and nothing fails. In pages without https, and in private windows of some browsers, there is no cache.
 
 import { FlowSegError, UsageError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
@@ -35,7 +35,7 @@ export interface CachedFile {
   readonly size: number
 }
 
-/** What is known of a file that is kept; undefined stands for "the server has no such file". */
+/** The facts of a cached file; undefined stands for "the server has no such file". */
 interface Entry {
   /** As it is shown. The folder's name has the hash of all but what signs a request. */
   readonly url: string
@@ -71,7 +71,7 @@ export interface BlockCacheOptions {
 export class BlockCache {
   readonly blockBytes: number
   readonly #store: BlockStore
-  /** What a user should know, in sentences. */
+  /** Notes for the user, in sentences. */
   readonly #notes: string[]
   /** Nothing more can be written. */
   #isFull = false
@@ -97,7 +97,7 @@ export class BlockCache {
     return cache
   }
 
-  /** What an earlier visit found at this address, whether or not it still is so. */
+  /** The facts that an earlier visit found at this address, which may have changed since. */
   async find(url: string): Promise<{ readonly remote: Remote | undefined } | undefined> {
     for (const name of await this.#foldersOf(urlKey(url))) {
       const entry = await readEntry(this.#store, name)

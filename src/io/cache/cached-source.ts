@@ -70,7 +70,7 @@ export class BlockSource implements Source {
 
   /** In memory or on their way, the least recently read first. */
   readonly #blocks = new Map<number, Block>()
-  /** What will be read: the blocks in order, and the place of each. Without it, nobody knows. */
+  /** The reads to come: the blocks in order, and the place of each. Without it, nobody knows. */
   #order: readonly number[] = []
   #placeOf = new Map<number, number>()
   /** Blocks that were told as loaded; those that came over the network; those that an earlier visit had kept. */
@@ -219,7 +219,7 @@ export class BlockSource implements Source {
         const read = [...this.#blocks].filter(([, { isHere, isRead }]) => isHere && isRead)
         for (const [old] of read.slice(0, -STAY)) this.#blocks.delete(old)
       },
-      // Whoever reads it is told; the next one may have more luck
+      // The reader gets the error; the next one may have more luck
       () => this.#blocks.get(i) === block && this.#blocks.delete(i),
     )
     return block

@@ -1,7 +1,8 @@
 // Blocks in the cache folder of the user, `~/.cache/flowseg/weights` or below XDG_CACHE_HOME: Node, Deno and Bun.
 //
 // The folder is ours alone (mode 0700), names in it are hashes and numbers, and no link is followed below it. Processes
-// that load the same weights at the same time see each block whole or not at all; the later one replaces it by the same bytes.
+// that load the same weights at the same time see each block whole or not at all; the later one replaces it by the same
+// bytes.
 
 import { reasonOf } from '../../printable.ts'
 import { type BlockStore, StoreError } from './block-store.ts'

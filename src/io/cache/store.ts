@@ -1,5 +1,5 @@
-// Small texts to be found again the next time: files in the user's cache folder in Node and Deno, IndexedDB in browsers.
-// They can be made again, so what can't be read is as good as not there.
+// Small texts to be found again the next time: files in the user's cache folder in Node and Deno, IndexedDB in
+// browsers. They can be made again, so what can't be read is as good as not there.
 
 import { FlowSegError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'

@@ -1,5 +1,5 @@
-// Addresses of files, which may hold secrets: a signature or a token in the query, a user's password before the host. What is
-// shown or stored is the address without them.
+// Addresses of files, which may hold secrets: a signature or a token in the query, a user's password before the host.
+// What is shown or stored is the address without them.
 
 import { printable } from '../../printable.ts'
 

@@ -2,8 +2,8 @@
 //
 // An `exchange` is one request and its answer. Redirects are followed by hand where the runtime allows it, so that the
 // caller's headers stay at the origin that they were given for; a watchdog ends an exchange that brings no byte for 30
-// seconds. `Patience` decides what follows a failure: a pause that doubles each time, the pause that the server asks for
-// (Retry-After), or the end. The bytes are the business of url-source.ts.
+// seconds. `Patience` decides what follows a failure: a pause that doubles each time, the pause that the server asks
+// for (Retry-After), or the end. The bytes are the business of url-source.ts.
 
 import { UsageError, WeightsError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
@@ -27,7 +27,7 @@ export interface HttpOptions {
   readonly maxWaitMs?: number | undefined
   /** Told before each pause, and when a server has been silent for a while. */
   readonly onWait?: ((waiting: Waiting) => void) | undefined
-  /** What fetch takes from the browser's HTTP cache, and leaves there. */
+  /** The mode in which fetch uses the browser's HTTP cache. */
   readonly httpCache?: RequestCache | undefined
   /** For tests, which make time pass faster. */
   readonly clock?: Clock | undefined
@@ -315,7 +315,9 @@ export class Patience {
     this.#failures = this.#pauses = 0
   }
 
-  /** Tries until it works, or there have been enough failures. @throws UnreachableError, and FlowSegErrors of the task */
+  /**
+   * Tries until it works, or there have been enough failures. @throws UnreachableError, and FlowSegErrors of the task
+   */
   async insist<T>(task: () => Promise<T>): Promise<T> {
     for (;;) {
       const { signal } = this.#options

@@ -1,9 +1,9 @@
 // Files on servers, by HTTP ranges.
 //
-// One request of two bytes tells a file's size and version. Then each range is asked for until all of it is here: what a
-// short answer or a broken connection leaves out is asked for again from there on. An answer counts only if its headers say
-// that these are the bytes that were asked for. A server that knows no ranges may send a small file whole. How patiently a
-// server is asked is in http.ts; blocks, and those that are kept, are in cached-source.ts.
+// One request of two bytes tells a file's size and version. Then each range is asked for until all of it is here: what
+// a short answer or a broken connection leaves out is asked for again from there on. An answer counts only if its
+// headers say that these are the bytes that were asked for. A server that knows no ranges may send a small file whole.
+// How patiently a server is asked is in http.ts; blocks, and those that are kept, are in cached-source.ts.
 
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
@@ -30,7 +30,10 @@ export interface Remote {
 
 /** A server's answer that amounts to "there is no such file", for whoever can do without it. */
 export class Absent {
-  /** By 404 or 410; by 401 or 403, as S3 and CloudFront answer for what isn't there; or with a page of HTML in its place. */
+  /**
+   * By 404 or 410; by 401 or 403, as S3 and CloudFront answer for what isn't there; or with a page of HTML in its
+   * place.
+   */
   readonly why: 'gone' | 'refused' | 'page'
   /** For whoever can't do without. */
   readonly error: WeightsError
@@ -48,7 +51,9 @@ const PAGE_BEGIN = 64
 const MAX_WHOLE_BYTES = 64 * 2 ** 20
 /** No file of weights is that large: whoever claims more is wrong, and planning for it would take memory. */
 const MAX_FILE_BYTES = 2 ** 40
-/** Answers that a range may take: a server that sends 4 kB at a time is slow, one that sends a byte at a time is broken. */
+/**
+ * Answers that a range may take: a server that sends 4 kB at a time is slow, one that sends a byte at a time is broken.
+ */
 const MAX_ANSWERS = 1024
 
 /**
@@ -81,7 +86,7 @@ export async function probe(
 ): Promise<Remote | Absent> {
   const name = shownAddress(url)
   const kept = have?.remote
-  // What we have will do if the server is out of order: it isn't waited for
+  // The copy we have will do if the server is out of order: we don't wait for it
   const patience = new Patience(name, options, have ? 0 : undefined)
   const first = await patience.insist(() =>
     exchange({ url, range: [0, PROBE] }, options, async (answer) => {

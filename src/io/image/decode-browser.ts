@@ -1,6 +1,6 @@
-// `#decoder` in pages and their workers: the browser's own decoders, off this thread and without WebAssembly. Pixels come back by a
-// canvas, which keeps colours multiplied by alpha: transparent WebPs, AVIFs and GIFs lose some of theirs. A bitmap that goes to the
-// device (model/image-input.ts) does not.
+// `#decoder` in pages and their workers: the browser's own decoders, off this thread and without WebAssembly. Pixels
+// come back by a canvas, which keeps colours multiplied by alpha: transparent WebPs, AVIFs and GIFs lose some of
+// theirs. A bitmap that goes to the device (model/image-input.ts) does not.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'

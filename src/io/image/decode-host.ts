@@ -1,8 +1,9 @@
 // `#decoder` outside of browsers: libvips, by the package sharp, on threads of its own.
 //
-// Its JPEG is libjpeg-turbo's: on a corpus of 101 files (every sampling, progressive, restarts, grey, CMYK, YCCK; November 2026)
-// not one value differs from Pillow 12.2, where mozjpeg in WebAssembly (@jsquash/jpeg 1.6) refuses four inks and differs for
-// 4:4:0. It gets a file whose headers were read before (image.ts), without metadata, so that it has no profile to go by.
+// Its JPEG is libjpeg-turbo's: on a corpus of 101 files (every sampling, progressive, restarts, grey, CMYK, YCCK;
+// November 2026) not one value differs from Pillow 12.2, where mozjpeg in WebAssembly (@jsquash/jpeg 1.6) refuses four
+// inks and differs for 4:4:0. It gets a file whose headers were read before (image.ts), without metadata, so that it
+// has no profile to go by.
 
 import type sharp from 'sharp'
 import type { Sharp } from 'sharp'

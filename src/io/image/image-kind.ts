@@ -1,7 +1,7 @@
 // The kind and the size of an image, from its first bytes and headers; never from a name.
 //
-// Only sizes are read, of every frame or layer that a file announces, since a decoder makes room for the largest. What a
-// header promises is checked before a decoder sees it.
+// Only sizes are read, of every frame or layer that a file announces, since a decoder makes room for the largest. What
+// a header promises is checked before a decoder sees it.
 
 import { ImageError } from '../../errors.ts'
 

@@ -1,7 +1,9 @@
-// Whether all of a sequential JPEG's blocks are there: its Huffman codes are read to the last one, and nothing is made of them.
+// Whether all of a sequential JPEG's blocks are there: its Huffman codes are read to the last one, and nothing is made
+// of them.
 //
-// Decoders fill up with grey what is missing, and only warn, if that (libvips not for the last rows). Reading the codes costs
-// a fifth of decoding. A progressive file is decoded as a whole before its first row, and complaints of that are heard.
+// Decoders fill up with grey what is missing, and only warn, if that (libvips not for the last rows). Reading the codes
+// costs a fifth of decoding. A progressive file is decoded as a whole before its first row, and complaints of that are
+// heard.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
@@ -19,7 +21,9 @@ export interface Scan {
 interface ScanComponent {
   /** Blocks in a unit. */
   readonly blocks: number
-  /** Of a Huffman table's segment: 16 counts, then symbols; for the first coefficient of a block, and for the others. */
+  /**
+   * Of a Huffman table's segment: 16 counts, then symbols; for the first coefficient of a block, and for the others.
+   */
   readonly dc: Uint8Array | undefined
   readonly ac: Uint8Array | undefined
 }
@@ -98,11 +102,13 @@ function lookupOf(table: Uint8Array, name: string): Uint16Array {
   return lookup
 }
 
-/** The bits of a scan's data, without the zeros that follow FF. Past the end, or a marker, come zeros that are missing. */
+/**
+ * The bits of a scan's data, without the zeros that follow FF. Past the end, or a marker, come zeros that are missing.
+ */
 class Bits {
   readonly #data: Uint8Array
   #at = 0
-  /** What has been read and not yet been used, in its low bits. */
+  /** The bits that were read and not yet used, in its low bits. */
   #buffer = 0
   #count = 0
   /** Bits that were made up, and stand last in the buffer. */

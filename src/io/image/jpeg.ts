@@ -1,9 +1,9 @@
 // The headers of a JPEG file: every segment is read before anything is decoded.
 //
-// Decoders of JPEG believe a file: a second frame header enlarges their buffers, thousands of scans are decoded one after
-// another, and missing data become grey. So the whole chain of segments is walked first. What is refused here costs no memory,
-// and the decoder gets a plain file made anew of the segments that matter to pixels (`plain`): without metadata, fill bytes
-// and whatever follows the image, and with its end marker.
+// Decoders of JPEG believe a file: a second frame header enlarges their buffers, thousands of scans are decoded one
+// after another, and missing data become grey. So the whole chain of segments is walked first. What is refused here
+// costs no memory, and the decoder gets a plain file made anew of the segments that matter to pixels (`plain`): without
+// metadata, fill bytes and whatever follows the image, and with its end marker.
 
 import { ImageError } from '../../errors.ts'
 import type { Size } from './image-kind.ts'
@@ -19,8 +19,8 @@ export interface JpegHeader {
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number
   /**
-   * The end marker that browsers want, where it is missing although all pixels are there. Of a progressive file only the decoder
-   * can tell, and a browser goes by that marker: it gets none.
+   * The end marker that browsers want, where it is missing although all pixels are there. Of a progressive file only
+   * the decoder can tell, and a browser goes by that marker: it gets none.
    */
   readonly ending: Uint8Array<ArrayBuffer>
   /** The file, with nothing in it but what pixels depend on. */
@@ -253,7 +253,10 @@ class Coverage {
   }
 }
 
-/** Where the first marker after a scan's data is, or the end of the file. Data have FF as FF 00; restarts belong to them. */
+/**
+ * Where the first marker after a scan's data is, or the end of the file. Data have FF as FF 00; restarts belong to
+ * them.
+ */
 function endOfData(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at)) {
     // Fill bytes belong to the marker behind them
@@ -283,7 +286,7 @@ function expectData({ width, height, components }: Frame, dataBytes: number, nam
 
 const JFIF = Uint8Array.of(0xff, 0xe0, 0, 16, 0x4a, 0x46, 0x49, 0x46, 0, 1, 1, 0, 0, 1, 0, 1, 0, 0)
 
-/** What a decoder makes of an unknown transform is the usual one. */
+/** Decoders take an unknown transform for the usual one. */
 function adobeMarker(transform: number, components: number): Uint8Array {
   const usual = components === 4 ? 2 : 1
   const head = [0xff, 0xee, 0, 14, 0x41, 0x64, 0x6f, 0x62, 0x65, 0, 100, 0, 0, 0, 0]

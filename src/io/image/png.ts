@@ -1,9 +1,9 @@
 // PNG -> RGB, 8 bits a channel, as Pillow's convert('RGB') does it: alpha is dropped, not composited, as the
 // models were trained on pixels read so. 16 bits keep their high byte.
 //
-// The chunks are walked first, all of them, and only those that hold pixels are read: a broken colour profile or comment is
-// no reason to refuse an image. The runtime's own inflate runs beside this thread and stops at the size that the header
-// promises; rows are unfiltered as they come.
+// The chunks are walked first, all of them, and only those that hold pixels are read: a broken colour profile or
+// comment is no reason to refuse an image. The runtime's own inflate runs beside this thread and stops at the size that
+// the header promises; rows are unfiltered as they come.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
@@ -22,7 +22,7 @@ export interface PngHeader {
   readonly orientation: number
   /** Three bytes an entry; empty where there is none. */
   readonly palette: Uint8Array
-  /** What the data chunks hold, in order, each with the checksum that it should have. */
+  /** The contents of the data chunks, in order, each with the checksum that it should have. */
   readonly data: readonly { readonly bytes: Uint8Array; readonly crc: number }[]
 }
 
@@ -135,7 +135,7 @@ export async function decodePng(header: PngHeader, name: string, signal?: AbortS
 /** Bytes that are handed to inflate at a time: a millisecond's work for their checksum. */
 const STEP = 2 ** 15
 
-/** What the data chunks hold, in larger pieces than the chunks may be. */
+/** The contents of the data chunks, in larger pieces than the chunks may be. */
 function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<ArrayBuffer>> {
   let [chunk, offset] = [0, 0]
   let crc = IDAT_CRC
@@ -302,7 +302,9 @@ class Rows {
   }
 }
 
-/** Undoes the filter of a row, whose first byte names it. `back` is the distance of the same byte in the pixel before. */
+/**
+ * Undoes the filter of a row, whose first byte names it. `back` is the distance of the same byte in the pixel before.
+ */
 function unfilter(row: Uint8Array, above: Uint8Array, back: number): void {
   const filter = row[0]!
   const begin = 1 + back

@@ -1,11 +1,12 @@
 // A strict JSON reader for files that may be hostile.
 //
-// JSON.parse builds whatever a file says: 30 MB of `[{},{},...]` become gigabytes of objects. It also keeps the last of two
-// equal keys, makes `__proto__` a trap and turns 2^53 + 1 into 2^53. This reader walks over the bytes; its caller says what
-// is built, so memory follows what is kept, not what is written. Three ways to use it:
+// JSON.parse builds whatever a file says: 30 MB of `[{},{},...]` become gigabytes of objects. It also keeps the last of
+// two equal keys, makes `__proto__` a trap and turns 2^53 + 1 into 2^53. This reader walks over the bytes; its caller
+// says what is built, so memory follows what is kept, not what is written. Three ways to use it:
 //
 //   JsonReader   the caller visits objects and lists, and skips what it doesn't know (safetensors headers, indexes)
-//   parseJson    everything as values: objects are Maps, and a whole number is a bigint; what isn't written as one (1.0,
+//   parseJson    everything as values: objects are Maps, and a whole number is a bigint; what isn't written as one
+//   (1.0,
 //                1e3, -0, or more than 20 digits) is a number and so can't pass for a size
 //   plainJson    everything as JSON.parse makes it, once the reader has walked over it (configs, tokenizers)
 //

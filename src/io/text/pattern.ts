@@ -1,9 +1,9 @@
 // How long a regular expression may take, told from its text: those of strangers run on every sentence.
 //
-// A backtracking matcher tries, at each place of the text, one way of matching after the other. For an expression without
-// nested repetition the ways can be counted from the end to the beginning: a part that repeats without a bound is tried with
-// each of its lengths, as often as what follows it fails. Where nothing that follows can fail, nothing is tried again. So
-// `\s*[\r\n]+` takes n steps per place, `\s*\s*x` n^2, and `(a+)+$`, which is refused outright, 2^n.
+// A backtracking matcher tries, at each place of the text, one way of matching after the other. For an expression
+// without nested repetition the ways can be counted from the end to the beginning: a part that repeats without a bound
+// is tried with each of its lengths, as often as what follows it fails. Where nothing that follows can fail, nothing is
+// tried again. So `\s*[\r\n]+` takes n steps per place, `\s*\s*x` n^2, and `(a+)+$`, which is refused outright, 2^n.
 //
 // The grammar is JavaScript's with flag u. What this file doesn't understand, it refuses.
 

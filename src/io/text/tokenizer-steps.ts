@@ -1,8 +1,8 @@
 // The steps of a tokenizer.json, vetted before they see a text: normalizers, pre-tokenizers and decoders of strangers.
 //
-// The library runs what it is told to. So we take the kinds of steps that we know, so many of them, with regular expressions
-// whose time can be told from their text (pattern.ts) and replacements that can't blow a text up; and the steps that prepare a
-// text are then run one by one, with a look at its length after each.
+// The library runs what it is told to. So we take the kinds of steps that we know, so many of them, with regular
+// expressions whose time can be told from their text (pattern.ts) and replacements that can't blow a text up; and the
+// steps that prepare a text are then run one by one, with a look at its length after each.
 
 import { Tokenizer as Library } from '@huggingface/tokenizers'
 import { isObject } from '../../check.ts'
@@ -77,7 +77,7 @@ const CHILDREN: Readonly<Record<Stage, string>> = {
   pre_tokenizer: 'pretokenizers',
   decoder: 'decoders',
 }
-/** What the library reads of a step, and takes to be of this kind without a look. */
+/** The fields that the library reads of a step, and doesn't check. */
 const FIELDS: Readonly<Record<string, 'string' | 'boolean' | 'number'>> = {
   prepend: 'string',
   content: 'string',

@@ -84,7 +84,7 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
   }
 }
 
-/** What the library makes of a file; where it fails, the file is at fault. */
+/** Opens a file with the library; where that fails, the file is at fault. */
 function usable<T>(use: () => T): T {
   try {
     return use()
@@ -132,7 +132,7 @@ function withFlowsegTokens(
   return [...added.filter(({ content }) => !own.some((token) => token.content === content)), ...own]
 }
 
-/** What of tokenizer_config.json changes ids; the rest of it isn't for us. */
+/** The fields of tokenizer_config.json that change ids; we need no others. */
 function flagsOf(config: Readonly<Record<string, unknown>>): Record<string, boolean> {
   const flags: Record<string, boolean> = {}
   for (const key of ['remove_space', 'do_lowercase_and_remove_accent']) {

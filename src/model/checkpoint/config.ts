@@ -40,7 +40,10 @@ export interface SamConfig {
 
 export interface ConnectorConfig {
   readonly hidden: number
-  /** Channels before the shuffle, by branch: a quarter of them arrives in the fine map, four times as many in the coarse one. */
+  /**
+   * Channels before the shuffle, by branch: a quarter of them arrives in the fine map, four times as many in the coarse
+   * one.
+   */
   readonly channels: readonly number[]
 }
 
@@ -82,7 +85,7 @@ export interface HeadConfig {
 
 /** Bidirectional semantic flow. */
 export interface FlowConfig {
-  /** What C(0) is: a row for each token of the phrase, their mean, or their mean and the background vector. */
+  /** The form of C(0): a row for each token of the phrase, their mean, or their mean and the background vector. */
   readonly condition: 'tokens' | 'pooled' | 'pooled+background'
   /** Whether the queries' positions enter the flow's two attentions. */
   readonly positions: boolean
@@ -141,10 +144,22 @@ export function visionTokens({ siglip, sam, prompt }: Config): number {
   return prompt.vision.reduce((sum, from) => sum + rows[from], 0)
 }
 
-/** [H, W] of the feature maps from coarse to fine: strides 32, 16 and 8 at full size. Masks are as fine as the last. */
-export function featureSizes({ sam }: Config): readonly (readonly [H: number, W: number])[] {
+/** Rows and columns of a feature map. */
+export type MapSize = readonly [H: number, W: number]
+
+/** Sizes of the feature maps from coarse to fine: strides 32, 16 and 8 at full size. */
+export function featureSizes({ sam }: Config): readonly [MapSize, MapSize, MapSize] {
   const s = gridSide(sam)
-  return [s / 2, s, s * 2].map((side) => [side, side] as const)
+  return [
+    [s / 2, s / 2],
+    [s, s],
+    [s * 2, s * 2],
+  ]
+}
+
+/** The size of the finest feature map, which masks have as well. */
+export function finestSize(config: Config): MapSize {
+  return featureSizes(config)[2]
 }
 
 /** Channels of the feature maps, from coarse to fine. */
@@ -157,8 +172,9 @@ export function featureChannels({ connector }: Config): readonly number[] {
 // Parsing
 
 /**
- * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some 50,000
- * tensors, whose elements together are fewer than 2^53: its parameters can be listed and counted before anything is known.
+ * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some
+ * 50,000 tensors, whose elements together are fewer than 2^53: its parameters can be listed and counted before anything
+ * is known.
  */
 const MOST = {
   image: 8192,
@@ -217,7 +233,7 @@ export function parseConfig(json: unknown, fileName: string): Config {
   return config
 }
 
-/** What kind of model a config.json of the transformers library is for; undefined for what may be one of ours. */
+/** The kind of model that a config.json of the transformers library describes; undefined if it may be one of ours. */
 function foreignType(json: unknown): string | undefined {
   if (typeof json !== 'object' || json === null || 'model' in json || !('model_type' in json))
     return undefined
@@ -496,7 +512,7 @@ function isWhole(value: unknown): value is number {
   return Number.isInteger(value)
 }
 
-/** What every attention needs of the channels of a head; deformable attention, the multiple of 4 alone. */
+/** Every attention needs this of the channels of a head; deformable attention needs only the multiple of 4. */
 const HEAD = `a multiple of 4 channels, at most ${MAX_HEAD}`
 
 function isHead(size: number): boolean {

@@ -14,7 +14,7 @@ import { canonicalName, type Parameter, parameters } from './parameters.ts'
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
 export interface Fit {
-  /** What the networks read. */
+  /** The tensors that the networks read. */
   readonly used: readonly Match[]
   /** Names of what they can't do without. */
   readonly missing: readonly string[]
@@ -23,7 +23,7 @@ export interface Fit {
   readonly unknown: readonly string[]
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
-  /** What every name begins with, if the names would be known without it: 'module.' */
+  /** The prefix of every name, if the names would be known without it: 'module.' */
   readonly prefix: string | undefined
 }
 
@@ -63,7 +63,8 @@ export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config):
 }
 
 /**
- * What a program put before every name, such as 'module.' by PyTorch's DataParallel or '_orig_mod.' by torch.compile.
+ * The prefix that a program put before every name, such as 'module.' by PyTorch's DataParallel or '_orig_mod.' by
+ * torch.compile.
  *
  * @returns undefined unless most names are known without it, and fewer with it
  */
@@ -82,13 +83,13 @@ export function prefixOf(names: readonly string[], isKnown: (name: string) => bo
   return undefined
 }
 
-/** What to say of it. */
+/** The sentence that reports it. */
 export function aboutPrefix(prefix: string): string {
   const shown = quoted(prefix, 80)
   return `Every name begins with ${shown}, and without it most would be known: write the checkpoint again without ${shown}.`
 }
 
-/** What is wrong with a stored tensor, if anything is. */
+/** The fault of a stored tensor, if it has one. */
 export function misfitOf({ name, shape: expected }: Parameter, entry: TensorEntry): Misfit | undefined {
   const { dtype, shape } = entry
   const misfit = (text: string): Misfit => ({ name: entry.name, dtype, shape, expected, text })
@@ -102,7 +103,7 @@ export function misfitOf({ name, shape: expected }: Parameter, entry: TensorEntr
   return undefined
 }
 
-/** What the file knows better than the config: rows of the vocabulary, and BAR's shapes, which no paper gives. */
+/** Sizes that the file gives and the config doesn't: rows of the vocabulary, and BAR's shapes, which no paper gives. */
 function withSizesOf(stored: ReadonlyMap<string, TensorEntry>, config: Config): Config {
   const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
   const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)

@@ -33,7 +33,8 @@ export type Component =
 /**
  * How a tensor is held on the device.
  *
- * - `matrix`     [rows, K] of a linear layer: stored type kept, in panels where the adapter prefers them, else split by rows
+ * - `matrix`     [rows, K] of a linear layer: stored type kept, in panels where the adapter prefers them, else split by
+ * rows
  *                when too large
  * - `embedding`  [rows, K] of which rows are picked: stored type kept, split by rows when too large
  * - `conv`       [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept, in panels where preferred
@@ -52,13 +53,13 @@ export interface Parameter {
   readonly used: boolean
   /** One of FlowSeg's additions. A checkpoint with none of them is X-SAM, the baseline. */
   readonly flow: boolean
-  /** What it adds to the number of parameters: 0 for buffers and for copies of another tensor. */
+  /** The count that it adds to the number of parameters: 0 for buffers and for copies of another tensor. */
   readonly count: number
   /** May be missing, and is zero then. */
   readonly optional: boolean
 }
 
-/** What a component's tables below say about a tensor; the rest follows. */
+/** The facts of a tensor that the tables below list per component; the rest follows. */
 interface Entry {
   readonly name: string
   readonly shape: readonly number[]

@@ -2,8 +2,8 @@
 //
 // A checkpoint must fit the config (fit.ts) before a byte of it is uploaded. Then matrices go slice by slice
 // from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory. Where
-// the adapter multiplies faster from panels (src/kernels/packed.ts), they are laid out so on the way; asked to, we quantise them
-// too (src/kernels/quantize.ts).
+// the adapter multiplies faster from panels (src/kernels/packed.ts), they are laid out so on the way; asked to, we
+// quantise them too (src/kernels/quantize.ts).
 
 import { WeightsError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -43,7 +43,9 @@ const SLICE_BYTES = 4 * 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
 
-/** Nine tenths of a model's matrices, and those that stand rounding: what decides between masks stays as it is stored. */
+/**
+ * Nine tenths of a model's matrices, and those that stand rounding: what decides between masks stays as it is stored.
+ */
 const QUANTIZED_PARTS: readonly Component[] = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
 
 export interface PlaceOptions extends TaskOptions {
@@ -60,7 +62,8 @@ export interface PlacedWeights extends LoadedWeights {
 /**
  * Makes room for what the networks of this config read: enough to plan with.
  *
- * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is allocated then. `stream`
+ * @throws WeightsError      naming the tensor, what was expected and what was found; nothing is allocated then.
+ *   `stream`
  *                           throws one that names a tensor with a NaN or an infinity
  * @throws OutOfMemoryError  before anything is uploaded
  * @throws the signal's reason; nothing stays allocated

@@ -1,10 +1,10 @@
-// What `look` can be given, and where the pixels of it are.
+// The kinds of images that `look` takes, and where their pixels are.
 //
 // An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to
 // be looked at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an
-// ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way. Kinds
-// are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another frame is of
-// another class. Alpha is dropped, never multiplied by, as for files.
+// ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way.
+// Kinds are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another
+// frame is of another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../../breathe.ts'
 import { describe, tagOf } from '../../check.ts'
@@ -30,7 +30,8 @@ export interface RgbaImage {
 
 /**
  * An image to look at: pixels, the bytes of a file (PNG, JPEG, WebP, AVIF; in pages all that the browser knows), a Blob
- * or File, what browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or not, made with COPY_SRC).
+ * or File, what browsers show or decode, or a texture of the model's own device (rgba8unorm or bgra8unorm, -srgb or
+ * not, made with COPY_SRC).
  */
 export type ImageInput =
   | Image
@@ -66,8 +67,9 @@ const HAVE_CURRENT_DATA = 2
 const OWNER = 'image'
 
 /**
- * Reads an image as it is now. Nothing is awaited before this returns: arrays are copied, what the browser shows becomes a
- * bitmap or is drawn, a texture is copied on the device. A Blob never changes; it is decoded when it is opened, as bytes are.
+ * Reads an image as it is now. Nothing is awaited before this returns: arrays are copied, what the browser shows
+ * becomes a bitmap or is drawn, a texture is copied on the device. A Blob never changes; it is decoded when it is
+ * opened, as bytes are.
  *
  * @throws ImageError naming what was given and why it has no pixels to read
  */
@@ -147,8 +149,8 @@ function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
 }
 
 /**
- * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread. What is
- * seen in the headers, or in the data of a JPEG, is refused all the same.
+ * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread.
+ * What is seen in the headers, or in the data of a JPEG, is refused all the same.
  */
 function captureFile(
   read: () => Promise<Uint8Array<ArrayBuffer>>,
@@ -164,7 +166,7 @@ function captureFile(
       if (isClosed) made?.close()
       if (made) return bitmapPixels(made)
     }
-    // What the browser doesn't know we may, or else say what it is
+    // We may know a format that the browser doesn't, or can at least name it
     return decodeOwn(bytes, { name, signal })
   }
   return {

@@ -3,9 +3,9 @@
 //   SigLIP  squashed to a square                       (x / 255 - 0.5) / 0.5
 //   SAM     longest side to the canvas, then padded    (x / 255 - mean) / std, padding 0 after that
 //
-// Resizing works on 8 bits, as Pillow does it (ops/resample.ts), and everything is channels-last. An image comes in strips
-// of rows (gpu/pixels.ts), each resized along its rows at once; down the columns it goes when all are there. Masks come
-// out on SAM's canvas; `toImage` leads from there back to the image's own pixels.
+// Resizing works on 8 bits, as Pillow does it (ops/resample.ts), and everything is channels-last. An image comes in
+// strips of rows (gpu/pixels.ts), each resized along its rows at once; down the columns it goes when all are there.
+// Masks come out on SAM's canvas; `toImage` leads from there back to the image's own pixels.
 
 import { mat3 } from 'wgpu-matrix'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -69,7 +69,7 @@ const HALF = { mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] }
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
 const GREY = 127
 
-/** What one encoder takes of an image. */
+/** The input of one encoder. */
 interface Target {
   readonly name: Vision
   readonly side: number
@@ -115,7 +115,7 @@ function levelTable({ mean, std }: { mean: readonly number[]; std: readonly numb
   })
 }
 
-/** What was made for images of one size. */
+/** Plans and tables for images of one size. */
 interface Ready {
   readonly key: string
   readonly targets: readonly Target[]
@@ -139,7 +139,7 @@ export class Preprocessor {
   readonly #config: InputSizes
   readonly #stripBytes: number | undefined
   #ready: Ready | undefined
-  /** What the last image became, for the next one to overwrite. */
+  /** The pixels of the last image, for the next one to overwrite. */
   #inputs: Readonly<Record<string, Tensor>> = {}
 
   /** @param stripBytes for tests */

@@ -13,7 +13,10 @@ import { quoted } from '../../printable.ts'
 import type { Config, PromptConfig } from '../checkpoint/config.ts'
 
 export interface PromptOptions {
-  /** Referring sentences ("the red mug") are lower-cased, as in training; reasoning keeps its case. Referring by default. */
+  /**
+   * Referring sentences ("the red mug") are lower-cased, as in training; reasoning keeps its case. Referring by
+   * default.
+   */
   readonly task?: 'referring' | 'reasoning' | undefined
   /** The question, with {phrase} where the sentence goes; by default the model's own. */
   readonly template?: string | undefined
@@ -34,15 +37,15 @@ export interface Prompt {
   readonly text: string
 }
 
-/** What buildPrompt reads of a model's config. */
+/** The part of a model's config that buildPrompt reads. */
 export interface PromptSettings {
   readonly compat: Config['compat']
   /** `bos`: whether Phi-3's prompts begin with <s>; they do in X-SAM's training and evaluation, not in its demo. */
   readonly prompt: Omit<PromptConfig, 'vision'> & { readonly bos?: boolean }
 }
 
-// X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form, and
-// models name their own referring question and answer
+// X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form,
+// and models name their own referring question and answer
 export const REFERRING_TEMPLATES = [
   'Please identify and segment the {phrase} in this image.',
   'Please segment {phrase} in this image.',
@@ -146,8 +149,8 @@ function defaultTemplate(task: 'referring' | 'reasoning', own: string): string {
 }
 
 /**
- * The sentence on one line, in the case that the model was trained with. Both generations of X-SAM trim it and leave all
- * spaces inside as they are, doubled, no-break and ideographic ones too: each is a token of its own.
+ * The sentence on one line, in the case that the model was trained with. Both generations of X-SAM trim it and leave
+ * all spaces inside as they are, doubled, no-break and ideographic ones too: each is a token of its own.
  */
 function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: number): string {
   if (typeof sentence !== 'string')

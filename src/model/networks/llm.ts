@@ -27,7 +27,7 @@ export interface Heads {
   readonly value: Tensor | Columns
 }
 
-/** What distinguishes one language model from another. Both functions get the layer's weights. */
+/** The differences between language models. Both functions get the layer's weights. */
 export interface Family {
   /** @param position of the first row */
   heads(x: Tensor, w: Weights, config: LlmConfig, position: SizeValue): Heads

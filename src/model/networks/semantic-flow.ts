@@ -6,7 +6,7 @@
 //
 // Without the flow's tensors it is Mask2Former's decoder, and C stays what the language model said.
 //
-// What depends on the image alone (`imageSide`) is computed once an image; `semanticFlow` once a sentence.
+// The part that depends on the image alone (`imageSide`) is computed once per image; `semanticFlow` once per sentence.
 // Letters as in the paper: N queries, d channels, K rows of C, T tokens of a level.
 //
 // Source: FlowSeg, section 3.2 (BSF); Cheng et al. 2022, section 3.2 (masked attention).
@@ -24,7 +24,7 @@ import type { Weights } from '../checkpoint/weights.ts'
 import { at, attend, dense, normed, project, rowBlock } from './layers.ts'
 import type { PixelFeatures } from './pixel-decoder.ts'
 
-/** What the decoder needs of the image. */
+/** The decoder's input from the image. */
 export interface ImageSide {
   /** Keys and values of each decoder layer's cross-attention, [T_l, d]. */
   readonly keys: readonly Tensor[]
@@ -73,7 +73,7 @@ export function imageSide(
   return { keys, values, maskLevels: [...coarser, full], maskFeatures: full }
 }
 
-/** What language says: C and S, and how many rows of C count. */
+/** The decoder's input from the sentence: C and S, and how many rows of C count. */
 export interface LanguageSide {
   /** C(0), [K, d]; rows from `length` on are padding. */
   readonly condition: Tensor
@@ -82,7 +82,7 @@ export interface LanguageSide {
   readonly seg: Tensor
 }
 
-/** What passes from layer to layer. */
+/** The state that passes from layer to layer. */
 interface Layer {
   /** The queries, [N, d]. */
   readonly queries: Tensor
@@ -92,7 +92,7 @@ interface Layer {
   readonly refinement?: Refinement
 }
 
-/** What SR made of what the queries saw; all [N, d]. */
+/** The result of semantic refinement (SR) on the queries; all [N, d]. */
 interface Refinement {
   readonly visual: Tensor
   readonly semantic: Tensor

@@ -20,6 +20,7 @@ import {
   reshape,
   scope,
   type Tensor,
+  type Tensors,
   tensor,
   upload,
 } from '../../../src/tensor/tensor.ts'
@@ -110,7 +111,7 @@ for (const name of adapterNames()) {
       const shared = await plan(gpu, 'shared', (i) => ({ read: { last: randomGraph(i, seed).at(-1)! } }))
       expect(apart.info.slotBytes).toBe(0)
       const all = Object.values((await apart.run({ inputs })).read)
-      for (const _ of [1, 2]) expectSameBits((await shared.run({ inputs })).read['last']!, all.at(-1)!)
+      for (const _ of [1, 2]) expectSameBits((await shared.run({ inputs })).read.last, all.at(-1)!)
       saved += apart.info.ownBytes - shared.info.ownBytes
       inPlace += shared.info.dispatches.filter((d) => d.inPlace).length
       apart.release()
@@ -134,7 +135,7 @@ for (const name of adapterNames()) {
     const x = uniform(64)
     const { read } = await made.run({ inputs: { x } })
     expectSameBits(
-      read['y']!,
+      read.y,
       x.map((v) => Math.fround(Math.fround(Math.fround(Math.max(2 * v, 0)) * Math.fround(2 * v)) - v)),
     )
     made.release()
@@ -147,7 +148,7 @@ for (const name of adapterNames()) {
     expect(whole.info.dispatches.length).toBe(2)
     const { read } = await whole.run({ inputs: { x } })
     expectSameBits(
-      read['y']!,
+      read.y,
       x.map((v) => 4 * v),
     )
 
@@ -163,7 +164,7 @@ for (const name of adapterNames()) {
       expect(pieces.info.dispatches.map((d) => d.workgroups[1])).toEqual([...heights, ...heights])
       expect(pieces.info.flops).toBeCloseTo(whole.info.flops)
       expect(pieces.info.dispatches.reduce((sum, d) => sum + d.bytes, 0)).toBeCloseTo(whole.info.bytes)
-      for (const _ of [1, 2]) expectSameBits((await pieces.run({ inputs: { x } })).read['y']!, read['y']!)
+      for (const _ of [1, 2]) expectSameBits((await pieces.run({ inputs: { x } })).read.y, read.y)
       slow.close()
     }
     whole.release()
@@ -234,8 +235,8 @@ test('running again makes nothing; new params and new bound tensors need no new 
   const sumWith = (seed: number) => uniform(6, 1).map((v, i) => v + uniform(6, seed)[i]!)
 
   const first = await run(-1, one!)
-  expectSameBits(first['sum']!, sumWith(2))
-  expectSameBits(first['cache']!.subarray(0, 6), sumWith(2))
+  expectSameBits(first['sum'], sumWith(2))
+  expectSameBits(first['cache'].subarray(0, 6), sumWith(2))
   const creations = () =>
     [...watched.calls].filter(([name]) => name.startsWith('create') && name !== 'createCommandEncoder')
   const before = creations()
@@ -244,12 +245,12 @@ test('running again makes nothing; new params and new bound tensors need no new 
   expect(await run(-1, one!)).toEqual(first)
   const later = await run(0, one!)
   expect(creations()).toEqual(before)
-  expectSameBits(later['cache']!, Float32Array.from([...sumWith(2).slice(0, 2), ...sumWith(2)]))
+  expectSameBits(later['cache'], Float32Array.from([...sumWith(2).slice(0, 2), ...sumWith(2)]))
 
   // Another bound tensor: one new bind group, and its values
-  expectSameBits((await run(0, two!))['sum']!, sumWith(3))
+  expectSameBits((await run(0, two!))['sum'], sumWith(3))
   expect(watched.calls.get('createBindGroup')).toBe(groups! + 1)
-  expectSameBits((await run(0, one!))['sum']!, sumWith(2))
+  expectSameBits((await run(0, one!))['sum'], sumWith(2))
   free()
 })
 
@@ -265,25 +266,25 @@ test("kept outputs are the caller's: they outlive the plan and feed others", asy
   const first = await made.run({ inputs: { x }, owner: 'scene' })
   const second = await made.run({ inputs: { x: x.map((v) => -v) }, owner: 'scene' })
   expectSameBits(
-    first.read['same']!,
+    first.read.same,
     x.map((v) => 2 * v),
   )
   expect(gpu.memory().byOwner['scene']).toBe(2 * 48)
   made.release()
 
   // The first run's tensor is not the second's
-  const kept = [first.kept['doubled']!, second.kept['doubled']!]
+  const kept = [first.kept.doubled, second.kept.doubled]
   expect(kept[0]!.shape).toEqual([3, 4])
   const user = await plan(gpu, 'user', ({ bound }) => ({
     read: { y: add(bound('a', [3, 4]), bound('b', [3, 4])) },
   }))
   const { read } = await user.run({ bound: { a: kept[0]!, b: kept[0]! } })
   expectSameBits(
-    read['y']!,
+    read.y,
     x.map((v) => 4 * v),
   )
   const zero = await user.run({ bound: { a: kept[0]!, b: kept[1]! } })
-  expectSameBits(zero.read['y']!, new Float32Array(12))
+  expectSameBits(zero.read.y, new Float32Array(12))
   user.release()
   for (const t of kept) release(gpu, t)
   expect(gpu.memory().bytes).toBe(before)
@@ -310,21 +311,21 @@ test('kept outputs of an earlier run may be overwritten: then a run creates noth
   const run = (seed: number, more: object = {}) =>
     made.run({ inputs: { x: uniform(12, seed) }, bound: { y }, ...more })
   const first = await run(1)
-  const expected = (await run(3, { into: first.kept })).read['same']!
+  const expected = (await run(3, { into: first.kept })).read.same
 
   const created = creations(gpu)
   const again = await run(1, { into: first.kept })
   expect([...created]).toEqual([])
-  expectSameBits(again.read['same']!, first.read['same']!)
-  for (const [name, x] of Object.entries(again.kept)) expect(x).toEqual(first.kept[name])
+  expectSameBits(again.read.same, first.read.same)
+  expect(again.kept).toEqual(first.kept)
 
   // One of them fresh, the other not
   const { sum } = first.kept
   const half = await run(3, { into: { sum } })
-  expectSameBits(half.read['same']!, expected)
-  expect(half.kept['sum']!.storage.buffer).toBe(sum!.storage.buffer)
-  expect(half.kept['twice']!.storage.buffer).not.toBe(first.kept['twice']!.storage.buffer)
-  release(gpu, half.kept['twice']!)
+  expectSameBits(half.read.same, expected)
+  expect(half.kept.sum.storage.buffer).toBe(sum.storage.buffer)
+  expect(half.kept.twice.storage.buffer).not.toBe(first.kept.twice.storage.buffer)
+  release(gpu, half.kept.twice)
 
   // What doesn't fit is named, and leaves everything as it was
   const { bytes } = gpu.memory()
@@ -333,11 +334,11 @@ test('kept outputs of an earlier run may be overwritten: then a run creates noth
     "for 'twice' has another part in this run",
   )
   await expect(run(1, { into: { sum: y } })).rejects.toThrow("for 'sum' has another part in this run")
-  await expect(run(1, { into: { sum: reshape(sum!, [12]) } })).rejects.toThrow('sum is [12], expected [3, 4]')
+  await expect(run(1, { into: { sum: reshape(sum, [12]) } })).rejects.toThrow('sum is [12], expected [3, 4]')
   const signal = AbortSignal.abort(new Error('not now'))
   await expect(run(1, { into: first.kept, signal })).rejects.toThrow('not now')
   expect(gpu.memory().bytes).toBe(bytes)
-  expectSameBits((await run(3, { into: first.kept })).read['same']!, expected)
+  expectSameBits((await run(3, { into: first.kept })).read.same, expected)
 
   for (const x of [y, ...Object.values(first.kept)]) release(gpu, x)
   made.release()
@@ -362,14 +363,15 @@ test('inputs and residents can be read back, whatever they are called, with or w
   const gpu = await anyGpu()
   const resident = await upload(gpu, uniform(4, 9), [4], 'f32')
   const names = ['sizes', 'readback', 'no tensor', 'slot 0']
-  const made = await plan(gpu, 'echo', ({ input }) => ({
-    read: { ...Object.fromEntries(names.map((name) => [`${name}!`, input(name, [3])])), resident },
-  }))
+  const made = await plan(gpu, 'echo', ({ input }) => {
+    const read: Tensors = { ...Object.fromEntries(names.map((name) => [name, input(name, [3])])), resident }
+    return { read }
+  })
   expect(made.info.dispatches).toEqual([])
   const values = Object.fromEntries(names.map((name, i) => [name, uniform(3, i)]))
   const { read } = await made.run({ inputs: values })
-  for (const [i, name] of names.entries()) expectSameBits(read[`${name}!`]!, uniform(3, i))
-  expectSameBits(read['resident']!, uniform(4, 9))
+  for (const [i, name] of names.entries()) expectSameBits(read[name]!, uniform(3, i))
+  expectSameBits(read.resident!, uniform(4, 9))
   made.release()
 
   const named = await plan(gpu, 'named', ({ input }) => {
@@ -379,7 +381,7 @@ test('inputs and residents can be read back, whatever they are called, with or w
   const sum = await named.run({ inputs: { sizes: uniform(3, 1), readback: uniform(3, 2) } })
   const [a, b] = [uniform(3, 1), uniform(3, 2)]
   expectSameBits(
-    sum.read['no tensor']!,
+    sum.read['no tensor'],
     a.map((v, i) => Math.fround(v + b[i]!) * b[i]!),
   )
   named.release()
@@ -427,7 +429,7 @@ test('a long run is several submissions: progress between them, and an abort is 
   ).toBe(true)
   expect(events.map((e) => e.loaded)).toEqual(events.map((e) => e.loaded).toSorted((a, b) => a - b))
   expect(events.at(-1)!.loaded).toBeCloseTo(made.info.flops)
-  release(gpu, kept['kept']!)
+  release(gpu, kept.kept)
 
   // After the third event no more work is submitted, and nothing is left behind
   const bytes = gpu.memory().bytes
@@ -446,7 +448,7 @@ test('a long run is several submissions: progress between them, and an abort is 
 
   // The plan is as good as before
   const again = await made.run({ inputs })
-  expectSameBits(again.read['x']!, read['x']!)
+  expectSameBits(again.read.x, read.x)
   free()
 })
 
@@ -467,7 +469,7 @@ test('of many short dispatches the device begins with the first, while the other
     const start = watched.submissions()
     const { read } = await made.run({ inputs: { x: uniform(32) } })
     expect(watched.submissions() - start).toBe(submissions)
-    expect(read['x']).toEqual(uniform(32).map((value) => value * 2 ** count))
+    expect(read.x).toEqual(uniform(32).map((value) => value * 2 ** count))
     made.release()
   }
   free()
@@ -554,8 +556,8 @@ test('a run that fails before it starts leaves nothing behind, and the next one 
   const good = { inputs: { x: uniform(2, 9) }, params: { at: 1 } }
   const sums = async (a: Tensor): Promise<Float32Array | Uint32Array> => {
     const { read, kept } = await made.run({ ...good, bound: { a, b: two } })
-    release(gpu, kept['doubled']!)
-    return read['sum']!
+    release(gpu, kept.doubled)
+    return read.sum
   }
   const first = await sums(one)
   const { bytes } = gpu.memory()

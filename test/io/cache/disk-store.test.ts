@@ -1,5 +1,6 @@
-// In Node and Deno, weights from a URL are kept in the user's cache folder: found again by any process, whole or not at all,
-// without secrets, out of reach for others. A disk that is full or can't be written is a note, and never a failure.
+// In Node and Deno, weights from a URL are kept in the user's cache folder: found again by any process, whole or not at
+// all, without secrets, out of reach for others. A disk that is full or can't be written is a note, and never a
+// failure.
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,5 +1,5 @@
-// A server that has no time is waited for as it asks, up to a minute; one that says nothing is asked again; and a caller's
-// headers reach no server but the one that they were given for.
+// A server that has no time is waited for as it asks, up to a minute; one that says nothing is asked again; and a
+// caller's headers reach no server but the one that they were given for.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { UsageError, WeightsError } from '../../../src/errors.ts'

@@ -1,5 +1,5 @@
-// Bad manners of servers come to the same in Chromium as in Node (http.test.ts, url-source.test.ts): the platform follows
-// redirects, hides headers, and has its own errors.
+// Bad manners of servers come to the same in Chromium as in Node (http.test.ts, url-source.test.ts): the platform
+// follows redirects, hides headers, and has its own errors.
 
 import { expect, test } from 'vitest'
 import { commands } from 'vitest/browser'

@@ -1,5 +1,5 @@
-// Whatever a server answers, what is read is the file's bytes, or an error names what is wrong with the answer: at once,
-// without taking memory for what it claims, and without asking again where that can't help.
+// Whatever a server answers, what is read is the file's bytes, or an error names what is wrong with the answer: at
+// once, without taking memory for what it claims, and without asking again where that can't help.
 
 import { createServer as createRawServer } from 'node:net'
 import { gzipSync } from 'node:zlib'

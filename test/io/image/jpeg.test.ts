@@ -1,5 +1,5 @@
-// JPEGs that would cost a decoder more than they hold, or that aren't whole, are refused by what their headers say. That those
-// which are in order become Pillow's pixels is shown by test/model/images.test.ts, in every runtime.
+// JPEGs that would cost a decoder more than they hold, or that aren't whole, are refused by what their headers say.
+// That those which are in order become Pillow's pixels is shown by test/model/images.test.ts, in every runtime.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// A stranger's tokenizer.json can't run away: what isn't known to be quick and small is refused, and named; the published ones pass.
+// A stranger's tokenizer.json can't run away: what isn't known to be quick and small is refused, and named; the
+// published ones pass.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'

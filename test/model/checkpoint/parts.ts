@@ -6,17 +6,18 @@ import { sineEmbedding } from '../../../src/model/networks/sine.ts'
 import { cacheShapes, type Parts } from '../../../src/model/plans.ts'
 import {
   allocate,
+  type Inputs,
+  type Outputs,
   type Plan,
   plan,
   type RunResult,
   type RunValues,
   release,
   type Tensor,
+  type Tensors,
   upload,
 } from '../../../src/tensor/tensor.ts'
 import { goldenWeights } from '../networks/networks.ts'
-
-type Build = Parameters<typeof plan>[2]
 
 /** All weights by the golden files' rule, and a KV cache for so many tokens before the image and after it. */
 export async function assemble(
@@ -48,8 +49,12 @@ export async function assemble(
 }
 
 /** Makes a plan, runs it and lets it go; what it kept is the caller's. */
-export async function runOnce(gpu: Gpu, build: Build, values: RunValues): Promise<RunResult> {
-  const made: Plan = await plan(gpu, 'test', build)
+export async function runOnce<Read extends Tensors, Keep extends Tensors>(
+  gpu: Gpu,
+  build: (inputs: Inputs) => Outputs<Read, Keep>,
+  values: RunValues<string, string, Keep>,
+): Promise<RunResult<Read, Keep>> {
+  const made: Plan<Read, Keep> = await plan(gpu, 'test', build)
   try {
     return await made.run(values)
   } finally {

@@ -447,7 +447,7 @@ test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype
     const [N = 0, K = 0] = shape
     const w = dequantizeRows(quantizeRows(values, K, quantize), K, quantize)
     const x = random([3, K], 5)
-    const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, loaded.weights.tensor(QUERY)))
+    const y = await evaluate(gpu, { x }, (t) => linear(t['x'], loaded.weights.tensor(QUERY)))
     const expected = Float64Array.from(y, (_, i) => {
       const [m, n] = [Math.floor(i / N), i % N]
       return w.subarray(n * K, (n + 1) * K).reduce((sum, value, k) => sum + value * x.data[m * K + k]!, 0)

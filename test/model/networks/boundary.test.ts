@@ -29,10 +29,10 @@ async function refined(gpu: Gpu, logits: Float32Array, alpha?: number) {
     logits: { data: logits, shape: [H, W] },
   }
   const y = await compute(gpu, inputs, (t) => ({
-    ...refineBoundary(t['logits']!, compressFeatures(t['maskFeatures']!, w), w),
+    ...refineBoundary(t['logits'], compressFeatures(t['maskFeatures'], w), w),
   }))
   release()
-  return { logits: y['logits']!, band: y['band']! }
+  return { logits: y['logits'], band: y['band'] }
 }
 
 /** Where a probability changes by more than 0.1 within three pixels, in float64. */

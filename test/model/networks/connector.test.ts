@@ -14,7 +14,7 @@ for (const gpu of await adapters()) {
     const tap = (name: string) => ({ data: goldenInput(golden, name), shape: golden.inputs[name]!.shape })
     const inputs = { tap2: tap('tap2'), tap3: tap('tap3'), tap4: tap('tap4') }
     const y = await compute(gpu, inputs, (t) => {
-      const maps = connector([t['tap2']!, t['tap3']!, t['tap4']!], weights.scope('seg_connector.'))
+      const maps = connector([t['tap2'], t['tap3'], t['tap4']], weights.scope('seg_connector.'))
       const names = ['f32', 'f16', 'f8'] as const // from coarse to fine
       names.forEach((name, l) => expect(maps[l]!.shape).toEqual(golden.entries[name]!.shape))
       return Object.fromEntries(names.map((name, l) => [name, maps[l]!]))

@@ -54,9 +54,9 @@ for (const gpu of await adapters()) {
       const w = weights.scope('llm.')
       const cache = await usedCache(gpu, config, 50)
       const y = await compute(gpu, { x: { data: embeds, shape: [T, H] } }, (t) => {
-        const first = llmLayer(t['x']!, w.scope('model.layers.0.'), config.llm, cache[0]!, 0)
+        const first = llmLayer(t['x'], w.scope('model.layers.0.'), config.llm, cache[0]!, 0)
         const second = llmLayer(first, w.scope('model.layers.1.'), config.llm, cache[1]!, 0)
-        return { 'hidden.1': first, 'hidden.2': second, output: llm(t['x']!, w, config.llm, cache, 0) }
+        return { 'hidden.1': first, 'hidden.2': second, output: llm(t['x'], w, config.llm, cache, 0) }
       })
       for (const [name, values] of Object.entries(y)) expectGolden(name, values, golden, 1e-5)
       freeCache(gpu, cache)
@@ -72,15 +72,15 @@ for (const gpu of await adapters()) {
 
       // 1. Both parts at once, in a plan
       const whole = await compute(gpu, { x: { data: embeds, shape: [T, H] } }, (t) => ({
-        y: llm(t['x']!, w, config.llm, cache, 0),
+        y: llm(t['x'], w, config.llm, cache, 0),
       }))
-      const expected = whole['y']!.subarray(prefix * H)
+      const expected = whole['y'].subarray(prefix * H)
 
       // 2. The prefix into the cache, then the rest, padded to 32 rows, from a position known at the run
       const used = await usedCache(gpu, config, 64)
       await compute(gpu, { x: { data: embeds.subarray(0, prefix * H), shape: [prefix, H] } }, (t) => {
-        llmPrefix(t['x']!, w, config.llm, used, 0)
-        return { x: t['x']! }
+        llmPrefix(t['x'], w, config.llm, used, 0)
+        return { x: t['x'] }
       })
       const rest = await plan(gpu, 'rest', ({ input, bound }) => {
         const both = used.map((_, i) => ({
@@ -100,11 +100,11 @@ for (const gpu of await adapters()) {
         bound: Object.fromEntries(entries),
         params: { position: prefix },
       }
-      const first = (await rest.run(values)).read['y']!
+      const first = (await rest.run(values)).read.y
       expectClose(first.subarray(0, expected.length), expected, 1e-6)
 
       // 3. Again: the second sentence finds the first one's rows in the cache, and must not see them
-      expectSameBits((await rest.run(values)).read['y']!, first)
+      expectSameBits((await rest.run(values)).read.y, first)
       rest.release()
       freeCache(gpu, used)
       freeCache(gpu, cache)
@@ -116,10 +116,10 @@ for (const gpu of await adapters()) {
       const { weights, release } = await goldenWeights(gpu, golden.weights, config, EMBEDDING)
       const ids = Uint32Array.of(514, 0, 7, 7)
       const { y } = await compute(gpu, { ids: { data: ids, shape: [4] } }, (t) => ({
-        y: embed(t['ids']!, weights.scope('llm.')),
+        y: embed(t['ids'], weights.scope('llm.')),
       }))
       const table = weightTensor(EMBEDDING, [config.llm.vocab, H])
-      ids.forEach((id, i) => expectSameBits(y!.slice(i * H, (i + 1) * H), table.slice(id * H, (id + 1) * H)))
+      ids.forEach((id, i) => expectSameBits(y.slice(i * H, (i + 1) * H), table.slice(id * H, (id + 1) * H)))
       release()
     })
   })
@@ -139,9 +139,9 @@ test.skipIf(slow).each(TYPES)(
     const used = new Float32Array(shape[0]! * shape[1]!).fill(1e4)
     const cache = { key: await upload(gpu, used, shape, 'f32'), value: await upload(gpu, used, shape, 'f32') }
     const { y } = await compute(gpu, { x }, (t) => ({
-      y: llmLayer(t['x']!, weights.scope(LAYER), config.llm, cache, 0),
+      y: llmLayer(t['x'], weights.scope(LAYER), config.llm, cache, 0),
     }))
-    expectGolden('y', y!, golden, 1e-5)
+    expectGolden('y', y, golden, 1e-5)
     freeCache(gpu, [cache])
     release()
   },

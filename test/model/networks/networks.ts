@@ -4,7 +4,7 @@ import type { Gpu } from '../../../src/gpu/gpu.ts'
 import { type Config, parseConfig } from '../../../src/model/checkpoint/config.ts'
 import { parameters } from '../../../src/model/checkpoint/parameters.ts'
 import { type HostWeight, type LoadedWeights, weightsFrom } from '../../../src/model/checkpoint/weights.ts'
-import { plan, type RunValues, type Tensor } from '../../../src/tensor/tensor.ts'
+import { plan, type RunValues, type Tensor, type Tensors } from '../../../src/tensor/tensor.ts'
 import { type Golden, readFixture } from '../../fixtures/golden.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { readText } from '../../runtime.ts'
@@ -49,23 +49,23 @@ function upperHalves(values: Float32Array): Uint16Array {
 }
 
 /** Runs a function of tensors on arrays. */
-export async function compute(
+export async function compute<Name extends string, Read extends Tensors>(
   gpu: Gpu,
-  inputs: Readonly<Record<string, HostTensor>>,
-  build: (tensors: Record<string, Tensor>) => Record<string, Tensor>,
+  inputs: Readonly<Record<Name, HostTensor>>,
+  build: (tensors: Readonly<Record<Name, Tensor>>) => Read,
   values: RunValues = {},
-): Promise<Record<string, Float32Array>> {
+): Promise<{ readonly [Output in keyof Read]: Float32Array }> {
   const made = await plan(gpu, 'test', (inputsOf) => {
-    const tensors = Object.entries(inputs).map(([name, { data, shape }]): [string, Tensor] => [
+    const tensors = Object.entries<HostTensor>(inputs).map(([name, { data, shape }]): [string, Tensor] => [
       name,
       inputsOf.input(name, shape, data instanceof Uint32Array ? 'u32' : 'f32'),
     ])
-    return { read: build(Object.fromEntries(tensors)) }
+    return { read: build(Object.fromEntries(tensors) as Record<Name, Tensor>) }
   })
   try {
-    const data = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, x.data]))
+    const data = Object.fromEntries(Object.entries<HostTensor>(inputs).map(([name, x]) => [name, x.data]))
     const { read } = await made.run({ ...values, inputs: data })
-    return read as Record<string, Float32Array>
+    return read as { readonly [Output in keyof Read]: Float32Array }
   } finally {
     made.release()
   }

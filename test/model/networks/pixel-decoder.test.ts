@@ -38,7 +38,7 @@ async function decoded(gpu: Gpu, golden: Golden, config: Config, pixelLayers: nu
     return { levels: concatRows(...levels), maskFeatures }
   })
   release()
-  return { levels: y['levels']!, maskFeatures: y['maskFeatures']! }
+  return { levels: y['levels'], maskFeatures: y['maskFeatures'] }
 }
 
 /** With none of its layers the decoder returns the projected levels, with one the first layer's output, ... */

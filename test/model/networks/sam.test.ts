@@ -23,9 +23,9 @@ for (const gpu of await adapters()) {
     const pixels = { data: goldenInput(golden, 'pixels'), shape: [128, 128, 3] }
 
     const { llm, ...steps } = await compute(gpu, { pixels }, (t) => {
-      const embeddings = samPatches(t['pixels']!, w, config)
+      const embeddings = samPatches(t['pixels'], w, config)
       const first = samLayer(embeddings, w.scope('layers.0.'), config.window, config)
-      const { taps, llm: forLanguage } = samEncoder(t['pixels']!, w, config)
+      const { taps, llm: forLanguage } = samEncoder(t['pixels'], w, config)
       const named = taps.map((x, i) => [`hidden.${config.connectorLayers[i]}`, x])
       return { embeddings, 'hidden.1': first, ...Object.fromEntries(named), llm: forLanguage }
     })
@@ -69,7 +69,7 @@ test('padding of a window takes part as keys: their values are the bias', async 
   const { weights, release } = await weightsFrom(gpu, named, config)
   const x = random([8, 8, C])
   const { y } = await compute(gpu, { x }, (t) => ({
-    y: samLayer(t['x']!, weights.scope(LAYER), 3, config.sam),
+    y: samLayer(t['x'], weights.scope(LAYER), 3, config.sam),
   }))
 
   const expected = Float64Array.from(x.data)
@@ -89,7 +89,7 @@ test('padding of a window takes part as keys: their values are the bias', async 
     }
   }
   expectClose(
-    y!,
+    y,
     expected.map((v) => v + 0.5),
     1e-6,
   )
@@ -106,9 +106,9 @@ async function trueLayer(i: number, window: number, entry: string): Promise<void
   const { weights, release } = await goldenWeights(gpu, golden.weights, real, LAYER)
   const x = { data: goldenInput(golden, 'x'), shape: [64, 64, 1024] }
   const { y } = await compute(gpu, { x }, (t) => ({
-    y: samLayer(t['x']!, weights.scope(LAYER), window, real.sam),
+    y: samLayer(t['x'], weights.scope(LAYER), window, real.sam),
   }))
-  expectGolden(entry, y!, golden, 1e-5)
+  expectGolden(entry, y, golden, 1e-5)
   release()
 }
 

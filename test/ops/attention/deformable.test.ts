@@ -23,7 +23,7 @@ function inputsOf(d: number, { heads, points, levels }: DeformableOptions, reach
 for (const gpu of await adapters()) {
   describe(gpu.name, () => {
     const run = (host: Host, options: DeformableOptions) =>
-      evaluate(gpu, host, (t) => deformableAttention(t['value']!, t['offsets']!, t['weights']!, options))
+      evaluate(gpu, host, (t) => deformableAttention(t['value'], t['offsets'], t['weights'], options))
 
     test('deformableAttention', async () => {
       await expectRight(gpu, { ops: ['deformableAttention'], count: 8 })
@@ -87,7 +87,7 @@ test('shapes that do not fit are refused', async () => {
   const host = inputsOf(8, options, 1)
   const wrong = async (changed: Partial<Host>, other: Partial<DeformableOptions> = {}) => {
     const build = planOf(gpu, { ...host, ...changed }, (t) => ({
-      y: deformableAttention(t['value']!, t['offsets']!, t['weights']!, { ...options, ...other }),
+      y: deformableAttention(t['value'], t['offsets'], t['weights'], { ...options, ...other }),
     }))
     await expect(build).rejects.toThrow(ShapeError)
   }

@@ -16,7 +16,7 @@ for (const gpu of await adapters()) {
   test(`the late rows of a long sequence alone on ${gpu.name}`, async () => {
     const [T, heads, d, theta, position] = [400, 2, 128, 5_000_000, 1600]
     const x = random([T, heads * d], 1)
-    const y = await evaluate(gpu, { x }, (t) => rope(t['x']!, { heads, theta, position }))
+    const y = await evaluate(gpu, { x }, (t) => rope(t['x'], { heads, theta, position }))
     const expected = ropeReference(x.data, heads, d, theta, position)
     expect(relativeError(y.slice(-heads * d), expected.slice(-heads * d))).toBeLessThan(5e-7)
   })
@@ -30,11 +30,11 @@ for (const gpu of await adapters()) {
       part.set(qk.data.subarray(first, first + heads * d), t * heads * d)
     }
     const made = await planOf(gpu, { qk }, (t) => ({
-      y: rope(columns(t['qk']!, 3, heads * d), { heads, theta, position: param('position') }),
+      y: rope(columns(t['qk'], 3, heads * d), { heads, theta, position: param('position') }),
     }))
     for (const position of [0, 9, 1234]) {
       const { y } = await made.run({ params: { position } })
-      expectClose(y!, ropeReference(part, heads, d, theta, position), 3e-7, `position ${position}`)
+      expectClose(y, ropeReference(part, heads, d, theta, position), 3e-7, `position ${position}`)
     }
     made.plan.release()
   })
@@ -44,7 +44,7 @@ test('shapes that do not fit are refused', async () => {
   const gpu = await anyGpu()
   const wrong = async (shape: number[], heads: number) => {
     const build = planOf(gpu, { x: random(shape) }, (t) => ({
-      y: rope(t['x']!, { heads, theta: 10_000, position: 0 }),
+      y: rope(t['x'], { heads, theta: 10_000, position: 0 }),
     }))
     await expect(build).rejects.toThrow(ShapeError)
   }

@@ -33,14 +33,14 @@ for (const gpu of await adapters()) {
     const [rows, C] = [9, 100]
     const gate = random([rows, C], 1, 6)
     const up = random([rows, C], 2)
-    const apart = await evaluate(gpu, { gate, up }, (t) => swiglu(t['gate']!, t['up']!))
+    const apart = await evaluate(gpu, { gate, up }, (t) => swiglu(t['gate'], t['up']))
     const fused: HostTensor = { shape: [rows, 2 * C], data: new Float32Array(rows * 2 * C) }
     for (let r = 0; r < rows; r++) {
       fused.data.set(gate.data.subarray(r * C, (r + 1) * C), r * 2 * C)
       fused.data.set(up.data.subarray(r * C, (r + 1) * C), r * 2 * C + C)
     }
     const halves = await evaluate(gpu, { fused }, ({ fused: t }) =>
-      swiglu(columns(t!, 0, C), columns(t!, C, C)),
+      swiglu(columns(t, 0, C), columns(t, C, C)),
     )
     expectSameBits(halves, apart)
   })
@@ -50,7 +50,7 @@ for (const gpu of await adapters()) {
     const b = random([30], 1, 1e6)
     for (const g of [17, 30, 1000]) {
       const gate: HostTensor = { data: new Float32Array(30).fill(g), shape: [30] }
-      const y = await evaluate(gpu, { gate, a, b }, (t) => mix(t['gate']!, t['a']!, t['b']!))
+      const y = await evaluate(gpu, { gate, a, b }, (t) => mix(t['gate'], t['a'], t['b']))
       expectSameBits(y, a.data)
     }
   })
@@ -70,17 +70,17 @@ for (const gpu of await adapters()) {
       swiglu: (v, o) => swiglu(v, o),
     }
     for (const [name, op] of Object.entries(chains)) {
-      const apart = await evaluate(gpu, { x, other, gate }, (t) => op(t['x']!, t['other']!, t['gate']!))
+      const apart = await evaluate(gpu, { x, other, gate }, (t) => op(t['x'], t['other'], t['gate']))
       // x * 1 is an intermediate that only `op` reads, and op's result is no output yet
       const { plan: made, run } = await planOf(gpu, { x, other, gate, one }, (t) => ({
-        y: mul(op(mul(t['x']!, t['one']!), t['other']!, t['gate']!), t['one']!),
+        y: mul(op(mul(t['x'], t['one']), t['other'], t['gate']), t['one']),
       }))
       expect(
         made.info.dispatches.map((d) => d.inPlace),
         name,
       ).toEqual([false, true, false])
-      expectSameBits((await run())['y']!, apart)
-      expectSameBits((await run())['y']!, apart)
+      expectSameBits((await run())['y'], apart)
+      expectSameBits((await run())['y'], apart)
       made.release()
     }
   })

@@ -21,7 +21,7 @@ for (const gpu of await adapters()) {
         classes: { data: new Float32Array(cols).fill(2), shape: [1, cols] },
         logit: { data: Float32Array.of(0), shape: [1] },
       },
-      (t) => cosineLogits(t['x']!, t['classes']!, t['logit']!, 500),
+      (t) => cosineLogits(t['x'], t['classes'], t['logit'], 500),
     )
     expect(y[0]).toBe(0)
     expect(y[1]).toBeCloseTo(1, 5)
@@ -38,7 +38,7 @@ for (const gpu of await adapters()) {
         classes: { data: Float32Array.of(2), shape: [1, 1] },
         logit: { data: Float32Array.of(0), shape: [1] },
       },
-      (t) => cosineLogits(t['x']!, t['classes']!, t['logit']!, 500),
+      (t) => cosineLogits(t['x'], t['classes'], t['logit'], 500),
     )
     expect(y.findIndex((v) => v !== 1)).toBe(rows - 1)
     expect(y[rows - 1]).toBe(-1)

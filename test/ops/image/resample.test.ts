@@ -57,8 +57,8 @@ async function resample(gpu: Gpu, image: Image, width: number, height: number): 
   const square = await evaluate(gpu, inputs, (t) => {
     const rows = tensor([image.height, width], 'u32')
     const whole = { capacity: image.height, first: 0, rows: image.height, stride: image.width, red: 0 }
-    resampleRows({ pixels: t['pixels']!, ...whole }, t['across']!, rows)
-    return resampleColumns(rows, t['down']!, t['table']!, side)
+    resampleRows({ pixels: t['pixels'], ...whole }, t['across'], rows)
+    return resampleColumns(rows, t['down'], t['table'], side)
   })
   return corner(square, side, width, height)
 }
@@ -154,7 +154,7 @@ for (const gpu of await adapters()) {
         const { plan: made, run } = await planOf(gpu, given, (t) => {
           const rows = tensor([47, width], 'u32')
           const place = { first: param('first'), rows: param('rows'), stride, red: param('red') }
-          resampleRows({ pixels: t['pixels']!, capacity, ...place }, t['across']!, rows)
+          resampleRows({ pixels: t['pixels'], capacity, ...place }, t['across'], rows)
           return { rows }
         })
         // Each run writes its rows only
@@ -167,13 +167,11 @@ for (const gpu of await adapters()) {
           })
           const inputs = { pixels: strip, across: across.data }
           const { rows: y } = await run({ inputs, params: { first, rows, red } })
-          seen.set(y!.subarray(first * width, (first + rows) * width), first * width)
+          seen.set(y.subarray(first * width, (first + rows) * width), first * width)
         }
         made.release()
         const rest = { rows: { data: seen, shape: [47, width] }, down: taps(47, height), table: LEVELS }
-        const square = await evaluate(gpu, rest, (t) =>
-          resampleColumns(t['rows']!, t['down']!, t['table']!, 33),
-        )
+        const square = await evaluate(gpu, rest, (t) => resampleColumns(t['rows'], t['down'], t['table'], 33))
         expect(corner(square, 33, width, height)).toEqual(resizeBilinear(image, width, height).rgb)
       }
     })
@@ -204,8 +202,8 @@ test('a margin is as if the image had it', async () => {
       const square = await evaluate(gpu, inputs, (t) => {
         const rows = tensor([height, side], 'u32')
         const whole = { capacity: height, first: 0, rows: height, stride: width, red: 0 }
-        resampleRows({ pixels: t['pixels']!, ...whole }, t['across']!, rows)
-        return resampleColumns(rows, t['down']!, t['table']!, side)
+        resampleRows({ pixels: t['pixels'], ...whole }, t['across'], rows)
+        return resampleColumns(rows, t['down'], t['table'], side)
       })
       const expected = resizeBilinear({ width: length, height: length, rgb: padded }, side, side)
       expect(corner(square, side, side, side), `${width} x ${height} to ${side}`).toEqual(expected.rgb)

@@ -24,13 +24,13 @@ function counting(shape: readonly number[]): HostTensor & { data: Float32Array }
 for (const gpu of await adapters()) {
   test(`spec 14, check 2: shuffles on counting tensors on ${gpu.name}`, async () => {
     // 4 x 4 x 3 -> 2 x 2 x 12: out[y, x, (dy 2 + dx) C + c] = in[2y + dy, 2x + dx, c]
-    const deep = await evaluate(gpu, { x: counting([4, 4, 3]) }, (t) => spaceToDepth(t['x']!))
+    const deep = await evaluate(gpu, { x: counting([4, 4, 3]) }, (t) => spaceToDepth(t['x']))
     expect([...deep.subarray(0, 12)]).toEqual([1, 2, 3, 4, 5, 6, 13, 14, 15, 16, 17, 18])
     expect([...deep.subarray(36, 48)]).toEqual([31, 32, 33, 34, 35, 36, 43, 44, 45, 46, 47, 48])
 
     // 2 x 2 x 8 -> 4 x 4 x 2: out[0, 1, 0] is channel 4 of in[0, 0], out[1, 0, 0] is channel 2
     const x = counting([2, 2, 8])
-    const wide = await evaluate(gpu, { x }, (t) => depthToSpace(t['x']!))
+    const wide = await evaluate(gpu, { x }, (t) => depthToSpace(t['x']))
     const at = (row: number, col: number, c: number) => wide[(row * 4 + col) * 2 + c]
     expect([at(0, 0, 0), at(0, 0, 1)]).toEqual([x.data[0], x.data[1]])
     expect(at(0, 1, 0)).toBe(x.data[4])
@@ -51,7 +51,7 @@ for (const gpu of await adapters()) {
       return { read: { slice: { ...slice, dtype: 'u32', shape: [5], size: 5 } } }
     })
     const { read } = await bits.run()
-    const halves = new Uint16Array(read['slice']!.buffer)
+    const halves = new Uint16Array(read['slice'].buffer)
     expect([...halves.subarray(0, 9)]).toEqual([...data.subarray(6, 15)])
     bits.release()
     await expect(plan(gpu, 'test', () => ({ read: { y: sliceRows(weight, 1, 2) } }))).rejects.toThrow(

@@ -40,7 +40,7 @@ for (const gpu of await adapters()) {
     const x = random([M, K], 1)
     const whole = random([N, K], 2)
     const weight = await uploadPanels(gpu, whole.data, { shape: [N, K], dtype: 'f32' })
-    const y = await evaluate(gpu, { x }, (t) => linear(t['x']!, viewRows(weight, 32, 40)!))
+    const y = await evaluate(gpu, { x }, (t) => linear(t['x'], viewRows(weight, 32, 40)!))
     expectClose(y, productReference(x.data, whole.data.subarray(32 * K, 72 * K), [M, 40, K]), RTOL)
     expect(viewRows(weight, 3, 40)).toBeUndefined()
     release(gpu, weight)
@@ -50,7 +50,7 @@ for (const gpu of await adapters()) {
     const x = random([36], 1, 1e5)
     const weight = random([20, 36], 2, 1e5)
     for (const activation of ['none', 'gelu', 'geluTanh', 'silu'] as const) {
-      const y = await evaluate(gpu, { x, weight }, (t) => linear(t['x']!, t['weight']!, { activation }))
+      const y = await evaluate(gpu, { x, weight }, (t) => linear(t['x'], t['weight'], { activation }))
       // So far out they are the identity or zero
       const expected = productReference(x.data, weight.data, [1, 20, 36]).map((v) =>
         activation === 'none' ? v : Math.max(v, 0),
@@ -58,7 +58,7 @@ for (const gpu of await adapters()) {
       expectClose(y, expected, RTOL, activation)
     }
     const bounded = await evaluate(gpu, { x, weight }, (t) =>
-      linear(t['x']!, t['weight']!, { activation: 'sigmoid' }),
+      linear(t['x'], t['weight'], { activation: 'sigmoid' }),
     )
     expect([...bounded].every((v) => v === 0 || v === 1)).toBe(true)
   })
@@ -72,15 +72,15 @@ for (const gpu of await adapters()) {
       w3: random([C, C], 4),
     }
     const { plan: made, run } = await planOf(gpu, inputs, (t) => {
-      const h = linear(t['x']!, t['w1']!)
-      const sum = linear(t['x']!, t['w2']!, { residual: h, activation: 'relu' })
-      return { y: linear(sum, t['w3']!) }
+      const h = linear(t['x'], t['w1'])
+      const sum = linear(t['x'], t['w2'], { residual: h, activation: 'relu' })
+      return { y: linear(sum, t['w3']) }
     })
     expect(made.info.dispatches.map((d) => d.inPlace)).toEqual([false, true, false])
     const { x, w1, w2, w3 } = inputs
     const h = productReference(x.data, w1.data, [M, C, C])
     const sum = productReference(x.data, w2.data, [M, C, C]).map((v, i) => Math.max(v, 0) + h[i]!)
-    expectClose((await run())['y']!, productReference(sum, w3.data, [M, C, C]), RTOL)
+    expectClose((await run())['y'], productReference(sum, w3.data, [M, C, C]), RTOL)
     made.release()
   })
 }
@@ -107,7 +107,7 @@ for (const name of adapterNames()) {
         const bias = random([N], 3)
         const residual = random([M, N], 4)
         const y = await evaluate(small, { x, bias, residual }, (t) =>
-          linear(t['x']!, weight, { bias: t['bias']!, residual: t['residual']!, activation: 'relu' }),
+          linear(t['x'], weight, { bias: t['bias'], residual: t['residual'], activation: 'relu' }),
         )
         const sums = productReference(x.data, dtype === 'f32' ? values : narrow.values, [M, N, K])
         const expected = sums.map((v, i) => Math.max(v + bias.data[i % N]!, 0) + residual.data[i]!)
@@ -129,10 +129,10 @@ for (const name of adapterNames()) {
       const x = random([M, K], 1)
       const weight = random([N, K], 2)
       const { plan: made, run } = await planOf(slow, { x, weight }, (t) => ({
-        y: linear(t['x']!, t['weight']!),
+        y: linear(t['x'], t['weight']),
       }))
       expect(made.info.dispatches.length).toBeGreaterThan(1)
-      expectClose((await run())['y']!, productReference(x.data, weight.data, [M, N, K]), RTOL)
+      expectClose((await run())['y'], productReference(x.data, weight.data, [M, N, K]), RTOL)
       made.release()
     } finally {
       slow.close()

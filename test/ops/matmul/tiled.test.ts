@@ -182,7 +182,7 @@ async function check(
   const y = await evaluate(gpu, { a, bias, residual }, (t) => {
     const made = tensor([batch, M, N])
     const product: Product = {
-      a: t['a']!,
+      a: t['a'],
       b,
       pair: pair?.b,
       y: made,
@@ -192,7 +192,7 @@ async function check(
       bIsNK: !KN,
       scale: 0.5,
       ...(batch > 1 ? { batch, aStride: M * K, bStride: N * K } : {}),
-      ...(epilogue ? { bias: t['bias']!, activation: 'relu', residual: t['residual']! } : {}),
+      ...(epilogue ? { bias: t['bias'], activation: 'relu', residual: t['residual'] } : {}),
     }
     const adapter = facts(gpu.adapter)
     Object.defineProperty(recorder(), 'adapter', { value: adapter })
@@ -237,8 +237,8 @@ for (const name of adapterNames()) {
         expect(sharded.shards?.length).toBeGreaterThan(1)
         const inputs = { x: random([M, K], 1), bias: random([N], 3), square: random([K, K], 4) }
         const { plan: made, run } = await planOf(small, inputs, (t) => {
-          const h = linear(t['x']!, t['square']!, { residual: linear(t['x']!, t['square']!) })
-          return { h, y: linear(h, sharded, { bias: t['bias']!, residual: linear(h, sharded) }) }
+          const h = linear(t['x'], t['square'], { residual: linear(t['x'], t['square']) })
+          return { h, y: linear(h, sharded, { bias: t['bias'], residual: linear(h, sharded) }) }
         })
         for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul/${matmul}`)
         const { h, y } = await run()
@@ -250,9 +250,9 @@ for (const name of adapterNames()) {
             return sum
           })
         const hExpected = times(inputs.x.data, inputs.square.data, K).map((v) => 2 * v)
-        expectClose(h!, hExpected, RTOL)
+        expectClose(h, hExpected, RTOL)
         const yExpected = times(hExpected, values, N).map((v, i) => 2 * v + inputs.bias.data[i % N]!)
-        expectClose(y!, yExpected, RTOL)
+        expectClose(y, yExpected, RTOL)
         made.release()
         release(small, sharded)
       } finally {

@@ -47,10 +47,10 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
         x.data.set(uniform(C, 5), C)
         x.data.fill(0, 2 * C, 3 * C - 1)
         const [weight, bias] = [random([C], 2), random([C], 3)]
-        const rms = await evaluate(gpu, { x, weight }, (t) => rmsNorm(t['x']!, t['weight']!, 1e-6))
+        const rms = await evaluate(gpu, { x, weight }, (t) => rmsNorm(t['x'], t['weight'], 1e-6))
         const expected = rmsNormReference(x.data, C, weight.data, 1e-6)
         const layer = await evaluate(gpu, { x, weight, bias }, (t) =>
-          layerNorm(t['x']!, t['weight']!, t['bias']!, 1e-6),
+          layerNorm(t['x'], t['weight'], t['bias'], 1e-6),
         )
         const layers = layerNormReference(x.data, C, weight.data, bias.data, 1e-6)
         for (let r = 0; r < Math.min(rows, 5); r++) {
@@ -68,9 +68,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
     const weight = random([C], 2)
     const bias = random([C], 3)
     const x = moved(random([rows, C], 1), 1e5)
-    const y = await evaluate(gpu, { x, weight, bias }, (t) =>
-      layerNorm(t['x']!, t['weight']!, t['bias']!, 1e-6),
-    )
+    const y = await evaluate(gpu, { x, weight, bias }, (t) => layerNorm(t['x'], t['weight'], t['bias'], 1e-6))
     // The shift by the row's first value is exact here: nothing is left of the offset
     expectClose(y, layerNormReference(x.data, C, weight.data, bias.data, 1e-6), 2e-6)
 
@@ -79,7 +77,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
       const spiky: HostTensor & { data: Float32Array } = random([rows, C], 1)
       for (let r = 0; r < rows; r++) spiky.data[r * C + place] = 3000
       const out = await evaluate(gpu, { x: spiky, weight, bias }, (t) =>
-        layerNorm(t['x']!, t['weight']!, t['bias']!, 1e-6),
+        layerNorm(t['x'], t['weight'], t['bias'], 1e-6),
       )
       // v - 3000 keeps 2.4e-4 of a value near 1, where the deviation is 94: 2.6e-6 of it
       expectClose(out, layerNormReference(spiky.data, C, weight.data, bias.data, 1e-6), 5e-6)
@@ -88,7 +86,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
     // All alike: the variance is nothing, and the result the bias, exactly
     const flat: HostTensor = { shape: [rows, C], data: new Float32Array(rows * C).fill(12345.678) }
     const plain = await evaluate(gpu, { x: flat, weight, bias }, (t) =>
-      layerNorm(t['x']!, t['weight']!, t['bias']!, 1e-6),
+      layerNorm(t['x'], t['weight'], t['bias'], 1e-6),
     )
     expectSameBits(
       plain,
@@ -107,7 +105,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
       const weight = random([C], 2)
       const bias = random([C], 3)
       const y = await evaluate(gpu, { x, weight, bias }, (t) =>
-        groupNorm(t['x']!, groups, t['weight']!, t['bias']!, 1e-5),
+        groupNorm(t['x'], groups, t['weight'], t['bias'], 1e-5),
       )
       const expected = groupNormReference(x.data, C, groups, weight.data, bias.data, 1e-5)
       // 1e4 away, f32 means are good to half a ULP of 1e4, 5e-4, of a deviation of 1.7
@@ -126,7 +124,7 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
         x.data.fill(1, 0, (x.data.length >> 2) + 1)
         const [weight, bias] = [random([C], 2), random([C], 3)]
         const y = await evaluate(gpu, { x, weight, bias }, (t) =>
-          groupNorm(t['x']!, groups, t['weight']!, t['bias']!, 1e-5),
+          groupNorm(t['x'], groups, t['weight'], t['bias'], 1e-5),
         )
         const expected = groupNormReference(x.data, C, groups, weight.data, bias.data, 1e-5)
         expectClose(y, expected, 1e-5, `[${pixels}, ${C}] of ${size}`)
@@ -140,17 +138,10 @@ for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 
     const bias = random([8], 3)
     const y = await evaluate(gpu, { x, weight, bias }, (t) => {
       // The first norm's result is an intermediate: the second one overwrites it
-      const first = groupNorm(t['x']!, 4, t['weight']!, t['bias']!, 1e-5)
-      return groupNorm(
-        groupNorm(first, 2, t['weight']!, t['bias']!, 1e-5),
-        1,
-        t['weight']!,
-        t['bias']!,
-        1e-5,
-        {
-          activation: 'relu',
-        },
-      )
+      const first = groupNorm(t['x'], 4, t['weight'], t['bias'], 1e-5)
+      return groupNorm(groupNorm(first, 2, t['weight'], t['bias'], 1e-5), 1, t['weight'], t['bias'], 1e-5, {
+        activation: 'relu',
+      })
     })
     const norm = (v: ArrayLike<number>, groups: number) =>
       groupNormReference(v, 8, groups, weight.data, bias.data, 1e-5)

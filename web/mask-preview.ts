@@ -1,15 +1,19 @@
 // Mask logits as grey maps: what the page draws, and small pictures of them. A byte above one half is inside; bytes are
 // steep around the edge, so that interpolating them puts it where interpolating the logits would.
 
-import type { Image } from '../src/index.ts'
-import type { Rgb } from '../src/model/picture.ts'
-import type { Soft } from './protocol.ts'
+import type { Image, Rgb } from '../src/index.ts'
+import type { MaskPreview } from './protocol.ts'
 
 /** Grey levels a logit; those beyond four are saturated. */
 const STEEPNESS = 32
 
 /** @param scale from the image's [0, 1] to the part of the map that holds it */
-export function softLogits(logits: Float32Array, width: number, height: number, scale: Soft['scale']): Soft {
+export function previewOfLogits(
+  logits: Float32Array,
+  width: number,
+  height: number,
+  scale: MaskPreview['scale'],
+): MaskPreview {
   const data = new Uint8Array(width * height)
   for (let i = 0; i < data.length; i++) {
     data[i] = Math.min(255, Math.max(0, Math.round(127.5 + STEEPNESS * logits[i]!)))
@@ -18,24 +22,24 @@ export function softLogits(logits: Float32Array, width: number, height: number, 
 }
 
 /** Of zeros and ones. */
-export function softBits(
+export function previewOfBits(
   bits: ArrayLike<number>,
   width: number,
   height: number,
-  scale: Soft['scale'] = [1, 1],
-): Soft {
+  scale: MaskPreview['scale'] = [1, 1],
+): MaskPreview {
   const data = new Uint8Array(width * height)
   for (let i = 0; i < data.length; i++) data[i] = bits[i] ? 255 : 0
   return { width, height, data, scale }
 }
 
 /** A small picture, as a file: the image pale but for what the mask holds, and that in colour. */
-export function softPicture(small: Image, soft: Soft, colour: Rgb): Blob {
+export function previewPicture(small: Image, preview: MaskPreview, colour: Rgb): Blob {
   const { width, height } = small
   const rgb = small.rgb.slice()
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i += 3) {
-      const inside = sample(soft, (x + 0.5) / width, (y + 0.5) / height) > 127.5
+      const inside = sample(preview, (x + 0.5) / width, (y + 0.5) / height) > 127.5
       const grey = 0.3 * rgb[i]! + 0.6 * rgb[i + 1]! + 0.1 * rgb[i + 2]!
       for (let c = 0; c < 3; c++) {
         const value = rgb[i + c]!
@@ -74,7 +78,7 @@ function bmp({ width, height, rgb }: Image): Blob {
 }
 
 /** Bilinear, at a place in the image's [0, 1]. */
-function sample({ width, height, data, scale }: Soft, u: number, v: number): number {
+function sample({ width, height, data, scale }: MaskPreview, u: number, v: number): number {
   const x = Math.min(Math.max(u * scale[0] * width - 0.5, 0), width - 1)
   const y = Math.min(Math.max(v * scale[1] * height - 0.5, 0), height - 1)
   const [left, top] = [Math.floor(x), Math.floor(y)]

@@ -1,17 +1,17 @@
-// The stage: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the view's
-// worker's.
+// The canvas: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the
+// view's worker's.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
 import { percent } from './format.ts'
-import type { PictureFacts, Shown, Soft } from './protocol.ts'
+import type { MaskPreview, PictureFacts, Shown } from './protocol.ts'
 import { Camera, panesOf, type Size } from './view/camera.ts'
 import type { Frame, FromView, Maps, ToView } from './view/protocol.ts'
 import { wheelZoom } from './wheel.ts'
 
 export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 
-/** The picture that the stage shows in place of the answer. */
+/** The picture that the canvas shows in place of the answer. */
 export interface Look {
   readonly maps: Maps
   readonly caption: string
@@ -24,10 +24,10 @@ const KEY_STEP = 48
 const KEY_ZOOM = 1.25
 const DOUBLE_ZOOM = 2.5
 
-export class Stage {
-  /** Called when a look is kept on the stage, and with undefined when it is released. */
+export class ImageCanvas {
+  /** Called when a look is kept on the canvas, and with undefined when it is released. */
   onKept: (kept: Look | undefined) => void = () => undefined
-  readonly #element = byId('stage')
+  readonly #element = byId('canvas-frame')
   readonly #canvas = byId('canvas', HTMLCanvasElement)
   readonly #caption = byId('caption')
   readonly #captionText = byId('caption-text')
@@ -42,7 +42,7 @@ export class Stage {
   #size: Size = [1, 1]
   #mode: Mode = 'overlay'
   #opacity = 0.45
-  #answer: Soft | undefined
+  #answer: MaskPreview | undefined
   /** The preview lasts while the pointer or the focus is on a button; the kept look until it is released. */
   #preview: Look | undefined
   #kept: Look | undefined
@@ -50,7 +50,7 @@ export class Stage {
   #note = ''
   /** Asked for so far. */
   #frames = 0
-  #caught: readonly [mask: Soft | undefined, preview: Maps | undefined] = [undefined, undefined]
+  #caught: readonly [mask: MaskPreview | undefined, preview: Maps | undefined] = [undefined, undefined]
 
   constructor() {
     const canvas = this.#canvas.transferControlToOffscreen()
@@ -71,8 +71,8 @@ export class Stage {
     this.setAnswer(undefined)
   }
 
-  /** What was found; stays until there is another image or answer. */
-  setAnswer(mask: Soft | undefined): void {
+  /** Shows the answer's mask until there is another image or answer. */
+  setAnswer(mask: MaskPreview | undefined): void {
     this.#answer = mask
     this.#preview = undefined
     this.keep(undefined)
@@ -226,7 +226,8 @@ export class Stage {
         if (!isZoom && document.activeElement !== element) return
         const before = this.#camera.scale
         this.#camera.zoom(wheelZoom(event), this.#place(event))
-        // At the limits of the zoom the page scrolls, so that the wheel is never trapped; with ctrl it must not zoom the page
+        // At the limits of the zoom the page scrolls, so that the wheel is never trapped; with ctrl it must not zoom
+        // the page
         if (!isZoom && this.#camera.scale === before) return
         event.preventDefault()
         this.#draw()

@@ -1,37 +1,37 @@
-// Choices of kernels, remembered: one text an adapter and runtime. See gpu/tuned.ts for what they are.
+// A cache of tuned kernel choices: one text per adapter and runtime. See gpu/tuned.ts for what they are.
 
 import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.ts'
 import { openStore } from '../io/cache/store.ts'
 import { expectKind, expectOptions, OBJECT, TEXT } from '../options.ts'
 
-export interface RememberOptions {
+export interface TunedCacheOptions {
   /** Node and Deno: the folder to keep them in; by default flowseg/ in the user's cache folder. */
   readonly folder?: string | undefined
 }
 
 /**
- * What was remembered for an adapter, as it was written: `openGpu({ tuned: recallTuned })` reads it, and leaves aside
- * what is damaged or of another driver.
+ * Reads the cached choices of an adapter, as they were written: `openGpu({ tuned: loadTuned })` reads it, and leaves
+ * aside what is damaged or of another driver.
  */
-export async function recallTuned(
+export async function loadTuned(
   identity: Identity,
-  options: RememberOptions = {},
+  options: TunedCacheOptions = {},
 ): Promise<string | undefined> {
-  const { folder } = expectArguments('recallTuned', identity, options)
+  const { folder } = expectArguments('loadTuned', identity, options)
   return (await openStore(folder)).read(nameOf(identity))
 }
 
 /**
- * Remembers choices, beside those for other shapes.
+ * Adds choices to the cache, beside those for other shapes.
  *
  * @returns where
  * @throws FlowSegError 'ERR_OUTPUT'
  */
-export async function rememberTuned(tuned: Tuned, options: RememberOptions = {}): Promise<string> {
-  const { folder } = expectArguments('rememberTuned', tuned, options)
+export async function saveTuned(tuned: Tuned, options: TunedCacheOptions = {}): Promise<string> {
+  const { folder } = expectArguments('saveTuned', tuned, options)
   const { choices, vetoes, times } = tuned
   for (const [name, part] of Object.entries({ choices, vetoes, times })) {
-    expectKind(`rememberTuned: ${name}`, part, OBJECT)
+    expectKind(`saveTuned: ${name}`, part, OBJECT)
   }
   const store = await openStore(folder)
   const name = nameOf(tuned)
@@ -42,17 +42,17 @@ export async function rememberTuned(tuned: Tuned, options: RememberOptions = {})
 }
 
 /** @returns where they were, if there were any */
-export async function forgetTuned(
+export async function clearTuned(
   identity: Identity,
-  options: RememberOptions = {},
+  options: TunedCacheOptions = {},
 ): Promise<string | undefined> {
-  const { folder } = expectArguments('forgetTuned', identity, options)
+  const { folder } = expectArguments('clearTuned', identity, options)
   const store = await openStore(folder)
   const name = nameOf(identity)
   return (await store.remove(name)) ? store.describe(name) : undefined
 }
 
-function expectArguments(call: string, of: Identity, options: RememberOptions): RememberOptions {
+function expectArguments(call: string, of: Identity, options: TunedCacheOptions): TunedCacheOptions {
   expectKind(`${call}: what it is for`, of, OBJECT)
   expectKind(`${call}: adapter`, of.adapter, TEXT)
   expectKind(`${call}: runtime`, of.runtime, TEXT)

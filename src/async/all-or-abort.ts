@@ -1,4 +1,4 @@
-// Two things at once, of which none is of use without the other.
+// Tasks that run at once, where none is of use if another fails.
 
 /**
  * Runs tasks side by side and returns when all have ended.
@@ -7,7 +7,7 @@
  * @param tasks  each gets a signal that says when to stop, because the caller gave up or another task failed
  * @throws what the first one failed with
  */
-export async function abreast(
+export async function allOrAbort(
   signal: AbortSignal | undefined,
   ...tasks: readonly ((stop: AbortSignal) => Promise<void>)[]
 ): Promise<void> {

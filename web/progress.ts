@@ -1,16 +1,16 @@
-// What is going on: a line on the stage with a bar and a way to stop it, and the same in words for those who listen.
+// Progress: a line on the canvas with a bar and a button to cancel, and the same in words for screen readers.
 
 import { byId } from './dom.ts'
 import { megabytes } from './format.ts'
 import type { Step } from './protocol.ts'
 
-const box = byId('busy')
-const bar = byId('busy-bar', HTMLProgressElement)
-const text = byId('busy-text')
-const cancel = byId('busy-cancel', HTMLButtonElement)
+const box = byId('progress')
+const bar = byId('progress-bar', HTMLProgressElement)
+const text = byId('progress-text')
+const cancel = byId('progress-cancel', HTMLButtonElement)
 const status = byId('status')
 
-export interface Busy {
+export interface ProgressLine {
   readonly step: (step: Step) => void
   readonly end: () => void
 }
@@ -21,13 +21,13 @@ interface Line {
   step: Step | undefined
 }
 
-/** What is under way, the latest last: that one is shown, and then the one before it again. */
+/** The tasks under way, the latest last: that one is shown, and then the one before it again. */
 let lines: Line[] = []
 let frame = 0
 cancel.addEventListener('click', () => lines.at(-1)?.onCancel?.())
 
 /** @param onCancel absent where stopping makes no sense */
-export function busy(what: string, onCancel?: () => void): Busy {
+export function showProgress(what: string, onCancel?: () => void): ProgressLine {
   const line: Line = { what, onCancel, step: undefined }
   lines.push(line)
   say(what)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { ENGINE_VERSION, type Identity, makeTuned, readTuned } from '../../src/gpu/tuned.ts'
-import { forgetTuned, recallTuned, rememberTuned } from '../../src/model/remembered.ts'
+import { clearTuned, loadTuned, saveTuned } from '../../src/model/tuned-cache.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'flowseg-tuned-'))
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -13,7 +13,7 @@ const where = { folder }
 const identity: Identity = { adapter: 'A GPU (1)', driver: 'v1', runtime: 'Dawn', engine: ENGINE_VERSION }
 const of = (choices: Record<string, string>, who = identity) =>
   makeTuned(who, { choices, vetoes: {}, times: {} })
-const recalled = async (who = identity) => readTuned(await recallTuned(who, where), who)
+const recalled = async (who = identity) => readTuned(await loadTuned(who, where), who)
 
 test('the engine has the version of the package', async () => {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string }
@@ -21,26 +21,26 @@ test('the engine has the version of the package', async () => {
 })
 
 test('remembered, recalled, added to, replaced by another driver, forgotten', async () => {
-  expect(await recallTuned(identity, where)).toBe(undefined)
-  const file = await rememberTuned(of({ 'f 1': 'a', 'f 2': 'a' }), where)
+  expect(await loadTuned(identity, where)).toBe(undefined)
+  const file = await saveTuned(of({ 'f 1': 'a', 'f 2': 'a' }), where)
   expect(await readdir(folder)).toEqual(['tuned-a-gpu-1-dawn.json'])
   expect(file).toBe(join(folder, 'tuned-a-gpu-1-dawn.json'))
-  await rememberTuned(of({ 'f 2': 'b', 'f 3': 'b' }), where)
+  await saveTuned(of({ 'f 2': 'b', 'f 3': 'b' }), where)
   expect(await recalled()).toMatchObject({
     tuned: { ...identity, choices: { 'f 1': 'a', 'f 2': 'b', 'f 3': 'b' } },
   })
 
   // Another adapter has its own, another driver takes the place
-  expect(await recallTuned({ ...identity, adapter: 'B' }, where)).toBe(undefined)
+  expect(await loadTuned({ ...identity, adapter: 'B' }, where)).toBe(undefined)
   const next = { ...identity, driver: 'v2' }
   expect(await recalled(next)).toEqual({
     note: expect.stringContaining('made for another driver (v1, now v2): the defaults are taken.'),
   })
-  await rememberTuned(of({ 'f 9': 'c' }, next), where)
+  await saveTuned(of({ 'f 9': 'c' }, next), where)
   expect(await recalled(next)).toMatchObject({ tuned: { driver: 'v2', choices: { 'f 9': 'c' } } })
 
-  expect(await forgetTuned(identity, where)).toBe(file)
-  expect(await forgetTuned(identity, where)).toBe(undefined)
+  expect(await clearTuned(identity, where)).toBe(file)
+  expect(await clearTuned(identity, where)).toBe(undefined)
 })
 
 test.each([
@@ -51,9 +51,9 @@ test.each([
   ['a choice that is no name', JSON.stringify({ ...of({}), choices: { f: 1 } })],
   ['nothing', ''],
 ])('a damaged file, %s: a note, and the next tuning replaces it', async (_, text) => {
-  const file = await rememberTuned(of({ f: 'a' }), where)
+  const file = await saveTuned(of({ f: 'a' }), where)
   await writeFile(file, text)
   expect(await recalled()).toEqual({ note: expect.stringContaining('damaged') })
-  await rememberTuned(of({ f: 'b' }), where)
+  await saveTuned(of({ f: 'b' }), where)
   expect(await recalled()).toMatchObject({ tuned: { choices: { f: 'b' } } })
 })

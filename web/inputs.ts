@@ -1,6 +1,6 @@
 // How images and weights come in: chosen, dropped, pasted or photographed.
 
-import { printable } from '../src/printable.ts'
+import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
 import { RequestError } from './failures.ts'
 import { filesOf, sorted } from './files.ts'
@@ -10,17 +10,17 @@ import { note } from './notices.ts'
 /** Buttons for further images of one drop. */
 const MOST_OFFERED = 8
 
-export interface Incoming {
+export interface InputHandlers {
   readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
   /** With what can't be taken. */
   readonly fail: (error: unknown) => void
 }
 
-export function listen(incoming: Incoming): void {
-  listenToInput(byId('file', HTMLInputElement), (files) => take(files, incoming))
+export function listen(handlers: InputHandlers): void {
+  listenToInput(byId('file', HTMLInputElement), (files) => take(files, handlers))
   byId('choose').addEventListener('click', () => byId('file').click())
-  listenToDrops(incoming)
+  listenToDrops(handlers)
   document.addEventListener('paste', (event) => {
     const { clipboardData, target } = event
     const files = [...(clipboardData?.files ?? [])]
@@ -28,24 +28,24 @@ export function listen(incoming: Incoming): void {
     const isText = target instanceof HTMLInputElement && clipboardData?.types.includes('text/plain')
     if (files.length === 0 || isText) return
     event.preventDefault()
-    take(files, incoming)
+    take(files, handlers)
   })
-  byId('photograph').addEventListener('click', () => void photograph(incoming))
+  byId('photograph').addEventListener('click', () => void photograph(handlers))
 }
 
 /** Weights and an image may come together; of several images the first is taken. */
-function take(files: readonly File[], incoming: Incoming, isFolder = false): void {
+function take(files: readonly File[], handlers: InputHandlers, isFolder = false): void {
   const { images, weights, others } = sorted(files)
   if (weights.length > 0) {
-    incoming.weights(weights)
+    handlers.weights(weights)
     if (isFolder) return // pictures in a checkpoint's folder illustrate the model
   }
   const [first, ...more] = images
-  if (first) incoming.image(first, first.name || 'pasted.png')
-  if (more.length + others.length > 0) tellOfOthers(more, others, incoming)
+  if (first) handlers.image(first, first.name || 'pasted.png')
+  if (more.length + others.length > 0) tellOfOthers(more, others, handlers)
 }
 
-function tellOfOthers(images: readonly File[], others: readonly File[], { image }: Incoming): void {
+function tellOfOthers(images: readonly File[], others: readonly File[], { image }: InputHandlers): void {
   const text = [
     images.length > 0 ? 'One image at a time: the first was taken.' : '',
     others.length > 0 ? `Not used: ${others.map(({ name }) => printable(name)).join(', ')}.` : '',
@@ -70,7 +70,7 @@ export function listenToInput(input: HTMLInputElement, take: (files: readonly Fi
 
 // ---- Dropping
 
-function listenToDrops(incoming: Incoming): void {
+function listenToDrops(handlers: InputHandlers): void {
   const sign = byId('drop')
   const isOurs = ({ dataTransfer, target }: DragEvent): boolean => {
     const types = dataTransfer?.types ?? []
@@ -99,17 +99,17 @@ function listenToDrops(incoming: Incoming): void {
     const link = linkOf(drop)
     filesOf(drop)
       .then(({ files, isFolder }) => {
-        if (files.length > 0) return take(files, incoming, isFolder)
+        if (files.length > 0) return take(files, handlers, isFolder)
         if (!link) throw new RequestError('ERR_DROP', 'It holds no file and no address of an image.')
-        incoming.image(fetchImage(link), nameOf(link))
+        handlers.image(fetchImage(link), nameOf(link))
       })
-      .catch(incoming.fail)
+      .catch(handlers.fail)
   })
 }
 
 // ---- Photographing
 
-async function photograph({ image, fail }: Incoming): Promise<void> {
+async function photograph({ image, fail }: InputHandlers): Promise<void> {
   const dialog = byId('camera-dialog', HTMLDialogElement)
   const video = byId('camera-video', HTMLVideoElement)
   const take = byId('camera-take', HTMLButtonElement)

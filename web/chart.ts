@@ -13,9 +13,9 @@ const BOTTOM = 1.8
 /** Columns narrower than this many em show the layer's number only. */
 const ROOMY = 3.6
 
-export function course(answer: AnswerFacts): HTMLElement {
+export function scoreChart(answer: AnswerFacts): HTMLElement {
   const title = make('figcaption', {}, make('h3', {}, 'Scores, layer by layer'))
-  const figure = make('figure', { className: 'course' }, title)
+  const figure = make('figure', { className: 'chart' }, title)
   // Drawn for the width there is, so that letters keep their size
   let drawn = 0
   new ResizeObserver(() => {
