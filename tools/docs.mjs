@@ -59,7 +59,7 @@ const app = await Application.bootstrapWithPlugins({
   ],
   intentionallyNotDocumented: NOT_YET,
   intentionallyNotExported: WORD_LISTS,
-  // Links of the README to folders; test/package/docs.test.ts follows the links of all pages
+  // Links of the README to folders; test/docs.test.ts follows them
   validation: { invalidLink: true, invalidPath: false, notDocumented: true, notExported: true },
 })
 const project = await app.convert()

@@ -2,7 +2,7 @@
 
 import type { Gpu } from '../../gpu/gpu.ts'
 import { release, type Tensor, upload } from '../../tensor/tensor.ts'
-import { sineEmbedding } from '../networks/sine.ts'
+import { sineEmbedding } from './sine.ts'
 import type { Parts } from '../plans.ts'
 import { type Config, featureSizes, visionTokens } from './config.ts'
 import type { LoadedWeights } from './weights.ts'
