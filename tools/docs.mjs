@@ -1,8 +1,8 @@
-// Writes the API reference into docs/api: `npm run docs`. With --check it writes nothing, and only looks for what is wrong.
+// Writes the API reference into docs/api: `npm run docs`. With --check it writes nothing, and only looks for mistakes.
 //
-// Wrong is an export, or a member of one, without a doc comment; a type that an export mentions but that can't be imported; a
-// link to nothing; a comment that TypeDoc can't read. What is tagged @internal is left out: TypeScript shows it, but it may
-// change freely.
+// Mistakes are an export, or a member of one, without a doc comment; a type that an export mentions but that can't be
+// imported; a link to nothing; a comment that TypeDoc can't read. Members tagged @internal are left out: TypeScript
+// shows them, but they may change freely.
 //
 // TypeDoc asks for the module `typescript` and needs the programming interface that version 7 no longer has, so it gets
 // TypeScript 5. Types are checked by `npm run typecheck` alone: TypeScript 5 lacks part of the DOM.

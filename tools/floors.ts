@@ -113,7 +113,7 @@ export function siblingsIn(all: readonly Imports[], folder: string): Map<string,
   return edges
 }
 
-/** A room stands above all that it imports; what imports nothing stands as high as those above it let it. */
+/** A room stands above all that it imports; one that imports nothing stands right below the lowest that imports it. */
 function floorsOf(edges: ReadonlyMap<string, ReadonlySet<string>>): Map<string, number> {
   const height = (room: string): number =>
     1 + Math.max(-1, ...[...(edges.get(room) ?? [])].map((below) => height(below)))
@@ -130,7 +130,8 @@ const [BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y, MARGIN] = [172, 46, 28, 34, 16]
 const [COLUMNS, GROUND_HEIGHT] = [4, 46]
 
 /**
- * The picture: a box per room, an arrow from a room to each that it imports. Arrows that follow from others are left out.
+ * The picture: a box per room, an arrow from a room to each that it imports. Arrows that follow from others are
+ * left out.
  *
  * @throws Error if a room has no description
  */

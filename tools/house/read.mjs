@@ -2,7 +2,15 @@
 
 import ts from 'typescript-5'
 
-/** @typedef {{ lines: string[], comments: string[], longComments: number[], names: string[], bare: string[], asserted: number }} Reading */
+/**
+ * @typedef {object} Reading
+ * @property {string[]} lines
+ * @property {string[]} comments      with their slashes and stars
+ * @property {number[]} longComments  lines of comments that are too long, counted from 1
+ * @property {string[]} names         declared here, once per declaration
+ * @property {string[]} bare          exports without a doc comment
+ * @property {number} asserted        non-null assertions
+ */
 
 /** @returns {Reading} */
 export function readCode(file, text) {
@@ -89,11 +97,11 @@ function commented(text, ranges) {
   return { lines, comments: ranges.map(([begin, end]) => text.slice(begin, end)), longComments: [...long] }
 }
 
-/** 'rowFours4_old' is row, fours, old. */
+/** 'rowFours_arm64' is row, fours, arm64. */
 export function wordsOf(name) {
   return name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')
     .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1 $2')
-    .split(/[^A-Za-z]+/)
+    .split(/[^A-Za-z\d]+/)
     .map((word) => word.toLowerCase())
 }

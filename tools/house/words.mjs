@@ -1,5 +1,5 @@
-// The words of this project's own dialect, and what the field calls them. A reader who knows other engines should meet only
-// words that they know.
+// The words of this project's own dialect, and what the field calls them. A reader who knows other engines should meet
+// only words that they know.
 
 /**
  * - `names`     names that are declared, and files, have the word in them: rowFours has "fours"
@@ -7,7 +7,8 @@
  * - `prose`     comments and documents say it
  * - `below`     only in this folder
  *
- * @type {readonly { words: string, better: string, names?: boolean, whole?: boolean, prose?: boolean, below?: string }[]}
+ * @typedef {{ words: string, better: string, names?: boolean, whole?: boolean, prose?: boolean, below?: string }} Entry
+ * @type {readonly Entry[]}
  */
 export const WORDS = [
   { words: 'fours', better: 'vec4, vec4 rows', names: true, prose: true },
@@ -25,7 +26,7 @@ export const WORDS = [
   { words: 'arm|arms', better: 'candidate', names: true, prose: true },
   { words: 'fate|fates', better: 'verdict', names: true, prose: true },
   { words: 'moot', better: 'skipped', names: true, prose: true },
-  { words: 'give|gives', better: 'export', names: true },
+  { words: 'give|gives|giveBuffer|giveTexture', better: 'export', whole: true },
   { words: 'handOver', better: 'transfer ownership', whole: true },
   { words: 'hand over|hands over|handed over', better: 'transfer ownership', prose: true },
   { words: 'abreast', better: 'all or abort', names: true, prose: true },
@@ -43,7 +44,7 @@ export const WORDS = [
   { words: 'found', better: 'match', whole: true },
 ]
 
-/** Where a word stays: `file word`, with the reason. */
+/** Files in which the words stay, and why. */
 export const KEPT = {
   'tools/house/words.mjs': 'the table itself',
 }
