@@ -14,10 +14,10 @@ export { Gpu, type OpenOptions, openGpu } from './gpu/gpu.ts'
 export { type Constants, type Kernel, ownKernel as kernel } from './gpu/kernel.ts'
 export type { MemoryReport } from './gpu/memory.ts'
 export type { DispatchInfo, PlanInfo } from './gpu/plan/plan.ts'
-export type { Workgroups } from './gpu/recorder.ts'
+export type { Param, Workgroups } from './gpu/recorder.ts'
 export type { Identity, Tuned } from './gpu/tuned.ts'
-export { type AttentionOptions, attention, maskBits } from './ops/attention/attention.ts'
-export { deformableAttention } from './ops/attention/deformable.ts'
+export { type AttentionBias, type AttentionOptions, attention, maskBits } from './ops/attention/attention.ts'
+export { type DeformableOptions, deformableAttention } from './ops/attention/deformable.ts'
 export { type RopeOptions, rope } from './ops/attention/rope.ts'
 export { type Conv2dOptions, conv2d } from './ops/conv/conv.ts'
 export type { Activation } from './ops/elementwise/activation.ts'
@@ -78,4 +78,12 @@ export {
   tensor,
   upload,
 } from './tensor/tensor.ts'
-export { type TuneOptions, type Tuning, tune } from './tuning/tune.ts'
+export {
+  type Build,
+  type CandidateReport,
+  type ClassReport,
+  type TuneOptions,
+  type Tuning,
+  tune,
+  type WeightsReport,
+} from './tuning/tune.ts'

@@ -2,11 +2,14 @@
 // next; each class has a stable `code` that programs can switch on. The library prints nothing itself. Names are
 // written out, as bundlers shorten those of classes.
 
+/** Every error of the library: the message says what happened, to what, and what to do next. */
 export class FlowSegError extends Error {
+  /** The name of the class, written out, as bundlers shorten those of classes. */
   override readonly name: string = 'FlowSegError'
   /** Stable, for programs; the message is for people. */
   readonly code: string
 
+  /** @param options the `cause`, where another error led to this one */
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code

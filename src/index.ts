@@ -20,12 +20,38 @@ export {
   type FolderOptions,
   openFolder,
 } from './io/folder.ts'
-export { decodeImage, encodePng, type Image } from './io/image/image.ts'
-export { type Checkpoint, openSafetensors } from './io/safetensors.ts'
-export { UnreachableError } from './io/source.ts'
+export { type DecodeOptions, decodeImage, encodePng, type Image, type PngPixels } from './io/image/image.ts'
+export {
+  type Checkpoint,
+  type Dtype,
+  type OpenSafetensorsOptions,
+  openSafetensors,
+  type ReadOptions,
+  type Slice,
+  type TensorEntry,
+} from './io/safetensors.ts'
+export { type ByteRange, type Source, UnreachableError } from './io/source.ts'
+export type { Tokenizer } from './io/text/tokenizer.ts'
 export type { Quantized } from './kernels/quantize.ts'
-export { type Config, parseConfig } from './model/checkpoint/config.ts'
-export { type Parameter, parameters } from './model/checkpoint/parameters.ts'
+export {
+  type BoundaryConfig,
+  type Config,
+  type ConnectorConfig,
+  type FlowConfig,
+  type HeadConfig,
+  type LlmConfig,
+  type PromptConfig,
+  parseConfig,
+  type SamConfig,
+  type SiglipConfig,
+  type Vision,
+} from './model/checkpoint/config.ts'
+export {
+  type Component as ParameterComponent,
+  type Kind as ParameterKind,
+  type Parameter,
+  parameters,
+} from './model/checkpoint/parameters.ts'
 export {
   type Candidate,
   type FlowLayer,
@@ -46,6 +72,8 @@ export {
   type SegmentOptions,
   type Times,
 } from './model/flowseg.ts'
+export type { Mat3 } from './model/input/preprocess.ts'
+export type { Match } from './model/matching.ts'
 export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
 export { printable, quoted } from './printable.ts'

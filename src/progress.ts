@@ -1,19 +1,27 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
+/** How far something that takes longer than a second has come. */
 export interface Progress {
   /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
   readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'test'
   /** What is being worked on: a file, a tensor, a kernel, a plan. */
   readonly what: string
+  /** Bytes of a download or an upload; otherwise a count of kernels, dispatches or measurements. */
   readonly loaded: number
   /** Known from the first event on; 0 while a server is waited for before anything of it is known. */
   readonly total: number
   /** Of a download: bytes that were kept from an earlier visit, and bytes that came over the network. */
-  readonly from?: { readonly cache: number; readonly network: number }
+  readonly from?: {
+    /** Bytes from an earlier visit. */
+    readonly cache: number
+    /** Bytes from the network. */
+    readonly network: number
+  }
   /** The phase doesn't go on for now: something else is waited for. */
   readonly waiting?: Waiting
 }
 
+/** What a task waits for. */
 export interface Waiting {
   /**
    * Of a download:
@@ -29,7 +37,9 @@ export interface Waiting {
   readonly seconds: number
 }
 
+/** How a call is followed, and how it is aborted. */
 export interface TaskOptions {
+  /** Called with each step. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** Honoured between steps; the rejection is the signal's own reason, untouched. */
   readonly signal?: AbortSignal | undefined

@@ -3,8 +3,11 @@
 
 /** The features that the device was opened with. */
 export interface Features {
+  /** Shaders may compute in f16. */
   readonly f16: boolean
+  /** Shaders may exchange values between the lanes of a subgroup. */
   readonly subgroups: boolean
+  /** Passes can be timed on the device, which `profile` of a plan needs. */
   readonly timestamps: boolean
 }
 

@@ -14,6 +14,7 @@ import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
+/** What {@link openGpu} opens, and how. */
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
@@ -78,24 +79,33 @@ const WANTED_LIMITS = [
 
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const
 
+/** An open device with everything that the engine keeps on it: buffers, compiled kernels, choices among variants. */
 export class Gpu {
+  /** The same as {@link Gpu.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
+  /** The WebGPU device; of the caller, if it was given. */
   readonly device: GPUDevice
   /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
   readonly name: string
+  /** The adapter in WebGPU's own words. */
   readonly info: GPUAdapterInfo
+  /** The program and the WebGPU implementation that speaks to the driver: 'Node 20.20.2, Dawn'. */
   readonly runtime: string
+  /** What the device was opened with. */
   readonly features: Features
-  /** The facts of the adapter that ops may use. */
+  /** @internal What ops know of the adapter. */
   readonly adapter: AdapterFacts
   /** The adapter, driver and engine that tuned choices belong to. */
   readonly identity: Identity
   /** Notes for the user, in sentences. */
   readonly notes: string[] = []
+  /** The most bytes of a buffer that one binding of a kernel may cover. */
   readonly bindingLimit: number
-  /** Every buffer of this device that is ours, by owner. */
+  /** @internal Every buffer of this device that is ours, by owner. */
   readonly buffers: Memory
+  /** @internal Every kernel that was compiled. */
   readonly kernels: KernelCache
+  /** @internal How fast the device was seen to be. */
   readonly rate: Rate
   readonly #provider: Provider | undefined
   readonly #owned: boolean
@@ -298,7 +308,22 @@ function nameOf({ device, description, vendor, architecture }: GPUAdapterInfo): 
   return printable(description && !description.startsWith(name) ? `${name} (${description})` : name)
 }
 
-/** Opens the default device of this runtime, or wraps the caller's. */
+/**
+ * Opens the default device of this runtime, or wraps the caller's.
+ *
+ * @throws NoAdapterError where there is none, with what was tried and what helps
+ * @throws UsageError naming an option that doesn't exist or has a wrong value
+ *
+ * @example
+ * ```ts
+ * import { openGpu } from 'flowseg/engine'
+ *
+ * const gpu = await openGpu({ without: ['shader-f16'] })
+ * console.log(`${gpu.name}, ${gpu.runtime}`)
+ * console.log(gpu.features.f16) // false
+ * gpu.close()
+ * ```
+ */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   return Gpu.open(options)
 }

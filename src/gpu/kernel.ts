@@ -34,24 +34,28 @@ export type { Binding, SizeField } from './wgsl.ts'
 /** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool, a list of numbers an array of u32. */
 export type Constants = Readonly<Record<string, string | number | boolean | readonly number[]>>
 
+/** A WGSL body under constants, ready to be recorded; compiled when a plan first needs it. */
 export interface Kernel {
   /**
    * Name and constants, for people. The engine's kernels with equal keys have equal code; a caller's own may be
    * rewritten.
    */
   readonly key: string
+  /** As it was given, for errors and profiles. */
   readonly name: string
   /** The prelude is on the first line, before the body's own: lines count as in the body. */
   readonly code: string
-  /** Characters of the prelude. */
+  /** @internal Characters of the prelude. */
   readonly preludeLength: number
-  /** A caller's: its mistakes are told as the caller's. */
+  /** @internal A caller's: its mistakes are told as the caller's. */
   readonly own: boolean
-  /** Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own. */
+  /** @internal Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own. */
   readonly placeOf?: (line: number) => { readonly file: string; readonly line: number } | undefined
+  /** @internal What the body declares to read and to write, in binding order. */
   readonly bindings: readonly Binding[]
-  /** Names of the bindings that hold floats, and which. */
+  /** @internal Names of the bindings that hold floats, and which. */
   readonly floats: ReadonlyMap<string, 'f32' | 'f16'>
+  /** @internal The fields of the body's `Sizes`, in order. */
   readonly sizes: readonly SizeField[]
   /** The same body under other constants. */
   with(constants: Constants): Kernel
@@ -111,6 +115,39 @@ const ownKernels = new Map<string, Kernel>()
  * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform, `sizes: Sizes`
  * @param constants  what the prelude supplies: a string is a type, a number a u32, a boolean a bool, a list of numbers an array
  * @throws UsageError if the body binds anything else, or a constant is none
+ *
+ * @example
+ * ```ts
+ * import { kernel, openGpu, plan, record, type Tensor, tensor } from 'flowseg/engine'
+ *
+ * const SCALE = `
+ * struct Sizes { count: u32, factor: f32 }
+ * @group(0) @binding(0) var<storage, read> x: array<f32>;
+ * @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+ * @group(0) @binding(2) var<uniform> sizes: Sizes;
+ * @compute @workgroup_size(WG) fn main(@builtin(global_invocation_id) id: vec3u) {
+ *   if (id.x < sizes.count) { y[id.x] = sizes.factor * x[id.x]; }
+ * }`
+ *
+ * function scale(x: Tensor, factor: number): Tensor {
+ *   const y = tensor(x.shape)
+ *   record({
+ *     kernel: kernel('scale', SCALE, { WG: 64 }),
+ *     reads: { x },
+ *     writes: { y },
+ *     sizes: { count: x.size, factor },
+ *     workgroups: Math.ceil(x.size / 64),
+ *     flops: x.size,
+ *   })
+ *   return y
+ * }
+ *
+ * const gpu = await openGpu()
+ * const half = await plan(gpu, 'half', ({ input }) => ({ read: { y: scale(input('x', [2]), 0.5) } }))
+ * const { read } = await half.run({ inputs: { x: new Float32Array([2, 1]) } })
+ * console.log(Array.from(read.y).join()) // 1,0.5
+ * gpu.close()
+ * ```
  */
 export function ownKernel(name: string, body: string, constants: Constants = {}): Kernel {
   if (typeof name !== 'string' || !/^[\w./-]+$/.test(name)) {

@@ -34,10 +34,15 @@ const TEXEL_BYTES = {
   r8unorm: 1,
 } as const
 
+/** What the engine has allocated on a device. */
 export interface MemoryReport {
+  /** Bytes that are allocated now. */
   readonly bytes: number
+  /** The most bytes that were allocated at a time since the device was opened. */
   readonly peakBytes: number
+  /** Number of buffers and textures. */
   readonly buffers: number
+  /** Bytes that are allocated now, by owner: a plan, a part of the model, a scene. */
   readonly byOwner: Readonly<Record<string, number>>
 }
 

@@ -32,12 +32,15 @@ export const STORAGE_ALIGNMENT = 256
 
 /** A size that may change between runs without a new plan, such as a position in a KV cache. */
 export interface Param {
+  /** The name by which a run gives it. */
   readonly param: string
+  /** Added to what a run gives. */
   readonly plus: number
   /** The largest sum of both that a run may give; the op says so. */
   readonly most?: number
 }
 
+/** A number of a kernel's `Sizes`: a constant of the plan, or a {@link param} that each run gives. */
 export type SizeValue = number | Param
 
 /**
@@ -53,16 +56,20 @@ export function param(name: string, plus = 0): Param {
   return { param: name, plus }
 }
 
+/** How many workgroups run: a count, or a grid along x, y and z. */
 export type Workgroups = number | readonly [x: number, y: number, z: number]
 
 export interface Dispatch {
+  /** The kernel that runs. */
   readonly kernel: Kernel
   /** By binding name. `undefined`: this variant declares the binding but never reads it. */
   readonly reads: Readonly<Record<string, Storage | undefined>>
   readonly writes: Readonly<Record<string, Storage>>
+  /** The values of the kernel's `Sizes`, by field name. */
   readonly sizes: Readonly<Record<string, SizeValue>>
   /** A count (folded into y past 65,535: use `group.x + group.y * groups.x`), or a grid. */
   readonly workgroups: Workgroups
+  /** Floating-point operations, for cost reports and for cutting long plans into submissions. */
   readonly flops: number
   /** Bytes that have to move at the least; by default what it reads and writes, once each. */
   readonly bytes?: number
@@ -70,7 +77,12 @@ export interface Dispatch {
    * Names of a read and a write that may share memory when the read is the tensor's last: the kernel
    * then runs with `IN_PLACE = true` and finds its input in the write.
    */
-  readonly inPlace?: { readonly read: string; readonly write: string }
+  readonly inPlace?: {
+    /** The binding that is read. */
+    readonly read: string
+    /** The binding that is written. */
+    readonly write: string
+  }
   /** A grid too long for one submission may be cut along y; the kernel adds this size to group.y. */
   readonly cut?: string
 }

@@ -13,16 +13,19 @@ const FORMAT = 1
 
 /** The adapter, driver and engine that choices are made for. */
 export interface Identity {
+  /** The adapter's name, as {@link Gpu.name}. */
   readonly adapter: string
   /** The driver and its version, where they are told. */
   readonly driver: string
   /** The WebGPU implementation: 'Dawn', 'wgpu' or 'browser'. */
   readonly runtime: string
+  /** The version of the engine. */
   readonly engine: string
 }
 
 /** Remembered choices: what `tune` returns and `openGpu({ tuned })` takes. */
 export interface Tuned extends Identity {
+  /** The version of this layout. */
   readonly format: number
   /** ISO 8601. */
   readonly when: string

@@ -19,6 +19,9 @@ import { Absent, type UrlOptions } from './http/url-source.ts'
 import { blobSource, bytesSource, findFile, type Source } from './source.ts'
 import { type JsonLimits, plainJson, SMALL_JSON } from './text/json.ts'
 
+/**
+ * Files side by side, wherever they are: on disk, on a server, chosen by a page's user. {@link openFolder} makes one.
+ */
 export interface Folder {
   /** For messages: the path, the URL, or what kind of files these are. */
   readonly describe: string
@@ -46,6 +49,7 @@ export interface Folder {
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
 export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
+/** Where downloaded files are kept for the next visit. */
 export type CachePlace = (typeof CACHE_PLACES)[number]
 
 /** Options for web addresses only. */
@@ -57,6 +61,7 @@ export interface FolderOptions extends UrlOptions, BlockCacheOptions {
   readonly cache?: CachePlace | undefined
   /** Requests at a time; 4 by default. */
   readonly maxRequests?: number | undefined
+  /** @internal Counts the bytes of several files as one progress. */
   readonly download?: Download | undefined
 }
 

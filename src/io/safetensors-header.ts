@@ -32,16 +32,22 @@ export const DTYPE_BITS = {
   U64: 64,
 } as const
 
+/** The type of a tensor in a file, in the words of the format. */
 export type Dtype = keyof typeof DTYPE_BITS
 
+/** What a header says of a tensor. */
 export interface TensorEntry {
+  /** Unique in a checkpoint. */
   readonly name: string
+  /** The type of its elements. */
   readonly dtype: Dtype
+  /** Lengths of the axes, the slowest first. */
   readonly shape: readonly number[]
   /** Name of the file that holds it. */
   readonly file: string
-  /** First byte, and one past the last, counted from the beginning of the file. */
+  /** The first byte, counted from the beginning of the file. */
   readonly begin: number
+  /** One past the last byte. */
   readonly end: number
 }
 

@@ -33,19 +33,25 @@ import { type Json, type JsonLimits, JsonReader, parseJson } from './text/json.t
 
 export { DTYPE_BITS, type Dtype, type TensorEntry } from './safetensors-header.ts'
 
+/** A part of a tensor. */
 export interface Slice {
   /** Of its first byte, counted from the tensor's. */
   readonly offset: number
+  /** In a buffer of their own. */
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+/** How reading is aborted. */
 export interface ReadOptions {
+  /** The rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
 }
 
+/** A file of tensors, or several with an index: names, types and shapes at once, values by range. */
 export interface Checkpoint {
   /** For messages: the file or the folder. */
   readonly name: string
+  /** Types, shapes and places, by name. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** The files' `__metadata__`; where several files differ, the first one's. */
   readonly metadata: ReadonlyMap<string, string>
@@ -83,8 +89,11 @@ const MAX_SHARDS = 1000 // they are open at the same time
 /** A key and a value per tensor, and some more. */
 const INDEX_LIMITS: JsonLimits = { values: 2 * MAX_TENSORS + 10_000, containers: 10_000, keyBytes: 4096 }
 
-interface OpenOptions extends ReadOptions {
+/** How {@link openSafetensors} opens a folder. */
+export interface OpenSafetensorsOptions extends ReadOptions {
+  /** Name of the file that lists the shards; model.safetensors.index.json by default. */
   readonly index?: string
+  /** Called once all files are open, before anything is read but the index. */
   readonly onOpen?: () => void
 }
 
@@ -103,7 +112,10 @@ function expectSource(from: unknown): void {
  *   and nothing has been read but the index
  * @throws WeightsError naming the file, the tensor and the rule
  */
-export async function openSafetensors(from: Folder | Source, options: OpenOptions = {}): Promise<Checkpoint> {
+export async function openSafetensors(
+  from: Folder | Source,
+  options: OpenSafetensorsOptions = {},
+): Promise<Checkpoint> {
   expectSource(from)
   expectOptions('openSafetensors', options, { signal: SIGNAL, index: TEXT, onOpen: FUNCTION })
   if (!('readText' in from)) return openFiles(from.name, new Map([[from.name, from]]), undefined, options)
@@ -147,7 +159,7 @@ async function openFiles(
   name: string,
   files: ReadonlyMap<string, Source>,
   index: Index | undefined,
-  { signal, onOpen }: OpenOptions,
+  { signal, onOpen }: OpenSafetensorsOptions,
 ): Promise<Checkpoint> {
   const tensors = new Map<string, Located>()
   const metadata = new Map<string, string>()

@@ -8,6 +8,7 @@ import { WeightsError } from '../errors.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { FileProblem, openRegular, readInto } from '../regular-file.ts'
 
+/** Bytes that can be read by range: of a file, of an array, of an answer from a server. */
 export interface Source {
   /** For messages: a path, a URL or a file's name. */
   readonly name: string
@@ -59,6 +60,7 @@ export class UnreachableError extends WeightsError {
   /** When the server said that it may be asked again. */
   readonly retryAt: Date | undefined
 
+  /** @param options `retryAt`, if the server named a time, and the `cause` */
   constructor(message: string, { retryAt, ...options }: ErrorOptions & { retryAt?: Date } = {}) {
     super(message, options)
     this.retryAt = retryAt

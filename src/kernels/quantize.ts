@@ -14,6 +14,7 @@ import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from './packed
 
 /** What a weight can be quantised to. */
 export const QUANTIZED = ['int8', 'int4'] as const
+/** What weights can be quantised to: 8 bits with a scale per row, or 4 bits with a scale per 32 values. */
 export type Quantized = (typeof QUANTIZED)[number]
 
 /** Values of an int4 group. */

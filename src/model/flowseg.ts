@@ -44,10 +44,30 @@ export type {
 } from './segmentation.ts'
 export type { SegmentOptions } from './sentence.ts'
 
+/**
+ * A model that is loaded: it looks at images, and its scenes answer sentences.
+ *
+ * @example
+ * ```ts
+ * import { readFile } from 'node:fs/promises'
+ * import { FlowSeg } from 'flowseg'
+ *
+ * const model = await FlowSeg.load()
+ * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+ * const scene = await model.look(await readFile(sample))
+ * const { mask, score } = await scene.segment('the dotted shape')
+ * console.log(mask.area > 0, score > 0.5) // true true
+ * model.close() // its scenes close with it
+ * ```
+ */
 export class FlowSeg {
+  /** The same as {@link FlowSeg.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
+  /** The checkpoint's config.json. */
   readonly config: Config
+  /** The device that the model computes on. */
   readonly gpu: Gpu
+  /** The language model's tokenizer. */
   readonly tokenizer: Tokenizer
   /** The checkpoint has no tensors of the flow: this is X-SAM, the baseline. */
   readonly baseline: boolean
@@ -78,6 +98,20 @@ export class FlowSeg {
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws UsageError     naming an option that doesn't exist or has a wrong value
    * @throws NoAdapterError, OutOfMemoryError, LimitError
+   *
+   * @example
+   * ```ts
+   * import { EMBEDDED, FlowSeg } from 'flowseg'
+   *
+   * const steps = new Set<string>()
+   * const model = await FlowSeg.load(EMBEDDED, {
+   *   quantize: 'int8',
+   *   onProgress: ({ phase }) => steps.add(phase),
+   * })
+   * console.log(model.config.name, model.baseline) // flowseg-nano false
+   * console.log([...steps].join()) // upload,compile
+   * model.close()
+   * ```
    */
   static load(source: FolderLocation, options?: LoadOptions): Promise<FlowSeg>
   static async load(...given: readonly unknown[]): Promise<FlowSeg> {
@@ -94,6 +128,18 @@ export class FlowSeg {
    *   model is under way. It is not closed
    * @throws ImageError
    * @throws NumericError when a number isn't finite; nothing is kept of the scene then
+   *
+   * @example
+   * ```ts
+   * import { FlowSeg } from 'flowseg'
+   *
+   * const model = await FlowSeg.load()
+   * const [width, height] = [64, 48]
+   * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
+   * console.log(scene.width, scene.height) // 64 48
+   * scene.close() // frees what was kept of the image
+   * model.close()
+   * ```
    */
   async look(input: ImageInput, options: LookOptions = {}): Promise<Scene> {
     return new Scene(this.#model, await look(this.#model, input, options))

@@ -44,6 +44,7 @@ export interface CallerLimits {
   readonly maxPending?: number | undefined
 }
 
+/** How {@link FlowSeg.load} loads a model, and how many calls the model takes at a time. */
 export interface LoadOptions extends TaskOptions, CallerLimits {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions

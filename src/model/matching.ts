@@ -3,6 +3,7 @@
 
 /** A query and how sure the model is that it is the one. */
 export interface Match {
+  /** The query's index, from 0 to N - 1. */
   readonly query: number
   /** Softmax over phrase and background, in [0, 1]. */
   readonly score: number

@@ -9,8 +9,11 @@ import { type SegmentOptions, segment } from './sentence.ts'
 
 /** An image that was looked at. */
 export class Scene {
+  /** The same as {@link Scene.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
+  /** Of the image, upright, in pixels. */
   readonly width: number
+  /** Of the image, upright, in pixels. */
   readonly height: number
   /**
    * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of
@@ -45,6 +48,21 @@ export class Scene {
    *
    * @throws PromptError when the sentence can't be used
    * @throws NumericError when a number isn't finite
+   *
+   * @example
+   * ```ts
+   * import { readFile } from 'node:fs/promises'
+   * import { FlowSeg } from 'flowseg'
+   *
+   * const model = await FlowSeg.load()
+   * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+   * const scene = await model.look(await readFile(sample))
+   * const { candidates, flow } = await scene.segment('the dotted shape', { flow: true })
+   * const second = await candidates[1]?.mask()
+   * console.log(second?.data.length === scene.width * scene.height) // true
+   * console.log(flow?.[0]?.moved) // 0
+   * model.close()
+   * ```
    */
   async segment<O extends MaskOutput = 'host'>(
     sentence: string,

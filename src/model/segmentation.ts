@@ -6,7 +6,9 @@ import { type Match, rank } from './matching.ts'
 
 /** One bit of an image a pixel. */
 export interface Mask {
+  /** In pixels. */
   readonly width: number
+  /** In pixels. */
   readonly height: number
   /** 1 inside, 0 outside, row-major. */
   readonly data: Uint8Array
@@ -19,7 +21,9 @@ export interface Mask {
  * caller's, who destroys it: neither the scene nor the model does, but it goes with a device that the model opened.
  */
 export interface MaskTexture {
+  /** In pixels. */
   readonly width: number
+  /** In pixels. */
   readonly height: number
   /** Can be sampled, copied from and to, and drawn on. */
   readonly texture: GPUTexture
@@ -27,7 +31,9 @@ export interface MaskTexture {
 
 /** A mask as bytes in a buffer on the model's device, 255 inside and 0 outside; the caller's like a MaskTexture's. */
 export interface MaskBuffer {
+  /** In pixels. */
   readonly width: number
+  /** In pixels. */
   readonly height: number
   /** Row-major; for storage, and to be copied from and to. */
   readonly buffer: GPUBuffer
@@ -37,13 +43,18 @@ export interface MaskBuffer {
 
 /** A mask in each place where it can be had. */
 export interface Masks {
+  /** An array in host memory. */
   readonly host: Mask
+  /** A texture on the model's device. */
   readonly texture: MaskTexture
+  /** A buffer on the model's device. */
   readonly buffer: MaskBuffer
 }
 
+/** The place where a mask is wanted. */
 export type MaskOutput = keyof Masks
 
+/** Where a mask is wanted, and how its computation is followed or aborted. */
 export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions {
   /** Where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
   readonly output?: O | undefined
@@ -59,13 +70,17 @@ export interface Candidate extends Match {
 
 /** A mask and how boundary refinement came to it. */
 export interface RefinedMask<O extends MaskOutput = 'host'> {
+  /** At the image's size. */
   readonly mask: Masks[O]
   /** On the model's canvas. */
   readonly logits: {
+    /** Rows. */
     readonly height: number
+    /** Columns. */
     readonly width: number
     /** Before and after boundary refinement; the same without it. */
     readonly raw: Float32Array
+    /** [height, width] after boundary refinement. */
     readonly refined: Float32Array
     /** 1 where refinement was free to move the logits. */
     readonly band: Float32Array
@@ -74,6 +89,7 @@ export interface RefinedMask<O extends MaskOutput = 'host'> {
 
 /** The predictions of one decoder layer; entry 0 is before the first. */
 export interface FlowLayer {
+  /** Counted from 1; 0 stands for what the decoder begins with. */
   readonly layer: number
   /** Queries by their score in this layer, best first. */
   readonly ranking: readonly Match[]
@@ -89,15 +105,21 @@ export interface FlowLayer {
 
 /** Milliseconds of each step; `look` is that of the scene, paid once. */
 export interface Times {
+  /** Both encoders, the pixel decoder, and the language model over the image. */
   readonly look: number
+  /** The language model over the sentence. */
   readonly read: number
+  /** The decoder, the boundary refinement and the way back to the image's pixels. */
   readonly segment: number
 }
 
+/** The answer to a sentence. */
 export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask<O> {
+  /** As it was given. */
   readonly sentence: string
   /** The prompt's text, from the question to the answer. */
   readonly text: string
+  /** Index of the query that was chosen, from 0 to N - 1. */
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
@@ -105,7 +127,9 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly candidates: readonly Candidate[]
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
+  /** What happened in each decoder layer, if it was asked for. */
   readonly flow?: readonly FlowLayer[]
+  /** How long the steps took. */
   readonly times: Times
 }
 

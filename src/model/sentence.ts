@@ -26,6 +26,7 @@ import {
 } from './segmentation.ts'
 import { expectFiniteStages } from './stages.ts'
 
+/** How {@link Scene.segment} asks the model, and what it returns. */
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
   readonly flow?: boolean | undefined

@@ -32,22 +32,29 @@ export { param, type SizeValue, scope } from '../gpu/recorder.ts'
 export { expectShape, expectType } from './check.ts'
 export type { HostArray } from './host-array.ts'
 
+/** The type of a tensor's elements as stored. Ops compute in f32 from any of them; int8 and int4 have scales. */
 export type DType = 'f32' | 'u32' | 'f16' | 'bf16' | 'int8' | 'int4'
+/** Lengths of the axes, the slowest first: [rows, columns]. An empty list is a scalar. */
 export type Shape = readonly number[]
 
+/** An array on the device, or the place of one in a plan: ops take tensors and return tensors. */
 export interface Tensor {
+  /** Lengths of the axes, the slowest first. */
   readonly shape: Shape
+  /** The type of the elements as stored. */
   readonly dtype: DType
   /** Number of elements. */
   readonly size: number
+  /** @internal Where the elements are. */
   readonly storage: Storage
   /**
-   * A weight too large for one binding is several buffers along its first axis, in order; `storage` is then
+   * @internal A weight too large for one binding is several buffers along its first axis, in order; `storage` is then
    * the first of them. Only `gather` and `matmul` read such tensors.
    */
   readonly shards?: readonly Shard[]
   /**
-   * A weight laid out for subgroup kernels, in a texture: see panels.ts. Only matrix products and convolutions read it.
+   * @internal A weight laid out for subgroup kernels, in a texture: see src/kernels/packed.ts. Only matrix products and
+   * convolutions read it.
    */
   readonly packed?: Packed
   /** Of int8 [rows] and int4 [rows, groups of 32]: what stored numbers are multiplied by, f32. See quantize.ts. */
@@ -71,8 +78,11 @@ export interface Shard {
 
 /** Columns [start, start + count) of a tensor's last axis, read in place: one part of a fused qkv. */
 export interface Columns {
+  /** The whole. */
   readonly tensor: Tensor
+  /** The first column of the part. */
   readonly start: number
+  /** Number of columns. */
   readonly count: number
 }
 
@@ -159,7 +169,11 @@ export function asColumns(op: string, name: string, x: Tensor | Columns): Column
   return count === undefined ? { tensor: whole, start, count: lastDim(whole) } : columns(whole, start, count)
 }
 
-/** Size of the first axis. */
+/**
+ * Length of the first axis.
+ *
+ * @throws ShapeError for a scalar
+ */
 export function firstDim(x: Tensor): number {
   expectTensor('firstDim', 'x', x)
   const [first] = x.shape
@@ -167,7 +181,11 @@ export function firstDim(x: Tensor): number {
   return first
 }
 
-/** Size of the last axis. */
+/**
+ * Length of the last axis.
+ *
+ * @throws ShapeError for a scalar
+ */
 export function lastDim(x: Tensor): number {
   expectTensor('lastDim', 'x', x)
   const last = x.shape.at(-1)
@@ -182,7 +200,9 @@ export function rowsOf(x: Tensor): number {
 
 /** A dispatch on tensors; see Dispatch for the fields. */
 export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
+  /** By the names of the bindings. `undefined`: this variant declares the binding but never reads it. */
   readonly reads: Readonly<Record<string, Tensor | undefined>>
+  /** By the names of the bindings. */
   readonly writes: Readonly<Record<string, Tensor>>
 }
 
@@ -233,7 +253,9 @@ export function residentTensor(buffer: GPUBuffer, shape: Shape, dtype: DType, la
   return { shape, dtype, size: sizeOf(shape), storage }
 }
 
+/** How memory for a tensor is named in reports, and whether it may be split. */
 export interface AllocateOptions {
+  /** Name of the buffer, for messages and debuggers. */
   readonly label?: string
   /** Key of the memory report. */
   readonly owner?: string
@@ -373,6 +395,7 @@ export interface Outputs<Read extends Tensors = Tensors, Keep extends Tensors = 
   readonly keep?: Keep
 }
 
+/** The values that a run of a plan is given. */
 export interface RunValues<
   Input extends string = string,
   Bound extends string = string,
@@ -383,7 +406,9 @@ export interface RunValues<
    * read before `run` returns its promise. Row numbers of a `gather` that no row has are refused.
    */
   readonly inputs?: Readonly<Record<Input, HostArray>>
+  /** One resident tensor for each name that `build` declared with {@link Inputs.bound}. */
   readonly bound?: Readonly<Record<Bound, Tensor>>
+  /** One whole number for each {@link param}. */
   readonly params?: Readonly<Record<string, number>>
   /** Kept tensors of an earlier run, to be overwritten: a run that makes no new ones creates nothing on the device. */
   readonly into?: Partial<Keep>
@@ -395,6 +420,7 @@ export interface RunValues<
 export interface RunResult<Read extends Tensors = Tensors, Keep extends Tensors = Tensors> {
   /** f32 as Float32Array, u32 as Uint32Array. */
   readonly read: { readonly [Name in keyof Read]: Float32Array | Uint32Array }
+  /** The outputs that stay on the device; the caller releases them. */
   readonly kept: { readonly [Name in keyof Keep]: Tensor }
 }
 
@@ -405,7 +431,13 @@ export interface Plan<
   Input extends string = string,
   Bound extends string = string,
 > {
+  /** What a run costs. */
   readonly info: PlanInfo
+  /**
+   * Runs the plan once.
+   *
+   * @throws UsageError if what it is given doesn't fit the plan; DeviceLostError; the signal's reason
+   */
   run(values?: RunValues<Input, Bound, Keep>): Promise<RunResult<Read, Keep>>
   /** Milliseconds of each dispatch in `info.dispatches`, by timestamps. */
   profile(values?: RunValues<Input, Bound, Keep>): Promise<number[]>
@@ -421,6 +453,23 @@ export interface Plan<
  * @param name   for messages, profiles and the memory report
  * @param build  calls ops on tensors; synchronous, does no GPU work
  * @throws ShapeError and UsageError from the ops; LimitError or OutOfMemoryError naming the largest tensors
+ *
+ * @example
+ * ```ts
+ * import { linear, matmul, openGpu, plan, upload } from 'flowseg/engine'
+ *
+ * const gpu = await openGpu()
+ * const weight = await upload(gpu, new Float32Array([1, 2, 3, 4, 5, 6]), [2, 3], 'f32') // [N, K]
+ * const layer = await plan(gpu, 'layer', ({ input }) => {
+ *   const y = linear(input('x', [2, 3]), weight, { activation: 'relu' }) //                 [2, N]
+ *   return { read: { y, gram: matmul(y, y, { transposeB: true }) } }
+ * })
+ * const { read } = await layer.run({ inputs: { x: new Float32Array([1, 1, 1, 0, 0, -1]) } })
+ * console.log(Array.from(read.y).join()) // 6,15,0,0
+ * console.log(Array.from(read.gram).join()) // 261,0,0,0
+ * console.log(layer.info.dispatches.length) // 2
+ * gpu.close()
+ * ```
  */
 export async function plan<
   Read extends Tensors = NoTensors,

@@ -20,6 +20,7 @@ import { expectGpu, isPromise } from '../tensor/check.ts'
 import { type Inputs, waysIn } from '../tensor/tensor.ts'
 import { distance, mapTensors, type Outputs, type Rebuilt, rebuild, sameBits, Trial } from './trial.ts'
 
+/** How long {@link tune} may take, and how it reports progress. */
 export interface TuneOptions extends TaskOptions {
   /** How long it may take; 30 by default. What isn't reached keeps its default. */
   readonly seconds?: number
@@ -30,6 +31,7 @@ export const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS 
 /** A function that records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
 
+/** What {@link tune} found. */
 export interface Tuning {
   /** For `openGpu({ tuned })`, and to be kept. */
   readonly tuned: Tuned
@@ -37,46 +39,61 @@ export interface Tuning {
   readonly classes: readonly ClassReport[]
   /** How weights should lie, if there were any to try. */
   readonly weights: WeightsReport | undefined
+  /** Seconds that it took. */
   readonly seconds: number
   /** Everything was reached in the time given. */
   readonly complete: boolean
   /** Milliseconds of all that was timed, as the defaults are and as chosen. */
   readonly before: number
+  /** Milliseconds of all that was timed, as chosen. */
   readonly after: number
 }
 
 /** A class of problems of one family. */
 export interface ClassReport {
+  /** The kernel family: 'matmul', for instance. */
   readonly family: string
+  /** The shapes that the problems of the class share, rounded. */
   readonly shapes: string
   /** Of its weights, if both were tried; rows come first, then panels. */
   readonly form: Form | undefined
   /** How many of them the plans have. */
   readonly count: number
+  /** The variants that can run here, the one that the cost model prefers first. */
   readonly candidates: readonly CandidateReport[]
   /** Undefined where no variant is left. */
   readonly choice: string | undefined
+  /** The reason for the choice, in words. */
   readonly why: string
   /** The weights got another layout, so this class won't come up. */
   readonly skipped: boolean
 }
 
+/** What became of a variant in a class. */
 export interface CandidateReport {
+  /** The variant's name. */
   readonly name: string
   /** By the cost model: 1 is the cheapest. */
   readonly predicted: number
   /** Median milliseconds, if it was timed. */
   readonly ms?: number
+  /** Billions of floating-point operations per second, if it was timed. */
   readonly gflops?: number
+  /** Whether it was timed, was predicted to be hopeless, computed wrong values, or wasn't reached. */
   readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
   /** Why it was vetoed or couldn't be tried. */
   readonly reason?: string
 }
 
+/** How weights should lie, and what that rests on. */
 export interface WeightsReport {
+  /** The layout that was chosen. */
   readonly choice: Form
+  /** The reason for the choice, in words. */
   readonly why: string
+  /** Milliseconds of the timed products with weights in rows. */
   readonly rowsMs: number | undefined
+  /** Milliseconds of the timed products with weights in panels. */
   readonly panelsMs: number | undefined
 }
 

@@ -23,22 +23,35 @@ export type { PlanSpec } from './steps.ts'
 
 /** One line of a plan's description. */
 export interface DispatchInfo {
+  /** Where in the model: 'sam/layers.3/attn'. */
   readonly scope: string
+  /** The kernel's name and constants. */
   readonly kernel: string
+  /** The grid, along x, y and z. */
   readonly workgroups: readonly [number, number, number]
+  /** Floating-point operations. */
   readonly flops: number
+  /** Bytes that have to move at the least. */
   readonly bytes: number
+  /** The output takes the memory of an input that nobody reads afterwards. */
   readonly inPlace: boolean
 }
 
+/** What a plan costs, known before it runs. */
 export interface PlanInfo {
+  /** As given to `plan`. */
   readonly name: string
+  /** In the order in which they run. */
   readonly dispatches: readonly DispatchInfo[]
+  /** Floating-point operations of a run. */
   readonly flops: number
+  /** Bytes that all dispatches of a run have to move at the least. */
   readonly bytes: number
+  /** Number of different kernels that are compiled for the plan. */
   readonly kernels: number
   /** Bytes that the plan allocates: slots, inputs, outputs, sizes, readback. */
   readonly ownBytes: number
+  /** Bytes of the buffers that intermediate tensors share. */
   readonly slotBytes: number
 }
 

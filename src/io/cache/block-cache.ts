@@ -30,8 +30,9 @@ const FOLDER_NAME = /^[0-9a-f]{32}-([0-9a-f]{32}|none)$/
 export interface CachedFile {
   /** Without its query, which may be secret. */
   readonly url: string
-  /** Bytes that are kept, and that the file has. */
+  /** Bytes that are kept. */
   readonly bytes: number
+  /** Bytes that the file has. */
   readonly size: number
 }
 

@@ -13,6 +13,7 @@ import { UnreachableError } from '../source.ts'
 import { hideSecrets, shownAddress, withoutUser } from './address.ts'
 
 export interface HttpOptions {
+  /** Ends requests and waits; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
   /**
    * Sent with every request, `{ authorization: 'Bearer …' }` for instance, but never to another origin that a server
@@ -29,7 +30,7 @@ export interface HttpOptions {
   readonly onWait?: ((waiting: Waiting) => void) | undefined
   /** The mode in which fetch uses the browser's HTTP cache. */
   readonly httpCache?: RequestCache | undefined
-  /** For tests, which make time pass faster. */
+  /** @internal For tests, which make time pass faster. */
   readonly clock?: Clock | undefined
 }
 

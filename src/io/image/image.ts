@@ -24,18 +24,23 @@ import { type JpegHeader, readJpegHeader } from './jpeg.ts'
 import { upright } from './orientation.ts'
 import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
+/** An image in host memory. */
 export interface Image {
+  /** In pixels. */
   readonly width: number
+  /** In pixels. */
   readonly height: number
   /** [height, width, 3], 8 bits each. */
   readonly rgb: Uint8Array
 }
 
+/** What {@link decodeImage} refuses, and how it names a file. */
 export interface DecodeOptions {
   /** Larger images are refused, by their header; 64 megapixels by default. */
   readonly maxPixels?: number | undefined
   /** For messages, a file name for instance. */
   readonly name?: string | undefined
+  /** Aborts decoding; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -128,12 +133,32 @@ export function megapixels(pixels: number): string {
 }
 
 /** Pixels of 8 bits: three channels, four or one. */
-export type PngPixels = { readonly width: number; readonly height: number } & (
-  | { readonly rgb: Uint8Array }
-  | { readonly rgba: Uint8Array }
-  | { readonly grey: Uint8Array }
+export type PngPixels = {
+  /** In pixels. */
+  readonly width: number
+  /** In pixels. */
+  readonly height: number
+} & (
+  | {
+      /** [height, width, 3] */
+      readonly rgb: Uint8Array
+    }
+  | {
+      /** [height, width, 4] */
+      readonly rgba: Uint8Array
+    }
+  | {
+      /** [height, width] */
+      readonly grey: Uint8Array
+    }
 )
 
+/**
+ * Writes pixels as a PNG file.
+ *
+ * @returns the bytes of the file
+ * @throws UsageError if the arrays don't have the size that width and height say
+ */
 export function encodePng(image: PngPixels): Uint8Array {
   expectEncodable(image)
   const { width, height } = image

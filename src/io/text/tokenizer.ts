@@ -22,11 +22,13 @@ const CONFIG_LIMITS: JsonLimits = { values: 1_000_000, containers: 100_000, keyB
 /** In the order of their ids. */
 export const FLOWSEG_TOKENS = ['<SEG>', '<p>', '</p>'] as const
 
+/** The way from text to the language model's token ids, and back. */
 export interface Tokenizer {
   /** Ids in use: the highest plus one. */
   readonly length: number
   /** Nothing is added to the text: no beginning or end of sequence. */
   encode(text: string): number[]
+  /** The text of these ids, special tokens included. */
   decode(ids: readonly number[]): string
   /** @throws WeightsError if the vocabulary has no such token */
   idOf(token: string): number

@@ -11,24 +11,39 @@ import { printable, quoted } from '../../printable.ts'
 
 /** SigLIP's vision tower; FlowSeg takes hidden_states[-2], so the last of `layers` never runs. */
 export interface SiglipConfig {
+  /** Side of the square that it takes, in pixels. */
   readonly image: number
+  /** Side of a patch, in pixels. */
   readonly patch: number
+  /** Channels of a token. */
   readonly hidden: number
+  /** Transformer blocks. */
   readonly layers: number
+  /** Attention heads of a layer. */
   readonly heads: number
+  /** Channels between the two linear layers of an MLP. */
   readonly mlp: number
+  /** Added to the variance in every norm. */
   readonly eps: number
 }
 
+/** SAM's image encoder (Kirillov et al. 2023). */
 export interface SamConfig {
+  /** Side of the square that it takes, in pixels. */
   readonly image: number
+  /** Side of a patch, in pixels. */
   readonly patch: number
+  /** Channels of a token. */
   readonly hidden: number
+  /** Transformer blocks. */
   readonly layers: number
+  /** Attention heads of a layer. */
   readonly heads: number
+  /** Channels between the two linear layers of an MLP. */
   readonly mlp: number
   /** Side of an attention window, in tokens. */
   readonly window: number
+  /** Added to the variance in every norm. */
   readonly eps: number
   /** Layers that attend over the whole image, counted from 0. */
   readonly globalLayers: readonly number[]
@@ -38,7 +53,9 @@ export interface SamConfig {
   readonly llmLayer: number
 }
 
+/** From three of SAM's layers to a fine, a middle and a coarse map. */
 export interface ConnectorConfig {
+  /** Channels between the convolutions of a branch. */
   readonly hidden: number
   /**
    * Channels before the shuffle, by branch: a quarter of them arrives in the fine map, four times as many in the coarse
@@ -47,17 +64,27 @@ export interface ConnectorConfig {
   readonly channels: readonly number[]
 }
 
+/** The language model. */
 export interface LlmConfig {
+  /** The architecture. */
   readonly type: 'qwen3' | 'phi3'
+  /** Channels of a token. */
   readonly hidden: number
+  /** Transformer blocks. */
   readonly layers: number
+  /** Heads of queries. */
   readonly heads: number
+  /** Heads of keys and values, each shared by heads / kvHeads heads of queries. */
   readonly kvHeads: number
+  /** Channels of a head. */
   readonly headDim: number
+  /** Channels between the linear layers of an MLP. */
   readonly mlp: number
   /** Rows of the embedding as trained; a checkpoint's own number wins (fit.ts). */
   readonly vocab: number
+  /** Base of the rotary frequencies. */
   readonly ropeTheta: number
+  /** Added to the mean square in every norm. */
   readonly eps: number
   /** Whether lm_head shares the embedding's values. */
   readonly tied: boolean
@@ -67,17 +94,25 @@ export interface LlmConfig {
 
 /** Pixel decoder, transformer decoder and matching. */
 export interface HeadConfig {
+  /** Channels of a query and of every map. */
   readonly hidden: number
+  /** Attention heads of a layer. */
   readonly heads: number
+  /** Number of queries N: candidates for what a sentence means. */
   readonly queries: number
   /** Of every GroupNorm. */
   readonly groups: number
+  /** Added to the variance in every norm. */
   readonly eps: number
+  /** Layers of the pixel decoder. */
   readonly pixelLayers: number
   /** Places that a token of the pixel decoder looks at, a head and level. */
   readonly points: number
+  /** Channels between the linear layers of the pixel decoder's MLPs. */
   readonly pixelMlp: number
+  /** Layers of the transformer decoder. */
   readonly decoderLayers: number
+  /** Channels between the linear layers of the decoder's MLPs. */
   readonly decoderMlp: number
   /** Linear layers of the mask embedding. */
   readonly maskLayers: number
@@ -95,11 +130,14 @@ export interface FlowConfig {
 export interface BoundaryConfig {
   /** Channels that the mask features are compressed to. */
   readonly compress: number
+  /** Channels between its two convolutions. */
   readonly hidden: number
 }
 
+/** One of the two image encoders. */
 export type Vision = 'siglip' | 'sam'
 
+/** The words around a sentence, and where the image stands among them. */
 export interface PromptConfig {
   /** The chat frame; 'qwen3-no-think' adds the empty thought that Qwen3-1.7B was trained with. */
   readonly chat: 'qwen3' | 'qwen3-no-think' | 'phi3'
@@ -115,18 +153,29 @@ export interface PromptConfig {
   readonly bos?: boolean
 }
 
+/** A model's config.json, checked: the sizes of every network and the words of the prompt. */
 export interface Config {
+  /** The kind of model that the file describes. */
   readonly model: 'flowseg'
+  /** For people. */
   readonly name: string
   /** Behaviour of X-SAM's AAAI branch or of its main branch where they differ (spec, section 12). */
   readonly compat: 'aaai' | 'main'
+  /** The encoder whose tokens the language model reads. */
   readonly siglip: SiglipConfig
+  /** The encoder whose maps the pixel decoder reads. */
   readonly sam: SamConfig
+  /** From SAM's maps to three scales. */
   readonly connector: ConnectorConfig
+  /** The language model. */
   readonly llm: LlmConfig
+  /** The pixel decoder, the transformer decoder and the matching. */
   readonly head: HeadConfig
+  /** The bidirectional semantic flow. */
   readonly flow: FlowConfig
+  /** The boundary-aware refinement. */
   readonly boundary: BoundaryConfig
+  /** How the model is asked. */
   readonly prompt: PromptConfig
 }
 

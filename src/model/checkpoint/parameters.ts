@@ -16,6 +16,7 @@ import {
   type Vision,
 } from './config.ts'
 
+/** The networks of a model: a tensor belongs to one of them. */
 export type Component =
   | 'siglip'
   | 'sam'
@@ -43,11 +44,15 @@ export type Component =
  */
 export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table'
 
+/** A tensor that a checkpoint of this config has, and what becomes of it on the device. */
 export interface Parameter {
+  /** As in the file. */
   readonly name: string
   /** As in the file. */
   readonly shape: readonly number[]
+  /** The network that it belongs to. */
   readonly component: Component
+  /** How it is held on the device. */
   readonly kind: Kind
   /** Whether any network reads it; only such tensors are loaded. */
   readonly used: boolean

@@ -2,9 +2,9 @@
 
 import type { Gpu } from '../../gpu/gpu.ts'
 import { release, type Tensor, upload } from '../../tensor/tensor.ts'
-import { sineEmbedding } from '../networks/sine.ts'
 import type { Parts } from '../plans.ts'
 import { type Config, featureSizes, visionTokens } from './config.ts'
+import { sineEmbedding } from './sine.ts'
 import type { LoadedWeights } from './weights.ts'
 
 export interface MadeParts {

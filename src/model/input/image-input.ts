@@ -22,7 +22,9 @@ import { kindOf } from '../../io/image/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
 export interface RgbaImage {
+  /** In pixels. */
   readonly width: number
+  /** In pixels. */
   readonly height: number
   /** [height, width, 4] */
   readonly rgba: Uint8Array | Uint8ClampedArray

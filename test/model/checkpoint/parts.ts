@@ -2,7 +2,7 @@
 
 import type { Gpu } from '../../../src/gpu/gpu.ts'
 import { type Config, featureSizes, visionTokens } from '../../../src/model/checkpoint/config.ts'
-import { sineEmbedding } from '../../../src/model/networks/sine.ts'
+import { sineEmbedding } from '../../../src/model/checkpoint/sine.ts'
 import { cacheShapes, type Parts } from '../../../src/model/plans.ts'
 import {
   allocate,

@@ -1,7 +1,7 @@
 // The sine position embedding is transformers': square, oblong and at full width.
 
 import { expect, test } from 'vitest'
-import { sineEmbedding } from '../../../src/model/networks/sine.ts'
+import { sineEmbedding } from '../../../src/model/checkpoint/sine.ts'
 import { expectGolden, loadGolden } from '../../fixtures/golden.ts'
 
 const golden = loadGolden('sine')

@@ -1,0 +1,66 @@
+// The counts of tools/house.mjs see what they are for.
+
+import { pathToFileURL } from 'node:url'
+import { expect, test } from 'vitest'
+
+interface Reading {
+  readonly comments: readonly string[]
+  readonly longComments: readonly number[]
+  readonly names: readonly string[]
+  readonly bare: readonly string[]
+  readonly asserted: number
+}
+
+const tools = (await import(pathToFileURL('tools/house/read.mjs').href)) as {
+  readCode: (file: string, text: string) => Reading
+  wordsOf: (name: string) => string[]
+}
+
+test('comments of TypeScript are found, and nothing else is', () => {
+  const text = [
+    "const rowFours = 'not // a comment' // one",
+    '/** two */',
+    'function f(team: number) {',
+    `  return \`\${team /* three */} // text\`.replace(/'/, '') // four`,
+    '  // five, before a brace',
+    '}',
+  ].join('\n')
+  const { comments, names } = tools.readCode('a.ts', text)
+  expect(comments).toEqual(['// one', '/** two */', '/* three */', '// four', '// five, before a brace'])
+  expect(names).toEqual(['rowFours', 'f', 'team'])
+})
+
+test('long lines of comments count, long lines of code do not', () => {
+  const long = 'x'.repeat(121)
+  const text = `// ${long}\nconst a = '${long}'\n/*\n * ${long}\n */\n`
+  expect(tools.readCode('a.ts', text).longComments).toEqual([1, 4])
+  expect(tools.readCode('a.wgsl', `// ${long}\nconst A = 1;\n`).longComments).toEqual([1])
+})
+
+test('exports without a doc comment count, once for overloads', () => {
+  const text = [
+    '/** Is documented. */',
+    'export function f(): void',
+    'export function f(x?: number): void {}',
+    'export const bare = 1',
+    '// no doc comment',
+    'export interface Bare {}',
+    'function local() {}',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).bare).toEqual(['bare', 'Bare'])
+})
+
+test('non-null assertions count, negations do not', () => {
+  expect(tools.readCode('a.ts', 'const a = b! + c![0]! + Number(!d) + Number(e !== f)').asserted).toBe(3)
+})
+
+test('WGSL: what is declared, not what is used', () => {
+  const text =
+    'struct Team { lanes: u32 }\nfn over_lanes(x: f32) -> f32 { let fate = other(x); return fate; }'
+  expect(tools.readCode('a.wgsl', text).names).toEqual(['Team', 'lanes', 'over_lanes', 'x', 'fate'])
+})
+
+test('names fall into words', () => {
+  expect(tools.wordsOf('rowFours')).toEqual(['row', 'fours'])
+  expect(tools.wordsOf('HTMLTeam_arm64')).toEqual(['html', 'team', 'arm64'])
+})

@@ -1,0 +1,127 @@
+// What the house promises, counted: `npm run house`.
+//
+//   node tools/house.mjs           prints a table, and fails where a count is above its allowance in tools/house.json
+//   node tools/house.mjs --list    prints each place as well
+//   node tools/house.mjs --write   lowers the allowances to what is there now; it never raises one
+//
+// An allowance is what was there when the rule came. Zero needs none.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readCode, wordsOf } from './house/read.mjs'
+import { KEPT, WORDS } from './house/words.mjs'
+
+const FILES_PER_FOLDER = 14
+const LINES_PER_FILE = 500
+
+/** Folders that may hold more, and why. */
+const LARGE_FOLDERS = {
+  src: 'the two doors, and the ground that every floor may import',
+  'test/fixtures/golden': 'data: a file per network part',
+  'test/fuzz/seeds': 'data: a file per format',
+}
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const record = join(root, 'tools/house.json')
+
+const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  cwd: root,
+  encoding: 'utf8',
+})
+const files = listed.split('\n').filter((file) => file !== '' && existsSync(join(root, file)))
+const below = (...folders) => files.filter((file) => folders.some((folder) => file.startsWith(`${folder}/`)))
+const text = (file) => readFileSync(join(root, file), 'utf8')
+
+const code = below('src', 'shaders', 'web', 'test', 'tools', 'examples', 'bench').filter(
+  (file) => /\.(ts|mjs|wgsl)$/.test(file) && !file.startsWith('test/fixtures/'),
+)
+const documents = ['README.md', 'CONTRIBUTING.md', ...below('docs').filter((file) => file.endsWith('.md'))]
+const readings = new Map(code.map((file) => [file, readCode(file, text(file))]))
+
+/** Places by rule: 'file', 'file: name' or 'file:line'. */
+const places = {
+  [`folders of more than ${FILES_PER_FOLDER} files`]: largeFolders(),
+  [`files of more than ${LINES_PER_FILE} lines`]: code.filter(
+    (file) => readings.get(file).lines.length - 1 > LINES_PER_FILE,
+  ),
+  'exports without a doc comment, in src': within('src', (file, { bare }) =>
+    bare.map((name) => `${file}: ${name}`),
+  ),
+  'comment lines of more than 120 columns': within('', (file, { longComments }) =>
+    longComments.map((line) => `${file}:${line}`),
+  ),
+  'non-null assertions, in src and web': [
+    ...within('src/', (file, { asserted }) => Array.from({ length: asserted }, () => file)),
+    ...within('web/', (file, { asserted }) => Array.from({ length: asserted }, () => file)),
+  ],
+  ...Object.fromEntries(
+    WORDS.map((entry) => [`"${entry.words.replaceAll('|', ', ')}" for ${entry.better}`, placesOf(entry)]),
+  ),
+}
+
+const allowances = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : undefined
+const width = Math.max(...Object.keys(places).map((rule) => rule.length))
+for (const [rule, found] of Object.entries(places)) {
+  const allowed = allowances?.[rule] ?? 0
+  const verdict = found.length > allowed ? 'too many' : found.length < allowed ? 'fewer than recorded' : ''
+  if (found.length > 0 || allowed > 0) {
+    console.log(
+      `${rule.padEnd(width)} ${String(found.length).padStart(5)} of ${allowed} ${verdict}`.trimEnd(),
+    )
+  }
+  if (process.argv.includes('--list')) for (const place of found) console.log(`  ${place}`)
+  if (found.length > allowed && !process.argv.includes('--write')) process.exitCode = 1
+}
+for (const rule of Object.keys(allowances ?? {})) {
+  if (rule in places) continue
+  console.error(`tools/house.json allows "${rule}", which is no rule`)
+  process.exitCode = 1
+}
+if (process.exitCode === 1) console.error('`node tools/house.mjs --list` shows where.')
+
+if (process.argv.includes('--write')) {
+  const counts = Object.entries(places).map(([rule, { length }]) => [
+    rule,
+    allowances ? Math.min(length, allowances[rule] ?? 0) : length,
+  ])
+  writeFileSync(
+    record,
+    `${JSON.stringify(Object.fromEntries(counts.filter(([, count]) => count > 0)), null, 2)}\n`,
+  )
+}
+
+function within(folder, placesIn) {
+  return code.filter((file) => file.startsWith(folder)).flatMap((file) => placesIn(file, readings.get(file)))
+}
+
+function largeFolders() {
+  const counts = new Map()
+  for (const file of below('src', 'shaders', 'test')) {
+    counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
+  }
+  return [...counts]
+    .filter(([folder, count]) => count > FILES_PER_FOLDER && !(folder in LARGE_FOLDERS))
+    .map(([folder, count]) => `${folder}: ${count}`)
+}
+
+function placesOf({ words, names, whole, prose, below: folder }) {
+  const isWord = new RegExp(`^(?:${words})$`, 'i')
+  const isWhole = new RegExp(`^(?:${words})$`)
+  const inProse = new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+(?:[*/]+\\s+)?')})\\b`, 'gi')
+  const has = (name) =>
+    (whole && isWhole.test(name)) || (names && wordsOf(name).some((word) => isWord.test(word)))
+  const inCode = code
+    .filter((file) => (!folder || file.startsWith(`${folder}/`)) && !(file in KEPT))
+    .flatMap((file) => {
+      const reading = readings.get(file)
+      const named = [basename(file).replace(/\.\w+$/, ''), ...reading.names].filter(has)
+      const said = prose ? reading.comments.flatMap((comment) => comment.match(inProse) ?? []) : []
+      return [...new Set(named), ...said].map((word) => `${file}: ${word}`)
+    })
+  const inDocuments = documents
+    .filter((file) => prose && !folder && !(file in KEPT))
+    .flatMap((file) => (text(file).match(inProse) ?? []).map((word) => `${file}: ${word}`))
+  return [...inCode, ...inDocuments]
+}

@@ -1,0 +1,107 @@
+// What a file says and names: its comments, the names that it declares, the exports among them without a doc comment.
+
+import ts from 'typescript-5'
+
+/**
+ * @typedef {object} Reading
+ * @property {string[]} lines
+ * @property {string[]} comments      with their slashes and stars
+ * @property {number[]} longComments  lines of comments that are too long, counted from 1
+ * @property {string[]} names         declared here, once per declaration
+ * @property {string[]} bare          exports without a doc comment
+ * @property {number} asserted        non-null assertions
+ */
+
+/** @returns {Reading} */
+export function readCode(file, text) {
+  return file.endsWith('.wgsl') ? readWgsl(text) : readScript(file, text)
+}
+
+/** @returns {Reading} */
+function readScript(file, text) {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  const names = []
+  let asserted = 0
+  const ranges = new Map()
+  const visit = (node) => {
+    if (ts.isNonNullExpression(node)) asserted++
+    if (isDeclared(node)) names.push(node.text)
+    // Comments stand before tokens, and behind them on their line
+    if (node.getChildCount(source) === 0) {
+      const around = [
+        ...(ts.getLeadingCommentRanges(text, node.getFullStart()) ?? []),
+        ...(ts.getTrailingCommentRanges(text, node.getEnd()) ?? []),
+      ]
+      for (const range of around) ranges.set(range.pos, range.end)
+    }
+    for (const child of node.getChildren(source)) if (!ts.isJSDoc(child)) visit(child)
+  }
+  visit(source)
+  const comments = [...ranges].sort(([a], [b]) => a - b)
+  return { ...commented(text, comments), names, bare: bareExports(source), asserted }
+}
+
+function isDeclared(node) {
+  if (!ts.isIdentifier(node)) return false
+  const { parent } = node
+  return (
+    parent.name === node &&
+    !ts.isPropertyAccessExpression(parent) &&
+    !ts.isMetaProperty(parent) &&
+    !ts.isImportSpecifier(parent) &&
+    !ts.isExportSpecifier(parent)
+  )
+}
+
+/** Names of exports without a doc comment. Of overloads, one that has it is enough. */
+function bareExports(source) {
+  const documented = new Map()
+  for (const statement of source.statements) {
+    const isExported = statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+    if (!isExported) continue
+    const has = (statement.jsDoc ?? []).length > 0
+    const declared = ts.isVariableStatement(statement) ? statement.declarationList.declarations : [statement]
+    for (const { name } of declared) {
+      const text = name?.getText(source) ?? 'default'
+      documented.set(text, has || documented.get(text) === true)
+    }
+  }
+  return [...documented].filter(([, has]) => !has).map(([name]) => name)
+}
+
+/** @returns {Reading} */
+function readWgsl(text) {
+  const comments = [...text.matchAll(/\/\/[^\n]*|\/\*[^]*?\*\//g)].map(({ index, 0: { length } }) => [
+    index,
+    index + length,
+  ])
+  const code = text.replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
+  const declared = /\b(?:fn|let|const|override|struct|alias|var(?:<[^>]*>)?)\s+(\w+)|\b(\w+)\s*:(?!:)/g
+  const names = [...code.matchAll(declared)].map(([, a, b]) => a ?? b)
+  return { ...commented(text, comments), names, bare: [], asserted: 0 }
+}
+
+const COLUMNS = 120
+
+function commented(text, ranges) {
+  const lines = text.split('\n')
+  const starts = [0]
+  for (const line of lines) starts.push(starts.at(-1) + line.length + 1)
+  const lineOf = (at) => starts.findLastIndex((start) => start <= at)
+  const long = new Set()
+  for (const [begin, end] of ranges) {
+    for (let line = lineOf(begin); line <= lineOf(end - 1); line++) {
+      if (lines[line].length > COLUMNS) long.add(line + 1)
+    }
+  }
+  return { lines, comments: ranges.map(([begin, end]) => text.slice(begin, end)), longComments: [...long] }
+}
+
+/** 'rowFours_arm64' is row, fours, arm64. */
+export function wordsOf(name) {
+  return name
+    .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')
+    .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1 $2')
+    .split(/[^A-Za-z\d]+/)
+    .map((word) => word.toLowerCase())
+}
