@@ -8,6 +8,7 @@ import { at } from './references/at.ts'
 export interface KernelCase {
   /** The sizes and options, short: '33 x 65 x 36, bias, relu'. */
   readonly shape: string
+  /** The op's inputs, by name. */
   readonly inputs: Readonly<Record<string, HostTensor>>
   /** Values of the `param`s that the op takes. */
   readonly params?: Readonly<Record<string, number>>
@@ -23,7 +24,9 @@ export interface KernelCase {
 
 /** An op, and how its problems are drawn. */
 export interface KernelTest {
+  /** For reports and filters. */
   readonly name: string
+  /** Draws a case at random. All that differs between cases comes from `random`. */
   readonly draw: (random: Random, type: WeightType, layout: WeightLayout) => KernelCase
   /** The types that its weights can have; f32 alone by default. */
   readonly types?: readonly WeightType[]

@@ -1,5 +1,6 @@
 // The families of ops: the folders of src/ops.
 
+/** The families of ops that {@link selfTest} covers. */
 export const OP_FAMILIES = [
   'matmul',
   'conv',
@@ -11,4 +12,5 @@ export const OP_FAMILIES = [
   'image',
   'head',
 ] as const
+/** One of the families of ops. */
 export type OpFamily = (typeof OP_FAMILIES)[number]

@@ -4,16 +4,25 @@ import type { KernelResult } from './results.ts'
 
 /** Results of one op by one variant, with weights of one type and layout. */
 export interface ResultGroup {
+  /** The op: 'linear'. */
   readonly op: string
+  /** Its family: 'matmul'. */
   readonly family: string
+  /** The variant that computed it; undefined for ops that have one kernel only. */
   readonly variant: string | undefined
+  /** The type of its weights. */
   readonly type: string
+  /** Number of cases that were right. */
   readonly passed: number
+  /** Number of cases that were wrong. */
   readonly failed: number
+  /** Number of cases that can't run here. */
   readonly skipped: number
   /** The largest error; undefined if nothing ran. */
   readonly error: number | undefined
+  /** The largest error that is right. */
   readonly tolerance: number
+  /** Milliseconds of all cases together. */
   readonly ms: number
 }
 

@@ -10,6 +10,7 @@ import { type DType, type Shape, sizeOf } from '../tensor/tensor.ts'
 
 /** The types that the weights of an op can have. */
 export const WEIGHT_TYPES = ['f32', 'f16', 'bf16', 'int8', 'int4'] as const
+/** The types that a weight can have. */
 export type WeightType = (typeof WEIGHT_TYPES)[number]
 
 /** How the weights of a case are laid out: as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
@@ -17,7 +18,9 @@ export type WeightLayout = 'rows' | 'packed'
 
 /** A tensor of a case on the host. */
 export interface HostTensor {
+  /** Lengths of the axes, the slowest first. */
   readonly shape: Shape
+  /** The type of the elements. */
   readonly dtype: DType
   /** As the device holds it: bits of 16-bit types, quantised numbers of int8 and int4. */
   readonly data: HostArray
@@ -38,6 +41,7 @@ const AWKWARD = [
 /** Whole vec4s, tiles and workgroups. */
 const EVEN = [4, 8, 12, 16, 20, 32, 36, 48, 64, 96, 128, 160, 192, 256, 260, 320, 512, 1024]
 
+/** Draws numbers, sizes and tensors from a seed: the same seed and names give the same ones everywhere. */
 export class Random {
   #state: number
 
@@ -76,6 +80,7 @@ export class Random {
     return this.word() >= 2 ** 31
   }
 
+  /** One of these, each as often as the others. */
   pick<T>(among: readonly T[]): T {
     return among[this.whole(0, among.length - 1)]!
   }

@@ -17,9 +17,11 @@ export interface KernelResult {
   readonly layout: WeightLayout | undefined
   /** Sizes and options: '33 x 65 x 36, bias, relu'. */
   readonly shape: string
+  /** Whether the result was right, was wrong, or can't be had here. */
   readonly status: 'passed' | 'failed' | 'skipped'
   /** How far the result is from float64: the relative norm, unless the case measures another way. */
   readonly error?: number
+  /** The largest error that is right. */
   readonly tolerance: number
   /** Milliseconds of the second run, from the host and back. */
   readonly ms?: number
@@ -27,15 +29,25 @@ export interface KernelResult {
   readonly reason?: string
 }
 
+/** What {@link selfTest} found. */
 export interface SelfTestSummary {
+  /** Number of cases that were right. */
   readonly passed: number
+  /** Number of cases that were wrong. */
   readonly failed: number
+  /** Number of cases that can't run here. */
   readonly skipped: number
+  /** One per case, in the order in which they ran. */
   readonly results: readonly KernelResult[]
+  /** The seed that draws the same cases again. */
   readonly seed: number
+  /** The adapter's name. */
   readonly adapter: string
+  /** The driver and its version, where they are known. */
   readonly driver: string
+  /** The WebGPU implementation that speaks to the driver. */
   readonly runtime: string
+  /** Seconds that it took. */
   readonly seconds: number
   /** All problems were reached in the time given. */
   readonly complete: boolean
