@@ -14,8 +14,15 @@ export function expectDefined<T>(value: T | undefined, what: string): T {
   return value
 }
 
+/** An entry of a list that has it: an index out of its bounds is an error here, not `undefined` somewhere else. */
+export function entryOf<T>(list: readonly T[], index: number): T {
+  const entry = list[index]
+  // The words are made for a failure alone: this runs per dispatch
+  return entry === undefined ? expectDefined(entry, `entry ${index} of a list of ${list.length}`) : entry
+}
+
 /** The last of a list that has one. */
-export function lastOf<T>(list: readonly T[], what: string): T {
+export function lastOf<T>(list: readonly T[], what: string = 'a list'): T {
   return expectDefined(list.at(-1), `the last of ${what}`)
 }
 

@@ -1,6 +1,7 @@
 // Command lines: what a command accepts, its help, and messages for what it doesn't.
 
 import { parseArgs } from 'node:util'
+import { entryOf, lastOf } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
 import { grouped, type Terminal } from './output/terminal.ts'
@@ -94,7 +95,7 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
       expectValue(token.name, option.value, token.value, token.inlineValue ?? false)
       if (before && !option.many) {
         throw new UsageError(
-          `--${token.name} is given twice: '${printable(before[0]!)}' and '${printable(token.value!)}'. Give it once.`,
+          `--${token.name} is given twice: '${printable(entryOf(before, 0))}' and '${printable(token.value!)}'. Give it once.`,
         )
       }
     }
@@ -151,7 +152,8 @@ function expectValue(name: string, kind: string, value: string | undefined, isIn
 export function expectOperands({ name, operands }: Page, given: Given, least: number, most = least): void {
   const count = given.operands.length
   if (count >= least && count <= most) return
-  const what = count < least ? 'is missing something' : `does not take '${printable(given.operands[most]!)}'`
+  const what =
+    count < least ? 'is missing something' : `does not take '${printable(entryOf(given.operands, most))}'`
   throw new UsageError(`flowseg ${name} ${what}. Usage: ${`flowseg ${name} ${operands}`.trim()}`)
 }
 
@@ -218,7 +220,7 @@ export function helpText({ name, operands, summary, details, options, examples }
 function wrap(text: string, width: number): string[] {
   const lines = ['']
   for (const word of text.split(' ')) {
-    const line = lines.at(-1)!
+    const line = lastOf(lines)
     if (line.length + word.length + 1 > width) lines.push(word)
     else lines[lines.length - 1] = line ? `${line} ${word}` : word
   }

@@ -2,6 +2,7 @@
 // (EXIT_CODES). Under --json the error is the last line on standard output, {"error": {"code", "message"}}, and not
 // told twice.
 
+import { entryOf, expectDefined } from '../check.ts'
 import { printable } from '../printable.ts'
 import { type Command, EXIT_CODES, helpText, meant, parse, UsageError } from './args.ts'
 import { accountOfError, jsonLine } from './json.ts'
@@ -79,12 +80,12 @@ async function dispatch([name = '', ...rest]: readonly string[], terminal: Termi
     out.write(`${await packageVersion()}\n`)
     return 0
   }
-  const [wanted, args] = name === 'help' ? [rest[0]!, ['--help']] : [name, rest]
+  const [wanted, args] = name === 'help' ? [entryOf(rest, 0), ['--help']] : [name, rest]
   if (!Object.hasOwn(COMMANDS, wanted)) {
     const hint = meant(wanted, Object.keys(COMMANDS)) || ` There are ${Object.keys(COMMANDS).join(', ')}.`
     throw new UsageError(`There is no command '${printable(wanted)}'.${hint}`)
   }
-  const command = await COMMANDS[wanted]!.load()
+  const command = await expectDefined(COMMANDS[wanted], wanted).load()
   if (beforeOperands(args).some((arg) => arg === '--help' || arg === '-h')) {
     out.write(helpText(command.page))
     return 0

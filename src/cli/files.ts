@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 import { link, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { expectDefined } from '../check.ts'
 import { FlowSegError } from '../errors.ts'
 import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
 import { printable, reasonOf } from '../printable.ts'
@@ -93,7 +94,7 @@ export class Drafts {
       for (const [path, part] of parts) {
         at = path
         const isNew = !existsSync(path)
-        if (this.#files.get(path)!.isNew) await moveToNew(part, path)
+        if (expectDefined(this.#files.get(path), 'files').isNew) await moveToNew(part, path)
         else await rename(part, path)
         if (isNew) added.push(path)
       }

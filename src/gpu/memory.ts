@@ -2,6 +2,7 @@
 // `gpu.memory()` reports is what exists. Allocation is asynchronous on purpose: WebGPU tells of running
 // out of memory only through error scopes, and we never go on with a buffer that isn't there.
 
+import { entryOf } from '../check.ts'
 import { LimitError, OutOfMemoryError } from '../errors.ts'
 import { TEXEL } from './kernel.ts'
 
@@ -150,7 +151,7 @@ export class Memory {
       created?.(made)
       return [made]
     })
-    return texture[0]!
+    return entryOf(texture, 0)
   }
 
   /** Whether it is ours, and not released. */

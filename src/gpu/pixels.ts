@@ -5,6 +5,7 @@
 // and stays within what one binding allows.
 
 import { breathe } from '../breathe.ts'
+import { expectDefined } from '../check.ts'
 import { ImageError, LimitError } from '../errors.ts'
 import type { Gpu } from './gpu.ts'
 import { roundUp } from './memory.ts'
@@ -72,7 +73,7 @@ export class Strip {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST
     const request = { label: 'rows of an image', bytes: rows * rowBytes, usage, owner }
     const [buffer] = await gpu.buffers.allocate([request])
-    return new Strip(gpu, rows, buffer!, owner)
+    return new Strip(gpu, rows, expectDefined(buffer, 'buffer'), owner)
   }
 
   /**

@@ -1,7 +1,7 @@
 // The files that people choose in a browser: files of an input element, a drop, a folder's handle. Of all that, the
 // files of the one folder that is a checkpoint.
 
-import { describe } from '../check.ts'
+import { describe, expectDefined } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { firstOf, printable, reasonOf } from '../printable.ts'
 
@@ -81,7 +81,9 @@ function oneFolderOf(all: readonly File[]): ChosenFiles {
   }
   const depth = (folder: string): number => (folder === '' ? 0 : folder.split('/').length)
   const folders = [...byFolder.keys()].sort((a, b) => depth(a) - depth(b))
-  const models = folders.filter((folder) => byFolder.get(folder)!.some(({ name }) => name === 'config.json'))
+  const models = folders.filter((folder) =>
+    expectDefined(byFolder.get(folder), 'byFolder').some(({ name }) => name === 'config.json'),
+  )
   const [first, second] = models
   if (first !== undefined && second !== undefined && depth(first) === depth(second)) {
     throw new WeightsError(

@@ -4,7 +4,7 @@
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
 
-import { describe, expectDefined, expectWhole } from '../check.ts'
+import { describe, entryOf, expectDefined, expectWhole } from '../check.ts'
 import { DISPOSE } from '../dispose.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -286,7 +286,7 @@ export async function allocate(
   const usage = USAGE_RESIDENT()
   if (bytes <= gpu.bindingLimit) {
     const [buffer] = await gpu.buffers.allocate([{ label, bytes, usage, owner }])
-    return residentTensor(buffer!, shape, dtype, label)
+    return residentTensor(expectDefined(buffer, 'buffer'), shape, dtype, label)
   }
   const [rows = 1, ...rest] = shape
   // Whole pairs of rows, so that 16-bit shards end on a word
@@ -312,9 +312,9 @@ export async function allocate(
   )
   const shards = parts.map((part, i): Shard => {
     const partBytes = bytesOf([part.rows, ...rest], dtype)
-    return { ...part, storage: { kind: 'resident', bytes: partBytes, label, buffer: buffers[i]! } }
+    return { ...part, storage: { kind: 'resident', bytes: partBytes, label, buffer: entryOf(buffers, i) } }
   })
-  return { shape, dtype, size: sizeOf(shape), storage: shards[0]!.storage, shards }
+  return { shape, dtype, size: sizeOf(shape), storage: entryOf(shards, 0).storage, shards }
 }
 
 /**
@@ -338,7 +338,7 @@ export async function upload(
     const uploader = new Uploader(gpu)
     let offset = 0
     for (const { buffer, bytes: length } of storagesOf(x)) {
-      await uploader.write(buffer!, 0, all.subarray(offset, offset + length))
+      await uploader.write(expectDefined(buffer, 'buffer'), 0, all.subarray(offset, offset + length))
       offset += length
     }
     return x

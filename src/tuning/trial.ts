@@ -4,6 +4,7 @@
 // is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
 // take the form that is asked for, rows or panels, with the same values in both, and so may be compared.
 
+import { expectDefined } from '../check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
@@ -72,7 +73,7 @@ export async function rebuild<P>(
       if (!made.has(x.storage)) made.set(x.storage, await make(x, i))
     }
     const rebuilt = mapTensors(problem, (x) => {
-      const y = made.get(x.storage)!
+      const y = expectDefined(made.get(x.storage), 'made')
       return y === x || y.shape === x.shape ? y : { ...y, shape: x.shape, size: x.size }
     })
     const fresh = [...made].flatMap(([{ kind }, y]) => (kind === 'intermediate' ? [y] : []))

@@ -6,7 +6,7 @@
 // displaces it. Problems with weights are timed with the weights in rows and in panels, which decides for the whole
 // model.
 
-import { describe } from '../check.ts'
+import { describe, entryOf } from '../check.ts'
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError, UsageError } from '../errors.ts'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -162,7 +162,7 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
     if (next === undefined) break
     const [problem] = left.splice(next, 1)
     const comparisons = comparisonsOf(problem!)
-    const what = `${problem!.family.name} ${comparisons[0]!.shapes}`
+    const what = `${problem!.family.name} ${entryOf(comparisons, 0).shapes}`
     onProgress?.({ phase: 'tune', what, loaded: total - left.length - 1, total })
 
     // A share of the time that is left, but at least what small problems take
@@ -298,7 +298,7 @@ function comparisonOf(
   const able = ranked(family, problem, adapter)
   const costs = able.map((variant) => variant.cost(problem, adapter))
   const candidates = able.map((variant, i): Candidate => {
-    const predicted = costs[i]! / costs[0]!
+    const predicted = entryOf(costs, i) / entryOf(costs, 0)
     return { variant, predicted, verdict: 'untried', reason: undefined, flops: 0, samples: [] }
   })
   return { form, shapes: family.classOf(problem), candidates }

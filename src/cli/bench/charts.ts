@@ -1,5 +1,6 @@
 // Two pictures of a bench: where the time of each piece goes, and how near kernels come to the roofline. SVG.
 
+import { entryOf } from '../../check.ts'
 import type { Ceilings } from '../../tuning/ceilings.ts'
 import { byKernel, type Measured } from './measure.ts'
 
@@ -38,7 +39,7 @@ function legendOf(measured: readonly Measured[], ceilings: Ceilings): Legend {
     }
   }
   const ranked = [...shares].sort(([, a], [, b]) => b - a).map(([kernel]) => kernel)
-  const colours = new Map(ranked.slice(0, PALETTE.length).map((kernel, i) => [kernel, PALETTE[i]!]))
+  const colours = new Map(ranked.slice(0, PALETTE.length).map((kernel, i) => [kernel, entryOf(PALETTE, i)]))
   const others: [string, string][] = ranked.length > PALETTE.length ? [['other kernels', OTHERS]] : []
   return { colourOf: (kernel) => colours.get(kernel) ?? OTHERS, entries: [...colours, ...others] }
 }
@@ -92,13 +93,13 @@ export function barsChart(measured: readonly Measured[], ceilings: Ceilings, ada
       text(left - 12, y + 13.5, title, { anchor: 'end' }),
       ...joined.map(([ms, colour]) => segment(ms, colour)),
       segment(Math.max(0, runMs - sum), BETWEEN),
-      text(columns[0]!, y + 13.5, duration(runMs), { anchor: 'end' }),
-      text(columns[1]!, y + 13.5, rate(flops / runMs / 1e6), { anchor: 'end' }),
-      text(columns[2]!, y + 13.5, `${((100 * ideal) / runMs).toFixed(0)} %`, { anchor: 'end' }),
+      text(entryOf(columns, 0), y + 13.5, duration(runMs), { anchor: 'end' }),
+      text(entryOf(columns, 1), y + 13.5, rate(flops / runMs / 1e6), { anchor: 'end' }),
+      text(entryOf(columns, 2), y + 13.5, `${((100 * ideal) / runMs).toFixed(0)} %`, { anchor: 'end' }),
     ].join('\n')
   })
   const heads = ['time', 'GFLOP/s', 'of the ceiling'].map((head, i) =>
-    text(columns[i]!, top - 12, head, { anchor: 'end', fill: FAINT }),
+    text(entryOf(columns, i), top - 12, head, { anchor: 'end', fill: FAINT }),
   )
   return svg(width, top + measured.length * row + 16, [
     text(16, 28, 'Where the time goes', { size: 17, bold: true }),

@@ -2,6 +2,7 @@
 // what comes once. A piece and what it is multiplied by are all that there is to say about a model that fits nowhere.
 
 import { readFile } from 'node:fs/promises'
+import { lastOf } from '../../check.ts'
 import {
   type Config,
   featureChannels,
@@ -172,7 +173,7 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
         count: 1,
         weights: ['segmentor.decoder.', 'segmentor.boundary_refiner.'],
         build: ({ bound }, { weights, sines }) => {
-          const [H, W] = sizes.at(-1)!
+          const [H, W] = lastOf(sizes)
           const maskFeatures = bound('mask features', [H, W, head.hidden])
           const levels = sizes.map(([h, w], l) => bound(`level ${l}`, [h * w, head.hidden]))
           const decoder = weights.scope('segmentor.decoder.')

@@ -2,6 +2,7 @@
 // whole; bench-full.ts has those of the full model.
 
 import { readFile } from 'node:fs/promises'
+import { expectDefined } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { openFolder, readJson } from '../../io/folder.ts'
 import { decodeImage } from '../../io/image/image.ts'
@@ -109,7 +110,7 @@ export async function prepare(
         })),
       )
     }
-    const used = Object.fromEntries(wanted.map(({ label }) => [label, bound[label]!]))
+    const used = Object.fromEntries(wanted.map(({ label }) => [label, expectDefined(bound[label], label)]))
     return {
       plan: made,
       values: { inputs, bound: used, params: given.params ?? {}, signal: task.signal },

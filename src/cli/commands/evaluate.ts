@@ -8,6 +8,7 @@
 
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { entryOf } from '../../check.ts'
 import { FlowSegError } from '../../errors.ts'
 import type { FlowSeg, Scene, Segmentation, Times } from '../../model/flowseg.ts'
 import { printable, reasonOf } from '../../printable.ts'
@@ -243,7 +244,7 @@ async function measureScene(
 
     const rows: Row[] = []
     for (const [i, { text, kind, target }] of sentences.entries()) {
-      const result = answers[i]!
+      const result = entryOf(answers, i)
       const truth = bitsOf(ids, target)
       const answer = overlap(result.mask.data, truth)
       rows.push({
@@ -256,7 +257,7 @@ async function measureScene(
         oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, signal)),
         largest: overlap(largest, truth),
         // The next sentence's answer: a shuffle that leaves none in its place
-        shuffled: overlap(others[(i + 1) % others.length]!.mask.data, truth),
+        shuffled: overlap(entryOf(others, (i + 1) % others.length).mask.data, truth),
         runs: runsOf(result.mask.data),
         times: result.times,
       })
@@ -281,7 +282,7 @@ async function bestCandidate(
     const mask = maskFromLogits(logits, [height, width], canvas, crop, [scene.height, scene.width])
     return iouOf(overlap(mask.data, truth))
   })
-  const best = candidates[ious.indexOf(Math.max(...ious))]!
+  const best = entryOf(candidates, ious.indexOf(Math.max(...ious)))
   return overlap((await best.mask({ signal })).data, truth)
 }
 

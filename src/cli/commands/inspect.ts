@@ -2,6 +2,7 @@
 // GPU is needed.
 
 import { statSync } from 'node:fs'
+import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { formatBytes } from '../../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../../io/folder.ts'
@@ -285,7 +286,7 @@ function families(entries: readonly TensorEntry[]): string[][] {
   const key = ({ name, dtype, shape }: TensorEntry): string =>
     `${name.replace(LAYER, '.#')} ${dtype} ${shape.join()}`
   return [...groupBy(entries, key).values()].map((group) => {
-    const first = group[0]!
+    const first = entryOf(group, 0)
     const count = group.length > 1 ? `x ${group.length}` : ''
     return [printable(commonName(group)), first.dtype, `[${first.shape.join(', ')}]`, count]
   })
@@ -306,7 +307,7 @@ function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> 
 function commonName(group: readonly TensorEntry[]): string {
   const layers = group.map(({ name }) => name.match(LAYER) ?? [])
   let i = 0
-  return group[0]!.name.replace(LAYER, (layer) => {
+  return entryOf(group, 0).name.replace(LAYER, (layer) => {
     const seen = new Set(layers.map((own) => own[i]))
     i++
     return seen.size === 1 ? layer : `.{${runsOf([...seen].map((number) => Number(number?.slice(1))))}}`

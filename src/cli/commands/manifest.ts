@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
+import { entryOf } from '../../check.ts'
 import { FlowSegError, WeightsError } from '../../errors.ts'
 import { type Folder, openFolder } from '../../io/folder.ts'
 import { type FileFacts, MANIFEST, readManifest } from '../../io/manifest.ts'
@@ -37,7 +38,7 @@ const CHUNK = 4 * 2 ** 20
 
 async function run(given: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, given, 1)
-  const place = given.operands[0]!
+  const place = entryOf(given.operands, 0)
   const folder = openFolder(locationOf(place, terminal))
   if (folder.directory === undefined) {
     throw new UsageError(`flowseg manifest takes a folder on disk, not ${printable(place)}.`)

@@ -1,6 +1,7 @@
 // flowseg segment: a mask for every image and every sentence. The model is loaded once, and an image looked at once.
 
 import { join } from 'node:path'
+import { entryOf } from '../../check.ts'
 import { FlowSegError, ImageError, NumericError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
@@ -78,7 +79,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
   // 2. What can be known to fail, fails before anything large is loaded: of a single image everything
   for (const image of images) await expectReadable(image)
-  const single = images.length === 1 ? await readImage(images[0]!, terminal) : undefined
+  const single = images.length === 1 ? await readImage(entryOf(images, 0), terminal) : undefined
   const config = await checkSentences(sentences, prompt, given, terminal)
   const files = images.flatMap(({ kind, location, name }) =>
     kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
@@ -125,14 +126,14 @@ async function answer(
   const scene: Scene = await model.look(image, { ...task, ...look })
   try {
     for (const [j, sentence] of sentences.entries()) {
-      const name = names[i]![j]!
+      const name = entryOf(names, i)[j]!
       const flow = name.flow !== undefined
       const result = await scene.segment(sentence, { ...task, ...prompt, flow })
       progress.clear()
 
       const picture = overlay(image, result.mask)
       const files = await write(image, picture, result, name, config, terminal)
-      const place = images[i]!
+      const place = entryOf(images, i)
       if (given.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
       else {
         const shown = {

@@ -1,5 +1,6 @@
 // flowseg tune: measures which kernels are the fastest here, and remembers it for all other commands.
 
+import { entryOf } from '../../check.ts'
 import { openGpu } from '../../gpu/gpu.ts'
 import { FlowSeg } from '../../model/flowseg.ts'
 import { clearTuned, saveTuned } from '../../model/tuned-cache.ts'
@@ -131,7 +132,7 @@ function lines(
 
 /** The same class with its weights in the other form, which they won't have. */
 function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
-  const { form } = classes[i]!
+  const { form } = entryOf(classes, i)
   const other = form === 'rows' ? classes[i + 1] : form === 'panels' ? classes[i - 1] : undefined
   return other?.skipped ? other : undefined
 }

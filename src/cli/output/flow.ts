@@ -3,6 +3,7 @@
 // In every picture the mask of the query that leads in that layer is filled, and the mask of the query that
 // wins in the end is outlined. Where they differ, the model changed its mind later.
 
+import { entryOf } from '../../check.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../../model/flowseg.ts'
@@ -81,7 +82,7 @@ function layerPicture(image: Image, layer: FlowLayer, result: Segmentation, canv
     const logits = layer.masks.subarray(query * height * width, (query + 1) * height * width)
     return maskFromLogits(logits, [height, width], canvas, result.canvas, [image.height, image.width])
   }
-  const leader = maskOf(layer.ranking[0]!.query)
+  const leader = maskOf(entryOf(layer.ranking, 0).query)
   const picture = faded(image, leader)
   tint(picture, leader, LEADER, 0.4)
   outline(picture, maskOf(result.query), WINNER)
@@ -128,7 +129,7 @@ function sheet(image: Image, result: Segmentation, canvas: number): Image {
   layers.forEach((layer, i) => {
     const [x, y] = place(i)
     paste(paper, layerPicture(small, layer, result, canvas), x, y)
-    const { query, score } = layer.ranking[0]!
+    const { query, score } = entryOf(layer.ranking, 0)
     const below = y + small.height + 6
     write(paper, x, below, layer.layer === 0 ? 'before the first layer' : `layer ${layer.layer}`, INK)
     writeRight(paper, x + small.width, below, `query ${query}${query === result.query ? ' *' : ''}`, LEADER)

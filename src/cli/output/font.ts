@@ -1,6 +1,7 @@
 // A pixel font for labels on pictures: printable ASCII, 5 x 7 in a cell of 6 x 9. A glyph is five columns of
 // a byte each, the lowest bit on top.
 
+import { entryOf } from '../../check.ts'
 import type { Image } from '../../io/image/image.ts'
 import type { Rgb } from '../../model/picture.ts'
 
@@ -41,7 +42,7 @@ export function write(
   const most = Math.floor((room + 1) / CELL)
   const shown = all.length > most ? `${all.slice(0, Math.max(0, most - 2))}..` : all
   for (let i = 0; i < shown.length; i++) {
-    const glyph = COLUMNS[shown.charCodeAt(i) - 32]!
+    const glyph = entryOf(COLUMNS, shown.charCodeAt(i) - 32)
     glyph.forEach((column, dx) => {
       for (let dy = 0; dy < 8; dy++) {
         const [u, v] = [x + i * CELL + dx, y + dy]

@@ -4,6 +4,7 @@
 import { constants, existsSync } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
+import { entryOf } from '../../check.ts'
 import { FlowSegError } from '../../errors.ts'
 import { isFolder } from '../../make-folders.ts'
 import { printable } from '../../printable.ts'
@@ -73,7 +74,7 @@ export function namesFor(
         )
       const words = slug(sentence)
       for (let n = 1; n < FULL; n++) {
-        const names = namesOf(fitted(labels[i]!, `-${words}${n > 1 ? `-${n}` : ''}`, MASK))
+        const names = namesOf(fitted(entryOf(labels, i), `-${words}${n > 1 ? `-${n}` : ''}`, MASK))
         if (!isFree(names)) continue
         for (const one of [names.overlay.path, names.mask?.path, names.flow]) if (one) taken.add(folded(one))
         return names
@@ -120,7 +121,7 @@ function labelsOf(images: readonly ImagePlace[]): string[] {
   const count = (stem: string): number => stems.filter((other) => folded(other) === folded(stem)).length
   return images.map((image, i) => {
     const parent = parentOf(image)
-    return count(stems[i]!) > 1 && parent ? `${parent}-${stems[i]}` : stems[i]!
+    return count(entryOf(stems, i)) > 1 && parent ? `${parent}-${stems[i]}` : entryOf(stems, i)
   })
 }
 

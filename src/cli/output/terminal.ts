@@ -2,6 +2,7 @@
 // own (process.ts); the tests give it theirs.
 
 import { styleText } from 'node:util'
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { printable } from '../../printable.ts'
 import { widthOf } from './width.ts'
@@ -85,7 +86,7 @@ export function table(rows: readonly (readonly string[])[], left: readonly numbe
   return cells.map((row) =>
     row
       .map((cell, i) => {
-        const space = ' '.repeat(widths[i]! - widthOf(cell))
+        const space = ' '.repeat(entryOf(widths, i) - widthOf(cell))
         return left.includes(i) ? cell + space : space + cell
       })
       .join('  ')

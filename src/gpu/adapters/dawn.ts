@@ -2,6 +2,7 @@
 // driver SwiftShader from npm takes its place, without root and without touching the system.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { expectDefined } from '../../check.ts'
 import { NoAdapterError } from '../../errors.ts'
 import { printable, reasonOf } from '../../printable.ts'
 import { languageOf, namesMeant, type Provider } from './provider.ts'
@@ -68,7 +69,7 @@ async function openNamed(create: Create, part: string): Promise<Provider> {
     )
   }
   if (name === undefined) return openAny(create, part) // which says why there is none
-  const found = await all.get(name)!.use(() => request(create, name))
+  const found = await expectDefined(all.get(name), 'all').use(() => request(create, name))
   if (found.adapter) return provider(found.gpu, found.adapter)
   throw noAdapter([`'${printable(name)}' (${found.reason})`])
 }

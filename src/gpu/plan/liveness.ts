@@ -6,6 +6,7 @@
 // dispatch, even in disjoint ranges. The one exception is asked for by the op: an in-place dispatch
 // binds a single buffer, as write only, and so joins input and output into one tenant.
 
+import { entryOf, expectDefined } from '../../check.ts'
 import type { RecordedDispatch, Storage } from '../recorder.ts'
 
 interface Tenant {
@@ -72,10 +73,12 @@ export function layOut(dispatches: readonly RecordedDispatch[], outputs: Readonl
       taken.every((t) => t.last < tenant.first || tenant.last < t.first),
     )
     if (index < 0) index = slots.push({ bytes: tenant.bytes, taken: [] }) - 1
-    slots[index]!.taken.push(tenant)
+    entryOf(slots, index).taken.push(tenant)
     slotIndex.set(tenant, index)
   }
 
-  const slotOf = new Map([...tenantOf].map(([storage, tenant]) => [storage, slotIndex.get(tenant)!]))
+  const slotOf = new Map(
+    [...tenantOf].map(([storage, tenant]) => [storage, expectDefined(slotIndex.get(tenant), 'slotIndex')]),
+  )
   return { slots: slots.map((s) => s.bytes), slotOf, inPlace, tenants: tenants.slice(0, 5) }
 }

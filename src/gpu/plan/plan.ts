@@ -6,6 +6,7 @@
 // buffers of their own. A run is cut into several submissions by estimated time, so that no watchdog bites and
 // an AbortSignal is honoured in between.
 
+import { entryOf, expectDefined } from '../../check.ts'
 import { KernelError, LimitError, OutOfMemoryError, UsageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
@@ -193,7 +194,9 @@ export class GpuPlan {
       })
     })
     const buffers = new Map<Storage, GPUBuffer>()
-    requests.forEach(({ storages }, i) => storages.forEach((storage) => buffers.set(storage, own[i]!)))
+    requests.forEach(({ storages }, i) =>
+      storages.forEach((storage) => buffers.set(storage, entryOf(own, i))),
+    )
 
     const info: PlanInfo = {
       name: spec.name,
@@ -211,16 +214,17 @@ export class GpuPlan {
       ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
       slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
     }
-    const readback = readBytes > 0 ? { buffer: own[readIndex]!, offsets, bytes: readBytes } : undefined
+    const readback =
+      readBytes > 0 ? { buffer: entryOf(own, readIndex), offsets, bytes: readBytes } : undefined
     return new GpuPlan({
       gpu,
       spec,
       info,
-      steps: steps.map((s, i) => ({ ...s, pipeline: pipelines[i]!, bindGroup: undefined })),
+      steps: steps.map((s, i) => ({ ...s, pipeline: entryOf(pipelines, i), bindGroup: undefined })),
       buffers,
       own,
-      empty: own[emptyIndex]!,
-      sizes: own[sizesIndex]!,
+      empty: entryOf(own, emptyIndex),
+      sizes: entryOf(own, sizesIndex),
       readback,
     })
   }
@@ -283,7 +287,7 @@ export class GpuPlan {
       if (this.#gpu.isOpen) {
         for (const [input, storage] of this.#spec.recorder.inputs) {
           this.#gpu.device.queue.writeBuffer(
-            this.#buffers.get(storage)!,
+            expectDefined(this.#buffers.get(storage), 'buffers'),
             0,
             inputs![input]! as Uint8Array<ArrayBuffer>,
           )
@@ -336,7 +340,8 @@ export class GpuPlan {
 
     // 2. Homes of kept outputs
     const kept = await this.#homes(given)
-    for (const [name, storage] of this.#spec.keep) homes.set(storage, kept.all.get(name)!)
+    for (const [name, storage] of this.#spec.keep)
+      homes.set(storage, expectDefined(kept.all.get(name), 'all'))
 
     // 3. Bind groups for the steps that touch another buffer than last time
     const changed = new Set<Storage>()
@@ -377,7 +382,7 @@ export class GpuPlan {
     const fresh = await this.#gpu.buffers.allocate(
       wanted.map(([name, { bytes }]) => ({ label: `${plan}: ${name}`, bytes, usage, owner })),
     )
-    wanted.forEach(([name], i) => all.set(name, fresh[i]!))
+    wanted.forEach(([name], i) => all.set(name, entryOf(fresh, i)))
     return { all, fresh }
   }
 
@@ -435,7 +440,7 @@ export class GpuPlan {
       let current: GPUComputePipeline | undefined
       // No closure, spread or object in here: a dispatch leaves nothing to collect
       for (; next < end; next++) {
-        const step = steps[next]!
+        const step = entryOf(steps, next)
         const { grid, pipeline } = step
         if (cost > 0 && cost + step.flops + step.bytes > budget) break
         if (pipeline.pipeline !== current) pass.setPipeline(pipeline.pipeline)
@@ -462,13 +467,13 @@ export class GpuPlan {
   #copyOutputs(encoder: GPUCommandEncoder): void {
     if (!this.#readback) return
     for (const [name, storage] of this.#spec.read) {
-      const source = storage.buffer ?? this.#buffers.get(storage)!
+      const source = storage.buffer ?? expectDefined(this.#buffers.get(storage), 'buffers')
       const bytes = roundUp(storage.bytes, 4)
       encoder.copyBufferToBuffer(
         source,
         storage.offset ?? 0,
         this.#readback.buffer,
-        this.#readback.offsets.get(name)!,
+        expectDefined(this.#readback.offsets.get(name), 'offsets'),
         bytes,
       )
     }
@@ -479,7 +484,7 @@ export class GpuPlan {
     if (!this.#readback) return outputs
     const all = await readBack(this.#gpu, this.#readback.buffer, this.#readback.bytes)
     for (const [name, storage] of this.#spec.read) {
-      const offset = this.#readback.offsets.get(name)!
+      const offset = expectDefined(this.#readback.offsets.get(name), 'offsets')
       outputs.set(name, all.slice(offset, offset + storage.bytes))
     }
     return outputs

@@ -8,6 +8,7 @@
 // file take turns at each block (Web Locks), and so download it once.
 
 import { orAborted } from '../../breathe.ts'
+import { lastOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import type { Waiting } from '../../progress.ts'
@@ -106,7 +107,7 @@ export class BlockSource implements Source {
     const indices = this.#blocksOf([offset, end])
     for (const i of indices) {
       const begin = i * this.#blockBytes
-      const block = await this.#get(i, indices.at(-1)!, signal)
+      const block = await this.#get(i, lastOf(indices), signal)
       bytes.set(block.subarray(Math.max(0, offset - begin), end - begin), Math.max(0, begin - offset))
     }
     return bytes

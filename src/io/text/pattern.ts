@@ -7,6 +7,8 @@
 //
 // The grammar is JavaScript's with flag u. What this file doesn't understand, it refuses.
 
+import { entryOf, lastOf } from '../../check.ts'
+
 /** An expression by what it takes: all steps at one place of the text. */
 interface Cost {
   /** Steps until it is known that nothing matches here. */
@@ -71,7 +73,7 @@ class Parser {
       next = this.#source[this.#at]
     ) {
       if (this.#took(/\|/y)) options.push([])
-      else options.at(-1)!.push(this.#quantified())
+      else lastOf(options).push(this.#quantified())
     }
     this.#depth--
     return options
@@ -150,7 +152,7 @@ function isCharacter(node: Node): boolean {
   if (node.kind !== 'group') return node.kind === 'character'
   const [nodes, other] = node.options
   const taking = nodes?.filter(({ kind }) => kind !== 'assertion') ?? []
-  return other === undefined && taking.length === 1 && isCharacter(taking[0]!)
+  return other === undefined && taking.length === 1 && isCharacter(entryOf(taking, 0))
 }
 
 class Meter {

@@ -5,7 +5,7 @@
 // head, SAM's neck, the language model's head) is listed too: such names are no surprise, and the totals
 // are the ones people quote. Nothing here loads anything.
 
-import { describe } from '../../check.ts'
+import { describe, lastOf } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
 import {
   type Config,
@@ -272,7 +272,7 @@ function pixelDecoderEntries(config: Config): Entry[] {
         ...norm('final_layer_norm', d),
       ]),
     ),
-    conv('adapter_1.0', levels.at(-1)!, d, 1),
+    conv('adapter_1.0', lastOf(levels), d, 1),
     ...norm('adapter_1.1', d),
     conv('layer_1.0', d, d, 3),
     ...norm('layer_1.1', d),

@@ -1,6 +1,7 @@
 // Weights of the right shapes and sizes for a model that nobody has to download: to time its parts. They are the
 // same every time, and none is zero or anything else that a processor takes a shortcut for.
 
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { Config } from './config.ts'
 import { type Parameter, parameters } from './parameters.ts'
@@ -33,7 +34,7 @@ export function randomWeights(
 function valuesOf({ name, shape, kind }: Parameter, seed: number): Float32Array {
   const size = shape.reduce((product, n) => product * n, 1)
   if (kind === 'vector') return noise(size, seed, 0.1, name.endsWith('.weight') ? 1 : 0)
-  return noise(size, seed, Math.sqrt((3 * shape[0]!) / size))
+  return noise(size, seed, Math.sqrt((3 * entryOf(shape, 0)) / size))
 }
 
 /**

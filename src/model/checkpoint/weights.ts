@@ -5,6 +5,7 @@
 // the adapter multiplies faster from panels (src/kernels/packed.ts), they are laid out so on the way; asked to, we
 // quantise them too (src/kernels/quantize.ts).
 
+import { entryOf, expectDefined } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { Uploader } from '../../gpu/transfer.ts'
@@ -84,7 +85,7 @@ export async function placeWeights(
   if (misfits.length > 0) {
     const more = misfits.length > 1 ? ` ${misfits.length - 1} more do not fit either.` : ''
     throw new WeightsError(
-      `${printable(checkpoint.name)}: ${misfits[0]!.text}${more} Does config.json belong to this checkpoint?`,
+      `${printable(checkpoint.name)}: ${entryOf(misfits, 0).text}${more} Does config.json belong to this checkpoint?`,
     )
   }
   return { ...(await place(gpu, checkpoint, used, options)), baseline, unknown }
@@ -208,7 +209,7 @@ function mayQuantize({ kind, component }: Parameter): boolean {
 
 /** A convolution's weight has a run of values for each row of its window. */
 function runsOf(kind: Kind, shape: readonly number[]): number {
-  return kind === 'conv' ? shape[2]! : 1
+  return kind === 'conv' ? entryOf(shape, 2) : 1
 }
 
 /** In the order of the file, a few tensors at a time. */
@@ -384,7 +385,7 @@ function inMemory(tensors: ReadonlyMap<string, HostWeight>): Checkpoint {
     { name, dtype, shape, file: 'memory', begin: 0, end: data.byteLength },
   ])
   const copyOf = (name: string): Uint8Array<ArrayBuffer> => {
-    const { data } = tensors.get(name)!
+    const { data } = expectDefined(tensors.get(name), 'tensors')
     return new Uint8Array(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   }
   return {

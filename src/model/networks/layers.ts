@@ -1,5 +1,6 @@
 // PyTorch's layers by the names of their parameters, as far as several networks are made of them.
 
+import { entryOf } from '../../check.ts'
 import { type AttentionBias, type AttentionOptions, attention } from '../../ops/attention/attention.ts'
 import { add } from '../../ops/elementwise/elementwise.ts'
 import { sliceRows } from '../../ops/layout/layout.ts'
@@ -23,7 +24,7 @@ export function project(part: 'query' | 'key' | 'value', x: Tensor, w: Weights):
   const index = { query: 0, key: 1, value: 2 }[part]
   const weight = w.tensor('in_proj_weight')
   const bias = w.tensor('in_proj_bias')
-  const d = weight.shape[1]!
+  const d = entryOf(weight.shape, 1)
   return linear(x, rowBlock(weight, index * d, d), { bias: rowBlock(bias, index * d, d) })
 }
 

@@ -5,6 +5,7 @@
 //
 // Source: Cheng et al. 2022 (Mask2Former), section 3.2; Mask2FormerPixelDecoder.
 
+import { entryOf, lastOf } from '../../check.ts'
 import { deformableAttention } from '../../ops/attention/deformable.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import type { Activation } from '../../ops/elementwise/activation.ts'
@@ -43,7 +44,7 @@ export function pixelDecoder(
     scope(`input ${level}`, () => {
       const layer = w.scope(`input_projections.${level}.`)
       const y = conv2d(x, layer.tensor('0.weight'), { bias: layer.tensor('0.bias') })
-      return reshape(grouped(y, layer.scope('1.'), config), [tokens[level]!, d])
+      return reshape(grouped(y, layer.scope('1.'), config), [entryOf(tokens, level), d])
     }),
   )
   let x = concatRows(...projected)
@@ -70,9 +71,9 @@ export function pixelDecoder(
   // 4. The finest level once more, with what the encoder said about it before: a one-step FPN. In
   //    Mask2Former the map is enlarged here, to stride 4; ours is fed by stride 8, so it has its size already.
   const maskFeatures = scope('mask features', () => {
-    const finest = features.at(-1)!
+    const finest = lastOf(features)
     const lateral = grouped(conv2d(finest, w.tensor('adapter_1.0.weight')), w.scope('adapter_1.1.'), config)
-    const fine = reshape(levels.at(-1)!, lateral.shape)
+    const fine = reshape(lastOf(levels), lateral.shape)
     const joined = conv2d(add(lateral, fine), w.tensor('layer_1.0.weight'), { padding: 1 })
     const y = grouped(joined, w.scope('layer_1.1.'), config, 'relu')
     return conv2d(y, w.tensor('mask_projection.weight'), { bias: w.tensor('mask_projection.bias') })

@@ -3,6 +3,7 @@
 //
 // Source: Kirillov et al. 2023, appendix A; Li et al. 2022 (relative positions); SamVisionEncoder.
 
+import { entryOf } from '../../check.ts'
 import { attention } from '../../ops/attention/attention.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import { add } from '../../ops/elementwise/elementwise.ts'
@@ -28,9 +29,11 @@ export function samEncoder(pixels: Tensor, w: Weights, config: SamConfig): SamTa
   const outputs = [scope('patches', () => samPatches(pixels, w, config))] // entry i: after layer i, from 1
   for (let i = 0; i < Math.max(...connectorLayers, llmLayer); i++) {
     const window = globalLayers.includes(i) ? 0 : config.window
-    outputs.push(scope(`layers.${i}`, () => samLayer(outputs[i]!, w.scope(`layers.${i}.`), window, config)))
+    outputs.push(
+      scope(`layers.${i}`, () => samLayer(entryOf(outputs, i), w.scope(`layers.${i}.`), window, config)),
+    )
   }
-  return { taps: connectorLayers.map((i) => outputs[i]!), llm: outputs[llmLayer]! }
+  return { taps: connectorLayers.map((i) => entryOf(outputs, i)), llm: entryOf(outputs, llmLayer) }
 }
 
 /** Patches and their positions, [H, W, C]. */

@@ -11,6 +11,7 @@
 //
 // Source: FlowSeg, section 3.2 (BSF); Cheng et al. 2022, section 3.2 (masked attention).
 
+import { entryOf } from '../../check.ts'
 import { attention, maskBits } from '../../ops/attention/attention.ts'
 import { add, mix } from '../../ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../ops/head/cosine.ts'
@@ -55,7 +56,7 @@ export function imageSide(
   const { hidden: d, decoderLayers } = config.head
   const levelEmbed = w.tensor('level_embed.weight')
   const features = levels.map((x, l) => add(x, reshape(rowBlock(levelEmbed, l, 1), [d])))
-  const placed = features.map((x, l) => add(x, sines[l]!))
+  const placed = features.map((x, l) => add(x, entryOf(sines, l)))
 
   const keys: Tensor[] = []
   const values: Tensor[] = []
@@ -63,8 +64,8 @@ export function imageSide(
     const layer = w.scope(`decoder.layers.${i}.cross_attn.`)
     const level = levelOf(i, levels.length)
     scope(`keys and values ${i}`, () => {
-      keys.push(project('key', placed[level]!, layer))
-      values.push(project('value', features[level]!, layer))
+      keys.push(project('key', entryOf(placed, level), layer))
+      values.push(project('value', entryOf(features, level), layer))
     })
   }
 
@@ -132,7 +133,7 @@ export function semanticFlow(
       const embedding = maskEmbedding(output, decoder, config)
       const masksOn = (features: Tensor) => matmul(embedding, features, { transposeB: true })
       const last = done === decoderLayers
-      const next = image.maskLevels[levelOf(done, image.maskLevels.length)]!
+      const next = entryOf(image.maskLevels, levelOf(done, image.maskLevels.length))
       return {
         ...after,
         logits: classLogits(output, after.condition, language.length, w, config),
@@ -145,7 +146,7 @@ export function semanticFlow(
   const queries = add(decoder.tensor('queries_features.weight'), reshape(language.seg, [d]))
   const predictions = [predict({ queries, condition: language.condition }, 0)]
   for (let i = 0; i < decoderLayers; i++) {
-    const before = predictions[i]!
+    const before = entryOf(predictions, i)
     const after = scope(`layers.${i}`, () =>
       decoderLayer(i, before, image, language.length, decoder, config, baseline),
     )
@@ -171,7 +172,7 @@ function decoderLayer(
   // 1. Masked cross-attention: what each query sees inside of its own mask so far
   const cross = w.scope('cross_attn.')
   const query = project('query', add(queries, position), cross)
-  const inputs = { query, key: image.keys[i]!, value: image.values[i]! }
+  const inputs = { query, key: entryOf(image.keys, i), value: entryOf(image.values, i) }
   const seen = attend(inputs, cross, heads, { kind: 'mask', bits: blocked! })
   const visual = normed(seen, w.scope('cross_attn_layer_norm.'), eps, queries) // Q_vis
 
