@@ -70,6 +70,8 @@ export interface CandidateReport {
   readonly fate: 'timed' | 'pruned' | 'vetoed' | 'untried'
   /** Why it was vetoed or couldn't be tried. */
   readonly reason?: string
+  /** false: made for GPUs, and no GPU has measured it before. */
+  readonly measuredOnGpu?: false
 }
 
 export interface WeightsReport {
@@ -449,7 +451,7 @@ export function isReached({ candidates }: Pick<Arm | ClassReport, 'candidates'>)
 }
 
 function reportOf({
-  variant: { name },
+  variant: { name, measuredOnGpu },
   predicted,
   samples,
   flops,
@@ -463,6 +465,7 @@ function reportOf({
     fate,
     ...(ms === undefined ? {} : { ms, gflops: flops / ms / 1e6 }),
     ...(reason === undefined ? {} : { reason }),
+    ...(measuredOnGpu === undefined ? {} : { measuredOnGpu }),
   }
 }
 
