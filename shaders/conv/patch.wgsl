@@ -19,7 +19,7 @@
 // prelude   const ALIGNED, alias AWord (as in shaders/matmul/left_operand.wgsl), const PADDED (padding > 0)
 
 import package::lib::weight::NEXT;
-import package::matmul::left_operand::a;
+import package::matmul::left_operand::{a, a1};
 import prelude::{ALIGNED, AWord, PADDED};
 
 struct Image {
@@ -45,10 +45,16 @@ fn image_word(image: Image, row: i32, at: i32, exists: bool) -> AWord {
 }
 
 fn run4(image: Image, row: i32, at: i32, left: i32) -> vec4f {
-  if (ALIGNED) { return vec4f(image_word(image, row, at, true)); }
-  return vec4f(
-    vec4f(image_word(image, row, at, left > 0)).x, vec4f(image_word(image, row, at + 1, left > 1)).x,
-    vec4f(image_word(image, row, at + 2, left > 2)).x, vec4f(image_word(image, row, at + 3, left > 3)).x);
+  var v: vec4f;
+  if (ALIGNED) {
+    v = vec4f(image_word(image, row, at, true));
+  } else {
+    let places = at + vec4i(NEXT);
+    let inside = (vec4u(places) < vec4u(u32(image.row))) & (vec4i(NEXT) < vec4i(left)) & vec4<bool>(u32(row) < u32(image.H));
+    let i = select(vec4i(), row * image.row + places, inside);
+    v = select(vec4f(), vec4f(a1(i.x), a1(i.y), a1(i.z), a1(i.w)), inside);
+  }
+  return v;
 }
 
 fn patch4(image: Image, row: i32, at: i32, k: u32, K: u32) -> vec4f {

@@ -3,12 +3,12 @@
 //   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 a word, or two values of
 //                                             16 bits, the first in the low half
 //   values(words)        four values of a product's weight b, which lie in `words` from its first bit on
-//   from_16_bits(words, type)   four values of f16 or bf16
+//   from_f16(words), from_bf16(words)   four values
 //
 // b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED, else elements.
-//   b4(up, i, left)      elements i .. i + 3 of b, or of b_up, the second weight of a gated pair; where not ALIGNED only the
-//                        first `left` exist, and the last of them is repeated
-//   b4_in(up, begin, k, count)   vec4 k of a row of `count` that begins at `begin`; past its end some value of the row
+//   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them is repeated
+//   up4(i, left)         the same of b_up, the second weight of a gated pair
+//   b4_in(up, begin, k, count)   vec4 k of a row of `count` of either that begins at `begin`; past its end some value of the row
 //
 // b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4. They take
 // turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on lavapipe: 28 GFLOP/s
@@ -55,18 +55,27 @@ fn widen(word: u32, i: u32, dtype: u32) -> f32 {
   return select(pair.x, pair.y, odd);
 }
 
+// One way out of each function that is inlined in a loop: SwiftShader takes twice as long to compile early returns
 fn values(words: vec4u) -> vec4f {
-  if (B_TYPE == F32) { return bitcast<vec4f>(words); }
-  if (B_TYPE == INT8) { return vec4f(unpack4xI8(words.x)); }
-  if (B_TYPE == INT4) {
+  var v: vec4f;
+  if (B_TYPE == F32) {
+    v = bitcast<vec4f>(words);
+  } else if (B_TYPE == F16) {
+    v = from_f16(words.xy);
+  } else if (B_TYPE == BF16) {
+    v = from_bf16(words.xy);
+  } else if (B_TYPE == INT8) {
+    v = vec4f(unpack4xI8(words.x));
+  } else {
     // Stored as 0 to 15, zero is 8
-    return vec4f((vec4u(words.x) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u)) - 8.0;
+    v = vec4f((vec4u(words.x) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u)) - 8.0;
   }
-  return from_16_bits(words.xy, B_TYPE);
+  return v;
 }
 
-fn from_16_bits(words: vec2u, dtype: u32) -> vec4f {
-  if (dtype == F16) { return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
+fn from_f16(words: vec2u) -> vec4f { return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
+
+fn from_bf16(words: vec2u) -> vec4f {
   // << 16, but in an inner loop SwiftShader shifts lane by lane, at the price of a load
   let low = words * 65536u;
   let high = words & vec2u(0xffff0000u);
@@ -76,28 +85,51 @@ fn from_16_bits(words: vec2u, dtype: u32) -> vec4f {
 // ---------------------------------------------------------------------------------------------------------
 // In rows
 
-fn b_words(up: bool, i: u32) -> BWord {
-  if (GATED && up) { return b_up[i]; }
-  return b[i];
+/** Vec4 number i, which begins in these words. */
+fn unpacked(words: BWord, i: u32) -> vec4f {
+  var first = words[0];
+  if (B_TYPE == INT4) { first >>= i % 2u * 16u; }
+  // Clamped, so that one text fits words of any number
+  return values(vec4u(first, words[min(1u, B_WORDS - 1u)], words[min(2u, B_WORDS - 1u)], words[min(3u, B_WORDS - 1u)]));
 }
 
-fn b_element(up: bool, i: u32) -> f32 { return widen(b_words(up, word_of(i, B_TYPE))[0], i, B_TYPE); }
+/** The words that vec4 number i begins in: of int4 it is half a word. */
+fn words_of(i: u32) -> u32 {
+  var at = i;
+  if (B_TYPE == INT4) { at /= 2u; }
+  return at;
+}
 
-fn b4(up: bool, i: u32, left: u32) -> vec4f {
-  if (!ALIGNED) {
+fn b1(i: u32) -> f32 { return widen(b[word_of(i, B_TYPE)][0], i, B_TYPE); }
+
+fn b4(i: u32, left: u32) -> vec4f {
+  var v: vec4f;
+  if (ALIGNED) {
+    v = unpacked(b[words_of(i)], i);
+  } else {
     let at = i + min(NEXT, vec4u(left - 1u));
-    return vec4f(b_element(up, at.x), b_element(up, at.y), b_element(up, at.z), b_element(up, at.w));
+    v = vec4f(b1(at.x), b1(at.y), b1(at.z), b1(at.w));
   }
-  // A vec4 of int4 is half a word
-  if (B_TYPE == INT4) { return values(vec4u(b_words(up, i / 2u)[0] >> (i % 2u * 16u))); }
-  let words = b_words(up, i);
-  // Clamped, so that one text fits words of any number
-  return values(vec4u(words[0], words[min(1u, B_WORDS - 1u)], words[min(2u, B_WORDS - 1u)], words[min(3u, B_WORDS - 1u)]));
+  return v;
+}
+
+fn up1(i: u32) -> f32 { return widen(b_up[word_of(i, B_TYPE)][0], i, B_TYPE); }
+
+fn up4(i: u32, left: u32) -> vec4f {
+  var v: vec4f;
+  if (ALIGNED) {
+    v = unpacked(b_up[words_of(i)], i);
+  } else {
+    let at = i + min(NEXT, vec4u(left - 1u));
+    v = vec4f(up1(at.x), up1(at.y), up1(at.z), up1(at.w));
+  }
+  return v;
 }
 
 fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
   let i = min(k * STEP, count - 1u);
-  return b4(up, begin + i, count - i);
+  if (GATED && up) { return up4(begin + i, count - i); }
+  return b4(begin + i, count - i);
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -117,7 +149,10 @@ fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
   if (GATED && up) { return textureLoad(b_up, at); }
   return textureLoad(b, at);
 }
-@else fn b_texel(up: bool, row: u32, t: u32) -> vec4u { return b_words(up, row + t); }
+@else fn b_texel(up: bool, row: u32, t: u32) -> vec4u {
+  if (GATED && up) { return b_up[row + t]; }
+  return b[row + t];
+}
 
 fn next_turn(texel: vec4u) -> vec4u {
   if (B_TYPE == INT8) { return texel.yzwx; }

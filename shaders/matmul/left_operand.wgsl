@@ -12,12 +12,17 @@ import prelude::{ALIGNED, AWord, STEP};
 
 @group(0) @binding(0) var<storage, read> a: array<AWord>;
 
-fn a1(i: u32) -> f32 { return vec4f(a[i]).x; }
+fn a1(i: i32) -> f32 { return vec4f(a[i]).x; }
 
 fn a4(i: u32, left: u32) -> vec4f {
-  if (ALIGNED) { return vec4f(a[i]); }
-  let at = i + min(NEXT, vec4u(left - 1u));
-  return select(vec4f(), vec4f(a1(at.x), a1(at.y), a1(at.z), a1(at.w)), NEXT < vec4u(left));
+  var v: vec4f;
+  if (ALIGNED) {
+    v = vec4f(a[i]);
+  } else {
+    let at = vec4i(i + min(NEXT, vec4u(left - 1u)));
+    v = select(vec4f(), vec4f(a1(at.x), a1(at.y), a1(at.z), a1(at.w)), NEXT < vec4u(left));
+  }
+  return v;
 }
 
 fn a4_in(begin: u32, k: u32, count: u32) -> vec4f {

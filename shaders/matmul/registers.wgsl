@@ -56,9 +56,7 @@ struct Sizes {
   return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
 }
 
-/** The summed axis is this many runs, which lie in one piece each in a as in b. */
-@if(CONV) fn runs() -> u32 { return sizes.K / sizes.run; }
-@else fn runs() -> u32 { return 1u; }
+/** The summed axis is runs of this length, each of which lies in one piece in a as in b: all of K, or kw * I. */
 @if(CONV) fn run() -> u32 { return sizes.run; }
 @else fn run() -> u32 { return sizes.K; }
 
@@ -112,11 +110,11 @@ fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
     let left = run() - k;
     let at = columns + (dy * run() + k);
     return transpose(mat4x4f(
-      b4(false, at.x, left), b4(false, at.y, left), b4(false, at.z, left), b4(false, at.w, left)));
+      b4(at.x, left), b4(at.y, left), b4(at.z, left), b4(at.w, left)));
   }
   let rows = columns.x + min(k * PER_INDEX + NEXT, vec4u(sizes.K * PER_INDEX - 1u)) * b_row();
   let left = columns.y;
-  return mat4x4f(b4(false, rows.x, left), b4(false, rows.y, left), b4(false, rows.z, left), b4(false, rows.w, left));
+  return mat4x4f(b4(rows.x, left), b4(rows.y, left), b4(rows.z, left), b4(rows.w, left));
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -132,22 +130,6 @@ fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
 
 @if(QUADS) fn from_line(row: vec4f) -> mat4x4f {
   return mat4x4f(quadBroadcast(row, 0u), quadBroadcast(row, 1u), quadBroadcast(row, 2u), quadBroadcast(row, 3u));
-}
-
-/** A thread's first block of rows; in a line `rows` begins with the thread's own. */
-fn first_a_block(rows: Rows, dy: u32, k: u32) -> mat4x4f {
-  @if(QUADS) { if (BESIDE == 4u) { return from_line(a_row(rows, dy, k)); } }
-  return a_block(rows, dy, k);
-}
-
-fn second_a_block(first: mat4x4f, rows: Rows, dy: u32, k: u32) -> mat4x4f {
-  @if(QUADS) { if (BESIDE == 2u) { return from_beside(first); } }
-  return first_a_block(rows, dy, k);
-}
-
-fn second_b_block(first: mat4x4f, columns: vec4u, dy: u32, k: u32) -> mat4x4f {
-  @if(QUADS) { if (BELOW == 2u) { return from_below(first); } }
-  return b_block(columns, dy, k);
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -209,27 +191,47 @@ fn main(
   var c11 = mat4x4f();
   var row0 = vec4f();
   var row1 = vec4f();
-  let run_count = runs();
-  for (var dy = 0u; dy < run_count; dy++) {
-    for (var k = 0u; k < run(); k += STEP) {
-      if (ROWS == 1u) {
-        let row = a_row(rows0, dy, k);
-        row0 += b_block(columns0, dy, k) * row;
-        if (COLS > 4u) { row1 += b_block(columns1, dy, k) * row; }
-      } else {
-        let a0 = first_a_block(rows0, dy, k);
-        var a1 = mat4x4f();
-        let b0 = b_block(columns0, dy, k);
-        c00 += b0 * a0;
-        if (ROWS > 4u) {
-          a1 = second_a_block(a0, rows1, dy, k);
-          c10 += b0 * a1;
-        }
-        if (COLS > 4u) {
-          let b1 = second_b_block(b0, columns1, dy, k);
-          c01 += b1 * a0;
-          if (ROWS > 4u) { c11 += b1 * a1; }
-        }
+  // Runs of an image follow each other in whole steps, in one loop: SwiftShader compiles two for half as long again. This is the
+  // run that we are in, and the step that it begins with
+  @if(CONV) var dy = 0u;
+  @else let dy = 0u;
+  @if(CONV) var begin = 0u;
+  @else let begin = 0u;
+  @if(CONV) let length = sizes.K / sizes.run * ((sizes.run + STEP - 1u) / STEP * STEP);
+  @else let length = sizes.K;
+  for (var i = 0u; i < length; i += STEP) {
+    @if(CONV) {
+      let has_ended = i - begin >= sizes.run;
+      begin = select(begin, i, has_ended);
+      dy += select(0u, 1u, has_ended);
+    }
+    let k = i - begin;
+    if (ROWS == 1u) {
+      let row = a_row(rows0, dy, k);
+      row0 += b_block(columns0, dy, k) * row;
+      if (COLS > 4u) { row1 += b_block(columns1, dy, k) * row; }
+    } else {
+      var a0: mat4x4f;
+      var a1 = mat4x4f();
+      @if(QUADS) {
+        // In a line each thread loads one row for all
+        if (BESIDE == 4u) { a0 = from_line(a_row(rows0, dy, k)); } else { a0 = a_block(rows0, dy, k); }
+      } @else { a0 = a_block(rows0, dy, k); }
+      let b0 = b_block(columns0, dy, k);
+      c00 += b0 * a0;
+      if (ROWS > 4u) {
+        @if(QUADS) {
+          if (BESIDE == 4u) { a1 = from_line(a_row(rows1, dy, k)); } else { a1 = from_beside(a0); }
+        } @else { a1 = a_block(rows1, dy, k); }
+        c10 += b0 * a1;
+      }
+      if (COLS > 4u) {
+        var b1: mat4x4f;
+        @if(QUADS) {
+          if (BELOW == 2u) { b1 = from_below(b0); } else { b1 = b_block(columns1, dy, k); }
+        } @else { b1 = b_block(columns1, dy, k); }
+        c01 += b1 * a0;
+        if (ROWS > 4u) { c11 += b1 * a1; }
       }
     }
   }

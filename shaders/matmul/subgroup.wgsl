@@ -70,12 +70,6 @@ const COLS = PAIRS * LANES;
 }
 @else fn a_vec4(row: Row, dy: u32, k: u32) -> vec4f { return a4_in(row, k, sizes.K); }
 
-/** The summed axis is this many runs, each of whole texels of b. */
-@if(CONV) fn runs() -> u32 { return sizes.texels / sizes.run_texels; }
-@else fn runs() -> u32 { return 1u; }
-@if(CONV) fn texels_of_run() -> u32 { return sizes.run_texels; }
-@else fn texels_of_run() -> u32 { return sizes.texels; }
-
 @if(CONV) fn first_row(up: bool) -> u32 { return 0u; }
 @else fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
 
@@ -103,31 +97,39 @@ fn main(
   var factor: array<f32, B_GROUPS>;
   var row: array<vec4f, A_GROUPS>;
   var column: array<vec4f, B_GROUPS>;
-  let run_count = runs();
-  for (var dy = 0u; dy < run_count; dy++) {
-    for (var t = 0u; t < texels_of_run(); t++) {
-      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-        let up = p >= PAIRS;
-        texel[p] = b_texel(up, b_at[p], dy * texels_of_run() + t);
-        let n = min(at.y + p % PAIRS * LANES + lane, sizes.N - 1u);
-        factor[p] = b_scale(up, first_row(up) + n, t, sizes.texels);
+  // The run of an image that texel t lies in, and the run's first texel
+  @if(CONV) var dy = 0u;
+  @else let dy = 0u;
+  @if(CONV) var begin = 0u;
+  @else let begin = 0u;
+  for (var t = 0u; t < sizes.texels; t++) {
+    @if(CONV) {
+      if (t - begin == sizes.run_texels) {
+        begin = t;
+        dy++;
       }
-      for (var turn = 0u; turn < TURNS; turn++) {
-        /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, t * TURNS + turn); }
-        /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-          column[p] = values(texel[p]);
-          if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
-        }
-        /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
-          /*unroll*/ for (var l = 0u; l < LANES; l++) {
-            let v = subgroupBroadcast(row[p], l);
-            /*unroll*/ for (var q = 0u; q < B_GROUPS; q++) {
-              sums[(p * LANES + l) * B_GROUPS + q] += dot(v, column[q]);
-            }
+    }
+    /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+      let up = p >= PAIRS;
+      texel[p] = b_texel(up, b_at[p], t);
+      let n = min(at.y + p % PAIRS * LANES + lane, sizes.N - 1u);
+      factor[p] = b_scale(up, first_row(up) + n, t, sizes.texels);
+    }
+    for (var turn = 0u; turn < TURNS; turn++) {
+      /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, (t - begin) * TURNS + turn); }
+      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
+        column[p] = values(texel[p]);
+        if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+      }
+      /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
+        /*unroll*/ for (var l = 0u; l < LANES; l++) {
+          let v = subgroupBroadcast(row[p], l);
+          /*unroll*/ for (var q = 0u; q < B_GROUPS; q++) {
+            sums[(p * LANES + l) * B_GROUPS + q] += dot(v, column[q]);
           }
         }
-        /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) { texel[p] = next_turn(texel[p]); }
       }
+      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) { texel[p] = next_turn(texel[p]); }
     }
   }
 

@@ -43,7 +43,7 @@ import package::conv::patch::{Image, patch4, patches};
 import package::lib::activation::{SILU, activate};
 import package::lib::epilogue::{biased, store};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{BF16, F16, NEXT, b4_in, b_scale, from_16_bits};
+import package::lib::weight::{BF16, NEXT, b4_in, b_scale, from_bf16, from_f16};
 import package::matmul::left_operand::a4_in;
 import prelude::{
   ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
@@ -143,7 +143,10 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 @else fn held(v: vec4f) -> Held { return v; }
 
-@if(HALF) fn widened(v: Held) -> vec4f { return from_16_bits(v, select(F16, BF16, B_TYPE == BF16)); }
+@if(HALF) fn widened(v: Held) -> vec4f {
+  if (B_TYPE == BF16) { return from_bf16(v); }
+  return from_f16(v);
+}
 @else fn widened(v: Held) -> vec4f { return v; }
 
 /** Which vec4 of columns, and which vec4 of the step's k, block i of b is: neighbours lie as in memory. */

@@ -83,6 +83,8 @@ export interface CandidateReport {
   readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
   /** Why it was vetoed or couldn't be tried. */
   readonly reason?: string
+  /** false: made for GPUs, and no GPU has measured it before. */
+  readonly measuredOnGpu?: false
 }
 
 /** How weights should lie, and what that rests on. */
@@ -485,7 +487,7 @@ export function isReached({ candidates }: Pick<Comparison | ClassReport, 'candid
 }
 
 function reportOf({
-  variant: { name },
+  variant: { name, measuredOnGpu },
   predicted,
   samples,
   flops,
@@ -499,6 +501,7 @@ function reportOf({
     verdict,
     ...(ms === undefined ? {} : { ms, gflops: flops / ms / 1e6 }),
     ...(reason === undefined ? {} : { reason }),
+    ...(measuredOnGpu === undefined ? {} : { measuredOnGpu }),
   }
 }
 

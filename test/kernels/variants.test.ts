@@ -6,6 +6,7 @@ import { FORMS } from '../../src/kernels/packed.ts'
 import { attentionFamily } from '../../src/ops/attention/attention.ts'
 import { convFamily } from '../../src/ops/conv/conv.ts'
 import { matmulFamily } from '../../src/ops/matmul/matmul.ts'
+import { TILE_TYPES } from '../../src/ops/matmul/tiled.ts'
 import { layerNormFamily, rmsNormFamily } from '../../src/ops/norm/norm.ts'
 import { argmaxFamily, normalizeFamily, reduceFamily, softmaxFamily } from '../../src/ops/reduce/reduce.ts'
 
@@ -22,5 +23,5 @@ test('the table of variants is that of the families', () => {
     normalizeFamily,
   ]
   const named = families.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
-  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS], tiles: ['f32', 'f16'] })
+  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS], tiles: [...TILE_TYPES] })
 })

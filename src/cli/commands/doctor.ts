@@ -6,6 +6,8 @@ import { listAdapters } from '#runtime'
 import { NoAdapterError } from '../../errors.ts'
 import { type Gpu, openGpu } from '../../gpu/gpu.ts'
 import { formatBytes } from '../../gpu/memory.ts'
+import { convFamily } from '../../ops/conv/conv.ts'
+import { matmulFamily } from '../../ops/matmul/matmul.ts'
 import { printable } from '../../printable.ts'
 import type { KernelResult } from '../../selftest/results.ts'
 import { selfTest } from '../../selftest/self-test.ts'
@@ -154,10 +156,17 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
-/** Who chose them. */
-function kernelsText({ adapter: { choices }, notes }: Gpu): string {
+/** How the kernels are chosen. */
+function kernelsText({ adapter: { choices, software }, notes }: Gpu): string {
   if (notes.length > 0) return notes.join(' ')
-  if (choices.tuned.size === 0) return 'by the cost model; `flowseg tune` measures'
+  if (choices.tuned.size === 0) {
+    const variants = [matmulFamily, convFamily].flatMap((family) =>
+      family.variants.flatMap((one) => (one.measuredOnGpu === false ? [`${family.name}/${one.name}`] : [])),
+    )
+    // Software adapters take none of them
+    const unmeasured = software ? '' : `; no GPU has measured ${variants.join(', ')} yet`
+    return `by the cost model; \`flowseg tune\` measures${unmeasured}`
+  }
   const vetoed = choices.vetoed.size > 0 ? `, without ${[...choices.vetoed].join(', ')}` : ''
   return `as \`flowseg tune\` measured, ${choices.tuned.size} choices${vetoed}`
 }

@@ -109,6 +109,7 @@ function lines(
   const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
   const [head, ...rows] = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
   const others = shown.map(({ one, other }) => othersOf(one, other))
+  const unmeasured = unmeasuredOf(classes)
   const left = classes.filter((one) => !one.skipped && !isReached(one)).length
   const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
   return [
@@ -119,6 +120,9 @@ function lines(
     ...rows.flatMap((row, i) => [row, ...(others[i] ? [paint('dim', `        ${others[i]}`)] : [])]),
     ...(left > 0 ? [`${left} more were not reached, or not in full: give it more --seconds.`] : []),
     paint('dim', 'In brackets what the cost model predicted: 1 is the least.'),
+    ...(unmeasured.length > 0
+      ? [paint('dim', `No GPU had measured these before: ${unmeasured.join(', ')}.`)]
+      : []),
     '',
     ...(weights ? [`Weights in ${weights.choice}: ${weights.why}.`] : []),
     `An image and a sentence: ${before.toFixed(1)} ms of these kernels by default, ${after.toFixed(1)} ms as chosen${faster}.`,
@@ -128,6 +132,14 @@ function lines(
       '--no-tune or FLOWSEG_TUNE=off takes the defaults; flowseg tune --forget goes back to them.',
     ),
   ]
+}
+
+/** Variants that are made for GPUs and that no GPU had measured, as 'matmul/tiled'. */
+function unmeasuredOf(classes: readonly ClassReport[]): string[] {
+  const names = classes.flatMap(({ family, candidates }) =>
+    candidates.filter((one) => one.measuredOnGpu === false).map(({ name }) => `${family}/${name}`),
+  )
+  return [...new Set(names)]
 }
 
 /** The same class with its weights in the other form, which they won't have. */

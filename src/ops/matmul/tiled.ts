@@ -13,6 +13,9 @@ import type { Variant } from '../../kernels/variants.ts'
 import { rowConstants } from '../../kernels/weight-types.ts'
 import { commonConstants, isAligned, type Product, recordProduct } from './product.ts'
 
+/** What workgroup memory holds weights of 16 and 8 bits as: f32, or their own 16 bits. The first by default. */
+export const TILE_TYPES = ['f32', 'f16'] as const
+
 /** The variant of the family: any product of weights that aren't packed. */
 export const tiled: Variant<Product> = {
   name: 'tiled',
@@ -26,7 +29,8 @@ export const tiled: Variant<Product> = {
       const tile = chooseTile(part)
       const { rowVec4s, columnVec4s, stepVec4s } = tile
       // Less to read and more to convert: a measurement has to ask for it
-      const isHalf = choices.forced.get('tiles') === 'f16' && ['f16', 'bf16', 'int8'].includes(part.b.dtype)
+      const isHalf =
+        choices.forced.get('tiles') === TILE_TYPES[1] && ['f16', 'bf16', 'int8'].includes(part.b.dtype)
       const shader = part.image ? (isHalf ? convHalf : conv) : isHalf ? half : plain
       const made = kernel(shader, {
         ROW_VEC4S: rowVec4s,
