@@ -13,7 +13,7 @@
 
 import package::lib::elem::Elem;
 @if(VEC4) import package::lib::weight::b4;
-@else import package::lib::weight::b_element;
+@else import package::lib::weight::b1;
 import prelude::WG;
 
 struct Sizes {
@@ -21,13 +21,13 @@ struct Sizes {
   lanes: u32, run: u32,
 }
 
-// lib/weight binds the table, 1 and 2
+// lib/weight binds the table, as b
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
-@group(0) @binding(4) var<uniform> sizes: Sizes;
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
+@group(0) @binding(3) var<uniform> sizes: Sizes;
 
-@if(VEC4) fn element(i: u32) -> Elem { return b4(false, i, 4u); }
-@else fn element(i: u32) -> Elem { return b_element(false, i); }
+@if(VEC4) fn element(i: u32) -> Elem { return b4(i, 4u); }
+@else fn element(i: u32) -> Elem { return b1(i); }
 
 @compute @workgroup_size(WG)
 fn main(

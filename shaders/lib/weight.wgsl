@@ -6,6 +6,7 @@
 //   from_f16(words), from_bf16(words)   four values
 //
 // b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED, else elements.
+//   b1(i)                element i of b; not of int8 and int4
 //   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them is repeated
 //   up4(i, left)         the same of b_up, the second weight of a gated pair
 //   b4_in(up, begin, k, count)   vec4 k of a row of `count` of either that begins at `begin`; past its end some value of the row

@@ -53,12 +53,10 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
       kernel: kernel(gatherShader[width], {
         ...rowConstants(table.dtype, width === 4),
         ALIGNED: width === 4,
-        GATED: false,
         WG: THREADS,
       }),
       reads: {
         b: { ...table, storage },
-        b_up: { ...table, storage },
         ids,
       },
       writes: { y },
