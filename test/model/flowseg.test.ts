@@ -576,7 +576,7 @@ describe('loading', () => {
     let calls = 0
     vi.spyOn(gpu.kernels, 'compile').mockImplementation(async (wanted, ...args) => {
       // Those of an image and of look are awaited, and a look makes plans for the image's size
-      const isImage = wanted.every(({ name }) => name.startsWith('resample'))
+      const isImage = wanted.every(({ name }) => name.startsWith('image/resample'))
       if (++calls > 3 && !isImage) throw reason
       return compile(wanted, ...args)
     })
