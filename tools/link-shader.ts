@@ -58,7 +58,10 @@ export async function linkShader(
     const source = pathOf(src.path ?? '')
     // What no file has is the prelude's stand-in, which the host defines for each kernel
     if (!(source in files)) constants.push(/^(?:const|alias) (\w+) = /.exec(declaration[0]!.text)![1]!)
-    else pieces.push({ source, ...(verbatim(declaration, src.text, position) ?? rewritten(declaration)) })
+    else {
+      expectOwnNames(declaration, src.text, source)
+      pieces.push({ source, ...(verbatim(declaration, src.text, position) ?? rewritten(declaration)) })
+    }
   }
   return { name: file.replace(/\.wgsl$/, ''), conditions, constants: constants.sort(), pieces }
 
@@ -97,6 +100,18 @@ function declarationsOf(dest: string): Line[][] {
     isOpen = !/^(?:\S.*;|\}|\S.*\})$/.test(line.text)
   }
   return found
+}
+
+/** @throws Error if the linker renamed something: hosts know bindings and constants by the names in the file */
+function expectOwnNames(declaration: readonly Line[], text: string, source: string): void {
+  const own = new Set(tokens(text))
+  for (const word of declaration.flatMap((line) => tokens(line.text))) {
+    if (own.has(word) || !/^[A-Za-z_]/.test(word)) continue
+    throw new Error(
+      `shaders/${source}: ${word.replace(/\d+$/, '')} would be renamed to ${word}, as another file of the kernel has that name too. ` +
+        'Give one of them another.',
+    )
+  }
 }
 
 /** A declaration as it stands in its file, with the comments right above; undefined if the linker's differs from it. */

@@ -13,7 +13,7 @@ import prelude::{LANES, WG};
 
 var<workgroup> lane_values: array<f32, 2 * WG>;
 
-fn share(value: f32, thread: u32, call: u32) -> u32 {
+fn publish(value: f32, thread: u32, call: u32) -> u32 {
   lane_values[call * WG + thread] = value;
   workgroupBarrier();
   return call * WG + (thread & ~(LANES - 1u));
@@ -21,7 +21,7 @@ fn share(value: f32, thread: u32, call: u32) -> u32 {
 
 fn over_lanes_sum(value: f32, thread: u32, call: u32) -> f32 {
   if (LANES == 1u) { return value; }
-  let first = share(value, thread, call);
+  let first = publish(value, thread, call);
   var sum = 0.0;
   for (var i = first; i < first + LANES; i++) { sum += lane_values[i]; }
   return sum;
@@ -29,7 +29,7 @@ fn over_lanes_sum(value: f32, thread: u32, call: u32) -> f32 {
 
 fn over_lanes_max(value: f32, thread: u32, call: u32) -> f32 {
   if (LANES == 1u) { return value; }
-  let first = share(value, thread, call);
+  let first = publish(value, thread, call);
   var best = value;
   for (var i = first; i < first + LANES; i++) { best = max(best, lane_values[i]); }
   return best;

@@ -96,3 +96,15 @@ test('a kernel that imports a name which its host does not define is refused by 
     "Kernel reduce/mean-rows imports Elem from the prelude, which the host doesn't define.",
   )
 })
+
+test('a name that two files of a kernel have is refused, not changed', async () => {
+  const clash = {
+    'lib/store.wgsl':
+      '@group(0) @binding(0) var<storage, read_write> y: array<f32>;\nfn store(v: f32) { y[0] = v; }\n',
+    'test.wgsl':
+      'import package::lib::store::store;\n@compute @workgroup_size(1) fn main() { let y = 1.0; store(y); }\n',
+  }
+  await expect(linkShader('test.wgsl', [], clash)).rejects.toThrow(/y would be renamed to y0/)
+  const apart = { ...clash, 'test.wgsl': clash['test.wgsl'].replaceAll(/\by\b/g, 'value') }
+  expect(textOf(await linkShader('test.wgsl', [], apart))).toContain('store(value)')
+})
