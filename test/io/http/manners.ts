@@ -13,8 +13,8 @@ const MANNERS: Readonly<Record<string, (count: number, other: string) => Handler
   '/busy-for-long': () => answering(503, { 'retry-after': '3600' }),
   '/mute': (count) => (count === 1 ? () => undefined : well),
   '/falls-silent': (count) => (count === 2 ? begun(1000, () => undefined) : well),
-  // The connection ends behind what was sent: a reset may overtake it
-  '/breaks': () => begun(300, (response) => response.socket?.end()),
+  // The connection ends some time behind what was sent: an end may overtake it
+  '/breaks': () => begun(300, (response) => setTimeout(() => response.socket?.end(), 20)),
   '/short': () => begun(700, (response) => response.end(), true),
   '/whole-later': (count) => (count === 1 ? well : answering(200, { etag: '"1"' }, file)),
   '/changes': (count) => serving(file, { etag: `"${count}"` }),
