@@ -80,11 +80,11 @@ test.each([
   [['tune', '--seconds', '0'], {}, "--seconds is '0', expected a whole number of at least 1."],
   [['tune', '--forget', '--seconds', '6'], {}, '--forget measures nothing: leave --seconds out.'],
   [['doctor'], { FLOWSEG_VARIANTS: 'matmul' }, "FLOWSEG_VARIANTS has 'matmul', expected FAMILY=VARIANT"],
-  [['doctor'], { FLOWSEG_VARIANTS: 'matmull=tiles' }, 'there is no family matmull. Did you mean matmul?'],
+  [['doctor'], { FLOWSEG_VARIANTS: 'matmull=tiled' }, 'there is no family matmull. Did you mean matmul?'],
   [
     ['doctor'],
     { FLOWSEG_VARIANTS: 'conv=tile' },
-    'and conv has subgroup, tiles, quads, registers. Did you mean tiles?',
+    'and conv has subgroup, tiled, registers. Did you mean tiled?',
   ],
   [['doctor'], { FLOWSEG_VARIANTS: 'weights=row' }, 'and weights has rows, panels. Did you mean rows?'],
 ])('%j with %j is not understood', async (args, env, message) => {
