@@ -1,21 +1,25 @@
-// An image as the left operand of a product (im2col without the copy): row m is the patch that output pixel m multiplies. So
-// convolution is a matrix product, and this is all that a kernel of shaders/matmul needs for it, under @if(CONV).
+// An image as the left operand of a product (im2col without the copy): row m is the patch that output pixel m
+// multiplies. So convolution is a matrix product, and this is all that a kernel of shaders/matmul needs for it, under
+// @if(CONV).
 //
-//   y[m, n] = sum over dy, dx, i of x[oy * stride + dy - padding, ox * stride + dx - padding, i] * weight[n, dy, dx, i],
+//   y[m, n] = sum over dy, dx, i of x[oy * stride + dy - padding, ox * stride + dx - padding, i] * weight[n, dy, dx,
+//     i],
 //   m = oy * out_w + ox, x zero outside of the image
 //
-// Channels lie last, so for one dy the kw * I values that a pixel multiplies are one run of memory, in x as in the weight. Left
-// and right of the image is where the run's position in the image row is below 0 or at W * I.
+// Channels lie last, so for one dy the kw * I values that a pixel multiplies are one run of memory, in x as in the
+// weight. Left and right of the image is where the run's position in the image row is below 0 or at W * I.
 //
 //   patches(image, m)         where the patches of four output pixels begin
-//   run4(image, row, at, left)   four values of a run from position `at` of an image row on. Where not ALIGNED only the first
+//   run4(image, row, at, left)   four values of a run from position `at` of an image row on. Where not ALIGNED only the
+//                                first
 //                             `left` exist; zeros outside of the image, or where nothing exists
-//   patch4(image, row, at, k, K)   vec4 k of the whole patch [kh, kw, I], K long, that begins at position `at` of an image row;
+//   patch4(image, row, at, k, K)   vec4 k of the whole patch [kh, kw, I], K long, that begins at position `at` of an
+//                                  image row;
 //                             zeros past its end
 //
 // shapes    a = x [H, W, I] f32
-// host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED, which is where all
-//           are multiples of four
+// host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED, which
+//           is where all are multiples of four
 // prelude   const ALIGNED, alias AWord (as in shaders/matmul/left_operand.wgsl), const PADDED (padding > 0)
 
 import package::lib::weight::NEXT;
@@ -38,8 +42,8 @@ fn patches(image: Image, m: vec4u) -> Patches {
 }
 
 fn image_word(image: Image, row: i32, at: i32, exists: bool) -> AWord {
-  // As u32, what lies above or left of the image is large too. `&` and select, as each branch of `&&` would be a block of its own
-  // in the inner loop: SwiftShader then compiled for 19 s instead of 0.4
+  // As u32, what lies above or left of the image is large too. `&` and select, as each branch of `&&` would be a block
+  // of its own in the inner loop: SwiftShader then compiled for 19 s instead of 0.4
   let inside = exists & (!PADDED | ((u32(row) < u32(image.H)) & (u32(at) < u32(image.row))));
   return select(AWord(), a[select(0, row * image.row + at, inside)], inside);
 }

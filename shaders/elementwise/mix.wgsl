@@ -2,8 +2,8 @@
 //
 // shapes    gate, a, b, y [count] Elem
 // threads   a workgroup takes a chunk of Elem, WG at a time
-// numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit
-//           for bit, whatever the driver's division does: a gate that is shut leaves its input alone. Where the gate isn't
+// numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit for bit,
+//           whatever the driver's division does: a gate that is shut leaves its input alone. Where the gate isn't
 //           finite, y is NaN: sigmoid would hide an infinity.
 // host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/activation, lib/nan, const IN_PLACE, const WG

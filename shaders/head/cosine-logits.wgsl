@@ -2,8 +2,9 @@
 //
 // shapes    x [rows, C], classes [count, C], log_scale [1], y [rows, count]
 // threads   a thread an output: rows and classes are few
-// numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does. Each is scaled by a power of two
-//           first, so that squares neither overflow nor vanish. What isn't finite isn't clamped, or it would be hidden
+// numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does. Each is scaled by a
+//           power of two first, so that squares neither overflow nor vanish. What isn't finite isn't clamped, or it
+//           would be hidden
 // host      rows, count, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   lib/nan
 

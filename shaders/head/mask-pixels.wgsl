@@ -1,4 +1,5 @@
-// mask-pixels: bit (r * width + c) of y is set where the bilinear resize of x's top-left corner is > 0, which NaN is not
+// mask-pixels: bit (r * width + c) of y is set where the bilinear resize of x's top-left corner is > 0, which NaN is
+// not
 //
 // shapes    x [map_height, map_width], of which the corner [crop_height, crop_width] is the source;
 //           y u32 [ceil(height * width / 32)], pixels row-major, the first in the lowest bit

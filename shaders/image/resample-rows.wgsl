@@ -2,16 +2,16 @@
 //
 //   y[first + r, c] = the pixels x[r, begin[c] ...] weighted with taps[c]
 //
-// shapes    x [rows, stride] pixels, a strip of an image; y [height, width] pixels, red in the lowest byte, 0 for alpha;
-//           taps [width, words]: where a column's pixels begin, how many there are, a start, and their weights
+// shapes    x [rows, stride] pixels, a strip of an image; y [height, width] pixels, red in the lowest byte, 0 for
+//           alpha; taps [width, words]: where a column's pixels begin, how many there are, a start, and their weights
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers: the same bits on every adapter, and those of a CPU
 // host      first + rows <= height; red is where red stands in a pixel of x, 0 or, where blue comes first, 16; across =
 //           workgroups a row; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG
 // predicted two loads a tap, and three multiply-adds of a shifted byte
-// measured  4000 x 1000 to 1024 x 1000 in 26 and 130 ms, 33 and 280 with shifts by vectors (lavapipe and SwiftShader, two cores
-//           of a Xeon, November 2026)
+// measured  4000 x 1000 to 1024 x 1000 in 26 and 130 ms, 33 and 280 with shifts by vectors (lavapipe and SwiftShader,
+//           two cores of a Xeon, November 2026)
 
 import package::lib::taps::{add_weighted, levels_of};
 import prelude::WG;

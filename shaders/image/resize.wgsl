@@ -2,16 +2,17 @@
 //
 //   source row s = max((row + 0.5) * scale - 0.5, 0), between rows floor(s) and the next; columns likewise
 //
-// shapes    x [B, H, W, cols], y [B, H2, W2, cols], in Elem. @if(MAP) there is one channel, x [B, H, W] f32, and an Elem of
-//           y is four columns, y [B, H2, W2 / 4] vec4f. Of x only rows < h and columns < w are the source
+// shapes    x [B, H, W, cols], y [B, H2, W2, cols], in Elem. @if(MAP) there is one channel, x [B, H, W] f32, and an
+//           Elem of y is four columns, y [B, H2, W2 / 4] vec4f. Of x only rows < h and columns < w are the source
 // threads   one per Elem of `run` rows of y, below each other: it reads what a source row gives to its column once,
 //           and keeps it for all of the rows that lie beside it
 // host      1 <= h <= H, 1 <= w <= W; scale_y = h / H2, scale_x = w / W2; span is the Elem of a row of y; across =
 //           workgroups per row, strips = B * runs of rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG
 // predicted a store and half a load per Elem, four times as large: 80 % of a copy; of a map two scalar loads, the same
-// measured  64 x 64 x 256 to 256 x 256 3.7 and 0.8 GB/s, 39 and 36 %; each Elem by itself 0.5 and 0.25. A map of 256 x 256 to
-//           1024 x 1024 2.4 and 0.6 GB/s, 26 and 25 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
+// measured  64 x 64 x 256 to 256 x 256 3.7 and 0.8 GB/s, 39 and 36 %; each Elem by itself 0.5 and 0.25. A map of 256 x
+//           256 to 1024 x 1024 2.4 and 0.6 GB/s, 26 and 25 % (lavapipe and SwiftShader, two cores of a Xeon, November
+//           2026)
 
 import prelude::{Elem, WG};
 

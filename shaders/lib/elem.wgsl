@@ -1,10 +1,11 @@
-// Elem: what a thread takes at once, f32 or, under @if(VEC4), vec4f. A body that is written for Elem is linked for both: rows
-// of a multiple of four values take vec4s.
+// Elem: what a thread takes at once, f32 or, under @if(VEC4), vec4f. A body that is written for Elem is linked for
+// both: rows of a multiple of four values take vec4s.
 //
 //   part(v, i)        component i, a constant
 //   pack(x, y, z, w)  the components together; of f32, x
 //   total, largest    over the components
-//   magnitude(v)      bits without signs: as integers they are in the order of the absolute values, then infinity, then NaN
+//   magnitude(v)      bits without signs: as integers they are in the order of the absolute values, then infinity, then
+//                     NaN
 //   largest_bits      over the components; above 0x7f800000 one of them is NaN
 
 @if(VEC4) alias Elem = vec4f;

@@ -5,7 +5,8 @@
 //   bias4(i)             the bias of four columns, zeros where there is none
 //
 // bindings  3 bias [y's columns] f32, 4 residual f32 in y's shape, 5 y f32
-// prelude   const ACTIVATION (lib/activation.wgsl), const HAS_BIAS, const HAS_RESIDUAL, const IN_PLACE: the residual lies in y
+// prelude   const ACTIVATION (lib/activation.wgsl), const HAS_BIAS, const HAS_RESIDUAL, const IN_PLACE: the residual
+//           lies in y
 
 import package::lib::activation::activate;
 import prelude::{ACTIVATION, HAS_BIAS, HAS_RESIDUAL, IN_PLACE};

@@ -1,5 +1,5 @@
-// NaN and infinity by their bits: compilers of shaders may assume that numbers are finite, then take x != x for false, and max,
-// min and clamp give the other operand where one is NaN.
+// NaN and infinity by their bits: compilers of shaders may assume that numbers are finite, then take x != x for false,
+// and max, min and clamp give the other operand where one is NaN.
 //
 //   is_nan(x), is_finite(x)
 //   nan_of(x)               a NaN for a number that should be one: no constant may be

@@ -1,31 +1,34 @@
 // A stored weight of any type as f32. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
 //
-//   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 a word, or two values of
-//                                             16 bits, the first in the low half
+//   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 a word, or
+//                                             two values of 16 bits, the first in the low half
 //   values(words)        four values of a product's weight b, which lie in `words` from its first bit on
 //   from_f16(words), from_bf16(words)   four values
 //
-// b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED, else elements.
+// b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED,
+// else elements.
 //   b1(i)                element i of b; not of int8 and int4
-//   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them is repeated
+//   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them
+//                        is repeated
 //   up4(i, left)         the same of b_up, the second weight of a gated pair
-//   b4_in(up, begin, k, count)   vec4 k of a row of `count` of either that begins at `begin`; past its end some value of the row
+//   b4_in(up, begin, k, count)   vec4 k of a row of `count` of either that begins at `begin`; past its end some value
+//                                of the row
 //
-// b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4. They take
-// turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on lavapipe: 28 GFLOP/s
-// written out, 42 in turns; November 2026).
+// b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4.
+// They take turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on
+// lavapipe: 28 GFLOP/s written out, 42 in turns; November 2026).
 //   b_row(n, lane, first, N, texels)   the row of `lane`, of LANES rows from `first + n` on, for b_texel
 //   b_texel(up, row, t)  its texel t
 //   next_turn(texel)     the next four values first; TURNS times and all have been
-// Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all, so that the
-// loads of a subgroup are coalesced; on lavapipe a texture's load costs half of a storage buffer's.
+// Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all,
+// so that the loads of a subgroup are coalesced; on lavapipe a texture's load costs half of a storage buffer's.
 //
 //   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by
 //
 // bindings  1 b, 2 b_up (b where there is no pair), 7 b_scales, 8 up_scales
-// prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and const B_WORDS
-//           of it, const ALIGNED, const STEP (1 where ALIGNED, else 4), const GATED: there is a pair, const SCALE_GROUPS: 0 without
-//           scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH
+// prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and
+//           const B_WORDS of it, const ALIGNED, const STEP (1 where ALIGNED, else 4), const GATED: there is a pair,
+//           const SCALE_GROUPS: 0 without scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH
 //
 // src/kernels/packed.ts and src/kernels/quantize.ts write what is read here.
 

@@ -1,27 +1,30 @@
 // matmul in registers: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// A thread computes a tile of outputs alone: right on any adapter. Under @if(QUADS) the threads of a quad share what they load, for CPUs
-// whose subgroups are of four, where a load is done lane by lane and a swap is one instruction.
+// A thread computes a tile of outputs alone: right on any adapter. Under @if(QUADS) the threads of a quad share what
+// they load, for CPUs whose subgroups are of four, where a load is done lane by lane and a swap is one instruction.
 //
-// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K, N], f32, f16 or
-//           bf16; y [B, M, y_cols], where b's columns begin at y_first: a weight in several bindings takes one dispatch each
-// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1 is the
-//           matrix-vector product. QUADS: a workgroup is one quad, each thread of which computes one of its tiles. Threads beside
-//           each other need the same rows of a, those below each other the same columns of b. Where there are two, each loads one of its
-//           two blocks of four and swaps it for the other, so that a thread's blocks are in an order of its own, `first`. Where
-//           four lie in a line, each loads one row of each block for all
+// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
+//           N], f32, f16 or bf16; y [B, M, y_cols], where b's columns begin at y_first: a weight in several bindings
+//           takes one dispatch each
+// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1 is
+//           the matrix-vector product. QUADS: a workgroup is one quad, each thread of which computes one of its tiles.
+//           Threads beside each other need the same rows of a, those below each other the same columns of b. Where
+//           there are two, each loads one of its two blocks of four and swaps it for the other, so that a thread's
+//           blocks are in an order of its own, `first`. Where four lie in a line, each loads one row of each block for
+//           all
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or tiles of a quad,
-//           z is B; first_group is added to y; indices fit 32 bits
-// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with ROWS = COLS = 8,
-//           or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+// host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or
+//           tiles of a quad, z is B; first_group is added to y; indices fit 32 bits
+// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with
+//           ROWS = COLS = 8, or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl,
+//           lib/weight.wgsl and lib/epilogue.wgsl
 //
 // No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
 // KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
 // November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory 2.9.
 //
-// predicted a step of four k of a quad is 128 loaded elements in a square and 160 in a line, of 256 without: at 6.5 ns of 7.3,
-//           1.75 times as fast and 1.5
+// predicted a step of four k of a quad is 128 loaded elements in a square and 160 in a line, of 256 without: at 6.5 ns
+//           of 7.3, 1.75 times as fast and 1.5
 
 import package::conv::patch::{Image, Patches, patches, run4};
 import package::lib::epilogue::{bias4, store};
@@ -191,8 +194,8 @@ fn main(
   var c11 = mat4x4f();
   var row0 = vec4f();
   var row1 = vec4f();
-  // Runs of an image follow each other in whole steps, in one loop: SwiftShader compiles two for half as long again. This is the
-  // run that we are in, and the step that it begins with
+  // Runs of an image follow each other in whole steps, in one loop: SwiftShader compiles two for half as long again.
+  // This is the run that we are in, and the step that it begins with
   @if(CONV) var dy = 0u;
   @else let dy = 0u;
   @if(CONV) var begin = 0u;

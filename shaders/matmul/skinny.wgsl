@@ -1,15 +1,17 @@
 // matmul for few rows, by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// A skinny product: with few rows of a the weights' loads are all that counts. So lanes own rows of b, as in subgroup.wgsl, but for a
-// they stand side by side along k: one load brings LANES times four values of a row, which then go round by broadcast.
+// A skinny product: with few rows of a the weights' loads are all that counts. So lanes own rows of b, as in
+// subgroup.wgsl, but for a they stand side by side along k: one load brings LANES times four values of a row, which
+// then go round by broadcast.
 //
-// shapes    a [M, K] f32, b [N, K] by texels (lib/weight.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// shapes    a [M, K] f32, b [N, K] by texels (lib/weight.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a
+//           SwiGLU pair
 // threads   a workgroup is one subgroup; lane l has column l of each of B_GROUPS groups of LANES columns
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to y
-// prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half is of b, the
-//           second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK / LANES), TURNS of a texel,
-//           GATED, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+// prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half
+//           is of b, the second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK
+//           / LANES), TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
 //
 // per block of LANES vec4s of k, f32: ROWS loads of a, 8 B_GROUPS of b, 8 ROWS broadcasts; the share of the load
 //           bandwidth of b's texture should be 30 / (30 + 13 / B_GROUPS + 8), 0.75 with four groups and one row

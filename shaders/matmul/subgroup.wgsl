@@ -1,23 +1,24 @@
 // matmul by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
 // For adapters where a load costs more than arithmetic and a subgroup has one fixed size, above all CPUs behind Vulkan.
-// A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads what its own
-// row has at four k, once; a's rows then go round by broadcast, so a load feeds LANES times as many products.
+// A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads what its
+// own row has at four k, once; a's rows then go round by broadcast, so a load feeds LANES times as many products.
 //
-// shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels (lib/weight.wgsl), y [M, N] f32.
-//           CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
+// shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels (lib/weight.wgsl),
+//           y [M, N] f32. CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y = silu(a b^T) * (a b_up^T),
+//           a SwiGLU pair
 // threads   a workgroup is one subgroup; lane l has row l of every group of a and of b, and column l of its outputs
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count tiles;
-//           first_group is added to y
-// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl and
-//           lib/epilogue.wgsl; the bounds of marked loops
+// host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count
+//           tiles; first_group is added to y
+// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl
+//           and lib/epilogue.wgsl; the bounds of marked loops
 //
 // per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
 //           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
 // measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 groups 52.5 (b in a texture), 4 x 4
-//           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone reach.
-//           3 x 3, 256 -> 256 channels of 64 x 64: 40
+//           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone
+//           reach. 3 x 3, 256 -> 256 channels of 64 x 64: 40
 
 import package::conv::patch::{Image, patches, run4};
 import package::lib::activation::{SILU, activate};

@@ -1,43 +1,49 @@
 // matmul in workgroup memory: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// For GPUs. A workgroup computes a tile of ROWS x COLS outputs. Step by step along k it copies its rows of a and of b to
-// workgroup memory, turned so that k comes first; then each thread adds the products of its own rows and columns.
+// For GPUs. A workgroup computes a tile of ROWS x COLS outputs. Step by step along k it copies its rows of a and of b
+// to workgroup memory, turned so that k comes first; then each thread adds the products of its own rows and columns.
 //
-// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K, N] in rows
-//           (lib/weight.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
-// threads   8 x 8. Thread (x, y) takes rows 4 y .. 4 y + 3, and 32 further down where ROW_VEC4S = 2, and likewise columns;
-//           GATED, the columns 32 further on are the same columns of b_up
-// numerics  f32; products are added one by one in the order of k: same bits every run. No activation is held in 16 bits:
-//           a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and two halves of each would double what is to be read.
-//           @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
+// shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
+//           N] in rows (lib/weight.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a
+//           b^T) * (a b_up^T), a SwiGLU pair
+// threads   8 x 8. Thread (x, y) takes rows 4 y .. 4 y + 3, and 32 further down where ROW_VEC4S = 2, and likewise
+//           columns; GATED, the columns 32 further on are the same columns of b_up
+// numerics  f32; products are added one by one in the order of k: same bits every run. No activation is held in 16
+//           bits: a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and two halves of each would double what is to be
+//           read. @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count tiles, z is B;
 //           first_group is added to y; indices fit 32 bits
-// prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of a
-//           step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S / 8),
-//           const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+// prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of
+//           a step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S /
+//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl, lib/weight.wgsl
+//           and lib/epilogue.wgsl
 //
 // Banks: row k of an operand is 8 or 16 vec4s, of which the eight in a line fill the 32 banks. A thread copies 4 x 4
-// values, turned in registers, and neighbours in a quarter of a warp lie along k first, as memory does. At plain addresses
-// they would all meet in one bank or two, so the place in a line is mixed with k (`mixed`): eight threads, eight places.
-// Reading, eight threads side by side want eight neighbouring vec4s of b, mixed alike, and one of a.
+// values, turned in registers, and neighbours in a quarter of a warp lie along k first, as memory does. At plain
+// addresses they would all meet in one bank or two, so the place in a line is mixed with k (`mixed`): eight threads,
+// eight places. Reading, eight threads side by side want eight neighbouring vec4s of b, mixed alike, and one of a.
 //
-// Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki registers
-// and 64 KB for workgroups:
+// Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki
+// registers and 64 KB for workgroups:
 //   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 a thread
-//   resident       8 workgroups by registers (64 x 128 x 8 = 64 Ki), 8 by memory (2 x 64 x 16 x 4 = 8 KB): 512 threads, 16 warps
-//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop a byte. A warp's k: 16 cycles of multiply-adds, 8 of reads
-//                  where equal addresses of a warp are merged (128 bytes of a, 256 of b, in two phases each), 16 where not
-//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop a byte, of L2 for most. 10 TFLOP/s ask for 0.6 TB/s
-//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds a thread, and the next step's loads under way meanwhile
-//   expected       a k takes 68 instructions a thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 = 89 %. 70 % of
-//                  the ceiling with what latency is left, 50 % where reads aren't merged
-// With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few tiles.
-// Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8
-// conversions for 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
+//   resident       8 workgroups by registers (64 x 128 x 8 = 64 Ki), 8 by memory (2 x 64 x 16 x 4 = 8 KB): 512 threads,
+//                  16 warps
+//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop a byte. A warp's k: 16 cycles of multiply-adds,
+//                  8 of reads where equal addresses of a warp are merged (128 bytes of a, 256 of b, in two phases
+//                  each), 16 where not
+//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop a byte, of L2 for most. 10 TFLOP/s ask for 0.6
+//                  TB/s
+//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds a thread, and the next step's loads under
+//                  way meanwhile
+//   expected       a k takes 68 instructions a thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
+//                  89 %. 70 % of the ceiling with what latency is left, 50 % where reads aren't merged
+// With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few
+// tiles. Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions for
+// 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
 //
 // predicted, not measured: 70 % of a GPU's multiply-add ceiling at 1024^3 (see above)
-// measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon, November 2026):
-//           lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
+// measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon,
+//           November 2026): lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
 import package::conv::patch::{Image, patch4, patches};
 import package::lib::activation::{SILU, activate};
@@ -186,7 +192,8 @@ fn main(
   var next: Blocks;
   let vec4s = (sizes.K + STEP - 1u) / STEP;
   for (var k = 0u; ; k += STEP_VEC4S) {
-    // Ask for what comes next, multiply what is held meanwhile, then copy it: in this order, so that each is written once
+    // Ask for what comes next, multiply what is held meanwhile, then copy it: in this order, so that each is written
+    // once
     if (k < vec4s) { next = fetch(corner.x, corner.y, group.z, thread, k); }
     if (k > 0u) {
       for (var k4 = 0u; k4 < STEP_VEC4S; k4++) {

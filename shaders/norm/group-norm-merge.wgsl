@@ -2,8 +2,8 @@
 //
 // shapes    partials [chunks, groups] (mean, deviation), stats [groups] (down, down * mean, scale of down * x, 0)
 // threads   LANES threads a group, WG / LANES groups a workgroup; lanes stride over the chunks
-// numerics  means are joined relative to the first chunk's: a large common offset costs no digits. down is 1, or 2^-80 where
-//           squares overflow
+// numerics  means are joined relative to the first chunk's: a large common offset costs no digits. down is 1, or 2^-80
+//           where squares overflow
 // host      every chunk but the last holds `full` values of a group, the last one `rest`; more than
 //           65,535 workgroups fold into workgroup_id.y
 // prelude   const LANES and WG with lib/rows, lib/nan

@@ -3,11 +3,12 @@
 // shapes    x, residual, y [rows, cols] Elem, weight, bias [cols] Elem
 // threads   LANES threads take RUN rows, WG / LANES such teams a workgroup; lanes stride over the columns
 // numerics  a row is first shifted by its first value, which takes a large common offset out exactly; then
-//           lib/statistics, and lanes joined by their means. A row whose squares overflow, of numbers from 1e19 on, is scaled
-//           by DOWN and looked at again
+//           lib/statistics, and lanes joined by their means. A row whose squares overflow, of numbers from 1e19 on, is
+//           scaled by DOWN and looked at again
 // host      rows, cols >= 1; RUN = 1 unless LANES = 1; more than 65,535 workgroups fold into workgroup_id.y; the marked
 //           loops are written out first (src/kernels/unroll.ts)
-// prelude   const WIDTH with lib/elem-*, lib/statistics, const LANES, RUN and WG with lib/rows, lib/nan, const HAS_RESIDUAL
+// prelude   const WIDTH with lib/elem-*, lib/statistics, const LANES, RUN and WG with lib/rows, lib/nan, const
+//           HAS_RESIDUAL
 // predicted 8 bytes and 8 FLOPs an element, for which a row is read twice and a quarter of weight and bias: 57 % of a
 //           copy
 // measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by teams of four (lavapipe and SwiftShader, two

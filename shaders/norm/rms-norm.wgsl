@@ -2,8 +2,8 @@
 //
 // shapes    x, y [rows, cols] Elem, weight [cols] Elem
 // threads   LANES threads take RUN rows, WG / LANES such teams a workgroup; lanes stride over the columns
-// numerics  squares add up in f32, in column order a lane, then lane by lane: same bits every run. A row whose squares overflow,
-//           of numbers from 1e19 on, is scaled by DOWN and added up again
+// numerics  squares add up in f32, in column order a lane, then lane by lane: same bits every run. A row whose squares
+//           overflow, of numbers from 1e19 on, is scaled by DOWN and added up again
 // host      rows, cols >= 1; RUN = 1 unless LANES = 1; more than 65,535 workgroups fold into workgroup_id.y; the marked
 //           loops are written out first (src/kernels/unroll.ts)
 // prelude   const WIDTH with lib/elem-*, const LANES, RUN and WG with lib/rows, lib/nan

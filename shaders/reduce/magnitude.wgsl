@@ -1,7 +1,8 @@
 // magnitude: y[g] = the bits of the largest |x[i]| in the part of x that workgroup g has
 //
-// As integers, the bits of absolute values are in their order, then comes infinity, then NaN: a y of 0x7f800000 or more says that
-// x isn't finite. Nothing is computed with floats here, so there is no number that a compiler could take for finite.
+// As integers, the bits of absolute values are in their order, then comes infinity, then NaN: a y of 0x7f800000 or more
+// says that x isn't finite. Nothing is computed with floats here, so there is no number that a compiler could take for
+// finite.
 //
 // shapes    x [count] Elem, y [workgroups] u32
 // threads   a workgroup takes a chunk of Elem, WG at a time

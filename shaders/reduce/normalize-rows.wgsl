@@ -2,8 +2,8 @@
 //
 // shapes    x, y [rows, cols] Elem
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
-// numerics  a row is scaled by a power of two first, so that its largest value is in [1, 4) and squares neither overflow nor
-//           vanish; NaN makes the row NaN, as its sum of squares is
+// numerics  a row is scaled by a power of two first, so that its largest value is in [1, 4) and squares neither
+//           overflow nor vanish; NaN makes the row NaN, as its sum of squares is
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows
 // predicted 8 bytes an element, three loads and a store: 50 % of a copy

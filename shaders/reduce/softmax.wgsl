@@ -3,8 +3,8 @@
 // shapes    x, y [rows, cols] Elem
 // threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
 // numerics  exp only sees arguments <= 0; the sum is at least 1. A lane keeps its largest value so far and the sum
-//           relative to it, four Elem at a time, so that the row is read twice and not three times. NaN makes the row NaN:
-//           drivers' exp gives NaN or infinity then, and so does the sum, which is at most `cols` otherwise.
+//           relative to it, four Elem at a time, so that the row is read twice and not three times. NaN makes the row
+//           NaN: drivers' exp gives NaN or infinity then, and so does the sum, which is at most `cols` otherwise.
 // host      rows, cols >= 1; in place, x's values are found in y; more than 65,535 workgroups fold into
 //           workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const IN_PLACE
