@@ -28,7 +28,7 @@ export function importsBelow(folder: string): Imports[] {
   })
 }
 
-/** What a file's import belongs to: for the picture a folder of src/, a folder beside it, or a door. */
+/** The room that an imported file belongs to: for the picture a folder of src/, a folder beside it, or a door. */
 function roomOf(path: string): string | undefined {
   if (/^src\/(index|engine)\.ts$/.test(path)) return DOORS
   const [top, room, ...rest] = path.split('/')
@@ -38,7 +38,7 @@ function roomOf(path: string): string | undefined {
 
 const DOORS = 'index, engine'
 
-/** What is in a room, in a few words, and the column in which it is drawn. */
+/** The content of a room, in a few words, and the column in which it is drawn. */
 const ROOMS: Readonly<Record<string, { readonly what: string; readonly column: number }>> = {
   cli: { what: 'the command', column: 0 },
   web: { what: 'the studio', column: 2 },

@@ -1,4 +1,4 @@
-// What the house promises, counted: `npm run house`.
+// The promises of the house, counted: `npm run house`.
 //
 //   node tools/house.mjs           prints a table, and fails where a count is above its allowance in tools/house.json
 //   node tools/house.mjs --list    prints each place as well

@@ -56,7 +56,7 @@ export async function linkShader(
   for (const declaration of declarationsOf(dest)) {
     const { src, position } = sourceMap.destToSrc(declaration[0]!.at)
     const source = pathOf(src.path ?? '')
-    // What no file has is the prelude's stand-in, which the host defines for each kernel
+    // A declaration that no file has is the prelude's stand-in, which the host defines for each kernel
     if (!(source in files)) constants.push(/^(?:const|alias) (\w+) = /.exec(declaration[0]!.text)![1]!)
     else {
       expectOwnNames(declaration, src.text, source)
@@ -191,7 +191,7 @@ function pathOf(path: string): string {
   return path.replace(/^\.\//, '').replace(/\.w[ge]sl$/, '.wgsl')
 }
 
-/** What modules import from the prelude. */
+/** The names that modules import from the prelude. */
 function preludeNames(files: Readonly<Record<string, string>>): Set<string> {
   const lists = Object.values(files).flatMap((text) =>
     [...text.matchAll(/^\s*import\s+prelude::(?:\{([^}]*)\}|(\w+))\s*;/gm)].map(

@@ -1,4 +1,4 @@
-// What `import` of a WGSL file gives in Vite and Vitest. A kernel, `import rope from '#shaders/attention/rope.wgsl'`, is linked with
+// Makes WGSL importable in Vite and Vitest. A kernel, `import rope from '#shaders/attention/rope.wgsl'`, is linked with
 // the modules that it imports (link-shader.ts); any other file is its text. 'virtual:shaders' lists all that src/ imports.
 
 import { createHash } from 'node:crypto'
@@ -17,7 +17,7 @@ const PIECE = '\0virtual:wgsl/'
 /** @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads */
 export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   let files: Record<string, string> | undefined
-  /** What kernels share is a module each, so that it is there once. */
+  /** Each declaration is a module of its own, so that kernels that share it ship it once. */
   const pieces = new Map<string, string>()
 
   function shaderModule({ pieces: own, ...shader }: Shader): string {

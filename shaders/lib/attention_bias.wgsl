@@ -46,13 +46,13 @@ fn is_visible(key: u32, visible: u32, word: u32) -> bool {
   return true;
 }
 
-/** What a row's scores of the keys in row y of the map grow by. */
+/** The bias that is added to a row's scores of the keys in row y of the map. */
 fn vertical_bias(row: u32, y: u32, height: u32) -> f32 {
   if (BIAS == RELATIVE) { return rel_h[row * height + y]; }
   return 0.0;
 }
 
-/** What a row's scores of the keys in column x of the map grow by. */
+/** The bias that is added to a row's scores of the keys in column x of the map. */
 fn horizontal_bias(row: u32, x: u32, width: u32) -> f32 {
   if (BIAS == RELATIVE) { return rel_w[row * width + x]; }
   return 0.0;

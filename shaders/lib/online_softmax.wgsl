@@ -22,7 +22,7 @@ const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
 
 /**
- * What a key of this score weighs beside one of the score m, which is not less; or the factor of l and o when m
+ * The weight of a key of this score beside one of the score m, which is not less; or the factor of l and o when m
  * replaces it.
  */
 fn power(score: f32, m: f32) -> f32 { return exp2(score - m); }

@@ -100,7 +100,7 @@ const PER_INDEX = 4u / STEP;
 @if(CONV) fn b_row() -> u32 { return sizes.K; }
 @else fn b_row() -> u32 { return sizes.b_row; }
 
-/** What b_block needs to know of columns n .. n + 3 of y: where they begin in b. */
+/** The places in b where columns n .. n + 3 of y begin, for b_block. */
 fn columns_of_b(n: u32, z: u32) -> vec4u {
   if (B_IS_NK) { return b_begin(z) + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row(); }
   let column = min(n / PER_INDEX, b_row() - 1u);

@@ -54,7 +54,7 @@ const COLS = PAIRS * LANES;
   return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
 }
 
-// What a lane knows of its row of a: of a matrix, where it begins; of an image, where its patch does
+// The place of a lane's row of a: of a matrix, where the row begins; of an image, where its patch begins
 @if(CONV) alias Row = vec2i;  // image row and position in it
 @else alias Row = u32;
 

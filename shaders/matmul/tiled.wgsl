@@ -85,7 +85,7 @@ const COLS = 4u * SIDE * PAIRS;
 var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
 var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 
-/** What a thread copies in a step: a matrix holds 4 x 4 values, a column of it four rows of a, or columns of y, at one k. */
+/** The blocks that a thread copies in a step: a matrix holds 4 x 4 values, a column of it four rows of a, or columns of y, at one k. */
 struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
 /** Where vec4 number `f` lies in a line whose k is in the k4-th vec4 of the step. */
@@ -96,7 +96,7 @@ fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
 @if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
 @else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
 
-/** What the values of column n at the k-th vec4 are multiplied by. */
+/** The scale of the values of column n at the k-th vec4. */
 fn scale_of(up: bool, n: u32, k: u32) -> f32 {
   return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, b_row() / 8u);
 }

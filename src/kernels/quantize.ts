@@ -12,9 +12,9 @@ import { Uploader } from '../gpu/transfer.ts'
 import { type AllocateOptions, allocate, release, type Shape, sizeOf, type Tensor } from '../tensor/tensor.ts'
 import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from './packed.ts'
 
-/** What a weight can be quantised to. */
+/** The types that a weight can be quantised to. */
 export const QUANTIZED = ['int8', 'int4'] as const
-/** What weights can be quantised to: 8 bits with a scale per row, or 4 bits with a scale per 32 values. */
+/** The types that weights can be quantised to: 8 bits with a scale per row, or 4 bits with a scale per 32 values. */
 export type Quantized = (typeof QUANTIZED)[number]
 
 /** Values of an int4 group. */

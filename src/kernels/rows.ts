@@ -15,7 +15,7 @@ export interface RowTeams {
   readonly WG: number
 }
 
-/** What an op records its dispatch by. */
+/** The sizes and the grid that an op records its dispatch with. */
 export interface Rows {
   readonly rows: number
   readonly width: Width

@@ -6,7 +6,7 @@ export interface TileSize {
   readonly cols: number
   /** Threads, or whatever works side by side, per tile; 1 by default. */
   readonly workers?: number
-  /** What one k costs a worker, in a unit that the kernel chooses. */
+  /** The cost of one k for a worker, in a unit that the kernel chooses. */
   readonly cycles: number
 }
 

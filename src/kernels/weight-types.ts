@@ -1,4 +1,4 @@
-// What a weight can be stored as, and what its kernels need to know of it (shaders/lib/weight.wgsl).
+// The types that a weight can be stored as, and the facts of them that kernels need (shaders/lib/weight.wgsl).
 
 import { ShapeError } from '../errors.ts'
 import type { DType } from '../tensor/tensor.ts'
@@ -7,7 +7,7 @@ import type { DType } from '../tensor/tensor.ts'
 export interface WeightType {
   /** B_TYPE of the kernels. */
   readonly id: number
-  /** What four values take. */
+  /** The WGSL type that holds four values, and its words. */
   readonly vec4: { readonly type: string; readonly words: number }
   /** Values in 16 bytes. */
   readonly perTexel: number

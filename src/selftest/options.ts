@@ -1,4 +1,4 @@
-// What a self-test is asked for, checked by name.
+// The options of a self-test, checked by name.
 
 import { describe, listed } from '../check.ts'
 import { UsageError } from '../errors.ts'
@@ -108,7 +108,7 @@ export function expectSelfTestOptions(options: SelfTestOptions): void {
   })
 }
 
-/** What a test of a caller's own draws. @throws UsageError naming what is wrong with it */
+/** The case that a test of a caller's own draws. @throws UsageError naming what is wrong with it */
 export function expectCase(test: string, one: KernelCase): void {
   const what = `selfTest: a case of '${printable(test)}'`
   expectOptions(what, one, CASE_KINDS)

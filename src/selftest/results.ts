@@ -1,4 +1,4 @@
-// What a self-test found: a result per case and variant, and a summary.
+// The results of a self-test: one per case and variant, and a summary.
 
 import type { Tuned } from '../gpu/tuned.ts'
 import type { WeightLayout, WeightType } from './random.ts'
@@ -29,7 +29,7 @@ export interface KernelResult {
   readonly reason?: string
 }
 
-/** What {@link selfTest} found. */
+/** The results of {@link selfTest}, summed up. */
 export interface SelfTestSummary {
   /** Number of cases that were right. */
   readonly passed: number

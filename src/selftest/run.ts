@@ -108,7 +108,7 @@ function nameOf({ test: { name, types, packs }, type, layout }: Subject): string
   return `${name}${types ? ` ${type}` : ''}${packs && layout === 'packed' ? ' packed' : ''}`
 }
 
-/** What each variant makes of a case. */
+/** The result of each variant for a case. */
 async function* outcomesOf(
   gpu: Gpu,
   { type, layout }: Subject,
@@ -237,7 +237,7 @@ function takenOf({ taken }: Choices): string[] {
   return [...taken].map(([key, variant]) => `${key.slice(0, key.indexOf(' '))}/${variant}`)
 }
 
-/** What is too large for this adapter is skipped; a lost device and an abort end the test. */
+/** A case that is too large for this adapter is skipped; a lost device and an abort end the test. */
 function verdictOn(error: unknown, signal: AbortSignal | undefined): Pick<Outcome, 'status' | 'reason'> {
   signal?.throwIfAborted()
   if (error instanceof DeviceLostError) throw error

@@ -27,7 +27,7 @@ import { tiled } from './tiled.ts'
 
 export type { AttentionBias } from './problem.ts'
 
-/** What `attention` takes. */
+/** The arguments of `attention`. */
 export interface AttentionOptions {
   /** [B?, Tq, heads * d] */
   readonly query: Tensor | Columns

@@ -71,7 +71,7 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
 
 /** How a variant distributes rows and keys over workgroups. */
 export interface Layout {
-  /** What the kernel imports from the prelude besides what all variants do. */
+  /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
   /** Sizes besides those that all variants have. */
   readonly sizes?: Readonly<Record<string, number>>

@@ -79,7 +79,7 @@ export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
 }
 
 /**
- * What each of `half` pairs of channels turns by per position, theta^(-i / half) radians, as a fraction of a turn of 64
+ * The angle by which each of `half` pairs turns per position, theta^(-i / half) radians, as a fraction of a turn of 64
  * bits (of which float64 fills the first 53): the high word before the low one.
  */
 function turnsOf(half: number, theta: number): number[] {

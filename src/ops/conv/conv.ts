@@ -13,7 +13,7 @@ import { registers } from '../matmul/registers.ts'
 import { subgroup } from '../matmul/subgroup.ts'
 import { tiled } from '../matmul/tiled.ts'
 
-/** What `conv2d` does besides the sums. */
+/** The options of `conv2d`: what it does besides the sums. */
 export interface Conv2dOptions {
   /** [O] */
   readonly bias?: Tensor

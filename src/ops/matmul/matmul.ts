@@ -19,7 +19,7 @@ import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
 import { tiled } from './tiled.ts'
 
-/** What `linear` does besides the product. */
+/** The options of `linear`: what it does besides the product. */
 export interface LinearOptions {
   /** [N] */
   readonly bias?: Tensor

@@ -150,7 +150,7 @@ function sizesOf(product: Product): Record<string, number> {
   }
 }
 
-/** What a kernel declares of what there is. */
+/** The operands that a kernel declares, of those that there are. */
 function taken<T>(
   values: Readonly<Record<string, T>>,
   declared: readonly { readonly name: string }[],

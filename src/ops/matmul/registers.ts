@@ -41,7 +41,7 @@ export const registers: Variant<Product> = {
   },
 }
 
-/** What one thread computes, or a quad. */
+/** The tile that one thread computes, or a quad. */
 interface Tile extends TileSize {
   /** Threads that share loads of a, side by side, and of b, one below the other: 1 and 1, or a quad's 2 and 2, or 4 and 1. */
   readonly beside: 1 | 2 | 4

@@ -52,7 +52,7 @@ export const subgroup: Variant<Product> = {
   },
 }
 
-/** What a subgroup computes. */
+/** The tile that a subgroup computes. */
 interface Tile extends TileSize {
   /** By the kernel for few rows of a, each of which all lanes load together. */
   readonly skinny: boolean

@@ -13,7 +13,7 @@ import type { Variant } from '../../kernels/variants.ts'
 import { rowConstants } from '../../kernels/weight-types.ts'
 import { commonConstants, isAligned, type Product, recordProduct } from './product.ts'
 
-/** What workgroup memory holds weights of 16 and 8 bits as: f32, or their own 16 bits. The first by default. */
+/** The types by which workgroup memory holds weights of 16 and 8 bits: f32, or their own 16 bits. The first by default. */
 export const TILE_TYPES = ['f32', 'f16'] as const
 
 /** The variant of the family: any product of weights that aren't packed. */

@@ -12,7 +12,7 @@ export interface AttentionSizes {
   readonly d: number
 }
 
-/** What is added to a score; -Infinity blocks the key, and a query without keys gives 0. */
+/** The bias that is added to a score; -Infinity blocks the key, and a query without keys gives 0. */
 export type ScoreBias = (b: number, h: number, i: number, j: number) => number
 
 interface Projections {
