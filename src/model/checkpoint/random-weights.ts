@@ -30,31 +30,55 @@ export function randomWeights(
   return weightsFrom(gpu, new Map(tensors), config)
 }
 
+function valuesOf(parameter: Parameter, seed: number): Float32Array<ArrayBuffer> {
+  const { scale, centre } = distributionOf(parameter)
+  return new Noise(seed).next(
+    parameter.shape.reduce((product, n) => product * n, 1),
+    scale,
+    centre,
+  )
+}
+
 /** Scales of norms near 1, all else so small that what it is multiplied with keeps its size. */
-function valuesOf({ name, shape, kind }: Parameter, seed: number): Float32Array {
+export function distributionOf({ name, shape, kind }: Parameter): { scale: number; centre: number } {
+  if (kind === 'vector') return { scale: 0.1, centre: name.endsWith('.weight') ? 1 : 0 }
   const size = shape.reduce((product, n) => product * n, 1)
-  if (kind === 'vector') return noise(size, seed, 0.1, name.endsWith('.weight') ? 1 : 0)
-  return noise(size, seed, Math.sqrt((3 * entryOf(shape, 0)) / size))
+  return { scale: Math.sqrt((3 * entryOf(shape, 0)) / size), centre: 0 }
 }
 
-/**
- * Numbers in [centre - scale, centre + scale), the same for the same seed, at least 2^-24 of scale from centre.
- */
-export function noise(size: number, seed: number, scale = 1, centre = 0): Float32Array {
-  const data = new Float32Array(size)
-  let state = Math.imul(seed, 0x9e3779b1)
-  for (let i = 0; i < size; i++) {
-    // A linear congruential generator (Numerical Recipes); its lowest bits repeat, so they are dropped
-    state = (Math.imul(state, 1664525) + 1013904223) | 0
-    data[i] = centre + scale * (((state >> 8) + 0.5) / 2 ** 23)
+/** A sequence of numbers that look random, the same for the same seed. */
+export class Noise {
+  #state: number
+
+  constructor(seed: number) {
+    this.#state = Math.imul(seed, 0x9e3779b1)
   }
-  return data
+
+  /** The next numbers in [centre - scale, centre + scale), at least 2^-24 of scale from centre. */
+  next(size: number, scale = 1, centre = 0): Float32Array<ArrayBuffer> {
+    const data = new Float32Array(size)
+    let state = this.#state
+    for (let i = 0; i < size; i++) {
+      // A linear congruential generator (Numerical Recipes); its lowest bits repeat, so they are dropped
+      state = (Math.imul(state, 1664525) + 1013904223) | 0
+      data[i] = centre + scale * (((state >> 8) + 0.5) / 2 ** 23)
+    }
+    this.#state = state
+    return data
+  }
+
+  /** The same as bfloat16, cut off. */
+  nextBf16(size: number, scale = 1, centre = 0): Uint16Array<ArrayBuffer> {
+    return upperHalves(this.next(size, scale, centre))
+  }
 }
 
-/** bfloat16, cut off: a hundred million of them at true width, so a plain loop. */
-function upperHalves(values: Float32Array): Uint16Array {
-  const words = new Uint32Array(values.buffer)
-  const bits = new Uint16Array(words.length)
-  for (let i = 0; i < words.length; i++) bits[i] = words[i]! >>> 16
-  return bits
+/** Numbers in [centre - scale, centre + scale), the same for the same seed. */
+export function noise(size: number, seed: number, scale = 1, centre = 0): Float32Array {
+  return new Noise(seed).next(size, scale, centre)
+}
+
+/** bfloat16, cut off: of each little-endian word the second half. */
+function upperHalves(values: Float32Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  return new Uint16Array(values.buffer).filter((_, i) => i % 2 === 1)
 }

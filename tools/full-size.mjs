@@ -1,0 +1,127 @@
+// The model at its true size, from random weights, held against PyTorch stage by stage:
+//
+//   FLOWSEG_PYTHON=python3 npm run full-size                          half an hour or more on two cores, 25 GB of disk
+//   npm run full-size -- --config weights/flowseg-nano/config.json    another config; nothing is recorded then
+//   npm run full-size -- --only stored,int4 --adapter SwiftShader --folder DIR --keep
+//
+// 1. A random checkpoint of the config's tensors in bf16 (tools/full-size/checkpoint.ts), the same every time.
+// 2. `flowseg convert` makes its int8 and int4 forms.
+// 3. The engine loads each, looks at an image, answers two sentences, and writes what every stage computed
+//    (tools/full-size/answer.ts), in a process of its own.
+// 4. PyTorch streams the same weights through the modules of training/flowseg (training/full_size.py), as they were, and as
+//    rounded. FLOWSEG_PYTHON names a Python with torch and safetensors.
+// 5. bench/results/full-size.json and full-size.md.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { report } from './full-size/report.mjs'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const STEPS = join(root, 'node_modules/.cache/flowseg-full-size/main.js')
+const TRUE_SIZE = 'weights/configs/flowseg-qwen3-4b.json'
+const TYPES = ['stored', 'int8', 'int4']
+
+const { values } = parseArgs({
+  options: {
+    config: { type: 'string', default: TRUE_SIZE },
+    folder: { type: 'string', default: join(tmpdir(), 'flowseg-full-size') },
+    adapter: { type: 'string', default: 'llvmpipe' },
+    only: { type: 'string', default: TYPES.join() },
+    seed: { type: 'string', default: '1' },
+    keep: { type: 'boolean', default: false },
+  },
+})
+const types = values.only.split(',')
+const unknown = types.find((type) => !TYPES.includes(type))
+if (unknown !== undefined) fail(`There is no '${unknown}': --only takes ${TYPES.join(', ')}.`)
+const python = process.env.FLOWSEG_PYTHON
+if (!python)
+  fail('FLOWSEG_PYTHON must name a Python with torch and safetensors: training/README.md says which.')
+if (!existsSync(STEPS)) fail('`npm run full-size` builds what is run here.')
+
+const base = resolve(values.folder)
+const stored = join(base, 'stored')
+mkdirSync(base, { recursive: true })
+if (!existsSync(join(stored, 'config.json'))) {
+  await step('random weights', [process.execPath, STEPS, 'make', resolve(values.config), stored, values.seed])
+}
+
+const rows = []
+for (const type of types) rows.push(await measure(type))
+const recorded = {
+  config: JSON.parse(readFileSync(join(stored, 'config.json'), 'utf8')).name,
+  date: today(),
+  rows,
+}
+console.log(report(recorded))
+if (values.config === TRUE_SIZE && types.length === TYPES.length) {
+  const results = join(root, 'bench/results')
+  writeFileSync(join(results, 'full-size.json'), `${JSON.stringify(recorded, null, 1)}\n`)
+  writeFileSync(join(results, 'full-size.md'), report(recorded))
+}
+if (!values.keep) rmSync(base, { recursive: true })
+
+/** One form of the weights, from its conversion to its errors. */
+async function measure(type) {
+  const folder = join(base, type)
+  let convert
+  if (type !== 'stored') {
+    const started = performance.now()
+    const command = ['convert', stored, folder, '--quantize', type]
+    await step(`convert to ${type}`, [process.execPath, join(root, 'dist/cli/main.js'), ...command])
+    convert = performance.now() - started
+  }
+  const answer = join(base, `${type}.safetensors`)
+  const measured = JSON.parse(
+    await step(`answer, ${type}`, [process.execPath, STEPS, 'answer', folder, answer, values.adapter]),
+  )
+  const compared = async (weights, reference) => {
+    const options = ['--weights', weights, '--answer', answer, '--reference', join(base, reference)]
+    const name = reference === 'reference-stored.safetensors' ? 'as stored' : 'rounded alike'
+    return JSON.parse(
+      await step(`PyTorch, ${name}`, [python, join(root, 'training/full_size.py'), ...options]),
+    )
+  }
+  return {
+    type,
+    disk: bytesIn(folder),
+    ...(convert === undefined ? {} : { convert }),
+    ...measured,
+    exact: await compared(folder, `reference-${type}.safetensors`),
+    ...(type === 'stored' ? {} : { rounding: await compared(stored, 'reference-stored.safetensors') }),
+  }
+}
+
+function bytesIn(folder) {
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.safetensors'))
+    .reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+}
+
+/** Runs a command, shows what it says on standard error, and returns its last line on standard output. */
+function step(name, [command, ...args]) {
+  console.error(`== ${name}`)
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (piece) => (printed += piece))
+  return new Promise((done) => {
+    child.on('error', (error) => fail(`${command}: ${error.message}`))
+    child.on('close', (code, signal) => {
+      if (code !== 0) fail(`${name}: ended with ${signal ?? code}.`)
+      done(printed.trim().split('\n').at(-1))
+    })
+  })
+}
+
+function today() {
+  return new Date().toISOString().slice(0, 10)
+}
+
+function fail(message) {
+  console.error(message)
+  process.exit(1)
+}

@@ -1,0 +1,199 @@
+// What the engine answers, stage by stage, with what it was asked: a file that training/full_size.py compares with PyTorch.
+
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { predictSeconds } from '../../src/cli/bench/roofline.ts'
+import type { Gpu } from '../../src/gpu/gpu.ts'
+import type { PlanInfo } from '../../src/gpu/plan/plan.ts'
+import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
+import type { Quantized } from '../../src/kernels/quantize.ts'
+import { captureImage } from '../../src/model/input/image-input.ts'
+import { buildPrompt } from '../../src/model/input/prompt.ts'
+import { type LoadedModel, loadModel } from '../../src/model/load.ts'
+import { closeScene, look } from '../../src/model/look.ts'
+import { segment } from '../../src/model/sentence.ts'
+import { sliceRows } from '../../src/ops/layout/layout.ts'
+import { firstDim, plan, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
+
+/** Of the image that is asked about: square, so that PyTorch's side needs no crop. */
+const SIDE = 512
+const SENTENCES = ['the red mug to the left of the laptop', 'the second bottle from the right'] as const
+
+/** As `flowseg bench` predicts for. */
+const GPU = { tflops: 20, gbs: 500, launchUs: 5 }
+const MACHINE = {
+  flopsPerSecond: GPU.tflops * 1e12,
+  bytesPerSecond: GPU.gbs * 1e9,
+  dispatchSeconds: GPU.launchUs * 1e-6,
+}
+
+/** What was measured, in milliseconds and bytes. */
+export interface Measured {
+  readonly adapter: string
+  readonly load: number
+  readonly look: number
+  /** The first sentence, its plans included, and a further one of the same length in tokens. */
+  readonly sentence: number
+  readonly further: number
+  readonly deviceBytes: number
+  readonly devicePeak: number
+  /** The most that arrays and heap took while loading, sampled, less what there was before. */
+  readonly hostPeak: number
+  /** The longest that the event loop was held while loading. */
+  readonly loopMs: number
+  /** The same dispatches at the ceiling of a GPU like this, in milliseconds. */
+  readonly gpu: typeof GPU & { readonly look: number; readonly sentence: number }
+  /** Of the whole process; on a software adapter the device's memory is in it. */
+  readonly processPeak: number
+  readonly query: number
+  readonly score: number
+}
+
+/** Loads the model of a folder, asks it about an image that is the same every time, and returns the stages as a file. */
+export async function answer(
+  gpu: Gpu,
+  folder: string,
+  quantize: Quantized | undefined,
+): Promise<{ measured: Measured; file: Uint8Array }> {
+  const watch = watchHost()
+  const [loadMs, model] = await timed(() => loadModel(folder, { gpu, ...(quantize ? { quantize } : {}) }))
+  const host = watch()
+  try {
+    const image = { width: SIDE, height: SIDE, rgb: picture() }
+    const pixels = await preprocessed(model, image)
+    const [lookMs, scene] = await timed(() => look(model, image, {}))
+    const [first, second] = SENTENCES
+    const [sentenceMs, result] = await timed(() => segment(model, scene, first, {}))
+    const { before, after, span, seg } = buildPrompt(model.tokenizer, first, model.parts.config)
+    const rows = span[1] - span[0]
+    const language = [...model.language.values()].at(-1)
+    const stages: TensorData[] = [
+      ...pixels,
+      f32('features', await read(gpu, tensorOf(scene.image, 'mask features'))),
+      f32('condition', await read(gpu, tensorOf(language, 'condition'), rows)),
+      f32('seg', await read(gpu, tensorOf(language, 'seg'))),
+      f32('scores', Float32Array.from(byQuery(result.candidates))),
+      f32('refined', result.logits.refined),
+      f32('raw', result.logits.raw),
+      u32('before', before),
+      u32('after', after),
+      u32('span', [span[0], span[1], seg]),
+      u32('query', [result.query]),
+      { name: 'mask', dtype: 'U8', shape: [SIDE, SIDE], bytes: result.mask.data },
+    ]
+    const predicted = (plans: readonly PlanInfo[]): number =>
+      1000 * plans.reduce((sum, { dispatches }) => sum + predictSeconds(dispatches, MACHINE), 0)
+    const onGpu = { ...GPU, look: predicted([model.look.info]), sentence: predicted(model.plans.infos()) }
+    await segment(model, scene, second, {}) // its plans
+    const [further] = await timed(() => segment(model, scene, second, {}))
+    const { bytes, peakBytes } = gpu.memory()
+    closeScene(model, scene)
+    return {
+      measured: {
+        adapter: gpu.name,
+        load: loadMs,
+        look: lookMs,
+        sentence: sentenceMs,
+        further,
+        deviceBytes: bytes,
+        devicePeak: peakBytes,
+        ...host,
+        gpu: onGpu,
+        processPeak: process.resourceUsage().maxRSS * 1024,
+        query: result.query,
+        score: result.score,
+      },
+      file: writeSafetensors(stages),
+    }
+  } finally {
+    model.release()
+  }
+}
+
+/** Smooth waves of three lengths, a value for each byte: neither noise nor flat. */
+function picture(): Uint8Array {
+  return Uint8Array.from({ length: 3 * SIDE * SIDE }, (_, i) => {
+    const [x, y, channel] = [Math.floor(i / 3) % SIDE, Math.floor(i / 3 / SIDE), i % 3]
+    return 127 + 100 * Math.sin((x + 2 * channel * y) / (9 + 7 * channel)) * Math.cos((y - x) / 31)
+  })
+}
+
+/** The pixels that the encoders see, channels last. */
+async function preprocessed(
+  { gpu, preprocessor }: LoadedModel,
+  image: { width: number; height: number; rgb: Uint8Array },
+): Promise<TensorData[]> {
+  const captured = captureImage(image, gpu)
+  try {
+    const pixels = await preprocessor.run(await captured.open(), {})
+    const stages: TensorData[] = []
+    for (const [name, x] of Object.entries(pixels)) stages.push(f32(`${name} pixels`, await read(gpu, x)))
+    return stages
+  } finally {
+    captured.close()
+  }
+}
+
+function byQuery(candidates: readonly { readonly query: number; readonly score: number }[]): number[] {
+  return [...candidates].sort((a, b) => a.query - b.query).map(({ score }) => score)
+}
+
+function tensorOf(tensors: Readonly<Record<string, Tensor>> | undefined, name: string): Tensor {
+  const x = tensors?.[name]
+  if (!x) throw new Error(`full-size: the model kept no '${name}'`)
+  return x
+}
+
+/** The first rows of a tensor on the device. */
+async function read(
+  gpu: Gpu,
+  x: Tensor,
+  rows = firstDim(reshape(x, [rowsOf(x), x.size / rowsOf(x)])),
+): Promise<Float32Array> {
+  const flat: [number, number] = [rowsOf(x), x.size / rowsOf(x)]
+  const copy = await plan(gpu, 'read back', ({ bound }) => ({
+    read: { y: sliceRows(bound('x', flat), 0, rows) },
+  }))
+  try {
+    const { read: result } = await copy.run({ bound: { x: reshape(x, flat) } })
+    return result.y as Float32Array
+  } finally {
+    copy.release()
+  }
+}
+
+function f32(name: string, values: Float32Array): TensorData {
+  return { name, dtype: 'F32', shape: [values.length], bytes: bytesOf(values) }
+}
+
+function u32(name: string, values: Iterable<number>): TensorData {
+  const words = Uint32Array.from(values)
+  return { name, dtype: 'U32', shape: [words.length], bytes: bytesOf(words) }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
+}
+
+/** Watches memory and the event loop until it is called. */
+function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs'> {
+  const now = (): number => {
+    const { heapUsed, external } = process.memoryUsage()
+    return heapUsed + external
+  }
+  const before = now()
+  let most = before
+  const loop = monitorEventLoopDelay({ resolution: 5 })
+  loop.enable()
+  const timer = setInterval(() => (most = Math.max(most, now())), 20)
+  return () => {
+    clearInterval(timer)
+    loop.disable()
+    return { hostPeak: most - before, loopMs: loop.max / 1e6 }
+  }
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
+  const started = performance.now()
+  const result = await work()
+  return [performance.now() - started, result]
+}
