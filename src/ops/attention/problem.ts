@@ -73,8 +73,8 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
 export interface Layout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
-  /** Sizes besides those that all variants have. */
-  readonly sizes?: Readonly<Record<string, number>>
+  /** Where a loop of the kernel ends that Mesa must not write out; 0 by default, for a kernel without one. */
+  readonly loopEnd?: number
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
@@ -88,7 +88,7 @@ export interface Layout {
 export function recordAttention(
   problem: Problem,
   shader: Shader,
-  { constants, sizes, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
+  { constants, loopEnd = 0, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
   const D4 = d / 4
@@ -134,7 +134,7 @@ export function recordAttention(
       ...placeOf('q', query),
       ...placeOf('k', key),
       ...placeOf('v', value),
-      ...sizes,
+      loop_end: loopEnd,
     },
     workgroups: [splits / splitsPerGroup, kvHeads * rowBlocks, B],
     flops: flopsOf(problem),

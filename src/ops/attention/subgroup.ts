@@ -29,7 +29,7 @@ export const subgroup: Variant<Problem> = {
     const LANES = adapter.subgroupSize
     recordAttention(problem, shader, {
       constants: { LANES, ROWS },
-      sizes: { row_vec4s: (ROWS * problem.d) / 4 },
+      loopEnd: (ROWS * problem.d) / 4,
       rowsPerGroup: ROWS * LANES,
       splits,
       splitsPerGroup: 1,
