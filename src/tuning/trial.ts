@@ -10,7 +10,8 @@ import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import { type Form, uploadPanels } from '../kernels/packed.ts'
 import type { FamilyWeight, Variant } from '../kernels/variants.ts'
-import { allocate, type DType, type Plan, plan, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
+import { type Plan, plan } from '../tensor/plan.ts'
+import { allocate, type DType, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 
 /** A problem that stands alone. */
 export interface Rebuilt<P> {

@@ -8,7 +8,7 @@ import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type Family, recordBest } from '../../kernels/variants.ts'
+import { about, type Family, recordBest } from '../../kernels/variants.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectPair, expectSize, MOST_POSITION } from '../../tensor/check.ts'
 import {
@@ -72,10 +72,9 @@ export const attentionFamily: Family<Problem> = {
   name: 'attention',
   variants: [subgroup, tiled, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
-    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
   },
-  settled: (problem) => {
+  concrete: (problem) => {
     const { bias, Tq, Tk } = problem
     if (bias?.kind === 'length') return { ...problem, bias: { ...bias, length: Tk } }
     if (bias?.kind !== 'causal' || typeof bias.start === 'number') return problem

@@ -7,7 +7,7 @@
 import { expectFinite, expectNames, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { type Family, ranked, recordBest } from '../../kernels/variants.ts'
+import { about, type Family, ranked, recordBest } from '../../kernels/variants.ts'
 import { expectKind, FLAG } from '../../options.ts'
 import { expectTensor, expectWeight } from '../../tensor/check.ts'
 import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
@@ -172,7 +172,6 @@ export const matmulFamily: Family<Product> = {
   // The last that can is what the tuner checks the others against: registers, or on GPUs gemv or tiled for weights in few bits
   variants: [subgroup, tiled, gemv, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
-    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`
     return `${about(batch * M)}x${about(N)}x${about(K)} ${kind}`
   },
