@@ -16,6 +16,7 @@ import {
   type Columns,
   expectShape,
   expectType,
+  lastDim,
   record,
   type Tensor,
   tensor,
@@ -134,14 +135,15 @@ function check(options: AttentionOptions): Checked {
   expectWhole('attention', 'heads', heads)
   expectWhole('attention', 'kvHeads', kvHeads)
   if (scale !== undefined) expectFinite('attention', 'scale', scale)
-  const rank = parts.query.tensor.shape.length
+  const { shape } = parts.query.tensor
+  const rank = shape.length
   if (rank !== 2 && rank !== 3) {
     throw new ShapeError(
-      `attention: query is [${parts.query.tensor.shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`,
+      `attention: query is [${shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`,
     )
   }
-  const B = rank === 3 ? parts.query.tensor.shape[0]! : 1
-  const Tq = parts.query.tensor.shape.at(-2)!
+  const [B = 1] = rank === 3 ? shape : []
+  const [Tq = 0] = shape.slice(-2)
   const Tk = parts.key.tensor.shape.at(-2) ?? 0
   const d = parts.query.count / heads
   if (!Number.isInteger(d) || d % 4 !== 0 || d > MAX_HEAD) {
@@ -162,7 +164,7 @@ function check(options: AttentionOptions): Checked {
     if (count !== width) {
       throw new ShapeError(`attention: ${name} has ${count} columns, expected ${width} (heads of ${d}).`)
     }
-    if (start % 4 !== 0 || whole.shape.at(-1)! % 4 !== 0) {
+    if (start % 4 !== 0 || lastDim(whole) % 4 !== 0) {
       throw new ShapeError(
         `attention: ${name} is columns ${start} to ${start + count} of [${whole.shape.join(', ')}]; ` +
           'they must start, and rows must be as long as, a multiple of 4.',

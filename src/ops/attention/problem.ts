@@ -8,7 +8,7 @@ import positionSubgroupShader from '#shaders/attention/relative-position.wgsl?SU
 import { type Constants, kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import type { Shader } from '../../gpu/shader.ts'
-import { type Columns, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
  * Which keys a query sees, or what their positions add to its scores.
@@ -166,9 +166,8 @@ function relativePositions(
   { query, B, Tq, d, heads }: Problem,
   lanes: number | undefined,
 ): Tensor {
-  const [, W] = size
-  const side = size[axis]
-  const across = size[1 - axis]!
+  const [H, W] = size
+  const [side, across] = axis === 0 ? [H, W] : [W, H]
   const D4 = d / 4
   const y = tensor([B, Tq, heads, side])
   const LANES = lanes ?? 1
@@ -203,5 +202,5 @@ function queriesPerThread(across: number, D4: number, lanes: number | undefined)
 
 /** Where rows and the first head begin, in vec4f. */
 function placeOf(prefix: 'q' | 'k' | 'v', { tensor: x, start }: Columns): Record<string, number> {
-  return { [`${prefix}_stride`]: x.shape.at(-1)! / 4, [`${prefix}_start`]: start / 4 }
+  return { [`${prefix}_stride`]: lastDim(x) / 4, [`${prefix}_start`]: start / 4 }
 }

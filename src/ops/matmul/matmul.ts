@@ -10,7 +10,7 @@ import { recorder } from '../../gpu/recorder.ts'
 import { about, type Family, ranked, recordBest } from '../../kernels/variants.ts'
 import { expectKind, FLAG } from '../../options.ts'
 import { expectTensor, expectWeight } from '../../tensor/check.ts'
-import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { expectShape, expectType, firstDim, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
 import { swiglu } from '../elementwise/elementwise.ts'
 import { gemv } from './gemv.ts'
@@ -148,7 +148,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         `(K = ${bK}). ${transposeB ? 'With transposeB, b is [N, K].' : 'If b is stored [N, K], pass { transposeB: true }.'}`,
     )
   }
-  const batchOf = (x: Tensor): number => (x.shape.length === 3 ? x.shape[0]! : 1)
+  const batchOf = (x: Tensor): number => (x.shape.length === 3 ? firstDim(x) : 1)
   const [aBatch, bBatch] = [batchOf(a), batchOf(b)]
   if (aBatch !== bBatch && aBatch !== 1 && bBatch !== 1) {
     throw new ShapeError(
