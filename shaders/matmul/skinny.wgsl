@@ -62,7 +62,9 @@ fn main(
   let vec4s = sizes.texels * TURNS;
   for (var k = 0u; k < vec4s; k += BLOCK) {
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-      /*unroll*/ for (var i = 0u; i < LOADS; i++) { row[r * LOADS + i] = a4_in(a_at[r], k + i * LANES + lane, sizes.K); }
+      /*unroll*/ for (var i = 0u; i < LOADS; i++) {
+        row[r * LOADS + i] = a4_in(a_at[r], k + i * LANES + lane, sizes.K);
+      }
     }
     /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {

@@ -86,7 +86,8 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row();
     var block = mat4x4f(
-      b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K), b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
+      b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K),
+      b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
     if (SCALE_GROUPS == 2u) {
       block[0] *= scale_of(up, n, k);
       block[1] *= scale_of(up, n + 1u, k);
@@ -98,7 +99,9 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   let last = select(sizes.K, 4u * sizes.K, ALIGNED) - 1u;
   let rows = first + min(4u * k + NEXT, vec4u(last)) * b_row();
   let i = n / 4u;
-  return mat4x4f(b4_in(up, rows.x, i, b_row()), b4_in(up, rows.y, i, b_row()), b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
+  return mat4x4f(
+    b4_in(up, rows.x, i, b_row()), b4_in(up, rows.y, i, b_row()),
+    b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
 }
 
 /** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row again, whose sums are never stored. */
@@ -181,7 +184,9 @@ fn main(
         let b_at = 4u * k4 * WIDE + mixed(x, k4);
         /*unroll*/ for (var j = 0u; j < 4u; j++) {
           /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) { row[p] = a_tile[a_at + j * HIGH + p * SIDE]; }
-          /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) { column[q] = widened(b_tile[b_at + j * WIDE + q * SIDE]); }
+          /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) {
+            column[q] = widened(b_tile[b_at + j * WIDE + q * SIDE]);
+          }
           /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) {
             /*unroll*/ for (var r = 0u; r < 4u; r++) {
               /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) {

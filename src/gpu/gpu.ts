@@ -168,7 +168,7 @@ export class Gpu {
    */
   static async open(options: OpenOptions = {}): Promise<Gpu> {
     checkOptions(options)
-    if (options.device) return new Gpu(options.device, undefined, options).#remember(options)
+    if (options.device) return new Gpu(options.device, undefined, options).#takeTuned(options)
     const provider = await openProvider(options.adapter, options.boundsChecks)
     const { adapter } = provider
     const features = WANTED_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f))
@@ -183,14 +183,14 @@ export class Gpu {
           { cause: error },
         )
       })
-    return new Gpu(device, provider, options).#remember(options)
+    return new Gpu(device, provider, options).#takeTuned(options)
   }
 
-  async #remember({ tuned }: OpenOptions): Promise<this> {
+  async #takeTuned({ tuned }: OpenOptions): Promise<this> {
     try {
-      const given = typeof tuned === 'function' ? await tuned(this.identity) : tuned
-      if (given === undefined) return this
-      const read = readTuned(given, this.identity)
+      const opened = typeof tuned === 'function' ? await tuned(this.identity) : tuned
+      if (opened === undefined) return this
+      const read = readTuned(opened, this.identity)
       if ('note' in read) this.notes.push(read.note)
       else applyTuned(this.adapter.choices, read.tuned)
       return this

@@ -26,6 +26,7 @@ export const PIXEL_FORMATS = {
   'bgra8unorm-srgb': 16,
 } as const
 
+/** A texture format in which pixels are taken. */
 export type PixelFormat = keyof typeof PIXEL_FORMATS
 
 /** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */

@@ -59,6 +59,7 @@ export function param(name: string, plus = 0): Param {
 /** How many workgroups run: a count, or a grid along x, y and z. */
 export type Workgroups = number | readonly [x: number, y: number, z: number]
 
+/** One launch of a kernel, as ops record it. */
 export interface Dispatch {
   /** The kernel that runs. */
   readonly kernel: Kernel
@@ -87,11 +88,13 @@ export interface Dispatch {
   readonly cut?: string
 }
 
+/** A dispatch with its place in the model. */
 export interface RecordedDispatch extends Dispatch {
   /** Where in the model: 'sam/layers.3/attn'. */
   readonly scope: string
 }
 
+/** A recording: what ops add while a plan's `build` runs. */
 export class Recorder {
   /** What will run it. */
   adapter: AdapterFacts

@@ -131,11 +131,11 @@ function withoutOwnJumps(body: string): string {
   const begin = /\b(for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
   let result = ''
   let at = 0
-  for (let found = begin.exec(body); found; found = begin.exec(body)) {
-    const open = found.index + found[0].length
+  for (let match = begin.exec(body); match; match = begin.exec(body)) {
+    const open = match.index + match[0].length
     const close = closingBrace(body, open)
-    result += body.slice(at, found.index)
-    if (found[1] === 'switch') {
+    result += body.slice(at, match.index)
+    if (match[1] === 'switch') {
       result += withoutOwnJumps(body.slice(open, close)).replaceAll(/\bbreak\b/g, '')
     }
     at = close + 1

@@ -1,8 +1,9 @@
-// How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f, for
-// rows that start on a multiple of four, which is almost always, and with f32.
+// How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f,
+// for rows that start on a multiple of four, which is almost always, and with f32.
 
 import type { Shader } from '../gpu/shader.ts'
 
+/** Numbers that a thread takes at once. */
 export type Width = 1 | 4
 
 /** A kernel by the width of its Elem. */
@@ -42,8 +43,7 @@ export function chunks(count: number): { readonly chunk: number; readonly workgr
 }
 
 /**
- * How kernels spread that move whole rows: LANES threads take a row, and a workgroup `run` times as many rows as it
- * has such teams.
+ * How kernels spread that move whole rows: `lanes` threads take a row, and a workgroup takes `run` rows.
  *
  * @param cols in Elem
  */

@@ -63,6 +63,7 @@ export function differenceBy(
   }
 }
 
+/** The square root of the sum of squares. */
 export function normOf(values: ArrayLike<number>): number {
   let sum = 0
   for (let i = 0; i < values.length; i++) sum += at(values, i) ** 2

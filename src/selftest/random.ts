@@ -28,7 +28,9 @@ export interface HostTensor {
   readonly values: ArrayLike<number>
   /** Of int8 and int4: what the quantised numbers are multiplied by. */
   readonly scales?: Float32Array
-  /** How it reaches the device: as an input of the plan (by default), or in memory of its own, as weights and caches do. */
+  /**
+   * How it reaches the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
+   */
   readonly place?: 'input' | 'resident' | 'packed'
   /** Of packed weights: the runs of a row, as in PanelShape. */
   readonly runs?: number

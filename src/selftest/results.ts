@@ -9,7 +9,10 @@ export interface KernelResult {
   readonly op: string
   /** Its family, 'matmul', or 'own'. */
   readonly family: string
-  /** The variant that computed it, with its kernel family: 'matmul/registers'. Undefined for ops that have one kernel only. */
+  /**
+   * The variant that computed it, with its kernel family: 'matmul/registers'. Undefined for ops that have one kernel
+   * only.
+   */
   readonly variant: string | undefined
   /** The type of its weights; f32 for ops without. */
   readonly type: WeightType

@@ -201,7 +201,7 @@ async function outcomeOf(
       return { variant, status: 'skipped', reason: 'does not fit this problem on this adapter' }
     }
     const by = variant ?? taken[0]
-    const made = await plan(
+    const ready = await plan(
       gpu,
       'self-test',
       (ways) => ({ read: { y: recordFor(adapter, () => record(ways)) } }),
@@ -214,9 +214,9 @@ async function outcomeOf(
         params,
         signal,
       }
-      const first = (await made.run(values)).read['y']
+      const first = (await ready.run(values)).read['y']
       const started = performance.now()
-      const second = (await made.run(values)).read['y']
+      const second = (await ready.run(values)).read['y']
       const ms = performance.now() - started
       const error = measure(first, expected)
       if (!(error <= tolerance)) {
@@ -226,7 +226,7 @@ async function outcomeOf(
         ? { variant: by, status: 'passed', error, ms }
         : { variant: by, status: 'failed', error, ms, reason: 'a second run gives other bits' }
     } finally {
-      made.release()
+      ready.release()
     }
   } catch (error) {
     return { variant, ...verdictOn(error, signal) }

@@ -1,7 +1,7 @@
 // Plans: a recording of ops on tensors, turned into something that runs as often as you like.
 //
-// `build` is called once, under a recorder (src/gpu/recorder.ts), and declares what each run passes in. What a run takes
-// and what it returns are checked here, by name (values.ts); memory, kernels and submissions are src/gpu/plan.
+// `build` is called once, under a recorder (src/gpu/recorder.ts), and declares what each run passes in. What a run
+// takes and what it returns are checked here, by name (values.ts); memory, kernels and submissions are src/gpu/plan.
 
 import { expectDefined } from '../check.ts'
 import { DISPOSE } from '../dispose.ts'

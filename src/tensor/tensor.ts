@@ -1,8 +1,9 @@
-// Tensors. A Tensor is a shape, a type and a place; ops make tensors by recording dispatches (src/gpu/recorder.ts), which
-// a plan (plan.ts) then runs.
+// Tensors. A Tensor is a shape, a type and a place; ops make tensors by recording dispatches (src/gpu/recorder.ts),
+// which a plan (plan.ts) then runs.
 //
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
-// weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (src/kernels/packed.ts).
+// weights, widened in the kernels; activations are f32. Weights of matrix products may be packed
+// (src/kernels/packed.ts).
 
 import { describe, entryOf, expectDefined, expectWhole } from '../check.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'

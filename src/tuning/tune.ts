@@ -1,10 +1,10 @@
 // The tuner: which variants of the kernel families are the fastest on this adapter.
 //
-// It records plans and sees the problems that come up, one per class of shapes (problems.ts). The variants that the cost
-// model finds hopeless are left out; the others are checked against a variant that runs anywhere, twice, and timed in
-// turns (measure.ts). A variant that computes wrong values is vetoed. A variant replaces the default only if it is faster
-// by more than the noise (choose.ts). Problems with weights are timed with the weights in rows and packed, which decides
-// for the whole model.
+// It records plans and sees the problems that come up, one per class of shapes (problems.ts). The variants that the
+// cost model finds hopeless are left out; the others are checked against a variant that runs anywhere, twice, and timed
+// in turns (measure.ts). A variant that computes wrong values is vetoed. A variant replaces the default only if it is
+// faster by more than the noise (choose.ts). Problems with weights are timed with the weights in rows and packed, which
+// decides for the whole model.
 
 import { describe, entryOf } from '../check.ts'
 import { UsageError } from '../errors.ts'

@@ -132,7 +132,7 @@ beforeAll(async () => {
 })
 
 afterAll(() => {
-  for (const made of [folder, alone]) rmSync(made, { recursive: true, force: true })
+  for (const ready of [folder, alone]) rmSync(ready, { recursive: true, force: true })
 })
 
 let scripts = 0

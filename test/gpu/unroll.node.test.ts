@@ -77,9 +77,9 @@ test('comments hold anything', () => {
 
 test('without comments, a text keeps its marks and its places', () => {
   const source = 'f(); // a/* b\n/*unroll*/ g();/* c\n /* unroll */ */ h();'
-  const found = withMarksOnly(source)
-  expect(found.replace(/ +/g, ' ')).toBe('f(); \n/*unroll*/ g(); \n h();')
-  expect(found).toHaveLength(source.length)
+  const marks = withMarksOnly(source)
+  expect(marks.replace(/ +/g, ' ')).toBe('f(); \n/*unroll*/ g(); \n h();')
+  expect(marks).toHaveLength(source.length)
 })
 
 describe('refused is', () => {

@@ -1,6 +1,6 @@
-// Every argument of every op is checked: what isn't a tensor, a type, a shape, an option or a number of the right kind is refused
-// with ERR_USAGE or ERR_SHAPE and the op's name. Nothing computes something else in silence, and no mistake of a caller is told
-// as a fault of the engine.
+// Every argument of every op is checked: what isn't a tensor, a type, a shape, an option or a number of the right kind
+// is refused with ERR_USAGE or ERR_SHAPE and the op's name. Nothing computes something else in silence, and no mistake
+// of a caller is told as a fault of the engine.
 
 import { describe, expect, test } from 'vitest'
 import * as engine from '../../src/engine.ts'
@@ -193,7 +193,9 @@ const JUNK: readonly unknown[] = [
   2n,
 ]
 
-/** Functions that make no tensor from tensors; plan-values.test.ts and own-kernel.test.ts have those that aren't below. */
+/**
+ * Functions that make no tensor from tensors; plan-values.test.ts and own-kernel.test.ts have those that aren't below.
+ */
 const OTHERS = [
   'allocate',
   'expectShape',

@@ -1,5 +1,6 @@
-// The self-test finds what is wrong: planted kernels that compute something else, other bits the second time, or nothing at
-// all are named and vetoed. It tests the same cases for the same seed, whatever else is asked for, and every op there is.
+// The self-test finds what is wrong: planted kernels that compute something else, other bits the second time, or
+// nothing at all are named and vetoed. It tests the same cases for the same seed, whatever else is asked for, and every
+// op there is.
 
 import { afterAll, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
@@ -28,9 +29,9 @@ const gpu: Gpu = await openGpu(name ? { adapter: name } : {})
 afterAll(() => gpu.close())
 
 async function kernelsOf(build: (x: Tensor) => Tensor): Promise<string[]> {
-  const made = await plan(gpu, 'test', ({ input }) => ({ read: { y: build(input('x', [3, 5])) } }))
-  made.release()
-  return made.info.dispatches.map(({ kernel }) => kernel)
+  const ready = await plan(gpu, 'test', ({ input }) => ({ read: { y: build(input('x', [3, 5])) } }))
+  ready.release()
+  return ready.info.dispatches.map(({ kernel }) => kernel)
 }
 
 test(`a variant that computes something else is named and vetoed, on ${gpu.name}`, async () => {

@@ -185,9 +185,9 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
   const run = async (tuned?: object) => {
     const gpu = await open(tuned)
     try {
-      const made = await plan(gpu, 'test', build(family, 1000))
+      const ready = await plan(gpu, 'test', build(family, 1000))
       const values = { inputs: { x: x.data }, params: { times: 1 } }
-      const { y } = (await made.run(values)).read
+      const { y } = (await ready.run(values)).read
       return { y, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
     } finally {
       gpu.close()

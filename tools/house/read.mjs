@@ -97,7 +97,7 @@ function commented(text, ranges) {
   return { lines, comments: ranges.map(([begin, end]) => text.slice(begin, end)), longComments: [...long] }
 }
 
-/** 'rowFours_arm64' is row, fours, arm64. */
+/** 'rowTotals_arm64' is row, totals, arm64. */
 export function wordsOf(name) {
   return name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')

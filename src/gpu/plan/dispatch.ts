@@ -19,6 +19,10 @@ const FIELDS = namesOf<Dispatch>({
   cut: true,
 })
 
+/**
+ * @throws UsageError for a kernel of the caller's own, KernelError for one of the engine's, if a dispatch doesn't
+ * fit its kernel
+ */
 export function checkDispatch(dispatch: Dispatch): void {
   const problem =
     unknownField(dispatch) ??
@@ -89,6 +93,7 @@ function wrongSize({ kernel, sizes, cut }: Dispatch): string | undefined {
   return other && `the dispatch gives size '${printable(other)}', which Sizes lacks.`
 }
 
+/** The numbers that a size of each type takes, in words. */
 export const SIZE_RANGES: Readonly<Record<SizeField['type'], string>> = {
   u32: `a whole number from 0 to ${MOST} (u32)`,
   i32: `a whole number from ${-(2 ** 31)} to ${2 ** 31 - 1} (i32)`,

@@ -138,9 +138,7 @@ function check(options: AttentionOptions): Checked {
   const { shape } = parts.query.tensor
   const rank = shape.length
   if (rank !== 2 && rank !== 3) {
-    throw new ShapeError(
-      `attention: query is [${shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`,
-    )
+    throw new ShapeError(`attention: query is [${shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`)
   }
   const [B = 1] = rank === 3 ? shape : []
   const [Tq = 0] = shape.slice(-2)

@@ -1,5 +1,5 @@
-// Convolution as an implicit matmul: rows are output pixels, the summed axis is the receptive field. The kernels are matmul's,
-// which find the rows in an image: see shaders/conv/patch.wgsl.
+// Convolution as an implicit matmul: rows are output pixels, the summed axis is the receptive field. The kernels are
+// matmul's, which find the rows in an image: see shaders/conv/patch.wgsl.
 
 import { expectNames, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'

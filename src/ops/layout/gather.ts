@@ -27,8 +27,8 @@ const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 /**
  * Rows of a table: y[t] = table[ids[t]].
  *
- * An id that is no row of the table is refused where it can be seen: in an input of the plan, when it is run (UsageError).
- * Ids that the plan computes itself are only on the device: there such a row is zeros.
+ * An id that is no row of the table is refused where it can be seen: in an input of the plan, when it is run
+ * (UsageError). Ids that the plan computes itself are only on the device: there such a row is zeros.
  *
  * @param table [V, C] f32, f16 or bf16; may be sharded
  * @param ids   [T] u32
@@ -70,8 +70,8 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
 }
 
 /**
- * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped, so that a block of rows may be longer
- * than what is left.
+ * Writes rows into a cache: into[at + t] = x[t]. Rows past the cache's end are dropped, so that a block of rows may be
+ * longer than what is left.
  *
  * @param x    [T, C], or C columns of a wider tensor
  * @param into [capacity, C], resident or bound

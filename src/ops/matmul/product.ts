@@ -1,5 +1,5 @@
-// One matrix product as matmul.ts and conv.ts hand it to the variants: checked, with nothing left to default. In this folder
-// a is [M, K], b is [N, K] (or [K, N]) and y is [M, N].
+// One matrix product as matmul.ts and conv.ts hand it to the variants: checked, with nothing left to default. In this
+// folder a is [M, K], b is [N, K] (or [K, N]) and y is [M, N].
 
 import type { Constants, Kernel } from '../../gpu/kernel.ts'
 import { roundUp } from '../../gpu/memory.ts'

@@ -3,6 +3,9 @@
 import type { DeformableOptions } from '../../ops/attention/deformable.ts'
 import { addAt, at, setBit } from './at.ts'
 
+/**
+ * B batch (1 by default), Tq queries, Tk keys, kvHeads heads of keys (`heads` by default), d channels of a head.
+ */
 export interface AttentionSizes {
   readonly B?: number
   readonly Tq: number

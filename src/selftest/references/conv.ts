@@ -1,5 +1,6 @@
 // Convolution, in float64.
 
+/** A convolution's sizes; a stride of 1 and no padding by default. */
 export interface ConvolutionSize {
   readonly x: readonly [H: number, W: number, I: number]
   readonly weight: readonly [O: number, kh: number, kw: number]

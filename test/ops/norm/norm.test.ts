@@ -34,7 +34,7 @@ for (const gpu of await adapters()) {
   })
 }
 
-for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 'team'])) {
+for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 'shared'])) {
   test(`rmsNorm and layerNorm of the largest and the smallest numbers on ${name}`, async () => {
     for (const [rows, C] of [
       [70, 8],
