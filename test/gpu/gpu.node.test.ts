@@ -113,7 +113,7 @@ const alone = mkdtempSync(join(tmpdir(), 'flowseg-alone-'))
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
   const entry = join(folder, 'entry.ts')
-  const files = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/ops/reduce/reduce.ts']
+  const files = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/tensor/plan.ts', 'src/ops/reduce/reduce.ts']
   writeFileSync(entry, files.map((file) => `export * from ${JSON.stringify(resolve(file))}`).join('\n'))
   await build({
     configFile: false,

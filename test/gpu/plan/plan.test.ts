@@ -2,65 +2,19 @@
 
 import { expect, test, vi } from 'vitest'
 import { DISPOSE } from '../../../src/dispose.ts'
-import { LimitError, ShapeError, UsageError } from '../../../src/errors.ts'
+import { ShapeError } from '../../../src/errors.ts'
 import { Gpu, openGpu } from '../../../src/gpu/gpu.ts'
 import { activate, add, mul, sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { copyRows } from '../../../src/ops/layout/gather.ts'
 import { concatRows, sliceRows } from '../../../src/ops/layout/layout.ts'
 import { softmax } from '../../../src/ops/reduce/reduce.ts'
-import type { Progress } from '../../../src/progress.ts'
 import { type Inputs, plan, precompile, type Tensors } from '../../../src/tensor/plan.ts'
-import {
-  allocate,
-  param,
-  record,
-  release,
-  reshape,
-  scope,
-  type Tensor,
-  tensor,
-  upload,
-} from '../../../src/tensor/tensor.ts'
-import {
-  adapterNames,
-  anyGpu,
-  creations,
-  expectSameBits,
-  gpuNamed,
-  textKernel as kernel,
-  uniform,
-} from '../../support.ts'
-import { believe, rawDevice, sluggish, watch, withLimits } from '../devices.ts'
+import { allocate, param, release, reshape, scope, type Tensor, upload } from '../../../src/tensor/tensor.ts'
+import { adapterNames, anyGpu, creations, expectSameBits, gpuNamed, uniform } from '../../support.ts'
+import { believe, rawDevice, watch } from '../devices.ts'
+import { double } from './double.ts'
 
 const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
-
-/** Doubles every row; a row of workgroups a row of x, so that it can be cut. */
-const DOUBLE = `
-struct Sizes { cols: u32, first_group: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<uniform> sizes: Sizes;
-@compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let row = group.y + sizes.first_group;
-  for (var c = thread; c < sizes.cols; c += 8u) { y[row * sizes.cols + c] = 2.0 * x[row * sizes.cols + c]; }
-}
-`
-
-function double(x: Tensor, flops = 1e8): Tensor {
-  const [rows = 0, cols = 0] = x.shape
-  const y = tensor(x.shape)
-  record({
-    kernel: kernel('test-double', DOUBLE),
-    reads: { x },
-    writes: { y },
-    sizes: { cols },
-    workgroups: [1, rows, 1],
-    flops,
-    cut: 'first_group',
-  })
-  return y
-}
 
 /** A graph of elementwise ops and concatenations on three inputs, every tensor of it; the same for the same seed. */
 function randomGraph({ input }: Inputs, seed: number): Tensor[] {
@@ -403,135 +357,6 @@ test('scopes say where in the model a dispatch is', async () => {
   ready.release()
 })
 
-test('a long run is several submissions: progress between them, and an abort is honoured', async () => {
-  const { device, free } = await rawDevice()
-  const watched = watch(device)
-  const gpu = await Gpu.open({ device: watched.device })
-  believe(gpu)
-  const ready = await plan(gpu, 'long', ({ input }) => {
-    let x = input('x', [4, 8])
-    for (let i = 0; i < 5; i++) x = double(x)
-    return { read: { x }, keep: { kept: softmax(x) } }
-  })
-  expect(ready.info.dispatches.length).toBe(21)
-  const inputs = { x: uniform(32) }
-
-  const events: Progress[] = []
-  const start = watched.submissions()
-  const { read, kept } = await ready.run({ inputs, onProgress: (event) => events.push(event) })
-  expect(watched.submissions() - start).toBe(21)
-  expect(events.length).toBe(21)
-  expect(
-    events.every(
-      ({ phase, what, total }) => phase === 'run' && what === 'long' && total === ready.info.flops,
-    ),
-  ).toBe(true)
-  expect(events.map((e) => e.loaded)).toEqual(events.map((e) => e.loaded).toSorted((a, b) => a - b))
-  expect(events.at(-1)!.loaded).toBeCloseTo(ready.info.flops)
-  release(gpu, kept.kept)
-
-  // After the third event no more work is submitted, and nothing is left behind
-  const bytes = gpu.memory().bytes
-  const controller = new AbortController()
-  believe(gpu) // it has learned better meanwhile
-  const reason = new Error('changed my mind')
-  let seen = 0
-  const aborted = ready.run({
-    inputs,
-    signal: controller.signal,
-    onProgress: () => ++seen === 3 && controller.abort(reason),
-  })
-  await expect(aborted).rejects.toBe(reason)
-  expect(watched.submissions() - start).toBe(21 + 3)
-  expect(gpu.memory().bytes).toBe(bytes)
-
-  // The plan is as good as before
-  const again = await ready.run({ inputs })
-  expectSameBits(again.read.x, read.x)
-  free()
-})
-
-test('of many short dispatches the device begins with the first, while the others are encoded', async () => {
-  const { device, free } = await rawDevice()
-  const watched = watch(device)
-  const gpu = await Gpu.open({ device: watched.device })
-  for (const [count, submissions] of [
-    [32, 1],
-    [40, 2],
-  ] as const) {
-    const ready = await plan(gpu, 'short', ({ input }) => {
-      let x = input('x', [4, 8])
-      for (let i = 0; i < count; i++) x = add(x, x)
-      return { read: { x } }
-    })
-    expect(ready.info.dispatches.length).toBe(count)
-    const start = watched.submissions()
-    const { read } = await ready.run({ inputs: { x: uniform(32) } })
-    expect(watched.submissions() - start).toBe(submissions)
-    expect(read.x).toEqual(uniform(32).map((value) => value * 2 ** count))
-    ready.release()
-  }
-  free()
-})
-
-test('an abort while the plan is made leaves nothing behind', async () => {
-  const gpu = await anyGpu()
-  const bytes = gpu.memory().bytes
-  const signal = AbortSignal.abort(new Error('not today'))
-  await expect(
-    plan(gpu, 'never', ({ input }) => ({ read: { y: softmax(input('x', [3])) } }), { signal }),
-  ).rejects.toThrow('not today')
-  expect(gpu.memory().bytes).toBe(bytes)
-})
-
-test('the measured speed is of work that is done, not of work that is submitted', async () => {
-  const { device, free } = await rawDevice()
-  const gpu = await Gpu.open({ device: sluggish(device, 30, 300) })
-  const ready = await plan(gpu, 'late', ({ input }) => ({ read: { x: double(input('x', [2, 8])) } }))
-  const before = gpu.rate.flopsPerSecond
-  await ready.run({ inputs: { x: uniform(16) } })
-  const learned = (gpu.rate.flopsPerSecond - 0.7 * before) / 0.3
-  expect(learned).toBeGreaterThan(0)
-  expect(learned).toBeLessThan((ready.info.flops + ready.info.bytes) / 0.3)
-  free()
-})
-
-test('what a run lacks, and what it gets wrong, is named', async () => {
-  const gpu = await anyGpu()
-  const ready = await plan(gpu, 'strict', ({ input, bound }) => {
-    const cache = bound('cache', [4, 2])
-    copyRows(input('x', [1, 2]), cache, param('at'))
-    return { read: { cache } }
-  })
-  const cache = await allocate(gpu, [4, 2], 'f32')
-  const good = { inputs: { x: uniform(2) }, bound: { cache }, params: { at: 0 } }
-  await ready.run(good)
-  await expect(ready.run({ ...good, inputs: {} })).rejects.toThrow(
-    new UsageError("plan strict: input 'x' is missing from the run."),
-  )
-  await expect(ready.run({ ...good, inputs: { x: uniform(3) } })).rejects.toThrow(
-    new ShapeError("plan strict: input 'x' has 3 elements, expected 2 for [1, 2] f32."),
-  )
-  await expect(ready.run({ ...good, bound: {} })).rejects.toThrow("bound tensor 'cache' is missing")
-  await expect(ready.run({ ...good, bound: { ...good.bound, other: cache } })).rejects.toThrow(
-    "no bound tensor 'other'",
-  )
-  await expect(ready.run({ ...good, params: {} })).rejects.toThrow("parameter 'at' is missing from the run")
-  const wrong = await allocate(gpu, [2, 4], 'f32')
-  await expect(ready.run({ ...good, bound: { cache: wrong } })).rejects.toThrow(
-    'cache is [2, 4], expected [4, 2].',
-  )
-  await ready.run(good) // none of this broke it
-
-  const running = ready.run(good)
-  await expect(ready.run(good)).rejects.toThrow('Plan strict is running already: await the first run.')
-  await running
-  ready.release()
-  ready.release()
-  await expect(ready.run(good)).rejects.toThrow('Plan strict was released: build another with plan().')
-  for (const t of [cache, wrong]) release(gpu, t)
-})
-
 test('a plan is released by `using`', async () => {
   const gpu = await anyGpu()
   const { bytes } = gpu.memory()
@@ -540,77 +365,4 @@ test('a plan is released by `using`', async () => {
   ready[DISPOSE]()
   expect(gpu.memory().bytes).toBe(bytes)
   await expect(ready.run({ inputs: { x: uniform(4) } })).rejects.toThrow('Plan used was released')
-})
-
-test('a run that fails before it starts leaves nothing behind, and the next one is right', async () => {
-  const gpu = await anyGpu()
-  const resident = (seed: number) => upload(gpu, uniform(4, seed), [2, 2], 'f32')
-  const [one, two, other] = [await resident(1), await resident(2), await resident(3)]
-  const ready = await plan(gpu, 'careful', ({ input, bound }) => {
-    const [a, b] = [bound('a', [2, 2]), bound('b', [2, 2])]
-    copyRows(input('x', [1, 2]), b, param('at'))
-    const sum = add(a, b)
-    return { read: { sum }, keep: { doubled: add(sum, sum) } }
-  })
-  const good = { inputs: { x: uniform(2, 9) }, params: { at: 1 } }
-  const sums = async (a: Tensor): Promise<Float32Array | Uint32Array> => {
-    const { read, kept } = await ready.run({ ...good, bound: { a, b: two } })
-    release(gpu, kept.doubled)
-    return read.sum
-  }
-  const first = await sums(one)
-  const { bytes } = gpu.memory()
-
-  // A missing parameter: the kept output's buffer must not stay
-  await expect(ready.run({ ...good, bound: { a: one, b: two }, params: {} })).rejects.toThrow(
-    "parameter 'at' is missing",
-  )
-  expect(gpu.memory().bytes).toBe(bytes)
-
-  // A missing tensor: the one that was given must still be bound the next time
-  await expect(ready.run({ ...good, bound: { a: other } })).rejects.toThrow("bound tensor 'b' is missing")
-  const second = await sums(other)
-  const moved = uniform(4, 3).map((v, i) =>
-    Math.fround(v + (i < 2 ? uniform(4, 2)[i]! : uniform(2, 9)[i - 2]!)),
-  )
-  expectSameBits(second, moved)
-  expectSameBits(await sums(one), first)
-  ready.release()
-  for (const x of [one, two, other]) release(gpu, x)
-})
-
-test('reading what nothing wrote is an error', async () => {
-  const gpu = await anyGpu()
-  await expect(plan(gpu, 'unwritten', () => ({ read: { y: softmax(tensor([4])) } }))).rejects.toThrow(
-    new UsageError(
-      "Plan unwritten: kernel reduce/softmax reads 'x' before anything writes it. " +
-        'What `tensor` makes is empty until a dispatch writes it.',
-    ),
-  )
-  await expect(plan(gpu, 'unwritten', () => ({ read: { y: tensor([4]) } }))).rejects.toThrow(
-    "Plan unwritten: nothing writes output 'y'.",
-  )
-})
-
-test('a tensor larger than a binding, and a grid longer than the limit, are named', async () => {
-  const small = await openGpu({
-    ...only,
-    bindingLimit: 4096,
-  })
-  await expect(
-    plan(small, 'big', ({ input }) => ({ read: { y: scope('sam', () => softmax(input('x', [32, 64]))) } })),
-  ).rejects.toThrow(
-    new LimitError(
-      "sam: 'x' of kernel reduce/softmax is 8.0 KiB, this adapter binds at most 4.0 KiB at once. " +
-        'Use a smaller image or model, or another adapter.',
-    ),
-  )
-  small.close()
-
-  const { device, free } = await rawDevice()
-  const narrow = await withLimits(device, { maxComputeWorkgroupsPerDimension: 10 })
-  await expect(
-    plan(narrow, 'tall', ({ input }) => ({ read: { y: double(input('x', [11, 8])) } })),
-  ).rejects.toThrow('kernel test-double needs 1 x 11 x 1 workgroups, this adapter allows 10 along each axis.')
-  free()
 })
