@@ -72,7 +72,7 @@ function sectionsOf(results) {
   ]
 }
 
-/** What is told of one case. */
+/** The lines of one case in the report. */
 function rowOf({ name, group }, { cases, ceilings }) {
   const { unit, flops, bytes, engines } = cases[name]
   const rate = (ms) => (unit === 'GB/s' ? bytes : flops) / ms / 1e6

@@ -133,7 +133,7 @@ function verbatim(
   return { text: lines.join('\n'), runs: [0, lineAt(text, start) - comments] }
 }
 
-/** Where a line's first word stands in a file, from the position on. */
+/** The place of a line's first word in a file, from the position on. */
 function placeOf(line: string, text: string, position: number): number {
   const [word = ''] = withoutComments(line).match(/@?\w+/) ?? []
   const result = bare(text)
@@ -142,7 +142,7 @@ function placeOf(line: string, text: string, position: number): number {
   return position + Math.max(result, 0)
 }
 
-/** Where the declaration ends that begins at `start`. */
+/** The end of the declaration that begins at `start`. */
 function endOf(text: string, start: number): number {
   let depth = 0
   for (let i = start; i < text.length; i++) {

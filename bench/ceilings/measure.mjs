@@ -1,4 +1,4 @@
-// What this adapter can do at best, in raw WGSL without our engine: the figures that a kernel's rate is a share of.
+// The best that this adapter can do, in raw WGSL without our engine: the figures that a kernel's rate is a share of.
 //
 // Shaders whose point is how far they are unrolled are written by functions (shaders.mjs). Every rate is the median
 // of five, each long enough that waiting for it doesn't count, and best over the variants named beside it.

@@ -80,7 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3u) {
 }
 
 /**
- * y = a b^T for packed operands (measure.mjs). A workgroup is one subgroup of \`lanes\`, and takes I x J groups of rows.
+ * y = a b^T for packed operands (measure.mjs). A workgroup is one subgroup of \`lanes\` and
+ * takes I x J groups of rows.
  *
  * The four values of K of a row lie in one vec4. A column's are broadcast to all lanes and multiplied with the I rows
  * that each lane owns, so that per loaded vec4 there are many multiply-adds, and no barrier.

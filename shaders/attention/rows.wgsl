@@ -1,5 +1,5 @@
-// Where the rows of attention lie, and the bindings of its kernels. A row is one query of one head. The GROUP heads of
-// queries that share a head of keys have their rows beside each other: `in_head` counts the rows of a head of keys.
+// The places of the rows of attention, and the bindings of its kernels. A row is one query of one head. The GROUP heads
+// of queries that share a head of keys have their rows beside each other: `in_head` counts the rows of a head of keys.
 //
 //   query_of(in_head)               the query of a row
 //   row_of(batch, head, in_head)    its index in y, and among the rows of lib/attention_bias

@@ -64,7 +64,7 @@ const BLOCK = 32u;
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
-/** How many blocks the keys are in. */
+/** The number of blocks that the keys are in. */
 fn block_count(keys: u32, width: u32) -> u32 {
   if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
   return (keys + BLOCK - 1u) / BLOCK;

@@ -73,7 +73,7 @@ var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 /** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
 struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
-/** Where vec4 number `f` lies in a line whose k is in the k4-th vec4 of the step. */
+/** The place of vec4 number `f` in a line whose k is in the k4-th vec4 of the step. */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
 
 /** The scale of the values of column n at the k-th vec4. */
@@ -138,7 +138,7 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 @else fn widened(v: Held) -> vec4f { return v; }
 
-/** Which vec4 of columns, and which vec4 of the step's k, block i of b is: neighbours lie as in memory. */
+/** The vec4 of columns, and the vec4 of the step's k, that block i of b is: neighbours lie as in memory. */
 fn b_place(i: u32) -> vec2u {
   if (B_IS_NK) { return vec2u(i / STEP_VEC4S, i % STEP_VEC4S); }
   return vec2u(i % WIDE, i / WIDE);

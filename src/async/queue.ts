@@ -6,7 +6,7 @@
 
 import { nextTask } from '../breathe.ts'
 
-/** Which calls go first, and how many of them may pass a look that waits. */
+/** The lane of a call: scene calls go first, and a number of them may pass a look that waits. */
 export type Lane = 'scene' | 'look'
 
 /** Scene calls in a row while a look waits: an endless stream on one scene must not keep all others out. */

@@ -47,7 +47,7 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Which variant of a kernel family to take.
+ * The variants of kernel families to take.
  *
  * - `forced`  by family, for tests and for reproducing another machine's run
  * - `tuned`   by family and class of shapes, from measurements on this adapter

@@ -243,7 +243,7 @@ function isWord(value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32
 }
 
-/** What read-only storage textures hold: 16 bytes, which kernels take apart themselves. */
+/** The texels of read-only storage textures: 16 bytes, which kernels take apart themselves. */
 export const TEXEL = 'rgba32uint'
 
 const BUFFER_TYPES = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const

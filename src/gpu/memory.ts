@@ -37,7 +37,7 @@ const TEXEL_BYTES = {
   r8unorm: 1,
 } as const
 
-/** What the engine has allocated on a device. */
+/** The memory that the engine has allocated on a device. */
 export interface MemoryReport {
   /** Bytes that are allocated now. */
   readonly bytes: number

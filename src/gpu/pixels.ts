@@ -43,7 +43,7 @@ const MASK_ROW_BYTES = 256
 
 /** Some rows of an image on the device. */
 export class Strip {
-  /** How many rows it can hold. */
+  /** Number of rows that it can hold. */
   readonly rows: number
   /** Pixels of 4 bytes. */
   readonly buffer: GPUBuffer

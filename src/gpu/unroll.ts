@@ -83,7 +83,7 @@ function expand(text: string, constants: Constants, whole: string): string {
   return text.slice(0, at) + blocks.join('\n') + expand(text.slice(close + 1), constants, whole)
 }
 
-/** How often a loop up to the bound runs. */
+/** Number of turns of a loop up to the bound. */
 function turnsOf(bound: string, constants: Constants, whole: string): number {
   const isNumber = /^\d+u$/.test(bound)
   const turns = isNumber ? Number.parseInt(bound, 10) : Object.hasOwn(constants, bound) && constants[bound]
@@ -144,7 +144,7 @@ function withoutOwnJumps(body: string): string {
   return result + body.slice(at)
 }
 
-/** Where the block that began before `from` ends. */
+/** The end of the block that began before `from`. */
 function closingBrace(text: string, from: number): number {
   let depth = 1
   for (let i = from; i < text.length; i++) {

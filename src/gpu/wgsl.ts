@@ -1,7 +1,7 @@
 // The facts that the host needs of a kernel, read from its text: its bindings, and the layout of its sizes.
 //
 // This is no parser. A body is valid WGSL in the few forms that the engine takes, and whatever else is found is named.
-// Whose mistake it is, kernel.ts knows: here it is a `Complaint`.
+// A mistake is a `Complaint` here; kernel.ts knows whose it is.
 
 /** A variable that a body binds in @group(0). */
 export interface Binding {

@@ -118,7 +118,7 @@ export const GROUP_OF: ReadonlyMap<string, Group> = new Map(
 /** The categories that icons show. */
 export const SPRITE_NAMES: readonly string[] = [...GROUP_OF.keys()]
 
-/** How a sentence names one member of a group; 'thing' has no name of its own. */
+/** The noun by which a sentence names one member of a group; 'thing' has no name of its own. */
 export const GROUP_NOUNS: Partial<Record<Group, string>> = {
   animal: 'animal',
   food: 'food',

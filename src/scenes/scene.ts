@@ -1,7 +1,7 @@
 // A synthetic scene: a few shapes and sprites on a quiet background, as facts and as an SVG.
 //
 // `makeScene(split, index)` is a pure function: same scene in every runtime, no image is rasterised.
-// Whether enough of each object can be seen is judged with the objects' silhouettes; the exact masks
+// The objects' silhouettes decide whether enough of each object can be seen; the exact masks
 // come from rasterise.ts. Scenes are built to confuse: many objects share a category, a colour or a
 // group with another one, so that a sentence needs all of its words.
 

@@ -18,7 +18,7 @@ export interface KernelCase {
   readonly reference: () => ArrayLike<number>
   /** The largest error that is right. 0: every value is exact. */
   readonly tolerance: number
-  /** How far a result is from the reference; by default the relative norm (relativeError). */
+  /** The distance of a result from the reference; by default the relative norm (relativeError). */
   readonly measure?: (actual: ArrayLike<number>, expected: ArrayLike<number>) => number
 }
 

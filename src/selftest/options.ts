@@ -23,7 +23,7 @@ import { OP_FAMILIES, type OpFamily } from './families.ts'
 import { WEIGHT_TYPES, type WeightType } from './random.ts'
 import type { KernelResult } from './results.ts'
 
-/** What a self-test runs, and how it reports. */
+/** The choice of tests that a self-test runs, and where it reports. */
 export interface SelfTestOptions extends TaskOptions {
   /** Families of ops; all by default. */
   readonly families?: readonly OpFamily[]

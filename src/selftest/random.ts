@@ -29,7 +29,7 @@ export interface HostTensor {
   /** Of int8 and int4: what the quantised numbers are multiplied by. */
   readonly scales?: Float32Array
   /**
-   * How it reaches the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
+   * Its way to the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
    */
   readonly place?: 'input' | 'resident' | 'packed'
   /** Of packed weights: the runs of a row, as in PanelShape. */

@@ -78,7 +78,7 @@ export interface Plan<
   Input extends string = string,
   Bound extends string = string,
 > {
-  /** What a run costs. */
+  /** The cost of a run. */
   readonly info: PlanInfo
   /**
    * Runs the plan once.

@@ -20,7 +20,7 @@ export interface Ceilings {
 }
 
 const WG = 64
-/** How many chains suit an adapter differs: with few it waits for results, with many registers spill. */
+/** The number of chains that suits an adapter differs: with few it waits for results, with many registers spill. */
 const CHAINS = [10, 24]
 /** 131,072 threads: enough for the largest GPU. */
 const THREADS = 2048 * WG

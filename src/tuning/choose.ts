@@ -139,7 +139,7 @@ export function decide(
     const { length } = candidates
     const out =
       left.length < length ? 'the others are vetoed' : `the others should take over ${HOPELESS}x as long`
-    const only = form ? `the only one that reads ${WORDS[form]}` : 'the only one that fits'
+    const only = form ? `the only one that reads ${inWords(form)}` : 'the only one that fits'
     return { choice, why: length === 1 ? only : out, ms: defaultMs, defaultMs }
   }
 
@@ -206,17 +206,18 @@ function decideWeights(
   const other: Form = standard === 'rows' ? 'panels' : 'rows'
   const [own, others] = standard === 'rows' ? [rowsMs, packedMs] : [packedMs, rowsMs]
   if (own <= others) {
-    return report(standard, `${times(others / own)} faster than ${WORDS[other]}`, rowsMs, packedMs)
+    return report(standard, `${times(others / own)} faster than ${inWords(other)}`, rowsMs, packedMs)
   }
   if (others > MARGIN * own) {
-    return report(standard, `${WORDS[other]} are within 5 %: the default stays`, rowsMs, packedMs)
+    return report(standard, `${inWords(other)} are within 5 %: the default stays`, rowsMs, packedMs)
   }
-  const why = `${times(own / others)} faster than ${WORDS[standard]}, the default`
+  const why = `${times(own / others)} faster than ${inWords(standard)}, the default`
   return report(other, why, rowsMs, packedMs)
 }
 
-/** The layouts in words. */
-const WORDS: Readonly<Record<Form, string>> = { rows: 'rows', panels: 'packed weights' }
+function inWords(form: Form): string {
+  return form === 'rows' ? 'rows' : 'packed weights'
+}
 
 /** The layout that is known to be the faster one, so that the rest needn't be timed with the other. */
 export function layoutDecided(problems: readonly Problem[], adapter: AdapterFacts): Form | undefined {

@@ -30,7 +30,7 @@ export interface Problem {
   readonly family: Family<never>
   /** The one that is tried, with numbers for the sizes that each run gives. */
   readonly problem: never
-  /** How many of them the plans have. */
+  /** Number of them in the plans. */
   readonly count: number
   /** FLOPs and bytes of all of them: what to try first. */
   readonly weight: number

@@ -29,7 +29,7 @@ export interface ClassReport {
   readonly shapes: string
   /** The layout of its weights, if both were tried; rows come first, then packed weights. */
   readonly form: Form | undefined
-  /** How many of them the plans have. */
+  /** Number of them in the plans. */
   readonly count: number
   /** The variants that can run here, the one that the cost model prefers first. */
   readonly candidates: readonly CandidateReport[]

@@ -192,7 +192,7 @@ export class Trial<P> {
   }
 }
 
-/** What a variant computes: an array per tensor that it writes. */
+/** The values that a variant computes: an array per tensor that it writes. */
 export type Outputs = readonly (Float32Array | Uint32Array)[]
 
 /** Dispatches of one sample: they take at least some 10 us each on any adapter. */

@@ -1,4 +1,4 @@
-// The tuner: which variants of the kernel families are the fastest on this adapter.
+// The tuner finds the fastest variants of the kernel families on this adapter.
 //
 // It records plans and sees the problems that come up, one per class of shapes (problems.ts). The variants that the
 // cost model finds hopeless are left out; the others are checked against a variant that runs anywhere, twice, and timed
@@ -25,7 +25,7 @@ const LARGEST_SHARE = 0.3
 
 /** How long {@link tune} may take, and how it reports progress. */
 export interface TuneOptions extends TaskOptions {
-  /** How long it may take; 30 by default. What isn't reached keeps its default. */
+  /** It may take this long; 30 by default. Classes that aren't reached keep their defaults. */
   readonly seconds?: number
 }
 

@@ -19,7 +19,7 @@ const modules = [...Object.values(linked), ...Object.values(vec4)].filter(
   (shader) => !textOf(shader).includes('@compute'),
 )
 
-/** What a host may define; the numbers are small powers of two, as sizes of tiles are. */
+/** Constants that a host may define; the numbers are small powers of two, as sizes of tiles are. */
 const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:SPLIT|GATED|ALIGNED|PACKED|PADDED|CAUSAL|RELATIVE|BLOCKED)$/
 
 function complete(shader: Shader): string {

@@ -8,7 +8,10 @@ function loop(body: string, bound = '2u'): string {
   return `/*unroll*/ for (var i = 0u; i < ${bound}; i++) { ${body} }`
 }
 
-/** What is written out, without the spaces that don't matter: several, as for comments, and those beside braces. */
+/**
+ * The text that is written out, without the spaces that don't matter: several, as for comments, and those beside
+ * braces.
+ */
 function written(source: string, constants: Record<string, unknown> = {}): string {
   return unroll(source, constants)
     .replace(/\s+/g, ' ')

@@ -1,6 +1,6 @@
-// What isn't finite stays so: one NaN in any input of any op makes NaN of every output that depends on that input, and
-// of no other; an infinity gives what the largest finite number would, or something that isn't finite. All by bits and
-// on every adapter, as compilers of shaders may assume that no number is NaN.
+// Numbers that aren't finite stay so: one NaN in any input of any op makes NaN of every output that depends on that
+// input, and of no other; an infinity gives what the largest finite number would, or something that isn't finite. All
+// by bits and on every adapter, as compilers of shaders may assume that no number is NaN.
 
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'

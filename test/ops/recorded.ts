@@ -12,7 +12,7 @@ export function recorded<T>(build: (inputs: Inputs) => T): T {
 /** A tensor of a plan that was recorded before. */
 export const FOREIGN: Tensor = recorded(({ input }) => input('x', [4, 8]))
 
-/** What it throws; an error that fails the test if it throws nothing. */
+/** The error of a call; where it throws none, one that fails the test. */
 export function thrownBy(call: () => unknown): unknown {
   try {
     call()

@@ -79,7 +79,7 @@ test('a variant that does not compile is named, and the rest is tested', async (
   })
 })
 
-/** What adds up in another order on each run gives other bits: here it is what the memory held before. */
+/** A sum in another order on each run gives other bits: here it is what the memory held before. */
 const COUNTING: KernelTest = {
   name: 'counting',
   draw: (random) => {
@@ -275,7 +275,7 @@ function symbolic(r: Recorder, { inputs }: KernelCase): Record<string, Tensor> {
   return Object.fromEntries(entries)
 }
 
-/** What an adapter can have, so that all variants fit somewhere. */
+/** Facts that adapters can have, so that all variants fit somewhere. */
 const ABLE: AdapterFacts = {
   ...PLAIN_ADAPTER,
   features: { f16: true, subgroups: true, timestamps: false },

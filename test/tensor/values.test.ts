@@ -1,4 +1,4 @@
-// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that
+// A plan takes and gives this: arrays of the declared type alone, under the declared names, read at once; tensors that
 // exist; numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before
 // it runs.
 

@@ -1,4 +1,4 @@
-// What ceilings are measured with computes what it says, so no driver leaves any of it out; and what they say is
+// The kernels that measure ceilings compute what they say, so no driver leaves any of it out; and their figures are
 // a possible speed.
 
 import { expect, test } from 'vitest'

@@ -1,4 +1,4 @@
-// What is fuzzed: per format, files to begin with, how they are changed, and what reads them.
+// The formats that are fuzzed: per format, files to begin with, how they are changed, and what reads them.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join as path } from 'node:path'
@@ -18,7 +18,7 @@ import { disguised, mutateJson } from './json.ts'
 import type { Random } from './random.ts'
 
 export interface Target {
-  /** How a saved input is named. */
+  /** The file extension of a saved input. */
   readonly extension: string
   make(random: Random, number: number): Uint8Array
   /** Does with the bytes what the library does. Throws what it throws. */
@@ -63,7 +63,7 @@ const config: Target = {
 
 const tokenizerText = text('test/fixtures/io/tokenizer.json')
 const tokenizerConfig = text('weights/flowseg-nano/tokenizer_config.json')
-/** What is in the file, and <SEG>, <p>, </p>. */
+/** The words of the file, and <SEG>, <p>, </p>. */
 const VOCAB = 403
 
 /** The steps alone: most of the file is vocabulary. */

@@ -1,4 +1,5 @@
-// What a file says and names: its comments, the names that it declares, the exports among them without a doc comment.
+// The text of a file as the house counts it: its comments, the names that it declares, the exports among them without a
+// doc comment.
 
 import ts from 'typescript-5'
 

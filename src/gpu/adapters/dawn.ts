@@ -116,7 +116,7 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine
 }
 
-/** Where adapters come from. */
+/** The drivers that adapters come from. */
 interface Driver {
   readonly name: string
   /** Does something while Dawn finds this driver. */

@@ -24,7 +24,7 @@ export type { PlanSpec } from './steps.ts'
 
 /** One line of a plan's description. */
 export interface DispatchInfo {
-  /** Where in the model: 'sam/layers.3/attn'. */
+  /** Its place in the model: 'sam/layers.3/attn'. */
   readonly scope: string
   /** The kernel's name and constants. */
   readonly kernel: string
@@ -38,7 +38,7 @@ export interface DispatchInfo {
   readonly inPlace: boolean
 }
 
-/** What a plan costs, known before it runs. */
+/** The cost of a plan, known before it runs. */
 export interface PlanInfo {
   /** As given to `plan`. */
   readonly name: string
@@ -366,7 +366,7 @@ export class GpuPlan {
     return kept
   }
 
-  /** Where kept outputs go: into what the run names, else into fresh buffers. */
+  /** The buffers of kept outputs: those that the run names, else fresh ones. */
   async #homes({ into = {}, bound = {}, keepOwner }: RunInputs): Promise<Kept> {
     const { keep, name: plan } = this.#spec
     const all = new Map<string, GPUBuffer>()

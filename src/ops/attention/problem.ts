@@ -11,7 +11,7 @@ import type { Shader } from '../../gpu/shader.ts'
 import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
- * Which keys a query sees, or what their positions add to its scores.
+ * The keys that a query sees, or the bias that their positions add to its scores.
  *
  * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
@@ -69,7 +69,7 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
   return 4 * B * heads * Tq * seen * d
 }
 
-/** How a variant distributes rows and keys over workgroups. */
+/** The distribution of rows and keys over workgroups by a variant. */
 export interface Layout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
@@ -78,7 +78,7 @@ export interface Layout {
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
-  /** How many of these one workgroup takes. */
+  /** Number of these that one workgroup takes. */
   readonly splitsPerGroup: number
   /** Of the subgroups that compute the position bias; by default threads compute it by themselves. */
   readonly lanes?: number
@@ -200,7 +200,7 @@ function queriesPerThread(across: number, D4: number, lanes: number | undefined)
   return across > lanes ? 2 : 1
 }
 
-/** Where rows and the first head begin, in vec4f. */
+/** The stride of rows and the place of the first head, in vec4f. */
 function placeOf(prefix: 'q' | 'k' | 'v', { tensor: x, start }: Columns): Record<string, number> {
   return { [`${prefix}_stride`]: lastDim(x) / 4, [`${prefix}_start`]: start / 4 }
 }

@@ -85,7 +85,7 @@ export interface StripOfRows {
   readonly pixels: Tensor
   /** At most so many rows. */
   readonly capacity: number
-  /** Which row of the image is the first of the strip. */
+  /** Index in the image of the strip's first row. */
   readonly first: SizeValue
   readonly rows: SizeValue
   /** Pixels from a row to the next. */

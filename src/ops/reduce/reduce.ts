@@ -98,8 +98,8 @@ export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alon
 )
 
 /**
- * Where the largest value of the last axis is; of several, the first. NaN is larger than any number, as in NumPy and
- * PyTorch.
+ * The index of the largest value of the last axis; of several, the first. NaN is larger than any number, as in NumPy
+ * and PyTorch.
  *
  * @param x [..., C]
  * @returns [...] u32; a vector [C] gives one number, [1]

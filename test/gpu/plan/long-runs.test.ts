@@ -7,11 +7,9 @@ import { softmax } from '../../../src/ops/reduce/reduce.ts'
 import type { Progress } from '../../../src/progress.ts'
 import { plan } from '../../../src/tensor/plan.ts'
 import { release } from '../../../src/tensor/tensor.ts'
-import { adapterNames, anyGpu, expectSameBits, uniform } from '../../support.ts'
+import { anyGpu, expectSameBits, uniform } from '../../support.ts'
 import { believe, rawDevice, sluggish, watch } from '../devices.ts'
 import { double } from './double.ts'
-
-const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
 
 test('a long run is several submissions: progress between them, and an abort is honoured', async () => {
   const { device, free } = await rawDevice()

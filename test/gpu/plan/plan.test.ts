@@ -14,8 +14,6 @@ import { adapterNames, anyGpu, creations, expectSameBits, gpuNamed, uniform } fr
 import { believe, rawDevice, watch } from '../devices.ts'
 import { double } from './double.ts'
 
-const only = adapterNames()[0] ? { adapter: adapterNames()[0]! } : {}
-
 /** A graph of elementwise ops and concatenations on three inputs, every tensor of it; the same for the same seed. */
 function randomGraph({ input }: Inputs, seed: number): Tensor[] {
   let state = seed

@@ -1,4 +1,4 @@
-// What no forced variant says of the products that are made for GPUs: `tiled` with weights in 16 bits and `gemv`
+// Products made for GPUs, in ways that no forced variant tests: `tiled` with weights in 16 bits and `gemv`
 // without subgroups equal their formulas, both take weights in shards, in place and cut, and both are taken on GPUs
 // only. The variants as adapters take them are matmul.test.ts's. Each case is a kernel of its own: SwiftShader takes
 // seconds to compile one.
