@@ -7,7 +7,7 @@
 //           65,535 workgroups fold into workgroup_id.y.
 // prelude   alias Elem, alias Other, const OPERATION, const REPEATED (b is [cols]), const ONE (b is a number),
 //           const IN_PLACE, const WG
-// predicted 12 bytes and a FLOP an element: as fast as a copy, whose bytes they are
+// predicted 12 bytes and a FLOP per element: as fast as a copy, whose bytes they are
 // measured  [4096, 1024] 11.0 and 2.5 GB/s, 116 and 108 %; with b [1024] 6.9 and 1.7 (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026)
 

@@ -1,7 +1,7 @@
 // cosine-logits: y[r, k] = clamp(exp(log_scale) * cos(x[r], classes[k]), -bound, bound)
 //
 // shapes    x [rows, C], classes [count, C], log_scale [1], y [rows, count]
-// threads   a thread an output: rows and classes are few
+// threads   one per output: rows and classes are few
 // numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does. Each is scaled by a
 //           power of two first, so that squares neither overflow nor vanish. What isn't finite isn't clamped, or it
 //           would be hidden

@@ -7,9 +7,9 @@
 //           256]; y [side, side, 3]
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
-// host      width, height <= side; across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y
+// host      width, height <= side; across = workgroups per row; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG
-// predicted two loads a tap, and three multiply-adds of a shifted byte
+// predicted two loads per tap, and three multiply-adds of a shifted byte
 // measured  1024 x 3000 to 1024 x 768 in 34 and 130 ms, 42 and 280 with shifts by vectors (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
 

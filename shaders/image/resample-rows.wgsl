@@ -7,9 +7,9 @@
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers: the same bits on every adapter, and those of a CPU
 // host      first + rows <= height; red is where red stands in a pixel of x, 0 or, where blue comes first, 16; across =
-//           workgroups a row; more than 65,535 workgroups fold into workgroup_id.y
+//           workgroups per row; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG
-// predicted two loads a tap, and three multiply-adds of a shifted byte
+// predicted two loads per tap, and three multiply-adds of a shifted byte
 // measured  4000 x 1000 to 1024 x 1000 in 26 and 130 ms, 33 and 280 with shifts by vectors (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
 

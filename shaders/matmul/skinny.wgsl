@@ -55,7 +55,7 @@ fn main(
   var sums: array<f32, ROWS * B_GROUPS>;
   var row: array<vec4f, ROWS * LOADS>;
   var texel: array<vec4u, B_GROUPS>;
-  var factor: array<f32, B_GROUPS>;  // of int4: one a texel. int8 has one a row, for the end
+  var factor: array<f32, B_GROUPS>;  // of int4: one per texel. int8 has one per row, for the end
   var spread: array<vec4f, ROWS>;
   var group_sums: array<f32, ROWS * B_GROUPS>;
   var eights: array<f32, ROWS>;

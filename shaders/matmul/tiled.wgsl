@@ -25,17 +25,17 @@
 //
 // Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki
 // registers and 64 KB for workgroups:
-//   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 a thread
+//   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 per thread
 //   resident       8 workgroups by registers (64 x 128 x 8 = 64 Ki), 8 by memory (2 x 64 x 16 x 4 = 8 KB): 512 threads,
 //                  16 warps
-//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop a byte. A warp's k: 16 cycles of multiply-adds,
-//                  8 of reads where equal addresses of a warp are merged (128 bytes of a, 256 of b, in two phases
-//                  each), 16 where not
-//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop a byte, of L2 for most. 10 TFLOP/s ask for 0.6
+//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop per byte. A warp's k: 16 cycles of
+//                  multiply-adds, 8 of reads where equal addresses of a warp are merged (128 bytes of a, 256 of b, in
+//                  two phases each), 16 where not
+//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop per byte, of L2 for most. 10 TFLOP/s ask for 0.6
 //                  TB/s
-//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds a thread, and the next step's loads under
+//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds per thread, and the next step's loads under
 //                  way meanwhile
-//   expected       a k takes 68 instructions a thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
+//   expected       a k takes 68 instructions per thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
 //                  89 %. 70 % of the ceiling with what latency is left, 50 % where reads aren't merged
 // With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few
 // tiles. Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions for

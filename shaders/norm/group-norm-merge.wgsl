@@ -1,7 +1,7 @@
 // group-norm-merge: the chunks' statistics joined: mean and 1 / sqrt(variance + eps) of each group, scaled by `down`
 //
 // shapes    partials [chunks, groups] (mean, deviation), stats [groups] (down, down * mean, scale of down * x, 0)
-// threads   LANES threads a group, WG / LANES groups a workgroup; lanes stride over the chunks
+// threads   LANES threads per group, WG / LANES groups per workgroup; lanes stride over the chunks
 // numerics  means are joined relative to the first chunk's: a large common offset costs no digits. down is 1, or 2^-80
 //           where squares overflow
 // host      every chunk but the last holds `full` values of a group, the last one `rest`; more than

@@ -1,7 +1,7 @@
 // group-norm-stats: mean and standard deviation of each group of channels over a chunk of pixels
 //
 // shapes    x [pixels, groups, cols] Elem, partials [chunks, groups] (mean, deviation); cols Elem of a group
-// threads   one a chunk and group, neighbouring threads take neighbouring groups
+// threads   one per chunk and group, neighbouring threads take neighbouring groups
 // numerics  as in layer-norm: shifted by the chunk's first value, then lib/statistics; where squares overflow, scaled
 //           by DOWN and looked at again. The variance might not fit, the deviation does.
 // host      chunks * chunk >= pixels, no chunk is empty; more than 65,535 workgroups fold into workgroup_id.y

@@ -5,7 +5,7 @@
 //           `run` pixels
 // host      lanes divides WG; in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/activation, const ACTIVATION, const IN_PLACE, const WG
-// predicted with group-norm-stats: 12 bytes and 12 FLOPs an element: 80 % of a copy
+// predicted with group-norm-stats: 12 bytes and 12 FLOPs per element: 80 % of a copy
 // measured  [65536, 256] in 32 groups 6.6 and 2.4 GB/s, 69 and 105 % (lavapipe and SwiftShader, two cores of a Xeon,
 //           November 2026)
 

@@ -9,7 +9,7 @@
 //           loops are written out first (src/kernels/unroll.ts)
 // prelude   const WIDTH with lib/elem-*, lib/statistics, const LANES, RUN and WG with lib/rows, lib/nan, const
 //           HAS_RESIDUAL
-// predicted 8 bytes and 8 FLOPs an element, for which a row is read twice and a quarter of weight and bias: 57 % of a
+// predicted 8 bytes and 8 FLOPs per element, for which a row is read twice and a quarter of weight and bias: 57 % of a
 //           copy
 // measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by four threads per row (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
@@ -66,7 +66,9 @@ fn main(
       let mean = sum_of_row(mine.mean * mine.count, thread, 0u) / size;
       let apart = mine.mean - mean;
       let variance = sum_of_row(mine.deviations + apart * apart * mine.count, thread, 1u) / size;
-      if (!is_done) { statistics[i] = vec4f(down, shift, mean, inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u))); }
+      if (!is_done) {
+        statistics[i] = vec4f(down, shift, mean, inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u)));
+      }
       is_done = is_finite(variance);
       down = DOWN;
     }

@@ -1,7 +1,7 @@
 // argmax: y[r] = the lowest c with the largest x[r, c], where NaN is larger than any number
 //
 // shapes    x [rows, cols] Elem, y [rows]
-// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/nan, const LANES and WG (powers of two, LANES <= WG)
 // predicted a load and four comparisons: 5 GB/s

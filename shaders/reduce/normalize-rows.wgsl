@@ -1,12 +1,12 @@
 // normalize-rows: y[r, c] = x[r, c] / max(sqrt(sum_c(x[r, c]^2)), 1e-12)
 //
 // shapes    x, y [rows, cols] Elem
-// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // numerics  a row is scaled by a power of two first, so that its largest value is in [1, 4) and squares neither
 //           overflow nor vanish; NaN makes the row NaN, as its sum of squares is
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows
-// predicted 8 bytes an element, three loads and a store: 50 % of a copy
+// predicted 8 bytes per element, three loads and a store: 50 % of a copy
 // measured  [4096, 1024] 5.3 and 1.3 GB/s, 55 and 57 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 import package::lib::elem::{Elem, largest, total};

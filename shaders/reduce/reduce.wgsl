@@ -1,8 +1,8 @@
 // reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c]), NaN if one of them is
 //
 // shapes    x [rows, cols] Elem, y [rows] f32
-// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
-// numerics  sums add up in column order a lane, then lane by lane: same bits every run
+// threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
+// numerics  sums add up in column order per lane, then lane by lane: same bits every run
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const MAXIMUM
 // predicted a load: as fast as a copy

@@ -1,14 +1,14 @@
 // softmax: y[r, c] = exp(x[r, c] - max_c(x)) / sum_c(exp(x[r, c] - max_c(x)))
 //
 // shapes    x, y [rows, cols] Elem
-// threads   LANES threads a row, WG / LANES rows a workgroup; lanes stride over the columns
+// threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // numerics  exp only sees arguments <= 0; the sum is at least 1. A lane keeps its largest value so far and the sum
 //           relative to it, four Elem at a time, so that the row is read twice and not three times. NaN makes the row
 //           NaN: drivers' exp gives NaN or infinity then, and so does the sum, which is at most `cols` otherwise.
 // host      rows, cols >= 1; in place, x's values are found in y; more than 65,535 workgroups fold into
 //           workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const IN_PLACE
-// predicted 8 bytes an element, two loads, a store and two exponentials (35 cycles): 48 % of a copy
+// predicted 8 bytes per element, two loads, a store and two exponentials (35 cycles): 48 % of a copy
 // measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in vec4s, 3.8 and 0.9 (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
 

@@ -32,8 +32,8 @@ export function share(count: number, least: number): number {
 
 /**
  * The grid of kernels whose threads take one Elem after the other: a workgroup has a chunk of them. A workgroup costs
- * lavapipe 0.27 us, as much as 10 copied vec4s a thread, so a large tensor takes few of them: copies of 16 MB reach
- * 4.4 GB/s with one vec4 a thread, 8.6 with 4 and 12 with 16 (November 2026).
+ * lavapipe 0.27 us, as much as 10 copied vec4s per thread, so a large tensor takes few of them: copies of 16 MB reach
+ * 4.4 GB/s with one vec4 per thread, 8.6 with 4 and 12 with 16 (November 2026).
  *
  * @param count of Elem
  */
