@@ -1,6 +1,6 @@
-// What is measured: an op, its sizes, its inputs. Sizes are FlowSeg's: SigLIP (729 tokens, 16 heads of 72), SAM's
-// encoder (64 x 64 tokens, windows of 14 x 14), Qwen3-4B (2560 channels, 9728 in its MLP, 32 heads of 128 that share
-// 8), the mask decoder (200 queries, 4096 pixels), and a few that nobody's tiles divide.
+// A case that is measured is an op, its sizes, its inputs. Sizes are FlowSeg's: SigLIP (729 tokens, 16 heads of 72),
+// SAM's encoder (64 x 64 tokens, windows of 14 x 14), Qwen3-4B (2560 channels, 9728 in its MLP, 32 heads of 128 that
+// share 8), the mask decoder (200 queries, 4096 pixels), and a few that nobody's tiles divide.
 //
 // `flops` counts useful operations and `bytes` each input and output once, whatever an engine does beyond that.
 

@@ -72,14 +72,14 @@ function sectionsOf(results) {
   ]
 }
 
-/** What is told of one case. */
+/** The lines of one case in the report. */
 function rowOf({ name, group }, { cases, ceilings }) {
   const { unit, flops, bytes, engines } = cases[name]
   const rate = (ms) => (unit === 'GB/s' ? bytes : flops) / ms / 1e6
   const entry = (engine) => {
-    const found = engines[engine]
-    if (!found) return {}
-    const { status, ms, wrong, message, way } = found
+    const figures = engines[engine]
+    if (!figures) return {}
+    const { status, ms, wrong, message, way } = figures
     return {
       status,
       message,
@@ -88,7 +88,7 @@ function rowOf({ name, group }, { cases, ceilings }) {
       runs: ms?.length,
       wrong: wrong && rate(wrong.ms),
       wrongError: wrong?.error,
-      other: found.when !== engines.ours?.when,
+      other: figures.when !== engines.ours?.when,
     }
   }
   const ours = entry('ours')

@@ -41,9 +41,9 @@ export function temporaryCache(): string {
 
 /** @throws unless it is a folder of this user, and no link, where nobody else can write */
 export function expectOurs(folder: string): void {
-  const found = lstatSync(folder) // a link of somebody else's is not followed
+  const status = lstatSync(folder) // a link of somebody else's is not followed
   const me = process.getuid?.()
   // Windows has no such modes: what is in a user's folders is his
-  const isMine = me === undefined || (found.uid === me && (found.mode & 0o022) === 0)
-  if (!found.isDirectory() || !isMine) throw new Error(`others can write to ${folder}`)
+  const isMine = me === undefined || (status.uid === me && (status.mode & 0o022) === 0)
+  if (!status.isDirectory() || !isMine) throw new Error(`others can write to ${folder}`)
 }

@@ -32,16 +32,16 @@ export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>
 }
 
 /** An object with these options and no others; their values are checked by whoever takes them, or by options.ts. */
-export function expectNames(what: string, given: unknown, known: readonly string[]): void {
+export function expectNames(what: string, options: unknown, known: readonly string[]): void {
   // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
-  if (typeof given !== 'object' || given === null || tagOf(given) !== 'Object') {
+  if (typeof options !== 'object' || options === null || tagOf(options) !== 'Object') {
     throw new UsageError(
-      `${what}: the options are ${describe(given)}, expected an object with ${listed(known)}.`,
+      `${what}: the options are ${describe(options)}, expected an object with ${listed(known)}.`,
     )
   }
-  for (const name of Object.keys(given)) {
+  for (const name of Object.keys(options)) {
     if (known.includes(name)) continue
-    const remedy = 'storage' in given ? 'Tensors are passed by name' : 'It takes'
+    const remedy = 'storage' in options ? 'Tensors are passed by name' : 'It takes'
     throw new UsageError(`${what}: there is no option '${printable(name)}'. ${remedy}: ${listed(known)}.`)
   }
 }
@@ -91,6 +91,7 @@ function brief(value: unknown): string {
     : describe(value)
 }
 
+/** Whether a value is an object with names of its own: no null, no array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -19,7 +19,7 @@ export class FlowSegError extends Error {
 /** No WebGPU adapter could be opened. Where several things were tried, the message has these lists as well. */
 export class NoAdapterError extends FlowSegError {
   override readonly name: string = 'NoAdapterError'
-  /** Where an adapter was looked for, each with why there was none. */
+  /** The places where an adapter was looked for, each with the reason why there was none. */
   readonly tried: readonly string[]
   /** Ways to get one; any of them will do. */
   readonly fixes: readonly string[]

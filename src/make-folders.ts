@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, rmdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 
+/** Whether a path is a folder, or a link to one. */
 export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory()
@@ -23,18 +24,18 @@ export function makeFolders(path: string, mode?: number): string[] {
   if (isFolder(path)) return []
   const missing = [path]
   for (let at = dirname(path); !existsSync(at) && at !== dirname(at); at = dirname(at)) missing.unshift(at)
-  const made: string[] = []
+  const added: string[] = []
   for (const folder of missing) {
     try {
       mkdirSync(folder, { mode })
-      made.push(folder)
+      added.push(folder)
     } catch (error) {
       if (isFolder(folder)) continue // another process was quicker
-      removeEmpty(made)
+      removeEmpty(added)
       throw error
     }
   }
-  return made
+  return added
 }
 
 /** Removes folders that makeFolders made. One that isn't empty was filled by somebody else, and stays. */

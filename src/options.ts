@@ -14,31 +14,40 @@ export interface Kind {
 /** The kind of each option; all are optional, and undefined stands for the default. */
 export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind }
 
+/** A function of any signature. */
 export const FUNCTION: Kind = { is: (value) => typeof value === 'function', what: 'a function' }
+/** A string, which may be empty. */
 export const TEXT: Kind = { is: (value) => typeof value === 'string', what: 'a string' }
+/** A string that is not empty. */
 export const NAME: Kind = {
   is: (value) => typeof value === 'string' && value !== '',
   what: "a string that isn't empty",
 }
+/** A boolean. */
 export const FLAG: Kind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
+/** An object with names of its own. */
 export const OBJECT: Kind = { is: isObject, what: 'an object' }
 /** Of any realm: an iframe's AbortSignal is one as well. */
 export const SIGNAL: Kind = {
   is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
   what: 'the `signal` of an AbortController',
 }
+/** A URL as a string or as a URL of any realm. */
 export const ADDRESS: Kind = {
   is: (value) => typeof value === 'string' || tagOf(value) === 'URL',
   what: 'an address',
 }
+/** A whole number from 1 on, or Infinity. */
 export const COUNT: Kind = {
   is: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 1),
   what: 'a whole number of at least 1',
 }
+/** A number above 0, Infinity included. */
 export const POSITIVE: Kind = {
   is: (value) => typeof value === 'number' && value > 0,
   what: 'a number above 0',
 }
+/** A finite number from 0 on. */
 export const SECONDS: Kind = {
   is: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
   what: 'a finite number of at least 0',
@@ -48,16 +57,19 @@ export const TABLE: Kind = {
   is: (value) => isObject(value) && !ArrayBuffer.isView(value) && !('storage' in value),
   what: 'an object: a value for each name',
 }
+/** An object whose values are strings. */
 export const TEXTS: Kind = {
   is: (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
   what: 'an object of strings',
 }
 
+/** One of these words. */
 export function oneOf(...words: readonly string[]): Kind {
   const quotes = words.map((word) => `'${word}'`)
   return { is: (value) => typeof value === 'string' && words.includes(value), what: listed(quotes, 'or') }
 }
 
+/** The kinds of TaskOptions, which every long task takes. */
 export const TASK_KINDS: {
   readonly onProgress: Kind
   readonly signal: Kind

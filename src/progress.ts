@@ -1,10 +1,10 @@
 // One event shape for everything that takes longer than a second, and one options bag to ask for it.
 
-/** How far something that takes longer than a second has come. */
+/** The progress of a task that takes longer than a second. */
 export interface Progress {
   /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
   readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'test'
-  /** What is being worked on: a file, a tensor, a kernel, a plan. */
+  /** The file, tensor, kernel or plan that is being worked on. */
   readonly what: string
   /** Bytes of a download or an upload; otherwise a count of kernels, dispatches or measurements. */
   readonly loaded: number
@@ -21,7 +21,7 @@ export interface Progress {
   readonly waiting?: Waiting
 }
 
-/** What a task waits for. */
+/** The reason why a task waits. */
 export interface Waiting {
   /**
    * Of a download:
@@ -37,7 +37,7 @@ export interface Waiting {
   readonly seconds: number
 }
 
-/** How a call is followed, and how it is aborted. */
+/** The options by which a call is followed and aborted. */
 export interface TaskOptions {
   /** Called with each step. */
   readonly onProgress?: ((progress: Progress) => void) | undefined

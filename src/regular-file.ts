@@ -16,6 +16,7 @@ export class FileProblem extends Error {
   }
 }
 
+/** An open file on a disk: no pipe, device or folder. */
 export interface RegularFile {
   readonly file: FileHandle
   /** When it was opened. It may grow or be cut since. */
@@ -32,9 +33,9 @@ const CHUNK = 64 * 2 ** 20 // Node reads at most 2 GiB at once
 export async function expectRegularFile(path: string, maxBytes: number): Promise<void> {
   const { access, constants, stat } = await import('node:fs/promises')
   try {
-    const found = await stat(path)
-    expectRegular(found)
-    expectSize(found.size, maxBytes)
+    const status = await stat(path)
+    expectRegular(status)
+    expectSize(status.size, maxBytes)
     await access(path, constants.R_OK)
   } catch (cause) {
     throw problemOf(cause)
@@ -54,9 +55,9 @@ export async function openRegular(path: string): Promise<RegularFile> {
     throw problemOf(cause)
   }
   try {
-    const found = await file.stat()
-    expectRegular(found)
-    return { file, size: found.size }
+    const status = await file.stat()
+    expectRegular(status)
+    return { file, size: status.size }
   } catch (cause) {
     await file.close()
     throw problemOf(cause)
@@ -107,14 +108,14 @@ function expectSize(size: number, maxBytes: number): void {
   if (size > maxBytes) throw new FileProblem('large', `has ${size} bytes; such a file may have ${maxBytes}`)
 }
 
-function expectRegular(found: Stats): void {
-  if (found.isFile()) return
-  if (found.isDirectory()) throw new FileProblem('folder', 'is a folder; a file is needed')
-  const what = found.isFIFO()
+function expectRegular(status: Stats): void {
+  if (status.isFile()) return
+  if (status.isDirectory()) throw new FileProblem('folder', 'is a folder; a file is needed')
+  const what = status.isFIFO()
     ? 'a FIFO (a pipe)'
-    : found.isSocket()
+    : status.isSocket()
       ? 'a socket'
-      : found.isCharacterDevice() || found.isBlockDevice()
+      : status.isCharacterDevice() || status.isBlockDevice()
         ? 'a device'
         : 'of a special kind'
   throw new FileProblem('special', `is ${what}, which is not opened; a regular file is needed`)

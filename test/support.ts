@@ -5,14 +5,8 @@ import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Constants, type Kernel, kernel } from '../src/gpu/kernel.ts'
 import type { Shader } from '../src/gpu/shader.ts'
-import {
-  type Plan,
-  plan,
-  type RunResult,
-  type RunValues,
-  type Tensor,
-  type Tensors,
-} from '../src/tensor/tensor.ts'
+import { type Plan, plan, type RunResult, type RunValues, type Tensors } from '../src/tensor/plan.ts'
+import type { Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { variable } from './runtime.ts'
 
@@ -48,14 +42,14 @@ export async function machines(
   families: readonly string[],
   variants: readonly string[],
 ): Promise<{ gpu: Gpu; name: string }[]> {
-  const made = adapterNames().flatMap((adapter) =>
+  const ready = adapterNames().flatMap((adapter) =>
     variants.map(async (variant) => {
       const forced = Object.fromEntries(families.map((family) => [family, variant]))
       const gpu = await openGpu({ ...(adapter ? { adapter } : {}), variants: forced })
       return { gpu, name: `${gpu.name}, ${variant}` }
     }),
   )
-  return Promise.all(made)
+  return Promise.all(ready)
 }
 
 export function gpuNamed(name: string): Promise<Gpu> {
@@ -81,7 +75,7 @@ export async function planOf<Name extends string, Read extends Tensors>(
   inputs: Readonly<Record<Name, HostTensor>>,
   build: (tensors: Readonly<Record<Name, Tensor>>) => Read,
 ): Promise<{ plan: Plan; run: (values?: RunValues) => Promise<RunResult<Read>['read']> }> {
-  const made = await plan(gpu, 'test', ({ input }) => {
+  const ready = await plan(gpu, 'test', ({ input }) => {
     const tensors = Object.entries<HostTensor>(inputs).map(
       ([name, { data, shape, dtype }]): [string, Tensor] => [
         name,
@@ -93,7 +87,7 @@ export async function planOf<Name extends string, Read extends Tensors>(
   const values = Object.fromEntries(
     Object.entries<HostTensor>(inputs).map(([name, { data }]) => [name, data]),
   )
-  return { plan: made, run: async (more = {}) => (await made.run({ inputs: values, ...more })).read }
+  return { plan: ready, run: async (more = {}) => (await ready.run({ inputs: values, ...more })).read }
 }
 
 /** Runs a function of tensors once, twice if asked to, and checks that both runs give the same bits. */
@@ -102,14 +96,14 @@ export async function evaluate<Name extends string>(
   inputs: Readonly<Record<Name, HostTensor>>,
   build: (tensors: Readonly<Record<Name, Tensor>>) => Tensor,
 ): Promise<Float32Array | Uint32Array> {
-  const { plan: made, run } = await planOf(gpu, inputs, (tensors) => ({ y: build(tensors) }))
+  const { plan: ready, run } = await planOf(gpu, inputs, (tensors) => ({ y: build(tensors) }))
   try {
     const first = (await run()).y
     const second = (await run()).y
     expectSameBits(second, first)
     return first
   } finally {
-    made.release()
+    ready.release()
   }
 }
 

@@ -1,4 +1,4 @@
-// How well two sets of answers agree, the engine's and the PyTorch reference's, or those of two runtimes:
+// The agreement of two sets of answers, the engine's and the PyTorch reference's, or those of two runtimes:
 //
 //   flowseg eval --dump engine.jsonl
 //   python training/reference.py --data TEST --weights weights/flowseg-nano --out reference.jsonl

@@ -56,7 +56,7 @@ const ROOMS: Readonly<Record<string, { readonly what: string; readonly column: n
   shaders: { what: 'kernels in WGSL', column: 2 },
 }
 
-/** Which rooms each room imports. */
+/** The rooms that each room imports. */
 function edgesOf(all: readonly Imports[]): Map<string, Set<string>> {
   const edges = new Map<string, Set<string>>()
   for (const { file, imported } of all) {
@@ -93,7 +93,7 @@ export function circlesIn(edges: ReadonlyMap<string, ReadonlySet<string>>): stri
   return [...edges.keys()].filter((room) => reach(edges, room).has(room))
 }
 
-/** Which folders right below a folder import each other: for each, those beside it that its files import. */
+/** The folders right below a folder that import each other: for each, those beside it that its files import. */
 export function siblingsIn(all: readonly Imports[], folder: string): Map<string, Set<string>> {
   const childOf = (path: string): string | undefined => {
     if (!path.startsWith(`${folder}/`)) return undefined

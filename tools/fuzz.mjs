@@ -5,10 +5,10 @@
 //   npm run fuzz -- --only png,jpeg --seconds 60        of some formats, as many as there is time for
 //   npm run fuzz -- --only png --case 123 --seed 1      one of them again, and what it said
 //
-// A case is told by its format, the seed and its number, and is the same every time. It may end well or with an error of the
-// library's own. Anything else is a failure, and so are 5 seconds, 512 MiB more than before it, and the end of the process. Cases
-// run in processes of their own (tools/fuzz/child.ts); one that ends its process is known, as each is announced, and is tried once
-// more alone. Failing inputs are saved in out/fuzz, and the exit code is 1.
+// A case is told by its format, the seed and its number, and is the same every time. It may end well or with an error
+// of the library's own. Anything else is a failure, and so are 5 seconds, 512 MiB more than before it, and the end of
+// the process. Cases run in processes of their own (tools/fuzz/child.ts); one that ends its process is known, as each
+// is announced, and is tried once more alone. Failing inputs are saved in out/fuzz, and the exit code is 1.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const FORMATS = ['safetensors', 'index', 'config', 'tokenizer', 'manifest', 'jpeg', 'png', 'webp']
-const ENDINGS = { safetensors: 'safetensors', jpeg: 'jpg', png: 'png', webp: 'webp' }
+const EXTENSIONS = { safetensors: 'safetensors', jpeg: 'jpg', png: 'png', webp: 'webp' }
 const MOST_BYTES = 512 * 2 ** 20
 /** Cases of a process: what they leave behind must not look like the last one's. */
 const BATCH = 1000
@@ -172,7 +172,7 @@ function processorSeconds(pid) {
 /** @returns where the input of a case now lies */
 function save(format, number) {
   mkdirSync(OUT, { recursive: true })
-  const file = join(OUT, `${format}-${values.seed}-${number}.${ENDINGS[format] ?? 'json'}`)
+  const file = join(OUT, `${format}-${values.seed}-${number}.${EXTENSIONS[format] ?? 'json'}`)
   spawnSync(process.execPath, [CHILD, format, values.seed, String(number), String(number + 1), file], {
     cwd: root,
   })

@@ -63,16 +63,17 @@ const places = {
 
 const allowances = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : undefined
 const width = Math.max(...Object.keys(places).map((rule) => rule.length))
-for (const [rule, found] of Object.entries(places)) {
+for (const [rule, listedPlaces] of Object.entries(places)) {
   const allowed = allowances?.[rule] ?? 0
-  const verdict = found.length > allowed ? 'too many' : found.length < allowed ? 'fewer than recorded' : ''
-  if (found.length > 0 || allowed > 0) {
+  const verdict =
+    listedPlaces.length > allowed ? 'too many' : listedPlaces.length < allowed ? 'fewer than recorded' : ''
+  if (listedPlaces.length > 0 || allowed > 0) {
     console.log(
-      `${rule.padEnd(width)} ${String(found.length).padStart(5)} of ${allowed} ${verdict}`.trimEnd(),
+      `${rule.padEnd(width)} ${String(listedPlaces.length).padStart(5)} of ${allowed} ${verdict}`.trimEnd(),
     )
   }
-  if (process.argv.includes('--list')) for (const place of found) console.log(`  ${place}`)
-  if (found.length > allowed && !process.argv.includes('--write')) process.exitCode = 1
+  if (process.argv.includes('--list')) for (const place of listedPlaces) console.log(`  ${place}`)
+  if (listedPlaces.length > allowed && !process.argv.includes('--write')) process.exitCode = 1
 }
 for (const rule of Object.keys(allowances ?? {})) {
   if (rule in places) continue

@@ -1,9 +1,9 @@
-// Links a kernel: one WGSL file that imports from the modules in shaders/lib, in WESL's notation, becomes plain WGSL with
-// the declarations that it uses. This happens when the package is built, so that no linker ships.
+// Links a kernel: one WGSL file that imports from the modules in shaders/lib, in WESL's notation, becomes plain WGSL
+// with the declarations that it uses. This happens when the package is built, so that no linker ships.
 //
 //   import package::lib::load::{load4, load4_clamped};   declarations of shaders/lib/load.wgsl
-//   import prelude::{Elem, WG};                          what the host defines in front of the text: types are CamelCase, constants
-//                                                        UPPER_CASE (src/gpu/kernel.ts)
+//   import prelude::{Elem, WG};                          the host defines these in front of the text: types are
+//                                                        CamelCase, constants UPPER_CASE (src/gpu/kernel.ts)
 //   @if(PACKED) @group(0) @binding(1) ...                a declaration that only `./tiles.wgsl?PACKED` has
 //
 // Each line of the linked text is traced to its file and line, for errors of the compiler on somebody's device.
@@ -88,18 +88,18 @@ interface Line {
 
 /** The lines of each declaration, which begin at the margin, without comments but marks. */
 function declarationsOf(dest: string): Line[][] {
-  const found: Line[][] = []
+  const result: Line[][] = []
   let isOpen = false
   let at = 0
   for (const text of withMarksOnly(dest).split('\n')) {
     const line = { text: text.trimEnd(), at: at + Math.max(text.search(/\S/), 0) }
     at += text.length + 1
     if (line.text === '') continue
-    if (!isOpen) found.push([])
-    found.at(-1)!.push(line)
+    if (!isOpen) result.push([])
+    result.at(-1)!.push(line)
     isOpen = !/^(?:\S.*;|\}|\S.*\})$/.test(line.text)
   }
-  return found
+  return result
 }
 
 /** @throws Error if the linker renamed something: hosts know bindings and constants by the names in the file */
@@ -133,16 +133,16 @@ function verbatim(
   return { text: lines.join('\n'), runs: [0, lineAt(text, start) - comments] }
 }
 
-/** Where a line's first word stands in a file, from the position on. */
+/** The place of a line's first word in a file, from the position on. */
 function placeOf(line: string, text: string, position: number): number {
   const [word = ''] = withoutComments(line).match(/@?\w+/) ?? []
-  const found = bare(text)
+  const result = bare(text)
     .slice(position)
     .search(new RegExp(`(?<![\\w@])${word}\\b`))
-  return position + Math.max(found, 0)
+  return position + Math.max(result, 0)
 }
 
-/** Where the declaration ends that begins at `start`. */
+/** The end of the declaration that begins at `start`. */
 function endOf(text: string, start: number): number {
   let depth = 0
   for (let i = start; i < text.length; i++) {
@@ -165,14 +165,14 @@ function lineAt(text: string, position: number): number {
 const bareTexts = new Map<string, string>()
 /** A file with spaces for its comments and imports. */
 function bare(text: string): string {
-  let found = bareTexts.get(text)
-  if (found === undefined) {
-    found = withoutComments(text).replaceAll(/^(?:@\w+(?:\([^)]*\))? )?import\b[^;]*;/gm, (lines) =>
+  let result = bareTexts.get(text)
+  if (result === undefined) {
+    result = withoutComments(text).replaceAll(/^(?:@\w+(?:\([^)]*\))? )?import\b[^;]*;/gm, (lines) =>
       lines.replaceAll(/[^\n]/g, ' '),
     )
-    bareTexts.set(text, found)
+    bareTexts.set(text, result)
   }
-  return found
+  return result
 }
 
 /** The linker's error with the place in front, as 'shaders/lib/nan.wgsl:8:12: ...'. */
@@ -202,10 +202,10 @@ function preludeNames(files: Readonly<Record<string, string>>): Set<string> {
 }
 
 function conditionNames(files: Readonly<Record<string, string>>): Set<string> {
-  const found = Object.values(files).flatMap((text) =>
+  const result = Object.values(files).flatMap((text) =>
     [...text.matchAll(/@(?:el)?if\s*\(([^)]*)\)/g)].flatMap(([, words]) => words!.match(/\w+/g) ?? []),
   )
-  return new Set(found)
+  return new Set(result)
 }
 
 /** The shader that an import means, as linkShader takes it; undefined for other files. */

@@ -1,5 +1,6 @@
-// What the package owes to others: a build's NOTICES.txt holds the licence of every library that it inlines, found from the
-// modules that are really in it, and of the icons where scenes are drawn. A library without a licence's text fails the build.
+// The licences that the package owes to others: a build's NOTICES.txt holds the licence of every library that it
+// inlines, found from the modules that are really in it, and of the icons where scenes are drawn. A library without a
+// licence's text fails the build.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

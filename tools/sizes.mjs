@@ -1,4 +1,4 @@
-// How large the package is, held against what is recorded in tools/sizes.json:
+// The size of the package, held against what is recorded in tools/sizes.json:
 //
 //   node tools/sizes.mjs           fails if something has grown, or shrunk, by more than 3 %
 //   node tools/sizes.mjs --write   records what is there now

@@ -21,7 +21,7 @@ export interface Tally {
   readonly rows: readonly Row[]
   /** Titles of the tests that were not run here. */
   readonly skipped: readonly string[]
-  /** What test/e2e/nano.test.ts answered, if it ran. */
+  /** The answers of test/e2e/nano.test.ts, if it ran. */
   readonly answers: readonly unknown[] | undefined
 }
 

@@ -15,7 +15,7 @@ function rows(variant) {
 
 const TURNS = [
   `weights=rows matmul=registers conv=registers attention=registers ${rows('thread')}`,
-  `weights=rows matmul=subgroup attention=subgroup ${rows('team')}`,
+  `weights=rows matmul=subgroup attention=subgroup ${rows('shared')}`,
   'weights=panels matmul=subgroup conv=subgroup attention=subgroup',
   'weights=rows matmul=tiled conv=tiled attention=tiled',
   'weights=rows matmul=gemv',
@@ -23,8 +23,8 @@ const TURNS = [
 ]
 
 /**
- * A family's own test says something new once for each variant. Of these it has said all without any being forced: it forces
- * them itself, or, of conv, computes on weights in panels, which one variant only reads.
+ * A family's own test says something new once for each variant. Of these it has said all without any being forced: it
+ * forces them itself, or, of conv, computes on packed weights, which one variant only reads.
  */
 const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgroup', 'attention=tiled'])
 
@@ -38,8 +38,8 @@ function worthwhile(file, variants) {
 /** Tests that force every variant themselves. */
 const FORCING = '.*by every variant'
 
-/** Variants that read weights in panels. Under others, tests of panels would repeat what no variant forced gives. */
-function readsPanels(variants) {
+/** Variants that read packed weights. Under others, tests of these would repeat what no variant forced gives. */
+function readsPacked(variants) {
   return /=subgroup( |$)/.test(variants)
 }
 
@@ -64,14 +64,14 @@ const COMPUTING = [
 ]
 
 const args = process.argv.slice(2)
-const given = args.some(isFile) ? args : [...args, ...COMPUTING]
+const passed = args.some(isFile) ? args : [...args, ...COMPUTING]
 const turns = TURNS.flatMap((variants) => {
-  const wanted = given.filter((arg) => worthwhile(arg, variants))
+  const wanted = passed.filter((arg) => worthwhile(arg, variants))
   // No file left would mean all files
-  if (given.some(isFile) && !wanted.some(isFile)) return []
+  if (passed.some(isFile) && !wanted.some(isFile)) return []
   for (const word of variants.split(' ')) said.add(word)
-  const repeating = readsPanels(variants) ? FORCING : `${FORCING}|.*weights? in panels`
-  const pattern = given.some(isPattern) ? [] : ['-t', `^(?!${repeating})`]
+  const repeating = readsPacked(variants) ? FORCING : `${FORCING}|.*weights? in panels`
+  const pattern = passed.some(isPattern) ? [] : ['-t', `^(?!${repeating})`]
   return [{ variants, args: [...wanted, ...pattern] }]
 })
 

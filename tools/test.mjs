@@ -2,8 +2,9 @@
 //
 //   npm test                                        Node, Deno, Chromium, a smoke test in Bun, and a tour of the studio
 //   npm run test:all                                the same, the packed package, and all that people do at the studio
-//   npm test -- test/ops/matmul/matmul.test.ts -t linear   arguments are Vitest's, and then only Node, Deno and Chromium run
-//   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:package, test:studio
+//   npm test -- test/ops/matmul/matmul.test.ts -t linear   arguments are Vitest's; then only Node, Deno and Chromium
+//   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:package,
+//                                                   test:studio
 //
 // Which files run where: vitest.config.ts. At the end the runtimes' answers about the same images are compared. With
 // FLOWSEG_TEST_SUMMARY=FILE the sums are also written as JSON.

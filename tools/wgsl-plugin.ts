@@ -1,5 +1,6 @@
 // Makes WGSL importable in Vite and Vitest. A kernel, `import rope from '#shaders/attention/rope.wgsl'`, is linked with
-// the modules that it imports (link-shader.ts); any other file is its text. 'virtual:shaders' lists all that src/ imports.
+// the modules that it imports (link-shader.ts); any other file is its text. 'virtual:shaders' lists all that src/
+// imports.
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -14,7 +15,9 @@ import { linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
 const LIST = 'virtual:shaders'
 const PIECE = '\0virtual:wgsl/'
 
-/** @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads */
+/**
+ * @param options.comments keep them; a page that loads the library needs none, and they are a fifth of what it loads
+ */
 export function wgsl({ comments = true }: { comments?: boolean } = {}): Plugin {
   let files: Record<string, string> | undefined
   /** Each declaration is a module of its own, so that kernels that share it ship it once. */
@@ -49,12 +52,12 @@ export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${
       async handler(id: string) {
         if (id === `\0${LIST}`) return listOfShaders()
         if (id.startsWith(PIECE)) return { code: `export default ${pieces.get(id)}`, moduleType: 'js' }
-        const found = shaderOf(id)
-        if (!found?.linked)
+        const imported = shaderOf(id)
+        if (!imported?.linked)
           return { code: `export default ${JSON.stringify(await readFile(id, 'utf8'))}`, moduleType: 'js' }
         files ??= shaderFiles()
         for (const file of Object.keys(files)) if (file.startsWith('lib/')) this.addWatchFile(ROOT + file)
-        const shader = await linkShader(found.file, found.conditions, files)
+        const shader = await linkShader(imported.file, imported.conditions, files)
         return { code: shaderModule(shader), moduleType: 'js' }
       },
     },

@@ -1,4 +1,4 @@
-// What this adapter can do at best, in raw WGSL without our engine: the figures that a kernel's rate is a share of.
+// The best that this adapter can do, in raw WGSL without our engine: the figures that a kernel's rate is a share of.
 //
 // Shaders whose point is how far they are unrolled are written by functions (shaders.mjs). Every rate is the median
 // of five, each long enough that waiting for it doesn't count, and best over the variants named beside it.
@@ -138,8 +138,8 @@ async function overheads() {
 }
 
 /**
- * The best design of a product known before this engine had one: both operands packed beforehand in panels of as
- * many rows as a subgroup has lanes, four values of K together; a subgroup computes a tile of several panels, each
+ * The best design of a product known before this engine had one: both operands packed beforehand in groups of as
+ * many rows as a subgroup has lanes, four values of K together; a subgroup computes a tile of several groups, each
  * lane the rows of its number, and columns are spread by broadcast.
  */
 async function products() {
@@ -166,9 +166,9 @@ async function products() {
     const [a, b] = [uniform('a', M * K), uniform('b', N * K)]
     results[`packed product ${M}x${K}x${N}`] = await best(designs, 'GFLOP/s', async ({ source, I, J }) => {
       const tiles = [Math.ceil(M / (lanes * I)), Math.ceil(N / (lanes * J))]
-      const place = (values, rows, panels) => {
-        const packed = pack(values, rows, panels, K)
-        return source === 'texture' ? texture(packed, (K / 4) * lanes, panels) : buffer(packed)
+      const place = (values, rows, groups) => {
+        const packed = pack(values, rows, groups, K)
+        return source === 'texture' ? texture(packed, (K / 4) * lanes, groups) : buffer(packed)
       }
       const y = buffer(M * N * 4)
       const inputs = [place(a, M, tiles[0] * I), place(b, N, tiles[1] * J), y]
@@ -183,13 +183,13 @@ async function products() {
   return results
 }
 
-/** [rows, K] as [panel, K / 4, lane, 4], rows past the end 0. */
-function pack(values, rows, panels, K) {
-  const packed = new Float32Array(panels * lanes * K)
+/** [rows, K] as [group, K / 4, lane, 4], rows past the end 0. */
+function pack(values, rows, groups, K) {
+  const packed = new Float32Array(groups * lanes * K)
   for (let r = 0; r < rows; r++) {
-    const [panel, lane] = [Math.floor(r / lanes), r % lanes]
+    const [group, lane] = [Math.floor(r / lanes), r % lanes]
     for (let k = 0; k < K; k++) {
-      packed[((panel * (K / 4) + (k >> 2)) * lanes + lane) * 4 + (k & 3)] = values[r * K + k]
+      packed[((group * (K / 4) + (k >> 2)) * lanes + lane) * 4 + (k & 3)] = values[r * K + k]
     }
   }
   return packed
@@ -280,16 +280,16 @@ async function time(record) {
 function buffer(contents) {
   const size = typeof contents === 'number' ? contents : contents.byteLength
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC
-  const made = device.createBuffer({ size, usage })
-  if (typeof contents !== 'number') device.queue.writeBuffer(made, 0, contents)
-  return made
+  const resource = device.createBuffer({ size, usage })
+  if (typeof contents !== 'number') device.queue.writeBuffer(resource, 0, contents)
+  return resource
 }
 
 function texture(values, width, height) {
   const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST
-  const made = device.createTexture({ size: [width, height], format: 'rgba32float', usage })
-  device.queue.writeTexture({ texture: made }, values, { bytesPerRow: width * 16 }, [width, height])
-  return made
+  const resource = device.createTexture({ size: [width, height], format: 'rgba32float', usage })
+  device.queue.writeTexture({ texture: resource }, values, { bytesPerRow: width * 16 }, [width, height])
+  return resource
 }
 
 async function read(source) {

@@ -80,7 +80,8 @@ fn main(@builtin(workgroup_id) group: vec3u) {
 }
 
 /**
- * y = a b^T for packed operands (measure.mjs). A workgroup is one subgroup of \`lanes\`, and takes I x J panels.
+ * y = a b^T for packed operands (measure.mjs). A workgroup is one subgroup of \`lanes\` and
+ * takes I x J groups of rows.
  *
  * The four values of K of a row lie in one vec4. A column's are broadcast to all lanes and multiplied with the I rows
  * that each lane owns, so that per loaded vec4 there are many multiply-adds, and no barrier.
@@ -91,10 +92,10 @@ export function productShader({ source, lanes, I, J, M, N, K }) {
     isTexture
       ? `@group(0) @binding(${binding}) var ${name}: texture_storage_2d<rgba32float, read>;`
       : `@group(0) @binding(${binding}) var<storage, read> ${name}: array<vec4f>;`
-  const load = (name, panel) =>
+  const load = (name, group) =>
     isTexture
-      ? `textureLoad(${name}, vec2u(k * ${lanes}u + lane, ${panel}))`
-      : `${name}[(${panel} * ${K / 4}u + k) * ${lanes}u + lane]`
+      ? `textureLoad(${name}, vec2u(k * ${lanes}u + lane, ${group}))`
+      : `${name}[(${group} * ${K / 4}u + k) * ${lanes}u + lane]`
   const columns = J * lanes
   const each = (line) => times(columns, (j) => times(I, (i) => line(i, j)))
   const multiply = (j) => {

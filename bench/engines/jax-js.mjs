@@ -1,5 +1,5 @@
-// jax-js: lazy arrays and generated WGSL. Functions go through `jit`, so that what can be fused is, and a run waits with
-// blockUntilReady: without it only the bookkeeping would be timed.
+// jax-js: lazy arrays and generated WGSL. Functions go through `jit`, so that what can be fused is, and a run waits
+// with blockUntilReady: without it only the bookkeeping would be timed.
 
 import { installNavigator } from '../lib/device.mjs'
 import { blockedAsBias } from '../lib/onnx-graphs.mjs'

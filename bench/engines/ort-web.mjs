@@ -1,5 +1,5 @@
-// onnxruntime-web with its WebGPU provider, in Node on Dawn. Inputs and outputs are GPU buffers that it is given, so a run
-// moves nothing between host and device.
+// onnxruntime-web with its WebGPU provider, in Node on Dawn. Inputs and outputs are GPU buffers that it is given, so a
+// run moves nothing between host and device.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -32,7 +32,7 @@ export async function open(adapter) {
   const session = await ort.InferenceSession.create(model, { executionProviders: ['webgpu'] })
   device = await ort.env.webgpu.device
   sessions.push(session)
-  // Its memory is shared between threads, which Dawn in Node does not upload from: hand over a copy
+  // Its memory is shared between threads, which Dawn in Node does not upload from: it takes a copy
   const { writeBuffer } = device.queue
   device.queue.writeBuffer = (buffer, offset, data, start = 0, size) => {
     const bytes = data.buffer

@@ -214,8 +214,8 @@ const WAYS = {
 }
 
 /** MatMulNBits: whole numbers with a scale a block; int8 with a scale a row is the same scale in all its blocks. */
-function narrow({ M, K, N }, x, { quants, scales, dtype, limit, block: given }) {
-  const [bits, block] = dtype === 'int8' ? [8, 128] : [4, given]
+function narrow({ M, K, N }, x, { quants, scales, dtype, limit, block: feeds }) {
+  const [bits, block] = dtype === 'int8' ? [8, 128] : [4, feeds]
   const blocks = Math.ceil(K / block)
   const blob = (block * bits) / 8
   const packed = new Uint8Array(N * blocks * blob)

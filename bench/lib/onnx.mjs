@@ -4,7 +4,12 @@
 const TYPES = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10 }
 
 /**
- * @typedef {{ op: string, domain?: string, reads: string[], writes: string[], attributes?: Record<string, unknown> }} Node
+ * @typedef {object} Node
+ * @property {string} op
+ * @property {string} [domain]
+ * @property {string[]} reads
+ * @property {string[]} writes
+ * @property {Record<string, unknown>} [attributes]
  * @typedef {{ shape: readonly number[], type: keyof typeof TYPES }} Value
  *
  * @param {object} graph

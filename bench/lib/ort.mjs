@@ -1,4 +1,4 @@
-// What the three onnxruntime engines share: a case's graphs become sessions, a run is session.run.
+// The three onnxruntime engines share this: a case's graphs become sessions, a run is session.run.
 
 import { onnxModel } from './onnx.mjs'
 import { graphsOf } from './onnx-graphs.mjs'

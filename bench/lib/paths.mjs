@@ -1,4 +1,4 @@
-// Where things lie.
+// The folders and files that the bench uses.
 
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -73,7 +73,7 @@ export function placeHeadsFirst(place, { heads, d, Tq }) {
   return ((Math.floor(row / Tq) * heads + h) * Tq + (row % Tq)) * d + c
 }
 
-/** What hides later keys: [Tq, Tk], once for each of `group` heads that share keys. */
+/** The mask that hides later keys: [Tq, Tk], once for each of `group` heads that share keys. */
 export function causalBias(Tq, Tk, start, group = 1) {
   return Float32Array.from({ length: group * Tq * Tk }, (_, i) =>
     i % Tk > start + (Math.floor(i / Tk) % Tq) ? -1e30 : 0,

@@ -17,12 +17,12 @@ test(`blur of random sizes on ${gpu.name}`, async () => {
 test(`blur between ops of the engine on ${gpu.name}`, async () => {
   const shape = [5, 7, 3] as const
   const x = Float32Array.from({ length: 105 }, (_, i) => Math.sin(7 * i))
-  const made = await plan(gpu, 'blur', ({ input }) => {
+  const ready = await plan(gpu, 'blur', ({ input }) => {
     const t = input('x', shape)
     return { read: { y: mul(blur(t, 2), blur(t, 0)) } }
   })
-  const { y } = (await made.run({ inputs: { x } })).read
-  made.release()
+  const { y } = (await ready.run({ inputs: { x } })).read
+  ready.release()
   const wanted = blurred(x, shape, 2).map((value, i) => value * x[i]!)
   for (const [i, value] of wanted.entries()) expect(y[i]).toBeCloseTo(value, 5) // sums of 25 values in f32
 })

@@ -7,7 +7,7 @@
 //           finite, y is NaN: sigmoid would hide an infinity.
 // host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/activation, lib/nan, const IN_PLACE, const WG
-// predicted 16 bytes and 12 FLOPs an element, two sigmoids: 60 % of a copy
+// predicted 16 bytes and 12 FLOPs per element, two sigmoids: 60 % of a copy
 // measured  [200, 256] 5.5 and 1.3 GB/s, 58 and 57 %, much of it the launch (lavapipe and SwiftShader, two cores of a
 //           Xeon, November 2026)
 

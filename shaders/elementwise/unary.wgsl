@@ -4,7 +4,7 @@
 // threads   a workgroup takes a chunk of Elem, WG at a time
 // host      in place, x's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/activation, lib/nan, const OPERATION, const IN_PLACE, const WG
-// predicted a copy and the activation, here gelu: 120 + 60 cycles a vec4 of 8 lanes, 67 % of a copy
+// predicted a copy and the activation, here gelu: 120 + 60 cycles per vec4 of 8 lanes, 67 % of a copy
 // measured  [4096, 4096] 5.3 and 1.7 GB/s, 67 and 64 % of a copy of that size (lavapipe and SwiftShader, two cores of
 //           a Xeon, November 2026)
 

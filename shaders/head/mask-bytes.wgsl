@@ -2,10 +2,10 @@
 //
 // shapes    bits u32 [ceil(height * width / 32)], the first pixel in the lowest bit; y u32 [height, words], four pixels
 //           a word, the first in the lowest byte
-// threads   a thread a word
+// threads   one per word
 // host      total = height * words, words * 4 >= width; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG
-// predicted a load and a store a word, and a division for its place
+// predicted a load and a store per word, and a division for its place
 
 import prelude::WG;
 

@@ -3,11 +3,11 @@
 //
 // shapes    x [map_height, map_width], of which the corner [crop_height, crop_width] is the source;
 //           y u32 [ceil(height * width / 32)], pixels row-major, the first in the lowest bit
-// threads   a thread a word: 32 pixels
+// threads   one per word: 32 pixels
 // numerics  sample points (i + 0.5) * source / target - 0.5 clamped to the corner (align_corners false)
 // host      more than 65,535 workgroups fold into workgroup_id.y
-// predicted 30 instructions a pixel of 8 lanes: 12 megapixels in 20 ms
-// measured  3000 x 4000 from 256 x 256 in 37 and 93 ms; 66 and 186 with four loads a pixel (lavapipe and SwiftShader,
+// predicted 30 instructions per pixel of 8 lanes: 12 megapixels in 20 ms
+// measured  3000 x 4000 from 256 x 256 in 37 and 93 ms; 66 and 186 with four loads per pixel (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
 
 struct Sizes { map_width: u32, crop_height: u32, crop_width: u32, height: u32, width: u32 }

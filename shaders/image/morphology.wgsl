@@ -1,18 +1,19 @@
 // morphology: y[row, col] = the largest (dilate) or the smallest (erode) of x in the 3 x 3 window around it
 //
 // shapes    x, y [H, cols] Elem
-// threads   one an Elem of `run` rows, below each other: it reads every row once
+// threads   one per Elem of `run` rows, below each other: it reads every row once
 // numerics  by keys, integers in the order of the numbers, as max and min of numbers may drop NaN: it takes the whole
 //           window
 // host      outside of the map there is nothing: the window is clipped at the border, which repeating the edge
-//           amounts to. across = workgroups a row; more than 65,535 workgroups fold into workgroup_id.y.
+//           amounts to. across = workgroups per row; more than 65,535 workgroups fold into workgroup_id.y.
 // prelude   const WIDTH with lib/elem-*, alias Keys (i32, as wide as Elem), alias Shift (the same of u32), const ERODE,
 //           const WG
-// predicted 8 bytes and 9 FLOPs an element, three loads and a store: 50 % of a copy
+// predicted 8 bytes and 9 FLOPs per element, three loads and a store: 50 % of a copy
 // measured  1024 x 1024 5.2 and 0.7 GB/s, 55 and 31 %; each number by itself 0.5 and 0.2 (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026), by max and min of numbers. Keys take as long on lavapipe, and 1.7 times as
 //           long on SwiftShader
 
+import package::image::strips::strip_at;
 import package::lib::elem::{Elem, WIDTH, pack, part};
 import prelude::{ERODE, Keys, Shift, WG};
 
@@ -57,10 +58,9 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = group.x + group.y * groups.x;
-  let strip = id / sizes.across;
-  let col = (id - strip * sizes.across) * WG + thread;
-  let first = strip * sizes.run;
+  let strip = strip_at(group, groups, sizes.across, thread);
+  let col = strip.column;
+  let first = strip.index * sizes.run;
   if (first >= sizes.H || col >= sizes.cols) { return; }
 
   var above = row_of(max(first, 1u) - 1u, col);

@@ -1,7 +1,8 @@
 // transpose: y[b, n, m] = x[b, m, n]
 //
 // shapes    x [B, M, N / WIDTH], y [B, N, M / WIDTH] Elem
-// threads   one a square of WIDTH x WIDTH, 8 x 8 of them a workgroup's tile; a workgroup takes `run` tiles, along M
+// threads   one per square of WIDTH x WIDTH, 8 x 8 of them are a workgroup's tile; a workgroup takes `run` tiles, along
+//           M
 // host      WIDTH divides M and N; down, across = tiles along M and N; more than 65,535 workgroups fold into
 //           workgroup_id.y
 // prelude   const WIDTH with lib/elem-*

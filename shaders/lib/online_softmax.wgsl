@@ -41,11 +41,11 @@ fn output_scale(m: f32, l: f32) -> f32 {
   return normalizer(m, l);
 }
 
-/** Where o of a row begins in the output. */
+/** The first index of o of a row in the output. */
 fn output_at(row: u32, split: u32, splits: u32) -> u32 {
   if (SPLIT) { return part_at(row, split, splits); }
   return row * D4;
 }
 
-/** Where (o, m, l) of a split begins. */
+/** The first index of (o, m, l) of a split. */
 fn part_at(row: u32, split: u32, splits: u32) -> u32 { return (row * splits + split) * (D4 + 1u); }

@@ -1,6 +1,6 @@
 // A stored weight of any type as f32. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
 //
-//   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 a word, or
+//   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 per word, or
 //                                             two values of 16 bits, the first in the low half
 //   values(words)        four values of a product's weight b, which lie in `words` from its first bit on
 //   from_f16(words), from_bf16(words)   four values

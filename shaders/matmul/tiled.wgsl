@@ -25,17 +25,17 @@
 //
 // Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki
 // registers and 64 KB for workgroups:
-//   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 a thread
+//   registers      64 sums + 16 operands + 32 of the next step on its way + some 16 addresses: 128 per thread
 //   resident       8 workgroups by registers (64 x 128 x 8 = 64 Ki), 8 by memory (2 x 64 x 16 x 4 = 8 KB): 512 threads,
 //                  16 warps
-//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop a byte. A warp's k: 16 cycles of multiply-adds,
-//                  8 of reads where equal addresses of a warp are merged (128 bytes of a, 256 of b, in two phases
-//                  each), 16 where not
-//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop a byte, of L2 for most. 10 TFLOP/s ask for 0.6
+//   workgroup mem  a thread reads 4 vec4s for 64 multiply-adds: 2 flop per byte. A warp's k: 16 cycles of
+//                  multiply-adds, 8 of reads where equal addresses of a warp are merged (128 bytes of a, 256 of b, in
+//                  two phases each), 16 where not
+//   global mem     2 x 64 x 4 bytes for 4,096 multiply-adds: 16 flop per byte, of L2 for most. 10 TFLOP/s ask for 0.6
 //                  TB/s
-//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds a thread, and the next step's loads under
+//   a step         2 barriers, 16 stores and loads for 1,024 multiply-adds per thread, and the next step's loads under
 //                  way meanwhile
-//   expected       a k takes 68 instructions a thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
+//   expected       a k takes 68 instructions per thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
 //                  89 %. 70 % of the ceiling with what latency is left, 50 % where reads aren't merged
 // With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few
 // tiles. Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions for
@@ -45,31 +45,16 @@
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon,
 //           November 2026): lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
-import package::conv::patch::{Image, patch4, patches};
+import package::conv::patch::{patch4, patches};
 import package::lib::activation::{SILU, activate};
 import package::lib::epilogue::{biased, store};
 import package::lib::tile_order::tile_at;
 import package::lib::weight::{BF16, NEXT, b4_in, b_scale, from_bf16, from_f16};
 import package::matmul::left_operand::a4_in;
+import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{
   ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
 };
-
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  @if(!CONV) scale: f32,
-  @if(!CONV) b_row: u32,                      // K where B_IS_NK, else N
-  @if(!CONV) a_stride: u32,                   // from one of B to the next, 0 to use one for all
-  @if(!CONV) b_stride: u32,
-  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
-  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
-  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
 
 const SIDE = 8u;
 const WG = SIDE * SIDE;
@@ -85,16 +70,11 @@ const COLS = 4u * SIDE * PAIRS;
 var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
 var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 
-/** The blocks that a thread copies in a step: a matrix holds 4 x 4 values, a column of it four rows of a, or columns of y, at one k. */
+/** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
 struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
-/** Where vec4 number `f` lies in a line whose k is in the k4-th vec4 of the step. */
+/** The place of vec4 number `f` in a line whose k is in the k4-th vec4 of the step. */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
-
-@if(CONV) fn b_row() -> u32 { return sizes.K; }
-@else fn b_row() -> u32 { return sizes.b_row; }
-@if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
-@else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
 
 /** The scale of the values of column n at the k-th vec4. */
 fn scale_of(up: bool, n: u32, k: u32) -> f32 {
@@ -106,7 +86,8 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row();
     var block = mat4x4f(
-      b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K), b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
+      b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K),
+      b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
     if (SCALE_GROUPS == 2u) {
       block[0] *= scale_of(up, n, k);
       block[1] *= scale_of(up, n + 1u, k);
@@ -118,16 +99,18 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   let last = select(sizes.K, 4u * sizes.K, ALIGNED) - 1u;
   let rows = first + min(4u * k + NEXT, vec4u(last)) * b_row();
   let i = n / 4u;
-  return mat4x4f(b4_in(up, rows.x, i, b_row()), b4_in(up, rows.y, i, b_row()), b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
+  return mat4x4f(
+    b4_in(up, rows.x, i, b_row()), b4_in(up, rows.y, i, b_row()),
+    b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
 }
 
 /** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row again, whose sums are never stored. */
 @if(CONV) fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
-  let image = Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
-  let all = patches(image, min(m + NEXT, vec4u(sizes.M - 1u)));
+  let map = image();
+  let all = patches(map, min(m + NEXT, vec4u(sizes.M - 1u)));
   return transpose(mat4x4f(
-    patch4(image, all.row.x, all.at.x, k, sizes.K), patch4(image, all.row.y, all.at.y, k, sizes.K),
-    patch4(image, all.row.z, all.at.z, k, sizes.K), patch4(image, all.row.w, all.at.w, k, sizes.K)));
+    patch4(map, all.row.x, all.at.x, k, sizes.K), patch4(map, all.row.y, all.at.y, k, sizes.K),
+    patch4(map, all.row.z, all.at.z, k, sizes.K), patch4(map, all.row.w, all.at.w, k, sizes.K)));
 }
 @else fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
   let rows = z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
@@ -155,7 +138,7 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 @else fn widened(v: Held) -> vec4f { return v; }
 
-/** Which vec4 of columns, and which vec4 of the step's k, block i of b is: neighbours lie as in memory. */
+/** The vec4 of columns, and the vec4 of the step's k, that block i of b is: neighbours lie as in memory. */
 fn b_place(i: u32) -> vec2u {
   if (B_IS_NK) { return vec2u(i / STEP_VEC4S, i % STEP_VEC4S); }
   return vec2u(i % WIDE, i / WIDE);
@@ -201,7 +184,9 @@ fn main(
         let b_at = 4u * k4 * WIDE + mixed(x, k4);
         /*unroll*/ for (var j = 0u; j < 4u; j++) {
           /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) { row[p] = a_tile[a_at + j * HIGH + p * SIDE]; }
-          /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) { column[q] = widened(b_tile[b_at + j * WIDE + q * SIDE]); }
+          /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) {
+            column[q] = widened(b_tile[b_at + j * WIDE + q * SIDE]);
+          }
           /*unroll*/ for (var p = 0u; p < ROW_VEC4S; p++) {
             /*unroll*/ for (var r = 0u; r < 4u; r++) {
               /*unroll*/ for (var q = 0u; q < COLUMN_VEC4S; q++) {

@@ -1,7 +1,7 @@
 // mean-rows: y[c] = mean of x[n, c] over the first `length` rows, 0 if there are none
 //
 // shapes    x [rows, cols] Elem, y [cols] Elem
-// threads   one an Elem of y
+// threads   one per Elem of y
 // numerics  adds up in row order, relative to the first row: a large common offset costs no digits
 // host      cols >= 1; a length past the end means all rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG

@@ -1,6 +1,6 @@
 // ceiling-multiply-add: y[t] = sum over a of s_a, where s_a = s_a * scale + shift, 8 * steps times
 //
-// How many multiply-adds an adapter does at best: nothing is loaded, so only arithmetic counts.
+// This measures the multiply-adds that an adapter does at best: nothing is loaded, so only arithmetic counts.
 //
 // shapes    y [threads] f32
 // threads   each has ACCUMULATORS chains that don't wait for one another

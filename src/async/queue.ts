@@ -6,12 +6,13 @@
 
 import { nextTask } from '../breathe.ts'
 
-/** Which calls go first, and how many of them may pass a look that waits. */
+/** The lane of a call: scene calls go first, and a number of them may pass a look that waits. */
 export type Lane = 'scene' | 'look'
 
 /** Scene calls in a row while a look waits: an endless stream on one scene must not keep all others out. */
 const MAX_PASSES = 32
 
+/** The place of a call in the queue: its lane, and what drops it before its turn. */
 export interface Entry {
   readonly lane: Lane
   /** The scene that the call works on: closing it drops the calls that still wait for it. */

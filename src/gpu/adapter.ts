@@ -11,6 +11,7 @@ export interface Features {
   readonly timestamps: boolean
 }
 
+/** The facts about an adapter that kernels are chosen by. */
 export interface AdapterFacts {
   readonly features: Features
   /** Lanes of a subgroup where that is one fixed number; 0 without subgroups, or where sizes can differ. */
@@ -28,24 +29,25 @@ export interface AdapterFacts {
 
 /**
  * What can be forced: the variants of each kernel family (the families in src/ops), how weights lie
- * (src/kernels/packed.ts), and what matmul/tiled holds weights of 16 or 8 bits as in workgroup memory: f16 stands for 16 bits.
+ * (src/kernels/packed.ts), and what matmul/tiled holds weights of 16 or 8 bits as in workgroup memory: f16 stands for
+ * 16 bits.
  */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   matmul: ['subgroup', 'tiled', 'gemv', 'registers'],
   conv: ['subgroup', 'tiled', 'registers'],
   attention: ['subgroup', 'tiled', 'registers'],
-  layerNorm: ['thread', 'team'],
-  rmsNorm: ['thread', 'team'],
-  softmax: ['thread', 'team'],
-  reduce: ['thread', 'team'],
-  argmax: ['thread', 'team'],
-  normalizeRows: ['thread', 'team'],
+  layerNorm: ['thread', 'shared'],
+  rmsNorm: ['thread', 'shared'],
+  softmax: ['thread', 'shared'],
+  reduce: ['thread', 'shared'],
+  argmax: ['thread', 'shared'],
+  normalizeRows: ['thread', 'shared'],
   weights: ['rows', 'panels'],
   tiles: ['f32', 'f16'],
 }
 
 /**
- * Which variant of a kernel family to take.
+ * The variants of kernel families to take.
  *
  * - `forced`  by family, for tests and for reproducing another machine's run
  * - `tuned`   by family and class of shapes, from measurements on this adapter

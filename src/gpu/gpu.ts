@@ -3,7 +3,7 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
-import { describe } from '../check.ts'
+import { describe, expectDefined } from '../check.ts'
 import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
 import { COUNT, expectKind, expectOptions, FLAG, type Kinds, NAME, oneOf, TABLE } from '../options.ts'
@@ -168,7 +168,7 @@ export class Gpu {
    */
   static async open(options: OpenOptions = {}): Promise<Gpu> {
     checkOptions(options)
-    if (options.device) return new Gpu(options.device, undefined, options).#remember(options)
+    if (options.device) return new Gpu(options.device, undefined, options).#takeTuned(options)
     const provider = await openProvider(options.adapter, options.boundsChecks)
     const { adapter } = provider
     const features = WANTED_FEATURES.filter((f) => adapter.features.has(f) && !options.without?.includes(f))
@@ -183,14 +183,14 @@ export class Gpu {
           { cause: error },
         )
       })
-    return new Gpu(device, provider, options).#remember(options)
+    return new Gpu(device, provider, options).#takeTuned(options)
   }
 
-  async #remember({ tuned }: OpenOptions): Promise<this> {
+  async #takeTuned({ tuned }: OpenOptions): Promise<this> {
     try {
-      const given = typeof tuned === 'function' ? await tuned(this.identity) : tuned
-      if (given === undefined) return this
-      const read = readTuned(given, this.identity)
+      const opened = typeof tuned === 'function' ? await tuned(this.identity) : tuned
+      if (opened === undefined) return this
+      const read = readTuned(opened, this.identity)
       if ('note' in read) this.notes.push(read.note)
       else applyTuned(this.adapter.choices, read.tuned)
       return this
@@ -287,7 +287,8 @@ function checkOptions(options: OpenOptions): void {
   for (const feature of without) expectKind('openGpu: a feature in `without`', feature, FEATURE)
   for (const [family, variant] of Object.entries(variants)) {
     expectKind('openGpu: a family in `variants`', family, oneOf(...Object.keys(VARIANTS)))
-    expectKind(`openGpu: the variant of ${family}`, variant, oneOf(...VARIANTS[family]!))
+    const names = expectDefined(VARIANTS[family], `the variants of ${family}`)
+    expectKind(`openGpu: the variant of ${family}`, variant, oneOf(...names))
   }
 }
 

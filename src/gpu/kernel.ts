@@ -1,9 +1,9 @@
 // Kernels: hand-written WGSL bodies behind a generated prelude, compiled asynchronously and cached.
 //
-// Drivers may remember compiled code from one start to the next. Mesa does, on disk, and lavapipe needs it: it makes
+// Drivers may cache compiled code from one start to the next. Mesa does, on disk, and lavapipe needs it: it makes
 // machine code only at a kernel's first dispatch, one after another (flowseg-nano's first answer: 37 s, and 1.3 s from
 // the second start on; November 2026). So a kernel's text is the same in every process. SwiftShader and Dawn in
-// Node remember nothing.
+// Node cache nothing.
 //
 // A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The
 // engine's bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is
@@ -31,7 +31,9 @@ import {
 
 export type { Binding, SizeField } from './wgsl.ts'
 
-/** Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool, a list of numbers an array of u32. */
+/**
+ * Prelude constants: a string is a type (`alias`), a number a u32, a boolean a bool, a list of numbers an array of u32.
+ */
 export type Constants = Readonly<Record<string, string | number | boolean | readonly number[]>>
 
 /** A WGSL body under constants, ready to be recorded; compiled when a plan first needs it. */
@@ -49,7 +51,9 @@ export interface Kernel {
   readonly preludeLength: number
   /** @internal A caller's: its mistakes are told as the caller's. */
   readonly own: boolean
-  /** @internal Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own. */
+  /**
+   * @internal Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own.
+   */
   readonly placeOf?: (line: number) => { readonly file: string; readonly line: number } | undefined
   /** @internal What the body declares to read and to write, in binding order. */
   readonly bindings: readonly Binding[]
@@ -76,9 +80,9 @@ export function kernel(shader: Shader, constants: Constants = {}): Kernel {
   let known = kernels.get(shader)
   if (!known) kernels.set(shader, (known = new Map()))
   const key = keyOf(labelOf(shader), constants)
-  let made = known.get(key)
-  if (!made) known.set(key, (made = engineKernel(shader, constants)))
-  return made
+  let result = known.get(key)
+  if (!result) known.set(key, (result = engineKernel(shader, constants)))
+  return result
 }
 
 function labelOf({ name, conditions }: Shader): string {
@@ -95,9 +99,9 @@ function engineKernel(shader: Shader, constants: Constants): Kernel {
     )
   }
   const used = Object.entries(constants).filter(([constant]) => shader.constants.includes(constant))
-  const made = makeKernel(name, () => unroll(text, constants), Object.fromEntries(used), false)
+  const result = makeKernel(name, () => unroll(text, constants), Object.fromEntries(used), false)
   return {
-    ...made,
+    ...result,
     key: keyOf(labelOf(shader), constants),
     with: (more) => kernel(shader, { ...constants, ...more }),
     placeOf: (line) => placeOf(shader, unrolledLines(text, constants)[line - 1] ?? line - 1),
@@ -112,8 +116,10 @@ const ownKernels = new Map<string, Kernel>()
  * runs.
  *
  * @param name       for messages and profiles
- * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform, `sizes: Sizes`
- * @param constants  what the prelude supplies: a string is a type, a number a u32, a boolean a bool, a list of numbers an array
+ * @param body       WGSL with an entry point `main`, storage buffers in @group(0), and at most one uniform,
+ *   `sizes: Sizes`
+ * @param constants  the prelude supplies them: a string is a type, a number a u32, a boolean a bool, a list of numbers
+ *   an array
  * @throws UsageError if the body binds anything else, or a constant is none
  *
  * @example
@@ -159,11 +165,11 @@ export function ownKernel(name: string, body: string, constants: Constants = {})
     throw new UsageError(`kernel: the body of '${name}' is ${describe(body)}, expected WGSL, a string.`)
   }
   expectKind('kernel: constants', constants, TABLE)
-  const made = makeKernel(name, () => body, constants, true)
-  const known = ownKernels.get(made.key)
-  if (known?.code === made.code) return known
-  ownKernels.set(made.key, made)
-  return made
+  const result = makeKernel(name, () => body, constants, true)
+  const known = ownKernels.get(result.key)
+  if (known?.code === result.code) return known
+  ownKernels.set(result.key, result)
+  return result
 }
 
 function keyOf(name: string, constants: Constants): string {
@@ -237,7 +243,7 @@ function isWord(value: unknown): boolean {
   return Number.isInteger(value) && Number(value) >= 0 && Number(value) < 2 ** 32
 }
 
-/** What read-only storage textures hold: 16 bytes, which kernels take apart themselves. */
+/** The texels of read-only storage textures: 16 bytes, which kernels take apart themselves. */
 export const TEXEL = 'rgba32uint'
 
 const BUFFER_TYPES = { read: 'read-only-storage', read_write: 'storage', uniform: 'uniform' } as const
@@ -268,7 +274,7 @@ export class KernelCache {
       if (known) return known
       const building = this.#build(k)
       this.#pipelines.set(k.code, building)
-      // A failed compile is not remembered: the next call gets the error anew, not a stale promise
+      // A failed compile is not cached: the next call gets the error anew, not a stale promise
       building.catch(() => this.#pipelines.delete(k.code))
       // Part of what is awaited below, so that an error of the listener's rejects this call and nothing else
       return building.then((pipeline) => {

@@ -6,6 +6,7 @@ import { entryOf } from '../check.ts'
 import { LimitError, OutOfMemoryError } from '../errors.ts'
 import { TEXEL } from './kernel.ts'
 
+/** A buffer to allocate. */
 export interface BufferRequest {
   /** Shown in messages and in graphics debuggers. */
   readonly label: string
@@ -15,6 +16,7 @@ export interface BufferRequest {
   readonly owner: string
 }
 
+/** A texture to allocate. */
 export interface TextureRequest {
   readonly label: string
   /** Texels. */
@@ -35,7 +37,7 @@ const TEXEL_BYTES = {
   r8unorm: 1,
 } as const
 
-/** What the engine has allocated on a device. */
+/** The memory that the engine has allocated on a device. */
 export interface MemoryReport {
   /** Bytes that are allocated now. */
   readonly bytes: number
@@ -53,6 +55,10 @@ interface Entry {
   readonly bytes: number
 }
 
+/**
+ * The buffers and textures of one device, counted by owner. A refused allocation is an error that names the
+ * largest owners.
+ */
 export class Memory {
   readonly #device: GPUDevice
   readonly #entries = new Map<GPUBuffer | GPUTexture, Entry>()
@@ -98,7 +104,7 @@ export class Memory {
   ): Promise<T[]> {
     this.#device.pushErrorScope('out-of-memory')
     this.#device.pushErrorScope('validation')
-    const made = create()
+    const resources = create()
     const scopes = [this.#device.popErrorScope(), this.#device.popErrorScope()]
     let error: GPUError | null | undefined
     try {
@@ -106,18 +112,18 @@ export class Memory {
       error = memory ?? validation
     } catch (cause) {
       // The device is gone
-      for (const resource of made) this.release(resource)
+      for (const resource of resources) this.release(resource)
       throw cause
     }
     if (error) {
-      for (const resource of made) this.release(resource)
+      for (const resource of resources) this.release(resource)
       throw new OutOfMemoryError(
         `The device could not allocate ${formatBytes(need)} (${label}): ` +
           `${error.message}. In use: ${this.#describe()}. Close what is not needed or use a smaller model.`,
       )
     }
     this.#peakBytes = Math.max(this.#peakBytes, this.#bytes)
-    return made
+    return resources
   }
 
   #enter(resource: GPUBuffer | GPUTexture, entry: Entry): void {
@@ -142,14 +148,14 @@ export class Memory {
       format = TEXEL,
       usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
     }: TextureRequest,
-    created?: (texture: GPUTexture) => void,
+    onCreated?: (texture: GPUTexture) => void,
   ): Promise<GPUTexture> {
     const bytes = width * height * TEXEL_BYTES[format]
     const texture = await this.#checked(label, bytes, () => {
-      const made = this.#device.createTexture({ label, size: [width, height], format, usage })
-      this.#enter(made, { owner, label, bytes })
-      created?.(made)
-      return [made]
+      const created = this.#device.createTexture({ label, size: [width, height], format, usage })
+      this.#enter(created, { owner, label, bytes })
+      onCreated?.(created)
+      return [created]
     })
     return entryOf(texture, 0)
   }
@@ -196,10 +202,12 @@ export class Memory {
   }
 }
 
+/** The least multiple of `multiple` that is not below `value`. */
 export function roundUp(value: number, multiple: number): number {
   return Math.ceil(value / multiple) * multiple
 }
 
+/** Bytes for people: '12 B', '3.4 KiB', '1.2 GiB'. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1024) return `${bytes} B`
   const units = ['KiB', 'MiB', 'GiB', 'TiB']

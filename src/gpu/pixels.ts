@@ -26,6 +26,7 @@ export const PIXEL_FORMATS = {
   'bgra8unorm-srgb': 16,
 } as const
 
+/** A texture format in which pixels are taken. */
 export type PixelFormat = keyof typeof PIXEL_FORMATS
 
 /** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */
@@ -42,7 +43,7 @@ const MASK_ROW_BYTES = 256
 
 /** Some rows of an image on the device. */
 export class Strip {
-  /** How many rows it can hold. */
+  /** Number of rows that it can hold. */
   readonly rows: number
   /** Pixels of 4 bytes. */
   readonly buffer: GPUBuffer
@@ -104,11 +105,12 @@ export class Strip {
 
   #widen(rgb: Uint8Array, begin: number, end: number): Uint8Array {
     const wide = (this.#wide ??= new Uint8Array(STEP_PIXELS * 4))
+    const bytes = new DataView(rgb.buffer, rgb.byteOffset, rgb.byteLength)
     let to = 0
     for (let from = begin * 3; from < end * 3; from += 3) {
-      wide[to] = rgb[from]!
-      wide[to + 1] = rgb[from + 1]!
-      wide[to + 2] = rgb[from + 2]!
+      wide[to] = bytes.getUint8(from)
+      wide[to + 1] = bytes.getUint8(from + 1)
+      wide[to + 2] = bytes.getUint8(from + 2)
       to += 4
     }
     return wide.subarray(0, to)

@@ -23,7 +23,7 @@ export interface Storage {
   /** Only of resident storages; either of the two. */
   readonly buffer?: GPUBuffer
   readonly texture?: GPUTexture
-  /** Where in the buffer it begins; a multiple of STORAGE_ALIGNMENT. */
+  /** Its first byte in the buffer; a multiple of STORAGE_ALIGNMENT. */
   readonly offset?: number
 }
 
@@ -56,9 +56,10 @@ export function param(name: string, plus = 0): Param {
   return { param: name, plus }
 }
 
-/** How many workgroups run: a count, or a grid along x, y and z. */
+/** The workgroups of a dispatch: a count, or a grid along x, y and z. */
 export type Workgroups = number | readonly [x: number, y: number, z: number]
 
+/** One launch of a kernel, as ops record it. */
 export interface Dispatch {
   /** The kernel that runs. */
   readonly kernel: Kernel
@@ -87,13 +88,15 @@ export interface Dispatch {
   readonly cut?: string
 }
 
+/** A dispatch with its place in the model. */
 export interface RecordedDispatch extends Dispatch {
-  /** Where in the model: 'sam/layers.3/attn'. */
+  /** Its place in the model: 'sam/layers.3/attn'. */
   readonly scope: string
 }
 
+/** A recording: what ops add while a plan's `build` runs. */
 export class Recorder {
-  /** What will run it. */
+  /** The adapter that will run it. */
   adapter: AdapterFacts
   readonly dispatches: RecordedDispatch[] = []
   readonly inputs: Map<string, Storage> = new Map()

@@ -37,7 +37,7 @@ export class Uploader {
     if (this.#inFlight >= IN_FLIGHT_BYTES) await this.flush()
   }
 
-  /** Writes whole rows of a texture of 16-byte texels, from row `y` on. `words` has 4 a texel. */
+  /** Writes whole rows of a texture of 16-byte texels, from row `y` on. `words` has 4 per texel. */
   async writeRows(texture: GPUTexture, y: number, words: Uint32Array<ArrayBuffer>): Promise<void> {
     const bytesPerRow = texture.width * 16
     const height = words.byteLength / bytesPerRow

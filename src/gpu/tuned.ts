@@ -23,7 +23,7 @@ export interface Identity {
   readonly engine: string
 }
 
-/** Remembered choices: what `tune` returns and `openGpu({ tuned })` takes. */
+/** Saved choices: what `tune` returns and `openGpu({ tuned })` takes. */
 export interface Tuned extends Identity {
   /** The version of this layout. */
   readonly format: number
@@ -37,15 +37,17 @@ export interface Tuned extends Identity {
   readonly times: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
 
+/** The identity of an adapter, as far as its driver tells it. */
 export function identityOf(adapter: string, { description }: GPUAdapterInfo, runtime: string): Identity {
   // Another Node is no other driver, nor is Bun
   const speaker = runtime.replace(/^\w+ [\d.]+, /, '')
   return { adapter, driver: description, runtime: speaker, engine: ENGINE_VERSION }
 }
 
-export function makeTuned(identity: Identity, found: Pick<Tuned, 'choices' | 'vetoes' | 'times'>): Tuned {
+/** Choices with the identity that they were measured on and the time of it. */
+export function makeTuned(identity: Identity, measured: Pick<Tuned, 'choices' | 'vetoes' | 'times'>): Tuned {
   const { adapter, driver, runtime, engine } = identity
-  return { format: FORMAT, adapter, driver, runtime, engine, when: new Date().toISOString(), ...found }
+  return { format: FORMAT, adapter, driver, runtime, engine, when: new Date().toISOString(), ...measured }
 }
 
 /** All that two tunings of one adapter found; the later one counts where both did. */
@@ -56,15 +58,15 @@ export function mergeTuned(earlier: Tuned, later: Tuned): Tuned {
 }
 
 /**
- * Remembered choices, if they are whole and made for this.
+ * Saved choices, if they are whole and made for this.
  *
- * @param given a Tuned, or its JSON
+ * @param text a Tuned, or its JSON
  * @returns the choices, or a note that says why they are left aside
  */
-export function readTuned(given: unknown, identity: Identity): { tuned: Tuned } | { note: string } {
-  let value = given
+export function readTuned(text: unknown, identity: Identity): { tuned: Tuned } | { note: string } {
+  let value = text
   try {
-    if (typeof given === 'string') value = JSON.parse(given)
+    if (typeof text === 'string') value = JSON.parse(text)
   } catch {
     return { note: 'The remembered choices of kernels are damaged (no JSON): the defaults are taken.' }
   }

@@ -83,7 +83,7 @@ function expand(text: string, constants: Constants, whole: string): string {
   return text.slice(0, at) + blocks.join('\n') + expand(text.slice(close + 1), constants, whole)
 }
 
-/** How often a loop up to the bound runs. */
+/** Number of turns of a loop up to the bound. */
 function turnsOf(bound: string, constants: Constants, whole: string): number {
   const isNumber = /^\d+u$/.test(bound)
   const turns = isNumber ? Number.parseInt(bound, 10) : Object.hasOwn(constants, bound) && constants[bound]
@@ -131,11 +131,11 @@ function withoutOwnJumps(body: string): string {
   const begin = /\b(for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
   let result = ''
   let at = 0
-  for (let found = begin.exec(body); found; found = begin.exec(body)) {
-    const open = found.index + found[0].length
+  for (let match = begin.exec(body); match; match = begin.exec(body)) {
+    const open = match.index + match[0].length
     const close = closingBrace(body, open)
-    result += body.slice(at, found.index)
-    if (found[1] === 'switch') {
+    result += body.slice(at, match.index)
+    if (match[1] === 'switch') {
       result += withoutOwnJumps(body.slice(open, close)).replaceAll(/\bbreak\b/g, '')
     }
     at = close + 1
@@ -144,7 +144,7 @@ function withoutOwnJumps(body: string): string {
   return result + body.slice(at)
 }
 
-/** Where the block that began before `from` ends. */
+/** The end of the block that began before `from`. */
 function closingBrace(text: string, from: number): number {
   let depth = 1
   for (let i = from; i < text.length; i++) {

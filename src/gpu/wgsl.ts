@@ -1,8 +1,9 @@
 // The facts that the host needs of a kernel, read from its text: its bindings, and the layout of its sizes.
 //
 // This is no parser. A body is valid WGSL in the few forms that the engine takes, and whatever else is found is named.
-// Whose mistake it is, kernel.ts knows: here it is a `Complaint`.
+// A mistake is a `Complaint` here; kernel.ts knows whose it is.
 
+/** A variable that a body binds in @group(0). */
 export interface Binding {
   readonly name: string
   readonly index: number
@@ -11,6 +12,7 @@ export interface Binding {
   readonly type: string
 }
 
+/** A field of the `Sizes` struct. */
 export interface SizeField {
   readonly name: string
   readonly type: 'u32' | 'i32' | 'f32'
@@ -31,10 +33,10 @@ export function withoutComments(text: string, stays?: (comment: string) => boole
   const begin = /\/[/*]/g
   let result = ''
   let at = 0
-  for (let found = begin.exec(text); found; found = begin.exec(text)) {
-    const end = found[0] === '//' ? lineEnd(text, found.index) : blockEnd(text, found.index)
-    const comment = text.slice(found.index, end)
-    result += text.slice(at, found.index) + (stays?.(comment) ? comment : blank(comment))
+  for (let match = begin.exec(text); match; match = begin.exec(text)) {
+    const end = match[0] === '//' ? lineEnd(text, match.index) : blockEnd(text, match.index)
+    const comment = text.slice(match.index, end)
+    result += text.slice(at, match.index) + (stays?.(comment) ? comment : blank(comment))
     at = end
     begin.lastIndex = end
   }
@@ -64,10 +66,10 @@ function blank(text: string): string {
  * `enable`, `requires` and `diagnostic` must come first in a module, also before our prelude: taken out, line by line.
  */
 export function splitDirectives(body: string): { directives: string; rest: string } {
-  const found = /^(?:\s*(?:enable|requires|diagnostic)\b[^;]*;)+/.exec(withoutComments(body))
-  if (!found) return { directives: '', rest: body }
-  const directives = found[0].trim().replaceAll(/\s+/g, ' ')
-  return { directives, rest: blank(found[0]) + body.slice(found[0].length) }
+  const match = /^(?:\s*(?:enable|requires|diagnostic)\b[^;]*;)+/.exec(withoutComments(body))
+  if (!match) return { directives: '', rest: body }
+  const directives = match[0].trim().replaceAll(/\s+/g, ' ')
+  return { directives, rest: blank(match[0]) + body.slice(match[0].length) }
 }
 
 /** `@group(0) @binding(1) var<storage, read> x : type`, with the attributes in any order. */

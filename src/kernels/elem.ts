@@ -1,8 +1,9 @@
-// How many numbers a thread takes at once. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f, for
-// rows that start on a multiple of four, which is almost always, and with f32.
+// A thread takes one number at once, or four. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f,
+// for rows that start on a multiple of four, which is almost always, and with f32.
 
 import type { Shader } from '../gpu/shader.ts'
 
+/** Numbers that a thread takes at once. */
 export type Width = 1 | 4
 
 /** A kernel by the width of its Elem. */
@@ -24,15 +25,15 @@ export function groupsFor(count: number): number {
 /** More workgroups than this fill no adapter better. */
 const MOST_GROUPS = 1024
 
-/** How many of `count` pieces of work a workgroup takes, at least `least`, where there are plenty. */
+/** The share of `count` pieces of work that a workgroup takes, at least `least` of them. */
 export function share(count: number, least: number): number {
   return Math.max(least, Math.ceil(count / MOST_GROUPS))
 }
 
 /**
- * How kernels spread whose threads take one Elem after the other: a workgroup has a chunk of them. A workgroup costs
- * lavapipe 0.27 us, as much as 10 copied vec4s a thread, so a large tensor takes few of them: copies of 16 MB reach
- * 4.4 GB/s with one vec4 a thread, 8.6 with 4 and 12 with 16 (November 2026).
+ * The grid of kernels whose threads take one Elem after the other: a workgroup has a chunk of them. A workgroup costs
+ * lavapipe 0.27 us, as much as 10 copied vec4s per thread, so a large tensor takes few of them: copies of 16 MB reach
+ * 4.4 GB/s with one vec4 per thread, 8.6 with 4 and 12 with 16 (November 2026).
  *
  * @param count of Elem
  */
@@ -42,8 +43,7 @@ export function chunks(count: number): { readonly chunk: number; readonly workgr
 }
 
 /**
- * How kernels spread that move whole rows: LANES threads take a row, and a workgroup `run` times as many rows as it
- * has such teams.
+ * The grid of kernels that move whole rows: `lanes` threads take a row, and a workgroup takes `run` rows.
  *
  * @param cols in Elem
  */
@@ -57,7 +57,7 @@ export function rowChunks(
 }
 
 /**
- * How kernels spread whose threads walk down a column: a workgroup has 64 Elem of `run` rows of each map.
+ * The grid of kernels whose threads walk down a column: a workgroup has 64 Elem of `run` rows of each map.
  *
  * @param span Elem of a row
  */

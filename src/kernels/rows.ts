@@ -1,13 +1,13 @@
-// Ops along the rows of a tensor, as families of two: a thread has rows of its own, or a team of threads shares one
+// Ops along the rows of a tensor, as families of two: a thread has rows of its own, or the threads of a row share it
 // (shaders/lib/rows.wgsl). The kernels are the same, under other constants.
 
 import { recorder } from '../gpu/recorder.ts'
 import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
 import { THREADS, type Width, widthOf } from './elem.ts'
-import type { Family, Variant } from './variants.ts'
+import { about, type Family, type Variant } from './variants.ts'
 
-/** For the kernel's prelude. */
-export interface RowTeams {
+/** How threads share rows, for the kernel's prelude. */
+export interface RowThreads {
   /** Threads that share a row. */
   readonly LANES: number
   /** Rows that they take side by side; 1 unless LANES is 1. */
@@ -21,33 +21,34 @@ export interface Rows {
   readonly width: Width
   /** In Elem. */
   readonly cols: number
-  readonly teams: RowTeams
+  readonly threads: RowThreads
   readonly workgroups: number
 }
 
 /** Rows side by side, where they share operands such as a weight: then it is read once for all of them. */
 const RUN = 4
-/** Threads a workgroup where each works alone: so few that even 200 rows make some for each core. */
+/** Threads per workgroup where each works alone: so few that even 200 rows make some for each core. */
 const ALONE = 16
 
-/** A thread a row: no barrier, but neighbours read far apart, which only CPUs don't mind. */
-function thread(share: boolean): RowTeams {
+/** One thread per row: no barrier, but neighbours read far apart, which only CPUs don't mind. */
+function thread(share: boolean): RowThreads {
   return { LANES: 1, RUN: share ? RUN : 1, WG: ALONE }
 }
 
-/** Few rows take all threads each; many of them four, as a barrier costs CPUs more than what it waits for. */
-export function team(rows: number, cols: number, software: boolean): RowTeams {
+/** A few rows take all threads each; many of them four, as a barrier costs CPUs more than the threads it waits for. */
+export function sharedRows(rows: number, cols: number, software: boolean): RowThreads {
   const LANES = cols <= 16 ? 1 : cols >= 64 && (rows <= 8 || !software) ? THREADS : 4
   return { LANES, RUN: 1, WG: THREADS }
 }
 
-export function groupsForRows(rows: number, { LANES, RUN, WG }: RowTeams): number {
+/** Workgroups for `rows` rows. */
+export function groupsForRows(rows: number, { LANES, RUN, WG }: RowThreads): number {
   return Math.ceil(rows / ((WG / LANES) * RUN))
 }
 
 /**
  * @param share   whether rows share operands
- * @param record  records the dispatch for x's rows, with the teams' constants in the kernel's prelude
+ * @param record  records the dispatch for x's rows, with `threads` as constants in the kernel's prelude
  */
 export function alongRows<P extends { readonly x: Tensor }>(
   name: string,
@@ -57,7 +58,7 @@ export function alongRows<P extends { readonly x: Tensor }>(
   const variant = (
     kind: string,
     cost: Variant<P>['cost'],
-    teamsFor: (rows: number, cols: number, software: boolean) => RowTeams,
+    threadsFor: (rows: number, cols: number, software: boolean) => RowThreads,
   ): Variant<P> => ({
     name: kind,
     fits: () => true,
@@ -66,8 +67,8 @@ export function alongRows<P extends { readonly x: Tensor }>(
       const { x } = problem
       const width = widthOf(lastDim(x))
       const [rows, cols] = [rowsOf(x), lastDim(x) / width]
-      const teams = teamsFor(rows, cols, recorder().adapter.software)
-      record(problem, { rows, width, cols, teams, workgroups: groupsForRows(rows, teams) })
+      const threads = threadsFor(rows, cols, recorder().adapter.software)
+      record(problem, { rows, width, cols, threads, workgroups: groupsForRows(rows, threads) })
     },
   })
   return {
@@ -78,10 +79,9 @@ export function alongRows<P extends { readonly x: Tensor }>(
         ({ x }, { software }) => (software && rowsOf(x) >= 64 ? 1 : 3),
         () => thread(share),
       ),
-      variant('team', () => 2, team),
+      variant('shared', () => 2, sharedRows),
     ],
     classOf: ({ x }) => {
-      const about = (n: number): number => 2 ** Math.round(Math.log2(n))
       return `${about(rowsOf(x))}x${about(lastDim(x))}`
     },
   }

@@ -3,6 +3,7 @@
 // Geometric shapes come in colours and patterns; sprites (icons.json) come as they are. A group or a
 // fact lists who surely belongs and who might, so that a sentence is only asked where nobody might.
 
+/** The colours of shapes, as they are painted. */
 export const COLOURS = {
   red: '#dc2424',
   orange: '#f98a10',
@@ -14,6 +15,7 @@ export const COLOURS = {
   black: '#1b1b20',
 } as const
 
+/** The shapes that are drawn, not icons. */
 export const SHAPES = [
   'circle',
   'square',
@@ -26,11 +28,16 @@ export const SHAPES = [
   'ring',
 ] as const
 
+/** The fillings of shapes. */
 export const PATTERNS = ['plain', 'striped', 'dotted'] as const
 
+/** A name of COLOURS. */
 export type Colour = keyof typeof COLOURS
+/** A name of SHAPES. */
 export type ShapeName = (typeof SHAPES)[number]
+/** A name of PATTERNS. */
 export type Pattern = (typeof PATTERNS)[number]
+/** The kind of thing that an object is. */
 export type Group =
   | 'shape'
   | 'animal'
@@ -43,6 +50,7 @@ export type Group =
   | 'furniture'
   | 'thing'
 
+/** The names of the colours, in the order of COLOURS. */
 export const COLOUR_NAMES = Object.keys(COLOURS) as Colour[]
 
 /** category -> the icon of @iconify-json/fluent-emoji-flat it is baked from. */
@@ -107,9 +115,10 @@ export const GROUP_OF: ReadonlyMap<string, Group> = new Map(
   ),
 )
 
+/** The categories that icons show. */
 export const SPRITE_NAMES: readonly string[] = [...GROUP_OF.keys()]
 
-/** How a sentence names one member of a group; 'thing' has no name of its own. */
+/** The noun by which a sentence names one member of a group; 'thing' has no name of its own. */
 export const GROUP_NOUNS: Partial<Record<Group, string>> = {
   animal: 'animal',
   food: 'food',
@@ -134,6 +143,7 @@ export const GROUP_MAYBE: Partial<Record<Group, readonly string[]>> = {
 /** Categories said without an article ("not scissors"). */
 export const WITHOUT_ARTICLE: ReadonlySet<string> = new Set(['scissors', 'cheese', 'pizza'])
 
+/** An ability or a use: the categories that have it, those that may have it, and sentences that ask for it. */
 export interface Fact {
   readonly yes: readonly string[]
   readonly maybe?: readonly string[]
@@ -331,10 +341,12 @@ const HELD_OUT_PAIRS: readonly (readonly [string, string])[] = [
   ['plane', 'cactus'],
 ]
 
+/** Whether training leaves this shape in this colour out, so that a test shows whether the two combine. */
 export function isHeldOutShape(colour: string, shape: string): boolean {
   return HELD_OUT_SHAPES.some(([c, s]) => c === colour && s === shape)
 }
 
+/** Whether training never shows these two categories in one scene, in either order. */
 export function isHeldOutPair(a: string, b: string): boolean {
   return HELD_OUT_PAIRS.some(([x, y]) => (x === a && y === b) || (x === b && y === a))
 }

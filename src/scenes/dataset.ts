@@ -23,6 +23,7 @@ import { rasteriseScene } from './rasterise.ts'
 import { makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
 import { everySentence, SENTENCE_KINDS, type Sentence, writeSentences } from './sentences.ts'
 
+/** manifest.json of a data set: where its scenes begin and how many there are. */
 export interface DatasetManifest {
   readonly split: Split
   /** Index of the first scene. */
@@ -35,6 +36,7 @@ export interface DatasetManifest {
   readonly kinds: readonly string[]
 }
 
+/** A scene as scenes.jsonl has it: objects and sentences, without pixels. */
 export interface SceneRecord {
   readonly index: number
   readonly objects: readonly ObjectRecord[]
@@ -47,6 +49,7 @@ export type ObjectRecord = Pick<
   'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size' | 'box' | 'area'
 >
 
+/** A scene with its pixels. */
 export interface DatasetScene extends SceneRecord {
   /** [SIZE, SIZE, 3] */
   readonly rgb: Uint8Array
@@ -54,6 +57,7 @@ export interface DatasetScene extends SceneRecord {
   readonly ids: Uint8Array
 }
 
+/** The scenes that a data set is made of. */
 export interface DatasetOptions extends TaskOptions {
   readonly split: Split
   readonly count: number

@@ -2,6 +2,7 @@
 
 import baked from './icons.json' with { type: 'json' }
 
+/** A picture of a category. */
 export interface Icon {
   readonly category: string
   readonly group: string
@@ -25,10 +26,15 @@ const GRID = 48
 const icons = new Map((baked as unknown as readonly Icon[]).map((icon) => [icon.category, icon]))
 const silhouettes = new Map<string, Uint8Array>()
 
+/**
+ * The icon of a category.
+ *
+ * @throws RangeError if none shows it
+ */
 export function icon(category: string): Icon {
-  const found = icons.get(category)
-  if (!found) throw new RangeError(`icon: there is no sprite "${category}"`)
-  return found
+  const match = icons.get(category)
+  if (!match) throw new RangeError(`icon: there is no sprite "${category}"`)
+  return match
 }
 
 /** Whether the sprite covers (u, v) of its square, each in [-1, 1]. */

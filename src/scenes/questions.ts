@@ -7,7 +7,9 @@ import { type Colour, GROUP_MAYBE, type Pattern } from './catalogue.ts'
 import { icon } from './icons.ts'
 import { type SceneObject, SIZE } from './scene.ts'
 
+/** An answer; `unsure` where people might disagree. */
 export type Truth = 'yes' | 'no' | 'unsure'
+/** A property that an object has or lacks. */
 export type Question = (object: SceneObject) => Truth
 
 /** Words and what they ask. */
@@ -30,6 +32,7 @@ export function onlyAnswer(asks: Question, objects: readonly SceneObject[]): num
   return answer
 }
 
+/** 'no' if one of the answers is no, else 'unsure' if one of them is, else 'yes'. */
 export const and =
   (...questions: Question[]): Question =>
   (object) => {
@@ -37,6 +40,7 @@ export const and =
     return truths.includes('no') ? 'no' : truths.includes('unsure') ? 'unsure' : 'yes'
   }
 
+/** The opposite answer; 'unsure' stays. */
 export const not =
   (asks: Question): Question =>
   (object) => {
@@ -44,6 +48,7 @@ export const not =
     return truth === 'yes' ? 'no' : truth === 'no' ? 'yes' : 'unsure'
   }
 
+/** The answer of a property that nobody disputes. */
 export const sure = (isTrue: boolean): Truth => (isTrue ? 'yes' : 'no')
 
 /** yes at `good` and beyond, no at `bad` and beyond on the other side, unsure between. */
@@ -52,6 +57,7 @@ export function graded(value: number, good: number, bad: number): Truth {
   return value <= good ? 'yes' : value >= bad ? 'no' : 'unsure'
 }
 
+/** The colour of a shape. Of an icon, a colour that it shows among others is unsure. */
 export const isColour =
   (colour: Colour): Question =>
   (object) =>
@@ -61,26 +67,31 @@ export const isColour =
         ? 'unsure'
         : 'no'
 
+/** The size; of a medium object both are unsure. */
 export const isSize =
   (size: 'small' | 'large'): Question =>
   (object) =>
     object.size === 'medium' ? 'unsure' : sure(object.size === size)
 
+/** The filling of a shape; that of an icon is unsure. */
 export const isPattern =
   (pattern: Pattern): Question =>
   (object) =>
     object.pattern ? sure(object.pattern === pattern) : 'unsure'
 
+/** The category, by its name. */
 export const isCategory =
   (category: string): Question =>
   (object) =>
     sure(object.category === category)
 
+/** The group that the category belongs to; unsure where people might count it among another. */
 export const isGroup =
   (group: SceneObject['group']): Question =>
   (object) =>
     object.group === group ? 'yes' : GROUP_MAYBE[group]?.includes(object.category) ? 'unsure' : 'no'
 
+/** Any object. */
 export const isAnything: Question = () => 'yes'
 
 // ---- Places
@@ -93,6 +104,7 @@ interface Side {
   readonly along: (object: SceneObject) => number
 }
 
+/** The sides of the picture, for superlatives. */
 export const SIDES: readonly Side[] = [
   { name: 'left', most: 'leftmost', furthest: 'furthest to the left', along: (o) => -o.centre[0] },
   { name: 'right', most: 'rightmost', furthest: 'furthest to the right', along: (o) => o.centre[0] },
@@ -126,6 +138,7 @@ interface Region {
   readonly form: 'side' | 'middle' | 'corner'
 }
 
+/** The parts of the picture that a sentence names. */
 export const REGIONS: readonly Region[] = [
   { asks: onLeft, wordings: ['on the left', 'on the left side'], form: 'side' },
   { asks: onRight, wordings: ['on the right', 'on the right side'], form: 'side' },
@@ -144,6 +157,7 @@ function towards(dx: number, dy: number): Truth {
   return dx <= -4 ? 'no' : 'unsure'
 }
 
+/** The directions from one object to another, and their wordings. */
 export const DIRECTIONS: readonly {
   asks: (object: SceneObject, other: SceneObject) => Truth
   wordings: readonly string[]

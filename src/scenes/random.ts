@@ -8,6 +8,7 @@ function mix(x: number): number {
   return (x ^ (x >>> 16)) >>> 0
 }
 
+/** Numbers that follow from a list of keys, the same on every machine (a hash of key and count). */
 export class Random {
   readonly #key: number
   #count = 0

@@ -16,6 +16,7 @@ import {
 
 const CELL = 112 // the largest object, turned, is 38 * 1.4 pixels from centre to corner
 
+/** A scene as pixels: its colours, and which object each pixel shows. */
 export interface ScenePixels {
   /** [SIZE, SIZE, 3], row by row. */
   readonly rgb: Uint8Array
@@ -27,6 +28,7 @@ export interface ScenePixels {
   readonly whole: readonly number[]
 }
 
+/** Paints a scene, and each object by itself for the id map. */
 export function rasteriseScene(scene: Scene): ScenePixels {
   const rgba = rasterise(sceneSvg(scene))
   const rgb = new Uint8Array(SIZE * SIZE * 3)

@@ -1,7 +1,7 @@
 // A synthetic scene: a few shapes and sprites on a quiet background, as facts and as an SVG.
 //
 // `makeScene(split, index)` is a pure function: same scene in every runtime, no image is rasterised.
-// Whether enough of each object can be seen is judged with the objects' silhouettes; the exact masks
+// The objects' silhouettes decide whether enough of each object can be seen; the exact masks
 // come from rasterise.ts. Scenes are built to confuse: many objects share a category, a colour or a
 // group with another one, so that a sentence needs all of its words.
 
@@ -26,9 +26,12 @@ import { fixed, shapeCovers, shapeElement } from './shapes.ts'
 /** Scenes are SIZE x SIZE pixels. */
 export const SIZE = 256
 
+/** The parts of the data, which share no scene. */
 export type Split = 'train' | 'val' | 'test'
+/** The size of an object beside others. */
 export type SizeName = 'small' | 'medium' | 'large'
 
+/** The first key of the random numbers of each split. */
 export const SPLIT_SEEDS: Record<Split, number> = { train: 101, val: 202, test: 303 }
 
 /** Objects of one category in a scene. */
@@ -40,6 +43,7 @@ const RADII: Record<SizeName, readonly [number, number]> = {
   large: [28, 38],
 }
 
+/** An object in a scene, in pixels of the picture. */
 export interface SceneObject {
   readonly kind: 'shape' | 'sprite'
   readonly category: string
@@ -61,6 +65,7 @@ export interface SceneObject {
   readonly area: number
 }
 
+/** A picture of objects on a background, before it is painted. */
 export interface Scene {
   readonly split: Split
   readonly index: number
@@ -73,6 +78,7 @@ export interface Scene {
 type Look = Pick<SceneObject, 'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size'>
 type Placed = Omit<SceneObject, 'box' | 'area'>
 
+/** Scene number `index` of a split, always the same one. */
 export function makeScene(split: Split, index: number): Scene {
   // A layout that hides too much of an object is thrown away whole; the second try nearly always holds
   for (let attempt = 0; ; attempt++) {
@@ -93,6 +99,7 @@ export function sceneSvg(scene: Scene): string {
   )
 }
 
+/** A complete SVG document of this size around its content. */
 export function svgDocument(width: number, height: number, content: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${content}</svg>`
 }
@@ -180,12 +187,12 @@ function anySize(random: Random): SizeName {
 
 // ---- Where it is
 
-/** Finds a place for every object, or null. Most keep apart, some lean on another one. */
+/** Finds a place for every object, or null. Most keep apart, some overlap another one. */
 function place(random: Random, looks: readonly Look[]): Placed[] | null {
   const placed: Placed[] = []
   for (const look of looks) {
     const radius = random.range(...RADII[look.size])
-    // Leaning on its like, an object would lose its outline
+    // An object that overlaps its like would lose its outline
     const others = placed.filter(
       (o) => o.category !== look.category && (!look.colour || o.colour !== look.colour),
     )
@@ -255,6 +262,7 @@ function measureVisible(placed: readonly Placed[]): SceneObject[] | null {
   return isClear ? placed.map((object, i) => ({ ...object, ...(visible[i] as VisiblePart) })) : null
 }
 
+/** The part of an object that no other covers: its box [left, top, right, bottom), and its pixels. */
 export interface VisiblePart {
   box: [number, number, number, number]
   area: number

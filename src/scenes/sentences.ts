@@ -31,6 +31,7 @@ import {
 import { Random } from './random.ts'
 import { type Scene, type SceneObject, SPLIT_SEEDS } from './scene.ts'
 
+/** The kinds of sentences, by what they tell their object by. */
 export const SENTENCE_KINDS = [
   'category',
   'colour',
@@ -43,8 +44,10 @@ export const SENTENCE_KINDS = [
   'reasoning',
 ] as const
 
+/** One of SENTENCE_KINDS. */
 export type SentenceKind = (typeof SENTENCE_KINDS)[number]
 
+/** A sentence that means exactly one object of a scene. */
 export interface Sentence {
   readonly text: string
   readonly kind: SentenceKind
@@ -89,7 +92,7 @@ const DRAWS = 90
 /** 8 to 14 sentences (fewer in a scene that offers fewer), of as many kinds as the scene allows. */
 export function writeSentences(scene: Scene): Sentence[] {
   const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
-  const found = findSentences(random, scene.objects)
+  const candidates = findSentences(random, scene.objects)
 
   // Deal them out kind by kind and form by form, each time the one whose object was asked for least
   const wanted = random.int(8, 14)
@@ -97,7 +100,7 @@ export function writeSentences(scene: Scene): Sentence[] {
   const sentences: Sentence[] = []
   for (let round = 0; round < 4 && sentences.length < wanted; round++) {
     for (const kind of random.shuffle(SENTENCE_KINDS)) {
-      const left = found.get(kind) as Found[]
+      const left = candidates.get(kind) as Found[]
       if (left.length === 0 || sentences.length === wanted) continue
       const form = random.pick([...new Set(left.map((one) => one.form))])
       const timesAsked = ({ sentence }: Found) => asked[sentence.target] as number
@@ -121,7 +124,7 @@ export function everySentence(scene: Scene): ExplainedSentence[] {
 
 /** Draws candidates and keeps the sure ones; those with idle words are kept now and then. */
 function findSentences(random: Random, objects: readonly SceneObject[]): Map<SentenceKind, Found[]> {
-  const found = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
+  const candidates = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
   const seen = new Set<string>()
   for (const [kind, write] of Object.entries(writers) as [SentenceKind, Writer][]) {
     for (let draw = 0; draw < DRAWS; draw++) {
@@ -135,10 +138,10 @@ function findSentences(random: Random, objects: readonly SceneObject[]): Map<Sen
       const { text, form = kind } = candidate
       const mentions = findMentions(text, candidate.names ?? [], objects)
       const counted = candidate.counted?.map((one) => objects.indexOf(one))
-      found.get(kind)?.push({ sentence: { text, kind, target, mentions, counted }, form })
+      candidates.get(kind)?.push({ sentence: { text, kind, target, mentions, counted }, form })
     }
   }
-  return found
+  return candidates
 }
 
 function findMentions(text: string, names: readonly Phrase[], objects: readonly SceneObject[]): Mention[] {

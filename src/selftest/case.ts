@@ -18,7 +18,7 @@ export interface KernelCase {
   readonly reference: () => ArrayLike<number>
   /** The largest error that is right. 0: every value is exact. */
   readonly tolerance: number
-  /** How far a result is from the reference; by default the relative norm (relativeError). */
+  /** The distance of a result from the reference; by default the relative norm (relativeError). */
   readonly measure?: (actual: ArrayLike<number>, expected: ArrayLike<number>) => number
 }
 
@@ -63,6 +63,7 @@ export function differenceBy(
   }
 }
 
+/** The square root of the sum of squares. */
 export function normOf(values: ArrayLike<number>): number {
   let sum = 0
   for (let i = 0; i < values.length; i++) sum += at(values, i) ** 2

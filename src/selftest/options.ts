@@ -23,14 +23,15 @@ import { OP_FAMILIES, type OpFamily } from './families.ts'
 import { WEIGHT_TYPES, type WeightType } from './random.ts'
 import type { KernelResult } from './results.ts'
 
+/** The choice of tests that a self-test runs, and where it reports. */
 export interface SelfTestOptions extends TaskOptions {
   /** Families of ops; all by default. */
   readonly families?: readonly OpFamily[]
   /** Ops by name, such as 'linear'; all of the families by default. */
   readonly ops?: readonly string[]
   /**
-   * Variants, each by name ('registers') or with its kernel family ('matmul/registers'), forced in turn; all by default.
-   * 'default' tests the variant that this adapter takes by itself, and no others.
+   * Variants, each by name ('registers') or with its kernel family ('matmul/registers'), forced in turn; all by
+   * default. 'default' tests the variant that this adapter takes by itself, and no others.
    */
   readonly variants?: readonly string[] | 'default'
   /** Types of weights; all by default. Ops without weights are tested with 'f32'. */
@@ -43,7 +44,10 @@ export interface SelfTestOptions extends TaskOptions {
   readonly timeoutMs?: number
   /** Disable variants that compute wrong values: plans that this Gpu records from then on don't take them. */
   readonly veto?: boolean
-  /** Kernels of your own, with references. They are tested alone, unless `families` or `ops` name some of the engine's too. */
+  /**
+   * Kernels of your own, with references. They are tested alone, unless `families` or `ops` name some of the engine's
+   * too.
+   */
   readonly own?: readonly KernelTest[]
   /** Called with each result as it comes. */
   readonly onResult?: ((result: KernelResult) => void) | undefined
@@ -118,8 +122,8 @@ export function expectCase(test: string, one: KernelCase): void {
 }
 
 /** @param known names of the ops, told only once the cases are loaded */
-export function expectKnown(what: string, given: readonly unknown[], known: readonly string[]): void {
-  const wrong = given.find((name) => !known.includes(name as string))
+export function expectKnown(what: string, names: readonly unknown[], known: readonly string[]): void {
+  const wrong = names.find((name) => !known.includes(name as string))
   if (wrong === undefined) return
   throw new UsageError(
     `selfTest: there is no ${what.replace(/^an? /, '')} ${describe(wrong)}. There are ${listed(known)}.`,

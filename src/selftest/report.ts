@@ -13,6 +13,7 @@ export function failureText({ op, variant, type, layout, shape, reason }: Kernel
 /** Failures in a report, at most: what is wrong everywhere needs no list of it. */
 const MOST_FAILURES = 40
 
+/** The report of a self-test as text, to paste into an issue. */
 export function reportText(summary: Omit<SelfTestSummary, 'report'>): string {
   const { passed, failed, skipped, results, seed, adapter, driver, runtime, seconds, complete } = summary
   const failures = results.filter(({ status }) => status === 'failed')

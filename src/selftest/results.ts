@@ -9,17 +9,20 @@ export interface KernelResult {
   readonly op: string
   /** Its family, 'matmul', or 'own'. */
   readonly family: string
-  /** The variant that computed it, with its kernel family: 'matmul/registers'. Undefined for ops that have one kernel only. */
+  /**
+   * The variant that computed it, with its kernel family: 'matmul/registers'. Undefined for ops that have one kernel
+   * only.
+   */
   readonly variant: string | undefined
   /** The type of its weights; f32 for ops without. */
   readonly type: WeightType
-  /** How its weights are laid out; undefined for ops without weights that can be packed. */
+  /** The layout of its weights; undefined for ops without weights that can be packed. */
   readonly layout: WeightLayout | undefined
   /** Sizes and options: '33 x 65 x 36, bias, relu'. */
   readonly shape: string
   /** Whether the result was right, was wrong, or can't be had here. */
   readonly status: 'passed' | 'failed' | 'skipped'
-  /** How far the result is from float64: the relative norm, unless the case measures another way. */
+  /** The distance of the result from float64: the relative norm, unless the case measures another way. */
   readonly error?: number
   /** The largest error that is right. */
   readonly tolerance: number

@@ -5,6 +5,7 @@ import { ShapeError, UsageError } from '../errors.ts'
 import { currentRecorder, type SizeValue } from '../gpu/recorder.ts'
 import type { DType, Shape, Tensor } from './tensor.ts'
 
+/** Bits of an element. */
 export const BITS: Readonly<Record<DType, number>> = { f32: 32, u32: 32, f16: 16, bf16: 16, int8: 8, int4: 4 }
 const DTYPES = Object.keys(BITS)
 
@@ -87,13 +88,21 @@ export function expectWeight(
 function isTensor(x: unknown): x is Tensor {
   if (typeof x !== 'object' || x === null || !('storage' in x)) return false
   const { shape, dtype, storage } = x as Partial<Tensor>
-  return Array.isArray(shape) && DTYPES.includes(dtype!) && typeof storage === 'object' && storage !== null
+  return (
+    Array.isArray(shape) &&
+    dtype !== undefined &&
+    DTYPES.includes(dtype) &&
+    typeof storage === 'object' &&
+    storage !== null
+  )
 }
 
+/** Whether a value can be awaited. */
 export function isPromise(x: unknown): x is PromiseLike<unknown> {
   return typeof x === 'object' && x !== null && 'then' in x && typeof x.then === 'function'
 }
 
+/** @throws UsageError if it isn't what `openGpu` opens; for a promise of that, it says to await it */
 export function expectGpu(op: string, gpu: unknown): void {
   if (typeof gpu === 'object' && gpu !== null && 'kernels' in gpu && 'buffers' in gpu) return
   const hint = isPromise(gpu) ? ': await it' : ''
@@ -118,6 +127,7 @@ export function expectDims(op: string, name: string, shape: unknown): asserts sh
   )
 }
 
+/** @throws UsageError if it is no type of tensors */
 export function expectDType(op: string, dtype: unknown): asserts dtype is DType {
   if (typeof dtype === 'string' && DTYPES.includes(dtype)) return
   throw new UsageError(`${op}: the type is ${describe(dtype)}, expected ${listed(DTYPES, 'or')}.`)

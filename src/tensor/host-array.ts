@@ -54,9 +54,9 @@ export function deviceBytes(
   const elements = shape.reduce((product, n) => product * n, 1)
   const bytes = Math.ceil((elements * BITS[dtype]) / 8)
   if (data.byteLength !== bytes) {
-    const found = (data.byteLength * 8) / BITS[dtype]
+    const count = (data.byteLength * 8) / BITS[dtype]
     throw new ShapeError(
-      `${what} has ${found} elements, expected ${elements} for [${shape.join(', ')}] ${dtype}.` +
+      `${what} has ${count} elements, expected ${elements} for [${shape.join(', ')}] ${dtype}.` +
         (data.byteLength === 0 && elements > 0 ? ' Its buffer may have been transferred.' : ''),
     )
   }

@@ -9,11 +9,13 @@ import { expectKind, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
 import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
-import type { Outputs, RunValues, Tensor, Tensors } from './tensor.ts'
+import type { Outputs, RunValues, Tensors } from './plan.ts'
+import type { Tensor } from './tensor.ts'
 
 /** By the names that the plan has for them. */
 export type TensorMap = ReadonlyMap<string, Tensor>
 
+/** The kinds of the fields of RunValues. */
 export const RUN_KINDS: Kinds<RunValues> = {
   inputs: TABLE,
   bound: TABLE,
@@ -23,19 +25,20 @@ export const RUN_KINDS: Kinds<RunValues> = {
   ...TASK_KINDS,
 }
 
+/** The bytes of a run's inputs, one array per input that the plan declared. */
 export function bytesOfInputs(
   what: string,
-  given: Readonly<Record<string, HostArray>>,
+  passed: Readonly<Record<string, HostArray>>,
   own: ReadonlyMap<string, Tensor>,
   { recorder: { tableRows } }: PlanSpec,
 ): Record<string, Uint8Array> {
-  expectKnown(what, 'input', given, own)
+  expectKnown(what, 'input', passed, own)
   const entries = [...own].map(([label, { shape, dtype, storage }]): [string, Uint8Array] => {
     const name = `${what}: input '${printable(label)}'`
-    if (!Object.hasOwn(given, label)) throw new UsageError(`${name} is missing from the run.`)
-    const bytes = deviceBytes(name, given[label], shape, dtype)
+    if (!Object.hasOwn(passed, label)) throw new UsageError(`${name} is missing from the run.`)
+    const bytes = deviceBytes(name, passed[label], shape, dtype)
     const rows = tableRows.get(storage)
-    if (rows !== undefined) expectIds(name, given[label] as Uint32Array, rows)
+    if (rows !== undefined) expectIds(name, passed[label] as Uint32Array, rows)
     return [label, bytes]
   })
   return Object.fromEntries(entries)
@@ -44,10 +47,10 @@ export function bytesOfInputs(
 function expectKnown(
   what: string,
   kind: string,
-  given: Readonly<Record<string, unknown>>,
+  passed: Readonly<Record<string, unknown>>,
   own: ReadonlyMap<string, Tensor>,
 ): void {
-  const other = Object.keys(given).find((label) => !own.has(label))
+  const other = Object.keys(passed).find((label) => !own.has(label))
   if (other === undefined) return
   throw new UsageError(
     `${what}: there is no ${kind} '${printable(other)}'. It has ${listed([...own.keys()])}.`,
@@ -58,11 +61,11 @@ function expectKnown(
 export function buffersOf(
   what: string,
   table: 'bound' | 'into',
-  given: Readonly<Record<string, Tensor | undefined>>,
+  passed: Readonly<Record<string, Tensor | undefined>>,
   own: ReadonlyMap<string, Tensor>,
 ): Record<string, GPUBuffer> {
-  expectKnown(what, table === 'bound' ? 'bound tensor' : 'kept output', given, own)
-  const entries = Object.entries(given).map(([label, x]): [string, GPUBuffer] => {
+  expectKnown(what, table === 'bound' ? 'bound tensor' : 'kept output', passed, own)
+  const entries = Object.entries(passed).map(([label, x]): [string, GPUBuffer] => {
     const wanted = expectDefined(own.get(label), `${what}: ${table} ${label}`)
     expectTensor(what, label, x)
     expectShape(what, label, x, wanted.shape)
@@ -95,9 +98,9 @@ export function outputsOf(
   }
   expectNames(`${what}: what build returned`, result, OUTPUTS)
   const { read = {}, keep = {} } = result as Outputs
-  const checked = (table: 'read' | 'keep', given: Tensors): TensorMap => {
-    expectKind(`${what}: ${table}`, given, TABLE)
-    for (const [label, x] of Object.entries(given)) {
+  const checked = (table: 'read' | 'keep', passed: Tensors): TensorMap => {
+    expectKind(`${what}: ${table}`, passed, TABLE)
+    for (const [label, x] of Object.entries(passed)) {
       const output = `${table}.${printable(label)}`
       expectTensor(what, output, x)
       if (x.storage.kind !== 'resident' && !recorded.owns(x.storage)) {
@@ -116,7 +119,7 @@ export function outputsOf(
         throw new ShapeError(`${what}: ${output} is ${x.dtype}; only f32 and u32 are read back.`)
       }
     }
-    return new Map(Object.entries(given))
+    return new Map(Object.entries(passed))
   }
   return { read: checked('read', read), keep: checked('keep', keep) }
 }

@@ -6,17 +6,10 @@ import ceilingMultiplyAddShader from '#shaders/tuning/ceiling-multiply-add.wgsl'
 import type { Gpu } from '../gpu/gpu.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { TaskOptions } from '../progress.ts'
-import {
-  allocate,
-  param,
-  plan,
-  type RunValues,
-  record,
-  release,
-  type Tensor,
-  upload,
-} from '../tensor/tensor.ts'
+import { plan, type RunValues } from '../tensor/plan.ts'
+import { allocate, param, record, release, type Tensor, upload } from '../tensor/tensor.ts'
 
+/** The upper bounds of an adapter. */
 export interface Ceilings {
   /** f32; a multiply-add is two. */
   readonly flopsPerSecond: number
@@ -27,7 +20,7 @@ export interface Ceilings {
 }
 
 const WG = 64
-/** How many chains suit an adapter differs: with few it waits for results, with many registers spill. */
+/** The number of chains that suits an adapter differs: with few it waits for results, with many registers spill. */
 const CHAINS = [10, 24]
 /** 131,072 threads: enough for the largest GPU. */
 const THREADS = 2048 * WG
@@ -100,7 +93,7 @@ export function copyChunks(x: Tensor, y: Tensor, bytes: number): void {
  * Seconds of the shortest of several runs after a first one: what others do on this machine is no part of a ceiling.
  */
 async function timed(gpu: Gpu, build: () => void, values: RunValues, runs = RUNS): Promise<number> {
-  const made = await plan(
+  const ready = await plan(
     gpu,
     'ceiling',
     () => {
@@ -110,15 +103,15 @@ async function timed(gpu: Gpu, build: () => void, values: RunValues, runs = RUNS
     { signal: values.signal },
   )
   try {
-    await made.run(values)
+    await ready.run(values)
     const seconds: number[] = []
     for (let i = 0; i < runs; i++) {
       const started = performance.now()
-      await made.run(values)
+      await ready.run(values)
       seconds.push((performance.now() - started) / 1000)
     }
     return Math.min(...seconds)
   } finally {
-    made.release()
+    ready.release()
   }
 }

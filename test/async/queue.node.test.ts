@@ -100,13 +100,13 @@ test('whoever gives up leaves at once, and the rest goes on', async () => {
   const reason = new Error('enough')
   const controller = new AbortController()
   const first = ask('first')
-  const given = [
+  const tasks = [
     ask('a', 'scene', { signal: controller.signal }),
     ask('b', 'look', { signal: controller.signal }),
   ]
   const last = ask('last')
   controller.abort(reason)
-  expect(await Promise.allSettled(given)).toEqual(given.map(() => ({ status: 'rejected', reason })))
+  expect(await Promise.allSettled(tasks)).toEqual(tasks.map(() => ({ status: 'rejected', reason })))
   expect([queue.pending, seen]).toEqual([2, ['first']])
   await Promise.all([first, last])
   expect(seen).toEqual(['first', 'last'])

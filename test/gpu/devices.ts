@@ -20,7 +20,7 @@ export async function rawDevice(
 
 export interface Watched {
   readonly device: GPUDevice
-  /** How often each method of the device was called. */
+  /** The number of calls of each method of the device. */
   readonly calls: Map<string, number>
   /** Bytes of the buffers that were created and not destroyed. */
   liveBytes(): number
@@ -120,7 +120,7 @@ export function sluggish(device: GPUDevice, submitMs: number, readMs: number): G
   return substitute(device, { queue: substitute(device.queue, { submit }), createBuffer })
 }
 
-/** What a promise is rejected with, which must be an error of ours. */
+/** The error that a promise is rejected with, which must be one of ours. */
 export async function failure(promise: Promise<unknown>): Promise<FlowSegError> {
   const error: unknown = await promise.then(
     () => new Error('nothing failed'),

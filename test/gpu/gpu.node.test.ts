@@ -12,7 +12,8 @@ import { NoAdapterError } from '../../src/errors.ts'
 import { listAdapters, namesListed } from '../../src/gpu/adapters/dawn.ts'
 import { namesMeant } from '../../src/gpu/adapters/provider.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { wgsl } from '../../tools/wgsl-plugin.ts'
 import { adapterNames, textKernel as kernel } from '../support.ts'
 import { failure } from './devices.ts'
@@ -112,7 +113,7 @@ const alone = mkdtempSync(join(tmpdir(), 'flowseg-alone-'))
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
   const entry = join(folder, 'entry.ts')
-  const files = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/ops/reduce/reduce.ts']
+  const files = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/tensor/plan.ts', 'src/ops/reduce/reduce.ts']
   writeFileSync(entry, files.map((file) => `export * from ${JSON.stringify(resolve(file))}`).join('\n'))
   await build({
     configFile: false,
@@ -131,7 +132,7 @@ beforeAll(async () => {
 })
 
 afterAll(() => {
-  for (const made of [folder, alone]) rmSync(made, { recursive: true, force: true })
+  for (const ready of [folder, alone]) rmSync(ready, { recursive: true, force: true })
 })
 
 let scripts = 0

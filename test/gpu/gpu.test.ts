@@ -4,7 +4,8 @@ import { expect, test, vi } from 'vitest'
 import { DeviceLostError, NoAdapterError } from '../../src/errors.ts'
 import { Gpu, openGpu, Rate } from '../../src/gpu/gpu.ts'
 import { softmax } from '../../src/ops/reduce/reduce.ts'
-import { allocate, type Plan, plan, upload } from '../../src/tensor/tensor.ts'
+import { type Plan, plan } from '../../src/tensor/plan.ts'
+import { allocate, upload } from '../../src/tensor/tensor.ts'
 import { runtime } from '../runtime.ts'
 import { adapterNames, adapters, anyGpu, uniform } from '../support.ts'
 import { believe, failure, rawDevice } from './devices.ts'
@@ -69,8 +70,8 @@ test("the caller's device is used as it is, and survives us", async () => {
   const gpu = await Gpu.open({ device })
   expect(gpu.device).toBe(device)
   expect(gpu.runtime).toBe('device of the caller')
-  const made = await softmaxPlan(gpu)
-  await made.run({ inputs })
+  const ready = await softmaxPlan(gpu)
+  await ready.run({ inputs })
   gpu.close()
   expect(gpu.memory().bytes).toBe(0)
 
@@ -88,21 +89,21 @@ test("the caller's device is used as it is, and survives us", async () => {
 
 test('a lost device: the run under way is rejected, and so is everything after', async () => {
   const gpu = await openGpu(only)
-  const made = await softmaxPlan(gpu, 30)
+  const ready = await softmaxPlan(gpu, 30)
   believe(gpu) // 30 submissions
   let events = 0
-  const running = made.run({ inputs, onProgress: () => ++events === 3 && gpu.device.destroy() })
+  const running = ready.run({ inputs, onProgress: () => ++events === 3 && gpu.device.destroy() })
   await expect(running).rejects.toThrow(DeviceLostError)
   await expect(running).rejects.toThrow(
     /The GPU device was lost \(destroyed\): .*Open a new one with openGpu\(\)/,
   )
   expect(events).toBeLessThan(30)
 
-  await expect(made.run({ inputs })).rejects.toThrow(DeviceLostError)
+  await expect(ready.run({ inputs })).rejects.toThrow(DeviceLostError)
   await expect(softmaxPlan(gpu)).rejects.toThrow(DeviceLostError)
   await expect(upload(gpu, uniform(4), [4], 'f32')).rejects.toThrow(DeviceLostError)
   await expect(gpu.idle()).rejects.toThrow(DeviceLostError)
-  expect((await failure(made.run({ inputs }))).code).toBe('ERR_DEVICE_LOST')
+  expect((await failure(ready.run({ inputs }))).code).toBe('ERR_DEVICE_LOST')
   gpu.close()
 })
 
@@ -119,12 +120,12 @@ test('nobody waits for a device that is gone, even where the runtime forgets its
 test('closed in the middle of a run, and used afterwards', async () => {
   for (const open of [() => openGpu(only), async () => Gpu.open({ device: (await rawDevice()).device })]) {
     const gpu = await open()
-    const made = await softmaxPlan(gpu, 10)
+    const ready = await softmaxPlan(gpu, 10)
     believe(gpu)
     let events = 0
-    const running = made.run({ inputs, onProgress: () => ++events === 2 && gpu.close() })
+    const running = ready.run({ inputs, onProgress: () => ++events === 2 && gpu.close() })
     await expect(running).rejects.toThrow(DeviceLostError)
-    await expect(made.run({ inputs })).rejects.toThrow('This Gpu was closed. Open a new one with openGpu().')
+    await expect(ready.run({ inputs })).rejects.toThrow('This Gpu was closed. Open a new one with openGpu().')
     await expect(allocate(gpu, [4], 'f32')).rejects.toThrow(DeviceLostError)
     await expect(softmaxPlan(gpu)).rejects.toThrow(DeviceLostError)
     expect(gpu.memory().bytes).toBe(0)
@@ -134,20 +135,20 @@ test('closed in the middle of a run, and used afterwards', async () => {
 
 test('what the device reports on its own reaches whoever awaits next, once', async () => {
   const gpu = await openGpu(only)
-  const made = await softmaxPlan(gpu)
+  const ready = await softmaxPlan(gpu)
   gpu.device.createBuffer({ size: 4, usage: 0 })
   await new Promise((done) => setTimeout(done, 50))
-  const error = await failure(made.run({ inputs }))
+  const error = await failure(ready.run({ inputs }))
   expect(error.code).toBe('ERR_GPU')
   expect(error.message).toMatch(/^The device reported: .*[uU]sage/)
-  await made.run({ inputs })
+  await ready.run({ inputs })
   gpu.close()
 })
 
 test("a fault on the caller's device stays the caller's", async () => {
   const { device, free } = await rawDevice()
   const gpu = await Gpu.open({ device })
-  const made = await softmaxPlan(gpu)
+  const ready = await softmaxPlan(gpu)
   const claimed: boolean[] = []
   device.addEventListener('uncapturederror', (event) => {
     claimed.push(event.defaultPrevented)
@@ -156,7 +157,7 @@ test("a fault on the caller's device stays the caller's", async () => {
   device.createBuffer({ size: 4, usage: 0 })
   device.queue.submit([]) // Chromium sends what was called together with the next submission
   await vi.waitFor(() => expect(claimed).toEqual([false]))
-  await made.run({ inputs })
+  await ready.run({ inputs })
   gpu.close()
   free()
 })

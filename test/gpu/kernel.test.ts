@@ -115,7 +115,7 @@ test('ops outside of a plan, and inputs of one name, are errors', () => {
 for (const gpu of await adapters()) {
   test(`WGSL that does not compile shows the line and the kernel on ${gpu.name}`, async () => {
     const bad = fresh(BODY.replace('= x[id.x]', '= x[id.x] + nothing_here'), { Elem: 'f32', WG: 64 })
-    // Twice: a failure must not be remembered as a success, nor block the next attempt
+    // Twice: a failure must not be cached as a success, nor block the next attempt
     const errors: unknown[] = []
     for (const _ of [1, 2]) {
       const error = await failure(gpu.kernels.compile([bad]))

@@ -5,7 +5,8 @@ import { LimitError, OutOfMemoryError } from '../../src/errors.ts'
 import { Gpu } from '../../src/gpu/gpu.ts'
 import { formatBytes, Memory } from '../../src/gpu/memory.ts'
 import { softmax } from '../../src/ops/reduce/reduce.ts'
-import { allocate, plan, release, scope, upload } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { allocate, release, scope, upload } from '../../src/tensor/tensor.ts'
 import { anyGpu, uniform } from '../support.ts'
 import { rawDevice, starving, watch, withLimits } from './devices.ts'
 
@@ -51,16 +52,16 @@ test('tensors and plans of a whole session come and go without a trace', async (
   const gpu = await Gpu.open({ device: watched.device })
   for (let session = 0; session < 5; session++) {
     const weight = await upload(gpu, uniform(30), [5, 6], 'f32', { owner: 'weights', label: 'w' })
-    const made = await plan(gpu, 'step', () => ({
+    const ready = await plan(gpu, 'step', () => ({
       read: { y: softmax(weight) },
       keep: { kept: softmax(softmax(weight)) },
     }))
-    const { kept } = await made.run({ owner: 'scene' })
+    const { kept } = await ready.run({ owner: 'scene' })
     const { byOwner } = gpu.memory()
-    expect(byOwner).toEqual({ weights: 120, scene: 120, 'plan step': made.info.ownBytes })
-    expect(watched.liveBytes()).toBe(240 + made.info.ownBytes)
+    expect(byOwner).toEqual({ weights: 120, scene: 120, 'plan step': ready.info.ownBytes })
+    expect(watched.liveBytes()).toBe(240 + ready.info.ownBytes)
     release(gpu, kept.kept)
-    made.release()
+    ready.release()
     release(gpu, weight)
     expect(watched.liveBytes()).toBe(0)
   }
@@ -141,12 +142,12 @@ test('out of memory: all or nothing, naming the need and who holds what', async 
 test('a plan that does not fit names its largest tensors', async () => {
   const { device, free } = await rawDevice()
   const gpu = await Gpu.open({ device: starving(device) })
-  const made = plan(gpu, 'look', ({ input }) => {
+  const ready = plan(gpu, 'look', ({ input }) => {
     const x = scope('sam', () => softmax(input('x', [10, 20])))
     return { read: { y: scope('llm', () => softmax(x)) } }
   })
-  await expect(made).rejects.toThrow(OutOfMemoryError)
-  await expect(made).rejects.toThrow(
+  await expect(ready).rejects.toThrow(OutOfMemoryError)
+  await expect(ready).rejects.toThrow(
     /could not allocate .*Largest tensors of plan look: sam: reduce\/softmax 800 B\.$/,
   )
   expect(gpu.memory().bytes).toBe(0)

@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 import { KernelError, ShapeError, UsageError } from '../../src/errors.ts'
 import { ownKernel as kernel } from '../../src/gpu/kernel.ts'
 import { floatsOf, withoutComments } from '../../src/gpu/wgsl.ts'
-import { type DispatchOf, plan, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { type DispatchOf, record, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { adapters, anyGpu, textKernel as engineKernel, uniform } from '../support.ts'
 import { failure } from './devices.ts'
 
@@ -37,17 +38,17 @@ function op(x: Tensor, body: string, change: object = {}, name = 'halve'): Tenso
 
 for (const gpu of await adapters()) {
   const run = async (build: (x: Tensor) => Tensor): Promise<Float32Array | Uint32Array> => {
-    const made = await plan(gpu, 'own', ({ input }) => ({ read: { y: build(input('x', [5])) } }))
-    const { read } = await made.run({ inputs: { x: uniform(5) } })
-    made.release()
+    const ready = await plan(gpu, 'own', ({ input }) => ({ read: { y: build(input('x', [5])) } }))
+    const { read } = await ready.run({ inputs: { x: uniform(5) } })
+    ready.release()
     return read.y
   }
   const times = (factor: number): Float32Array => uniform(5).map((value) => Math.fround(factor * value))
 
   test(`a constant may be a list of words, on ${gpu.name}`, async () => {
     const body = BODY.replace('0.5 * x[id.x]', 'f32(FACTORS[1]) * x[id.x]')
-    const found = await run((x) => op(x, body, { kernel: kernel('factors', body, { FACTORS: [3, 7] }) }))
-    expect(found).toEqual(times(7))
+    const result = await run((x) => op(x, body, { kernel: kernel('factors', body, { FACTORS: [3, 7] }) }))
+    expect(result).toEqual(times(7))
     const other = await run((x) =>
       op(x, body, { kernel: kernel('factors', body, { FACTORS: [3, 2 ** 31] }) }),
     )
@@ -115,9 +116,9 @@ for (const gpu of await adapters()) {
       plan(gpu, 'many', ({ input }) => ({
         read: { y: op(input('x', [count]), body, { workgroups: count }) },
       }))
-    const made = await halves(folded, values.length)
-    const { read } = await made.run({ inputs: { x: values } })
-    made.release()
+    const ready = await halves(folded, values.length)
+    const { read } = await ready.run({ inputs: { x: values } })
+    ready.release()
     expect(read.y).toEqual(values.map((value) => 0.5 * value))
 
     // A comment is no use of it
@@ -335,8 +336,8 @@ test('a tensor that is read and written, or of another plan, is refused', async 
   expect((await failure(build((x) => ({ writes: { y: x } })))).message).toContain(
     "Your kernel 'halve': 'x' and 'y' are one buffer, and one is written.",
   )
-  const made = await build(() => ({}))
-  made.release()
+  const ready = await build(() => ({}))
+  ready.release()
   const error = await failure(build(() => ({ reads: { x: old! } })))
   expect(error).toBeInstanceOf(UsageError)
   expect(error.message).toContain('reads.x is a tensor of another plan')

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest'
 import { LimitError, ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { readBack, Uploader } from '../../src/gpu/transfer.ts'
+import { plan } from '../../src/tensor/plan.ts'
 import {
   allocate,
-  plan,
   release,
   residentTensor,
   storagesOf,
@@ -133,9 +133,9 @@ test('rows of a resident tensor are seen without a copy where they begin at an e
   const x = await upload(gpu, data, [8, 64], 'f32') // a row is 256 bytes
   const view = viewRows(viewRows(x, 2, 5)!, 1, 3)!
   expect(view.shape).toEqual([3, 64])
-  const made = await plan(gpu, 'view', () => ({ read: { view } }))
-  expectSameBits((await made.run()).read.view, data.subarray(3 * 64, 6 * 64))
-  made.release()
+  const ready = await plan(gpu, 'view', () => ({ read: { view } }))
+  expectSameBits((await ready.run()).read.view, data.subarray(3 * 64, 6 * 64))
+  ready.release()
   expect(() => viewRows(x, 7, 2)).toThrow(ShapeError)
   const narrow = await upload(gpu, data, [64, 8], 'f32')
   expect(viewRows(narrow, 1, 3)).toBeUndefined()

@@ -8,7 +8,10 @@ function loop(body: string, bound = '2u'): string {
   return `/*unroll*/ for (var i = 0u; i < ${bound}; i++) { ${body} }`
 }
 
-/** What is written out, without the spaces that don't matter: several, as for comments, and those beside braces. */
+/**
+ * The text that is written out, without the spaces that don't matter: several, as for comments, and those beside
+ * braces.
+ */
 function written(source: string, constants: Record<string, unknown> = {}): string {
   return unroll(source, constants)
     .replace(/\s+/g, ' ')
@@ -77,9 +80,9 @@ test('comments hold anything', () => {
 
 test('without comments, a text keeps its marks and its places', () => {
   const source = 'f(); // a/* b\n/*unroll*/ g();/* c\n /* unroll */ */ h();'
-  const found = withMarksOnly(source)
-  expect(found.replace(/ +/g, ' ')).toBe('f(); \n/*unroll*/ g(); \n h();')
-  expect(found).toHaveLength(source.length)
+  const marks = withMarksOnly(source)
+  expect(marks.replace(/ +/g, ' ')).toBe('f(); \n/*unroll*/ g(); \n h();')
+  expect(marks).toHaveLength(source.length)
 })
 
 describe('refused is', () => {

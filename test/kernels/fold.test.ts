@@ -17,7 +17,8 @@ import {
 } from '../../src/ops/layout/layout.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { argmax, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
-import { plan, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import type { Tensor } from '../../src/tensor/tensor.ts'
 import { rawDevice, withLimits } from '../gpu/devices.ts'
 import { adapterNames, expectSameBits, gpuNamed, uniform } from '../support.ts'
 
@@ -52,7 +53,7 @@ async function run(gpu: Gpu, build: (x: In, ids: Tensor) => Tensor) {
   const inputs: Record<string, Float32Array | Uint32Array> = {
     ids: Uint32Array.from([1, 4, 0, 7, 3, 3, 2, 1, 0]),
   }
-  const made = await plan(gpu, 'fold', ({ input }) => {
+  const ready = await plan(gpu, 'fold', ({ input }) => {
     let count = 0
     const x: In = (...shape) => {
       const name = `x${count++}`
@@ -64,9 +65,9 @@ async function run(gpu: Gpu, build: (x: In, ids: Tensor) => Tensor) {
     }
     return { read: { y: build(x, input('ids', [9], 'u32')) } }
   })
-  const y = (await made.run({ inputs })).read.y
-  made.release()
-  return { y, isFolded: made.info.dispatches.every((d) => d.workgroups[1] > 1) }
+  const y = (await ready.run({ inputs })).read.y
+  ready.release()
+  return { y, isFolded: ready.info.dispatches.every((d) => d.workgroups[1] > 1) }
 }
 
 for (const name of adapterNames()) {

@@ -84,8 +84,8 @@ for (const name of adapterNames()) {
     test(`linear from int8 and int4 weights in ${weights} on ${name || 'any adapter'}`, async (context) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights } })
       try {
-        const panels = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
-        if (!panels) context.skip('no subgroups of one size here')
+        const packs = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
+        if (!packs) context.skip('no subgroups of one size here')
         for (const [M, N, K] of [
           [1, 8, 32],
           [1, 70, 96],

@@ -1,4 +1,5 @@
-// What can be forced by name is what there is: the table that openGpu checks names every variant of every family.
+// A variant can be forced by name exactly if it exists: the table that openGpu checks names every variant of every
+// family.
 
 import { expect, test } from 'vitest'
 import { VARIANTS } from '../../src/gpu/adapter.ts'

@@ -1,6 +1,6 @@
-// What isn't finite stays so: one NaN in any input of any op makes NaN of every output that depends on that input, and of no
-// other; an infinity gives what the largest finite number would, or something that isn't finite. All by bits and on every
-// adapter, as compilers of shaders may assume that no number is NaN.
+// Numbers that aren't finite stay so: one NaN in any input of any op makes NaN of every output that depends on that
+// input, and of no other; an infinity gives what the largest finite number would, or something that isn't finite. All
+// by bits and on every adapter, as compilers of shaders may assume that no number is NaN.
 
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'
@@ -29,7 +29,8 @@ import {
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
-import { columns, plan, release, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { columns, release, type Tensor } from '../../src/tensor/tensor.ts'
 import { runtime, sample, some } from '../runtime.ts'
 import { adapters, evaluate, uniform } from '../support.ts'
 
@@ -41,7 +42,7 @@ interface Case {
   readonly spreads?: boolean
 }
 
-/** Rows for one thread each and for a team of threads, in vec4s and by themselves. */
+/** Rows for one thread each and for threads that share a row, in vec4s and by themselves. */
 const ROWS = [
   [70, 8],
   [70, 5],
@@ -141,9 +142,9 @@ const CASES: Case[] = [
       name: `attention, bias ${kind}`,
       spreads: true,
       build: (x) => {
-        const made = bias(x)
+        const ready = bias(x)
         const tensors = { query: x([5, 32]), key: x([40, 32]), value: x([40, 32]) }
-        return attention({ ...tensors, heads: 2, ...(made ? { bias: made } : {}) })
+        return attention({ ...tensors, heads: 2, ...(ready ? { bias: ready } : {}) })
       },
     }),
   ),
@@ -193,7 +194,7 @@ const SPECIAL = {
 async function expectKept(gpu: Gpu, { name, build, spreads = false }: Case): Promise<void> {
   const slots: Slot[] = []
   const inputs: Record<string, Float32Array | Uint16Array | Uint32Array> = {}
-  const made = await plan(gpu, name, ({ input }) => ({
+  const ready = await plan(gpu, name, ({ input }) => ({
     read: {
       y: build((shape, dtype = 'f32') => {
         const label = `x${Object.keys(inputs).length}`
@@ -211,7 +212,7 @@ async function expectKept(gpu: Gpu, { name, build, spreads = false }: Case): Pro
       }),
     },
   }))
-  const run = async (): Promise<Float32Array> => (await made.run({ inputs })).read['y'] as Float32Array
+  const run = async (): Promise<Float32Array> => (await ready.run({ inputs })).read['y'] as Float32Array
   try {
     const plain = (await run()).slice()
     expect(plain.every(Number.isFinite), `${name}: finite inputs`).toBe(true)
@@ -243,24 +244,27 @@ async function expectKept(gpu: Gpu, { name, build, spreads = false }: Case): Pro
           const y = await withValue(endless)
           const limit = await withValue(end)
           depends.forEach((does, i) => {
-            const found = y[i]!
+            const element = y[i]!
             const bound = limit[i]!
-            const isLimit = Math.abs(found - bound) <= 1e-3 * Math.max(1, Math.abs(bound))
-            if (Number.isFinite(found) && does && !isLimit)
-              expect.fail(`${what}, ${endless}: output ${i} is ${found}, of ${end} it is ${bound}`)
+            const isLimit = Math.abs(element - bound) <= 1e-3 * Math.max(1, Math.abs(bound))
+            if (Number.isFinite(element) && does && !isLimit)
+              expect.fail(`${what}, ${endless}: output ${i} is ${element}, of ${end} it is ${bound}`)
           })
         }
       }
     }
   } finally {
-    made.release()
+    ready.release()
   }
 }
 
 const NAN = Number.NaN
 const INFINITY = Number.POSITIVE_INFINITY
 
-/** Chromium has the compilers of one of Node's adapters, SwiftShader, which like Deno's takes some where tests aren't thorough. */
+/**
+ * Chromium has the compilers of one of Node's adapters, SwiftShader, which like Deno's takes some where tests aren't
+ * thorough.
+ */
 const FEWER = runtime === 'browser' ? some(CASES) : sample(CASES)
 
 for (const [place, gpu] of (await adapters()).entries()) {

@@ -50,15 +50,15 @@ export function shippedKernels(): Kernel[] {
           const [N = 1, K = 1] = shape
           const groups = { int8: [N], int4: [N, Math.ceil(K / 32)] }
           const isQuantized = dtype === 'int8' || dtype === 'int4'
-          const made = {
+          const weight = {
             ...input(shape, dtype),
             ...(isQuantized ? { scales: input(groups[dtype], 'f32') } : {}),
           }
-          if (!form) return made
+          if (!form) return weight
           const [, kh = 1, kw = 1, I = 1] = shape
           const { perTexel } = weightType(dtype)
           const texels = shape.length === 2 ? Math.ceil(kh / perTexel) : kh * Math.ceil((kw * I) / perTexel)
-          return { ...made, packed: { lanes: 8, texels, firstRow: 0 } }
+          return { ...weight, packed: { lanes: 8, texels, firstRow: 0 } }
         })
       }, adapter)
       for (const dispatch of recorder.dispatches) {

@@ -11,7 +11,8 @@ import { anyGpu } from '../support.ts'
 /**
  * Fails with a line per wrong case. FLOWSEG_SEED draws other ones.
  *
- * @param options.count on the first adapter in Node; other adapters and runtimes take a third: what another compiler of WGSL
+ * @param options.count on the first adapter in Node; other adapters and runtimes take a third: what another compiler of
+ *   WGSL
  *   may get wrong is a kernel, not the size of an edge
  */
 export async function expectRight(gpu: Gpu, options: SelfTestOptions): Promise<void> {

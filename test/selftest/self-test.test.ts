@@ -1,5 +1,6 @@
-// The self-test finds what is wrong: planted kernels that compute something else, other bits the second time, or nothing at
-// all are named and vetoed. It tests the same cases for the same seed, whatever else is asked for, and every op there is.
+// The self-test finds what is wrong: planted kernels that compute something else, other bits the second time, or
+// nothing at all are named and vetoed. It tests the same cases for the same seed, whatever else is asked for, and every
+// op there is.
 
 import { afterAll, expect, test } from 'vitest'
 import { UsageError } from '../../src/errors.ts'
@@ -16,7 +17,8 @@ import { groupResults } from '../../src/selftest/groups.ts'
 import type { SelfTestOptions } from '../../src/selftest/options.ts'
 import { type HostTensor, Random, type WeightType } from '../../src/selftest/random.ts'
 import { selfTest } from '../../src/selftest/self-test.ts'
-import { plan, record, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { record, type Tensor } from '../../src/tensor/tensor.ts'
 import { shippedKernels } from '../ops/shipped.ts'
 import { adapterNames } from '../support.ts'
 import { EACH_WGSL, planted, softmaxBy } from './planted.ts'
@@ -27,9 +29,9 @@ const gpu: Gpu = await openGpu(name ? { adapter: name } : {})
 afterAll(() => gpu.close())
 
 async function kernelsOf(build: (x: Tensor) => Tensor): Promise<string[]> {
-  const made = await plan(gpu, 'test', ({ input }) => ({ read: { y: build(input('x', [3, 5])) } }))
-  made.release()
-  return made.info.dispatches.map(({ kernel }) => kernel)
+  const ready = await plan(gpu, 'test', ({ input }) => ({ read: { y: build(input('x', [3, 5])) } }))
+  ready.release()
+  return ready.info.dispatches.map(({ kernel }) => kernel)
 }
 
 test(`a variant that computes something else is named and vetoed, on ${gpu.name}`, async () => {
@@ -77,7 +79,7 @@ test('a variant that does not compile is named, and the rest is tested', async (
   })
 })
 
-/** What adds up in another order on each run gives other bits: here it is what the memory held before. */
+/** A sum in another order on each run gives other bits: here it is what the memory held before. */
 const COUNTING: KernelTest = {
   name: 'counting',
   draw: (random) => {
@@ -273,7 +275,7 @@ function symbolic(r: Recorder, { inputs }: KernelCase): Record<string, Tensor> {
   return Object.fromEntries(entries)
 }
 
-/** What an adapter can have, so that all variants fit somewhere. */
+/** Facts that adapters can have, so that all variants fit somewhere. */
 const ABLE: AdapterFacts = {
   ...PLAIN_ADAPTER,
   features: { f16: true, subgroups: true, timestamps: false },

@@ -3,17 +3,18 @@
 
 import { expect, test } from 'vitest'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
-import { type Inputs, type Plan, plan, release } from '../../src/tensor/tensor.ts'
+import { type Inputs, type Plan, plan } from '../../src/tensor/plan.ts'
+import { release } from '../../src/tensor/tensor.ts'
 import { anyGpu, uniform } from '../support.ts'
 
 test('outputs have the names that build returned, without a question whether they are there', async () => {
   const gpu = await anyGpu()
-  const made = await plan(gpu, 'typed', ({ input }) => {
+  const ready = await plan(gpu, 'typed', ({ input }) => {
     const x = input('x', [4])
     const twice = add(x, x)
     return { read: { twice }, keep: { kept: add(twice, x) } }
   })
-  const { read, kept } = await made.run({ inputs: { x: uniform(4) } })
+  const { read, kept } = await ready.run({ inputs: { x: uniform(4) } })
   expect(read.twice.length).toBe(4)
   expect(kept.kept.shape).toEqual([4])
   // @ts-expect-error: there is no output of this name
@@ -21,24 +22,24 @@ test('outputs have the names that build returned, without a question whether the
   // @ts-expect-error: it is read, not kept
   expect(kept.twice).toBeUndefined()
   // Where the names don't matter, any plan will do
-  const any: Plan = made
+  const any: Plan = ready
   any.release()
   release(gpu, kept.kept)
 })
 
 test('inputs that build names in its type are checked where the plan runs', async () => {
   const gpu = await anyGpu()
-  const made = await plan(gpu, 'named', ({ input, bound }: Inputs<'x', 'y'>) => {
+  const ready = await plan(gpu, 'named', ({ input, bound }: Inputs<'x', 'y'>) => {
     // @ts-expect-error: an input that the type doesn't name
     const wrong = () => input('z', [4])
     expect(wrong).toBeTypeOf('function')
     return { read: { sum: add(input('x', [4]), bound('y', [4])) } }
   })
   // @ts-expect-error: no array for x
-  await expect(made.run({ inputs: {} })).rejects.toThrow("input 'x' is missing")
+  await expect(ready.run({ inputs: {} })).rejects.toThrow("input 'x' is missing")
   // @ts-expect-error: z is no input
-  await expect(made.run({ inputs: { x: uniform(4), z: uniform(4) } })).rejects.toThrow("no input 'z'")
-  made.release()
+  await expect(ready.run({ inputs: { x: uniform(4), z: uniform(4) } })).rejects.toThrow("no input 'z'")
+  ready.release()
 })
 
 test('an async build, and an option that does not exist, are refused by the compiler as well', async () => {

@@ -1,4 +1,4 @@
-// What a plan takes and gives: arrays of the declared type alone, under the declared names, read at once; tensors that
+// A plan takes and gives this: arrays of the declared type alone, under the declared names, read at once; tensors that
 // exist; numbers that the kernels' sizes can hold; and a build function that is one. Everything else is refused before
 // it runs.
 
@@ -10,18 +10,8 @@ import { rope } from '../../src/ops/attention/rope.ts'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
 import { copyRows, gather } from '../../src/ops/layout/gather.ts'
 import { meanRows, softmax } from '../../src/ops/reduce/reduce.ts'
-import {
-  allocate,
-  type DType,
-  type Inputs,
-  param,
-  plan,
-  precompile,
-  release,
-  type Tensor,
-  tensor,
-  upload,
-} from '../../src/tensor/tensor.ts'
+import { type Inputs, plan, precompile } from '../../src/tensor/plan.ts'
+import { allocate, type DType, param, release, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
 import { tune } from '../../src/tuning/tune.ts'
 import { failure } from '../gpu/devices.ts'
 import { adapterNames, adapters, anyGpu, uniform } from '../support.ts'
@@ -41,13 +31,13 @@ async function expectRefused(
 
 for (const gpu of await adapters()) {
   test(`an input takes its own class of arrays, wherever they lie, on ${gpu.name}`, async () => {
-    const made = await plan(gpu, 'sum', ({ input }) => {
+    const ready = await plan(gpu, 'sum', ({ input }) => {
       const x = input('x', [4])
       return { read: { y: add(x, x) } }
     })
     const values = [1.5, -2, 0, 3]
     const twice = Float32Array.from(values, (v) => 2 * v)
-    const run = async (x: unknown) => (await made.run({ inputs: { x: any(x) } })).read.y
+    const run = async (x: unknown) => (await ready.run({ inputs: { x: any(x) } })).read.y
     expect(await run(Float32Array.from(values))).toEqual(twice)
     // A part of a larger buffer, and memory that threads share
     expect(await run(Float32Array.from([9, ...values, 9]).subarray(1, 5))).toEqual(twice)
@@ -82,7 +72,7 @@ for (const gpu of await adapters()) {
       ShapeError,
       'has 0 elements, expected 4 for [4] f32. Its buffer may have been transferred.',
     )
-    made.release()
+    ready.release()
   })
 
   test(`inputs are read before run returns its promise, and what is uploaded likewise, on ${gpu.name}`, async () => {
@@ -90,22 +80,22 @@ for (const gpu of await adapters()) {
     const resident = upload(gpu, x, [6], 'f32')
     x.fill(7)
     const bound = { b: await resident }
-    const made = await plan(gpu, 'reused', ({ input, bound }) => {
+    const ready = await plan(gpu, 'reused', ({ input, bound }) => {
       const [a, b] = [input('a', [6]), bound('b', [6])]
       return { read: { y: add(a, b) } }
     })
     const [a, params] = [uniform(6, 2), {}]
-    const running = made.run({ inputs: { a }, bound, params })
+    const running = ready.run({ inputs: { a }, bound, params })
     a.fill(9)
     Object.assign(params, { none: 1 })
     expect((await running).read.y).toEqual(uniform(6).map((v, i) => Math.fround(v + uniform(6, 2)[i]!)))
-    made.release()
+    ready.release()
     release(gpu, bound.b)
   })
 
   test(`numbers of a run stay in their bounds, and rows past a cache's end are dropped, on ${gpu.name}`, async () => {
     const [cache, beyond] = [await allocate(gpu, [3, 4], 'f32'), await allocate(gpu, [3, 4], 'f32')]
-    const made = await plan(gpu, 'cached', ({ input, bound }) => {
+    const ready = await plan(gpu, 'cached', ({ input, bound }) => {
       const x = input('x', [2, 4])
       copyRows(x, bound('cache', [3, 4]), param('at'))
       const turned = rope(x, { heads: 1, theta: 1e4, position: param('at', 1) })
@@ -119,7 +109,7 @@ for (const gpu of await adapters()) {
       return { read: { kept, mean: meanRows(x, { length: param('length') }) } }
     })
     const run = (at: unknown, length: unknown = 2, more: object = {}) =>
-      made.run({
+      ready.run({
         inputs: { x: uniform(8) },
         bound: { cache },
         params: { at: any(at), length: any(length), ...more },
@@ -141,7 +131,7 @@ for (const gpu of await adapters()) {
     const { read } = await look.run()
     expect(read.cache).toEqual(new Float32Array([...Array(8).fill(0), ...uniform(8).subarray(0, 4)]))
     expect(read.beyond).toEqual(new Float32Array(12))
-    for (const p of [made, look]) p.release()
+    for (const p of [ready, look]) p.release()
     for (const x of [cache, beyond]) release(gpu, x)
   })
 }
@@ -181,12 +171,12 @@ test('each type has its classes, and odd counts of narrow types are filled up', 
     }
   }
   const bits = Uint16Array.from([0x3f80, 0x4000, 0xbf80]) // 1, 2, -1
-  const made = await plan(gpu, 'narrow', ({ input }) => ({
+  const ready = await plan(gpu, 'narrow', ({ input }) => ({
     read: { y: gather(input('table', [3, 1], 'bf16'), input('ids', [4], 'u32')) },
   }))
-  const { read } = await made.run({ inputs: { table: bits, ids: Uint32Array.of(2, 0, 1, 2) } })
+  const { read } = await ready.run({ inputs: { table: bits, ids: Uint32Array.of(2, 0, 1, 2) } })
   expect(read.y).toEqual(Float32Array.of(-1, 1, 2, -1))
-  made.release()
+  ready.release()
 })
 
 test('names that a run gets wrong are told with the right ones', async () => {
@@ -195,7 +185,7 @@ test('names that a run gets wrong are told with the right ones', async () => {
     const sum = add(input('x', [4]), bound('y', [4]))
     return { read: { sum }, keep: { sum } }
   }
-  const made = await plan(gpu, 'named', build)
+  const ready = await plan(gpu, 'named', build)
   const y = await upload(gpu, uniform(4), [4], 'f32')
   const good = { inputs: { x: uniform(4) }, bound: { y } }
   for (const [values, words] of [
@@ -222,48 +212,52 @@ test('names that a run gets wrong are told with the right ones', async () => {
     [{ ...good, signal: true }, 'signal is true, expected the `signal` of an AbortController'],
     [{ ...good, onProgress: 'log' }, 'onProgress is "log", expected a function'],
   ] as const) {
-    await expectRefused(made.run(any(values)), UsageError, words)
+    await expectRefused(ready.run(any(values)), UsageError, words)
   }
   const other = await upload(gpu, uniform(4), [2, 2], 'f32')
-  await expectRefused(made.run({ ...good, bound: { y: other } }), ShapeError, 'y is [2, 2], expected [4]')
-  const { kept } = await made.run(good)
+  await expectRefused(ready.run({ ...good, bound: { y: other } }), ShapeError, 'y is [2, 2], expected [4]')
+  const { kept } = await ready.run(good)
 
   // Tensors that are gone, or lie elsewhere
   release(gpu, y)
-  await expectRefused(made.run(good), UsageError, "the tensor 'y' was released, or is of another Gpu")
+  await expectRefused(ready.run(good), UsageError, "the tensor 'y' was released, or is of another Gpu")
   release(gpu, kept.sum)
   const again = await upload(gpu, uniform(4), [4], 'f32')
   await expectRefused(
-    made.run({ ...good, bound: { y: again }, into: kept }),
+    ready.run({ ...good, bound: { y: again }, into: kept }),
     UsageError,
     "the tensor 'sum' was released",
   )
-  made.release()
-  await expectRefused(made.run(good), UsageError, 'Plan named was released')
+  ready.release()
+  await expectRefused(ready.run(good), UsageError, 'Plan named was released')
   for (const x of [other, again]) release(gpu, x)
 })
 
 test('one tensor can not be bound twice where the plan writes it, nor a resident that it reads', async () => {
   const gpu = await anyGpu()
   const [a, b] = [await allocate(gpu, [2, 4], 'f32'), await allocate(gpu, [2, 4], 'f32')]
-  const made = await plan(gpu, 'twins', ({ bound }) => {
+  const ready = await plan(gpu, 'twins', ({ bound }) => {
     const [from, to] = [bound('from', [2, 4]), bound('to', [2, 4])]
     copyRows(from, to, 0)
     return { read: { sum: add(to, b) } }
   })
   await expectRefused(
-    made.run({ bound: { from: a, to: a } }),
+    ready.run({ bound: { from: a, to: a } }),
     UsageError,
     "'to', which the plan writes, and 'from' are one tensor",
   )
   await expectRefused(
-    made.run({ bound: { from: a, to: b } }),
+    ready.run({ bound: { from: a, to: b } }),
     UsageError,
     "'to', which the plan writes, and 'tensor' are one tensor",
   )
   release(gpu, b)
-  await expectRefused(made.run({ bound: { from: a, to: a } }), UsageError, "the tensor 'tensor' was released")
-  made.release()
+  await expectRefused(
+    ready.run({ bound: { from: a, to: a } }),
+    UsageError,
+    "the tensor 'tensor' was released",
+  )
+  ready.release()
   release(gpu, a)
 })
 
@@ -341,12 +335,12 @@ test('inputs and outputs of another plan are refused, and shapes that none has',
   const gpu = await anyGpu()
   let ways: Inputs | undefined
   let old: Tensor | undefined
-  const made = await plan(gpu, 'first', (given) => {
-    ways = given
-    old = softmax(given.input('x', [4]))
+  const ready = await plan(gpu, 'first', (declare) => {
+    ways = declare
+    old = softmax(declare.input('x', [4]))
     return { read: { old } }
   })
-  made.release()
+  ready.release()
   await expectRefused(
     plan(gpu, 'second', () => ({ read: { old: old! } })),
     UsageError,
@@ -471,7 +465,7 @@ test('a tensor of another Gpu is refused', async () => {
   const other = await openGpu(name ? { adapter: name } : {})
   opened.push(other)
   const x = await upload(other, uniform(4), [4], 'f32')
-  const made = await plan(gpu, 'mixed', () => ({ read: { y: softmax(x) } }))
-  await expectRefused(made.run(), UsageError, "the tensor 'tensor' was released, or is of another Gpu")
-  made.release()
+  const ready = await plan(gpu, 'mixed', () => ({ read: { y: softmax(x) } }))
+  await expectRefused(ready.run(), UsageError, "the tensor 'tensor' was released, or is of another Gpu")
+  ready.release()
 })

@@ -1,8 +1,9 @@
-// What ceilings are measured with computes what it says, so no driver leaves any of it out; and what they say is
+// The kernels that measure ceilings compute what they say, so no driver leaves any of it out; and their figures are
 // a possible speed.
 
 import { expect, test } from 'vitest'
-import { allocate, plan, release, upload } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { allocate, release, upload } from '../../src/tensor/tensor.ts'
 import { copyChunks, measureCeilings, multiplyAdds } from '../../src/tuning/ceilings.ts'
 import { adapters, expectClose, expectSameBits, random } from '../support.ts'
 
@@ -10,11 +11,11 @@ for (const gpu of await adapters()) {
   test.each([1, 10, 24])(`%i chains of multiply-adds on ${gpu.name}`, async (chains) => {
     const [threads, steps] = [192, 5]
     const y = await allocate(gpu, [threads], 'f32')
-    const made = await plan(gpu, 'test', () => {
+    const ready = await plan(gpu, 'test', () => {
       multiplyAdds(y, threads, chains)
       return { read: { y } }
     })
-    const run = async () => (await made.run({ params: { steps } })).read.y
+    const run = async () => (await ready.run({ params: { steps } })).read.y
     const first = await run()
     const expected = Float64Array.from({ length: threads }, (_, t) => {
       let sum = 0
@@ -27,21 +28,21 @@ for (const gpu of await adapters()) {
     })
     expectClose(first, expected, 1e-5) // 40 rounded steps
     expectSameBits(await run(), first)
-    made.release()
+    ready.release()
     release(gpu, y)
   })
 
   test(`copied chunks on ${gpu.name}`, async () => {
     const x = await upload(gpu, random([6144]).data, [6144], 'f32')
     const y = await allocate(gpu, [6144], 'f32')
-    const made = await plan(gpu, 'test', () => {
+    const ready = await plan(gpu, 'test', () => {
       copyChunks(x, y, 2 * 8192)
       return { read: { x, y } }
     })
-    const { read } = await made.run()
+    const { read } = await ready.run()
     expectSameBits(read.y.slice(0, 4096), read.x.slice(0, 4096))
     expect(Math.max(...read.y.slice(4096))).toBe(0)
-    made.release()
+    ready.release()
     for (const one of [x, y]) release(gpu, one)
   })
 }

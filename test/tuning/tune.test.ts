@@ -5,8 +5,11 @@ import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
-import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
-import { type Candidate, type Comparison, decide, tune } from '../../src/tuning/tune.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { param, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
+import { decide } from '../../src/tuning/choose.ts'
+import type { Candidate, Comparison } from '../../src/tuning/problems.ts'
+import { tune } from '../../src/tuning/tune.ts'
 import {
   adapterNames,
   adapters,
@@ -73,7 +76,7 @@ function familyOf(...variants: Variant<Doubling>[]): Family<Doubling> {
     name: `double${families++}`,
     variants,
     classOf: ({ x }) => `${x.size}`,
-    settled: (problem) => ({ ...problem, times: 1 }),
+    concrete: (problem) => ({ ...problem, times: 1 }),
   }
 }
 
@@ -182,9 +185,9 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
   const run = async (tuned?: object) => {
     const gpu = await open(tuned)
     try {
-      const made = await plan(gpu, 'test', build(family, 1000))
+      const ready = await plan(gpu, 'test', build(family, 1000))
       const values = { inputs: { x: x.data }, params: { times: 1 } }
-      const { y } = (await made.run(values)).read
+      const { y } = (await ready.run(values)).read
       return { y, notes: gpu.notes, taken: [...gpu.adapter.choices.taken.values()] }
     } finally {
       gpu.close()

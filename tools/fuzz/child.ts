@@ -1,5 +1,5 @@
-// Runs the cases of a batch, one after the other, and says on standard output when each begins and how it ended. It is a process
-// of its own: what takes too long or too much, or crashes, ends this one only.
+// Runs the cases of a batch, one after the other, and says on standard output when each begins and how it ended. It is
+// a process of its own: what takes too long or too much, or crashes, ends this one only.
 //
 //   node child.js TARGET SEED BEGIN END        cases BEGIN to END - 1
 //   node child.js TARGET SEED BEGIN END FILE   the input of case BEGIN is written to FILE, and nothing is run

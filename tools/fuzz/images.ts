@@ -1,5 +1,5 @@
-// Mutations of images that know their parts: chunks of PNG and WebP, segments of JPEG. Lengths and checksums are mostly right,
-// so that what is changed is reached.
+// Mutations of images that know their parts: chunks of PNG and WebP, segments of JPEG. Lengths and checksums are mostly
+// right, so that what is changed is reached.
 
 import { deflateSync } from 'node:zlib'
 import { join, mutateBytes } from './bytes.ts'

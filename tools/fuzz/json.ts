@@ -1,4 +1,5 @@
-// Mutations of a JSON text that keep to its grammar, mostly: values are replaced, moved, nested, multiplied and written oddly.
+// Mutations of a JSON text that keep to its grammar, mostly: values are replaced, moved, nested, multiplied and written
+// oddly.
 
 import type { Random } from './random.ts'
 
@@ -113,30 +114,30 @@ function mutateTree(random: Random, tree: Tree): Tree {
 /** Leaves out, repeats, renames, swaps or adds a child. */
 function mutateAround(random: Random, tree: Tree[] | Pairs, i: number): Tree {
   const list: unknown[] = tree instanceof Pairs ? [...tree.list] : [...tree]
-  const made = (): Tree => (tree instanceof Pairs ? new Pairs(list as [string, Tree][]) : (list as Tree[]))
+  const changed = (): Tree => (tree instanceof Pairs ? new Pairs(list as [string, Tree][]) : (list as Tree[]))
   const other = random.below(list.length)
   switch (random.below(6)) {
     case 0:
       list.splice(i, 1)
-      return made()
+      return changed()
     case 1:
       list.splice(other, 0, list[i])
-      return made()
+      return changed()
     case 2:
       for (let k = random.below(300); k >= 0; k--) list.push(list[i])
-      return made()
+      return changed()
     case 3:
       ;[list[i], list[other]] = [list[other], list[i]]
-      return made()
+      return changed()
     case 4:
       if (tree instanceof Pairs) list[i] = [random.of([...KEYS, ...TEXTS]), tree.list[i]![1]]
-      return made()
+      return changed()
     default:
       if (tree instanceof Pairs) {
         for (let k = random.below(50); k >= 0; k--) list.push([`${random.of(KEYS)}${k}`, tree.list[i]![1]])
         list[i] = [tree.list[i]![0], tree.list[other]![1]]
       }
-      return made()
+      return changed()
   }
 }
 

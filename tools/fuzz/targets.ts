@@ -1,4 +1,4 @@
-// What is fuzzed: per format, files to begin with, how they are changed, and what reads them.
+// The formats that are fuzzed: per format, files to begin with, how they are changed, and what reads them.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join as path } from 'node:path'
@@ -18,8 +18,8 @@ import { disguised, mutateJson } from './json.ts'
 import type { Random } from './random.ts'
 
 export interface Target {
-  /** How a saved input is named. */
-  readonly ending: string
+  /** The file extension of a saved input. */
+  readonly extension: string
   make(random: Random, number: number): Uint8Array
   /** Does with the bytes what the library does. Throws what it throws. */
   run(bytes: Uint8Array<ArrayBuffer>, random: Random): Promise<void>
@@ -53,7 +53,7 @@ const configs = [
 ]
 
 const config: Target = {
-  ending: 'json',
+  extension: 'json',
   make: (random) => mutateText(random, configs),
   async run(bytes) {
     const folder = openFolder([new File([bytes], 'config.json')])
@@ -63,7 +63,7 @@ const config: Target = {
 
 const tokenizerText = text('test/fixtures/io/tokenizer.json')
 const tokenizerConfig = text('weights/flowseg-nano/tokenizer_config.json')
-/** What is in the file, and <SEG>, <p>, </p>. */
+/** The words of the file, and <SEG>, <p>, </p>. */
 const VOCAB = 403
 
 /** The steps alone: most of the file is vocabulary. */
@@ -126,14 +126,14 @@ const SENTENCES = [
 ]
 
 const tokenizer: Target = {
-  ending: 'json',
+  extension: 'json',
   make: (random) => (random.chance(0.6) ? mutateSteps(random) : mutateText(random, [tokenizerText])),
   async run(bytes, random) {
-    const given = await openFolder([new File([bytes], 'tokenizer.json')]).readText('tokenizer.json')
+    const tokenizer = await openFolder([new File([bytes], 'tokenizer.json')]).readText('tokenizer.json')
     const settings = random.chance(0.2)
       ? new TextDecoder().decode(mutateText(random, [tokenizerConfig]))
       : tokenizerConfig
-    const loaded = loadTokenizer(given, settings, VOCAB)
+    const loaded = loadTokenizer(tokenizer, settings, VOCAB)
     for (const sentence of SENTENCES) loaded.decode(loaded.encode(sentence).slice(0, 200))
     loaded.idOf('<SEG>')
   },
@@ -169,7 +169,7 @@ async function readAll(from: Parameters<typeof openSafetensors>[0]): Promise<voi
 }
 
 const safetensors: Target = {
-  ending: 'safetensors',
+  extension: 'safetensors',
   make(random) {
     const file = random.of(files)
     if (random.chance(0.4)) return mutateBytes(random, file, files)
@@ -192,7 +192,7 @@ const indexText = JSON.stringify({
 })
 
 const index: Target = {
-  ending: 'json',
+  extension: 'json',
   make: (random) => mutateText(random, [indexText]),
   run: (bytes) =>
     readAll(
@@ -210,7 +210,7 @@ const manifestText = JSON.stringify({
 })
 
 const manifest: Target = {
-  ending: 'json',
+  extension: 'json',
   make: (random) => mutateText(random, [manifestText, text('weights/flowseg-nano/manifest.json')]),
   async run(bytes) {
     const folder = await withManifest(
@@ -230,26 +230,26 @@ const manifest: Target = {
 /** 16 bytes per pixel at the most, and some more. */
 const MAX_PIXELS = 4e6
 
-function image(ending: string, mutate: typeof mutatePng): Target {
+function image(extension: string, mutate: typeof mutatePng): Target {
   const folder = 'test/fuzz/seeds'
   const seeds = readdirSync(path(root, folder))
-    .filter((name) => name.endsWith(`.${ending}`))
+    .filter((name) => name.endsWith(`.${extension}`))
     .map((name) => read(folder, name))
   return {
-    ending,
+    extension,
     make: (random) =>
       random.chance(0.5)
         ? mutate(random, random.of(seeds), seeds)
         : mutateBytes(random, random.of(seeds), seeds),
     async run(bytes) {
-      await Promise.resolve(decodeImage(bytes, { name: `x.${ending}`, maxPixels: MAX_PIXELS }))
+      await Promise.resolve(decodeImage(bytes, { name: `x.${extension}`, maxPixels: MAX_PIXELS }))
     },
   }
 }
 
 /** Fails in all ways: whether the fuzzer notices. */
 const broken: Target = {
-  ending: 'json',
+  extension: 'json',
   make: (_, number) => Uint8Array.of(number % 5),
   async run([kind]) {
     if (kind === 1) throw new TypeError('of no kind of ours')

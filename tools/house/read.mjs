@@ -1,4 +1,5 @@
-// What a file says and names: its comments, the names that it declares, the exports among them without a doc comment.
+// The text of a file as the house counts it: its comments, the names that it declares, the exports among them without a
+// doc comment.
 
 import ts from 'typescript-5'
 
@@ -97,7 +98,7 @@ function commented(text, ranges) {
   return { lines, comments: ranges.map(([begin, end]) => text.slice(begin, end)), longComments: [...long] }
 }
 
-/** 'rowFours_arm64' is row, fours, arm64. */
+/** 'rowTotals_arm64' is row, totals, arm64. */
 export function wordsOf(name) {
   return name
     .replaceAll(/([a-z\d])([A-Z])/g, '$1 $2')

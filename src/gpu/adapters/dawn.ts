@@ -40,9 +40,9 @@ async function openAny(create: Create, name?: string): Promise<Provider> {
       tried.push(`${driver.name} (${driver.reason})`)
       continue
     }
-    const found = await driver.use(() => request(create, name))
-    if (found.adapter) return provider(found.gpu, found.adapter)
-    tried.push(`${driver.name} (${found.reason})`)
+    const answer = await driver.use(() => request(create, name))
+    if (answer.adapter) return provider(answer.gpu, answer.adapter)
+    tried.push(`${driver.name} (${answer.reason})`)
   }
   throw noAdapter(tried)
 }
@@ -69,9 +69,9 @@ async function openNamed(create: Create, part: string): Promise<Provider> {
     )
   }
   if (name === undefined) return openAny(create, part) // which says why there is none
-  const found = await expectDefined(all.get(name), 'all').use(() => request(create, name))
-  if (found.adapter) return provider(found.gpu, found.adapter)
-  throw noAdapter([`'${printable(name)}' (${found.reason})`])
+  const answer = await expectDefined(all.get(name), 'all').use(() => request(create, name))
+  if (answer.adapter) return provider(answer.gpu, answer.adapter)
+  throw noAdapter([`'${printable(name)}' (${answer.reason})`])
 }
 
 function noAdapter(tried: readonly string[]): NoAdapterError {
@@ -116,7 +116,7 @@ function inTurn<T>(work: () => Promise<T>): Promise<T> {
   return mine
 }
 
-/** Where adapters come from. */
+/** The drivers that adapters come from. */
 interface Driver {
   readonly name: string
   /** Does something while Dawn finds this driver. */
@@ -165,8 +165,8 @@ async function listed(create: Create, from: Iterable<Driver | Absent>): Promise<
  */
 export function namesListed(complaint: string): string[] {
   const listed = [...complaint.matchAll(/backend: '([^']*)', name: '([^']+)'/g)]
-  const real = listed.filter(([, backend]) => !/^(opengl|opengles|null)$/i.test(backend!))
-  return [...new Set(real.map(([, , name]) => name!))]
+  const real = listed.filter(([, backend = '']) => !/^(opengl|opengles|null)$/i.test(backend))
+  return [...new Set(real.map(([, , name = '']) => name))]
 }
 
 async function request(

@@ -13,6 +13,7 @@ export interface Language {
   readonly countsSubgroups: boolean
 }
 
+/** A device of one runtime, before it is opened: its adapter, and how to await and close it. */
 export interface Provider {
   /** 'Node 20.20.2, Dawn', 'Deno 2.9.6, wgpu' or 'browser'. */
   readonly runtime: string
@@ -66,6 +67,7 @@ export function namesMeant(part: string, names: readonly string[]): string[] {
   return same.length > 0 ? same : names.filter((name) => name.toLowerCase().includes(wanted))
 }
 
+/** The features of the WGSL language that this implementation has; none where it doesn't say. */
 export function languageOf(gpu: GPU | undefined): Language {
   const has = (name: string): boolean => gpu?.wgslLanguageFeatures?.has(name) ?? false
   return {

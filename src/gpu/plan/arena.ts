@@ -27,6 +27,10 @@ interface Place {
   readonly most?: number
 }
 
+/**
+ * The sizes of all steps of a plan, a slot of SIZES_SLOT_BYTES each, and the parameters of a run that they depend
+ * on.
+ */
 export class Arena {
   readonly #plan: string
   readonly #bytes: ArrayBuffer
@@ -69,15 +73,15 @@ export class Arena {
       )
     }
     for (const { offset, type, param, plus, most } of this.#places) {
-      const given = Object.hasOwn(params, param) ? params[param] : undefined
-      if (given === undefined) {
+      const argument = Object.hasOwn(params, param) ? params[param] : undefined
+      if (argument === undefined) {
         throw new UsageError(`Plan ${plan}: parameter '${printable(param)}' is missing from the run.`)
       }
-      const value = typeof given === 'number' ? given + plus : given
+      const value = typeof argument === 'number' ? argument + plus : argument
       if (!fitsSize(type, value) || (most !== undefined && value > most)) {
         const sum = plus === 0 ? '' : ` and ${plus} are added to it`
         throw new UsageError(
-          `Plan ${plan}: parameter '${printable(param)}' is ${describe(given)}${sum}; expected ` +
+          `Plan ${plan}: parameter '${printable(param)}' is ${describe(argument)}${sum}; expected ` +
             `${most === undefined ? SIZE_RANGES[type] : `a whole number from 0 to ${most}`}.`,
         )
       }

@@ -16,6 +16,7 @@ interface Tenant {
   label: string
 }
 
+/** The memory of a plan's intermediates: slots, each for several that are never alive together. */
 export interface Layout {
   /** Bytes of each slot. */
   readonly slots: readonly number[]

@@ -24,7 +24,7 @@ export type { PlanSpec } from './steps.ts'
 
 /** One line of a plan's description. */
 export interface DispatchInfo {
-  /** Where in the model: 'sam/layers.3/attn'. */
+  /** Its place in the model: 'sam/layers.3/attn'. */
   readonly scope: string
   /** The kernel's name and constants. */
   readonly kernel: string
@@ -38,7 +38,7 @@ export interface DispatchInfo {
   readonly inPlace: boolean
 }
 
-/** What a plan costs, known before it runs. */
+/** The cost of a plan, known before it runs. */
 export interface PlanInfo {
   /** As given to `plan`. */
   readonly name: string
@@ -56,6 +56,7 @@ export interface PlanInfo {
   readonly slotBytes: number
 }
 
+/** The values of a run, as bytes and buffers. */
 export interface RunInputs {
   /** A whole number of words for each input: what plan() checked. */
   readonly inputs?: Readonly<Record<string, Uint8Array>>
@@ -67,6 +68,7 @@ export interface RunInputs {
   readonly keepOwner?: string
 }
 
+/** The outputs of a run, by name: bytes of those that are read back, buffers of those that are kept. */
 export interface RunOutputs {
   readonly read: ReadonlyMap<string, ArrayBuffer>
   readonly kept: ReadonlyMap<string, GPUBuffer>
@@ -92,6 +94,10 @@ const EMPTY_BYTES = 16
  */
 const HEAD_START = 16
 
+/**
+ * A recording on the device: kernels compiled, memory laid out, sizes in place. It runs as often as it is asked,
+ * once at a time.
+ */
 export class GpuPlan {
   readonly info: PlanInfo
   readonly #gpu: Gpu
@@ -238,9 +244,9 @@ export class GpuPlan {
   }
 
   /** Uploads inputs, submits, reads outputs back. One run at a time. */
-  async run(given: RunInputs = {}, options: TaskOptions = {}): Promise<RunOutputs> {
-    return this.#exclusively(given.inputs, async () => {
-      const kept = await this.#bind(given)
+  async run(values: RunInputs = {}, options: TaskOptions = {}): Promise<RunOutputs> {
+    return this.#exclusively(values.inputs, async () => {
+      const kept = await this.#bind(values)
       try {
         const started = performance.now()
         const cost = await this.#submit(options)
@@ -257,12 +263,12 @@ export class GpuPlan {
   }
 
   /** Runs once with a timestamp around every dispatch. @returns milliseconds by dispatch, NaN if missing */
-  async profile(given: RunInputs = {}): Promise<number[]> {
+  async profile(values: RunInputs = {}): Promise<number[]> {
     if (!this.#gpu.features.timestamps) {
       throw new LimitError(`${this.#gpu.name} has no timestamp-query: profile on another adapter.`)
     }
-    return this.#exclusively(given.inputs, async () => {
-      const kept = await this.#bind(given)
+    return this.#exclusively(values.inputs, async () => {
+      const kept = await this.#bind(values)
       try {
         return await timeEach(this.#gpu, this.#steps)
       } finally {
@@ -289,7 +295,7 @@ export class GpuPlan {
           this.#gpu.device.queue.writeBuffer(
             expectDefined(this.#buffers.get(storage), 'buffers'),
             0,
-            inputs![input]! as Uint8Array<ArrayBuffer>,
+            expectDefined(inputs?.[input], 'an input') as Uint8Array<ArrayBuffer>,
           )
         }
       }
@@ -306,16 +312,16 @@ export class GpuPlan {
    *
    * @returns buffers for the kept outputs; fresh ones are the caller's to release
    */
-  async #bind(given: RunInputs): Promise<Kept> {
+  async #bind(values: RunInputs): Promise<Kept> {
     const { recorder, name } = this.#spec
     const { queue } = this.#gpu.device
 
     // 1. What is missing or doesn't fit
     for (const storage of this.#residents)
-      this.#expectAlive(storage.label, storage.buffer ?? storage.texture!)
+      this.#expectAlive(storage.label, expectDefined(storage.buffer ?? storage.texture, 'its memory'))
     const homes = new Map<Storage, GPUBuffer>()
     for (const [label, storage] of recorder.bound) {
-      const buffer = given.bound?.[label]
+      const buffer = values.bound?.[label]
       if (!buffer) {
         throw new UsageError(
           `Plan ${printable(name)}: bound tensor '${printable(label)}' is missing from the run. Pass it in \`bound\`.`,
@@ -336,10 +342,10 @@ export class GpuPlan {
           'tensor. Bind another, or a copy.',
       )
     }
-    this.#arena.set(given.params ?? {})
+    this.#arena.set(values.params ?? {})
 
     // 2. Homes of kept outputs
-    const kept = await this.#homes(given)
+    const kept = await this.#homes(values)
     for (const [name, storage] of this.#spec.keep)
       homes.set(storage, expectDefined(kept.all.get(name), 'all'))
 
@@ -360,7 +366,7 @@ export class GpuPlan {
     return kept
   }
 
-  /** Where kept outputs go: into what the run names, else into fresh buffers. */
+  /** The buffers of kept outputs: those that the run names, else fresh ones. */
   async #homes({ into = {}, bound = {}, keepOwner }: RunInputs): Promise<Kept> {
     const { keep, name: plan } = this.#spec
     const all = new Map<string, GPUBuffer>()

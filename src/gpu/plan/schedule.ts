@@ -1,4 +1,4 @@
-// How a dispatch is launched on this adapter: its grid within the limits, and in pieces when one submission
+// The launches of a dispatch on this adapter: its grid within the limits, and in pieces when one submission
 // would take too long.
 
 import { LimitError, UsageError } from '../../errors.ts'

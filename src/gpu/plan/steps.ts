@@ -8,15 +8,17 @@ import type { RecordedDispatch, Recorder, Storage } from '../recorder.ts'
 import { type Layout, layOut } from './liveness.ts'
 import { checkBindings, cut, type Piece } from './schedule.ts'
 
+/** A recording and its outputs, from which a plan is made. */
 export interface PlanSpec {
   readonly name: string
   readonly recorder: Recorder
   /** Read back to host memory at the end of each run. */
   readonly read: ReadonlyMap<string, Storage>
-  /** Handed over at the end of each run, in buffers of their own or in those that the run names. */
+  /** Become the caller's at the end of each run, in buffers of their own or in those that the run names. */
   readonly keep: ReadonlyMap<string, Storage>
 }
 
+/** One launch: a dispatch, or a piece of one whose grid was cut. */
 export interface RecordedStep extends Piece {
   readonly dispatch: RecordedDispatch
   readonly kernel: Kernel
@@ -43,13 +45,17 @@ export function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: Reco
   return { layout, steps }
 }
 
+/** The resident storages that a plan reads or writes, one per buffer or texture. */
 export function residentsOf({ recorder, read }: PlanSpec): Storage[] {
   const all = recorder.dispatches.flatMap(({ reads, writes }) => [
     ...Object.values(reads),
     ...Object.values(writes),
   ])
-  const residents = [...all, ...read.values()].filter((storage) => storage?.kind === 'resident')
-  return [...new Map(residents.map((storage) => [storage!.buffer ?? storage!.texture, storage!])).values()]
+  const byMemory = new Map<GPUBuffer | GPUTexture | undefined, Storage>()
+  for (const storage of [...all, ...read.values()]) {
+    if (storage?.kind === 'resident') byMemory.set(storage.buffer ?? storage.texture, storage)
+  }
+  return [...byMemory.values()]
 }
 
 function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {

@@ -8,12 +8,18 @@ import { expectShape, expectType, record, type Tensor, tensor } from '../../tens
 
 const morphologyShader: ByWidth = { 1: morphologyF32, 4: morphologyVec4 }
 
-/** The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
+/**
+ * The largest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in
+ * it.
+ */
 export function dilate(x: Tensor): Tensor {
   return morph('dilate', x, false)
 }
 
-/** The smallest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is in it. */
+/**
+ * The smallest value in the 3 x 3 window around each pixel, clipped at the border: [H, W] -> [H, W]. NaN where one is
+ * in it.
+ */
 export function erode(x: Tensor): Tensor {
   return morph('erode', x, true)
 }

@@ -1,5 +1,5 @@
-// Matrix products of few rows (gemv: of one), for GPUs. See shaders/matmul/gemv.wgsl and its arithmetic: no GPU has measured it
-// yet.
+// Matrix products of few rows (gemv: of one), for GPUs. See shaders/matmul/gemv.wgsl and its arithmetic: no GPU has
+// measured it yet.
 
 import plain from '#shaders/matmul/gemv.wgsl'
 import bySubgroups from '#shaders/matmul/gemv.wgsl?SUBGROUPS'
@@ -30,7 +30,7 @@ export const gemv: Variant<Product> = {
     recordProduct(product, (part) => {
       const tile = tileOf(part)
       const passes = Math.max(1, tile.rows / 4)
-      const made = kernel(features.subgroups && countsSubgroups ? bySubgroups : plain, {
+      const chosen = kernel(features.subgroups && countsSubgroups ? bySubgroups : plain, {
         ROWS: tile.rows,
         PASSES: passes,
         PASS_ROWS: tile.rows / passes,
@@ -39,7 +39,7 @@ export const gemv: Variant<Product> = {
         ...rowConstants(part.b.dtype, isAligned(part)),
         ...commonConstants(part),
       })
-      return { kernel: made, ...tile }
+      return { kernel: chosen, ...tile }
     })
   },
 }

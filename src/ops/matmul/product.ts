@@ -1,5 +1,5 @@
-// One matrix product as matmul.ts and conv.ts hand it to the variants: checked, with nothing left to default. In this folder
-// a is [M, K], b is [N, K] (or [K, N]) and y is [M, N].
+// One matrix product as matmul.ts and conv.ts hand it to the variants: checked, with nothing left to default. In this
+// folder a is [M, K], b is [N, K] (or [K, N]) and y is [M, N].
 
 import type { Constants, Kernel } from '../../gpu/kernel.ts'
 import { roundUp } from '../../gpu/memory.ts'
@@ -30,7 +30,7 @@ export interface Product {
   readonly bias?: Tensor | undefined
   readonly activation?: Activation
   readonly residual?: Tensor | undefined
-  /** Where the rows of a lie if a is an image: a convolution. */
+  /** The places of the rows of a if a is an image: a convolution. */
   readonly image?: ImageSizes
 }
 
@@ -73,7 +73,7 @@ export function commonConstants(product: Product): Constants {
   }
 }
 
-/** How a kernel computes a part of a product. */
+/** The kernel and the grid that compute a part of a product. */
 export interface Dispatched {
   readonly kernel: Kernel
   readonly tilesM: number

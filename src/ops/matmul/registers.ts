@@ -1,5 +1,5 @@
-// Matrix products in registers: a thread computes a tile of outputs alone, or a quad of threads shares its loads. Runs on
-// any adapter. See shaders/matmul/registers.wgsl.
+// Matrix products in registers: a thread computes a tile of outputs alone, or a quad of threads shares its loads. Runs
+// on any adapter. See shaders/matmul/registers.wgsl.
 
 import plain from '#shaders/matmul/registers.wgsl'
 import conv from '#shaders/matmul/registers.wgsl?CONV'
@@ -26,7 +26,7 @@ export const registers: Variant<Product> = {
       const { rows, cols, beside, below, tilesM, tilesN, threads } = chooseTile(part, adapter)
       const isShared = beside * below > 1
       const shader = part.image ? (isShared ? convQuads : conv) : isShared ? quads : plain
-      const made = kernel(shader, {
+      const chosen = kernel(shader, {
         ROWS: rows / below,
         COLS: cols / beside,
         WG: threads,
@@ -36,14 +36,17 @@ export const registers: Variant<Product> = {
         ...rowConstants(part.b.dtype, isAligned(part)),
         ...commonConstants(part),
       })
-      return { kernel: made, tilesM, tilesN, perGroup: isShared ? 1 : threads }
+      return { kernel: chosen, tilesM, tilesN, perGroup: isShared ? 1 : threads }
     })
   },
 }
 
 /** The tile that one thread computes, or a quad. */
 interface Tile extends TileSize {
-  /** Threads that share loads of a, side by side, and of b, one below the other: 1 and 1, or a quad's 2 and 2, or 4 and 1. */
+  /**
+   * Threads that share loads of a, side by side, and of b, one below the other: 1 and 1, or a quad's 2 and 2, or 4 and
+   * 1.
+   */
   readonly beside: 1 | 2 | 4
   readonly below: 1 | 2
 }

@@ -40,14 +40,14 @@ export const subgroup: Variant<Product> = {
         ...texelConstants(b.dtype),
         ...commonConstants(part),
       }
-      const made = tile.skinny
+      const chosen = tile.skinny
         ? kernel(b.packed ? skinnyPacked : skinny, { ...skinnyConstants(part, tile, adapter), ...constants })
         : kernel(image ? wideConvPacked : b.packed ? widePacked : wide, {
             A_GROUPS: tile.aGroups,
             B_GROUPS: tile.bGroups,
             ...constants,
           })
-      return { kernel: made, ...tile }
+      return { kernel: chosen, ...tile }
     })
   },
 }
@@ -68,9 +68,10 @@ const PARALLEL = 8
 const MOST_SKINNY_ROWS = 16
 
 /**
- * The tile with the least work. In cycles of lavapipe (two cores of a Xeon, November 2026) a load of a costs 60, of b 30
- * through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums per lane, or 128 where b comes
- * from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as long.
+ * The tile with the least work. In cycles of lavapipe (two cores of a Xeon, November 2026) a load of a costs 60, of b
+ * 30 through a texture and 100 from a buffer, a broadcast 13, and a multiply-add 1. Past 256 sums per lane, or 128
+ * where b comes from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as
+ * long.
  */
 export function chooseTile(
   { b, pair, M, N, image }: Pick<Product, 'b' | 'pair' | 'M' | 'N' | 'image'>,

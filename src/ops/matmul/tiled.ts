@@ -1,5 +1,5 @@
-// Matrix products in tiles of workgroup memory, for GPUs. See shaders/matmul/tiled.wgsl and its arithmetic: no GPU has measured
-// it yet.
+// Matrix products in tiles of workgroup memory, for GPUs. See shaders/matmul/tiled.wgsl and its arithmetic: no GPU has
+// measured it yet.
 
 import plain from '#shaders/matmul/tiled.wgsl'
 import conv from '#shaders/matmul/tiled.wgsl?CONV'
@@ -13,7 +13,9 @@ import type { Variant } from '../../kernels/variants.ts'
 import { rowConstants } from '../../kernels/weight-types.ts'
 import { commonConstants, isAligned, type Product, recordProduct } from './product.ts'
 
-/** The types by which workgroup memory holds weights of 16 and 8 bits: f32, or their own 16 bits. The first by default. */
+/**
+ * The types by which workgroup memory holds weights of 16 and 8 bits: f32, or their own 16 bits. The first by default.
+ */
 export const TILE_TYPES = ['f32', 'f16'] as const
 
 /** The variant of the family: any product of weights that aren't packed. */
@@ -32,7 +34,7 @@ export const tiled: Variant<Product> = {
       const isHalf =
         choices.forced.get('tiles') === TILE_TYPES[1] && ['f16', 'bf16', 'int8'].includes(part.b.dtype)
       const shader = part.image ? (isHalf ? convHalf : conv) : isHalf ? half : plain
-      const made = kernel(shader, {
+      const chosen = kernel(shader, {
         ROW_VEC4S: rowVec4s,
         COLUMN_VEC4S: columnVec4s,
         STEP_VEC4S: stepVec4s,
@@ -43,7 +45,7 @@ export const tiled: Variant<Product> = {
         ...rowConstants(part.b.dtype, isAligned(part)),
         ...commonConstants(part),
       })
-      return { kernel: made, ...tile }
+      return { kernel: chosen, ...tile }
     })
   },
 }
@@ -57,8 +59,8 @@ export function readsRows(product: Product): boolean {
 }
 
 // ---------------------------------------------------------------------------------------------------------
-// Costs: cycles of a GPU with 16 cores of 128 lanes. What the other variants give are cycles of a CPU's lanes, thousands
-// of times as many, so on a GPU these come first.
+// Costs: cycles of a GPU with 16 cores of 128 lanes. What the other variants give are cycles of a CPU's lanes,
+// thousands of times as many, so on a GPU these come first.
 
 /** Cores of the GPU that costs are told in. */
 export const CORES = 16
@@ -84,7 +86,10 @@ const SIDE = 8
 /** 64 threads are half of a core, and fewer than two workgroups per core leave it waiting. */
 const PARALLEL = 2 * CORES
 
-/** The tile with the least work. For each k a thread reads its vec4s, which cost what 8 multiply-adds do, and multiplies them. */
+/**
+ * The tile with the least work. For each k a thread reads its vec4s, which cost what 8 multiply-adds do, and multiplies
+ * them.
+ */
 function chooseTile({ M, N, batch = 1, pair }: Product): Tiling<Tile> {
   const tile = (rowVec4s: number, columnVec4s: number, stepVec4s: number): Tile => ({
     rows: 4 * SIDE * rowVec4s,

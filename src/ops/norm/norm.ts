@@ -15,7 +15,7 @@ import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import { type ByWidth, groupsFor, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
-import { alongRows, groupsForRows, team } from '../../kernels/rows.ts'
+import { alongRows, groupsForRows, sharedRows } from '../../kernels/rows.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from '../elementwise/activation.ts'
@@ -71,14 +71,15 @@ interface LayerNorm {
   readonly y: Tensor
 }
 
+/** The variants of `layerNorm`. */
 export const layerNormFamily: Family<LayerNorm> = alongRows(
   'layerNorm',
   true,
-  ({ x, residual, weight, bias, eps, y }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, residual, weight, bias, eps, y }, { rows, width, cols, threads, workgroups }) => {
     record({
       kernel: kernel(layerNormShader[width], {
         HAS_RESIDUAL: residual !== undefined,
-        ...teams,
+        ...threads,
       }),
       reads: { x, residual, weight, bias },
       writes: { y },
@@ -118,13 +119,14 @@ interface RmsNorm {
   readonly y: Tensor
 }
 
+/** The variants of `rmsNorm`. */
 export const rmsNormFamily: Family<RmsNorm> = alongRows(
   'rmsNorm',
   true,
-  ({ x, weight, eps, y }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, weight, eps, y }, { rows, width, cols, threads, workgroups }) => {
     record({
       kernel: kernel(rmsNormShader[width], {
-        ...teams,
+        ...threads,
       }),
       reads: { x, weight },
       writes: { y },
@@ -192,12 +194,12 @@ export function groupNorm(
   })
 
   // 2. Joined
-  const teams = team(groups, chunks, recorder().adapter.software)
+  const threads = sharedRows(groups, chunks, recorder().adapter.software)
   const stats = tensor([groups, 4])
   record({
     kernel: kernel(groupNormMergeShader, {
-      LANES: teams.LANES,
-      WG: teams.WG,
+      LANES: threads.LANES,
+      WG: threads.WG,
     }),
     reads: { partials },
     writes: { stats },
@@ -208,7 +210,7 @@ export function groupNorm(
       rest: (pixels - (chunks - 1) * chunk) * channels,
       eps,
     },
-    workgroups: groupsForRows(groups, teams),
+    workgroups: groupsForRows(groups, threads),
     flops: 6 * chunks * groups,
   })
 

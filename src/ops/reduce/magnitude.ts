@@ -1,4 +1,4 @@
-// Whether a tensor is finite, for little more than reading it once.
+// The test whether a tensor is finite costs little more than reading it once.
 
 import magnitudeF32 from '#shaders/reduce/magnitude.wgsl'
 import magnitudeVec4 from '#shaders/reduce/magnitude.wgsl?VEC4'

@@ -41,14 +41,15 @@ interface Mapped {
   readonly y: Tensor
 }
 
+/** The variants of `softmax`. */
 export const softmaxFamily: Family<Mapped> = alongRows(
   'softmax',
   false,
-  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, y }, { rows, width, cols, threads, workgroups }) => {
     record({
       kernel: kernel(softmaxShader[width], {
         IN_PLACE: false,
-        ...teams,
+        ...threads,
       }),
       reads: { x },
       writes: { y },
@@ -77,14 +78,15 @@ function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
   return y
 }
 
+/** The variants of `sumLast` and `maxLast`. */
 export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alongRows(
   'reduce',
   false,
-  ({ x, y, maximum }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, y, maximum }, { rows, width, cols, threads, workgroups }) => {
     record({
       kernel: kernel(reduceShader[width], {
         MAXIMUM: maximum,
-        ...teams,
+        ...threads,
       }),
       reads: { x },
       writes: { y },
@@ -96,7 +98,8 @@ export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alon
 )
 
 /**
- * Where the largest value of the last axis is; of several, the first. NaN is larger than any number, as in NumPy and PyTorch.
+ * The index of the largest value of the last axis; of several, the first. NaN is larger than any number, as in NumPy
+ * and PyTorch.
  *
  * @param x [..., C]
  * @returns [...] u32; a vector [C] gives one number, [1]
@@ -108,12 +111,13 @@ export function argmax(x: Tensor): Tensor {
   return y
 }
 
+/** The variants of `argmax`. */
 export const argmaxFamily: Family<Mapped> = alongRows(
   'argmax',
   false,
-  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, y }, { rows, width, cols, threads, workgroups }) => {
     record({
-      kernel: kernel(argmaxShader[width], { ...teams }),
+      kernel: kernel(argmaxShader[width], { ...threads }),
       reads: { x },
       writes: { y },
       sizes: { rows, cols },
@@ -136,13 +140,14 @@ export function normalizeRows(x: Tensor): Tensor {
   return y
 }
 
+/** The variants of `normalizeRows`. */
 export const normalizeFamily: Family<Mapped> = alongRows(
   'normalizeRows',
   false,
-  ({ x, y }, { rows, width, cols, teams, workgroups }) => {
+  ({ x, y }, { rows, width, cols, threads, workgroups }) => {
     record({
       kernel: kernel(normalizeRowsShader[width], {
-        ...teams,
+        ...threads,
       }),
       reads: { x },
       writes: { y },
@@ -157,7 +162,8 @@ export const normalizeFamily: Family<Mapped> = alongRows(
  * The mean of the first rows.
  *
  * @param x [N, C]
- * @param options.length  how many rows, all by default and where there are fewer; may be a `param`. No rows have the mean 0.
+ * @param options.length  how many rows, all by default and where there are fewer; may be a `param`. No rows have the
+ *   mean 0.
  * @returns [C]
  */
 export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {

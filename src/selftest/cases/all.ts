@@ -12,6 +12,7 @@ import { MATMUL } from './matmul.ts'
 import { NORM } from './norm.ts'
 import { REDUCE } from './reduce.ts'
 
+/** The tests of all ops, by family. */
 export const KERNEL_TESTS: Readonly<Record<OpFamily, readonly KernelTest[]>> = {
   matmul: MATMUL,
   conv: CONV,

@@ -50,7 +50,7 @@ interface Drawn {
   readonly what: string
   readonly bias?: ScoreBias
   readonly more?: Readonly<Partial<Record<Name, HostTensor>>>
-  readonly given?: (t: Readonly<Record<Name, Tensor>>) => AttentionBias
+  readonly biasOf?: (t: Readonly<Record<Name, Tensor>>) => AttentionBias
   readonly params?: Readonly<Record<string, number>>
 }
 
@@ -64,7 +64,7 @@ function inputsOf(random: Random, { B, Tq, Tk, heads, kvHeads, d }: Required<Att
 
 function caseOf(
   inputs: ReturnType<typeof inputsOf>,
-  { sizes, what, bias, more, given, params }: Drawn,
+  { sizes, what, bias, more, biasOf, params }: Drawn,
 ): KernelCase {
   const { query, key, value } = inputs
   const { B, Tq, Tk, heads, kvHeads, d } = sizes
@@ -79,7 +79,7 @@ function caseOf(
         value: t.value,
         heads,
         kvHeads,
-        ...(given ? { bias: given(t) } : {}),
+        ...(biasOf ? { bias: biasOf(t) } : {}),
       }),
     reference: () => attentionReference(sizes, { query: query.data, key: key.data, value: value.data }, bias),
     tolerance: TOLERANCE,
@@ -110,7 +110,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       what: `, causal from ${start}`,
       bias: (_b, _h, i, j) => (j <= start + i ? 0 : -Infinity),
       // The position as a parameter, as in decoding
-      given: () => ({ kind: 'causal', start: param('position') }),
+      biasOf: () => ({ kind: 'causal', start: param('position') }),
       params: { position: start },
     })
   },
@@ -123,7 +123,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       sizes,
       what: `, the first ${length} keys`,
       bias: (_b, _h, _i, j) => (j < length ? 0 : -Infinity),
-      given: () => ({ kind: 'length', length }),
+      biasOf: () => ({ kind: 'length', length }),
     })
   },
   mask: (random) => {
@@ -143,7 +143,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       what: ', mask',
       bias: (_b, _h, i, j) => (isBlocked(bits, Tk, i, j) ? -Infinity : 0),
       more: { bits: hostTensor(bits, [Tq, words]) },
-      given: (t) => ({ kind: 'mask', bits: t.bits }),
+      biasOf: (t) => ({ kind: 'mask', bits: t.bits }),
     })
   },
   relative: (random) => {
@@ -164,7 +164,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       what: `, on a map of ${size[0]} x ${size[1]}`,
       bias: relativeBias(inputs.query.data, tables, size, sizes),
       more: { height, width },
-      given: (t) => ({ kind: 'relative', height: t.height, width: t.width, size }),
+      biasOf: (t) => ({ kind: 'relative', height: t.height, width: t.width, size }),
     })
   },
 }
@@ -264,6 +264,7 @@ function drawDeformable(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/attention. */
 export const ATTENTION: readonly KernelTest[] = [
   ...Object.entries(BIASES).map(
     ([kind, draw]): KernelTest => ({ name: kind === 'none' ? 'attention' : `attention ${kind}`, draw }),

@@ -80,6 +80,7 @@ function drawConv(random: Random, type: WeightType, layout: WeightLayout): Kerne
   })
 }
 
+/** The tests of the ops in src/ops/conv. */
 export const CONV: readonly KernelTest[] = [
   { name: 'conv2d', draw: drawConv, types: ['f32', 'f16', 'bf16'], packs: true },
 ]

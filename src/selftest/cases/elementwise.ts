@@ -104,6 +104,7 @@ function drawMix(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/elementwise. */
 export const ELEMENTWISE: readonly KernelTest[] = [
   binary('add', add),
   binary('sub', sub),

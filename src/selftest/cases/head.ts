@@ -66,6 +66,7 @@ function drawMaskBytes(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/head. */
 export const HEAD: readonly KernelTest[] = [
   { name: 'cosineLogits', draw: drawCosine },
   { name: 'maskPixels', draw: drawMaskPixels },

@@ -86,6 +86,7 @@ function drawResample(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/image. */
 export const IMAGE: readonly KernelTest[] = [
   { name: 'resize', draw: drawResize },
   { name: 'resample', draw: drawResample },

@@ -155,6 +155,7 @@ function drawCopyRows(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/layout. */
 export const LAYOUT: readonly KernelTest[] = [
   { name: 'spaceToDepth', draw: drawSpaceToDepth },
   { name: 'depthToSpace', draw: drawDepthToSpace },

@@ -12,9 +12,12 @@ import { batchedReference, productReference } from '../references/matmul.ts'
 const TOLERANCE = 2e-6
 /** Multiply-adds of a reference: some milliseconds. */
 const BUDGET = 4e6
+/** The names of the activations, for problems to draw from. */
 export const ACTIVATION_NAMES: readonly Activation[] = Object.keys(ACTIVATIONS) as Activation[]
 
-/** Most of M, N and K: few rows, which a variant of its own serves; some; and many, for several of the largest tiles. */
+/**
+ * Most of M, N and K: few rows, which a variant of its own serves; some; and many, for several of the largest tiles.
+ */
 const RANGES = [
   [16, 2060, 1100],
   [16, 300, 1100],
@@ -113,6 +116,7 @@ function drawMatmul(random: Random, type: WeightType): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/matmul. */
 export const MATMUL: readonly KernelTest[] = [
   { name: 'linear', draw: drawLinear, types: WEIGHT_TYPES, packs: true },
   { name: 'gatedLinear', draw: drawGated, types: WEIGHT_TYPES, packs: true },

@@ -76,6 +76,7 @@ function drawGroupNorm(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/norm. */
 export const NORM: readonly KernelTest[] = [
   { name: 'rmsNorm', draw: drawRmsNorm },
   { name: 'layerNorm', draw: drawLayerNorm },

@@ -133,6 +133,7 @@ function drawMagnitude(random: Random): KernelCase {
   })
 }
 
+/** The tests of the ops in src/ops/reduce. */
 export const REDUCE: readonly KernelTest[] = [
   { name: 'softmax', draw: drawSoftmax },
   { name: 'sumLast', draw: drawSum },

@@ -1,6 +1,7 @@
-// Elements of arrays. One that isn't there is NaN, which no comparison passes. The innermost loops of the slow references
-// index directly: `at` sees arrays of every class, and takes three times as long.
+// Elements of arrays. One that isn't there is NaN, which no comparison passes. The innermost loops of the slow
+// references index directly: `at` sees arrays of every class, and takes three times as long.
 
+/** An element, or NaN where there is none. */
 export function at(values: ArrayLike<number>, i: number): number {
   return values[i] ?? Number.NaN
 }

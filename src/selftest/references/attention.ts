@@ -3,6 +3,9 @@
 import type { DeformableOptions } from '../../ops/attention/deformable.ts'
 import { addAt, at, setBit } from './at.ts'
 
+/**
+ * B batch (1 by default), Tq queries, Tk keys, kvHeads heads of keys (`heads` by default), d channels of a head.
+ */
 export interface AttentionSizes {
   readonly B?: number
   readonly Tq: number
@@ -35,6 +38,7 @@ export function attentionReference(
         const keyAt = (j: number): number => ((b * Tk + j) * kvHeads + Math.floor((h * kvHeads) / heads)) * d
         const scores = Float64Array.from({ length: Tk }, (_, j) => {
           let sum = 0
+          // Indexed directly, as the next loop: see at.ts
           for (let c = 0; c < d; c++) sum += query[first + c]! * key[keyAt(j) + c]!
           return sum / Math.sqrt(d) + bias(b, h, i, j)
         })

@@ -3,12 +3,14 @@
 import type { Activation } from '../../ops/elementwise/activation.ts'
 import { at } from './at.ts'
 
+/** The binary ops, element by element. */
 export const BINARY: Readonly<Record<'add' | 'sub' | 'mul', (a: number, b: number) => number>> = {
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
   mul: (a, b) => a * b,
 }
 
+/** 1 / (1 + e^-x). */
 export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x))
 }
@@ -21,6 +23,7 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * sum
 }
 
+/** The activations as their papers define them. */
 export const ACTIVATION_FORMULAS: Readonly<Record<Activation, (x: number) => number>> = {
   none: (x) => x,
   relu: (x) => Math.max(x, 0),

@@ -4,7 +4,9 @@ import { at } from './at.ts'
 
 type Size = readonly [H: number, W: number]
 
-/** Two neighbours of a place and the share of the second: PyTorch's bilinear with align_corners = false, no antialias. */
+/**
+ * Two neighbours of a place and the share of the second: PyTorch's bilinear with align_corners = false, no antialias.
+ */
 function taps(i: number, from: number, to: number): [low: number, high: number, share: number] {
   const s = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1)
   const low = Math.floor(s)

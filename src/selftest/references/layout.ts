@@ -1,4 +1,4 @@
-// Where layout ops put each value.
+// The order in which layout ops put values.
 
 import { at } from './at.ts'
 

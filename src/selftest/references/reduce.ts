@@ -9,6 +9,7 @@ export function rowsOf(values: ArrayLike<number>, C: number): number[][] {
   )
 }
 
+/** e^(x - max) / sum of e^(x - max), of one row. */
 export function softmaxReference(row: readonly number[]): number[] {
   const largest = Math.max(...row)
   const sum = row.reduce((total, v) => total + Math.exp(v - largest), 0)
@@ -21,6 +22,7 @@ export function normalizeReference(row: readonly number[]): number[] {
   return row.map((v) => v / length)
 }
 
+/** The sum of one row. */
 export function sumReference(row: readonly number[]): number {
   return row.reduce((sum, v) => sum + v, 0)
 }

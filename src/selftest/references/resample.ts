@@ -1,4 +1,5 @@
-// Pillow's bilinear resize on the host, as the reference: test/ops/image/resample.test.ts holds it against Pillow's own results.
+// Pillow's bilinear resize on the host, as the reference: test/ops/image/resample.test.ts holds it against Pillow's own
+// results.
 //
 // Source: Pillow 12, src/libImaging/Resample.c; spec, section 4.3.
 
@@ -25,6 +26,7 @@ interface Taps {
   readonly weights: Int32Array
 }
 
+/** An image of another size, as Pillow 12 resizes it: rows first, each pass rounded to 8 bits. */
 export function resizeBilinear(image: Image, width: number, height: number): Image {
   let { rgb } = image
   if (width !== image.width) rgb = alongRows(rgb, image.height, image.width, width)

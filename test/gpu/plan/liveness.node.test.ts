@@ -30,20 +30,22 @@ function randomGraph(seed: number): {
   const roll = dice(seed)
   const k = kernel('test-liveness', BODY, { IN_PLACE: false })
   const { recorder, result: tensors } = recordWith((r) => {
-    const made: Storage[] = []
+    const storages: Storage[] = []
     const input = r.input('x', 64)
     for (let i = 0; i < 3 + roll(25); i++) {
       const source = (): Storage =>
-        made.length === 0 || roll(8) === 0 ? input : made[made.length - 1 - roll(Math.min(made.length, 6))]!
+        storages.length === 0 || roll(8) === 0
+          ? input
+          : storages[storages.length - 1 - roll(Math.min(storages.length, 6))]!
       const [a, b] = [source(), source()]
-      const again = made[roll(made.length + 1)]
+      const again = storages[roll(storages.length + 1)]
       const rewrites = again && again !== a && again !== b && roll(6) === 0
       const y = rewrites ? again : r.intermediate(64 * (1 + roll(3)))
-      if (!rewrites) made.push(y)
+      if (!rewrites) storages.push(y)
       const wish = roll(2) === 0 ? { inPlace: { read: 'a', write: 'y' } } : {}
       r.record({ kernel: k, reads: { a, b }, writes: { y }, sizes: {}, workgroups: 1, flops: 1, ...wish })
     }
-    return made
+    return storages
   })
   const outputs = new Set(tensors.filter((_, i) => i === tensors.length - 1 || roll(10) === 0))
   return { dispatches: recorder.dispatches, tensors, outputs }

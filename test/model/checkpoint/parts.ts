@@ -5,18 +5,15 @@ import { type Config, featureSizes, visionTokens } from '../../../src/model/chec
 import { sineEmbedding } from '../../../src/model/checkpoint/sine.ts'
 import { cacheShapes, type Parts } from '../../../src/model/plans.ts'
 import {
-  allocate,
   type Inputs,
   type Outputs,
   type Plan,
   plan,
   type RunResult,
   type RunValues,
-  release,
-  type Tensor,
   type Tensors,
-  upload,
-} from '../../../src/tensor/tensor.ts'
+} from '../../../src/tensor/plan.ts'
+import { allocate, release, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { goldenWeights } from '../networks/networks.ts'
 
 /** All weights by the golden files' rule, and a KV cache for so many tokens before the image and after it. */

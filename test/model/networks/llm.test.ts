@@ -12,7 +12,8 @@ import {
   llmLayer,
   llmPrefix,
 } from '../../../src/model/networks/llm.ts'
-import { release as free, param, plan, type Tensor, upload } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { release as free, param, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { onlyInNode, thorough } from '../../runtime.ts'

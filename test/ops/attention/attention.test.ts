@@ -1,5 +1,6 @@
 // Attention equals its formula in float64 for every kind of bias, variant, way of sharing the work and size of head, on
-// every adapter of this machine, bit for bit the same each time. maskBits follows spec 6.4, check 5 of section 14 included.
+// every adapter of this machine, bit for bit the same each time. maskBits follows spec 6.4, check 5 of section 14
+// included.
 
 import { describe, expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
@@ -81,9 +82,9 @@ for (const { gpu, variant } of machines) {
       bias?: AttentionBias | ((t: Record<string, Tensor>) => AttentionBias),
     ) =>
       evaluate(gpu, host, (t) => {
-        const made = typeof bias === 'function' ? bias(t) : bias
+        const attentionBias = typeof bias === 'function' ? bias(t) : bias
         const { heads, kvHeads = heads } = sizes
-        return attention({ ...named(t), heads, kvHeads, ...(made ? { bias: made } : {}) })
+        return attention({ ...named(t), heads, kvHeads, ...(attentionBias ? { bias: attentionBias } : {}) })
       })
 
     test('attention survives extreme scores', async () => {

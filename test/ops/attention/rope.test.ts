@@ -29,14 +29,14 @@ for (const gpu of await adapters()) {
       const first = t * (3 + 2 * heads * d) + 3
       part.set(qk.data.subarray(first, first + heads * d), t * heads * d)
     }
-    const made = await planOf(gpu, { qk }, (t) => ({
+    const ready = await planOf(gpu, { qk }, (t) => ({
       y: rope(columns(t['qk'], 3, heads * d), { heads, theta, position: param('position') }),
     }))
     for (const position of [0, 9, 1234]) {
-      const { y } = await made.run({ params: { position } })
+      const { y } = await ready.run({ params: { position } })
       expectClose(y, ropeReference(part, heads, d, theta, position), 3e-7, `position ${position}`)
     }
-    made.plan.release()
+    ready.plan.release()
   })
 }
 

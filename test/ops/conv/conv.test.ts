@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { metIn, ranked } from '../../../src/kernels/variants.ts'
+import { problemsSeenIn, ranked } from '../../../src/kernels/variants.ts'
 import { type Conv2dOptions, conv2d } from '../../../src/ops/conv/conv.ts'
 import { type ConvolutionSize, convReference } from '../../../src/selftest/references/conv.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapterNames, adapters, anyGpu, evaluate, expectClose, planOf, random } from '../../support.ts'
 
@@ -41,12 +41,12 @@ for (const name of adapterNames()) {
       // Several tiles each way
       const size: ConvolutionSize = { x: [40, 37, 4], weight: [70, 3, 3], padding: 1 }
       const [x, weight] = [random(size.x, 1, 3), random([70, 3, 3, 4], 2)]
-      const { plan: made, run } = await planOf(slow, { x, weight }, (t) => ({
+      const { plan: ready, run } = await planOf(slow, { x, weight }, (t) => ({
         y: conv2d(t['x'], t['weight'], { padding: 1 }),
       }))
-      expect(made.info.dispatches.length).toBeGreaterThan(1)
+      expect(ready.info.dispatches.length).toBeGreaterThan(1)
       expectClose((await run())['y'], convReference(x.data, weight.data, size), RTOL)
-      made.release()
+      ready.release()
     } finally {
       slow.close()
     }
@@ -56,15 +56,15 @@ for (const name of adapterNames()) {
 test('what comes in rows goes to registers on CPUs, to workgroup memory on GPUs', async () => {
   const x = random([20, 20, 8])
   const weight = random([16, 3, 3, 8])
-  const { plan: made } = await planOf(await anyGpu(), { x, weight }, (t) => {
-    const [met] = metIn(() => ({ y: conv2d(t['x'], t['weight'], { padding: 1 }) }))
+  const { plan: ready } = await planOf(await anyGpu(), { x, weight }, (t) => {
+    const [seen] = problemsSeenIn(() => ({ y: conv2d(t['x'], t['weight'], { padding: 1 }) }))
     const first = (facts: Partial<AdapterFacts>): string =>
-      ranked(met!.family, met!.problem, { ...PLAIN_ADAPTER, ...facts })[0]!.name
+      ranked(seen!.family, seen!.problem, { ...PLAIN_ADAPTER, ...facts })[0]!.name
     for (const subgroupSize of [0, 4, 8]) expect(first({ software: true, subgroupSize })).toBe('registers')
     for (const subgroupSize of [0, 4, 32]) expect(first({ subgroupSize })).toBe('tiled')
     return { y: conv2d(t['x'], t['weight']) }
   })
-  made.release()
+  ready.release()
 })
 
 test('shapes that do not fit are named', async () => {
@@ -82,9 +82,9 @@ test('shapes that do not fit are named', async () => {
     [[4, 4, 3], [8, 1, 1, 3], { stride: 0 }, 'conv2d: stride is 0, expected a whole number of at least 1.'],
   ]
   for (const [x, weight, options, message] of cases) {
-    const made = plan(gpu, 'test', ({ input }) => ({
+    const ready = plan(gpu, 'test', ({ input }) => ({
       read: { y: conv2d(input('x', x), input('weight', weight), options) },
     }))
-    await expect(made).rejects.toThrow(new ShapeError(message))
+    await expect(ready).rejects.toThrow(new ShapeError(message))
   }
 })

@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../../src/ops/elementwise/elementwise.ts'
-import { columns, plan, type Tensor } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { columns, type Tensor } from '../../../src/tensor/tensor.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,
@@ -72,16 +73,16 @@ for (const gpu of await adapters()) {
     for (const [name, op] of Object.entries(chains)) {
       const apart = await evaluate(gpu, { x, other, gate }, (t) => op(t['x'], t['other'], t['gate']))
       // x * 1 is an intermediate that only `op` reads, and op's result is no output yet
-      const { plan: made, run } = await planOf(gpu, { x, other, gate, one }, (t) => ({
+      const { plan: ready, run } = await planOf(gpu, { x, other, gate, one }, (t) => ({
         y: mul(op(mul(t['x'], t['one']), t['other'], t['gate']), t['one']),
       }))
       expect(
-        made.info.dispatches.map((d) => d.inPlace),
+        ready.info.dispatches.map((d) => d.inPlace),
         name,
       ).toEqual([false, true, false])
       expectSameBits((await run())['y'], apart)
       expectSameBits((await run())['y'], apart)
-      made.release()
+      ready.release()
     }
   })
 }

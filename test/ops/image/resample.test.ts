@@ -8,7 +8,8 @@ import { crc32 } from '../../../src/io/image/crc32.ts'
 import type { Image } from '../../../src/io/image/image.ts'
 import { type Margin, resampleColumns, resampleRows, triangleTaps } from '../../../src/ops/image/resample.ts'
 import { resizeBilinear } from '../../../src/selftest/references/resample.ts'
-import { param, plan, tensor } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { param, tensor } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenImage, loadGolden } from '../../fixtures/golden.ts'
 import cases from '../../fixtures/io/resize.json' with { type: 'json' }
 import { noise } from '../../io/image/pixels.ts'
@@ -150,8 +151,8 @@ for (const gpu of await adapters()) {
         const pixels = packed(image, red)
         const empty = new Uint32Array(capacity * stride)
         const across = taps(90, width)
-        const given = { pixels: { data: empty, shape: [empty.length] }, across }
-        const { plan: made, run } = await planOf(gpu, given, (t) => {
+        const emptyInput = { pixels: { data: empty, shape: [empty.length] }, across }
+        const { plan: ready, run } = await planOf(gpu, emptyInput, (t) => {
           const rows = tensor([47, width], 'u32')
           const place = { first: param('first'), rows: param('rows'), stride, red: param('red') }
           resampleRows({ pixels: t['pixels'], capacity, ...place }, t['across'], rows)
@@ -169,7 +170,7 @@ for (const gpu of await adapters()) {
           const { rows: y } = await run({ inputs, params: { first, rows, red } })
           seen.set(y.subarray(first * width, (first + rows) * width), first * width)
         }
-        made.release()
+        ready.release()
         const rest = { rows: { data: seen, shape: [47, width] }, down: taps(47, height), table: LEVELS }
         const square = await evaluate(gpu, rest, (t) => resampleColumns(t['rows'], t['down'], t['table'], 33))
         expect(corner(square, 33, width, height)).toEqual(resizeBilinear(image, width, height).rgb)

@@ -6,11 +6,11 @@ import { openGpu } from '../../../src/gpu/gpu.ts'
 import { add, sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { copyRows, gather } from '../../../src/ops/layout/gather.ts'
 import { sumLast } from '../../../src/ops/reduce/reduce.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import {
   allocate,
   columns,
   param,
-  plan,
   release,
   reshape,
   type Tensor,
@@ -29,13 +29,13 @@ import {
 
 /** Runs gather on a resident table, twice. The ids are on the device already: nobody has looked at them. */
 async function gathered(gpu: Awaited<ReturnType<typeof anyGpu>>, table: Tensor, ids: Uint32Array) {
-  const made = await plan(gpu, 'test', ({ bound }) => ({
+  const ready = await plan(gpu, 'test', ({ bound }) => ({
     read: { y: gather(table, bound('ids', [ids.length], 'u32')) },
   }))
   const bound = { ids: await upload(gpu, ids, [ids.length], 'u32') }
-  const first = (await made.run({ bound })).read['y']
-  expectSameBits((await made.run({ bound })).read['y'], first)
-  made.release()
+  const first = (await ready.run({ bound })).read['y']
+  expectSameBits((await ready.run({ bound })).read['y'], first)
+  ready.release()
   release(gpu, bound.ids)
   return first
 }
@@ -55,21 +55,21 @@ for (const gpu of await adapters()) {
     expectSameBits(await gathered(gpu, table, ids), rowsOf(values, 4, ids))
 
     // Also where another tensor's values lay before: zeros are written, not found
-    const made = await plan(gpu, 'test', ({ input, bound }) => {
+    const ready = await plan(gpu, 'test', ({ input, bound }) => {
       const x = input('x', [6, 4])
       const dirty = add(x, x)
       const sums = sumLast(dirty)
       return { read: { sums, y: sub(gather(table, bound('ids', [6], 'u32')), x) } }
     })
-    expect(made.info.slotBytes, 'the rows lie where `dirty` was').toBe(6 * 4 * 4)
+    expect(ready.info.slotBytes, 'the rows lie where `dirty` was').toBe(6 * 4 * 4)
     const x = uniform(24, 5)
     const bound = { ids: await upload(gpu, ids, [6], 'u32') }
-    const { read } = await made.run({ inputs: { x }, bound })
+    const { read } = await ready.run({ inputs: { x }, bound })
     expectSameBits(
       read['y'],
       rowsOf(values, 4, ids).map((v, i) => v - x[i]!),
     )
-    made.release()
+    ready.release()
     for (const t of [table, bound.ids]) release(gpu, t)
   })
 
@@ -78,11 +78,11 @@ for (const gpu of await adapters()) {
       await upload(gpu, uniform(36), [9, 4], 'f32'),
       await upload(gpu, uniform(20), [5, 4], 'f32'),
     ]
-    const made = await plan(gpu, 'lookup', ({ input }) => {
+    const ready = await plan(gpu, 'lookup', ({ input }) => {
       const ids = input('ids', [2, 2], 'u32')
       return { read: { y: sub(gather(large, reshape(ids, [4])), gather(small, reshape(ids, [4]))) } }
     })
-    const run = (...ids: number[]) => made.run({ inputs: { ids: Uint32Array.from(ids) } })
+    const run = (...ids: number[]) => ready.run({ inputs: { ids: Uint32Array.from(ids) } })
     await expect(run(0, 4, 5, 1)).rejects.toThrow(
       new UsageError(
         "plan lookup: input 'ids' has 5 at 2, but the table that is gathered from has 5 rows: 0 to 4.",
@@ -96,26 +96,26 @@ for (const gpu of await adapters()) {
         return Math.fround(uniform(36)[at]! - uniform(20)[at]!)
       }),
     )
-    made.release()
+    ready.release()
     for (const t of [large, small]) release(gpu, t)
   })
 
   test(`copyRows on ${gpu.name}: at a place that changes, and not past the end`, async () => {
     for (const C of [3, 8]) {
       const cache = await allocate(gpu, [6, C], 'f32')
-      const made = await plan(gpu, 'test', ({ input }) => {
+      const ready = await plan(gpu, 'test', ({ input }) => {
         copyRows(input('x', [2, C]), cache, param('at'))
         return { read: { cache } }
       })
       const x = random([2, C])
       const expected = new Float32Array(6 * C)
       for (const at of [0, 3, 5, 6, 0xffff_ffff]) {
-        const { read } = await made.run({ inputs: { x: x.data }, params: { at } })
+        const { read } = await ready.run({ inputs: { x: x.data }, params: { at } })
         for (let t = 0; t < 2 && at + t < 6; t++)
           expected.set(x.data.subarray(t * C, (t + 1) * C), (at + t) * C)
         expectSameBits(read['cache'], expected)
       }
-      made.release()
+      ready.release()
       release(gpu, cache)
     }
   })
@@ -129,7 +129,7 @@ for (const gpu of await adapters()) {
     ] as const) {
       const cache = await allocate(gpu, [4, C], 'f32')
       const x = random([3, width])
-      const made = await plan(gpu, 'test', ({ input }) => {
+      const ready = await plan(gpu, 'test', ({ input }) => {
         copyRows(columns(input('x', [3, width]), start, C), cache, 1)
         return { read: { cache } }
       })
@@ -137,8 +137,8 @@ for (const gpu of await adapters()) {
       for (let r = 0; r < 3; r++) {
         expected.set(x.data.subarray(r * width + start, r * width + start + C), (r + 1) * C)
       }
-      expectSameBits((await made.run({ inputs: { x: x.data } })).read['cache'], expected)
-      made.release()
+      expectSameBits((await ready.run({ inputs: { x: x.data } })).read['cache'], expected)
+      ready.release()
       release(gpu, cache)
     }
   })

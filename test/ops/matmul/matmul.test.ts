@@ -1,5 +1,5 @@
-// linear and matmul equal their formulas on every adapter of this machine, by every variant, weight type and epilogue, bit for
-// bit the same each time; in place, in shards, in several submissions, and from part of a weight.
+// linear and matmul equal their formulas on every adapter of this machine, by every variant, weight type and epilogue,
+// bit for bit the same each time; in place, in shards, in several submissions, and from part of a weight.
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
@@ -7,7 +7,8 @@ import { openGpu } from '../../../src/gpu/gpu.ts'
 import { fitsPanels, uploadPanels } from '../../../src/kernels/packed.ts'
 import { linear, matmul } from '../../../src/ops/matmul/matmul.ts'
 import { productReference } from '../../../src/selftest/references/matmul.ts'
-import { plan, release, type Tensor, upload, viewRows } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { release, type Tensor, upload, viewRows } from '../../../src/tensor/tensor.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapterNames,
@@ -24,8 +25,8 @@ import {
 const RTOL = 2e-6
 
 for (const gpu of await adapters()) {
-  // Without subgroups of one fixed size there are no panels
-  const panels = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
+  // Without subgroups of one fixed size nothing can be packed
+  const packs = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
 
   test(`every op by every variant, from every type and layout of weights, on ${gpu.name}`, async () => {
     await expectRight(gpu, { families: ['matmul'] })
@@ -35,7 +36,7 @@ for (const gpu of await adapters()) {
     await expectRight(gpu, { ops: ['linear'], types: ['f32'], variants: 'default', count: 12 })
   })
 
-  test.skipIf(!panels)(`linear from some rows of a weight in panels on ${gpu.name}`, async () => {
+  test.skipIf(!packs)(`linear from some rows of a weight in panels on ${gpu.name}`, async () => {
     const [M, N, K] = [5, 96, 20]
     const x = random([M, K], 1)
     const whole = random([N, K], 2)
@@ -71,17 +72,17 @@ for (const gpu of await adapters()) {
       w2: random([C, C], 3),
       w3: random([C, C], 4),
     }
-    const { plan: made, run } = await planOf(gpu, inputs, (t) => {
+    const { plan: ready, run } = await planOf(gpu, inputs, (t) => {
       const h = linear(t['x'], t['w1'])
       const sum = linear(t['x'], t['w2'], { residual: h, activation: 'relu' })
       return { y: linear(sum, t['w3']) }
     })
-    expect(made.info.dispatches.map((d) => d.inPlace)).toEqual([false, true, false])
+    expect(ready.info.dispatches.map((d) => d.inPlace)).toEqual([false, true, false])
     const { x, w1, w2, w3 } = inputs
     const h = productReference(x.data, w1.data, [M, C, C])
     const sum = productReference(x.data, w2.data, [M, C, C]).map((v, i) => Math.max(v, 0) + h[i]!)
     expectClose((await run())['y'], productReference(sum, w3.data, [M, C, C]), RTOL)
-    made.release()
+    ready.release()
   })
 }
 
@@ -128,12 +129,12 @@ for (const name of adapterNames()) {
       const [M, N, K] = [300, 70, 8]
       const x = random([M, K], 1)
       const weight = random([N, K], 2)
-      const { plan: made, run } = await planOf(slow, { x, weight }, (t) => ({
+      const { plan: ready, run } = await planOf(slow, { x, weight }, (t) => ({
         y: linear(t['x'], t['weight']),
       }))
-      expect(made.info.dispatches.length).toBeGreaterThan(1)
+      expect(ready.info.dispatches.length).toBeGreaterThan(1)
       expectClose((await run())['y'], productReference(x.data, weight.data, [M, N, K]), RTOL)
-      made.release()
+      ready.release()
     } finally {
       slow.close()
     }

@@ -1,6 +1,7 @@
-// What no forced variant says of the products that are made for GPUs: `tiled` with weights in 16 bits and `gemv` without
-// subgroups equal their formulas, both take weights in shards, in place and cut, and both are taken on GPUs only. The
-// variants as adapters take them are matmul.test.ts's. Each case is a kernel of its own: SwiftShader takes seconds to compile one.
+// Products made for GPUs, in ways that no forced variant tests: `tiled` with weights in 16 bits and `gemv`
+// without subgroups equal their formulas, both take weights in shards, in place and cut, and both are taken on GPUs
+// only. The variants as adapters take them are matmul.test.ts's. Each case is a kernel of its own: SwiftShader takes
+// seconds to compile one.
 
 import { expect, test } from 'vitest'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
@@ -180,12 +181,12 @@ async function check(
   const residual = random([batch, M, N], 5)
 
   const y = await evaluate(gpu, { a, bias, residual }, (t) => {
-    const made = tensor([batch, M, N])
+    const ready = tensor([batch, M, N])
     const product: Product = {
       a: t['a'],
       b,
       pair: pair?.b,
-      y: made,
+      y: ready,
       M,
       N,
       K,
@@ -198,7 +199,7 @@ async function check(
     Object.defineProperty(recorder(), 'adapter', { value: adapter })
     expect(variant.fits(product, adapter), what).toBe(true)
     variant.record(product)
-    return made
+    return ready
   })
 
   const expected = Float64Array.from(y, (_, i) => {
@@ -236,11 +237,11 @@ for (const name of adapterNames()) {
         const sharded = await upload(small, values, [N, K], 'f32', { sharded: true })
         expect(sharded.shards?.length).toBeGreaterThan(1)
         const inputs = { x: random([M, K], 1), bias: random([N], 3), square: random([K, K], 4) }
-        const { plan: made, run } = await planOf(small, inputs, (t) => {
+        const { plan: ready, run } = await planOf(small, inputs, (t) => {
           const h = linear(t['x'], t['square'], { residual: linear(t['x'], t['square']) })
           return { h, y: linear(h, sharded, { bias: t['bias'], residual: linear(h, sharded) }) }
         })
-        for (const { kernel } of made.info.dispatches) expect(kernel).toMatch(`matmul/${matmul}`)
+        for (const { kernel } of ready.info.dispatches) expect(kernel).toMatch(`matmul/${matmul}`)
         const { h, y } = await run()
         const times = (x: ArrayLike<number>, w: Float32Array, columns: number): Float64Array =>
           Float64Array.from({ length: M * columns }, (_, i) => {
@@ -253,7 +254,7 @@ for (const name of adapterNames()) {
         expectClose(h, hExpected, RTOL)
         const yExpected = times(hExpected, values, N).map((v, i) => 2 * v + inputs.bias.data[i % N]!)
         expectClose(y, yExpected, RTOL)
-        made.release()
+        ready.release()
         release(small, sharded)
       } finally {
         small.close()

@@ -9,7 +9,7 @@ import {
   layerNormReference,
   rmsNormReference,
 } from '../../../src/selftest/references/norm.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,
@@ -34,7 +34,7 @@ for (const gpu of await adapters()) {
   })
 }
 
-for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 'team'])) {
+for (const { gpu, name } of await machines(['layerNorm', 'rmsNorm'], ['thread', 'shared'])) {
   test(`rmsNorm and layerNorm of the largest and the smallest numbers on ${name}`, async () => {
     for (const [rows, C] of [
       [70, 8],

@@ -1,4 +1,5 @@
-// The largest absolute value by its bits: of every number exactly, of infinities and NaNs of either sign, wherever they are.
+// The largest absolute value by its bits: of every number exactly, of infinities and NaNs of either sign, wherever they
+// are.
 
 import { expect, test } from 'vitest'
 import { INFINITY_BITS, magnitude } from '../../../src/ops/reduce/magnitude.ts'

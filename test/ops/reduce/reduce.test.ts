@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { mul } from '../../../src/ops/elementwise/elementwise.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax } from '../../../src/ops/reduce/reduce.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,
@@ -26,19 +26,19 @@ for (const gpu of await adapters()) {
 
 for (const { gpu, name } of await machines(
   ['softmax', 'reduce', 'argmax', 'normalizeRows'],
-  ['thread', 'team'],
+  ['thread', 'shared'],
 )) {
   test(`softmax in place on ${name}`, async () => {
     const x = random([5, 40], 1, 3)
     const one: HostTensor = { shape: [1], data: new Float32Array([1]) }
     const apart = await evaluate(gpu, { x }, (t) => softmax(t['x']))
-    const { plan: made, run } = await planOf(gpu, { x, one }, (t) => ({
+    const { plan: ready, run } = await planOf(gpu, { x, one }, (t) => ({
       y: mul(softmax(mul(t['x'], t['one'])), t['one']),
     }))
-    expect(made.info.dispatches.map((d) => d.inPlace)).toEqual([false, true, false])
+    expect(ready.info.dispatches.map((d) => d.inPlace)).toEqual([false, true, false])
     expectSameBits((await run())['y'], apart)
     expectSameBits((await run())['y'], apart)
-    made.release()
+    ready.release()
   })
 
   test(`maxima of the lowest numbers, and argmax of a vector, on ${name}`, async () => {
