@@ -2,11 +2,11 @@
 // the option: never a TypeError of ours, never something silently else.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { FlowSegError, UsageError } from '../../src/errors.ts'
-import * as door from '../../src/index.ts'
-import { runtime, thorough } from '../runtime.ts'
-import { anyGpu } from '../support.ts'
-import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
+import { FlowSegError, UsageError } from '../../../src/errors.ts'
+import * as door from '../../../src/index.ts'
+import { runtime, thorough } from '../../runtime.ts'
+import { anyGpu } from '../../support.ts'
+import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 
 vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 })
 

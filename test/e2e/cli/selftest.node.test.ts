@@ -1,12 +1,12 @@
 // flowseg selftest: a table, JSON, exit codes; a variant that is wrong is named, reported, and not taken any more.
 
 import { afterAll, expect, test } from 'vitest'
-import { openGpu } from '../../src/gpu/gpu.ts'
-import { loadTuned } from '../../src/model/tuned-cache.ts'
-import { softmaxFamily } from '../../src/ops/reduce/reduce.ts'
-import { planted, softmaxBy } from '../selftest/planted.ts'
-import { adapterNames } from '../support.ts'
-import { ROOT as cwd, flowseg, temporaryFolder } from './cli-harness.ts'
+import { openGpu } from '../../../src/gpu/gpu.ts'
+import { loadTuned } from '../../../src/model/tuned-cache.ts'
+import { softmaxFamily } from '../../../src/ops/reduce/reduce.ts'
+import { planted, softmaxBy } from '../../selftest/planted.ts'
+import { adapterNames } from '../../support.ts'
+import { ROOT as cwd, flowseg, temporaryFolder } from '../cli-harness.ts'
 
 const [name] = adapterNames()
 const gpu = await openGpu(name ? { adapter: name } : {})

@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { join, normalize } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { POLICY } from '../../web/policy.ts'
+import { POLICY } from '../../../web/policy.ts'
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',

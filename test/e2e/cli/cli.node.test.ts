@@ -3,15 +3,15 @@
 import { copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { maskFromLogits } from '../../src/cli/output/resample.ts'
-import { crc32 } from '../../src/io/image/crc32.ts'
-import { decodeImage, encodePng } from '../../src/io/image/image.ts'
-import type { TensorData } from '../../src/io/safetensors.ts'
-import { FlowSeg } from '../../src/model/flowseg.ts'
-import { type DatasetScene, datasetScene, writeDataset } from '../../src/scenes/dataset.ts'
-import { SIZE } from '../../src/scenes/scene.ts'
-import { upToDate } from '../built.ts'
-import { adapterNames, anyGpu } from '../support.ts'
+import { maskFromLogits } from '../../../src/cli/output/resample.ts'
+import { crc32 } from '../../../src/io/image/crc32.ts'
+import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
+import type { TensorData } from '../../../src/io/safetensors.ts'
+import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { type DatasetScene, datasetScene, writeDataset } from '../../../src/scenes/dataset.ts'
+import { SIZE } from '../../../src/scenes/scene.ts'
+import { upToDate } from '../../built.ts'
+import { adapterNames, anyGpu } from '../../support.ts'
 import {
   copySmallFiles,
   filesIn,
@@ -22,7 +22,7 @@ import {
   spawnFlowseg,
   temporaryFolder,
   withoutWarnings,
-} from './cli-harness.ts'
+} from '../cli-harness.ts'
 
 const EXAMPLE = join(ROOT, 'examples/scene.png')
 const example = JSON.parse(await readFile(join(ROOT, 'examples/scene.json'), 'utf8')) as {

@@ -4,13 +4,13 @@
 import { link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { expect, test } from 'vitest'
-import { parse } from '../../src/cli/args.ts'
-import { segment } from '../../src/cli/commands/segment.ts'
-import { type ImagePlace, imagePlace } from '../../src/cli/image-files.ts'
-import { expectApart, namesFor, type Wanted } from '../../src/cli/output/outputs.ts'
-import type { Output, Terminal } from '../../src/cli/output/terminal.ts'
-import { requestOf } from '../../src/cli/request.ts'
-import { temporaryFolder } from './cli-harness.ts'
+import { parse } from '../../../src/cli/args.ts'
+import { segment } from '../../../src/cli/commands/segment.ts'
+import { type ImagePlace, imagePlace } from '../../../src/cli/image-files.ts'
+import { expectApart, namesFor, type Wanted } from '../../../src/cli/output/outputs.ts'
+import type { Output, Terminal } from '../../../src/cli/output/terminal.ts'
+import { requestOf } from '../../../src/cli/request.ts'
+import { temporaryFolder } from '../cli-harness.ts'
 
 const THE_TWO = ['the umbrella', 'the dotted shape']
 

@@ -4,11 +4,11 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, afterEach, expect, test, vi } from 'vitest'
-import { decodeImage, encodePng, type Image } from '../../src/io/image/image.ts'
-import { FlowSeg, type Scene, type SegmentOptions } from '../../src/model/flowseg.ts'
-import { writeDataset } from '../../src/scenes/dataset.ts'
-import { anyGpu } from '../support.ts'
-import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
+import { decodeImage, encodePng, type Image } from '../../../src/io/image/image.ts'
+import { FlowSeg, type Scene, type SegmentOptions } from '../../../src/model/flowseg.ts'
+import { writeDataset } from '../../../src/scenes/dataset.ts'
+import { anyGpu } from '../../support.ts'
+import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
 
 const EXAMPLE = join(ROOT, 'examples/scene.png')
 const THE_TWO = ['the umbrella', 'the dotted shape']

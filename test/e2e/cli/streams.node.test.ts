@@ -4,10 +4,10 @@
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test, vi } from 'vitest'
-import { upToDate } from '../built.ts'
-import { adapterNames } from '../support.ts'
-import { onlyOnLinux } from '../where.ts'
-import { filesIn, ROOT, spawnFlowseg, temporaryFolder, withoutWarnings } from './cli-harness.ts'
+import { upToDate } from '../../built.ts'
+import { adapterNames } from '../../support.ts'
+import { onlyOnLinux } from '../../where.ts'
+import { filesIn, ROOT, spawnFlowseg, temporaryFolder, withoutWarnings } from '../cli-harness.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 beforeAll(async () => {

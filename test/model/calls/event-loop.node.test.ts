@@ -4,10 +4,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { decodeImage } from '../../src/io/image/image.ts'
-import { FlowSeg } from '../../src/model/flowseg.ts'
-import { noise } from '../io/image/pixels.ts'
-import { anyGpu } from '../support.ts'
+import { decodeImage } from '../../../src/io/image/image.ts'
+import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { noise } from '../../io/image/pixels.ts'
+import { anyGpu } from '../../support.ts'
 
 const SCHEDULED = '/proc/thread-self/schedstat'
 

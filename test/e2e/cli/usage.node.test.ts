@@ -4,10 +4,10 @@ import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promi
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { sourceOf } from '../../src/cli/commands/evaluate.ts'
-import { writeSafetensors } from '../../src/io/safetensors.ts'
-import { writeDataset } from '../../src/scenes/dataset.ts'
-import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
+import { sourceOf } from '../../../src/cli/commands/evaluate.ts'
+import { writeSafetensors } from '../../../src/io/safetensors.ts'
+import { writeDataset } from '../../../src/scenes/dataset.ts'
+import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
 
 const cwd = ROOT
 const COMMANDS = [

@@ -7,11 +7,11 @@ import { createServer, type RequestListener } from 'node:http'
 import { createServer as createSocket } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { download, expectReadable, imagePlace, readImage } from '../../src/cli/image-files.ts'
-import type { Output, Terminal } from '../../src/cli/output/terminal.ts'
-import type { Image } from '../../src/io/image/image.ts'
-import { notAsRoot, onlyOnLinux } from '../where.ts'
-import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
+import { download, expectReadable, imagePlace, readImage } from '../../../src/cli/image-files.ts'
+import type { Output, Terminal } from '../../../src/cli/output/terminal.ts'
+import type { Image } from '../../../src/io/image/image.ts'
+import { notAsRoot, onlyOnLinux } from '../../where.ts'
+import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const EXAMPLE = join(ROOT, 'examples/scene.png')
 const bytes = await readFile(EXAMPLE)

@@ -2,8 +2,8 @@
 // and maxScenes is strict, but nobody waits for ever without a word.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { BusyError } from '../../src/errors.ts'
-import { type Counted, SceneLimit } from '../../src/model/scene-limit.ts'
+import { BusyError } from '../../../src/errors.ts'
+import { type Counted, SceneLimit } from '../../../src/model/scene-limit.ts'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())

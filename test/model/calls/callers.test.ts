@@ -2,14 +2,14 @@
 // scenes that are kept hang nobody; and a model takes no more calls than it was told to.
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { DISPOSE } from '../../src/dispose.ts'
-import { BusyError, UsageError } from '../../src/errors.ts'
-import type { Image } from '../../src/io/image/image.ts'
-import { FlowSeg, type LoadOptions, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
-import type { Progress } from '../../src/progress.ts'
-import { runtime, thorough } from '../runtime.ts'
-import { anyGpu } from '../support.ts'
-import { picture, smallCheckpoint } from './checkpoint/small-checkpoint.ts'
+import { DISPOSE } from '../../../src/dispose.ts'
+import { BusyError, UsageError } from '../../../src/errors.ts'
+import type { Image } from '../../../src/io/image/image.ts'
+import { FlowSeg, type LoadOptions, type Scene, type Segmentation } from '../../../src/model/flowseg.ts'
+import type { Progress } from '../../../src/progress.ts'
+import { runtime, thorough } from '../../runtime.ts'
+import { anyGpu } from '../../support.ts'
+import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 
 vi.setConfig({ testTimeout: 400_000 })
 

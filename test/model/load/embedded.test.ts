@@ -2,9 +2,9 @@
 // bundled.
 
 import { expect, test } from 'vitest'
-import { WeightsError } from '../../src/errors.ts'
-import { EMBEDDED } from '../../src/io/embedded.ts'
-import { openFolder } from '../../src/io/folder.ts'
+import { WeightsError } from '../../../src/errors.ts'
+import { EMBEDDED } from '../../../src/io/embedded.ts'
+import { openFolder } from '../../../src/io/folder.ts'
 
 test('its files are there, and no others', async () => {
   const folder = openFolder(EMBEDDED, { cache: 'none' })

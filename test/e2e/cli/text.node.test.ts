@@ -1,10 +1,10 @@
 // What the command prints that others wrote: one line of visible characters, in text, tables, progress and JSON.
 
 import { expect, test } from 'vitest'
-import { jsonLine } from '../../src/cli/json.ts'
-import { ProgressLine } from '../../src/cli/output/progress-line.ts'
-import { table, visible } from '../../src/cli/output/terminal.ts'
-import { cut, widthOf } from '../../src/cli/output/width.ts'
+import { jsonLine } from '../../../src/cli/json.ts'
+import { ProgressLine } from '../../../src/cli/output/progress-line.ts'
+import { table, visible } from '../../../src/cli/output/terminal.ts'
+import { cut, widthOf } from '../../../src/cli/output/width.ts'
 
 const EVIL = 'a\x1b[2J\n\r\x07\x7f\x9b\u202e\u2066\u2028\ufeff\ud800\u{e0001}b'
 

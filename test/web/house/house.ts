@@ -3,9 +3,9 @@
 
 import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll } from 'vitest'
-import { decodeImage, type Image } from '../../src/index.ts'
-import { launchOptions } from '../../tools/chromium.ts'
-import { NANO } from '../e2e/cli-harness.ts'
+import { decodeImage, type Image } from '../../../src/index.ts'
+import { launchOptions } from '../../../tools/chromium.ts'
+import { NANO } from '../../e2e/cli-harness.ts'
 import { DIST } from './build.ts'
 import { Person } from './person.ts'
 import { type Host, serve } from './server.ts'

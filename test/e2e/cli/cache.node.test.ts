@@ -1,9 +1,9 @@
 // flowseg cache lists what was kept of a server's files, and deletes it.
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { openFolder } from '../../src/io/folder.ts'
-import { FileServer } from '../io/http/file-server.ts'
-import { flowseg, ROOT, temporaryFolder } from './cli-harness.ts'
+import { openFolder } from '../../../src/io/folder.ts'
+import { FileServer } from '../../io/http/file-server.ts'
+import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const cwd = ROOT
 const server = new FileServer()

@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto'
 import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
-import { notAsRoot } from '../where.ts'
-import { copySmallFiles, filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from './cli-harness.ts'
+import { type TensorData, writeSafetensors } from '../../../src/io/safetensors.ts'
+import { notAsRoot } from '../../where.ts'
+import { copySmallFiles, filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
 
 const empty = (name: string): TensorData => ({ name, dtype: 'F32', shape: [0], bytes: new Uint8Array(0) })
 

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page, Worker } from 'playwright'
-import { ROOT } from '../e2e/cli-harness.ts'
+import { ROOT } from '../../e2e/cli-harness.ts'
 
 const SHOTS = join(ROOT, 'out/studio')
 mkdirSync(SHOTS, { recursive: true })
