@@ -34,7 +34,7 @@ export interface Image {
   readonly rgb: Uint8Array
 }
 
-/** What {@link decodeImage} refuses, and how it names a file. */
+/** Sizes that {@link decodeImage} refuses, and the name of a file in its messages. */
 export interface DecodeOptions {
   /** Larger images are refused, by their header; 64 megapixels by default. */
   readonly maxPixels?: number | undefined
@@ -95,7 +95,7 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
 export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
   const file = readImageFile(bytes, options)
   await file.jpeg?.expectWhole(options.signal)
-  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.ending] : [])])
+  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.missingEnd] : [])])
 }
 
 /**
@@ -128,6 +128,7 @@ function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, n
   )
 }
 
+/** A count of pixels for messages: '64 megapixels'. */
 export function megapixels(pixels: number): string {
   return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
 }
