@@ -5,6 +5,7 @@ import { byId, make, picture, setWidth } from './dom.ts'
 import { milliseconds, percent } from './format.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
+/** Handlers for the buttons of the candidates. */
 export interface CandidateActions {
   readonly pick: (query: number) => void
   readonly preview: (candidate: CandidateFacts, rank: number) => void

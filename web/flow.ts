@@ -16,6 +16,7 @@ interface Card {
 
 let shownCards: readonly Card[] = []
 
+/** Fills the section of the layers with a card per layer; without layers it is hidden. */
 export function showFlow(answer: AnswerFacts, canvas: ImageCanvas): void {
   const section = byId('flow')
   section.hidden = answer.layers.length === 0

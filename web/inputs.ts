@@ -10,6 +10,7 @@ import { note } from './notices.ts'
 /** Buttons for further images of one drop. */
 const MOST_OFFERED = 8
 
+/** Handlers for what somebody chooses, drops or pastes. */
 export interface InputHandlers {
   readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
@@ -17,6 +18,7 @@ export interface InputHandlers {
   readonly fail: (error: unknown) => void
 }
 
+/** Listens to the file fields, to drops and pastes on the page, and to the camera button. */
 export function listen(handlers: InputHandlers): void {
   listenToInput(byId('file', HTMLInputElement), (files) => take(files, handlers))
   byId('choose').addEventListener('click', () => byId('file').click())

@@ -185,7 +185,8 @@ async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string):
   const invite = sentence.inviting()
   const before = asks
   begin()
-  if (!(await open(image, name)) || asks !== before) return // a sentence that was asked meanwhile waits for the image itself
+  // A sentence that was asked meanwhile waits for the image itself
+  if (!(await open(image, name)) || asks !== before) return
   invite()
   await lookAhead()
 }
@@ -240,25 +241,25 @@ async function ask(text: string): Promise<void> {
   if (!hasModel) return trouble()
   candidates.inert = true // they are another sentence's
   await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
-    const found = await client.ask('segment', { sentence: text }, options)
-    return { found, rest: () => showStrip(found) }
+    const answer = await client.ask('segment', { sentence: text }, options)
+    return { answer, rest: () => showStrip(answer) }
   })
 }
 
 async function pick(query: number): Promise<void> {
   if (!hasModel) return trouble()
   await answerWith(begin(), 'Cutting out that candidate', async (options) => {
-    const found = await client.ask('pick', { query }, options)
+    const answer = await client.ask('pick', { query }, options)
     markCandidate(query) // the strip stays as it is, with the hand where it was
-    return { found }
+    return { answer }
   })
 }
 
 /** @returns what puts an answer's candidates on the page */
-async function showStrip(found: AnswerFacts): Promise<() => void> {
+async function showStrip(answer: AnswerFacts): Promise<() => void> {
   const { candidates: some } = await client.ask('candidates', { from: 0 })
   return () =>
-    showCandidates(some, found, {
+    showCandidates(some, answer, {
       pick: (query) => void pick(query),
       preview: ({ preview }, rank) =>
         canvas.preview({
@@ -284,29 +285,29 @@ async function moreCandidates(from: number): Promise<readonly CandidateFacts[] |
 async function answerWith(
   stop: AbortController,
   what: string,
-  ask: (options: AskOptions) => Promise<{ found: AnswerFacts; rest?: () => Promise<() => void> }>,
+  ask: (options: AskOptions) => Promise<{ answer: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
   const { signal } = stop
   const line = showProgress(what, () => stop.abort())
   try {
     const isFirst = !looked
-    const { found, rest } = await ask({ signal, onProgress: line.step })
+    const { answer, rest } = await ask({ signal, onProgress: line.step })
     looked = true
-    answered = found
-    canvas.setAnswer(found.mask)
+    answered = answer
+    canvas.setAnswer(answer.mask)
     closeFlow()
-    showAnswer(found, isFirst)
+    showAnswer(answer, isFirst)
     setStale('model', false)
     compare()
     setSaving(opening === undefined)
-    const words = picture ? inWords(found, picture) : ''
+    const words = picture ? inWords(answer, picture) : ''
     canvas.describe(words)
     say(words)
-    performance.mark('flowseg:answer', { detail: found.sentence })
+    performance.mark('flowseg:answer', { detail: answer.sentence })
     line.end()
-    const pieces = [() => showFlow(found, canvas), () => byId('flow-body').append(scoreChart(found))]
+    const pieces = [() => showFlow(answer, canvas), () => byId('flow-body').append(scoreChart(answer))]
     if (rest) pieces.unshift(await rest())
-    await showRest(pieces, found)
+    await showRest(pieces, answer)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') sentence.complain(error.message)

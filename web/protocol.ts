@@ -14,11 +14,13 @@ export type WeightsPlace =
   | { readonly kind: 'files'; readonly files: readonly File[] }
   | { readonly kind: 'url'; readonly url: string }
 
+/** The model to load, and the way to hold its weights. */
 export interface LoadRequest {
   readonly place: WeightsPlace
   readonly quantize?: 'int8' | 'int4' | undefined
 }
 
+/** A model that was loaded, in words and numbers for the page. */
 export interface ModelFacts {
   readonly name: string
   readonly adapter: string
@@ -51,6 +53,7 @@ export interface MaskPreview {
   readonly scale: readonly [x: number, y: number]
 }
 
+/** Another candidate of the answer, with its pictures. */
 export interface CandidateFacts {
   readonly query: number
   readonly score: number
@@ -80,6 +83,7 @@ export interface LayerFacts {
   readonly scores: readonly number[]
 }
 
+/** The effect of boundary refinement on the mask. */
 export interface EdgeFacts {
   /** The mask before and after boundary refinement, and where it was free to change. */
   readonly before: MaskPreview
@@ -91,6 +95,7 @@ export interface EdgeFacts {
   readonly picture: Blob
 }
 
+/** An answer with all that the page shows of it. */
 export interface AnswerFacts {
   readonly sentence: string
   readonly query: number
@@ -111,6 +116,7 @@ export interface AnswerFacts {
   readonly edge: EdgeFacts | undefined
 }
 
+/** The kinds of file that an answer can be saved as. */
 export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 
 /** One of an answer's masks: the answer itself, its query's mask in a layer, or its mask before boundary refinement. */
@@ -130,6 +136,7 @@ export interface Requests {
   save: { ask: { kind: SaveKind; opacity: number; shown: Shown }; answer: { blob: Blob; name: string } }
 }
 
+/** The kinds of request. */
 export type RequestName = keyof Requests
 
 /** An error as it crosses over. */
@@ -139,10 +146,12 @@ export interface Failure {
   readonly message: string
 }
 
+/** Messages from the page: requests, and their cancellation. */
 export type ToWorker =
   | { [K in RequestName]: { type: 'ask'; id: number; name: K; ask: Requests[K]['ask'] } }[RequestName]
   | { type: 'cancel'; id: number }
 
+/** Messages from the worker: a request's answer, failure or progress, or the loss of the device. */
 export type FromWorker =
   | { type: 'answer'; id: number; answer: unknown }
   | { type: 'failure'; id: number; failure: Failure }

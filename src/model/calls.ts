@@ -66,15 +66,18 @@ export function expectTurn(
   expectRoom(model, lane)
 }
 
+/** @throws FlowSegError 'ERR_CLOSED' if the model or the scene was closed */
 export function expectOpen(model: LoadedModel, scene?: SceneState): void {
   if (model.closed) throw modelClosed()
   if (scene?.closed) throw sceneClosed()
 }
 
+/** The error of calls on a model that was closed. */
 export function modelClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This model was closed: load it again.')
 }
 
+/** The error of calls on a scene that was closed. */
 export function sceneClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
 }

@@ -114,9 +114,9 @@ export class FlowSeg {
    * ```
    */
   static load(source: FolderLocation, options?: LoadOptions): Promise<FlowSeg>
-  static async load(...given: readonly unknown[]): Promise<FlowSeg> {
+  static async load(...args: readonly unknown[]): Promise<FlowSeg> {
     // A place that is undefined is a mistake, such as a variable that isn't set: only no place at all is the default
-    const [source, options = {}] = given.length === 0 ? [EMBEDDED] : given
+    const [source, options = {}] = args.length === 0 ? [EMBEDDED] : args
     return new FlowSeg(await loadModel(source as FolderLocation, options as LoadOptions))
   }
 

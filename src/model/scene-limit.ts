@@ -22,6 +22,7 @@ export interface Counted {
   idle: boolean
 }
 
+/** The scenes of a model that are open, and the room for another. */
 export class SceneLimit<S extends Counted = Counted> {
   readonly #open = new Set<S>()
   readonly #maxScenes: number | undefined

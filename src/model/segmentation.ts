@@ -2,6 +2,7 @@
 // for people, and how the arrays that plans read back become them.
 
 import type { TaskOptions } from '../progress.ts'
+import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
 
 /** One bit of an image a pixel. */
@@ -141,12 +142,17 @@ export function floats(read: HostArrays, name: string): Float32Array {
   return read[name] as Float32Array
 }
 
-/** @param bits one a pixel, row-major, the first in the lowest bit */
+/**
+ * A mask of a byte per pixel.
+ *
+ * @param bits one per pixel, row-major, the first in the lowest bit
+ */
 export function unpackMask(bits: ArrayLike<number>, width: number, height: number): Mask {
+  const words = viewOf(Uint32Array.from(bits))
   const data = new Uint8Array(width * height)
   let area = 0
   for (let i = 0; i < data.length; i++) {
-    const bit = (bits[i >>> 5]! >>> (i & 31)) & 1
+    const bit = (words.getUint32(4 * (i >>> 5), true) >>> (i & 31)) & 1
     data[i] = bit
     area += bit
   }
@@ -171,18 +177,18 @@ export function flowLayers(read: HostArrays, layers: number, size: number): Flow
 }
 
 function mean(x: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < x.length; i++) sum += x[i]!
-  return sum / x.length
+  return Array.from(x).reduce((sum, value) => sum + value, 0) / x.length
 }
 
 /** |a - b| / |b|, over as many values as b has. */
 function distance(a: Float32Array, b: Float32Array): number {
   let difference = 0
   let norm = 0
-  for (let i = 0; i < b.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2
-    norm += b[i]! ** 2
+  const [x, y] = [viewOf(a), viewOf(b)]
+  for (let at = 0; at < y.byteLength; at += Float32Array.BYTES_PER_ELEMENT) {
+    const value = y.getFloat32(at, true)
+    difference += (x.getFloat32(at, true) - value) ** 2
+    norm += value ** 2
   }
   return Math.sqrt(difference / Math.max(norm, Number.MIN_VALUE))
 }

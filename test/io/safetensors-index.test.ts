@@ -1,5 +1,5 @@
-// Shards and their index are one checkpoint: every tensor is in the shard that the index names, and whatever disagrees is
-// refused by name.
+// Shards and their index are one checkpoint: every tensor is in the shard that the index names, and whatever disagrees
+// is refused by name.
 
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'

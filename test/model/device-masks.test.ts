@@ -39,7 +39,7 @@ describe('masks that stay on the device', () => {
     const { device, free } = await rawDevice(name)
     const model = await load(files, { gpu: { device } })
     const owners = () => Object.keys(model.memory().byOwner).filter((owner) => owner.startsWith('mask'))
-    const given: { data: Uint8Array; mask: MaskTexture | MaskBuffer }[] = []
+    const pairs: { data: Uint8Array; mask: MaskTexture | MaskBuffer }[] = []
     for (const [width, height] of [
       [83, 47],
       [256, 31],
@@ -52,10 +52,10 @@ describe('masks that stay on the device', () => {
         expect(answer.mask).toMatchObject({ width, height })
         expect(answer.query).toBe(plain.query)
         expectSameBits(answer.logits.refined, plain.logits.refined)
-        given.push({ data: plain.mask.data, mask: answer.mask })
+        pairs.push({ data: plain.mask.data, mask: answer.mask })
         for (const i of [3, 7]) {
           const { data } = await plain.candidates[i]!.mask()
-          given.push({ data, mask: await answer.candidates[i]!.mask({ output }) })
+          pairs.push({ data, mask: await answer.candidates[i]!.mask({ output }) })
         }
       }
     }
@@ -63,9 +63,9 @@ describe('masks that stay on the device', () => {
     expect(owners()).toEqual([])
     model.close()
     let share = 0
-    for (const { data, mask } of given) {
+    for (const { data, mask } of pairs) {
       expect(await bytesOf(device, mask)).toEqual(data.map((bit) => 255 * bit))
-      share += data.reduce((sum, bit) => sum + bit, 0) / data.length / given.length
+      share += data.reduce((sum, bit) => sum + bit, 0) / data.length / pairs.length
       if ('texture' in mask) mask.texture.destroy()
       else mask.buffer.destroy()
     }

@@ -1,5 +1,5 @@
-// FlowSeg's API on a small checkpoint of random weights: the answer fits the image, sentences don't influence each other,
-// and what is refused leaves the scene as it was.
+// FlowSeg's API on a small checkpoint of random weights: the answer fits the image, sentences don't influence each
+// other, and what is refused leaves the scene as it was.
 
 import { describe, expect, test } from 'vitest'
 import { vec2 } from 'wgpu-matrix'
@@ -116,10 +116,10 @@ for (const gpu of await adapters()) {
       const model = await load(files, { gpu })
       const scene = await model.look(picture(40, 30))
       const plain = await scene.segment('a dog')
-      const told = await scene.segment('a dog', { flow: true })
-      expectSame(told, plain)
+      const withFlow = await scene.segment('a dog', { flow: true })
+      expectSame(withFlow, plain)
 
-      const flow = told.flow!
+      const flow = withFlow.flow!
       expect(flow.map(({ layer }) => layer)).toEqual([0, 1, 2, 3])
       expect(flow[0]).toMatchObject({ moved: 0 })
       expect(flow[0]).not.toHaveProperty('gate')
@@ -196,7 +196,7 @@ for (const gpu of await adapters()) {
 describe('progress', () => {
   test('is told for loading, looking and segmenting, and reaches its end', async () => {
     const gpu = await anyGpu()
-    const told = new Map<string, { loaded: number; total: number }>()
+    const last = new Map<string, { loaded: number; total: number }>()
     const onProgress = ({
       phase,
       what,
@@ -209,14 +209,14 @@ describe('progress', () => {
       total: number
     }) => {
       expect(loaded).toBeLessThanOrEqual(total)
-      told.set(phase === 'run' ? `run ${what}` : phase, { loaded, total })
+      last.set(phase === 'run' ? `run ${what}` : phase, { loaded, total })
     }
     const model = await load(files, { gpu, onProgress })
     const scene = await model.look(picture(9, 9), { onProgress })
     const { candidates } = await scene.segment('a dog', { onProgress })
     await candidates[2]!.mask({ onProgress })
     for (const what of ['upload', 'run look', 'run read', 'run segment', 'run finish']) {
-      const { loaded, total } = told.get(what)!
+      const { loaded, total } = last.get(what)!
       expect(loaded, what).toBe(total)
     }
   })

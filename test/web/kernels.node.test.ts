@@ -1,5 +1,5 @@
-// Somebody tests the kernels in the page that is made for it: rows come, can be filtered and stopped, and there is a report to
-// copy. What is wrong is seen: a kernel is broken on its way to the driver.
+// Somebody tests the kernels in the page that is made for it: rows come, can be filtered and stopped, and there is a
+// report to copy. What is wrong is seen: a kernel is broken on its way to the driver.
 
 import { expect, test } from 'vitest'
 import { FOLDER, openHouse } from './house/house.ts'

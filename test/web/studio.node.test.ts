@@ -1,5 +1,5 @@
-// The studio as people use it: served by a plain host in a folder of its own under a strict content security policy, and driven
-// in a real Chromium on the software driver. What most people do is in tour.node.test.ts.
+// The studio as people use it: served by a plain host in a folder of its own under a strict content security policy,
+// and driven in a real Chromium on the software driver. What most people do is in tour.node.test.ts.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'

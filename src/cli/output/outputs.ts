@@ -30,6 +30,7 @@ export interface Names {
   readonly flow: string | undefined
 }
 
+/** The name of an output file. */
 export interface OutputName {
   readonly path: string
   /** Derived from the image and the sentence: no file had it, and none is replaced. */

@@ -16,6 +16,7 @@ const WAITING = {
 } as const satisfies Record<Waiting['reason'], string>
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
+/** A line on standard error that is redrawn as work goes on. */
 export class ProgressLine {
   readonly #terminal: Terminal
   #drawnAt = -Infinity

@@ -14,7 +14,8 @@ interface Pixels {
 const STEP = 2 ** 16
 
 /**
- * The orientation that EXIF data name: tag 0x0112 of the first directory, 1 to 8; undefined if it isn't there or makes no sense.
+ * The orientation that EXIF data name, from 1 to 8: tag 0x0112 of the first directory; undefined if it isn't there or
+ * makes no sense.
  *
  * @param exif begins with the header of a TIFF file
  */

@@ -81,9 +81,9 @@ class Parser {
 
   #quantified(): Node {
     const node = this.#atom()
-    const found = this.#took(/(?:([*+?])|\{(\d+)(,?)(\d*)\})\??/y)
-    if (!found) return node
-    const [, sign, first, comma, second] = found
+    const match = this.#took(/(?:([*+?])|\{(\d+)(,?)(\d*)\})\??/y)
+    if (!match) return node
+    const [, sign, first, comma, second] = match
     const least = sign === undefined ? Number(first) : sign === '+' ? 1 : 0
     const most =
       sign === undefined
@@ -131,9 +131,9 @@ class Parser {
 
   #took(what: RegExp): RegExpExecArray | undefined {
     what.lastIndex = this.#at
-    const found = what.exec(this.#source)
-    this.#at += found?.[0].length ?? 0
-    return found ?? undefined
+    const match = what.exec(this.#source)
+    this.#at += match?.[0].length ?? 0
+    return match ?? undefined
   }
 }
 

@@ -125,9 +125,9 @@ function withFlowsegTokens(
   }
   const first = vocab - FLOWSEG_TOKENS.length
   if (next !== vocab || own.some(({ id }, i) => id !== first + i)) {
-    const found = own.map(({ content, id }) => `${content} ${id}`).join(', ')
+    const listing = own.map(({ content, id }) => `${content} ${id}`).join(', ')
     throw new WeightsError(
-      `The tokenizer does not fit the model: with ${found} it has ${next} tokens, but the model's embedding has ` +
+      `The tokenizer does not fit the model: with ${listing} it has ${next} tokens, but the model's embedding has ` +
         `${vocab} rows, the last three for these. Take tokenizer.json from the same model as the weights.`,
     )
   }

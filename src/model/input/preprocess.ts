@@ -8,6 +8,7 @@
 // Masks come out on SAM's canvas; `toImage` leads from there back to the image's own pixels.
 
 import { mat3 } from 'wgpu-matrix'
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { type Pixels, Strip } from '../../gpu/pixels.ts'
 import type { PlanInfo } from '../../gpu/plan/plan.ts'
@@ -35,6 +36,7 @@ export interface InputSizes {
   readonly prompt: { readonly vision: readonly Vision[] }
 }
 
+/** The way an image is put before the encoders. */
 export interface PrepareOptions {
   /** 'grey' pads SigLIP's image to a centred square first, as X-SAM/AAAI does in its evaluation; 'none' by default. */
   readonly padding?: 'none' | 'grey' | undefined
@@ -111,7 +113,7 @@ function targetsOf({ width: W, height: H }: Size, config: InputSizes, padding: '
 function levelTable({ mean, std }: { mean: readonly number[]; std: readonly number[] }): Float32Array {
   return Float32Array.from({ length: 3 * 256 }, (_, i) => {
     const [channel, level] = [Math.floor(i / 256), i % 256]
-    return (level / 255 - mean[channel]!) / std[channel]!
+    return (level / 255 - entryOf(mean, channel)) / entryOf(std, channel)
   })
 }
 
@@ -206,13 +208,13 @@ export class Preprocessor {
     this.#ready = undefined
     const gpu = this.#gpu
     const targets = targetsOf(size, this.#config, padding)
-    const made: { release(): void }[] = []
+    const owned: { release(): void }[] = []
     const keep = <T extends { release(): void }>(x: T): T => {
-      made.push(x)
+      owned.push(x)
       return x
     }
     const releaseAll = (): void => {
-      for (const one of made) one.release()
+      for (const one of owned) one.release()
     }
     try {
       const strip = keep(await Strip.create(gpu, size, OWNER, this.#stripBytes))

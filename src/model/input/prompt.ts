@@ -12,6 +12,7 @@ import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { quoted } from '../../printable.ts'
 import type { Config, PromptConfig } from '../checkpoint/config.ts'
 
+/** The wording around a sentence. */
 export interface PromptOptions {
   /**
    * Referring sentences ("the red mug") are lower-cased, as in training; reasoning keeps its case. Referring by
@@ -24,6 +25,7 @@ export interface PromptOptions {
   readonly answer?: string | undefined
 }
 
+/** A prompt as token ids, and the places in it that matter. */
 export interface Prompt {
   /** Ids before the rows of the image. */
   readonly before: number[]
@@ -46,6 +48,8 @@ export interface PromptSettings {
 
 // X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form,
 // and models name their own referring question and answer
+
+/** Questions for a phrase, `{phrase}`, that names an object. */
 export const REFERRING_TEMPLATES = [
   'Please identify and segment the {phrase} in this image.',
   'Please segment {phrase} in this image.',
@@ -74,6 +78,7 @@ export const REASONING_PHRASE_TEMPLATES = [
   'What is {phrase} in this image? Please output the corresponding segmentation mask.',
   'What is {phrase} in this image? Please generate a segmentation mask for this image.',
 ] as const
+/** Answers that end the prompt. `<SEG>` is the token whose state becomes S. */
 export const ANSWERS = [
   '<SEG>.',
   'It is <SEG>.',

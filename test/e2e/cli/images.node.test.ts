@@ -165,8 +165,8 @@ test('a server that falls silent is given up, one that is slow is not', async ()
       response.end()
     }, 30)
   })
-  const found = await download(imagePlace(`${slow}/a.png`, { cwd: ROOT }), { signal }, 1000)
-  expect(Buffer.from(found).equals(bytes)).toBe(true)
+  const downloaded = await download(imagePlace(`${slow}/a.png`, { cwd: ROOT }), { signal }, 1000)
+  expect(Buffer.from(downloaded).equals(bytes)).toBe(true)
 })
 
 test('a download is given up at Ctrl-C', async () => {

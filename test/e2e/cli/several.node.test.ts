@@ -145,9 +145,9 @@ test('--padding, --task, --template and --answer are as in the library', async (
   ]
   for (const [option, value, own, segment] of options) {
     const { candidates } = await own.segment(sentence, segment)
-    const found = await candidatesOf(option, value)
-    expect(found, option).toEqual(candidates.map(({ query, score }) => ({ query, score })))
-    expect(found, option).not.toEqual(plain)
+    const ranking = await candidatesOf(option, value)
+    expect(ranking, option).toEqual(candidates.map(({ query, score }) => ({ query, score })))
+    expect(ranking, option).not.toEqual(plain)
   }
   model.close()
 })
@@ -197,9 +197,9 @@ test('nothing that others wrote reaches the terminal raw: sentence, path, names 
   expect(json.out).not.toMatch(raw)
   expect(linesOf(json.out)).toMatchObject([{ image: `${evil}.png`, sentence: `the umbrella${evil}` }, {}])
   // What was made of the sentence and the image's name has nothing of it
-  const made = await filesIn(join(cwd, evil))
-  expect(made).toHaveLength(4)
-  for (const name of made) expect(name).not.toMatch(raw)
+  const names = await filesIn(join(cwd, evil))
+  expect(names).toHaveLength(4)
+  for (const name of names) expect(name).not.toMatch(raw)
 
   await writeDataset(join(cwd, 'data', evil), { split: 'test', count: 1 })
   const scenes = join(cwd, 'data', evil, 'scenes.jsonl')

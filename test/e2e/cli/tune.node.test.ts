@@ -21,8 +21,8 @@ test('tuned, taken, turned off, damaged, forgotten', async () => {
   const env = { XDG_CACHE_HOME: folder, FLOWSEG_TUNE: 'on' }
   /** What a command opens. */
   const opened = async (more: string[] = [], other: Record<string, string> = {}) => {
-    const given = parse(doctor.page, [...adapter, ...more])
-    const own = await openGpu(engineOptions(given, { env: { ...env, ...other } }))
+    const args = parse(doctor.page, [...adapter, ...more])
+    const own = await openGpu(engineOptions(args, { env: { ...env, ...other } }))
     const { choices } = own.adapter
     own.close()
     return { choices: Object.fromEntries(choices.tuned), notes: own.notes }

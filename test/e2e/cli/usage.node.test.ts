@@ -256,8 +256,11 @@ test('inspect opens the file that is named, also on a server, and the config bes
   const file = `${address}/other.safetensors?signed=a/b`
   const beside = await flowseg(['inspect', file, '--json'], { cwd })
   expect(JSON.parse(beside.out)).toMatchObject({ config: 'flowseg-phi3', fits: false })
-  const given = await flowseg(['inspect', file, '--json', '--config', `${address}/large.json?x`], { cwd })
-  expect(JSON.parse(given.out)).toMatchObject({ config: 'flowseg-qwen3-4b', unknown: ['bg_embeds.other'] })
+  const inspected = await flowseg(['inspect', file, '--json', '--config', `${address}/large.json?x`], { cwd })
+  expect(JSON.parse(inspected.out)).toMatchObject({
+    config: 'flowseg-qwen3-4b',
+    unknown: ['bg_embeds.other'],
+  })
   const alone = await flowseg(['inspect', `${address}/large.json?x`, '--json'], { cwd })
   expect(JSON.parse(alone.out)).toMatchObject({ config: 'flowseg-qwen3-4b', total: 4_822_610_107 })
 })

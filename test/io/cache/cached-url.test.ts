@@ -216,7 +216,7 @@ describe('requests', () => {
 })
 
 describe('progress', () => {
-  async function told(folder: (download: Download) => Folder, files: string[]): Promise<Progress[]> {
+  async function progressOf(folder: (download: Download) => Folder, files: string[]): Promise<Progress[]> {
     const events: Progress[] = []
     const download = new Download((event) => events.push(event))
     const from = folder(download)
@@ -233,7 +233,7 @@ describe('progress', () => {
     const total = bytes.length + large.length
     const files = ['w.bin', 'large.bin']
     const open1 = (download: Download) => open({ download, blockBytes: 2 ** 18 })
-    const events = await told(open1, files)
+    const events = await progressOf(open1, files)
     expect(events.length).toBeGreaterThan(3)
     expect(events[0]).toEqual({
       phase: 'download',
@@ -250,7 +250,7 @@ describe('progress', () => {
     // One block of four is lost
     const [path] = [...(await storedFiles()).keys()].filter((name) => name.endsWith('/2'))
     await damage((await storedFiles()).get(path!)!, 'flip')
-    const again = await told(open1, files)
+    const again = await progressOf(open1, files)
     expect(again.at(-1)).toMatchObject({
       loaded: total,
       total,

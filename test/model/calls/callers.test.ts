@@ -79,9 +79,9 @@ describe(`${CALLERS} callers at once`, () => {
     }
     const answers = await Promise.all(
       requests.map(async ({ image, sentence }) => {
-        const found = await answer(model, image, sentence, onProgress)
+        const result = await answer(model, image, sentence, onProgress)
         looksBeforeFirst = Math.min(looksBeforeFirst, looks)
-        return found
+        return result
       }),
     )
     expect(looks).toBe(CALLERS)
@@ -138,11 +138,11 @@ describe('scenes that are kept', () => {
     const scene = await model.look(images[0]!)
     const reason = new Error('enough')
     const controller = new AbortController()
-    const given = model.look(images[0]!, { signal: controller.signal })
+    const givenUp = model.look(images[0]!, { signal: controller.signal })
     const waiting = model.look(images[1]!)
     expect(model.pending).toBe(2)
     controller.abort(reason)
-    await expect(given).rejects.toBe(reason)
+    await expect(givenUp).rejects.toBe(reason)
     await scene.segment('a dog') // goes past the look that waits
     expect(model.pending).toBe(1)
     scene.close()

@@ -64,7 +64,8 @@ test('once: the second visit downloads nothing', async () => {
   const total = [...files, 'model.safetensors']
     .map((name) => server.files.get(`/nano/${name}`)!.bytes.length)
     .reduce((a, b) => a + b)
-  for (const { phase, total: told } of first.events) expect([phase, told]).toEqual(['download', total])
+  for (const { phase, total: announced } of first.events)
+    expect([phase, announced]).toEqual(['download', total])
   expect(first.events[0]!.loaded).toBeLessThan(total / 2)
   expect(first.events.at(-1)).toMatchObject({ loaded: total, from: { cache: 0, network: total } })
   expect(first.notes).toEqual([])

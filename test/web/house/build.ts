@@ -1,5 +1,5 @@
-// Builds the studio as people host it. Vitest calls `setup` once before the files of the project studio, some of which run at
-// the same time.
+// Builds the studio as people host it. Vitest calls `setup` once before the files of the project studio, some of which
+// run at the same time.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -15,7 +15,10 @@ export function setup(): Promise<void> {
   return build()
 }
 
-/** Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for development. */
+/**
+ * Writes the studio to web/dist, or elsewhere, in a process of its own: what the test runner sets would make it one for
+ * development.
+ */
 export async function build(...args: string[]): Promise<void> {
   const vite = join(ROOT, 'node_modules/vite/bin/vite.js')
   const env = { ...process.env, NODE_ENV: 'production' }

@@ -1,5 +1,5 @@
-// Where people come to see the studio: it is served by a plain host in a folder of its own under the policy that the README
-// gives, and there is a browser. One per test file. Vitest builds the studio before all of them (build.ts).
+// Where people come to see the studio: it is served by a plain host in a folder of its own under the policy that the
+// README gives, and there is a browser. One per test file. Vitest builds the studio before all of them (build.ts).
 
 import { type Browser, chromium } from 'playwright'
 import { afterAll, afterEach, beforeAll } from 'vitest'

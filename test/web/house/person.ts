@@ -161,9 +161,9 @@ export class Person {
       type,
       base64: Buffer.from(bytes).toString('base64'),
     }))
-    const transfer = await this.page.evaluateHandle(async (given) => {
+    const transfer = await this.page.evaluateHandle(async (files) => {
       const data = new DataTransfer()
-      for (const { name, type, base64 } of given) {
+      for (const { name, type, base64 } of files) {
         const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
         data.items.add(new File([bytes], name, { type }))
       }
@@ -176,10 +176,10 @@ export class Person {
 
   /** Drops what is dragged from another page: addresses, and a piece of that page. */
   async dropsLink(data: Readonly<Record<string, string>>): Promise<void> {
-    const transfer = await this.page.evaluateHandle((given) => {
-      const made = new DataTransfer()
-      for (const [type, text] of Object.entries(given)) made.setData(type, text)
-      return made
+    const transfer = await this.page.evaluateHandle((texts) => {
+      const transferred = new DataTransfer()
+      for (const [type, text] of Object.entries(texts)) transferred.setData(type, text)
+      return transferred
     }, data)
     for (const type of ['dragenter', 'dragover', 'drop']) {
       await this.page.dispatchEvent('body', type, { dataTransfer: transfer })
@@ -219,11 +219,11 @@ export class Person {
   /** Names a thing on the page that sticks out of the window, is cut off, or lies over another one. */
   async misfits(): Promise<string[]> {
     return this.page.evaluate(() => {
-      const found: string[] = []
+      const faults: string[] = []
       const name = (element: Element): string =>
         `${element.tagName.toLowerCase()}${element.id && `#${element.id}`} ${(element.textContent ?? '').trim().slice(0, 30)}`
       const root = document.documentElement
-      if (root.scrollWidth > innerWidth) found.push(`the page is ${root.scrollWidth} wide`)
+      if (root.scrollWidth > innerWidth) faults.push(`the page is ${root.scrollWidth} wide`)
       const modal = document.querySelector('dialog[open]')
       const isSeen = (element: Element): boolean => {
         if (!element.checkVisibility() || element.closest('.hidden, .skip')) return false
@@ -241,7 +241,7 @@ export class Person {
         if (!isSeen(element)) continue
         const box = element.getBoundingClientRect()
         if (!scrolls(element) && (box.left < -0.5 || box.right > innerWidth + 0.5)) {
-          found.push(`sticks out: ${name(element)}`)
+          faults.push(`sticks out: ${name(element)}`)
         }
         const em = Number.parseFloat(getComputedStyle(element).fontSize)
         if (
@@ -249,14 +249,14 @@ export class Person {
           box.width < 3 * em &&
           box.height > 4 * box.width
         ) {
-          found.push(`is squeezed: ${name(element)}`)
+          faults.push(`is squeezed: ${name(element)}`)
         }
         const { overflowX, overflowY } = getComputedStyle(element)
         const isCut =
           (overflowX !== 'visible' && element.scrollWidth > element.clientWidth + 1) ||
           (overflowY !== 'visible' && element.scrollHeight > element.clientHeight + 1)
         if (isCut && !/auto|scroll/.test(overflowX) && element.matches('button, span, p')) {
-          found.push(`is cut off: ${name(element)}`)
+          faults.push(`is cut off: ${name(element)}`)
         }
       }
       // Things to press: none over another, but what lies on the canvas on purpose
@@ -268,11 +268,11 @@ export class Person {
           const across = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left)
           const down = Math.min(box.bottom, other.box.bottom) - Math.max(box.top, other.box.top)
           if (across > 1 && down > 1 && !element.contains(other.element)) {
-            found.push(`${name(element)} lies over ${name(other.element)}`)
+            faults.push(`${name(element)} lies over ${name(other.element)}`)
           }
         }
       })
-      return found
+      return faults
     })
   }
 
@@ -304,7 +304,10 @@ export class Person {
     await this.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
   }
 
-  /** The whole page as this state looks on a desktop, and with FLOWSEG_RECORD=1 in all four: desktop and phone, light and dark. */
+  /**
+   * The whole page as this state looks on a desktop, and with FLOWSEG_RECORD=1 in all four: desktop and phone, light
+   * and dark.
+   */
   async shootsAll(name: string): Promise<void> {
     const isRecorded = Boolean(process.env['FLOWSEG_RECORD'])
     const screens = [

@@ -12,11 +12,11 @@ export function runShort(most: number): void {
   let held = 0
   let isRefused = false
   device.createBuffer = function (descriptor) {
-    const made = createBuffer.call(this, descriptor)
-    sizes.set(made, descriptor.size)
+    const buffer = createBuffer.call(this, descriptor)
+    sizes.set(buffer, descriptor.size)
     held += descriptor.size
     isRefused ||= held > most
-    return made
+    return buffer
   }
   buffer.destroy = function () {
     held -= sizes.get(this) ?? 0

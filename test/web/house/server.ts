@@ -90,7 +90,7 @@ export async function serve(folders: Record<string, string>): Promise<Host> {
     const file = mount && inside && !inside.startsWith('..') ? join(folders[mount]!, inside) : undefined
     const size = file
       ? await stat(file).then(
-          (found) => (found.isFile() ? found.size : -1),
+          (stats) => (stats.isFile() ? stats.size : -1),
           () => -1,
         )
       : -1
