@@ -70,7 +70,7 @@ export function showCandidates(
   markCandidate(query)
 }
 
-/** Which of them is the answer now. */
+/** Marks the candidate that is the answer now. */
 export function markCandidate(query: number): void {
   for (const button of byId('candidates').querySelectorAll<HTMLElement>('[data-query]'))
     button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))

@@ -41,7 +41,7 @@ export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weig
 export interface Advice {
   readonly title: string
   readonly text: string
-  /** For those who want to know: what the engine says. */
+  /** The engine's own words, for those who want to know. */
   readonly details?: string
   readonly ways: readonly WayOn[]
 }

@@ -54,7 +54,7 @@ function connect(cards: readonly Card[], canvas: ImageCanvas): void {
   }
 }
 
-/** Which of the cards stays on the canvas, if any. */
+/** Marks the card whose look stays on the canvas, if there is one. */
 export function markKept(kept: Look | undefined): void {
   for (const { button, look } of shownCards) button.setAttribute('aria-pressed', String(look === kept))
 }

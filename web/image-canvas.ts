@@ -16,7 +16,7 @@ export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 export interface Look {
   readonly maps: Maps
   readonly caption: string
-  /** Which of the answer's masks this is; absent if it can't be saved. */
+  /** The answer's mask that this is; absent if it can't be saved. */
   readonly shown?: Shown
 }
 
@@ -136,7 +136,7 @@ export class ImageCanvas {
     this.#draw()
   }
 
-  /** For those who don't see it. */
+  /** Describes the canvas to those who don't see it. */
   describe(text: string): void {
     this.#canvas.setAttribute('aria-label', text)
   }

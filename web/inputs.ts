@@ -1,4 +1,4 @@
-// How images and weights come in: chosen, dropped, pasted or photographed.
+// Images and weights come in here: chosen, dropped, pasted or photographed.
 
 import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
@@ -14,7 +14,7 @@ const MOST_OFFERED = 8
 export interface InputHandlers {
   readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
-  /** With what can't be taken. */
+  /** Called with the error of what can't be taken. */
   readonly fail: (error: unknown) => void
 }
 

@@ -34,13 +34,13 @@ let wanted: LoadRequest = { place: { kind: 'embedded' } }
 /** Settled once that one is; true if there is a model then. */
 let ready: Promise<boolean> = Promise.resolve(false)
 let loading: AbortController | undefined
-/** Whether a model is there, be it an earlier one; if not, why. */
+/** True while a model is there, be it an earlier one; `trouble` tells why there is none. */
 let hasModel = false
 let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
 /** Set while an image is being opened; resolves to whether it was. */
 let opening: Promise<boolean> | undefined
-/** Whether the model has looked at it. */
+/** True once the model has looked at it. */
 let looked = false
 /** The last sentence asked about this image, and the answer on the page. */
 let asked = ''
@@ -104,7 +104,7 @@ function loadOwn(request: LoadRequest): void {
   void load(request).then((isReady) => isReady && again())
 }
 
-/** With what is no model's failure. */
+/** Tells of a failure that is no model's. */
 function fail(error: unknown): void {
   tell(error instanceof RemoteError ? error : failureOf(error))
 }

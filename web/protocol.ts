@@ -8,7 +8,7 @@ export interface Step extends Omit<Progress, 'phase'> {
   readonly phase: Progress['phase'] | 'download'
 }
 
-/** Where weights come from. */
+/** The place that weights come from. */
 export type WeightsPlace =
   | { readonly kind: 'embedded' }
   | { readonly kind: 'files'; readonly files: readonly File[] }
@@ -68,9 +68,9 @@ export interface LayerFacts {
   readonly layer: number
   /** The share of vision in the gate; absent where there is none. */
   readonly gate: number | undefined
-  /** How far the condition has moved from what the sentence said, relative to its length. */
+  /** The distance of the condition from what the sentence said, relative to its length. */
   readonly moved: number
-  /** Of the chosen query in this layer; rank counts from 1. */
+  /** The chosen query's score and rank in this layer; rank counts from 1. */
   readonly score: number
   readonly rank: number
   readonly preview: MaskPreview
@@ -89,7 +89,7 @@ export interface EdgeFacts {
   readonly before: MaskPreview
   readonly after: MaskPreview
   readonly band: MaskPreview
-  /** Of the band, and of those of it that changed sides; in pixels of the model's grid. */
+  /** The size of the band, and the part of it that changed sides, in pixels of the model's grid. */
   readonly cells: number
   readonly flipped: number
   readonly picture: Blob
@@ -109,7 +109,7 @@ export interface AnswerFacts {
   /** [x0, y0, x1, y1) in pixels, or null when the mask is empty. */
   readonly box: readonly [number, number, number, number] | null
   readonly times: { readonly look: number; readonly read: number; readonly segment: number }
-  /** How many candidates there are: as many as the model has queries. */
+  /** The number of candidates: as many as the model has queries. */
   readonly ranked: number
   readonly layers: readonly LayerFacts[]
   /** Absent where the checkpoint has no boundary refinement. */

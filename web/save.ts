@@ -44,7 +44,7 @@ export async function saved(
   }
 }
 
-/** By the browser's encoder, which is far faster on large images. */
+/** A PNG by the browser's encoder, which is far faster on large images. */
 async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height: number): Promise<Blob> {
   const canvas = new OffscreenCanvas(width, height)
   contextOf(canvas).putImageData(new ImageData(rgba, width, height), 0, 0)

@@ -40,7 +40,7 @@ import type {
 } from './protocol.ts'
 import { saved } from './save.ts'
 
-/** What every request may have: a signal, and somebody who watches. */
+/** A request's signal, and somebody who watches. */
 export interface Task {
   readonly signal: AbortSignal
   readonly onProgress: (step: Step) => void
@@ -48,7 +48,7 @@ export interface Task {
 
 /** Candidates that get a picture at a time, and whose scores in each layer are charted. */
 const CANDIDATES = 12
-/** Of the small pictures, in pixels: twice what the page gives them. */
+/** The side of the small pictures in pixels: twice what the page gives them. */
 const PICTURE_SIDE = 224
 
 /** The place of a query in the current sentence's ranking. */

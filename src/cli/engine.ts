@@ -7,7 +7,9 @@ import { loadTuned, type TunedCacheOptions } from '../model/tuned-cache.ts'
 import { type Given, meant, UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
-/** With what `flowseg tune` found, unless --no-tune or FLOWSEG_TUNE=off; FLOWSEG_VARIANTS overrules both. */
+/**
+ * Options with the choices of `flowseg tune`, unless --no-tune or FLOWSEG_TUNE=off. FLOWSEG_VARIANTS overrules both.
+ */
 export function engineOptions(args: Given, { env }: Pick<Terminal, 'env'>): OpenOptions {
   const isOff = args.has('no-tune') || env['FLOWSEG_TUNE'] === 'off'
   return {

@@ -1,4 +1,4 @@
-// How good masks are (spec, section 9.3): intersections and unions in pixels of the original image.
+// Measures of masks (spec, section 9.3): intersections and unions in pixels of the original image.
 
 /** 1 where a mask is, 0 elsewhere. */
 export type Bits = ArrayLike<number>

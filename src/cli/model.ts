@@ -41,7 +41,7 @@ export const MODEL_OPTIONS = {
   'no-tune': SHARED['no-tune'],
 } as const satisfies Options
 
-/** How the model is asked. */
+/** The way the model is asked. */
 export interface AskOptions {
   readonly prompt: PromptOptions
   readonly look: Pick<LookOptions, 'padding'>
@@ -106,7 +106,7 @@ export async function checkSentences(
   return config
 }
 
-/** Where no output may go: the model's folder, unless it is on a server. */
+/** Folders that no output may go to: the model's, unless it is on a server. */
 export function modelFolders(args: Given, terminal: Terminal): Known[] {
   const path = weightsLocation(args, terminal)
   return isUrl(path) ? [] : [{ path, what: 'the folder of the model' }]

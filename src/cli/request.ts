@@ -1,4 +1,4 @@
-// Which images and which sentences a command line means. What could be meant in two ways is refused, with both ways
+// A command line names images and sentences. What could be meant in two ways is refused, with both ways
 // shown.
 //
 //   segment IMAGE "SENTENCE"                    one of each

@@ -1,4 +1,4 @@
-// How fast this adapter is, in one number: a matmul of the default variant.
+// The speed of this adapter in one number, by a matmul of the default variant.
 
 import type { Gpu } from '../gpu/gpu.ts'
 import { matmul } from '../ops/matmul/matmul.ts'

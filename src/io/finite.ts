@@ -6,7 +6,7 @@
 
 import { type Dtype, toFloat32 } from './safetensors.ts'
 
-/** By type: the bits of the exponents in a 32-bit word, the lowest bit of each, and where those carry to. */
+/** The bits of the exponents in a 32-bit word of a type, the lowest bit of each, and the bits that those carry to. */
 interface Exponents {
   readonly mask: number
   readonly lowest: number

@@ -227,7 +227,7 @@ function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'da
   return { width: columns, height: rows }
 }
 
-/** By its tag, as it may come from another realm. */
+/** True of a Uint8Array by its tag, as it may come from another realm. */
 function isBytes(value: unknown): value is Uint8Array {
   return tagOf(value) === 'Uint8Array'
 }

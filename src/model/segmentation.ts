@@ -55,9 +55,9 @@ export interface Masks {
 /** The place where a mask is wanted. */
 export type MaskOutput = keyof Masks
 
-/** Where a mask is wanted, and how its computation is followed or aborted. */
+/** Options of a mask: the place where it is wanted, and the signal and progress of its computation. */
 export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions {
-  /** Where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
+  /** The place where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
   readonly output?: O | undefined
 }
 
@@ -100,7 +100,7 @@ export interface FlowLayer {
   readonly masks: Float32Array
   /** Mean gate: the share of vision, the rest is language. Absent before the first layer and without the flow. */
   readonly gate?: number
-  /** How far C has moved: |C(l) - C(0)| / |C(0)|. */
+  /** The distance that C has moved: |C(l) - C(0)| / |C(0)|. */
   readonly moved: number
 }
 
@@ -128,9 +128,9 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly candidates: readonly Candidate[]
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
-  /** What happened in each decoder layer, if it was asked for. */
+  /** The flow through the decoder's layers, if it was asked for. */
   readonly flow?: readonly FlowLayer[]
-  /** How long the steps took. */
+  /** The times of the steps. */
   readonly times: Times
 }
 

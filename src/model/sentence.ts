@@ -26,7 +26,7 @@ import {
 } from './segmentation.ts'
 import { expectFiniteStages } from './stages.ts'
 
-/** How {@link Scene.segment} asks the model, and what it returns. */
+/** Options of {@link Scene.segment}: the wording of the prompt, and the parts of the answer. */
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
   readonly flow?: boolean | undefined

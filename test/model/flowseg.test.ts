@@ -85,19 +85,19 @@ for (const gpu of await adapters()) {
         // 2. Look, read, segment
         const preprocessor = new Preprocessor(gpu, config)
         const pixels = await preprocessor.run(image)
-        const looked = await runOnce(gpu, (given) => lookPlan(given, parts), {
+        const looked = await runOnce(gpu, (inputs) => lookPlan(inputs, parts), {
           inputs: { before: Uint32Array.from(before) },
           bound: { ...cache, ...pixels },
         })
         preprocessor.release()
         const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : seg))
-        const language = await runOnce(gpu, (given) => readPlan(given, after.length, K, parts), {
+        const language = await runOnce(gpu, (inputs) => readPlan(inputs, after.length, K, parts), {
           inputs: { ids: Uint32Array.from(after), rows },
           bound: cache,
           params: { span: K },
         })
         const { compressed: _, ...side } = looked.kept
-        const { read } = await runOnce(gpu, (given) => segmentPlan(given, K, false, parts), {
+        const { read } = await runOnce(gpu, (inputs) => segmentPlan(inputs, K, false, parts), {
           bound: { ...side, ...language.kept },
           params: { length: K },
         })

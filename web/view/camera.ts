@@ -87,7 +87,7 @@ export class Camera {
     this.#centre = vec2.create(this.#image[0] / 2, this.#image[1] / 2)
   }
 
-  /** By CSS pixels. */
+  /** Moves the image by CSS pixels. */
   pan(dx: number, dy: number): void {
     this.#centre = vec2.addScaled(this.#centre, vec2.create(dx, dy), -1 / this.#scale)
     this.#restrain()

@@ -5,14 +5,14 @@ import type { Size } from './camera.ts'
 
 /** All that a frame depends on, besides the image and its maps. */
 export interface Frame {
-  /** Of the canvas, in CSS pixels, and device pixels a CSS pixel. */
+  /** The canvas's size in CSS pixels, and the device pixels per CSS pixel. */
   readonly size: Size
   readonly ratio: number
   /** From the image's pixels to the CSS pixels of a pane. */
   readonly matrix: Float32Array
   /** Two panes: the image, and what was found in it. */
   readonly split: boolean
-  /** Of the tint, 0 to 1. */
+  /** The tint's opacity, from 0 to 1. */
   readonly opacity: number
   readonly outline: boolean
   readonly cut: boolean

@@ -1,4 +1,4 @@
-// How long a piece takes, dispatch by dispatch, and what that says about each kernel.
+// Times a piece, dispatch by dispatch, and sums up what that says about each kernel.
 
 import { availableParallelism } from 'node:os'
 import { entryOf } from '../../check.ts'
@@ -28,7 +28,7 @@ export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count
    * Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs.
    */
   readonly processorMs: number
-  /** Of a first run, with whatever drivers put off until then. */
+  /** The time of a first run, with whatever drivers put off until then. */
   readonly firstMs: number
 }
 

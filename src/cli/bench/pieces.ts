@@ -34,17 +34,17 @@ import { packagePath } from '../package.ts'
 
 const SENTENCE = 'the dotted shape'
 
-/** Of the model's three steps. */
+/** One of the model's three steps. */
 export type Step = 'look' | 'read' | 'segment'
 
 /** Something that is timed by itself: a step of the model, or a layer of it. */
 export interface Piece {
-  /** For --only. */
+  /** The name that --only takes. */
   readonly name: string
-  /** For people. */
+  /** A description for people. */
   readonly title: string
   readonly step: Step
-  /** How often the full model runs it; 0 is a plan of the small one. */
+  /** The number of times that the full model runs it; 0 is a plan of the small one. */
   readonly count: number
   readonly prepare: (gpu: Gpu, task: TaskOptions) => Promise<Prepared>
 }

@@ -21,7 +21,7 @@ export interface Report {
   readonly adapter: string
   /** The adapter is the processor, which others may use meanwhile. */
   readonly isSoftware: boolean
-  /** Whether kernel-predictions.ts is about adapters such as this. */
+  /** True if kernel-predictions.ts is about adapters such as this. */
   readonly isPredicted: boolean
   readonly ceilings: Ceilings
   readonly measured: readonly Measured[]

@@ -158,7 +158,7 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
-/** How the kernels are chosen. */
+/** The way kernels are chosen, in words. */
 function kernelsText({ adapter: { choices, software }, notes }: Gpu): string {
   if (notes.length > 0) return notes.join(' ')
   if (choices.tuned.size === 0) {

@@ -101,7 +101,7 @@ interface Source {
   readonly scenes: AsyncIterable<DatasetScene>
   /** It ends with the scene that brings this many sentences. */
   readonly wanted: number
-  /** How much is done, in [0, 1]. */
+  /** The share that is done, in [0, 1]. */
   readonly share: (scenes: number, sentences: number) => number
 }
 

@@ -27,7 +27,7 @@ export class ProgressLine {
     this.#terminal = terminal
   }
 
-  /** For `onProgress`. */
+  /** Takes progress, as an `onProgress`. */
   readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
     if (waiting) this.#drawnAt = -Infinity // shown for as long as it lasts
     // The number first: a narrow terminal cuts the rest

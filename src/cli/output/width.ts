@@ -1,4 +1,4 @@
-// How many cells of a terminal a text takes.
+// Texts are measured in cells of a terminal, and cut to fit.
 
 /** Characters that terminals show two cells wide: East Asian wide and full-width ones, and emoji. */
 const WIDE =

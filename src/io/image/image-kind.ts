@@ -62,7 +62,10 @@ function plainSize(kind: ImageKind, bytes: Uint8Array): Size[] | undefined {
   return [{ width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) }]
 }
 
-/** Of the canvas (VP8X), and of every frame: a lossy one (VP8), a lossless one (VP8L), those of an animation (ANMF). */
+/**
+ * The sizes of the canvas (VP8X) and of every frame: a lossy one (VP8), a lossless one (VP8L), those of an animation
+ * (ANMF).
+ */
 function webpSizes(bytes: Uint8Array): Size[] {
   const view = viewOf(bytes)
   const u24 = (at: number) => view.getUint16(at, true) + view.getUint8(at + 2) * 65536
@@ -98,11 +101,11 @@ function webpSizes(bytes: Uint8Array): Size[] {
 /** meta, iprp, ipco: sizes are in the third. */
 const MAX_DEPTH = 3
 
-/** Of every item (`ispe`), the largest first: an image may be a grid of others. */
+/** The size of every item (`ispe`), the largest first: an image may be a grid of others. */
 function avifSizes(bytes: Uint8Array): Size[] {
   const view = viewOf(bytes)
   const sizes: Size[] = []
-  /** How many bytes of a box's contents come before the boxes inside it. */
+  /** The bytes of a box's contents that come before the boxes inside it. */
   const inside: Readonly<Record<string, number>> = { meta: 4, iprp: 0, ipco: 0 }
   const boxes = (from: number, to: number, depth: number): void => {
     for (let at = from; at + 8 <= to; ) {
@@ -124,7 +127,7 @@ function avifSizes(bytes: Uint8Array): Size[] {
   return sizes.sort((a, b) => b.width * b.height - a.width * a.height)
 }
 
-/** Of a kind that a runtime doesn't decode. */
+/** The error for a kind that a runtime doesn't decode. */
 export function unreadable(kind: ImageKind, name: string): ImageError {
   const [what, remedy] =
     kind === 'HEIC'

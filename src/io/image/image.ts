@@ -38,7 +38,7 @@ export interface Image {
 export interface DecodeOptions {
   /** Larger images are refused, by their header; 64 megapixels by default. */
   readonly maxPixels?: number | undefined
-  /** For messages, a file name for instance. */
+  /** The image's name in messages: a file name, for instance. */
   readonly name?: string | undefined
   /** Aborts decoding; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
@@ -48,7 +48,7 @@ export interface DecodeOptions {
 export interface ImageFile {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly kind: ImageKind
-  /** For messages. */
+  /** The file's name in messages. */
   readonly name: string
   readonly maxPixels: number
   readonly jpeg?: JpegHeader
@@ -56,7 +56,7 @@ export interface ImageFile {
 }
 
 const MEGA = 1e6
-/** Of an image that is decoded, or padded, unless told otherwise. */
+/** The most pixels of an image that is decoded, or padded, unless options say otherwise. */
 export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1 GB to decode
 
 /**

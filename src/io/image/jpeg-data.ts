@@ -11,7 +11,7 @@ import { viewOf } from '../../view.ts'
 /** A scan as its header and the tables before it describe it. */
 export interface Scan {
   readonly components: readonly ScanComponent[]
-  /** How many MCUs there are; of one component alone, its blocks. */
+  /** The number of MCUs; of one component alone, that of its blocks. */
   readonly units: number
   /** Units between two restart markers; 0 if there are none. */
   readonly restart: number
@@ -22,7 +22,8 @@ interface ScanComponent {
   /** Blocks in a unit. */
   readonly blocks: number
   /**
-   * Of a Huffman table's segment: 16 counts, then symbols; for the first coefficient of a block, and for the others.
+   * A Huffman table as in its segment: 16 counts, then symbols. One is for the first coefficient of a block, one for
+   * the others.
    */
   readonly dc: Uint8Array | undefined
   readonly ac: Uint8Array | undefined
@@ -88,7 +89,8 @@ function readBlock(bits: Bits, dc: DataView, ac: DataView): boolean {
 }
 
 /**
- * By the next 16 bits, as 16 bits: the length of the code that they begin with, and its symbol; 0 if there is none.
+ * A table by the next 16 bits, with 16 bits per entry: the length of the code that they begin with, and its symbol; 0
+ * if there is none.
  */
 function lookupOf(table: Uint8Array, name: string): DataView {
   const lookup = new Uint16Array(65536)

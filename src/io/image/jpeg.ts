@@ -12,7 +12,7 @@ import type { Size } from './image-kind.ts'
 import { expectAllBlocks, type Scan } from './jpeg-data.ts'
 import { orientationOf } from './orientation.ts'
 
-/** What a JPEG's segments say of its pixels, checked. */
+/** The facts that a JPEG's segments give of its pixels, checked. */
 export interface JpegHeader {
   /** As stored, before it is turned upright. */
   readonly width: number

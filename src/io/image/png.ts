@@ -12,7 +12,7 @@ import { viewOf } from '../../view.ts'
 import { crc32 } from './crc32.ts'
 import { orientationOf } from './orientation.ts'
 
-/** What a PNG's chunks say of its pixels, checked, and the pixels as they are stored. */
+/** The facts that a PNG's chunks give of its pixels, checked, and the pixels as they are stored. */
 export interface PngHeader {
   readonly width: number
   readonly height: number
@@ -31,7 +31,7 @@ export interface PngHeader {
   readonly data: readonly { readonly bytes: Uint8Array; readonly crc: number }[]
 }
 
-// By colour type: channels, and the depths that the standard allows
+/** The channels of each colour type, and the depths that the standard allows. */
 const COLOURS: Readonly<Record<number, { channels: number; depths: readonly number[] }>> = {
   0: { channels: 1, depths: [1, 2, 4, 8, 16] }, // grey
   2: { channels: 3, depths: [8, 16] }, // RGB

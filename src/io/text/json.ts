@@ -26,7 +26,7 @@ export interface JsonLimits {
   readonly keyBytes: number
 }
 
-/** For small files such as config.json. */
+/** Limits for small files such as config.json. */
 export const SMALL_JSON: JsonLimits = { values: 100_000, containers: 10_000, keyBytes: 1024 }
 
 const MAX_DEPTH = 32

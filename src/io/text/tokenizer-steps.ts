@@ -26,7 +26,7 @@ const MAX_CONTENT = 64
 type Entry = Readonly<Record<string, unknown>>
 type Stage = 'normalizer' | 'pre_tokenizer' | 'decoder'
 
-/** How many times as long a text may be after a step: a number, or told by the entry. */
+/** The factor by which a step may lengthen a text: a number, or a function of its entry. */
 type Growth = number | ((entry: Entry) => number)
 
 const text = (entry: Entry, key: string): number => (typeof entry[key] === 'string' ? entry[key].length : 0)

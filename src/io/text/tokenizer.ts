@@ -12,7 +12,7 @@ import { jsonIn } from '../folder.ts'
 import type { JsonLimits } from './json.ts'
 import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
 
-/** Of added tokens, and of what is put to a token. The library makes an object of each of their characters. */
+/** The most characters of added tokens, and of what is put to a token. The library makes an object of each of them. */
 const MAX_TOKEN = 256
 const MAX_ADDED = 20_000 // the published ones have up to 6,500
 /** The largest published vocabularies have 260,000 tokens and 520,000 merges. */

@@ -62,7 +62,7 @@ const ACCEPTED =
   'an ImageBitmap, ImageData, VideoFrame, video, image or canvas element, OffscreenCanvas, Blob, GPUTexture, ' +
   'the bytes of an image file, { width, height, rgba } or { width, height, rgb }'
 
-/** Where a video stands in readyState once it has a frame. */
+/** The readyState of a video that has a frame. */
 const HAVE_CURRENT_DATA = 2
 
 /** On the memory ledger. */
@@ -131,7 +131,7 @@ function captured(pixels: Pixels): CapturedImage {
   return { open: async () => pixels, close: () => undefined }
 }
 
-/** Of pixels in host memory, which the caller may write to at once. */
+/** A copy of pixels in host memory, which the caller may write to at once. */
 function captureArray(pixels: Pixels): CapturedImage {
   // Not by slice(), which for Node's Buffer copies nothing
   if ('rgb' in pixels) return captured({ ...pixels, rgb: new Uint8Array(pixels.rgb) })
@@ -152,7 +152,7 @@ function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
 
 /**
  * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread.
- * What is seen in the headers, or in the data of a JPEG, is refused all the same.
+ * Faults in the headers, or in the data of a JPEG, are refused all the same.
  */
 function captureFile(
   read: () => Promise<Uint8Array<ArrayBuffer>>,

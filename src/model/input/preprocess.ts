@@ -45,7 +45,7 @@ export interface PrepareOptions {
 /** A transformation of the plane, as mat3 of wgpu-matrix: three columns, each padded to four numbers. */
 export type Mat3 = Float32Array
 
-/** Where an image lies on SAM's canvas. */
+/** The place of an image on SAM's canvas. */
 export interface Placement {
   /** [h', w']: the part of SAM's canvas that holds the image, at its top left. */
   readonly scaled: readonly [height: number, width: number]
@@ -75,7 +75,7 @@ const GREY = 127
 interface Target {
   readonly name: Vision
   readonly side: number
-  /** Of the image on the square. */
+  /** The size of the image on the square. */
   readonly width: number
   readonly height: number
   readonly across: Taps
@@ -123,7 +123,7 @@ interface Ready {
   readonly targets: readonly Target[]
   readonly strip: Strip
   readonly pixels: Tensor
-  /** By target: the image, resized along its rows. */
+  /** The image, resized along its rows, by target. */
   readonly resized: Readonly<Record<string, Tensor>>
   readonly rows: Plan
   readonly columns: Plan

@@ -62,7 +62,7 @@ export const REFERRING_TEMPLATES = [
   'Where is the {phrase} in this picture? Please output the corresponding segmentation mask.',
   'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
 ] as const
-/** For whole sentences. */
+/** Questions for whole sentences. */
 export const REASONING_TEMPLATES = [
   '{phrase} Please output the corresponding segmentation mask.',
   '{phrase} Please generate a segmentation mask for this image.',
@@ -70,7 +70,7 @@ export const REASONING_TEMPLATES = [
   '{phrase} Please return the segmentation predictions as masks.',
   '{phrase} Please segment the image.',
 ] as const
-/** For reasoning in a noun phrase. */
+/** Questions for reasoning in a noun phrase. */
 export const REASONING_PHRASE_TEMPLATES = [
   'Can you segment {phrase} in this image? Please output the segmentation mask.',
   'Can you give the segmentation mask for {phrase} in this image? Please respond with the segmentation mask.',

@@ -12,7 +12,7 @@ import { reshape, scope, type Tensor } from '../../tensor/tensor.ts'
 import type { Weights } from '../checkpoint/weights.ts'
 import { normed } from './layers.ts'
 
-/** Of the norms over channels, whatever the rest of the model uses. */
+/** The epsilon of the norms over channels, whatever the rest of the model uses. */
 const EPS = 1e-6
 
 /**

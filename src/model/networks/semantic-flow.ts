@@ -89,7 +89,7 @@ interface Layer {
   readonly queries: Tensor
   /** C(l), [K, d]. */
   readonly condition: Tensor
-  /** How the layer came to its queries; absent before the first and without the flow. */
+  /** The steps by which the layer came to its queries; absent before the first and without the flow. */
   readonly refinement?: Refinement
 }
 
@@ -107,7 +107,7 @@ export interface Prediction extends Layer {
   readonly logits: Tensor
   /** Mask logits, [N, H * W]; absent in the predictions that nobody asked for. */
   readonly masks?: Tensor
-  /** Where the next layer's queries may not look (see maskBits); absent after the last. */
+  /** The places that the next layer's queries may not look at (see maskBits); absent after the last. */
   readonly blocked?: Tensor
 }
 

@@ -390,7 +390,7 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-// Drivers that remember compiled kernels are done with them before the weights are up; SwiftShader remembers none
+// Drivers that cache compiled kernels are done with them before the weights are up; SwiftShader caches none
 const swiftShader = adapterNames().find((name) => /swiftshader/i.test(name))
 
 test.each(['upload', 'run'])('Ctrl-C at "%s": exit code 130, nothing written', (phase) =>

@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 const hasSwiftShader = adapterNames().some((name) => /swiftshader/i.test(name))
 const line = ['segment', 'photo.png', 'the dotted shape', '--mask', 'm.png', '--flow', 'flow']
-if (hasSwiftShader) line.push('--adapter', 'swiftshader') // it remembers no kernels: each run compiles
+if (hasSwiftShader) line.push('--adapter', 'swiftshader') // it caches no kernels: each run compiles
 const run = (args: readonly string[], redirect: string) => spawnFlowseg(args, { cwd: ROOT, redirect })
 
 // ---- Streams

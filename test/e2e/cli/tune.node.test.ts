@@ -1,4 +1,4 @@
-// flowseg tune: what it finds is told, remembered, taken by the other commands unless they are told not to, and
+// flowseg tune: what it finds is reported, kept, taken by the other commands unless they are told not to, and
 // forgotten.
 
 import { readFile, writeFile } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// The bytes that are read are those that were served: damaged blocks are dropped and downloaded again, and a file has the
-// hash that is asked for.
+// The bytes that are read are those that were served: damaged blocks are dropped and downloaded again, and a file has
+// the hash that is asked for.
 
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../../src/errors.ts'
