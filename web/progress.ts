@@ -72,7 +72,7 @@ function obstacle(reason: NonNullable<Step['waiting']>['reason']): string {
       return 'The server is silent'
     case 'failed':
       return 'The connection failed'
-    case 'scenes':
+    default: // scenes
       return 'Other images are being worked on'
   }
 }
