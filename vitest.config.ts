@@ -47,7 +47,7 @@ const studio: TestProjectConfiguration = {
   test: {
     name: 'studio',
     include: [STUDIO],
-    globalSetup: 'test/web/build.ts',
+    globalSetup: 'test/web/house/build.ts',
     expect: { poll: { timeout: 20_000 } }, // two browsers compute at the same time
   },
 }

@@ -19,6 +19,7 @@ const GROUND = [
   'progress.ts',
   'regular-file.ts',
   'statistics.ts',
+  'view.ts',
   'write-whole.ts',
 ].map((file) => `src/${file}`)
 

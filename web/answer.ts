@@ -5,6 +5,7 @@ import { byId, make, picture, setWidth } from './dom.ts'
 import { milliseconds, percent } from './format.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
+/** Handlers for the buttons of the candidates. */
 export interface CandidateActions {
   readonly pick: (query: number) => void
   readonly preview: (candidate: CandidateFacts, rank: number) => void
@@ -69,7 +70,7 @@ export function showCandidates(
   markCandidate(query)
 }
 
-/** Which of them is the answer now. */
+/** Marks the candidate that is the answer now. */
 export function markCandidate(query: number): void {
   for (const button of byId('candidates').querySelectorAll<HTMLElement>('[data-query]'))
     button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))

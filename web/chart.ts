@@ -13,6 +13,7 @@ const BOTTOM = 1.8
 /** Columns narrower than this many em show the layer's number only. */
 const ROOMY = 3.6
 
+/** A chart of the best candidates' scores, layer by layer, with its legend. */
 export function scoreChart(answer: AnswerFacts): HTMLElement {
   const title = make('figcaption', {}, make('h3', {}, 'Scores, layer by layer'))
   const figure = make('figure', { className: 'chart' }, title)

@@ -13,6 +13,7 @@ export class RemoteError extends Error {
   }
 }
 
+/** A way to give a request up, and to watch it. */
 export interface AskOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Step) => void) | undefined
@@ -24,6 +25,7 @@ interface Waiting {
   readonly onProgress: AskOptions['onProgress']
 }
 
+/** The model's worker, as promises: a request, and its answer or a RemoteError. */
 export class ModelClient {
   /** The device was lost while nobody waited for it. */
   onLost: (error: RemoteError) => void = () => undefined

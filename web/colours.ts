@@ -2,4 +2,5 @@
 
 import type { Rgb } from '../src/index.ts'
 
+/** Red, green and blue, from 0 to 255. */
 export const FOUND: Rgb = [222, 0, 104]

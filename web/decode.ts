@@ -6,6 +6,8 @@
 // they never come to this side.
 
 import { decodeImage, type Image, ImageError } from '../src/index.ts'
+import { contextOf } from './context.ts'
+import { copyRgb, rgbaOf } from './pixels.ts'
 
 /** Pixels that the engine's decoders may take, which are slower. */
 const OWN_PIXELS = 4e6
@@ -17,6 +19,7 @@ const SHOWN_SIDE = 8192
 /** Rows that are copied out of the browser's bitmap at a time. */
 const STRIP = 512
 
+/** An image that was opened. */
 export interface Picture {
   readonly name: string
   readonly width: number
@@ -28,32 +31,32 @@ export interface Picture {
 }
 
 /**
- * @param given a file, or what the camera took
+ * @param source a file, or what the camera took
  * @returns the picture, and a bitmap of it to show, of at most SHOWN_PIXELS; both are the caller's
  * @throws ImageError saying what is wrong with the file
  */
 export async function openPicture(
-  given: Blob | ImageBitmap,
+  source: Blob | ImageBitmap,
   name: string,
 ): Promise<{ picture: Picture; shown: ImageBitmap }> {
-  if (!('size' in given)) return withBitmap(given, name)
-  if (given.size === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
-  const decoded = await createImageBitmap(given, {
+  if (!('size' in source)) return withBitmap(source, name)
+  if (source.size === 0) throw new ImageError(`${name} is empty: 0 bytes.`)
+  const decoded = await createImageBitmap(source, {
     premultiplyAlpha: 'none',
     colorSpaceConversion: 'none',
     imageOrientation: 'from-image',
   }).catch(() => undefined)
 
   // If the browser can't read it, our decoders can at least name the format
-  const kind = await kindOf(given)
+  const kind = await kindOf(source)
   if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
     decoded?.close()
-    const pixels = await decodeImage(new Uint8Array(await given.arrayBuffer()), { name })
+    const pixels = await decodeImage(new Uint8Array(await source.arrayBuffer()), { name })
     const { width, height, rgb } = pixels
     const shown = await createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
     return { picture: { name, width, height, pixels, png: undefined }, shown }
   }
-  return withBitmap(decoded, name, kind === 'png' ? given : undefined)
+  return withBitmap(decoded, name, kind === 'png' ? source : undefined)
 }
 
 async function withBitmap(
@@ -103,30 +106,12 @@ function drawn(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {
   const { width, height } = bitmap
   const rgb = new Uint8Array(width * height * 3)
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
-  let to = 0
+  const context = contextOf(canvas, { willReadFrequently: true })
   for (let top = 0; top < height; top += STRIP) {
     const rows = Math.min(STRIP, height - top)
     context.clearRect(0, 0, width, rows)
     context.drawImage(bitmap, 0, -top)
-    const { data } = context.getImageData(0, 0, width, rows)
-    for (let from = 0; from < data.length; from += 4) {
-      rgb[to++] = data[from]!
-      rgb[to++] = data[from + 1]!
-      rgb[to++] = data[from + 2]!
-    }
+    copyRgb(context.getImageData(0, 0, width, rows).data, rgb, 3 * width * top)
   }
   return rgb
-}
-
-/** Opaque pixels for a canvas. */
-export function rgbaOf(rgb: Uint8Array): Uint8ClampedArray<ArrayBuffer> {
-  const rgba = new Uint8ClampedArray((rgb.length / 3) * 4)
-  for (let from = 0, to = 0; from < rgb.length; to += 4) {
-    rgba[to] = rgb[from++]!
-    rgba[to + 1] = rgb[from++]!
-    rgba[to + 2] = rgb[from++]!
-    rgba[to + 3] = 255
-  }
-  return rgba
 }

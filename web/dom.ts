@@ -21,6 +21,7 @@ export function make<K extends keyof HTMLElementTagNameMap>(
 
 const SVG = 'http://www.w3.org/2000/svg'
 
+/** An element of an SVG picture. */
 export function makeSvg(
   tag: string,
   attributes: Readonly<Record<string, string | number>> = {},

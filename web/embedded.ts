@@ -43,6 +43,7 @@ interface Part {
 /** Partial downloads, kept for the next attempt. */
 const parts = new Map<string, Part>()
 
+/** The files of the embedded model: out of the cache, or downloaded into it. */
 export async function embeddedFiles(task: Task): Promise<File[]> {
   const cache = await openCache()
   const files: File[] = []

@@ -6,6 +6,7 @@ import type { Failure, LoadRequest } from './protocol.ts'
 /** A failure of the studio's own. */
 export class RequestError extends FlowSegError {}
 
+/** An error in a form that can be posted to the page. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof WeightsError && isNetworks(error)) {
     return { name: error.name, code: 'ERR_NETWORK', message: error.message }
@@ -36,14 +37,16 @@ function isNetworks({ cause }: Error): boolean {
 /** The action of a notice's button. */
 export type WayOn = 'reload' | 'retry' | 'embedded' | 'int4' | 'picture' | 'weights'
 
+/** A notice about a failure, in words for whoever uses the page. */
 export interface Advice {
   readonly title: string
   readonly text: string
-  /** For those who want to know: what the engine says. */
+  /** The engine's own words, for those who want to know. */
   readonly details?: string
   readonly ways: readonly WayOn[]
 }
 
+/** The labels of the buttons that lead on. */
 export const WAYS: Readonly<Record<WayOn, string>> = {
   reload: 'Reload the page',
   retry: 'Try again',
@@ -61,6 +64,7 @@ export interface Circumstances {
   readonly wanted: LoadRequest
 }
 
+/** The notice about a failure, by its code. */
 export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances): Advice {
   const { code, message } = failure
   switch (code) {

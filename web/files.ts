@@ -3,6 +3,7 @@
 import { chosenFiles } from '../src/index.ts'
 import { RequestError } from './failures.ts'
 
+/** Files by what they can be used for. */
 export interface Sorted {
   readonly images: readonly File[]
   readonly weights: readonly File[]
@@ -23,6 +24,7 @@ export function sorted(files: readonly File[]): Sorted {
   return { images, weights: [], others: rest }
 }
 
+/** Files that were dropped onto the page. */
 export interface Dropped {
   readonly files: readonly File[]
   /** The files come from a dropped folder. */

@@ -2,6 +2,8 @@
 // transparent pixels, where a black drawing would disappear. The engine itself drops alpha; opaque images are left to
 // it, so their pixels are the same as on the command line.
 
+import { contextOf } from './context.ts'
+
 /** Rows read back per step. */
 const STRIP = 512
 const OPAQUE = 255
@@ -17,7 +19,7 @@ export async function flattened(file: Blob): Promise<ImageBitmap | undefined> {
   try {
     if (isOpaque(bitmap)) return undefined
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height)
-    const context = canvas.getContext('2d', { alpha: false })!
+    const context = contextOf(canvas, { alpha: false })
     context.fillStyle = '#fff'
     context.fillRect(0, 0, bitmap.width, bitmap.height)
     context.drawImage(bitmap, 0, 0)
@@ -40,7 +42,7 @@ async function mayBeTransparent(file: Blob): Promise<boolean> {
 function isOpaque(bitmap: ImageBitmap): boolean {
   const { width, height } = bitmap
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  const context = contextOf(canvas, { willReadFrequently: true })
   for (let top = 0; top < height; top += STRIP) {
     const rows = Math.min(STRIP, height - top)
     context.clearRect(0, 0, width, rows)

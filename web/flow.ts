@@ -16,6 +16,7 @@ interface Card {
 
 let shownCards: readonly Card[] = []
 
+/** Fills the section of the layers with a card per layer; without layers it is hidden. */
 export function showFlow(answer: AnswerFacts, canvas: ImageCanvas): void {
   const section = byId('flow')
   section.hidden = answer.layers.length === 0
@@ -53,7 +54,7 @@ function connect(cards: readonly Card[], canvas: ImageCanvas): void {
   }
 }
 
-/** Which of the cards stays on the canvas, if any. */
+/** Marks the card whose look stays on the canvas, if there is one. */
 export function markKept(kept: Look | undefined): void {
   for (const { button, look } of shownCards) button.setAttribute('aria-pressed', String(look === kept))
 }

@@ -1,14 +1,17 @@
 // Numbers in words.
 
+/** A share from 0 to 1, as a percentage. */
 export function percent(share: number, digits = 0): string {
   return `${(100 * share).toFixed(digits)}\u00a0%`
 }
 
+/** A time: milliseconds up to a second, then seconds. */
 export function milliseconds(ms: number): string {
   if (ms < 9.95) return `${ms.toFixed(1)} ms`
   return ms < 995 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(ms < 9_950 ? 2 : 1)} s`
 }
 
+/** A size in megabytes of 10^6 bytes, or gigabytes of 10^9. */
 export function megabytes(bytes: number): string {
   const mb = bytes / 1e6
   return mb < 10 ? `${mb.toFixed(1)} MB` : mb < 1000 ? `${mb.toFixed(0)} MB` : `${(mb / 1000).toFixed(2)} GB`

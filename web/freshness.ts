@@ -10,11 +10,13 @@ const REASONS = {
   sentence: 'The sentence was changed since. Press Find to ask it.',
 } as const
 
+/** A reason for which the answer does not fit what is on the page. */
 export type Reason = keyof typeof REASONS
 
 const holding = new Set<Reason>()
 const note = byId('stale')
 
+/** Notes or withdraws a reason. While there is one, the answer is shown as stale. */
 export function setStale(reason: Reason, isStale: boolean): void {
   if (isStale) holding.add(reason)
   else holding.delete(reason)

@@ -9,13 +9,14 @@ import { Camera, panesOf, type Size } from './view/camera.ts'
 import type { Frame, FromView, Maps, ToView } from './view/protocol.ts'
 import { wheelZoom } from './wheel.ts'
 
+/** The ways to show a mask; in split view the plain image stands beside it. */
 export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 
 /** The picture that the canvas shows in place of the answer. */
 export interface Look {
   readonly maps: Maps
   readonly caption: string
-  /** Which of the answer's masks this is; absent if it can't be saved. */
+  /** The answer's mask that this is; absent if it can't be saved. */
   readonly shown?: Shown
 }
 
@@ -24,6 +25,7 @@ const KEY_STEP = 48
 const KEY_ZOOM = 1.25
 const DOUBLE_ZOOM = 2.5
 
+/** The canvas element, its caption, and the worker that draws. */
 export class ImageCanvas {
   /** Called when a look is kept on the canvas, and with undefined when it is released. */
   onKept: (kept: Look | undefined) => void = () => undefined
@@ -134,7 +136,7 @@ export class ImageCanvas {
     this.#draw()
   }
 
-  /** For those who don't see it. */
+  /** Describes the canvas to those who don't see it. */
   describe(text: string): void {
     this.#canvas.setAttribute('aria-label', text)
   }
@@ -156,7 +158,7 @@ export class ImageCanvas {
   #resize(): void {
     const { width, height } = this.#element.getBoundingClientRect()
     this.#size = [width, height]
-    const pane = panesOf(this.#size, this.#isSplit)[0]!
+    const [pane] = panesOf(this.#size, this.#isSplit)
     this.#camera.setPane([pane.width, pane.height])
     this.#draw()
   }
@@ -276,8 +278,9 @@ export class ImageCanvas {
   #place({ clientX, clientY }: MouseEvent): Size {
     const { left, top } = this.#element.getBoundingClientRect()
     const [x, y] = [clientX - left, clientY - top]
-    const panes = panesOf(this.#size, this.#isSplit)
-    const pane = panes.find((box) => x < box.x + box.width && y < box.y + box.height) ?? panes.at(-1)!
+    const [first, second] = panesOf(this.#size, this.#isSplit)
+    const isInFirst = x < first.x + first.width && y < first.y + first.height
+    const pane = second && !isInFirst ? second : first
     return [x - pane.x, y - pane.y]
   }
 }

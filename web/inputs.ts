@@ -1,4 +1,4 @@
-// How images and weights come in: chosen, dropped, pasted or photographed.
+// Images and weights come in here: chosen, dropped, pasted or photographed.
 
 import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
@@ -10,13 +10,15 @@ import { note } from './notices.ts'
 /** Buttons for further images of one drop. */
 const MOST_OFFERED = 8
 
+/** Handlers for what somebody chooses, drops or pastes. */
 export interface InputHandlers {
   readonly image: (image: Blob | ImageBitmap | Promise<Blob>, name: string) => void
   readonly weights: (files: readonly File[]) => void
-  /** With what can't be taken. */
+  /** Called with the error of what can't be taken. */
   readonly fail: (error: unknown) => void
 }
 
+/** Listens to the file fields, to drops and pastes on the page, and to the camera button. */
 export function listen(handlers: InputHandlers): void {
   listenToInput(byId('file', HTMLInputElement), (files) => take(files, handlers))
   byId('choose').addEventListener('click', () => byId('file').click())

@@ -1,5 +1,5 @@
-// The page of the kernel tests: runs the self-test on this device, shows a row per op and variant as results come, and has a
-// report to copy. Everything it knows of kernels it has from the engine's public door.
+// The page of the kernel tests: runs the self-test on this device, shows a row per op and variant as results come, and
+// has a report to copy. Everything it knows of kernels it has from the engine's public door.
 
 import {
   FlowSegError,

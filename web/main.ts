@@ -34,13 +34,13 @@ let wanted: LoadRequest = { place: { kind: 'embedded' } }
 /** Settled once that one is; true if there is a model then. */
 let ready: Promise<boolean> = Promise.resolve(false)
 let loading: AbortController | undefined
-/** Whether a model is there, be it an earlier one; if not, why. */
+/** True while a model is there, be it an earlier one; `trouble` tells why there is none. */
 let hasModel = false
 let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
 /** Set while an image is being opened; resolves to whether it was. */
 let opening: Promise<boolean> | undefined
-/** Whether the model has looked at it. */
+/** True once the model has looked at it. */
 let looked = false
 /** The last sentence asked about this image, and the answer on the page. */
 let asked = ''
@@ -104,7 +104,7 @@ function loadOwn(request: LoadRequest): void {
   void load(request).then((isReady) => isReady && again())
 }
 
-/** With what is no model's failure. */
+/** Tells of a failure that is no model's. */
 function fail(error: unknown): void {
   tell(error instanceof RemoteError ? error : failureOf(error))
 }
@@ -185,7 +185,8 @@ async function openOwn(image: Blob | ImageBitmap | Promise<Blob>, name: string):
   const invite = sentence.inviting()
   const before = asks
   begin()
-  if (!(await open(image, name)) || asks !== before) return // a sentence that was asked meanwhile waits for the image itself
+  // A sentence that was asked meanwhile waits for the image itself
+  if (!(await open(image, name)) || asks !== before) return
   invite()
   await lookAhead()
 }
@@ -240,25 +241,25 @@ async function ask(text: string): Promise<void> {
   if (!hasModel) return trouble()
   candidates.inert = true // they are another sentence's
   await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
-    const found = await client.ask('segment', { sentence: text }, options)
-    return { found, rest: () => showStrip(found) }
+    const answer = await client.ask('segment', { sentence: text }, options)
+    return { answer, rest: () => showStrip(answer) }
   })
 }
 
 async function pick(query: number): Promise<void> {
   if (!hasModel) return trouble()
   await answerWith(begin(), 'Cutting out that candidate', async (options) => {
-    const found = await client.ask('pick', { query }, options)
+    const answer = await client.ask('pick', { query }, options)
     markCandidate(query) // the strip stays as it is, with the hand where it was
-    return { found }
+    return { answer }
   })
 }
 
 /** @returns what puts an answer's candidates on the page */
-async function showStrip(found: AnswerFacts): Promise<() => void> {
+async function showStrip(answer: AnswerFacts): Promise<() => void> {
   const { candidates: some } = await client.ask('candidates', { from: 0 })
   return () =>
-    showCandidates(some, found, {
+    showCandidates(some, answer, {
       pick: (query) => void pick(query),
       preview: ({ preview }, rank) =>
         canvas.preview({
@@ -284,29 +285,29 @@ async function moreCandidates(from: number): Promise<readonly CandidateFacts[] |
 async function answerWith(
   stop: AbortController,
   what: string,
-  ask: (options: AskOptions) => Promise<{ found: AnswerFacts; rest?: () => Promise<() => void> }>,
+  ask: (options: AskOptions) => Promise<{ answer: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
   const { signal } = stop
   const line = showProgress(what, () => stop.abort())
   try {
     const isFirst = !looked
-    const { found, rest } = await ask({ signal, onProgress: line.step })
+    const { answer, rest } = await ask({ signal, onProgress: line.step })
     looked = true
-    answered = found
-    canvas.setAnswer(found.mask)
+    answered = answer
+    canvas.setAnswer(answer.mask)
     closeFlow()
-    showAnswer(found, isFirst)
+    showAnswer(answer, isFirst)
     setStale('model', false)
     compare()
     setSaving(opening === undefined)
-    const words = picture ? inWords(found, picture) : ''
+    const words = picture ? inWords(answer, picture) : ''
     canvas.describe(words)
     say(words)
-    performance.mark('flowseg:answer', { detail: found.sentence })
+    performance.mark('flowseg:answer', { detail: answer.sentence })
     line.end()
-    const pieces = [() => showFlow(found, canvas), () => byId('flow-body').append(scoreChart(found))]
+    const pieces = [() => showFlow(answer, canvas), () => byId('flow-body').append(scoreChart(answer))]
     if (rest) pieces.unshift(await rest())
-    await showRest(pieces, found)
+    await showRest(pieces, answer)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
     if (error.code === 'ERR_PROMPT') sentence.complain(error.message)

@@ -4,6 +4,10 @@
 // layer's mask.
 
 import type { Mask, Segmentation } from '../src/index.ts'
+import { viewOf } from './pixels.ts'
+
+/** Bytes of a value. */
+const F32 = Float32Array.BYTES_PER_ELEMENT
 
 interface Grid {
   readonly width: number
@@ -12,26 +16,29 @@ interface Grid {
 }
 
 /**
- * @param logits [height, width] on the model's canvas
+ * The pixels of an image that logits on the model's canvas are inside of.
+ *
+ * @param grid   logits, [height, width] on the model's canvas
  * @param side   of the model's canvas, in pixels
  * @param part   [height, width] of it that holds the image
  */
 export function maskOf(
-  logits: Grid,
+  grid: Grid,
   side: number,
   part: Segmentation['canvas'],
   width: number,
   height: number,
 ): Mask {
-  const canvas = resized(logits, side, side)
+  const canvas = resized(grid, side, side)
   const data = new Uint8Array(width * height)
   let area = 0
   const [rows, columns] = part
   const row = new Float32Array(width)
+  const logits = viewOf(row)
   for (let y = 0; y < height; y++) {
     resizeRow(canvas, y, [columns, rows], [width, height], row)
     for (let x = 0; x < width; x++) {
-      if (row[x]! <= 0) continue
+      if (logits.getFloat32(F32 * x, true) <= 0) continue
       data[y * width + x] = 1
       area++
     }
@@ -56,10 +63,12 @@ function resizeRow(
   [width, height]: readonly [number, number],
   into: Float32Array,
 ): void {
+  const values = viewOf(grid.data)
+  const at = (row: number, column: number): number =>
+    values.getFloat32(F32 * (row * grid.width + column), true)
   const [top, bottom, down] = between(y, height, rows)
   for (let x = 0; x < width; x++) {
     const [left, right, across] = between(x, width, columns)
-    const at = (row: number, column: number): number => grid.data[row * grid.width + column]!
     const above = at(top, left) + across * (at(top, right) - at(top, left))
     const below = at(bottom, left) + across * (at(bottom, right) - at(bottom, left))
     into[x] = above + down * (below - above)

@@ -2,26 +2,34 @@
 // steep around the edge, so that interpolating them puts it where interpolating the logits would.
 
 import type { Image, Rgb } from '../src/index.ts'
+import { contextOf } from './context.ts'
+import { copyRgb, viewOf } from './pixels.ts'
 import type { MaskPreview } from './protocol.ts'
 
 /** Grey levels a logit; those beyond four are saturated. */
 const STEEPNESS = 32
 
-/** @param scale from the image's [0, 1] to the part of the map that holds it */
+/**
+ * A preview of logits, row-major.
+ *
+ * @param scale from the image's [0, 1] to the part of the map that holds it
+ */
 export function previewOfLogits(
   logits: Float32Array,
   width: number,
   height: number,
   scale: MaskPreview['scale'],
 ): MaskPreview {
+  const values = viewOf(logits)
   const data = new Uint8Array(width * height)
   for (let i = 0; i < data.length; i++) {
-    data[i] = Math.min(255, Math.max(0, Math.round(127.5 + STEEPNESS * logits[i]!)))
+    const logit = values.getFloat32(4 * i, true)
+    data[i] = Math.min(255, Math.max(0, Math.round(127.5 + STEEPNESS * logit)))
   }
   return { width, height, data, scale }
 }
 
-/** Of zeros and ones. */
+/** A preview of a mask of zeros and ones. */
 export function previewOfBits(
   bits: ArrayLike<number>,
   width: number,
@@ -36,14 +44,15 @@ export function previewOfBits(
 /** A small picture, as a file: the image pale but for what the mask holds, and that in colour. */
 export function previewPicture(small: Image, preview: MaskPreview, colour: Rgb): Blob {
   const { width, height } = small
-  const rgb = small.rgb.slice()
+  const source = viewOf(small.rgb)
+  const rgb = new Uint8Array(small.rgb.length)
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i += 3) {
       const inside = sample(preview, (x + 0.5) / width, (y + 0.5) / height) > 127.5
-      const grey = 0.3 * rgb[i]! + 0.6 * rgb[i + 1]! + 0.1 * rgb[i + 2]!
-      for (let c = 0; c < 3; c++) {
-        const value = rgb[i + c]!
-        rgb[i + c] = inside ? 0.5 * value + 0.5 * colour[c]! : 100 + 0.45 * (0.4 * value + 0.6 * grey)
+      const grey = 0.3 * source.getUint8(i) + 0.6 * source.getUint8(i + 1) + 0.1 * source.getUint8(i + 2)
+      for (const [c, level] of colour.entries()) {
+        const value = source.getUint8(i + c)
+        rgb[i + c] = inside ? 0.5 * value + 0.5 * level : 100 + 0.45 * (0.4 * value + 0.6 * grey)
       }
     }
   }
@@ -66,12 +75,13 @@ function bmp({ width, height, rgb }: Image): Blob {
   view.setInt32(22, -height, true) // rows from the top
   view.setUint16(26, 1, true)
   view.setUint16(28, 24, true)
+  const pixels = viewOf(rgb)
   for (let y = 0, from = 0; y < height; y++) {
     let to = 54 + y * stride
     for (let x = 0; x < width; x++, from += 3) {
-      bytes[to++] = rgb[from + 2]!
-      bytes[to++] = rgb[from + 1]!
-      bytes[to++] = rgb[from]!
+      bytes[to++] = pixels.getUint8(from + 2)
+      bytes[to++] = pixels.getUint8(from + 1)
+      bytes[to++] = pixels.getUint8(from)
     }
   }
   return new Blob([bytes], { type: 'image/bmp' })
@@ -83,7 +93,8 @@ function sample({ width, height, data, scale }: MaskPreview, u: number, v: numbe
   const y = Math.min(Math.max(v * scale[1] * height - 0.5, 0), height - 1)
   const [left, top] = [Math.floor(x), Math.floor(y)]
   const [right, bottom] = [Math.min(left + 1, width - 1), Math.min(top + 1, height - 1)]
-  const at = (column: number, row: number): number => data[row * width + column]!
+  const values = viewOf(data)
+  const at = (column: number, row: number): number => values.getUint8(row * width + column)
   const above = at(left, top) + (x - left) * (at(right, top) - at(left, top))
   const below = at(left, bottom) + (x - left) * (at(right, bottom) - at(left, bottom))
   return above + (y - top) * (below - above)
@@ -95,15 +106,10 @@ export function smallImage(bitmap: ImageBitmap, side: number): Image {
   const width = Math.max(1, Math.round(bitmap.width * factor))
   const height = Math.max(1, Math.round(bitmap.height * factor))
   const canvas = new OffscreenCanvas(width, height)
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  const context = contextOf(canvas, { willReadFrequently: true })
   context.imageSmoothingQuality = 'high'
   context.drawImage(bitmap, 0, 0, width, height)
-  const { data } = context.getImageData(0, 0, width, height)
   const rgb = new Uint8Array(width * height * 3)
-  for (let from = 0, to = 0; from < data.length; from += 4) {
-    rgb[to++] = data[from]!
-    rgb[to++] = data[from + 1]!
-    rgb[to++] = data[from + 2]!
-  }
+  copyRgb(context.getImageData(0, 0, width, height).data, rgb, 0)
   return { width, height, rgb }
 }

@@ -15,7 +15,7 @@ export function slug(sentence: string): string {
     .replace(/-$/, '')
 }
 
-/** A file's name without its ending. */
+/** A file's name without its extension. */
 export function stem(name: string): string {
   return name.replace(/\.[^.]*$/, '') || 'image'
 }

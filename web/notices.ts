@@ -13,6 +13,12 @@ export function tell(failure: Failure, wanted: LoadRequest, go: (way: WayOn) => 
   show(adviceOn(failure, { hasWebGpu: 'gpu' in navigator, wanted }), go, failure.code)
 }
 
+/**
+ * Shows a notice in place of the one before.
+ *
+ * @param go   called with the way whose button is pressed
+ * @param code of the failure, for tests and bug reports
+ */
 export function show({ title, text, details, ways }: Advice, go: (way: WayOn) => void, code = ''): void {
   const notice = make(
     'div',
@@ -41,6 +47,7 @@ export function show({ title, text, details, ways }: Advice, go: (way: WayOn) =>
   place.replaceChildren(notice)
 }
 
+/** Removes the notice, if there is one. */
 export function clear(): void {
   place.replaceChildren()
 }

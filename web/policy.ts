@@ -4,6 +4,7 @@
 // The build writes it into index.html as a meta element. Workers take their policy from response headers only, and
 // `frame-ancestors` works in headers only, so the README gives a header for hosts that can send one.
 
+/** The value of the Content-Security-Policy header, or of its meta element. */
 export const POLICY = [
   "default-src 'none'",
   "script-src 'self'",

@@ -10,6 +10,7 @@ const text = byId('progress-text')
 const cancel = byId('progress-cancel', HTMLButtonElement)
 const status = byId('status')
 
+/** A piece of work whose progress is shown until it ends. */
 export interface ProgressLine {
   readonly step: (step: Step) => void
   readonly end: () => void
@@ -63,15 +64,21 @@ export function say(words: string): void {
   status.textContent = words
 }
 
-const WAITING = {
-  busy: 'The server has no time',
-  silent: 'The server is silent',
-  failed: 'The connection failed',
-  scenes: 'Other images are being worked on',
-} as const
+function obstacle(reason: NonNullable<Step['waiting']>['reason']): string {
+  switch (reason) {
+    case 'busy':
+      return 'The server has no time'
+    case 'silent':
+      return 'The server is silent'
+    case 'failed':
+      return 'The connection failed'
+    default: // scenes
+      return 'Other images are being worked on'
+  }
+}
 
 function wordsFor({ phase, loaded, total, waiting }: Step, what: string): string {
-  if (waiting) return `${WAITING[waiting.reason]}: trying again in ${waiting.seconds} s`
+  if (waiting) return `${obstacle(waiting.reason)}: trying again in ${waiting.seconds} s`
   switch (phase) {
     case 'download':
       return `Downloading, ${megabytes(loaded)} of ${megabytes(total)}`

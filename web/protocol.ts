@@ -8,17 +8,19 @@ export interface Step extends Omit<Progress, 'phase'> {
   readonly phase: Progress['phase'] | 'download'
 }
 
-/** Where weights come from. */
+/** The place that weights come from. */
 export type WeightsPlace =
   | { readonly kind: 'embedded' }
   | { readonly kind: 'files'; readonly files: readonly File[] }
   | { readonly kind: 'url'; readonly url: string }
 
+/** The model to load, and the way to hold its weights. */
 export interface LoadRequest {
   readonly place: WeightsPlace
   readonly quantize?: 'int8' | 'int4' | undefined
 }
 
+/** A model that was loaded, in words and numbers for the page. */
 export interface ModelFacts {
   readonly name: string
   readonly adapter: string
@@ -51,6 +53,7 @@ export interface MaskPreview {
   readonly scale: readonly [x: number, y: number]
 }
 
+/** Another candidate of the answer, with its pictures. */
 export interface CandidateFacts {
   readonly query: number
   readonly score: number
@@ -65,9 +68,9 @@ export interface LayerFacts {
   readonly layer: number
   /** The share of vision in the gate; absent where there is none. */
   readonly gate: number | undefined
-  /** How far the condition has moved from what the sentence said, relative to its length. */
+  /** The distance of the condition from what the sentence said, relative to its length. */
   readonly moved: number
-  /** Of the chosen query in this layer; rank counts from 1. */
+  /** The chosen query's score and rank in this layer; rank counts from 1. */
   readonly score: number
   readonly rank: number
   readonly preview: MaskPreview
@@ -80,17 +83,19 @@ export interface LayerFacts {
   readonly scores: readonly number[]
 }
 
+/** The effect of boundary refinement on the mask. */
 export interface EdgeFacts {
   /** The mask before and after boundary refinement, and where it was free to change. */
   readonly before: MaskPreview
   readonly after: MaskPreview
   readonly band: MaskPreview
-  /** Of the band, and of those of it that changed sides; in pixels of the model's grid. */
+  /** The size of the band, and the part of it that changed sides, in pixels of the model's grid. */
   readonly cells: number
   readonly flipped: number
   readonly picture: Blob
 }
 
+/** An answer with all that the page shows of it. */
 export interface AnswerFacts {
   readonly sentence: string
   readonly query: number
@@ -104,13 +109,14 @@ export interface AnswerFacts {
   /** [x0, y0, x1, y1) in pixels, or null when the mask is empty. */
   readonly box: readonly [number, number, number, number] | null
   readonly times: { readonly look: number; readonly read: number; readonly segment: number }
-  /** How many candidates there are: as many as the model has queries. */
+  /** The number of candidates: as many as the model has queries. */
   readonly ranked: number
   readonly layers: readonly LayerFacts[]
   /** Absent where the checkpoint has no boundary refinement. */
   readonly edge: EdgeFacts | undefined
 }
 
+/** The kinds of file that an answer can be saved as. */
 export type SaveKind = 'mask' | 'overlay' | 'cutout' | 'json'
 
 /** One of an answer's masks: the answer itself, its query's mask in a layer, or its mask before boundary refinement. */
@@ -130,6 +136,7 @@ export interface Requests {
   save: { ask: { kind: SaveKind; opacity: number; shown: Shown }; answer: { blob: Blob; name: string } }
 }
 
+/** The kinds of request. */
 export type RequestName = keyof Requests
 
 /** An error as it crosses over. */
@@ -139,10 +146,12 @@ export interface Failure {
   readonly message: string
 }
 
+/** Messages from the page: requests, and their cancellation. */
 export type ToWorker =
   | { [K in RequestName]: { type: 'ask'; id: number; name: K; ask: Requests[K]['ask'] } }[RequestName]
   | { type: 'cancel'; id: number }
 
+/** Messages from the worker: a request's answer, failure or progress, or the loss of the device. */
 export type FromWorker =
   | { type: 'answer'; id: number; answer: unknown }
   | { type: 'failure'; id: number; failure: Failure }

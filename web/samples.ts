@@ -9,6 +9,7 @@ const ADDRESSES = import.meta.glob<string>('./samples/*.png', {
   eager: true,
 })
 
+/** A scene of the gallery. */
 export interface Sample {
   readonly name: string
   readonly title: string
@@ -16,11 +17,15 @@ export interface Sample {
   readonly sentences: readonly string[]
 }
 
+/** The gallery, in its order. */
 export const SAMPLES: readonly Sample[] = samples.map(({ index, title, sentences }) => {
   const name = `scene-${index}.png`
-  return { name, title, sentences, url: ADDRESSES[`./samples/${name}`]! }
+  const url = ADDRESSES[`./samples/${name}`]
+  if (!url) throw new Error(`web/samples/ has no ${name}, which samples.json names.`)
+  return { name, title, sentences, url }
 })
 
+/** Fills the gallery. @param choose called with the scene whose picture is pressed */
 export function showSamples(choose: (sample: Sample) => void): void {
   const buttons = SAMPLES.map((sample) => {
     const image = make('img', { src: sample.url, alt: sample.title, width: 72, height: 72 })
@@ -31,7 +36,7 @@ export function showSamples(choose: (sample: Sample) => void): void {
   byId('samples').replaceChildren(...buttons.map((button) => make('li', {}, button)))
 }
 
-/** Which one is on the canvas, if any. */
+/** Marks the scene that is on the canvas, if one is. */
 export function markSample(current: Sample | undefined): void {
   byId('samples')
     .querySelectorAll('button')

@@ -3,8 +3,10 @@
 
 import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../src/index.ts'
 import { FOUND } from './colours.ts'
-import { type Picture, rgbaOf, rgbOf } from './decode.ts'
+import { contextOf } from './context.ts'
+import { type Picture, rgbOf } from './decode.ts'
 import { slug, stem } from './names.ts'
+import { rgbaOf } from './pixels.ts'
 import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
@@ -42,10 +44,10 @@ export async function saved(
   }
 }
 
-/** By the browser's encoder, which is far faster on large images. */
+/** A PNG by the browser's encoder, which is far faster on large images. */
 async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height: number): Promise<Blob> {
   const canvas = new OffscreenCanvas(width, height)
-  canvas.getContext('2d')!.putImageData(new ImageData(rgba, width, height), 0, 0)
+  contextOf(canvas).putImageData(new ImageData(rgba, width, height), 0, 0)
   return canvas.convertToBlob({ type: 'image/png' })
 }
 

@@ -6,12 +6,14 @@ import type { Requests, SaveKind, Shown } from './protocol.ts'
 const buttons = document.querySelectorAll<HTMLButtonElement>('[data-save]')
 const opacity = byId('opacity', HTMLInputElement)
 
+/** Listens to the buttons that save the answer. */
 export function listenToSaving(save: (kind: SaveKind) => void): void {
   for (const button of buttons) {
     button.addEventListener('click', () => save(button.dataset['save'] as SaveKind))
   }
 }
 
+/** Enables the buttons that save, or disables them. */
 export function setSaving(isPossible: boolean): void {
   for (const button of buttons) button.disabled = !isPossible
 }
@@ -28,6 +30,7 @@ export function chosenOpacity(): number {
   return Number(opacity.value) / 100
 }
 
+/** Downloads a file that was made in the page. */
 export function download({ blob, name }: Requests['save']['answer']): void {
   const url = URL.createObjectURL(blob)
   make('a', { href: url, download: name }).click()

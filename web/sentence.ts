@@ -14,6 +14,7 @@ const isRestored = edits > 0
 /** Called after every change, by hand or by the page. */
 let onChange: () => void = () => undefined
 
+/** Listens to the field of the sentence and its form. */
 export function listenToSentence(listeners: { readonly change: () => void; readonly ask: () => void }): void {
   onChange = listeners.change
   field.addEventListener('input', () => {
@@ -28,6 +29,7 @@ export function listenToSentence(listeners: { readonly change: () => void; reado
   })
 }
 
+/** The sentence as it stands in the field, trimmed. */
 export function text(): string {
   return field.value.trim()
 }
@@ -66,6 +68,7 @@ export function complain(what: string): void {
   if (what) say(what)
 }
 
+/** Shows sentences as buttons. @param ask called once the pressed one is in the field */
 export function suggest(sentences: readonly string[], ask: () => void): void {
   byId('suggestions').replaceChildren(
     ...sentences.map((sentence) => {

@@ -24,6 +24,7 @@ import { RequestError } from './failures.ts'
 import { flattened } from './flatten.ts'
 import { maskOf } from './mask-of.ts'
 import { previewOfBits, previewOfLogits, previewPicture, smallImage } from './mask-preview.ts'
+import { viewOf } from './pixels.ts'
 import type {
   AnswerFacts,
   CandidateFacts,
@@ -39,14 +40,15 @@ import type {
 } from './protocol.ts'
 import { saved } from './save.ts'
 
+/** A request's signal, and somebody who watches. */
 export interface Task {
   readonly signal: AbortSignal
   readonly onProgress: (step: Step) => void
 }
 
-/** Candidates that get a picture at a time, and whose course through the layers is told. */
+/** Candidates that get a picture at a time, and whose scores in each layer are charted. */
 const CANDIDATES = 12
-/** Of the small pictures, in pixels: twice what the page gives them. */
+/** The side of the small pictures in pixels: twice what the page gives them. */
 const PICTURE_SIDE = 224
 
 /** The place of a query in the current sentence's ranking. */
@@ -58,9 +60,13 @@ export interface Chosen extends RefinedMask {
 
 type PreviewOf = (all: Float32Array, query: number) => MaskPreview
 
+/** The image that is asked about, and a small copy for previews. */
+type OpenPicture = Picture & { readonly small: Image }
+
 /** The answer about the present picture. It may outlive its model, but not the picture. */
 interface Answer {
   readonly of: FlowSeg
+  readonly picture: OpenPicture
   readonly result: Segmentation
   readonly chosen: Chosen
 }
@@ -74,11 +80,12 @@ interface Look {
   readonly watchers: Set<Task['onProgress']>
 }
 
+/** The worker's model, image and answer. */
 export class Session {
   /** Called when the device is gone; not when we closed it ourselves. */
   onLost: (message: string) => void = () => undefined
   model: FlowSeg | undefined
-  #picture: (Picture & { readonly small: Image }) | undefined
+  #picture: OpenPicture | undefined
   #look: Look | undefined
   #answer: Answer | undefined
 
@@ -201,40 +208,39 @@ export class Session {
     const { model } = this
     const picture = this.#picture
     const result = await scene.segment(sentence, { ...task, flow: true })
-    if (!model || picture !== this.#picture) {
-      throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
-    }
+    if (!model || !picture) throw new RequestError('ERR_EARLY', 'There is no model or no image yet.')
     const { query, score, mask, logits } = result
-    return this.#choose(model, result, { query, score, rank: 1, mask, logits })
+    return this.#choose({ of: model, picture, result, chosen: { query, score, rank: 1, mask, logits } })
   }
 
   /** The next ones, from a place in the ranking on. */
   candidates(from: number): CandidateFacts[] {
-    const { of, result, chosen } = this.#expectAnswer()
+    const { of, picture, result, chosen } = this.#expectAnswer()
     const last = result.flow?.at(-1)
     if (!last) return []
     const previewOf = previewsOf(chosen, scaleOf(of, result))
     return result.candidates.slice(from, from + CANDIDATES).map(({ query, score }) => {
       const preview = previewOf(last.masks, query)
-      return { query, score, preview, picture: previewPicture(this.#picture!.small, preview, FOUND) }
+      return { query, score, preview, picture: previewPicture(picture.small, preview, FOUND) }
     })
   }
 
   /** Another candidate's mask for the same sentence. */
   async pick(query: number, task: Task): Promise<AnswerFacts> {
-    const { of, result } = this.#expectAnswer()
+    const { of, picture, result } = this.#expectAnswer()
     if (of !== this.model)
       throw new RequestError('ERR_EARLY', 'This candidate is of other weights: ask again.')
     const index = result.candidates.findIndex((candidate) => candidate.query === query)
-    const candidate = result.candidates[index]!
+    const candidate = result.candidates[index]
+    if (!candidate) throw new RequestError('ERR_EARLY', `The answer has no candidate ${query}: ask again.`)
     const { score } = candidate
     const chosen = { query, score, rank: index + 1, ...(await candidate.refined(task)) }
-    return this.#choose(of, result, chosen)
+    return this.#choose({ of, picture, result, chosen })
   }
 
   async save(ask: Requests['save']['ask']): Promise<Requests['save']['answer']> {
     const answer = this.#expectAnswer()
-    return saved(ask, this.#picture!, answer.result, answer.chosen, maskShown(answer, ask.shown))
+    return saved(ask, answer.picture, answer.result, answer.chosen, maskShown(answer, ask.shown))
   }
 
   #expectAnswer(): Answer {
@@ -242,9 +248,11 @@ export class Session {
     return this.#answer
   }
 
-  #choose(of: FlowSeg, result: Segmentation, chosen: Chosen): AnswerFacts {
-    this.#answer = { of, result, chosen }
-    const { small } = this.#picture!
+  #choose(answer: Answer): AnswerFacts {
+    const { of, picture, result, chosen } = answer
+    if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
+    this.#answer = answer
+    const { small } = picture
     const scale = scaleOf(of, result)
     const previewOf = previewsOf(chosen, scale)
     const layers = (result.flow ?? []).map((layer) =>
@@ -318,19 +326,25 @@ function layerFacts(
   small: Image,
 ): LayerFacts {
   const scoreOf = new Map(ranking.map((match) => [match.query, match.score]))
-  const leader = ranking[0]!
+  const scoreIn = (query: number): number => {
+    const score = scoreOf.get(query)
+    if (score === undefined) throw new Error(`Layer ${layer} has no score of query ${query}.`)
+    return score
+  }
+  const [leader] = ranking
+  if (!leader) throw new Error(`Layer ${layer} ranks no query.`)
   const preview = previewOf(masks, query)
   return {
     layer,
     gate,
     moved,
-    score: scoreOf.get(query)!,
+    score: scoreIn(query),
     rank: ranking.findIndex((match) => match.query === query) + 1,
     preview,
     picture: previewPicture(small, preview, FOUND),
     leader: { ...leader, finalRank: candidates.findIndex((match) => match.query === leader.query) + 1 },
     leaderPreview: leader.query === query ? undefined : previewOf(masks, leader.query),
-    scores: candidates.slice(0, CANDIDATES).map((match) => scoreOf.get(match.query)!),
+    scores: candidates.slice(0, CANDIDATES).map((match) => scoreIn(match.query)),
   }
 }
 
@@ -340,9 +354,10 @@ function edgeFacts({ logits }: Chosen, scale: MaskPreview['scale'], small: Image
   if (raw === refined) return undefined
   let cells = 0
   let flipped = 0
+  const [coarse, fine] = [viewOf(raw), viewOf(refined)]
   for (let i = 0; i < band.length; i++) {
     if (band[i]) cells++
-    if (raw[i]! > 0 !== refined[i]! > 0) flipped++
+    if (coarse.getFloat32(4 * i, true) > 0 !== fine.getFloat32(4 * i, true) > 0) flipped++
   }
   const after = previewOfLogits(refined, width, height, scale)
   return {

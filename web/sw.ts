@@ -31,6 +31,7 @@ export type ToKeeper =
   /** Activates this build: somebody asked for it. */
   | { readonly type: 'take-over' }
 
+/** The service worker's answer: files that it could not keep. */
 export interface Kept {
   readonly missing: readonly string[]
 }

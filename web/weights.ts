@@ -36,10 +36,12 @@ export function listenToWeights(load: (request: LoadRequest) => void, fail: (err
   }
 }
 
+/** Opens the dialog in which weights are chosen. */
 export function openWeights(): void {
   dialog.showModal()
 }
 
+/** Shows the name, adapter and sizes of the model that is loaded. */
 export function showModel(model: ModelFacts): void {
   const name = printable(model.name)
   byId('model-name').textContent = name

@@ -11,6 +11,7 @@ const PINCH_PIXELS = 50
 /** Browsers report a pinch by factor f as -100 ln(f) pixels. */
 const PINCH_SPEED = 1 / 100
 
+/** The part of a wheel event that tells a mouse, a touchpad and a pinch apart. */
 export type Turn = Pick<WheelEvent, 'deltaY' | 'deltaMode' | 'ctrlKey'>
 
 /** @returns the factor to zoom by; 1 for horizontal scrolling */

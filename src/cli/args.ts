@@ -8,16 +8,18 @@ import { grouped, type Terminal } from './output/terminal.ts'
 
 export { UsageError }
 
+/** An option of a command. */
 export interface Option {
   /** The value after the option; an option without one is a switch. */
   readonly value?: string
   /** One letter: 's' for -s. */
   readonly short?: string
-  /** It may be given more than once. */
+  /** May come more than once. */
   readonly many?: boolean
   readonly help: string
 }
 
+/** Options by their names, without the dashes. */
 export type Options = Readonly<Record<string, Option>>
 
 /** A command's page: what `--help` prints is made of nothing else. */
@@ -32,10 +34,11 @@ export interface Page {
   readonly examples: readonly (readonly [command: string, does: string])[]
 }
 
+/** A command: its page, and what it does. */
 export interface Command {
   readonly page: Page
   /** @returns the exit code */
-  run(given: Given, terminal: Terminal): Promise<number>
+  run(args: Given, terminal: Terminal): Promise<number>
 }
 
 /** The words that the user typed. */
@@ -65,6 +68,11 @@ export const SHARED = {
   json: { help: 'one line of JSON on standard output instead of text; errors as well' },
 } as const satisfies Options
 
+/**
+ * The words behind a command's name, as its page has them.
+ *
+ * @throws UsageError naming an option that is unknown, lacks its value, or comes too often
+ */
 export function parse({ name, options }: Page, args: readonly string[]): Given {
   const known = new Map<string, Option>(Object.entries({ ...options, help: { help: '', short: 'h' } }))
   const config = Object.fromEntries(
@@ -92,11 +100,10 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
         throw new UsageError(`--${token.name} takes no value, and '${printable(token.value)}' was given.`)
       }
     } else {
-      expectValue(token.name, option.value, token.value, token.inlineValue ?? false)
+      const value = expectValue(token.name, option.value, token.value, token.inlineValue ?? false)
       if (before && !option.many) {
-        throw new UsageError(
-          `--${token.name} is given twice: '${printable(entryOf(before, 0))}' and '${printable(token.value!)}'. Give it once.`,
-        )
+        const both = `'${printable(entryOf(before, 0))}' and '${printable(value)}'`
+        throw new UsageError(`--${token.name} is given twice: ${both}. Give it once.`)
       }
     }
     values.set(token.name, [...(before ?? []), token.value ?? ''])
@@ -108,52 +115,52 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
     text,
     all: (option) => values.get(option) ?? [],
     number: (option, least, most = Number.MAX_SAFE_INTEGER) => {
-      const given = text(option)
-      if (given === undefined) return undefined
-      const value = Number(given)
-      if (!/^\d+$/.test(given) || value < least || value > most) {
+      const typed = text(option)
+      if (typed === undefined) return undefined
+      const value = Number(typed)
+      if (!/^\d+$/.test(typed) || value < least || value > most) {
         const range =
           most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${grouped(most)}`
-        throw new UsageError(`--${option} is '${printable(given)}', expected a whole number ${range}.`)
+        throw new UsageError(`--${option} is '${printable(typed)}', expected a whole number ${range}.`)
       }
       return value
     },
     positive: (option) => {
-      const given = text(option)
-      if (given === undefined) return undefined
-      const value = Number(given)
-      if (!/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(given) || !(value > 0 && Number.isFinite(value))) {
+      const typed = text(option)
+      if (typed === undefined) return undefined
+      const value = Number(typed)
+      if (!/^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(typed) || !(value > 0 && Number.isFinite(value))) {
         throw new UsageError(
-          `--${option} is '${printable(given)}', expected a number greater than 0, such as 2.5.`,
+          `--${option} is '${printable(typed)}', expected a number greater than 0, such as 2.5.`,
         )
       }
       return value
     },
     oneOf: (option, among) => {
-      const given = text(option)
-      if (given === undefined) return undefined
-      const found = among.find((word) => word === given)
-      if (!found)
-        throw new UsageError(`--${option} is '${printable(given)}', expected ${among.join(' or ')}.`)
-      return found
+      const typed = text(option)
+      if (typed === undefined) return undefined
+      const match = among.find((word) => word === typed)
+      if (!match)
+        throw new UsageError(`--${option} is '${printable(typed)}', expected ${among.join(' or ')}.`)
+      return match
     },
   }
 }
 
-/** A word that looks like the next option isn't taken for a value. */
-function expectValue(name: string, kind: string, value: string | undefined, isInline: boolean): void {
+/** The value of an option that needs one. A word that looks like the next option isn't taken for it. */
+function expectValue(name: string, kind: string, value: string | undefined, isInline: boolean): string {
   const isOption = !isInline && /^-./.test(value ?? '')
-  if (value && !isOption) return
+  if (value && !isOption) return value
   const remedy = isOption ? ` A value that begins with a dash is joined to it: --${name}=VALUE.` : ''
   throw new UsageError(`--${name} needs a value: --${name} ${kind}.${remedy}`)
 }
 
 /** @throws UsageError with the usage line, unless there are `least` to `most` operands */
-export function expectOperands({ name, operands }: Page, given: Given, least: number, most = least): void {
-  const count = given.operands.length
+export function expectOperands({ name, operands }: Page, args: Given, least: number, most = least): void {
+  const count = args.operands.length
   if (count >= least && count <= most) return
   const what =
-    count < least ? 'is missing something' : `does not take '${printable(entryOf(given.operands, most))}'`
+    count < least ? 'is missing something' : `does not take '${printable(entryOf(args.operands, most))}'`
   throw new UsageError(`flowseg ${name} ${what}. Usage: ${`flowseg ${name} ${operands}`.trim()}`)
 }
 
@@ -177,20 +184,21 @@ const MAX_WORD = 40
 /** Insertions, deletions, replacements and swaps of neighbours (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  const at = (i: number, j: number): number => entryOf(entryOf(rows, i), j)
   for (let i = 1; i <= a.length; i++) {
-    const row = [i]
+    rows.push([i])
+    const row = lastOf(rows)
     for (let j = 1; j <= b.length; j++) {
-      const replace = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
-      row[j] = Math.min(replace, rows[i - 1]![j]! + 1, row[j - 1]! + 1)
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1)
-      }
+      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swapped = isSwap ? at(i - 2, j - 2) + 1 : Infinity
+      row.push(Math.min(replaced, swapped, at(i - 1, j) + 1, at(i, j - 1) + 1))
     }
-    rows.push(row)
   }
-  return rows[a.length]![b.length]!
+  return at(a.length, b.length)
 }
 
+/** A sentence for help pages: what the command's exit codes mean. */
 export const EXIT_CODES =
   'Exit codes: 0 done, 1 failed, 2 not understood as a command line, 130 interrupted (143: ended, 129: hung up).'
 

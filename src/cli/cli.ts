@@ -134,7 +134,7 @@ function report(error: unknown, { out, err, env, signal }: Terminal, asJson: boo
     return exitCode
   }
   const { code, message } = accountOfError(error)
-  const hasStack = env['FLOWSEG_DEBUG'] && error instanceof Error && error.stack
-  tell(code, hasStack ? error.stack! : message)
+  const stack = env['FLOWSEG_DEBUG'] && error instanceof Error ? error.stack : undefined
+  tell(code, stack || message)
   return error instanceof UsageError ? 2 : 1
 }

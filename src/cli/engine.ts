@@ -7,18 +7,21 @@ import { loadTuned, type TunedCacheOptions } from '../model/tuned-cache.ts'
 import { type Given, meant, UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
-/** With what `flowseg tune` found, unless --no-tune or FLOWSEG_TUNE=off; FLOWSEG_VARIANTS overrules both. */
-export function engineOptions(given: Given, { env }: Pick<Terminal, 'env'>): OpenOptions {
-  const isOff = given.has('no-tune') || env['FLOWSEG_TUNE'] === 'off'
+/**
+ * Options with the choices of `flowseg tune`, unless --no-tune or FLOWSEG_TUNE=off. FLOWSEG_VARIANTS overrules both.
+ */
+export function engineOptions(args: Given, { env }: Pick<Terminal, 'env'>): OpenOptions {
+  const isOff = args.has('no-tune') || env['FLOWSEG_TUNE'] === 'off'
   return {
-    ...adapterOption(given),
+    ...adapterOption(args),
     variants: forcedVariants(env['FLOWSEG_VARIANTS'] ?? ''),
     ...(isOff ? {} : { tuned: (identity) => loadTuned(identity, tunedCacheOptions(env)) }),
   }
 }
 
-export function adapterOption(given: Given): OpenOptions {
-  const adapter = given.text('adapter')
+/** The adapter of --adapter; by default the first. */
+export function adapterOption(args: Given): OpenOptions {
+  const adapter = args.text('adapter')
   return adapter === undefined ? {} : { adapter }
 }
 

@@ -139,6 +139,7 @@ export function slug(sentence: string): string {
     .join('')
 }
 
+/** A file's name without its folder and extension. */
 export function stem(path: string): string {
   return basename(path, extname(path))
 }

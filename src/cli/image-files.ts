@@ -16,12 +16,12 @@ import type { Terminal } from './output/terminal.ts'
 /** Larger files are no photographs. */
 const MAX_IMAGE_BYTES = 512 * 2 ** 20
 
-/** Where an image is. */
+/** The place of an image. */
 export interface ImagePlace {
   readonly kind: 'file' | 'url' | 'stdin'
   /** As it was typed. */
   readonly given: string
-  /** For messages. */
+  /** The image's name in messages. */
   readonly name: string
   /** A full path, or an address. */
   readonly location: string
@@ -80,7 +80,7 @@ function plainName(text: string): string {
 }
 
 /**
- * Whether it can be read, as far as that is known without reading it.
+ * Checks that an image can be read, as far as that is known without reading it.
  *
  * @throws ImageError
  */

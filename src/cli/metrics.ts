@@ -1,13 +1,15 @@
-// How good masks are (spec, section 9.3): intersections and unions in pixels of the original image.
+// Measures of masks (spec, section 9.3): intersections and unions in pixels of the original image.
 
 /** 1 where a mask is, 0 elsewhere. */
 export type Bits = ArrayLike<number>
 
+/** Two masks, one over the other, in pixels. */
 export interface Overlap {
   readonly intersection: number
   readonly union: number
 }
 
+/** The measures of a data set. */
 export interface Metrics {
   readonly sentences: number
   /** Sum of intersections by sum of unions: large objects count more. */
@@ -18,21 +20,23 @@ export interface Metrics {
   readonly half: number
 }
 
+/** The overlap of two masks of one size. */
 export function overlap(a: Bits, b: Bits): Overlap {
   let intersection = 0
   let union = 0
   for (let i = 0; i < a.length; i++) {
-    intersection += a[i]! & b[i]!
-    union += a[i]! | b[i]!
+    if (a[i] && b[i]) intersection++
+    if (a[i] || b[i]) union++
   }
   return { intersection, union }
 }
 
-/** Two empty masks agree. */
+/** Intersection over union, from 0 to 1. Two empty masks agree. */
 export function iouOf({ intersection, union }: Overlap): number {
   return union === 0 ? 1 : intersection / union
 }
 
+/** The measures over all sentences. */
 export function metricsOf(overlaps: readonly Overlap[]): Metrics {
   const sum = (of: (one: Overlap) => number): number => overlaps.reduce((total, one) => total + of(one), 0)
   const sentences = overlaps.length

@@ -13,14 +13,14 @@ import { defaultWeights } from './package.ts'
 const CONFIG = 'config.json'
 
 /** A folder or a URL. */
-export function weightsLocation(given: Given, terminal: Pick<Terminal, 'cwd'>): string {
-  const weights = given.text('weights')
+export function weightsLocation(args: Given, terminal: Pick<Terminal, 'cwd'>): string {
+  const weights = args.text('weights')
   return weights === undefined ? defaultWeights() : locationOf(weights, terminal)
 }
 
 /** @throws UsageError naming the values that there are */
-export function compatOption(given: Given): Config['compat'] | undefined {
-  return given.oneOf('compat', ['aaai', 'main'])
+export function compatOption(args: Given): Config['compat'] | undefined {
+  return args.oneOf('compat', ['aaai', 'main'])
 }
 
 /**
@@ -28,10 +28,10 @@ export function compatOption(given: Given): Config['compat'] | undefined {
  *
  * @throws UsageError naming the values of --compat
  */
-export function modelSource(given: Given, terminal: Terminal): string | Folder {
-  const compat = compatOption(given)
-  const file = given.text('config')
-  const weights = weightsLocation(given, terminal)
+export function modelSource(args: Given, terminal: Terminal): string | Folder {
+  const compat = compatOption(args)
+  const file = args.text('config')
+  const weights = weightsLocation(args, terminal)
   if (compat === undefined && file === undefined) return weights
   const folder = openFolder(weights)
   const place = file === undefined ? undefined : splitLocation(locationOf(file, terminal))
@@ -48,9 +48,9 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
 function withConfig(from: Folder, readConfig: (signal?: AbortSignal) => Promise<unknown>): Folder {
   return folderWith(from, async (file, signal) => {
     if (file === CONFIG) return jsonSource(await readConfig(signal), CONFIG)
-    const found = await from.find(file, signal)
-    if (file !== MANIFEST || !found) return found
-    const manifest = jsonIn(await readText(found, signal), `${MANIFEST} in ${from.describe}`)
+    const source = await from.find(file, signal)
+    if (file !== MANIFEST || !source) return source
+    const manifest = jsonIn(await readText(source, signal), `${MANIFEST} in ${from.describe}`)
     return jsonSource(withoutFile(manifest, CONFIG), MANIFEST)
   })
 }

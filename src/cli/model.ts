@@ -41,7 +41,7 @@ export const MODEL_OPTIONS = {
   'no-tune': SHARED['no-tune'],
 } as const satisfies Options
 
-/** How the model is asked. */
+/** The way the model is asked. */
 export interface AskOptions {
   readonly prompt: PromptOptions
   readonly look: Pick<LookOptions, 'padding'>
@@ -53,25 +53,25 @@ export interface AskOptions {
  *
  * @throws UsageError naming the values that there are
  */
-export function askOptions(given: Given): AskOptions {
-  compatOption(given)
-  given.oneOf('quantize', QUANTIZED)
+export function askOptions(args: Given): AskOptions {
+  compatOption(args)
+  args.oneOf('quantize', QUANTIZED)
   return {
     prompt: {
-      task: given.oneOf('task', ['referring', 'reasoning']),
-      template: given.text('template'),
-      answer: given.text('answer'),
+      task: args.oneOf('task', ['referring', 'reasoning']),
+      template: args.text('template'),
+      answer: args.text('answer'),
     },
-    look: { padding: given.oneOf('padding', ['none', 'grey']) },
+    look: { padding: args.oneOf('padding', ['none', 'grey']) },
   }
 }
 
 /** Loads the model of --weights on the adapter of --adapter, and says what should be known about it. */
-export async function loadModel(given: Given, terminal: Terminal, progress: ProgressLine): Promise<FlowSeg> {
-  const own = given.text('adapter') === undefined ? terminal.gpu : undefined
-  const model = await FlowSeg.load(modelSource(given, terminal), {
-    gpu: own ?? engineOptions(given, terminal),
-    quantize: given.oneOf('quantize', QUANTIZED),
+export async function loadModel(args: Given, terminal: Terminal, progress: ProgressLine): Promise<FlowSeg> {
+  const own = args.text('adapter') === undefined ? terminal.gpu : undefined
+  const model = await FlowSeg.load(modelSource(args, terminal), {
+    gpu: own ?? engineOptions(args, terminal),
+    quantize: args.oneOf('quantize', QUANTIZED),
     onProgress: progress.on,
     signal: terminal.signal,
   })
@@ -91,11 +91,11 @@ export async function loadModel(given: Given, terminal: Terminal, progress: Prog
 export async function checkSentences(
   sentences: readonly string[],
   options: PromptOptions,
-  given: Given,
+  args: Given,
   terminal: Terminal,
 ): Promise<Config> {
   const { signal } = terminal
-  const folder = openFolder(modelSource(given, terminal))
+  const folder = openFolder(modelSource(args, terminal))
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
   const tokenizer = loadTokenizer(
     await folder.readText('tokenizer.json', signal),
@@ -106,8 +106,8 @@ export async function checkSentences(
   return config
 }
 
-/** Where no output may go: the model's folder, unless it is on a server. */
-export function modelFolders(given: Given, terminal: Terminal): Known[] {
-  const path = weightsLocation(given, terminal)
+/** Folders that no output may go to: the model's, unless it is on a server. */
+export function modelFolders(args: Given, terminal: Terminal): Known[] {
+  const path = weightsLocation(args, terminal)
   return isUrl(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

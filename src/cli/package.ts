@@ -23,6 +23,7 @@ export function defaultWeights(): string {
   return packagePath('weights', 'flowseg-nano')
 }
 
+/** The version in package.json. */
 export async function packageVersion(): Promise<string> {
   const { version } = JSON.parse(await readFile(packagePath('package.json'), 'utf8')) as { version: string }
   return version

@@ -1,6 +1,6 @@
 // The process's own streams and signals, and the last resort for errors that nobody caught.
 //
-// Dawn's threads may be at work whenever the process ends. Ending it at once from within (process.exit) runs their
+// Dawn's threads may be at work whenever the process ends. Exiting at once from within (process.exit) runs their
 // destructors under them, which takes seconds and can crash. So the first Ctrl-C stops the work, and Node ends by
 // itself; a second one is left to the system, which ends a process without running anything of it.
 
@@ -14,11 +14,13 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 /** npm passes a Ctrl-C on to a process that the terminal has told as well: within this time it is the same one. */
 const SAME_KEY_MS = 50
 
+/** The process as a terminal, and its end. */
 export interface ProcessTerminal extends Terminal {
   /** Waits until all is written. @returns the exit code: another one if that or something else failed */
   finish(exitCode: number): Promise<number>
 }
 
+/** Connects the process's streams and signals. */
 export function processTerminal(): ProcessTerminal {
   const controller = new AbortController()
   let failure: number | undefined

@@ -1,4 +1,4 @@
-// Which images and which sentences a command line means. What could be meant in two ways is refused, with both ways
+// A command line names images and sentences. What could be meant in two ways is refused, with both ways
 // shown.
 //
 //   segment IMAGE "SENTENCE"                    one of each
@@ -11,6 +11,7 @@ import { type Given, UsageError } from './args.ts'
 import { type ImagePlace, imagePlace } from './image-files.ts'
 import type { Terminal } from './output/terminal.ts'
 
+/** The images and sentences of a command line, every image with every sentence. */
 export interface Request {
   readonly images: readonly ImagePlace[]
   readonly sentences: readonly string[]
@@ -22,9 +23,9 @@ const FORMS = [
 ]
 
 /** @throws UsageError unless there is one way to understand it */
-export function requestOf(given: Given, terminal: Terminal): Request {
-  const { operands } = given
-  const named = given.all('sentence')
+export function requestOf(args: Given, terminal: Terminal): Request {
+  const { operands } = args
+  const named = args.all('sentence')
   const isImage = (text: string): boolean => looksLikeImage(text, terminal)
   if (named.length > 0) {
     if (operands.length === 0) throw refused('No image is given.', ['IMAGE'], named)

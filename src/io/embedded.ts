@@ -20,7 +20,7 @@ const FILES = (): Readonly<Record<string, URL>> => ({
   'model.safetensors': new URL('../../weights/flowseg-nano/model.safetensors', import.meta.url),
 })
 
-/** Where a file of the embedded model is; undefined if it has none of that name. */
+/** The address of a file of the embedded model; undefined if it has none of that name. */
 export async function embeddedFile(name: string): Promise<URL | undefined> {
   const files = FILES()
   const url = Object.hasOwn(files, name) ? files[name] : undefined

@@ -1,4 +1,4 @@
-// Numbers that aren't finite, found by their bits while their bytes pass.
+// Numbers that aren't finite are found by their bits while their bytes pass.
 //
 // A float is infinite or NaN if all bits of its exponent are set. Adding one to the lowest bit of such an exponent
 // carries into the place of the sign, and no other number's does: an AND, an addition and an OR per 32-bit word, which
@@ -6,7 +6,7 @@
 
 import { type Dtype, toFloat32 } from './safetensors.ts'
 
-/** By type: the bits of the exponents in a 32-bit word, the lowest bit of each, and where those carry to. */
+/** The bits of the exponents in a 32-bit word of a type, the lowest bit of each, and the bits that those carry to. */
 interface Exponents {
   readonly mask: number
   readonly lowest: number
@@ -19,7 +19,7 @@ const EXPONENTS: Partial<Record<Dtype, Exponents>> = {
   F16: { mask: 0x7c007c00, lowest: 0x04000400, carried: 0x80008000 },
 }
 
-/** Bytes that are copied to an aligned place at a time. */
+/** Bytes that become numbers at a time, once it is known that one of them isn't finite. */
 const BLOCK_BYTES = 2 ** 16
 
 /** A number that isn't finite. */
@@ -40,28 +40,27 @@ export function firstNotFinite(bytes: Uint8Array<ArrayBuffer>, dtype: Dtype): No
   const exponents = EXPONENTS[dtype]
   if (!exponents) return undefined
   const whole = bytes.length - (bytes.length % 4)
-  const isAligned = bytes.byteOffset % 4 === 0
-  const step = isAligned ? whole : BLOCK_BYTES
-  for (let from = 0; from < whole; from += step) {
-    const block = bytes.subarray(from, Math.min(from + step, whole))
-    const aligned = isAligned ? block : block.slice()
-    const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length / 4)
-    if (hasNotFinite(words, exponents)) return locate(bytes, from, dtype)
-  }
+  const words = new DataView(bytes.buffer, bytes.byteOffset, whole)
+  if (hasNotFinite(words, exponents)) return locate(bytes, 0, dtype)
   // Half a word is left of an odd number of 16-bit values
   return whole < bytes.length ? locate(bytes, whole, dtype) : undefined
 }
 
-function hasNotFinite(words: Int32Array, { mask, lowest, carried }: Exponents): boolean {
+function hasNotFinite(words: DataView, { mask, lowest, carried }: Exponents): boolean {
   // Four words a turn, in two sums: 0.7 ms for 4 MiB instead of 1.3
+  const end = words.byteLength
   let even = 0
   let odd = 0
-  let i = 0
-  for (; i + 3 < words.length; i += 4) {
-    even |= ((words[i]! & mask) + lowest) | ((words[i + 2]! & mask) + lowest)
-    odd |= ((words[i + 1]! & mask) + lowest) | ((words[i + 3]! & mask) + lowest)
+  let at = 0
+  for (; at + 16 <= end; at += 16) {
+    const a = words.getInt32(at, true) & mask
+    const b = words.getInt32(at + 4, true) & mask
+    const c = words.getInt32(at + 8, true) & mask
+    const d = words.getInt32(at + 12, true) & mask
+    even |= (a + lowest) | (c + lowest)
+    odd |= (b + lowest) | (d + lowest)
   }
-  for (; i < words.length; i++) even |= (words[i]! & mask) + lowest
+  for (; at < end; at += 4) even |= (words.getInt32(at, true) & mask) + lowest
   return ((even | odd) & carried) !== 0
 }
 
@@ -69,8 +68,9 @@ function locate(bytes: Uint8Array<ArrayBuffer>, from: number, dtype: Dtype): Not
   const width = dtype === 'F32' ? 4 : 2
   for (let begin = from; begin < bytes.length; begin += BLOCK_BYTES) {
     const values = toFloat32(bytes.subarray(begin, begin + BLOCK_BYTES), dtype)
-    const at = values.findIndex((value) => !Number.isFinite(value))
-    if (at >= 0) return { index: begin / width + at, value: values[at]! }
+    for (const [i, value] of values.entries()) {
+      if (!Number.isFinite(value)) return { index: begin / width + i, value }
+    }
   }
   return undefined
 }

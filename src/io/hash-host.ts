@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import * as zlib from 'node:zlib'
 import type { PiecewiseHash } from './sha256.ts'
 
+/** Makes a SHA-256 that takes its bytes in pieces. */
 export const hostSha256: (() => PiecewiseHash) | undefined = () => createHash('sha256')
 
 /** Since Node 20.15; about 20 times as fast as ours. A named import would fail before. */

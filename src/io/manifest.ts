@@ -8,8 +8,10 @@ import { printable, quoted } from '../printable.ts'
 import { BlockSource } from './cache/cached-source.ts'
 import { type Folder, folderWith, jsonIn, readText } from './folder.ts'
 
+/** The manifest's file name, in the folder that it describes. */
 export const MANIFEST = 'manifest.json'
 
+/** The content that a manifest promises of a file. */
 export interface FileFacts {
   /** In hex, lower case. */
   readonly sha256: string
@@ -28,17 +30,17 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
   if (!files) return from
 
   return folderWith(from, async (file, stop) => {
-    const found = await from.find(file, stop)
+    const stored = await from.find(file, stop)
     const facts = files.get(file)
-    if (!found || !facts) return found
-    if (facts.size !== undefined && facts.size !== found.size) {
-      await found.close()
+    if (!stored || !facts) return stored
+    if (facts.size !== undefined && facts.size !== stored.size) {
+      await stored.close()
       throw new WeightsError(
-        `${printable(found.name)} has ${found.size} bytes, ${MANIFEST} says ${facts.size}: it was cut short, or is ` +
+        `${printable(stored.name)} has ${stored.size} bytes, ${MANIFEST} says ${facts.size}: it was cut short, or is ` +
           `another version. ${remedy(from)}`,
       )
     }
-    const source = found instanceof BlockSource ? found : new BlockSource(found)
+    const source = stored instanceof BlockSource ? stored : new BlockSource(stored)
     source.expectSha256(facts.sha256, remedy(from))
     return source
   })

@@ -3,6 +3,7 @@
 // have eight gigabytes.
 
 import { hostSha256 } from '#hash'
+import { viewOf } from '../view.ts'
 
 /** A hash that takes its bytes in pieces: node:crypto's and ours. */
 export interface PiecewiseHash {
@@ -10,6 +11,7 @@ export interface PiecewiseHash {
   digest(format: 'hex'): string
 }
 
+/** SHA-256 of bytes that come in pieces, by whichever of the two this runtime has. */
 export class Sha256 {
   readonly #hash: PiecewiseHash = hostSha256?.() ?? new PortableSha256()
 
@@ -24,16 +26,29 @@ export class Sha256 {
   }
 }
 
-/** Of 64 bytes; the fractions of the cube roots of the first 64 primes. */
+/** Bytes of a block, and of a word. */
+const [BLOCK, WORD] = [64, 4]
+/** A word per round: the fractions of the cube roots of the first 64 primes. */
 const ROUNDS = fractions(64, Math.cbrt)
-/** The fractions of the square roots of the first 8. */
+/** The first state: the fractions of the square roots of the first 8 primes. */
 const START = fractions(8, Math.sqrt)
-const BLOCK = 64
+
+/** The eight words, named as in the standard. Fields are faster than an array, which is read out by its iterator. */
+interface State {
+  a: number
+  b: number
+  c: number
+  d: number
+  e: number
+  f: number
+  g: number
+  h: number
+}
 
 /** Ours, which runs anywhere. */
 export class PortableSha256 implements PiecewiseHash {
-  readonly #state = Int32Array.from(START)
-  readonly #schedule = new Int32Array(64)
+  readonly #state: State = firstState()
+  readonly #schedule = new DataView(new ArrayBuffer(64 * WORD))
   /** Bytes that don't fill a block yet. */
   readonly #rest = new Uint8Array(BLOCK)
   #length = 0
@@ -46,9 +61,10 @@ export class PortableSha256 implements PiecewiseHash {
       at = Math.min(BLOCK - held, bytes.length)
       this.#rest.set(bytes.subarray(0, at), held)
       if (held + at < BLOCK) return this
-      this.#compress(this.#rest, 0)
+      this.#compress(viewOf(this.#rest), 0)
     }
-    for (; at + BLOCK <= bytes.length; at += BLOCK) this.#compress(bytes, at)
+    const view = viewOf(bytes)
+    for (; at + BLOCK <= bytes.length; at += BLOCK) this.#compress(view, at)
     this.#rest.set(bytes.subarray(at))
     return this
   }
@@ -60,31 +76,24 @@ export class PortableSha256 implements PiecewiseHash {
     new DataView(end.buffer).setBigUint64(0, bits)
     padding[0] = 0x80
     this.update(padding).update(end)
-    return hexOf(this.#state)
+    const { a, b, c, d, e, f, g, h } = this.#state
+    return [a, b, c, d, e, f, g, h].map((word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
   }
 
-  #compress(bytes: Uint8Array, at: number): void {
+  #compress(block: DataView, at: number): void {
     const [w, state] = [this.#schedule, this.#state]
-    for (let t = 0, i = at; t < 16; t++, i += 4) {
-      w[t] = (bytes[i]! << 24) | (bytes[i + 1]! << 16) | (bytes[i + 2]! << 8) | bytes[i + 3]!
-    }
-    for (let t = 16; t < 64; t++) {
-      const [x, y] = [w[t - 15]!, w[t - 2]!]
+    for (let t = 0; t < 16 * WORD; t += WORD) w.setInt32(t, block.getInt32(at + t), true)
+    for (let t = 16 * WORD; t < 64 * WORD; t += WORD) {
+      const x = w.getInt32(t - 15 * WORD, true)
+      const y = w.getInt32(t - 2 * WORD, true)
       const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3)
       const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10)
-      w[t] = (w[t - 16]! + s0 + w[t - 7]! + s1) | 0
+      w.setInt32(t, (w.getInt32(t - 16 * WORD, true) + s0 + w.getInt32(t - 7 * WORD, true) + s1) | 0, true)
     }
-    let a = state[0]!
-    let b = state[1]!
-    let c = state[2]!
-    let d = state[3]!
-    let e = state[4]!
-    let f = state[5]!
-    let g = state[6]!
-    let h = state[7]!
-    for (let t = 0; t < 64; t++) {
+    let { a, b, c, d, e, f, g, h } = state
+    for (let t = 0; t < 64 * WORD; t += WORD) {
       const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7))
-      const one = (h + s1 + (g ^ (e & (f ^ g))) + ROUNDS[t]! + w[t]!) | 0
+      const one = (h + s1 + (g ^ (e & (f ^ g))) + ROUNDS.getInt32(t, true) + w.getInt32(t, true)) | 0
       const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10))
       const two = (s0 + ((a & b) | (c & (a | b)))) | 0
       h = g
@@ -96,29 +105,32 @@ export class PortableSha256 implements PiecewiseHash {
       b = a
       a = (one + two) | 0
     }
-    state[0]! += a
-    state[1]! += b
-    state[2]! += c
-    state[3]! += d
-    state[4]! += e
-    state[5]! += f
-    state[6]! += g
-    state[7]! += h
+    state.a = (state.a + a) | 0
+    state.b = (state.b + b) | 0
+    state.c = (state.c + c) | 0
+    state.d = (state.d + d) | 0
+    state.e = (state.e + e) | 0
+    state.f = (state.f + f) | 0
+    state.g = (state.g + g) | 0
+    state.h = (state.h + h) | 0
   }
 }
 
-/** Of a short text, at once. */
+/** The hash of a short text, at once. */
 export function sha256Hex(text: string): string {
   return new Sha256().update(new TextEncoder().encode(text)).digest()
 }
 
-function hexOf(words: Int32Array): string {
-  return Array.from(words, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+function firstState(): State {
+  const word = (i: number): number => START.getInt32(i * WORD, true)
+  return { a: word(0), b: word(1), c: word(2), d: word(3), e: word(4), f: word(5), g: word(6), h: word(7) }
 }
 
-/** 32 bits after the point of a root of each of the first primes: doubles hold 52. */
-function fractions(count: number, root: (prime: number) => number): Int32Array {
+/** 32 bits after the point of a root of each of the first primes, little endian: doubles hold 52. */
+function fractions(count: number, root: (prime: number) => number): DataView {
   const primes: number[] = []
   for (let n = 2; primes.length < count; n++) if (primes.every((p) => n % p !== 0)) primes.push(n)
-  return Int32Array.from(primes, (prime) => ((root(prime) % 1) * 2 ** 32) | 0)
+  const words = new DataView(new ArrayBuffer(count * WORD))
+  for (const [i, prime] of primes.entries()) words.setInt32(i * WORD, (root(prime) % 1) * 2 ** 32, true)
+  return words
 }

@@ -1,4 +1,4 @@
-// How calls on a model get their turn: those on its scenes, looks, and tuning.
+// Calls on a model take turns: those on its scenes, looks, and tuning.
 
 import type { Lane } from '../async/queue.ts'
 import { BusyError, FlowSegError } from '../errors.ts'
@@ -24,7 +24,7 @@ export async function callScene<T>(
   })
 }
 
-/** For what takes memory for a new scene: begins when there is room for one. The caller has called expectTurn. */
+/** Runs a look, which takes memory for a new scene, once there is room for one. The caller has called expectTurn. */
 export async function callLook<T>(
   model: LoadedModel,
   { signal, onProgress }: TaskOptions,
@@ -44,7 +44,7 @@ export async function callLook<T>(
   return queue.run({ lane: 'look', signal, hold }, task)
 }
 
-/** For the rest: in the order of asking among looks. */
+/** Runs any other call, in the order of asking among looks. */
 export async function callModel<T>(
   model: LoadedModel,
   { signal }: TaskOptions,
@@ -66,15 +66,18 @@ export function expectTurn(
   expectRoom(model, lane)
 }
 
+/** @throws FlowSegError 'ERR_CLOSED' if the model or the scene was closed */
 export function expectOpen(model: LoadedModel, scene?: SceneState): void {
   if (model.closed) throw modelClosed()
   if (scene?.closed) throw sceneClosed()
 }
 
+/** The error of calls on a model that was closed. */
 export function modelClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This model was closed: load it again.')
 }
 
+/** The error of calls on a scene that was closed. */
 export function sceneClosed(): FlowSegError {
   return new FlowSegError('ERR_CLOSED', 'This scene was closed: call model.look(image) again.')
 }

@@ -6,7 +6,7 @@
 //   segment  once a sentence: the decoder with the semantic flow; then, for the chosen query, boundary
 //            refinement and the way back to the image's own pixels
 //
-// A Scene holds what `look` found, so a second sentence about the same image costs only `read` and `segment`.
+// A Scene holds what `look` computed, so a second sentence about the same image costs only `read` and `segment`.
 
 import { closeWhenDisposed } from '../dispose.ts'
 import type { Gpu } from '../gpu/gpu.ts'
@@ -92,10 +92,8 @@ export class FlowSeg {
    * shards with model.safetensors.index.json) in one folder.
    *
    * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle
-   *   that
-   *   the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is
-   *   awaited: it
-   *   is empty afterwards
+   *   that the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is
+   *   awaited: it is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws UsageError     naming an option that doesn't exist or has a wrong value
    * @throws NoAdapterError, OutOfMemoryError, LimitError
@@ -115,18 +113,17 @@ export class FlowSeg {
    * ```
    */
   static load(source: FolderLocation, options?: LoadOptions): Promise<FlowSeg>
-  static async load(...given: readonly unknown[]): Promise<FlowSeg> {
+  static async load(...args: readonly unknown[]): Promise<FlowSeg> {
     // A place that is undefined is a mistake, such as a variable that isn't set: only no place at all is the default
-    const [source, options = {}] = given.length === 0 ? [EMBEDDED] : given
+    const [source, options = {}] = args.length === 0 ? [EMBEDDED] : args
     return new FlowSeg(await loadModel(source as FolderLocation, options as LoadOptions))
   }
 
   /**
    * Looks at an image, once for any number of sentences. Close the scene to free its memory.
    *
-   * @param input what it looks at, as it is now: it is read before the promise is returned, also while other work of
-   *   this
-   *   model is under way. It is not closed
+   * @param input the image as it is now: it is read before the promise is returned, also while other work of this model
+   *   is under way. It is not closed
    * @throws ImageError
    * @throws NumericError when a number isn't finite; nothing is kept of the scene then
    *

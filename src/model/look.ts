@@ -12,7 +12,7 @@ import { cacheShapes, type ImageSize } from './plans.ts'
 import type { Counted } from './scene-limit.ts'
 import { expectFiniteStages } from './stages.ts'
 
-/** How {@link FlowSeg.look} prepares an image, and how it reports progress. */
+/** Options of {@link FlowSeg.look}: the way it prepares an image, and its progress. */
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
 const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', 'grey') }

@@ -1,5 +1,7 @@
-// Matching: which of the N queries is what the sentence means. Exactly one is chosen: no threshold, no
-// merging. The class logits hold the phrase in column 0 and the background in column 1.
+// Matching finds the one of the N queries that the sentence means. Exactly one is chosen: no threshold, no merging.
+// The class logits hold the phrase in column 0 and the background in column 1.
+
+import { entryOf } from '../check.ts'
 
 /** A query and how sure the model is that it is the one. */
 export interface Match {
@@ -15,11 +17,13 @@ export interface Match {
  * @param logits [N, 2], finite: expectFiniteStages (stages.ts) has seen to it
  */
 export function rank(logits: ArrayLike<number>): Match[] {
-  const matches = Array.from({ length: logits.length / 2 }, (_, query): Match => {
-    const margin = logits[2 * query]! - logits[2 * query + 1]!
-    return { query, score: 1 / (1 + Math.exp(-margin)) }
-  })
+  const values = Array.from(logits)
+  const margins = Array.from({ length: values.length / 2 }, (_, query) => ({
+    query,
+    margin: entryOf(values, 2 * query) - entryOf(values, 2 * query + 1),
+  }))
   // By margin rather than score: a score saturates in float64 long before two margins are equal
-  const margin = ({ query }: Match): number => logits[2 * query]! - logits[2 * query + 1]!
-  return matches.sort((a, b) => margin(b) - margin(a) || a.query - b.query)
+  return margins
+    .sort((a, b) => b.margin - a.margin || a.query - b.query)
+    .map(({ query, margin }): Match => ({ query, score: 1 / (1 + Math.exp(-margin)) }))
 }

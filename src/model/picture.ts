@@ -3,6 +3,7 @@
 import { describe, expectFinite, tagOf } from '../check.ts'
 import { ImageError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
+import { viewOf } from '../view.ts'
 import type { Mask } from './segmentation.ts'
 
 /** Red, green and blue, from 0 to 255. */
@@ -48,12 +49,14 @@ export function tint(image: Image, mask: Mask, colour: Rgb, share: number): void
   expectDrawing('tint', image, mask, colour)
   expectFinite('tint', 'the share', share, 0)
   if (share > 1) throw new UsageError(`tint: the share is ${share}, expected at most 1.`)
-  const { rgb } = image
+  const pixels = viewOf(image.rgb)
   const { data } = mask
   for (let i = 0; i < data.length; i++) {
     if (!data[i]) continue
-    for (let c = 0; c < 3; c++)
-      rgb[3 * i + c] = Math.round(rgb[3 * i + c]! * (1 - share) + colour[c]! * share)
+    for (const [c, level] of colour.entries()) {
+      const at = 3 * i + c
+      image.rgb[at] = Math.round(pixels.getUint8(at) * (1 - share) + level * share)
+    }
   }
 }
 
@@ -83,7 +86,7 @@ function edge(data: Uint8Array, width: number, height: number, side: 0 | 1, thic
       if (besides || (y > 0 && isOther(i - width)) || (y < height - 1 && isOther(i + width))) ring.push(i)
     }
   }
-  const found = new Set(ring)
+  const edge = new Set(ring)
   for (let step = 1; step < thickness; step++) {
     const next: number[] = []
     for (const i of ring) {
@@ -93,24 +96,28 @@ function edge(data: Uint8Array, width: number, height: number, side: 0 | 1, thic
           // Every other ring takes corners along, which makes them nearly round
           if (step % 2 === 0 && dx !== 0 && dy !== 0) continue
           const j = i + dy * width + dx
-          if (x + dx < 0 || x + dx >= width || data[j] !== side || found.has(j)) continue
-          found.add(j)
+          if (x + dx < 0 || x + dx >= width || data[j] !== side || edge.has(j)) continue
+          edge.add(j)
           next.push(j)
         }
       }
     }
     ring = next
   }
-  return [...found]
+  return [...edge]
 }
 
 /** The marker colour that differs most from what is inside of the mask. */
 function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
-  const mean = [0, 0, 0]
+  const pixels = viewOf(rgb)
+  let [r, g, b] = [0, 0, 0]
   for (let i = 0; i < data.length; i++) {
-    if (data[i]) for (let c = 0; c < 3; c++) mean[c]! += rgb[3 * i + c]! / area
+    if (!data[i]) continue
+    r += pixels.getUint8(3 * i) / area
+    g += pixels.getUint8(3 * i + 1) / area
+    b += pixels.getUint8(3 * i + 2) / area
   }
-  const distance = (colour: Rgb): number => Math.hypot(...colour.map((v, c) => v - mean[c]!))
+  const distance = ([red, green, blue]: Rgb): number => Math.hypot(red - r, green - g, blue - b)
   return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
 }
 
@@ -134,20 +141,27 @@ export function boxOf(mask: Mask): Box | null {
 /** Another size: every pixel is the mean of the source pixels under it. */
 export function scale(image: Image, width: number, height: number): Image {
   if (width === image.width && height === image.height) return image
+  const source = viewOf(image.rgb)
   const rgb = new Uint8Array(width * height * 3)
   const [stepX, stepY] = [image.width / width, image.height / height]
   for (let y = 0; y < height; y++) {
     const [top, bottom] = span(y, stepY)
     for (let x = 0; x < width; x++) {
       const [left, right] = span(x, stepX)
-      const sum = [0, 0, 0]
+      let [r, g, b] = [0, 0, 0]
       for (let v = top; v < bottom; v++) {
         for (let u = left; u < right; u++) {
-          for (let c = 0; c < 3; c++) sum[c]! += image.rgb[3 * (v * image.width + u) + c]!
+          const at = 3 * (v * image.width + u)
+          r += source.getUint8(at)
+          g += source.getUint8(at + 1)
+          b += source.getUint8(at + 2)
         }
       }
       const pixels = (bottom - top) * (right - left)
-      for (let c = 0; c < 3; c++) rgb[3 * (y * width + x) + c] = Math.round(sum[c]! / pixels)
+      const at = 3 * (y * width + x)
+      rgb[at] = Math.round(r / pixels)
+      rgb[at + 1] = Math.round(g / pixels)
+      rgb[at + 2] = Math.round(b / pixels)
     }
   }
   return { width, height, rgb }
@@ -200,8 +214,8 @@ function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'da
   const { width, height, [field]: bytes } = x as Record<string, unknown>
   const [columns, rows] = [Number(width), Number(height)]
   if (width !== columns || height !== rows || !isBytes(bytes)) {
-    const found = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
-    throw new UsageError(`${call}: width, height and ${field} of ${name} are ${found}, expected ${wanted}.`)
+    const fields = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
+    throw new UsageError(`${call}: width, height and ${field} of ${name} are ${fields}, expected ${wanted}.`)
   }
   const isSize = Number.isInteger(columns) && Number.isInteger(rows) && columns > 0 && rows > 0
   if (!isSize || bytes.length !== columns * rows * channels) {
@@ -213,7 +227,7 @@ function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'da
   return { width: columns, height: rows }
 }
 
-/** By its tag, as it may come from another realm. */
+/** True of a Uint8Array by its tag, as it may come from another realm. */
 function isBytes(value: unknown): value is Uint8Array {
   return tagOf(value) === 'Uint8Array'
 }

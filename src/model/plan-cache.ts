@@ -18,16 +18,16 @@ export class PlanCache {
 
   /** @param key names the kind of the plan as well: two plans with other outputs never share one */
   async get<P extends Plan>(key: string, make: () => Promise<P>): Promise<P> {
-    const found = (this.#plans.get(key) as P | undefined) ?? (await make())
+    const plan = (this.#plans.get(key) as P | undefined) ?? (await make())
     // A Map keeps insertion order: what was used last stands last
     this.#plans.delete(key)
-    this.#plans.set(key, found)
+    this.#plans.set(key, plan)
     for (const [oldest, unused] of this.#plans) {
       if (this.#plans.size <= this.#capacity) break
       unused.release()
       this.#plans.delete(oldest)
     }
-    return found
+    return plan
   }
 
   infos(): PlanInfo[] {

@@ -1,5 +1,6 @@
-// How many scenes are open at a time. A scene holds keys, values and features on the device, so fifty callers who look
-// before anyone is answered would need fifty times that; a look waits instead until others have closed theirs.
+// The number of scenes that are open at a time is limited. A scene holds keys, values and features on the device, so
+// fifty callers who look before anyone is answered would need fifty times that; a look waits instead until others have
+// closed theirs.
 //
 // The default allows as many as together take half of what the model takes without them. WebGPU doesn't tell how much
 // memory a device has, but whoever holds the model can hold half of it again. It regulates a crowd and must not stop
@@ -9,9 +10,9 @@
 
 import { BusyError } from '../errors.ts'
 
-/** Of the memory that the model takes without scenes. */
+/** Scenes may take this share of the memory that the model takes without them. */
 export const SCENES_SHARE = 0.5
-/** How long `maxScenes` lets a look wait while nobody uses the scenes that are open. */
+/** The time that `maxScenes` lets a look wait while nobody uses the scenes that are open. */
 const STRICT_PATIENCE_MS = 30_000
 
 /** A scene as it is counted. */
@@ -22,13 +23,14 @@ export interface Counted {
   idle: boolean
 }
 
+/** The scenes of a model that are open, and the room for another. */
 export class SceneLimit<S extends Counted = Counted> {
   readonly #open = new Set<S>()
   readonly #maxScenes: number | undefined
   readonly #bytesInUse: () => number
   /** When a scene was last opened, asked or closed, or had answered. */
   #lastUse = 0
-  /** Of the last look: all scenes of a model are alike. */
+  /** The scene of the last look: all scenes of a model are alike. */
   #last: Pick<Counted, 'bytes' | 'lookMs'> | undefined
 
   /** @param bytesInUse on the device, scenes included */
@@ -37,7 +39,7 @@ export class SceneLimit<S extends Counted = Counted> {
     this.#bytesInUse = bytesInUse
   }
 
-  /** How many may be open. One, until it is known how large they are. */
+  /** The number that may be open: one, until it is known how large they are. */
   get limit(): number {
     if (this.#maxScenes !== undefined) return this.#maxScenes
     if (!this.#last) return 1

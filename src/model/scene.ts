@@ -11,9 +11,9 @@ import { type SegmentOptions, segment } from './sentence.ts'
 export class Scene {
   /** The same as {@link Scene.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
-  /** Of the image, upright, in pixels. */
+  /** The upright image's side in pixels. */
   readonly width: number
-  /** Of the image, upright, in pixels. */
+  /** The upright image's side in pixels. */
   readonly height: number
   /**
    * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of

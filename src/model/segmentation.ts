@@ -2,6 +2,7 @@
 // for people, and how the arrays that plans read back become them.
 
 import type { TaskOptions } from '../progress.ts'
+import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
 
 /** One bit of an image a pixel. */
@@ -54,9 +55,9 @@ export interface Masks {
 /** The place where a mask is wanted. */
 export type MaskOutput = keyof Masks
 
-/** Where a mask is wanted, and how its computation is followed or aborted. */
+/** Options of a mask: the place where it is wanted, and the signal and progress of its computation. */
 export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions {
-  /** Where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
+  /** The place where the mask is wanted: 'host' memory by default, or on the device as a 'texture' or a 'buffer'. */
   readonly output?: O | undefined
 }
 
@@ -99,7 +100,7 @@ export interface FlowLayer {
   readonly masks: Float32Array
   /** Mean gate: the share of vision, the rest is language. Absent before the first layer and without the flow. */
   readonly gate?: number
-  /** How far C has moved: |C(l) - C(0)| / |C(0)|. */
+  /** The distance that C has moved: |C(l) - C(0)| / |C(0)|. */
   readonly moved: number
 }
 
@@ -127,9 +128,9 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly candidates: readonly Candidate[]
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
-  /** What happened in each decoder layer, if it was asked for. */
+  /** The flow through the decoder's layers, if it was asked for. */
   readonly flow?: readonly FlowLayer[]
-  /** How long the steps took. */
+  /** The times of the steps. */
   readonly times: Times
 }
 
@@ -141,12 +142,17 @@ export function floats(read: HostArrays, name: string): Float32Array {
   return read[name] as Float32Array
 }
 
-/** @param bits one a pixel, row-major, the first in the lowest bit */
+/**
+ * A mask of a byte per pixel.
+ *
+ * @param bits one per pixel, row-major, the first in the lowest bit
+ */
 export function unpackMask(bits: ArrayLike<number>, width: number, height: number): Mask {
+  const words = viewOf(Uint32Array.from(bits))
   const data = new Uint8Array(width * height)
   let area = 0
   for (let i = 0; i < data.length; i++) {
-    const bit = (bits[i >>> 5]! >>> (i & 31)) & 1
+    const bit = (words.getUint32(4 * (i >>> 5), true) >>> (i & 31)) & 1
     data[i] = bit
     area += bit
   }
@@ -171,18 +177,18 @@ export function flowLayers(read: HostArrays, layers: number, size: number): Flow
 }
 
 function mean(x: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < x.length; i++) sum += x[i]!
-  return sum / x.length
+  return Array.from(x).reduce((sum, value) => sum + value, 0) / x.length
 }
 
 /** |a - b| / |b|, over as many values as b has. */
 function distance(a: Float32Array, b: Float32Array): number {
   let difference = 0
   let norm = 0
-  for (let i = 0; i < b.length; i++) {
-    difference += (a[i]! - b[i]!) ** 2
-    norm += b[i]! ** 2
+  const [x, y] = [viewOf(a), viewOf(b)]
+  for (let at = 0; at < y.byteLength; at += Float32Array.BYTES_PER_ELEMENT) {
+    const value = y.getFloat32(at, true)
+    difference += (x.getFloat32(at, true) - value) ** 2
+    norm += value ** 2
   }
   return Math.sqrt(difference / Math.max(norm, Number.MIN_VALUE))
 }

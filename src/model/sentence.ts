@@ -27,7 +27,7 @@ import {
 } from './segmentation.ts'
 import { expectFiniteStages } from './stages.ts'
 
-/** How {@link Scene.segment} asks the model, and what it returns. */
+/** Options of {@link Scene.segment}: the wording of the prompt, and the parts of the answer. */
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /** Also tell what happened in every layer. */
   readonly flow?: boolean | undefined
@@ -68,12 +68,12 @@ export async function segment<O extends MaskOutput = 'host'>(
     )
     const { compressed: _, ...image } = scene.image
     const bound = { ...image, condition, seg }
-    const { read: found } = await decode.run({ ...task, bound, params: { length } })
-    expectFiniteStages(found, model.gpu.name)
+    const { read: decoded } = await decode.run({ ...task, bound, params: { length } })
+    expectFiniteStages(decoded, model.gpu.name)
 
     // 2. The best one, refined and brought back to the image
-    const ranking = rank(floats(found, 'logits'))
-    const masks = floats(found, 'masks')
+    const ranking = rank(floats(decoded, 'logits'))
+    const masks = floats(decoded, 'masks')
     const [best] = ranking
     if (!best) throw new Error('segment: the model has no queries')
     const { mask, logits } = await finish(model, scene, masks, best.query, { ...task, output })
@@ -95,7 +95,7 @@ export async function segment<O extends MaskOutput = 'host'>(
         }
         return { ...match, refined, mask: async (more) => (await refined(more)).mask }
       }),
-      ...(every ? { flow: flowLayers(found, decoderLayers + 1, length * hidden) } : {}),
+      ...(every ? { flow: flowLayers(decoded, decoderLayers + 1, length * hidden) } : {}),
       times: { look: scene.lookMs, read: readDone - started, segment: performance.now() - readDone },
     }
   }
@@ -114,12 +114,12 @@ async function read(
 ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
   const { gpu, parts, plans, language } = model
   const { T, K, span, ...inputs } = readInputs(prompt, parts)
-  const made = await plans.get(`read ${T} ${K}`, () =>
+  const reading = await plans.get(`read ${T} ${K}`, () =>
     plan(gpu, 'read', (from) => readPlan(from, T, K, parts), task),
   )
   const into = language.get(K) ?? {}
   const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
-  const { kept, read: magnitudes } = await made.run({ ...task, ...values })
+  const { kept, read: magnitudes } = await reading.run({ ...task, ...values })
   language.set(K, kept)
   expectFiniteStages(magnitudes, gpu.name)
   const condition = kept.condition

@@ -21,6 +21,7 @@ const STAGES = {
   refined: 'the mask after boundary refinement',
 } as const
 
+/** The name of a stage that is watched. */
 export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '

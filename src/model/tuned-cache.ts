@@ -4,7 +4,7 @@ import { type Identity, mergeTuned, readTuned, type Tuned } from '../gpu/tuned.t
 import { openStore } from '../io/cache/store.ts'
 import { expectKind, expectOptions, OBJECT, TEXT } from '../options.ts'
 
-/** Where choices of kernels are kept. */
+/** The place where choices of kernels are kept. */
 export interface TunedCacheOptions {
   /** Node and Deno: the folder to keep them in; by default flowseg/ in the user's cache folder. */
   readonly folder?: string | undefined

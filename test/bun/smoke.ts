@@ -17,8 +17,8 @@ const gpu = await openGpu()
 let passed = 0
 
 // 1. A kernel
-const made = await plan(gpu, 'softmax', ({ input }) => ({ read: { y: softmax(input('x', [2, 4])) } }))
-const { y } = (await made.run({ inputs: { x: new Float32Array(8) } })).read
+const softmaxPlan = await plan(gpu, 'softmax', ({ input }) => ({ read: { y: softmax(input('x', [2, 4])) } }))
+const { y } = (await softmaxPlan.run({ inputs: { x: new Float32Array(8) } })).read
 expect(
   y.every((value) => value === 0.25),
   `softmax of zeros is [${y}]`,

@@ -59,10 +59,10 @@ test('in int8 and int4 it finds the same, in less memory', async () => {
     ['int8', 0.97, 0.75],
     ['int4', 0.85, 0.65],
   ] as const) {
-    const few = await answers({ quantize })
-    const agreeing = few.queries.filter((query, i) => query === full.queries[i]).length
+    const quantized = await answers({ quantize })
+    const agreeing = quantized.queries.filter((query, i) => query === full.queries[i]).length
     expect(agreeing / full.queries.length, quantize).toBeGreaterThanOrEqual(same)
-    expect(few.bytes, quantize).toBeLessThan(memory * full.bytes)
+    expect(quantized.bytes, quantize).toBeLessThan(memory * full.bytes)
   }
 })
 

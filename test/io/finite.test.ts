@@ -66,8 +66,8 @@ for (const [dtype, { Words, finite, not }] of Object.entries(TYPES)) {
         for (const index of new Set([0, 1, length >> 1, length - 2, length - 1])) {
           if (index < 0 || index >= length) continue
           for (const [word, value] of not) {
-            const found = firstNotFinite(bytesOf(words.with(index, word), shift), type)
-            expect(found, `${word.toString(16)} at ${index} of ${length}`).toEqual({ index, value })
+            const first = firstNotFinite(bytesOf(words.with(index, word), shift), type)
+            expect(first, `${word.toString(16)} at ${index} of ${length}`).toEqual({ index, value })
           }
         }
       }

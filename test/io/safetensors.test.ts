@@ -1,15 +1,11 @@
 // A good file is read as Python and an independent reader read it; everything else is refused, naming the
 // file and the tensor, before anything of a claimed size is allocated.
 
-import { readFileSync } from 'node:fs'
 // @ts-expect-error it has no types
 import { SafeTensor } from 'safetensors'
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
-import { openFolder } from '../../src/io/folder.ts'
-import { crc32 } from '../../src/io/image/crc32.ts'
 import {
-  type Checkpoint,
   DTYPE_BITS,
   type Dtype,
   openSafetensors,
@@ -19,30 +15,7 @@ import {
   writeSafetensors,
 } from '../../src/io/safetensors.ts'
 import { bytesSource, type Source } from '../../src/io/source.ts'
-
-const python = new Uint8Array(readFileSync('test/fixtures/io/python.safetensors'))
-const open = (bytes: Uint8Array) => openSafetensors(bytesSource(bytes, 'some.safetensors'))
-
-/** A file with this header, as it stands, and `data` zeros after it. */
-function file(header: string | Uint8Array, data = 0, claimed?: bigint): Uint8Array<ArrayBuffer> {
-  const text = typeof header === 'string' ? new TextEncoder().encode(header) : header
-  const bytes = new Uint8Array(8 + text.length + data)
-  new DataView(bytes.buffer).setBigUint64(0, claimed ?? BigInt(text.length), true)
-  bytes.set(text, 8)
-  return bytes
-}
-
-/** A file of tensors given as name: [dtype, shape, begin, end]. */
-function fileOf(
-  entries: Record<string, [string, unknown, unknown, unknown]>,
-  data: number,
-): Uint8Array<ArrayBuffer> {
-  const header = Object.entries(entries).map(
-    ([name, [dtype, shape, ...data_offsets]]) =>
-      `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets })}`,
-  )
-  return file(`{${header.join()}}`, data)
-}
+import { file, fileOf, open, python } from './safetensors-files.ts'
 
 describe('a file by the Python package', () => {
   const values = [0, -1.5, 3.25, 65504, 6e-8, -2e-5]
@@ -380,144 +353,6 @@ describe('reading', () => {
   })
 })
 
-describe('several files with an index', () => {
-  const one = (name: string, value: number): TensorData => ({
-    name,
-    dtype: 'U8',
-    shape: [1],
-    bytes: Uint8Array.of(value),
-  })
-  const shards = {
-    'm-1.safetensors': writeSafetensors([one('a', 1), one('b', 2)], { format: 'pt' }),
-    'm-2.safetensors': writeSafetensors([one('c', 3), one('extra', 9)]),
-  }
-  const map = { a: 'm-1.safetensors', b: 'm-1.safetensors', c: 'm-2.safetensors' }
-  const index = (weight_map: unknown = map) => JSON.stringify({ metadata: { total_size: 3 }, weight_map })
-  const folder = (text: string, files: Record<string, Uint8Array<ArrayBuffer>> = shards) =>
-    openFolder([
-      new File([text], 'model.safetensors.index.json'),
-      ...Object.entries(files).map(([name, bytes]) => new File([bytes], name)),
-    ])
-
-  test('are one checkpoint of what the index lists', async () => {
-    const checkpoint = await openSafetensors(folder(index()))
-    const read = async (from: Checkpoint) => {
-      const values: Record<string, number[]> = {}
-      for (const { name, file: within } of from.tensors.values())
-        values[`${name} ${within}`] = [...(await from.read(name))]
-      return values
-    }
-    expect(await read(checkpoint)).toEqual({
-      'a m-1.safetensors': [1],
-      'b m-1.safetensors': [2],
-      'c m-2.safetensors': [3],
-    })
-    expect(Object.fromEntries(checkpoint.metadata)).toEqual({ format: 'pt' })
-    await checkpoint.close()
-  })
-
-  test('may have an index of another name, whatever else is in the folder', async () => {
-    const from = (text: string) =>
-      openFolder([
-        new File([text], 'other.safetensors.index.json'),
-        new File([python], 'model.safetensors'),
-        ...Object.entries(shards).map(([name, bytes]) => new File([bytes], name)),
-      ])
-    const other = { index: 'other.safetensors.index.json' }
-    expect([...(await openSafetensors(from(index()), other)).tensors.keys()]).toEqual(['a', 'b', 'c'])
-    await expect(openSafetensors(from(index({ ...map, d: 'm-2.safetensors' })), other)).rejects.toThrow(
-      'tensor "d": it is not in this file, but other.safetensors.index.json says it is',
-    )
-    await expect(openSafetensors(from(index()), { index: 'none.index.json' })).rejects.toThrow(
-      'There is no none.index.json in the chosen files',
-    )
-  })
-
-  test.each<[string, string, string]>([
-    [
-      'a tensor that is in no file',
-      index({ ...map, d: 'm-2.safetensors' }),
-      'm-2.safetensors, tensor "d": it is not in this file',
-    ],
-    [
-      'a tensor that is in another file',
-      index({ ...map, c: 'm-1.safetensors', extra: 'm-2.safetensors' }),
-      'm-2.safetensors, tensor "c": it is in this file, but',
-    ],
-    ['a file that is not there', index({ ...map, d: 'm-3.safetensors' }), 'There is no m-3.safetensors'],
-    ['itself', index({ a: 'model.safetensors.index.json' }), 'a name that ends in .safetensors'],
-    ['a file elsewhere', index({ a: '../m-1.safetensors' }), '"../m-1.safetensors" is not a plain file name'],
-    ['a file by its path', index({ a: '/tmp/m-1.safetensors' }), 'is not a plain file name'],
-    [
-      'a million files',
-      index(Object.fromEntries(Array.from({ length: 1e4 }, (_, i) => [`${i}`, `${i}.safetensors`]))),
-      '1000 files',
-    ],
-    ['names of pages', index({ ['x'.repeat(1e6)]: 'm-1.safetensors' }), 'a key of more than 4096 bytes'],
-    ['a web page', '<!doctype html>', 'is not valid JSON'],
-    ['no map', '{}', 'has no "weight_map"'],
-    ['an empty map', index({}), 'has no "weight_map"'],
-    ['a map of something else', index({ a: 1 }), 'must be a name that ends in .safetensors'],
-    ['a list', '[]', 'has no "weight_map"'],
-    ['broken JSON', '{"weight_map":', 'is not valid JSON'],
-    [
-      'a tensor listed twice',
-      '{"weight_map":{"a":"m-1.safetensors","a":"m-2.safetensors"}}',
-      'the key "a" occurs twice',
-    ],
-  ])('refuses %s', async (_, text, why) => {
-    await expect(openSafetensors(folder(text))).rejects.toThrow(WeightsError)
-    await expect(openSafetensors(folder(text))).rejects.toThrow(why)
-  })
-
-  test('a tensor that two files have', async () => {
-    const twice = { ...shards, 'm-2.safetensors': writeSafetensors([one('a', 7), one('c', 3)]) }
-    await expect(openSafetensors(folder(index(), twice))).rejects.toThrow(
-      'm-2.safetensors, tensor "a": it is in this file, but',
-    )
-  })
-
-  test('refuses file names that lead elsewhere', async () => {
-    for (const name of [
-      '../m-1.safetensors',
-      '/etc/x.safetensors',
-      'a/b.safetensors',
-      'a\\b.safetensors',
-      'C:x.safetensors',
-      'https://host/x.safetensors',
-      '%2e%2e%2fx.safetensors',
-      '.safetensors',
-      '..safetensors',
-    ]) {
-      await expect(openSafetensors(folder(index({ a: name }))), name).rejects.toThrow(
-        'is not a plain file name',
-      )
-    }
-  })
-
-  test('files are closed when one of them is bad', async () => {
-    const closed: string[] = []
-    const from = folder(index(), { ...shards, 'm-2.safetensors': file('nonsense') })
-    const watched = {
-      ...from,
-      open: async (name: string) => {
-        const source = await from.open(name)
-        return { ...source, close: async () => void closed.push(name) }
-      },
-    }
-    await expect(openSafetensors(watched)).rejects.toThrow('is not valid JSON')
-    expect(closed).toEqual(['m-1.safetensors', 'm-2.safetensors'])
-  })
-
-  test('a folder may hold a single file, or nothing of ours', async () => {
-    const single = openFolder([new File([python], 'model.safetensors')])
-    expect((await openSafetensors(single)).tensors.size).toBe(9)
-    await expect(openSafetensors(openFolder([new File([''], 'pytorch_model.bin')]))).rejects.toThrow(
-      /neither model.safetensors nor model.safetensors.index.json in the chosen files.*must be converted/,
-    )
-  })
-})
-
 describe('toFloat32', () => {
   /** Sign, exponent and fraction by the definition. */
   function halfReference(bits: number): number {
@@ -548,49 +383,6 @@ describe('toFloat32', () => {
     expect([...toFloat32(bytes.subarray(3, 11), 'F64')]).toEqual([Math.fround(1 / 3)])
     expect(() => toFloat32(bytes, 'F16')).toThrow('13 bytes are not a whole number of F16 elements')
     expect(() => toFloat32(bytes, 'I32')).toThrow('I32 is not F16, BF16, F32 or F64')
-  })
-})
-
-describe('checksums', () => {
-  const bytes = Uint8Array.from({ length: 100 }, (_, i) => 7 * i)
-  const tensors: TensorData[] = [{ name: 'a', dtype: 'U8', shape: [100], bytes }]
-  const listing = (digits: string) => writeSafetensors(tensors, { 'flowseg.crc32': `{"a":"${digits}"}` })
-  const good = listing(crc32(bytes).toString(16).padStart(8, '0'))
-  const readAll = async (checkpoint: Checkpoint) => {
-    let size = 0
-    for await (const slice of checkpoint.slices('a', 32)) size += slice.bytes.length
-    return size
-  }
-
-  test('are those of zlib, in one piece or several', () => {
-    const text = new TextEncoder().encode('123456789')
-    expect(crc32(text)).toBe(0xcbf43926)
-    expect(crc32(text.subarray(4), crc32(text.subarray(0, 4)))).toBe(0xcbf43926)
-    expect(crc32(new Uint8Array())).toBe(0)
-  })
-
-  test('that hold are no hindrance', async () => {
-    const checkpoint = await open(good)
-    expect(await checkpoint.read('a')).toEqual(bytes)
-    expect(await checkpoint.read('a', { offset: 5, length: 7 })).toEqual(bytes.subarray(5, 12))
-    expect(await readAll(checkpoint)).toBe(100)
-  })
-
-  test('find any flipped bit of the data, whole or in slices', async () => {
-    for (const at of [1, 40, 100]) {
-      const damaged = good.slice()
-      damaged[damaged.length - at]! ^= 0x10
-      const checkpoint = await open(damaged)
-      await expect(checkpoint.read('a')).rejects.toThrow(
-        /some\.safetensors, tensor "a": .*are damaged \(CRC-32/,
-      )
-      await expect(readAll(checkpoint)).rejects.toThrow(WeightsError)
-    }
-  })
-
-  test.each(['{', '[]', '{"a":1}', '{"a":"123"}'])('that are none: %s', async (text) => {
-    const file = writeSafetensors(tensors, { 'flowseg.crc32': text })
-    await expect(open(file)).rejects.toThrow('metadata "flowseg.crc32" must be a JSON object')
   })
 })
 

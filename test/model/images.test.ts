@@ -234,8 +234,8 @@ describe('looked at', async () => {
     await expect(decodeImage(bytes)).rejects.toBeInstanceOf(ImageError)
     // Browsers stop after the last row
     if (runtime === 'browser' && title.includes('too many')) return
-    for (const given of [bytes, new Blob([bytes])]) {
-      await expect(seen(given)).rejects.toBeInstanceOf(ImageError)
+    for (const input of [bytes, new Blob([bytes])]) {
+      await expect(seen(input)).rejects.toBeInstanceOf(ImageError)
     }
   })
 

@@ -36,7 +36,10 @@ const IN_LOOK: [name: string, stage: string][] = [
   ['segmentor.decoder.level_embed.weight', CLASSES],
   ['segmentor.boundary_refiner.compress.weight', REFINED],
 ]
-/** Looks cost the most: the first adapter takes all of them, others those that have a network of their own, or some of these. */
+/**
+ * Looks cost the most: the first adapter takes all of them, others those that have a network of their own, or some of
+ * these.
+ */
 const FEWER_LOOKS = sample(IN_LOOK.filter(([name]) => !/level_embed|boundary_refiner/.test(name)))
 const IN_SEGMENT: [name: string, stage: string][] = [
   ['llm.model.embed_tokens.weight', CONDITION],
@@ -161,14 +164,14 @@ function noteHomes(gpu: Gpu, homes: Map<string, GPUBuffer | GPUTexture>): void {
   const { buffers } = gpu
   const [allocate, allocateTexture] = [buffers.allocate.bind(buffers), buffers.allocateTexture.bind(buffers)]
   vi.spyOn(buffers, 'allocate').mockImplementation(async (requests) => {
-    const made = await allocate(requests)
-    requests.forEach(({ label, owner }, i) => owner === 'weights' && homes.set(label, made[i]!))
-    return made
+    const buffers = await allocate(requests)
+    requests.forEach(({ label, owner }, i) => owner === 'weights' && homes.set(label, buffers[i]!))
+    return buffers
   })
   vi.spyOn(buffers, 'allocateTexture').mockImplementation(async (request) => {
-    const made = await allocateTexture(request)
-    homes.set(request.label, made)
-    return made
+    const texture = await allocateTexture(request)
+    homes.set(request.label, texture)
+    return texture
   })
 }
 

@@ -10,10 +10,10 @@ test('the plan that was not used for longest is released', async () => {
   const gpu = await anyGpu()
   const before = gpu.memory().bytes
   const cache = new PlanCache(2)
-  const made: string[] = []
+  const recorded: string[] = []
   const get = (name: string) =>
     cache.get(name, () => {
-      made.push(name)
+      recorded.push(name)
       return plan(gpu, name, ({ input }): { read: Record<string, Tensor> } => ({
         read: { x: input('x', [4]) },
       }))
@@ -32,7 +32,7 @@ test('the plan that was not used for longest is released', async () => {
   // A plan that can't be made takes nobody's place
   await expect(cache.get('d', () => Promise.reject(new Error('no memory')))).rejects.toThrow('no memory')
   expect(names()).toEqual(['a', 'c'])
-  expect(made).toEqual(['a', 'b', 'c'])
+  expect(recorded).toEqual(['a', 'b', 'c'])
 
   cache.clear()
   expect(names()).toEqual([])

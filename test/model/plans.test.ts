@@ -57,7 +57,7 @@ async function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
   if (parts.config.prompt.vision.includes('siglip'))
     pixels['siglip'] = await upload(gpu, goldenInput(golden, 'semantic'), [60, 60, 3], 'f32')
   const values = { inputs: { before: Uint32Array.from(before) }, bound: { ...cache, ...pixels } }
-  const result = await runOnce(gpu, (given) => lookPlan(given, parts), values)
+  const result = await runOnce(gpu, (inputs) => lookPlan(inputs, parts), values)
   freeAll(gpu, pixels)
   return result
 }
@@ -65,11 +65,11 @@ async function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
 /** C and S of a sentence. @param ids what to read instead of the file's, 12 ids that count */
 async function read(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors, ids?: Uint32Array) {
   const { after, span } = factsOf(golden)
-  const given = ids ?? Uint32Array.from({ length: 16 }, (_, i) => after[i] ?? 0)
+  const tokens = ids ?? Uint32Array.from({ length: 16 }, (_, i) => after[i] ?? 0)
   const K = span[1] - span[0] + 1
   const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : after.length - 1))
-  const values = { inputs: { ids: given, rows }, bound: cache, params: { span: K } }
-  const { kept } = await runOnce(gpu, (inputs) => readPlan(inputs, given.length, K, parts), values)
+  const values = { inputs: { ids: tokens, rows }, bound: cache, params: { span: K } }
+  const { kept } = await runOnce(gpu, (inputs) => readPlan(inputs, tokens.length, K, parts), values)
   return { condition: kept.condition, seg: kept.seg }
 }
 
@@ -183,7 +183,7 @@ for (const gpu of await adapters()) {
 
       // 3. Segment
       const { compressed, ...side } = image
-      const { read: flow } = await runOnce(gpu, (given) => segmentPlan(given, 5, true, parts), {
+      const { read: flow } = await runOnce(gpu, (inputs) => segmentPlan(inputs, 5, true, parts), {
         bound: { ...side, ...language },
         params: { length: 5 },
       })
@@ -209,7 +209,7 @@ for (const gpu of await adapters()) {
       const logits = flow['masks'].slice(facts.query * 256, (facts.query + 1) * 256)
       const [height, width] = facts.imageSize
       const size = { width, height, scaled: facts.scaledSize }
-      const { read: mask } = await runOnce(gpu, (given) => finishPlan(given, size, parts), {
+      const { read: mask } = await runOnce(gpu, (inputs) => finishPlan(inputs, size, parts), {
         inputs: { logits },
         bound: { compressed: compressed! },
       })
@@ -322,10 +322,12 @@ for (const gpu of await adapters()) {
       }
     })
     const size = { width, height, scaled }
-    const made = await plan(gpu, 'finish', (given) => finishPlan(given, size, { ...parts, baseline: true }))
+    const ready = await plan(gpu, 'finish', (inputs) =>
+      finishPlan(inputs, size, { ...parts, baseline: true }),
+    )
     const pixels = height * width
     for (let q = 0; q < 3; q++) {
-      const { read: y } = await made.run({ inputs: { logits: masks.data.subarray(q * 256, (q + 1) * 256) } })
+      const { read: y } = await ready.run({ inputs: { logits: masks.data.subarray(q * 256, (q + 1) * 256) } })
       expect(Object.keys(y)).toEqual(['bits'])
       const inside = pixelsOf(y['bits']!, pixels)
       const differences = (maps: Float32Array) =>
@@ -338,7 +340,7 @@ for (const gpu of await adapters()) {
       expect(differences(after['direct'])).toBeGreaterThan(0)
       expect(differences(after['transposed'])).toBeGreaterThan(pixels / 10)
     }
-    made.release()
+    ready.release()
     free()
   })
 }

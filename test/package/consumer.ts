@@ -1,5 +1,5 @@
-// What the tests of the package share: the tarball as npm would publish it, empty projects that install it, and a server
-// and a browser to open their pages in.
+// What the tests of the package share: the tarball as npm would publish it, empty projects that install it, and a
+// server and a browser to open their pages in.
 
 import { execFile, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// The packed tarball, installed into empty projects, works: in Node, Deno, a Vite app, and pages without a bundler under
-// a strict content security policy, worker included; and its types are complete.
+// The packed tarball, installed into empty projects, works: in Node, Deno, a Vite app, and pages without a bundler
+// under a strict content security policy, worker included; and its types are complete.
 
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -54,7 +54,7 @@ export async function segment(image) {
 `
 const MODEL_SAYS = /^query \d+, score 0\.\d{3}, \d+ pixels$/
 /** What Node found, for the others. */
-let found = ''
+let answerOfNode = ''
 
 const HOST = `
 import { readFile } from 'node:fs/promises'
@@ -108,7 +108,7 @@ test('Node: engine and model, and importing touches nothing', async () => {
   const [engine, model, bytes] = (await execute(process.execPath, ['main.js'], folder)).trim().split('\n')
   expect(engine).toBe(ENGINE_SAYS)
   expect(model).toMatch(MODEL_SAYS)
-  found = model!
+  answerOfNode = model!
   const config = readFileSync(join(ROOT, 'weights/flowseg-nano/config.json'))
   expect(bytes).toBe(String(config.length))
 
@@ -154,7 +154,7 @@ test('Deno: the same by npm:flowseg', async () => {
   })
   const deno = join(ROOT, 'node_modules/deno/bin.cjs')
   const said = await execute(process.execPath, [deno, 'run', '-A', 'deno/main.js'], folder)
-  expect(said.trim().split('\n').slice(0, 2)).toEqual([ENGINE_SAYS, found])
+  expect(said.trim().split('\n').slice(0, 2)).toEqual([ENGINE_SAYS, answerOfNode])
 }, 300_000)
 
 test("an op of one's own is tested in Node, Deno and Bun, as the example does it", async () => {
@@ -201,7 +201,7 @@ test('Vite: a built page, without Dawn and without a line of Node', async () => 
     await serve(mounts, { 'content-security-policy': "default-src 'self'" }),
   )
   expect(complaints).toEqual([])
-  expect(text.split('\n')).toEqual([ENGINE_SAYS, found, 'NoAdapterError'])
+  expect(text.split('\n')).toEqual([ENGINE_SAYS, answerOfNode, 'NoAdapterError'])
 })
 
 test("a bare page: an import map, a worker, and default-src 'self'", async () => {
@@ -226,7 +226,7 @@ test("a bare page: an import map, a worker, and default-src 'self'", async () =>
   const address = await serve(mounts, { 'content-security-policy': policy })
   const { text, complaints } = await visit(`${address}/?worker`)
   expect(complaints).toEqual([])
-  expect(text.split('\n')).toEqual([ENGINE_SAYS, found, 'NoAdapterError', `worker: ${ENGINE_SAYS}`])
+  expect(text.split('\n')).toEqual([ENGINE_SAYS, answerOfNode, 'NoAdapterError', `worker: ${ENGINE_SAYS}`])
 })
 
 /** What a consumer writes, and what mustn't compile. */

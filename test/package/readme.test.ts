@@ -43,7 +43,7 @@ test.each(code.filter(({ heading }) => heading !== SERVER))(
     // Half a minute of tuning is for people
     const { code: script } = await transformWithOxc(code.replace('seconds: 30', 'seconds: 1'), 'snippet.ts')
     await writeFiles(folder, { 'snippet.mjs': script })
-    const home = await temporaryFolder() // for what is remembered
+    const home = await temporaryFolder() // for the choices of kernels that are kept
     const said = await execute(process.execPath, ['snippet.mjs'], folder, { XDG_CACHE_HOME: home })
     if (SAYS[heading]) expect(said.trim()).toMatch(SAYS[heading])
     else expect(said).toBe('')

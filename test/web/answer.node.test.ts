@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import samples from '../../web/samples/samples.json' with { type: 'json' }
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
-import { FIRST, FOLDER, openHouse, pixelsOf, SECOND } from './house.ts'
-import { DESKTOP, type Person } from './person.ts'
+import { FIRST, FOLDER, openHouse, pixelsOf, SECOND } from './house/house.ts'
+import { DESKTOP, type Person } from './house/person.ts'
 
 /** What a service worker answers can't be held back. */
 const house = openHouse({ serviceWorkers: 'block' })

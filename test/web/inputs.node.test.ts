@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { encodePng } from '../../src/io/image/image.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
-import { FIRST, openHouse, pixelsOf } from './house.ts'
-import type { Person } from './person.ts'
-import { serve } from './server.ts'
+import { FIRST, openHouse, pixelsOf } from './house/house.ts'
+import type { Person } from './house/person.ts'
+import { serve } from './house/server.ts'
 
 const house = openHouse()
 const { theRegular } = house

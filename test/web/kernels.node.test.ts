@@ -1,9 +1,9 @@
-// Somebody tests the kernels in the page that is made for it: rows come, can be filtered and stopped, and there is a report to
-// copy. What is wrong is seen: a kernel is broken on its way to the driver.
+// Somebody tests the kernels in the page that is made for it: rows come, can be filtered and stopped, and there is a
+// report to copy. What is wrong is seen: a kernel is broken on its way to the driver.
 
 import { expect, test } from 'vitest'
-import { FOLDER, openHouse } from './house.ts'
-import { DESKTOP, type Person, PHONE, SMALL } from './person.ts'
+import { FOLDER, openHouse } from './house/house.ts'
+import { DESKTOP, type Person, PHONE, SMALL } from './house/person.ts'
 
 const house = openHouse({ permissions: ['clipboard-read', 'clipboard-write'] })
 

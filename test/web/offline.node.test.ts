@@ -10,10 +10,10 @@ import type { Page } from 'playwright'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { POLICY } from '../../web/policy.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
-import { build, DIST } from './build.ts'
-import { FIRST, FOLDER, openHouse, SECOND } from './house.ts'
-import type { Person } from './person.ts'
-import { type Host, serve } from './server.ts'
+import { build, DIST } from './house/build.ts'
+import { FIRST, FOLDER, openHouse, SECOND } from './house/house.ts'
+import type { Person } from './house/person.ts'
+import { type Host, serve } from './house/server.ts'
 
 const house = openHouse()
 const { somebody } = house

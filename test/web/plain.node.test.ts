@@ -10,7 +10,7 @@ import { maskOf } from '../../web/mask-of.ts'
 import { wheelZoom } from '../../web/wheel.ts'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { anyGpu } from '../support.ts'
-import { pixelsOf } from './house.ts'
+import { pixelsOf } from './house/house.ts'
 
 test('a notch of a mouse is the same step in every browser; fingers zoom by how far they spread', () => {
   const turn = (deltaY: number, deltaMode = 0, ctrlKey = false): number =>

@@ -2,8 +2,8 @@
 // seen.
 
 import { expect, test } from 'vitest'
-import { FIRST, openHouse } from './house.ts'
-import { DESKTOP, type Person, PHONE, SMALL } from './person.ts'
+import { FIRST, openHouse } from './house/house.ts'
+import { DESKTOP, type Person, PHONE, SMALL } from './house/person.ts'
 
 const house = openHouse()
 const { theRegular } = house

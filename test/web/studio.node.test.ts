@@ -1,16 +1,16 @@
-// The studio as people use it: served by a plain host in a folder of its own under a strict content security policy, and driven
-// in a real Chromium on the software driver. What most people do is in tour.node.test.ts.
+// The studio as people use it: served by a plain host in a folder of its own under a strict content security policy,
+// and driven in a real Chromium on the software driver. What most people do is in tour.node.test.ts.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { NANO, ROOT } from '../e2e/cli-harness.ts'
-import { DIST } from './build.ts'
-import { FIRST, FOLDER, openHouse, SECOND } from './house.ts'
-import { DESKTOP, PHONE } from './person.ts'
-import { allowLittle, restore, runShort } from './scarcity.ts'
-import { serve } from './server.ts'
-import { smoothly } from './smooth.ts'
+import { DIST } from './house/build.ts'
+import { FIRST, FOLDER, openHouse, SECOND } from './house/house.ts'
+import { DESKTOP, PHONE } from './house/person.ts'
+import { allowLittle, restore, runShort } from './house/scarcity.ts'
+import { serve } from './house/server.ts'
+import { smoothly } from './house/smooth.ts'
 
 const house = openHouse()
 const { somebody, theRegular } = house

@@ -1,5 +1,6 @@
-// What most people do at the studio, in a minute: they come for the first time, ask a second sentence, drop an image of their own,
-// save what was found, and make mistakes. `npm test` runs this file and not its neighbours. Times are measured here, too.
+// What most people do at the studio, in a minute: they come for the first time, ask a second sentence, drop an image of
+// their own, save what was found, and make mistakes. `npm test` runs this file and not its neighbours. Times are
+// measured here, too.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -11,11 +12,11 @@ import { datasetScene } from '../../src/scenes/dataset.ts'
 import type { Split } from '../../src/scenes/scene.ts'
 import samples from '../../web/samples/samples.json' with { type: 'json' }
 import { ROOT, spawnFlowseg } from '../e2e/cli-harness.ts'
-import { DIST } from './build.ts'
-import { FIRST, openHouse, SECOND } from './house.ts'
-import type { LongTask } from './person.ts'
-import { bundleSizes, timesTable } from './record.ts'
-import { smoothly, tooLong } from './smooth.ts'
+import { DIST } from './house/build.ts'
+import { FIRST, openHouse, SECOND } from './house/house.ts'
+import type { LongTask } from './house/person.ts'
+import { bundleSizes, timesTable } from './house/record.ts'
+import { smoothly, tooLong } from './house/smooth.ts'
 
 const house = openHouse()
 const { somebody, theRegular } = house

@@ -1,11 +1,13 @@
-// Where the image is on the canvas: pan and zoom as one matrix, from the image's pixels to the canvas's CSS pixels.
+// The image's place on the canvas: pan and zoom as one matrix, from the image's pixels to the canvas's CSS pixels.
 //
 // One camera serves all panes: side by side, both show the same part of the image.
 
 import { type Mat3, mat3, vec2 } from 'wgpu-matrix'
 
+/** A size, or a point, on the image or the canvas. */
 export type Size = readonly [width: number, height: number]
 
+/** A part of the canvas, in its CSS pixels. */
 export interface PaneBox {
   readonly x: number
   readonly y: number
@@ -22,16 +24,24 @@ const CLOSEST = 32
 const FARTHEST = 0.5
 
 /** The parts of the canvas: one, or two beside each other (above each other where the canvas is tall). */
-export function panesOf([width, height]: Size, split: boolean): PaneBox[] {
-  if (!split) return [{ x: 0, y: 0, width, height }]
+export function panesOf([width, height]: Size, split: boolean): [PaneBox, ...PaneBox[]] {
+  const first = { x: 0, y: 0, width, height }
+  if (!split) return [first]
   if (width >= height) {
     const half = (width - GAP) / 2
-    return [0, half + GAP].map((x) => ({ x, y: 0, width: half, height }))
+    return [
+      { ...first, width: half },
+      { ...first, x: half + GAP, width: half },
+    ]
   }
   const half = (height - GAP) / 2
-  return [0, half + GAP].map((y) => ({ x: 0, y, width, height: half }))
+  return [
+    { ...first, height: half },
+    { ...first, y: half + GAP, height: half },
+  ]
 }
 
+/** The part of the image that is seen, and how large. */
 export class Camera {
   #image: Size = [1, 1]
   #pane: Size = [1, 1]
@@ -77,7 +87,7 @@ export class Camera {
     this.#centre = vec2.create(this.#image[0] / 2, this.#image[1] / 2)
   }
 
-  /** By CSS pixels. */
+  /** Moves the image by CSS pixels. */
   pan(dx: number, dy: number): void {
     this.#centre = vec2.addScaled(this.#centre, vec2.create(dx, dy), -1 / this.#scale)
     this.#restrain()
@@ -104,10 +114,10 @@ export class Camera {
 
   /** An image smaller than the pane stays in its middle, a larger one reaches the pane's middle at least. */
   #restrain(): void {
-    for (const axis of [0, 1] as const) {
-      const size = this.#image[axis]
-      const isSmall = size * this.#scale <= this.#pane[axis]
-      this.#centre[axis] = isSmall ? size / 2 : Math.min(Math.max(this.#centre[axis]!, 0), size)
-    }
+    const reach = (size: number, pane: number): Size =>
+      size * this.#scale <= pane ? [size / 2, size / 2] : [0, size]
+    const [left, right] = reach(this.#image[0], this.#pane[0])
+    const [top, bottom] = reach(this.#image[1], this.#pane[1])
+    this.#centre = vec2.min(vec2.max(this.#centre, [left, top]), [right, bottom])
   }
 }

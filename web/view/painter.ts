@@ -3,6 +3,7 @@
 
 import { mat3 } from 'wgpu-matrix'
 import { FOUND } from '../colours.ts'
+import { viewOf } from '../pixels.ts'
 import type { MaskPreview } from '../protocol.ts'
 import { panesOf, type Size } from './camera.ts'
 import type { Frame, Maps } from './protocol.ts'
@@ -18,6 +19,7 @@ const CRISP_SCALE = 5
 const CHECK = 8
 const LINE = 1.4
 
+/** The canvas's device, and all that it draws. */
 export class Painter {
   readonly device: GPUDevice
   readonly #context: GPUCanvasContext
@@ -38,16 +40,18 @@ export class Painter {
     const adapter = await navigator.gpu?.requestAdapter().catch(() => null)
     if (!adapter) return undefined
     const { maxTextureDimension2D } = adapter.limits
+    const context = canvas.getContext('webgpu')
+    if (!context) return undefined
     const device = await adapter
       .requestDevice({ requiredLimits: { maxTextureDimension2D } })
       .catch(() => undefined)
-    return device && new Painter(device, canvas)
+    return device && new Painter(device, canvas, context)
   }
 
-  private constructor(device: GPUDevice, canvas: OffscreenCanvas) {
+  private constructor(device: GPUDevice, canvas: OffscreenCanvas, context: GPUCanvasContext) {
     this.device = device
     this.#canvas = canvas
-    this.#context = canvas.getContext('webgpu')!
+    this.#context = context
     const format = navigator.gpu.getPreferredCanvasFormat()
     this.#context.configure({ device, format, alphaMode: 'opaque' })
     const visibility = GPUShaderStage.FRAGMENT
@@ -233,9 +237,10 @@ function fitting(map: MaskPreview, most: number): Pick<MaskPreview, 'width' | 'h
   if (step === 1) return map
   const width = Math.floor(map.width / step)
   const height = Math.floor(map.height / step)
+  const from = viewOf(map.data)
   const data = new Uint8Array(width * height)
   for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) data[y * width + x] = map.data[y * step * map.width + x * step]!
+    for (let x = 0; x < width; x++) data[y * width + x] = from.getUint8(y * step * map.width + x * step)
   }
   return { width, height, data }
 }

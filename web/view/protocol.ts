@@ -3,15 +3,16 @@
 import type { MaskPreview } from '../protocol.ts'
 import type { Size } from './camera.ts'
 
+/** All that a frame depends on, besides the image and its maps. */
 export interface Frame {
-  /** Of the canvas, in CSS pixels, and device pixels a CSS pixel. */
+  /** The canvas's size in CSS pixels, and the device pixels per CSS pixel. */
   readonly size: Size
   readonly ratio: number
   /** From the image's pixels to the CSS pixels of a pane. */
   readonly matrix: Float32Array
   /** Two panes: the image, and what was found in it. */
   readonly split: boolean
-  /** Of the tint, 0 to 1. */
+  /** The tint's opacity, from 0 to 1. */
   readonly opacity: number
   readonly outline: boolean
   readonly cut: boolean
@@ -26,12 +27,14 @@ export interface Maps {
   readonly band?: MaskPreview | undefined
 }
 
+/** Messages to the view's worker. */
 export type ToView =
   | { readonly type: 'canvas'; readonly canvas: OffscreenCanvas }
   | { readonly type: 'image'; readonly bitmap: ImageBitmap; readonly size: Size }
   | { readonly type: 'maps'; readonly maps: Maps }
   | { readonly type: 'frame'; readonly frame: Frame; readonly number: number }
 
+/** Messages from the view's worker. */
 export type FromView =
   /** WebGPU draws, or only the plain canvas, which shows no masks. */
   | { readonly type: 'ready'; readonly webGpu: boolean }

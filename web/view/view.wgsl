@@ -7,7 +7,7 @@
 
 struct Pane {
   to_uv: mat3x3f,     // device pixels -> the image's [0, 1]
-  found: vec4f,       // the colour of what was found, and how opaque its tint is
+  tint: vec4f,        // the colour of what was found, and how opaque it is
   paper: vec4f,       // around the image
   mask_scale: vec2f,
   ghost_scale: vec2f,
@@ -79,7 +79,7 @@ fn fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
   let square = floor(pixel / pane.check);
   let board = select(0.80, 0.93, (i32(square.x + square.y) & 1) == 0);
   colour = mix(colour, mix(vec3f(board), colour, inside), pane.cut);
-  colour = mix(colour, pane.found.rgb, inside * pane.found.a);
+  colour = mix(colour, pane.tint.rgb, inside * pane.tint.a);
 
   // 3. Where refinement was free: diagonal hatching
   let hatched = value(band, uv * pane.band_scale) * step(0.5, fract((pixel.x + pixel.y) / (pane.check * 0.75)));
@@ -88,7 +88,7 @@ fn fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
   // 4. Outlines: the mask's in colour inside and white outside, the ghost's in dashes
   if (pane.line > 0.0) {
     let edge = ring(mask, pixel, pane.mask_scale, pane.line);
-    colour = mix(colour, mix(vec3f(1.0), pane.found.rgb, inside), edge);
+    colour = mix(colour, mix(vec3f(1.0), pane.tint.rgb, inside), edge);
     let dash = select(0.0, 1.0, fract((pixel.x - pixel.y) / (pane.line * 9.0)) < 0.5);
     colour = mix(colour, vec3f(dash), ring(ghost, pixel, pane.ghost_scale, pane.line * 0.7));
   }

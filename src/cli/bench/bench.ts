@@ -2,6 +2,7 @@
 // and how long all of it should take elsewhere.
 
 import { basename, extname } from 'node:path'
+import { expectDefined } from '../../check.ts'
 import { type Gpu, openGpu } from '../../gpu/gpu.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
@@ -72,37 +73,42 @@ const page: Page = {
   ],
 }
 
+/** `flowseg bench` */
 export const bench: Command = { page, run }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
+async function run(args: Given, terminal: Terminal): Promise<number> {
   // 1. What is asked for
-  expectOperands(page, given, 0)
-  const seconds = given.positive('seconds') ?? SECONDS
-  const dtype = given.oneOf('dtype', ['f32', 'bf16']) ?? 'f32'
+  expectOperands(page, args, 0)
+  const seconds = args.positive('seconds') ?? SECONDS
+  const dtype = args.oneOf('dtype', ['f32', 'bf16']) ?? 'f32'
   const machine: Machine = {
-    flopsPerSecond: 1e12 * (given.positive('gpu-tflops') ?? DEFAULT_GPU.tflops),
-    bytesPerSecond: 1e9 * (given.positive('gpu-gbs') ?? DEFAULT_GPU.gbs),
-    dispatchSeconds: 1e-6 * (given.positive('gpu-launch-us') ?? DEFAULT_GPU.launchUs),
+    flopsPerSecond: 1e12 * (args.positive('gpu-tflops') ?? DEFAULT_GPU.tflops),
+    bytesPerSecond: 1e9 * (args.positive('gpu-gbs') ?? DEFAULT_GPU.gbs),
+    dispatchSeconds: 1e-6 * (args.positive('gpu-launch-us') ?? DEFAULT_GPU.launchUs),
   }
-  const weights = weightsLocation(given, terminal)
+  const weights = weightsLocation(args, terminal)
   const progress = new ProgressLine(terminal)
   const task: TaskOptions = { signal: terminal.signal, onProgress: progress.on }
   let gpu: Gpu | undefined
   let model: OpenModel | undefined
-  const small = modelPieces(basename(weights), async () => (model ??= await openModel(gpu!, weights, task)))
+  const open = async (): Promise<OpenModel> => {
+    model ??= await openModel(expectDefined(gpu, 'the Gpu of the bench'), weights, task)
+    return model
+  }
+  const small = modelPieces(basename(weights), open)
   const full = fullPieces(await fullConfig(), dtype)
-  const pieces = chosen(given.text('only'), [...small, ...full])
-  if (given.has('list')) {
+  const pieces = chosen(args.text('only'), [...small, ...full])
+  if (args.has('list')) {
     const rows = pieces.map(({ name, title, count }) => [name, title, count > 0 ? `x ${count}` : ''])
     terminal.out.write(`${table(rows, [0, 1]).join('\n')}\n`)
     return 0
   }
 
-  await expectCharts(given, terminal)
+  await expectCharts(args, terminal)
 
   // 2. One piece after the other, and nothing of it left when the next begins
-  const theirs = given.text('adapter') === undefined ? terminal.gpu : undefined
-  gpu = theirs ?? (await openGpu(engineOptions(given, terminal)))
+  const theirs = args.text('adapter') === undefined ? terminal.gpu : undefined
+  gpu = theirs ?? (await openGpu(engineOptions(args, terminal)))
   const measured: Measured[] = []
   try {
     const before = await measureCeilings(gpu, task)
@@ -126,7 +132,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     const drafts = new Drafts(terminal)
     const charts = { svg: barsChart, roofline: rooflineChart }
     for (const [option, draw] of Object.entries(charts)) {
-      const file = given.text(option)
+      const file = args.text(option)
       if (file !== undefined) drafts.add(file, draw(measured, ceilings, shortName(gpu.name)))
     }
     await drafts.commit()
@@ -142,8 +148,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       dtype,
       isWhole,
     }
-    if (given.has('json')) terminal.out.write(jsonLine(await accountOf(report)))
-    else terminal.out.write(`${textOf(report, given.has('kernels'), terminal).join('\n')}\n`)
+    if (args.has('json')) terminal.out.write(jsonLine(await accountOf(report)))
+    else terminal.out.write(`${textOf(report, args.has('kernels'), terminal).join('\n')}\n`)
     return 0
   } finally {
     progress.clear()
@@ -161,8 +167,8 @@ function bestOf(a: Ceilings, b: Ceilings): Ceilings {
 }
 
 /** Refused before minutes are spent. */
-async function expectCharts(given: Given, terminal: Terminal): Promise<void> {
-  const [bars, roofline] = [given.text('svg'), given.text('roofline')]
+async function expectCharts(args: Given, terminal: Terminal): Promise<void> {
+  const [bars, roofline] = [args.text('svg'), args.text('roofline')]
   for (const [option, file] of Object.entries({ svg: bars, roofline })) {
     if (file === undefined || extname(file).toLowerCase() === '.svg') continue
     throw new UsageError(
@@ -173,7 +179,7 @@ async function expectCharts(given: Given, terminal: Terminal): Promise<void> {
     throw new UsageError(`--svg and --roofline are both '${printable(bars)}'. Each needs a name of its own.`)
   }
   const files = [bars, roofline].filter((file) => file !== undefined)
-  await expectApart({ files: [], folders: modelFolders(given, terminal) }, files, terminal)
+  await expectApart({ files: [], folders: modelFolders(args, terminal) }, files, terminal)
 }
 
 /** @throws UsageError naming what there is */

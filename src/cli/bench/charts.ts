@@ -130,7 +130,7 @@ function merged(parts: readonly (readonly [number, string])[]): [number, string]
 // Roofline
 
 const ROOF = { width: 1120, height: 700, left: 76, right: 28, bottom: 62 }
-/** Of a piece's time; what takes less says little. */
+/** The least share of a piece's time that gets a mark: what takes less says little. */
 const LEAST_SHARE = 0.005
 
 /** A dot a kernel and piece: FLOPs for each byte that must move, against what came of it. */

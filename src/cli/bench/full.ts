@@ -2,7 +2,7 @@
 // what comes once. A piece and what it is multiplied by are all that there is to say about a model that fits nowhere.
 
 import { readFile } from 'node:fs/promises'
-import { lastOf } from '../../check.ts'
+import { entryOf, lastOf } from '../../check.ts'
 import {
   type Config,
   featureChannels,
@@ -56,21 +56,21 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
       step: of,
       prepare: async (gpu, task) => {
         const loaded = await randomWeights(gpu, config, prefixes, dtype)
-        const made = await makeParts(gpu, { ...loaded, baseline: false }, config, 0).catch(
+        const built = await makeParts(gpu, { ...loaded, baseline: false }, config, 0).catch(
           (error: unknown) => {
             loaded.release()
             throw error
           },
         )
         const free = (): void => {
-          made.release()
+          built.release()
           loaded.release()
         }
-        return prepare(gpu, name, (from) => build(from, made.parts), { params }, task, free)
+        return prepare(gpu, name, (from) => build(from, built.parts), { params }, task, free)
       },
     }))
   const features = ({ bound }: Inputs): Tensor[] =>
-    sizes.map(([H, W], l) => bound(`features ${l}`, [H, W, featureChannels(config)[l]!]))
+    sizes.map(([H, W], l) => bound(`features ${l}`, [H, W, entryOf(featureChannels(config), l)]))
   const tap = ({ bound }: Inputs, name: string): Tensor => bound(name, [grid, grid, sam.hidden])
   const samPiece = (name: string, i: number, count: number, kind: string): Full => ({
     name,

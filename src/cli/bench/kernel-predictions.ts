@@ -40,7 +40,7 @@ const registers = arithmetic(
 const plain = traffic(2, 2, 25, 'a load and a store for each vec4, and where it stands')
 const gatherers = traffic(2, 2, 40, 'a load and a store for each vec4, and two divisions for its place')
 
-/** By the shader's name. */
+/** The predictions, by the shader's name. */
 export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
   'matmul/subgroup': subgroups,
   'matmul/skinny': {

@@ -1,6 +1,7 @@
-// How long a piece takes, dispatch by dispatch, and what that says about each kernel.
+// Times a piece, dispatch by dispatch, and sums up what that says about each kernel.
 
 import { availableParallelism } from 'node:os'
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { release, type Tensor } from '../../tensor/tensor.ts'
@@ -8,6 +9,7 @@ import type { Ceilings } from '../../tuning/ceilings.ts'
 import type { Piece } from './pieces.ts'
 import { idealSeconds, type Work } from './roofline.ts'
 
+/** The work of a dispatch, and the time it took. */
 export interface DispatchTime extends Work {
   /** Its file in shaders/. */
   readonly kernel: string
@@ -16,6 +18,7 @@ export interface DispatchTime extends Work {
   readonly ms: number
 }
 
+/** A piece's times. */
 export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count'> {
   readonly dispatches: readonly DispatchTime[]
   /** From start to finish, the median of `runs`. */
@@ -25,7 +28,7 @@ export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count
    * Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs.
    */
   readonly processorMs: number
-  /** Of a first run, with whatever drivers put off until then. */
+  /** The time of a first run, with whatever drivers put off until then. */
   readonly firstMs: number
 }
 
@@ -62,11 +65,11 @@ export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: Tas
     const { name, title, step, count } = piece
     const dispatches = info.dispatches.map(
       ({ kernel, scope, flops, bytes }, i): DispatchTime => ({
-        kernel: kernel.split(' ')[0]!,
+        kernel: kernel.replace(/ .*/s, ''),
         scope,
         flops,
         bytes,
-        ms: median(profiles.map((times) => times[i]!).filter(Number.isFinite)),
+        ms: median(profiles.map((times) => entryOf(times, i)).filter(Number.isFinite)),
       }),
     )
     return {
@@ -91,7 +94,8 @@ function median(values: readonly number[]): number {
   if (values.length === 0) return Number.NaN
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+  const upper = entryOf(sorted, middle)
+  return sorted.length % 2 === 1 ? upper : (entryOf(sorted, middle - 1) + upper) / 2
 }
 
 /** Dispatches together: of a piece, of a kernel. */
@@ -103,6 +107,7 @@ export interface Total extends Work {
   readonly idealMs: number
 }
 
+/** The sums over dispatches, beside the time they would take at the adapter's ceilings. */
 export function totalOf(dispatches: readonly DispatchTime[], ceilings: Ceilings): Total {
   const sum = (of: (d: DispatchTime) => number): number => dispatches.reduce((all, d) => all + of(d), 0)
   return {

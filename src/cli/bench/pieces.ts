@@ -30,16 +30,17 @@ import { packagePath } from '../package.ts'
 
 const SENTENCE = 'the dotted shape'
 
-/** Of the model's three steps. */
+/** One of the model's three steps. */
 export type Step = 'look' | 'read' | 'segment'
 
+/** Something that is timed by itself: a step of the model, or a layer of it. */
 export interface Piece {
-  /** For --only. */
+  /** The name that --only takes. */
   readonly name: string
-  /** For people. */
+  /** A description for people. */
   readonly title: string
   readonly step: Step
-  /** How often the full model runs it; 0 is a plan of the small one. */
+  /** The number of times that the full model runs it; 0 is a plan of the small one. */
   readonly count: number
   readonly prepare: (gpu: Gpu, task: TaskOptions) => Promise<Prepared>
 }
@@ -55,7 +56,7 @@ export interface Prepared {
 export type Build = (inputs: Inputs) => Outputs
 
 /** Inputs of a piece are noise, unless they are given. */
-interface Given {
+interface Sources {
   readonly inputs?: Readonly<Record<string, HostArray>>
   readonly bound?: Readonly<Record<string, Tensor>>
   readonly params?: Readonly<Record<string, number>>
@@ -66,21 +67,21 @@ export async function prepare(
   gpu: Gpu,
   name: string,
   build: Build,
-  given: Given,
+  sources: Sources,
   task: TaskOptions,
   free: () => void = () => undefined,
 ): Promise<Prepared> {
-  const inputs: Record<string, HostArray> = { ...given.inputs }
+  const inputs: Record<string, HostArray> = { ...sources.inputs }
   const wanted: { label: string; shape: Shape }[] = []
   const own: Tensor[] = []
-  let made: Plan | undefined
+  let prepared: Plan | undefined
   const release = (): void => {
-    made?.release()
+    prepared?.release()
     for (const x of own) freeTensor(gpu, x)
     free()
   }
   try {
-    made = await plan(
+    prepared = await plan(
       gpu,
       name,
       ({ input, bound }) =>
@@ -96,7 +97,7 @@ export async function prepare(
         }),
       task,
     )
-    const bound: Record<string, Tensor> = { ...given.bound }
+    const bound: Record<string, Tensor> = { ...sources.bound }
     for (const [i, { label, shape }] of wanted.entries()) {
       if (bound[label]) continue
       own.push(
@@ -108,8 +109,8 @@ export async function prepare(
     }
     const used = Object.fromEntries(wanted.map(({ label }) => [label, expectDefined(bound[label], label)]))
     return {
-      plan: made,
-      values: { inputs, bound: used, params: given.params ?? {}, signal: task.signal },
+      plan: prepared,
+      values: { inputs, bound: used, params: sources.params ?? {}, signal: task.signal },
       release,
     }
   } catch (error) {
@@ -136,6 +137,7 @@ export function modelPieces(model: string, open: () => Promise<OpenModel>): Piec
   }))
 }
 
+/** The pieces of a model that is loaded, and a way to free it. */
 export interface OpenModel {
   readonly prepare: (plan: PlanName, task: TaskOptions) => Promise<Prepared>
   readonly release: () => void
@@ -173,9 +175,9 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     })()
     owned.push(loaded.release)
     const prompt = buildPrompt(tokenizer, SENTENCE, config)
-    const made = await makeParts(gpu, loaded, config, prompt.before.length)
-    owned.push(made.release)
-    const { parts } = made
+    const built = await makeParts(gpu, loaded, config, prompt.before.length)
+    owned.push(built.release)
+    const { parts } = built
     const image = await decodeImage(await readFile(packagePath('examples', 'scene.png')))
     const preprocessor = new Preprocessor(gpu, config)
     owned.push(() => preprocessor.release())
@@ -189,7 +191,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
       pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
     const length = config.flow.condition === 'tokens' ? span : 1
-    const tasks: Record<PlanName, { build: Build } & Pick<Given, 'inputs' | 'params'>> = {
+    const tasks: Record<PlanName, { build: Build } & Pick<Sources, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
         inputs: { before: Uint32Array.from(prompt.before) },

@@ -16,11 +16,12 @@ const GPUS = [
   { name: 'NVIDIA RTX 4090', tflops: 82.6, gbs: 1008 },
 ] as const
 
+/** All that was measured, for both forms of the report. */
 export interface Report {
   readonly adapter: string
   /** The adapter is the processor, which others may use meanwhile. */
   readonly isSoftware: boolean
-  /** Whether kernel-predictions.ts is about adapters such as this. */
+  /** True if kernel-predictions.ts is about adapters such as this. */
   readonly isPredicted: boolean
   readonly ceilings: Ceilings
   readonly measured: readonly Measured[]
@@ -34,6 +35,7 @@ export interface Report {
 // ---------------------------------------------------------------------------------------------------------
 // Text
 
+/** The report for people, in lines. @param everyKernel with a table of each piece's kernels */
 export function textOf(report: Report, everyKernel: boolean, terminal: Terminal): string[] {
   const { adapter, ceilings, measured, machine } = report
   const paint = painter(terminal.out)
@@ -143,6 +145,7 @@ function wholeLines(report: Report, paint: ReturnType<typeof painter>): string[]
 // ---------------------------------------------------------------------------------------------------------
 // For programs
 
+/** The report for programs, as JSON takes it. */
 export async function accountOf(report: Report): Promise<object> {
   const { measured, ceilings, machine, isWhole, isPredicted, adapter, dtype } = report
   const on = (piece: Measured): number => 1000 * predictSeconds(piece.dispatches, machine)
@@ -203,6 +206,7 @@ function percent(share: number): string {
   return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '-'
 }
 
+/** A time in at most three digits that count, with its unit. */
 export function milliseconds(ms: number): string {
   if (!Number.isFinite(ms)) return '-'
   return ms < 10_000 ? `${significant(ms)} ms` : `${significant(ms / 1000)} s`

@@ -1,4 +1,4 @@
-// How long work should take: by the roofline model, a kernel is bound by the multiply-adds it does or by the bytes
+// The time that work should take. By the roofline model, a kernel is bound by the multiply-adds it does or by the bytes
 // that it must move, whichever takes longer (Williams, Waterman & Patterson 2009).
 
 /** The facts of a dispatch that a plan reports. */

@@ -22,13 +22,14 @@ const page: Page = {
   ],
 }
 
+/** `flowseg cache` */
 export const cache: Command = { page, run }
 
-async function run(given: Given, { out }: Terminal): Promise<number> {
-  expectOperands(page, given, 0, 1)
-  const [address] = given.operands
-  const json = given.has('json')
-  if (given.has('clear')) {
+async function run(args: Given, { out }: Terminal): Promise<number> {
+  expectOperands(page, args, 0, 1)
+  const [address] = args.operands
+  const json = args.has('json')
+  if (args.has('clear')) {
     const freed = await clearCachedWeights(address)
     out.write(json ? jsonLine({ freed }) : `Cleared: ${megabytes(freed)}\n`)
     return 0

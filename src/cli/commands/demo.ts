@@ -6,6 +6,7 @@ import { encodePng, type Image } from '../../io/image/image.ts'
 import type { Segmentation } from '../../model/flowseg.ts'
 import { overlay } from '../../model/picture.ts'
 import { printable } from '../../printable.ts'
+import { viewOf } from '../../view.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
 import { Drafts, slug, stem } from '../files.ts'
 import { imagePlace, readImage } from '../image-files.ts'
@@ -42,6 +43,7 @@ const page: Page = {
   ],
 }
 
+/** `flowseg demo` */
 export const demo: Command = { page, run }
 
 /** examples/scene.json */
@@ -62,9 +64,9 @@ interface Shown {
   readonly overlay: string
 }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0)
-  const folder = given.text('out') ?? 'out'
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0)
+  const folder = args.text('out') ?? 'out'
 
   // 1. The sample
   const example = JSON.parse(await readFile(packagePath('examples', 'scene.json'), 'utf8')) as Example
@@ -72,12 +74,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const image = await readImage(imagePlace(file, terminal), terminal)
   const nameOf = (text: string): string => join(folder, `${stem(file)}-${slug(text)}.png`)
   const names = example.sentences.map(({ text }) => nameOf(text))
-  const kept = { files: [{ path: file, what: 'the sample itself' }], folders: modelFolders(given, terminal) }
+  const kept = { files: [{ path: file, what: 'the sample itself' }], folders: modelFolders(args, terminal) }
   await expectApart(kept, names, terminal)
 
   // 2. Look once, ask twice
   const progress = new ProgressLine(terminal)
-  const model = await loadModel(given, terminal, progress)
+  const model = await loadModel(args, terminal, progress)
   try {
     const options = { onProgress: progress.on, signal: terminal.signal }
     const scene = await model.look(image, options)
@@ -100,7 +102,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     await drafts.commit()
 
     // 3. Tell
-    if (given.has('json')) {
+    if (args.has('json')) {
       const account = shown.map(({ sentence, result: { score }, iou, overlay }) => {
         return { image: file, sentence, score, iou, overlay }
       })
@@ -117,7 +119,8 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 async function readTruth(path: string, terminal: Terminal): Promise<Uint8Array> {
   const { width, height, rgb } = await readImage(imagePlace(path, terminal), terminal)
-  return Uint8Array.from({ length: width * height }, (_, i) => (rgb[3 * i]! > 127 ? 1 : 0))
+  const view = viewOf(rgb)
+  return Uint8Array.from({ length: width * height }, (_, i) => (view.getUint8(3 * i) > 127 ? 1 : 0))
 }
 
 function tell(

@@ -3,6 +3,7 @@
 
 import { availableParallelism, freemem, totalmem } from 'node:os'
 import { listAdapters } from '#runtime'
+import { entryOf } from '../../check.ts'
 import { NoAdapterError } from '../../errors.ts'
 import { type Gpu, openGpu } from '../../gpu/gpu.ts'
 import { formatBytes } from '../../gpu/memory.ts'
@@ -32,6 +33,7 @@ const page: Page = {
   ],
 }
 
+/** `flowseg doctor` */
 export const doctor: Command = { page, run }
 
 /** Limits worth knowing; bytes are shown as such. */
@@ -55,8 +57,8 @@ const SHORT = {
 /** They change which driver is found. */
 const VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES', 'VK_LOADER_DRIVERS_SELECT', 'LD_LIBRARY_PATH']
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0)
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0)
   const { out, env, signal } = terminal
   // Opening an adapter may set some of them
   const variables = VARIABLES.flatMap((variable) => (env[variable] ? [`${variable}=${env[variable]}`] : []))
@@ -70,11 +72,11 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     variables,
   }
   const adapters = await listAdapters().catch(() => [])
-  const json = given.has('json')
+  const json = args.has('json')
 
   let gpu: Gpu
   try {
-    gpu = await openGpu(engineOptions(given, terminal))
+    gpu = await openGpu(engineOptions(args, terminal))
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error
     if (json) out.write(jsonLine({ ...system, adapters, error: accountOfError(error) }))
@@ -127,8 +129,8 @@ function adapterLines(adapters: readonly string[], opened: string): string[] {
   // WebGPU's name for a device is Vulkan's, all lower case and dashes
   const plain = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]+/g, '-')
   const mark = (name: string): string => (plain(opened).startsWith(plain(name)) ? '*' : ' ')
-  const found = adapters.map((name) => `  ${mark(name)} ${printable(name)}`)
-  return ['Adapters', ...(found.length > 0 ? found : ['    none was found'])]
+  const rows = adapters.map((name) => `  ${mark(name)} ${printable(name)}`)
+  return ['Adapters', ...(rows.length > 0 ? rows : ['    none was found'])]
 }
 
 function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
@@ -156,7 +158,7 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
-/** How the kernels are chosen. */
+/** The way kernels are chosen, in words. */
 function kernelsText({ adapter: { choices, software }, notes }: Gpu): string {
   if (notes.length > 0) return notes.join(' ')
   if (choices.tuned.size === 0) {
@@ -197,7 +199,7 @@ function resultLines(results: readonly KernelResult[], { out }: Terminal): strin
   return [
     'Self-test: kernels against float64, twice for the same bits; `flowseg selftest` tests all of them',
     ...rows.map((row, i) => {
-      const isRight = results[i]!.status === 'passed'
+      const isRight = entryOf(results, i).status === 'passed'
       return `${isRight ? paint('green', '  pass') : paint('red', '  FAIL')}${row}`
     }),
   ]

@@ -8,7 +8,7 @@
 
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { entryOf } from '../../check.ts'
+import { entryOf, expectDefined, lastOf } from '../../check.ts'
 import { FlowSegError } from '../../errors.ts'
 import type { FlowSeg, Scene, Segmentation, Times } from '../../model/flowseg.ts'
 import { printable, reasonOf } from '../../printable.ts'
@@ -63,6 +63,7 @@ const page: Page = {
 /** The files that --dump must not overwrite. */
 const DATASET_FILES = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8']
 
+/** `flowseg eval` */
 export const evaluate: Command = { page, run }
 
 /** A sentence, its answer, and what we make of it. */
@@ -100,25 +101,25 @@ interface Source {
   readonly scenes: AsyncIterable<DatasetScene>
   /** It ends with the scene that brings this many sentences. */
   readonly wanted: number
-  /** How much is done, in [0, 1]. */
+  /** The share that is done, in [0, 1]. */
   readonly share: (scenes: number, sentences: number) => number
 }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0, 1)
-  const count = given.number('count', 1)
-  const ask = askOptions(given)
-  const source = await sourceOf(given.operands[0], count, terminal)
-  const dump = given.text('dump')
-  await checkSentences(['anything'], ask.prompt, given, terminal)
-  const files = given.operands.flatMap((folder) =>
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0, 1)
+  const count = args.number('count', 1)
+  const ask = askOptions(args)
+  const source = await sourceOf(args.operands[0], count, terminal)
+  const dump = args.text('dump')
+  await checkSentences(['anything'], ask.prompt, args, terminal)
+  const files = args.operands.flatMap((folder) =>
     DATASET_FILES.map((name) => ({ path: join(folder, name), what: 'the dataset itself' })),
   )
-  const kept = { files, folders: modelFolders(given, terminal) }
+  const kept = { files, folders: modelFolders(args, terminal) }
   await expectApart(kept, dump === undefined ? [] : [dump], terminal)
 
   const progress = new ProgressLine(terminal)
-  const model = await loadModel(given, terminal, progress)
+  const model = await loadModel(args, terminal, progress)
   try {
     const started = performance.now()
     const { rows, scenes } = await measure(model, source, ask, progress, terminal)
@@ -132,7 +133,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     }
     const summary = summarise(rows)
     const about = { model: model.config.name, adapter: model.gpu.name, data: source.name, scenes, seconds }
-    if (given.has('json')) terminal.out.write(jsonLine({ ...about, ...summary }))
+    if (args.has('json')) terminal.out.write(jsonLine({ ...about, ...summary }))
     else tell(about, summary, terminal)
     return 0
   } finally {
@@ -276,7 +277,7 @@ async function bestCandidate(
   canvas: number,
   signal: AbortSignal,
 ): Promise<Overlap> {
-  const { masks } = flow!.at(-1)!
+  const { masks } = lastOf(expectDefined(flow, 'the flow'))
   const ious = candidates.map(({ query }) => {
     const logits = masks.subarray(query * height * width, (query + 1) * height * width)
     const mask = maskFromLogits(logits, [height, width], canvas, crop, [scene.height, scene.width])

@@ -27,23 +27,24 @@ const page: Page = {
   ],
 }
 
+/** `flowseg kernel` */
 export const kernel: Command = { page, run }
 
-function run(given: Given, { out }: Terminal): Promise<number> {
-  expectOperands(page, given, 0, 1)
-  const [name] = given.operands
+function run(args: Given, { out }: Terminal): Promise<number> {
+  expectOperands(page, args, 0, 1)
+  const [name] = args.operands
   if (name === undefined) {
     const rows = shaders.map(({ name, conditions, constants }) => ({ name, conditions, constants }))
     const lines = table(rows.map((row) => [row.name, row.conditions.join(','), row.constants.join(', ')]))
-    out.write(given.has('json') ? jsonLine({ kernels: rows }) : `${lines.join('\n')}\n`)
+    out.write(args.has('json') ? jsonLine({ kernels: rows }) : `${lines.join('\n')}\n`)
     return Promise.resolve(0)
   }
-  const shader = find(name.replace(/\.wgsl$/, ''), given.text('if')?.split(',') ?? [])
-  const text = printed(shader, given.text('constants'))
+  const shader = find(name.replace(/\.wgsl$/, ''), args.text('if')?.split(',') ?? [])
+  const text = printed(shader, args.text('constants'))
   const { conditions, constants, pieces } = shader
   const sources = [...new Set(pieces.map(({ source }) => source))]
   out.write(
-    given.has('json') ? jsonLine({ name: shader.name, conditions, constants, sources, text }) : `${text}\n`,
+    args.has('json') ? jsonLine({ name: shader.name, conditions, constants, sources, text }) : `${text}\n`,
   )
   return Promise.resolve(0)
 }
@@ -57,8 +58,8 @@ function find(name: string, conditions: readonly string[]): Shader {
     )
   }
   const wanted = conditions.toSorted().join(',')
-  const found = named.find((shader) => shader.conditions.toSorted().join(',') === wanted)
-  if (found) return found
+  const shader = named.find((one) => one.conditions.toSorted().join(',') === wanted)
+  if (shader) return shader
   const sets = named.map((shader) => shader.conditions.join(',') || 'none')
   throw new UsageError(
     `${name} isn't linked with ${wanted ? `--if ${printable(wanted)}` : 'no conditions'}. There is ${sets.join(' and ')}.`,

@@ -31,21 +31,22 @@ const page: Page = {
   ],
 }
 
+/** `flowseg manifest` */
 export const manifest: Command = { page, run }
 
 const SMALL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
 const CHUNK = 4 * 2 ** 20
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 1)
-  const place = entryOf(given.operands, 0)
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 1)
+  const place = entryOf(args.operands, 0)
   const folder = openFolder(locationOf(place, terminal))
   if (folder.directory === undefined) {
     throw new UsageError(`flowseg manifest takes a folder on disk, not ${printable(place)}.`)
   }
-  return given.has('check')
-    ? check(place, folder, given, terminal)
-    : write(place, folder, folder.directory, given, terminal)
+  return args.has('check')
+    ? check(place, folder, args, terminal)
+    : write(place, folder, folder.directory, args, terminal)
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ async function write(
   place: string,
   folder: Folder,
   directory: string,
-  given: Given,
+  args: Given,
   terminal: Terminal,
 ): Promise<number> {
   const { out, signal } = terminal
@@ -69,7 +70,7 @@ async function write(
   const path = drafts.add(join(directory, MANIFEST), text)
   await drafts.commit()
 
-  if (given.has('json')) {
+  if (args.has('json')) {
     out.write(jsonLine({ manifest: path, files: Object.fromEntries(facts) }))
     return 0
   }
@@ -97,9 +98,9 @@ async function expectOurs(place: string, folder: Folder, signal: AbortSignal): P
 async function modelFiles(place: string, folder: Folder, signal: AbortSignal): Promise<string[]> {
   const names: string[] = []
   for (const name of SMALL_FILES) {
-    const found = await folder.find(name, signal)
-    await found?.close()
-    if (found) names.push(name)
+    const source = await folder.find(name, signal)
+    await source?.close()
+    if (source) names.push(name)
   }
   const [single, index] = ['model.safetensors', 'model.safetensors.index.json']
   const sources = [await folder.find(single, signal), await folder.find(index, signal)]
@@ -156,14 +157,14 @@ export async function verdictsOf(
 ): Promise<FileVerdict[]> {
   const verdicts: FileVerdict[] = []
   for (const [name, { sha256, size }] of listed) {
-    const found = await folder.find(name, signal)
-    await found?.close()
-    if (!found) {
+    const source = await folder.find(name, signal)
+    await source?.close()
+    if (!source) {
       verdicts.push({ name, verdict: 'missing', text: 'is listed, and not there' })
-    } else if (size !== undefined && size !== found.size) {
-      const text = `differs: it has ${grouped(found.size)} bytes, ${grouped(size)} are listed`
+    } else if (size !== undefined && size !== source.size) {
+      const text = `differs: it has ${grouped(source.size)} bytes, ${grouped(size)} are listed`
       verdicts.push({ name, verdict: 'differs', text })
-    } else if (found.size > mostHashed) {
+    } else if (source.size > mostHashed) {
       const text =
         size === undefined ? 'not compared' : 'has the size that is listed; its hash was not compared'
       verdicts.push({ name, verdict: 'size only', text })
@@ -177,12 +178,7 @@ export async function verdictsOf(
   return verdicts
 }
 
-async function check(
-  place: string,
-  folder: Folder,
-  given: Given,
-  { out, signal }: Terminal,
-): Promise<number> {
+async function check(place: string, folder: Folder, args: Given, { out, signal }: Terminal): Promise<number> {
   const listed = await readManifest(folder, signal)
   const remedy = `\`flowseg manifest ${printable(place)}\` lists the files as they are now.`
   if (!listed || listed.size === 0) {
@@ -200,7 +196,7 @@ async function check(
     throw cause
   })
   const unlisted = files.filter((name) => !listed.has(name))
-  if (given.has('json')) {
+  if (args.has('json')) {
     out.write(jsonLine({ holds: bad.length === 0, files: verdicts, unlisted }))
     return bad.length === 0 ? 0 : 1
   }

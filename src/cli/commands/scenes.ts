@@ -36,15 +36,16 @@ const page: Page = {
 /** Scenes are numbered in 32 bits. */
 const LAST = 2 ** 32 - 1
 
+/** `flowseg scenes` */
 export const scenes: Command = { page, run }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 1)
-  const [name = ''] = given.operands
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 1)
+  const [name = ''] = args.operands
   const folder = resolve(terminal.cwd, name)
-  const split = given.oneOf('split', ['train', 'val', 'test']) ?? 'test'
-  const start = given.number('start', 0, LAST) ?? 0
-  const count = given.number('count', 1, LAST + 1 - start) ?? 100
+  const split = args.oneOf('split', ['train', 'val', 'test']) ?? 'test'
+  const start = args.number('start', 0, LAST) ?? 0
+  const count = args.number('count', 1, LAST + 1 - start) ?? 100
   if (existsSync(folder) && !isFolder(folder)) {
     throw new UsageError(`${printable(name)} is no folder. Give a new one, or that of an earlier dataset.`)
   }
@@ -58,21 +59,21 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   // A new folder goes again when it can't be finished; an earlier dataset is overwritten in place
   const progress = new ProgressLine(terminal)
   const begun = performance.now()
-  let made: string[] = []
+  let newFolders: string[] = []
   try {
-    made = makeFolders(folder)
+    newFolders = makeFolders(folder)
     const { signal } = terminal
     await writeDataset(folder, {
       split,
       count,
       start,
-      raw: given.has('raw'),
-      every: given.has('every'),
+      raw: args.has('raw'),
+      every: args.has('every'),
       onProgress: progress.on,
       signal,
     })
   } catch (error) {
-    if (made[0]) await rm(made[0], { recursive: true, force: true })
+    if (newFolders[0]) await rm(newFolders[0], { recursive: true, force: true })
     if (terminal.signal.aborted || error instanceof FlowSegError) throw error
     throw new FlowSegError('ERR_OUTPUT', `${printable(name)} can't be written: ${reasonOf(error)}.`, {
       cause: error,
@@ -83,7 +84,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const each = (performance.now() - begun) / count
   const noun = count === 1 ? 'scene' : 'scenes'
   terminal.out.write(
-    given.has('json')
+    args.has('json')
       ? jsonLine({ folder, split, start, count, msEach: each })
       : `${grouped(count)} ${noun} of split ${split} in ${printable(name, Infinity)}, ${each.toFixed(0)} ms each\n`,
   )

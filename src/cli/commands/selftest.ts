@@ -44,28 +44,29 @@ const page: Page = {
   ],
 }
 
+/** `flowseg selftest` */
 export const selftest: Command = { page, run }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0)
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0)
   const options = {
-    ...listOf<OpFamily>(given, 'family', OP_FAMILIES, 'families'),
-    ...listOf<string>(given, 'variant', variantNames(), 'variants'),
-    ...listOf<WeightType>(given, 'type', WEIGHT_TYPES, 'types'),
-    seed: given.number('seed', 0) ?? 1,
-    count: given.number('count', 1) ?? 3,
+    ...listOf<OpFamily>(args, 'family', OP_FAMILIES, 'families'),
+    ...listOf<string>(args, 'variant', variantNames(), 'variants'),
+    ...listOf<WeightType>(args, 'type', WEIGHT_TYPES, 'types'),
+    seed: args.number('seed', 0) ?? 1,
+    count: args.number('count', 1) ?? 3,
   }
   const { out, err, env, signal } = terminal
-  const own = given.text('adapter') === undefined ? terminal.gpu : undefined
-  const gpu = own ?? (await openGpu(engineOptions(given, terminal)))
+  const own = args.text('adapter') === undefined ? terminal.gpu : undefined
+  const gpu = own ?? (await openGpu(engineOptions(args, terminal)))
   const progress = new ProgressLine(terminal)
   try {
     const summary = await selfTest(gpu, { ...options, onProgress: progress.on, signal })
     progress.clear()
     const { report: _report, tuned, ...json } = summary
-    out.write(given.has('json') ? jsonLine(json) : `${lines(summary, terminal).join('\n')}\n`)
+    out.write(args.has('json') ? jsonLine(json) : `${lines(summary, terminal).join('\n')}\n`)
     const vetoes = Object.keys(summary.vetoes)
-    if (given.has('veto') && vetoes.length > 0) {
+    if (args.has('veto') && vetoes.length > 0) {
       const file = await saveTuned(tuned, tunedCacheOptions(env))
       err.write(
         `${painter(err)('yellow', 'note')}: ${printable(vetoes.join(', '))} won't be taken here, as ${printable(file, Infinity)} says.\n`,
@@ -80,12 +81,12 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** An option that may be given more than once, each time with one of these. */
 function listOf<T extends string>(
-  given: Given,
+  args: Given,
   option: string,
   known: readonly T[],
   name: string,
 ): { readonly [name: string]: readonly T[] } {
-  const values = given.all(option)
+  const values = args.all(option)
   for (const value of values) {
     if ((known as readonly string[]).includes(value)) continue
     const hint = meant(value, known) || ` There are ${known.join(', ')}.`
@@ -99,10 +100,13 @@ function lines({ results, report, passed, failed, skipped }: SelfTestSummary, { 
   // What never ran has nothing to show
   const groups = groupResults(results).filter((group) => group.passed + group.failed > 0)
   const titles = ['', 'op', 'weights', 'variant', 'cases', 'error', 'allowed', 'ms']
-  const [head, ...rows] = table([titles, ...groups.map(rowOf)], [0, 1, 2, 3])
+  const rows = table([titles, ...groups.map(rowOf)], [0, 1, 2, 3])
   return [
-    paint('dim', head!),
-    ...rows.map((row, i) => (groups[i]!.failed > 0 ? paint('red', row) : row)),
+    ...rows.map((row, i) => {
+      const group = groups[i - 1]
+      if (!group) return paint('dim', row) // the titles
+      return group.failed > 0 ? paint('red', row) : row
+    }),
     '',
     ...(failed > 0
       ? [

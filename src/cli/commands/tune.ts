@@ -43,21 +43,22 @@ const page: Page = {
   ],
 }
 
+/** `flowseg tune` */
 export const tune: Command = { page, run }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0)
-  const seconds = given.number('seconds', 1) ?? 30
-  const json = given.has('json')
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0)
+  const seconds = args.number('seconds', 1) ?? 30
+  const json = args.has('json')
   const { out, err, env, signal } = terminal
   const where = tunedCacheOptions(env)
-  if (given.has('forget')) return forget(given, terminal)
+  if (args.has('forget')) return forget(args, terminal)
 
   const progress = new ProgressLine(terminal)
   const task = { onProgress: progress.on, signal }
-  const gpu = given.text('adapter') === undefined ? terminal.gpu : undefined
-  const model = await FlowSeg.load(weightsLocation(given, terminal), {
-    gpu: gpu ?? adapterOption(given),
+  const gpu = args.text('adapter') === undefined ? terminal.gpu : undefined
+  const model = await FlowSeg.load(weightsLocation(args, terminal), {
+    gpu: gpu ?? adapterOption(args),
     ...task,
   })
   try {
@@ -80,16 +81,16 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
 }
 
-async function forget(given: Given, terminal: Terminal): Promise<number> {
+async function forget(args: Given, terminal: Terminal): Promise<number> {
   for (const option of ['seconds', 'weights']) {
-    if (given.has(option)) throw new UsageError(`--forget measures nothing: leave --${option} out.`)
+    if (args.has(option)) throw new UsageError(`--forget measures nothing: leave --${option} out.`)
   }
-  const own = given.text('adapter') === undefined ? terminal.gpu : undefined
-  const gpu = own ?? (await openGpu(adapterOption(given)))
+  const own = args.text('adapter') === undefined ? terminal.gpu : undefined
+  const gpu = own ?? (await openGpu(adapterOption(args)))
   try {
     const file = (await clearTuned(gpu.identity, tunedCacheOptions(terminal.env))) ?? null
     const text = file ? `Forgotten: ${printable(file, Infinity)}` : `Nothing was remembered for ${gpu.name}.`
-    terminal.out.write(given.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
+    terminal.out.write(args.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
     return 0
   } finally {
     if (!own) gpu.close()
@@ -108,7 +109,7 @@ function lines(
       : [{ one, other: siblingOf(classes, i) }],
   )
   const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
-  const [head, ...rows] = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
+  const rows = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
   const others = shown.map(({ one, other }) => othersOf(one, other))
   const unmeasured = unmeasuredOf(classes)
   const left = classes.filter((one) => !one.skipped && !isReached(one)).length
@@ -117,8 +118,11 @@ function lines(
     paint('bold', about.adapter),
     `${printable(about.model)}, measured in ${seconds.toFixed(1)} s`,
     '',
-    paint('dim', head!),
-    ...rows.flatMap((row, i) => [row, ...(others[i] ? [paint('dim', `        ${others[i]}`)] : [])]),
+    ...rows.flatMap((row, i) => {
+      if (i === 0) return [paint('dim', row)] // the titles
+      const more = others[i - 1]
+      return more ? [row, paint('dim', `        ${more}`)] : [row]
+    }),
     ...(left > 0 ? [`${left} more were not reached, or not in full: give it more --seconds.`] : []),
     paint('dim', 'In brackets what the cost model predicted: 1 is the least.'),
     ...(unmeasured.length > 0
@@ -163,13 +167,13 @@ function rowOf(
 function othersOf({ candidates, choice }: ClassReport, other: ClassReport | undefined): string {
   return [
     ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
-    ...(other?.candidates ?? [])
+    ...(other ? other.candidates : [])
       .filter(({ verdict }) => verdict !== 'untried')
-      .map((one) => candidateText(one, ` in ${other!.form}`)),
+      .map((one) => candidateText(one, ` in ${other?.form}`)),
   ].join(', ')
 }
 
 function candidateText({ name, predicted, ms, verdict, reason }: CandidateReport, form = ''): string {
-  const found = ms === undefined ? `${verdict}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
-  return `${name}${form} ${found} (${predicted.toFixed(1)})`
+  const outcome = ms === undefined ? `${verdict}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
+  return `${name}${form} ${outcome} (${predicted.toFixed(1)})`
 }

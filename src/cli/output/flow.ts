@@ -9,14 +9,17 @@ import type { Config } from '../../model/checkpoint/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../../model/flowseg.ts'
 import { copy, fit, outline, overlay, type Rgb, scale, tint } from '../../model/picture.ts'
 import { quoted } from '../../printable.ts'
+import { viewOf } from '../../view.ts'
 import { LINE, textWidth, write } from './font.ts'
 import { maskFromLogits } from './resample.ts'
 
+/** A file to be. */
 export interface FlowFile {
   readonly name: string
   readonly contents: Uint8Array | string
 }
 
+/** The file that has all pictures on one sheet. */
 export const SHEET = 'flow.png'
 const ACCOUNT = 'flow.json'
 
@@ -92,11 +95,13 @@ function layerPicture(image: Image, layer: FlowLayer, result: Segmentation, canv
 /** Pale and grey but for what the mask holds. */
 function faded(image: Image, { data }: Mask): Image {
   const picture = copy(image)
+  const pixels = viewOf(image.rgb)
   for (let i = 0; i < data.length; i++) {
     if (data[i]) continue
-    const pixel = picture.rgb.subarray(3 * i, 3 * i + 3)
-    const grey = 0.3 * pixel[0]! + 0.6 * pixel[1]! + 0.1 * pixel[2]!
-    for (let c = 0; c < 3; c++) pixel[c] = Math.round(70 + 0.5 * (0.35 * pixel[c]! + 0.65 * grey))
+    const [r, g, b] = [pixels.getUint8(3 * i), pixels.getUint8(3 * i + 1), pixels.getUint8(3 * i + 2)]
+    const grey = 0.3 * r + 0.6 * g + 0.1 * b
+    const pale = (level: number): number => Math.round(70 + 0.5 * (0.35 * level + 0.65 * grey))
+    picture.rgb.set([pale(r), pale(g), pale(b)], 3 * i)
   }
   return picture
 }

@@ -18,13 +18,14 @@ const GLYPHS =
   '18242418fc 7c08040408 4854545424 04043f4424 3c4040207c 1c2040201c 3c4030403c 4428102844 4c9090907c ' +
   '4464544c44 0008364100 0000770000 0041360800 0201020402'
 
-const COLUMNS = GLYPHS.split(' ').map((glyph) => glyph.match(/../g)!.map((byte) => Number.parseInt(byte, 16)))
+const COLUMNS = GLYPHS.split(' ').map((glyph) => Buffer.from(glyph, 'hex'))
 
 const CELL = 6
 
 /** Pixels from the top of a line to the top of the next. */
 export const LINE = 12
 
+/** Pixels from the left of a text's first glyph to the right of its last. */
 export function textWidth(text: string): number {
   return Math.max(0, plain(text).length * CELL - 1)
 }

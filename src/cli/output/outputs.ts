@@ -1,5 +1,5 @@
-// Where answers go. Names are chosen, and refused, before anything runs: an output is never an input, another output, a
-// folder, or part of a model; and a name that was derived rather than given never replaces a file.
+// The places that answers go to. Names are chosen, and refused, before anything runs: an output is never an input,
+// another output, a folder, or part of a model; and a name that was derived rather than given never replaces a file.
 
 import { constants, existsSync } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
@@ -23,13 +23,14 @@ export interface Wanted {
   readonly flow: string | undefined
 }
 
-/** Of one image and one sentence. */
+/** The outputs of one image and one sentence. */
 export interface Names {
   readonly overlay: OutputName
   readonly mask: OutputName | undefined
   readonly flow: string | undefined
 }
 
+/** The name of an output file. */
 export interface OutputName {
   readonly path: string
   /** Derived from the image and the sentence: no file had it, and none is replaced. */

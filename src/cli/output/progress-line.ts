@@ -16,6 +16,7 @@ const WAITING = {
 } as const satisfies Record<Waiting['reason'], string>
 const EIGHTHS = ' ▏▎▍▌▋▊▉'
 
+/** A line on standard error that is redrawn as work goes on. */
 export class ProgressLine {
   readonly #terminal: Terminal
   #drawnAt = -Infinity
@@ -26,7 +27,7 @@ export class ProgressLine {
     this.#terminal = terminal
   }
 
-  /** For `onProgress`. */
+  /** Takes progress, as an `onProgress`. */
   readonly on = ({ phase, what, loaded, total, waiting }: Progress): void => {
     if (waiting) this.#drawnAt = -Infinity // shown for as long as it lasts
     // The number first: a narrow terminal cuts the rest

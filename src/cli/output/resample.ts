@@ -3,10 +3,16 @@
 // candidates at once; the answer itself comes from the device.
 
 import type { Mask } from '../../model/flowseg.ts'
+import { viewOf } from '../../view.ts'
+
+/** Bytes of a value. */
+const F32 = Float32Array.BYTES_PER_ELEMENT
 
 type Size = readonly [height: number, width: number]
 
 /**
+ * The pixels whose logit is above zero once it is resized.
+ *
  * @param logits [h, w] row-major, on the model's canvas
  * @param from   [h, w]
  * @param canvas side of the canvas in pixels
@@ -20,8 +26,9 @@ export function maskFromLogits(logits: Float32Array, from: Size, canvas: number,
   const fine = same ? whole : resizeCorner(whole, canvas, crop, to)
   const data = new Uint8Array(height * width)
   let area = 0
+  const levels = viewOf(fine)
   for (let i = 0; i < data.length; i++) {
-    if (fine[i]! > 0) area += data[i] = 1
+    if (levels.getFloat32(F32 * i, true) > 0) area += data[i] = 1
   }
   return { width, height, data, area }
 }
@@ -29,34 +36,32 @@ export function maskFromLogits(logits: Float32Array, from: Size, canvas: number,
 /** Bilinear resize of the top-left [h, w] of a map with rows of `stride`, align_corners false. */
 function resizeCorner(x: Float32Array, stride: number, [h, w]: Size, [height, width]: Size): Float32Array {
   const columns = taps(w, width)
-  const rows = taps(h, height)
   const y = new Float32Array(height * width)
-  for (let r = 0; r < height; r++) {
-    const above = rows.low[r]! * stride
-    const below = rows.high[r]! * stride
-    const down = rows.part[r]!
-    for (let c = 0; c < width; c++) {
-      const left = columns.low[c]!
-      const right = columns.high[c]!
-      const along = columns.part[c]!
-      const top = x[above + left]! + along * (x[above + right]! - x[above + left]!)
-      const bottom = x[below + left]! + along * (x[below + right]! - x[below + left]!)
-      y[r * width + c] = top + down * (bottom - top)
+  const values = viewOf(x)
+  const at = (i: number): number => values.getFloat32(F32 * i, true)
+  let i = 0
+  for (const { low: top, high: bottom, part: down } of taps(h, height)) {
+    const [above, below] = [top * stride, bottom * stride]
+    for (const { low: left, high: right, part: along } of columns) {
+      const upper = at(above + left) + along * (at(above + right) - at(above + left))
+      const lower = at(below + left) + along * (at(below + right) - at(below + left))
+      y[i++] = upper + down * (lower - upper)
     }
   }
   return y
 }
 
-/** For every target: the two sources, and how far it is between them. */
-function taps(from: number, to: number): { low: Uint32Array; high: Uint32Array; part: Float64Array } {
-  const low = new Uint32Array(to)
-  const high = new Uint32Array(to)
-  const part = new Float64Array(to)
-  for (let i = 0; i < to; i++) {
+/** The two sources of a target, and how far it is between them. */
+interface Tap {
+  readonly low: number
+  readonly high: number
+  readonly part: number
+}
+
+function taps(from: number, to: number): Tap[] {
+  return Array.from({ length: to }, (_, i): Tap => {
     const at = Math.min(Math.max(((i + 0.5) * from) / to - 0.5, 0), from - 1)
-    low[i] = Math.floor(at)
-    high[i] = Math.min(low[i]! + 1, from - 1)
-    part[i] = at - low[i]!
-  }
-  return { low, high, part }
+    const low = Math.floor(at)
+    return { low, high: Math.min(low + 1, from - 1), part: at - low }
+  })
 }

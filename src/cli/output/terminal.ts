@@ -7,6 +7,7 @@ import type { Gpu } from '../../gpu/gpu.ts'
 import { printable } from '../../printable.ts'
 import { widthOf } from './width.ts'
 
+/** A stream that text goes to. */
 export interface Output {
   write(text: string): void
   readonly isTTY: boolean
@@ -15,12 +16,14 @@ export interface Output {
   readonly colourBits: number
 }
 
+/** Standard input. */
 export interface Input {
   readonly isTTY: boolean
   /** Its bytes, once; given up when the signal is aborted. */
   read(signal: AbortSignal): AsyncIterable<Uint8Array>
 }
 
+/** A command's streams, folder, environment and way to be stopped. */
 export interface Terminal {
   /** The input that is piped into the command; absent if there is none. */
   readonly in?: Input
@@ -51,6 +54,7 @@ export class Interrupted extends Error {
   }
 }
 
+/** A colour or a weight, as node:util's styleText names them. */
 export type Style = Parameters<typeof styleText>[0]
 
 /** Dresses text for a stream; on one without colours it stays as it is. */

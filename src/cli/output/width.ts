@@ -1,4 +1,4 @@
-// How many cells of a terminal a text takes.
+// Texts are measured in cells of a terminal, and cut to fit.
 
 /** Characters that terminals show two cells wide: East Asian wide and full-width ones, and emoji. */
 const WIDE =
@@ -10,6 +10,7 @@ function cellsOf(character: string): number {
   return NOTHING.test(character) ? 0 : WIDE.test(character) ? 2 : 1
 }
 
+/** Cells that a text takes: 2 per wide character, none per accent. */
 export function widthOf(text: string): number {
   let width = 0
   for (const character of text) width += cellsOf(character)

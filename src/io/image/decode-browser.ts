@@ -1,10 +1,11 @@
-// `#decoder` in pages and their workers: the browser's own decoders, off this thread and without WebAssembly. Pixels
+// `#decoder` in pages and their workers is the browser's own decoders, off this thread and without WebAssembly. Pixels
 // come back by a canvas, which keeps colours multiplied by alpha: transparent WebPs, AVIFs and GIFs lose some of
 // theirs. A bitmap that goes to the device (model/image-input.ts) does not.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
 import { reasonOf } from '../../printable.ts'
+import { viewOf } from '../../view.ts'
 import type { Image, ImageFile } from './image.ts'
 import { type ImageKind, unreadable } from './image-kind.ts'
 
@@ -31,7 +32,7 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
 async function bitmapOf({ bytes, kind, name, jpeg }: ImageFile): Promise<ImageBitmap> {
   try {
     const options = { premultiplyAlpha: 'none', colorSpaceConversion: 'none' } as const
-    return await createImageBitmap(new Blob([bytes, ...(jpeg ? [jpeg.ending] : [])]), options)
+    return await createImageBitmap(new Blob([bytes, ...(jpeg ? [jpeg.missingEnd] : [])]), options)
   } catch (cause) {
     if (!SURE.includes(kind)) throw unreadable(kind, name)
     throw new ImageError(
@@ -47,18 +48,20 @@ async function pixelsOf(bitmap: ImageBitmap, signal: AbortSignal | undefined): P
   const { width, height } = bitmap
   const rgb = new Uint8Array(width * height * 3)
   const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
-  const context = canvas.getContext('2d', { willReadFrequently: true })!
+  const context = canvas.getContext('2d', { willReadFrequently: true })
+  if (!context)
+    throw new ImageError('This browser has no 2D canvas to read pixels from: update it, or use another.')
   let to = 0
   for (let top = 0; top < height; top += STRIP) {
     await breathe(signal)
     const rows = Math.min(STRIP, height - top)
     context.clearRect(0, 0, width, rows)
     context.drawImage(bitmap, 0, -top)
-    const { data } = context.getImageData(0, 0, width, rows)
-    for (let from = 0; from < data.length; from += 4) {
-      rgb[to++] = data[from]!
-      rgb[to++] = data[from + 1]!
-      rgb[to++] = data[from + 2]!
+    const rgba = viewOf(context.getImageData(0, 0, width, rows).data)
+    for (let from = 0; from < rgba.byteLength; from += 4) {
+      rgb[to++] = rgba.getUint8(from)
+      rgb[to++] = rgba.getUint8(from + 1)
+      rgb[to++] = rgba.getUint8(from + 2)
     }
   }
   return { width, height, rgb }

@@ -1,4 +1,4 @@
-// `#decoder` outside of browsers: libvips, by the package sharp, on threads of its own.
+// `#decoder` outside of browsers is libvips, by the package sharp, on threads of its own.
 //
 // Its JPEG is libjpeg-turbo's: on a corpus of 101 files (every sampling, progressive, restarts, grey, CMYK, YCCK;
 // November 2026) not one value differs from Pillow 12.2, where mozjpeg in WebAssembly (@jsquash/jpeg 1.6) refuses four
@@ -10,6 +10,7 @@ import type { Sharp } from 'sharp'
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
+import { viewOf } from '../../view.ts'
 import type { Image, ImageFile } from './image.ts'
 import { type ImageKind, withArticle } from './image-kind.ts'
 
@@ -95,14 +96,15 @@ const STEP = 2 ** 16
 
 /** As Pillow does it: r = (255 - k) - c (255 - k) / 255, rounded. Inks come inverted, as Adobe writes them. */
 async function rgbOfCmyk(inks: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  const view = viewOf(inks)
   const pixels = inks.length / 4
   const rgb = new Uint8Array(pixels * 3)
   for (let first = 0; first < pixels; first += STEP) {
     await breathe(signal)
     for (let i = first; i < Math.min(pixels, first + STEP); i++) {
-      const light = 255 - inks[i * 4 + 3]!
+      const light = 255 - view.getUint8(i * 4 + 3)
       for (let c = 0; c < 3; c++) {
-        const product = inks[i * 4 + c]! * light + 128
+        const product = view.getUint8(i * 4 + c) * light + 128
         rgb[i * 3 + c] = light - ((product + (product >> 8)) >> 8)
       }
     }

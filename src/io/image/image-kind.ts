@@ -4,9 +4,12 @@
 // a header promises is checked before a decoder sees it.
 
 import { ImageError } from '../../errors.ts'
+import { viewOf } from '../../view.ts'
 
+/** Formats that are told apart by their first bytes. */
 export type ImageKind = 'PNG' | 'JPEG' | 'WebP' | 'AVIF' | 'GIF' | 'BMP' | 'HEIC'
 
+/** A size in pixels. */
 export interface Size {
   readonly width: number
   readonly height: number
@@ -22,7 +25,7 @@ export function kindOf(bytes: Uint8Array): ImageKind | undefined {
   if (head.startsWith('BM')) return 'BMP'
   if (head.slice(4, 8) !== 'ftyp') return undefined
   // The main brand may be that of all still images, and the compatible ones tell
-  const length = Math.min(new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0), 256)
+  const length = Math.min(viewOf(bytes).getUint32(0), 256)
   const brands = latin1(bytes, 8, Math.max(12, length))
   const has = (brand: RegExp) =>
     [0, ...steps(8, brands.length)].some((at) => brand.test(brands.slice(at, at + 4)))
@@ -46,7 +49,7 @@ export function sizesOf(kind: ImageKind, bytes: Uint8Array, name: string): Size[
 }
 
 function plainSize(kind: ImageKind, bytes: Uint8Array): Size[] | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const view = viewOf(bytes)
   if (kind === 'GIF') {
     if (bytes.length < 10) return []
     return [{ width: view.getUint16(6, true), height: view.getUint16(8, true) }]
@@ -59,10 +62,13 @@ function plainSize(kind: ImageKind, bytes: Uint8Array): Size[] | undefined {
   return [{ width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) }]
 }
 
-/** Of the canvas (VP8X), and of every frame: a lossy one (VP8), a lossless one (VP8L), those of an animation (ANMF). */
+/**
+ * The sizes of the canvas (VP8X) and of every frame: a lossy one (VP8), a lossless one (VP8L), those of an animation
+ * (ANMF).
+ */
 function webpSizes(bytes: Uint8Array): Size[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const u24 = (at: number) => view.getUint16(at, true) + bytes[at + 2]! * 65536
+  const view = viewOf(bytes)
+  const u24 = (at: number) => view.getUint16(at, true) + view.getUint8(at + 2) * 65536
   const sizes: Size[] = []
   const chunks = (from: number, to: number, isFrame: boolean): void => {
     for (let at = from; at + 8 <= to; ) {
@@ -95,11 +101,11 @@ function webpSizes(bytes: Uint8Array): Size[] {
 /** meta, iprp, ipco: sizes are in the third. */
 const MAX_DEPTH = 3
 
-/** Of every item (`ispe`), the largest first: an image may be a grid of others. */
+/** The size of every item (`ispe`), the largest first: an image may be a grid of others. */
 function avifSizes(bytes: Uint8Array): Size[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const view = viewOf(bytes)
   const sizes: Size[] = []
-  /** How many bytes of a box's contents come before the boxes inside it. */
+  /** The bytes of a box's contents that come before the boxes inside it. */
   const inside: Readonly<Record<string, number>> = { meta: 4, iprp: 0, ipco: 0 }
   const boxes = (from: number, to: number, depth: number): void => {
     for (let at = from; at + 8 <= to; ) {
@@ -121,7 +127,7 @@ function avifSizes(bytes: Uint8Array): Size[] {
   return sizes.sort((a, b) => b.width * b.height - a.width * a.height)
 }
 
-/** Of a kind that a runtime doesn't decode. */
+/** The error for a kind that a runtime doesn't decode. */
 export function unreadable(kind: ImageKind, name: string): ImageError {
   const [what, remedy] =
     kind === 'HEIC'
@@ -133,6 +139,7 @@ export function unreadable(kind: ImageKind, name: string): ImageError {
   return new ImageError(`${name} is ${what}, which can't be read here: ${remedy}.`)
 }
 
+/** 'a PNG', 'an AVIF'. */
 export function withArticle(kind: ImageKind): string {
   return `${kind === 'AVIF' ? 'an' : 'a'} ${kind}`
 }

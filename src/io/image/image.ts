@@ -34,11 +34,11 @@ export interface Image {
   readonly rgb: Uint8Array
 }
 
-/** What {@link decodeImage} refuses, and how it names a file. */
+/** Sizes that {@link decodeImage} refuses, and the name of a file in its messages. */
 export interface DecodeOptions {
   /** Larger images are refused, by their header; 64 megapixels by default. */
   readonly maxPixels?: number | undefined
-  /** For messages, a file name for instance. */
+  /** The image's name in messages: a file name, for instance. */
   readonly name?: string | undefined
   /** Aborts decoding; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
@@ -48,7 +48,7 @@ export interface DecodeOptions {
 export interface ImageFile {
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly kind: ImageKind
-  /** For messages. */
+  /** The file's name in messages. */
   readonly name: string
   readonly maxPixels: number
   readonly jpeg?: JpegHeader
@@ -56,7 +56,7 @@ export interface ImageFile {
 }
 
 const MEGA = 1e6
-/** Of an image that is decoded, or padded, unless told otherwise. */
+/** The most pixels of an image that is decoded, or padded, unless options say otherwise. */
 export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1 GB to decode
 
 /**
@@ -95,7 +95,7 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
 export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
   const file = readImageFile(bytes, options)
   await file.jpeg?.expectWhole(options.signal)
-  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.ending] : [])])
+  return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.missingEnd] : [])])
 }
 
 /**
@@ -128,6 +128,7 @@ function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, n
   )
 }
 
+/** A count of pixels for messages: '64 megapixels'. */
 export function megapixels(pixels: number): string {
   return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
 }

@@ -1,5 +1,4 @@
-// Whether all of a sequential JPEG's blocks are there: its Huffman codes are read to the last one, and nothing is made
-// of them.
+// A sequential JPEG has all of its blocks: its Huffman codes are read to the last one, and nothing is made of them.
 //
 // Decoders fill up with grey what is missing, and only warn, if that (libvips not for the last rows). Reading the codes
 // costs a fifth of decoding. A progressive file is decoded as a whole before its first row, and complaints of that are
@@ -7,11 +6,12 @@
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
+import { viewOf } from '../../view.ts'
 
 /** A scan as its header and the tables before it describe it. */
 export interface Scan {
   readonly components: readonly ScanComponent[]
-  /** How many MCUs there are; of one component alone, its blocks. */
+  /** The number of MCUs; of one component alone, that of its blocks. */
   readonly units: number
   /** Units between two restart markers; 0 if there are none. */
   readonly restart: number
@@ -22,7 +22,8 @@ interface ScanComponent {
   /** Blocks in a unit. */
   readonly blocks: number
   /**
-   * Of a Huffman table's segment: 16 counts, then symbols; for the first coefficient of a block, and for the others.
+   * A Huffman table as in its segment: 16 counts, then symbols. One is for the first coefficient of a block, one for
+   * the others.
    */
   readonly dc: Uint8Array | undefined
   readonly ac: Uint8Array | undefined
@@ -37,12 +38,12 @@ export async function expectAllBlocks(
   name: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const lookups = new Map<Uint8Array, Uint16Array>()
-  const lookup = (table: Uint8Array | undefined): Uint16Array => {
+  const lookups = new Map<Uint8Array, DataView>()
+  const lookup = (table: Uint8Array | undefined): DataView => {
     if (!table) throw damaged(name, 'a scan needs a Huffman table that is not there')
-    const made = lookups.get(table) ?? lookupOf(table, name)
-    lookups.set(table, made)
-    return made
+    const codes = lookups.get(table) ?? lookupOf(table, name)
+    lookups.set(table, codes)
+    return codes
   }
   for (const { components, units, restart, data } of scans) {
     const tables = components.flatMap(({ blocks, dc, ac }) =>
@@ -66,13 +67,13 @@ export async function expectAllBlocks(
 }
 
 /** Skips a block. @returns false if a code means nothing */
-function readBlock(bits: Bits, dc: Uint16Array, ac: Uint16Array): boolean {
-  let code = dc[bits.peek()]!
+function readBlock(bits: Bits, dc: DataView, ac: DataView): boolean {
+  let code = dc.getUint16(2 * bits.peek(), true)
   if (code === 0) return bits.missing
   bits.skip(code >> 8)
   bits.skip(code & 15)
   for (let k = 1; k < 64; k++) {
-    code = ac[bits.peek()]!
+    code = ac.getUint16(2 * bits.peek(), true)
     if (code === 0) return bits.missing
     bits.skip(code >> 8)
     const [run, size] = [(code >> 4) & 15, code & 15]
@@ -87,19 +88,23 @@ function readBlock(bits: Bits, dc: Uint16Array, ac: Uint16Array): boolean {
   return true
 }
 
-/** By the next 16 bits: the length of the code that they begin with, and its symbol; 0 if there is none. */
-function lookupOf(table: Uint8Array, name: string): Uint16Array {
+/**
+ * A table by the next 16 bits, with 16 bits per entry: the length of the code that they begin with, and its symbol; 0
+ * if there is none.
+ */
+function lookupOf(table: Uint8Array, name: string): DataView {
   const lookup = new Uint16Array(65536)
+  const view = viewOf(table)
   let [code, symbol] = [0, 16]
   for (let length = 1; length <= 16; length++) {
-    for (let i = 0; i < table[length - 1]!; i++) {
+    for (let i = 0; i < view.getUint8(length - 1); i++) {
       const span = 1 << (16 - length)
       if (code + span > 65536) throw damaged(name, 'a Huffman table has more codes than there are')
-      lookup.fill((length << 8) | table[symbol++]!, code, code + span)
+      lookup.fill((length << 8) | view.getUint8(symbol++), code, code + span)
       code += span
     }
   }
-  return lookup
+  return viewOf(lookup)
 }
 
 /**
@@ -111,8 +116,8 @@ class Bits {
   /** The bits that were read and not yet used, in its low bits. */
   #buffer = 0
   #count = 0
-  /** Bits that were made up, and stand last in the buffer. */
-  #made = 0
+  /** Zeros that stand for bits past the end, last in the buffer. */
+  #padding = 0
 
   constructor(data: Uint8Array) {
     this.#data = data
@@ -120,7 +125,7 @@ class Bits {
 
   /** More bits were used than there are. */
   get missing(): boolean {
-    return this.#made > this.#count
+    return this.#padding > this.#count
   }
 
   /** The next 16. */
@@ -138,7 +143,7 @@ class Bits {
   #fill(): void {
     const byte = this.#data[this.#at]
     const isMarker = byte === 0xff && this.#data[this.#at + 1] !== 0
-    if (byte === undefined || isMarker) this.#made += 8
+    if (byte === undefined || isMarker) this.#padding += 8
     else this.#at += byte === 0xff ? 2 : 1
     this.#buffer = ((this.#buffer << 8) | (byte === undefined || isMarker ? 0 : byte)) & 0xffffff
     this.#count += 8
@@ -146,7 +151,7 @@ class Bits {
 
   /** Goes on behind restart marker `index`. @returns false if there is another, or none */
   restart(index: number): boolean {
-    this.#buffer = this.#count = this.#made = 0
+    this.#buffer = this.#count = this.#padding = 0
     // Padding, and what a decoder has not needed: up to the marker, before which more FFs may stand
     for (let at = this.#data.indexOf(0xff, this.#at); at >= 0; at = this.#data.indexOf(0xff, at + 1)) {
       let next = at + 1

@@ -1,15 +1,18 @@
-// The headers of a JPEG file: every segment is read before anything is decoded.
+// Every segment of a JPEG file is read before anything is decoded.
 //
 // Decoders of JPEG believe a file: a second frame header enlarges their buffers, thousands of scans are decoded one
 // after another, and missing data become grey. So the whole chain of segments is walked first. What is refused here
 // costs no memory, and the decoder gets a plain file made anew of the segments that matter to pixels (`plain`): without
 // metadata, fill bytes and whatever follows the image, and with its end marker.
 
+import { expectDefined } from '../../check.ts'
 import { ImageError } from '../../errors.ts'
+import { viewOf } from '../../view.ts'
 import type { Size } from './image-kind.ts'
 import { expectAllBlocks, type Scan } from './jpeg-data.ts'
 import { orientationOf } from './orientation.ts'
 
+/** The facts that a JPEG's segments give of its pixels, checked. */
 export interface JpegHeader {
   /** As stored, before it is turned upright. */
   readonly width: number
@@ -22,7 +25,7 @@ export interface JpegHeader {
    * The end marker that browsers want, where it is missing although all pixels are there. Of a progressive file only
    * the decoder can tell, and a browser goes by that marker: it gets none.
    */
-  readonly ending: Uint8Array<ArrayBuffer>
+  readonly missingEnd: Uint8Array<ArrayBuffer>
   /** The file, with nothing in it but what pixels depend on. */
   plain(): Uint8Array<ArrayBuffer>
   /** @throws ImageError if a sequential file's data are incomplete */
@@ -54,6 +57,8 @@ const DRI = 0xdd
 const TABLES: readonly number[] = [DHT, DRI, 0xdb]
 
 /**
+ * Walks over a JPEG's segments and scans, all of them.
+ *
  * @param bytes beginning with FF D8
  * @param expectSize is asked about the frame's size as soon as it is known
  * @throws ImageError if it is damaged, cut short or of a kind that isn't read
@@ -63,7 +68,7 @@ export function readJpegHeader(
   name: string,
   expectSize: (size: Size) => void,
 ): JpegHeader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const view = viewOf(bytes)
   const kept: Uint8Array[] = []
   let orientation = 1
   let hasJfif = false
@@ -82,7 +87,7 @@ export function readJpegHeader(
     while (bytes[at] === 0xff && bytes[at + 1] === 0xff) at++
     if (at + 1 >= bytes.length || bytes[at + 1] === EOI) break
     if (!begins) throw damaged(name, `a marker is missing at byte ${at}`)
-    const marker = bytes[at + 1]!
+    const marker = view.getUint8(at + 1)
     if (marker === 1 || (marker >= 0xd0 && marker <= SOI)) {
       at += 2 // these stand alone, and mean nothing here
       continue
@@ -97,10 +102,11 @@ export function readJpegHeader(
     if (marker === 0xe0 && text(contents, 5) === 'JFIF\0' && contents.length >= 14) hasJfif = true
     if (marker === 0xe1 && text(contents, 6) === 'Exif\0\0')
       orientation = orientationOf(contents.subarray(6)) ?? orientation
-    if (marker === 0xee && text(contents, 5) === 'Adobe' && contents.length >= 12) adobe = contents[11]!
+    if (marker === 0xee && text(contents, 5) === 'Adobe' && contents.length >= 12)
+      adobe = view.getUint8(begin + 11)
     if (TABLES.includes(marker)) kept.push(bytes.subarray(at, end))
     if (marker === DHT) readTables(contents, tables, name)
-    if (marker === DRI && contents.length >= 2) restart = contents[0]! * 256 + contents[1]!
+    if (marker === DRI && contents.length >= 2) restart = view.getUint16(begin)
     if (isFrame(marker)) {
       if (frame) throw damaged(name, 'it has two frame headers')
       frame = readFrame(marker, contents, name)
@@ -147,7 +153,7 @@ export function readJpegHeader(
     height,
     components: components.length,
     orientation,
-    ending: hasEnd || frame.progressive ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
+    missingEnd: hasEnd || frame.progressive ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
     plain: () => joined(parts),
     expectWhole: async (signal) => {
       if (!frame.progressive) await expectAllBlocks(scans, name, signal)
@@ -162,18 +168,18 @@ function readFrame(marker: number, contents: Uint8Array, name: string): Frame {
       `${name} is a JPEG of a rare kind (${kind}), which can't be read: save it as a plain JPEG or PNG.`,
     )
   }
-  const count = contents.length >= 6 ? contents[5]! : 0
-  if (contents.length < 6 + 3 * count) throw damaged(name, 'its frame header is malformed')
-  if (contents[0] !== 8) {
-    throw new ImageError(
-      `${name} is a JPEG of ${contents[0]} bits a sample; only 8 can be read: save it with 8.`,
-    )
+  const view = viewOf(contents)
+  if (contents.length < 6 || contents.length < 6 + 3 * view.getUint8(5))
+    throw damaged(name, 'its frame header is malformed')
+  const bits = view.getUint8(0)
+  if (bits !== 8) {
+    throw new ImageError(`${name} is a JPEG of ${bits} bits a sample; only 8 can be read: save it with 8.`)
   }
-  const [height, width] = [contents[1]! * 256 + contents[2]!, contents[3]! * 256 + contents[4]!]
+  const [height, width, count] = [view.getUint16(1), view.getUint16(3), view.getUint8(5)]
   if (width === 0 || height === 0) throw damaged(name, 'it does not say how large it is')
   if (![1, 3, 4].includes(count)) throw damaged(name, `it has ${count} components`)
   const components = Array.from({ length: count }, (_, i): Component => {
-    const [id, sampling] = [contents[6 + 3 * i]!, contents[7 + 3 * i]!]
+    const [id, sampling] = [view.getUint8(6 + 3 * i), view.getUint8(7 + 3 * i)]
     const [h, v] = [sampling >> 4, sampling & 15]
     if (h < 1 || h > 4 || v < 1 || v > 4) throw damaged(name, `its component ${i} is sampled ${h} x ${v}`)
     return { id, h, v }
@@ -183,11 +189,12 @@ function readFrame(marker: number, contents: Uint8Array, name: string): Frame {
 
 /** Huffman tables by class and number, as one byte: 16 counts, then symbols. */
 function readTables(contents: Uint8Array, tables: Map<number, Uint8Array>, name: string): void {
+  const view = viewOf(contents)
   for (let at = 0; at + 17 <= contents.length; ) {
     const counts = contents.subarray(at + 1, at + 17)
     const end = at + 17 + counts.reduce((sum, count) => sum + count, 0)
     if (end > contents.length) throw damaged(name, 'a Huffman table is cut short')
-    tables.set(contents[at]!, contents.subarray(at + 1, end))
+    tables.set(view.getUint8(at), contents.subarray(at + 1, end))
     at = end
   }
 }
@@ -201,9 +208,13 @@ function scanOf(
   data: Uint8Array,
 ): Scan {
   const [hMax, vMax] = [Math.max(...components.map(({ h }) => h)), Math.max(...components.map(({ v }) => v))]
-  const chosen = Array.from({ length: header[0]! }, (_, i) => {
-    const [id, select] = [header[1 + 2 * i]!, header[2 + 2 * i]!]
-    const { h, v } = components.find((component) => component.id === id)!
+  const view = viewOf(header)
+  const chosen = Array.from({ length: view.getUint8(0) }, (_, i) => {
+    const [id, select] = [view.getUint8(1 + 2 * i), view.getUint8(2 + 2 * i)]
+    const { h, v } = expectDefined(
+      components.find((component) => component.id === id),
+      `component ${id} of a frame`,
+    )
     return { h, v, dc: tables.get(select >> 4), ac: tables.get(16 + (select & 15)) }
   })
   const [only] = chosen
@@ -215,14 +226,17 @@ function scanOf(
   return { components: chosen.map((one) => ({ ...one, blocks: one.h * one.v })), units, restart, data }
 }
 
-/** Which coefficients the scans have brought, by component: how many of their low bits are still missing. */
+/** Nothing of a coefficient has come. */
+const NONE = 255
+
+/** The low bits that are still missing of each coefficient, by component, as the scans bring them. */
 class Coverage {
   readonly #frame: Frame
   readonly #missing: Uint8Array[]
 
   constructor(frame: Frame) {
     this.#frame = frame
-    this.#missing = frame.components.map(() => new Uint8Array(64).fill(255))
+    this.#missing = frame.components.map(() => new Uint8Array(64).fill(NONE))
   }
 
   /** @param header the contents of a scan's header */
@@ -230,9 +244,12 @@ class Coverage {
     const count = header[0] ?? 0
     if (count < 1 || count > 4 || header.length < 4 + 2 * count)
       throw damaged(name, 'a scan header is malformed')
-    const [first, last, bits] = header.subarray(1 + 2 * count, 4 + 2 * count)
     const { components, progressive } = this.#frame
-    const [from, to, low] = progressive ? [first!, last!, bits! & 15] : [0, 63, 0]
+    const view = viewOf(header)
+    const after = 1 + 2 * count
+    const [from, to, low] = progressive
+      ? [view.getUint8(after), view.getUint8(after + 1), view.getUint8(after + 2) & 15]
+      : [0, 63, 0]
     if (from > to || to > 63) throw damaged(name, 'a scan header is malformed')
     for (let i = 0; i < count; i++) {
       const which = components.findIndex(({ id }) => id === header[1 + 2 * i])
@@ -245,7 +262,7 @@ class Coverage {
 
   /** All components have at least their mean values. */
   get begun(): boolean {
-    return this.#missing.every((bits) => bits[0]! < 255)
+    return this.#missing.every((bits) => bits[0] !== NONE)
   }
 
   get whole(): boolean {
@@ -253,10 +270,7 @@ class Coverage {
   }
 }
 
-/**
- * Where the first marker after a scan's data is, or the end of the file. Data have FF as FF 00; restarts belong to
- * them.
- */
+/** The place of the first marker after a scan's data, or of the file's end. Data have FF as FF 00, and restarts. */
 function endOfData(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(0xff, from); at >= 0; at = bytes.indexOf(0xff, at)) {
     // Fill bytes belong to the marker behind them

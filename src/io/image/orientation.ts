@@ -1,6 +1,7 @@
-// Upright images: which side of a photograph is up, as cameras note it in EXIF.
+// Cameras note in EXIF which side of a photograph is up; here it is turned so.
 
 import { breathe } from '../../breathe.ts'
+import { viewOf } from '../../view.ts'
 
 interface Pixels {
   readonly width: number
@@ -13,12 +14,13 @@ interface Pixels {
 const STEP = 2 ** 16
 
 /**
- * Tag 0x0112 of the first directory, 1 to 8; undefined if it isn't there or makes no sense.
+ * The orientation that EXIF data name, from 1 to 8: tag 0x0112 of the first directory; undefined if it isn't there or
+ * makes no sense.
  *
  * @param exif begins with the header of a TIFF file
  */
 export function orientationOf(exif: Uint8Array): number | undefined {
-  const view = new DataView(exif.buffer, exif.byteOffset, exif.length)
+  const view = viewOf(exif)
   if (exif.length < 8) return undefined
   const order = view.getUint16(0)
   if (order !== 0x4949 && order !== 0x4d4d) return undefined
@@ -52,6 +54,7 @@ export async function upright(
   const [alongRow, alongColumn] = [fromRight ? -1 : 1, fromBottom ? -W : W]
   const [right, down] = swapped ? [alongColumn, alongRow] : [alongRow, alongColumn]
 
+  const stored = viewOf(rgb)
   const seen = new Uint8Array(rgb.length)
   let to = 0
   for (let y = 0, waiting = 0; y < height; y++, waiting += width) {
@@ -61,9 +64,9 @@ export async function upright(
     }
     let from = (begin + y * down) * 3
     for (let x = 0; x < width; x++) {
-      seen[to++] = rgb[from]!
-      seen[to++] = rgb[from + 1]!
-      seen[to++] = rgb[from + 2]!
+      seen[to++] = stored.getUint8(from)
+      seen[to++] = stored.getUint8(from + 1)
+      seen[to++] = stored.getUint8(from + 2)
       from += right * 3
     }
   }

@@ -8,15 +8,20 @@
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
 import { reasonOf } from '../../printable.ts'
+import { viewOf } from '../../view.ts'
 import { crc32 } from './crc32.ts'
 import { orientationOf } from './orientation.ts'
 
+/** The facts that a PNG's chunks give of its pixels, checked, and the pixels as they are stored. */
 export interface PngHeader {
   readonly width: number
   readonly height: number
   /** Bits a channel. */
   readonly depth: number
+  /** The standard's number: 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGB with alpha. */
   readonly colour: number
+  /** Samples per pixel, alpha among them. */
+  readonly channels: number
   readonly interlaced: boolean
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number
@@ -26,7 +31,7 @@ export interface PngHeader {
   readonly data: readonly { readonly bytes: Uint8Array; readonly crc: number }[]
 }
 
-// By colour type: channels, and the depths that the standard allows
+/** The channels of each colour type, and the depths that the standard allows. */
 const COLOURS: Readonly<Record<number, { channels: number; depths: readonly number[] }>> = {
   0: { channels: 1, depths: [1, 2, 4, 8, 16] }, // grey
   2: { channels: 3, depths: [8, 16] }, // RGB
@@ -41,21 +46,23 @@ const SIGNATURE_BYTES = 8
 const [IHDR, PLTE, IDAT, IEND, EXIF] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44, 0x65584966]
 
 /**
+ * Walks over a PNG's chunks, all of them.
+ *
  * @param bytes beginning with the signature
  * @throws ImageError if the header or the chain of chunks is damaged
  */
 export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const view = viewOf(bytes)
   if (bytes.length < 33)
     throw new ImageError(`${name} is cut short: a PNG of ${bytes.length} bytes has no header.`)
   if (view.getUint32(8) !== 13 || view.getUint32(12) !== IHDR) {
     throw new ImageError(`${name} is damaged: this PNG does not begin with its header (IHDR).`)
   }
   const [width, height] = [view.getUint32(16), view.getUint32(20)]
-  const [depth, colour] = [bytes[24]!, bytes[25]!]
-  const legal =
-    COLOURS[colour]?.depths.includes(depth) && bytes[26] === 0 && bytes[27] === 0 && bytes[28]! <= 1
-  if (!legal || width === 0 || height === 0) {
+  const [depth, colour, interlace] = [view.getUint8(24), view.getUint8(25), view.getUint8(28)]
+  const kind = COLOURS[colour]
+  const isKnown = bytes[26] === 0 && bytes[27] === 0 && interlace <= 1
+  if (!kind?.depths.includes(depth) || !isKnown || width === 0 || height === 0) {
     throw new ImageError(
       `${name} is damaged: its PNG header says ${width} x ${height}, ${depth} bits, colour type ${colour}, which no PNG has.`,
     )
@@ -99,7 +106,8 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
     height,
     depth,
     colour,
-    interlaced: bytes[28] === 1,
+    channels: kind.channels,
+    interlaced: interlace === 1,
     orientation: orientation ?? 1,
     palette,
     data,
@@ -107,6 +115,8 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
 }
 
 /**
+ * Inflates and unfilters a PNG's pixels.
+ *
  * @returns [height, width, 3]
  * @throws ImageError if there are fewer rows than the header says, or more, or they are damaged
  */
@@ -145,8 +155,8 @@ function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<
     await breathe() // inflate may ask for a hundred pieces in a row
     const piece = new Uint8Array(STEP)
     let filled = 0
-    while (filled < STEP && chunk < data.length) {
-      const { bytes, crc: expected } = data[chunk]!
+    for (let current = data[chunk]; current && filled < STEP; current = data[chunk]) {
+      const { bytes, crc: expected } = current
       const part = bytes.subarray(offset, offset + STEP - filled)
       piece.set(part, filled)
       crc = crc32(part, crc)
@@ -195,9 +205,10 @@ class Rows {
   readonly #rgb: Uint8Array
   /** Bytes from a sample to the one that filters compare it with. */
   readonly #back: number
-  readonly #channels: number
-  readonly #passes: readonly Pass[]
-  #pass = -1
+  /** The passes that are left; those of a small image that have no pixels are left out. */
+  readonly #passes: Iterator<Pass, undefined>
+  /** The pass that is being read; undefined after the last. */
+  #pass: Pass | undefined
   #y = 0
   /** Filter type and bytes of the row that is being read, and the bytes of the one above. */
   #row = new Uint8Array(0)
@@ -205,31 +216,29 @@ class Rows {
   #filled = 0
 
   constructor(header: PngHeader, name: string) {
-    const { width, height, depth, colour, interlaced } = header
+    const { width, height, depth, channels, interlaced } = header
     this.#header = header
     this.#name = name
     this.#rgb = new Uint8Array(width * height * 3)
-    this.#channels = COLOURS[colour]!.channels
-    this.#back = Math.max(1, (this.#channels * depth) >> 3)
-    this.#passes = interlaced ? ADAM7 : WHOLE
+    this.#back = Math.max(1, (channels * depth) >> 3)
+    const passes = interlaced ? ADAM7 : WHOLE
+    this.#passes = passes.filter(({ x0, y0 }) => x0 < width && y0 < height).values()
     this.#nextPass()
   }
 
   push(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) {
-      if (this.#pass === this.#passes.length) {
-        throw damaged(this.#name, 'its pixel data go on after the last row')
-      }
+      if (!this.#pass) throw damaged(this.#name, 'its pixel data go on after the last row')
       const part = bytes.subarray(at, at + this.#row.length - this.#filled)
       this.#row.set(part, this.#filled)
       this.#filled += part.length
       at += part.length
-      if (this.#filled === this.#row.length) this.#finishRow()
+      if (this.#filled === this.#row.length) this.#finishRow(this.#pass)
     }
   }
 
   finish(): Uint8Array {
-    if (this.#pass < this.#passes.length) {
+    if (this.#pass) {
       throw new ImageError(
         `${this.#name} is damaged or cut short: its PNG data end before the last row. Copy or download it again.`,
       )
@@ -237,28 +246,23 @@ class Rows {
     return this.#rgb
   }
 
-  /** Passes of small images may have no pixels. */
   #nextPass(): void {
-    const { width, height, depth } = this.#header
-    do this.#pass++
-    while (this.#pass < this.#passes.length && !this.#hasPixels(this.#passes[this.#pass]!))
-    const pass = this.#passes[this.#pass]
-    if (!pass || pass.y0 >= height) return
+    const pass = this.#passes.next().value
+    this.#pass = pass
+    if (!pass) return
+    const { width, channels, depth } = this.#header
     this.#y = pass.y0
-    const bits = Math.ceil((width - pass.x0) / pass.dx) * this.#channels * depth
+    const bits = Math.ceil((width - pass.x0) / pass.dx) * channels * depth
     this.#row = new Uint8Array(1 + Math.ceil(bits / 8))
     this.#above = new Uint8Array(this.#row.length)
   }
 
-  #hasPixels({ x0, y0 }: Pass): boolean {
-    return x0 < this.#header.width && y0 < this.#header.height
-  }
-
-  #finishRow(): void {
-    const pass = this.#passes[this.#pass]!
-    if (this.#row[0]! > 4) throw damaged(this.#name, `a row has the filter ${this.#row[0]}`)
-    unfilter(this.#row, this.#above, this.#back)
-    this.#write(pass)
+  #finishRow(pass: Pass): void {
+    const row = viewOf(this.#row)
+    const filter = row.getUint8(0)
+    if (filter > 4) throw damaged(this.#name, `a row has the filter ${filter}`)
+    unfilter(row, viewOf(this.#above), this.#back)
+    this.#write(row, pass)
     ;[this.#row, this.#above] = [this.#above, this.#row]
     this.#filled = 0
     this.#y += pass.dy
@@ -266,30 +270,30 @@ class Rows {
   }
 
   /** Puts the row's pixels where they belong. */
-  #write({ x0, dx }: Pass): void {
-    const { width, depth, colour } = this.#header
-    const [row, rgb] = [this.#row, this.#rgb]
+  #write(row: DataView, { x0, dx }: Pass): void {
+    const { width, depth, colour, channels } = this.#header
+    const rgb = this.#rgb
     const step = 3 * dx
     let to = (this.#y * width + x0) * 3
     const end = (this.#y + 1) * width * 3
     if (depth < 8) {
       const most = 2 ** depth - 1
       for (let bit = 8; to < end; to += step, bit += depth) {
-        const value = (row[bit >> 3]! >> (8 - depth - (bit & 7))) & most
+        const value = (row.getUint8(bit >> 3) >> (8 - depth - (bit & 7))) & most
         this.#put(to, colour === PALETTE ? value : (value * 255) / most)
       }
       return
     }
-    if (colour === PALETTE || this.#channels < 3) {
-      const bytes = (this.#channels * depth) >> 3
-      for (let from = 1; to < end; to += step, from += bytes) this.#put(to, row[from]!)
+    if (colour === PALETTE || channels < 3) {
+      const bytes = (channels * depth) >> 3
+      for (let from = 1; to < end; to += step, from += bytes) this.#put(to, row.getUint8(from))
       return
     }
     const sample = depth >> 3
-    for (let from = 1; to < end; to += step, from += sample * this.#channels) {
-      rgb[to] = row[from]!
-      rgb[to + 1] = row[from + sample]!
-      rgb[to + 2] = row[from + 2 * sample]!
+    for (let from = 1; to < end; to += step, from += sample * channels) {
+      rgb[to] = row.getUint8(from)
+      rgb[to + 1] = row.getUint8(from + sample)
+      rgb[to + 2] = row.getUint8(from + 2 * sample)
     }
   }
 
@@ -305,26 +309,31 @@ class Rows {
 /**
  * Undoes the filter of a row, whose first byte names it. `back` is the distance of the same byte in the pixel before.
  */
-function unfilter(row: Uint8Array, above: Uint8Array, back: number): void {
-  const filter = row[0]!
-  const begin = 1 + back
-  const length = row.length
-  if (filter === 1) for (let i = begin; i < length; i++) row[i]! += row[i - back]!
-  if (filter === 2) for (let i = 1; i < length; i++) row[i]! += above[i]!
+function unfilter(row: DataView, above: DataView, back: number): void {
+  const filter = row.getUint8(0)
+  const length = row.byteLength
+  const begin = Math.min(1 + back, length)
+  if (filter === 1) {
+    for (let i = begin; i < length; i++) row.setUint8(i, row.getUint8(i) + row.getUint8(i - back))
+  }
+  if (filter === 2) for (let i = 1; i < length; i++) row.setUint8(i, row.getUint8(i) + above.getUint8(i))
   if (filter === 3) {
-    for (let i = 1; i < Math.min(begin, length); i++) row[i]! += above[i]! >> 1
-    for (let i = begin; i < length; i++) row[i]! += (row[i - back]! + above[i]!) >> 1
+    for (let i = 1; i < begin; i++) row.setUint8(i, row.getUint8(i) + (above.getUint8(i) >> 1))
+    for (let i = begin; i < length; i++) {
+      row.setUint8(i, row.getUint8(i) + ((row.getUint8(i - back) + above.getUint8(i)) >> 1))
+    }
   }
   if (filter === 4) {
-    for (let i = 1; i < Math.min(begin, length); i++) row[i]! += above[i]!
+    for (let i = 1; i < begin; i++) row.setUint8(i, row.getUint8(i) + above.getUint8(i))
     for (let i = begin; i < length; i++) {
-      const [left, up, corner] = [row[i - back]!, above[i]!, above[i - back]!]
-      const [toLeft, toUp, toCorner] = [
-        Math.abs(up - corner),
-        Math.abs(left - corner),
-        Math.abs(left + up - 2 * corner),
-      ]
-      row[i]! += toLeft <= toUp && toLeft <= toCorner ? left : toUp <= toCorner ? up : corner
+      const left = row.getUint8(i - back)
+      const up = above.getUint8(i)
+      const corner = above.getUint8(i - back)
+      const toLeft = Math.abs(up - corner)
+      const toUp = Math.abs(left - corner)
+      const toCorner = Math.abs(left + up - 2 * corner)
+      const nearest = toLeft <= toUp && toLeft <= toCorner ? left : toUp <= toCorner ? up : corner
+      row.setUint8(i, row.getUint8(i) + nearest)
     }
   }
 }

@@ -6,14 +6,14 @@
 //
 //   JsonReader   the caller visits objects and lists, and skips what it doesn't know (safetensors headers, indexes)
 //   parseJson    everything as values: objects are Maps, and a whole number is a bigint; what isn't written as one
-//   (1.0,
-//                1e3, -0, or more than 20 digits) is a number and so can't pass for a size
+//                (1.0, 1e3, -0, or more than 20 digits) is a number and so can't pass for a size
 //   plainJson    everything as JSON.parse makes it, once the reader has walked over it (configs, tokenizers)
 //
 // All of them count while they read, and refuse a key that occurs twice in an object, unless that is skipped.
 
 import { quoted } from '../../printable.ts'
 
+/** A JSON value as {@link parseJson} builds it: whole numbers are bigints, objects are Maps. */
 export type Json = string | bigint | number | boolean | null | Json[] | Map<string, Json>
 
 /** The most that a file may hold. */
@@ -26,7 +26,7 @@ export interface JsonLimits {
   readonly keyBytes: number
 }
 
-/** For small files such as config.json. */
+/** Limits for small files such as config.json. */
 export const SMALL_JSON: JsonLimits = { values: 100_000, containers: 10_000, keyBytes: 1024 }
 
 const MAX_DEPTH = 32
@@ -35,7 +35,7 @@ const WHOLE = /^(?:0|[1-9]\d{0,19})$/
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a]
 const [OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] = [0x7b, 0x7d, 0x5b, 0x5d]
 const [ZERO, NINE, MINUS, PLUS, POINT] = [0x30, 0x39, 0x2d, 0x2b, 0x2e]
-const [TRUE, FALSE, NULL] = ['true', 'false', 'null'].map((word) => new TextEncoder().encode(word))
+const [TRUE, FALSE, NULL] = [asciiOf('true'), asciiOf('false'), asciiOf('null')]
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -82,7 +82,7 @@ export class JsonReader {
     return this.#object(visit, new Keys())
   }
 
-  /** @param keys remembers the keys; without it they aren't read, and nobody notices that one occurs twice */
+  /** @param keys collects the keys; without it they aren't read, and nobody notices that one occurs twice */
   #object(visit: (key: string) => void, keys?: Keys): boolean {
     if (!this.#took(OPEN_OBJECT)) return false
     this.#enter()
@@ -166,10 +166,10 @@ export class JsonReader {
   #skipScalar(): void {
     this.#skipSpace()
     this.#count()
-    const next = this.#bytes[this.#at]!
+    const next = this.#bytes[this.#at]
     if (next === QUOTE) this.#skipString()
-    else if ((next >= ZERO && next <= NINE) || next === MINUS) this.#skipNumber()
-    else if (!this.#tookWord(TRUE!) && !this.#tookWord(FALSE!) && !this.#tookWord(NULL!))
+    else if (isDigit(next) || next === MINUS) this.#skipNumber()
+    else if (!this.#tookWord(TRUE) && !this.#tookWord(FALSE) && !this.#tookWord(NULL))
       this.#fail('a value is missing')
   }
 
@@ -177,9 +177,9 @@ export class JsonReader {
     const string = this.string()
     if (string !== undefined) return string
     this.#count()
-    if (this.#tookWord(TRUE!)) return true
-    if (this.#tookWord(FALSE!)) return false
-    if (this.#tookWord(NULL!)) return null
+    if (this.#tookWord(TRUE)) return true
+    if (this.#tookWord(FALSE)) return false
+    if (this.#tookWord(NULL)) return null
     const number = this.#number()
     return WHOLE.test(number) ? BigInt(number) : Number(number)
   }
@@ -252,7 +252,7 @@ export class JsonReader {
 
   #digits(): number {
     const begin = this.#at
-    for (let byte = this.#bytes[begin]!; byte >= ZERO && byte <= NINE; ) byte = this.#bytes[++this.#at]!
+    while (isDigit(this.#bytes[this.#at])) this.#at++
     return this.#at - begin
   }
 
@@ -306,22 +306,31 @@ export class JsonReader {
 
 /** The keys of an object: most have a few, and a Set for each of 100,000 objects takes longer than all the rest. */
 class Keys {
-  readonly #few: string[] = []
-  #many: Set<string> | undefined
+  readonly #list: string[] = []
+  /** The same keys, once there are more than 8. */
+  #set: Set<string> | undefined
 
-  /** Whether it was there before. */
+  /** Adds a key. @returns true if it was there before */
   had(key: string): boolean {
-    if (this.#many) {
-      const { size } = this.#many
-      return this.#many.add(key).size === size
+    if (this.#set) {
+      const { size } = this.#set
+      return this.#set.add(key).size === size
     }
-    if (this.#few.includes(key)) return true
-    if (this.#few.push(key) > 8) this.#many = new Set(this.#few)
+    if (this.#list.includes(key)) return true
+    if (this.#list.push(key) > 8) this.#set = new Set(this.#list)
     return false
   }
 }
 
-/** Of a string: escapes may stand among characters of UTF-8. */
+/** The characters of a string: escapes may stand among those of UTF-8. */
 type Kind = 'ascii' | 'utf-8' | 'escaped'
+
+function asciiOf(word: string): Uint8Array {
+  return new TextEncoder().encode(word)
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= NINE
+}
 
 const BAD_STRING = 'a string has no end, or a bad character or escape'

@@ -1,4 +1,4 @@
-// How long a regular expression may take, told from its text: those of strangers run on every sentence.
+// The time that a regular expression may take is judged from its text: those of strangers run on every sentence.
 //
 // A backtracking matcher tries, at each place of the text, one way of matching after the other. For an expression
 // without nested repetition the ways can be counted from the end to the beginning: a part that repeats without a bound
@@ -31,9 +31,9 @@ export class UnsafePattern extends Error {}
 const END: Cost = { failing: 0, all: 0, canFail: false }
 const MAX_PATTERN = 4096
 const MAX_DEPTH = 16
-/** That a part may be repeated, where there is a bound. */
+/** The most times that a part may be repeated, where there is a bound. */
 const MOST_TIMES = 1000
-/** Of analysing it. */
+/** The most steps of analysing a pattern. */
 const MAX_WORK = 100_000
 
 /**
@@ -81,9 +81,9 @@ class Parser {
 
   #quantified(): Node {
     const node = this.#atom()
-    const found = this.#took(/(?:([*+?])|\{(\d+)(,?)(\d*)\})\??/y)
-    if (!found) return node
-    const [, sign, first, comma, second] = found
+    const match = this.#took(/(?:([*+?])|\{(\d+)(,?)(\d*)\})\??/y)
+    if (!match) return node
+    const [, sign, first, comma, second] = match
     const least = sign === undefined ? Number(first) : sign === '+' ? 1 : 0
     const most =
       sign === undefined
@@ -131,9 +131,9 @@ class Parser {
 
   #took(what: RegExp): RegExpExecArray | undefined {
     what.lastIndex = this.#at
-    const found = what.exec(this.#source)
-    this.#at += found?.[0].length ?? 0
-    return found ?? undefined
+    const match = what.exec(this.#source)
+    this.#at += match?.[0].length ?? 0
+    return match ?? undefined
   }
 }
 
@@ -147,7 +147,7 @@ function hasUnbounded(options: readonly (readonly Node[])[]): boolean {
   )
 }
 
-/** Whether each match is one character, and there is one way to it. */
+/** True if each match is one character, and there is one way to it. */
 function isCharacter(node: Node): boolean {
   if (node.kind !== 'group') return node.kind === 'character'
   const [nodes, other] = node.options

@@ -26,7 +26,7 @@ const MAX_CONTENT = 64
 type Entry = Readonly<Record<string, unknown>>
 type Stage = 'normalizer' | 'pre_tokenizer' | 'decoder'
 
-/** How many times as long a text may be after a step: a number, or told by the entry. */
+/** The factor by which a step may lengthen a text: a number, or a function of its entry. */
 type Growth = number | ((entry: Entry) => number)
 
 const text = (entry: Entry, key: string): number => (typeof entry[key] === 'string' ? entry[key].length : 0)
@@ -121,8 +121,8 @@ export function vettedSteps(json: Entry): Record<Stage, Entry | null> {
 }
 
 function vetted(json: Entry, stage: Stage): Entry | null {
-  const given = json[stage] ?? null
-  if (given === null) return null
+  const first = json[stage] ?? null
+  if (first === null) return null
   let growth = 1
   let count = 0
   const walk = (entry: unknown, place: string): void => {
@@ -135,21 +135,22 @@ function vetted(json: Entry, stage: Stage): Entry | null {
       for (const [i, child] of children.entries()) walk(child, `${place}.${CHILDREN[stage]}[${i}]`)
       return
     }
-    if (typeof type !== 'string' || !Object.hasOwn(KINDS[stage], type)) {
+    const kinds = KINDS[stage]
+    const own = typeof type === 'string' && Object.hasOwn(kinds, type) ? kinds[type] : undefined
+    if (typeof type !== 'string' || own === undefined) {
       refuse(
         place,
         `is of type ${typeof type === 'string' ? quoted(type, 80) : 'unknown'}, which isn't known here`,
       )
     }
     expectSane(entry, type, place, stage)
-    const own = KINDS[stage][type]!
     growth *= typeof own === 'number' ? own : own(entry)
     if (growth > MAX_GROWTH) {
       refuse(place, `and the steps before it could make a text more than ${MAX_GROWTH} times as long`)
     }
   }
-  walk(given, stage)
-  return given as Entry
+  walk(first, stage)
+  return first as Entry
 }
 
 /** That a step has what the library takes from it unseen. */
@@ -239,17 +240,17 @@ export function watchLength(library: Library): void {
   // Read before they are replaced: these take the library's objects as they are
   if (library.normalizer) {
     const steps = flat(library.normalizer) as readonly Normalizer[]
-    const run = (given: string): string =>
+    const run = (text: string): string =>
       steps.reduce((before, step) => {
         const after = step.normalize(before)
         expectShort(after.length, MAX_TEXT)
         return after
-      }, given)
+      }, text)
     library.normalizer = run as unknown as NonNullable<Library['normalizer']>
   }
   if (library.pre_tokenizer) {
     const steps = flat(library.pre_tokenizer) as readonly PreTokenizer[]
-    const run = (given: string, options: unknown): string[] =>
+    const run = (text: string, options: unknown): string[] =>
       steps.reduce(
         (before, step) => {
           const after = step.pre_tokenize(before, options)
@@ -259,7 +260,7 @@ export function watchLength(library: Library): void {
           )
           return after
         },
-        [given],
+        [text],
       )
     library.pre_tokenizer = run as unknown as NonNullable<Library['pre_tokenizer']>
   }

@@ -12,7 +12,7 @@ import { jsonIn } from '../folder.ts'
 import type { JsonLimits } from './json.ts'
 import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
 
-/** Of added tokens, and of what is put to a token. The library makes an object of each of their characters. */
+/** The most characters of added tokens, and of what is put to a token. The library makes an object of each of them. */
 const MAX_TOKEN = 256
 const MAX_ADDED = 20_000 // the published ones have up to 6,500
 /** The largest published vocabularies have 260,000 tokens and 520,000 merges. */
@@ -125,9 +125,9 @@ function withFlowsegTokens(
   }
   const first = vocab - FLOWSEG_TOKENS.length
   if (next !== vocab || own.some(({ id }, i) => id !== first + i)) {
-    const found = own.map(({ content, id }) => `${content} ${id}`).join(', ')
+    const listing = own.map(({ content, id }) => `${content} ${id}`).join(', ')
     throw new WeightsError(
-      `The tokenizer does not fit the model: with ${found} it has ${next} tokens, but the model's embedding has ` +
+      `The tokenizer does not fit the model: with ${listing} it has ${next} tokens, but the model's embedding has ` +
         `${vocab} rows, the last three for these. Take tokenizer.json from the same model as the weights.`,
     )
   }

@@ -62,7 +62,7 @@ const ACCEPTED =
   'an ImageBitmap, ImageData, VideoFrame, video, image or canvas element, OffscreenCanvas, Blob, GPUTexture, ' +
   'the bytes of an image file, { width, height, rgba } or { width, height, rgb }'
 
-/** Where a video stands in readyState once it has a frame. */
+/** The readyState of a video that has a frame. */
 const HAVE_CURRENT_DATA = 2
 
 /** On the memory ledger. */
@@ -131,7 +131,7 @@ function captured(pixels: Pixels): CapturedImage {
   return { open: async () => pixels, close: () => undefined }
 }
 
-/** Of pixels in host memory, which the caller may write to at once. */
+/** A copy of pixels in host memory, which the caller may write to at once. */
 function captureArray(pixels: Pixels): CapturedImage {
   // Not by slice(), which for Node's Buffer copies nothing
   if ('rgb' in pixels) return captured({ ...pixels, rgb: new Uint8Array(pixels.rgb) })
@@ -139,8 +139,8 @@ function captureArray(pixels: Pixels): CapturedImage {
   return captured(pixels)
 }
 
-function captureBytes(given: Uint8Array, bitmaps: boolean): CapturedImage {
-  const bytes = new Uint8Array(given) // a copy
+function captureBytes(encoded: Uint8Array, bitmaps: boolean): CapturedImage {
+  const bytes = new Uint8Array(encoded) // a copy
   return captureFile(async () => bytes, 'The image', bitmaps)
 }
 
@@ -152,21 +152,21 @@ function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
 
 /**
  * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread.
- * What is seen in the headers, or in the data of a JPEG, is refused all the same.
+ * Faults in the headers, or in the data of a JPEG, are refused all the same.
  */
 function captureFile(
   read: () => Promise<Uint8Array<ArrayBuffer>>,
   name: string,
   bitmaps: boolean,
 ): CapturedImage {
-  let [made, isClosed]: [ImageBitmap | undefined, boolean] = [undefined, false]
+  let [bitmap, isClosed]: [ImageBitmap | undefined, boolean] = [undefined, false]
   const decode = async (signal?: AbortSignal): Promise<Pixels> => {
     const bytes = await read()
     if (bitmaps && typeof createImageBitmap === 'function') {
       const file = kindOf(bytes) ? await expectSound(bytes, { name, signal }) : new Blob([bytes])
-      made = await makeBitmap(name, file, 'none').catch(() => undefined)
-      if (isClosed) made?.close()
-      if (made) return bitmapPixels(made)
+      bitmap = await makeBitmap(name, file, 'none').catch(() => undefined)
+      if (isClosed) bitmap?.close()
+      if (bitmap) return bitmapPixels(bitmap)
     }
     // We may know a format that the browser doesn't, or can at least name it
     return decodeOwn(bytes, { name, signal })
@@ -175,15 +175,19 @@ function captureFile(
     open: (signal) => orAborted(decode(signal), signal),
     close: () => {
       isClosed = true
-      made?.close()
+      bitmap?.close()
     },
   }
 }
 
 /** An image that is still being made; it is freed once it is there. */
-function capturing<T>(made: Promise<T>, pixels: (made: T) => Pixels, free: (made: T) => void): CapturedImage {
+function capturing<T>(
+  copying: Promise<T>,
+  pixels: (copying: T) => Pixels,
+  free: (copying: T) => void,
+): CapturedImage {
   let [there, isClosed]: [T | undefined, boolean] = [undefined, false]
-  const kept = made.then((x) => {
+  const kept = copying.then((x) => {
     if (isClosed) free(x)
     else there = x
     return x
@@ -234,8 +238,8 @@ function snapshot(
   return captured(drawnPixels(what, context, width, height))
 }
 
-function captureBitmap(made: Promise<ImageBitmap>): CapturedImage {
-  return capturing(made, bitmapPixels, (bitmap) => bitmap.close())
+function captureBitmap(making: Promise<ImageBitmap>): CapturedImage {
+  return capturing(making, bitmapPixels, (bitmap) => bitmap.close())
 }
 
 function bitmapPixels(bitmap: ImageBitmap): Pixels {
@@ -278,7 +282,8 @@ function captureFrame(frame: VideoFrame): CapturedImage {
 async function framePixels(frame: VideoFrame): Promise<Pixels> {
   const options = { format: 'RGBA', colorSpace: 'srgb' } as const
   try {
-    const { width, height } = frame.visibleRect!
+    if (!frame.visibleRect) throw new Error('it was closed')
+    const { width, height } = frame.visibleRect
     const rgba = new Uint8Array(frame.allocationSize(options))
     await frame.copyTo(rgba, options)
     return expectPixels({ width, height }, rgba, 4)

@@ -8,6 +8,7 @@
 // Masks come out on SAM's canvas; `toImage` leads from there back to the image's own pixels.
 
 import { mat3 } from 'wgpu-matrix'
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { type Pixels, Strip } from '../../gpu/pixels.ts'
 import type { PlanInfo } from '../../gpu/plan/plan.ts'
@@ -24,6 +25,7 @@ export interface InputSizes {
   readonly prompt: { readonly vision: readonly Vision[] }
 }
 
+/** The way an image is put before the encoders. */
 export interface PrepareOptions {
   /** 'grey' pads SigLIP's image to a centred square first, as X-SAM/AAAI does in its evaluation; 'none' by default. */
   readonly padding?: 'none' | 'grey' | undefined
@@ -32,7 +34,7 @@ export interface PrepareOptions {
 /** A transformation of the plane, as mat3 of wgpu-matrix: three columns, each padded to four numbers. */
 export type Mat3 = Float32Array
 
-/** Where an image lies on SAM's canvas. */
+/** The place of an image on SAM's canvas. */
 export interface Placement {
   /** [h', w']: the part of SAM's canvas that holds the image, at its top left. */
   readonly scaled: readonly [height: number, width: number]
@@ -62,7 +64,7 @@ const GREY = 127
 interface Target {
   readonly name: Vision
   readonly side: number
-  /** Of the image on the square. */
+  /** The size of the image on the square. */
   readonly width: number
   readonly height: number
   readonly across: Taps
@@ -100,7 +102,7 @@ function targetsOf({ width: W, height: H }: Size, config: InputSizes, padding: '
 function levelTable({ mean, std }: { mean: readonly number[]; std: readonly number[] }): Float32Array {
   return Float32Array.from({ length: 3 * 256 }, (_, i) => {
     const [channel, level] = [Math.floor(i / 256), i % 256]
-    return (level / 255 - mean[channel]!) / std[channel]!
+    return (level / 255 - entryOf(mean, channel)) / entryOf(std, channel)
   })
 }
 
@@ -110,7 +112,7 @@ interface Ready {
   readonly targets: readonly Target[]
   readonly strip: Strip
   readonly pixels: Tensor
-  /** By target: the image, resized along its rows. */
+  /** The image, resized along its rows, by target. */
   readonly resized: Readonly<Record<string, Tensor>>
   readonly rows: Plan
   readonly columns: Plan
@@ -195,13 +197,13 @@ export class Preprocessor {
     this.#ready = undefined
     const gpu = this.#gpu
     const targets = targetsOf(size, this.#config, padding)
-    const made: { release(): void }[] = []
+    const owned: { release(): void }[] = []
     const keep = <T extends { release(): void }>(x: T): T => {
-      made.push(x)
+      owned.push(x)
       return x
     }
     const releaseAll = (): void => {
-      for (const one of made) one.release()
+      for (const one of owned) one.release()
     }
     try {
       const strip = keep(await Strip.create(gpu, size, OWNER, this.#stripBytes))

@@ -12,6 +12,7 @@ import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { quoted } from '../../printable.ts'
 import type { Config, PromptConfig } from '../checkpoint/config.ts'
 
+/** The wording around a sentence. */
 export interface PromptOptions {
   /**
    * Referring sentences ("the red mug") are lower-cased, as in training; reasoning keeps its case. Referring by
@@ -24,6 +25,7 @@ export interface PromptOptions {
   readonly answer?: string | undefined
 }
 
+/** A prompt as token ids, and the places in it that matter. */
 export interface Prompt {
   /** Ids before the rows of the image. */
   readonly before: number[]
@@ -46,6 +48,8 @@ export interface PromptSettings {
 
 // X-SAM's words. Its code picks one at random, two of the ten being the same; the default is the first reasoning form,
 // and models name their own referring question and answer
+
+/** Questions for a phrase, `{phrase}`, that names an object. */
 export const REFERRING_TEMPLATES = [
   'Please identify and segment the {phrase} in this image.',
   'Please segment {phrase} in this image.',
@@ -58,7 +62,7 @@ export const REFERRING_TEMPLATES = [
   'Where is the {phrase} in this picture? Please output the corresponding segmentation mask.',
   'Can you highlight the {phrase} in this image with a segmentation mask? Please output the segmentation mask.',
 ] as const
-/** For whole sentences. */
+/** Questions for whole sentences. */
 export const REASONING_TEMPLATES = [
   '{phrase} Please output the corresponding segmentation mask.',
   '{phrase} Please generate a segmentation mask for this image.',
@@ -66,7 +70,7 @@ export const REASONING_TEMPLATES = [
   '{phrase} Please return the segmentation predictions as masks.',
   '{phrase} Please segment the image.',
 ] as const
-/** For reasoning in a noun phrase. */
+/** Questions for reasoning in a noun phrase. */
 export const REASONING_PHRASE_TEMPLATES = [
   'Can you segment {phrase} in this image? Please output the segmentation mask.',
   'Can you give the segmentation mask for {phrase} in this image? Please respond with the segmentation mask.',
@@ -74,6 +78,7 @@ export const REASONING_PHRASE_TEMPLATES = [
   'What is {phrase} in this image? Please output the corresponding segmentation mask.',
   'What is {phrase} in this image? Please generate a segmentation mask for this image.',
 ] as const
+/** Answers that end the prompt. `<SEG>` is the token whose state becomes S. */
 export const ANSWERS = [
   '<SEG>.',
   'It is <SEG>.',

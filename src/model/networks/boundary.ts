@@ -27,6 +27,7 @@ export function compressFeatures(maskFeatures: Tensor, w: Weights): Tensor {
   )
 }
 
+/** The outcome of boundary refinement, on the grid of the mask logits. */
 export interface Refined {
   /** M', [H, W]. */
   readonly logits: Tensor

@@ -4,6 +4,7 @@
 // after each convolution and no activation anywhere; then the fine map trades channels for pixels and the
 // coarse one pixels for channels.
 
+import { entryOf } from '../../check.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import { depthToSpace, spaceToDepth } from '../../ops/layout/layout.ts'
 import { linear } from '../../ops/matmul/matmul.ts'
@@ -11,7 +12,7 @@ import { reshape, scope, type Tensor } from '../../tensor/tensor.ts'
 import type { Weights } from '../checkpoint/weights.ts'
 import { normed } from './layers.ts'
 
-/** Of the norms over channels, whatever the rest of the model uses. */
+/** The epsilon of the norms over channels, whatever the rest of the model uses. */
 const EPS = 1e-6
 
 /**
@@ -21,8 +22,8 @@ const EPS = 1e-6
  */
 export function connector(taps: readonly Tensor[], w: Weights): Tensor[] {
   const branches = taps.map((x, j) => scope(`branch ${j}`, () => branch(x, w.scope(`model.${j}.model.`))))
-  const [fine, middle, coarse] = branches
-  return [spaceToDepth(coarse!), middle!, depthToSpace(fine!)]
+  const [fine, middle, coarse] = [entryOf(branches, 0), entryOf(branches, 1), entryOf(branches, 2)]
+  return [spaceToDepth(coarse), middle, depthToSpace(fine)]
 }
 
 function branch(x: Tensor, w: Weights): Tensor {

@@ -95,7 +95,7 @@ export function llmPrefix(
     const layer = w.scope(`model.layers.${i}.`)
     scope(`layers.${i}`, () => {
       if (i < cache.length - 1) x = llmLayer(x, layer, config, layerCache, position)
-      else remember(x, layer, config, layerCache, position)
+      else writeCache(x, layer, config, layerCache, position)
     })
   })
 }
@@ -111,7 +111,7 @@ export function llmLayer(
   const { heads, kvHeads, eps } = config
 
   // 1. Attention
-  const query = remember(x, w, config, cache, position)
+  const query = writeCache(x, w, config, cache, position)
   const mixed = attention({ query, ...cache, heads, kvHeads, bias: { kind: 'causal', start: position } })
   x = linear(mixed, w.tensor('self_attn.o_proj.weight'), { residual: x })
 
@@ -121,7 +121,13 @@ export function llmLayer(
 }
 
 /** Puts the rows' keys and values into the cache. @returns their queries */
-function remember(x: Tensor, w: Weights, config: LlmConfig, cache: LayerCache, position: SizeValue): Tensor {
+function writeCache(
+  x: Tensor,
+  w: Weights,
+  config: LlmConfig,
+  cache: LayerCache,
+  position: SizeValue,
+): Tensor {
   const y = rmsNorm(x, w.tensor('input_layernorm.weight'), config.eps)
   const { query, key, value } = families[config.type].heads(y, w, config, position)
   copyRows(key, cache.key, position)

@@ -9,6 +9,7 @@ import { gatedLinear, linear } from '../../ops/matmul/matmul.ts'
 import { columns, viewRows } from '../../tensor/tensor.ts'
 import type { Family } from './llm.ts'
 
+/** Phi-3's attention heads and MLP. */
 export const phi3: Family = {
   heads(x, w, { heads, kvHeads, headDim: d, ropeTheta: theta }, position) {
     const qkv = linear(x, w.tensor('self_attn.qkv_proj.weight')) //     [T, (heads + 2 kvHeads) * d]

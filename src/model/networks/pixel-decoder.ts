@@ -17,6 +17,7 @@ import type { HeadConfig } from '../checkpoint/config.ts'
 import type { Weights } from '../checkpoint/weights.ts'
 import { dense, normed, rowBlock } from './layers.ts'
 
+/** The pixel decoder's output: maps for the transformer decoder, and those that masks are read off. */
 export interface PixelFeatures {
   /** P0, P1, P2, each [H_l * W_l, d]. */
   readonly levels: readonly Tensor[]
@@ -36,7 +37,7 @@ export function pixelDecoder(
   config: HeadConfig,
 ): PixelFeatures {
   const d = config.hidden
-  const sizes = features.map(({ shape: [H, W] }) => [H!, W!] as const)
+  const sizes = features.map(({ shape }) => [entryOf(shape, 0), entryOf(shape, 1)] as const)
   const tokens = sizes.map(([H, W]) => H * W)
 
   // 1. Every level to d channels, as one sequence of tokens

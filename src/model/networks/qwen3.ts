@@ -1,7 +1,7 @@
 // Qwen3: a norm over each head of queries and keys before they turn, several query heads to a key head, and
 // heads that together may be wider than the stream.
 //
-// Source: Qwen team 2025, section 2; Qwen3ForCausalLM.
+// Source: Qwen3 technical report (2025), section 2; Qwen3ForCausalLM.
 
 import { rope } from '../../ops/attention/rope.ts'
 import { gatedLinear, linear } from '../../ops/matmul/matmul.ts'
@@ -9,6 +9,7 @@ import { rmsNorm } from '../../ops/norm/norm.ts'
 import { reshape, type Tensor } from '../../tensor/tensor.ts'
 import type { Family } from './llm.ts'
 
+/** Qwen3's attention heads and MLP. */
 export const qwen3: Family = {
   heads(x, w, { heads, kvHeads, ropeTheta: theta, eps }, position) {
     const query = perHead(

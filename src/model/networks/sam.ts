@@ -13,6 +13,7 @@ import { gridSide, type SamConfig } from '../checkpoint/config.ts'
 import type { Weights } from '../checkpoint/weights.ts'
 import { dense, normed } from './layers.ts'
 
+/** The outputs of SAM's encoder that the model uses, taken between its layers. */
 export interface SamTaps {
   /** Outputs of `connectorLayers`, each [H, W, C]. */
   readonly taps: readonly Tensor[]

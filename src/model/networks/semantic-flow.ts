@@ -11,7 +11,7 @@
 //
 // Source: FlowSeg, section 3.2 (BSF); Cheng et al. 2022, section 3.2 (masked attention).
 
-import { entryOf } from '../../check.ts'
+import { entryOf, expectDefined } from '../../check.ts'
 import { attention, maskBits } from '../../ops/attention/attention.ts'
 import { add, mix } from '../../ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../ops/head/cosine.ts'
@@ -89,7 +89,7 @@ interface Layer {
   readonly queries: Tensor
   /** C(l), [K, d]. */
   readonly condition: Tensor
-  /** How the layer came to its queries; absent before the first and without the flow. */
+  /** The steps by which the layer came to its queries; absent before the first and without the flow. */
   readonly refinement?: Refinement
 }
 
@@ -107,7 +107,7 @@ export interface Prediction extends Layer {
   readonly logits: Tensor
   /** Mask logits, [N, H * W]; absent in the predictions that nobody asked for. */
   readonly masks?: Tensor
-  /** Where the next layer's queries may not look (see maskBits); absent after the last. */
+  /** The places that the next layer's queries may not look at (see maskBits); absent after the last. */
   readonly blocked?: Tensor
 }
 
@@ -173,7 +173,8 @@ function decoderLayer(
   const cross = w.scope('cross_attn.')
   const query = project('query', add(queries, position), cross)
   const inputs = { query, key: entryOf(image.keys, i), value: entryOf(image.values, i) }
-  const seen = attend(inputs, cross, heads, { kind: 'mask', bits: blocked! })
+  const bits = expectDefined(blocked, 'the mask of the prediction before a layer')
+  const seen = attend(inputs, cross, heads, { kind: 'mask', bits })
   const visual = normed(seen, w.scope('cross_attn_layer_norm.'), eps, queries) // Q_vis
 
   // 2. SR: what it should be looking for, mixed in channel by channel
@@ -182,13 +183,13 @@ function decoderLayer(
 
   // 3. Self-attention, then MLP
   const mixed = selfAttention(fused, position, w.scope('self_attn.'), heads)
-  const settled = normed(mixed, w.scope('self_attn_layer_norm.'), eps, fused) // Q_s
-  const hidden = dense(settled, w.scope('fc1.'), { activation: 'relu' })
-  const output = normed(dense(hidden, w.scope('fc2.')), w.scope('final_layer_norm.'), eps, settled)
+  const spatial = normed(mixed, w.scope('self_attn_layer_norm.'), eps, fused) // Q_s
+  const hidden = dense(spatial, w.scope('fc1.'), { activation: 'relu' })
+  const output = normed(dense(hidden, w.scope('fc2.')), w.scope('final_layer_norm.'), eps, spatial)
 
   // 4. CR: the condition learns what the queries found
   if (!refinement) return { queries: output, condition }
-  return { queries: output, condition: refresh(condition, settled, position, w, config), refinement }
+  return { queries: output, condition: refresh(condition, spatial, position, w, config), refinement }
 }
 
 /** SR: Q_sem = MHA(Q_vis, C, C), and the gate W [Q_vis | Q_sem] between the two. */
@@ -214,7 +215,7 @@ function refine(
 /** CR: C + MHA(C, Q_s, Q_s), over all queries. */
 function refresh(
   condition: Tensor,
-  settled: Tensor,
+  spatial: Tensor,
   position: Tensor,
   layer: Weights,
   config: Config,
@@ -222,8 +223,8 @@ function refresh(
   return scope('condition refreshing', () => {
     const w = layer.scope('condition_attn.')
     const query = project('query', condition, w)
-    const key = project('key', at(settled, config.flow.positions ? position : undefined), w)
-    const value = project('value', settled, w)
+    const key = project('key', at(spatial, config.flow.positions ? position : undefined), w)
+    const value = project('value', spatial, w)
     const { heads } = config.head
     return dense(attention({ query, key, value, heads }), w.scope('out_proj.'), { residual: condition })
   })

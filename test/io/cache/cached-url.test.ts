@@ -1,48 +1,16 @@
 // A folder on a server, read in blocks that are kept: a second visit downloads nothing, an interrupted one goes on
 // where it stopped, and whatever happens to the server, the storage or the bytes, what is read is what was served.
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { WeightsError } from '../../../src/errors.ts'
+import { describe, expect, test, vi } from 'vitest'
 import { cachedWeights, clearCachedWeights } from '../../../src/io/cache/block-cache.ts'
-import { BlockSource } from '../../../src/io/cache/cached-source.ts'
-import { type Folder, type FolderOptions, openFolder } from '../../../src/io/folder.ts'
+import type { Folder } from '../../../src/io/folder.ts'
 import { Download } from '../../../src/io/http/download.ts'
 import { Absent, probe, remoteSource } from '../../../src/io/http/url-source.ts'
-import { bytesSource, DamagedError, type Source } from '../../../src/io/source.ts'
 import type { Progress } from '../../../src/progress.ts'
-import { FileServer } from '../http/file-server.ts'
 import { browser, damage, storedFiles } from './opfs.ts'
+import { ALL, blocks, bytes, open, readAll, serveFolder, server } from './served-folder.ts'
 
-const BLOCK = 1000
-const bytes = Uint8Array.from({ length: 10 * BLOCK + 500 }, (_, i) => (i * i) >> 4)
-const server = new FileServer()
-const options: FolderOptions = { blockBytes: BLOCK, retryMs: 1 }
-const open = (more: FolderOptions = {}): Folder => openFolder(`${server.origin}/m`, { ...options, ...more })
-const blocks = (...indices: number[]) =>
-  indices.map((i) => `w.bin ${i * BLOCK}-${Math.min(bytes.length, (i + 1) * BLOCK) - 1}`)
-const ALL = blocks(...Array.from({ length: 11 }, (_, i) => i))
-
-async function readAll(folder: Folder, file = 'w.bin', signal?: AbortSignal): Promise<Uint8Array> {
-  const source = await folder.open(file, signal)
-  try {
-    return await source.read(0, source.size, signal)
-  } finally {
-    await source.close()
-  }
-}
-
-beforeAll(() => server.listen())
-afterAll(() => server.close())
-beforeEach(async () => {
-  await browser()
-  Object.assign(server, { hasRanges: true, slow: undefined, answer: undefined, most: 0, sent: 0 })
-  server.files.clear()
-  server.files.set('/m/w.bin', { bytes, etag: '"1"' })
-  server.taken()
-})
-afterEach(() => {
-  vi.unstubAllGlobals()
-})
+serveFolder()
 
 describe('a second visit', () => {
   test('downloads nothing', async () => {
@@ -248,7 +216,7 @@ describe('requests', () => {
 })
 
 describe('progress', () => {
-  async function told(folder: (download: Download) => Folder, files: string[]): Promise<Progress[]> {
+  async function progressOf(folder: (download: Download) => Folder, files: string[]): Promise<Progress[]> {
     const events: Progress[] = []
     const download = new Download((event) => events.push(event))
     const from = folder(download)
@@ -265,7 +233,7 @@ describe('progress', () => {
     const total = bytes.length + large.length
     const files = ['w.bin', 'large.bin']
     const open1 = (download: Download) => open({ download, blockBytes: 2 ** 18 })
-    const events = await told(open1, files)
+    const events = await progressOf(open1, files)
     expect(events.length).toBeGreaterThan(3)
     expect(events[0]).toEqual({
       phase: 'download',
@@ -282,7 +250,7 @@ describe('progress', () => {
     // One block of four is lost
     const [path] = [...(await storedFiles()).keys()].filter((name) => name.endsWith('/2'))
     await damage((await storedFiles()).get(path!)!, 'flip')
-    const again = await told(open1, files)
+    const again = await progressOf(open1, files)
     expect(again.at(-1)).toMatchObject({
       loaded: total,
       total,
@@ -338,230 +306,5 @@ describe('progress', () => {
       from: { cache: 0, network: 2000 },
     })
     await source.close()
-  })
-})
-
-describe('damage', () => {
-  test.each(['flip', 'cut'] as const)(
-    'of a kept block is found, and the block fetched again: %s',
-    async (how) => {
-      await readAll(open())
-      const files = await storedFiles()
-      for (const [path, handle] of files) if (/\/(3|10)$/.test(path)) await damage(handle, how)
-      server.taken()
-      expect(await readAll(open())).toEqual(bytes)
-      expect(server.taken()).toEqual(blocks(3, 10))
-      expect(await readAll(open())).toEqual(bytes)
-      expect(server.taken()).toEqual([])
-    },
-  )
-
-  test('of what describes a kept file costs a download, not more', async () => {
-    await readAll(open())
-    const entry = [...(await storedFiles())].find(([path]) => path.endsWith('entry.json'))!
-    await damage(entry[1], 'cut')
-    expect(await readAll(open())).toEqual(bytes)
-    expect(await readAll(open())).toEqual(bytes)
-    expect(await cachedWeights()).toHaveLength(1)
-  })
-
-  test('on the server meanwhile is not mixed in', async () => {
-    const source = await open().open('w.bin')
-    await source.read(0, 10)
-    server.files.set('/m/w.bin', { bytes: bytes.map((byte) => byte ^ 1), etag: '"2"' })
-    await expect(source.read(5000, 10)).rejects.toThrow(/changed on the server/)
-    await source.close()
-  })
-})
-
-describe('hashes of a file', () => {
-  const sha256 = '3a'.repeat(32)
-  const opened = async (hash: string): Promise<Source> => {
-    const source = await open().open('w.bin')
-    if (source instanceof BlockSource) source.expectSha256(hash)
-    return source
-  }
-  const hashOf = async (data: Uint8Array<ArrayBuffer>) =>
-    Buffer.from(await crypto.subtle.digest('SHA-256', data)).toString('hex')
-
-  test('that hold: nothing is hashed again at the next visit, unless something has to be fetched', async () => {
-    const good = await hashOf(bytes)
-    for (let visit = 0; visit < 3; visit++) {
-      const source = await opened(good)
-      source.willRead?.([[4000, 6000]])
-      // In no order, and not all of it
-      for (const at of [5000, 4000]) expect(await source.read(at, 1000)).toEqual(bytes.slice(at, at + 1000))
-      await source.verify?.()
-      await source.close()
-      if (visit === 0) expect(server.taken()).toEqual(ALL)
-      else expect(server.taken()).toEqual([])
-    }
-    const [path] = [...(await storedFiles()).keys()].filter((name) => name.endsWith('/4'))
-    await damage((await storedFiles()).get(path!)!, 'flip')
-    const other = bytes.slice()
-    other[4500]! ^= 1
-    server.files.set('/m/w.bin', { bytes: other, etag: '"1"' }) // the same, says the server
-    const source = await opened(good)
-    await source.read(0, source.size)
-    await expect(source.verify?.()).rejects.toThrow(DamagedError)
-    await source.close()
-  })
-
-  test('that do not: the file is refused by name, and asked for again at the next visit', async () => {
-    const first = await opened(sha256)
-    await first.read(0, first.size)
-    const refused: unknown = await first.verify?.().catch((error: unknown) => error)
-    expect(refused).toBeInstanceOf(WeightsError)
-    expect(refused).toMatchObject({ wasKept: false, code: 'ERR_WEIGHTS' })
-    expect(String(refused)).toMatch(/w\.bin: its bytes are damaged \(SHA-256 .* manifest.json says 3a3a/)
-    await first.close()
-    server.taken()
-    const second = await opened(sha256)
-    await second.read(0, second.size)
-    expect(server.taken()).toEqual(ALL)
-    await second.close() // unchecked: they stay
-    const third = await opened(sha256)
-    await third.read(0, third.size)
-    expect(server.taken()).toEqual([])
-    await expect(third.verify?.()).rejects.toMatchObject({ wasKept: true })
-    await third.close()
-  })
-
-  test('that do not, though blocks were read again from the cache meanwhile', async () => {
-    const source = await opened(sha256)
-    for (const at of [10_000, 0, 5000, 9000, 8000, 7000, 6000, 4000, 3000, 2000, 1000, 10_000])
-      await source.read(at, 1)
-    await expect(source.verify?.()).rejects.toMatchObject({ wasKept: false }) // or it would be tried for ever
-    await source.close()
-  })
-
-  test('of any source', async () => {
-    const source = new BlockSource(bytesSource(bytes, 'x'), { blockBytes: 64 })
-    source.expectSha256(await hashOf(bytes))
-    await source.read(9000, 100)
-    await source.verify()
-    source.expectSha256(sha256)
-    await expect(source.verify()).rejects.toThrow('x: its bytes are damaged')
-  })
-})
-
-describe('two tabs at once', () => {
-  test('download every block once, and read the same', async () => {
-    server.slow = { bytes: 250, ms: 3 }
-    const both = await Promise.all([readAll(open()), readAll(open())])
-    expect(both).toEqual([bytes, bytes])
-    expect(server.taken()).toEqual(ALL)
-  })
-
-  test.each([false, true])('also without locks; in workers: %s', async (worker) => {
-    await browser({ worker })
-    Object.assign(navigator, { locks: undefined })
-    server.slow = { bytes: 250, ms: 3 }
-    const all = await Promise.all([readAll(open()), readAll(open()), readAll(open())])
-    expect(all).toEqual([bytes, bytes, bytes])
-    server.taken()
-    expect(await readAll(open())).toEqual(bytes)
-    expect(server.taken()).toEqual([])
-  })
-
-  test('that see different versions do not mix them', async () => {
-    const first = await open().open('w.bin')
-    await first.read(0, 3000)
-    const other = bytes.map((byte) => byte ^ 1)
-    server.files.set('/m/w.bin', { bytes: other, etag: '"2"' })
-    const second = await open().open('w.bin') // drops what the first has kept
-    await expect(first.read(5000, 10)).rejects.toThrow('changed on the server')
-    server.files.set('/m/w.bin', { bytes, etag: '"1"' })
-    await first.read(5000, 2000)
-    await first.close()
-    server.files.set('/m/w.bin', { bytes: other, etag: '"2"' })
-    expect(await second.read(0, second.size)).toEqual(other)
-    await second.close()
-    expect(await readAll(open())).toEqual(other)
-  })
-
-  test('of which one gives up', async () => {
-    server.slow = { bytes: 250, ms: 3 }
-    const controller = new AbortController()
-    const giving = readAll(open(), 'w.bin', controller.signal)
-    const going = readAll(open())
-    setTimeout(() => controller.abort(), 20)
-    await expect(giving).rejects.toHaveProperty('name', 'AbortError')
-    expect(await going).toEqual(bytes)
-  })
-})
-
-describe('storage', () => {
-  test.each([false, true])('that is full is a note, not a failure; in workers: %s', async (worker) => {
-    await browser({ quota: 6500, worker })
-    const folder = open()
-    expect(await readAll(folder)).toEqual(bytes)
-    expect(folder.notes).toEqual([expect.stringMatching(/storage for this page is full.* from w.bin on/)])
-    server.taken()
-    // What fitted serves the next visit
-    expect(await readAll(open())).toEqual(bytes)
-    const missing = server.taken()
-    expect(missing.length).toBeGreaterThan(3)
-    expect(missing.length).toBeLessThan(8)
-  })
-
-  test('that is full from the start', async () => {
-    await browser({ quota: 10 })
-    const folder = open()
-    expect(await readAll(folder)).toEqual(bytes)
-    expect(folder.notes).toHaveLength(1)
-  })
-
-  test('that this window can not write is none', async () => {
-    await browser({ readonly: true })
-    const folder = open()
-    expect(await readAll(folder)).toEqual(bytes)
-    expect(folder.notes).toEqual([])
-  })
-
-  test('is asked to persist when told to', async () => {
-    const storage = await browser({ persist: true })
-    await readAll(open())
-    expect(storage.persisted).toBe(0)
-    await readAll(open({ persist: true }))
-    expect(storage.persisted).toBe(1)
-    await browser()
-    const refused = open({ persist: true })
-    await readAll(refused)
-    expect(refused.notes).toEqual([expect.stringContaining('does not promise to keep')])
-  })
-
-  test('is listed, and cleared wholly or in part', async () => {
-    server.files.set('/n/v.bin', { bytes: bytes.subarray(0, 10), etag: '"1"' })
-    await readAll(open())
-    await readAll(openFolder(`${server.origin}/n`, options), 'v.bin')
-    const source = await open()
-      .open('u.bin')
-      .catch(() => undefined) // that it isn't there is no file
-    expect(source).toBeUndefined()
-    const listed = async () =>
-      new Map((await cachedWeights()).map(({ url, bytes: kept }) => [new URL(url).pathname, kept]))
-    expect(await listed()).toEqual(
-      new Map([
-        ['/m/w.bin', bytes.length],
-        ['/n/v.bin', 10],
-      ]),
-    )
-    expect(await clearCachedWeights(`${server.origin}/m`)).toBe(bytes.length)
-    expect(await listed()).toEqual(new Map([['/n/v.bin', 10]]))
-    server.taken()
-    await readAll(open())
-    expect(server.taken()).toEqual(ALL)
-    expect(await clearCachedWeights()).toBe(bytes.length + 10)
-    expect(await storedFiles()).toEqual(new Map())
-  })
-
-  test('that is cleared during a download hinders nobody', async () => {
-    const source = await open().open('w.bin')
-    await source.read(0, 1000)
-    await clearCachedWeights()
-    expect(await source.read(0, source.size)).toEqual(bytes)
-    await source.close()
-    expect(await readAll(open())).toEqual(bytes)
   })
 })

@@ -82,12 +82,12 @@ async function readAll(folder: Folder, file = 'w.bin'): Promise<Uint8Array> {
 }
 /** Files below the folder, with their modes. */
 async function stored(): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
+  const modes = new Map<string, string>()
   for (const name of await readdir(home, { recursive: true })) {
     const { mode } = await lstat(join(home, name))
-    found.set(name, (mode & 0o777).toString(8))
+    modes.set(name, (mode & 0o777).toString(8))
   }
-  return found
+  return modes
 }
 const blockPath = async (index: number): Promise<string> => {
   const name = [...(await stored()).keys()].find((path) => basename(path) === String(index))
@@ -430,8 +430,8 @@ describe('processes of Deno', () => {
   test('at once, on one folder, read the same; and what they keep is whole, for Node as well', async () => {
     const kept = [{ url: `${server.origin}/m/w.bin`, bytes: bytes.length, size: bytes.length }]
     server.slow = { bytes: 200, ms: 3 }
-    for (const told of await Promise.all([visit(), visit(), visit()])) {
-      expect(told).toMatchObject({ sha256, notes: [] })
+    for (const report of await Promise.all([visit(), visit(), visit()])) {
+      expect(report).toMatchObject({ sha256, notes: [] })
     }
     server.taken()
     expect(await visit()).toEqual({ sha256, notes: [], kept })

@@ -56,12 +56,12 @@ export class FakeStorage {
       kind: string,
       make: () => T,
     ) => {
-      const found = here().children.get(key)
-      if (found && 'children' in found !== (kind === 'directory')) throw fail('TypeMismatchError')
-      if (!found && !create) throw fail('NotFoundError')
-      const made = (found as T | undefined) ?? make()
-      node.children.set(key, made)
-      return made
+      const entry = here().children.get(key)
+      if (entry && 'children' in entry !== (kind === 'directory')) throw fail('TypeMismatchError')
+      if (!entry && !create) throw fail('NotFoundError')
+      const opened = (entry as T | undefined) ?? make()
+      node.children.set(key, opened)
+      return opened
     }
     const handle = (key: string, of: FileNode | FolderNode) =>
       'children' in of ? this.#folder(key, of) : this.#file(key, of)
@@ -82,13 +82,13 @@ export class FakeStorage {
           child(key, create, 'file', () => ({ bytes: new Uint8Array(), locked: false, gone: false })),
         ),
       removeEntry: async (key: string, { recursive = false } = {}) => {
-        const found = here().children.get(key)
-        if (!found) throw fail('NotFoundError')
-        if ('children' in found && found.children.size > 0 && !recursive)
+        const child = here().children.get(key)
+        if (!child) throw fail('NotFoundError')
+        if ('children' in child && child.children.size > 0 && !recursive)
           throw fail('InvalidModificationError')
-        if (isLocked(found)) throw fail('NoModificationAllowedError')
+        if (isLocked(child)) throw fail('NoModificationAllowedError')
         node.children.delete(key)
-        remove(found)
+        remove(child)
       },
       entries,
       keys: async function* () {
@@ -172,15 +172,15 @@ export async function browser(options: Options = {}): Promise<FakeStorage> {
 
 /** Files of the cache, by their paths. */
 export async function storedFiles(): Promise<Map<string, FileSystemFileHandle>> {
-  const found = new Map<string, FileSystemFileHandle>()
+  const files = new Map<string, FileSystemFileHandle>()
   const walk = async (folder: FileSystemDirectoryHandle, path: string): Promise<void> => {
     for await (const [name, handle] of folder.entries()) {
       if (handle.kind === 'directory') await walk(handle, `${path}${name}/`)
-      else found.set(path + name, handle)
+      else files.set(path + name, handle)
     }
   }
   await walk(await navigator.storage.getDirectory(), '')
-  return found
+  return files
 }
 
 /** Flips a bit of a stored file, or cuts it short. */

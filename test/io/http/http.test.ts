@@ -59,9 +59,9 @@ describe('a busy server', () => {
     expect(clock.waits).toHaveLength(1)
     expect(clock.waits[0]).toBeGreaterThanOrEqual(ms)
     expect(clock.waits[0]).toBeLessThan(ms + 1001)
-    const told = waits.filter(({ reason }) => reason === 'busy')
-    expect(told).toEqual([{ reason: 'busy', seconds: expect.any(Number) }])
-    if (ms > 0) expect(told[0]!.seconds).toBeGreaterThanOrEqual(ms / 1000)
+    const busyWaits = waits.filter(({ reason }) => reason === 'busy')
+    expect(busyWaits).toEqual([{ reason: 'busy', seconds: expect.any(Number) }])
+    if (ms > 0) expect(busyWaits[0]!.seconds).toBeGreaterThanOrEqual(ms / 1000)
   })
 
   test('that asks for more than a minute is not waited for: the error says when to try again', async () => {

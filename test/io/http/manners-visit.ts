@@ -38,8 +38,8 @@ export async function visitManners(origin: string): Promise<Record<string, strin
   const visits = Object.keys(EXPECTED).map(async (path) => [path, await visit(`${origin}${path}`)] as const)
   const folder = openFolder(origin, { cache: 'none' })
   const optional = OPTIONAL.map(async (path) => {
-    const found = await folder.find(path.slice(1))
-    return [`optional ${path}`, found ? 'found' : 'not there'] as const
+    const source = await folder.find(path.slice(1))
+    return [`optional ${path}`, source ? 'found' : 'not there'] as const
   })
   return Object.fromEntries(await Promise.all([...visits, ...optional]))
 }

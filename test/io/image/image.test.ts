@@ -305,7 +305,7 @@ describe('damage', () => {
 
   /** What becomes of each file: many at a time, as decoders have threads of their own. */
   async function outcomes(files: Uint8Array[]): Promise<(ImageError | undefined)[]> {
-    const found: (ImageError | undefined)[] = []
+    const errors: (ImageError | undefined)[] = []
     for (let first = 0; first < files.length; first += 32) {
       const some = files.slice(first, first + 32).map(async (bytes, i) => {
         try {
@@ -317,9 +317,9 @@ describe('damage', () => {
           return error
         }
       })
-      found.push(...(await Promise.all(some)))
+      errors.push(...(await Promise.all(some)))
     }
-    return found
+    return errors
   }
 
   test.each(names)('%s, cut short anywhere', async (name) => {

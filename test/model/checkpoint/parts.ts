@@ -51,11 +51,11 @@ export async function runOnce<Read extends Tensors, Keep extends Tensors>(
   build: (inputs: Inputs) => Outputs<Read, Keep>,
   values: RunValues<string, string, Keep>,
 ): Promise<RunResult<Read, Keep>> {
-  const made: Plan<Read, Keep> = await plan(gpu, 'test', build)
+  const ready: Plan<Read, Keep> = await plan(gpu, 'test', build)
   try {
-    return await made.run(values)
+    return await ready.run(values)
   } finally {
-    made.release()
+    ready.release()
   }
 }
 

@@ -43,9 +43,9 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
   }
 
   function canvas(): OffscreenCanvas {
-    const made = new OffscreenCanvas(width, height)
-    made.getContext('2d')!.putImageData(imageData(), 0, 0)
-    return made
+    const canvas = new OffscreenCanvas(width, height)
+    canvas.getContext('2d')!.putImageData(imageData(), 0, 0)
+    return canvas
   }
 
   async function imageElement(): Promise<HTMLImageElement> {
@@ -63,9 +63,9 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
     [
       'HTMLCanvasElement',
       () => {
-        const made = Object.assign(document.createElement('canvas'), { width, height })
-        made.getContext('2d')!.putImageData(imageData(), 0, 0)
-        return made
+        const canvas = Object.assign(document.createElement('canvas'), { width, height })
+        canvas.getContext('2d')!.putImageData(imageData(), 0, 0)
+        return canvas
       },
     ],
     ['HTMLImageElement', imageElement],

@@ -36,14 +36,14 @@ function fakeCanvas(getImageData: () => object = () => imageData) {
 
 /** A browser that makes bitmaps and keeps them. */
 function stubBitmaps(fail?: Error) {
-  const made: { source: unknown; options: unknown; close: () => void }[] = []
+  const bitmaps: { source: unknown; options: unknown; close: () => void }[] = []
   vi.stubGlobal('createImageBitmap', async (source: unknown, options: unknown) => {
     if (fail) throw fail
     const bitmap = { ...size, source, options, close: vi.fn() }
-    made.push(bitmap)
+    bitmaps.push(bitmap)
     return bitmap
   })
-  return made
+  return bitmaps
 }
 
 const video = { ...size, videoWidth: 7, videoHeight: 5, readyState: 4 }
@@ -126,10 +126,10 @@ describe('where the device takes bitmaps', () => {
     ['a Blob', new Blob(['any format'])],
     ['another bitmap', bitmap],
   ])('%s becomes one, unmultiplied, which is closed in the end', async (_, source) => {
-    const made = stubBitmaps()
+    const bitmaps = stubBitmaps()
     const image = await open(source, true)
-    expect(made).toHaveLength(1)
-    const [one] = made
+    expect(bitmaps).toHaveLength(1)
+    const [one] = bitmaps
     expect(image.pixels).toEqual({ ...size, bitmap: one })
     expect(one).toMatchObject({ source, options: { premultiplyAlpha: 'none' } })
     expect(one!.close).not.toHaveBeenCalled()
@@ -139,7 +139,7 @@ describe('where the device takes bitmaps', () => {
 
   test('what the caller gave stays open', async () => {
     stubBitmaps()
-    for (const given of [bitmap, frame]) (await open(given, true)).close()
+    for (const input of [bitmap, frame]) (await open(input, true)).close()
     expect(bitmap.close).not.toHaveBeenCalled()
     expect(frame.close).not.toHaveBeenCalled()
   })
@@ -196,10 +196,10 @@ describe('read before anything is awaited', () => {
       [new DataView(Uint8Array.from(png).buffer), ''],
     ] as const) {
       const image = capture(input)
-      const given: unknown = memory === '' ? input : (input as Record<string, unknown>)[memory]
-      const bytes = ArrayBuffer.isView(given)
-        ? new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
-        : new Uint8Array(given as ArrayBuffer)
+      const held: unknown = memory === '' ? input : (input as Record<string, unknown>)[memory]
+      const bytes = ArrayBuffer.isView(held)
+        ? new Uint8Array(held.buffer, held.byteOffset, held.byteLength)
+        : new Uint8Array(held as ArrayBuffer)
       bytes.fill(0)
       const pixels = await image.open()
       if ('rgb' in pixels) expect(pixels.rgb).toEqual(expected.rgb)
@@ -215,9 +215,9 @@ describe('read before anything is awaited', () => {
     ['a canvas', fakeCanvas()],
     ['a bitmap', bitmap],
   ])('%s becomes a bitmap', (_, source) => {
-    const made = stubBitmaps()
+    const bitmaps = stubBitmaps()
     capture(source, true)
-    expect(made).toHaveLength(1)
+    expect(bitmaps).toHaveLength(1)
   })
 
   test('a VideoFrame is cloned, and the clone is closed', () => {

@@ -109,9 +109,9 @@ for (const gpu of await adapters()) {
             usage: GPUTextureUsage.COPY_DST | GPUTextureUsage.COPY_SRC,
           })
           gpu.device.queue.writeTexture({ texture }, rgba, { bytesPerRow: width * 4 }, [width, height])
-          const given: Pixels[] = [{ width, height, texture }]
-          if (order[0] === 0) given.push({ width, height, rgba: new Uint8ClampedArray(rgba) })
-          for (const pixels of given) {
+          const sources: Pixels[] = [{ width, height, texture }]
+          if (order[0] === 0) sources.push({ width, height, rgba: new Uint8ClampedArray(rgba) })
+          for (const pixels of sources) {
             const { siglip, sam } = await prepare(gpu, pixels, { stripBytes: 64 * 256 })
             expectSameBits(siglip, expected.siglip)
             expectSameBits(sam, expected.sam)

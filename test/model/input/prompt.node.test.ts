@@ -126,8 +126,8 @@ describe('words', () => {
     for (const compat of ['aaai', 'main'] as const) {
       for (const space of ['  ', '   ', '\u00a0', '\u3000', '\u2009', '\u202f', ' \u00a0 ']) {
         const sentence = `red${space}mug`
-        for (const given of [sentence, `${space}${sentence}${space}`]) {
-          const { after, span } = buildPrompt(qwen, given, settings({}, compat))
+        for (const padded of [sentence, `${space}${sentence}${space}`]) {
+          const { after, span } = buildPrompt(qwen, padded, settings({}, compat))
           expect(after.slice(...span)).toEqual([P, ...qwen.encode(sentence), END_P])
         }
       }

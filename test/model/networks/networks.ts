@@ -56,7 +56,7 @@ export async function compute<Name extends string, Read extends Tensors>(
   build: (tensors: Readonly<Record<Name, Tensor>>) => Read,
   values: RunValues = {},
 ): Promise<{ readonly [Output in keyof Read]: Float32Array }> {
-  const made = await plan(gpu, 'test', (inputsOf) => {
+  const ready = await plan(gpu, 'test', (inputsOf) => {
     const tensors = Object.entries<HostTensor>(inputs).map(([name, { data, shape }]): [string, Tensor] => [
       name,
       inputsOf.input(name, shape, data instanceof Uint32Array ? 'u32' : 'f32'),
@@ -65,9 +65,9 @@ export async function compute<Name extends string, Read extends Tensors>(
   })
   try {
     const data = Object.fromEntries(Object.entries<HostTensor>(inputs).map(([name, x]) => [name, x.data]))
-    const { read } = await made.run({ ...values, inputs: data })
+    const { read } = await ready.run({ ...values, inputs: data })
     return read as { readonly [Output in keyof Read]: Float32Array }
   } finally {
-    made.release()
+    ready.release()
   }
 }

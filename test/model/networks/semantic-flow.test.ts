@@ -40,7 +40,7 @@ async function decode(
   { golden, config, baseline, ...rest }: Case,
 ): Promise<Record<string, Float32Array>> {
   const { hidden } = config.head
-  const given = (name: string): HostTensor => ({
+  const tensorOf = (name: string): HostTensor => ({
     data: goldenInput(golden, name),
     shape: golden.inputs[name]!.shape,
   })
@@ -56,7 +56,7 @@ async function decode(
   const names = [...levels, 'maskFeatures', 's', ...('condition' in golden.inputs ? ['condition'] : [])]
   const inputs: Record<string, HostTensor> = {
     condition: random([K, hidden]),
-    ...Object.fromEntries([...names.map((name) => [name, given(name)]), ...sines]),
+    ...Object.fromEntries([...names.map((name) => [name, tensorOf(name)]), ...sines]),
     ...(rest.condition ? { condition: rest.condition } : {}),
   }
   return compute(gpu, inputs, (t) => {
@@ -86,8 +86,8 @@ async function decode(
     )
     const last = predictions.at(-1)!.queries
     const norm = w.scope('segmentor.decoder.decoder.layernorm.')
-    const found = entries.filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
-    return { ...Object.fromEntries(found), normed: normed(last, norm, config.head.eps) }
+    const present = entries.filter((entry): entry is [string, Tensor] => entry[1] !== undefined)
+    return { ...Object.fromEntries(present), normed: normed(last, norm, config.head.eps) }
   })
 }
 
