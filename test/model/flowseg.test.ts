@@ -126,13 +126,13 @@ for (const gpu of await adapters()) {
         const preprocessor = new Preprocessor(gpu, config)
         const pixels = await preprocessor.run(image)
         const looked = await runOnce(gpu, (given) => lookPlan(given, parts), {
-          inputs: { before: Uint32Array.from(before) },
+          inputs: { before: await parts.embed(before) },
           bound: { ...cache, ...pixels },
         })
         preprocessor.release()
         const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : seg))
         const language = await runOnce(gpu, (given) => readPlan(given, after.length, K, parts), {
-          inputs: { ids: Uint32Array.from(after), rows },
+          inputs: { after: await parts.embed(after), rows },
           bound: cache,
           params: { span: K },
         })

@@ -168,14 +168,10 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
   try {
     // 1. Weights, a picture and a sentence
     const checkpoint = await openSafetensors(folder, { signal: task.signal })
-    const loaded = await (async () => {
-      try {
-        return await loadWeights(gpu, checkpoint, config, task)
-      } finally {
-        await checkpoint.close()
-      }
-    })()
+    owned.push(() => void checkpoint.close())
+    const loaded = await loadWeights(gpu, checkpoint, config, task)
     owned.push(loaded.release)
+    const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
     const prompt = buildPrompt(tokenizer, SENTENCE, config)
     const made = await makeParts(gpu, loaded, config, prompt.before.length)
     owned.push(made.release)
@@ -192,13 +188,14 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     const pool: Record<string, Tensor> = { ...pixels }
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
       pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
+    const after = await embeddings.rows(ids, T)
     const length = config.flow.condition === 'tokens' ? span : 1
     const tasks: Record<PlanName, { build: Build } & Pick<Given, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
-        inputs: { before: Uint32Array.from(prompt.before) },
+        inputs: { before: await embeddings.rows(prompt.before) },
       },
-      read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows }, params: { span } },
+      read: { build: (from) => readPlan(from, T, K, parts), inputs: { after, rows }, params: { span } },
       segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), params: { length } },
       finish: { build: (from) => finishPlan(from, size, parts) },
     }
