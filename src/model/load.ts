@@ -83,7 +83,7 @@ const LOAD_KINDS: Kinds<LoadOptions> = {
 /** Each finds one damaged tensor, or file, at most. */
 const MAX_ATTEMPTS = 4
 /** Plans kept ready for other lengths and image sizes. */
-const PLANS_KEPT = 6
+const PLANS_KEPT = 8
 
 /** The tensors and plans on the device that all scenes of a model share. */
 export interface LoadedModel {
