@@ -48,6 +48,15 @@ export type { HostTensor, Random, WeightLayout, WeightType } from './selftest/ra
 export type { KernelResult, SelfTestSummary } from './selftest/results.ts'
 export { selfTest } from './selftest/self-test.ts'
 export {
+  type Inputs,
+  type Outputs,
+  type Plan,
+  plan,
+  type RunResult,
+  type RunValues,
+  type Tensors,
+} from './tensor/plan.ts'
+export {
   type AllocateOptions,
   allocate,
   type Columns,
@@ -58,14 +67,8 @@ export {
   expectType,
   firstDim,
   type HostArray,
-  type Inputs,
   lastDim,
-  type Outputs,
-  type Plan,
   param,
-  plan,
-  type RunResult,
-  type RunValues,
   record,
   release,
   reshape,
@@ -74,16 +77,8 @@ export {
   type SizeValue,
   scope,
   type Tensor,
-  type Tensors,
   tensor,
   upload,
 } from './tensor/tensor.ts'
-export {
-  type Build,
-  type CandidateReport,
-  type ClassReport,
-  type TuneOptions,
-  type Tuning,
-  tune,
-  type WeightsReport,
-} from './tuning/tune.ts'
+export type { CandidateReport, ClassReport, Tuning, WeightsReport } from './tuning/report.ts'
+export { type Build, type TuneOptions, tune } from './tuning/tune.ts'

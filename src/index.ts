@@ -78,4 +78,5 @@ export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/pictu
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
 export { printable, quoted } from './printable.ts'
 export type { Progress, TaskOptions, Waiting } from './progress.ts'
-export type { CandidateReport, ClassReport, TuneOptions, Tuning, WeightsReport } from './tuning/tune.ts'
+export type { CandidateReport, ClassReport, Tuning, WeightsReport } from './tuning/report.ts'
+export type { TuneOptions } from './tuning/tune.ts'

@@ -65,7 +65,7 @@ function expectText(call: string, text: unknown): void {
 }
 
 function escaped(character: string): string {
-  const code = character.codePointAt(0)!
+  const code = character.codePointAt(0) ?? Number.NaN
   return (
     SHORT[character] ??
     (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`)

@@ -18,6 +18,7 @@ const GROUND = [
   'printable.ts',
   'progress.ts',
   'regular-file.ts',
+  'statistics.ts',
   'write-whole.ts',
 ].map((file) => `src/${file}`)
 

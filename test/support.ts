@@ -5,14 +5,8 @@ import { listAdapters } from '#runtime'
 import { Gpu, openGpu } from '../src/gpu/gpu.ts'
 import { type Constants, type Kernel, kernel } from '../src/gpu/kernel.ts'
 import type { Shader } from '../src/gpu/shader.ts'
-import {
-  type Plan,
-  plan,
-  type RunResult,
-  type RunValues,
-  type Tensor,
-  type Tensors,
-} from '../src/tensor/tensor.ts'
+import { type Plan, plan, type RunResult, type RunValues, type Tensors } from '../src/tensor/plan.ts'
+import type { Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { variable } from './runtime.ts'
 

@@ -2,7 +2,8 @@
 
 import type { Gpu } from '../src/gpu/gpu.ts'
 import { sliceRows } from '../src/ops/layout/layout.ts'
-import { plan, type Tensor } from '../src/tensor/tensor.ts'
+import { plan } from '../src/tensor/plan.ts'
+import type { Tensor } from '../src/tensor/tensor.ts'
 
 /** What a resident tensor of floats holds. */
 export async function valuesOf(gpu: Gpu, x: Tensor): Promise<Float32Array> {

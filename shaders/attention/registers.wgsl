@@ -5,33 +5,21 @@
 // a head of keys are rows beside each other: a key is loaded once for all of them. With few rows the keys are split
 // among threads, and attention/combine adds up what each leaves.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
-//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
-//           in lib/attention_bias
+// shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
+//           rel_w as in lib/attention_bias
 // threads   one has ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share rows
 // grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
+// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
 //           RELATIVE's map, else 1
 // prelude   const D4, ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
 
+import package::attention::rows::{key, key_at, query, query_at, query_of, row_of, sizes, value, value_at, y};
 import package::lib::attention_bias::{
   BLOCK, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};
-
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
 
 /** ROWS rows of D4 vec4s. */
 alias Rows = array<vec4f, ROWS * D4>;
@@ -44,7 +32,7 @@ fn load_rows(rows: array<u32, ROWS>, count: u32) -> Rows {
   var row = rows;
   var q = Rows();
   for (var r = 0u; r < count; r++) {
-    let at = row[r] / sizes.heads * sizes.q_stride + sizes.q_start + row[r] % sizes.heads * D4;
+    let at = query_at(row[r]);
     for (var c = 0u; c < D4; c++) { q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E); }
   }
   return q;
@@ -74,7 +62,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let split = group.x * LANES + thread % LANES;
   let first = (unit % sizes.row_blocks * (WG / LANES) + thread / LANES) * ROWS;
   if (first >= sizes.rows) { return; }
-  let queries = sizes.rows / GROUP;
 
   // The thread's rows. Past the last row there are none: the last one is computed again, and not stored
   let count = min(ROWS, sizes.rows - first);
@@ -86,8 +73,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var keys = 0u;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let in_head = min(first + r, sizes.rows - 1u);
-    i[r] = in_head / GROUP;
-    row[r] = (batch * queries + i[r]) * sizes.heads + head * GROUP + in_head % GROUP;
+    i[r] = query_of(in_head);
+    row[r] = row_of(batch, head, in_head);
     m[r] = FLOOR;
     l[r] = 0.0;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
@@ -96,8 +83,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var q = load_rows(row, count);
   var o = Rows();
 
-  let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
-  let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
+  let k_first = key_at(batch, head);
+  let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
   let map_height = sizes.keys / sizes.columns;
   let blocks = block_count(keys, sizes.columns);

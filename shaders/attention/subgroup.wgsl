@@ -6,15 +6,14 @@
 // As a lane has whole rows, neither scores nor their maxima are exchanged. The softmax is that of lib/online_softmax,
 // with o rescaled once per block of keys.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
-//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
-//           in lib/attention_bias
+// shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
+//           rel_w as in lib/attention_bias
 // threads   a workgroup is one subgroup; lane l has rows l, LANES + l, ... of its ROWS * LANES, and every splits-th
 //           block of keys
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
-//           RELATIVE's map, else 1; row_vec4s = ROWS * D4
+// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
+//           RELATIVE's map, else 1; loop_end = ROWS * D4
 // prelude   const D4, LANES, ROWS, GROUP, BIAS; bool SPLIT
 //
 // per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
@@ -28,23 +27,14 @@
 //           per turn gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled
 //           registers
 
+import package::attention::rows::{
+  key, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value, value_at, y,
+};
 import package::lib::attention_bias::{
   BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT};
-
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, row_vec4s: u32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -53,7 +43,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let batch = group.z;
   let split = group.x;
   let first = unit % sizes.row_blocks * (ROWS * LANES);
-  let queries = sizes.rows / GROUP;
 
   // The lane's rows. Past the last row that one is computed again, and not stored
   var m: array<f32, ROWS>;
@@ -63,25 +52,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var visible: array<u32, ROWS>;  // its keys are in [0, visible)
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let in_head = min(first + r * LANES + lane, sizes.rows - 1u);
-    i[r] = in_head / GROUP;
-    row[r] = (batch * queries + i[r]) * sizes.heads + head * GROUP + in_head % GROUP;
+    i[r] = query_of(in_head);
+    row[r] = row_of(batch, head, in_head);
     m[r] = FLOOR;
     l[r] = 0.0;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
   }
   // The keys of the last row, the same for all lanes
-  let last = min(first + ROWS * LANES, sizes.rows) - 1u;
-  let keys = visible_keys(last / GROUP, sizes.keys, sizes.limit);
+  let keys = keys_of_block(first + ROWS * LANES);
 
   // Rows are read and written by a plain loop whose end is a size that Mesa can't guess: written out, by us or by Mesa,
   // each load takes 22 ms to compile (lavapipe, November 2026). They are copied, as an array that is indexed by a
   // variable anywhere stays in memory
   var places = row;
   var loaded: array<vec4f, ROWS * D4>;
-  for (var n = 0u; n < sizes.row_vec4s; n++) {
-    let place = places[n / D4];
-    let at = place / sizes.heads * sizes.q_stride + sizes.q_start + place % sizes.heads * D4;
-    loaded[n] = query[at + n % D4] * (sizes.scale * LOG2E);
+  for (var n = 0u; n < sizes.loop_end; n++) {
+    loaded[n] = query[query_at(places[n / D4]) + n % D4] * (sizes.scale * LOG2E);
   }
   var q: array<vec4f, ROWS * D4>;
   var o: array<vec4f, ROWS * D4>;
@@ -89,8 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     /*unroll*/ for (var c = 0u; c < D4; c++) { q[r * D4 + c] = loaded[r * D4 + c]; }
   }
 
-  let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
-  let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
+  let k_first = key_at(batch, head);
+  let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
   let map_height = sizes.keys / sizes.columns;
   let blocks = block_count(keys, sizes.columns);
@@ -162,7 +148,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let scale = output_scale(m[r], l[r]);
     /*unroll*/ for (var c = 0u; c < D4; c++) { sums[r * D4 + c] = o[r * D4 + c] * scale; }
   }
-  for (var n = 0u; n < sizes.row_vec4s; n++) {
+  for (var n = 0u; n < sizes.loop_end; n++) {
     let r = n / D4;
     if (first + r * LANES + lane < sizes.rows) {
       let at = output_at(places[r], split, sizes.splits);

@@ -5,15 +5,14 @@
 // thread's queries and sums stay in registers up to heads of 128. They add their parts of the scores up through
 // workgroup memory: no subgroups needed. The softmax is that of lib/online_softmax, with o rescaled once per tile.
 //
-// shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
-//           `*_start`; y [B, queries, heads, D4] vec4f; SPLIT: the parts of lib/online_softmax; bits, rel_h, rel_w as
-//           in lib/attention_bias
+// shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
+//           rel_w as in lib/attention_bias
 // threads   64 = 16 groups of PARTS; a group has ROWS rows and of their vec4s, thread p has p, PARTS + p, ...
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; rows = queries * GROUP; `limit` as in lib/attention_bias; `columns` is the width of
+// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
 //           RELATIVE's map, else 1; OWN = ceil(D4 / PARTS); PARTS = 4; KEYS divides the 32 of a word of the mask;
-//           tile_keys = KEYS, a size so that Mesa doesn't write the loops out
+//           loop_end = KEYS, a size so that Mesa doesn't write the loops out
 // prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
 //
 // occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more.
@@ -28,23 +27,14 @@
 //           again for each 32 rows, from cache
 // measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention/tiled.ts
 
+import package::attention::rows::{
+  key, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value, value_at, y,
+};
 import package::lib::attention_bias::{
   RELATIVE, horizontal_bias, is_visible, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, KEYS, OWN, PARTS, ROWS, SPLIT};
-
-struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
-  q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
-  scale: f32, tile_keys: u32, first_group: u32,
-}
-
-@group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> sizes: Sizes;
 
 const WG = 64u;
 const BLOCK_ROWS = WG / PARTS * ROWS;
@@ -69,7 +59,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let batch = group.z;
   let split = group.x;
   let first = unit % sizes.row_blocks * BLOCK_ROWS;
-  let queries = sizes.rows / GROUP;
   let part = thread % PARTS;
   let own = thread / PARTS * ROWS;  // the thread's first row in the block
 
@@ -83,29 +72,28 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var o: array<vec4f, ROWS * OWN>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let in_head = min(first + own + r, sizes.rows - 1u);
-    i[r] = in_head / GROUP;
-    row[r] = (batch * queries + i[r]) * sizes.heads + head * GROUP + in_head % GROUP;
+    i[r] = query_of(in_head);
+    row[r] = row_of(batch, head, in_head);
     m[r] = FLOOR;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
-    let at = row[r] / sizes.heads * sizes.q_stride + sizes.q_start + row[r] % sizes.heads * D4;
+    let at = query_at(row[r]);
     /*unroll*/ for (var n = 0u; n < OWN; n++) {
       let c = part + n * PARTS;
       q[r * OWN + n] = select(vec4f(), query[at + min(c, D4 - 1u)] * (sizes.scale * LOG2E), c < D4);
     }
   }
   // The keys of the last row, the same for all threads
-  let last = min(first + BLOCK_ROWS, sizes.rows) - 1u;
-  let keys = visible_keys(last / GROUP, sizes.keys, sizes.limit);
+  let keys = keys_of_block(first + BLOCK_ROWS);
 
-  let k_first = batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4;
-  let v_first = batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4;
+  let k_first = key_at(batch, head);
+  let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
   let map_height = sizes.keys / sizes.columns;
   var top: array<f32, ROWS>;
   var word: array<u32, ROWS>;
   for (var first_key = split * KEYS; first_key < keys; first_key += sizes.splits * KEYS) {
     // 1. The tiles. Past the last key it is repeated, and weighs nothing
-    for (var n = thread; n < sizes.tile_keys * D4; n += WG) {
+    for (var n = thread; n < sizes.loop_end * D4; n += WG) {
       let j = min(first_key + n / D4, keys - 1u);
       key_tile[n] = key[k_first + j * sizes.k_stride + n % D4];
       value_tile[n] = value[v_first + j * sizes.v_stride + n % D4];
@@ -113,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
 
     // 2. The thread's part of the scores
-    for (var t = 0u; t < sizes.tile_keys; t++) {
+    for (var t = 0u; t < sizes.loop_end; t++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = 0.0; }
       /*unroll*/ for (var n = 0u; n < OWN; n++) {
         let k = key_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];
@@ -135,7 +123,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       top[r] = m[r];
       word[r] = mask_word(i[r], first_key / 32u, words);
     }
-    for (var t = 0u; t < sizes.tile_keys; t++) {
+    for (var t = 0u; t < sizes.loop_end; t++) {
       let j = first_key + t;
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         let at = (own + r) * KEYS + t;
@@ -149,7 +137,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       m[r] = top[r];
       l[r] *= shrink;
       /*unroll*/ for (var n = 0u; n < OWN; n++) { o[r * OWN + n] *= shrink; }
-      for (var t = part; t < sizes.tile_keys; t += PARTS) {
+      for (var t = part; t < sizes.loop_end; t += PARTS) {
         // Keys past the last weigh nothing even where all are hidden
         let at = (own + r) * KEYS + t;
         let p = select(0.0, power(weights[at], m[r]), first_key + t < keys);
@@ -160,7 +148,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     workgroupBarrier();
 
     // 4. The values
-    for (var t = 0u; t < sizes.tile_keys; t++) {
+    for (var t = 0u; t < sizes.loop_end; t++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { top[r] = weights[(own + r) * KEYS + t]; }
       /*unroll*/ for (var n = 0u; n < OWN; n++) {
         let v = value_tile[t * D4 + min(part + n * PARTS, D4 - 1u)];

@@ -41,11 +41,11 @@ fn main(
 ) {
   let first = (group.x + group.y * groups.x) * sizes.chunk;
   if (REPEATED) {
-    let team = thread / sizes.lanes;
+    let offset = thread / sizes.lanes;
     let end = min(first + sizes.chunk, sizes.rows);
-    for (var c = thread - team * sizes.lanes; c < sizes.cols; c += sizes.lanes) {
+    for (var c = thread - offset * sizes.lanes; c < sizes.cols; c += sizes.lanes) {
       let right = Elem(b[c]);
-      for (var r = first + team; r < end; r += WG / sizes.lanes) { operate(r * sizes.cols + c, right); }
+      for (var r = first + offset; r < end; r += WG / sizes.lanes) { operate(r * sizes.cols + c, right); }
     }
   } else {
     let end = min(first + sizes.chunk, sizes.cols);

@@ -9,6 +9,7 @@
 // prelude   lib/nan
 
 import package::lib::nan::is_finite;
+import package::lib::range::scale_to_one;
 
 struct Sizes { rows: u32, cols: u32, count: u32, bound: f32 }
 
@@ -35,8 +36,8 @@ fn main(
     x_top = max(x_top, bitcast<u32>(x[row * sizes.cols + c]) & 0x7fffffffu);
     class_top = max(class_top, bitcast<u32>(classes[class_index * sizes.cols + c]) & 0x7fffffffu);
   }
-  let x_scale = scale_of(x_top);
-  let class_scale = scale_of(class_top);
+  let x_scale = scale_to_one(x_top);
+  let class_scale = scale_to_one(class_top);
 
   var dot_product = 0.0;
   var x_squares = 0.0;
@@ -54,9 +55,4 @@ fn main(
   let factor = select(log_scale[0], exp(log_scale[0]), is_finite(log_scale[0]));
   let logit = factor * (dot_product / x_length / class_length);
   y[i] = select(logit, clamp(logit, -sizes.bound, sizes.bound), is_finite(logit));
-}
-
-/** A power of two that brings a number of this magnitude to [1, 4); 2^127 for zero. */
-fn scale_of(magnitude: u32) -> f32 {
-  return bitcast<f32>(u32(clamp(254 - i32(magnitude >> 23u), 1, 254)) << 23u);
 }

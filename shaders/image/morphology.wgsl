@@ -13,6 +13,7 @@
 //           cores of a Xeon, November 2026), by max and min of numbers. Keys take as long on lavapipe, and 1.7 times as
 //           long on SwiftShader
 
+import package::image::strips::strip_at;
 import package::lib::elem::{Elem, WIDTH, pack, part};
 import prelude::{ERODE, Keys, Shift, WG};
 
@@ -57,10 +58,9 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = group.x + group.y * groups.x;
-  let strip = id / sizes.across;
-  let col = (id - strip * sizes.across) * WG + thread;
-  let first = strip * sizes.run;
+  let strip = strip_at(group, groups, sizes.across, thread);
+  let col = strip.column;
+  let first = strip.index * sizes.run;
   if (first >= sizes.H || col >= sizes.cols) { return; }
 
   var above = row_of(max(first, 1u) - 1u, col);

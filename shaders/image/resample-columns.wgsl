@@ -3,7 +3,7 @@
 //   level = the pixels x[begin[r] ..., c] weighted with taps[r]
 //   y[r, c, :] = table[:, level], and 0 right of the image and below
 //
-// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words], each as in resample-rows; table [3,
+// shapes    x [any, width] pixels, red in the lowest byte; taps [height, words], each as in image/taps; table [3,
 //           256]; y [side, side, 3]
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
@@ -13,13 +13,12 @@
 // measured  1024 x 3000 to 1024 x 768 in 34 and 130 ms, 42 and 280 with shifts by vectors (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
 
-import package::lib::taps::{add_weighted, levels_of};
+import package::image::strips::strip_at;
+import package::image::taps::levels_at;
 import prelude::WG;
 
 struct Sizes { width: u32, height: u32, side: u32, words: u32, across: u32, run: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read> taps: array<u32>;
 @group(0) @binding(2) var<storage, read> table: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> sizes: Sizes;
@@ -29,23 +28,15 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = group.x + group.y * groups.x;
-  let strip = id / sizes.across;
-  let c = (id - strip * sizes.across) * WG + thread;
+  let strip = strip_at(group, groups, sizes.across, thread);
+  let c = strip.column;
   if (c >= sizes.side) { return; }
 
-  let end = min((strip + 1u) * sizes.run, sizes.side);
-  for (var r = strip * sizes.run; r < end; r++) {
+  let end = min((strip.index + 1u) * sizes.run, sizes.side);
+  for (var r = strip.index * sizes.run; r < end; r++) {
     var value = vec3f();
     if (r < sizes.height && c < sizes.width) {
-      let tap = r * sizes.words;
-      var at = taps[tap] * sizes.width + c;
-      var sums = vec3u(taps[tap + 2u]);
-      for (var k = 0u; k < taps[tap + 1u]; k++) {
-        sums = add_weighted(sums, taps[tap + 3u + k], x[at]);
-        at += sizes.width;
-      }
-      let level = levels_of(sums);
+      let level = levels_at(r * sizes.words, c, sizes.width);
       value = vec3f(table[level.x], table[256u + level.y], table[512u + level.z]);
     }
     let to = (r * sizes.side + c) * 3u;

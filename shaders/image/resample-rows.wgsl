@@ -3,7 +3,7 @@
 //   y[first + r, c] = the pixels x[r, begin[c] ...] weighted with taps[c]
 //
 // shapes    x [rows, stride] pixels, a strip of an image; y [height, width] pixels, red in the lowest byte, 0 for
-//           alpha; taps [width, words]: where a column's pixels begin, how many there are, a start, and their weights
+//           alpha; taps [width, words] as in image/taps
 // threads   one a column of `run` rows of y, below each other
 // numerics  whole numbers: the same bits on every adapter, and those of a CPU
 // host      first + rows <= height; red is where red stands in a pixel of x, 0 or, where blue comes first, 16; across =
@@ -13,13 +13,12 @@
 // measured  4000 x 1000 to 1024 x 1000 in 26 and 130 ms, 33 and 280 with shifts by vectors (lavapipe and SwiftShader,
 //           two cores of a Xeon, November 2026)
 
-import package::lib::taps::{add_weighted, levels_of};
+import package::image::strips::strip_at;
+import package::image::taps::levels_at;
 import prelude::WG;
 
 struct Sizes { stride: u32, first: u32, rows: u32, red: u32, width: u32, words: u32, across: u32, run: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read> taps: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 @group(0) @binding(3) var<uniform> sizes: Sizes;
 
@@ -28,18 +27,14 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = group.x + group.y * groups.x;
-  let strip = id / sizes.across;
-  let c = (id - strip * sizes.across) * WG + thread;
+  let strip = strip_at(group, groups, sizes.across, thread);
+  let c = strip.column;
   if (c >= sizes.width) { return; }
 
   let tap = c * sizes.words;
-  let end = min((strip + 1u) * sizes.run, sizes.rows);
-  for (var r = strip * sizes.run; r < end; r++) {
-    let begin = r * sizes.stride + taps[tap];
-    var sums = vec3u(taps[tap + 2u]);
-    for (var k = 0u; k < taps[tap + 1u]; k++) { sums = add_weighted(sums, taps[tap + 3u + k], x[begin + k]); }
-    let level = levels_of(sums);
+  let end = min((strip.index + 1u) * sizes.run, sizes.rows);
+  for (var r = strip.index * sizes.run; r < end; r++) {
+    let level = levels_at(tap, r * sizes.stride, 1u);
     let rgb = select(level, level.zyx, sizes.red != 0u);
     y[(sizes.first + r) * sizes.width + c] = rgb.x | (rgb.y << 8u) | (rgb.z << 16u);
   }

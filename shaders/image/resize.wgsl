@@ -14,6 +14,7 @@
 //           256 to 1024 x 1024 2.4 and 0.6 GB/s, 26 and 25 % (lavapipe and SwiftShader, two cores of a Xeon, November
 //           2026)
 
+import package::image::strips::strip_at;
 import prelude::{Elem, WG};
 
 struct Sizes {
@@ -70,12 +71,11 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let id = group.x + group.y * groups.x;
-  let strip = id / sizes.across;
-  let i = (id - strip * sizes.across) * WG + thread;
-  if (strip >= sizes.strips || i >= sizes.span) { return; }
-  let b = strip / sizes.runs;
-  let first = (strip - b * sizes.runs) * sizes.run;
+  let strip = strip_at(group, groups, sizes.across, thread);
+  let i = strip.column;
+  if (strip.index >= sizes.strips || i >= sizes.span) { return; }
+  let b = strip.index / sizes.runs;
+  let first = (strip.index - b * sizes.runs) * sizes.run;
   let at = columns_of(i);
 
   let stride = sizes.W * sizes.cols;

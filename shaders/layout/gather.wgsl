@@ -34,11 +34,11 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let team = thread / sizes.lanes;
-  let lane = thread - team * sizes.lanes;
+  let offset = thread / sizes.lanes;
+  let lane = thread - offset * sizes.lanes;
   let first = (group.x + group.y * groups.x) * sizes.run;
   let end = min(first + sizes.run, sizes.T);
-  for (var t = first + team; t < end; t += WG / sizes.lanes) {
+  for (var t = first + offset; t < end; t += WG / sizes.lanes) {
     let id = ids[t];
     let is_ours = id >= sizes.first_row && id - sizes.first_row < sizes.rows;
     let is_missing = id >= sizes.table_rows && sizes.first_row == 0u;

@@ -29,13 +29,13 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let team = thread / sizes.lanes;
-  let lane = thread - team * sizes.lanes;
+  let offset = thread / sizes.lanes;
+  let lane = thread - offset * sizes.lanes;
   let first = (group.x + group.y * groups.x) * sizes.run;
   let end = min(first + sizes.run, sizes.blocks);
   let step = place_of(WG / sizes.lanes, sizes.W);
-  var at = place_of(first + team, sizes.W);  // row and column in the coarse map
-  for (var block = first + team; block < end; block += WG / sizes.lanes) {
+  var at = place_of(first + offset, sizes.W);  // row and column in the coarse map
+  for (var block = first + offset; block < end; block += WG / sizes.lanes) {
     let coarse = block * 4u * sizes.cols;
     let fine = (2u * at.x * sizes.W + at.y) * 2u * sizes.cols;
     let below = fine + 2u * sizes.W * sizes.cols;

@@ -23,38 +23,38 @@ const RELATIVE = 4u;
 @group(0) @binding(4) var<storage, read> rel_h: array<f32>;
 @group(0) @binding(5) var<storage, read> rel_w: array<f32>;
 
-/** A query sees none of the keys from this one on. */
-fn visible_keys(query: u32, keys: u32, limit: u32) -> u32 {
-  if (BIAS == CAUSAL) { return min(limit + query + 1u, keys); }
+/** Query i sees none of the keys from this one on. */
+fn visible_keys(i: u32, keys: u32, limit: u32) -> u32 {
+  if (BIAS == CAUSAL) { return min(limit + i + 1u, keys); }
   if (BIAS == LENGTH) { return min(limit, keys); }
   return keys;
 }
 
-/** Word `index` of the `words` of a query's mask: its 32 keys. */
-fn mask_word(query: u32, index: u32, words: u32) -> u32 {
-  if (BIAS == MASK) { return bits[query * words + index]; }
+/** Word `index` of the `words` of query i's mask: its 32 keys. */
+fn mask_word(i: u32, index: u32, words: u32) -> u32 {
+  if (BIAS == MASK) { return bits[i * words + index]; }
   return 0u;
 }
 
 /**
- * Whether a query sees a key. `visible` are its visible_keys, `word` is the key's mask_word. LENGTH hides the same keys
+ * Whether a query sees key j. `visible` are its visible_keys, `word` is the key's mask_word. LENGTH hides the same keys
  * from all queries: a kernel doesn't come to them.
  */
-fn is_visible(key: u32, visible: u32, word: u32) -> bool {
-  if (BIAS == CAUSAL) { return key < visible; }
-  if (BIAS == MASK) { return ((word >> (key % 32u)) & 1u) == 0u; }
+fn is_visible(j: u32, visible: u32, word: u32) -> bool {
+  if (BIAS == CAUSAL) { return j < visible; }
+  if (BIAS == MASK) { return ((word >> (j % 32u)) & 1u) == 0u; }
   return true;
 }
 
-/** The bias that is added to a row's scores of the keys in row y of the map. */
-fn vertical_bias(row: u32, y: u32, height: u32) -> f32 {
-  if (BIAS == RELATIVE) { return rel_h[row * height + y]; }
+/** The bias that is added to a row's scores of the keys in this row of the map. */
+fn vertical_bias(row: u32, map_row: u32, height: u32) -> f32 {
+  if (BIAS == RELATIVE) { return rel_h[row * height + map_row]; }
   return 0.0;
 }
 
-/** The bias that is added to a row's scores of the keys in column x of the map. */
-fn horizontal_bias(row: u32, x: u32, width: u32) -> f32 {
-  if (BIAS == RELATIVE) { return rel_w[row * width + x]; }
+/** The bias that is added to a row's scores of the keys in this column of the map. */
+fn horizontal_bias(row: u32, column: u32, width: u32) -> f32 {
+  if (BIAS == RELATIVE) { return rel_w[row * width + column]; }
   return 0.0;
 }
 
@@ -74,9 +74,9 @@ fn block_count(keys: u32, width: u32) -> u32 {
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
     let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map
-    let y = index / blocks;
-    let x = index % blocks * BLOCK;
-    return KeyBlock(y * width + x, min(BLOCK, width - x), y, x);
+    let map_row = index / blocks;
+    let column = index % blocks * BLOCK;
+    return KeyBlock(map_row * width + column, min(BLOCK, width - column), map_row, column);
   }
   let first = index * BLOCK;
   return KeyBlock(first, min(BLOCK, keys - first), 0u, 0u);

@@ -1,17 +1,24 @@
-// A row a team: LANES neighbouring threads of a workgroup share a row, WG / LANES rows a workgroup.
+// The threads of a row: LANES neighbouring threads of a workgroup share a row, WG / LANES rows per workgroup.
 //
-//   over_lanes_sum(value, thread, call), over_lanes_max(value, thread, call)
-//                 what the team's values come to, for each of it; a kernel's first call is 0, its second 1
+//   row_at(group, groups, thread)   the row of a thread
+//   sum_of_row(value, thread, call), max_of_row(value, thread, call)
+//                 the sum or the maximum over the row's threads, for each of them; a kernel's first call is 0, its
+//                 second 1
 //
-// numerics  each thread adds the team's values up in the same order: same bits every run
-// host      const LANES and const WG are powers of two, LANES <= WG; called in uniform control flow only
+// numerics  each thread adds the values of the row's threads up in the same order: same bits every run
+// host      const LANES and const WG are powers of two, LANES <= WG; called in uniform control flow only; more than
+//           65,535 workgroups fold into workgroup_id.y
 //
-// One barrier a call, as each call has its own memory, and no tree of barriers: one takes 270 cycles a subgroup on
+// One barrier per call, as each call has its own memory, and no tree of barriers: one takes 270 cycles per subgroup on
 // lavapipe, as much as 7 loads.
 
 import prelude::{LANES, WG};
 
 var<workgroup> lane_values: array<f32, 2 * WG>;
+
+fn row_at(group: vec3u, groups: vec3u, thread: u32) -> u32 {
+  return (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+}
 
 fn publish(value: f32, thread: u32, call: u32) -> u32 {
   lane_values[call * WG + thread] = value;
@@ -19,7 +26,7 @@ fn publish(value: f32, thread: u32, call: u32) -> u32 {
   return call * WG + (thread & ~(LANES - 1u));
 }
 
-fn over_lanes_sum(value: f32, thread: u32, call: u32) -> f32 {
+fn sum_of_row(value: f32, thread: u32, call: u32) -> f32 {
   if (LANES == 1u) { return value; }
   let first = publish(value, thread, call);
   var sum = 0.0;
@@ -27,7 +34,7 @@ fn over_lanes_sum(value: f32, thread: u32, call: u32) -> f32 {
   return sum;
 }
 
-fn over_lanes_max(value: f32, thread: u32, call: u32) -> f32 {
+fn max_of_row(value: f32, thread: u32, call: u32) -> f32 {
   if (LANES == 1u) { return value; }
   let first = publish(value, thread, call);
   var best = value;

@@ -4,7 +4,7 @@
 // two, and the same two of b_up) and ROWS rows; its threads stride along k, so that a row of b is read coalesced, once,
 // and used for all rows of a, which come from a cache. Under @if(SUBGROUPS) the sums are added up by subgroups first,
 // of any size: they add in registers, so WG / (their size) values of an output go through workgroup memory instead of
-// WG. With subgroups of 32 the ending takes 2 reads per thread instead of 64.
+// WG. With subgroups of 32 the epilogue takes 2 reads per thread instead of 64.
 //
 // shapes    a [M, K] f32, b [N, K] in rows (lib/weight.wgsl), y [M, y_cols] f32, where b's columns begin at y_first.
 //           GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
@@ -20,14 +20,14 @@
 // ROWS multiply-adds. One row: 5 loads, 1 of them from a cache, some 60 instructions. Registers: 4 ROWS sums + 16 + 4 +
 // addresses, 40 for one row and 100 for sixteen: 24 or 10 workgroups a core of 64 Ki registers (64 threads each; 1 to 4
 // KB of workgroup memory). In flight a core then has 24 x 64 x 4 x 8 bytes = 48 KB in 16 bits; 20 bytes a ns (300 GB/s
-// over 16 cores) over 600 ns are 12 KB. Ending: PASSES times a barrier, 4 stores and WG loads by 16 threads, some 300
+// over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times a barrier, 4 stores and WG loads by 16 threads, some 300
 // cycles that the other workgroups hide.
 //
 // predicted, not measured: 80 % of memory bandwidth for one row of f32 or 16-bit weights from 1,024 x 1,024 on, 50 %
 //                          for int4
 //           (instructions: 60 for 4 x 2 bytes); for 16 rows half of the multiply-add ceiling or less, as 20 loads feed
 //             256
-//           SUBGROUPS: 5 % more where K <= 1,024, as the ending is then a tenth of the work; else the same
+//           SUBGROUPS: 5 % more where K <= 1,024, as the epilogue is then a tenth of the work; else the same
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 1 x 1024 x 1024 (two cores of a
 //           Xeon, November 2026): lavapipe 2.1 (SUBGROUPS 2.3), registers 3.9; SwiftShader 0.2 (0.3), registers 1.7
 

@@ -26,38 +26,19 @@
 // predicted a step of four k of a quad is 128 loaded elements in a square and 160 in a line, of 256 without: at 6.5 ns
 //           of 7.3, 1.75 times as fast and 1.5
 
-import package::conv::patch::{Image, Patches, patches, run4};
+import package::conv::patch::{Patches, patches, run4};
 import package::lib::epilogue::{bias4, store};
 import package::lib::tile_order::tile_at;
 import package::lib::weight::{NEXT, b4};
 import package::matmul::left_operand::a4;
+import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};
-
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  tiles_m: u32, tiles_n: u32,    // of what a thread computes, or a quad
-  y_cols: u32, y_first: u32,
-  @if(!CONV) scale: f32,
-  @if(!CONV) b_row: u32,                      // K where B_IS_NK, else N
-  @if(!CONV) a_stride: u32,                   // from one of B to the next, 0 to use one for all
-  @if(!CONV) b_stride: u32,
-  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
-  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
-  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
 
 // ---------------------------------------------------------------------------------------------------------
 // Rows of a: of a matrix, where they begin; of an image, where their patches do
 
 @if(CONV) alias Rows = Patches;
 @else alias Rows = vec4u;
-
-@if(CONV) fn image() -> Image {
-  return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
-}
 
 /** The summed axis is runs of this length, each of which lies in one piece in a as in b: all of K, or kw * I. */
 @if(CONV) fn run() -> u32 { return sizes.run; }
@@ -94,11 +75,6 @@ struct Sizes {
 
 /** Elements counted by an index. */
 const PER_INDEX = 4u / STEP;
-
-@if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
-@else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
-@if(CONV) fn b_row() -> u32 { return sizes.K; }
-@else fn b_row() -> u32 { return sizes.b_row; }
 
 /** The places in b where columns n .. n + 3 of y begin, for b_block. */
 fn columns_of_b(n: u32, z: u32) -> vec4u {

@@ -21,22 +21,10 @@ import package::lib::epilogue::{biased, store};
 import package::lib::tile_order::tile_at;
 import package::lib::weight::{INT4, b_row, b_scale, b_texel, next_turn, values};
 import package::matmul::left_operand::a4_in;
+import package::matmul::texel_sizes::{first_row, sizes};
 import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, PAIRS, ROWS, SCALE_GROUPS, TURNS};
 
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  texels: u32,                    // of a row of b
-  b_first: u32, up_first: u32,    // first rows of b and of b_up
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
-
 const COLS = PAIRS * LANES;
-
-fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
 
 fn scale_of(up: bool, n: u32, t: u32) -> f32 {
   return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);

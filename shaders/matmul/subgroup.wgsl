@@ -26,24 +26,8 @@ import package::lib::epilogue::{biased, store};
 import package::lib::tile_order::tile_at;
 import package::lib::weight::{b_row, b_scale, b_texel, next_turn, values};
 import package::matmul::left_operand::a4_in;
+import package::matmul::texel_sizes::{first_row, sizes};
 import prelude::{A_GROUPS, B_GROUPS, GATED, LANES, SCALE_GROUPS, STEP, TURNS};
-
-struct Sizes {
-  M: u32, N: u32,
-  tiles_m: u32, tiles_n: u32,
-  texels: u32,                            // of a row of b
-  @if(!CONV) K: u32,
-  @if(!CONV) scale: f32,
-  @if(!CONV) b_first: u32,                // first rows of b and of b_up
-  @if(!CONV) up_first: u32,
-  @if(CONV) run_texels: u32,
-  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
-  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
-  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
 
 /** GATED: the first half of the groups is of b, the second of b_up, for the same columns. */
 const PAIRS = select(B_GROUPS, B_GROUPS / 2u, GATED);
@@ -70,9 +54,6 @@ const COLS = PAIRS * LANES;
   return run4(image(), row.x + i32(dy), row.y + i32(i), i32(sizes.run) - i32(k * STEP));
 }
 @else fn a_vec4(row: Row, dy: u32, k: u32) -> vec4f { return a4_in(row, k, sizes.K); }
-
-@if(CONV) fn first_row(up: bool) -> u32 { return 0u; }
-@else fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
 
 @compute @workgroup_size(LANES)
 fn main(

@@ -45,31 +45,16 @@
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon,
 //           November 2026): lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
-import package::conv::patch::{Image, patch4, patches};
+import package::conv::patch::{patch4, patches};
 import package::lib::activation::{SILU, activate};
 import package::lib::epilogue::{biased, store};
 import package::lib::tile_order::tile_at;
 import package::lib::weight::{BF16, NEXT, b4_in, b_scale, from_bf16, from_f16};
 import package::matmul::left_operand::a4_in;
+import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{
   ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
 };
-
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  @if(!CONV) scale: f32,
-  @if(!CONV) b_row: u32,                      // K where B_IS_NK, else N
-  @if(!CONV) a_stride: u32,                   // from one of B to the next, 0 to use one for all
-  @if(!CONV) b_stride: u32,
-  @if(CONV) H: i32, @if(CONV) row: i32, @if(CONV) run: u32,
-  @if(CONV) out_w: u32, @if(CONV) stride: i32, @if(CONV) step: i32,
-  @if(CONV) padding: i32, @if(CONV) left_pad: i32,
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
 
 const SIDE = 8u;
 const WG = SIDE * SIDE;
@@ -85,16 +70,11 @@ const COLS = 4u * SIDE * PAIRS;
 var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
 var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 
-/** The blocks that a thread copies in a step: a matrix holds 4 x 4 values, a column of it four rows of a, or columns of y, at one k. */
+/** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
 struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
 /** Where vec4 number `f` lies in a line whose k is in the k4-th vec4 of the step. */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
-
-@if(CONV) fn b_row() -> u32 { return sizes.K; }
-@else fn b_row() -> u32 { return sizes.b_row; }
-@if(CONV) fn b_begin(z: u32) -> u32 { return 0u; }
-@else fn b_begin(z: u32) -> u32 { return z * sizes.b_stride; }
 
 /** The scale of the values of column n at the k-th vec4. */
 fn scale_of(up: bool, n: u32, k: u32) -> f32 {
@@ -123,11 +103,11 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 
 /** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row again, whose sums are never stored. */
 @if(CONV) fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
-  let image = Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
-  let all = patches(image, min(m + NEXT, vec4u(sizes.M - 1u)));
+  let map = image();
+  let all = patches(map, min(m + NEXT, vec4u(sizes.M - 1u)));
   return transpose(mat4x4f(
-    patch4(image, all.row.x, all.at.x, k, sizes.K), patch4(image, all.row.y, all.at.y, k, sizes.K),
-    patch4(image, all.row.z, all.at.z, k, sizes.K), patch4(image, all.row.w, all.at.w, k, sizes.K)));
+    patch4(map, all.row.x, all.at.x, k, sizes.K), patch4(map, all.row.y, all.at.y, k, sizes.K),
+    patch4(map, all.row.z, all.at.z, k, sizes.K), patch4(map, all.row.w, all.at.w, k, sizes.K)));
 }
 @else fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
   let rows = z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;

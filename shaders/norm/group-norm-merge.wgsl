@@ -9,7 +9,8 @@
 // prelude   const LANES and WG with lib/rows, lib/nan
 
 import package::lib::nan::is_finite;
-import package::lib::rows::over_lanes_sum;
+import package::lib::range::DOWN;
+import package::lib::rows::{row_at, sum_of_row};
 import prelude::{LANES, WG};
 
 struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
@@ -18,9 +19,6 @@ struct Sizes { groups: u32, chunks: u32, full: f32, rest: f32, eps: f32 }
 @group(0) @binding(1) var<storage, read_write> stats: array<vec4f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-/** 2^-80; see layer-norm. */
-const DOWN = 8.271806125530277e-25;
-
 fn values_in(chunk: u32) -> f32 { return select(sizes.full, sizes.rest, chunk == sizes.chunks - 1u); }
 
 @compute @workgroup_size(WG)
@@ -28,12 +26,12 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let row = row_at(group, groups, thread);
   let lane = thread % LANES;
   let g = min(row, sizes.groups - 1u);  // rows past the end keep pace for the barriers
   let size = sizes.full * f32(sizes.chunks - 1u) + sizes.rest;
   // The second turn has nothing to do but where squares overflow
-  var found = vec4f();
+  var merged = vec4f();
   var is_done = false;
   var down = 1.0;
   for (var turn = 0u; turn < 2u; turn++) {
@@ -43,7 +41,7 @@ fn main(
     for (var chunk = first; chunk < sizes.chunks; chunk += LANES) {
       sum += (partials[chunk * sizes.groups + g].x * down - shift) * values_in(chunk);
     }
-    let mean = over_lanes_sum(sum, thread, 0u) / size;
+    let mean = sum_of_row(sum, thread, 0u) / size;
 
     var deviations = 0.0;
     for (var chunk = first; chunk < sizes.chunks; chunk += LANES) {
@@ -51,11 +49,11 @@ fn main(
       let apart = partial.x - shift - mean;
       deviations += (partial.y * partial.y + apart * apart) * values_in(chunk);
     }
-    let variance = over_lanes_sum(deviations, thread, 1u) / size;
+    let variance = sum_of_row(deviations, thread, 1u) / size;
     let scale = inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u));
-    if (!is_done) { found = vec4f(down, mean + shift, scale, 0.0); }
+    if (!is_done) { merged = vec4f(down, mean + shift, scale, 0.0); }
     is_done = is_finite(variance);
     down = DOWN;
   }
-  if (row < sizes.groups && lane == 0u) { stats[g] = found; }
+  if (row < sizes.groups && lane == 0u) { stats[g] = merged; }
 }

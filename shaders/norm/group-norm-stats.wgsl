@@ -9,6 +9,7 @@
 
 import package::lib::elem::{Elem, part};
 import package::lib::nan::is_finite;
+import package::lib::range::{DOWN, UP};
 import package::lib::statistics::{Statistics, with_four, with_one};
 import prelude::WG;
 
@@ -17,10 +18,6 @@ struct Sizes { pixels: u32, groups: u32, cols: u32, chunk: u32, chunks: u32 }
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
-
-/** 2^-80 and 2^80; see layer-norm. */
-const DOWN = 8.271806125530277e-25;
-const UP = 1.2089258196146292e24;
 
 /** The Elem at a place, (index, column in the group), which then moves on. */
 fn take(place: ptr<function, vec2u>) -> Elem {

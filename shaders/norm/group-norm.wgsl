@@ -27,8 +27,8 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let team = thread / sizes.lanes;
-  let lane = thread - team * sizes.lanes;
+  let offset = thread / sizes.lanes;
+  let lane = thread - offset * sizes.lanes;
   let first = (group.x + group.y * groups.x) * sizes.run;
   let end = min(first + sizes.run, sizes.pixels);
   let channels = sizes.groups * sizes.cols;
@@ -36,7 +36,7 @@ fn main(
     let g = stats[c / sizes.cols];
     let w = weight[c];
     let b = bias[c];
-    for (var pixel = first + team; pixel < end; pixel += WG / sizes.lanes) {
+    for (var pixel = first + offset; pixel < end; pixel += WG / sizes.lanes) {
       let i = pixel * channels + c;
       var v: Elem;
       if (IN_PLACE) { v = y[i]; } else { v = x[i]; }

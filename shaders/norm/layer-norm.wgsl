@@ -1,7 +1,7 @@
 // layer-norm: y[r, c] = (v[r, c] - mean_c(v)) / sqrt(var_c(v) + eps) * weight[c] + bias[c], v = x (+ residual)
 //
 // shapes    x, residual, y [rows, cols] Elem, weight, bias [cols] Elem
-// threads   LANES threads take RUN rows, WG / LANES such teams a workgroup; lanes stride over the columns
+// threads   LANES threads take RUN rows, WG / LANES such groups of threads per workgroup; lanes stride over the columns
 // numerics  a row is first shifted by its first value, which takes a large common offset out exactly; then
 //           lib/statistics, and lanes joined by their means. A row whose squares overflow, of numbers from 1e19 on, is
 //           scaled by DOWN and looked at again
@@ -11,12 +11,13 @@
 //           HAS_RESIDUAL
 // predicted 8 bytes and 8 FLOPs an element, for which a row is read twice and a quarter of weight and bias: 57 % of a
 //           copy
-// measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by teams of four (lavapipe and SwiftShader, two
-//           cores of a Xeon, November 2026)
+// measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by four threads per row (lavapipe and SwiftShader,
+//           two cores of a Xeon, November 2026)
 
 import package::lib::elem::{Elem, WIDTH, part};
 import package::lib::nan::is_finite;
-import package::lib::rows::over_lanes_sum;
+import package::lib::range::DOWN;
+import package::lib::rows::{row_at, sum_of_row};
 import package::lib::statistics::{Statistics, with_four, with_one};
 import prelude::{HAS_RESIDUAL, LANES, RUN, WG};
 
@@ -29,9 +30,6 @@ struct Sizes { rows: u32, cols: u32, eps: f32 }  // cols in Elem
 @group(0) @binding(4) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(5) var<uniform> sizes: Sizes;
 
-/** 2^-80: the squares of the largest numbers are 2^96 then, and of those whose squares overflow without it, normal. */
-const DOWN = 8.271806125530277e-25;
-
 fn load(i: u32) -> Elem {
   if (HAS_RESIDUAL) { return x[i] + residual[i]; }
   return x[i];
@@ -42,12 +40,12 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let first = ((group.x + group.y * groups.x) * (WG / LANES) + thread / LANES) * RUN;
+  let first = row_at(group, groups, thread) * RUN;
   let lane = thread % LANES;
 
   // Each row's down, shift, mean and scale
   let size = f32(sizes.cols * WIDTH);
-  var found = array<vec4f, RUN>();
+  var statistics = array<vec4f, RUN>();
   for (var i = 0u; i < RUN; i++) {
     let start = min(first + i, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
     // The second turn has nothing to do but for a row whose squares overflow
@@ -65,10 +63,10 @@ fn main(
         );
       }
       for (; c < sizes.cols; c += LANES) { mine = with_one(mine, load(start + c) * down - shift); }
-      let mean = over_lanes_sum(mine.mean * mine.count, thread, 0u) / size;
+      let mean = sum_of_row(mine.mean * mine.count, thread, 0u) / size;
       let apart = mine.mean - mean;
-      let variance = over_lanes_sum(mine.deviations + apart * apart * mine.count, thread, 1u) / size;
-      if (!is_done) { found[i] = vec4f(down, shift, mean, inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u))); }
+      let variance = sum_of_row(mine.deviations + apart * apart * mine.count, thread, 1u) / size;
+      if (!is_done) { statistics[i] = vec4f(down, shift, mean, inverseSqrt(variance + select(0.0, sizes.eps, turn == 0u))); }
       is_done = is_finite(variance);
       down = DOWN;
     }
@@ -79,7 +77,7 @@ fn main(
   var row = array<vec4f, RUN>();
   var starts = array<u32, RUN>();
   /*unroll*/ for (var i = 0u; i < RUN; i++) {
-    row[i] = found[i];
+    row[i] = statistics[i];
     starts[i] = min(first + i, sizes.rows - 1u) * sizes.cols;
   }
   for (var c = lane; c < sizes.cols; c += LANES) {

@@ -9,6 +9,7 @@
 
 import package::lib::elem::{Bits, Elem, WIDTH, largest_bits, magnitude, part};
 import package::lib::nan::is_nan;
+import package::lib::rows::row_at;
 import prelude::{LANES, WG};
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
@@ -25,7 +26,7 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let row = row_at(group, groups, thread);
   let lane = thread % LANES;
   let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barrier
 

@@ -10,7 +10,8 @@
 // measured  [4096, 1024] 5.3 and 1.3 GB/s, 55 and 57 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 import package::lib::elem::{Elem, largest, total};
-import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import package::lib::range::scale_to_one;
+import package::lib::rows::{max_of_row, row_at, sum_of_row};
 import prelude::{LANES, WG};
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
@@ -24,16 +25,13 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let row = row_at(group, groups, thread);
   let lane = thread % LANES;
   let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
 
   var best = Elem();
   for (var c = lane; c < sizes.cols; c += LANES) { best = max(best, abs(x[start + c])); }
-  // The exponent of 1 / top; zeros are scaled as well, the largest numbers by less
-  let top = over_lanes_max(largest(best), thread, 0u);
-  let exponent = clamp(254 - i32(bitcast<u32>(top) >> 23u), 1, 254);
-  let scale = bitcast<f32>(u32(exponent) << 23u);
+  let scale = scale_to_one(bitcast<u32>(max_of_row(largest(best), thread, 0u)));
 
   var squares = Elem();
   for (var c = lane; c < sizes.cols; c += LANES) {
@@ -41,7 +39,7 @@ fn main(
     squares += v * v;
   }
   // As integers, numbers above 0 are in the same order, and NaN is above them
-  let length = sqrt(over_lanes_sum(total(squares), thread, 1u));
+  let length = sqrt(sum_of_row(total(squares), thread, 1u));
   let divisor = bitcast<f32>(max(bitcast<u32>(length) & 0x7fffffffu, bitcast<u32>(1.0e-12 * scale)));
 
   if (row >= sizes.rows) { return; }

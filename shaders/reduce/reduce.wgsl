@@ -10,7 +10,7 @@
 
 import package::lib::elem::{Elem, largest, largest_bits, magnitude, total};
 import package::lib::nan::{is_nan, nan_of};
-import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import package::lib::rows::{max_of_row, row_at, sum_of_row};
 import prelude::{LANES, MAXIMUM, WG};
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
@@ -24,7 +24,7 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let row = row_at(group, groups, thread);
   let lane = thread % LANES;
   let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
   var value: f32;
@@ -36,14 +36,14 @@ fn main(
       best = max(best, v);
       bits = max(bits, magnitude(v));
     }
-    value = over_lanes_max(largest(best), thread, 0u);
+    value = max_of_row(largest(best), thread, 0u);
     // 0, or NaN if a lane has one
-    let spoilt = over_lanes_sum(select(0.0, nan_of(value), largest_bits(bits) > 0x7f800000u), thread, 1u);
+    let spoilt = sum_of_row(select(0.0, nan_of(value), largest_bits(bits) > 0x7f800000u), thread, 1u);
     value = select(value, spoilt, is_nan(spoilt));
   } else {
     var sums = Elem();
     for (var c = lane; c < sizes.cols; c += LANES) { sums += x[start + c]; }
-    value = over_lanes_sum(total(sums), thread, 0u);
+    value = sum_of_row(total(sums), thread, 0u);
   }
   if (row < sizes.rows && lane == 0u) { y[row] = value; }
 }

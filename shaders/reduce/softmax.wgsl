@@ -9,12 +9,12 @@
 //           workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const IN_PLACE
 // predicted 8 bytes an element, two loads, a store and two exponentials (35 cycles): 48 % of a copy
-// measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in fours, 3.8 and 0.9 (lavapipe and
+// measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in vec4s, 3.8 and 0.9 (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
 
 import package::lib::elem::{Elem, largest, total};
 import package::lib::nan::{is_finite, nan_of};
-import package::lib::rows::{over_lanes_max, over_lanes_sum};
+import package::lib::rows::{max_of_row, row_at, sum_of_row};
 import prelude::{IN_PLACE, LANES, WG};
 
 struct Sizes { rows: u32, cols: u32 }  // cols in Elem
@@ -33,7 +33,7 @@ fn main(
   @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.x + group.y * groups.x) * (WG / LANES) + thread / LANES;
+  let row = row_at(group, groups, thread);
   let lane = thread % LANES;
   let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
 
@@ -58,8 +58,8 @@ fn main(
   }
 
   // The row's
-  let row_top = over_lanes_max(top, thread, 0u);
-  let row_sum = over_lanes_sum(sum * exp(top - row_top), thread, 1u);
+  let row_top = max_of_row(top, thread, 0u);
+  let row_sum = sum_of_row(sum * exp(top - row_top), thread, 1u);
   let scale = select(nan_of(row_sum), 1.0 / row_sum, is_finite(row_sum));
 
   if (row >= sizes.rows) { return; }

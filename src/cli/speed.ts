@@ -2,7 +2,7 @@
 
 import type { Gpu } from '../gpu/gpu.ts'
 import { matmul } from '../ops/matmul/matmul.ts'
-import { plan } from '../tensor/tensor.ts'
+import { plan } from '../tensor/plan.ts'
 
 /** Rows, columns and summed axis. */
 const SIZE = 512

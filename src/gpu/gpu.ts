@@ -3,7 +3,7 @@
 // GPUAdapter; only ops record dispatches, and only src/gpu submits them.
 
 import { openProvider } from '#runtime'
-import { describe } from '../check.ts'
+import { describe, expectDefined } from '../check.ts'
 import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
 import { COUNT, expectKind, expectOptions, FLAG, type Kinds, NAME, oneOf, TABLE } from '../options.ts'
@@ -287,7 +287,8 @@ function checkOptions(options: OpenOptions): void {
   for (const feature of without) expectKind('openGpu: a feature in `without`', feature, FEATURE)
   for (const [family, variant] of Object.entries(variants)) {
     expectKind('openGpu: a family in `variants`', family, oneOf(...Object.keys(VARIANTS)))
-    expectKind(`openGpu: the variant of ${family}`, variant, oneOf(...VARIANTS[family]!))
+    const names = expectDefined(VARIANTS[family], `the variants of ${family}`)
+    expectKind(`openGpu: the variant of ${family}`, variant, oneOf(...names))
   }
 }
 

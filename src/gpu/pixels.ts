@@ -104,11 +104,12 @@ export class Strip {
 
   #widen(rgb: Uint8Array, begin: number, end: number): Uint8Array {
     const wide = (this.#wide ??= new Uint8Array(STEP_PIXELS * 4))
+    const bytes = new DataView(rgb.buffer, rgb.byteOffset, rgb.byteLength)
     let to = 0
     for (let from = begin * 3; from < end * 3; from += 3) {
-      wide[to] = rgb[from]!
-      wide[to + 1] = rgb[from + 1]!
-      wide[to + 2] = rgb[from + 2]!
+      wide[to] = bytes.getUint8(from)
+      wide[to + 1] = bytes.getUint8(from + 1)
+      wide[to + 2] = bytes.getUint8(from + 2)
       to += 4
     }
     return wide.subarray(0, to)

@@ -38,7 +38,7 @@ export function placeOf({ pieces }: Shader, index: number): { file: string; line
     const lines = text.split('\n').length
     if (inside < lines) {
       let at = 0
-      while (at + 2 < runs.length && runs[at + 2]! <= inside) at += 2
+      while ((runs[at + 2] ?? Infinity) <= inside) at += 2
       return { file: source, line: (runs[at + 1] ?? 1) + inside - (runs[at] ?? 0) }
     }
     first += lines

@@ -4,7 +4,7 @@
 import { recorder } from '../gpu/recorder.ts'
 import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
 import { THREADS, type Width, widthOf } from './elem.ts'
-import type { Family, Variant } from './variants.ts'
+import { about, type Family, type Variant } from './variants.ts'
 
 /** For the kernel's prelude. */
 export interface RowTeams {
@@ -81,7 +81,6 @@ export function alongRows<P extends { readonly x: Tensor }>(
       variant('team', () => 2, team),
     ],
     classOf: ({ x }) => {
-      const about = (n: number): number => 2 ** Math.round(Math.log2(n))
       return `${about(rowsOf(x))}x${about(lastDim(x))}`
     },
   }

@@ -10,6 +10,7 @@ import type { AdapterFacts } from '../gpu/adapter.ts'
 import { recorder } from '../gpu/recorder.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
+/** One way to compute the problems of a family. */
 export interface Variant<P> {
   readonly name: string
   /** Whether it can compute this on that adapter. */
@@ -23,43 +24,50 @@ export interface Variant<P> {
   readonly measuredOnGpu?: false
 }
 
+/** A kernel family: the variants that compute the same, of problems of type P. */
 export interface Family<P> {
   readonly name: string
   /** At least one of them fits any problem on any adapter. */
   readonly variants: readonly Variant<P>[]
   /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
   readonly classOf: (problem: P) => string
-  /** For the tuner: weights that could lie in rows or in panels (panels.ts). None by default. */
+  /** For the tuner: weights that could lie in rows or packed (packed.ts). None by default. */
   readonly weights?: (problem: P) => readonly FamilyWeight[]
   /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
-  readonly settled?: (problem: P) => P
+  readonly concrete?: (problem: P) => P
 }
 
+/** A weight of a problem, which the tuner may lay out in another way. */
 export interface FamilyWeight {
   readonly tensor: Tensor
-  /** As in PanelShape. */
+  /** As in packed.ts: a row is this many runs, each of which begins a texel. */
   readonly runs?: number
 }
 
 /** A problem that came up while ops were recorded; its type is known to its family only. */
-export interface Met {
+export interface SeenProblem {
   readonly family: Family<never>
   readonly problem: never
 }
 
-let met: Met[] | undefined
+let seen: SeenProblem[] | undefined
 
 /** The problems that come up in `build`, in order; they are recorded as always. */
-export function metIn(build: () => unknown): Met[] {
-  const outer = met
-  const mine: Met[] = []
-  met = mine
+export function problemsSeenIn(build: () => unknown): SeenProblem[] {
+  const outer = seen
+  const own: SeenProblem[] = []
+  seen = own
   try {
     build()
-    return mine
+    return own
   } finally {
-    met = outer
+    seen = outer
   }
+}
+
+/** The power of two nearest to a size, for classes of shapes. */
+export function about(size: number): number {
+  return 2 ** Math.round(Math.log2(size))
 }
 
 /** The variants that can compute this here, the one to take first. */
@@ -70,8 +78,8 @@ export function ranked<P>(family: Family<P>, problem: P, adapter: AdapterFacts):
   )
   const wanted =
     choices.forced.get(family.name) ?? choices.tuned.get(`${family.name} ${family.classOf(problem)}`)
-  const costs = new Map(able.map((v) => [v, v.name === wanted ? -1 : v.cost(problem, adapter)]))
-  return able.sort((a, b) => costs.get(a)! - costs.get(b)!)
+  const priced = able.map((v) => ({ v, cost: v.name === wanted ? -1 : v.cost(problem, adapter) }))
+  return priced.sort((a, b) => a.cost - b.cost).map(({ v }) => v)
 }
 
 /** Records the problem with the variant to take. */
@@ -84,7 +92,7 @@ export function recordBest<P>(family: Family<P>, problem: P): void {
         `${[...adapter.choices.vetoed].join(', ')} failed their tests here. Please report it.`,
     )
   }
-  met?.push({ family, problem } as unknown as Met)
+  seen?.push({ family, problem } as unknown as SeenProblem)
   adapter.choices.note(family.name, family.classOf(problem), best.name)
   best.record(problem)
 }

@@ -5,7 +5,7 @@
 // task in at a time (queue.ts).
 
 import type { PlanInfo } from '../gpu/plan/plan.ts'
-import type { Plan } from '../tensor/tensor.ts'
+import type { Plan } from '../tensor/plan.ts'
 
 /** Plans for sizes that vary, the most recently used few. */
 export class PlanCache {

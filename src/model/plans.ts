@@ -7,10 +7,9 @@ import { resize } from '../ops/image/resize.ts'
 import { gather } from '../ops/layout/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
 import { meanRows } from '../ops/reduce/reduce.ts'
+import type { Inputs, Outputs, Tensors } from '../tensor/plan.ts'
 import {
-  type Inputs,
   lastDim,
-  type Outputs,
   param,
   reshape,
   rowsOf,
@@ -18,7 +17,6 @@ import {
   type SizeValue,
   scope,
   type Tensor,
-  type Tensors,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
 import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'

@@ -3,7 +3,7 @@
 // A kernel is most often wrong at an edge, so half of the sizes are 1, primes, or one past a tile; the others are whole
 // tiles or anything. Every case draws from its own seed and names: a filtered run tests the same cases as a full one.
 
-import { expectFinite } from '../check.ts'
+import { expectFinite, lastOf } from '../check.ts'
 import { dequantizeRows, GROUP, quantizeRows } from '../kernels/quantize.ts'
 import type { HostArray } from '../tensor/host-array.ts'
 import { type DType, type Shape, sizeOf } from '../tensor/tensor.ts'
@@ -49,8 +49,8 @@ export class Random {
   constructor(seed: number, ...names: readonly (string | number)[]) {
     // FNV-1a
     let hash = (0x811c9dc5 ^ seed) >>> 0
-    for (const character of names.join(' ')) {
-      hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193) >>> 0
+    for (const byte of new TextEncoder().encode(names.join(' '))) {
+      hash = Math.imul(hash ^ byte, 0x01000193) >>> 0
     }
     this.#state = hash
   }
@@ -82,7 +82,8 @@ export class Random {
 
   /** One of these, each as often as the others. */
   pick<T>(among: readonly T[]): T {
-    return among[this.whole(0, among.length - 1)]!
+    // An undefined among them is one to draw
+    return among[this.whole(0, among.length - 1)] as T
   }
 
   /** An awkward size of at most this, a multiple of `step`. */
@@ -129,7 +130,7 @@ export class Random {
       const bits = Uint16Array.from(floats, (v) => Math.floor((v + 1) * 0x1e00) | (v < 0 ? 0x8000 : 0))
       return { ...where, data: bits, values: Float64Array.from(bits, halfToNumber) }
     }
-    const K = shape.at(-1)!
+    const K = lastOf(shape)
     const quantized = quantizeRows(floats, K, type)
     const { data, scales } = quantized
     return { ...where, data, scales, values: dequantizeRows(quantized, K, type) }
@@ -139,7 +140,7 @@ export class Random {
 /** The shape of what is in memory: rows of int4 are whole groups. */
 export function heldShape({ shape, dtype }: HostTensor): Shape {
   if (dtype !== 'int4') return shape
-  return [...shape.slice(0, -1), Math.ceil(shape.at(-1)! / GROUP) * GROUP]
+  return [...shape.slice(0, -1), Math.ceil(lastOf(shape) / GROUP) * GROUP]
 }
 
 /** A host tensor of given numbers: f32, or u32 for a Uint32Array. */

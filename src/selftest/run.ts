@@ -6,9 +6,10 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { recordFor, recordWith } from '../gpu/recorder.ts'
 import { makeTuned } from '../gpu/tuned.ts'
 import { fitsPanels, uploadPanels } from '../kernels/packed.ts'
-import { metIn } from '../kernels/variants.ts'
+import { problemsSeenIn } from '../kernels/variants.ts'
 import { reasonOf } from '../printable.ts'
-import { type Inputs, plan, release, sizeOf, type Tensor, upload, waysIn } from '../tensor/tensor.ts'
+import { type Inputs, plan, waysIn } from '../tensor/plan.ts'
+import { release, sizeOf, type Tensor, upload } from '../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, relativeError } from './case.ts'
 import { KERNEL_TESTS } from './cases/all.ts'
 import { OP_FAMILIES } from './families.ts'
@@ -151,8 +152,8 @@ function candidatesOf(
   record: (inputs: Inputs) => Tensor,
   wanted: readonly string[] | undefined,
 ): readonly (string | undefined)[] {
-  const problems = metIn(() =>
-    recordWith((r) => record(waysIn(r, 'selfTest').given), { ...gpu.adapter, choices: choicesWith(gpu) }),
+  const problems = problemsSeenIn(() =>
+    recordWith((r) => record(waysIn(r, 'selfTest').argument), { ...gpu.adapter, choices: choicesWith(gpu) }),
   )
   const families = new Set(problems.map(({ family }) => family))
   const names = [...families].flatMap(({ name: family, variants }) =>
@@ -194,7 +195,7 @@ async function outcomeOf(
   }
   const adapter: AdapterFacts = { ...gpu.adapter, choices }
   try {
-    recordWith((r) => record(waysIn(r, 'selfTest').given), adapter)
+    recordWith((r) => record(waysIn(r, 'selfTest').argument), adapter)
     const taken = takenOf(choices)
     if (variant !== undefined && !taken.includes(variant)) {
       return { variant, status: 'skipped', reason: 'does not fit this problem on this adapter' }

@@ -1,12 +1,13 @@
 // Tensors that leave the engine: a caller goes on with them on the device, in buffers or textures of its own.
 
+import { expectDefined } from '../check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { maskTexture } from '../gpu/pixels.ts'
 import { release, type Tensor } from './tensor.ts'
 
 /** Transfers the buffer of a resident tensor to the caller. */
 export function exportBuffer(gpu: Gpu, x: Tensor): GPUBuffer {
-  const buffer = x.storage.buffer!
+  const buffer = bufferOf(x)
   gpu.buffers.transferOwnership(buffer)
   return buffer
 }
@@ -20,8 +21,12 @@ export async function exportTexture(
   size: { readonly width: number; readonly height: number },
 ): Promise<GPUTexture> {
   try {
-    return await maskTexture(gpu, x.storage.buffer!, size)
+    return await maskTexture(gpu, bufferOf(x), size)
   } finally {
     release(gpu, x)
   }
+}
+
+function bufferOf({ storage }: Tensor): GPUBuffer {
+  return expectDefined(storage.buffer, 'the buffer of a tensor to export')
 }

@@ -9,7 +9,8 @@ import { expectKind, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
 import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
-import type { Outputs, RunValues, Tensor, Tensors } from './tensor.ts'
+import type { Outputs, RunValues, Tensors } from './plan.ts'
+import type { Tensor } from './tensor.ts'
 
 /** By the names that the plan has for them. */
 export type TensorMap = ReadonlyMap<string, Tensor>

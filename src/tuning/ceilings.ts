@@ -6,16 +6,8 @@ import ceilingMultiplyAddShader from '#shaders/tuning/ceiling-multiply-add.wgsl'
 import type { Gpu } from '../gpu/gpu.ts'
 import { kernel } from '../gpu/kernel.ts'
 import type { TaskOptions } from '../progress.ts'
-import {
-  allocate,
-  param,
-  plan,
-  type RunValues,
-  record,
-  release,
-  type Tensor,
-  upload,
-} from '../tensor/tensor.ts'
+import { plan, type RunValues } from '../tensor/plan.ts'
+import { allocate, param, record, release, type Tensor, upload } from '../tensor/tensor.ts'
 
 export interface Ceilings {
   /** f32; a multiply-add is two. */

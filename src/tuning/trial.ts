@@ -2,15 +2,16 @@
 //
 // A family's problem is a plain object with tensors somewhere in it. So a problem that came up in a model
 // is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
-// take the form that is asked for, rows or panels, with the same values in both, and so may be compared.
+// take the layout that is asked for, rows or packed, with the same values in both, and so may be compared.
 
-import { expectDefined } from '../check.ts'
+import { entryOf, expectDefined } from '../check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import { type Form, uploadPanels } from '../kernels/packed.ts'
 import type { FamilyWeight, Variant } from '../kernels/variants.ts'
-import { allocate, type DType, type Plan, plan, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
+import { type Plan, plan } from '../tensor/plan.ts'
+import { allocate, type DType, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 
 /** A problem that stands alone. */
 export interface Rebuilt<P> {
@@ -26,8 +27,8 @@ export interface Rebuilt<P> {
 const NOISE = 65_521
 
 /**
- * @param weights those that take the form; they get values of their own, the same in both forms
- * @param form    undefined: as they are
+ * @param weights those that take the layout; they get values of their own, the same in both layouts
+ * @param form    the layout; undefined: as they are
  * @throws OutOfMemoryError, LimitError
  */
 export async function rebuild<P>(
@@ -37,14 +38,14 @@ export async function rebuild<P>(
   form?: Form,
 ): Promise<Rebuilt<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
-  const made = new Map<Storage, Tensor>()
+  const replacements = new Map<Storage, Tensor>()
   const owned: Tensor[] = []
   const options = { label: 'trial', owner: 'tuner' }
 
   const make = async (x: Tensor, seed: number): Promise<Tensor> => {
     const { shape, dtype } = x
     const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'panels' : 'rows')) === 'panels' : x.packed
-    // A weight that is there serves as it is, unless its form may change
+    // A weight that is there serves as it is, unless its layout may change
     if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
     const data = noise(dtype, x.size, seed)
     let y: Tensor
@@ -64,20 +65,20 @@ export async function rebuild<P>(
     for (const x of owned.splice(0)) release(gpu, x)
   }
   try {
-    const found: Tensor[] = []
+    const originals: Tensor[] = []
     mapTensors(problem, (x) => {
-      found.push(x)
+      originals.push(x)
       return x
     })
-    for (const [i, x] of found.entries()) {
-      if (!made.has(x.storage)) made.set(x.storage, await make(x, i))
+    for (const [i, x] of originals.entries()) {
+      if (!replacements.has(x.storage)) replacements.set(x.storage, await make(x, i))
     }
     const rebuilt = mapTensors(problem, (x) => {
-      const y = expectDefined(made.get(x.storage), 'made')
+      const y = expectDefined(replacements.get(x.storage), 'a replacement')
       return y === x || y.shape === x.shape ? y : { ...y, shape: x.shape, size: x.size }
     })
-    const fresh = [...made].flatMap(([{ kind }, y]) => (kind === 'intermediate' ? [y] : []))
-    return { problem: rebuilt, tensors: [...made.values()], fresh: new Set(fresh), release: releaseAll }
+    const fresh = [...replacements].flatMap(([{ kind }, y]) => (kind === 'intermediate' ? [y] : []))
+    return { problem: rebuilt, tensors: [...replacements.values()], fresh: new Set(fresh), release: releaseAll }
   } catch (error) {
     releaseAll()
     throw error
@@ -126,21 +127,21 @@ export class Trial<P> {
    * @param seed of what its outputs hold before: other noise for another variant shows what one of them leaves as it is
    */
   async outputs(seed: number, signal?: AbortSignal): Promise<[first: Outputs, second: Outputs]> {
-    const made = await this.#plan(1, true, signal)
+    const ready = await this.#plan(1, true, signal)
     const run = async (): Promise<Outputs> => {
       for (const [i, x] of this.#written.entries()) {
         const own = this.#rebuilt.fresh.has(x) ? seed : 0
         await fill(this.#gpu, x, noise(x.dtype, x.size, -1 - i - 100 * own))
       }
       const started = performance.now()
-      const { read } = await made.run({ params: this.#params, signal })
+      const { read } = await ready.run({ params: this.#params, signal })
       this.#seenMs = performance.now() - started
       return Object.values(read)
     }
     try {
       return [await run(), await run()]
     } finally {
-      made.release()
+      ready.release()
     }
   }
 
@@ -161,14 +162,14 @@ export class Trial<P> {
   }
 
   async #sample(signal: AbortSignal | undefined): Promise<number> {
-    const { plan: made, repeats } = this.#timed!
+    const { plan: ready, repeats } = expectDefined(this.#timed, 'the plan to time')
     const values = { params: this.#params, signal }
     if (this.#gpu.features.timestamps) {
-      const times = await made.profile(values)
+      const times = await ready.profile(values)
       return times.reduce((sum, ms) => sum + ms, 0) / repeats
     }
     const started = performance.now()
-    await made.run(values)
+    await ready.run(values)
     return (performance.now() - started) / repeats
   }
 
@@ -186,6 +187,7 @@ export class Trial<P> {
   }
 }
 
+/** What a variant computes: an array per tensor that it writes. */
 export type Outputs = readonly (Float32Array | Uint32Array)[]
 
 /** Dispatches of one sample: they take at least some 10 us each on any adapter. */
@@ -199,11 +201,13 @@ function isParam(size: unknown): size is Param {
 export function distance(a: Outputs, b: Outputs): number {
   return Math.max(
     ...a.map((x, i) => {
-      const y = b[i]!
+      const y = entryOf(b, i)
       let [difference, norm] = [0, 0]
       for (let k = 0; k < x.length; k++) {
-        difference += (x[k]! - y[k]!) ** 2
-        norm += y[k]! ** 2
+        // An element that one of them lacks makes the distance infinite
+        const [own, expected] = [x[k] ?? Number.NaN, y[k] ?? Number.NaN]
+        difference += (own - expected) ** 2
+        norm += expected ** 2
       }
       if (difference === 0) return 0
       const error = Math.sqrt(difference / norm)
@@ -212,10 +216,11 @@ export function distance(a: Outputs, b: Outputs): number {
   )
 }
 
+/** Whether two runs gave the same bits. */
 export function sameBits(a: Outputs, b: Outputs): boolean {
   const bits = (x: Float32Array | Uint32Array) => new Uint32Array(x.buffer, x.byteOffset, x.length)
   return a.every((x, i) => {
-    const y = bits(b[i]!)
+    const y = bits(entryOf(b, i))
     return bits(x).every((word, k) => word === y[k])
   })
 }
@@ -228,7 +233,7 @@ async function fill(gpu: Gpu, x: Tensor, data: ArrayBufferView): Promise<void> {
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   let at = 0
   for (const { buffer, bytes: length } of storagesOf(x)) {
-    await uploader.write(buffer!, 0, bytes.subarray(at, at + length))
+    await uploader.write(expectDefined(buffer, 'buffer'), 0, bytes.subarray(at, at + length))
     at += length
   }
 }
@@ -242,15 +247,14 @@ function noise(dtype: DType, count: number, seed: number): ArrayBufferView {
     return (h ^ (h >>> 16)) >>> 0
   }
   const f32 = (i: number): number => ((word(i) >>> 9) + 0.5) / 2 ** 22 - 1
-  const bits = new Float32Array(1)
-  const bitsOf = new Uint32Array(bits.buffer)
+  const word32 = new DataView(new ArrayBuffer(4))
   const bf16 = (i: number): number => {
-    bits[0] = f32(i)
-    return bitsOf[0]! >>> 16
+    word32.setFloat32(0, f32(i))
+    return word32.getUint16(0)
   }
   // A sign, the exponent of [0.5, 1), any fraction
   const f16 = (i: number): number => (word(i) & 0x83ff) | 0x3800
-  const made: Record<DType, () => ArrayBufferView> = {
+  const byType: Record<DType, () => ArrayBufferView> = {
     f32: () => repeated(new Float32Array(count), f32),
     u32: () => repeated(new Uint32Array(count), word),
     f16: () => repeated(new Uint16Array(count), f16),
@@ -258,7 +262,7 @@ function noise(dtype: DType, count: number, seed: number): ArrayBufferView {
     int8: () => repeated(new Uint8Array(count), word),
     int4: () => repeated(new Uint8Array(count / 2), word),
   }
-  return made[dtype]()
+  return byType[dtype]()
 }
 
 function repeated<T extends Float32Array | Uint32Array | Uint16Array | Uint8Array>(

@@ -4,9 +4,9 @@ import { expect, test } from 'vitest'
 import { LimitError, ShapeError } from '../../src/errors.ts'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { readBack, Uploader } from '../../src/gpu/transfer.ts'
+import { plan } from '../../src/tensor/plan.ts'
 import {
   allocate,
-  plan,
   release,
   residentTensor,
   storagesOf,

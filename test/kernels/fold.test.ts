@@ -17,7 +17,8 @@ import {
 } from '../../src/ops/layout/layout.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { argmax, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
-import { plan, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import type { Tensor } from '../../src/tensor/tensor.ts'
 import { rawDevice, withLimits } from '../gpu/devices.ts'
 import { adapterNames, expectSameBits, gpuNamed, uniform } from '../support.ts'
 

@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { PlanCache } from '../../src/model/plan-cache.ts'
-import { plan, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import type { Tensor } from '../../src/tensor/tensor.ts'
 import { anyGpu } from '../support.ts'
 
 test('the plan that was not used for longest is released', async () => {

@@ -28,12 +28,12 @@ import {
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import { type Inputs, waysIn } from '../../src/tensor/plan.ts'
 import {
   columns,
   type DType,
   expectShape,
   expectType,
-  type Inputs,
   lastDim,
   param,
   reshape,
@@ -42,12 +42,11 @@ import {
   scope,
   type Tensor,
   tensor,
-  waysIn,
 } from '../../src/tensor/tensor.ts'
 
 /** Records, and never runs. */
 function recorded<T>(build: (inputs: Inputs) => T): T {
-  return recordWith((r) => build(waysIn(r, 'test').given)).result
+  return recordWith((r) => build(waysIn(r, 'test').argument)).result
 }
 
 /** A tensor of a plan that was recorded before. */

@@ -29,7 +29,8 @@ import {
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
-import { columns, plan, release, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { columns, release, type Tensor } from '../../src/tensor/tensor.ts'
 import { runtime, sample, some } from '../runtime.ts'
 import { adapters, evaluate, uniform } from '../support.ts'
 

@@ -3,7 +3,8 @@
 
 import { expect, test } from 'vitest'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
-import { type Inputs, type Plan, plan, release } from '../../src/tensor/tensor.ts'
+import { type Inputs, type Plan, plan } from '../../src/tensor/plan.ts'
+import { release } from '../../src/tensor/tensor.ts'
 import { anyGpu, uniform } from '../support.ts'
 
 test('outputs have the names that build returned, without a question whether they are there', async () => {

@@ -10,18 +10,8 @@ import { rope } from '../../src/ops/attention/rope.ts'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
 import { copyRows, gather } from '../../src/ops/layout/gather.ts'
 import { meanRows, softmax } from '../../src/ops/reduce/reduce.ts'
-import {
-  allocate,
-  type DType,
-  type Inputs,
-  param,
-  plan,
-  precompile,
-  release,
-  type Tensor,
-  tensor,
-  upload,
-} from '../../src/tensor/tensor.ts'
+import { type Inputs, plan, precompile } from '../../src/tensor/plan.ts'
+import { allocate, type DType, param, release, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
 import { tune } from '../../src/tuning/tune.ts'
 import { failure } from '../gpu/devices.ts'
 import { adapterNames, adapters, anyGpu, uniform } from '../support.ts'

@@ -2,7 +2,8 @@
 // a possible speed.
 
 import { expect, test } from 'vitest'
-import { allocate, plan, release, upload } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { allocate, release, upload } from '../../src/tensor/tensor.ts'
 import { copyChunks, measureCeilings, multiplyAdds } from '../../src/tuning/ceilings.ts'
 import { adapters, expectClose, expectSameBits, random } from '../support.ts'
 

@@ -5,8 +5,11 @@ import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
-import { param, plan, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
-import { type Candidate, type Comparison, decide, tune } from '../../src/tuning/tune.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { param, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
+import { decide } from '../../src/tuning/choose.ts'
+import type { Candidate, Comparison } from '../../src/tuning/problems.ts'
+import { tune } from '../../src/tuning/tune.ts'
 import {
   adapterNames,
   adapters,
@@ -73,7 +76,7 @@ function familyOf(...variants: Variant<Doubling>[]): Family<Doubling> {
     name: `double${families++}`,
     variants,
     classOf: ({ x }) => `${x.size}`,
-    settled: (problem) => ({ ...problem, times: 1 }),
+    concrete: (problem) => ({ ...problem, times: 1 }),
   }
 }
 

@@ -16,15 +16,11 @@ import { Preprocessor, placeImage } from '../../model/input/preprocess.ts'
 import { buildPrompt } from '../../model/input/prompt.ts'
 import { cacheShapes, finishPlan, lookPlan, readInputs, readPlan, segmentPlan } from '../../model/plans.ts'
 import type { TaskOptions } from '../../progress.ts'
+import { type Inputs, type Outputs, type Plan, plan, type RunValues } from '../../tensor/plan.ts'
 import {
   allocate,
   release as freeTensor,
   type HostArray,
-  type Inputs,
-  type Outputs,
-  type Plan,
-  plan,
-  type RunValues,
   type Shape,
   sizeOf,
   type Tensor,

@@ -165,8 +165,8 @@ async function listed(create: Create, from: Iterable<Driver | Absent>): Promise<
  */
 export function namesListed(complaint: string): string[] {
   const listed = [...complaint.matchAll(/backend: '([^']*)', name: '([^']+)'/g)]
-  const real = listed.filter(([, backend]) => !/^(opengl|opengles|null)$/i.test(backend!))
-  return [...new Set(real.map(([, , name]) => name!))]
+  const real = listed.filter(([, backend = '']) => !/^(opengl|opengles|null)$/i.test(backend))
+  return [...new Set(real.map(([, , name = '']) => name))]
 }
 
 async function request(

@@ -44,8 +44,8 @@ function wrongBinding({ kernel, reads, writes, inPlace }: Dispatch): string | un
     const isWritten = access === 'read_write'
     if (Object.hasOwn(isWritten ? writes : reads, name)) continue
     const other = Object.hasOwn(isWritten ? reads : writes, name)
-    const found = other ? `is among the ${isWritten ? 'reads' : 'writes'}` : 'is missing from the dispatch'
-    return `binding '${name}' (${access}) ${found}: pass it in \`${isWritten ? 'writes' : 'reads'}\`.`
+    const trouble = other ? `is among the ${isWritten ? 'reads' : 'writes'}` : 'is missing from the dispatch'
+    return `binding '${name}' (${access}) ${trouble}: pass it in \`${isWritten ? 'writes' : 'reads'}\`.`
   }
   for (const name of [...Object.keys(reads), ...Object.keys(writes)]) {
     if (kernel.bindings.some((b) => b.name === name && b.access !== 'uniform')) continue
@@ -81,8 +81,8 @@ function wrongSize({ kernel, sizes, cut }: Dispatch): string | undefined {
   for (const field of kernel.sizes) {
     if (field.name === cut) continue
     if (!Object.hasOwn(sizes, field.name)) return `size '${field.name}' is missing from the dispatch.`
-    const value = sizes[field.name]!
-    if (isParam(value) || fitsSize(field.type, value)) continue
+    const value = sizes[field.name]
+    if (value !== undefined && (isParam(value) || fitsSize(field.type, value))) continue
     return `size '${field.name}' is ${describe(value)}, expected ${SIZE_RANGES[field.type]}, or a \`param\`.`
   }
   const other = Object.keys(sizes).find((name) => !fields.includes(name))
@@ -113,7 +113,8 @@ function wrongGrid({ workgroups, flops, bytes }: Dispatch): string | undefined {
     return `workgroups is ${describe(workgroups)}, expected a whole number from 1 on, or three of them.`
   }
   for (const [name, value] of Object.entries({ flops, bytes })) {
-    if ((name === 'bytes' && value === undefined) || (Number.isFinite(value) && value! >= 0)) continue
+    if (name === 'bytes' && value === undefined) continue
+    if (typeof value === 'number' && Number.isFinite(value) && value >= 0) continue
     return `${name} is ${describe(value)}, expected a number from 0 on: plans are cut into submissions by it.`
   }
   return undefined

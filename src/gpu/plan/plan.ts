@@ -289,7 +289,7 @@ export class GpuPlan {
           this.#gpu.device.queue.writeBuffer(
             expectDefined(this.#buffers.get(storage), 'buffers'),
             0,
-            inputs![input]! as Uint8Array<ArrayBuffer>,
+            expectDefined(inputs?.[input], 'an input') as Uint8Array<ArrayBuffer>,
           )
         }
       }
@@ -312,7 +312,7 @@ export class GpuPlan {
 
     // 1. What is missing or doesn't fit
     for (const storage of this.#residents)
-      this.#expectAlive(storage.label, storage.buffer ?? storage.texture!)
+      this.#expectAlive(storage.label, expectDefined(storage.buffer ?? storage.texture, 'its memory'))
     const homes = new Map<Storage, GPUBuffer>()
     for (const [label, storage] of recorder.bound) {
       const buffer = given.bound?.[label]

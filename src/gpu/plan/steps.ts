@@ -48,8 +48,11 @@ export function residentsOf({ recorder, read }: PlanSpec): Storage[] {
     ...Object.values(reads),
     ...Object.values(writes),
   ])
-  const residents = [...all, ...read.values()].filter((storage) => storage?.kind === 'resident')
-  return [...new Map(residents.map((storage) => [storage!.buffer ?? storage!.texture, storage!])).values()]
+  const byMemory = new Map<GPUBuffer | GPUTexture | undefined, Storage>()
+  for (const storage of [...all, ...read.values()]) {
+    if (storage?.kind === 'resident') byMemory.set(storage.buffer ?? storage.texture, storage)
+  }
+  return [...byMemory.values()]
 }
 
 function externals(dispatch: RecordedDispatch, kept: ReadonlySet<Storage>): Storage[] {

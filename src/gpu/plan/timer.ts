@@ -1,6 +1,7 @@
 // Timestamps: how long each dispatch of a plan takes on the device. Each gets a compute pass of its own, which
 // is what timestamps are taken around, so the sum is a little more than a replay takes.
 
+import { entryOf } from '../../check.ts'
 import type { Gpu } from '../gpu.ts'
 import type { Pipeline } from '../kernel.ts'
 import { readBack } from '../transfer.ts'
@@ -25,12 +26,10 @@ export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<num
     usage,
     owner: 'profile',
   })
-  const [resolve, host] = await buffers.allocate([
-    request(QUERY_RESOLVE | COPY_SRC),
-    request(MAP_READ | COPY_DST),
-  ])
+  const owned = await buffers.allocate([request(QUERY_RESOLVE | COPY_SRC), request(MAP_READ | COPY_DST)])
+  const [resolve, host] = [entryOf(owned, 0), entryOf(owned, 1)]
   const querySet = device.createQuerySet({ type: 'timestamp', count: PER_SET })
-  const times: bigint[] = []
+  const times: number[] = []
   try {
     for (let first = 0; first < all.length; first += PER_SET / 2) {
       const steps = all.slice(first, first + PER_SET / 2)
@@ -44,18 +43,19 @@ export async function timeEach(gpu: Gpu, all: readonly TimedStep[]): Promise<num
         pass.dispatchWorkgroups(...grid)
         pass.end()
       })
-      encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolve!, 0)
-      encoder.copyBufferToBuffer(resolve!, 0, host!, 0, steps.length * 16)
+      encoder.resolveQuerySet(querySet, 0, steps.length * 2, resolve, 0)
+      encoder.copyBufferToBuffer(resolve, 0, host, 0, steps.length * 16)
       device.queue.submit([encoder.finish()])
-      times.push(...new BigUint64Array(await readBack(gpu, host!, steps.length * 16)))
+      const ticks = new DataView(await readBack(gpu, host, steps.length * 16))
+      for (let at = 0; at < ticks.byteLength; at += 16) {
+        const elapsed = Number(ticks.getBigUint64(at + 8, true) - ticks.getBigUint64(at, true))
+        times.push(elapsed >= 0 ? elapsed / 1e6 : Number.NaN)
+      }
     }
   } finally {
     querySet.destroy()
-    buffers.release(resolve!)
-    buffers.release(host!)
+    buffers.release(resolve)
+    buffers.release(host)
   }
-  return all.map((_, i) => {
-    const elapsed = Number(times[2 * i + 1]! - times[2 * i]!)
-    return elapsed >= 0 ? elapsed / 1e6 : Number.NaN
-  })
+  return times
 }

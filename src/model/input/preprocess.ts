@@ -13,19 +13,8 @@ import { type Pixels, Strip } from '../../gpu/pixels.ts'
 import type { PlanInfo } from '../../gpu/plan/plan.ts'
 import { resampleColumns, resampleRows, type Taps, triangleTaps } from '../../ops/image/resample.ts'
 import type { TaskOptions } from '../../progress.ts'
-import {
-  allocate,
-  type HostArray,
-  type Inputs,
-  type Outputs,
-  type Plan,
-  param,
-  plan,
-  precompile,
-  release,
-  residentTensor,
-  type Tensor,
-} from '../../tensor/tensor.ts'
+import { type Inputs, type Outputs, type Plan, plan, precompile } from '../../tensor/plan.ts'
+import { allocate, type HostArray, param, release, residentTensor, type Tensor } from '../../tensor/tensor.ts'
 import type { Vision } from '../checkpoint/config.ts'
 
 /** The part of a model's config that is needed here: sides of the two squares, and what the language model sees. */

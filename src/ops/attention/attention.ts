@@ -8,7 +8,7 @@ import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type Family, recordBest } from '../../kernels/variants.ts'
+import { about, type Family, recordBest } from '../../kernels/variants.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectPair, expectSize, MOST_POSITION } from '../../tensor/check.ts'
 import {
@@ -16,6 +16,7 @@ import {
   type Columns,
   expectShape,
   expectType,
+  lastDim,
   record,
   type Tensor,
   tensor,
@@ -72,10 +73,9 @@ export const attentionFamily: Family<Problem> = {
   name: 'attention',
   variants: [subgroup, tiled, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
-    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
   },
-  settled: (problem) => {
+  concrete: (problem) => {
     const { bias, Tq, Tk } = problem
     if (bias?.kind === 'length') return { ...problem, bias: { ...bias, length: Tk } }
     if (bias?.kind !== 'causal' || typeof bias.start === 'number') return problem
@@ -135,14 +135,15 @@ function check(options: AttentionOptions): Checked {
   expectWhole('attention', 'heads', heads)
   expectWhole('attention', 'kvHeads', kvHeads)
   if (scale !== undefined) expectFinite('attention', 'scale', scale)
-  const rank = parts.query.tensor.shape.length
+  const { shape } = parts.query.tensor
+  const rank = shape.length
   if (rank !== 2 && rank !== 3) {
     throw new ShapeError(
-      `attention: query is [${parts.query.tensor.shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`,
+      `attention: query is [${shape.join(', ')}], expected [Tq, C] or [B, Tq, C].`,
     )
   }
-  const B = rank === 3 ? parts.query.tensor.shape[0]! : 1
-  const Tq = parts.query.tensor.shape.at(-2)!
+  const [B = 1] = rank === 3 ? shape : []
+  const [Tq = 0] = shape.slice(-2)
   const Tk = parts.key.tensor.shape.at(-2) ?? 0
   const d = parts.query.count / heads
   if (!Number.isInteger(d) || d % 4 !== 0 || d > MAX_HEAD) {
@@ -163,7 +164,7 @@ function check(options: AttentionOptions): Checked {
     if (count !== width) {
       throw new ShapeError(`attention: ${name} has ${count} columns, expected ${width} (heads of ${d}).`)
     }
-    if (start % 4 !== 0 || whole.shape.at(-1)! % 4 !== 0) {
+    if (start % 4 !== 0 || lastDim(whole) % 4 !== 0) {
       throw new ShapeError(
         `attention: ${name} is columns ${start} to ${start + count} of [${whole.shape.join(', ')}]; ` +
           'they must start, and rows must be as long as, a multiple of 4.',

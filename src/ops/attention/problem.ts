@@ -8,7 +8,7 @@ import positionSubgroupShader from '#shaders/attention/relative-position.wgsl?SU
 import { type Constants, kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import type { Shader } from '../../gpu/shader.ts'
-import { type Columns, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
  * Which keys a query sees, or what their positions add to its scores.
@@ -73,8 +73,8 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
 export interface Layout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
-  /** Sizes besides those that all variants have. */
-  readonly sizes?: Readonly<Record<string, number>>
+  /** Where a loop of the kernel ends that Mesa must not write out; 0 by default, for a kernel without one. */
+  readonly loopEnd?: number
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
@@ -88,7 +88,7 @@ export interface Layout {
 export function recordAttention(
   problem: Problem,
   shader: Shader,
-  { constants, sizes, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
+  { constants, loopEnd = 0, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
   const D4 = d / 4
@@ -134,7 +134,7 @@ export function recordAttention(
       ...placeOf('q', query),
       ...placeOf('k', key),
       ...placeOf('v', value),
-      ...sizes,
+      loop_end: loopEnd,
     },
     workgroups: [splits / splitsPerGroup, kvHeads * rowBlocks, B],
     flops: flopsOf(problem),
@@ -166,9 +166,8 @@ function relativePositions(
   { query, B, Tq, d, heads }: Problem,
   lanes: number | undefined,
 ): Tensor {
-  const [, W] = size
-  const side = size[axis]
-  const across = size[1 - axis]!
+  const [H, W] = size
+  const [side, across] = axis === 0 ? [H, W] : [W, H]
   const D4 = d / 4
   const y = tensor([B, Tq, heads, side])
   const LANES = lanes ?? 1
@@ -203,5 +202,5 @@ function queriesPerThread(across: number, D4: number, lanes: number | undefined)
 
 /** Where rows and the first head begin, in vec4f. */
 function placeOf(prefix: 'q' | 'k' | 'v', { tensor: x, start }: Columns): Record<string, number> {
-  return { [`${prefix}_stride`]: x.shape.at(-1)! / 4, [`${prefix}_start`]: start / 4 }
+  return { [`${prefix}_stride`]: lastDim(x) / 4, [`${prefix}_start`]: start / 4 }
 }

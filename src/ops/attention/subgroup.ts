@@ -29,7 +29,7 @@ export const subgroup: Variant<Problem> = {
     const LANES = adapter.subgroupSize
     recordAttention(problem, shader, {
       constants: { LANES, ROWS },
-      sizes: { row_vec4s: (ROWS * problem.d) / 4 },
+      loopEnd: (ROWS * problem.d) / 4,
       rowsPerGroup: ROWS * LANES,
       splits,
       splitsPerGroup: 1,
@@ -61,16 +61,18 @@ function chooseTile(problem: Problem, { subgroupSize: lanes }: AdapterFacts): Ti
   const { B, Tk, d, kvHeads, bias } = problem
   const D4 = d / 4
   const rows = rowsOfHead(problem)
-  let best: Tile | undefined
-  for (const ROWS of [1, 2, 3, 4]) {
-    if (ROWS > 1 && ROWS * D4 > MOST_CHUNKS) continue
+  const tileOf = (ROWS: number): Tile => {
     const groups = B * kvHeads * Math.ceil(rows / (ROWS * lanes))
     let splits = 1
     if (bias?.kind !== 'relative') while (groups * splits < PARALLEL && splits * 4 * BLOCK <= Tk) splits *= 2
     const key =
       2 * (60 * Math.ceil(D4 / lanes) + 6 * D4) + ROWS * (10 * D4 + (bias?.kind === 'relative' ? 70 : 50))
-    const cost = (Math.max(groups * splits, PARALLEL) * Tk * key) / splits
-    if (!best || cost < best.cost) best = { ROWS, splits, cost }
+    return { ROWS, splits, cost: (Math.max(groups * splits, PARALLEL) * Tk * key) / splits }
   }
-  return best!
+  let best = tileOf(1)
+  for (let ROWS = 2; ROWS <= 4 && ROWS * D4 <= MOST_CHUNKS; ROWS++) {
+    const tile = tileOf(ROWS)
+    if (tile.cost < best.cost) best = tile
+  }
+  return best
 }

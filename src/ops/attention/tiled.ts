@@ -37,7 +37,7 @@ export const tiled: Variant<Problem> = {
     while (groups * splits < PARALLEL && splits * 2 * SPLIT_KEYS <= Tk) splits *= 2
     recordAttention(problem, shader, {
       constants: { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
-      sizes: { tile_keys: KEYS },
+      loopEnd: KEYS,
       rowsPerGroup: BLOCK_ROWS,
       splits,
       splitsPerGroup: 1,

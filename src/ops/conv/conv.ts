@@ -3,7 +3,7 @@
 
 import { expectNames, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { type Family, recordBest } from '../../kernels/variants.ts'
+import { about, type Family, recordBest } from '../../kernels/variants.ts'
 import { expectTensor } from '../../tensor/check.ts'
 import { reshape, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
@@ -93,7 +93,6 @@ export const convFamily: Family<Convolution> = {
   name: 'conv',
   variants: [subgroup, tiled, registers],
   classOf: ({ b, M, N, K, image }) => {
-    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     return `${about(M)}x${about(N)}x${K / image.run} rows of ${about(image.run)} ${b.dtype}${b.packed ? ' packed' : ''}`
   },
   weights: ({ b, K, image }) => [{ tensor: b, runs: K / image.run }],

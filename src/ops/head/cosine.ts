@@ -3,7 +3,7 @@
 import cosineLogitsShader from '#shaders/head/cosine-logits.wgsl'
 import { expectFinite } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { expectShape, expectType, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { expectShape, expectType, firstDim, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 /**
  * Scaled cosine similarities: y[r, k] = clamp(exp(logScale) cos(x[r], classes[k]), -bound, bound)
@@ -25,8 +25,8 @@ export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound
   for (const [name, t] of Object.entries({ x, classes, logScale })) expectType('cosineLogits', name, t, 'f32')
   expectFinite('cosineLogits', 'bound', bound, 0)
 
-  const rows = x.shape[0]!
-  const count = classes.shape[0]!
+  const rows = firstDim(x)
+  const count = firstDim(classes)
   const y = tensor([rows, count])
   record({
     kernel: kernel(cosineLogitsShader),

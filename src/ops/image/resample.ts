@@ -13,7 +13,7 @@ import resampleRowsShader from '#shaders/image/resample-rows.wgsl'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS } from '../../kernels/elem.ts'
-import { expectShape, expectType, record, type SizeValue, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { expectShape, expectType, firstDim, lastDim, record, type SizeValue, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 const PRECISION = 22
 /** Words before a row's weights: where its inputs begin, how many they are, and what the sum starts from. */
@@ -52,14 +52,16 @@ export function triangleTaps(from: number, to: number, margin?: Margin): Taps {
     const hi = Math.min(length, Math.trunc(centre + support + 0.5))
     let sum = 0
     for (let i = lo; i < hi; i++) {
-      exact[i - lo] = Math.max(0, 1 - Math.abs((i - centre + 0.5) * perInput))
-      sum += exact[i - lo]!
+      const share = Math.max(0, 1 - Math.abs((i - centre + 0.5) * perInput))
+      exact[i - lo] = share
+      sum += share
     }
     // Half a level, so that the shift rounds
     let start = 2 ** (PRECISION - 1)
     let count = 0
-    for (let i = lo; i < hi; i++) {
-      const weight = Math.trunc((exact[i - lo]! / sum) * 2 ** PRECISION + 0.5)
+    for (const [n, share] of exact.subarray(0, hi - lo).entries()) {
+      const i = lo + n
+      const weight = Math.trunc((share / sum) * 2 ** PRECISION + 0.5)
       if (i < before || i >= before + from) start += weight * level
       else data[x * words + HEAD + count++] = weight
     }
@@ -93,11 +95,11 @@ export function resampleRows(strip: StripOfRows, taps: Tensor, y: Tensor): void 
   const { pixels, capacity, first, rows, stride, red } = strip
   expectShape('resampleRows', 'pixels', pixels, [undefined])
   expectShape('resampleRows', 'y', y, [undefined, undefined])
-  const width = y.shape[1]!
+  const width = lastDim(y)
   expectShape('resampleRows', 'taps', taps, [width, undefined])
   for (const [name, x] of Object.entries({ pixels, taps, y })) expectType('resampleRows', name, x, 'u32')
 
-  const words = taps.shape[1]!
+  const words = lastDim(taps)
   const { across, run, workgroups } = strips(1, capacity, width)
   record({
     kernel: kernel(resampleRowsShader, { WG: THREADS }),
@@ -126,7 +128,7 @@ export function resampleColumns(x: Tensor, taps: Tensor, table: Tensor, side: nu
   expectType('resampleColumns', 'x', x, 'u32')
   expectType('resampleColumns', 'taps', taps, 'u32')
   expectType('resampleColumns', 'table', table, 'f32')
-  const [width, height, words] = [x.shape[1]!, taps.shape[0]!, taps.shape[1]!]
+  const [width, height, words] = [lastDim(x), firstDim(taps), lastDim(taps)]
   if (!(width <= side && height <= side)) {
     throw new ShapeError(
       `resampleColumns: an image of [${height}, ${width}] is larger than the square of ${side} x ${side}.`,

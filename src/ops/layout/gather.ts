@@ -15,6 +15,7 @@ import {
   type Columns,
   expectShape,
   expectType,
+  firstDim,
   lastDim,
   record,
   type Tensor,
@@ -23,7 +24,6 @@ import {
 
 const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 
-/** As in shaders/lib/widen.wgsl. */
 /**
  * Rows of a table: y[t] = table[ids[t]].
  *
@@ -89,10 +89,10 @@ export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void
   }
   const row = expectSize('copyRows', 'at', at, MOST)
   copy(source, into, {
-    rows: source.shape[0]!,
+    rows: firstDim(source),
     cols: C,
     from: { stride: lastDim(source), start },
-    to: { stride: C, start: 0, row, rows: into.shape[0]! },
+    to: { stride: C, start: 0, row, rows: firstDim(into) },
   })
 }
 
@@ -109,6 +109,10 @@ export interface Rectangle {
   }
 }
 
+/**
+ * Copies a rectangle of words; what lies past the last row of the target is dropped. The numbers of a Rectangle count
+ * words.
+ */
 export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
   const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
   const { chunk, workgroups } = chunks((rows * cols) / width)

@@ -9,7 +9,7 @@ import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair, expectPlain, expectTensor } from '../../tensor/check.ts'
-import { expectShape, expectType, record, sizeOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { expectShape, expectType, firstDim, lastDim, record, sizeOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { copy } from './gather.ts'
 
 const transposeShader: ByWidth = { 1: transposeF32, 4: transposeVec4 }
@@ -48,7 +48,7 @@ export function joinWindows(x: Tensor, window: number, size: readonly [H: number
   const windows = Math.ceil(H / window) * Math.ceil(W / window)
   expectShape('joinWindows', 'x', x, [windows, window * window, undefined])
   expectType('joinWindows', 'x', x, 'f32')
-  const C = x.shape[2]!
+  const C = lastDim(x)
   const y = tensor([H, W, C])
   moveWindows(x, y, { H, W, C, window, join: true })
   return y
@@ -177,11 +177,11 @@ export function concatRows(...xs: readonly Tensor[]): Tensor {
     expectType('concatRows', `tensor ${i}`, x, 'f32')
   })
   const C = sizeOf(rest)
-  const N = xs.reduce((rows, x) => rows + x.shape[0]!, 0)
+  const N = xs.reduce((rows, x) => rows + firstDim(x), 0)
   const y = tensor([N, ...rest])
   let row = 0
   for (const x of xs) {
-    const rows = x.shape[0]!
+    const rows = firstDim(x)
     copy(x, y, { rows, cols: C, from: { stride: C, start: 0 }, to: { stride: C, start: 0, row, rows: N } })
     row += rows
   }
@@ -201,7 +201,7 @@ export function concatColumns(a: Tensor, b: Tensor): Tensor {
   expectShape('concatColumns', 'b', b, [N, undefined])
   expectType('concatColumns', 'a', a, 'f32')
   expectType('concatColumns', 'b', b, 'f32')
-  const C2 = b.shape[1]!
+  const C2 = lastDim(b)
   const stride = C1 + C2
   const y = tensor([N, stride])
   for (const [x, start, cols] of [

@@ -7,10 +7,10 @@
 import { expectFinite, expectNames, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { type Family, ranked, recordBest } from '../../kernels/variants.ts'
+import { about, type Family, ranked, recordBest } from '../../kernels/variants.ts'
 import { expectKind, FLAG } from '../../options.ts'
 import { expectTensor, expectWeight } from '../../tensor/check.ts'
-import { expectShape, expectType, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import { expectShape, expectType, firstDim, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
 import { swiglu } from '../elementwise/elementwise.ts'
 import { gemv } from './gemv.ts'
@@ -148,7 +148,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
         `(K = ${bK}). ${transposeB ? 'With transposeB, b is [N, K].' : 'If b is stored [N, K], pass { transposeB: true }.'}`,
     )
   }
-  const batchOf = (x: Tensor): number => (x.shape.length === 3 ? x.shape[0]! : 1)
+  const batchOf = (x: Tensor): number => (x.shape.length === 3 ? firstDim(x) : 1)
   const [aBatch, bBatch] = [batchOf(a), batchOf(b)]
   if (aBatch !== bBatch && aBatch !== 1 && bBatch !== 1) {
     throw new ShapeError(
@@ -172,7 +172,6 @@ export const matmulFamily: Family<Product> = {
   // The last that can is what the tuner checks the others against: registers, or on GPUs gemv or tiled for weights in few bits
   variants: [subgroup, tiled, gemv, registers],
   classOf: ({ b, pair, M, N, K, bIsNK, batch = 1 }) => {
-    const about = (n: number): number => 2 ** Math.round(Math.log2(n))
     const kind = `${b.dtype}${b.packed ? ' packed' : ''}${pair ? ' pair' : ''}${bIsNK ? '' : ' KN'}`
     return `${about(batch * M)}x${about(N)}x${about(K)} ${kind}`
   },

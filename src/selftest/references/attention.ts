@@ -35,6 +35,7 @@ export function attentionReference(
         const keyAt = (j: number): number => ((b * Tk + j) * kvHeads + Math.floor((h * kvHeads) / heads)) * d
         const scores = Float64Array.from({ length: Tk }, (_, j) => {
           let sum = 0
+          // Indexed directly, as the next loop: see at.ts
           for (let c = 0; c < d; c++) sum += query[first + c]! * key[keyAt(j) + c]!
           return sum / Math.sqrt(d) + bias(b, h, i, j)
         })

@@ -26,7 +26,9 @@ export function convReference(
       for (let dx = 0; dx < kw; dx++) {
         const [iy, ix] = [oy * stride + dy - padding, ox * stride + dx - padding]
         if (iy < 0 || iy >= H || ix < 0 || ix >= W) continue
-        for (let c = 0; c < I; c++) sum += x[(iy * W + ix) * I + c]! * w[((o * kh + dy) * kw + dx) * I + c]!
+        const [from, by] = [(iy * W + ix) * I, ((o * kh + dy) * kw + dx) * I]
+        // Indexed directly: see at.ts
+        for (let c = 0; c < I; c++) sum += x[from + c]! * w[by + c]!
       }
     }
     y[i] = sum

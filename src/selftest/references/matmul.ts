@@ -15,6 +15,7 @@ export function productReference(
   for (let m = 0; m < M; m++) {
     for (let n = 0; n < N; n++) {
       let sum = 0
+      // Indexed directly: see at.ts
       for (let k = 0; k < K; k++) sum += a[m * K + k]! * b[bIsNK ? n * K + k : k * N + n]!
       y[m * N + n] = sum
     }

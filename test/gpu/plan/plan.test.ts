@@ -9,18 +9,15 @@ import { copyRows } from '../../../src/ops/layout/gather.ts'
 import { concatRows, sliceRows } from '../../../src/ops/layout/layout.ts'
 import { softmax } from '../../../src/ops/reduce/reduce.ts'
 import type { Progress } from '../../../src/progress.ts'
+import { type Inputs, plan, precompile, type Tensors } from '../../../src/tensor/plan.ts'
 import {
   allocate,
-  type Inputs,
   param,
-  plan,
-  precompile,
   record,
   release,
   reshape,
   scope,
   type Tensor,
-  type Tensors,
   tensor,
   upload,
 } from '../../../src/tensor/tensor.ts'

@@ -5,18 +5,15 @@ import { type Config, featureSizes, visionTokens } from '../../../src/model/chec
 import { sineEmbedding } from '../../../src/model/checkpoint/sine.ts'
 import { cacheShapes, type Parts } from '../../../src/model/plans.ts'
 import {
-  allocate,
   type Inputs,
   type Outputs,
   type Plan,
   plan,
   type RunResult,
   type RunValues,
-  release,
-  type Tensor,
   type Tensors,
-  upload,
-} from '../../../src/tensor/tensor.ts'
+} from '../../../src/tensor/plan.ts'
+import { allocate, release, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { goldenWeights } from '../networks/networks.ts'
 
 /** What plans are built from, and the rows of tokens, with zeros up to `count`. */

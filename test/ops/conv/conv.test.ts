@@ -5,10 +5,10 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { metIn, ranked } from '../../../src/kernels/variants.ts'
+import { problemsSeenIn, ranked } from '../../../src/kernels/variants.ts'
 import { type Conv2dOptions, conv2d } from '../../../src/ops/conv/conv.ts'
 import { type ConvolutionSize, convReference } from '../../../src/selftest/references/conv.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapterNames, adapters, anyGpu, evaluate, expectClose, planOf, random } from '../../support.ts'
 
@@ -57,9 +57,9 @@ test('what comes in rows goes to registers on CPUs, to workgroup memory on GPUs'
   const x = random([20, 20, 8])
   const weight = random([16, 3, 3, 8])
   const { plan: made } = await planOf(await anyGpu(), { x, weight }, (t) => {
-    const [met] = metIn(() => ({ y: conv2d(t['x'], t['weight'], { padding: 1 }) }))
+    const [seen] = problemsSeenIn(() => ({ y: conv2d(t['x'], t['weight'], { padding: 1 }) }))
     const first = (facts: Partial<AdapterFacts>): string =>
-      ranked(met!.family, met!.problem, { ...PLAIN_ADAPTER, ...facts })[0]!.name
+      ranked(seen!.family, seen!.problem, { ...PLAIN_ADAPTER, ...facts })[0]!.name
     for (const subgroupSize of [0, 4, 8]) expect(first({ software: true, subgroupSize })).toBe('registers')
     for (const subgroupSize of [0, 4, 32]) expect(first({ subgroupSize })).toBe('tiled')
     return { y: conv2d(t['x'], t['weight']) }

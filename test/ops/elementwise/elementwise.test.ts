@@ -3,7 +3,8 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../../src/ops/elementwise/elementwise.ts'
-import { columns, plan, type Tensor } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { columns, type Tensor } from '../../../src/tensor/tensor.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { cosineLogits } from '../../../src/ops/head/cosine.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate } from '../../support.ts'
 

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { maskBytes, maskPixels } from '../../../src/ops/head/mask-pixels.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, expectSameBits } from '../../support.ts'
 

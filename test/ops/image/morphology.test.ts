@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { dilate, erode } from '../../../src/ops/image/morphology.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, expectSameBits } from '../../support.ts'
 

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { resize } from '../../../src/ops/image/resize.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, expectSameBits, random } from '../../support.ts'
 

@@ -6,11 +6,11 @@ import { openGpu } from '../../../src/gpu/gpu.ts'
 import { add, sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { copyRows, gather } from '../../../src/ops/layout/gather.ts'
 import { sumLast } from '../../../src/ops/reduce/reduce.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import {
   allocate,
   columns,
   param,
-  plan,
   release,
   reshape,
   type Tensor,

@@ -12,7 +12,8 @@ import {
   splitWindows,
   transpose,
 } from '../../../src/ops/layout/layout.ts'
-import { plan, release, type Shape, type Tensor, upload } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { release, type Shape, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, type HostTensor } from '../../support.ts'
 

@@ -7,7 +7,8 @@ import { openGpu } from '../../../src/gpu/gpu.ts'
 import { fitsPanels, uploadPanels } from '../../../src/kernels/packed.ts'
 import { linear, matmul } from '../../../src/ops/matmul/matmul.ts'
 import { productReference } from '../../../src/selftest/references/matmul.ts'
-import { plan, release, type Tensor, upload, viewRows } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
+import { release, type Tensor, upload, viewRows } from '../../../src/tensor/tensor.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapterNames,

@@ -9,7 +9,7 @@ import {
   layerNormReference,
   rmsNormReference,
 } from '../../../src/selftest/references/norm.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,

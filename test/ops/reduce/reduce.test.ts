@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { mul } from '../../../src/ops/elementwise/elementwise.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax } from '../../../src/ops/reduce/reduce.ts'
-import { plan } from '../../../src/tensor/tensor.ts'
+import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import {
   adapters,

@@ -1,0 +1,13 @@
+// Scales by powers of two, which are exact: they keep the squares of a row's numbers from overflowing and vanishing.
+//
+//   DOWN, UP        2^-80 and 2^80. Times DOWN, the squares of the largest numbers are 2^96, and of those whose squares
+//                   overflow without it, normal
+//   scale_to_one(magnitude)   a power of two that brings the number with these bits, of which the sign is left out, to
+//                   [1, 4). It is 2^127 for zero, and 2^-126 for the largest numbers
+
+const DOWN = 8.271806125530277e-25;
+const UP = 1.2089258196146292e24;
+
+fn scale_to_one(magnitude: u32) -> f32 {
+  return bitcast<f32>(u32(clamp(254 - i32(magnitude >> 23u), 1, 254)) << 23u);
+}

@@ -1,0 +1,72 @@
+// The report of the tuner, as callers and commands read it.
+
+import type { Tuned } from '../gpu/tuned.ts'
+import type { Form } from '../kernels/packed.ts'
+
+/** The result of `tune`. */
+export interface Tuning {
+  /** For `openGpu({ tuned })`, and to be kept. */
+  readonly tuned: Tuned
+  /** The largest first. */
+  readonly classes: readonly ClassReport[]
+  /** The layout that weights should have, if there were any to try. */
+  readonly weights: WeightsReport | undefined
+  /** Seconds that it took. */
+  readonly seconds: number
+  /** Everything was reached in the time given. */
+  readonly complete: boolean
+  /** Milliseconds of all that was timed, as the defaults are and as chosen. */
+  readonly before: number
+  /** Milliseconds of all that was timed, as chosen. */
+  readonly after: number
+}
+
+/** A class of problems of one family. */
+export interface ClassReport {
+  /** The kernel family: 'matmul', for instance. */
+  readonly family: string
+  /** The shapes that the problems of the class share, rounded. */
+  readonly shapes: string
+  /** The layout of its weights, if both were tried; rows come first, then packed weights. */
+  readonly form: Form | undefined
+  /** How many of them the plans have. */
+  readonly count: number
+  /** The variants that can run here, the one that the cost model prefers first. */
+  readonly candidates: readonly CandidateReport[]
+  /** Undefined where no variant is left. */
+  readonly choice: string | undefined
+  /** The reason for the choice, in words. */
+  readonly why: string
+  /** The weights got another layout, so this class won't come up. */
+  readonly skipped: boolean
+}
+
+/** The verdict on a variant in a class. */
+export interface CandidateReport {
+  /** The variant's name. */
+  readonly name: string
+  /** By the cost model: 1 is the cheapest. */
+  readonly predicted: number
+  /** Median milliseconds, if it was timed. */
+  readonly ms?: number
+  /** Billions of floating-point operations per second, if it was timed. */
+  readonly gflops?: number
+  /** Whether it was timed, was predicted to be hopeless, computed wrong values, or wasn't reached. */
+  readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
+  /** Why it was vetoed or couldn't be tried. */
+  readonly reason?: string
+  /** false: made for GPUs, and no GPU has measured it before. */
+  readonly measuredOnGpu?: false
+}
+
+/** The layout that weights should have, and the times that it rests on. */
+export interface WeightsReport {
+  /** The layout that was chosen. */
+  readonly choice: Form
+  /** The reason for the choice, in words. */
+  readonly why: string
+  /** Milliseconds of the timed products with weights in rows. */
+  readonly rowsMs: number | undefined
+  /** Milliseconds of the timed products with packed weights. */
+  readonly packedMs: number | undefined
+}
