@@ -50,6 +50,8 @@ export interface Parts {
   readonly prefix: number
   /** Rows of the KV cache: the prefix and the longest sentence. */
   readonly capacity: number
+  /** The type of the KV cache: f16 where the language model's matrices have 16 bits or fewer too. */
+  readonly cacheType: 'f32' | 'f16'
 }
 
 /** Shapes of the cache tensors by name. */
@@ -59,11 +61,11 @@ export function cacheShapes({ config, capacity }: Parts): Record<string, Shape> 
   return Object.fromEntries(names.map((name) => [name, shape]))
 }
 
-function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCache {
+function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Parts): KvCache {
   const { layers, shape } = kvCacheShapes(config.llm, capacity)
   return Array.from({ length: layers }, (_, i) => ({
-    key: bound(`cache key ${i}`, shape),
-    value: bound(`cache value ${i}`, shape),
+    key: bound(`cache key ${i}`, shape, cacheType),
+    value: bound(`cache value ${i}`, shape, cacheType),
   }))
 }
 

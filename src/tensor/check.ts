@@ -87,7 +87,13 @@ export function expectWeight(
 function isTensor(x: unknown): x is Tensor {
   if (typeof x !== 'object' || x === null || !('storage' in x)) return false
   const { shape, dtype, storage } = x as Partial<Tensor>
-  return Array.isArray(shape) && dtype !== undefined && DTYPES.includes(dtype) && typeof storage === 'object' && storage !== null
+  return (
+    Array.isArray(shape) &&
+    dtype !== undefined &&
+    DTYPES.includes(dtype) &&
+    typeof storage === 'object' &&
+    storage !== null
+  )
 }
 
 export function isPromise(x: unknown): x is PromiseLike<unknown> {

@@ -78,7 +78,12 @@ export async function rebuild<P>(
       return y === x || y.shape === x.shape ? y : { ...y, shape: x.shape, size: x.size }
     })
     const fresh = [...replacements].flatMap(([{ kind }, y]) => (kind === 'intermediate' ? [y] : []))
-    return { problem: rebuilt, tensors: [...replacements.values()], fresh: new Set(fresh), release: releaseAll }
+    return {
+      problem: rebuilt,
+      tensors: [...replacements.values()],
+      fresh: new Set(fresh),
+      release: releaseAll,
+    }
   } catch (error) {
     releaseAll()
     throw error

@@ -159,6 +159,7 @@ function bytesKept(gpu: Gpu): number {
 
 /** A token's row has a NaN whenever tokens are embedded. @returns what ends that */
 function spoilRow(row: number): () => void {
+  // oxlint-disable-next-line typescript/unbound-method -- it is applied to its object below
   const { rows } = TokenEmbeddings.prototype
   const spy = vi.spyOn(TokenEmbeddings.prototype, 'rows').mockImplementation(async function (
     this: TokenEmbeddings,

@@ -183,7 +183,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     // 2. What each plan takes; the tensors that pass between them are those of one run
     const pool: Record<string, Tensor> = { ...pixels }
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
-      pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
+      pool[label] = keep(await allocate(gpu, shape, parts.cacheType, { label, owner: 'bench' }))
     const after = await embeddings.rows(ids, T)
     const length = config.flow.condition === 'tokens' ? span : 1
     const tasks: Record<PlanName, { build: Build } & Pick<Given, 'inputs' | 'params'>> = {

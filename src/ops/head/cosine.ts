@@ -3,7 +3,15 @@
 import cosineLogitsShader from '#shaders/head/cosine-logits.wgsl'
 import { expectFinite } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { expectShape, expectType, firstDim, lastDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
+import {
+  expectShape,
+  expectType,
+  firstDim,
+  lastDim,
+  record,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
 
 /**
  * Scaled cosine similarities: y[r, k] = clamp(exp(logScale) cos(x[r], classes[k]), -bound, bound)

@@ -13,7 +13,16 @@ import resampleRowsShader from '#shaders/image/resample-rows.wgsl'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS } from '../../kernels/elem.ts'
-import { expectShape, expectType, firstDim, lastDim, record, type SizeValue, type Tensor, tensor } from '../../tensor/tensor.ts'
+import {
+  expectShape,
+  expectType,
+  firstDim,
+  lastDim,
+  record,
+  type SizeValue,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
 
 const PRECISION = 22
 /** Words before a row's weights: where its inputs begin, how many they are, and what the sum starts from. */

@@ -9,7 +9,16 @@ import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectPair, expectPlain, expectTensor } from '../../tensor/check.ts'
-import { expectShape, expectType, firstDim, lastDim, record, sizeOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import {
+  expectShape,
+  expectType,
+  firstDim,
+  lastDim,
+  record,
+  sizeOf,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
 import { copy } from './gather.ts'
 
 const transposeShader: ByWidth = { 1: transposeF32, 4: transposeVec4 }

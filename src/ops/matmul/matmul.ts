@@ -10,7 +10,15 @@ import { recorder } from '../../gpu/recorder.ts'
 import { about, type Family, ranked, recordBest } from '../../kernels/variants.ts'
 import { expectKind, FLAG } from '../../options.ts'
 import { expectTensor, expectWeight } from '../../tensor/check.ts'
-import { expectShape, expectType, firstDim, lastDim, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
+import {
+  expectShape,
+  expectType,
+  firstDim,
+  lastDim,
+  rowsOf,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
 import { swiglu } from '../elementwise/elementwise.ts'
 import { gemv } from './gemv.ts'

@@ -37,7 +37,16 @@ export async function assemble(
   const { weights, baseline } = loaded
   const prefix = before + visionTokens(config)
   const embed: TestParts['embed'] = (ids, count) => loaded.embeddings!.rows(ids, count)
-  const parts: TestParts = { config, weights, baseline, sines, prefix, capacity: prefix + after, embed }
+  const parts: TestParts = {
+    config,
+    weights,
+    baseline,
+    sines,
+    prefix,
+    capacity: prefix + after,
+    cacheType: 'f32',
+    embed,
+  }
   const cache: Record<string, Tensor> = {}
   for (const [name, shape] of Object.entries(cacheShapes(parts)))
     cache[name] = await allocate(gpu, shape, 'f32')
