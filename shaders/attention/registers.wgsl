@@ -14,7 +14,7 @@
 //           RELATIVE's map, else 1
 // prelude   const D4, ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
 
-import package::attention::rows::{key, key_at, query, query_at, query_of, row_of, sizes, value, value_at, y};
+import package::attention::rows::{key4, key_at, query, query_at, query_of, row_of, sizes, value4, value_at, y};
 import package::lib::attention_bias::{
   BLOCK, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var t = 0u; t < block.count; t++) {
       let j = block.first + t;
       let at = k_first + j * sizes.k_stride;
-      /*unroll*/ for (var c = 0u; c < D4; c++) { chunk[c] = key[at + c]; }
+      /*unroll*/ for (var c = 0u; c < D4; c++) { chunk[c] = key4(at + c); }
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         var score = 0.0;
         /*unroll*/ for (var c = 0u; c < D4; c++) { score += dot(q[r * D4 + c], chunk[c]); }
@@ -138,7 +138,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
       let at = v_first + (block.first + t) * sizes.v_stride;
       /*unroll*/ for (var c = 0u; c < D4; c++) {
-        let v = value[at + c];
+        let v = value4(at + c);
         /*unroll*/ for (var r = 0u; r < ROWS; r++) { o[r * D4 + c] += p[r] * v; }
       }
     }

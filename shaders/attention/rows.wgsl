@@ -6,14 +6,16 @@
 //   query_at(row)                   where its channels begin in query
 //   key_at(batch, head)             where those of the first key begin; the next key is a stride further on
 //   value_at(batch, head)           the same of value
+//   key4(i), value4(i)              four channels
 //   keys_of_block(end)              the keys that rows below `end` see: those of the last row, which sees the most
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
-//           `*_start`; y [B, queries, heads, D4] vec4f, or the parts of lib/online_softmax
+//           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the parts of lib/online_softmax
 // host      rows = queries * GROUP; `loop_end` is a kernel's own: where a loop ends that Mesa must not write out
 // prelude   const D4, GROUP
 
 import package::lib::attention_bias::visible_keys;
+@if(HALF) import package::lib::weight::from_f16;
 import prelude::{D4, GROUP};
 
 struct Sizes {
@@ -23,8 +25,10 @@ struct Sizes {
 }
 
 @group(0) @binding(0) var<storage, read> query: array<vec4f>;
-@group(0) @binding(1) var<storage, read> key: array<vec4f>;
-@group(0) @binding(2) var<storage, read> value: array<vec4f>;
+@if(HALF) @group(0) @binding(1) var<storage, read> key: array<vec2u>;
+@else @group(0) @binding(1) var<storage, read> key: array<vec4f>;
+@if(HALF) @group(0) @binding(2) var<storage, read> value: array<vec2u>;
+@else @group(0) @binding(2) var<storage, read> value: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(7) var<uniform> sizes: Sizes;
 
@@ -41,6 +45,12 @@ fn query_at(row: u32) -> u32 {
 fn key_at(batch: u32, head: u32) -> u32 { return batch * sizes.keys * sizes.k_stride + sizes.k_start + head * D4; }
 
 fn value_at(batch: u32, head: u32) -> u32 { return batch * sizes.keys * sizes.v_stride + sizes.v_start + head * D4; }
+
+@if(HALF) fn key4(i: u32) -> vec4f { return from_f16(key[i]); }
+@else fn key4(i: u32) -> vec4f { return key[i]; }
+
+@if(HALF) fn value4(i: u32) -> vec4f { return from_f16(value[i]); }
+@else fn value4(i: u32) -> vec4f { return value[i]; }
 
 fn keys_of_block(end: u32) -> u32 {
   return visible_keys(query_of(min(end, sizes.rows) - 1u), sizes.keys, sizes.limit);

@@ -28,7 +28,7 @@
 //           registers
 
 import package::attention::rows::{
-  key, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value, value_at, y,
+  key4, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
   BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
@@ -103,7 +103,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       let at = k_first + j * sizes.k_stride;
       /*unroll*/ for (var r = 0u; r < ROWS; r++) { score[r] = 0.0; }
       /*unroll*/ for (var c = 0u; c < D4; c++) {
-        if (c % LANES == 0u) { chunk = key[at + min(c + lane, D4 - 1u)]; }
+        if (c % LANES == 0u) { chunk = key4(at + min(c + lane, D4 - 1u)); }
         let k = subgroupBroadcast(chunk, c % LANES);
         /*unroll*/ for (var r = 0u; r < ROWS; r++) { score[r] += dot(q[r * D4 + c], k); }
       }
@@ -131,7 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       }
       let at = v_first + (block.first + t) * sizes.v_stride;
       /*unroll*/ for (var c = 0u; c < D4; c++) {
-        if (c % LANES == 0u) { chunk = value[at + min(c + lane, D4 - 1u)]; }
+        if (c % LANES == 0u) { chunk = value4(at + min(c + lane, D4 - 1u)); }
         let v = subgroupBroadcast(chunk, c % LANES);
         /*unroll*/ for (var r = 0u; r < ROWS; r++) { o[r * D4 + c] += p[r] * v; }
       }

@@ -28,7 +28,7 @@
 // measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention/tiled.ts
 
 import package::attention::rows::{
-  key, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value, value_at, y,
+  key4, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
   RELATIVE, horizontal_bias, is_visible, mask_word, vertical_bias, visible_keys,
@@ -95,8 +95,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     // 1. The tiles. Past the last key it is repeated, and weighs nothing
     for (var n = thread; n < sizes.loop_end * D4; n += WG) {
       let j = min(first_key + n / D4, keys - 1u);
-      key_tile[n] = key[k_first + j * sizes.k_stride + n % D4];
-      value_tile[n] = value[v_first + j * sizes.v_stride + n % D4];
+      key_tile[n] = key4(k_first + j * sizes.k_stride + n % D4);
+      value_tile[n] = value4(v_first + j * sizes.v_stride + n % D4);
     }
     workgroupBarrier();
 

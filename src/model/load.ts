@@ -3,6 +3,7 @@
 
 import { allOrAbort } from '../async/all-or-abort.ts'
 import { Queue } from '../async/queue.ts'
+import { expectDefined } from '../check.ts'
 import { Gpu, type OpenOptions, openGpu } from '../gpu/gpu.ts'
 import {
   CACHE_PLACES,
@@ -23,6 +24,7 @@ import { type Inputs, type Plan, plan, precompile } from '../tensor/plan.ts'
 import { firstDim, release, type Tensor } from '../tensor/tensor.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
+import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
 import { Preprocessor } from './input/preprocess.ts'
 import { buildPrompt } from './input/prompt.ts'
@@ -82,7 +84,7 @@ const LOAD_KINDS: Kinds<LoadOptions> = {
 /** Each finds one damaged tensor, or file, at most. */
 const MAX_ATTEMPTS = 4
 /** Plans kept ready for other lengths and image sizes. */
-const PLANS_KEPT = 6
+const PLANS_KEPT = 8
 
 /** The tensors and plans on the device that all scenes of a model share. */
 export interface LoadedModel {
@@ -91,8 +93,10 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer
   readonly preprocessor: Preprocessor
   readonly look: Plan
-  /** Token ids before the image. */
-  readonly before: Uint32Array
+  /** Rows of tokens, on the host. */
+  readonly embeddings: TokenEmbeddings
+  /** The embedded tokens before the image. */
+  readonly before: Float32Array
   readonly notes: readonly string[]
   /** The plans of sentences and of image sizes. */
   readonly plans: PlanCache
@@ -138,13 +142,16 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
       // Bytes on their way are told once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
       const { notes = [] } = folder
-      return await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
+      const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
+      if (!model.embeddings.isStreamed) await checkpoint.close()
+      return model
     } catch (error) {
       if (ownsGpu) gpu.close()
       throw error
     }
-  } finally {
+  } catch (error) {
     await checkpoint.close()
+    throw error
   }
 }
 
@@ -161,7 +168,7 @@ async function assemble(
   let look: Plan | undefined
   try {
     // The prompt before the image is always the same
-    const before = Uint32Array.from(buildPrompt(tokenizer, 'anything', config).before)
+    const { before } = buildPrompt(tokenizer, 'anything', config)
     made = await makeParts(gpu, loaded, config, before.length)
     const { parts } = made
 
@@ -183,6 +190,7 @@ async function assemble(
     )
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
+    const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
     const scenes = new SceneLimit<SceneState>(options.maxScenes, () => gpu.memory().bytes)
     return {
       gpu,
@@ -190,7 +198,8 @@ async function assemble(
       tokenizer,
       preprocessor,
       look: look!,
-      before,
+      embeddings,
+      before: await embeddings.rows(before, before.length, signal),
       notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
       plans,
       language,
@@ -205,6 +214,8 @@ async function assemble(
         look!.release()
         made!.release()
         loaded.release()
+        // Idempotent, and nobody waits for it
+        checkpoint.close().catch(() => undefined)
         if (ownsGpu) gpu.close()
       },
     }

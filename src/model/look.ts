@@ -93,7 +93,7 @@ async function makeCache({ gpu, parts }: LoadedModel): Promise<Record<string, Te
   const cache: Record<string, Tensor> = {}
   try {
     for (const [label, shape] of Object.entries(cacheShapes(parts))) {
-      cache[label] = await allocate(gpu, shape, 'f32', { label, owner: 'scene' })
+      cache[label] = await allocate(gpu, shape, parts.cacheType, { label, owner: 'scene' })
     }
     return cache
   } catch (error) {

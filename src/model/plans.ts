@@ -24,7 +24,7 @@ import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt } from './input/prompt.ts'
 import { compressFeatures, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
-import { embed, type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
+import { type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
 import { pixelDecoder } from './networks/pixel-decoder.ts'
 import { projector } from './networks/projector.ts'
 import { samEncoder } from './networks/sam.ts'
@@ -50,6 +50,8 @@ export interface Parts {
   readonly prefix: number
   /** Rows of the KV cache: the prefix and the longest sentence. */
   readonly capacity: number
+  /** The type of the KV cache: f16 where the language model's matrices have 16 bits or fewer too. */
+  readonly cacheType: 'f32' | 'f16'
 }
 
 /** Shapes of the cache tensors by name. */
@@ -59,16 +61,16 @@ export function cacheShapes({ config, capacity }: Parts): Record<string, Shape> 
   return Object.fromEntries(names.map((name) => [name, shape]))
 }
 
-function boundCache(bound: Inputs['bound'], { config, capacity }: Parts): KvCache {
+function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Parts): KvCache {
   const { layers, shape } = kvCacheShapes(config.llm, capacity)
   return Array.from({ length: layers }, (_, i) => ({
-    key: bound(`cache key ${i}`, shape),
-    value: bound(`cache value ${i}`, shape),
+    key: bound(`cache key ${i}`, shape, cacheType),
+    value: bound(`cache value ${i}`, shape, cacheType),
   }))
 }
 
 /**
- * Runs once per image. In: ids `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language
+ * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language
  * model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary
  * refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
@@ -103,8 +105,8 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   // 3. The beginning of the prompt, with the image's rows, into the cache
   const vision = config.prompt.vision.map((from) => visionRows[from]())
   scope('llm', () => {
-    const ids = input('before', [parts.prefix - visionTokens(config)], 'u32')
-    const x = concatRows(embed(ids, w.scope('llm.')), ...vision)
+    const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
+    const x = concatRows(before, ...vision)
     llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0)
   })
 
@@ -164,26 +166,31 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
   }
 }
 
-/** New tokens and rows of C are padded to multiples of this, so that few plans serve all sentences. */
-const BUCKET = 16
+/**
+ * New tokens and rows of C are padded to multiples of these, so that few plans serve all sentences. At true size a token
+ * costs as much as 0.15 s of a CPU, so there are fewer of padding.
+ */
+const TOKEN_BUCKET = 8
+const ROW_BUCKET = 16
 
-/** The inputs of the read plan for a prompt: its sizes T and K, its inputs, and how many rows of C count. */
+/**
+ * What the read plan needs for a prompt: its sizes T and K, how many rows of C count, the tokens to embed, and the
+ * `rows` to pick.
+ */
 export function readInputs(
   { after, span: [begin, end], seg }: Prompt,
   { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
-): { T: number; K: number; span: number; ids: Uint32Array; rows: Uint32Array } {
+): { T: number; K: number; span: number; ids: readonly number[]; rows: Uint32Array } {
   const span = end - begin
-  const T = Math.min(roundUp(after.length, BUCKET), capacity - prefix)
-  const K = roundUp(span, BUCKET)
-  const ids = new Uint32Array(T)
-  ids.set(after)
+  const T = Math.min(roundUp(after.length, TOKEN_BUCKET), capacity - prefix)
+  const K = roundUp(span, ROW_BUCKET)
   // Rows of C, padded with the last of them, then the row of S
   const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
-  return { T, K, span, ids, rows }
+  return { T, K, span, ids: after, rows }
 }
 
 /**
- * Runs once per sentence. In: `ids` after the image and the `rows` of C and S among them; bound: the cache;
+ * Runs once per sentence. In: embedded tokens `after` the image and the `rows` of C and S among them; bound: the cache;
  * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
  *
  * @param T  tokens, padding included: what follows <SEG> can't change what came before
@@ -196,11 +203,9 @@ export function readPlan(
   parts: Parts,
 ): Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>> {
   const { config, weights: w, prefix } = parts
-  const ids = input('ids', [T], 'u32')
+  const after = input('after', [T, config.llm.hidden])
   const picked = input('rows', [K + 1], 'u32')
-  const hidden = scope('llm', () =>
-    llm(embed(ids, w.scope('llm.')), w.scope('llm.'), config.llm, boundCache(bound, parts), prefix),
-  )
+  const hidden = scope('llm', () => llm(after, w.scope('llm.'), config.llm, boundCache(bound, parts), prefix))
   // K + 1 rows suffice, so pick before projecting; project before pooling
   const projected = scope('llm projector', () => projector(gather(hidden, picked), w.scope('llm_projector.')))
   const condition = pooled(sliceRows(projected, 0, K), param('span'), parts)

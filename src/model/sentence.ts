@@ -113,12 +113,13 @@ async function read(
   task: TaskOptions,
 ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
   const { gpu, parts, plans, language } = model
-  const { T, K, span, ...inputs } = readInputs(prompt, parts)
+  const { T, K, span, ids, rows } = readInputs(prompt, parts)
+  const after = await model.embeddings.rows(ids, T, task.signal)
   const reading = await plans.get(`read ${T} ${K}`, () =>
     plan(gpu, 'read', (from) => readPlan(from, T, K, parts), task),
   )
   const into = language.get(K) ?? {}
-  const values = { inputs, bound: cache, params: { span }, into, owner: 'sentence' }
+  const values = { inputs: { after, rows }, bound: cache, params: { span }, into, owner: 'sentence' }
   const { kept, read: magnitudes } = await reading.run({ ...task, ...values })
   language.set(K, kept)
   expectFiniteStages(magnitudes, gpu.name)

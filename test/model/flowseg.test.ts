@@ -86,13 +86,13 @@ for (const gpu of await adapters()) {
         const preprocessor = new Preprocessor(gpu, config)
         const pixels = await preprocessor.run(image)
         const looked = await runOnce(gpu, (inputs) => lookPlan(inputs, parts), {
-          inputs: { before: Uint32Array.from(before) },
+          inputs: { before: await parts.embed(before) },
           bound: { ...cache, ...pixels },
         })
         preprocessor.release()
         const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : seg))
         const language = await runOnce(gpu, (inputs) => readPlan(inputs, after.length, K, parts), {
-          inputs: { ids: Uint32Array.from(after), rows },
+          inputs: { after: await parts.embed(after), rows },
           bound: cache,
           params: { span: K },
         })
@@ -184,7 +184,7 @@ for (const gpu of await adapters()) {
       const first = await scene.segment('the red mug')
       const created = creations(gpu)
       await scene.segment('the big cup') // no longer, no shorter
-      await scene.segment('a cup') //       in the same bucket
+      await scene.segment('a red cup') //   in the same bucket
       expectSame(await scene.segment('the red mug'), first)
       expect([...created]).toEqual([])
       await model.look(picture(40, 30)) // a scene has memory of its own

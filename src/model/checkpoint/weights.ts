@@ -19,6 +19,7 @@ import { allocate, release, storagesOf, type Tensor } from '../../tensor/tensor.
 import type { Config } from './config.ts'
 import { aboutPrefix, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
 import { type Component, canonicalName, type Kind, type Parameter, parameters } from './parameters.ts'
+import { TokenEmbeddings } from './token-embeddings.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
 export interface Weights {
@@ -31,6 +32,8 @@ export interface Weights {
 
 export interface LoadedWeights {
   readonly weights: Weights
+  /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
+  readonly embeddings: TokenEmbeddings | undefined
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
   /** Names in the checkpoint that mean nothing to this engine. */
@@ -150,7 +153,8 @@ export async function weightsFrom(
 // Upload
 
 interface Placed extends Match {
-  readonly x: Tensor
+  /** The tensor on the device, or the table that stays on the host. */
+  readonly home: Tensor | TokenEmbeddings
 }
 
 async function place(
@@ -158,23 +162,33 @@ async function place(
   checkpoint: Checkpoint,
   matches: readonly Match[],
   { signal, quantize }: PlaceOptions,
-): Promise<Pick<PlacedWeights, 'weights' | 'stream' | 'release'>> {
+): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
   const made = await Promise.allSettled(
-    matches.map(async (match): Promise<Placed> => ({ ...match, x: await allocateFor(gpu, match, quantize) })),
+    matches.map(async (match): Promise<Placed> => {
+      const { parameter, entry } = match
+      const home =
+        parameter.kind === 'embedding'
+          ? new TokenEmbeddings(checkpoint, expectDefined(entry, 'the entry of the embeddings'))
+          : await allocateFor(gpu, match, quantize)
+      return { ...match, home }
+    }),
   )
   const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
-  const releaseAll = () => placed.forEach(({ x }) => release(gpu, x))
+  const onDevice = placed.flatMap(({ parameter, home }) =>
+    home instanceof TokenEmbeddings ? [] : [[parameter.name, home] as const],
+  )
+  const releaseAll = () => onDevice.forEach(([, x]) => release(gpu, x))
   try {
     throwFirst(made)
   } catch (error) {
     releaseAll()
     throw error
   }
-  const byName = new Map(placed.map(({ parameter, x }) => [parameter.name, x]))
   return {
-    weights: weightsUnder('', byName),
+    weights: weightsUnder('', new Map(onDevice)),
+    embeddings: placed.map(({ home }) => home).find((home) => home instanceof TokenEmbeddings),
     stream: (options = {}) => fillAll(gpu, checkpoint, placed, options),
     release: releaseAll,
   }
@@ -200,7 +214,7 @@ async function allocateFor(
     const full = kind === 'conv' || O % gpu.adapter.subgroupSize === 0
     if (full && fitsPanels(gpu, panels)) return allocatePanels(gpu, panels, options)
   }
-  return allocate(gpu, held, dtype, { ...options, sharded: kind === 'matrix' || kind === 'embedding' })
+  return allocate(gpu, held, dtype, { ...options, sharded: kind === 'matrix' })
 }
 
 function mayQuantize({ kind, component }: Parameter): boolean {
@@ -232,17 +246,20 @@ async function fillAll(
   const work = async (): Promise<void> => {
     for (let job = queue[next++]; job; job = queue[next++]) {
       const { kind, shape } = job.parameter
-      const quantized = job.x.scales && new QuantizedWriter(uploader, job.x)
+      const { home } = job
+      const onDevice = home instanceof TokenEmbeddings ? undefined : home
+      const quantized = onDevice?.scales && new QuantizedWriter(uploader, onDevice)
       const panels =
-        job.x.packed && !quantized ? new PanelWriter(uploader, job.x, runsOf(kind, shape)) : undefined
+        onDevice?.packed && !quantized ? new PanelWriter(uploader, onDevice, runsOf(kind, shape)) : undefined
       let before = 0
       let hasSpoilt = false
       for await (const { offset, bytes, stored } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
         signal?.throwIfAborted()
-        if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
+        if (home instanceof TokenEmbeddings) home.hold(offset, stored)
+        else if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
         else if (panels) await panels.write(bytes)
-        else await write(uploader, job.x, offset, bytes, signal)
+        else await write(uploader, home, offset, bytes, signal)
         const found = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
         if (found) {
           hasSpoilt = true

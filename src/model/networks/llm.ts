@@ -8,7 +8,7 @@
 
 import { LimitError } from '../../errors.ts'
 import { attention } from '../../ops/attention/attention.ts'
-import { copyRows, gather } from '../../ops/layout/gather.ts'
+import { copyRows } from '../../ops/layout/gather.ts'
 import { linear } from '../../ops/matmul/matmul.ts'
 import { rmsNorm } from '../../ops/norm/norm.ts'
 import { type Columns, type Shape, type SizeValue, scope, type Tensor } from '../../tensor/tensor.ts'
@@ -60,11 +60,6 @@ export function kvCacheShapes(config: LlmConfig, capacity: number): { layers: nu
     )
   }
   return { layers: config.layers, shape: [capacity, config.kvHeads * config.headDim] }
-}
-
-/** Token embeddings. @param ids u32 [T] @param w llm. @returns [T, H] */
-export function embed(ids: Tensor, w: Weights): Tensor {
-  return gather(w.tensor('model.embed_tokens.weight'), ids)
 }
 
 /**

@@ -32,9 +32,9 @@ export type { AttentionBias } from './problem.ts'
 export interface AttentionOptions {
   /** [B?, Tq, heads * d] */
   readonly query: Tensor | Columns
-  /** [B?, Tk, kvHeads * d] */
+  /** [B?, Tk, kvHeads * d]; f32, or f16 as the value is too: a cache of half the size */
   readonly key: Tensor | Columns
-  /** [B?, Tk, kvHeads * d] */
+  /** [B?, Tk, kvHeads * d], of the key's type */
   readonly value: Tensor | Columns
   /** Heads of queries. */
   readonly heads: number
@@ -72,8 +72,9 @@ export function attention(options: AttentionOptions): Tensor {
 export const attentionFamily: Family<Problem> = {
   name: 'attention',
   variants: [subgroup, tiled, registers],
-  classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias }) => {
-    return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d} ${bias?.kind ?? 'none'}`
+  classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias, key }) => {
+    const type = key.tensor.dtype === 'f16' ? ' f16' : ''
+    return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d}${type} ${bias?.kind ?? 'none'}`
   },
   concrete: (problem) => {
     const { bias, Tq, Tk } = problem
@@ -157,7 +158,8 @@ function check(options: AttentionOptions): Checked {
     const { tensor: whole, start, count } = x
     const rows = name === 'query' ? Tq : Tk
     expectShape('attention', name, whole, rank === 3 ? [B, rows, undefined] : [rows, undefined])
-    expectType('attention', name, whole, 'f32')
+    if (name === 'query') expectType('attention', name, whole, 'f32')
+    else expectType('attention', name, whole, 'f32', 'f16')
     const width = (name === 'query' ? heads : kvHeads) * d
     if (count !== width) {
       throw new ShapeError(`attention: ${name} has ${count} columns, expected ${width} (heads of ${d}).`)
@@ -169,6 +171,7 @@ function check(options: AttentionOptions): Checked {
       )
     }
   }
+  expectType('attention', 'value', parts.value.tensor, parts.key.tensor.dtype)
   const shapes = { B, Tq, Tk, d, heads, kvHeads }
   return { ...parts, bias: bias === undefined ? undefined : checkBias(bias, shapes), shapes }
 }

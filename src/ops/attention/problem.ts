@@ -84,10 +84,14 @@ export interface Layout {
   readonly lanes?: number
 }
 
-/** Records a variant's kernel with what comes before and after it. */
+/**
+ * Records a variant's kernel with what comes before and after it.
+ *
+ * @param shaders of the kernel, by the type of keys and values
+ */
 export function recordAttention(
   problem: Problem,
-  shader: Shader,
+  shaders: Readonly<Record<'f32' | 'f16', Shader>>,
   { constants, loopEnd = 0, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
@@ -106,7 +110,7 @@ export function recordAttention(
   const isSplit = splits > 1
   const parts = isSplit ? tensor([B * Tq * heads, splits, d + 4]) : y
   record({
-    kernel: kernel(shader, {
+    kernel: kernel(shaders[key.tensor.dtype === 'f16' ? 'f16' : 'f32'], {
       D4,
       ...constants,
       GROUP: heads / kvHeads,

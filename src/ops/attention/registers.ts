@@ -4,7 +4,8 @@
 // With many queries a thread takes a few of them and all keys. With few, as when a dozen mask queries look at 4,096
 // pixels, or a token is decoded, the keys are split among threads too.
 
-import shader from '#shaders/attention/registers.wgsl'
+import f32 from '#shaders/attention/registers.wgsl'
+import f16 from '#shaders/attention/registers.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
 import { flopsOf, type Problem, recordAttention, rowsOfHead, WG } from './problem.ts'
 
@@ -15,12 +16,16 @@ export const registers: Variant<Problem> = {
   cost: costOf,
   record: (problem) => {
     const { ROWS, LANES, splits } = chooseTile(problem)
-    recordAttention(problem, shader, {
-      constants: { ROWS, WG, LANES },
-      rowsPerGroup: ROWS * (WG / LANES),
-      splits,
-      splitsPerGroup: LANES,
-    })
+    recordAttention(
+      problem,
+      { f32, f16 },
+      {
+        constants: { ROWS, WG, LANES },
+        rowsPerGroup: ROWS * (WG / LANES),
+        splits,
+        splitsPerGroup: LANES,
+      },
+    )
   },
 }
 

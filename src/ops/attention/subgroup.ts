@@ -12,7 +12,8 @@
 //   45 queries, 1,800 keys, 32/8 heads of 128  2.8 -> 24     0.9 -> 2.6
 //   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
 
-import shader from '#shaders/attention/subgroup.wgsl'
+import f32 from '#shaders/attention/subgroup.wgsl'
+import f16 from '#shaders/attention/subgroup.wgsl?HALF'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import type { Variant } from '../../kernels/variants.ts'
@@ -27,14 +28,18 @@ export const subgroup: Variant<Problem> = {
     const { adapter } = recorder()
     const { ROWS, splits } = chooseTile(problem, adapter)
     const LANES = adapter.subgroupSize
-    recordAttention(problem, shader, {
-      constants: { LANES, ROWS },
-      loopEnd: (ROWS * problem.d) / 4,
-      rowsPerGroup: ROWS * LANES,
-      splits,
-      splitsPerGroup: 1,
-      lanes: LANES,
-    })
+    recordAttention(
+      problem,
+      { f32, f16 },
+      {
+        constants: { LANES, ROWS },
+        loopEnd: (ROWS * problem.d) / 4,
+        rowsPerGroup: ROWS * LANES,
+        splits,
+        splitsPerGroup: 1,
+        lanes: LANES,
+      },
+    )
   },
 }
 

@@ -3,7 +3,8 @@
 // Software adapters pay for its barriers: 200 queries and 4,096 keys under a mask, 8 heads of 32, run at 3.0 GFLOP/s on
 // lavapipe and 0.7 on SwiftShader (by subgroups 27 and 6; a Xeon, November 2026). No GPU was at hand to measure it on.
 
-import shader from '#shaders/attention/tiled.wgsl'
+import f32 from '#shaders/attention/tiled.wgsl'
+import f16 from '#shaders/attention/tiled.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
 import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
 
@@ -35,12 +36,16 @@ export const tiled: Variant<Problem> = {
     const groups = B * kvHeads * Math.ceil(rowsOfHead(problem) / BLOCK_ROWS)
     let splits = 1
     while (groups * splits < PARALLEL && splits * 2 * SPLIT_KEYS <= Tk) splits *= 2
-    recordAttention(problem, shader, {
-      constants: { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
-      loopEnd: KEYS,
-      rowsPerGroup: BLOCK_ROWS,
-      splits,
-      splitsPerGroup: 1,
-    })
+    recordAttention(
+      problem,
+      { f32, f16 },
+      {
+        constants: { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
+        loopEnd: KEYS,
+        rowsPerGroup: BLOCK_ROWS,
+        splits,
+        splitsPerGroup: 1,
+      },
+    )
   },
 }

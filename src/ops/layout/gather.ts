@@ -1,6 +1,7 @@
 // Rows by number: out of a table, and into a cache.
 
 import copyShader from '#shaders/layout/copy.wgsl'
+import copyHalf from '#shaders/layout/copy.wgsl?HALF'
 import gatherF32 from '#shaders/layout/gather.wgsl'
 import gatherVec4 from '#shaders/layout/gather.wgsl?VEC4'
 import { MOST } from '../../check.ts'
@@ -74,14 +75,14 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
  * longer than what is left.
  *
  * @param x    [T, C], or C columns of a wider tensor
- * @param into [capacity, C], resident or bound
+ * @param into [capacity, C] f32, or f16 if C is a multiple of 4; resident or bound. f16 is the nearest, and at most 65,504
  * @param at   first row; may be a `param`
  * @throws ShapeError if C differs, or `into` is no tensor of its own
  */
 export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void {
   const { tensor: source, start, count: C } = asColumns('copyRows', 'x', x)
   expectType('copyRows', 'x', source, 'f32')
-  expectType('copyRows', 'into', into, 'f32')
+  expectType('copyRows', 'into', into, 'f32', 'f16')
   expectShape('copyRows', 'x', source, [undefined, undefined])
   expectShape('copyRows', 'into', into, [undefined, C])
   if (into.storage.kind !== 'resident' && into.storage.kind !== 'bound') {
@@ -115,9 +116,17 @@ export interface Rectangle {
  */
 export function copy(source: Tensor, target: Tensor, { rows, cols, from, to }: Rectangle): void {
   const width = widthOf(cols, from.stride, from.start, to.stride, to.start)
+  const isHalf = target.dtype === 'f16'
+  if (isHalf && width !== 4) {
+    throw new ShapeError(
+      `copyRows: ${cols} columns from ${from.start} of ${from.stride} can't become f16: all must be multiples of 4.`,
+    )
+  }
   const { chunk, workgroups } = chunks((rows * cols) / width)
   record({
-    kernel: kernel(copyShader, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
+    kernel: isHalf
+      ? kernel(copyHalf, { WG: THREADS })
+      : kernel(copyShader, { Elem: width === 4 ? 'vec4u' : 'u32', WG: THREADS }),
     reads: { source },
     writes: { target_rows: target },
     sizes: {

@@ -6,7 +6,7 @@ import { deformableAttention } from '../../ops/attention/deformable.ts'
 import { rope } from '../../ops/attention/rope.ts'
 import { columns, param, type Tensor } from '../../tensor/tensor.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
-import { type HostTensor, hostTensor, type Random } from '../random.ts'
+import { type HostTensor, hostTensor, type Random, type WeightType } from '../random.ts'
 import { at, setBit } from '../references/at.ts'
 import {
   type AttentionSizes,
@@ -54,12 +54,15 @@ interface Drawn {
   readonly params?: Readonly<Record<string, number>>
 }
 
-function inputsOf(random: Random, { B, Tq, Tk, heads, kvHeads, d }: Required<AttentionSizes>) {
-  return {
-    query: random.tensor([B, Tq, heads * d]),
-    key: random.tensor([B, Tk, kvHeads * d]),
-    value: random.tensor([B, Tk, kvHeads * d]),
-  }
+/** @param type of keys and values */
+function inputsOf(
+  random: Random,
+  { B, Tq, Tk, heads, kvHeads, d }: Required<AttentionSizes>,
+  type: WeightType,
+) {
+  const cached = (): HostTensor =>
+    type === 'f32' ? random.tensor([B, Tk, kvHeads * d]) : random.weight([B, Tk, kvHeads * d], type)
+  return { query: random.tensor([B, Tq, heads * d]), key: cached(), value: cached() }
 }
 
 function caseOf(
@@ -81,29 +84,34 @@ function caseOf(
         kvHeads,
         ...(biasOf ? { bias: biasOf(t) } : {}),
       }),
-    reference: () => attentionReference(sizes, { query: query.data, key: key.data, value: value.data }, bias),
+    reference: () =>
+      attentionReference(sizes, { query: query.data, key: key.values, value: value.values }, bias),
     tolerance: TOLERANCE,
   })
 }
 
+/** The bits of 32,768. */
+const LARGE_F16 = 0x7800
+
 /** Past what a cache holds so far there may be anything. */
 function spoil(inputs: ReturnType<typeof inputsOf>, { B, Tk }: Required<AttentionSizes>, used: number): void {
-  for (const { data } of [inputs.key, inputs.value]) {
+  for (const { data, dtype } of [inputs.key, inputs.value]) {
     const size = data.length / B
-    for (let b = 0; b < B; b++) data.fill(1e6, b * size + used * (size / Tk), (b + 1) * size)
+    const large = dtype === 'f16' ? LARGE_F16 : 1e6
+    for (let b = 0; b < B; b++) data.fill(large, b * size + used * (size / Tk), (b + 1) * size)
   }
 }
 
-const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
-  none: (random) => {
+const BIASES: Readonly<Record<string, (random: Random, type: WeightType) => KernelCase>> = {
+  none: (random, type) => {
     const sizes = drawSizes(random)
-    return caseOf(inputsOf(random, sizes), { sizes, what: '' })
+    return caseOf(inputsOf(random, sizes, type), { sizes, what: '' })
   },
-  causal: (random) => {
+  causal: (random, type) => {
     const drawn = drawSizes(random)
     const sizes = { ...drawn, Tk: Math.max(drawn.Tk, drawn.Tq) }
     const start = random.whole(0, sizes.Tk - sizes.Tq)
-    const inputs = inputsOf(random, sizes)
+    const inputs = inputsOf(random, sizes, type)
     spoil(inputs, sizes, start + sizes.Tq)
     return caseOf(inputs, {
       sizes,
@@ -114,10 +122,10 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       params: { position: start },
     })
   },
-  length: (random) => {
+  length: (random, type) => {
     const sizes = drawSizes(random)
     const length = random.whole(0, sizes.Tk)
-    const inputs = inputsOf(random, sizes)
+    const inputs = inputsOf(random, sizes, type)
     spoil(inputs, sizes, length)
     return caseOf(inputs, {
       sizes,
@@ -126,7 +134,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       biasOf: () => ({ kind: 'length', length }),
     })
   },
-  mask: (random) => {
+  mask: (random, type) => {
     const sizes = { ...drawSizes(random), B: 1 }
     const { Tq, Tk } = sizes
     const words = Math.ceil(Tk / 32)
@@ -138,7 +146,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
         if (!open) setBit(bits, 32 * i * words + j)
       }
     }
-    return caseOf(inputsOf(random, sizes), {
+    return caseOf(inputsOf(random, sizes, type), {
       sizes,
       what: ', mask',
       bias: (_b, _h, i, j) => (isBlocked(bits, Tk, i, j) ? -Infinity : 0),
@@ -146,7 +154,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
       biasOf: (t) => ({ kind: 'mask', bits: t.bits }),
     })
   },
-  relative: (random) => {
+  relative: (random, type) => {
     let sizes = drawSizes(random)
     let size: [H: number, W: number] = [1, 1]
     do {
@@ -157,7 +165,7 @@ const BIASES: Readonly<Record<string, (random: Random) => KernelCase>> = {
     } while (sizes.B * sizes.Tq * sizes.Tk * sizes.heads * sizes.d > BUDGET / 3)
     const { d } = sizes
     const [height, width] = [random.tensor([2 * size[0] - 1, d]), random.tensor([2 * size[1] - 1, d])]
-    const inputs = inputsOf(random, sizes)
+    const inputs = inputsOf(random, sizes, type)
     const tables = { height: height.data, width: width.data }
     return caseOf(inputs, {
       sizes,
@@ -267,7 +275,11 @@ function drawDeformable(random: Random): KernelCase {
 /** The tests of the ops in src/ops/attention. */
 export const ATTENTION: readonly KernelTest[] = [
   ...Object.entries(BIASES).map(
-    ([kind, draw]): KernelTest => ({ name: kind === 'none' ? 'attention' : `attention ${kind}`, draw }),
+    ([kind, draw]): KernelTest => ({
+      name: kind === 'none' ? 'attention' : `attention ${kind}`,
+      draw,
+      types: ['f32', 'f16'],
+    }),
   ),
   { name: 'attention fused', draw: drawFused },
   { name: 'maskBits', draw: drawMaskBits },

@@ -155,6 +155,30 @@ function drawCopyRows(random: Random): KernelCase {
   })
 }
 
+/** From f32 to f16, of numbers that f16 has; and back, as `gather` widens them. */
+function drawCopyHalves(random: Random): KernelCase {
+  const [rows, held, C] = [random.size(33), random.size(130), 4 * random.size(17)]
+  const at = random.whole(0, held - 1)
+  const x = hostTensor(Float32Array.from(random.weight([rows, C], 'f16').values), [rows, C])
+  const into = random.weight([held, C], 'f16')
+  const ids = Uint32Array.from({ length: held }, (_, i) => i)
+  return kernelCase({
+    shape: `${rows} to ${at} of ${held} x ${C}, as f16`,
+    inputs: { x, into: { ...into, place: 'resident' }, ids: hostTensor(ids, [held]) },
+    params: { at },
+    run: (t) => {
+      copyRows(t.x, t.into, param('at'))
+      return gather(t.into, t.ids)
+    },
+    reference: () => {
+      const y = Float64Array.from(into.values)
+      y.set(Array.from(x.values).slice(0, (held - at) * C), at * C)
+      return y
+    },
+    tolerance: 0,
+  })
+}
+
 /** The tests of the ops in src/ops/layout. */
 export const LAYOUT: readonly KernelTest[] = [
   { name: 'spaceToDepth', draw: drawSpaceToDepth },
@@ -167,4 +191,5 @@ export const LAYOUT: readonly KernelTest[] = [
   { name: 'sliceRows', draw: drawSliceRows },
   { name: 'gather', draw: drawGather, types: ['f32', 'f16', 'bf16'] },
   { name: 'copyRows', draw: drawCopyRows },
+  { name: 'copyRows to f16', draw: drawCopyHalves },
 ]

@@ -68,7 +68,7 @@ describe('memory', () => {
     await round()
     const second = await round()
     expect(await round()).toEqual(second)
-    expect(model.plans().length).toBeLessThanOrEqual(9)
+    expect(model.plans().length).toBeLessThanOrEqual(11)
     // C and S, one of each for each padded length: 16 to 96 rows of C, as these sentences are letters
     expect(model.memory().byOwner['sentence']).toBeLessThan(100_000)
     model.close()

@@ -16,13 +16,18 @@ import {
 import { allocate, release, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { goldenWeights } from '../networks/networks.ts'
 
+/** What plans are built from, and the rows of tokens, with zeros up to `count`. */
+export interface TestParts extends Parts {
+  readonly embed: (ids: ArrayLike<number>, count?: number) => Promise<Float32Array<ArrayBuffer>>
+}
+
 /** All weights by the golden files' rule, and a KV cache for so many tokens before the image and after it. */
 export async function assemble(
   gpu: Gpu,
   config: Config,
   before: number,
   after: number,
-): Promise<{ parts: Parts; cache: Record<string, Tensor>; free: () => void }> {
+): Promise<{ parts: TestParts; cache: Record<string, Tensor>; free: () => void }> {
   const loaded = await goldenWeights(gpu, 'f32', config, '')
   const d = config.head.hidden
   const sines: Tensor[] = []
@@ -31,7 +36,17 @@ export async function assemble(
   }
   const { weights, baseline } = loaded
   const prefix = before + visionTokens(config)
-  const parts: Parts = { config, weights, baseline, sines, prefix, capacity: prefix + after }
+  const embed: TestParts['embed'] = (ids, count) => loaded.embeddings!.rows(ids, count)
+  const parts: TestParts = {
+    config,
+    weights,
+    baseline,
+    sines,
+    prefix,
+    capacity: prefix + after,
+    cacheType: 'f32',
+    embed,
+  }
   const cache: Record<string, Tensor> = {}
   for (const [name, shape] of Object.entries(cacheShapes(parts)))
     cache[name] = await allocate(gpu, shape, 'f32')

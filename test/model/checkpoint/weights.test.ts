@@ -29,6 +29,7 @@ const gpu = await anyGpu()
 
 const EMBEDDING = 'llm.model.embed_tokens.weight'
 const QUERY = 'llm.model.layers.0.self_attn.q_proj.weight'
+const GATE = 'llm.model.layers.0.mlp.gate_proj.weight'
 const CONV = 'seg_connector.model.1.model.2.weight'
 const GATE_BIAS = 'segmentor.decoder.decoder.layers.1.semantic_gate.bias'
 
@@ -154,7 +155,7 @@ describe(`weights on ${gpu.name}`, () => {
       }
       file.set('text_cross_attn.weight', { ...file.get('bg_embeds.weight')!, name: 'text_cross_attn.weight' })
     })
-    const { weights, baseline, unknown, release } = await loadWeights(
+    const { weights, embeddings, baseline, unknown, release } = await loadWeights(
       gpu,
       await checkpointOf(tensors),
       config,
@@ -163,12 +164,16 @@ describe(`weights on ${gpu.name}`, () => {
     expect(unknown).toEqual(['text_cross_attn.weight'])
 
     for (const p of all.filter(({ used }) => used)) {
-      const x = weights.tensor(p.name)
       const expected = valuesOf(p)
       if (p.name === EMBEDDING) {
-        expect([x.dtype, x.shape]).toEqual(['bf16', p.shape])
-        expectSame(await heldBytes(gpu, x), toBf16(expected).bits)
-      } else if (p.kind === 'conv') {
+        expect(weights.has(p.name)).toBe(false)
+        const [rows = 0] = p.shape
+        const held = await embeddings!.rows(Array.from({ length: rows }, (_, id) => id))
+        expectSame(held, toBf16(expected).values)
+        continue
+      }
+      const x = weights.tensor(p.name)
+      if (p.kind === 'conv') {
         const [O, I, h, w] = p.shape as [number, number, number, number]
         expect(x.shape).toEqual([O, h, w, I])
         const bits =
@@ -207,9 +212,10 @@ describe(`weights on ${gpu.name}`, () => {
       const bytes = bytesOf(uniform(rows * 64))
       file.set(EMBEDDING, { name: EMBEDDING, dtype: 'F32', shape: [rows, 64], bytes })
     })
-    const { weights, baseline, release } = await loadWeights(gpu, await checkpointOf(tensors), config)
+    const loaded = await loadWeights(gpu, await checkpointOf(tensors), config)
+    const { weights, embeddings, baseline, release } = loaded
     expect(baseline).toBe(true)
-    expect(weights.tensor(EMBEDDING).shape).toEqual([520, 64])
+    expectSame(await embeddings!.rows([519]), uniform(520 * 64).slice(519 * 64))
     expect(weights.has('segmentor.boundary_refiner.alpha')).toBe(false)
     release()
   })
@@ -406,15 +412,15 @@ describe('a small adapter', async () => {
   test(`a matrix of several slices is split by rows on ${small.name}`, async () => {
     // 5 MiB: two slices of 4 MiB at most, four buffers of 1.5 MB at most, and no boundary in common
     const rows = 20_001
-    const wide = { ...config, llm: { ...config.llm, vocab: rows } }
+    const wide = { ...config, llm: { ...config.llm, mlp: rows } }
     const values = uniform(rows * 64)
     const tensors = parameters(wide).map((p): TensorData => {
-      const bytes = p.name === EMBEDDING ? bytesOf(values) : new Uint8Array(sizeOf(p.shape) * 4)
+      const bytes = p.name === GATE ? bytesOf(values) : new Uint8Array(sizeOf(p.shape) * 4)
       return { name: p.name, dtype: 'F32' as const, shape: p.shape, bytes }
     })
     const checkpoint = await checkpointOf(new Map(tensors.map((t) => [t.name, t])))
     const { weights, release } = await loadWeights(small, checkpoint, wide)
-    const x = weights.tensor(EMBEDDING)
+    const x = weights.tensor(GATE)
     expect(x.shards?.map((shard) => shard.rows)).toEqual([5858, 5858, 5858, 2427])
     expectSame(await heldFloats(small, x), values)
     release()
@@ -438,7 +444,7 @@ test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype
     const loaded = await loadWeights(gpu, await checkpointOf(tensors), config, { quantize })
     const parts = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
     for (const { name: other, kind, component, used } of all) {
-      if (!used) continue
+      if (!used || kind === 'embedding') continue
       const x = loaded.weights.tensor(other)
       expect(x.dtype, other).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
     }

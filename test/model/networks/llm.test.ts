@@ -4,14 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../../src/gpu/gpu.ts'
 import type { Config } from '../../../src/model/checkpoint/config.ts'
-import {
-  embed,
-  type KvCache,
-  kvCacheShapes,
-  llm,
-  llmLayer,
-  llmPrefix,
-} from '../../../src/model/networks/llm.ts'
+import { type KvCache, kvCacheShapes, llm, llmLayer, llmPrefix } from '../../../src/model/networks/llm.ts'
 import { plan } from '../../../src/tensor/plan.ts'
 import { release as free, param, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
@@ -114,14 +107,14 @@ for (const gpu of await adapters()) {
 
     test('embeddings', async () => {
       const EMBEDDING = 'llm.model.embed_tokens.weight'
-      const { weights, release } = await goldenWeights(gpu, golden.weights, config, EMBEDDING)
-      const ids = Uint32Array.of(514, 0, 7, 7)
-      const { y } = await compute(gpu, { ids: { data: ids, shape: [4] } }, (t) => ({
-        y: embed(t['ids'], weights.scope('llm.')),
-      }))
+      const { embeddings } = await goldenWeights(gpu, golden.weights, config, EMBEDDING)
+      const ids = [514, 0, 7, 7]
+      const rows = await embeddings!.rows(ids, 5)
       const table = weightTensor(EMBEDDING, [config.llm.vocab, H])
-      ids.forEach((id, i) => expectSameBits(y.slice(i * H, (i + 1) * H), table.slice(id * H, (id + 1) * H)))
-      release()
+      ids.forEach((id, i) =>
+        expectSameBits(rows.slice(i * H, (i + 1) * H), table.slice(id * H, (id + 1) * H)),
+      )
+      expect(rows.slice(4 * H)).toEqual(new Float32Array(H))
     })
   })
 }

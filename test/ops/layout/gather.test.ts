@@ -73,6 +73,33 @@ for (const gpu of await adapters()) {
     for (const t of [table, bound.ids]) release(gpu, t)
   })
 
+  test(`copyRows to f16: the largest number for those beyond, NaN for what is not finite, on ${gpu.name}`, async () => {
+    const values = [
+      1,
+      -0,
+      65_504,
+      65_519,
+      1e9,
+      -1e30,
+      Infinity,
+      -Infinity,
+      Number.NaN,
+      2 ** -24,
+      -(2 ** -14),
+      0.5,
+    ]
+    const x = { data: Float32Array.from(values), shape: [3, 4] }
+    const into = await upload(gpu, new Uint16Array(12), [3, 4], 'f16')
+    const ids = await upload(gpu, Uint32Array.of(0, 1, 2), [3], 'u32')
+    const y = await evaluate(gpu, { x }, (t) => {
+      copyRows(t.x, into, 0)
+      return gather(into, ids)
+    })
+    const [large, nan] = [65_504, Number.NaN]
+    expect([...y]).toEqual([1, -0, large, large, large, -large, nan, nan, nan, 2 ** -24, -(2 ** -14), 0.5])
+    for (const t of [into, ids]) release(gpu, t)
+  })
+
   test(`ids of an input that no table has are refused, before anything runs, on ${gpu.name}`, async () => {
     const [large, small] = [
       await upload(gpu, uniform(36), [9, 4], 'f32'),
