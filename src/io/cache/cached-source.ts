@@ -13,15 +13,9 @@ import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import type { Waiting } from '../../progress.ts'
 import { shownAddress } from '../http/address.ts'
+import { Absent } from '../http/answers.ts'
 import type { Download } from '../http/download.ts'
-import {
-  Absent,
-  probe,
-  type Remote,
-  type RemoteSource,
-  remoteSource,
-  type UrlOptions,
-} from '../http/url-source.ts'
+import { probe, type Remote, type RemoteSource, remoteSource, type UrlOptions } from '../http/url-source.ts'
 import { Sha256 } from '../sha256.ts'
 import { type ByteRange, DamagedError, expectRange, type Source, UnreachableError } from '../source.ts'
 import type { BlockCache, KeptFile } from './block-cache.ts'
