@@ -15,6 +15,8 @@ import { hasFiles } from '../../has-files.ts'
 import { ADDRESS, expectKind } from '../../options.ts'
 import { printable, quoted, reasonOf } from '../../printable.ts'
 import { lastingAddress, shownAddress } from '../http/address.ts'
+import { Hub } from '../http/hub.ts'
+import { isHubPlace } from '../http/hub-place.ts'
 import type { Remote } from '../http/url-source.ts'
 import { sha256Hex } from '../sha256.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
@@ -207,7 +209,7 @@ export class BlockCache {
 /**
  * Files that were kept by earlier visits; none where nothing can be kept.
  *
- * @param under the address of a folder or a file; everything by default
+ * @param under the address of a folder or a file, or its place on Hugging Face's hub; everything by default
  * @throws UsageError if `under` is no address
  */
 export async function cachedWeights(under?: string | URL): Promise<CachedFile[]> {
@@ -221,7 +223,7 @@ export async function cachedWeights(under?: string | URL): Promise<CachedFile[]>
 /**
  * Deletes what is kept.
  *
- * @param under the address of a folder or a file; everything by default
+ * @param under the address of a folder or a file, or its place on Hugging Face's hub; everything by default
  * @returns how many bytes were freed
  * @throws UsageError if `under` is no address, FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
@@ -318,9 +320,10 @@ function fileName(url: string): string {
 }
 
 /** Whether a file lies at an address or below. @throws UsageError if it is no address */
-function filterOf(under: string | URL | undefined): (url: string) => boolean {
-  if (under === undefined) return () => true
+function filterOf(given: string | URL | undefined): (url: string) => boolean {
+  if (given === undefined) return () => true
   const page = globalThis.location?.href
+  const under = isHubPlace(String(given)) ? new Hub(String(given)).address : given
   if (!URL.canParse(String(under), page)) {
     throw new UsageError(
       `${quoted(shownAddress(under))} is not the address of kept weights. cachedWeights() lists them.`,

@@ -39,9 +39,13 @@ interface Block {
   isRead: boolean
 }
 
+/** Who says which hash a file has. A manifest's is compared in any case, a server's where all of the file is read. */
+type HashBy = 'manifest.json' | 'the server'
+
 /** The hash of a file, of which block after block is seen. */
 interface Checking {
   readonly expected: string
+  readonly by: HashBy
   readonly remedy: string
   /** It was right at an earlier visit, and nothing has come over the network since. */
   isKnown: boolean
@@ -111,6 +115,7 @@ export class BlockSource implements Source {
     const order = new Set<number>()
     for (const range of ranges) for (const i of this.#blocksOf(range)) order.add(i)
     // A hash is of the whole file
+    if (this.#checking?.by === 'the server' && order.size < this.#count) this.#checking = undefined
     if (this.#checking && !this.#checking.isKnown) for (let i = 0; i < this.#count; i++) order.add(i)
     this.#order = [...order]
     this.#placeOf = new Map(this.#order.map((block, place) => [block, place]))
@@ -121,9 +126,17 @@ export class BlockSource implements Source {
    * @param sha256 of the whole file, in hex: `verify` compares
    * @param remedy what to do where it is another
    */
-  expectSha256(sha256: string, remedy = 'Get the file again.'): void {
+  expectSha256(sha256: string, remedy = 'Get the file again.', by: HashBy = 'manifest.json'): void {
     const isKnown = this.#kept?.sha256 === sha256
-    this.#checking = { expected: sha256, remedy, isKnown, hash: new Sha256(), next: 0, early: new Map() }
+    this.#checking = {
+      expected: sha256,
+      by,
+      remedy,
+      isKnown,
+      hash: new Sha256(),
+      next: 0,
+      early: new Map(),
+    }
   }
 
   async verify(signal?: AbortSignal): Promise<void> {
@@ -137,6 +150,7 @@ export class BlockSource implements Source {
   async #verify(signal: AbortSignal | undefined): Promise<void> {
     const checking = this.#checking
     if (!checking || checking.isKnown) return
+    if (checking.by === 'the server' && !this.#isAtHand(checking)) return
     while (checking.next < this.#count) {
       const i = checking.next
       this.#check(i, await this.#get(i, this.#count - 1, signal))
@@ -146,9 +160,14 @@ export class BlockSource implements Source {
     if (found === checking.expected) return this.#kept?.approve(found)
     const wasKept = await this.forget([0, this.size])
     throw new DamagedError(
-      `${printable(this.name)}: its bytes are damaged (SHA-256 ${found}, manifest.json says ${checking.expected}). ${checking.remedy}`,
+      `${printable(this.name)}: its bytes are damaged (SHA-256 ${found}, ${checking.by} says ${checking.expected}). ${checking.remedy}`,
       wasKept,
     )
+  }
+
+  /** The rest of the file needn't be downloaded for its hash alone. */
+  #isAtHand({ next }: Checking): boolean {
+    return this.#told.size === this.#count && (next === this.#count || this.#kept !== undefined)
   }
 
   async forget(range: ByteRange): Promise<boolean> {
@@ -356,7 +375,9 @@ export async function findCachedUrl(url: string, given: CachedUrlOptions): Promi
   }
   const kept = remote.version === undefined ? undefined : await cache?.keep(remote)
   const httpCache = kept && 'no-store' // not twice
-  return new BlockSource(remoteSource(remote, { ...options, httpCache }), { ...options, kept })
+  const source = new BlockSource(remoteSource(remote, { ...options, httpCache }), { ...options, kept })
+  if (remote.sha256 !== undefined) source.expectSha256(remote.sha256, undefined, 'the server')
+  return source
 }
 
 async function probeOrRemember(

@@ -66,7 +66,7 @@ export interface Reply {
   readonly url: string
   /** The caller's headers were left out, as a redirect led to another origin. */
   readonly leftHeaders: boolean
-  /** Headers of the answers from the origin that was asked, redirects first. Browsers show those of the last alone. */
+  /** Headers of all answers, redirects first. Browsers show those of the last alone. */
   readonly heads: readonly Headers[]
   /** What the server says of the whole file beyond HTTP's own headers. */
   readonly stated?: Stated | undefined
@@ -186,7 +186,7 @@ async function follow(
       )
     }
     const arrived = response.url || at.href
-    if (new URL(arrived).origin === begin.origin) heads.push(response.headers)
+    heads.push(response.headers)
     if (redirect !== 'manual' || !REDIRECTS.includes(response.status)) {
       const isElsewhere = leftHeaders || (hasOwn && new URL(arrived).origin !== begin.origin)
       return { response, url: arrived, leftHeaders: isElsewhere, heads }

@@ -81,7 +81,8 @@ export class Hub implements Resolver {
     this.#hasToken = hasOwn || authorization !== undefined
     this.headers = { ...headers, ...(authorization !== undefined && { authorization }) }
     this.#isSettled = COMMIT.test(revision)
-    this.remedy = ` Its files are listed at ${shownAddress(this.#repository)}/tree/${encodeURIComponent(revision)}${path && `/${path}`}.`
+    const page = this.address.replace('/resolve/', '/tree/').replace(/\/$/, '')
+    this.remedy = ` Its files are listed at ${shownAddress(page)}.`
   }
 
   async ask(question: Question, send: Send): Promise<Reply> {
@@ -161,20 +162,23 @@ export class Hub implements Resolver {
   }
 
   /** Undefined for a file that isn't there, which whoever asks may do without. */
-  #refusalIn({ response, url }: Reply): WeightsError | undefined {
+  #refusalIn({ response, url, leftHeaders }: Reply): WeightsError | undefined {
     const { status, headers } = response
     if (!REFUSALS.includes(status)) return undefined
+    const code = headers.get('x-error-code') ?? ''
     const { origin } = new URL(url)
-    if (origin !== new URL(this.#repository).origin) {
+    const isElsewhere = origin !== new URL(this.#repository).origin
+    if (isElsewhere && code === '') {
       return new WeightsError(
-        `${this.describe}: the hub redirects to ${shownAddress(origin)}, which answers ${status} to an address that was ` +
+        `${this.describe}: the hub redirects to ${printable(origin)}, which answers ${status} to an address that was ` +
           "signed just now. Check this machine's clock and what stands between it and that server, or try again later.",
       )
     }
-    const code = headers.get('x-error-code') ?? ''
-    const said = headers.get('x-error-message') ?? ''
     if (code === 'EntryNotFound' || (code === '' && (status === 404 || status === 410))) return undefined
-    const why = `the hub answers ${status}${said && ` (${printable(said)})`}`
+    const said = headers.get('x-error-message') ?? ''
+    const who = isElsewhere ? `${printable(origin)}, where the hub redirects to, ` : 'the hub '
+    const left = leftHeaders ? '; the token was not sent there' : ''
+    const why = `${who}answers ${status}${said && ` (${printable(said)})`}${left}`
     return new WeightsError(`${this.describe}: ${this.#explain(status, code, why)}`)
   }
 

@@ -17,6 +17,8 @@ export interface Repository {
   readers?: readonly string[]
   isGated?: boolean
   isClosed?: boolean
+  /** Of why it is closed. */
+  says?: string
 }
 
 /** What a page of another origin may see; the same that the hub lets it see. */
@@ -38,7 +40,7 @@ export class LocalHub {
   /** So many answers are 429, with these headers. */
   busy: { count: number; readonly headers: Record<string, string> } | undefined
   /** Called before a request is answered. */
-  beforeAnswer: ((path: string) => void) | undefined
+  beforeAnswer: ((path: string, repository: string) => void) | undefined
   /** Bytes a second, of contents; 0 is no limit. */
   rate = 0
   /** Nobody answers. */
@@ -55,7 +57,10 @@ export class LocalHub {
   readonly authorizations: (string | undefined)[] = []
   readonly #hub = new Server()
   readonly #content = new Server()
-  #signed = new Map<string, { readonly bytes: Uint8Array; readonly name: string; left: number }>()
+  /** Addresses that are good for some requests more. */
+  readonly signed = new Map<string, { readonly bytes: Uint8Array; readonly name: string; left: number }>()
+  /** What the content server makes of a file. */
+  contentOf: ((bytes: Uint8Array) => Uint8Array) | undefined
 
   get endpoint(): string {
     return this.#hub.origin
@@ -104,6 +109,7 @@ export class LocalHub {
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname } = new URL(request.url ?? '', this.endpoint)
+    if (pathname === '/leaks') return void response.end(JSON.stringify(this.leaks))
     const fail = (status: number, code?: string, message?: string): void => {
       const why = { ...(code && { 'x-error-code': code }), ...(message && { 'x-error-message': message }) }
       response.writeHead(status, why).end(message)
@@ -114,7 +120,7 @@ export class LocalHub {
     const revision = decodeURIComponent(encoded)
     const path = decodeURIComponent(rest)
     if (!cached) this.asked.push(`${path} ${revision}`)
-    this.beforeAnswer?.(path)
+    this.beforeAnswer?.(path, name)
 
     const { authorization } = request.headers
     this.authorizations.push(authorization)
@@ -133,7 +139,8 @@ export class LocalHub {
     if (!repository || (!mayRead && !repository.isGated)) {
       return fail(token === undefined ? 401 : 404, 'RepoNotFound', 'Repository not found')
     }
-    if (repository.isClosed) return fail(403, 'DisabledRepo', 'Access to this resource is disabled.')
+    if (repository.isClosed)
+      return fail(403, 'DisabledRepo', repository.says ?? 'This repository is disabled.')
     const commit = repository.commits.has(revision) ? revision : repository.revisions.get(revision)
     if (commit === undefined) return fail(404, 'RevisionNotFound', `Invalid rev id: ${revision}`)
     if (this.namesCommits) response.setHeader('x-repo-commit', commit)
@@ -151,8 +158,8 @@ export class LocalHub {
         const text = `version https://git-lfs.github.com/spec/v1\noid sha256:${sha256}\nsize ${bytes.length}\n`
         return sendRange(request, response, new TextEncoder().encode(text), '"pointer"')
       }
-      const key = `${sha256}-${this.#signed.size}`
-      this.#signed.set(key, { bytes, name: path.split('/').at(-1) ?? '', left: this.signatureLasts })
+      const key = `${sha256}-${this.signed.size}`
+      this.signed.set(key, { bytes, name: path.split('/').at(-1) ?? '', left: this.signatureLasts })
       const location = `${this.contentOrigin}/xet/${sha256}?X-Amz-Signature=${key}`
       response.writeHead(302, { ...linked, etag: `"${sha256}"`, location }).end()
       return
@@ -171,7 +178,7 @@ export class LocalHub {
       return void response.writeHead(400).end('Only one auth mechanism allowed')
     }
     const { searchParams } = new URL(request.url ?? '', this.contentOrigin)
-    const file = this.#signed.get(searchParams.get('X-Amz-Signature') ?? '')
+    const file = this.signed.get(searchParams.get('X-Amz-Signature') ?? '')
     if (!file || file.left-- <= 0) return void response.writeHead(403).end('Request has expired')
     this.contents.push(`${file.name} ${/bytes=(.*)/.exec(request.headers.range ?? '')?.[1] ?? 'whole'}`)
     if (this.rate > 0) {
@@ -182,7 +189,7 @@ export class LocalHub {
     }
     // Its ETag is another than the hub's
     const etag = `"${createHash('md5').update(file.bytes).digest('hex')}-1"`
-    sendRange(request, response, file.bytes, etag)
+    sendRange(request, response, this.contentOf?.(file.bytes) ?? file.bytes, etag)
   }
 }
 
@@ -204,4 +211,26 @@ function sendRange(
     return void response.writeHead(416, { 'content-range': `bytes */${bytes.length}` }).end()
   const range = `bytes ${from}-${Number(from) + part.length - 1}/${bytes.length}`
   response.writeHead(206, { etag, 'content-range': range, 'content-length': part.length }).end(part)
+}
+
+/** A hub of its own for the visits of hub-visit.ts. @returns its address; /leaks below it lists what leaked */
+export async function serveHub(): Promise<string> {
+  const hub = await new LocalHub().listen()
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+  const weights = Uint8Array.from({ length: 4000 }, (_, i) => (i * 7) & 255)
+  const revisions = { main: '"first"', 'refs/pr/1': '"branch"' }
+  for (const [revision, config] of Object.entries(revisions)) {
+    hub.commit('me/nano', { 'größe 1/config.json': text(config), 'größe 1/w.bin': weights }, revision)
+  }
+  hub.commit('me/moving', { 'config.json': text('"first"'), 'w.bin': weights })
+  hub.commit('me/gated', { 'w.bin': weights })
+  hub.commit('me/private', { 'config.json': text('"private"'), 'w.bin': weights })
+  Object.assign(hub.repositories.get('me/gated') ?? {}, { readers: ['hf_other'], isGated: true })
+  Object.assign(hub.repositories.get('me/private') ?? {}, { readers: ['hf_mine'] })
+  hub.beforeAnswer = (path, repository) => {
+    if (repository !== 'me/moving' || path !== 'w.bin') return
+    hub.commit('me/moving', { 'config.json': text('"later"'), 'w.bin': weights.map((byte) => byte ^ 1) })
+  }
+  hub.signatureLasts = 3
+  return hub.endpoint
 }
