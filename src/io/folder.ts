@@ -390,9 +390,10 @@ function decodeText(bytes: Uint8Array, name: string): string {
 
 /** Nothing but a name: what it opens lies in the folder. */
 export function expectPlainName(file: string): void {
-  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u.test(file) && file.length <= 255) return
+  const isPlain = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+() -]*$/u.test(file) && !file.endsWith(' ')
+  if (isPlain && file.length <= 255) return
   throw new WeightsError(
-    `${quoted(file, 80)} is not a plain file name (letters, digits, "_", "-", "+", "." only), ` +
+    `${quoted(file, 80)} is not a plain file name (letters, digits, spaces, "_", "-", "+", "." and parentheses only), ` +
       `so it is not opened.`,
   )
 }

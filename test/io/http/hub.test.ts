@@ -65,6 +65,11 @@ describe('files', () => {
     expect(hub.asked[0]).toBe(`${path} ${revision}`)
   })
 
+  test.each(['größe (2).bin', 'größe'.normalize('NFD'), '模型 1.bin'])('named %s', async (name) => {
+    hub.commit('me/nano', { [`a/${name}`]: weights })
+    expect(await read('hf:me/nano/a', name)).toEqual(weights)
+  })
+
   test('of a repository that was renamed', async () => {
     hub.renamed.set('old/name', 'me/nano')
     const folder = open('hf:old/name')
