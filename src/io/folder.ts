@@ -207,21 +207,29 @@ export function directoryFolder(where: string | URL): Folder {
 /** Files of a repository on Hugging Face's hub, `hf:owner/name` for instance. */
 function hubFolder(place: string, { token, endpoint, ...options }: FolderOptions): Folder {
   const hub = new Hub(place, { token, endpoint, headers: options.headers })
-  return urlFolder(hub.address, { ...options, headers: hub.headers, resolver: hub }, hub)
+  const { describe, remedy } = hub
+  const list = (): Promise<string[] | undefined> => hub.list(options)
+  return urlFolder(
+    hub.address,
+    { ...options, headers: hub.headers, resolver: hub },
+    { describe, remedy, list },
+  )
 }
 
 /**
  * Files under a URL, `https://host/models/flowseg-nano` for instance.
  *
- * @param shown what messages call it, and what they say of a file that isn't there
+ * @param about what messages call it, and what they say of a file that isn't there
  */
 export function urlFolder(
   url: string | URL,
   options: FolderOptions = {},
-  shown: { readonly describe: string; readonly remedy?: string } = { describe: shownAddress(url) },
+  about: Pick<Folder, 'describe'> & { remedy?: string; list?: () => Promise<string[] | undefined> } = {
+    describe: shownAddress(url),
+  },
 ): Folder {
   if (!URL.canParse(String(url)))
-    throw new UsageError(`${quoted(shown.describe)} is not an address. Check it.`)
+    throw new UsageError(`${quoted(about.describe)} is not an address. Check it.`)
   if (options.cache !== undefined && !CACHE_PLACES.includes(options.cache)) {
     throw new UsageError(`cache is ${quoted(options.cache)}, expected 'disk' or 'none', or nothing.`)
   }
@@ -234,7 +242,7 @@ export function urlFolder(
   let cache: Promise<BlockCache | undefined> | undefined
   const isFile = /\.(safetensors|json|bin|pth|pt)\/$/.test(base.pathname)
   const found = folder(
-    shown.describe,
+    about.describe,
     async (file, signal) => {
       const address = new URL(file, base)
       address.search = base.search // signed addresses keep their signature
@@ -247,8 +255,8 @@ export function urlFolder(
       refusals.set(file, source.error)
       return source.error
     },
-    async () => undefined,
-    isFile ? ' Give the address of the folder that holds the files, not of a file.' : shown.remedy,
+    about.list ?? (async () => undefined),
+    isFile ? ' Give the address of the folder that holds the files, not of a file.' : about.remedy,
   )
   return { ...found, notes, refusal: (file) => refusals.get(file) }
 }

@@ -10,11 +10,13 @@
 //   one token      goes to the hub alone, never to where it redirects to (http.ts)
 //   refusals       become errors that say what to do
 
+import { isObject } from '../../check.ts'
 import { UsageError, WeightsError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
 import { printable, quoted } from '../../printable.ts'
 import { shownAddress } from './address.ts'
-import type { HttpOptions, Question, Reply, Resolver, Stated } from './http.ts'
+import { readWhole } from './answers.ts'
+import { exchange, type HttpOptions, type Question, type Reply, type Resolver, type Stated } from './http.ts'
 import { describeHubPlace, type HubPlace, parseHubPlace } from './hub-place.ts'
 
 /** Options for places on Hugging Face's hub only. */
@@ -44,6 +46,8 @@ const COMMIT = /^[0-9a-f]{40}$/i
 /** Of the content server: the address has expired, or leads nowhere any more. */
 const EXPIRED: readonly number[] = [400, 401, 403, 404, 410]
 const REFUSALS: readonly number[] = [401, 403, 404, 410, 451]
+/** Of a listing; the hub sends the first thousand names of a folder. */
+const MAX_LIST_BYTES = 4 * 2 ** 20
 const TOKENS = 'https://huggingface.co/settings/tokens'
 
 export class Hub implements Resolver {
@@ -56,6 +60,7 @@ export class Hub implements Resolver {
   /** What to do when a file is missing. */
   readonly remedy: string
   readonly #place: HubPlace
+  readonly #endpoint: string
   readonly #repository: string
   readonly #hasToken: boolean
   readonly #files = new Map<string, HubFile>()
@@ -74,7 +79,8 @@ export class Hub implements Resolver {
     this.#place = parseHubPlace(place)
     const { owner, name, path, revision } = this.#place
     this.describe = describeHubPlace(this.#place)
-    this.#repository = `${endpointOf(endpoint)}/${owner}/${name}`
+    this.#endpoint = endpointOf(endpoint)
+    this.#repository = `${this.#endpoint}/${owner}/${name}`
     this.address = `${this.#resolved(revision)}${path.split('/').map(encodeURIComponent).join('/')}`
     const hasOwn = Object.keys(headers ?? {}).some((header) => header.toLowerCase() === 'authorization')
     const authorization = hasOwn ? undefined : authorizationOf(token)
@@ -83,6 +89,28 @@ export class Hub implements Resolver {
     this.#isSettled = COMMIT.test(revision)
     const page = this.address.replace('/resolve/', '/tree/').replace(/\/$/, '')
     this.remedy = ` Its files are listed at ${shownAddress(page)}.`
+  }
+
+  /**
+   * Names of what is in the folder, those of folders with a slash at their end.
+   *
+   * @returns undefined where the hub doesn't tell
+   */
+  async list(options: HttpOptions): Promise<string[] | undefined> {
+    const { owner, name, path, revision } = this.#place
+    const parts = [this.#commit ?? revision, ...path.split('/')].filter((part) => part !== '')
+    const folder = parts.map(encodeURIComponent).join('/')
+    const url = `${this.#endpoint}/api/models/${owner}/${name}/tree/${folder}`
+    try {
+      return await exchange({ url }, { ...options, headers: this.headers }, async (answer) => {
+        const entries: unknown = JSON.parse(
+          new TextDecoder().decode(await readWhole(answer, url, MAX_LIST_BYTES)),
+        )
+        return Array.isArray(entries) ? entries.flatMap(nameIn) : undefined
+      })
+    } catch {
+      return undefined // it is for a message only
+    }
   }
 
   async ask(question: Question, send: Send): Promise<Reply> {
@@ -215,6 +243,13 @@ export class Hub implements Resolver {
       ? `there is no repository ${repository}, or it is private: ${why}. Check the spelling; if it is private, ${withToken}.`
       : `${repository} is private or gated: ${why}. See ${page}; if you may read it, ${withToken}.`
   }
+}
+
+/** Of an entry of a listing, { type: 'directory', path: 'a/b' }. */
+function nameIn(entry: unknown): string[] {
+  const { type, path } = isObject(entry) ? entry : {}
+  const name = typeof path === 'string' ? path.split('/').at(-1) : undefined
+  return name ? [type === 'directory' ? `${name}/` : name] : []
 }
 
 /** By its header, or by the address of the hub's own cache, which browsers show where they hide the header. */

@@ -12,7 +12,8 @@ const EXPECTED: Readonly<Record<string, string | RegExp>> = {
     /WeightsError: hf:me\/gated: me\/gated is gated, and the account of the token has not been let in: the hub answers 403 \(Access/,
   'hf:me/nothing': /WeightsError: .*there is no repository me\/nothing, or it is private and the account/,
   'hf:me/nano@v9': /WeightsError: .*has no revision "v9": the hub answers 404 \(Invalid rev id: v9\)/,
-  'hf:me/nano': /WeightsError: There is no config.json in hf:me\/nano\. Its files are listed at/,
+  'hf:me/nano':
+    /WeightsError: There is no config.json in hf:me\/nano, which has größe 1\/\. Its files are listed at/,
   'hf:me': /UsageError: "hf:me" lacks the name of a repository/,
 }
 

@@ -77,12 +77,16 @@ describe('files', () => {
     expect(await readAll(await folder.open('w.bin'))).toEqual(weights)
   })
 
-  test('that need not be there are not there; the others are named, with what to look at', async () => {
-    const folder = open('hf:me/nano/a b')
-    expect(await folder.find('manifest.json')).toBeUndefined()
-    await expect(folder.open('config.json')).rejects.toThrow(
-      `There is no config.json in hf:me/nano/a b. Its files are listed at ${hub.endpoint}/me/nano/tree/main/a%20b.`,
+  test('that need not be there are not there; the others are named, with what there is instead', async () => {
+    hub.commit('me/nano', { 'a b/w.bin': weights, 'a b/c/d.json': text('{}'), 'e.json': text('{}') })
+    const missing = (place: string): Promise<unknown> => open(place).open('config.json')
+    expect(await open('hf:me/nano').find('manifest.json')).toBeUndefined()
+    const listed = `Its files are listed at ${hub.endpoint}/me/nano/tree/main`
+    await expect(missing('hf:me/nano/a b')).rejects.toThrow(
+      `There is no config.json in hf:me/nano/a b, which has c/, w.bin. ${listed}/a%20b.`,
     )
+    await expect(missing('hf:me/nano')).rejects.toThrow(`in hf:me/nano, which has a b/, e.json. ${listed}.`)
+    await expect(missing('hf:me/nano/none')).rejects.toThrow(`in hf:me/nano/none. ${listed}/none.`)
   })
 })
 

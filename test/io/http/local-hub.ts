@@ -114,6 +114,8 @@ export class LocalHub {
       const why = { ...(code && { 'x-error-code': code }), ...(message && { 'x-error-message': message }) }
       response.writeHead(status, why).end(message)
     }
+    const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([^/]+)(?:\/(.+))?$/.exec(pathname)
+    if (tree) return this.#list(tree, response)
     const cached = /^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\/([^/]+)\/(.*)$/.exec(pathname)
     const [, name = '', encoded = '', rest = ''] =
       cached ?? /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(pathname) ?? []
@@ -169,6 +171,20 @@ export class LocalHub {
     const linked = { 'x-linked-size': bytes.length, 'x-linked-etag': etag }
     const location = `/api/resolve-cache/models/${name}/${commit}/${rest}?etag=${encodeURIComponent(etag)}`
     response.writeHead(307, { ...linked, etag, location }).end()
+  }
+
+  #list([, name = '', revision = '', folder = '']: RegExpExecArray, response: ServerResponse): void {
+    const { commits, revisions } = this.repositories.get(name) ?? { commits: new Map<string, Files>() }
+    const of = decodeURIComponent(revision)
+    const below = folder === '' ? '' : `${decodeURIComponent(folder)}/`
+    const entries = new Map<string, string>()
+    for (const path of Object.keys(commits.get(revisions?.get(of) ?? of) ?? {})) {
+      if (!path.startsWith(below)) continue
+      const [first = '', ...rest] = path.slice(below.length).split('/')
+      entries.set(below + first, rest.length > 0 ? 'directory' : 'file')
+    }
+    if (entries.size === 0) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end('{}')
+    response.end(JSON.stringify([...entries].map(([path, type]) => ({ type, path }))))
   }
 
   async #send(request: IncomingMessage, response: ServerResponse): Promise<void> {
