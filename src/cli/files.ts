@@ -14,8 +14,8 @@ import { UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
 /**
- * The place that the user names: a web address, or one of Hugging Face's hub, as it is; anything else as a path from the
- * working folder.
+ * The place that the user names: a web address, or a place on Hugging Face's hub, as it is; anything else as a path
+ * from the working folder.
  *
  * @throws UsageError for what can't be a place on the hub, or is no address of a file here
  */
@@ -41,7 +41,7 @@ export function isRemote(location: string): boolean {
 }
 
 /**
- * The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature, and so
+ * The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature; so
  * does the revision of a place on the hub.
  */
 export function splitLocation(location: string): { readonly folder: string; readonly name: string } {

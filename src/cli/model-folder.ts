@@ -48,9 +48,9 @@ export function modelSource(given: Given, terminal: Terminal): string | Folder {
 function withConfig(from: Folder, readConfig: (signal?: AbortSignal) => Promise<unknown>): Folder {
   return folderWith(from, async (file, signal) => {
     if (file === CONFIG) return jsonSource(await readConfig(signal), CONFIG)
-    const found = await from.find(file, signal)
-    if (file !== MANIFEST || !found) return found
-    const manifest = jsonIn(await readText(found, signal), `${MANIFEST} in ${from.describe}`)
+    const source = await from.find(file, signal)
+    if (file !== MANIFEST || !source) return source
+    const manifest = jsonIn(await readText(source, signal), `${MANIFEST} in ${from.describe}`)
     return jsonSource(withoutFile(manifest, CONFIG), MANIFEST)
   })
 }

@@ -77,8 +77,8 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
    */
   readonly headers?: Readonly<Record<string, string>> | undefined
   /**
-   * For weights from Hugging Face (`hf:owner/name`) that are private or gated: a token of the user's account. It is sent
-   * to the hub alone, and not kept. In Node, Deno and Bun it is HF_TOKEN by default.
+   * For weights from Hugging Face (`hf:owner/name`) that are private or gated: a token of the user's account. It is
+   * sent to the hub alone, and not kept. In Node, Deno and Bun it is HF_TOKEN by default.
    */
   readonly token?: string | undefined
   /**

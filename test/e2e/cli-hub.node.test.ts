@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { LocalHub } from '../io/http/local-hub.ts'
+import { LocalHub } from '../io/http/hub/local-hub.ts'
 import { anyGpu } from '../support.ts'
 import { flowseg, NANO, ROOT, temporaryFolder } from './cli-harness.ts'
 
@@ -15,8 +15,14 @@ const nested = Object.fromEntries(
   Object.entries(nano).map(([name, bytes]) => [`stage 3/größe/${name}`, bytes]),
 )
 const segmentArgs = (weights: string, cwd: string): string[] => [
-  ...['segment', join(ROOT, 'examples/scene.png'), 'the dotted shape', '--weights', weights],
-  ...['--json', '--mask', join(cwd, 'mask.png')],
+  'segment',
+  join(ROOT, 'examples/scene.png'),
+  'the dotted shape',
+  '--weights',
+  weights,
+  '--json',
+  '--mask',
+  join(cwd, 'mask.png'),
 ]
 
 const gpu = await anyGpu()

@@ -24,6 +24,7 @@ import type { BlockCache, KeptFile } from './block-cache.ts'
 const AHEAD = 4
 const STAY = 8
 
+/** How the blocks of a file are had and kept. */
 export interface BlockOptions {
   readonly kept?: KeptFile | undefined
   /** 4 MiB by default; where blocks are kept, theirs. */
@@ -55,6 +56,7 @@ interface Checking {
   readonly early: Map<number, Uint8Array>
 }
 
+/** A file in blocks: those in memory, those that are kept, and the server. */
 export class BlockSource implements Source {
   readonly name: string
   readonly size: number
@@ -155,12 +157,12 @@ export class BlockSource implements Source {
       const i = checking.next
       this.#check(i, await this.#get(i, this.#count - 1, signal))
     }
-    const found = checking.hash.digest()
+    const sha256 = checking.hash.digest()
     this.#checking = undefined
-    if (found === checking.expected) return this.#kept?.approve(found)
+    if (sha256 === checking.expected) return this.#kept?.approve(sha256)
     const wasKept = await this.forget([0, this.size])
     throw new DamagedError(
-      `${printable(this.name)}: its bytes are damaged (SHA-256 ${found}, ${checking.by} says ${checking.expected}). ${checking.remedy}`,
+      `${printable(this.name)}: its bytes are damaged (SHA-256 ${sha256}, ${checking.by} says ${checking.expected}). ${checking.remedy}`,
       wasKept,
     )
   }
@@ -349,6 +351,7 @@ export class Gate {
 // ---------------------------------------------------------------------------------------------------------
 // Files on servers
 
+/** How a file on a server is read and kept. */
 export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'> {
   /** Undefined: nothing is kept. */
   readonly cache?: BlockCache | undefined
@@ -358,14 +361,14 @@ export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'>
  * A file on a server, in blocks. What is kept from an earlier visit counts as long as the server's ETag, or the date of
  * the last change, is the same; it also counts when there is no connection.
  */
-export async function findCachedUrl(url: string, given: CachedUrlOptions): Promise<Source | Absent> {
-  const { cache, download } = given
+export async function findCachedUrl(url: string, asked: CachedUrlOptions): Promise<Source | Absent> {
+  const { cache, download } = asked
   const onWait = (waiting: Waiting): void => {
-    given.onWait?.(waiting)
+    asked.onWait?.(waiting)
     download?.waits(labelOf(url), waiting)
   }
-  const options = { ...given, onWait }
-  const remote = cache ? await probeOrRemember(url, options, cache) : await probe(url, options)
+  const options = { ...asked, onWait }
+  const remote = cache ? await probeOrKept(url, options, cache) : await probe(url, options)
   if (remote instanceof Absent) return remote
   if (cache && remote.version === undefined) {
     cache.note(
@@ -380,11 +383,7 @@ export async function findCachedUrl(url: string, given: CachedUrlOptions): Promi
   return source
 }
 
-async function probeOrRemember(
-  url: string,
-  options: UrlOptions,
-  cache: BlockCache,
-): Promise<Remote | Absent> {
+async function probeOrKept(url: string, options: UrlOptions, cache: BlockCache): Promise<Remote | Absent> {
   const have = await cache.find(url)
   const isOffline = globalThis.navigator !== undefined && 'onLine' in navigator && !navigator.onLine
   try {
@@ -404,5 +403,5 @@ async function probeOrRemember(
 
 /** For progress: the file's name. */
 function labelOf(url: string): string {
-  return shownAddress(url).split('/').at(-1)!
+  return lastOf(shownAddress(url).split('/'))
 }

@@ -12,6 +12,7 @@ import type { Waiting } from '../../progress.ts'
 import { UnreachableError } from '../source.ts'
 import { hideSecrets, shownAddress, withoutUser } from './address.ts'
 
+/** What goes with requests, and how patient they are. */
 export interface HttpOptions {
   /** Ends requests and waits; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
@@ -36,6 +37,7 @@ export interface HttpOptions {
   readonly clock?: Clock | undefined
 }
 
+/** Time, as requests use it. */
 export interface Clock {
   now(): number
   /** @returns what cancels it */
@@ -50,6 +52,7 @@ const WALL_CLOCK: Clock = {
   },
 }
 
+/** One request. */
 export interface Question {
   readonly url: string
   readonly method?: 'HEAD'
@@ -72,6 +75,7 @@ export interface Reply {
   readonly stated?: Stated | undefined
 }
 
+/** What a server says of a whole file. */
 export interface Stated {
   /** Of its contents, in quotes like an ETag. */
   readonly version?: string | undefined
@@ -80,6 +84,7 @@ export interface Stated {
   readonly sha256?: string | undefined
 }
 
+/** The head of an answer, and its bytes as they come. */
 export interface Answer extends Reply {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
@@ -123,12 +128,12 @@ export async function exchange<T>(
 ): Promise<T> {
   const { signal } = options
   signal?.throwIfAborted()
-  const ending = new AbortController()
-  const stop = (): void => ending.abort(signal?.reason)
+  const stopping = new AbortController()
+  const stop = (): void => stopping.abort(signal?.reason)
   signal?.addEventListener('abort', stop)
-  const watchdog = new Watchdog(options, (silence) => ending.abort(silence))
+  const watchdog = new Watchdog(options, (silence) => stopping.abort(silence))
   try {
-    const send = (asked: Question): Promise<Reply> => follow(asked, options, ending.signal, watchdog)
+    const send = (asked: Question): Promise<Reply> => follow(asked, options, stopping.signal, watchdog)
     const { response, ...led } = await (options.resolver?.ask(question, send) ?? send(question))
     if (BUSY.includes(response.status) || response.status >= 500) throw new Busy(response, options)
     return await use({ response, ...led, pieces: () => piecesOf(response, watchdog) })
@@ -138,7 +143,7 @@ export async function exchange<T>(
   } finally {
     watchdog.end()
     signal?.removeEventListener('abort', stop)
-    ending.abort()
+    stopping.abort()
   }
 }
 
@@ -228,11 +233,11 @@ function parseUrl(address: string, base: URL): URL | undefined {
 
 /** @throws UsageError naming the header, and not what is in it */
 export function headersOf(headers: Readonly<Record<string, string>> = {}): Headers {
-  const made = new Headers()
+  const checked = new Headers()
   for (const [name, value] of Object.entries(headers)) {
     try {
       if (typeof value !== 'string') throw new TypeError('not a string')
-      made.set(name, value)
+      checked.set(name, value)
     } catch {
       throw new UsageError(
         `headers: ${quoted(name)} can't be sent. A name has letters, digits and dashes; a value is a string of ` +
@@ -240,8 +245,8 @@ export function headersOf(headers: Readonly<Record<string, string>> = {}): Heade
       )
     }
   }
-  made.delete('range')
-  return made
+  checked.delete('range')
+  return checked
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -327,6 +332,7 @@ function retryAfterMs(headers: Headers, now: number): number | undefined {
   return Math.max(0, at - (Number.isNaN(sent) ? now : sent))
 }
 
+/** '404 Not Found', for messages. */
 export function statusOf({ status, statusText }: Pick<Response, 'status' | 'statusText'>): string {
   return `${status} ${printable(statusText)}`.trim()
 }

@@ -88,8 +88,7 @@ function problemOf(part: string): string | undefined {
   if (part === '.' || part === '..')
     return `has ${quoted(part)} in its path, which must lead down from the repository`
   if (part.includes('\\')) return 'has a backslash: folders are parted by "/"'
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(part)) return 'has a control character in its path'
+  if (/\p{Cc}/u.test(part)) return 'has a control character in its path'
   return undefined
 }
 

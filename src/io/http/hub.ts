@@ -1,9 +1,9 @@
 // Hugging Face's hub as a server of files.
 //
-// A file of a repository is at <endpoint>/<owner>/<name>/resolve/<revision>/<path>. The hub sends small files itself, and
-// for large ones redirects to a content server of another origin, by an address that is signed for an hour or so. Beyond
-// HTTP it says which commit a revision is, and the size and the SHA-256 of large files (X-Repo-Commit, X-Linked-Size,
-// X-Linked-ETag), and why it refuses (X-Error-Code). This turns all that into what url-source.ts understands:
+// A file of a repository is at <endpoint>/<owner>/<name>/resolve/<revision>/<path>. The hub sends small files itself.
+// For large ones it redirects to a content server of another origin, by an address that is signed for an hour or so.
+// Beyond HTTP it says which commit a revision is (X-Repo-Commit), the size and the SHA-256 of large files (X-Linked-Size,
+// X-Linked-ETag), and why it refuses (X-Error-Code). This turns all of it into what url-source.ts understands:
 //
 //   one commit     the first answer names it, and all that follows is asked of it: files of one load belong together
 //   few requests   the signed address is used until it expires, as the hub limits how often it may be asked
@@ -50,6 +50,7 @@ const REFUSALS: readonly number[] = [401, 403, 404, 410, 451]
 const MAX_LIST_BYTES = 4 * 2 ** 20
 const TOKENS = 'https://huggingface.co/settings/tokens'
 
+/** A folder or a file of a repository on the hub, as a resolver of the requests for it. */
 export class Hub implements Resolver {
   /** For messages, as users write it. */
   readonly describe: string
@@ -270,12 +271,12 @@ function variable(name: 'HF_TOKEN' | 'HF_ENDPOINT'): string | undefined {
   }
 }
 
-function endpointOf(given: string | undefined): string {
-  const text = given ?? variable('HF_ENDPOINT') ?? HUB
+function endpointOf(option: string | undefined): string {
+  const text = option ?? variable('HF_ENDPOINT') ?? HUB
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
     throw new UsageError(
-      `${given === undefined ? 'HF_ENDPOINT' : 'endpoint'} is ${quoted(shownAddress(text))}, expected the address of a hub ` +
+      `${option === undefined ? 'HF_ENDPOINT' : 'endpoint'} is ${quoted(shownAddress(text))}, expected the address of a hub ` +
         `such as ${HUB}.`,
     )
   }
@@ -283,12 +284,12 @@ function endpointOf(given: string | undefined): string {
 }
 
 /** @throws UsageError that doesn't show it */
-function authorizationOf(given: string | undefined): string | undefined {
-  const token = given?.trim() || (given === undefined ? variable('HF_TOKEN') : undefined)
+function authorizationOf(option: string | undefined): string | undefined {
+  const token = option?.trim() || (option === undefined ? variable('HF_TOKEN') : undefined)
   if (!token) return undefined
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new UsageError(
-      `${given === undefined ? 'HF_TOKEN' : 'token'} has characters that no token has. Copy it again from ${TOKENS}.`,
+      `${option === undefined ? 'HF_TOKEN' : 'token'} has characters that no token has. Copy it again from ${TOKENS}.`,
     )
   }
   return `Bearer ${token}`

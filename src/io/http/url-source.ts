@@ -23,6 +23,7 @@ import {
 } from './answers.ts'
 import { type Answer, exchange, type HttpOptions, Patience, type Stated } from './http.ts'
 
+/** Options of requests for files. */
 export interface UrlOptions extends HttpOptions {
   /** A server that knows no ranges may send a file of at most this size whole; 64 MiB by default. */
   readonly maxWholeBytes?: number | undefined
@@ -119,12 +120,12 @@ export async function probe(
       }
     }),
   )
-  const found = first instanceof Absent ? first : await completed(first, name, options)
+  const remote = first instanceof Absent ? first : await completed(first, name, options)
   // A captive portal answers for everybody: the file that we have is as good as before
-  if (found instanceof Absent && found.why === 'page' && kept) {
-    throw new UnreachableError(found.error.message)
+  if (remote instanceof Absent && remote.why === 'page' && kept) {
+    throw new UnreachableError(remote.error.message)
   }
-  return found
+  return remote
 }
 
 interface FirstAnswer extends Omit<Remote, 'size'> {
@@ -187,6 +188,7 @@ export interface RemoteSource extends Source {
   ): Promise<Uint8Array<ArrayBuffer>>
 }
 
+/** A file's bytes by range, or all of them at once from a server that knows no ranges. */
 export function remoteSource(remote: Remote, options: UrlOptions = {}): RemoteSource {
   return remote.hasRanges ? rangeSource(remote, options) : wholeSource(remote, options)
 }

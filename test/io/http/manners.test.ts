@@ -5,8 +5,8 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { surprisesAt, visitHub } from './hub-visit.ts'
-import { serveHub } from './local-hub.ts'
+import { surprisesAt, visitHub } from './hub/hub-visit.ts'
+import { serveHub } from './hub/local-hub.ts'
 import { serveManners } from './manners.ts'
 import { surprisesIn, visitManners } from './manners-visit.ts'
 
@@ -29,7 +29,7 @@ test.each([
 
 test.each([
   ['Node', visitHub],
-  ['Deno', inDeno('hub-visit.ts', 'visitHub')],
+  ['Deno', inDeno('hub/hub-visit.ts', 'visitHub')],
 ] as const)('what a client in %s makes of a hub', async (_, visit) => {
   expect(surprisesAt(await visit(await serveHub()))).toEqual([])
 })

@@ -1,16 +1,16 @@
-// What comes of a hub's answers: files of one commit, few requests, a token that goes to the hub alone, and refusals that
-// say what to do. The hub is local-hub.ts; in Deno and in Chromium, see hub-visit.ts.
+// What comes of a hub's answers: files of one commit, few requests, a token that goes to the hub alone, and refusals
+// that say what to do. The hub is local-hub.ts; in Deno and in Chromium, see hub-visit.ts.
 
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { UsageError, WeightsError } from '../../../src/errors.ts'
-import { cachedWeights, clearCachedWeights } from '../../../src/io/cache/block-cache.ts'
-import { type FolderOptions, openFolder } from '../../../src/io/folder.ts'
-import { DamagedError, type Source, UnreachableError } from '../../../src/io/source.ts'
-import { FastClock } from './fast-clock.ts'
+import { UsageError, WeightsError } from '../../../../src/errors.ts'
+import { cachedWeights, clearCachedWeights } from '../../../../src/io/cache/block-cache.ts'
+import { type FolderOptions, openFolder } from '../../../../src/io/folder.ts'
+import { DamagedError, type Source, UnreachableError } from '../../../../src/io/source.ts'
+import { FastClock } from '../fast-clock.ts'
 import { LocalHub } from './local-hub.ts'
 
 const BLOCK = 1000
@@ -346,14 +346,14 @@ describe('a refusal says what to do', () => {
       hub.commit(name, { 'w.bin': weights })
       Object.assign(hub.repositories.get(name) ?? {}, more)
     }
-    const given = token === undefined ? {} : { token }
+    const options = token === undefined ? {} : { token }
     if (message === UsageError) {
-      expect(() => open(place, given)).toThrow(UsageError)
+      expect(() => open(place, options)).toThrow(UsageError)
       return
     }
     for (const ask of ['find', 'open'] as const) {
       // Also where the file need not be there: it is no matter of the file
-      const asking = open(place, given)[ask]('w.bin')
+      const asking = open(place, options)[ask]('w.bin')
       await expect(asking).rejects.toThrow(WeightsError)
       await expect(asking).rejects.toThrow(message)
       await expect(asking).rejects.not.toThrow(/hf_(mine|other|wrong)/)

@@ -1,6 +1,6 @@
 // What a client makes of a hub (local-hub.ts), in whatever runtime it is.
 
-import { openFolder } from '../../../src/io/folder.ts'
+import { openFolder } from '../../../../src/io/folder.ts'
 
 /** 'read' if all of the file came, else what the error says. */
 const EXPECTED: Readonly<Record<string, string | RegExp>> = {

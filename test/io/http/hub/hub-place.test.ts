@@ -1,8 +1,13 @@
 // How a place on the hub is written, and what a misspelt one is told.
 
 import { describe, expect, test } from 'vitest'
-import { UsageError } from '../../../src/errors.ts'
-import { describeHubPlace, isHubPlace, parseHubPlace, splitHubPlace } from '../../../src/io/http/hub-place.ts'
+import { UsageError } from '../../../../src/errors.ts'
+import {
+  describeHubPlace,
+  isHubPlace,
+  parseHubPlace,
+  splitHubPlace,
+} from '../../../../src/io/http/hub-place.ts'
 
 describe('a place', () => {
   test.each([

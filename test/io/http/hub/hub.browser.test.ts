@@ -1,4 +1,5 @@
-// A hub comes to the same in Chromium as in Node (hub.test.ts): the platform follows redirects, and hides their headers.
+// A hub comes to the same in Chromium as in Node (hub.test.ts): the platform follows redirects, and hides their
+// headers.
 
 import { expect, test } from 'vitest'
 import { commands } from 'vitest/browser'

@@ -1,10 +1,10 @@
-// A hub like Hugging Face's, in memory: repositories with commits, branches and tags, small files that it sends itself by
-// way of its cache, large ones that a content server of another origin has, under addresses that are signed and expire.
-// That one turns away whoever brings a token along.
+// A hub like Hugging Face's, in memory: repositories with commits, branches and tags, small files that it sends itself
+// by way of its cache, large ones that a content server of another origin has, under addresses that are signed and
+// expire. That one turns away whoever brings a token along.
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Server } from './misbehaving.ts'
+import { Server } from '../misbehaving.ts'
 
 export type Files = Readonly<Record<string, Uint8Array>>
 
@@ -94,11 +94,11 @@ export class LocalHub {
 
   /** A new commit on a branch. @returns its name */
   commit(repository: string, files: Files, branch = 'main'): string {
-    const found = this.repositories.get(repository) ?? { commits: new Map(), revisions: new Map() }
-    this.repositories.set(repository, found)
-    const commit = createHash('sha1').update(`${repository} ${found.commits.size}`).digest('hex')
-    found.commits.set(commit, files)
-    found.revisions.set(branch, commit)
+    const present = this.repositories.get(repository) ?? { commits: new Map(), revisions: new Map() }
+    this.repositories.set(repository, present)
+    const commit = createHash('sha1').update(`${repository} ${present.commits.size}`).digest('hex')
+    present.commits.set(commit, files)
+    present.revisions.set(branch, commit)
     return commit
   }
 
