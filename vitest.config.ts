@@ -12,6 +12,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { serveHub } from './test/io/http/hub/local-hub.ts'
 import { serveManners } from './test/io/http/manners.ts'
 import { launchOptions } from './tools/chromium.ts'
 import { wgsl } from './tools/wgsl-plugin.ts'
@@ -72,7 +73,7 @@ const browser = (): TestProjectConfiguration => ({
       screenshotFailures: false,
       provider: playwright({ launchOptions: launchOptions() }),
       instances: [{ browser: 'chromium' }],
-      commands: { serveManners },
+      commands: { serveHub, serveManners },
     },
   },
 })

@@ -169,6 +169,10 @@ export function adviceOn(failure: Failure, { hasWebGpu, wanted }: Circumstances)
         ways: ['reload'],
       }
     default:
+      // All that people write for the engine themselves
+      if (code === 'ERR_USAGE' && wanted.place.kind === 'url') {
+        return { title: "This address can't be read", text: message, ways: ['weights'] }
+      }
       return { title: 'Something went wrong', text: sentence(message), ways: ['retry', 'reload'] }
   }
 }

@@ -12,7 +12,16 @@ export interface Step extends Omit<Progress, 'phase'> {
 export type WeightsPlace =
   | { readonly kind: 'embedded' }
   | { readonly kind: 'files'; readonly files: readonly File[] }
-  | { readonly kind: 'url'; readonly url: string }
+  | WeightsAddress
+
+/** An address, or a place on Hugging Face's hub with what it takes to get in there. */
+export interface WeightsAddress {
+  readonly kind: 'url'
+  readonly url: string
+  readonly token?: string | undefined
+  /** Of a mirror. */
+  readonly endpoint?: string | undefined
+}
 
 /** The model to load, and the way to hold its weights. */
 export interface LoadRequest {

@@ -37,6 +37,7 @@ import type {
   Requests,
   Shown,
   Step,
+  WeightsAddress,
 } from './protocol.ts'
 import { saved } from './save.ts'
 
@@ -98,8 +99,9 @@ export class Session {
         : place.kind === 'files'
           ? place.files
           : place.url
+    const { token, endpoint }: Partial<WeightsAddress> = place.kind === 'url' ? place : {}
     const load = (): Promise<FlowSeg> =>
-      FlowSeg.load(source, { signal, onProgress, quantize, gpu: { tuned: loadTuned } })
+      FlowSeg.load(source, { signal, onProgress, quantize, token, endpoint, gpu: { tuned: loadTuned } })
     const model = await load().catch(async (error: unknown) => {
       if (error instanceof WeightsError && place.kind === 'embedded') await forgetEmbedded()
       if (!(error instanceof OutOfMemoryError) || !this.model) throw error

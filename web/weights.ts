@@ -27,8 +27,14 @@ export function listenToWeights(load: (request: LoadRequest) => void, fail: (err
         .catch(fail)
     })
   }
+  const valueOf = (id: string): string => byId(id, HTMLInputElement).value.trim()
   byId('weights-form').addEventListener('submit', () =>
-    go({ kind: 'url', url: byId('weights-url', HTMLInputElement).value }),
+    go({
+      kind: 'url',
+      url: valueOf('weights-url'),
+      token: valueOf('weights-token'),
+      endpoint: valueOf('weights-endpoint') || undefined,
+    }),
   )
   byId('weights-embedded').addEventListener('click', () => go({ kind: 'embedded' }))
   for (const button of document.querySelectorAll('[data-close]')) {

@@ -7,14 +7,21 @@ import { basename, dirname, extname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expectDefined } from '../check.ts'
 import { FlowSegError } from '../errors.ts'
+import { describeHubPlace, isHubPlace, parseHubPlace, splitHubPlace } from '../io/http/hub-place.ts'
 import { isFolder, makeFolders, removeEmpty } from '../make-folders.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { UsageError } from './args.ts'
 import type { Terminal } from './output/terminal.ts'
 
-/** The place that the user names: a web address as it is, anything else as a path from the working folder. */
+/**
+ * The place that the user names: a web address, or a place on Hugging Face's hub, as it is; anything else as a path
+ * from the working folder.
+ *
+ * @throws UsageError for what can't be a place on the hub, or is no address of a file here
+ */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
   if (isUrl(place)) return place
+  if (isHubPlace(place)) return describeHubPlace(parseHubPlace(place))
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
@@ -28,8 +35,17 @@ export function isUrl(location: string): boolean {
   return /^https?:/i.test(location)
 }
 
-/** The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature. */
+/** A web address or a place on Hugging Face's hub, rather than a path. */
+export function isRemote(location: string): boolean {
+  return isUrl(location) || isHubPlace(location)
+}
+
+/**
+ * The folder of a file, and the file's name in it. A URL's query stays with the folder, as it may be a signature; so
+ * does the revision of a place on the hub.
+ */
 export function splitLocation(location: string): { readonly folder: string; readonly name: string } {
+  if (isHubPlace(location)) return splitHubPlace(location)
   if (!isUrl(location)) return { folder: dirname(location), name: basename(location) }
   const url = new URL(location)
   const name = basename(url.pathname)

@@ -6,6 +6,7 @@
 import { basename, dirname, extname } from 'node:path'
 import { ImageError, WeightsError } from '../errors.ts'
 import { Busy, exchange, Silence, statusOf } from '../io/http/http.ts'
+import { isHubPlace } from '../io/http/hub-place.ts'
 import { decodeImage, type Image } from '../io/image/image.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { expectRegularFile, FileProblem, readRegular } from '../regular-file.ts'
@@ -43,6 +44,12 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
       )
     }
     return { kind: 'url', given, name, location: url.href }
+  }
+  if (isHubPlace(given)) {
+    throw new UsageError(
+      `${name} is a place on Hugging Face, from where weights are read. Give an image as a file or by its https: address; ` +
+        `a file of this name is ./${name}.`,
+    )
   }
   return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
 }

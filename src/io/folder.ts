@@ -12,10 +12,13 @@ import { findCachedUrl, Gate } from './cache/cached-source.ts'
 import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
 import { EMBEDDED, embeddedFile } from './embedded.ts'
 import { shownAddress } from './http/address.ts'
+import { Absent } from './http/answers.ts'
 import { DISGUISE_BYTES, disguiseOf } from './http/disguise.ts'
 import type { Download } from './http/download.ts'
 import { headersOf } from './http/http.ts'
-import { Absent, type UrlOptions } from './http/url-source.ts'
+import { Hub, type HubOptions } from './http/hub.ts'
+import { isHubPlace } from './http/hub-place.ts'
+import type { UrlOptions } from './http/url-source.ts'
 import { blobSource, bytesSource, findFile, type Source } from './source.ts'
 import { type JsonLimits, plainJson, SMALL_JSON } from './text/json.ts'
 
@@ -53,7 +56,7 @@ export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
 export type CachePlace = (typeof CACHE_PLACES)[number]
 
 /** Options for web addresses only. */
-export interface FolderOptions extends UrlOptions, BlockCacheOptions {
+export interface FolderOptions extends UrlOptions, BlockCacheOptions, HubOptions {
   /**
    * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node
    * and Deno, and in browsers the origin private file system; 'opfs' is its older name.
@@ -81,10 +84,11 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   if (typeof where !== 'string' && !isUrl(where)) return chosenFolder(where)
   const text = String(where)
   if (/^https?:/i.test(text)) return urlFolder(text, options)
+  if (isHubPlace(text)) return hubFolder(text, options)
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(text)?.[1] ?? /^(data|blob|ftp):/i.exec(text)?.[1]
   if (scheme !== undefined && !/^file$/i.test(scheme)) {
     throw new UsageError(
-      `${quoted(shownAddress(text))}: files are not read by ${scheme}. Give a path, or an address with https:, http: or file:.`,
+      `${quoted(shownAddress(text))}: files are not read by ${scheme}. Give a path, an address with https:, http: or file:, or hf:owner/name.`,
     )
   }
   if (hasFiles()) return directoryFolder(where)
@@ -200,10 +204,32 @@ export function directoryFolder(where: string | URL): Folder {
   return { ...found, directory: String(where) }
 }
 
-/** Files under a URL, `https://host/models/flowseg-nano` for instance. */
-export function urlFolder(url: string | URL, options: FolderOptions = {}): Folder {
-  const shown = shownAddress(url)
-  if (!URL.canParse(String(url))) throw new UsageError(`${quoted(shown)} is not an address. Check it.`)
+/** Files of a repository on Hugging Face's hub, `hf:owner/name` for instance. */
+function hubFolder(place: string, { token, endpoint, ...options }: FolderOptions): Folder {
+  const hub = new Hub(place, { token, endpoint, headers: options.headers })
+  const { describe, remedy } = hub
+  const list = (): Promise<string[] | undefined> => hub.list(options)
+  return urlFolder(
+    hub.address,
+    { ...options, headers: hub.headers, resolver: hub },
+    { describe, remedy, list },
+  )
+}
+
+/**
+ * Files under a URL, `https://host/models/flowseg-nano` for instance.
+ *
+ * @param about what messages call it, and what they say of a file that isn't there
+ */
+export function urlFolder(
+  url: string | URL,
+  options: FolderOptions = {},
+  about: Pick<Folder, 'describe'> & { remedy?: string; list?: () => Promise<string[] | undefined> } = {
+    describe: shownAddress(url),
+  },
+): Folder {
+  if (!URL.canParse(String(url)))
+    throw new UsageError(`${quoted(about.describe)} is not an address. Check it.`)
   if (options.cache !== undefined && !CACHE_PLACES.includes(options.cache)) {
     throw new UsageError(`cache is ${quoted(options.cache)}, expected 'disk' or 'none', or nothing.`)
   }
@@ -214,9 +240,9 @@ export function urlFolder(url: string | URL, options: FolderOptions = {}): Folde
   const refusals = new Map<string, WeightsError>()
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
-  const isFile = /\.(safetensors|json)\/$/.test(base.pathname)
+  const isFile = /\.(safetensors|json|bin|pth|pt)\/$/.test(base.pathname)
   const found = folder(
-    shown,
+    about.describe,
     async (file, signal) => {
       const address = new URL(file, base)
       address.search = base.search // signed addresses keep their signature
@@ -229,8 +255,8 @@ export function urlFolder(url: string | URL, options: FolderOptions = {}): Folde
       refusals.set(file, source.error)
       return source.error
     },
-    async () => undefined,
-    isFile ? ' Give the address of the folder that holds the files, not of a file.' : '',
+    about.list ?? (async () => undefined),
+    isFile ? ' Give the address of the folder that holds the files, not of a file.' : about.remedy,
   )
   return { ...found, notes, refusal: (file) => refusals.get(file) }
 }
@@ -372,9 +398,10 @@ function decodeText(bytes: Uint8Array, name: string): string {
 
 /** Nothing but a name: what it opens lies in the folder. */
 export function expectPlainName(file: string): void {
-  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.+-]*$/u.test(file) && file.length <= 255) return
+  const isPlain = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+() -]*$/u.test(file) && !file.endsWith(' ')
+  if (isPlain && file.length <= 255) return
   throw new WeightsError(
-    `${quoted(file, 80)} is not a plain file name (letters, digits, "_", "-", "+", "." only), ` +
+    `${quoted(file, 80)} is not a plain file name (letters, digits, spaces, "_", "-", "+", "." and parentheses only), ` +
       `so it is not opened.`,
   )
 }

@@ -91,9 +91,9 @@ export class FlowSeg {
    * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
    * shards with model.safetensors.index.json) in one folder.
    *
-   * @param source EMBEDDED, the model that comes with the package; a path; a URL; files, a drop or a folder's handle
-   *   that the user chose in a browser; or a Folder. A drop must be given in its event's handler, before anything is
-   *   awaited: it is empty afterwards
+   * @param source EMBEDDED, the model that comes with the package; a path; a URL; `hf:owner/name[/path][@revision]`, a
+   *   repository on Hugging Face; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A
+   *   drop must be given in its event's handler, before anything is awaited: it is empty afterwards
    * @throws WeightsError  naming the file, tensor or option and what is wrong with it
    * @throws UsageError     naming an option that doesn't exist or has a wrong value
    * @throws NoAdapterError, OutOfMemoryError, LimitError

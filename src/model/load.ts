@@ -17,7 +17,18 @@ import { Download } from '../io/http/download.ts'
 import { DamagedError } from '../io/source.ts'
 import type { Tokenizer } from '../io/text/tokenizer.ts'
 import { QUANTIZED, type Quantized } from '../kernels/quantize.ts'
-import { COUNT, expectOptions, FLAG, type Kinds, OBJECT, oneOf, TASK_KINDS, TEXTS } from '../options.ts'
+import {
+  COUNT,
+  expectOptions,
+  FLAG,
+  type Kinds,
+  NAME,
+  OBJECT,
+  oneOf,
+  TASK_KINDS,
+  TEXT,
+  TEXTS,
+} from '../options.ts'
 import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { type Inputs, type Plan, plan, precompile } from '../tensor/plan.ts'
@@ -68,6 +79,16 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
    * the server redirects to.
    */
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /**
+   * For weights from Hugging Face (`hf:owner/name`) that are private or gated: a token of the user's account. It is
+   * sent to the hub alone, and not kept. In Node, Deno and Bun it is HF_TOKEN by default.
+   */
+  readonly token?: string | undefined
+  /**
+   * The address of a mirror of Hugging Face's hub. In Node, Deno and Bun it is HF_ENDPOINT by default, and else
+   * https://huggingface.co.
+   */
+  readonly endpoint?: string | undefined
 }
 
 const LOAD_KINDS: Kinds<LoadOptions> = {
@@ -77,6 +98,8 @@ const LOAD_KINDS: Kinds<LoadOptions> = {
   cache: oneOf(...CACHE_PLACES),
   persist: FLAG,
   headers: TEXTS,
+  token: TEXT,
+  endpoint: NAME,
   maxScenes: COUNT,
   maxPending: COUNT,
 }
@@ -116,11 +139,11 @@ export interface LoadedModel {
 export async function loadModel(source: FolderLocation | Folder, options: LoadOptions): Promise<LoadedModel> {
   expectLocation('FlowSeg.load', source)
   expectOptions('FlowSeg.load', options, LOAD_KINDS)
-  const { onProgress, signal, cache, persist, headers } = options
+  const { onProgress, signal, cache, persist, headers, token, endpoint } = options
   signal?.throwIfAborted()
 
   const download = new Download(onProgress)
-  const folder = openFolder(source, { cache, persist, headers, download })
+  const folder = openFolder(source, { cache, persist, headers, token, endpoint, download })
   for (let attempt = 1; ; attempt++) {
     try {
       return await openAndPlace(folder, download, options)

@@ -97,7 +97,7 @@ describe.each(kinds)('%s', (_, open) => {
       'C:config.json',
       'http://host/x',
     ]
-    for (const name of [...tricks, '%2e%2e', 'x?y', 'x#y', 'a\0b', '.hidden', 'x'.repeat(300)]) {
+    for (const name of [...tricks, ' a', 'a ', '%2e%2e', 'x?y', 'x#y', 'a\0b', '.hidden', 'x'.repeat(300)]) {
       await expect(folder.open(name), name).rejects.toThrow('is not a plain file name')
     }
   })

@@ -50,6 +50,11 @@ test('weights that did not come are no damaged weights', () => {
   expect(advice('ERR_WEIGHTS').title).not.toBe(advice('ERR_WEIGHTS', OWN).title)
 })
 
+test('an address that is misspelt leads back to where it was written', () => {
+  expect(advice('ERR_USAGE', OWN).ways).toEqual(['weights'])
+  expect(advice('ERR_USAGE', OWN).title).not.toBe(advice('ERR_USAGE').title)
+})
+
 test('a photo of a kind that no decoder here reads is told apart from one that is damaged', () => {
   const heic = adviceOn(
     { name: 'ImageError', code: 'ERR_IMAGE', message: 'a.heic is a HEIC photo.' },

@@ -11,7 +11,8 @@ const page: Page = {
   summary: 'list the weights that were downloaded and kept, or delete them',
   details:
     'Weights that are loaded from an address are kept in the cache folder of the user, below ~/.cache/flowseg or ' +
-    'XDG_CACHE_HOME, so that they are downloaded once. ADDRESS is that of a folder or of a file; without it all are meant.',
+    'XDG_CACHE_HOME, so that they are downloaded once. ADDRESS is that of a folder or ' +
+    'of a file, or its place on Hugging Face; without it all are meant.',
   options: {
     clear: { help: 'delete what is kept' },
     json: SHARED.json,
@@ -19,6 +20,7 @@ const page: Page = {
   examples: [
     ['cache', 'what is kept'],
     ['cache https://host/models/nano --clear', 'delete the files of one model'],
+    ['cache hf:owner/name --clear', 'the same, of one from Hugging Face'],
   ],
 }
 

@@ -15,7 +15,7 @@ import { aboutPrefix, type Fit, fitOf, prefixOf } from '../../model/checkpoint/f
 import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
-import { isUrl, locationOf, splitLocation } from '../files.ts'
+import { isRemote, isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
@@ -31,7 +31,7 @@ const page: Page = {
   details:
     'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
     'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
-    'any of these. Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
+    'any of these, or a place on Hugging Face (hf:owner/name). Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
     `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
     'when the model could not be loaded with these weights.',
   options: {
@@ -113,12 +113,15 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  const found = isRemote(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
 }
 
 function openFile(location: string, signal: AbortSignal): Promise<Source> {
-  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
+  if (isUrl(location)) return urlSource(location, { signal })
+  if (!isRemote(location)) return fileSource(location)
+  const { folder, name } = splitLocation(location)
+  return openFolder(folder).open(name, signal)
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */

@@ -15,6 +15,8 @@ import { hasFiles } from '../../has-files.ts'
 import { ADDRESS, expectKind } from '../../options.ts'
 import { printable, quoted, reasonOf } from '../../printable.ts'
 import { lastingAddress, shownAddress } from '../http/address.ts'
+import { Hub } from '../http/hub.ts'
+import { isHubPlace } from '../http/hub-place.ts'
 import type { Remote } from '../http/url-source.ts'
 import { sha256Hex } from '../sha256.ts'
 import { type BlockStore, StoreError } from './block-store.ts'
@@ -42,7 +44,7 @@ interface Entry {
   readonly url: string
   readonly blockBytes: number
   readonly remote?: Omit<Remote, 'url' | 'body'> | undefined
-  /** Of the whole file, found right. */
+  /** Of the whole file, once it was compared. */
   readonly sha256?: string | undefined
 }
 
@@ -51,17 +53,18 @@ export interface KeptFile {
   readonly blockBytes: number
   /** The same for all who keep this version. */
   readonly key: string
-  /** Of the whole file, found right once; its blocks have their own. */
+  /** Of the whole file, once it was compared; its blocks have their own. */
   readonly sha256: string | undefined
   /** The block, or undefined if it isn't there, or not whole. */
   read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined>
   /** Keeps a block if it can be. */
   write(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>
   remove(index: number): Promise<void>
-  /** Remembers that the whole file has this hash. */
+  /** Notes that the whole file has this hash. */
   approve(sha256: string): Promise<void>
 }
 
+/** How blocks are kept. */
 export interface BlockCacheOptions {
   /** Bytes of a block but the last; 4 MiB by default. */
   readonly blockBytes?: number | undefined
@@ -69,6 +72,7 @@ export interface BlockCacheOptions {
   readonly persist?: boolean | undefined
 }
 
+/** The place where blocks are kept, in this browser or for this user. */
 export class BlockCache {
   readonly blockBytes: number
   readonly #store: BlockStore
@@ -140,7 +144,7 @@ export class BlockCache {
     }
   }
 
-  /** Remembers that the server has no such file, for visits without a connection. */
+  /** Notes that the server has no such file, for visits without a connection. */
   async keepMissing(url: string): Promise<void> {
     await this.#enter(`${urlKey(url)}-none`, { url: shownAddress(url), blockBytes: this.blockBytes })
   }
@@ -157,17 +161,18 @@ export class BlockCache {
 
   /** @returns what is known of the file in this folder, which is made if it isn't there */
   async #enter(folder: string, entry: Entry): Promise<Entry | undefined> {
-    for (const stale of await this.#foldersOf(folder.split('-')[0]!)) {
+    const [key = folder] = folder.split('-')
+    for (const stale of await this.#foldersOf(key)) {
       if (stale !== folder) await this.#store.removeFolder(stale).catch(() => undefined)
     }
-    const found = await readEntry(this.#store, folder)
-    let isThere = found !== undefined
+    const present = await readEntry(this.#store, folder)
+    let isThere = present !== undefined
     await this.#write(fileName(entry.url), async () => {
       await this.#store.makeFolder(folder)
       isThere = true
-      if (!found) await this.#store.write(folder, ENTRY, [json(entry)])
+      if (!present) await this.#store.write(folder, ENTRY, [json(entry)])
     })
-    return isThere ? (found ?? entry) : undefined
+    return isThere ? (present ?? entry) : undefined
   }
 
   /** Folders of all versions of a file. */
@@ -207,7 +212,7 @@ export class BlockCache {
 /**
  * Files that were kept by earlier visits; none where nothing can be kept.
  *
- * @param under the address of a folder or a file; everything by default
+ * @param under the address of a folder or a file, or its place on Hugging Face's hub; everything by default
  * @throws UsageError if `under` is no address
  */
 export async function cachedWeights(under?: string | URL): Promise<CachedFile[]> {
@@ -221,7 +226,7 @@ export async function cachedWeights(under?: string | URL): Promise<CachedFile[]>
 /**
  * Deletes what is kept.
  *
- * @param under the address of a folder or a file; everything by default
+ * @param under the address of a folder or a file, or its place on Hugging Face's hub; everything by default
  * @returns how many bytes were freed
  * @throws UsageError if `under` is no address, FlowSegError 'ERR_OUTPUT' when another tab is using it
  */
@@ -258,8 +263,8 @@ interface KeptFolder {
 }
 
 async function keptFolders(store: BlockStore | string | undefined): Promise<KeptFolder[]> {
-  const found: KeptFolder[] = []
-  if (typeof store !== 'object') return found
+  const kept: KeptFolder[] = []
+  if (typeof store !== 'object') return kept
   for (const name of await store.folders()) {
     if (!FOLDER_NAME.test(name)) continue // whatever it is, it is none of ours
     const entry = await readEntry(store, name)
@@ -268,9 +273,9 @@ async function keptFolders(store: BlockStore | string | undefined): Promise<Kept
       if (!entry?.remote || !/^\d+$/.test(file)) continue
       bytes += Math.max(0, Math.min(entry.blockBytes, entry.remote.size - Number(file) * entry.blockBytes))
     }
-    found.push({ name, entry, bytes })
+    kept.push({ name, entry, bytes })
   }
-  return found
+  return kept
 }
 
 /**
@@ -318,9 +323,10 @@ function fileName(url: string): string {
 }
 
 /** Whether a file lies at an address or below. @throws UsageError if it is no address */
-function filterOf(under: string | URL | undefined): (url: string) => boolean {
-  if (under === undefined) return () => true
+function filterOf(place: string | URL | undefined): (url: string) => boolean {
+  if (place === undefined) return () => true
   const page = globalThis.location?.href
+  const under = isHubPlace(String(place)) ? new Hub(String(place)).address : place
   if (!URL.canParse(String(under), page)) {
     throw new UsageError(
       `${quoted(shownAddress(under))} is not the address of kept weights. cachedWeights() lists them.`,

@@ -1,6 +1,7 @@
 // Where blocks are kept: folders of small files, one folder deep, in the browser's origin private file system
 // (opfs-store.ts) or in the cache folder of the user (disk-store.ts).
 
+/** A store of small files in folders, which may refuse to keep them. */
 export interface BlockStore {
   /** For notes, at the beginning of a sentence: 'The browser'. */
   readonly name: string

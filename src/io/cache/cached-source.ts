@@ -13,15 +13,9 @@ import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import type { Waiting } from '../../progress.ts'
 import { shownAddress } from '../http/address.ts'
+import { Absent } from '../http/answers.ts'
 import type { Download } from '../http/download.ts'
-import {
-  Absent,
-  probe,
-  type Remote,
-  type RemoteSource,
-  remoteSource,
-  type UrlOptions,
-} from '../http/url-source.ts'
+import { probe, type Remote, type RemoteSource, remoteSource, type UrlOptions } from '../http/url-source.ts'
 import { Sha256 } from '../sha256.ts'
 import { type ByteRange, DamagedError, expectRange, type Source, UnreachableError } from '../source.ts'
 import type { BlockCache, KeptFile } from './block-cache.ts'
@@ -30,6 +24,7 @@ import type { BlockCache, KeptFile } from './block-cache.ts'
 const AHEAD = 4
 const STAY = 8
 
+/** How the blocks of a file are had and kept. */
 export interface BlockOptions {
   readonly kept?: KeptFile | undefined
   /** 4 MiB by default; where blocks are kept, theirs. */
@@ -45,9 +40,13 @@ interface Block {
   isRead: boolean
 }
 
+/** Who says which hash a file has. A manifest's is compared in any case, a server's where all of the file is read. */
+type HashBy = 'manifest.json' | 'the server'
+
 /** The hash of a file, of which block after block is seen. */
 interface Checking {
   readonly expected: string
+  readonly by: HashBy
   readonly remedy: string
   /** It was right at an earlier visit, and nothing has come over the network since. */
   isKnown: boolean
@@ -57,6 +56,7 @@ interface Checking {
   readonly early: Map<number, Uint8Array>
 }
 
+/** A file in blocks: those in memory, those that are kept, and the server. */
 export class BlockSource implements Source {
   readonly name: string
   readonly size: number
@@ -117,6 +117,7 @@ export class BlockSource implements Source {
     const order = new Set<number>()
     for (const range of ranges) for (const i of this.#blocksOf(range)) order.add(i)
     // A hash is of the whole file
+    if (this.#checking?.by === 'the server' && order.size < this.#count) this.#checking = undefined
     if (this.#checking && !this.#checking.isKnown) for (let i = 0; i < this.#count; i++) order.add(i)
     this.#order = [...order]
     this.#placeOf = new Map(this.#order.map((block, place) => [block, place]))
@@ -127,9 +128,17 @@ export class BlockSource implements Source {
    * @param sha256 of the whole file, in hex: `verify` compares
    * @param remedy what to do where it is another
    */
-  expectSha256(sha256: string, remedy = 'Get the file again.'): void {
+  expectSha256(sha256: string, remedy = 'Get the file again.', by: HashBy = 'manifest.json'): void {
     const isKnown = this.#kept?.sha256 === sha256
-    this.#checking = { expected: sha256, remedy, isKnown, hash: new Sha256(), next: 0, early: new Map() }
+    this.#checking = {
+      expected: sha256,
+      by,
+      remedy,
+      isKnown,
+      hash: new Sha256(),
+      next: 0,
+      early: new Map(),
+    }
   }
 
   async verify(signal?: AbortSignal): Promise<void> {
@@ -143,18 +152,24 @@ export class BlockSource implements Source {
   async #verify(signal: AbortSignal | undefined): Promise<void> {
     const checking = this.#checking
     if (!checking || checking.isKnown) return
+    if (checking.by === 'the server' && !this.#isAtHand(checking)) return
     while (checking.next < this.#count) {
       const i = checking.next
       this.#check(i, await this.#get(i, this.#count - 1, signal))
     }
-    const found = checking.hash.digest()
+    const sha256 = checking.hash.digest()
     this.#checking = undefined
-    if (found === checking.expected) return this.#kept?.approve(found)
+    if (sha256 === checking.expected) return this.#kept?.approve(sha256)
     const wasKept = await this.forget([0, this.size])
     throw new DamagedError(
-      `${printable(this.name)}: its bytes are damaged (SHA-256 ${found}, manifest.json says ${checking.expected}). ${checking.remedy}`,
+      `${printable(this.name)}: its bytes are damaged (SHA-256 ${sha256}, ${checking.by} says ${checking.expected}). ${checking.remedy}`,
       wasKept,
     )
+  }
+
+  /** The rest of the file needn't be downloaded for its hash alone. */
+  #isAtHand({ next }: Checking): boolean {
+    return this.#told.size === this.#count && (next === this.#count || this.#kept !== undefined)
   }
 
   async forget(range: ByteRange): Promise<boolean> {
@@ -336,6 +351,7 @@ export class Gate {
 // ---------------------------------------------------------------------------------------------------------
 // Files on servers
 
+/** How a file on a server is read and kept. */
 export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'> {
   /** Undefined: nothing is kept. */
   readonly cache?: BlockCache | undefined
@@ -345,14 +361,14 @@ export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'>
  * A file on a server, in blocks. What is kept from an earlier visit counts as long as the server's ETag, or the date of
  * the last change, is the same; it also counts when there is no connection.
  */
-export async function findCachedUrl(url: string, given: CachedUrlOptions): Promise<Source | Absent> {
-  const { cache, download } = given
+export async function findCachedUrl(url: string, asked: CachedUrlOptions): Promise<Source | Absent> {
+  const { cache, download } = asked
   const onWait = (waiting: Waiting): void => {
-    given.onWait?.(waiting)
+    asked.onWait?.(waiting)
     download?.waits(labelOf(url), waiting)
   }
-  const options = { ...given, onWait }
-  const remote = cache ? await probeOrRemember(url, options, cache) : await probe(url, options)
+  const options = { ...asked, onWait }
+  const remote = cache ? await probeOrKept(url, options, cache) : await probe(url, options)
   if (remote instanceof Absent) return remote
   if (cache && remote.version === undefined) {
     cache.note(
@@ -362,14 +378,12 @@ export async function findCachedUrl(url: string, given: CachedUrlOptions): Promi
   }
   const kept = remote.version === undefined ? undefined : await cache?.keep(remote)
   const httpCache = kept && 'no-store' // not twice
-  return new BlockSource(remoteSource(remote, { ...options, httpCache }), { ...options, kept })
+  const source = new BlockSource(remoteSource(remote, { ...options, httpCache }), { ...options, kept })
+  if (remote.sha256 !== undefined) source.expectSha256(remote.sha256, undefined, 'the server')
+  return source
 }
 
-async function probeOrRemember(
-  url: string,
-  options: UrlOptions,
-  cache: BlockCache,
-): Promise<Remote | Absent> {
+async function probeOrKept(url: string, options: UrlOptions, cache: BlockCache): Promise<Remote | Absent> {
   const have = await cache.find(url)
   const isOffline = globalThis.navigator !== undefined && 'onLine' in navigator && !navigator.onLine
   try {
@@ -389,5 +403,5 @@ async function probeOrRemember(
 
 /** For progress: the file's name. */
 function labelOf(url: string): string {
-  return shownAddress(url).split('/').at(-1)!
+  return lastOf(shownAddress(url).split('/'))
 }

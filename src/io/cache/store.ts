@@ -1,4 +1,4 @@
-// Small texts to be found again the next time: files in the user's cache folder in Node and Deno, IndexedDB in
+// Small texts for the next time: files in the user's cache folder in Node and Deno, IndexedDB in
 // browsers. They can be made again, so what can't be read is as good as not there.
 
 import { FlowSegError } from '../../errors.ts'
@@ -6,6 +6,7 @@ import { hasFiles } from '../../has-files.ts'
 import { printable, reasonOf } from '../../printable.ts'
 import { readRegular } from '../../regular-file.ts'
 
+/** A store of texts by name. */
 export interface Store {
   /** For messages: where a text is. */
   describe(name: string): string
@@ -24,13 +25,13 @@ export async function openStore(folder?: string): Promise<Store> {
   return hasFiles() ? fileStore(folder) : databaseStore()
 }
 
-async function fileStore(given?: string): Promise<Store> {
+async function fileStore(place?: string): Promise<Store> {
   const { rm } = await import('node:fs/promises')
   const paths = await import('node:path')
   const caches = await import('../../cache-folder.ts')
   const { makeFolders } = await import('../../make-folders.ts')
   const { writeWhole } = await import('../../write-whole.ts')
-  const folders = given === undefined ? [caches.userCache, caches.temporaryCache] : [() => given]
+  const folders = place === undefined ? [caches.userCache, caches.temporaryCache] : [() => place]
   let [folder, refusal] = ['', '']
   for (const cache of folders) {
     try {

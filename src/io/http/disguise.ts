@@ -1,4 +1,4 @@
-// Files that people give us instead of the one that we expect, told by their first bytes.
+// Files that people give us instead of the one that we expect, recognised by their first bytes.
 
 const MAGIC: readonly (readonly [begin: string, what: string])[] = [
   ['version https://git-lfs', 'It is a Git LFS pointer: run "git lfs pull" to get the file itself.'],
@@ -18,8 +18,8 @@ export const DISGUISE_BYTES = 64
 /** @returns a sentence that names it and says what to do, or undefined */
 export function disguiseOf(bytes: Uint8Array): string | undefined {
   const text = String.fromCharCode(...bytes.subarray(0, DISGUISE_BYTES))
-  const found = MAGIC.find(([begin]) => text.startsWith(begin))
-  if (found) return found[1]
+  const match = MAGIC.find(([begin]) => text.startsWith(begin))
+  if (match) return match[1]
   if (/^(\xef\xbb\xbf)?\s*<(!doctype|html|head|\?xml|!--|body)/i.test(text)) {
     return 'It is a web page: check the address that it was downloaded from.'
   }

@@ -5,6 +5,7 @@ import type { Progress, Waiting } from '../../progress.ts'
 /** Between two reports. */
 const STEP_BYTES = 256 * 1024
 
+/** The bytes of all files of a load: how many there are, how many have come, and from where. */
 export class Download {
   readonly #onProgress: ((progress: Progress) => void) | undefined
   #total = 0

@@ -12,6 +12,7 @@ import type { Waiting } from '../../progress.ts'
 import { UnreachableError } from '../source.ts'
 import { hideSecrets, shownAddress, withoutUser } from './address.ts'
 
+/** What goes with requests, and how patient they are. */
 export interface HttpOptions {
   /** Ends requests and waits; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
@@ -30,10 +31,13 @@ export interface HttpOptions {
   readonly onWait?: ((waiting: Waiting) => void) | undefined
   /** The mode in which fetch uses the browser's HTTP cache. */
   readonly httpCache?: RequestCache | undefined
+  /** @internal Of a server that says more than HTTP does. */
+  readonly resolver?: Resolver | undefined
   /** @internal For tests, which make time pass faster. */
   readonly clock?: Clock | undefined
 }
 
+/** Time, as requests use it. */
 export interface Clock {
   now(): number
   /** @returns what cancels it */
@@ -48,20 +52,51 @@ const WALL_CLOCK: Clock = {
   },
 }
 
+/** One request. */
 export interface Question {
   readonly url: string
   readonly method?: 'HEAD'
   /** First byte, and how many. */
   readonly range?: readonly [offset: number, length: number]
+  /** The caller's headers were given for another origin: they are left out. */
+  readonly isForeign?: boolean
 }
 
-export interface Answer {
+/** The answer's head: its body is still to come. */
+export interface Reply {
   readonly response: Response
   /** Where redirects led to. */
   readonly url: string
   /** The caller's headers were left out, as a redirect led to another origin. */
   readonly leftHeaders: boolean
+  /** Headers of all answers, redirects first. Browsers show those of the last alone. */
+  readonly heads: readonly Headers[]
+  /** What the server says of the whole file beyond HTTP's own headers. */
+  readonly stated?: Stated | undefined
+}
+
+/** What a server says of a whole file. */
+export interface Stated {
+  /** Of its contents, in quotes like an ETag. */
+  readonly version?: string | undefined
+  readonly size?: number | undefined
+  /** Of the whole file, in hex. */
+  readonly sha256?: string | undefined
+}
+
+/** The head of an answer, and its bytes as they come. */
+export interface Answer extends Reply {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
+}
+
+/** What is known of a kind of server beyond HTTP: where its files are to be had just now, and what its answers mean. */
+export interface Resolver {
+  /**
+   * Asks by `send`, at that address or at another.
+   *
+   * @throws WeightsError for an answer that amounts to a refusal, and whatever `send` throws
+   */
+  ask(question: Question, send: (question: Question) => Promise<Reply>): Promise<Reply>
 }
 
 const RETRIES = 3
@@ -93,12 +128,13 @@ export async function exchange<T>(
 ): Promise<T> {
   const { signal } = options
   signal?.throwIfAborted()
-  const ending = new AbortController()
-  const stop = (): void => ending.abort(signal?.reason)
+  const stopping = new AbortController()
+  const stop = (): void => stopping.abort(signal?.reason)
   signal?.addEventListener('abort', stop)
-  const watchdog = new Watchdog(options, (silence) => ending.abort(silence))
+  const watchdog = new Watchdog(options, (silence) => stopping.abort(silence))
   try {
-    const { response, ...led } = await follow(question, options, ending.signal, watchdog)
+    const send = (asked: Question): Promise<Reply> => follow(asked, options, stopping.signal, watchdog)
+    const { response, ...led } = await (options.resolver?.ask(question, send) ?? send(question))
     if (BUSY.includes(response.status) || response.status >= 500) throw new Busy(response, options)
     return await use({ response, ...led, pieces: () => piecesOf(response, watchdog) })
   } catch (error) {
@@ -107,7 +143,7 @@ export async function exchange<T>(
   } finally {
     watchdog.end()
     signal?.removeEventListener('abort', stop)
-    ending.abort()
+    stopping.abort()
   }
 }
 
@@ -121,11 +157,11 @@ async function* piecesOf({ body }: Response, watchdog: Watchdog): AsyncGenerator
 }
 
 async function follow(
-  { url, method, range }: Question,
+  { url, method, range, isForeign = false }: Question,
   { headers, httpCache }: HttpOptions,
   signal: AbortSignal,
   watchdog: Watchdog,
-): Promise<Omit<Answer, 'pieces'>> {
+): Promise<Reply> {
   const name = shownAddress(url)
   const { url: begin, authorization } = withoutUser(url)
   const own = headersOf({ ...(authorization && { authorization }), ...headers })
@@ -134,7 +170,8 @@ async function follow(
   const isSafe = [...own.keys()].every((key) => key === 'authorization')
   const redirect = !isBrowser() || !isSafe ? 'manual' : 'follow'
   const seen = new Set<string>()
-  let leftHeaders = false
+  const heads: Headers[] = []
+  let leftHeaders = isForeign && hasOwn
   for (let at = begin; ; ) {
     seen.add(at.href)
     const sent = new Headers(leftHeaders ? undefined : own)
@@ -154,9 +191,10 @@ async function follow(
       )
     }
     const arrived = response.url || at.href
+    heads.push(response.headers)
     if (redirect !== 'manual' || !REDIRECTS.includes(response.status)) {
       const isElsewhere = leftHeaders || (hasOwn && new URL(arrived).origin !== begin.origin)
-      return { response, url: arrived, leftHeaders: isElsewhere }
+      return { response, url: arrived, leftHeaders: isElsewhere, heads }
     }
     await response.body?.cancel()
     const next = nextOf(response, at, name)
@@ -195,11 +233,11 @@ function parseUrl(address: string, base: URL): URL | undefined {
 
 /** @throws UsageError naming the header, and not what is in it */
 export function headersOf(headers: Readonly<Record<string, string>> = {}): Headers {
-  const made = new Headers()
+  const checked = new Headers()
   for (const [name, value] of Object.entries(headers)) {
     try {
       if (typeof value !== 'string') throw new TypeError('not a string')
-      made.set(name, value)
+      checked.set(name, value)
     } catch {
       throw new UsageError(
         `headers: ${quoted(name)} can't be sent. A name has letters, digits and dashes; a value is a string of ` +
@@ -207,8 +245,8 @@ export function headersOf(headers: Readonly<Record<string, string>> = {}): Heade
       )
     }
   }
-  made.delete('range')
-  return made
+  checked.delete('range')
+  return checked
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -281,16 +319,20 @@ export class Busy extends Error {
   }
 }
 
-/** Seconds, or a date: by the server's own clock, as ours may differ. */
+/** Seconds, or a date by the server's own clock, as ours may differ; else what a RateLimit header says. */
 function retryAfterMs(headers: Headers, now: number): number | undefined {
   const text = headers.get('retry-after')?.trim() ?? ''
   if (/^\d+$/.test(text)) return 1000 * Number(text)
+  // "resolvers";r=0;t=55: none are left, the next ones come in 55 seconds
+  const [, reset] = /;\s*r=0\s*;\s*t=(\d+)/i.exec(headers.get('ratelimit') ?? '') ?? []
+  if (text === '' && reset !== undefined) return 1000 * Number(reset)
   const at = /[a-z]{3}/i.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(at)) return undefined
   const sent = Date.parse(headers.get('date') ?? '')
   return Math.max(0, at - (Number.isNaN(sent) ? now : sent))
 }
 
+/** '404 Not Found', for messages. */
 export function statusOf({ status, statusText }: Pick<Response, 'status' | 'statusText'>): string {
   return `${status} ${printable(statusText)}`.trim()
 }

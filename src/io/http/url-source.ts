@@ -6,11 +6,24 @@
 // How patiently a server is asked is in http.ts; blocks, and those that are kept, are in cached-source.ts.
 
 import { WeightsError } from '../../errors.ts'
-import { printable, quoted } from '../../printable.ts'
 import { bytesSource, expectRange, type Source, UnreachableError } from '../source.ts'
 import { shownAddress } from './address.ts'
-import { type Answer, exchange, type HttpOptions, isBrowser, Patience, statusOf } from './http.ts'
+import {
+  Absent,
+  absence,
+  expectSize,
+  isOther,
+  isPageAddress,
+  pageError,
+  partOf,
+  readPart,
+  readWhole,
+  refused,
+  versionOf,
+} from './answers.ts'
+import { type Answer, exchange, type HttpOptions, Patience, type Stated } from './http.ts'
 
+/** Options of requests for files. */
 export interface UrlOptions extends HttpOptions {
   /** A server that knows no ranges may send a file of at most this size whole; 64 MiB by default. */
   readonly maxWholeBytes?: number | undefined
@@ -26,31 +39,18 @@ export interface Remote {
   readonly hasRanges: boolean
   /** The whole file, if it has come already. */
   readonly body?: Uint8Array<ArrayBuffer>
-}
-
-/** A server's answer that amounts to "there is no such file", for whoever can do without it. */
-export class Absent {
-  /**
-   * By 404 or 410; by 401 or 403, as S3 and CloudFront answer for what isn't there; or with a page of HTML in its
-   * place.
-   */
-  readonly why: 'gone' | 'refused' | 'page'
-  /** For whoever can't do without. */
-  readonly error: WeightsError
-
-  constructor(why: Absent['why'], error: WeightsError) {
-    this.why = why
-    this.error = error
-  }
+  /** By the server, in hex: of the whole file. */
+  readonly sha256?: string | undefined
 }
 
 /** Bytes asked for to learn a file's size: of one, 'bytes=0-0', sirv and with it Vite's server send the whole file. */
 const PROBE = 2
-/** Bytes that tell a page of HTML from a file. */
+/** Bytes that tell a page of HTML, or a pointer of Git LFS, from a file. */
 const PAGE_BEGIN = 64
+/** A pointer of Git LFS, which has three lines, is smaller. */
+const MAX_POINTER = 1024
+const POINTER = 'version https://git-lfs'
 const MAX_WHOLE_BYTES = 64 * 2 ** 20
-/** No file of weights is that large: whoever claims more is wrong, and planning for it would take memory. */
-const MAX_FILE_BYTES = 2 ** 40
 /**
  * Answers that a range may take: a server that sends 4 kB at a time is slow, one that sends a byte at a time is broken.
  */
@@ -93,19 +93,21 @@ export async function probe(
       const absent = absence(answer, name)
       if (absent) return absent
       const { response } = answer
-      const version = versionOf(response)
+      const version = versionOf(answer)
+      const { stated } = answer
+      const sha256 = stated?.sha256
       switch (response.status) {
         case 200: {
           const isKept = kept?.version !== undefined && version === kept.version
-          if (isKept) return { url, size: kept.size, version, hasRanges: false }
-          const body = await readWhole(answer, name, options)
-          return { url, size: body.length, version, hasRanges: false, body }
+          if (isKept) return { url, size: kept.size, version, hasRanges: false, sha256 }
+          const body = await readWhole(answer, name, limitOf(options))
+          return { url, size: body.length, version, hasRanges: false, body, sha256, stated }
         }
         case 206: {
           const part = partOf(answer, name, [0, PROBE])
           const begin = new Uint8Array(PROBE)
           await readPart(answer, name, part?.length ?? PROBE, begin)
-          return { url, size: part?.total, version, hasRanges: true, begin }
+          return { url, size: part?.total, version, hasRanges: true, begin, sha256, stated }
         }
         case 416: {
           // an empty file has no byte 0
@@ -118,36 +120,44 @@ export async function probe(
       }
     }),
   )
-  const found = first instanceof Absent ? first : await completed(first, name, options)
+  const remote = first instanceof Absent ? first : await completed(first, name, options)
   // A captive portal answers for everybody: the file that we have is as good as before
-  if (found instanceof Absent && found.why === 'page' && kept) {
-    throw new UnreachableError(found.error.message)
+  if (remote instanceof Absent && remote.why === 'page' && kept) {
+    throw new UnreachableError(remote.error.message)
   }
-  return found
+  return remote
 }
 
 interface FirstAnswer extends Omit<Remote, 'size'> {
   readonly size: number | undefined
   /** Its first bytes, if it is read by ranges. */
   readonly begin?: Uint8Array
+  readonly stated?: Stated | undefined
 }
 
-/** Asks for what the first answer left open: the size, and whether this is a page in place of the file. */
+/** Asks for what the first answer left open: the size, and whether this is something else in place of the file. */
 async function completed(
-  { begin, ...remote }: FirstAnswer,
+  { begin, stated, ...remote }: FirstAnswer,
   name: string,
   options: UrlOptions,
 ): Promise<Remote | Absent> {
   const { url, body } = remote
   const size = remote.size ?? (await sizeByHead(url, name, options))
-  expectSize(name, size)
   if (isPageAddress(url)) return { ...remote, size }
   let text = body?.subarray(0, PAGE_BEGIN)
-  // One more request, in the rare case that it may be one: '<', the byte order mark, or white space
-  if (begin && (begin[0] === 0x3c || begin[0] === 0xef || (begin[0]! <= 0x20 && begin[0]! > 8))) {
+  // One more request, in the rare case that it may be one
+  if (begin && isDoubtful(begin, size)) {
     const length = Math.min(size, PAGE_BEGIN)
     text = await rangeSource({ ...remote, size }, options).read(0, length, options.signal)
   }
+  if (text && size <= MAX_POINTER && new TextDecoder().decode(text).startsWith(POINTER)) {
+    throw new WeightsError(
+      `${name}: the server sends the pointer that Git LFS keeps in a repository, ${size} bytes, instead of the file. ` +
+        'Give the address of the file itself: with "/resolve/" in place of "/raw/" on Hugging Face, for instance. ' +
+        'On a server of your own, run "git lfs pull" there.',
+    )
+  }
+  expectSize(name, size, stated)
   if (text && /^\s*<(!doctype html|html|head|body)\b/i.test(new TextDecoder().decode(text)))
     return new Absent('page', pageError(name))
   const isZipped = (text ?? begin)?.[0] === 0x1f && (text ?? begin)?.[1] === 0x8b
@@ -159,70 +169,10 @@ async function completed(
   return { ...remote, size }
 }
 
-function isPageAddress(url: string): boolean {
-  return /\.html?$/i.test(new URL(url).pathname)
-}
-
-function absence(answer: Answer, name: string): Absent | undefined {
-  const { response, url } = answer
-  const { status } = response
-  if (status === 404 || status === 410) {
-    const error = `There is no file ${name} (the server answers ${status}). Check the address.`
-    return new Absent('gone', new WeightsError(error))
-  }
-  if (status === 401 || status === 403) return new Absent('refused', refused(answer, name))
-  const isHtml = response.headers.get('content-type')?.trimStart().toLowerCase().startsWith('text/html')
-  // A development server answers an unknown path with its start page
-  if (response.ok && isHtml && !isPageAddress(url)) return new Absent('page', pageError(name, url))
-  return undefined
-}
-
-function pageError(name: string, url: string = name): WeightsError {
-  const from = shownAddress(url) === name ? '' : ` from ${shownAddress(url)}`
-  return new WeightsError(
-    `${name}: the server answers with a page of HTML${from} instead of the file. It may be a start page in place of a ` +
-      `file that isn't there, a page to log in, or that of a network which wants to be asked first: open the address in ` +
-      `a browser.`,
-  )
-}
-
-function refused({ response, leftHeaders, url }: Answer, name: string): WeightsError {
-  const { status } = response
-  const left = leftHeaders
-    ? ` Your headers were not sent to ${shownAddress(new URL(url).origin)}, where the server redirects to.`
-    : ''
-  const remedy =
-    status === 401 || status === 403
-      ? 'Access needs permission: accept the licence, or pass { headers: { authorization } }. If the file should ' +
-        "be there for everybody, check the address: some servers answer so for a file that isn't."
-      : status === 404 || status === 410
-        ? 'It was there before: start again.'
-        : 'Try again later, or download the file and open it from disk.'
-  return new WeightsError(`${name}: the server answers ${statusOf(response)}.${left} ${remedy}`)
-}
-
-/**
- * An ETag in its quotes, which some servers leave out, and else the date. A weak one counts like a strong one: servers
- * that compress send both for the same file.
- */
-function versionOf({ headers }: Response): string | undefined {
-  const tag = /^\s*(?:W\/)?"?([^"]*)"?\s*$/i.exec(headers.get('etag') ?? '')?.[1]
-  return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
-}
-
-/** Answers may lack what others had. */
-function isOther(response: Response, version: string | undefined): boolean {
-  const now = version?.startsWith('"') ? versionOf(response) : response.headers.get('last-modified')
-  const isSameKind = now?.startsWith('"') === version?.startsWith('"')
-  return version !== undefined && Boolean(now) && isSameKind && now !== version
-}
-
-function expectSize(name: string, size: number): void {
-  if (size <= MAX_FILE_BYTES) return
-  throw new WeightsError(
-    `${name}: the server claims that the file has ${size} bytes; at most ${MAX_FILE_BYTES} (1 TiB) are believed. ` +
-      `Check the address and the server.`,
-  )
+/** By a file's first two bytes: it may be a page ('<', the byte order mark, white space), or a pointer ('ve'). */
+function isDoubtful([first = 0, second]: Uint8Array, size: number): boolean {
+  const isText = first === 0x3c || first === 0xef || (first <= 0x20 && first > 8)
+  return isText || (first === 0x76 && second === 0x65 && size <= MAX_POINTER)
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -238,6 +188,7 @@ export interface RemoteSource extends Source {
   ): Promise<Uint8Array<ArrayBuffer>>
 }
 
+/** A file's bytes by range, or all of them at once from a server that knows no ranges. */
 export function remoteSource(remote: Remote, options: UrlOptions = {}): RemoteSource {
   return remote.hasRanges ? rangeSource(remote, options) : wholeSource(remote, options)
 }
@@ -265,7 +216,7 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
         const rest = [offset + got.bytes, length - got.bytes] as const
         if (response.status === 206) {
           const part = partOf(answer, name, rest)
-          if ((part?.total ?? size) !== size || isOther(response, version)) {
+          if ((part?.total ?? size) !== size || isOther(answer, version)) {
             throw changedMeanwhile(name, size, part?.total)
           }
           return readPart(answer, name, part?.length ?? rest[1], bytes.subarray(got.bytes), take)
@@ -278,11 +229,8 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
         if (absent && absent.why === 'page') throw absent.error
         if (response.status !== 200) throw refused(answer, name)
         // It knew ranges before. Servers behind one name may differ: of a small file we take what we need
-        if (isOther(response, version)) throw changedMeanwhile(name, size, undefined)
-        const whole = await readWhole(answer, name, {
-          ...options,
-          maxWholeBytes: Math.min(size, limitOf(options)),
-        })
+        if (isOther(answer, version)) throw changedMeanwhile(name, size, undefined)
+        const whole = await readWhole(answer, name, Math.min(size, limitOf(options)))
         if (whole.length !== size) throw changedMeanwhile(name, size, whole.length)
         bytes.set(whole.subarray(rest[0], rest[0] + rest[1]), got.bytes)
         take(rest[1])
@@ -346,120 +294,8 @@ function tooSmall(name: string, offset: number, length: number, have: number): W
   )
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// Answers
-
-/** The range that a 206 says it has. */
-interface Part {
-  readonly length: number
-  /** Of the whole file; undefined if the server doesn't know. */
-  readonly total: number | undefined
-}
-
-/**
- * Compares an answer's headers with what was asked for. It may have less, from the same byte on.
- *
- * @returns undefined where the page may not see the header (CORS)
- * @throws WeightsError
- */
-function partOf(
-  { response: { headers } }: Answer,
-  name: string,
-  [offset, length]: readonly [number, number],
-): Part | undefined {
-  expectPlain(headers, name)
-  const type = headers.get('content-type') ?? ''
-  if (/^\s*multipart\//i.test(type)) {
-    throw new WeightsError(
-      `${name}: asked for one range, the server answers with several (${printable(type)}). Use another server, or ` +
-        `download the file and open it from disk.`,
-    )
-  }
-  const range = headers.get('content-range')
-  if (range === null && isBrowser()) return undefined
-  const [, first, last, all] = /^\s*bytes\s+(\d+)-(\d+)\/(\d+|\*)\s*$/i.exec(range ?? '') ?? []
-  const [begin, end, total] = [Number(first), Number(last), all === '*' ? undefined : Number(all)]
-  if (first === undefined || end < begin || (total !== undefined && total <= end)) {
-    throw new WeightsError(
-      `${name}: the server answers 206 ${range === null ? 'without Content-Range' : `with Content-Range ${quoted(range)}`}, ` +
-        `so that nobody knows which bytes these are. Use another server, or download the file and open it from disk.`,
-    )
-  }
-  if (total !== undefined) expectSize(name, total)
-  if (begin !== offset || end >= offset + length) {
-    throw new WeightsError(
-      begin === offset
-        ? `${name}: asked for the bytes ${offset} to ${offset + length}, the server sent more, up to ${end + 1}.`
-        : `${name}: asked for bytes from ${offset} on, the server sent them from ${begin} on.`,
-    )
-  }
-  return { length: end - begin + 1, total }
-}
-
-function expectPlain(headers: Headers, name: string): void {
-  const encoding = headers.get('content-encoding')?.trim()
-  if (!encoding || encoding.toLowerCase() === 'identity') return
-  throw new WeightsError(
-    `${name}: the server answers with a range of a compressed file (Content-Encoding ${quoted(encoding)}), which can't ` +
-      `be read from its middle. Switch compression off for this file.`,
-  )
-}
-
-/** Into `bytes`, at most `length` of them: fewer, if the connection ends before. */
-async function readPart(
-  answer: Answer,
-  name: string,
-  length: number,
-  bytes: Uint8Array,
-  received?: (bytes: number) => void,
-): Promise<void> {
-  let have = 0
-  for await (const piece of answer.pieces()) {
-    if (have + piece.length > length) {
-      throw new WeightsError(
-        `${name}: the server sends more bytes than the ${length} of the range that it announced.`,
-      )
-    }
-    bytes.set(piece, have)
-    have += piece.length
-    received?.(piece.length)
-  }
-}
-
 function limitOf({ maxWholeBytes = MAX_WHOLE_BYTES }: UrlOptions): number {
   return maxWholeBytes
-}
-
-/** Not one byte more than are allowed is taken from the network. */
-async function readWhole(
-  answer: Answer,
-  name: string,
-  options: UrlOptions,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const limit = limitOf(options)
-  const { headers } = answer.response
-  const sent = headers.get('content-encoding') ? undefined : (headers.get('content-length') ?? undefined)
-  const tooLarge = (): WeightsError =>
-    new WeightsError(
-      `${name}: the server ignores ranges and sends the whole file${sent ? ` (${printable(sent)} bytes)` : ''}; only ` +
-        `files of up to ${limit} bytes are taken so. Use a server that answers "Range" requests with 206, or download ` +
-        `the file and open it from disk.`,
-    )
-  if (Number(sent ?? 0) > limit) throw tooLarge()
-  const pieces: Uint8Array[] = []
-  let have = 0
-  for await (const piece of answer.pieces()) {
-    have += piece.length
-    if (have > limit) throw tooLarge()
-    pieces.push(piece)
-  }
-  const bytes = new Uint8Array(have)
-  let at = 0
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
 }
 
 /** Where the total is hidden (CORS), or the server doesn't tell it with a range. */
