@@ -56,18 +56,31 @@ export async function openCheckpoint(
   const how = { readHeader, signal, onOpen }
   if (!('readText' in from)) return openShards(from.name, new Map([[from.name, from]]), how)
 
-  const file = options.file ?? from.weights
+  const named = options.file ?? from.weights
   const { name, source } =
-    file === undefined ? await findWeights(from, signal) : await openNamed(from, file, signal)
-  const notes = file === undefined ? await notesOn(from, name, signal) : []
-  if (!isIndex(name)) return openShards(from.describe, new Map([[source.name, source]]), { ...how, notes })
+    named === undefined
+      ? ((await findWeights(from, signal)) ?? noWeights(from))
+      : { name: named, source: await from.open(named, signal) }
+  const notes = named === undefined ? await notesOn(from, name, signal) : []
+  if (!isIndex(name)) return openShards(from.describe, new Map([[name, source]]), { ...how, notes })
 
   const text = await readText(source, signal)
   const fileOf = readIndex(text, printable(`${name} in ${from.describe}`), ENDINGS)
   const files = [...new Set(fileOf.values())]
   const sources = await openAll(from, files, signal)
-  const shards = new Map(files.map((shard, i) => [shard, entryOf(sources, i)]))
+  const shards = new Map(files.map((file, i) => [file, entryOf(sources, i)]))
   return openShards(from.describe, shards, { ...how, notes, index: { name, fileOf } })
+}
+
+/**
+ * Whether a folder has weights that openCheckpoint would open, readable or not.
+ *
+ * @throws WeightsError if there are several, or a server refuses to tell
+ */
+export async function hasWeights(from: Folder, signal?: AbortSignal): Promise<boolean> {
+  const found = await findWeights(from, signal)
+  await found?.source.close()
+  return found !== undefined
 }
 
 interface Named {
@@ -75,11 +88,7 @@ interface Named {
   readonly source: Source
 }
 
-async function openNamed(from: Folder, name: string, signal: AbortSignal | undefined): Promise<Named> {
-  return { name, source: await from.open(name, signal) }
-}
-
-async function findWeights(from: Folder, signal: AbortSignal | undefined): Promise<Named> {
+async function findWeights(from: Folder, signal: AbortSignal | undefined): Promise<Named | undefined> {
   for (const name of USUAL) {
     const source = await from.find(name, signal)
     if (source) return { name, source }
@@ -88,21 +97,23 @@ async function findWeights(from: Folder, signal: AbortSignal | undefined): Promi
     const refusal = from.refusal?.(name)
     if (refusal) throw refusal
   }
-  const all = (await from.list?.()) ?? []
-  const others = all.filter(
+  const others = ((await from.list?.()) ?? []).filter(
     (name) => ENDINGS.some((ending) => name.endsWith(ending)) && !NO_WEIGHTS.test(name),
   )
   const [only, second] = others
-  const where = printable(from.describe)
-  if (only !== undefined && second === undefined) return openNamed(from, only, signal)
-  if (only !== undefined) {
+  if (only !== undefined && second !== undefined) {
     throw new WeightsError(
-      `There are several files of weights in ${where}: ${firstOf(others.sort(), 8)}. Give the path of the one to read.`,
+      `There are several files of weights in ${printable(from.describe)}: ${firstOf(others.toSorted(), 8)}. ` +
+        `Give the path of the one to read.`,
     )
   }
+  return only === undefined ? undefined : { name: only, source: await from.open(only, signal) }
+}
+
+function noWeights(from: Folder): never {
   throw new WeightsError(
-    `There are no weights in ${where}: neither model.safetensors nor pytorch_model.bin, nor the index of either ` +
-      `(.index.json). Weights of other formats (.gguf, .h5) must be converted to safetensors first.`,
+    `There are no weights in ${printable(from.describe)}: neither model.safetensors nor pytorch_model.bin, nor the ` +
+      `index of either (.index.json). Weights of other formats (.gguf, .h5) must be converted to safetensors first.`,
   )
 }
 

@@ -73,7 +73,7 @@ export async function openSafetensors(
   if (!('readText' in from)) return openShards(from.name, new Map([[from.name, from]]), how)
 
   const single = options.index === undefined ? await from.find(SINGLE, signal) : undefined
-  if (single) return openShards(from.describe, new Map([[single.name, single]]), how)
+  if (single) return openShards(from.describe, new Map([[SINGLE, single]]), how)
 
   const name = options.index ?? INDEX
   const listing = options.index === undefined ? await from.find(name, signal) : await from.open(name, signal)

@@ -50,6 +50,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Texts that the files hold beside the tensors; where several files differ, the first one's. */
   readonly metadata: ReadonlyMap<string, string>
+  /** The files that it is read from, by their names in the folder, the index first if there is one. */
+  readonly files?: readonly string[]
   /** Notes for the user, in sentences: which of several checkpoints in a folder this is, for instance. */
   readonly notes?: readonly string[]
   /**
@@ -84,5 +86,5 @@ export const MAX_TENSORS: number = 500_000
 
 /** @throws WeightsError that names the file, the tensor and the rule */
 export function fail(file: string, tensor: string, what: string): never {
-  throw new WeightsError(`${printable(file)}, tensor ${quoted(tensor, 80)}: ${what}.`)
+  throw new WeightsError(`${printable(file)}, tensor ${quoted(tensor, 80)}: ${what.replace(/\.$/, '')}.`)
 }

@@ -116,6 +116,7 @@ export async function openShards(
     name,
     tensors,
     metadata,
+    files: [...(index ? [index.name] : []), ...files.keys()],
     notes,
     async read(tensor, { offset = 0, length, signal: stop } = {}) {
       const entry = find(tensor)

@@ -129,6 +129,7 @@ class Archive {
     const { key, bytes, dtype, offset, shape, strides } = factsOf(file, name, tensor)
     const entry = this.#find(`data/${key}`)
     if (!entry) fail(file, name, `its storage data/${printable(key, 40)} is not in the file`)
+    if (entry.problem !== undefined) fail(file, name, `its storage data/${key}: ${entry.problem}`)
     if (entry.size !== bytes) {
       const how = entry.size < bytes ? 'cut short' : 'too long'
       fail(file, name, `its storage data/${key} has ${entry.size} bytes, expected ${bytes}: it is ${how}`)

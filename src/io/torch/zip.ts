@@ -29,6 +29,8 @@ export interface ZipEntry {
   readonly checksum: number | undefined
   /** A descriptor follows the data, and the local header has no size. */
   readonly hasDescriptor: boolean
+  /** Why its data can't be read in place: it is compressed, or encrypted. */
+  readonly problem: string | undefined
 }
 
 const LOCAL = 0x04034b50
@@ -77,8 +79,8 @@ export async function readDirectory(
   const byName = new Map<string, ZipEntry>()
   for (const [i, entry] of inOrder.entries()) {
     const limit = inOrder[i + 1]?.header ?? begin
-    const { name, header, size } = entry
-    if (header + LOCAL_BYTES + entry.nameBytes + size > limit) {
+    const { name, header } = entry
+    if (header + LOCAL_BYTES + entry.nameBytes + entry.packed > limit) {
       const next = inOrder[i + 1] ? `entry ${quoted(inOrder[i + 1]?.name ?? '', 80)}` : 'the directory'
       refuse(source, name, `it overlaps ${next}`)
     }
@@ -98,7 +100,8 @@ export async function dataBegin(
   entry: ZipEntry,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const { size, limit, hasDescriptor } = entry
+  const { name, size, limit, hasDescriptor, problem } = entry
+  if (problem !== undefined) refuse(source, name, problem)
   const guesses = (hasDescriptor ? [16, 24] : [0]).map((descriptor) => limit - descriptor - size)
   const guess = guesses.find(
     (at) => at % ALIGNMENT === 0 && at >= entry.header + LOCAL_BYTES && at < entry.header + 2 ** 16,
@@ -133,7 +136,8 @@ async function readLocalHeader(
   const isSame =
     view.getUint16(26, true) === spelt.length && spelt.every((byte, i) => bytes[LOCAL_BYTES + i] === byte)
   if (!isSame) refuse(source, name, `the header at byte ${header} is of another entry. ${AGAIN}`)
-  expectStored(source, name, view.getUint16(8, true), view.getUint16(6, true))
+  const problem = problemOf(view.getUint16(8, true), view.getUint16(6, true))
+  if (problem !== undefined) refuse(source, name, problem)
   const isWide = view.getUint32(22, true) === U32
   if (!hasDescriptor && !isWide && view.getUint32(22, true) !== size) {
     refuse(source, name, `it has ${view.getUint32(22, true)} bytes by its header, ${size} by the directory`)
@@ -233,7 +237,7 @@ function severalDisks(file: string): WeightsError {
   return new WeightsError(`${file} is a part of a zip archive of several files. Join them: zip -s 0.`)
 }
 
-type Listed = Omit<ZipEntry, 'limit'> & { readonly nameBytes: number }
+type Listed = Omit<ZipEntry, 'limit'> & { readonly nameBytes: number; readonly packed: number }
 
 function readEntries(file: string, bytes: Uint8Array<ArrayBuffer>, count: number): Listed[] {
   const view = new DataView(bytes.buffer)
@@ -268,7 +272,7 @@ function readEntry(
   const source = { name: file }
   const name = nameIn(source, new Uint8Array(view.buffer, at + CENTRAL_BYTES, nameBytes))
   const flags = view.getUint16(at + 8, true)
-  expectStored(source, name, view.getUint16(at + 10, true), flags)
+  const problem = problemOf(view.getUint16(at + 10, true), flags)
 
   // Numbers that need more than 32 bits are in an extra field, in this order
   let packed = view.getUint32(at + 20, true)
@@ -284,16 +288,19 @@ function readEntry(
   if (packed === U32) packed = next()
   if (header === U32) header = next()
   if (disk !== 0 && disk !== U16) throw severalDisks(file)
-  if (packed !== size) refuse(source, name, `it is stored in ${packed} bytes, but has ${size}`)
+  if (problem === undefined && packed !== size)
+    refuse(source, name, `it is stored in ${packed} bytes, but has ${size}`)
   const checksum = view.getUint32(at + 16, true)
   return {
     name,
     nameBytes,
     header,
+    packed,
     size,
     // Zero where torch.serialization.set_crc32_options(False) or skip_data left it out
     checksum: checksum === 0 ? undefined : checksum,
     hasDescriptor: (flags & DESCRIPTOR) !== 0,
+    problem,
   }
 }
 
@@ -327,9 +334,9 @@ function nameIn(source: Pick<Source, 'name'>, bytes: Uint8Array): string {
   }
 }
 
-function expectStored(source: Pick<Source, 'name'>, name: string, method: number, flags: number): void {
-  if ((flags & ENCRYPTED) !== 0) refuse(source, name, `it is encrypted. ${SAVE_AGAIN}`)
-  if (method !== 0) refuse(source, name, `it is compressed (method ${method}). ${SAVE_AGAIN}`)
+function problemOf(method: number, flags: number): string | undefined {
+  if ((flags & ENCRYPTED) !== 0) return `it is encrypted. ${SAVE_AGAIN}`
+  return method === 0 ? undefined : `it is compressed (method ${method}). ${SAVE_AGAIN}`
 }
 
 function refuse({ name: file }: Pick<Source, 'name'>, name: string, what: string): never {
