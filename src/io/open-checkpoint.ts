@@ -147,7 +147,7 @@ const readHeader: ReadHeader = async (source, signal) => {
   const text = String.fromCharCode(...bytes)
   const file = printable(source.name)
   // The end of an empty archive too, and its parts
-  if (/^PK(\x03\x04|\x05\x06|\x07\x08)/.test(text)) return readTorch(source, signal)
+  if (/^PK(\x03\x04|\x05\x06|\x06\x06|\x07\x08)/.test(text)) return readTorch(source, signal)
   if (/^\x80[\x02-\x05]/.test(text)) {
     throw new WeightsError(
       `${file} is in the format that torch.save wrote before PyTorch 1.6, a pickle and no zip archive. ${SAVE_AGAIN}`,

@@ -58,7 +58,8 @@ export function extentOf(shape: readonly number[], strides: readonly number[]): 
 /**
  * Elements of a tensor, in C order.
  *
- * @param first of them, counted in C order
+ * @param first  of them, counted in C order
+ * @param window bytes of the file that are read at a time
  * @throws WeightsError if the file can't be read
  */
 export async function gather(
@@ -67,6 +68,7 @@ export async function gather(
   first: number,
   count: number,
   signal?: AbortSignal,
+  window: number = WINDOW_BYTES,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const width = DTYPE_BITS[dtype] / 8
   // 64-bit elements are moved as pairs of words: a float's bits must stay as they are
@@ -79,9 +81,9 @@ export async function gather(
   const bytes = new Uint8Array(count * width)
   const result = viewOf(bytes, unit)
   for (const box of boxesOf(axes, first * words, (first + count) * words)) {
-    for (const part of fitting(box, WINDOW_BYTES / unit)) {
-      const window = await source.read(begin + part.from * unit, spanOf(part) * unit, signal)
-      copy(viewOf(window, unit), 0, result, part.to, part.axes, 0)
+    for (const part of fitting(box, Math.floor(window / unit))) {
+      const read = await source.read(begin + part.from * unit, spanOf(part) * unit, signal)
+      copy(viewOf(read, unit), 0, result, part.to, part.axes, 0)
     }
   }
   return bytes

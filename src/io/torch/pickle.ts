@@ -16,8 +16,8 @@ import { Dict, Global, kindOf, List, Other, Rebuilt, Storage, Tuple, type Value 
 
 /** The largest checkpoints have a few hundred kilobytes: some 300 per tensor. */
 export const MAX_PICKLE_BYTES: number = 64 * 2 ** 20
-/** A tensor takes some 45. */
-const MAX_STEPS = 4_000_000
+/** A tensor takes some 45, so these are 40,000 of them. */
+const MAX_STEPS = 2_000_000
 const MAX_STACK = 1_000_000
 const MAX_MARKS = 1000
 /** The longest text: names of globals and keys of dictionaries are shorter. */

@@ -98,7 +98,12 @@ export class Pickle {
   #pieces: Uint8Array[] = []
 
   op(...bytes: readonly number[]): this {
-    this.#pieces.push(Uint8Array.from(bytes))
+    return this.add(Uint8Array.from(bytes))
+  }
+
+  /** Instructions as they are. */
+  add(bytes: Uint8Array): this {
+    this.#pieces.push(bytes)
     return this
   }
 
