@@ -14,6 +14,7 @@ import type { Checkpoint, ReadOptions } from './checkpoint/checkpoint.ts'
 import { openShards, type ReadHeader, readIndex } from './checkpoint/shards.ts'
 import { type Folder, openAll, readText } from './folder.ts'
 import { readSafetensors } from './safetensors.ts'
+import { MAX_HEADER_BYTES } from './safetensors-header.ts'
 import type { Source } from './source.ts'
 import { readTorch } from './torch/torch.ts'
 
@@ -141,14 +142,20 @@ const TAR_MARK = 257
 const SAVE_AGAIN =
   'Load it in Python and write it again: torch.save(torch.load(path, weights_only=True, map_location="cpu"), new_path).'
 
-/** By the first bytes. Anything else is taken for safetensors, whose reader says what is wrong with it. */
+/**
+ * By the first bytes. A number that a header of safetensors may have is one: its bytes may also be those that a pickle
+ * begins with. What is none of them is left to the reader of safetensors, which says what is wrong.
+ */
 const readHeader: ReadHeader = async (source, signal) => {
   const bytes = await source.read(0, Math.min(source.size, BEGINNING), signal)
+  const headerBytes = bytes.length < 8 ? undefined : new DataView(bytes.buffer).getBigUint64(0, true)
+  if (headerBytes !== undefined && headerBytes <= MAX_HEADER_BYTES) return readSafetensors(source, signal)
+
   const text = String.fromCharCode(...bytes)
   const file = printable(source.name)
-  // The end of an empty archive too, and its parts
-  if (/^PK(\x03\x04|\x05\x06|\x06\x06|\x07\x08)/.test(text)) return readTorch(source, signal)
-  if (/^\x80[\x02-\x05]/.test(text)) {
+  if (text.startsWith('PK')) return readTorch(source, signal)
+  const [first, protocol = 0] = bytes
+  if (first === 0x80 && protocol >= 2 && protocol <= 5) {
     throw new WeightsError(
       `${file} is in the format that torch.save wrote before PyTorch 1.6, a pickle and no zip archive. ${SAVE_AGAIN}`,
     )

@@ -8,7 +8,8 @@ import { DISGUISE_BYTES, disguiseOf } from './http/disguise.ts'
 import type { Source } from './source.ts'
 import { type JsonLimits, JsonReader } from './text/json.ts'
 
-const MAX_HEADER_BYTES = 100_000_000 // upstream's limit
+/** Upstream's limit. */
+export const MAX_HEADER_BYTES: number = 100_000_000
 const MAX_RANK = 32
 const MAX_METADATA = 100_000
 const MAX_FIELDS = 64

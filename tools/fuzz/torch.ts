@@ -38,7 +38,7 @@ function mutatePickle(random: Random, pickle: Uint8Array, others: readonly Uint8
   for (let i = random.below(4); i >= 0; i--) {
     const at = random.below(bytes.length + 1)
     const text = random.chance(0.2) ? random.of(GLOBALS) : undefined
-    const put = text ? [...text].map((letter) => letter.charCodeAt(0)) : [random.of(CODES)]
+    const put = text ? [...new TextEncoder().encode(text)] : [random.of(CODES)]
     const times = random.chance(0.05) ? random.of([100, 10_000]) : 1
     const many = times === 1 ? put : Array.from({ length: times }, () => put[0] ?? 0)
     bytes.splice(at, random.below(3), ...many)

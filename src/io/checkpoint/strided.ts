@@ -154,7 +154,10 @@ function spanOf({ axes }: Box): number {
 
 /** The box in parts, none of which spreads over more than `most`. */
 function* fitting(box: Box, most: number): Generator<Box> {
-  if (spanOf(box) <= most) return yield box
+  if (spanOf(box) <= most) {
+    yield box
+    return
+  }
   const spans = box.axes.map(({ length, stride }) => (length - 1) * stride)
   const k = spans.indexOf(Math.max(...spans))
   const { length, stride, toStride } = entryOf(box.axes, k)

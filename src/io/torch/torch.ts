@@ -244,7 +244,7 @@ function expectPlain(file: string, name: string, metadata: Value | undefined): v
     fail(
       file,
       name,
-      `it is to be changed when it is read (${printable(String(key), 20)}): save it with .resolve_conj().resolve_neg()`,
+      `it is to be changed when it is read (${typeof key === 'string' ? printable(key, 20) : kindOf(key)}): save it with .resolve_conj().resolve_neg()`,
     )
   }
 }

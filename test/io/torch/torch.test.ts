@@ -246,6 +246,33 @@ describe('refused', () => {
     await expect(opened).rejects.toThrow(new RegExp(`^${name.replace('.', String.raw`\.`)}`))
   })
 
+  test('not safetensors, whose header may have as many bytes as a pickle begins with', async () => {
+    for (const length of [0x0280, 0x0380, 0x04_0280, 0x4b50]) {
+      const header = `{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`.padEnd(length)
+      const bytes = new Uint8Array(8 + length + 1)
+      new DataView(bytes.buffer).setUint32(0, length, true)
+      bytes.set(new TextEncoder().encode(header), 8)
+      const { tensors } = await openCheckpoint(bytesSource(bytes, 'x'))
+      expect([...tensors.keys()]).toEqual(['a'])
+    }
+  })
+
+  test('what is of no format at all, as safetensors would be', async () => {
+    await expect(openCheckpoint(bytesSource(new Uint8Array(3), 'x'))).rejects.toThrow(
+      /x has 3 bytes, too few/,
+    )
+    const html = new TextEncoder().encode('<!doctype html><html></html>')
+    await expect(openCheckpoint(bytesSource(html, 'x'))).rejects.toThrow(/It is a web page/)
+    const gguf = new TextEncoder().encode('GGUF and much more')
+    await expect(openCheckpoint(bytesSource(gguf, 'x'))).rejects.toThrow(/It is a GGUF file/)
+    await expect(openCheckpoint('x.bin' as never)).rejects.toThrow(
+      /openCheckpoint was given "x.bin"; it takes a folder/,
+    )
+    await expect(openCheckpoint(bytesSource(html), { index: 'x' } as never)).rejects.toThrow(
+      /there is no option 'index'/,
+    )
+  })
+
   test('by who reads safetensors only', async () => {
     await expect(openSafetensors(bytesSource(bytesOf('phi3.bin'), 'phi3.bin'))).rejects.toThrow(
       /It is a zip archive/,
@@ -254,6 +281,7 @@ describe('refused', () => {
 
   test('a tar archive, as the first versions wrote', async () => {
     const bytes = new Uint8Array(1024)
+    bytes.set(new TextEncoder().encode('sys_info'))
     bytes.set(new TextEncoder().encode('ustar'), 257)
     await expect(openCheckpoint(bytesSource(bytes, 'old.pth'))).rejects.toThrow(
       /old\.pth is a tar archive.*torch\.save/,
