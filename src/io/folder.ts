@@ -98,7 +98,7 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   return urlFolder(new URL(text, globalThis.location.href), options)
 }
 
-/** A place that is a file of weights, or an index of them, rather than a folder: the folder that it is in, and its name. */
+/** For a place that is a file of weights, or an index of them: the folder that it is in, and its name. */
 function weightsIn(text: string): { parent: string; name: string } | undefined {
   if (/^(https?|file):/i.test(text) && URL.canParse(text)) {
     const url = new URL(text)

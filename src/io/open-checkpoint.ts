@@ -37,7 +37,7 @@ const USUAL = [
   'pytorch_model.bin.index.json',
   'pytorch_model.bin',
 ]
-const ENDINGS = ['.safetensors', '.bin', '.pth', '.pt']
+const EXTENSIONS = ['.safetensors', '.bin', '.pth', '.pt']
 /** What programs for training leave beside the weights. */
 const NO_WEIGHTS = /^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
 
@@ -66,7 +66,7 @@ export async function openCheckpoint(
   if (!isIndex(name)) return openShards(from.describe, new Map([[name, source]]), { ...how, notes })
 
   const text = await readText(source, signal)
-  const fileOf = readIndex(text, printable(`${name} in ${from.describe}`), ENDINGS)
+  const fileOf = readIndex(text, printable(`${name} in ${from.describe}`), EXTENSIONS)
   const files = [...new Set(fileOf.values())]
   const sources = await openAll(from, files, signal)
   const shards = new Map(files.map((file, i) => [file, entryOf(sources, i)]))
@@ -79,9 +79,9 @@ export async function openCheckpoint(
  * @throws WeightsError if there are several, or a server refuses to tell
  */
 export async function hasWeights(from: Folder, signal?: AbortSignal): Promise<boolean> {
-  const found = await findWeights(from, signal)
-  await found?.source.close()
-  return found !== undefined
+  const weights = await findWeights(from, signal)
+  await weights?.source.close()
+  return weights !== undefined
 }
 
 interface Named {
@@ -99,7 +99,7 @@ async function findWeights(from: Folder, signal: AbortSignal | undefined): Promi
     if (refusal) throw refusal
   }
   const others = ((await from.list?.()) ?? []).filter(
-    (name) => ENDINGS.some((ending) => name.endsWith(ending)) && !NO_WEIGHTS.test(name),
+    (name) => EXTENSIONS.some((extension) => name.endsWith(extension)) && !NO_WEIGHTS.test(name),
   )
   const [only, second] = others
   if (only !== undefined && second !== undefined) {
@@ -123,9 +123,9 @@ async function notesOn(from: Folder, name: string, signal: AbortSignal | undefin
   if (from.refusal) return []
   const others: string[] = []
   for (const other of USUAL.slice(USUAL.indexOf(name) + 1)) {
-    const found = USUAL.includes(name) ? await from.find(other, signal) : undefined
-    await found?.close()
-    if (found) others.push(other)
+    const source = USUAL.includes(name) ? await from.find(other, signal) : undefined
+    await source?.close()
+    if (source) others.push(other)
   }
   if (others.length === 0) return []
   return [`The weights are those of ${printable(name)}; ${firstOf(others, 3)} beside it is not read.`]

@@ -228,7 +228,7 @@ const manifest: Target = {
 }
 
 const torchFolder = 'test/fixtures/io/torch'
-const torchFiles = readdirSync(path(root, torchFolder))
+const torchFiles = readdirSync(path(root, torchFolder), { recursive: true, encoding: 'utf8' })
   .filter((name) => /\.(bin|pth|pt)$/.test(name))
   .map((name) => read(torchFolder, name))
 const archives = (await Promise.allSettled(torchFiles.map(entriesOf))).flatMap((result) =>

@@ -10,9 +10,9 @@ import type { Random } from './random.ts'
 /** The entries of an archive, in the order of the file. */
 export async function entriesOf(bytes: Uint8Array): Promise<Entry[]> {
   const source = bytesSource(bytes)
-  const found = [...(await readDirectory(source, undefined)).values()]
+  const entries = [...(await readDirectory(source, undefined)).values()]
   return Promise.all(
-    found.map(async (entry) => {
+    entries.map(async (entry) => {
       const data = await source.read(await dataBegin(source, entry, undefined), entry.size)
       return { name: entry.name, data }
     }),

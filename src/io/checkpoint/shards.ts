@@ -1,4 +1,4 @@
-// Files of tensors, opened as one checkpoint: a single one, or several with an index that says which holds which tensor.
+// Files of tensors, opened as one checkpoint: a single one, or several with an index of which holds which tensor.
 //
 // A format's reader gives the entries of a file (`ReadHeader`). All else is the same for every format: an index is
 // compared with what the files hold, values are read by range and compared with their checksums, and tensors that
@@ -202,18 +202,18 @@ async function closeAll(files: ReadonlyMap<string, Source>): Promise<void> {
 /**
  * Reads an index of shards.
  *
- * @param name    for messages: the index's file, and where it is
- * @param endings that the shards' names may have
+ * @param name       for messages: the index's file, and where it is
+ * @param extensions that the shards' names may have
  * @throws WeightsError if it makes no sense
  */
-export function readIndex(text: string, name: string, endings: readonly string[]): Map<string, string> {
+export function readIndex(text: string, name: string, extensions: readonly string[]): Map<string, string> {
   const fileOf = new Map<string, string>()
   const files = new Set<string>()
   const reader = new JsonReader(text, INDEX_LIMITS)
   const readMap = (tensor: string): void => {
     const file = reader.string()
-    if (file === undefined || !endings.some((ending) => file.endsWith(ending)))
-      fail(name, tensor, `its file must be a name that ends in ${listed(endings, 'or')}`)
+    if (file === undefined || !extensions.some((extension) => file.endsWith(extension)))
+      fail(name, tensor, `its file must be a name that ends in ${listed(extensions, 'or')}`)
     if (!files.has(file)) expectPlainName(file)
     fileOf.set(tensor, file)
     files.add(file)

@@ -27,6 +27,7 @@ const KEYS = [
 const MAX_DEPTH = 8
 const MAX_NAME = 4096
 
+/** A tensor of a checkpoint. */
 export interface NamedTensor {
   readonly name: string
   readonly tensor: Rebuilt
@@ -91,8 +92,8 @@ function containersWithTensors(root: Value): Set<Value> {
     for (const [, item] of itemsOf(value)) {
       const isTensor = item instanceof Rebuilt
       if (!isTensor && !isContainer(item)) continue
-      const holders = heldBy.get(item)
-      if (holders) holders.push(value)
+      const known = heldBy.get(item)
+      if (known) known.push(value)
       else {
         heldBy.set(item, [value])
         if (isTensor) tensors.push(item)
@@ -100,14 +101,14 @@ function containersWithTensors(root: Value): Set<Value> {
       }
     }
   }
-  const found = new Set<Value>()
+  const holders = new Set<Value>()
   const climbing = tensors.flatMap((tensor) => heldBy.get(tensor) ?? [])
   for (let value = climbing.pop(); value !== undefined; value = climbing.pop()) {
-    if (found.has(value)) continue
-    found.add(value)
+    if (holders.has(value)) continue
+    holders.add(value)
     for (const holder of heldBy.get(value) ?? []) climbing.push(holder)
   }
-  return found
+  return holders
 }
 
 function isContainer(value: Value): boolean {

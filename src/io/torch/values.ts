@@ -1,6 +1,6 @@
 // What a pickle of torch.save is made of, once read: plain data, and tensors that nobody has built.
 
-/** Anything that a pickle holds. Whole numbers that fit are numbers; what a checkpoint's reader has no use for is Other. */
+/** Anything that a pickle holds. Whole numbers that fit are numbers; what is of no use for a checkpoint is Other. */
 export type Value =
   | null
   | boolean
@@ -32,6 +32,7 @@ export class Global {
   }
 }
 
+/** What the items are is known to whoever asks. */
 export class Tuple {
   readonly items: readonly Value[]
 
@@ -40,6 +41,7 @@ export class Tuple {
   }
 }
 
+/** It grows while the pickle is read. */
 export class List {
   readonly items: Value[] = []
 }

@@ -52,7 +52,7 @@ const U32 = 0xffffffff
 const MAX_DIRECTORY_BYTES = 64 * 2 ** 20
 const ALIGNMENT = 64
 
-/** Flags of an entry: encrypted, by a strong cipher, or with its directory encrypted; and whether a descriptor follows. */
+/** Flags of an entry: encrypted, by a strong cipher, or with its directory encrypted. */
 const ENCRYPTED = (1 << 0) | (1 << 6) | (1 << 13)
 const DESCRIPTOR = 1 << 3
 
@@ -116,9 +116,13 @@ export async function confirm(
   begin: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const found = await readLocalHeader(source, entry, signal)
-  if (found !== begin) {
-    refuse(source, entry.name, `its data begins at byte ${found} by its header, at ${begin} by the directory`)
+  const listed = await readLocalHeader(source, entry, signal)
+  if (listed !== begin) {
+    refuse(
+      source,
+      entry.name,
+      `its data begins at byte ${listed} by its header, at ${begin} by the directory`,
+    )
   }
 }
 

@@ -62,7 +62,7 @@ export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config):
   }
 }
 
-/** The tensors by the names that this engine has for them, and the names of those that would be a second one of a name. */
+/** The tensors by the names that this engine has for them; of two that have the same one, the other is a double. */
 function byPlainName(
   tensors: Checkpoint['tensors'],
   prefix: string | undefined,

@@ -311,9 +311,9 @@ describe('bounded', () => {
   })
 
   test('a signal stops it', async () => {
-    const given = new AbortController()
-    given.abort(new Error('enough'))
-    await expect(readPickle(of(repeated(100_000, NONE, POP)), 'x.bin', given.signal)).rejects.toThrow(
+    const controller = new AbortController()
+    controller.abort(new Error('enough'))
+    await expect(readPickle(of(repeated(100_000, NONE, POP)), 'x.bin', controller.signal)).rejects.toThrow(
       'enough',
     )
   })

@@ -240,7 +240,7 @@ describe('refused', () => {
       /entry ".*" of the zip archive: it is compressed \(method 8\)\. Write it again with torch\.save/,
     ],
   ])('%s', async (name, said) => {
-    const opened = open(name)
+    const opened = openCheckpoint(bytesSource(bytesOf(`refused/${name}`), name))
     await expect(opened).rejects.toThrow(WeightsError)
     await expect(opened).rejects.toThrow(said)
     await expect(opened).rejects.toThrow(new RegExp(`^${name.replace('.', String.raw`\.`)}`))

@@ -77,9 +77,9 @@ export function layout(entries: readonly Entry[], alignment: number = 64): Layou
     at += size
     if ((flags & 8) !== 0)
       add(fields([0x08074b50, 4], [checksum, 4], [size, isWide ? 8 : 4], [size, isWide ? 8 : 4]))
-    const told = listed ?? size
+    const stated = listed ?? size
     const extra: Field[] = []
-    if (told >= U32) extra.push([told, 8], [told, 8])
+    if (stated >= U32) extra.push([stated, 8], [stated, 8])
     if (header >= U32) extra.push([header, 8])
     const extraBytes = extra.length > 0 ? fields([1, 2], [8 * extra.length, 2], ...extra) : new Uint8Array()
     central.push(
@@ -91,8 +91,8 @@ export function layout(entries: readonly Entry[], alignment: number = 64): Layou
         [method, 2],
         [0, 4],
         [checksum, 4],
-        [Math.min(told, U32), 4],
-        [Math.min(told, U32), 4],
+        [Math.min(stated, U32), 4],
+        [Math.min(stated, U32), 4],
         [spelt.length, 2],
         [extraBytes.length, 2],
         [0, 2],

@@ -306,10 +306,10 @@ describe('more than 4 GiB', () => {
 
   /** A file with holes, which takes next to nothing on disk. */
   async function written(name: string, all: readonly TorchTensor[]): Promise<string> {
-    const made = layout(torchEntries(all))
+    const archive = layout(torchEntries(all))
     const file = await openFile(join(folder, name), 'w')
-    await file.truncate(made.size)
-    for (const [begin, bytes] of made.pieces) await file.write(bytes, 0, bytes.length, begin)
+    await file.truncate(archive.size)
+    for (const [begin, bytes] of archive.pieces) await file.write(bytes, 0, bytes.length, begin)
     await file.close()
     return join(folder, name)
   }
