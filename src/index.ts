@@ -11,6 +11,8 @@ export type { MemoryReport } from './gpu/memory.ts'
 export type { PlanInfo } from './gpu/plan/plan.ts'
 export type { Identity, Tuned } from './gpu/tuned.ts'
 export { type CachedFile, cachedWeights, clearCachedWeights } from './io/cache/block-cache.ts'
+export type { Checkpoint, ReadOptions, Slice, TensorEntry } from './io/checkpoint/checkpoint.ts'
+export type { Dtype } from './io/checkpoint/dtype.ts'
 export { type Chosen, chosenFiles } from './io/chosen.ts'
 export { EMBEDDED } from './io/embedded.ts'
 export {
@@ -21,15 +23,8 @@ export {
   openFolder,
 } from './io/folder.ts'
 export { type DecodeOptions, decodeImage, encodePng, type Image, type PngPixels } from './io/image/image.ts'
-export {
-  type Checkpoint,
-  type Dtype,
-  type OpenSafetensorsOptions,
-  openSafetensors,
-  type ReadOptions,
-  type Slice,
-  type TensorEntry,
-} from './io/safetensors.ts'
+export { type OpenCheckpointOptions, openCheckpoint } from './io/open-checkpoint.ts'
+export { type OpenSafetensorsOptions, openSafetensors } from './io/safetensors.ts'
 export { type ByteRange, type Source, UnreachableError } from './io/source.ts'
 export type { Tokenizer } from './io/text/tokenizer.ts'
 export type { Quantized } from './kernels/quantize.ts'

@@ -12,7 +12,7 @@ export interface Sorted {
 
 const IMAGE_NAME = /\.(png|jpe?g|jfif|webp|avif|gif|bmp|hei[cf]|tiff?|svg)$/i
 /** Other JSON files count as weights only if one of these is present. */
-const WEIGHTS_NAME = /\.safetensors$|\.safetensors\.index\.json$|^config\.json$/i
+const WEIGHTS_NAME = /\.(safetensors|bin|pth|pt)(\.index\.json)?$|^config\.json$/i
 
 /** With weights, every file that isn't an image belongs to them. Without both, the first file is tried as an image. */
 export function sorted(files: readonly File[]): Sorted {

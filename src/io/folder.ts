@@ -17,7 +17,7 @@ import { DISGUISE_BYTES, disguiseOf } from './http/disguise.ts'
 import type { Download } from './http/download.ts'
 import { headersOf } from './http/http.ts'
 import { Hub, type HubOptions } from './http/hub.ts'
-import { isHubPlace } from './http/hub-place.ts'
+import { isHubPlace, splitHubPlace } from './http/hub-place.ts'
 import type { UrlOptions } from './http/url-source.ts'
 import { blobSource, bytesSource, findFile, type Source } from './source.ts'
 import { type JsonLimits, plainJson, SMALL_JSON } from './text/json.ts'
@@ -30,6 +30,8 @@ export interface Folder {
   readonly describe: string
   /** The path of a directory on disk. */
   readonly directory?: string
+  /** Name of the file with the weights, or of their index, where the place was given as that file. */
+  readonly weights?: string
   /** Notes for the user on how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /**
@@ -41,6 +43,8 @@ export interface Folder {
   refusal?(file: string): WeightsError | undefined
   /** @throws WeightsError if there is none, naming the folder and what it does have */
   open(file: string, signal?: AbortSignal): Promise<Source>
+  /** Names of what is in it; undefined where nobody can tell, such as on a server. */
+  list?(): Promise<readonly string[] | undefined>
   /** A small file as text, which must be UTF-8. */
   readText(file: string, signal?: AbortSignal): Promise<string>
 }
@@ -71,6 +75,7 @@ export interface FolderOptions extends UrlOptions, BlockCacheOptions, HubOptions
 const MAX_TEXT_BYTES = 64 * 2 ** 20 // real tokenizers have up to 35 MB
 const MAX_JSON_BYTES = 2 ** 20 // a config.json has a few thousand
 const MAX_NAMES_TOLD = 8
+const WEIGHTS_NAME = /\.(safetensors|bin|pth|pt)(\.index\.json)?$/i
 
 /**
  * Opens nothing yet: a folder that isn't there is reported with the first file asked of it.
@@ -83,6 +88,8 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   if (typeof where !== 'string' && 'readText' in where) return where
   if (typeof where !== 'string' && !isUrl(where)) return chosenFolder(where)
   const text = String(where)
+  const file = weightsIn(text)
+  if (file) return { ...openFolder(file.parent, options), weights: file.name }
   if (/^https?:/i.test(text)) return urlFolder(text, options)
   if (isHubPlace(text)) return hubFolder(text, options)
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(text)?.[1] ?? /^(data|blob|ftp):/i.exec(text)?.[1]
@@ -93,6 +100,32 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   }
   if (hasFiles()) return directoryFolder(where)
   return urlFolder(new URL(text, globalThis.location.href), options)
+}
+
+/** For a place that is a file of weights, or an index of them: the folder that it is in, and its name. */
+function weightsIn(text: string): { parent: string; name: string } | undefined {
+  if (/^(https?|file):/i.test(text) && URL.canParse(text)) {
+    const url = new URL(text)
+    const name = url.pathname.split('/').at(-1) ?? ''
+    if (!WEIGHTS_NAME.test(name)) return undefined
+    url.pathname = url.pathname.slice(0, -name.length)
+    return { parent: url.href, name: decoded(name) }
+  }
+  if (isHubPlace(text)) {
+    const { folder: parent, name } = splitHubPlace(text)
+    return WEIGHTS_NAME.test(name) ? { parent, name } : undefined
+  }
+  const name = text.split(/[\\/]/).at(-1) ?? ''
+  if (!WEIGHTS_NAME.test(name)) return undefined
+  return { parent: text.slice(0, -name.length) || '.', name }
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name)
+  } catch {
+    return name
+  }
 }
 
 /**
@@ -380,6 +413,7 @@ function folder(
         `There is no ${file} in ${printable(describe)}${some ? `, which has ${some}` : ''}.${remedy}`,
       )
     },
+    list,
     async readText(file, signal) {
       return readText(await made.open(file, signal), signal)
     },

@@ -2,57 +2,14 @@
 
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
+import { fail, MAX_TENSORS, type TensorEntry } from './checkpoint/checkpoint.ts'
+import { DTYPE_BITS, type Dtype } from './checkpoint/dtype.ts'
 import { DISGUISE_BYTES, disguiseOf } from './http/disguise.ts'
 import type { Source } from './source.ts'
 import { type JsonLimits, JsonReader } from './text/json.ts'
 
-/** Bits an element. The order is the library's own: its writer puts later ones first. */
-export const DTYPE_BITS = {
-  BOOL: 8,
-  F4: 4,
-  F6_E2M3: 6,
-  F6_E3M2: 6,
-  U8: 8,
-  I8: 8,
-  F8_E5M2: 8,
-  F8_E4M3: 8,
-  F8_E8M0: 8,
-  F8_E4M3FNUZ: 8,
-  F8_E5M2FNUZ: 8,
-  I16: 16,
-  U16: 16,
-  F16: 16,
-  BF16: 16,
-  I32: 32,
-  U32: 32,
-  F32: 32,
-  C64: 64,
-  F64: 64,
-  I64: 64,
-  U64: 64,
-} as const
-
-/** The type of a tensor in a file, in the words of the format. */
-export type Dtype = keyof typeof DTYPE_BITS
-
-/** What a header says of a tensor. */
-export interface TensorEntry {
-  /** Unique in a checkpoint. */
-  readonly name: string
-  /** The type of its elements. */
-  readonly dtype: Dtype
-  /** Lengths of the axes, the slowest first. */
-  readonly shape: readonly number[]
-  /** Name of the file that holds it. */
-  readonly file: string
-  /** The first byte, counted from the beginning of the file. */
-  readonly begin: number
-  /** One past the last byte. */
-  readonly end: number
-}
-
-export const MAX_TENSORS: number = 500_000 // a file; the largest mixture-of-experts models have some 100,000 in all
-const MAX_HEADER_BYTES = 100_000_000 // upstream's limit
+/** Upstream's limit. */
+export const MAX_HEADER_BYTES: number = 100_000_000
 const MAX_RANK = 32
 const MAX_METADATA = 100_000
 const MAX_FIELDS = 64
@@ -204,8 +161,4 @@ function sizes(reader: JsonReader, most: number, refuse: () => never): number[] 
 
 function inU64(file: string, name: string, product: bigint): bigint {
   return product <= U64_MAX ? product : fail(file, name, 'its shape has more elements than 64 bits can count')
-}
-
-export function fail(file: string, tensor: string, what: string): never {
-  throw new WeightsError(`${printable(file)}, tensor ${quoted(tensor, 80)}: ${what}.`)
 }

@@ -88,8 +88,8 @@ export class FlowSeg {
   /** Loads the model that comes with the package. */
   static load(): Promise<FlowSeg>
   /**
-   * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors (or its
-   * shards with model.safetensors.index.json) in one folder.
+   * Loads a checkpoint: config.json, tokenizer.json, tokenizer_config.json and model.safetensors or pytorch_model.bin
+   * (or the shards of either with their .index.json) in one folder; or the file of weights in such a folder.
    *
    * @param source EMBEDDED, the model that comes with the package; a path; a URL; `hf:owner/name[/path][@revision]`, a
    *   repository on Hugging Face; files, a drop or a folder's handle that the user chose in a browser; or a Folder. A

@@ -164,7 +164,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
     try {
       // Bytes on their way are told once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
-      const { notes = [] } = folder
+      const notes = [...(folder.notes ?? []), ...(checkpoint.notes ?? [])]
       const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
       if (!model.embeddings.isStreamed) await checkpoint.close()
       return model

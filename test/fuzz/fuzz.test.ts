@@ -6,7 +6,7 @@ import { beforeAll, expect, test } from 'vitest'
 import { onlyOnLinux } from '../where.ts'
 
 const SEED = process.env['FLOWSEG_SEED'] ?? '1'
-const COUNT = 1600
+const COUNT = 1800
 const SECONDS = 60
 
 beforeAll(() => {
@@ -25,7 +25,17 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
   const { status, stdout, stderr } = fuzz('--count', `${COUNT}`, '--seconds', `${SECONDS}`, '--seed', SEED)
   expect(`${stdout}${stderr}`).toMatch(/ cases, 0 failures/)
   expect(status).toBe(0)
-  for (const format of ['safetensors', 'index', 'config', 'tokenizer', 'manifest', 'jpeg', 'png', 'webp']) {
+  for (const format of [
+    'safetensors',
+    'torch',
+    'index',
+    'config',
+    'tokenizer',
+    'manifest',
+    'jpeg',
+    'png',
+    'webp',
+  ]) {
     expect(stdout).toMatch(new RegExp(`^${format} +[1-9]`, 'm'))
   }
 })

@@ -145,7 +145,7 @@ describe('several files with an index', () => {
     const single = openFolder([new File([python], 'model.safetensors')])
     expect((await openSafetensors(single)).tensors.size).toBe(9)
     await expect(openSafetensors(openFolder([new File([''], 'pytorch_model.bin')]))).rejects.toThrow(
-      /neither model.safetensors nor model.safetensors.index.json in the chosen files.*must be converted/,
+      /neither model.safetensors nor model.safetensors.index.json in the chosen files.*read by openCheckpoint.*must be converted/,
     )
   })
 })

@@ -5,6 +5,7 @@ import { join as path } from 'node:path'
 import { openFolder, readJson } from '../../src/io/folder.ts'
 import { decodeImage } from '../../src/io/image/image.ts'
 import { withManifest } from '../../src/io/manifest.ts'
+import { openCheckpoint } from '../../src/io/open-checkpoint.ts'
 import { openSafetensors, toFloat32, writeSafetensors } from '../../src/io/safetensors.ts'
 import { Sha256 } from '../../src/io/sha256.ts'
 import { bytesSource } from '../../src/io/source.ts'
@@ -16,6 +17,7 @@ import { join, mutateBytes } from './bytes.ts'
 import { mutateJpeg, mutatePng, mutateWebp } from './images.ts'
 import { disguised, mutateJson } from './json.ts'
 import type { Random } from './random.ts'
+import { entriesOf, mutateTorch } from './torch.ts'
 
 export interface Target {
   /** The file extension of a saved input. */
@@ -155,14 +157,14 @@ const files = [
 ]
 const nano = parseConfig(JSON.parse(configs[0]!), 'config.json')
 
-async function readAll(from: Parameters<typeof openSafetensors>[0]): Promise<void> {
-  const checkpoint = await openSafetensors(from)
+async function readAll(from: Parameters<typeof openSafetensors>[0], open = openSafetensors): Promise<void> {
+  const checkpoint = await open(from)
   fitOf(checkpoint, nano)
   checkpoint.willRead?.([...checkpoint.tensors.keys()])
   for (const { name, dtype } of checkpoint.tensors.values()) {
     const bytes = await checkpoint.read(name)
     if (['F16', 'BF16', 'F32', 'F64'].includes(dtype)) toFloat32(bytes, dtype)
-    for await (const _ of checkpoint.slices(name, 16)) continue
+    for await (const _ of checkpoint.slices(name, Math.max(16, bytes.length / 8))) continue
   }
   await checkpoint.verify?.()
   await checkpoint.close()
@@ -225,6 +227,28 @@ const manifest: Target = {
   },
 }
 
+const torchFolder = 'test/fixtures/io/torch'
+const torchFiles = readdirSync(path(root, torchFolder), { recursive: true, encoding: 'utf8' })
+  .filter((name) => /\.(bin|pth|pt)$/.test(name))
+  .map((name) => read(torchFolder, name))
+const archives = (await Promise.allSettled(torchFiles.map(entriesOf))).flatMap((result) =>
+  result.status === 'fulfilled' ? [result.value] : [],
+)
+const pickles = archives.flatMap((entries) =>
+  entries.flatMap(({ name, data }) =>
+    name.endsWith('data.pkl') && data instanceof Uint8Array ? [data] : [],
+  ),
+)
+
+const torch: Target = {
+  extension: 'bin',
+  make: (random) =>
+    random.chance(0.4)
+      ? mutateBytes(random, random.of(torchFiles), torchFiles)
+      : mutateTorch(random, random.of(archives), pickles),
+  run: (bytes) => readAll(bytesSource(bytes, 'x.bin'), openCheckpoint),
+}
+
 // ---- Images
 
 /** 16 bytes per pixel at the most, and some more. */
@@ -261,6 +285,7 @@ const broken: Target = {
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   safetensors,
+  torch,
   index,
   config,
   tokenizer,

@@ -5,17 +5,17 @@ import { statSync } from 'node:fs'
 import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { formatBytes } from '../../gpu/memory.ts'
+import type { Checkpoint, TensorEntry } from '../../io/checkpoint/checkpoint.ts'
 import { type Folder, openFolder, readJson } from '../../io/folder.ts'
-import { urlSource } from '../../io/http/url-source.ts'
 import { MANIFEST, readManifest } from '../../io/manifest.ts'
-import { type Checkpoint, openSafetensors, type TensorEntry } from '../../io/safetensors.ts'
-import { fileSource, type Source } from '../../io/source.ts'
+import { openCheckpoint } from '../../io/open-checkpoint.ts'
+import { fileSource } from '../../io/source.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
-import { aboutPrefix, type Fit, fitOf, prefixOf } from '../../model/checkpoint/fit.ts'
+import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/checkpoint/fit.ts'
 import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
-import { isRemote, isUrl, locationOf, splitLocation } from '../files.ts'
+import { isRemote, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
@@ -29,9 +29,10 @@ const page: Page = {
   operands: '[WEIGHTS]',
   summary: 'what is in a checkpoint, without loading it',
   details:
-    'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
-    'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
-    'any of these, or a place on Hugging Face (hf:owner/name). Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
+    'WEIGHTS is a folder with config.json and model.safetensors or pytorch_model.bin (or shards and their index), one ' +
+    'file of weights (.safetensors, or .bin, .pth, .pt as torch.save writes), one .index.json of shards, or a ' +
+    'config.json alone, whose parameters are then counted; or the URL of any of these, or a place on Hugging Face (hf:owner/name). Any such file is listed, also ' +
+    'beside the config of another model. Nothing in a file of PyTorch is executed. In a folder on disk, the ' +
     `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
     'when the model could not be loaded with these weights.',
   options: {
@@ -93,18 +94,19 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   }
 
   // 2. Headers, and the config beside them
-  const isFile = name.endsWith('.safetensors') || isLocalFile(location)
+  const isFile = !isIndex && isLocalFile(location)
   const folder = openFolder(isFile || isIndex ? parent : location)
-  const checkpoint = isIndex
-    ? await openSafetensors(folder, { signal, index: name })
-    : await openSafetensors(isFile ? await openFile(location, signal) : folder, { signal })
+  const checkpoint = isFile
+    ? await openCheckpoint(await fileSource(location), { signal })
+    : await openCheckpoint(folder, { signal, ...(isIndex && { file: name }) })
   try {
     const other = given.text('config')
     const config =
       other === undefined
         ? await configBeside(folder, signal)
         : await configAt(locationOf(other, terminal), signal)
-    const files = isFile || isIndex ? undefined : await compareFiles(folder, signal)
+    const isPart = isFile || isIndex || folder.weights !== undefined
+    const files = isPart ? undefined : await compareFiles(folder, signal)
     return tellCheckpoint({ place, checkpoint, config, files }, given, terminal)
   } finally {
     await checkpoint.close()
@@ -115,13 +117,6 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 function isLocalFile(location: string): boolean {
   const found = isRemote(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
-}
-
-function openFile(location: string, signal: AbortSignal): Promise<Source> {
-  if (isUrl(location)) return urlSource(location, { signal })
-  if (!isRemote(location)) return fileSource(location)
-  const { folder, name } = splitLocation(location)
-  return openFolder(folder).open(name, signal)
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
@@ -203,24 +198,27 @@ function tellCheckpoint(
 ): number {
   const config = given && 'model' in given ? given : undefined
   const problem = given && 'why' in given ? given.why : undefined
+  const { notes = [] } = checkpoint
   const entries = [...checkpoint.tensors.values()]
-  const partOf = partsOf(config)
-  const totals = totalsOf(entries, partOf)
+  const partOfPlain = partsOf(config)
   const fit = config && fitOf(checkpoint, config)
   const prefix = fit
     ? fit.prefix
-    : prefixOf([...checkpoint.tensors.keys()], (name) => partOf(name) !== 'unknown')
+    : prefixOf([...checkpoint.tensors.keys()], (name) => partOfPlain(name) !== 'unknown')
+  const partOf = (name: string): Part => partOfPlain(plainName(name, prefix))
+  const totals = totalsOf(entries, partOf)
   const bad = files?.filter(({ verdict }) => verdict === 'differs' || verdict === 'missing') ?? []
   const fits =
     !problem && (!fit || (fit.missing.length === 0 && fit.misfits.length === 0)) && bad.length === 0
   if (options.has('json')) {
-    const tensors = entries.map(({ name, dtype, shape, file, begin, end }) => ({
+    const tensors = entries.map(({ name, dtype, shape, file, begin, end, strides }) => ({
       name,
       dtype,
       shape,
       bytes: end - begin,
       file,
       component: partOf(name),
+      ...(strides && { strides }),
     }))
     const { used, ...verdicts } = fit ?? {}
     const account = {
@@ -233,6 +231,7 @@ function tellCheckpoint(
       ...(used && { needed: used.length, ...verdicts }),
       ...(prefix !== undefined && { prefix }),
       ...(files && { files }),
+      ...(notes.length > 0 && { notes }),
       tensors,
     }
     out.write(jsonLine(account))
@@ -248,6 +247,7 @@ function tellCheckpoint(
       paint('bold', 'By component'),
       ...indented(table([...totals.map(totalRow), totalRow(all, 'total')], [0, 4])),
     ],
+    ...(notes.length > 0 ? [[paint('bold', 'Notes'), ...indented(notes.map(shown))]] : []),
     ...(files ? [[paint('bold', 'Files, by manifest.json'), ...indented(fileLines(files))]] : []),
     [
       paint('bold', 'As a model'),

@@ -1,12 +1,12 @@
 // flowseg manifest: lists a model's files with their hashes in manifest.json, or compares them with what it lists.
 
 import { createHash } from 'node:crypto'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { entryOf } from '../../check.ts'
 import { FlowSegError, WeightsError } from '../../errors.ts'
 import { type Folder, openFolder } from '../../io/folder.ts'
 import { type FileFacts, MANIFEST, readManifest } from '../../io/manifest.ts'
-import { openSafetensors } from '../../io/safetensors.ts'
+import { hasWeights, openCheckpoint } from '../../io/open-checkpoint.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
 import { Drafts, locationOf } from '../files.ts'
@@ -102,19 +102,15 @@ async function modelFiles(place: string, folder: Folder, signal: AbortSignal): P
     await source?.close()
     if (source) names.push(name)
   }
-  const [single, index] = ['model.safetensors', 'model.safetensors.index.json']
-  const sources = [await folder.find(single, signal), await folder.find(index, signal)]
-  for (const source of sources) await source?.close()
-  if (sources[0] || sources[1]) {
+  if (await hasWeights(folder, signal)) {
     // Its headers are read as well: what can't be loaded isn't worth a hash
-    const checkpoint = await openSafetensors(folder, { signal })
+    const checkpoint = await openCheckpoint(folder, { signal })
     await checkpoint.close()
-    const shards = new Set([...checkpoint.tensors.values()].map(({ file }) => basename(file)))
-    names.push(...(sources[0] ? [single] : [index, ...shards]))
+    names.push(...(checkpoint.files ?? []))
   }
   if (names.length === 0) {
     throw new WeightsError(
-      `There is nothing of a model in ${printable(place)}: none of ${[...SMALL_FILES, single, index].join(', ')}. ` +
+      `There is nothing of a model in ${printable(place)}: none of ${SMALL_FILES.join(', ')}, and no weights. ` +
         `Give the folder that holds them.`,
     )
   }

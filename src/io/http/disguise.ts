@@ -4,7 +4,10 @@ const MAGIC: readonly (readonly [begin: string, what: string])[] = [
   ['version https://git-lfs', 'It is a Git LFS pointer: run "git lfs pull" to get the file itself.'],
   ['\x1f\x8b', 'It is compressed by gzip: unpack it first.'],
   ['\x28\xb5\x2f\xfd', 'It is compressed by Zstandard: unpack it first.'],
-  ['PK\x03\x04', 'It is a zip archive, as PyTorch writes: convert it to safetensors, or unpack it.'],
+  [
+    'PK\x03\x04',
+    'It is a zip archive, as PyTorch writes: openCheckpoint reads such weights. Others must be unpacked.',
+  ],
   ['\x80\x02', 'It is a Python pickle, as PyTorch wrote: convert it to safetensors.'],
   ['\x89HDF', 'It is an HDF5 file: get the model as safetensors.'],
   ['GGUF', 'It is a GGUF file: get the model as safetensors.'],

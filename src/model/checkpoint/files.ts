@@ -1,9 +1,10 @@
 // The files of a model: small ones that say what it is, and the weights, opened but not read.
 
+import type { Checkpoint } from '../../io/checkpoint/checkpoint.ts'
 import { type Folder, openAll, readJson, readText } from '../../io/folder.ts'
 import type { Download } from '../../io/http/download.ts'
 import { withManifest } from '../../io/manifest.ts'
-import { type Checkpoint, openSafetensors } from '../../io/safetensors.ts'
+import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { loadTokenizer, type Tokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from './config.ts'
 
@@ -29,7 +30,7 @@ export async function openModel(
   let checkpoint: Checkpoint | undefined
   try {
     const onOpen = (): void => download.begin(folder.describe)
-    checkpoint = await openSafetensors(folder, { signal, onOpen })
+    checkpoint = await openCheckpoint(folder, { signal, onOpen })
     const [vocabulary = '', settings = ''] = await Promise.all(texts.map((text) => readText(text, signal)))
     return { config, checkpoint, tokenizer: loadTokenizer(vocabulary, settings, config.llm.vocab) }
   } catch (error) {

@@ -23,7 +23,7 @@ export interface Fit {
   readonly unknown: readonly string[]
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
-  /** The prefix of every name, if the names would be known without it: 'module.' */
+  /** What is left out at the beginning of the names: 'module.' */
   readonly prefix: string | undefined
 }
 
@@ -42,7 +42,9 @@ export interface Misfit extends Pick<TensorEntry, 'name' | 'dtype' | 'shape'> {
 }
 
 export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config): Fit {
-  const stored = new Map([...tensors.values()].map((entry) => [canonicalName(entry.name), entry]))
+  const known = new Set(parameters(config).map(({ name }) => name))
+  const prefix = prefixOf([...tensors.keys()], (name) => known.has(canonicalName(name)))
+  const { stored, doubles } = byPlainName(tensors, prefix)
   const expected = parameters(withSizesOf(stored, config))
 
   // FlowSeg's additions may be missing, but only all together
@@ -50,43 +52,67 @@ export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config):
   const used = expected
     .filter((p) => p.used && !(p.flow && baseline))
     .map((parameter): Match => ({ parameter, entry: stored.get(parameter.name) }))
-
-  const known = new Set(expected.map(({ name }) => name))
   return {
     used,
     missing: used.flatMap(({ parameter: p, entry }) => (entry || p.optional ? [] : [p.name])),
     misfits: used.flatMap(({ parameter, entry }) => (entry && misfitOf(parameter, entry)) ?? []),
-    unknown: [...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])),
+    unknown: [...[...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])), ...doubles],
     baseline,
-    prefix: prefixOf([...tensors.keys()], (name) => known.has(canonicalName(name))),
+    prefix,
   }
 }
 
+/** The tensors by the names that this engine has for them; of two that have the same one, the other is a double. */
+function byPlainName(
+  tensors: Checkpoint['tensors'],
+  prefix: string | undefined,
+): { stored: Map<string, TensorEntry>; doubles: string[] } {
+  const stored = new Map<string, TensorEntry>()
+  const doubles: string[] = []
+  for (const entry of tensors.values()) {
+    const name = plainName(entry.name, prefix)
+    const before = stored.get(name)
+    if (!before || entry.name === name) stored.set(name, entry)
+    if (before) doubles.push(entry.name === name ? before.name : entry.name)
+  }
+  return { stored, doubles }
+}
+
+/** A stored name without the prefix, and as the newest generation of X-SAM has it. */
+export function plainName(name: string, prefix: string = ''): string {
+  return canonicalName(name.startsWith(prefix) ? name.slice(prefix.length) : name)
+}
+
+const MOST_WORDS = 4
+
 /**
- * The prefix that a program put before every name, such as 'module.' by PyTorch's DataParallel or '_orig_mod.' by
- * torch.compile.
+ * The prefix that a program put before the names, such as 'module.' by PyTorch's DataParallel, '_orig_mod.' by
+ * torch.compile, or the attribute of a whole that the model is a part of.
  *
  * @returns undefined unless most names are known without it, and fewer with it
  */
 export function prefixOf(names: readonly string[], isKnown: (name: string) => boolean): string | undefined {
   const asTheyAre = names.filter(isKnown).length
-  let prefix = ''
-  const first = names[0] ?? ''
-  for (let words = 0; words < 4; words++) {
-    const end = first.indexOf('.', prefix.length) + 1
-    const longer = first.slice(0, end)
-    if (end === 0 || !names.every((name) => name.startsWith(longer))) return undefined
-    prefix = longer
-    const without = names.filter((name) => isKnown(name.slice(prefix.length))).length
-    if (without > asTheyAre && without > names.length / 2) return prefix
+  const counts = new Map<string, number>()
+  for (const name of names) {
+    let end = 0
+    for (let words = 0; words < MOST_WORDS; words++) {
+      end = name.indexOf('.', end) + 1
+      if (end === 0) break
+      if (!isKnown(name.slice(end))) continue
+      const prefix = name.slice(0, end)
+      counts.set(prefix, (counts.get(prefix) ?? 0) + 1)
+    }
   }
-  return undefined
+  const [best] = [...counts].sort(([, a], [, b]) => b - a)
+  if (!best) return undefined
+  const [prefix, without] = best
+  return without > asTheyAre && without > names.length / 2 ? prefix : undefined
 }
 
 /** The sentence that reports it. */
 export function aboutPrefix(prefix: string): string {
-  const shown = quoted(prefix, 80)
-  return `Every name begins with ${shown}, and without it most would be known: write the checkpoint again without ${shown}.`
+  return `The names begin with ${quoted(prefix, 80)}, which is left out.`
 }
 
 /** The fault of a stored tensor, if it has one. */

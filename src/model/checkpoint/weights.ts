@@ -17,7 +17,7 @@ import { firstOf, printable, quoted } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { allocate, release, storagesOf, type Tensor } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
-import { aboutPrefix, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
+import { fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
 import { type Component, canonicalName, type Kind, type Parameter, parameters } from './parameters.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
@@ -78,11 +78,11 @@ export async function placeWeights(
   config: Config,
   options: PlaceOptions = {},
 ): Promise<PlacedWeights> {
-  const { used, missing, misfits, unknown, baseline, prefix } = fitOf(checkpoint, config)
+  const { used, missing, misfits, unknown, baseline } = fitOf(checkpoint, config)
   if (missing.length > 0) {
     throw new WeightsError(
       `${printable(checkpoint.name)}: ${missing.length} of the ${used.length} tensors that ${printable(config.name)} needs are missing: ` +
-        `${firstOf(missing, 3)}. ${prefix === undefined ? 'Does config.json belong to this checkpoint?' : aboutPrefix(prefix)}`,
+        `${firstOf(missing, 3)}. Does config.json belong to this checkpoint?`,
     )
   }
   if (misfits.length > 0) {

@@ -3,9 +3,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { LocalHub } from '../io/http/hub/local-hub.ts'
-import { anyGpu } from '../support.ts'
-import { flowseg, NANO, ROOT, temporaryFolder } from './cli-harness.ts'
+import { LocalHub } from '../../io/http/hub/local-hub.ts'
+import { anyGpu } from '../../support.ts'
+import { flowseg, NANO, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const hub = new LocalHub()
 const nano = Object.fromEntries(

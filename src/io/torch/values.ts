@@ -1,0 +1,86 @@
+// What a pickle of torch.save is made of, once read: plain data, and tensors that nobody has built.
+
+/** Anything that a pickle holds. Whole numbers that fit are numbers; what is of no use for a checkpoint is Other. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | string
+  | Other
+  | Global
+  | Tuple
+  | List
+  | Dict
+  | Storage
+  | Rebuilt
+
+/** A value that is passed over: a float, bytes, a set, a device. */
+export class Other {
+  readonly what: string
+
+  constructor(what: string) {
+    this.what = what
+  }
+}
+
+/** A name that the allow-list has (globals.ts). Nothing stands behind it but the name. */
+export class Global {
+  readonly name: string
+
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** What the items are is known to whoever asks. */
+export class Tuple {
+  readonly items: readonly Value[]
+
+  constructor(items: readonly Value[]) {
+    this.items = items
+  }
+}
+
+/** It grows while the pickle is read. */
+export class List {
+  readonly items: Value[] = []
+}
+
+/** A dictionary, ordered as all are. */
+export class Dict {
+  readonly entries: Map<Value, Value> = new Map()
+}
+
+/** The bytes of one or more tensors, by the words that torch.save has for them. */
+export class Storage {
+  readonly id: Tuple
+
+  constructor(id: Tuple) {
+    this.id = id
+  }
+}
+
+/** A tensor, as the arguments of the function that would rebuild it. */
+export class Rebuilt {
+  /** _rebuild_tensor_v2 for instance. */
+  readonly by: string
+  readonly args: Tuple
+
+  constructor(by: string, args: Tuple) {
+    this.by = by
+    this.args = args
+  }
+}
+
+/** Names a value's kind, for messages. */
+export function kindOf(value: Value | undefined): string {
+  if (value === undefined || value === null) return 'nothing'
+  if (value instanceof Other) return value.what
+  if (value instanceof Global) return value.name
+  if (value instanceof Tuple) return 'a tuple'
+  if (value instanceof List) return 'a list'
+  if (value instanceof Dict) return 'a dictionary'
+  if (value instanceof Storage) return 'a storage'
+  if (value instanceof Rebuilt) return 'a tensor'
+  return typeof value === 'string' ? 'a string' : 'a number'
+}
