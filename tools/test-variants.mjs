@@ -16,7 +16,7 @@ function rows(variant) {
 const TURNS = [
   `weights=rows matmul=registers conv=registers attention=registers ${rows('thread')}`,
   `weights=rows matmul=subgroup attention=subgroup ${rows('team')}`,
-  'weights=panels matmul=subgroup conv=subgroup attention=subgroup',
+  'weights=packed matmul=subgroup conv=subgroup attention=subgroup',
   'weights=rows matmul=tiled conv=tiled attention=tiled',
   'weights=rows matmul=gemv',
   'weights=rows matmul=tiled conv=tiled tiles=f16',
@@ -24,7 +24,7 @@ const TURNS = [
 
 /**
  * A family's own test says something new once for each variant. Of these it has said all without any being forced: it forces
- * them itself, or, of conv, computes on weights in panels, which one variant only reads.
+ * them itself, or, of conv, computes on packed weights, which one variant only reads.
  */
 const said = new Set(['conv=subgroup', 'attention=registers', 'attention=subgroup', 'attention=tiled'])
 
@@ -35,8 +35,8 @@ function worthwhile(file, variants) {
   return variants.split(' ').some((word) => word.startsWith(`${own}=`) && !said.has(word))
 }
 
-/** Variants that read weights in panels. Under others, tests of panels would repeat what no variant forced gives. */
-function readsPanels(variants) {
+/** Variants that read packed weights. Under others, tests of them would repeat what no variant forced gives. */
+function readsPacked(variants) {
   return /=subgroup( |$)/.test(variants)
 }
 
@@ -67,7 +67,8 @@ const turns = TURNS.flatMap((variants) => {
   // No file left would mean all files
   if (given.some(isFile) && !wanted.some(isFile)) return []
   for (const word of variants.split(' ')) said.add(word)
-  const pattern = readsPanels(variants) || given.some(isPattern) ? [] : ['-t', '^(?!.*weights? in panels)']
+  const pattern =
+    readsPacked(variants) || given.some(isPattern) ? [] : ['-t', '^(?!.*(packed weight|weights, packed))']
   return [{ variants, args: [...wanted, ...pattern] }]
 })
 

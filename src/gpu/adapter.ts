@@ -40,7 +40,7 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   reduce: ['thread', 'team'],
   argmax: ['thread', 'team'],
   normalizeRows: ['thread', 'team'],
-  weights: ['rows', 'panels'],
+  weights: ['rows', 'packed'],
   tiles: ['f32', 'f16'],
 }
 

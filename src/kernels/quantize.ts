@@ -10,7 +10,7 @@ import { ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
 import { type AllocateOptions, allocate, release, type Shape, sizeOf, type Tensor } from '../tensor/tensor.ts'
-import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from './packed.ts'
+import { allocatePacked, fitsPacked, PackedWriter, prefersPacked } from './packed.ts'
 
 /** The types that a weight can be quantised to. */
 export const QUANTIZED = ['int8', 'int4'] as const
@@ -95,11 +95,11 @@ export function dequantizeRows({ data, scales }: QuantizedRows, K: number, dtype
 /** Whether a kernel of this adapter multiplies by such a weight. */
 export function fitsQuantized(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
   const [, K = 0] = shape
-  return shape.length === 2 && (liesInPanels(gpu, shape, dtype) || K % 4 === 0)
+  return shape.length === 2 && (liesPacked(gpu, shape, dtype) || K % 4 === 0)
 }
 
-function liesInPanels(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
-  return prefersPanels(gpu.adapter, dtype) && fitsPanels(gpu, { shape, dtype })
+function liesPacked(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
+  return prefersPacked(gpu.adapter, dtype) && fitsPacked(gpu, { shape, dtype })
 }
 
 /**
@@ -125,8 +125,8 @@ export async function allocateQuantized(
   const groups = Math.ceil(K / GROUP)
   const scales = await allocate(gpu, [N, dtype === 'int4' ? groups : 1], 'f32', options)
   try {
-    if (liesInPanels(gpu, shape, dtype)) {
-      return { ...(await allocatePanels(gpu, { shape, dtype }, options)), scales }
+    if (liesPacked(gpu, shape, dtype)) {
+      return { ...(await allocatePacked(gpu, { shape, dtype }, options)), scales }
     }
     // In memory rows are whole groups
     const held = dtype === 'int4' ? [N, groups * GROUP] : shape
@@ -141,7 +141,7 @@ export async function allocateQuantized(
 export class QuantizedWriter {
   readonly #uploader: Uploader
   readonly #x: Tensor
-  readonly #panels: PanelWriter | undefined
+  readonly #packed: PackedWriter | undefined
   readonly #scales: Float32Array
   /** Values of a row that has not ended yet. */
   #rest = new Float32Array(0)
@@ -153,7 +153,7 @@ export class QuantizedWriter {
     if (!x.scales) throw new ShapeError('A QuantizedWriter fills weights in 8 or 4 bits only.')
     this.#uploader = uploader
     this.#x = x
-    this.#panels = x.packed && new PanelWriter(uploader, x)
+    this.#packed = x.packed && new PackedWriter(uploader, x)
     this.#scales = new Float32Array(x.scales.size)
   }
 
@@ -169,14 +169,14 @@ export class QuantizedWriter {
     const { data, scales } = quantizeRows(all.subarray(0, whole), K, this.#x.dtype as Quantized)
     this.#scales.set(scales, this.#scaled)
     this.#scaled += scales.length
-    if (this.#panels) await this.#panels.write(data)
+    if (this.#packed) await this.#packed.write(data)
     else await this.#uploader.write(this.#x.storage.buffer!, this.#bytes, data)
     this.#bytes += data.length
   }
 
   /** Writes what is left. The uploader is still to be flushed. */
   async finish(): Promise<void> {
-    await this.#panels?.finish()
+    await this.#packed?.finish()
     await this.#uploader.write(this.#x.scales!.storage.buffer!, 0, new Uint8Array(this.#scales.buffer))
   }
 }

@@ -29,7 +29,7 @@ export interface Family<P> {
   readonly variants: readonly Variant<P>[]
   /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
   readonly classOf: (problem: P) => string
-  /** For the tuner: weights that could lie in rows or in panels (panels.ts). None by default. */
+  /** For the tuner: weights that could lie in rows or packed (packed.ts). None by default. */
   readonly weights?: (problem: P) => readonly FamilyWeight[]
   /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
   readonly settled?: (problem: P) => P
@@ -37,7 +37,7 @@ export interface Family<P> {
 
 export interface FamilyWeight {
   readonly tensor: Tensor
-  /** As in PanelShape. */
+  /** As in PackedShape. */
   readonly runs?: number
 }
 

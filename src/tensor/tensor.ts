@@ -2,7 +2,7 @@
 // (src/gpu/recorder.ts), and `plan` turns a recording into something that runs.
 //
 // Layout is row-major and contiguous, feature maps are channels-last. f16, bf16, int8 and int4 are storage types of
-// weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (panels.ts).
+// weights, widened in the kernels; activations are f32. Weights of matrix products may be packed (packed.ts).
 
 import { describe, entryOf, expectDefined, expectWhole } from '../check.ts'
 import { DISPOSE } from '../dispose.ts'
@@ -62,7 +62,7 @@ export interface Tensor {
 }
 
 export interface Packed {
-  /** Rows of a panel. */
+  /** Rows of a group. */
   readonly lanes: number
   /** Texels of a row. */
   readonly texels: number

@@ -2,13 +2,13 @@
 //
 // A family's problem is a plain object with tensors somewhere in it. So a problem that came up in a model
 // is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
-// take the form that is asked for, rows or panels, with the same values in both, and so may be compared.
+// take the layout that is asked for, rows or packed, with the same values in both, and so may be compared.
 
 import { expectDefined } from '../check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type Form, uploadPanels } from '../kernels/packed.ts'
+import { uploadPacked, type WeightLayout } from '../kernels/packed.ts'
 import type { FamilyWeight, Variant } from '../kernels/variants.ts'
 import { allocate, type DType, type Plan, plan, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 
@@ -34,7 +34,7 @@ export async function rebuild<P>(
   gpu: Gpu,
   problem: P,
   weights: readonly FamilyWeight[] = [],
-  form?: Form,
+  form?: WeightLayout,
 ): Promise<Rebuilt<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   const made = new Map<Storage, Tensor>()
@@ -43,13 +43,13 @@ export async function rebuild<P>(
 
   const make = async (x: Tensor, seed: number): Promise<Tensor> => {
     const { shape, dtype } = x
-    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'panels' : 'rows')) === 'panels' : x.packed
+    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'packed' : 'rows')) === 'packed' : x.packed
     // A weight that is there serves as it is, unless its form may change
     if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
     const data = noise(dtype, x.size, seed)
     let y: Tensor
     if (isPacked) {
-      y = await uploadPanels(gpu, data, { shape, dtype, runs: runsOf.get(x.storage) ?? 1 }, options)
+      y = await uploadPacked(gpu, data, { shape, dtype, runs: runsOf.get(x.storage) ?? 1 }, options)
     } else {
       y = await allocate(gpu, shape, dtype, { ...options, sharded: x.shards !== undefined })
       await fill(gpu, y, data)

@@ -3,7 +3,7 @@
 // It records plans and sees the problems that come up, one for each class of shapes. Of the variants that can solve
 // one, those that the cost model finds hopeless are left out; the others are checked against a variant that runs
 // anywhere, twice, and timed in turns. Who is wrong is vetoed; who is faster than the default by more than noise
-// displaces it. Problems with weights are timed with the weights in rows and in panels, which decides for the whole
+// displaces it. Problems with weights are timed with the weights in rows and packed, which decides for the whole
 // model.
 
 import { describe, entryOf } from '../check.ts'
@@ -12,7 +12,7 @@ import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordWith } from '../gpu/recorder.ts'
 import { makeTuned, type Tuned } from '../gpu/tuned.ts'
-import { type Form, fitsPanels, packedAs, prefersPanels } from '../kernels/packed.ts'
+import { fitsPacked, packedAs, prefersPacked, type WeightLayout } from '../kernels/packed.ts'
 import { type Family, type FamilyWeight, type Met, metIn, ranked, type Variant } from '../kernels/variants.ts'
 import { expectKind, expectOptions, FUNCTION, type Kinds, SECONDS, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
@@ -55,8 +55,8 @@ export interface ClassReport {
   readonly family: string
   /** The shapes that the problems of the class share, rounded. */
   readonly shapes: string
-  /** Of its weights, if both were tried; rows come first, then panels. */
-  readonly form: Form | undefined
+  /** Of its weights, if both were tried; rows come first, then packed ones. */
+  readonly form: WeightLayout | undefined
   /** How many of them the plans have. */
   readonly count: number
   /** The variants that can run here, the one that the cost model prefers first. */
@@ -90,13 +90,13 @@ export interface CandidateReport {
 /** How weights should lie, and what that rests on. */
 export interface WeightsReport {
   /** The layout that was chosen. */
-  readonly choice: Form
+  readonly choice: WeightLayout
   /** The reason for the choice, in words. */
   readonly why: string
   /** Milliseconds of the timed products with weights in rows. */
   readonly rowsMs: number | undefined
-  /** Milliseconds of the timed products with weights in panels. */
-  readonly panelsMs: number | undefined
+  /** Milliseconds of the timed products with packed weights. */
+  readonly packedMs: number | undefined
 }
 
 /** A variant isn't tried if the cost model predicts more than this many times the cheapest one's time. */
@@ -191,7 +191,7 @@ interface Problem {
 
 /** The variants that can solve one class of shapes, to be compared with each other. */
 export interface Comparison {
-  readonly form: Form | undefined
+  readonly form: WeightLayout | undefined
   readonly shapes: string
   readonly candidates: readonly Candidate[]
 }
@@ -255,17 +255,22 @@ function weightsOf(family: Family<never>, problem: never): readonly FamilyWeight
 }
 
 /** The forms that its weights can have here. */
-function formsOf(gpu: Gpu, family: Family<never>, problem: never): (Form | undefined)[] {
+function formsOf(gpu: Gpu, family: Family<never>, problem: never): (WeightLayout | undefined)[] {
   const weights = weightsOf(family, problem)
   if (weights.length === 0) return [undefined]
   const fits = weights.every(({ tensor: { shape, dtype }, runs = 1 }) =>
-    fitsPanels(gpu, { shape, dtype, runs }),
+    fitsPacked(gpu, { shape, dtype, runs }),
   )
-  return fits ? ['rows', 'panels'] : [undefined]
+  return fits ? ['rows', 'packed'] : [undefined]
 }
 
 /** The same problem with its weights in that form; for questions, not for running. */
-function inForm(family: Family<never>, problem: never, form: Form | undefined, adapter: AdapterFacts): never {
+function inForm(
+  family: Family<never>,
+  problem: never,
+  form: WeightLayout | undefined,
+  adapter: AdapterFacts,
+): never {
   const runsOf = new Map(weightsOf(family, problem).map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   return mapTensors(problem, (x) => {
     const runs = runsOf.get(x.storage)
@@ -293,7 +298,7 @@ function isOpen({ candidates }: Comparison): boolean {
 function comparisonOf(
   family: Family<never>,
   given: never,
-  form: Form | undefined,
+  form: WeightLayout | undefined,
   adapter: AdapterFacts,
 ): Comparison {
   const problem = inForm(family, given, form, adapter)
@@ -332,7 +337,7 @@ async function measure(
 
     // 2. Who gives that, and gives it again
     for (const { form, candidates } of comparisons) {
-      const rebuilt = form === 'panels' ? await rebuild(gpu, problem, weights, form) : plain
+      const rebuilt = form === 'packed' ? await rebuild(gpu, problem, weights, form) : plain
       if (rebuilt !== plain) rebuilts.push(rebuilt)
       let least = Infinity
       for (const candidate of candidates) {
@@ -442,7 +447,7 @@ function conclude(gpu: Gpu, adapter: AdapterFacts, problems: readonly Problem[],
       return vetoed.has(name) && reason ? [[name, `${reason} (${shapes})`] as const] : []
     }),
   )
-  const sum = (wanted: Form, ms: (decision: Decision) => number | undefined): number =>
+  const sum = (wanted: WeightLayout, ms: (decision: Decision) => number | undefined): number =>
     all.reduce((total, { count, comparison, decision }) => {
       return isIn(comparison, wanted) ? total + count * (ms(decision) ?? 0) : total
     }, 0)
@@ -473,12 +478,12 @@ function conclude(gpu: Gpu, adapter: AdapterFacts, problems: readonly Problem[],
 }
 
 /** Whether problems of this class come up when weights have that form. */
-function isIn({ form }: Comparison, wanted: Form): boolean {
+function isIn({ form }: Comparison, wanted: WeightLayout): boolean {
   return form === undefined || form === wanted
 }
 
-function formPreferred(adapter: AdapterFacts): Form {
-  return prefersPanels(adapter) ? 'panels' : 'rows'
+function formPreferred(adapter: AdapterFacts): WeightLayout {
+  return prefersPacked(adapter) ? 'packed' : 'rows'
 }
 
 /** Tried, or known why not. */
@@ -531,7 +536,9 @@ export function decide(
     const { length } = candidates
     const out =
       left.length < length ? 'the others are vetoed' : `the others should take over ${HOPELESS}x as long`
-    const only = form ? `the only one that reads ${form}` : 'the only one that fits'
+    const only = form
+      ? `the only one that reads ${form === 'packed' ? 'packed weights' : form}`
+      : 'the only one that fits'
     return { choice, why: length === 1 ? only : out, ms: defaultMs, defaultMs }
   }
 
@@ -569,44 +576,44 @@ function decideWeights(
 ): WeightsReport | undefined {
   const both = problems.flatMap(({ family, count, comparisons }) => {
     if (comparisons.length < 2) return []
-    const [rows, panels] = (['rows', 'panels'] as const).map((form) =>
+    const [rows, packed] = (['rows', 'packed'] as const).map((form) =>
       decide(comparisons.find((comparison) => comparison.form === form)!, family.name, vetoed),
     )
-    return [{ count, rows: rows!, panels: panels! }]
+    return [{ count, rows: rows!, packed: packed! }]
   })
   if (both.length === 0) return undefined
   const standard = formPreferred(adapter)
-  const report = (choice: Form, why: string, rowsMs?: number, panelsMs?: number): WeightsReport => ({
+  const report = (choice: WeightLayout, why: string, rowsMs?: number, packedMs?: number): WeightsReport => ({
     choice,
     why,
     rowsMs,
-    panelsMs,
+    packedMs,
   })
-  if (both.some(({ panels }) => panels.choice === undefined)) {
-    return report('rows', 'no variant is left that reads panels')
+  if (both.some(({ packed }) => packed.choice === undefined)) {
+    return report('rows', 'no variant is left that reads packed weights')
   }
-  const timed = both.filter(({ rows, panels }) => rows.ms !== undefined && panels.ms !== undefined)
+  const timed = both.filter(({ rows, packed }) => rows.ms !== undefined && packed.ms !== undefined)
   if (timed.length === 0) return report(standard, 'not reached: the default stays')
-  const total = (form: Form): number => timed.reduce((sum, one) => sum + one.count * one[form].ms!, 0)
-  const [rowsMs, panelsMs] = [total('rows'), total('panels')]
-  const other: Form = standard === 'rows' ? 'panels' : 'rows'
-  const [own, others] = standard === 'rows' ? [rowsMs, panelsMs] : [panelsMs, rowsMs]
-  if (own <= others) return report(standard, `${times(others / own)} faster than ${other}`, rowsMs, panelsMs)
+  const total = (form: WeightLayout): number => timed.reduce((sum, one) => sum + one.count * one[form].ms!, 0)
+  const [rowsMs, packedMs] = [total('rows'), total('packed')]
+  const other: WeightLayout = standard === 'rows' ? 'packed' : 'rows'
+  const [own, others] = standard === 'rows' ? [rowsMs, packedMs] : [packedMs, rowsMs]
+  if (own <= others) return report(standard, `${times(others / own)} faster than ${other}`, rowsMs, packedMs)
   if (others > MARGIN * own) {
-    return report(standard, `${other} are within 5 %: the default stays`, rowsMs, panelsMs)
+    return report(standard, `${other} are within 5 %: the default stays`, rowsMs, packedMs)
   }
-  return report(other, `${times(own / others)} faster than ${standard}, the default`, rowsMs, panelsMs)
+  return report(other, `${times(own / others)} faster than ${standard}, the default`, rowsMs, packedMs)
 }
 
 /** The form that the rest needn't be timed without. */
-function formSettled(problems: readonly Problem[], adapter: AdapterFacts): Form | undefined {
+function formSettled(problems: readonly Problem[], adapter: AdapterFacts): WeightLayout | undefined {
   const both = problems.filter(({ comparisons }) => comparisons.length > 1)
   const isTimed = ({ comparisons }: Problem): boolean =>
     comparisons.every(({ candidates }) => candidates.some(({ samples }) => samples.length > 0))
   const weightOf = (some: readonly Problem[]): number => some.reduce((sum, { weight }) => sum + weight, 0)
   if (both.length === 0 || weightOf(both.filter(isTimed)) < SETTLED_SHARE * weightOf(both)) return undefined
-  const { choice, rowsMs = 1, panelsMs = 1 } = decideWeights(adapter, problems, adapter.choices.vetoed)!
-  const lead = choice === 'rows' ? panelsMs / rowsMs : rowsMs / panelsMs
+  const { choice, rowsMs = 1, packedMs = 1 } = decideWeights(adapter, problems, adapter.choices.vetoed)!
+  const lead = choice === 'rows' ? packedMs / rowsMs : rowsMs / packedMs
   return lead > SETTLED_LEAD ? choice : undefined
 }
 

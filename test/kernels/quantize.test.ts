@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { Uploader } from '../../src/gpu/transfer.ts'
-import { fitsPanels } from '../../src/kernels/packed.ts'
+import { fitsPacked } from '../../src/kernels/packed.ts'
 import {
   allocateQuantized,
   dequantizeRows,
@@ -73,19 +73,19 @@ test('rows that no kernel reads are refused, and so is more than a matrix', asyn
   gpu.close()
 })
 
-test('a slip in the forced form of weights is no choice', async () => {
+test('a slip in the forced layout of weights is no choice', async () => {
   const name = adapterNames()[0]!
-  const opened = openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'panel' } })
-  await expect(opened).rejects.toThrow(`the variant of weights is "panel", expected 'rows' or 'panels'.`)
+  const opened = openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'pack' } })
+  await expect(opened).rejects.toThrow(`the variant of weights is "pack", expected 'rows' or 'packed'.`)
 })
 
 for (const name of adapterNames()) {
-  for (const weights of ['panels', 'rows']) {
-    test(`linear from int8 and int4 weights in ${weights} on ${name || 'any adapter'}`, async (context) => {
+  for (const weights of ['packed', 'rows']) {
+    test(`linear from int8 and int4 weights, ${weights}, on ${name || 'any adapter'}`, async (context) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights } })
       try {
-        const panels = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
-        if (!panels) context.skip('no subgroups of one size here')
+        const isPackable = fitsPacked(gpu, { shape: [1, 1], dtype: 'f32' })
+        if (!isPackable) context.skip('no subgroups of one size here')
         for (const [M, N, K] of [
           [1, 8, 32],
           [1, 70, 96],
@@ -94,7 +94,7 @@ for (const name of adapterNames()) {
           [70, 131, 64],
           [5, 12, 1024],
           // Rows that end within a group
-          ...(weights === 'panels' ? [[4, 9, 45] as const, [37, 20, 100] as const] : []),
+          ...(weights === 'packed' ? [[4, 9, 45] as const, [37, 20, 100] as const] : []),
         ] as const) {
           for (const dtype of TYPES) {
             const x = random([M, K], 1, 3)

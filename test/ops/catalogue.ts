@@ -30,7 +30,7 @@ import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../.
 import { columns, type DType, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { copyChunks, multiplyAdds } from '../../src/tuning/ceilings.ts'
 
-/** Makes an input of the plan, or a weight in panels. */
+/** Makes an input of the plan, or a packed weight. */
 type In = (shape: readonly number[], dtype?: DType, form?: 'packed') => Tensor
 
 export interface Case {

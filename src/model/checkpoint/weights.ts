@@ -2,7 +2,7 @@
 //
 // A checkpoint must fit the config (fit.ts) before a byte of it is uploaded. Then matrices go slice by slice
 // from the file to the device, as they are stored; so the largest checkpoint takes a few slices of host memory. Where
-// the adapter multiplies faster from panels (src/kernels/packed.ts), they are laid out so on the way; asked to, we
+// the adapter multiplies faster from packed weights (src/kernels/packed.ts), they are packed on the way; asked to, we
 // quantise them too (src/kernels/quantize.ts).
 
 import { entryOf, expectDefined } from '../../check.ts'
@@ -11,7 +11,7 @@ import type { Gpu } from '../../gpu/gpu.ts'
 import { Uploader } from '../../gpu/transfer.ts'
 import { firstNotFinite, type NotFinite } from '../../io/finite.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../../io/safetensors.ts'
-import { allocatePanels, fitsPanels, PanelWriter, prefersPanels } from '../../kernels/packed.ts'
+import { allocatePacked, fitsPacked, PackedWriter, prefersPacked } from '../../kernels/packed.ts'
 import { allocateQuantized, fitsQuantized, type Quantized, QuantizedWriter } from '../../kernels/quantize.ts'
 import { firstOf, printable, quoted } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
@@ -194,11 +194,11 @@ async function allocateFor(
   if (quantize && mayQuantize(parameter) && fitsQuantized(gpu, shape, quantize)) {
     return allocateQuantized(gpu, shape, quantize, options)
   }
-  if ((kind === 'matrix' || kind === 'conv') && prefersPanels(gpu.adapter)) {
-    const panels = { shape: held, dtype, runs: runsOf(kind, shape) }
-    // Parts of a matrix, such as the keys' of a packed projection, begin with a panel only if panels are full
+  if ((kind === 'matrix' || kind === 'conv') && prefersPacked(gpu.adapter)) {
+    const packed = { shape: held, dtype, runs: runsOf(kind, shape) }
+    // Parts of a matrix, such as the keys' of a fused projection, begin with a group only if groups are full
     const full = kind === 'conv' || O % gpu.adapter.subgroupSize === 0
-    if (full && fitsPanels(gpu, panels)) return allocatePanels(gpu, panels, options)
+    if (full && fitsPacked(gpu, packed)) return allocatePacked(gpu, packed, options)
   }
   return allocate(gpu, held, dtype, { ...options, sharded: kind === 'matrix' || kind === 'embedding' })
 }
@@ -233,15 +233,15 @@ async function fillAll(
     for (let job = queue[next++]; job; job = queue[next++]) {
       const { kind, shape } = job.parameter
       const quantized = job.x.scales && new QuantizedWriter(uploader, job.x)
-      const panels =
-        job.x.packed && !quantized ? new PanelWriter(uploader, job.x, runsOf(kind, shape)) : undefined
+      const packed =
+        job.x.packed && !quantized ? new PackedWriter(uploader, job.x, runsOf(kind, shape)) : undefined
       let before = 0
       let hasSpoilt = false
       for await (const { offset, bytes, stored } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
         signal?.throwIfAborted()
         if (quantized) await quantized.write(toFloat32(bytes, job.entry.dtype))
-        else if (panels) await panels.write(bytes)
+        else if (packed) await packed.write(bytes)
         else await write(uploader, job.x, offset, bytes, signal)
         const found = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
         if (found) {
@@ -252,7 +252,7 @@ async function fillAll(
         loaded += stored.length
         onProgress?.({ phase: 'upload', what: job.entry.name, loaded, total })
       }
-      await (quantized ?? panels)?.finish()
+      await (quantized ?? packed)?.finish()
     }
   }
   // Every reader has stopped before we return, or buffers would be released under it

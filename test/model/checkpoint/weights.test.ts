@@ -55,7 +55,7 @@ async function checkpointOf(tensors: ReadonlyMap<string, TensorData>): Promise<C
   return openSafetensors(bytesSource(writeSafetensors(tensors.values()), 'test.safetensors'))
 }
 
-/** What the device holds, all shards one after another, out of panels if it is packed. */
+/** What the device holds, all shards one after another, unpacked if it is packed. */
 async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
   const parts: Uint8Array[] = []
   for (const { buffer, texture, bytes } of storagesOf(x)) {
@@ -73,7 +73,7 @@ async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
     on.buffers.release(host!)
   }
   const all = joined(parts)
-  return x.packed ? outOfPanels(all, x) : all
+  return x.packed ? unpackRows(all, x) : all
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
@@ -87,7 +87,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Rows one after another again, without the zeros at the ends of their runs. */
-function outOfPanels(bytes: Uint8Array, { shape, dtype, packed }: Tensor): Uint8Array {
+function unpackRows(bytes: Uint8Array, { shape, dtype, packed }: Tensor): Uint8Array {
   const { lanes, texels } = packed!
   const [rows, runs] = [shape[0]!, shape.length === 4 ? shape[1]! : 1]
   const runBytes = (sizeOf(shape) / rows / runs) * (dtype === 'f32' ? 4 : 2)
