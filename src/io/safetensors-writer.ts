@@ -68,7 +68,7 @@ export function outlineFile(
   const relative = sorted.map((tensor) => {
     const { name, dtype, shape } = tensor
     if (names.has(name) || /\p{Surrogate}/u.test(name)) {
-      throw new WeightsError(`${quoted(name, 80)} can't be the name of a tensor, or is one twice.`)
+      throw new WeightsError(`${quoted(name, 80)} can't be a name, or is one twice.`)
     }
     names.add(name)
     const begin = length

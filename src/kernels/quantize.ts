@@ -253,19 +253,9 @@ export class QuantizedWriter {
     const { data, scales } = quantizeRows(all.subarray(0, whole), K, this.#x.dtype as Quantized)
     this.#scales.set(scales, this.#scaled)
     this.#scaled += scales.length
-    await this.writeCodes(data)
-  }
-
-  /** The next bytes of a weight that is in so many bits already; they may end anywhere. */
-  async writeCodes(data: Uint8Array): Promise<void> {
     if (this.#packed) await this.#packed.write(data)
     else await this.#uploader.write(this.#x.storage.buffer!, this.#bytes, data)
     this.#bytes += data.length
-  }
-
-  /** All scales of such a weight. */
-  writeScales(scales: Float32Array): void {
-    this.#scales.set(scales)
   }
 
   /** Writes what is left. The uploader is still to be flushed. */
