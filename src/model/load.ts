@@ -93,6 +93,8 @@ export interface LoadedModel {
   /** Token ids before the image. */
   readonly before: Uint32Array
   readonly notes: readonly string[]
+  /** What is held in few bits, by component. */
+  readonly quantized: LoadedWeights['quantized']
   /** The plans of sentences and of image sizes. */
   readonly plans: PlanCache
   /** C and S of the last sentence of each length, for the next one to overwrite. */
@@ -191,6 +193,7 @@ async function assemble(
       look: look!,
       before,
       notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
+      quantized: loaded.quantized,
       plans,
       language,
       queue: new Queue(),

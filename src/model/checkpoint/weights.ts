@@ -34,6 +34,8 @@ export interface LoadedWeights {
   readonly baseline: boolean
   /** Names in the checkpoint that mean nothing to this engine. */
   readonly unknown: readonly string[]
+  /** What is held in few bits, by component. */
+  readonly quantized: ReadonlyMap<Component, Quantized>
   /** Frees all of them. */
   readonly release: () => void
 }
@@ -68,7 +70,12 @@ export async function placeWeights(
   expectFit(fit, checkpoint, config)
   const { used, unknown, baseline } = fit
   expectSameBits(checkpoint, used, options.quantize)
-  return { ...(await place(gpu, checkpoint, used, options)), baseline, unknown }
+  return {
+    ...(await place(gpu, checkpoint, used, options)),
+    baseline,
+    unknown,
+    quantized: quantizedParts(used, options.quantize),
+  }
 }
 
 /** Bits can't be had back, nor rounded twice. */
@@ -82,10 +89,13 @@ function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: 
   )
 }
 
-/** What is held in few bits, by component. */
-function quantizedParts(used: readonly Match[]): Map<Component, Quantized> {
+/** What is held in few bits, by component: those of the checkpoint, or else those that it is rounded to. */
+function quantizedParts(used: readonly Match[], quantize?: Quantized): Map<Component, Quantized> {
   return new Map(
-    used.flatMap(({ parameter: { component }, quantized }) => (quantized ? [[component, quantized]] : [])),
+    used.flatMap(({ parameter, quantized }) => {
+      const bits = quantized ?? (mayQuantize(parameter) ? quantize : undefined)
+      return bits ? [[parameter.component, bits]] : []
+    }),
   )
 }
 
@@ -141,7 +151,8 @@ export async function weightsFrom(
     return { parameter, entry }
   })
   const baseline = !matches.some(({ parameter }) => parameter.flow)
-  return { ...(await filled(await place(gpu, checkpoint, matches, {}), {})), baseline, unknown: [] }
+  const placed = await filled(await place(gpu, checkpoint, matches, {}), {})
+  return { ...placed, baseline, unknown: [], quantized: new Map() }
 }
 
 // ---------------------------------------------------------------------------------------------------------

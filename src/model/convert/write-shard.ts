@@ -4,20 +4,10 @@
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { entryOf, expectDefined } from '../../check.ts'
-import { firstNotFinite } from '../../io/finite.ts'
 import { crc32 } from '../../io/image/crc32.ts'
-import { type Checkpoint, toFloat32 } from '../../io/safetensors.ts'
-import { type Quantized, quantizeRows } from '../../kernels/quantize.ts'
-import { notFinite } from '../checkpoint/fill.ts'
-import { bytesPerElement } from '../checkpoint/stored.ts'
-import type { Shard, Step } from './convert-plan.ts'
-
-/** Bytes that are read at a time. */
-const SLICE_BYTES = 4 * 2 ** 20
-/** The same of what is rounded. */
-const ROUNDED_BYTES = 2 ** 20
-/** Slices begin at multiples of this (Checkpoint.slices). */
-const ALIGNMENT = 16
+import type { Checkpoint } from '../../io/safetensors.ts'
+import type { Shard } from './convert-plan.ts'
+import { convertedPieces } from './convert-step.ts'
 
 /** The names of unfinished shards; the number is that of the process. */
 export const DRAFT_NAME = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
@@ -52,7 +42,10 @@ export async function writeShard(
         const writers = step.outputs.map(
           ({ name }) => new PlacedWriter(file, expectDefined(places.get(name), name)),
         )
-        await writeStep(checkpoint, step, writers, options)
+        for await (const { output, bytes, read } of convertedPieces(checkpoint, step, options.signal)) {
+          await entryOf(writers, output).write(bytes)
+          options.onRead(read, step.entry.name)
+        }
         step.outputs.forEach(({ name }, i) => checksums.set(name, entryOf(writers, i).checksum))
       }
       await new PlacedWriter(file, 0).write(outline.header(checksums))
@@ -89,46 +82,4 @@ class PlacedWriter {
       this.#at += bytesWritten
     }
   }
-}
-
-async function writeStep(
-  checkpoint: Checkpoint,
-  step: Step,
-  [values, scales]: readonly PlacedWriter[],
-  { signal, onRead }: WriteOptions,
-): Promise<void> {
-  const { entry, quantized, isRounded } = step
-  const [, K = 1] = entry.shape
-  const wanted = isRounded ? wholeRows(K * bytesPerElement(entry)) : SLICE_BYTES
-  const collected: Uint8Array[] = []
-  for await (const { offset, bytes } of checkpoint.slices(entry.name, wanted, { signal })) {
-    signal.throwIfAborted()
-    const bad = firstNotFinite(bytes, entry.dtype)
-    if (bad) {
-      throw notFinite([{ entry, value: bad.value, index: offset / bytesPerElement(entry) + bad.index }])
-    }
-    if (isRounded && quantized) {
-      const rows = quantizeRows(toFloat32(bytes, entry.dtype), K, quantized)
-      await values?.write(rows.data)
-      collected.push(scaleBytes(rows.scales, quantized))
-    } else {
-      await values?.write(bytes)
-    }
-    onRead(bytes.length, entry.name)
-  }
-  for (const part of collected) await scales?.write(part)
-}
-
-/** Bytes of as many whole rows as fit, so that every slice begins with a row. */
-function wholeRows(rowBytes: number): number {
-  let rows = 1
-  while ((rows * rowBytes) % ALIGNMENT !== 0) rows *= 2
-  const step = rows * rowBytes
-  return step * Math.max(1, Math.floor(ROUNDED_BYTES / step))
-}
-
-/** As they are stored: f32, or bf16, which those of int4 are numbers of. */
-function scaleBytes(scales: Float32Array<ArrayBuffer>, quantized: Quantized): Uint8Array {
-  if (quantized === 'int8') return new Uint8Array(scales.buffer)
-  return new Uint8Array(Uint16Array.from(new Uint32Array(scales.buffer), (word) => word >>> 16).buffer)
 }
