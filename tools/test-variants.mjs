@@ -70,7 +70,7 @@ const turns = TURNS.flatMap((variants) => {
   // No file left would mean all files
   if (passed.some(isFile) && !wanted.some(isFile)) return []
   for (const word of variants.split(' ')) said.add(word)
-  const repeating = readsPacked(variants) ? FORCING : `${FORCING}|.*weights? in panels`
+  const repeating = readsPacked(variants) ? FORCING : `${FORCING}|.*(packed weight|weights, packed)`
   const pattern = passed.some(isPattern) ? [] : ['-t', `^(?!${repeating})`]
   return [{ variants, args: [...wanted, ...pattern] }]
 })

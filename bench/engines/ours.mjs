@@ -68,9 +68,9 @@ const WEIGHTS = { linear: ['weight'], swiglu: ['gate', 'up'], conv2d: ['weight']
 /** On the device, as the model would hold it. */
 async function place(op, name, { shape, dtype, values, bits }) {
   if (dtype === 'int8' || dtype === 'int4') return ops.uploadQuantized(gpu, values, shape, dtype)
-  if (WEIGHTS[op]?.includes(name) && ops.prefersPanels(gpu.adapter)) {
+  if (WEIGHTS[op]?.includes(name) && ops.prefersPacked(gpu.adapter)) {
     const weight = { shape, dtype, runs: shape.length === 4 ? shape[1] : 1 }
-    if (ops.fitsPanels(gpu, weight)) return ops.uploadPanels(gpu, bits ?? values, weight)
+    if (ops.fitsPacked(gpu, weight)) return ops.uploadPacked(gpu, bits ?? values, weight)
   }
   return ops.upload(gpu, bits ?? values, shape, dtype)
 }

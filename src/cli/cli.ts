@@ -35,6 +35,10 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'what is in a checkpoint, without loading it',
     load: async () => (await import('./commands/inspect.ts')).inspect,
   },
+  convert: {
+    does: 'write a checkpoint as safetensors, rounded or as it is',
+    load: async () => (await import('./commands/convert.ts')).convert,
+  },
   manifest: {
     does: "list a model's files and their hashes, or check them",
     load: async () => (await import('./commands/manifest.ts')).manifest,

@@ -42,7 +42,7 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   reduce: ['thread', 'shared'],
   argmax: ['thread', 'shared'],
   normalizeRows: ['thread', 'shared'],
-  weights: ['rows', 'panels'],
+  weights: ['rows', 'packed'],
   tiles: ['f32', 'f16'],
 }
 

@@ -14,12 +14,12 @@
 // Source: huggingface/safetensors, README and src/tensor.rs at 24b0b28 (2026-05-12). We are stricter in one
 // thing, as its README asks: a key that occurs twice is an error.
 
-import { describe, entryOf } from '../check.ts'
+import { describe, entryOf, expectDefined } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { expectOptions, FUNCTION, SIGNAL, TEXT } from '../options.ts'
 import { printable, quoted } from '../printable.ts'
 import type { Checkpoint, ReadOptions } from './checkpoint/checkpoint.ts'
-import { DTYPE_BITS, type Dtype } from './checkpoint/dtype.ts'
+import type { Dtype } from './checkpoint/dtype.ts'
 import {
   type Header,
   INDEX_LIMITS,
@@ -30,6 +30,7 @@ import {
 } from './checkpoint/shards.ts'
 import { type Folder, openAll, readText } from './folder.ts'
 import { readHeader } from './safetensors-header.ts'
+import { outlineFile } from './safetensors-writer.ts'
 import type { Source } from './source.ts'
 import { type Json, parseJson } from './text/json.ts'
 
@@ -136,40 +137,19 @@ export function writeSafetensors(
   tensors: Iterable<TensorData>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array<ArrayBuffer> {
-  const order = Object.keys(DTYPE_BITS)
-  const sorted = [...tensors].sort(
-    (a, b) => order.indexOf(b.dtype) - order.indexOf(a.dtype) || (a.name < b.name ? -1 : 1),
-  )
-
-  const names = new Set<string>(['__metadata__'])
-  const fields: string[] = []
-  if (Object.keys(metadata).length > 0) fields.push(`"__metadata__":${JSON.stringify(metadata)}`)
-  let end = 0
-  for (const { name, dtype, shape, bytes } of sorted) {
-    if (names.has(name) || /\p{Surrogate}/u.test(name)) {
-      throw new WeightsError(`writeSafetensors: ${quoted(name)} can't be a name, or is one twice.`)
-    }
-    names.add(name)
-    const size = (shape.reduce((product, n) => product * n, 1) * DTYPE_BITS[dtype]) / 8
-    if (size !== bytes.length) {
+  const all = [...tensors]
+  const outline = outlineFile(all, metadata, false)
+  const dataOf = new Map(all.map(({ name, bytes }) => [name, bytes]))
+  const file = new Uint8Array(outline.size)
+  file.set(outline.header())
+  for (const { name, dtype, shape, begin, end } of outline.tensors) {
+    const bytes = expectDefined(dataOf.get(name), name)
+    if (end - begin !== bytes.length) {
       throw new WeightsError(
-        `writeSafetensors: ${quoted(name)} is ${dtype} [${shape.join(', ')}], ${size} bytes, but ${bytes.length} are given.`,
+        `writeSafetensors: ${quoted(name)} is ${dtype} [${shape.join(', ')}], ${end - begin} bytes, but ${bytes.length} are given.`,
       )
     }
-    const info = { dtype, shape, data_offsets: [end, end + size] }
-    fields.push(`${JSON.stringify(name)}:${JSON.stringify(info)}`)
-    end += size
-  }
-
-  const header = new TextEncoder().encode(`{${fields.join(',')}}`)
-  const dataBegin = 8 + Math.ceil(header.length / 8) * 8
-  const file = new Uint8Array(dataBegin + end).fill(0x20, 8 + header.length, dataBegin)
-  new DataView(file.buffer).setBigUint64(0, BigInt(dataBegin - 8), true)
-  file.set(header, 8)
-  let at = dataBegin
-  for (const { bytes } of sorted) {
-    file.set(bytes, at)
-    at += bytes.length
+    file.set(bytes, begin)
   }
   return file
 }

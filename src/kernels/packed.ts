@@ -1,11 +1,11 @@
 // Weights packed for subgroup kernels, once, when they are loaded.
 //
-// A kernel whose lanes each own a row of a weight wants what they load at one time to lie together. So rows go in panels
-// of as many as a subgroup has lanes, and a panel holds texel 0 of all its rows, then texel 1 of all ... A texel is 16
-// bytes: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4. Rows end in zeros where K leaves part of a texel.
+// A kernel whose lanes each own a row of a weight wants coalesced loads. So rows go in groups of as many as a subgroup
+// has lanes, and a group holds texel 0 of all its rows, then texel 1 of all ... A texel is 16 bytes: 4 values of f32, 8 of
+// 16 bits, 16 of int8, 32 of int4. Rows end in zeros where K leaves part of a texel.
 //
-// Panels lie in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read (lavapipe:
-// 30 cycles against 60 for eight lanes of 16 bytes, November 2026). Texel i of the whole is at x = i % TEXTURE_WIDTH.
+// They lie in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read (lavapipe: 30
+// cycles against 60 for eight lanes of 16 bytes, November 2026). Texel i of the whole is at x = i % TEXTURE_WIDTH.
 
 import { LimitError, ShapeError } from '../errors.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'
@@ -27,10 +27,10 @@ export const TEXTURE_WIDTH = 2048
 const ROWS_AT_ONCE = 32
 
 /** How weights lie: as in the checkpoint, or packed. */
-export const FORMS = ['rows', 'panels'] as const
-export type Form = (typeof FORMS)[number]
+export const WEIGHT_LAYOUTS = ['rows', 'packed'] as const
+export type WeightLayout = (typeof WEIGHT_LAYOUTS)[number]
 
-export interface PanelShape {
+export interface PackedShape {
   /** [N, ...]: rows of outputs. */
   readonly shape: Shape
   readonly dtype: DType
@@ -38,24 +38,24 @@ export interface PanelShape {
   readonly runs?: number
 }
 
-function texelsOfRow({ shape, dtype, runs = 1 }: PanelShape): number {
+function texelsOfRow({ shape, dtype, runs = 1 }: PackedShape): number {
   const [N = 1] = shape
   return runs * Math.ceil(sizeOf(shape) / N / runs / weightType(dtype).perTexel)
 }
 
 /** How a weight lies once it is packed. */
-export function packedAs(weight: PanelShape, lanes: number): Packed {
+export function packedAs(weight: PackedShape, lanes: number): Packed {
   return { lanes, texels: texelsOfRow(weight), firstRow: 0 }
 }
 
-/** Rows of the texture that hold a weight in panels of `lanes`. */
-function textureRows(weight: PanelShape, lanes: number): number {
+/** Rows of the texture that hold a weight in groups of `lanes` rows. */
+function textureRows(weight: PackedShape, lanes: number): number {
   const rows = Math.ceil((weight.shape[0] ?? 1) / lanes) * lanes
   return Math.ceil((rows * texelsOfRow(weight)) / TEXTURE_WIDTH)
 }
 
 /** Whether the adapter can hold this weight packed. */
-export function fitsPanels(gpu: Gpu, weight: PanelShape): boolean {
+export function fitsPacked(gpu: Gpu, weight: PackedShape): boolean {
   const { subgroupSize, readsTextures } = gpu.adapter
   if (subgroupSize < 4 || subgroupSize > 32 || !readsTextures) return false
   return textureRows(weight, subgroupSize) <= gpu.device.limits.maxTextureDimension2D
@@ -66,25 +66,25 @@ export function fitsPanels(gpu: Gpu, weight: PanelShape): boolean {
  * spreads operands better, and with four lanes a broadcast costs what it saves (SwiftShader: 5.6 GFLOP/s packed, 6 in
  * registers; lavapipe with eight: 52 against 12; November 2026).
  */
-export function prefersPanels(
+export function prefersPacked(
   { software, subgroupSize, choices }: AdapterFacts,
   dtype: DType = 'f32',
 ): boolean {
   const wanted = choices.forced.get('weights') ?? choices.tuned.get('weights')
-  if (wanted) return wanted === 'panels'
+  if (wanted) return wanted === 'packed'
   // Weights in few bits are read by no kernel in registers
   return software && (subgroupSize >= 8 || dtype === 'int8' || dtype === 'int4')
 }
 
-/** Memory for a packed weight; fill it with a PanelWriter. */
-export async function allocatePanels(
+/** Memory for a packed weight; fill it with a PackedWriter. */
+export async function allocatePacked(
   gpu: Gpu,
-  weight: PanelShape,
+  weight: PackedShape,
   { label = '', owner = 'tensors' }: AllocateOptions = {},
 ): Promise<Tensor> {
   const { shape, dtype } = weight
   const lanes = gpu.adapter.subgroupSize
-  if (!fitsPanels(gpu, weight)) {
+  if (!fitsPacked(gpu, weight)) {
     throw new LimitError(`${label}: [${shape.join(', ')}] ${dtype} can't be packed on ${gpu.name}.`)
   }
   const height = textureRows(weight, lanes)
@@ -99,7 +99,7 @@ export async function allocatePanels(
 }
 
 /** Packs rows as they come. */
-export class PanelWriter {
+export class PackedWriter {
   readonly #uploader: Uploader
   readonly #texture: GPUTexture
   readonly #lanes: number
@@ -110,17 +110,17 @@ export class PanelWriter {
   readonly #row: Uint32Array<ArrayBuffer>
   readonly #rowView: Uint8Array
   #read = 0
-  /** The panel being filled, and how many of its rows are there. */
-  readonly #panel: Uint32Array<ArrayBuffer>
+  /** The group of rows being filled, and how many of its rows are there. */
+  readonly #group: Uint32Array<ArrayBuffer>
   #rows = 0
   /** Rows of the texture to be written next. */
   readonly #block: Uint32Array<ArrayBuffer>
   #filled = 0
   #y = 0
 
-  /** @param runs as in the PanelShape that the tensor was made of */
+  /** @param runs as in the PackedShape that the tensor was made of */
   constructor(uploader: Uploader, { shape, dtype, packed, storage }: Tensor, runs = 1) {
-    if (!packed || !storage.texture) throw new ShapeError('A PanelWriter fills packed tensors only.')
+    if (!packed || !storage.texture) throw new ShapeError('A PackedWriter fills packed tensors only.')
     this.#uploader = uploader
     this.#texture = storage.texture
     this.#lanes = packed.lanes
@@ -131,7 +131,7 @@ export class PanelWriter {
     this.#runBytes = this.#rowBytes / runs
     this.#row = new Uint32Array(4 * packed.texels)
     this.#rowView = new Uint8Array(this.#row.buffer)
-    this.#panel = new Uint32Array(4 * packed.texels * packed.lanes)
+    this.#group = new Uint32Array(4 * packed.texels * packed.lanes)
     this.#block = new Uint32Array(4 * TEXTURE_WIDTH * ROWS_AT_ONCE)
   }
 
@@ -151,7 +151,7 @@ export class PanelWriter {
 
   /** Writes what is left. The uploader is still to be flushed. */
   async finish(): Promise<void> {
-    if (this.#rows > 0) await this.#endPanel()
+    if (this.#rows > 0) await this.#endGroup()
     if (this.#filled === 0) return
     const words = 4 * TEXTURE_WIDTH
     const rest = this.#block.slice(0, Math.ceil(this.#filled / words) * words)
@@ -160,23 +160,23 @@ export class PanelWriter {
   }
 
   async #endRow(): Promise<void> {
-    const [row, panel] = [this.#row, this.#panel]
+    const [row, group] = [this.#row, this.#group]
     const step = 4 * this.#lanes
     for (let from = 0, to = 4 * this.#rows; from < row.length; from += 4, to += step) {
-      panel[to] = row[from]!
-      panel[to + 1] = row[from + 1]!
-      panel[to + 2] = row[from + 2]!
-      panel[to + 3] = row[from + 3]!
+      group[to] = row[from]!
+      group[to + 1] = row[from + 1]!
+      group[to + 2] = row[from + 2]!
+      group[to + 3] = row[from + 3]!
     }
     this.#read = 0
-    if (++this.#rows === this.#lanes) await this.#endPanel()
+    if (++this.#rows === this.#lanes) await this.#endGroup()
   }
 
-  async #endPanel(): Promise<void> {
-    const panel = this.#panel
-    for (let from = 0; from < panel.length; ) {
-      const count = Math.min(panel.length - from, this.#block.length - this.#filled)
-      this.#block.set(panel.subarray(from, from + count), this.#filled)
+  async #endGroup(): Promise<void> {
+    const group = this.#group
+    for (let from = 0; from < group.length; ) {
+      const count = Math.min(group.length - from, this.#block.length - this.#filled)
+      this.#block.set(group.subarray(from, from + count), this.#filled)
       from += count
       this.#filled += count
       if (this.#filled === this.#block.length) {
@@ -185,21 +185,21 @@ export class PanelWriter {
         this.#filled = 0
       }
     }
-    panel.fill(0)
+    group.fill(0)
     this.#rows = 0
   }
 }
 
 /** A weight from the host, packed. `data` holds the device's bytes: 16-bit types as Uint16Array. */
-export async function uploadPanels(
+export async function uploadPacked(
   gpu: Gpu,
   data: ArrayBufferView,
-  weight: PanelShape,
+  weight: PackedShape,
   options: AllocateOptions = {},
 ): Promise<Tensor> {
-  const x = await allocatePanels(gpu, weight, options)
+  const x = await allocatePacked(gpu, weight, options)
   const uploader = new Uploader(gpu)
-  const writer = new PanelWriter(uploader, x, weight.runs)
+  const writer = new PackedWriter(uploader, x, weight.runs)
   await writer.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
   await writer.finish()
   await uploader.flush()

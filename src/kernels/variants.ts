@@ -40,7 +40,7 @@ export interface Family<P> {
 /** A weight of a problem, which the tuner may lay out in another way. */
 export interface FamilyWeight {
   readonly tensor: Tensor
-  /** As in packed.ts: a row is this many runs, each of which begins a texel. */
+  /** As in PackedShape. */
   readonly runs?: number
 }
 

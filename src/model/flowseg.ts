@@ -15,6 +15,7 @@ import type { PlanInfo } from '../gpu/plan/plan.ts'
 import { EMBEDDED } from '../io/embedded.ts'
 import type { FolderLocation } from '../io/folder.ts'
 import type { Tokenizer } from '../io/text/tokenizer.ts'
+import type { Quantized } from '../kernels/quantize.ts'
 import { expectOptions } from '../options.ts'
 import type { Tuning } from '../tuning/report.ts'
 import { TUNE_KINDS, type TuneOptions, tune } from '../tuning/tune.ts'
@@ -72,6 +73,11 @@ export class FlowSeg {
   readonly tokenizer: Tokenizer
   /** The checkpoint has no tensors of the flow: this is X-SAM, the baseline. */
   readonly baseline: boolean
+  /**
+   * The parts of the model whose matrices are held in few bits, and in which: `{ llm: 'int4', sam: 'int8' }`. They were
+   * stored so, or were rounded when the model was loaded; what isn't listed is as it was stored.
+   */
+  readonly quantized: Readonly<Record<string, Quantized>>
   /** Notes on this checkpoint for the user, in sentences. */
   readonly notes: readonly string[]
   readonly #model: LoadedModel
@@ -83,6 +89,7 @@ export class FlowSeg {
     this.tokenizer = model.tokenizer
     this.baseline = model.parts.baseline
     this.notes = model.notes
+    this.quantized = Object.fromEntries(model.quantized)
   }
 
   /** Loads the model that comes with the package. */

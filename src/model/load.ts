@@ -121,6 +121,8 @@ export interface LoadedModel {
   /** The embedded tokens before the image. */
   readonly before: Float32Array
   readonly notes: readonly string[]
+  /** What is held in few bits, by component. */
+  readonly quantized: LoadedWeights['quantized']
   /** The plans of sentences and of image sizes. */
   readonly plans: PlanCache
   /** C and S of the last sentence of each length, for the next one to overwrite. */
@@ -224,6 +226,7 @@ async function assemble(
       embeddings,
       before: await embeddings.rows(before, before.length, signal),
       notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
+      quantized: loaded.quantized,
       plans,
       language,
       queue: new Queue(),

@@ -32,7 +32,7 @@ export interface HostTensor {
    * Its way to the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
    */
   readonly place?: 'input' | 'resident' | 'packed'
-  /** Of packed weights: the runs of a row, as in PanelShape. */
+  /** Of packed weights: the runs of a row, as in PackedShape. */
   readonly runs?: number
 }
 

@@ -5,7 +5,7 @@ import { type AdapterFacts, Choices } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordFor, recordWith } from '../gpu/recorder.ts'
 import { makeTuned } from '../gpu/tuned.ts'
-import { fitsPanels, uploadPanels } from '../kernels/packed.ts'
+import { fitsPacked, uploadPacked } from '../kernels/packed.ts'
 import { problemsSeenIn } from '../kernels/variants.ts'
 import { reasonOf } from '../printable.ts'
 import { type Inputs, plan, waysIn } from '../tensor/plan.ts'
@@ -116,7 +116,7 @@ async function* outcomesOf(
   one: KernelCase,
   { variants, signal }: SelfTestOptions,
 ): AsyncGenerator<Outcome> {
-  if (layout === 'packed' && !fitsPanels(gpu, { shape: [1, 1], dtype: type })) {
+  if (layout === 'packed' && !fitsPacked(gpu, { shape: [1, 1], dtype: type })) {
     yield { variant: undefined, status: 'skipped', reason: 'this adapter reads no packed weights' }
     return
   }
@@ -259,7 +259,7 @@ async function place(gpu: Gpu, host: HostTensor): Promise<Tensor> {
   const { shape, dtype, data, scales, runs = 1 } = host
   const x =
     host.place === 'packed'
-      ? await uploadPanels(gpu, data, { shape, dtype, runs })
+      ? await uploadPacked(gpu, data, { shape, dtype, runs })
       : { ...(await upload(gpu, data, heldShape(host), dtype)), shape, size: sizeOf(shape) }
   return scales ? { ...x, scales: await upload(gpu, scales, [scales.length], 'f32') } : x
 }

@@ -4,7 +4,7 @@ import { entryOf } from '../check.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { makeTuned } from '../gpu/tuned.ts'
-import { type Form, prefersPanels } from '../kernels/packed.ts'
+import { prefersPacked, type WeightLayout } from '../kernels/packed.ts'
 import { median } from '../statistics.ts'
 import { type Candidate, type Comparison, FEWEST_ROUNDS, HOPELESS, isIn, type Problem } from './problems.ts'
 import type { CandidateReport, ClassReport, Tuning, WeightsReport } from './report.ts'
@@ -52,7 +52,7 @@ export function conclude(
       return vetoed.has(name) && reason ? [[name, `${reason} (${shapes})`] as const] : []
     }),
   )
-  const sum = (wanted: Form, ms: (decision: Decision) => number | undefined): number =>
+  const sum = (wanted: WeightLayout, ms: (decision: Decision) => number | undefined): number =>
     all.reduce((total, { count, comparison, decision }) => {
       return isIn(comparison, wanted) ? total + count * (ms(decision) ?? 0) : total
     }, 0)
@@ -83,8 +83,8 @@ export function conclude(
 }
 
 /** The layout of weights on an adapter that nothing was measured on. */
-function defaultLayout(adapter: AdapterFacts): Form {
-  return prefersPanels(adapter) ? 'panels' : 'rows'
+function defaultLayout(adapter: AdapterFacts): WeightLayout {
+  return prefersPacked(adapter) ? 'packed' : 'rows'
 }
 
 /** Whether each candidate was tried, or has a reason why it couldn't be. */
@@ -177,16 +177,16 @@ function decideWeights(
   vetoed: ReadonlySet<string>,
 ): WeightsReport | undefined {
   const both = problems.flatMap(({ family, count, comparisons }) => {
-    const decided = (form: Form): Decision[] =>
+    const decided = (form: WeightLayout): Decision[] =>
       comparisons
         .filter((comparison) => comparison.form === form)
         .map((comparison) => decide(comparison, family.name, vetoed))
-    const [[rows], [packed]] = [decided('rows'), decided('panels')]
+    const [[rows], [packed]] = [decided('rows'), decided('packed')]
     return rows && packed ? [{ count, rows, packed }] : []
   })
   if (both.length === 0) return undefined
   const standard = defaultLayout(adapter)
-  const report = (choice: Form, why: string, rowsMs?: number, packedMs?: number): WeightsReport => ({
+  const report = (choice: WeightLayout, why: string, rowsMs?: number, packedMs?: number): WeightsReport => ({
     choice,
     why,
     rowsMs,
@@ -203,7 +203,7 @@ function decideWeights(
     timed++
   }
   if (timed === 0) return report(standard, 'not reached: the default stays')
-  const other: Form = standard === 'rows' ? 'panels' : 'rows'
+  const other: WeightLayout = standard === 'rows' ? 'packed' : 'rows'
   const [own, others] = standard === 'rows' ? [rowsMs, packedMs] : [packedMs, rowsMs]
   if (own <= others) {
     return report(standard, `${times(others / own)} faster than ${inWords(other)}`, rowsMs, packedMs)
@@ -215,12 +215,12 @@ function decideWeights(
   return report(other, why, rowsMs, packedMs)
 }
 
-function inWords(form: Form): string {
+function inWords(form: WeightLayout): string {
   return form === 'rows' ? 'rows' : 'packed weights'
 }
 
 /** The layout that is known to be the faster one, so that the rest needn't be timed with the other. */
-export function layoutDecided(problems: readonly Problem[], adapter: AdapterFacts): Form | undefined {
+export function layoutDecided(problems: readonly Problem[], adapter: AdapterFacts): WeightLayout | undefined {
   const both = problems.filter(({ comparisons }) => comparisons.length > 1)
   const isTimed = ({ comparisons }: Problem): boolean =>
     comparisons.every(({ candidates }) => candidates.some(({ samples }) => samples.length > 0))

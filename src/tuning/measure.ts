@@ -48,7 +48,7 @@ export async function measure(
 
     // 2. The others must give the same values, and the same bits again
     for (const { form, candidates } of comparisons) {
-      const rebuilt = form === 'panels' ? await rebuild(gpu, problem, weights, form) : plain
+      const rebuilt = form === 'packed' ? await rebuild(gpu, problem, weights, form) : plain
       if (rebuilt !== plain) rebuilts.push(rebuilt)
       let least = Infinity
       for (const candidate of candidates) {

@@ -5,7 +5,7 @@ import { UsageError } from '../errors.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordWith } from '../gpu/recorder.ts'
-import { type Form, fitsPanels, packedAs } from '../kernels/packed.ts'
+import { fitsPacked, packedAs, type WeightLayout } from '../kernels/packed.ts'
 import {
   type Family,
   type FamilyWeight,
@@ -41,7 +41,7 @@ export interface Problem {
 /** The variants that can solve one class of shapes, to be compared with each other. */
 export interface Comparison {
   /** The layout of the weights, if both are tried. */
-  readonly form: Form | undefined
+  readonly form: WeightLayout | undefined
   /** The class of the problem, as its family names it. */
   readonly shapes: string
   /** The variant that the cost model prefers comes first. */
@@ -113,20 +113,20 @@ export function weightsOf(family: Family<never>, problem: never): readonly Famil
 }
 
 /** The layouts that its weights can have here. */
-function layoutsOf(gpu: Gpu, family: Family<never>, problem: never): (Form | undefined)[] {
+function layoutsOf(gpu: Gpu, family: Family<never>, problem: never): (WeightLayout | undefined)[] {
   const weights = weightsOf(family, problem)
   if (weights.length === 0) return [undefined]
   const fits = weights.every(({ tensor: { shape, dtype }, runs = 1 }) =>
-    fitsPanels(gpu, { shape, dtype, runs }),
+    fitsPacked(gpu, { shape, dtype, runs }),
   )
-  return fits ? ['rows', 'panels'] : [undefined]
+  return fits ? ['rows', 'packed'] : [undefined]
 }
 
 /** The same problem with its weights in that layout; for questions, not for running. */
 function inLayout(
   family: Family<never>,
   problem: never,
-  form: Form | undefined,
+  form: WeightLayout | undefined,
   adapter: AdapterFacts,
 ): never {
   const runsOf = new Map(weightsOf(family, problem).map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
@@ -156,7 +156,7 @@ export function isOpen({ candidates }: Comparison): boolean {
 function comparisonOf(
   family: Family<never>,
   concrete: never,
-  form: Form | undefined,
+  form: WeightLayout | undefined,
   adapter: AdapterFacts,
 ): Comparison {
   const problem = inLayout(family, concrete, form, adapter)
@@ -170,6 +170,6 @@ function comparisonOf(
 }
 
 /** Whether problems of this class come up when weights have that layout. */
-export function isIn({ form }: Comparison, wanted: Form): boolean {
+export function isIn({ form }: Comparison, wanted: WeightLayout): boolean {
   return form === undefined || form === wanted
 }

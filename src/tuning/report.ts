@@ -1,7 +1,7 @@
 // The report of the tuner, as callers and commands read it.
 
 import type { Tuned } from '../gpu/tuned.ts'
-import type { Form } from '../kernels/packed.ts'
+import type { WeightLayout } from '../kernels/packed.ts'
 
 /** The result of `tune`. */
 export interface Tuning {
@@ -28,7 +28,7 @@ export interface ClassReport {
   /** The shapes that the problems of the class share, rounded. */
   readonly shapes: string
   /** The layout of its weights, if both were tried; rows come first, then packed weights. */
-  readonly form: Form | undefined
+  readonly form: WeightLayout | undefined
   /** Number of them in the plans. */
   readonly count: number
   /** The variants that can run here, the one that the cost model prefers first. */
@@ -62,7 +62,7 @@ export interface CandidateReport {
 /** The layout that weights should have, and the times that it rests on. */
 export interface WeightsReport {
   /** The layout that was chosen. */
-  readonly choice: Form
+  readonly choice: WeightLayout
   /** The reason for the choice, in words. */
   readonly why: string
   /** Milliseconds of the timed products with weights in rows. */

@@ -8,7 +8,7 @@ import { entryOf, expectDefined } from '../check.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { type Param, recordWith, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type Form, uploadPanels } from '../kernels/packed.ts'
+import { uploadPacked, type WeightLayout } from '../kernels/packed.ts'
 import type { FamilyWeight, Variant } from '../kernels/variants.ts'
 import { type Plan, plan } from '../tensor/plan.ts'
 import { allocate, type DType, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
@@ -35,7 +35,7 @@ export async function rebuild<P>(
   gpu: Gpu,
   problem: P,
   weights: readonly FamilyWeight[] = [],
-  form?: Form,
+  form?: WeightLayout,
 ): Promise<Rebuilt<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   const replacements = new Map<Storage, Tensor>()
@@ -44,13 +44,13 @@ export async function rebuild<P>(
 
   const make = async (x: Tensor, seed: number): Promise<Tensor> => {
     const { shape, dtype } = x
-    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'panels' : 'rows')) === 'panels' : x.packed
+    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'packed' : 'rows')) === 'packed' : x.packed
     // A weight that is there serves as it is, unless its layout may change
     if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
     const data = noise(dtype, x.size, seed)
     let y: Tensor
     if (isPacked) {
-      y = await uploadPanels(gpu, data, { shape, dtype, runs: runsOf.get(x.storage) ?? 1 }, options)
+      y = await uploadPacked(gpu, data, { shape, dtype, runs: runsOf.get(x.storage) ?? 1 }, options)
     } else {
       y = await allocate(gpu, shape, dtype, { ...options, sharded: x.shards !== undefined })
       await fill(gpu, y, data)

@@ -1,13 +1,15 @@
-// Weights in 8 and 4 bits stand for what they were made of, within half a step, and linear computes with exactly the
-// numbers they stand for.
+// Weights in 8 and 4 bits stand for what they were made of, as closely as their codes allow, and linear computes with
+// exactly the numbers they stand for.
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
 import { Uploader } from '../../src/gpu/transfer.ts'
-import { fitsPanels } from '../../src/kernels/packed.ts'
+import { fitsPacked } from '../../src/kernels/packed.ts'
 import {
   allocateQuantized,
   dequantizeRows,
+  GROUP,
+  type QuantizedRows,
   QuantizedWriter,
   quantizeRows,
   uploadQuantized,
@@ -18,31 +20,115 @@ import { adapterNames, adapters, evaluate, expectClose, expectSameBits, random, 
 
 const TYPES = ['int8', 'int4'] as const
 
-test.each(TYPES)('%s is within half a step of what it was, and zero is zero', (dtype) => {
-  for (const [N, K] of [
-    [1, 1],
-    [3, 31],
-    [2, 33],
-    [5, 64],
-  ] as const) {
+const SHAPES = [
+  [1, 1],
+  [3, 31],
+  [2, 33],
+  [5, 64],
+] as const
+
+/** The scale that a value shares. */
+function scaleOf({ scales }: QuantizedRows, i: number, K: number, dtype: 'int8' | 'int4'): number {
+  const groups = Math.ceil(K / GROUP)
+  const row = Math.floor(i / K)
+  return scales[dtype === 'int8' ? row : row * groups + Math.floor((i % K) / GROUP)]!
+}
+
+test.each(TYPES)(
+  '%s is within half a step of what it was, but past its last code, and zero is zero',
+  (dtype) => {
+    for (const [N, K] of SHAPES) {
+      const values = uniform(N * K, 3, 5)
+      values.fill(0, 0, Math.min(K, 32))
+      const rows = quantizeRows(values, K, dtype)
+      const back = dequantizeRows(rows, K, dtype)
+      values.forEach((value, i) => {
+        const scale = scaleOf(rows, i, K, dtype)
+        // Codes end at 7 on one side of zero, at -8 on the other
+        const [low, high] = dtype === 'int4' ? [-8, 7] : [-127, 127]
+        const nearest = scale === 0 ? 0 : Math.min(high, Math.max(low, value / scale)) * scale
+        expect(Math.abs(back[i]! - nearest)).toBeLessThanOrEqual(Math.abs(scale) / 2 + 1e-6)
+        if (value === 0) expect(back[i]).toBe(0)
+      })
+    }
+  },
+)
+
+test('int8: the largest value of a row is its last code, or steps would be coarser than they need be', () => {
+  for (const [N, K] of SHAPES) {
     const values = uniform(N * K, 3, 5)
-    values.fill(0, 0, Math.min(K, 32))
-    const rows = quantizeRows(values, K, dtype)
-    const back = dequantizeRows(rows, K, dtype)
-    const perRow = rows.scales.length / N
-    values.forEach((value, i) => {
-      const scale =
-        rows.scales[Math.floor(i / K) * perRow + (dtype === 'int4' ? Math.floor((i % K) / 32) : 0)]!
-      expect(Math.abs(back[i]! - value)).toBeLessThanOrEqual(scale / 2 + 1e-6)
-      if (value === 0) expect(back[i]).toBe(0)
+    quantizeRows(values, K, 'int8').scales.forEach((scale, n) => {
+      const row = values.subarray(n * K, (n + 1) * K)
+      expect(scale * 127).toBeCloseTo(Math.max(...row.map(Math.abs)), 5)
     })
-    // The largest of what shares a scale is the last step, or steps would be coarser than they need be
-    const [steps, together] = dtype === 'int4' ? [7, 32] : [127, K]
-    rows.scales.forEach((scale, i) => {
-      const row = values.subarray(Math.floor(i / perRow) * K, (Math.floor(i / perRow) + 1) * K)
-      const shared = row.slice((i % perRow) * together, ((i % perRow) + 1) * together)
-      expect(scale * steps).toBeCloseTo(Math.max(...shared.map(Math.abs)), 5)
-    })
+  }
+})
+
+/** In float64 and the plainest words: each group's largest magnitude is code 15 or 1, of the 15 codes around zero. */
+function symmetric(values: Float32Array, K: number): Float64Array {
+  return Float64Array.from(values, (value, i) => {
+    const [row, group] = [Math.floor(i / K), Math.floor((i % K) / GROUP)]
+    const begin = row * K + group * GROUP
+    const shared = values.subarray(begin, Math.min(begin + GROUP, (row + 1) * K))
+    const scale = Math.max(...shared.map(Math.abs)) / 7
+    return scale === 0 ? 0 : Math.round(value / scale) * scale
+  })
+}
+
+function squaredError(actual: ArrayLike<number>, values: Float32Array): number {
+  return values.reduce((sum, value, i) => sum + (actual[i]! - value) ** 2, 0)
+}
+
+/** Normal values: what trained weights are closest to. */
+function normal(length: number, seed: number): Float32Array {
+  const [a, b] = [uniform(length, seed, 1), uniform(length, seed + 1, 1)]
+  return a.map(
+    (u, i) => 0.02 * Math.sqrt(-2 * Math.log((Math.abs(u) + 1e-9) / (1 + 1e-8))) * Math.cos(Math.PI * b[i]!),
+  )
+}
+
+test.each([
+  ['normal', normal(64 * 1024, 5)],
+  ['uniform', uniform(64 * 1024, 7)],
+] as const)('int4 of %s values is off by 11 % less than with symmetric codes', (_, values) => {
+  const K = 1024
+  const error = squaredError(dequantizeRows(quantizeRows(values, K, 'int4'), K, 'int4'), values)
+  expect(Math.sqrt(error / squaredError(symmetric(values, K), values))).toBeLessThan(0.89)
+})
+
+test('no group of int4 is off by more than with symmetric codes', () => {
+  const groups = [
+    ...Array.from({ length: 400 }, (_, i) => normal(GROUP, 2 * i + 1)),
+    // Two and three levels, which symmetric codes hold exactly
+    Float32Array.from({ length: GROUP }, (_, i) => (i % 2 === 0 ? 0.37 : -0.37)),
+    Float32Array.from({ length: GROUP }, (_, i) => ((i % 3) - 1) * 5e-9),
+    // One that is far from the others, on either side
+    Float32Array.from({ length: GROUP }, (_, i) => (i === 9 ? 3e30 : i / GROUP)),
+    Float32Array.from({ length: GROUP }, (_, i) => (i === 9 ? -1 : 1e-3 * i)),
+  ]
+  for (const values of groups) {
+    const error = squaredError(dequantizeRows(quantizeRows(values, GROUP, 'int4'), GROUP, 'int4'), values)
+    const most = Math.max(...values.map(Math.abs))
+    // The scale is rounded to bf16: by half of 2^-7 at most
+    const rounded = GROUP * (most / 256) ** 2
+    expect(error).toBeLessThanOrEqual(1.01 * squaredError(symmetric(values, GROUP), values) + rounded)
+  }
+})
+
+test('int4 takes all 16 codes, and scales of bf16', () => {
+  const { data, scales } = quantizeRows(normal(8192, 3), 1024, 'int4')
+  const codes = new Set([...data].flatMap((byte) => [byte & 15, byte >> 4]))
+  expect(codes.size).toBe(16)
+  expect([...new Uint32Array(scales.buffer)].every((word) => (word & 0xffff) === 0)).toBe(true)
+  expect(scales.some((scale) => scale < 0) && scales.some((scale) => scale > 0)).toBe(true)
+})
+
+test.each(TYPES)('%s of the smallest and the largest numbers is finite', (dtype) => {
+  for (const value of [1e-45, 1.2e-38, 3.4e38]) {
+    const values = Float32Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? value : -value))
+    const back = dequantizeRows(quantizeRows(values, 40, dtype), 40, dtype)
+    expect(back.every(Number.isFinite)).toBe(true)
+    if (value > 1) back.forEach((b, i) => expect(b / values[i]!).toBeCloseTo(1, 1))
   }
 })
 
@@ -73,19 +159,19 @@ test('rows that no kernel reads are refused, and so is more than a matrix', asyn
   gpu.close()
 })
 
-test('a slip in the forced form of weights is no choice', async () => {
+test('a slip in the forced layout of weights is no choice', async () => {
   const name = adapterNames()[0]!
-  const opened = openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'panel' } })
-  await expect(opened).rejects.toThrow(`the variant of weights is "panel", expected 'rows' or 'panels'.`)
+  const opened = openGpu({ ...(name ? { adapter: name } : {}), variants: { weights: 'pack' } })
+  await expect(opened).rejects.toThrow(`the variant of weights is "pack", expected 'rows' or 'packed'.`)
 })
 
 for (const name of adapterNames()) {
-  for (const weights of ['panels', 'rows']) {
-    test(`linear from int8 and int4 weights in ${weights} on ${name || 'any adapter'}`, async (context) => {
+  for (const weights of ['packed', 'rows']) {
+    test(`linear from int8 and int4 weights, ${weights}, on ${name || 'any adapter'}`, async (context) => {
       const gpu = await openGpu({ ...(name ? { adapter: name } : {}), variants: { weights } })
       try {
-        const packs = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
-        if (!packs) context.skip('no subgroups of one size here')
+        const isPackable = fitsPacked(gpu, { shape: [1, 1], dtype: 'f32' })
+        if (!isPackable) context.skip('no subgroups of one size here')
         for (const [M, N, K] of [
           [1, 8, 32],
           [1, 70, 96],
@@ -94,7 +180,7 @@ for (const name of adapterNames()) {
           [70, 131, 64],
           [5, 12, 1024],
           // Rows that end within a group
-          ...(weights === 'panels' ? [[4, 9, 45] as const, [37, 20, 100] as const] : []),
+          ...(weights === 'packed' ? [[4, 9, 45] as const, [37, 20, 100] as const] : []),
         ] as const) {
           for (const dtype of TYPES) {
             const x = random([M, K], 1, 3)

@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { VARIANTS } from '../../src/gpu/adapter.ts'
-import { FORMS } from '../../src/kernels/packed.ts'
+import { WEIGHT_LAYOUTS } from '../../src/kernels/packed.ts'
 import { attentionFamily } from '../../src/ops/attention/attention.ts'
 import { convFamily } from '../../src/ops/conv/conv.ts'
 import { matmulFamily } from '../../src/ops/matmul/matmul.ts'
@@ -24,5 +24,9 @@ test('the table of variants is that of the families', () => {
     normalizeFamily,
   ]
   const named = families.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
-  expect(VARIANTS).toEqual({ ...Object.fromEntries(named), weights: [...FORMS], tiles: [...TILE_TYPES] })
+  expect(VARIANTS).toEqual({
+    ...Object.fromEntries(named),
+    weights: [...WEIGHT_LAYOUTS],
+    tiles: [...TILE_TYPES],
+  })
 })

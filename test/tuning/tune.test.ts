@@ -144,7 +144,7 @@ for (const gpu of await adapters()) {
     expect(tuned.vetoes).toEqual({})
     const forms = classes.map(({ form }) => form)
     if (gpu.adapter.subgroupSize > 0 && gpu.adapter.readsTextures) {
-      expect(forms).toEqual(['rows', 'panels'])
+      expect(forms).toEqual(['rows', 'packed'])
       expect(tuned.choices['weights']).toBe(weights!.choice)
       expect(classes.filter(({ skipped }) => !skipped).map(({ form }) => form)).toEqual([weights!.choice])
     } else expect(forms).toEqual([undefined])

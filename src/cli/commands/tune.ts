@@ -150,7 +150,7 @@ function unmeasuredOf(classes: readonly ClassReport[]): string[] {
 /** The same class with its weights in the other form, which they won't have. */
 function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
   const { form } = entryOf(classes, i)
-  const other = form === 'rows' ? classes[i + 1] : form === 'panels' ? classes[i - 1] : undefined
+  const other = form === 'rows' ? classes[i + 1] : form === 'packed' ? classes[i - 1] : undefined
   return other?.skipped ? other : undefined
 }
 
@@ -169,7 +169,7 @@ function othersOf({ candidates, choice }: ClassReport, other: ClassReport | unde
     ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
     ...(other ? other.candidates : [])
       .filter(({ verdict }) => verdict !== 'untried')
-      .map((one) => candidateText(one, ` in ${other?.form}`)),
+      .map((one) => candidateText(one, other?.form === 'packed' ? ' packed' : ' in rows')),
   ].join(', ')
 }
 

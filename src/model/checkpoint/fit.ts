@@ -4,11 +4,15 @@
 // passed over. All that is wrong is told, not only the first of it: weights.ts refuses to load what doesn't
 // fit, and `flowseg inspect` says why without loading anything.
 
+import { entryOf } from '../../check.ts'
+import { WeightsError } from '../../errors.ts'
 import type { Checkpoint, Dtype, TensorEntry } from '../../io/safetensors.ts'
-import { printable, quoted } from '../../printable.ts'
+import type { Quantized } from '../../kernels/quantize.ts'
+import { firstOf, printable, quoted } from '../../printable.ts'
 import type { DType } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
 import { canonicalName, type Parameter, parameters } from './parameters.ts'
+import { isAsOutlined, mayQuantize, outlineQuantized, scalesName, storedQuantized } from './stored.ts'
 
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
@@ -31,6 +35,10 @@ export interface Fit {
 export interface Match {
   readonly parameter: Parameter
   readonly entry: TensorEntry | undefined
+  /** What it is stored as in few bits; undefined if it is stored as numbers. */
+  readonly quantized?: Quantized | undefined
+  /** Its scales, if it is. */
+  readonly scales?: TensorEntry | undefined
 }
 
 /** A stored tensor that its network can't use. */
@@ -41,21 +49,31 @@ export interface Misfit extends Pick<TensorEntry, 'name' | 'dtype' | 'shape'> {
   readonly text: string
 }
 
-export function fitOf({ tensors }: Pick<Checkpoint, 'tensors'>, config: Config): Fit {
+/** Compares what a checkpoint lists with what the networks of a config read. */
+export function fitOf(checkpoint: Pick<Checkpoint, 'tensors' | 'metadata'>, config: Config): Fit {
+  const { tensors } = checkpoint
   const known = new Set(parameters(config).map(({ name }) => name))
   const prefix = prefixOf([...tensors.keys()], (name) => known.has(canonicalName(name)))
   const { stored, doubles } = byPlainName(tensors, prefix)
+  const quantized = new Map(
+    [...storedQuantized(checkpoint)].map(([name, dtype]) => [plainName(name, prefix), dtype]),
+  )
+  for (const name of quantized.keys()) known.add(scalesName(name))
   const expected = parameters(withSizesOf(stored, config))
 
   // FlowSeg's additions may be missing, but only all together
   const baseline = !expected.some((p) => p.flow && stored.has(p.name))
   const used = expected
     .filter((p) => p.used && !(p.flow && baseline))
-    .map((parameter): Match => ({ parameter, entry: stored.get(parameter.name) }))
+    .map((parameter): Match => {
+      const { name } = parameter
+      const [entry, type] = [stored.get(name), quantized.get(name)]
+      return { parameter, entry, ...(type && { quantized: type, scales: stored.get(scalesName(name)) }) }
+    })
   return {
     used,
     missing: used.flatMap(({ parameter: p, entry }) => (entry || p.optional ? [] : [p.name])),
-    misfits: used.flatMap(({ parameter, entry }) => (entry && misfitOf(parameter, entry)) ?? []),
+    misfits: used.flatMap((match) => misfitOf(match) ?? []),
     unknown: [...[...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])), ...doubles],
     baseline,
     prefix,
@@ -84,6 +102,30 @@ export function plainName(name: string, prefix: string = ''): string {
 }
 
 const MOST_WORDS = 4
+
+/**
+ * Refuses a checkpoint that doesn't fit.
+ *
+ * @throws WeightsError naming the first tensors that are missing, or the first that is another
+ */
+export function expectFit(
+  { used, missing, misfits }: Fit,
+  { name }: Pick<Checkpoint, 'name'>,
+  config: Config,
+): void {
+  if (missing.length > 0) {
+    throw new WeightsError(
+      `${printable(name)}: ${missing.length} of the ${used.length} tensors that ${printable(config.name)} needs are missing: ` +
+        `${firstOf(missing, 3)}. Does config.json belong to this checkpoint?`,
+    )
+  }
+  if (misfits.length > 0) {
+    const more = misfits.length > 1 ? ` ${misfits.length - 1} more do not fit either.` : ''
+    throw new WeightsError(
+      `${printable(name)}: ${entryOf(misfits, 0).text}${more} Does config.json belong to this checkpoint?`,
+    )
+  }
+}
 
 /**
  * The prefix that a program put before the names, such as 'module.' by PyTorch's DataParallel, '_orig_mod.' by
@@ -116,9 +158,20 @@ export function aboutPrefix(prefix: string): string {
 }
 
 /** The fault of a stored tensor, if it has one. */
-export function misfitOf({ name, shape: expected }: Parameter, entry: TensorEntry): Misfit | undefined {
+export function misfitOf({ parameter, entry, quantized, scales }: Match): Misfit | undefined {
+  if (!entry) return undefined
+  const { name, shape: expected } = parameter
   const { dtype, shape } = entry
   const misfit = (text: string): Misfit => ({ name: entry.name, dtype, shape, expected, text })
+  if (quantized) {
+    const asStored = outlineQuantized(parameter, quantized)
+    const isRight = isAsOutlined(entry, asStored.codes) && isAsOutlined(scales, asStored.scales)
+    if (isRight && mayQuantize(parameter)) return undefined
+    return misfit(
+      `${printable(entry.name)} can't be [${expected.join(', ')}] in ${quantized}: it is ${dtype} [${shape.join(', ')}], ` +
+        `its scales ${scales ? `${scales.dtype} [${scales.shape.join(', ')}]` : 'are missing'}. Convert the checkpoint again.`,
+    )
+  }
   if (shape.join() !== expected.join()) {
     return misfit(`${printable(entry.name)} is [${shape.join(', ')}], expected [${expected.join(', ')}].`)
   }

@@ -34,11 +34,10 @@ export type Component =
 /**
  * How a tensor is held on the device.
  *
- * - `matrix`     [rows, K] of a linear layer: stored type kept, in panels where the adapter prefers them, else split by
- * rows
- *                when too large
+ * - `matrix`     [rows, K] of a linear layer: stored type kept, packed where the adapter prefers it, else split by
+ *                rows when too large
  * - `embedding`  [rows, K] of which rows are picked: not held there (token-embeddings.ts)
- * - `conv`       [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept, in panels where preferred
+ * - `conv`       [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept, packed where preferred
  * - `vector`     one axis (biases, norms, scales): f32
  * - `table`      positions, queries, levels, which are added to activations: f32
  */

@@ -86,7 +86,7 @@ test.each([
     { FLOWSEG_VARIANTS: 'conv=tile' },
     'and conv has subgroup, tiled, registers. Did you mean tiled?',
   ],
-  [['doctor'], { FLOWSEG_VARIANTS: 'weights=row' }, 'and weights has rows, panels. Did you mean rows?'],
+  [['doctor'], { FLOWSEG_VARIANTS: 'weights=row' }, 'and weights has rows, packed. Did you mean rows?'],
 ])('%j with %j is not understood', async (args, env, message) => {
   const { code, err } = await flowseg(args, { cwd, env, gpu })
   expect(code).toBe(2)

@@ -23,7 +23,7 @@ function fitAfter(change: (tensors: Map<string, TensorEntry>) => void): Fit {
   ])
   const tensors = new Map(entries)
   change(tensors)
-  return fitOf({ tensors }, config)
+  return fitOf({ tensors, metadata: new Map() }, config)
 }
 
 function set(tensors: Map<string, TensorEntry>, name: string, change: Partial<TensorEntry>): void {

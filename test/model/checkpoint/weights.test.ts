@@ -4,7 +4,6 @@
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { WeightsError } from '../../../src/errors.ts'
 import { type Gpu, openGpu } from '../../../src/gpu/gpu.ts'
-import { readBack } from '../../../src/gpu/transfer.ts'
 import { crc32 } from '../../../src/io/image/crc32.ts'
 import {
   type Checkpoint,
@@ -19,7 +18,8 @@ import { type Parameter, parameters } from '../../../src/model/checkpoint/parame
 import { loadWeights, weightsFrom } from '../../../src/model/checkpoint/weights.ts'
 import { linear } from '../../../src/ops/matmul/matmul.ts'
 import type { Progress } from '../../../src/progress.ts'
-import { storagesOf, type Tensor } from '../../../src/tensor/tensor.ts'
+import type { Tensor } from '../../../src/tensor/tensor.ts'
+import { deviceBytes } from '../../device-bytes.ts'
 import { readFixture } from '../../fixtures/golden.ts'
 import { adapterNames, anyGpu, evaluate, expectClose, random, toBf16, uniform } from '../../support.ts'
 
@@ -56,39 +56,14 @@ async function checkpointOf(tensors: ReadonlyMap<string, TensorData>): Promise<C
   return openSafetensors(bytesSource(writeSafetensors(tensors.values()), 'test.safetensors'))
 }
 
-/** What the device holds, all shards one after another, out of panels if it is packed. */
+/** What the device holds, all shards one after another, unpacked if it is packed. */
 async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  for (const { buffer, texture, bytes } of storagesOf(x)) {
-    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST
-    const [host] = await on.buffers.allocate([{ label: 'readback', bytes, usage, owner: 'test' }])
-    const encoder = on.device.createCommandEncoder()
-    if (texture) {
-      const { width, height } = texture
-      encoder.copyTextureToBuffer({ texture }, { buffer: host!, bytesPerRow: width * 16 }, [width, height])
-    } else {
-      encoder.copyBufferToBuffer(buffer!, 0, host!, 0, bytes)
-    }
-    on.device.queue.submit([encoder.finish()])
-    parts.push(new Uint8Array(await readBack(on, host!, bytes)))
-    on.buffers.release(host!)
-  }
-  const all = joined(parts)
-  return x.packed ? outOfPanels(all, x) : all
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
+  const all = await deviceBytes(on, x)
+  return x.packed ? unpackRows(all, x) : all
 }
 
 /** Rows one after another again, without the zeros at the ends of their runs. */
-function outOfPanels(bytes: Uint8Array, { shape, dtype, packed }: Tensor): Uint8Array {
+function unpackRows(bytes: Uint8Array, { shape, dtype, packed }: Tensor): Uint8Array {
   const { lanes, texels } = packed!
   const [rows, runs] = [shape[0]!, shape.length === 4 ? shape[1]! : 1]
   const runBytes = (sizeOf(shape) / rows / runs) * (dtype === 'f32' ? 4 : 2)

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
-import { fitsPanels, uploadPanels } from '../../../src/kernels/packed.ts'
+import { fitsPacked, uploadPacked } from '../../../src/kernels/packed.ts'
 import { linear, matmul } from '../../../src/ops/matmul/matmul.ts'
 import { productReference } from '../../../src/selftest/references/matmul.ts'
 import { plan } from '../../../src/tensor/plan.ts'
@@ -25,8 +25,8 @@ import {
 const RTOL = 2e-6
 
 for (const gpu of await adapters()) {
-  // Without subgroups of one fixed size nothing can be packed
-  const packs = fitsPanels(gpu, { shape: [1, 1], dtype: 'f32' })
+  // Without subgroups of one fixed size there are no packed weights
+  const isPackable = fitsPacked(gpu, { shape: [1, 1], dtype: 'f32' })
 
   test(`every op by every variant, from every type and layout of weights, on ${gpu.name}`, async () => {
     await expectRight(gpu, { families: ['matmul'] })
@@ -36,11 +36,11 @@ for (const gpu of await adapters()) {
     await expectRight(gpu, { ops: ['linear'], types: ['f32'], variants: 'default', count: 12 })
   })
 
-  test.skipIf(!packs)(`linear from some rows of a weight in panels on ${gpu.name}`, async () => {
+  test.skipIf(!isPackable)(`linear from some rows of a packed weight on ${gpu.name}`, async () => {
     const [M, N, K] = [5, 96, 20]
     const x = random([M, K], 1)
     const whole = random([N, K], 2)
-    const weight = await uploadPanels(gpu, whole.data, { shape: [N, K], dtype: 'f32' })
+    const weight = await uploadPacked(gpu, whole.data, { shape: [N, K], dtype: 'f32' })
     const y = await evaluate(gpu, { x }, (t) => linear(t['x'], viewRows(weight, 32, 40)!))
     expectClose(y, productReference(x.data, whole.data.subarray(32 * K, 72 * K), [M, 40, K]), RTOL)
     expect(viewRows(weight, 3, 40)).toBeUndefined()

@@ -1,0 +1,331 @@
+// flowseg convert: any checkpoint that is read, as sharded safetensors in a folder that is a model.
+
+import { readdir, readFile, realpath } from 'node:fs/promises'
+import { join } from 'node:path'
+import { UsageError, WeightsError } from '../../errors.ts'
+import { formatBytes } from '../../gpu/memory.ts'
+import { type Folder, openFolder, readJson } from '../../io/folder.ts'
+import { urlSource } from '../../io/http/url-source.ts'
+import { withManifest } from '../../io/manifest.ts'
+import { openSafetensors } from '../../io/safetensors.ts'
+import { fileSource } from '../../io/source.ts'
+import { loadTokenizer } from '../../io/text/tokenizer.ts'
+import { isFolder } from '../../make-folders.ts'
+import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { type Converted, convertInto } from '../../model/convert/convert.ts'
+import { type ConvertPlan, type Left, planConversion } from '../../model/convert/convert-plan.ts'
+import { fingerprintOf } from '../../model/convert/fingerprint.ts'
+import { parseRecipe, recipeText } from '../../model/convert/recipe.ts'
+import { recognize } from '../../model/convert/recognize.ts'
+import { viewOf } from '../../model/convert/view.ts'
+import { firstOf, printable } from '../../printable.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { isUrl, locationOf, splitLocation } from '../files.ts'
+import { jsonLine } from '../json.ts'
+import { compatOption } from '../model-folder.ts'
+import { ProgressLine } from '../output/progress-line.ts'
+import { grouped, painter, type Terminal } from '../output/terminal.ts'
+import { defaultWeights, packagePath } from '../package.ts'
+
+const page: Page = {
+  name: 'convert',
+  operands: 'SOURCE OUT',
+  summary: 'write a checkpoint as sharded safetensors, rounded or as it is',
+  details:
+    'SOURCE is the folder of a checkpoint, its file, or the URL of either. OUT becomes the folder of a model: shards with ' +
+    'their index and checksums, config.json, the tokenizer and manifest.json. The same command resumes a conversion that ' +
+    'was interrupted. Without a config.json of FlowSeg the model is found by the names and shapes of its tensors. Tensors ' +
+    'that no network reads are left out.',
+  options: {
+    quantize: {
+      value: 'KIND',
+      help: 'int8 or int4, or one for each of llm, siglip, sam and projectors: llm=int4,siglip=int8',
+    },
+    'shard-size': { value: 'SIZE', help: 'most bytes of a file, such as 500MB or 2GiB; by default 1GiB' },
+    tokenizer: { value: 'DIR', help: "folder, or URL, of the tokenizer's files; by default SOURCE's" },
+    config: { value: 'FILE', help: "a config.json of FlowSeg, or its URL, instead of SOURCE's" },
+    compat: { value: 'KIND', help: 'aaai or main: whose branch of X-SAM the model follows' },
+    all: { help: 'keep the tensors that no network reads as well' },
+    force: { help: 'replace an earlier conversion in OUT that had other settings' },
+    json: SHARED.json,
+  },
+  examples: [
+    ['convert xsam/ models/xsam', "X-SAM's checkpoint as it is stored"],
+    ['convert xsam/ models/xsam-int4 --quantize int4 --tokenizer phi3/', 'a third of its size'],
+  ],
+}
+
+/** The command. */
+export const convert: Command = { page, run }
+
+const CONFIG = 'config.json'
+const VOCABULARY = 'tokenizer.json'
+const SETTINGS = 'tokenizer_config.json'
+const EMBEDDING = 'llm.model.embed_tokens.weight'
+const DEFAULT_SHARD = 2 ** 30
+const LEAST_SHARD = 2 ** 20
+
+async function run(given: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, given, 2)
+  const [place = '', out = ''] = given.operands
+  const recipe = parseRecipe(given.text('quantize'))
+  const shardBytes = shardSize(given.text('shard-size'))
+  const compat = compatOption(given)
+  const { signal } = terminal
+  const location = locationOf(place, terminal)
+  const target = locationOf(out, terminal)
+  await expectTarget(location, target, out)
+
+  const { folder, checkpoint: original } = await openSource(location, signal)
+  const progress = new ProgressLine(terminal)
+  try {
+    // 1. What it is
+    const known = await knownModels()
+    const own = await ownConfig(folder, given, terminal)
+    const checkpoint = viewOf(original, own.config ? [own.config] : known)
+    const found = own.config
+      ? {
+          config: own.config,
+          notes: [`The model is ${printable(own.config.name)}, by ${printable(own.name)}.`],
+        }
+      : recognize(checkpoint, known, own.base)
+    const config = compat === undefined ? found.config : { ...found.config, compat }
+    const tokenizer = await tokenizerTexts(folder, given, terminal)
+    const rows = checkpoint.tensors.get(EMBEDDING)?.shape[0] ?? 0
+    expectTokenizer(tokenizer, config, rows)
+
+    // 2. What it becomes
+    const settings = {
+      recipe,
+      shardBytes,
+      source: await fingerprintOf(checkpoint, signal),
+      all: given.has('all'),
+    }
+    const plan = planConversion(checkpoint, config, settings)
+    const isOwn = own.text !== undefined && compat === undefined
+    const configText = isOwn && own.text ? own.text : `${JSON.stringify(config, null, 2)}\n`
+    const small = new Map([
+      [CONFIG, encode(configText)],
+      [VOCABULARY, encode(tokenizer.vocabulary)],
+      [SETTINGS, encode(tokenizer.settings)],
+    ])
+
+    // 3. The files
+    const begun = performance.now()
+    const rate = rateSince(begun)
+    const converted = await convertInto(target, checkpoint, plan, small, {
+      signal,
+      force: given.has('force'),
+      onProgress: ({ phase, what, loaded, total }) =>
+        progress.show(phase, total > 0 ? loaded / total : 0, `${rate(phase, loaded, total)}, ${what}`),
+    })
+    progress.clear()
+    const prefix =
+      checkpoint.prefix === undefined
+        ? []
+        : [`Every name began with ${printable(checkpoint.prefix)}: it is left out.`]
+    const notes = [...found.notes, ...prefix, ...notesOn(plan, converted)]
+    const seconds = (performance.now() - begun) / 1000
+    tell({ out, plan, converted, notes, seconds, config, recipe: recipeText(recipe) }, given, terminal)
+    return 0
+  } finally {
+    progress.clear()
+    await original.close()
+  }
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+/** Refuses a place that can't be written before anything is read. */
+async function expectTarget(source: string, target: string, out: string): Promise<void> {
+  if (isUrl(target)) throw new UsageError(`OUT is ${printable(out)}, expected a folder on disk.`)
+  const real = await realpath(target).catch(() => undefined)
+  if (real === undefined) return
+  if (!isFolder(real)) {
+    throw new UsageError(
+      `OUT is ${printable(out)}, which is a file. Give a new folder, or that of an earlier conversion.`,
+    )
+  }
+  if (real === (await realpath(source).catch(() => undefined))) {
+    throw new UsageError(
+      `OUT is SOURCE, ${printable(out)}: nothing is converted in place. Give another folder.`,
+    )
+  }
+}
+
+/** '500MB' or '1GiB'. */
+function shardSize(text: string | undefined): number {
+  if (text === undefined) return DEFAULT_SHARD
+  const [, digits = '', unit = ''] = /^(\d+(?:\.\d+)?)\s*(|[KMGT]i?B)$/i.exec(text) ?? []
+  const power = ' KMGT'.indexOf(unit.slice(0, 1).toUpperCase())
+  const bytes = Math.floor(Number(digits) * (unit === '' ? 1 : (/i/i.test(unit) ? 1024 : 1000) ** power))
+  if (digits === '' || bytes < LEAST_SHARD || !Number.isSafeInteger(bytes)) {
+    throw new UsageError(
+      `--shard-size is '${printable(text, 80)}', expected a size of at least 1 MiB, such as 500MB or 2GiB.`,
+    )
+  }
+  return bytes
+}
+
+/** A folder's checkpoint, or that of one file, with the folder that its small files are in. */
+async function openSource(
+  location: string,
+  signal: AbortSignal,
+): Promise<{ folder: Folder; checkpoint: Awaited<ReturnType<typeof openSafetensors>> }> {
+  const { folder: parent, name } = splitLocation(location)
+  const isFile = /\.safetensors$/i.test(name) && !(isUrl(location) ? false : isFolder(location))
+  const folder = await withManifest(openFolder(isFile ? parent : location), signal)
+  if (!isFile) return { folder, checkpoint: await openSafetensors(folder, { signal }) }
+  const source = isUrl(location) ? await urlSource(location, { signal }) : await fileSource(location)
+  return { folder, checkpoint: await openSafetensors(source, { signal }) }
+}
+
+/** The models whose configs come with the package. */
+async function knownModels(): Promise<Config[]> {
+  const configs = packagePath('weights', 'configs')
+  const names = (await readdir(configs)).filter((name) => name.endsWith('.json')).sort()
+  const paths = [...names.map((name) => join(configs, name)), join(defaultWeights(), CONFIG)]
+  return Promise.all(paths.map(async (path) => parseConfig(JSON.parse(await readFile(path, 'utf8')), path)))
+}
+
+/** A config of ours, with its text; or that of the language model, which lies beside weights as well. */
+interface OwnConfig {
+  readonly name: string
+  readonly config?: Config
+  readonly text?: string
+  readonly base?: unknown
+}
+
+async function ownConfig(folder: Folder, given: Given, terminal: Terminal): Promise<OwnConfig> {
+  const { signal } = terminal
+  const file = given.text('config')
+  if (file !== undefined) {
+    const { folder: parent, name } = splitLocation(locationOf(file, terminal))
+    const text = await openFolder(parent).readText(name, signal)
+    return { name: file, config: parseConfig(await readJson(openFolder(parent), name, signal), file), text }
+  }
+  const places = [
+    folder,
+    ...(given.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, given, terminal)]),
+  ]
+  for (const from of places) {
+    const found = await from.find(CONFIG, signal)
+    await found?.close()
+    if (!found) continue
+    const json = await readJson(from, CONFIG, signal)
+    const isForeign = typeof json === 'object' && json !== null && !('model' in json) && 'model_type' in json
+    if (isForeign) return { name: from.describe, base: json }
+    if (from !== folder) continue
+    const name = `${folder.describe}/${CONFIG}`
+    return { name, config: parseConfig(json, name), text: await folder.readText(CONFIG, signal) }
+  }
+  return { name: '' }
+}
+
+function tokenizerFolder(folder: Folder, given: Given, terminal: Terminal): Folder {
+  const place = given.text('tokenizer')
+  return place === undefined ? folder : openFolder(locationOf(place, terminal))
+}
+
+/** The texts of a tokenizer's two files, as they are. */
+interface TokenizerTexts {
+  readonly vocabulary: string
+  readonly settings: string
+}
+
+async function tokenizerTexts(folder: Folder, given: Given, terminal: Terminal): Promise<TokenizerTexts> {
+  const { signal } = terminal
+  const from = tokenizerFolder(folder, given, terminal)
+  const found = await from.find(VOCABULARY, signal)
+  await found?.close()
+  if (!found && given.text('tokenizer') === undefined) {
+    throw new WeightsError(
+      `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
+        '--tokenizer DIR.',
+    )
+  }
+  return {
+    vocabulary: await from.readText(VOCABULARY, signal),
+    settings: await from.readText(SETTINGS, signal),
+  }
+}
+
+/** That <SEG>, <p> and </p> get the ids that the model was trained with, and that the embedding has rows for them. */
+function expectTokenizer({ vocabulary, settings }: TokenizerTexts, config: Config, rows: number): void {
+  const { vocab } = config.llm
+  if (rows < vocab) {
+    throw new WeightsError(
+      `The embedding has ${grouped(rows)} rows, and ${printable(config.name)} has ${grouped(vocab)} tokens, the last three ` +
+        'of them <SEG>, <p> and </p>.',
+    )
+  }
+  loadTokenizer(vocabulary, settings, vocab)
+}
+
+function rateSince(begun: number): (phase: string, loaded: number, total: number) => string {
+  let [last, from, at] = ['', 0, begun]
+  return (phase, loaded, total) => {
+    if (phase !== last) [last, from, at] = [phase, 0, performance.now()]
+    const seconds = Math.max(1e-3, (performance.now() - at) / 1000)
+    return `${formatBytes(loaded)} of ${formatBytes(total)}, ${formatBytes((loaded - from) / seconds)}/s`
+  }
+}
+
+function notesOn({ unused, unknown }: ConvertPlan, { kept, damaged }: Converted): string[] {
+  const count = (n: number, noun: string): string => `${grouped(n)} ${noun}${n === 1 ? '' : 's'}`
+  const left = ({ names, bytes }: Left, why: string): string[] =>
+    names.length === 0
+      ? []
+      : [
+          `Left out ${count(names.length, 'tensor')} of ${formatBytes(bytes)} that ${why}: ${firstOf(names, 2)}.`,
+        ]
+  return [
+    ...left(unused, 'no network reads'),
+    ...left(unknown, 'mean nothing to this engine'),
+    ...(kept.length > 0
+      ? [`Kept ${count(kept.length, 'shard')} of an earlier run, whose checksums agree.`]
+      : []),
+    ...(damaged.length > 0 ? [`Wrote damaged ones again: ${firstOf(damaged, 3)}.`] : []),
+  ]
+}
+
+interface Account {
+  readonly out: string
+  readonly plan: ConvertPlan
+  readonly converted: Converted
+  readonly notes: readonly string[]
+  readonly seconds: number
+  readonly config: Config
+  readonly recipe: string
+}
+
+function tell(
+  { out, plan, converted, notes, seconds, config, recipe }: Account,
+  given: Given,
+  { out: output, err }: Terminal,
+): void {
+  if (given.has('json')) {
+    output.write(
+      jsonLine({
+        folder: out,
+        config: config.name,
+        compat: config.compat,
+        quantize: recipe,
+        bytes: plan.bytes,
+        seconds,
+        kept: converted.kept,
+        files: Object.fromEntries(converted.files),
+        notes,
+      }),
+    )
+    return
+  }
+  for (const note of notes) err.write(`${painter(err)('yellow', 'note')}: ${printable(note, Infinity)}\n`)
+  const noun = plan.shards.length === 1 ? 'shard' : 'shards'
+  output.write(
+    `${printable(out, Infinity)}: ${printable(config.name)}, ${recipe || 'as it was stored'}, ${formatBytes(plan.bytes)} in ` +
+      `${plan.shards.length} ${noun}, ${seconds.toFixed(1)} s\n`,
+  )
+}

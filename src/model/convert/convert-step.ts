@@ -1,0 +1,68 @@
+// A tensor of the original, slice by slice, as it is written: as it is, or rounded to codes and scales.
+
+import { firstNotFinite } from '../../io/finite.ts'
+import { type Checkpoint, toFloat32 } from '../../io/safetensors.ts'
+import { type Quantized, quantizeRows } from '../../kernels/quantize.ts'
+import { notFinite } from '../checkpoint/fill.ts'
+import { bytesPerElement } from '../checkpoint/stored.ts'
+import type { Step } from './convert-plan.ts'
+
+/** Bytes that are read at a time. */
+const SLICE_BYTES = 4 * 2 ** 20
+/** The same of what is rounded. */
+const ROUNDED_BYTES = 2 ** 20
+/** Slices begin at multiples of this (Checkpoint.slices). */
+const ALIGNMENT = 16
+
+/** The next bytes of an output. */
+export interface ConvertedPiece {
+  /** Which of the step's outputs. */
+  readonly output: number
+  /** What follows the piece before. */
+  readonly bytes: Uint8Array
+  /** Bytes of the original that were read for it. */
+  readonly read: number
+}
+
+/**
+ * Converts a tensor.
+ *
+ * @throws WeightsError if it can't be read, or has a number that isn't finite
+ */
+export async function* convertedPieces(
+  checkpoint: Checkpoint,
+  { entry, quantized, isRounded }: Step,
+  signal?: AbortSignal,
+): AsyncGenerator<ConvertedPiece, void, void> {
+  const [, K = 1] = entry.shape
+  const most = isRounded ? wholeRows(K * bytesPerElement(entry)) : SLICE_BYTES
+  const scales: Uint8Array[] = []
+  for await (const { offset, bytes } of checkpoint.slices(entry.name, most, { signal })) {
+    signal?.throwIfAborted()
+    const bad = firstNotFinite(bytes, entry.dtype)
+    if (bad)
+      throw notFinite([{ entry, value: bad.value, index: offset / bytesPerElement(entry) + bad.index }])
+    if (isRounded && quantized) {
+      const rows = quantizeRows(toFloat32(bytes, entry.dtype), K, quantized)
+      scales.push(scaleBytes(rows.scales, quantized))
+      yield { output: 0, bytes: rows.data, read: bytes.length }
+    } else {
+      yield { output: 0, bytes, read: bytes.length }
+    }
+  }
+  for (const bytes of scales) yield { output: 1, bytes, read: 0 }
+}
+
+/** Bytes of as many whole rows as fit, so that every slice begins with a row. */
+function wholeRows(rowBytes: number): number {
+  let rows = 1
+  while ((rows * rowBytes) % ALIGNMENT !== 0) rows *= 2
+  const step = rows * rowBytes
+  return step * Math.max(1, Math.floor(ROUNDED_BYTES / step))
+}
+
+/** As they are stored: f32, or bf16, which those of int4 are numbers of. */
+function scaleBytes(scales: Float32Array<ArrayBuffer>, quantized: Quantized): Uint8Array {
+  if (quantized === 'int8') return new Uint8Array(scales.buffer)
+  return new Uint8Array(Uint16Array.from(new Uint32Array(scales.buffer), (word) => word >>> 16).buffer)
+}

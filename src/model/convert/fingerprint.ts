@@ -1,0 +1,34 @@
+// What tells a checkpoint from every other: its tensors' names, types and shapes, and a few of their values. So a shard
+// of an earlier conversion is only taken if it came from the same weights, whatever file they were in.
+
+import type { Checkpoint, TensorEntry } from '../../io/safetensors.ts'
+import { Sha256 } from '../../io/sha256.ts'
+import { canonicalName } from '../checkpoint/parameters.ts'
+
+/** Tensors of which values are looked at: training changes all of them. */
+const SAMPLES = 16
+const SAMPLE_BYTES = 4096
+
+/** In hex. */
+export async function fingerprintOf(checkpoint: Checkpoint, signal?: AbortSignal): Promise<string> {
+  const entries = [...checkpoint.tensors.values()]
+    .map((entry) => ({ entry, name: canonicalName(entry.name) }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+  const hash = new Sha256()
+  for (const { name, entry } of entries) {
+    hash.update(new TextEncoder().encode(`${JSON.stringify([name, entry.dtype, entry.shape])}\n`))
+  }
+  for (let i = 0; i < SAMPLES && entries.length > 0; i++) {
+    const at = entries[Math.floor((i * entries.length) / SAMPLES)]
+    if (at) hash.update(await beginOf(checkpoint, at.entry, signal))
+  }
+  return hash.digest()
+}
+
+function beginOf(
+  checkpoint: Checkpoint,
+  { name, begin, end }: TensorEntry,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  return checkpoint.read(name, { offset: 0, length: Math.min(SAMPLE_BYTES, end - begin), signal })
+}

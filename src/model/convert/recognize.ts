@@ -1,0 +1,91 @@
+// Which model a checkpoint is, by the names and shapes of its tensors.
+
+import { isObject } from '../../check.ts'
+import { WeightsError } from '../../errors.ts'
+import type { Checkpoint } from '../../io/safetensors.ts'
+import { printable } from '../../printable.ts'
+import type { Config } from '../checkpoint/config.ts'
+import { type Fit, fitOf } from '../checkpoint/fit.ts'
+
+/** A model that was recognised, and by what. */
+export interface Recognized {
+  /** Its config. */
+  readonly config: Config
+  /** What was found, in sentences. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * Finds the model whose tensors these are.
+ *
+ * @param models those that are known
+ * @param base   the config.json of the language model that it was made of, if there is one: the base of its rotary
+ *               frequencies shows in no shape
+ * @throws WeightsError naming the model that comes closest, and the first difference
+ */
+export function recognize(checkpoint: Checkpoint, models: readonly Config[], base?: unknown): Recognized {
+  const fits = models.map((config) => ({ config, fit: fitOf(checkpoint, config) }))
+  const found = fits.find(({ fit }) => faultsOf(fit) === 0)
+  if (!found) throw unlike(checkpoint, fits)
+  const { config, fit } = found
+  const compat = fit.baseline ? compatOf(checkpoint) : undefined
+  const theta = ropeThetaOf(base, config)
+  const notes = [
+    `By its names and shapes it is ${printable(config.name)}, ${fit.baseline ? 'without' : 'with'} the semantic flow.`,
+    ...(compat
+      ? [`Its names are those of X-SAM's ${compat === 'aaai' ? 'AAAI' : 'main'} branch: compat is ${compat}.`]
+      : []),
+    ...(theta === undefined ? [] : [`llm.ropeTheta is ${theta}, by the config.json of the language model.`]),
+  ]
+  return {
+    config: {
+      ...config,
+      ...(compat && { compat }),
+      llm: { ...config.llm, ...(theta !== undefined && { ropeTheta: theta }) },
+    },
+    notes,
+  }
+}
+
+function faultsOf({ missing, misfits }: Fit): number {
+  return missing.length + misfits.length
+}
+
+function unlike(
+  { name, tensors }: Checkpoint,
+  fits: readonly { readonly config: Config; readonly fit: Fit }[],
+): WeightsError {
+  const [closest] = fits.toSorted((a, b) => faultsOf(a.fit) - faultsOf(b.fit))
+  const names = fits.map(({ config }) => printable(config.name)).join(', ')
+  const remedy = 'Give its config with --config, or put it beside the weights as config.json.'
+  if (!closest || closest.fit.used.every(({ entry }) => entry === undefined)) {
+    return new WeightsError(
+      `${printable(name)}: none of its ${tensors.size} tensors is one of ${names}. ${remedy}`,
+    )
+  }
+  const { config, fit } = closest
+  const [misfit] = fit.misfits
+  const difference = misfit ? misfit.text : `There is no ${printable(fit.missing[0] ?? '')}.`
+  const more = faultsOf(fit) > 1 ? ` ${faultsOf(fit) - 1} more of its tensors differ.` : ''
+  return new WeightsError(
+    `${printable(name)} is none of ${names}. It comes closest to ${printable(config.name)}. The first difference: ` +
+      `${difference}${more} ${remedy}`,
+  )
+}
+
+/** The branch of X-SAM that wrote these names; undefined if both might have. */
+function compatOf({ tensors }: Checkpoint): Config['compat'] | undefined {
+  const names = [...tensors.keys()]
+  if (names.some((name) => name.startsWith('visual_encoder.')) || tensors.has('segmentor.logit_scale'))
+    return 'aaai'
+  return tensors.has('segmentor.class_predictor.logit_scale') ? 'main' : undefined
+}
+
+/** As the transformers library writes it. */
+function ropeThetaOf(base: unknown, { llm }: Config): number | undefined {
+  if (!isObject(base) || base['model_type'] !== llm.type) return undefined
+  const theta = base['rope_theta']
+  return typeof theta === 'number' && theta >= 1 && theta <= 1e12 && theta !== llm.ropeTheta
+    ? theta
+    : undefined
+}
