@@ -166,7 +166,8 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
     try {
       // Bytes on their way are told once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
-      const notes = [...(folder.notes ?? []), ...(checkpoint.notes ?? [])]
+      // A folder's are not complete before all was read
+      const { notes = [] } = folder
       const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
       if (!model.embeddings.isStreamed) await checkpoint.close()
       return model
@@ -225,7 +226,7 @@ async function assemble(
       look: look!,
       embeddings,
       before: await embeddings.rows(before, before.length, signal),
-      notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
+      notes: [...gpu.notes, ...notes, ...(checkpoint.notes ?? []), ...notesOn(loaded)],
       quantized: loaded.quantized,
       plans,
       language,

@@ -2,7 +2,7 @@
 
 import { ACTIVATIONS, type Activation } from '../../ops/elementwise/activation.ts'
 import { gatedLinear, linear, matmul } from '../../ops/matmul/matmul.ts'
-import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
+import { differenceBy, type KernelCase, type KernelTest, kernelCase, normOf } from '../case.ts'
 import { type Random, WEIGHT_TYPES, type WeightLayout, type WeightType } from '../random.ts'
 import { at } from '../references/at.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
@@ -39,6 +39,29 @@ function stepOf(type: WeightType, layout: WeightLayout): number {
   return (type === 'int8' || type === 'int4') && layout === 'rows' ? 4 : 1
 }
 
+/**
+ * The norm that a product x w^T has on average, when signs are drawn at random. Sums of many terms that happen to cancel
+ * are no more exact than others, so errors are shares of this where a product of a few outputs is smaller.
+ */
+function usualNorm(
+  x: ArrayLike<number>,
+  w: ArrayLike<number>,
+  [M, N, K]: readonly [number, number, number],
+): number {
+  const squares = (values: ArrayLike<number>, rows: number, k: number): number => {
+    let sum = 0
+    for (let row = 0; row < rows; row++) sum += at(values, row * K + k) ** 2
+    return sum
+  }
+  let sum = 0
+  for (let k = 0; k < K; k++) sum += squares(x, M, k) * squares(w, N, k)
+  return Math.sqrt(sum)
+}
+
+function atLeast(norm: number): NonNullable<KernelCase['measure']> {
+  return (actual, expected) => differenceBy(Math.max(norm, normOf(expected)) || 1)(actual, expected)
+}
+
 function drawLinear(random: Random, type: WeightType, layout: WeightLayout): KernelCase {
   const [M, N, K] = productSizes(random, stepOf(type, layout))
   // Each epilogue is a kernel of its own, which takes longer to compile than to test
@@ -69,6 +92,7 @@ function drawLinear(random: Random, type: WeightType, layout: WeightLayout): Ker
         return value + (hasResidual ? at(residual.data, i) : 0)
       }),
     tolerance: TOLERANCE,
+    measure: atLeast(usualNorm(x.data, weight.values, [M, N, K])),
   })
 }
 
@@ -87,6 +111,11 @@ function drawGated(random: Random, type: WeightType, layout: WeightLayout): Kern
       )
     },
     tolerance: TOLERANCE,
+    // silu halves numbers around 0
+    measure: atLeast(
+      (usualNorm(x.data, gate.values, [M, N, K]) * usualNorm(x.data, up.values, [M, N, K])) /
+        (2 * Math.sqrt(M * N)),
+    ),
   })
 }
 

@@ -112,6 +112,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   quoted: [{ call: (text) => door.quoted(text), takes: ['text', 'empty text'] }],
   openFolder: [{ call: (place) => door.openFolder(place), takes: ['text', 'empty array', 'array', 'map'] }],
   openSafetensors: [{ call: (from) => door.openSafetensors(from) }],
+  openCheckpoint: [{ call: (from) => door.openCheckpoint(from) }],
   parameters: [{ call: (config) => door.parameters(config) }],
   parseConfig: [{ call: (json) => door.parseConfig(json, 'config.json') }],
 }
