@@ -14,7 +14,7 @@ export interface Option {
   readonly value?: string
   /** One letter: 's' for -s. */
   readonly short?: string
-  /** May come more than once. */
+  /** The option may come more than once. */
   readonly many?: boolean
   readonly help: string
 }

@@ -50,13 +50,16 @@ export function tint(image: Image, mask: Mask, colour: Rgb, share: number): void
   expectFinite('tint', 'the share', share, 0)
   if (share > 1) throw new UsageError(`tint: the share is ${share}, expected at most 1.`)
   const pixels = viewOf(image.rgb)
+  const mixed = (at: number, level: number): number =>
+    Math.round(pixels.getUint8(at) * (1 - share) + level * share)
+  const [r, g, b] = colour
   const { data } = mask
   for (let i = 0; i < data.length; i++) {
     if (!data[i]) continue
-    for (const [c, level] of colour.entries()) {
-      const at = 3 * i + c
-      image.rgb[at] = Math.round(pixels.getUint8(at) * (1 - share) + level * share)
-    }
+    const at = 3 * i
+    image.rgb[at] = mixed(at, r)
+    image.rgb[at + 1] = mixed(at + 1, g)
+    image.rgb[at + 2] = mixed(at + 2, b)
   }
 }
 
@@ -108,7 +111,13 @@ function edge(data: Uint8Array, width: number, height: number, side: 0 | 1, thic
 }
 
 /** The marker colour that differs most from what is inside of the mask. */
-function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
+function markerFor(image: Image, mask: Mask): Rgb {
+  const [r, g, b] = meanInside(image, mask)
+  const distance = ([red, green, blue]: Rgb): number => Math.hypot(red - r, green - g, blue - b)
+  return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
+}
+
+function meanInside({ rgb }: Image, { data, area }: Mask): Rgb {
   const pixels = viewOf(rgb)
   let [r, g, b] = [0, 0, 0]
   for (let i = 0; i < data.length; i++) {
@@ -117,8 +126,7 @@ function markerFor({ rgb }: Image, { data, area }: Mask): Rgb {
     g += pixels.getUint8(3 * i + 1) / area
     b += pixels.getUint8(3 * i + 2) / area
   }
-  const distance = ([red, green, blue]: Rgb): number => Math.hypot(red - r, green - g, blue - b)
-  return MARKERS.reduce((best, colour) => (distance(colour) > distance(best) ? colour : best))
+  return [r, g, b]
 }
 
 /** The smallest box around the mask, or null when it is empty. */
