@@ -57,7 +57,7 @@ export interface Given {
 export const SHARED = {
   weights: {
     value: 'DIR',
-    help: 'folder of the model, or its file of weights; by default the one that comes along, flowseg-nano',
+    help: "the model's folder, or its file of weights; by default flowseg-nano, which comes along",
   },
   quantize: {
     value: 'KIND',

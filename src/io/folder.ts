@@ -109,7 +109,9 @@ function weightsIn(text: string): { parent: string; name: string } | undefined {
   }
   const name = text.split(/[\\/]/).at(-1) ?? ''
   if (!WEIGHTS_NAME.test(name)) return undefined
-  return { parent: text.slice(0, -name.length) || '.', name }
+  // A root keeps its slash
+  const parent = text.slice(0, -name.length).replace(/(?<=[^:\\/])[\\/]$/, '')
+  return { parent: parent || '.', name }
 }
 
 function decoded(name: string): string {
