@@ -38,8 +38,8 @@ const USUAL = [
   'pytorch_model.bin',
 ]
 const EXTENSIONS = ['.safetensors', '.bin', '.pth', '.pt']
-/** What programs for training leave beside the weights. */
-const NO_WEIGHTS = /^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
+/** What programs for training leave beside the weights, and hidden files. */
+const NO_WEIGHTS = /^\.|^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
 
 /**
  * Opens weights as safetensors or as torch.save wrote them. Reads no values, and executes nothing.
