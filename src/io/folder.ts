@@ -245,7 +245,7 @@ export function urlFolder(url: string | URL, options: FolderOptions = {}): Folde
   const refusals = new Map<string, WeightsError>()
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
-  const isFile = /\.(safetensors|json)\/$/.test(base.pathname)
+  const isFile = base.pathname.endsWith('.json/')
   const found = folder(
     shown,
     async (file, signal) => {
