@@ -117,7 +117,9 @@ function weightsIn(text: string): { parent: string; name: string } | undefined {
   }
   const name = text.split(/[\\/]/).at(-1) ?? ''
   if (!WEIGHTS_NAME.test(name)) return undefined
-  return { parent: text.slice(0, -name.length) || '.', name }
+  // A root keeps its slash
+  const parent = text.slice(0, -name.length).replace(/(?<=[^:\\/])[\\/]$/, '')
+  return { parent: parent || '.', name }
 }
 
 function decoded(name: string): string {
@@ -273,7 +275,7 @@ export function urlFolder(
   const refusals = new Map<string, WeightsError>()
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
-  const isFile = /\.(safetensors|json|bin|pth|pt)\/$/.test(base.pathname)
+  const isFile = base.pathname.endsWith('.json/')
   const found = folder(
     about.describe,
     async (file, signal) => {

@@ -38,8 +38,8 @@ const USUAL = [
   'pytorch_model.bin',
 ]
 const EXTENSIONS = ['.safetensors', '.bin', '.pth', '.pt']
-/** What programs for training leave beside the weights. */
-const NO_WEIGHTS = /^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
+/** What programs for training leave beside the weights, and hidden files. */
+const NO_WEIGHTS = /^\.|^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
 
 /**
  * Opens weights as safetensors or as torch.save wrote them. Reads no values, and executes nothing.
@@ -123,12 +123,22 @@ async function notesOn(from: Folder, name: string, signal: AbortSignal | undefin
   if (from.refusal) return []
   const others: string[] = []
   for (const other of USUAL.slice(USUAL.indexOf(name) + 1)) {
-    const source = USUAL.includes(name) ? await from.find(other, signal) : undefined
-    await source?.close()
-    if (source) others.push(other)
+    if (USUAL.includes(name) && (await isThere(from, other, signal))) others.push(other)
   }
   if (others.length === 0) return []
   return [`The weights are those of ${printable(name)}; ${firstOf(others, 3)} beside it is not read.`]
+}
+
+/** A file that can't be opened, such as one that its manifest knows otherwise, is there. */
+async function isThere(from: Folder, name: string, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    const source = await from.find(name, signal)
+    await source?.close()
+    return source !== undefined
+  } catch (error) {
+    if (error instanceof WeightsError) return true
+    throw error
+  }
 }
 
 function isIndex(name: string): boolean {

@@ -58,6 +58,9 @@ test('files that come together are sorted', () => {
     ['config.json', 'tokenizer.json', 'x.safetensors'],
     [],
   ])
+  for (const name of ['pytorch_model.bin', 'epoch_3.PTH', 'last.pt', 'pytorch_model.bin.index.json']) {
+    expect(named({ [name]: '', 'tokenizer.json': '' })).toEqual([[], [name, 'tokenizer.json'], []])
+  }
   // Nothing says what it is: the first is tried as an image
   expect(named({ scan: '', 'notes.txt': 'text/plain' })).toEqual([['scan'], [], ['notes.txt']])
   expect(named({ 'answer.json': 'application/json', 'a.png': '' })).toEqual([['a.png'], [], ['answer.json']])

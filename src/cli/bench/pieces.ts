@@ -6,7 +6,7 @@ import { expectDefined } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { openFolder, readJson } from '../../io/folder.ts'
 import { decodeImage } from '../../io/image/image.ts'
-import { openSafetensors } from '../../io/safetensors.ts'
+import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { loadTokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { makeParts } from '../../model/checkpoint/parts.ts'
@@ -165,7 +165,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
   }
   try {
     // 1. Weights, a picture and a sentence
-    const checkpoint = await openSafetensors(folder, { signal: task.signal })
+    const checkpoint = await openCheckpoint(folder, { signal: task.signal })
     owned.push(() => void checkpoint.close())
     const loaded = await loadWeights(gpu, checkpoint, config, task)
     owned.push(loaded.release)

@@ -31,8 +31,13 @@ export const STORAGES: ReadonlyMap<string, Dtype> = new Map([
   ['torch.ComplexFloatStorage', 'C64'],
 ])
 
-/** A storage whose tensors say what their elements are. */
-export const UNTYPED: readonly string[] = ['torch.storage.UntypedStorage', 'torch.UntypedStorage']
+/** A storage whose tensors say what their elements are, by its names in several versions. */
+export const UNTYPED: readonly string[] = [
+  'torch.storage.UntypedStorage',
+  'torch.storage._UntypedStorage',
+  'torch.UntypedStorage',
+  'torch._UntypedStorage',
+]
 
 /** Types of the elements, by their own names. */
 export const DTYPES: ReadonlyMap<string, Dtype> = new Map([
@@ -86,6 +91,8 @@ const WORDS = [
   ...DTYPES.keys(),
   ...UNTYPED,
   ...WITHOUT_WORD,
+  'torch.storage.TypedStorage',
+  'torch.storage._TypedStorage',
   'torch.Tensor',
   'torch.nn.parameter.Parameter',
 ]

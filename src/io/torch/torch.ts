@@ -128,11 +128,12 @@ class Archive {
     const file = this.#source.name
     const { key, bytes, dtype, offset, shape, strides } = factsOf(file, name, tensor)
     const entry = this.#find(`data/${key}`)
-    if (!entry) fail(file, name, `its storage data/${printable(key, 40)} is not in the file`)
-    if (entry.problem !== undefined) fail(file, name, `its storage data/${key}: ${entry.problem}`)
+    const storage = `its storage data/${printable(key, 40)}`
+    if (!entry) fail(file, name, `${storage} is not in the file`)
+    if (entry.problem !== undefined) fail(file, name, `${storage}: ${entry.problem}`)
     if (entry.size !== bytes) {
       const how = entry.size < bytes ? 'cut short' : 'too long'
-      fail(file, name, `its storage data/${key} has ${entry.size} bytes, expected ${bytes}: it is ${how}`)
+      fail(file, name, `${storage} has ${entry.size} bytes, expected ${bytes}: it is ${how}`)
     }
     const width = DTYPE_BITS[dtype] / 8
     const extent = extentOf(shape, strides) * width
@@ -144,8 +145,8 @@ class Archive {
       fail(file, name, `it repeats the ${bytes} bytes of its storage to ${size}: save it with .contiguous()`)
     }
 
-    const { begin: storage, confirm: check } = await this.#place(entry, signal)
-    const begin = storage + offset * width
+    const { begin: first, confirm: check } = await this.#place(entry, signal)
+    const begin = first + offset * width
     return {
       name,
       dtype,

@@ -25,6 +25,8 @@ export interface ZipEntry {
   readonly limit: number
   /** Bytes of data. */
   readonly size: number
+  /** Bytes of its name. */
+  readonly nameBytes: number
   /** CRC-32 of the data; undefined if it was not computed. */
   readonly checksum: number | undefined
   /** A descriptor follows the data, and the local header has no size. */
@@ -45,6 +47,8 @@ const END_BYTES = 22
 const END64_BYTES = 56
 const LOCATOR64_BYTES = 20
 const MAX_COMMENT = 0xffff
+/** A local header may have as many bytes behind its name. */
+const MOST_EXTRA = 0xffff
 const U16 = 0xffff
 const U32 = 0xffffffff
 
@@ -100,12 +104,11 @@ export async function dataBegin(
   entry: ZipEntry,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const { name, size, limit, hasDescriptor, problem } = entry
+  const { name, header, nameBytes, size, limit, hasDescriptor, problem } = entry
   if (problem !== undefined) refuse(source, name, problem)
+  const least = header + LOCAL_BYTES + nameBytes
   const guesses = (hasDescriptor ? [16, 24] : [0]).map((descriptor) => limit - descriptor - size)
-  const guess = guesses.find(
-    (at) => at % ALIGNMENT === 0 && at >= entry.header + LOCAL_BYTES && at < entry.header + 2 ** 16,
-  )
+  const guess = guesses.find((at) => at % ALIGNMENT === 0 && at >= least && at <= least + MOST_EXTRA)
   return size > 0 && guess !== undefined ? guess : readLocalHeader(source, entry, signal)
 }
 
@@ -241,7 +244,7 @@ function severalDisks(file: string): WeightsError {
   return new WeightsError(`${file} is a part of a zip archive of several files. Join them: zip -s 0.`)
 }
 
-type Listed = Omit<ZipEntry, 'limit'> & { readonly nameBytes: number; readonly packed: number }
+type Listed = Omit<ZipEntry, 'limit'> & { readonly packed: number }
 
 function readEntries(file: string, bytes: Uint8Array<ArrayBuffer>, count: number): Listed[] {
   const view = new DataView(bytes.buffer)

@@ -216,8 +216,8 @@ test('inspect tells everything that does not fit, and fails', async () => {
 })
 
 test.each([
-  ['nowhere', 'There is neither model.safetensors'],
-  ['nowhere.safetensors', 'There is no file'],
+  ['nowhere', 'There is no folder'],
+  ['nowhere.safetensors', 'There is no nowhere.safetensors in'],
   ['nowhere.json', 'There is no'],
 ])('inspect %s says that it is not there', async (name, message) => {
   const folder = await temporaryFolder()

@@ -370,7 +370,7 @@ test('a file may begin like a page', async () => {
 
 test('places that are no folders on a server', async () => {
   server.handler = answering(404)
-  await expect(openFolder(url('m/model.safetensors'), { cache: 'none' }).open('config.json')).rejects.toThrow(
+  await expect(openFolder(url('m/config.json'), { cache: 'none' }).open('config.json')).rejects.toThrow(
     /There is no config.json in .*Give the address of the folder/,
   )
   for (const place of [

@@ -204,7 +204,7 @@ describe('folders', () => {
       copyFileSync(`${FIXTURES}/phi3.bin`, join(folder, 'my_model.bin'))
       copyFileSync(`${FIXTURES}/qwen3.bin`, join(folder, 'pytorch_model.bin'))
       const named = openFolder(join(folder, 'my_model.bin'))
-      expect([named.directory, named.weights]).toEqual([`${folder}/`, 'my_model.bin'])
+      expect([named.directory, named.weights]).toEqual([folder, 'my_model.bin'])
       const checkpoint = await openCheckpoint(named)
       expect(await rowsOf(checkpoint)).toEqual(expected['phi3.bin'])
       await checkpoint.close()

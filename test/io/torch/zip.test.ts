@@ -1,7 +1,7 @@
 // Archives that torch.save didn't write, or that were damaged, are refused by entry and by rule; those of more than
 // 4 GiB are read in place.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { open as openFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -329,6 +329,34 @@ describe('more than 4 GiB', () => {
     expect(await checkpoint.read('behind')).toEqual(values.slice(0, 6))
     expect(await checkpoint.read('large', { offset: 0, length: 4 })).toEqual(mark)
     expect(await checkpoint.read('large', { offset: size - 8, length: 8 })).toEqual(values.slice(0, 8))
+    await checkpoint.close()
+  })
+
+  test('one by PyTorch has its values where PyTorch has them', async () => {
+    const wide = JSON.parse(readFileSync('test/fixtures/io/torch/layouts/wide.json', 'utf8')) as {
+      size: number
+      pieces: [number, string][]
+      tensors: [name: string, dtype: string, shape: number[], begin: number][]
+    }
+    const path = join(folder, 'wide.bin')
+    const file = await openFile(path, 'w')
+    await file.truncate(wide.size)
+    for (const [begin, bytes] of wide.pieces) await file.write(Buffer.from(bytes, 'base64'), 0, null, begin)
+    for (const [i, [, , , begin]] of wide.tensors.entries())
+      await file.write(Uint8Array.of(i + 1, 7), 0, 2, begin)
+    await file.close()
+
+    const checkpoint = await openCheckpoint(await fileSource(path))
+    const rows = [...checkpoint.tensors.values()].map(({ name, dtype, shape, begin }) => [
+      name,
+      dtype,
+      shape,
+      begin,
+    ])
+    expect(rows).toEqual(wide.tensors)
+    for (const [i, [name]] of wide.tensors.entries()) {
+      expect(await checkpoint.read(name, { offset: 0, length: 2 })).toEqual(Uint8Array.of(i + 1, 7))
+    }
     await checkpoint.close()
   })
 })

@@ -97,7 +97,43 @@ test('the file knows its vocabulary and the widths of boundary refinement, but n
   expect(fewer.misfits.map(({ expected }) => expected)).toEqual([[vocab, hidden]])
 })
 
-test('a prefix is one of all names, without which most are known', () => {
+test.each(['module.', '_orig_mod.', 'model.module.', 'xsam.'])(
+  'a prefix %s is left out of the names',
+  (prefix) => {
+    const fit = fitAfter((tensors) => {
+      const entries = [...tensors.values()]
+      tensors.clear()
+      for (const entry of entries) {
+        const name = `${prefix}${entry.name.replace(/^vision_encoder/, 'visual_encoder')}`
+        tensors.set(name, { ...entry, name })
+      }
+      // What a program keeps beside the model has none
+      set(tensors, 'criterion.weight', { ...entries[0], name: 'criterion.weight' })
+    })
+    expect(fit).toMatchObject({
+      prefix,
+      missing: [],
+      misfits: [],
+      unknown: ['criterion.weight'],
+      baseline: false,
+    })
+    expect(fit.used.every(({ entry }) => entry?.name.startsWith(prefix))).toBe(true)
+  },
+)
+
+test('of two tensors that have the same name here, the one that is named so is read, and the other is told', () => {
+  const fit = fitAfter((tensors) => {
+    set(tensors, 'segmentor.logit_scale', { shape: [7] })
+    const newer = tensors.get(BACKGROUND)
+    tensors.delete(BACKGROUND)
+    set(tensors, 'visual_encoder.x', { ...newer, name: 'visual_encoder.x' })
+    if (newer) tensors.set(BACKGROUND, newer)
+  })
+  expect(fit.misfits).toEqual([])
+  expect(fit.unknown).toEqual(['visual_encoder.x', 'segmentor.logit_scale'])
+})
+
+test('a prefix is one of most names, without which they are known', () => {
   const isKnown = (name: string): boolean => name.startsWith('llm.') || name.startsWith('segmentor.')
   expect(prefixOf(['module.llm.a', 'module.segmentor.b', 'module.x'], isKnown)).toBe('module.')
   expect(prefixOf(['a.b.llm.a', 'a.b.llm.b'], isKnown)).toBe('a.b.')
@@ -106,4 +142,9 @@ test('a prefix is one of all names, without which most are known', () => {
   expect(prefixOf(['module.x', 'module.y'], isKnown)).toBeUndefined()
   expect(prefixOf(['module', 'module'], isKnown)).toBeUndefined()
   expect(prefixOf([], isKnown)).toBeUndefined()
+  // The first name needn't have it
+  expect(prefixOf(['epoch', 'module.llm.a', 'module.llm.b'], isKnown)).toBe('module.')
+  expect(prefixOf(['x.llm.a', 'module.llm.a', 'module.llm.b'], isKnown)).toBe('module.')
+  expect(prefixOf(['a.llm.a', 'b.llm.b', 'c.x', 'd.y'], isKnown)).toBeUndefined()
+  expect(prefixOf(['a.b.c.d.e.llm.x'], isKnown)).toBeUndefined()
 })
