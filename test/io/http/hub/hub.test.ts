@@ -200,6 +200,15 @@ describe('a signed address', () => {
   })
 })
 
+test('what a listing says is not taken for more than it is', async () => {
+  for (const listing of ['', '{}', '[1, null, {"path": 7}]', '[', `["${'x'.repeat(5 * 2 ** 20)}"]`]) {
+    hub.listing = listing
+    await expect(open('hf:me/nano').open('none')).rejects.toThrow(
+      /^There is no none in hf:me\/nano(, which has nothing)?\. /,
+    )
+  }
+})
+
 describe('the hash that the hub says', () => {
   test('is compared where all of a file is read', async () => {
     hub.contentOf = (bytes) => bytes.map((byte, i) => (i === 5000 ? byte ^ 1 : byte))
