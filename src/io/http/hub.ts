@@ -94,13 +94,14 @@ export class Hub implements Resolver {
     this.describe = describeHubPlace(this.#place)
     this.#endpoint = endpointOf(endpoint)
     this.#repository = `${this.#endpoint}/${owner}/${name}`
-    this.address = `${this.#resolved(revision)}${path.split('/').map(encodeURIComponent).join('/')}`
+    const below = path.split('/').map(encodeURIComponent).join('/')
+    this.address = this.#resolved(revision) + below
     const hasOwn = Object.keys(headers ?? {}).some((header) => header.toLowerCase() === 'authorization')
     const authorization = hasOwn ? undefined : authorizationOf(token)
     this.#hasToken = hasOwn || authorization !== undefined
     this.headers = { ...headers, ...(authorization !== undefined && { authorization }) }
     this.#isSettled = COMMIT.test(revision)
-    const page = this.address.replace('/resolve/', '/tree/').replace(/\/$/, '')
+    const page = `${this.#repository}/tree/${encodeURIComponent(revision)}${below && `/${below}`}`
     this.remedy = ` Its files are listed at ${shownAddress(page)}.`
   }
 
@@ -152,10 +153,10 @@ export class Hub implements Resolver {
     }
     try {
       const reply = await send({ ...question, url: content, isForeign: true })
-      if (reply.response.status === 206) return { ...reply, stated: this.#files.get(url) }
-      forget()
-      if (!EXPIRED.includes(reply.response.status)) return reply
-      await reply.response.body?.cancel()
+      const { status, body } = reply.response
+      if (status !== 206) forget()
+      if (!EXPIRED.includes(status)) return { ...reply, stated: this.#files.get(url) }
+      await body?.cancel()
       return undefined
     } catch (error) {
       forget()
@@ -292,7 +293,7 @@ function commitIn({ heads, url }: Reply): string | undefined {
 /** Variables can't be read everywhere: browsers have none, and Deno asks its user. */
 function variable(name: 'HF_TOKEN' | 'HF_ENDPOINT'): string | undefined {
   try {
-    return hasFiles() ? process.env[name]?.trim() || undefined : undefined
+    return hasFiles() ? globalThis.process.env[name]?.trim() || undefined : undefined
   } catch {
     return undefined
   }
