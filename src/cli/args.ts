@@ -55,10 +55,7 @@ export interface Given {
 
 /** Options that several commands share. */
 export const SHARED = {
-  weights: {
-    value: 'DIR',
-    help: 'folder of the model, its URL or hf:owner/name; by default the one that comes along, flowseg-nano',
-  },
+  weights: { value: 'DIR', help: 'folder of the model; by default the one that comes along, flowseg-nano' },
   quantize: {
     value: 'KIND',
     help: 'hold the large weights in int8 or int4: less memory, and masks that differ a little',

@@ -31,7 +31,7 @@ const page: Page = {
   details:
     'WEIGHTS is a folder with model.safetensors (or its shards and index) and config.json, one .safetensors ' +
     'file, one .index.json of shards, or a config.json alone, whose parameters are then counted; or the URL of ' +
-    'any of these, or a place on Hugging Face (hf:owner/name). Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
+    'any of these. Any safetensors file is listed, also beside the config of another model. In a folder on disk, the ' +
     `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
     'when the model could not be loaded with these weights.',
   options: {
@@ -43,6 +43,7 @@ const page: Page = {
   },
   examples: [
     ['inspect', 'the model that comes along'],
+    ['inspect hf:owner/name/folder@revision', 'of a repository on Hugging Face'],
     ['inspect models/my-flowseg', 'tensors, totals by component, what is missing or unknown'],
     [
       'inspect xsam.safetensors --config weights/configs/flowseg-qwen3-4b.json',
