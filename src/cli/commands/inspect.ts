@@ -6,6 +6,7 @@ import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { formatBytes } from '../../gpu/memory.ts'
 import { type Folder, openFolder, readJson } from '../../io/folder.ts'
+import { isHubPlace } from '../../io/http/hub-place.ts'
 import { urlSource } from '../../io/http/url-source.ts'
 import { MANIFEST, readManifest } from '../../io/manifest.ts'
 import { type Checkpoint, openSafetensors, type TensorEntry } from '../../io/safetensors.ts'
@@ -15,7 +16,7 @@ import { aboutPrefix, type Fit, fitOf, prefixOf } from '../../model/checkpoint/f
 import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
-import { isRemote, isUrl, locationOf, splitLocation } from '../files.ts'
+import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
@@ -114,15 +115,16 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isRemote(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
 }
 
 function openFile(location: string, signal: AbortSignal): Promise<Source> {
-  if (isUrl(location)) return urlSource(location, { signal })
-  if (!isRemote(location)) return fileSource(location)
-  const { folder, name } = splitLocation(location)
-  return openFolder(folder).open(name, signal)
+  if (isHubPlace(location)) {
+    const { folder, name } = splitLocation(location)
+    return openFolder(folder).open(name, signal)
+  }
+  return isUrl(location) ? urlSource(location, { signal }) : fileSource(location)
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
