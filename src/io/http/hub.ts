@@ -142,7 +142,7 @@ export class Hub implements Resolver {
       await reply.response.body?.cancel()
       throw refusal
     }
-    return { ...reply, stated: await this.#learn(question.url, reply) }
+    return reply.response.ok ? { ...reply, stated: await this.#learn(question.url, reply) } : reply
   }
 
   /** By the address that the hub signed before. @returns undefined if it has expired */
