@@ -20,8 +20,8 @@ import type { Terminal } from './output/terminal.ts'
  * @throws UsageError for what can't be a place on the hub, or is no address of a file here
  */
 export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): string {
-  if (isUrl(place)) return place
   if (isHubPlace(place)) return describeHubPlace(parseHubPlace(place))
+  if (isUrl(place)) return place
   if (!/^file:/i.test(place)) return resolve(cwd, place)
   try {
     return fileURLToPath(place)
@@ -30,14 +30,9 @@ export function locationOf(place: string, { cwd }: Pick<Terminal, 'cwd'>): strin
   }
 }
 
-/** A web address, rather than a path. */
+/** A web address, or a place on Hugging Face's hub, rather than a path. */
 export function isUrl(location: string): boolean {
-  return /^https?:/i.test(location)
-}
-
-/** A web address or a place on Hugging Face's hub, rather than a path. */
-export function isRemote(location: string): boolean {
-  return isUrl(location) || isHubPlace(location)
+  return /^https?:/i.test(location) || isHubPlace(location)
 }
 
 /**

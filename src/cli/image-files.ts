@@ -34,6 +34,12 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
     throw new UsageError('The path of an image is empty. Give a file, an address, or - for standard input.')
   const name = printable(given)
   if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
+  if (isHubPlace(given)) {
+    throw new UsageError(
+      `${name} is a place on Hugging Face, from where weights are read. Give an image as a file or by its https: address; ` +
+        `a file of this name is ./${name}.`,
+    )
+  }
   if (isUrl(given)) {
     const url = URL.canParse(given) ? new URL(given) : undefined
     if (!url) throw new UsageError(`${name} is not an address. One looks like https://host/photo.jpg.`)
@@ -44,12 +50,6 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
       )
     }
     return { kind: 'url', given, name, location: url.href }
-  }
-  if (isHubPlace(given)) {
-    throw new UsageError(
-      `${name} is a place on Hugging Face, from where weights are read. Give an image as a file or by its https: address; ` +
-        `a file of this name is ./${name}.`,
-    )
   }
   return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
 }

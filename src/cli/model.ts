@@ -9,7 +9,7 @@ import { buildPrompt, type PromptOptions } from '../model/input/prompt.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
-import { isRemote } from './files.ts'
+import { isUrl } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
 import type { Known } from './output/outputs.ts'
 import type { ProgressLine } from './output/progress-line.ts'
@@ -109,5 +109,5 @@ export async function checkSentences(
 /** Folders that no output may go to: the model's, unless it is on a server. */
 export function modelFolders(args: Given, terminal: Terminal): Known[] {
   const path = weightsLocation(args, terminal)
-  return isRemote(path) ? [] : [{ path, what: 'the folder of the model' }]
+  return isUrl(path) ? [] : [{ path, what: 'the folder of the model' }]
 }

@@ -241,9 +241,9 @@ export function directoryFolder(where: string | URL): Folder {
 
 /** Files of a repository on Hugging Face's hub, `hf:owner/name` for instance. */
 function hubFolder(place: string, { token, endpoint, ...options }: FolderOptions): Folder {
-  const hub = new Hub(place, { token, endpoint, headers: options.headers })
+  const hub = new Hub(place, { token, endpoint, ...options })
   const { describe, remedy } = hub
-  const list = (): Promise<string[] | undefined> => hub.list(options)
+  const list = (): Promise<string[] | undefined> => hub.list()
   return urlFolder(
     hub.address,
     { ...options, headers: hub.headers, resolver: hub },

@@ -15,7 +15,7 @@ import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/c
 import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
-import { isRemote, locationOf, splitLocation } from '../files.ts'
+import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
@@ -44,6 +44,7 @@ const page: Page = {
   },
   examples: [
     ['inspect', 'the model that comes along'],
+    ['inspect hf:owner/name/folder@revision', 'of a repository on Hugging Face'],
     ['inspect models/my-flowseg', 'tensors, totals by component, what is missing or unknown'],
     [
       'inspect xsam.safetensors --config weights/configs/flowseg-qwen3-4b.json',
@@ -115,7 +116,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isRemote(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
   return found !== undefined && !found.isDirectory()
 }
 

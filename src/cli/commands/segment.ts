@@ -52,6 +52,7 @@ const page: Page = {
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
+    ['segment photo.png "the cat" --weights hf:owner/name', 'with a model from Hugging Face, or from a URL'],
     ['segment - "the cat" --json < photo.png', 'score, box, area, times and all candidates, for programs'],
   ],
 }

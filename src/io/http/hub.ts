@@ -2,15 +2,16 @@
 //
 // A file of a repository is at <endpoint>/<owner>/<name>/resolve/<revision>/<path>. The hub sends small files itself.
 // For large ones it redirects to a content server of another origin, by an address that is signed for an hour or so.
-// Beyond HTTP it says which commit a revision is (X-Repo-Commit), the size and the SHA-256 of large files (X-Linked-Size,
-// X-Linked-ETag), and why it refuses (X-Error-Code). This turns all of it into what url-source.ts understands:
+// Beyond HTTP it says which commit a revision is (X-Repo-Commit), the size and the SHA-256 of large files
+// (X-Linked-Size, X-Linked-ETag), and why it refuses (X-Error-Code); browsers hide the former, but a folder's listing has
+// them. This turns all of it into what url-source.ts understands:
 //
 //   one commit     the first answer names it, and all that follows is asked of it: files of one load belong together
 //   few requests   the signed address is used until it expires, as the hub limits how often it may be asked
 //   one token      goes to the hub alone, never to where it redirects to (http.ts)
 //   refusals       become errors that say what to do
 
-import { isObject } from '../../check.ts'
+import { isObject, lastOf } from '../../check.ts'
 import { UsageError, WeightsError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
 import { printable, quoted } from '../../printable.ts'
@@ -31,6 +32,14 @@ export interface HubOptions {
    * https://huggingface.co.
    */
   readonly endpoint?: string | undefined
+}
+
+/** Of a folder's listing. */
+interface Entry {
+  readonly isFolder: boolean
+  readonly size: number | undefined
+  /** The SHA-256 of a large file, git's hash of a small one. */
+  readonly tag: string | undefined
 }
 
 type Send = (question: Question) => Promise<Reply>
@@ -64,7 +73,9 @@ export class Hub implements Resolver {
   readonly #endpoint: string
   readonly #repository: string
   readonly #hasToken: boolean
+  readonly #options: HttpOptions
   readonly #files = new Map<string, HubFile>()
+  #entries: Promise<ReadonlyMap<string, Entry> | undefined> | undefined
   #commit: string | undefined
   /** The hub has answered, so that the commit is known if it is told at all. */
   #isSettled: boolean
@@ -73,22 +84,24 @@ export class Hub implements Resolver {
 
   /**
    * @param place hf:owner/name[/path][@revision]
-   * @param options `headers` are the caller's own, and go before the token
+   * @param options of requests; `headers` are the caller's own, and go before the token
    * @throws UsageError if the place is misspelt, or an option is no token or no address
    */
-  constructor(place: string, { token, endpoint, headers }: HubOptions & Pick<HttpOptions, 'headers'> = {}) {
+  constructor(place: string, { token, endpoint, headers, ...options }: HubOptions & HttpOptions = {}) {
+    this.#options = options
     this.#place = parseHubPlace(place)
     const { owner, name, path, revision } = this.#place
     this.describe = describeHubPlace(this.#place)
     this.#endpoint = endpointOf(endpoint)
     this.#repository = `${this.#endpoint}/${owner}/${name}`
-    this.address = `${this.#resolved(revision)}${path.split('/').map(encodeURIComponent).join('/')}`
+    const below = path.split('/').map(encodeURIComponent).join('/')
+    this.address = this.#resolved(revision) + below
     const hasOwn = Object.keys(headers ?? {}).some((header) => header.toLowerCase() === 'authorization')
     const authorization = hasOwn ? undefined : authorizationOf(token)
     this.#hasToken = hasOwn || authorization !== undefined
     this.headers = { ...headers, ...(authorization !== undefined && { authorization }) }
     this.#isSettled = COMMIT.test(revision)
-    const page = this.address.replace('/resolve/', '/tree/').replace(/\/$/, '')
+    const page = `${this.#repository}/tree/${encodeURIComponent(revision)}${below && `/${below}`}`
     this.remedy = ` Its files are listed at ${shownAddress(page)}.`
   }
 
@@ -97,21 +110,25 @@ export class Hub implements Resolver {
    *
    * @returns undefined where the hub doesn't tell
    */
-  async list(options: HttpOptions): Promise<string[] | undefined> {
+  async list(): Promise<string[] | undefined> {
+    const entries = await this.#list()
+    return entries && [...entries].map(([name, { isFolder }]) => (isFolder ? `${name}/` : name))
+  }
+
+  /** Asked for once. */
+  #list(): Promise<ReadonlyMap<string, Entry> | undefined> {
     const { owner, name, path, revision } = this.#place
     const parts = [this.#commit ?? revision, ...path.split('/')].filter((part) => part !== '')
     const folder = parts.map(encodeURIComponent).join('/')
     const url = `${this.#endpoint}/api/models/${owner}/${name}/tree/${folder}`
-    try {
-      return await exchange({ url }, { ...options, headers: this.headers }, async (answer) => {
-        const entries: unknown = JSON.parse(
-          new TextDecoder().decode(await readWhole(answer, url, MAX_LIST_BYTES)),
-        )
-        return Array.isArray(entries) ? entries.flatMap(nameIn) : undefined
-      })
-    } catch {
-      return undefined // it is for a message only
-    }
+    const options = { ...this.#options, headers: this.headers }
+    this.#entries ??= exchange({ url }, options, async (answer) => {
+      if (!answer.response.ok) return undefined
+      const text = new TextDecoder().decode(await readWhole(answer, url, MAX_LIST_BYTES))
+      const entries: unknown = JSON.parse(text)
+      return Array.isArray(entries) ? new Map(entries.flatMap(entryIn)) : undefined
+    }).catch(() => undefined) // all can be done without it
+    return this.#entries
   }
 
   async ask(question: Question, send: Send): Promise<Reply> {
@@ -125,7 +142,7 @@ export class Hub implements Resolver {
       await reply.response.body?.cancel()
       throw refusal
     }
-    return { ...reply, stated: this.#learn(question.url, reply) }
+    return reply.response.ok ? { ...reply, stated: await this.#learn(question.url, reply) } : reply
   }
 
   /** By the address that the hub signed before. @returns undefined if it has expired */
@@ -136,10 +153,10 @@ export class Hub implements Resolver {
     }
     try {
       const reply = await send({ ...question, url: content, isForeign: true })
-      if (reply.response.status === 206) return { ...reply, stated: this.#files.get(url) }
-      forget()
-      if (!EXPIRED.includes(reply.response.status)) return reply
-      await reply.response.body?.cancel()
+      const { status, body } = reply.response
+      if (status !== 206) forget()
+      if (!EXPIRED.includes(status)) return { ...reply, stated: this.#files.get(url) }
+      await body?.cancel()
       return undefined
     } catch (error) {
       forget()
@@ -175,14 +192,19 @@ export class Hub implements Resolver {
     return this.#resolved(this.#commit) + url.slice(begin.length)
   }
 
-  #learn(url: string, { response, url: arrived, heads }: Reply): Stated {
-    const linked = heads.find((head) => head.has('x-linked-etag') || head.has('x-linked-size'))
-    const tag = /^\s*(?:W\/)?"?([^"\s]+)"?\s*$/i.exec(linked?.get('x-linked-etag') ?? '')?.[1]
-    const size = /^\d+$/.exec(linked?.get('x-linked-size') ?? '')?.[0]
+  async #learn(url: string, { response, url: arrived, heads }: Reply): Promise<Stated> {
     const isElsewhere = new URL(arrived).origin !== new URL(url).origin
+    // A browser has hidden the redirect with its headers
+    const isHidden = isElsewhere && heads.length === 1
+    const linked = heads.find((head) => head.has('x-linked-etag') || head.has('x-linked-size'))
+    const listed = isHidden
+      ? (await this.#list())?.get(decodeURIComponent(lastOf(url.split('/'))))
+      : undefined
+    const tag = listed?.tag ?? /^\s*(?:W\/)?"?([^"\s]+)"?\s*$/i.exec(linked?.get('x-linked-etag') ?? '')?.[1]
+    const size = /^\d+$/.exec(linked?.get('x-linked-size') ?? '')?.[0]
     const file: HubFile = {
       version: tag && `"${tag}"`,
-      size: size === undefined ? undefined : Number(size),
+      size: size === undefined ? listed?.size : Number(size),
       sha256: tag && /^[0-9a-f]{64}$/i.test(tag) ? tag.toLowerCase() : undefined,
       content: isElsewhere && response.status === 206 ? arrived : undefined,
     }
@@ -246,11 +268,17 @@ export class Hub implements Resolver {
   }
 }
 
-/** Of an entry of a listing, { type: 'directory', path: 'a/b' }. */
-function nameIn(entry: unknown): string[] {
-  const { type, path } = isObject(entry) ? entry : {}
-  const name = typeof path === 'string' ? path.split('/').at(-1) : undefined
-  return name ? [type === 'directory' ? `${name}/` : name] : []
+/** { type: 'file', path: 'a/b', size: 3, oid: '…', lfs: { oid: '…' } }, of which large files alone have the last. */
+function entryIn(json: unknown): (readonly [name: string, entry: Entry])[] {
+  const { type, path, size, oid, lfs } = isObject(json) ? json : {}
+  const tag = isObject(lfs) ? lfs['oid'] : oid
+  if (typeof path !== 'string') return []
+  const entry: Entry = {
+    isFolder: type === 'directory',
+    size: typeof size === 'number' ? size : undefined,
+    tag: typeof tag === 'string' && /^[0-9a-f]+$/i.test(tag) ? tag : undefined,
+  }
+  return [[lastOf(path.split('/')), entry]]
 }
 
 /** By its header, or by the address of the hub's own cache, which browsers show where they hide the header. */
@@ -265,7 +293,7 @@ function commitIn({ heads, url }: Reply): string | undefined {
 /** Variables can't be read everywhere: browsers have none, and Deno asks its user. */
 function variable(name: 'HF_TOKEN' | 'HF_ENDPOINT'): string | undefined {
   try {
-    return hasFiles() ? process.env[name]?.trim() || undefined : undefined
+    return hasFiles() ? globalThis.process.env[name]?.trim() || undefined : undefined
   } catch {
     return undefined
   }

@@ -142,7 +142,7 @@ async function completed(
   options: UrlOptions,
 ): Promise<Remote | Absent> {
   const { url, body } = remote
-  const size = remote.size ?? (await sizeByHead(url, name, options))
+  const size = remote.size ?? stated?.size ?? (await sizeByHead(url, name, options))
   if (isPageAddress(url)) return { ...remote, size }
   let text = body?.subarray(0, PAGE_BEGIN)
   // One more request, in the rare case that it may be one

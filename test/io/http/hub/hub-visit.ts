@@ -8,6 +8,8 @@ const EXPECTED: Readonly<Record<string, string | RegExp>> = {
   'hf:me/nano/größe 1@refs/pr/1': '"branch" read',
   'hf:me/moving': '"first" read',
   'hf:me/private': '"private" read',
+  'hf:me/damaged':
+    /WeightsError: .*w\.bin: its bytes are damaged \(SHA-256 [0-9a-f]{64}, the server says [0-9a-f]{64}\)/,
   'hf:me/gated':
     /WeightsError: hf:me\/gated: me\/gated is gated, and the account of the token has not been let in: the hub answers 403 \(Access/,
   'hf:me/nothing': /WeightsError: .*there is no repository me\/nothing, or it is private and the account/,

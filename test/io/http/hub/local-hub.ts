@@ -1,6 +1,6 @@
 // A hub like Hugging Face's, in memory: repositories with commits, branches and tags, small files that it sends itself
 // by way of its cache, large ones that a content server of another origin has, under addresses that are signed and
-// expire. That one turns away whoever brings a token along.
+// expire. That one turns away whoever brings a token along, and lets pages see none of its headers.
 
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -43,6 +43,8 @@ export class LocalHub {
   beforeAnswer: ((path: string, repository: string) => void) | undefined
   /** Bytes a second, of contents; 0 is no limit. */
   rate = 0
+  /** Instead of what is in a folder. */
+  listing: string | undefined
   /** Nobody answers. */
   isDown = false
   /** Says which commit it is. */
@@ -73,18 +75,18 @@ export class LocalHub {
   async listen(): Promise<this> {
     await Promise.all([this.#hub.listen(), this.#content.listen()])
     const guarded =
-      (answer: (request: IncomingMessage, response: ServerResponse) => void) =>
+      (exposed: string, answer: (request: IncomingMessage, response: ServerResponse) => void) =>
       (request: IncomingMessage, response: ServerResponse): void => {
         if (this.isDown) return void request.socket.destroy()
         const { origin } = request.headers
         if (origin !== undefined) response.setHeader('access-control-allow-origin', '*')
-        response.setHeader('access-control-expose-headers', EXPOSED)
+        response.setHeader('access-control-expose-headers', exposed)
         response.setHeader('access-control-allow-headers', 'authorization, range')
         if (request.method === 'OPTIONS') return void response.writeHead(204).end()
         answer(request, response)
       }
-    this.#hub.handler = guarded((request, response) => this.#answer(request, response))
-    this.#content.handler = guarded((request, response) => void this.#send(request, response))
+    this.#hub.handler = guarded(EXPOSED, (request, response) => this.#answer(request, response))
+    this.#content.handler = guarded('', (request, response) => void this.#send(request, response))
     return this
   }
 
@@ -115,7 +117,8 @@ export class LocalHub {
       response.writeHead(status, why).end(message)
     }
     const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([^/]+)(?:\/(.+))?$/.exec(pathname)
-    if (tree) return this.#list(tree, response)
+    if (tree)
+      return void (this.listing === undefined ? this.#list(tree, response) : response.end(this.listing))
     const cached = /^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\/([^/]+)\/(.*)$/.exec(pathname)
     const [, name = '', encoded = '', rest = ''] =
       cached ?? /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(pathname) ?? []
@@ -177,14 +180,18 @@ export class LocalHub {
     const { commits, revisions } = this.repositories.get(name) ?? { commits: new Map<string, Files>() }
     const of = decodeURIComponent(revision)
     const below = folder === '' ? '' : `${decodeURIComponent(folder)}/`
-    const entries = new Map<string, string>()
-    for (const path of Object.keys(commits.get(revisions?.get(of) ?? of) ?? {})) {
+    const entries = new Map<string, object>()
+    for (const [path, bytes] of Object.entries(commits.get(revisions?.get(of) ?? of) ?? {})) {
       if (!path.startsWith(below)) continue
       const [first = '', ...rest] = path.slice(below.length).split('/')
-      entries.set(below + first, rest.length > 0 ? 'directory' : 'file')
+      const oid = createHash('sha1').update(bytes).digest('hex')
+      const size = bytes.length
+      const lfs = { oid: createHash('sha256').update(bytes).digest('hex'), size, pointerSize: 130 }
+      const file = { type: 'file', path, oid, size, ...(this.isLarge(path) && { lfs }) }
+      entries.set(first, rest.length > 0 ? { type: 'directory', path: below + first, oid, size: 0 } : file)
     }
     if (entries.size === 0) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end('{}')
-    response.end(JSON.stringify([...entries].map(([path, type]) => ({ type, path }))))
+    response.end(JSON.stringify([...entries.values()]))
   }
 
   async #send(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -247,6 +254,8 @@ export async function serveHub(): Promise<string> {
     if (repository !== 'me/moving' || path !== 'w.bin') return
     hub.commit('me/moving', { 'config.json': text('"later"'), 'w.bin': weights.map((byte) => byte ^ 1) })
   }
+  hub.commit('me/damaged', { 'config.json': text('"damaged"'), 'w.bin': weights.with(0, 99) })
+  hub.contentOf = (bytes) => (bytes[0] === 99 ? bytes.with(3000, 1) : bytes)
   hub.signatureLasts = 3
   return hub.endpoint
 }
