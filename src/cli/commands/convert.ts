@@ -1,5 +1,6 @@
 // flowseg convert: any checkpoint that is read, as sharded safetensors in a folder that is a model.
 
+import { existsSync } from 'node:fs'
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError, WeightsError } from '../../errors.ts'
@@ -74,7 +75,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const { signal } = terminal
   const location = locationOf(place, terminal)
   const target = locationOf(out, terminal)
-  await expectTarget(location, target, out)
+  await expectPlaces(location, place, target, out)
 
   const { folder, checkpoint: original } = await openSource(location, signal)
   const progress = new ProgressLine(terminal)
@@ -138,8 +139,11 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
-/** Refuses a place that can't be written before anything is read. */
-async function expectTarget(source: string, target: string, out: string): Promise<void> {
+/** Refuses places that can't be read or written before anything is. */
+async function expectPlaces(source: string, place: string, target: string, out: string): Promise<void> {
+  if (!isUrl(source) && !existsSync(source)) {
+    throw new WeightsError(`There is nothing at ${printable(place)}. Check the path of SOURCE.`)
+  }
   if (isUrl(target)) throw new UsageError(`OUT is ${printable(out)}, expected a folder on disk.`)
   const real = await realpath(target).catch(() => undefined)
   if (real === undefined) return

@@ -10,7 +10,7 @@ import type { Shard } from './convert-plan.ts'
 import { convertedPieces } from './convert-step.ts'
 
 /** The names of unfinished shards; the number is that of the process. */
-export const DRAFT_NAME = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
+export const DRAFT_NAME: RegExp = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
 
 /** How writing is followed and given up. */
 export interface WriteOptions {
