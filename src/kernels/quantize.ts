@@ -12,10 +12,20 @@
 // best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes (normal
 // values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that (docs/quantized.md).
 
+import { expectDefined } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type AllocateOptions, allocate, release, type Shape, sizeOf, type Tensor } from '../tensor/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import {
+  type AllocateOptions,
+  allocate,
+  release,
+  type Shape,
+  sizeOf,
+  storagesOf,
+  type Tensor,
+} from '../tensor/tensor.ts'
 import { allocatePacked, fitsPacked, PackedWriter, prefersPacked } from './packed.ts'
 
 /** The types that a weight can be quantised to. */
@@ -223,6 +233,29 @@ export async function allocateQuantized(
   }
 }
 
+/**
+ * Memory for a table [V, C] of which rows are picked, in int8 with a scale per row; fill it with a QuantizedWriter.
+ *
+ * @throws ShapeError unless C is a multiple of 4
+ */
+export async function allocateQuantizedTable(
+  gpu: Gpu,
+  shape: Shape,
+  options: AllocateOptions = {},
+): Promise<Tensor> {
+  const [V = 0, C = 0] = shape
+  if (shape.length !== 2 || C % 4 !== 0) {
+    throw new ShapeError(`${options.label ?? 'a table'}: [${shape.join(', ')}] can't be held in int8.`)
+  }
+  const scales = await allocate(gpu, [V, 1], 'f32', options)
+  try {
+    return { ...(await allocate(gpu, shape, 'int8', { ...options, sharded: true })), scales }
+  } catch (error) {
+    release(gpu, scales)
+    throw error
+  }
+}
+
 /** Quantises rows as they come. */
 export class QuantizedWriter {
   readonly #uploader: Uploader
@@ -254,7 +287,7 @@ export class QuantizedWriter {
     this.#scales.set(scales, this.#scaled)
     this.#scaled += scales.length
     if (this.#packed) await this.#packed.write(data)
-    else await this.#uploader.write(this.#x.storage.buffer!, this.#bytes, data)
+    else await writeInto(this.#uploader, this.#x, this.#bytes, data)
     this.#bytes += data.length
   }
 
@@ -262,6 +295,30 @@ export class QuantizedWriter {
   async finish(): Promise<void> {
     await this.#packed?.finish()
     await this.#uploader.write(this.#x.scales!.storage.buffer!, 0, new Uint8Array(this.#scales.buffer))
+  }
+}
+
+/**
+ * Writes bytes into a tensor that may be in several buffers; pieces and buffers end on whole words, but for the last.
+ *
+ * @param offset of the first, counted from the tensor's
+ */
+export async function writeInto(
+  uploader: Uploader,
+  x: Tensor,
+  offset: number,
+  bytes: Uint8Array,
+  options: TaskOptions = {},
+): Promise<void> {
+  let begin = 0
+  for (const { buffer, bytes: length } of storagesOf(x)) {
+    const from = Math.max(offset, begin)
+    const to = Math.min(offset + bytes.length, begin + length)
+    if (from < to) {
+      const part = bytes.subarray(from - offset, to - offset)
+      await uploader.write(expectDefined(buffer, 'buffer'), from - begin, part, options)
+    }
+    begin += length
   }
 }
 

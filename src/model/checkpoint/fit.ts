@@ -15,8 +15,8 @@ import { canonicalName, type Parameter, parameters } from './parameters.ts'
 import {
   byParameter,
   isAsOutlined,
-  mayQuantize,
   outlineQuantized,
+  quantizedTo,
   scalesName,
   storedQuantized,
 } from './stored.ts'
@@ -143,7 +143,7 @@ export function misfitOf({ parameter, entry, quantized, scales }: Match): Misfit
   if (quantized) {
     const asStored = outlineQuantized(parameter, quantized)
     const isRight = isAsOutlined(entry, asStored.codes) && isAsOutlined(scales, asStored.scales)
-    if (isRight && mayQuantize(parameter)) return undefined
+    if (isRight && quantizedTo(parameter, quantized) === quantized) return undefined
     return misfit(
       `${printable(entry.name)} can't be [${expected.join(', ')}] in ${quantized}: it is ${dtype} [${shape.join(', ')}], ` +
         `its scales ${scales ? `${scales.dtype} [${scales.shape.join(', ')}]` : 'are missing'}. Convert the checkpoint again.`,

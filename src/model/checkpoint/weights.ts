@@ -9,7 +9,7 @@ import { WeightsError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import type { Checkpoint, TensorEntry } from '../../io/safetensors.ts'
 import { allocatePacked, fitsPacked, prefersPacked } from '../../kernels/packed.ts'
-import { allocateQuantized, type Quantized } from '../../kernels/quantize.ts'
+import { allocateQuantized, allocateQuantizedTable, type Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { allocate, release, type Tensor } from '../../tensor/tensor.ts'
@@ -17,7 +17,7 @@ import type { Config } from './config.ts'
 import { fillAll, type Placed, runsOf, throwFirst } from './fill.ts'
 import { expectFit, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
 import { type Component, canonicalName, parameters } from './parameters.ts'
-import { mayQuantize } from './stored.ts'
+import { quantizedTo } from './stored.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
 export interface Weights {
@@ -93,8 +93,8 @@ function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: 
 function quantizedParts(used: readonly Match[], quantize?: Quantized): Map<Component, Quantized> {
   return new Map(
     used.flatMap(({ parameter, quantized }) => {
-      const bits = quantized ?? (mayQuantize(parameter) ? quantize : undefined)
-      return bits ? [[parameter.component, bits]] : []
+      const bits = quantized ?? quantizedTo(parameter, quantize)
+      return bits && parameter.kind === 'matrix' ? [[parameter.component, bits]] : []
     }),
   )
 }
@@ -196,7 +196,8 @@ async function allocateFor(
   const [O = 0, I = 0, ...window] = shape
   const held = kind === 'conv' ? [O, ...window, I] : shape
   const options = { label: name, owner: 'weights' }
-  const bits = quantized ?? (mayQuantize(parameter) ? quantize : undefined)
+  const bits = quantized ?? quantizedTo(parameter, quantize)
+  if (bits && kind === 'embedding') return allocateQuantizedTable(gpu, shape, options)
   if (bits) return allocateQuantized(gpu, shape, bits, options)
   if ((kind === 'matrix' || kind === 'conv') && prefersPacked(gpu.adapter)) {
     const packed = { shape: held, dtype, runs: runsOf(kind, shape) }

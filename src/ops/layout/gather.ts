@@ -3,6 +3,7 @@
 import copyShader from '#shaders/layout/copy.wgsl'
 import gatherF32 from '#shaders/layout/gather.wgsl'
 import gatherVec4 from '#shaders/layout/gather.wgsl?VEC4'
+import gatherScaled from '#shaders/layout/gather.wgsl?VEC4&SCALED'
 import { MOST } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
@@ -23,14 +24,13 @@ import {
 
 const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 
-/** As in shaders/lib/widen.wgsl. */
 /**
  * Rows of a table: y[t] = table[ids[t]].
  *
  * An id that is no row of the table is refused where it can be seen: in an input of the plan, when it is run (UsageError).
  * Ids that the plan computes itself are only on the device: there such a row is zeros.
  *
- * @param table [V, C] f32, f16 or bf16; may be sharded
+ * @param table [V, C] f32, f16 or bf16, or int8 with a scale per row and C a multiple of 4; may be sharded
  * @param ids   [T] u32
  * @returns     [T, C]
  * @throws ShapeError if shapes or types are others
@@ -38,19 +38,27 @@ const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
 export function gather(table: Tensor, ids: Tensor): Tensor {
   expectShape('gather', 'table', table, [undefined, undefined])
   expectShape('gather', 'ids', ids, [undefined])
-  expectWeight('gather', 'table', table, { dtypes: ['f32', 'f16', 'bf16'], sharded: true, packed: false })
+  expectWeight('gather', 'table', table, {
+    dtypes: ['f32', 'f16', 'bf16', 'int8'],
+    sharded: true,
+    packed: false,
+  })
   expectType('gather', 'ids', ids, 'u32')
   const [V = 0, C = 0] = table.shape
   const T = ids.size
   recorder().limitIds(ids.storage, V)
 
   const width = widthOf(C)
+  const { scales } = table
+  if (scales && width !== 4) {
+    throw new ShapeError(`gather: table is [${V}, ${C}] ${table.dtype}, expected a multiple of 4 columns.`)
+  }
   const { lanes, run, workgroups } = rowChunks(T, C / width)
   const y = tensor([T, C])
   const shards = table.shards ?? [{ storage: table.storage, firstRow: 0, rows: V }]
   for (const { storage, firstRow, rows } of shards) {
     record({
-      kernel: kernel(gatherShader[width], {
+      kernel: kernel(scales ? gatherScaled : gatherShader[width], {
         ...rowConstants(table.dtype, width === 4),
         ALIGNED: width === 4,
         WG: THREADS,
@@ -58,6 +66,7 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
       reads: {
         b: { ...table, storage },
         ids,
+        ...(scales && { b_scales: scales }),
       },
       writes: { y },
       sizes: { T, cols: C / width, first_row: firstRow, rows, table_rows: V, lanes, run },

@@ -415,7 +415,8 @@ test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype
     for (const { name: other, kind, component, used } of all) {
       if (!used) continue
       const x = loaded.weights.tensor(other)
-      expect(x.dtype, other).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
+      const bits = kind === 'embedding' ? 'int8' : kind === 'matrix' ? quantize : 'f32'
+      expect(x.dtype, other).toBe(parts.includes(component) ? bits : 'f32')
     }
 
     // And they stand for what is in the file

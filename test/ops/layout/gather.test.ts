@@ -3,6 +3,13 @@
 import { expect, test } from 'vitest'
 import { ShapeError, UsageError } from '../../../src/errors.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
+import { Uploader } from '../../../src/gpu/transfer.ts'
+import {
+  allocateQuantizedTable,
+  dequantizeRows,
+  QuantizedWriter,
+  quantizeRows,
+} from '../../../src/kernels/quantize.ts'
 import { add, sub } from '../../../src/ops/elementwise/elementwise.ts'
 import { copyRows, gather } from '../../../src/ops/layout/gather.ts'
 import { sumLast } from '../../../src/ops/reduce/reduce.ts'
@@ -48,6 +55,33 @@ function rowsOf(table: Float32Array, C: number, ids: Uint32Array): Float32Array 
 }
 
 for (const gpu of await adapters()) {
+  test(`gather from a table in int8, in one buffer and in several, on ${gpu.name}`, async () => {
+    const [V, C] = [70, 36]
+    const values = uniform(V * C, 5)
+    const ids = Uint32Array.from([69, 0, 70, 33, 34, 35, 0xffff_ffff, 1])
+    const expected = rowsOf(dequantizeRows(quantizeRows(values, C, 'int8'), C, 'int8'), C, ids)
+    const limited = await openGpu({
+      ...(adapterNames()[0] && { adapter: adapterNames()[0]! }),
+      bindingLimit: 48 * C,
+    })
+    for (const [on, shards] of [
+      [gpu, undefined],
+      [limited, 2],
+    ] as const) {
+      const table = await allocateQuantizedTable(on, [V, C])
+      expect(table.shards?.length).toBe(shards)
+      const uploader = new Uploader(on)
+      const writer = new QuantizedWriter(uploader, table)
+      for (let at = 0; at < values.length; at += 200) await writer.write(values.subarray(at, at + 200))
+      await writer.finish()
+      await uploader.flush()
+      expectSameBits(await gathered(on, table, ids), expected)
+      release(on, table)
+    }
+    limited.close()
+    await expect(allocateQuantizedTable(gpu, [4, 6])).rejects.toThrow("[4, 6] can't be held in int8")
+  })
+
   test(`gather gives zeros for ids that the table lacks on ${gpu.name}`, async () => {
     const values = uniform(5 * 4)
     const table = await upload(gpu, values, [5, 4], 'f32')
