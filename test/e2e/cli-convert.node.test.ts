@@ -72,8 +72,11 @@ test.each<[string, string[]]>([
   expect(names.filter((name) => !/^model-\d{5}-of-\d{5}\.safetensors$/.test(name))).toEqual(small)
   expect(names.length).toBeGreaterThan(small.length + 2)
   expect((await flowseg(['manifest', 'out', '--check'], { cwd: folder })).code).toBe(0)
-  expect((await flowseg(['inspect', 'out'], { cwd: folder })).out).toContain(
-    'that flowseg-nano needs are there and fit',
+  const inspected = await flowseg(['inspect', 'out'], { cwd: folder })
+  expect(inspected.out).toContain('that flowseg-nano needs are there and fit')
+  const total = / total .* ([\d,]+) numbers/
+  expect(total.exec(inspected.out)?.[1]).toBe(
+    total.exec((await flowseg(['inspect', NANO], { cwd: folder })).out)?.[1],
   )
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {
     expect(await readFile(join(folder, 'out', name)), name).toEqual(await readFile(join(NANO, name)))
