@@ -4,13 +4,14 @@
 //   int4  w ~ scale[n, g] * (q - 8), q in 0 .. 15, one bf16 scale per 32 values: half a byte per value, the first in the
 //         low half
 //
-// Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros. Kernels
-// widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
+// Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros.
+// Kernels widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
 //
 // int4 reaches one step further on one side of zero than on the other. So the scale of a group may be negative: its
-// largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its codes
-// best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes (normal
-// values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that (docs/quantized.md).
+// largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its
+// codes best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes
+// (normal values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that
+// (docs/quantized.md).
 
 import { expectDefined } from '../check.ts'
 import { ShapeError } from '../errors.ts'
@@ -55,7 +56,7 @@ export function quantizedRow(
 
 /**
  * @param values [N, K], finite
- * @returns      codes and scales: each value is within half a scale, but for those of int4 that lie past its last code
+ * @returns      codes and scales: each value is within half a scale, but for those of int4 past its last code
  */
 export function quantizeRows(values: Float32Array, K: number, dtype: Quantized): QuantizedRows {
   const N = values.length / K
@@ -159,15 +160,14 @@ function codeOf(steps: number): number {
   return code < 0 ? 0 : code > 15 ? 15 : code
 }
 
-const float = new Float32Array(1)
-const bits = new Int32Array(float.buffer)
+const word = new DataView(new ArrayBuffer(4))
 
 /** The nearest number of bf16. */
 function toBf16(value: number): number {
-  float[0] = value
-  const word = Number(bits[0])
-  bits[0] = (word + 0x7fff + ((word >>> 16) & 1)) & ~0xffff
-  return Number(float[0])
+  word.setFloat32(0, value)
+  const bits = word.getInt32(0)
+  word.setInt32(0, (bits + 0x7fff + ((bits >>> 16) & 1)) & ~0xffff)
+  return word.getFloat32(0)
 }
 
 /** The values that quantised rows stand for, [N, K]. */

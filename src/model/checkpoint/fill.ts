@@ -1,5 +1,5 @@
-// Values of weights on their way from a checkpoint to the device, slice by slice and in the order of the files, so that the
-// largest checkpoint takes a few slices of host memory.
+// Values of weights on their way from a checkpoint to the device, slice by slice and in the order of the files, so
+// that the largest checkpoint takes a few slices of host memory.
 
 import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'

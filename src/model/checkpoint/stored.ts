@@ -1,5 +1,5 @@
-// Matrices that a checkpoint holds in 8 or 4 bits already (docs/quantized.md): the codes under the matrix's own name, its
-// scales beside them, and a list of such names in the metadata.
+// Matrices that a checkpoint holds in 8 or 4 bits already (docs/quantized.md): the codes under the matrix's own name,
+// its scales beside them, and a list of such names in the metadata.
 //
 // They are what quantising at load would make, so that loading them is a copy.
 
