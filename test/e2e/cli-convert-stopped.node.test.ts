@@ -121,7 +121,7 @@ describe('an interrupted conversion', () => {
     ])
     expect(await hashes(join(cwd, 'out'))).toEqual(expected)
     expect((await convert(cwd, NANO, 'out', '--force', ...args)).code).toBe(0)
-    expect((await convert(cwd, source, 'new', ...args)).code).toBe(0)
+    expect((await convert(cwd, NANO, 'new', ...args)).code).toBe(0)
     expect(await hashes(join(cwd, 'out'))).toEqual(await hashes(join(cwd, 'new')))
   })
 
