@@ -5,12 +5,27 @@ import { WeightsError } from '../../errors.ts'
 import { MAX_HEAD } from '../../ops/attention/attention.ts'
 import { printable, quoted } from '../../printable.ts'
 
+/** Sizes that have a limit. */
+type LimitedSize =
+  | 'image'
+  | 'grid'
+  | 'layers'
+  | 'heads'
+  | 'channels'
+  | 'mlp'
+  | 'vocab'
+  | 'queries'
+  | 'points'
+  | 'tokens'
+  | 'positions'
+  | 'textLength'
+
 /**
  * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some
  * 50,000 tensors, whose elements together are fewer than 2^53: its parameters can be listed and counted before anything
  * is known.
  */
-export const MOST = {
+export const MOST: Readonly<Record<LimitedSize, number>> = {
   image: 8192,
   /** Patches a side. */
   grid: 512,
@@ -24,7 +39,7 @@ export const MOST = {
   tokens: 32_768,
   positions: 2 ** 31 - 1,
   textLength: 4096,
-} as const
+}
 
 /** One object of the file. A getter without a fallback insists on its key. */
 export class Section {
