@@ -4,18 +4,29 @@
 //   int4  w ~ scale[n, g] * (q - 8), q in 0 .. 15, one bf16 scale per 32 values: half a byte per value, the first in the
 //         low half
 //
-// Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros. Kernels
-// widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
+// Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros.
+// Kernels widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
 //
 // int4 reaches one step further on one side of zero than on the other. So the scale of a group may be negative: its
-// largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its codes
-// best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes (normal
-// values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that (docs/quantized.md).
+// largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its
+// codes best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes
+// (normal values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that
+// (docs/quantized.md).
 
+import { expectDefined } from '../check.ts'
 import { ShapeError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { type AllocateOptions, allocate, release, type Shape, sizeOf, type Tensor } from '../tensor/tensor.ts'
+import type { TaskOptions } from '../progress.ts'
+import {
+  type AllocateOptions,
+  allocate,
+  release,
+  type Shape,
+  sizeOf,
+  storagesOf,
+  type Tensor,
+} from '../tensor/tensor.ts'
 import { allocatePacked, fitsPacked, PackedWriter, prefersPacked } from './packed.ts'
 
 /** The types that a weight can be quantised to. */
@@ -45,7 +56,7 @@ export function quantizedRow(
 
 /**
  * @param values [N, K], finite
- * @returns      codes and scales: each value is within half a scale, but for those of int4 that lie past its last code
+ * @returns      codes and scales: each value is within half a scale, but for those of int4 past its last code
  */
 export function quantizeRows(values: Float32Array, K: number, dtype: Quantized): QuantizedRows {
   const N = values.length / K
@@ -149,15 +160,14 @@ function codeOf(steps: number): number {
   return code < 0 ? 0 : code > 15 ? 15 : code
 }
 
-const float = new Float32Array(1)
-const bits = new Int32Array(float.buffer)
+const word = new DataView(new ArrayBuffer(4))
 
 /** The nearest number of bf16. */
 function toBf16(value: number): number {
-  float[0] = value
-  const word = Number(bits[0])
-  bits[0] = (word + 0x7fff + ((word >>> 16) & 1)) & ~0xffff
-  return Number(float[0])
+  word.setFloat32(0, value)
+  const bits = word.getInt32(0)
+  word.setInt32(0, (bits + 0x7fff + ((bits >>> 16) & 1)) & ~0xffff)
+  return word.getFloat32(0)
 }
 
 /** The values that quantised rows stand for, [N, K]. */
@@ -254,7 +264,7 @@ export class QuantizedWriter {
     this.#scales.set(scales, this.#scaled)
     this.#scaled += scales.length
     if (this.#packed) await this.#packed.write(data)
-    else await this.#uploader.write(this.#x.storage.buffer!, this.#bytes, data)
+    else await writeInto(this.#uploader, this.#x, this.#bytes, data)
     this.#bytes += data.length
   }
 
@@ -262,6 +272,30 @@ export class QuantizedWriter {
   async finish(): Promise<void> {
     await this.#packed?.finish()
     await this.#uploader.write(this.#x.scales!.storage.buffer!, 0, new Uint8Array(this.#scales.buffer))
+  }
+}
+
+/**
+ * Writes bytes into a tensor that may be in several buffers; pieces and buffers end on whole words, but for the last.
+ *
+ * @param offset of the first, counted from the tensor's
+ */
+export async function writeInto(
+  uploader: Uploader,
+  x: Tensor,
+  offset: number,
+  bytes: Uint8Array,
+  options: TaskOptions = {},
+): Promise<void> {
+  let begin = 0
+  for (const { buffer, bytes: length } of storagesOf(x)) {
+    const from = Math.max(offset, begin)
+    const to = Math.min(offset + bytes.length, begin + length)
+    if (from < to) {
+      const part = bytes.subarray(from - offset, to - offset)
+      await uploader.write(expectDefined(buffer, 'buffer'), from - begin, part, options)
+    }
+    begin += length
   }
 }
 

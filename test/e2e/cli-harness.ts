@@ -1,7 +1,8 @@
 // Runs the command in this process, on a terminal made of strings, in a folder of its own.
 
 import { spawn } from 'node:child_process'
-import { copyFile, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -78,6 +79,17 @@ export async function flowseg(args: readonly string[], options: RunOptions): Pro
 export async function filesIn(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true })
   return entries.sort()
+}
+
+/** SHA-256 of every file, by name. */
+export async function hashes(folder: string): Promise<Record<string, string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const facts = files.sort().map(async (path) => {
+    const hash = createHash('sha256').update(await readFile(path))
+    return [path.slice(folder.length + 1), hash.digest('hex')]
+  })
+  return Object.fromEntries(await Promise.all(facts))
 }
 
 export interface SpawnOptions {

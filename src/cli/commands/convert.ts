@@ -1,5 +1,6 @@
 // flowseg convert: any checkpoint that is read, as sharded safetensors in a folder that is a model.
 
+import { existsSync } from 'node:fs'
 import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError, WeightsError } from '../../errors.ts'
@@ -74,7 +75,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   const { signal } = terminal
   const location = locationOf(place, terminal)
   const target = locationOf(out, terminal)
-  await expectTarget(location, target, out)
+  await expectPlaces(location, place, target, out)
 
   const { folder, checkpoint: original } = await openSource(location, signal)
   const progress = new ProgressLine(terminal)
@@ -83,13 +84,13 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     const known = await knownModels()
     const own = await ownConfig(folder, given, terminal)
     const checkpoint = viewOf(original, own.config ? [own.config] : known)
-    const found = own.config
+    const model = own.config
       ? {
           config: own.config,
           notes: [`The model is ${printable(own.config.name)}, by ${printable(own.name)}.`],
         }
       : recognize(checkpoint, known, own.base)
-    const config = compat === undefined ? found.config : { ...found.config, compat }
+    const config = compat === undefined ? model.config : { ...model.config, compat }
     const tokenizer = await tokenizerTexts(folder, given, terminal)
     const rows = checkpoint.tensors.get(EMBEDDING)?.shape[0] ?? 0
     expectTokenizer(tokenizer, config, rows)
@@ -124,7 +125,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
       checkpoint.prefix === undefined
         ? []
         : [`Every name began with ${printable(checkpoint.prefix)}: it is left out.`]
-    const notes = [...found.notes, ...prefix, ...notesOn(plan, converted)]
+    const notes = [...model.notes, ...prefix, ...notesOn(plan, converted)]
     const seconds = (performance.now() - begun) / 1000
     tell({ out, plan, converted, notes, seconds, config, recipe: recipeText(recipe) }, given, terminal)
     return 0
@@ -138,8 +139,11 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
-/** Refuses a place that can't be written before anything is read. */
-async function expectTarget(source: string, target: string, out: string): Promise<void> {
+/** Refuses places that can't be read or written before anything is. */
+async function expectPlaces(source: string, place: string, target: string, out: string): Promise<void> {
+  if (!isUrl(source) && !existsSync(source)) {
+    throw new WeightsError(`There is nothing at ${printable(place)}. Check the path of SOURCE.`)
+  }
   if (isUrl(target)) throw new UsageError(`OUT is ${printable(out)}, expected a folder on disk.`)
   const real = await realpath(target).catch(() => undefined)
   if (real === undefined) return
@@ -211,9 +215,9 @@ async function ownConfig(folder: Folder, given: Given, terminal: Terminal): Prom
     ...(given.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, given, terminal)]),
   ]
   for (const from of places) {
-    const found = await from.find(CONFIG, signal)
-    await found?.close()
-    if (!found) continue
+    const source = await from.find(CONFIG, signal)
+    await source?.close()
+    if (!source) continue
     const json = await readJson(from, CONFIG, signal)
     const isForeign = typeof json === 'object' && json !== null && !('model' in json) && 'model_type' in json
     if (isForeign) return { name: from.describe, base: json }
@@ -238,9 +242,9 @@ interface TokenizerTexts {
 async function tokenizerTexts(folder: Folder, given: Given, terminal: Terminal): Promise<TokenizerTexts> {
   const { signal } = terminal
   const from = tokenizerFolder(folder, given, terminal)
-  const found = await from.find(VOCABULARY, signal)
-  await found?.close()
-  if (!found && given.text('tokenizer') === undefined) {
+  const source = await from.find(VOCABULARY, signal)
+  await source?.close()
+  if (!source && given.text('tokenizer') === undefined) {
     throw new WeightsError(
       `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
         '--tokenizer DIR.',

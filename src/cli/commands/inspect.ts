@@ -13,6 +13,7 @@ import { fileSource } from '../../io/source.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/checkpoint/fit.ts'
 import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
+import { scalesName, storedQuantized } from '../../model/checkpoint/stored.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
 import { isUrl, locationOf, splitLocation } from '../files.ts'
@@ -202,12 +203,13 @@ function tellCheckpoint(
   const { notes = [] } = checkpoint
   const entries = [...checkpoint.tensors.values()]
   const partOfPlain = partsOf(config)
+  const contents = contentsOf(checkpoint, config)
   const fit = config && fitOf(checkpoint, config)
   const prefix = fit
     ? fit.prefix
     : prefixOf([...checkpoint.tensors.keys()], (name) => partOfPlain(name) !== 'unknown')
   const partOf = (name: string): Part => partOfPlain(plainName(name, prefix))
-  const totals = totalsOf(entries, partOf)
+  const totals = totalsOf(entries, partOf, contents)
   const bad = files?.filter(({ verdict }) => verdict === 'differs' || verdict === 'missing') ?? []
   const fits =
     !problem && (!fit || (fit.missing.length === 0 && fit.misfits.length === 0)) && bad.length === 0
@@ -240,7 +242,7 @@ function tellCheckpoint(
   }
 
   const paint = painter(out)
-  const all = totalOf('unknown', entries)
+  const all = totalOf('unknown', entries, contents)
   const asModel = fit && config ? verdict(fit, config) : [problem ?? NO_CONFIG]
   const sections = [
     [paint('bold', 'Tensors'), ...indented(table(families(entries), [0, 1, 2]))],
@@ -334,21 +336,54 @@ function runsOf(numbers: readonly number[]): string {
   return [...shown, ...(runs.length > MOST_RUNS ? ['...'] : [])].join(',')
 }
 
-function totalsOf(entries: readonly TensorEntry[], partOf: (name: string) => Part): Total[] {
+/** What a stored tensor counts for. */
+interface Contents {
+  readonly numbers: number
+  readonly type: string
+}
+
+/** A matrix in few bits counts for its numbers, as its type; its scales count for none. */
+function contentsOf(checkpoint: Checkpoint, config: Config | undefined): (entry: TensorEntry) => Contents {
+  const quantized = storedQuantized(checkpoint)
+  const scales = new Set([...quantized.keys()].map(scalesName))
+  const expected = new Map((config ? parameters(config) : []).map(({ name, shape }) => [name, shape]))
+  return ({ name, shape, dtype }) => {
+    const type = quantized.get(name)
+    if (scales.has(name)) return { numbers: 0, type: 'scales' }
+    if (!type) return { numbers: count(shape), type: dtype }
+    const own = expected.get(canonicalName(name))
+    return { type, numbers: own ? count(own) : count(shape) * (type === 'int4' ? 2 : 1) }
+  }
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1)
+}
+
+function totalsOf(
+  entries: readonly TensorEntry[],
+  partOf: (name: string) => Part,
+  contents: (entry: TensorEntry) => Contents,
+): Total[] {
   const groups = groupBy(entries, ({ name }) => partOf(name))
   const order = Object.keys(TITLES) as Part[]
   return [...groups]
-    .map(([part, group]) => totalOf(part, group))
+    .map(([part, group]) => totalOf(part, group, contents))
     .sort((a, b) => order.indexOf(a.part) - order.indexOf(b.part))
 }
 
-function totalOf(part: Part, group: readonly TensorEntry[]): Total {
+function totalOf(
+  part: Part,
+  group: readonly TensorEntry[],
+  contents: (entry: TensorEntry) => Contents,
+): Total {
+  const all = group.map(contents)
   return {
     part,
     tensors: group.length,
-    parameters: sum(group.map(({ shape }) => shape.reduce((product, n) => product * n, 1))),
+    parameters: sum(all.map(({ numbers }) => numbers)),
     bytes: sum(group.map(({ begin, end }) => end - begin)),
-    types: [...new Set(group.map(({ dtype }) => dtype))].sort(),
+    types: [...new Set(all.map(({ type }) => type))].filter((type) => type !== 'scales').sort(),
   }
 }
 

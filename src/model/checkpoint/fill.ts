@@ -1,5 +1,5 @@
-// Values of weights on their way from a checkpoint to the device, slice by slice and in the order of the files, so that the
-// largest checkpoint takes a few slices of host memory.
+// Values of weights on their way from a checkpoint to the device, slice by slice and in the order of the files, so
+// that the largest checkpoint takes a few slices of host memory.
 
 import { entryOf, expectDefined } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
@@ -8,10 +8,10 @@ import { Uploader } from '../../gpu/transfer.ts'
 import { firstNotFinite, type NotFinite } from '../../io/finite.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../../io/safetensors.ts'
 import { PackedWriter } from '../../kernels/packed.ts'
-import { QuantizedWriter } from '../../kernels/quantize.ts'
+import { QuantizedWriter, writeInto } from '../../kernels/quantize.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
-import { storagesOf, type Tensor } from '../../tensor/tensor.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
 import type { Match } from './fit.ts'
 import type { Kind } from './parameters.ts'
 import { bytesPerElement } from './stored.ts'
@@ -111,7 +111,11 @@ function sinkFor(
   { parameter: { kind, shape }, entry, quantized, isScales, home }: Job,
   signal: AbortSignal | undefined,
 ): Sink {
-  if (home instanceof TokenEmbeddings) return { write: async (bytes, offset) => home.hold(offset, bytes) }
+  if (home instanceof TokenEmbeddings) {
+    return {
+      write: async (bytes, offset) => (isScales ? home.holdScales(offset, bytes) : home.hold(offset, bytes)),
+    }
+  }
   const into = isScales ? expectDefined(home.scales, 'scales') : home
   if (into.scales && !quantized) {
     const writer = new QuantizedWriter(uploader, into)
@@ -121,7 +125,7 @@ function sinkFor(
     }
   }
   if (into.packed) return new PackedWriter(uploader, into, runsOf(kind, shape))
-  return { write: (bytes, offset) => write(uploader, into, offset, bytes, signal) }
+  return { write: (bytes, offset) => writeInto(uploader, into, offset, bytes, { signal }) }
 }
 
 /** A convolution's weight has a run of values for each row of its window. */
@@ -190,24 +194,6 @@ function channelsLast(
     }
   }
   return new Uint8Array(to.buffer)
-}
-
-/** Writes into a tensor that may be in several buffers; pieces and buffers end on whole words, but for the last. */
-async function write(
-  uploader: Uploader,
-  x: Tensor,
-  offset: number,
-  bytes: Uint8Array,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  let begin = 0
-  for (const { buffer, bytes: length } of storagesOf(x)) {
-    const from = Math.max(offset, begin)
-    const to = Math.min(offset + bytes.length, begin + length)
-    if (from < to)
-      await uploader.write(buffer!, from - begin, bytes.subarray(from - offset, to - offset), { signal })
-    begin += length
-  }
 }
 
 function compare(a: TensorEntry, b: TensorEntry): number {

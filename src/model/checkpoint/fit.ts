@@ -12,7 +12,7 @@ import { firstOf, printable, quoted } from '../../printable.ts'
 import type { DType } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
 import { canonicalName, type Parameter, parameters } from './parameters.ts'
-import { isAsOutlined, mayQuantize, outlineQuantized, scalesName, storedQuantized } from './stored.ts'
+import { isAsOutlined, outlineQuantized, quantizedTo, scalesName, storedQuantized } from './stored.ts'
 
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
@@ -166,7 +166,7 @@ export function misfitOf({ parameter, entry, quantized, scales }: Match): Misfit
   if (quantized) {
     const asStored = outlineQuantized(parameter, quantized)
     const isRight = isAsOutlined(entry, asStored.codes) && isAsOutlined(scales, asStored.scales)
-    if (isRight && mayQuantize(parameter)) return undefined
+    if (isRight && quantizedTo(parameter, quantized) === quantized) return undefined
     return misfit(
       `${printable(entry.name)} can't be [${expected.join(', ')}] in ${quantized}: it is ${dtype} [${shape.join(', ')}], ` +
         `its scales ${scales ? `${scales.dtype} [${scales.shape.join(', ')}]` : 'are missing'}. Convert the checkpoint again.`,

@@ -1,5 +1,5 @@
-// Matrices that a checkpoint holds in 8 or 4 bits already (docs/quantized.md): the codes under the matrix's own name, its
-// scales beside them, and a list of such names in the metadata.
+// Matrices that a checkpoint holds in 8 or 4 bits already (docs/quantized.md): the codes under the matrix's own name,
+// its scales beside them, and a list of such names in the metadata.
 //
 // They are what quantising at load would make, so that loading them is a copy.
 
@@ -75,11 +75,16 @@ export function isAsOutlined(entry: TensorEntry | undefined, { dtype, shape }: T
 const QUANTIZED_PARTS: readonly Component[] = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
 
 /**
- * Whether a tensor may be held in few bits. What decides between masks stays as it is stored, and so do rows that not
- * every adapter's kernels read: whatever holds a model, it gives the same answer.
+ * What a tensor is held in when its component is held in few bits; undefined if it stays as it is stored. What decides
+ * between masks does, and so do rows that not every adapter's kernels read: whatever holds a model, it gives the same
+ * answer. Of the embedding, rows are picked, and no sum hides an error in them: it takes 8 bits at least.
  */
-export function mayQuantize({ kind, component, shape: [, K = 0] }: Parameter): boolean {
-  return kind === 'matrix' && K % 4 === 0 && QUANTIZED_PARTS.includes(component)
+export function quantizedTo(
+  { kind, component, shape: [, K = 0] }: Parameter,
+  quantize: Quantized | undefined,
+): Quantized | undefined {
+  if (quantize === undefined || K % 4 !== 0 || !QUANTIZED_PARTS.includes(component)) return undefined
+  return kind === 'embedding' ? 'int8' : kind === 'matrix' ? quantize : undefined
 }
 
 /** Bytes of an element as it is stored. */

@@ -2,11 +2,13 @@
 // rows, and on the device it would take a tenth of a model in bf16, a sixth of one in 4 bits.
 //
 // A small table is held as it is stored. The rows of a large one are read from the checkpoint when they are asked for,
-// and the last ones are kept.
+// and the last ones are kept. A model in few bits has a table in int8 with a scale per row, stored so or rounded here.
 
+import { expectDefined } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { firstNotFinite } from '../../io/finite.ts'
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../../io/safetensors.ts'
+import { quantizeRows } from '../../kernels/quantize.ts'
 import { printable, quoted } from '../../printable.ts'
 
 /** Bytes of a table that are held in memory. */
@@ -25,10 +27,18 @@ export class TokenEmbeddings {
   readonly #rowBytes: number
   /** The whole table as it is stored; empty where it is streamed. */
   readonly #held: Uint8Array<ArrayBuffer>
+  /** Of a table that is stored in int8: one scale per row. */
+  readonly #scales: Float32Array | undefined
+  /** Rows are rounded to int8 and back. */
+  readonly #isRounded: boolean
   readonly #rows = new Map<number, Float32Array>()
 
-  /** @param entry the table, [rows, width], of any float type */
-  constructor(checkpoint: Checkpoint, entry: TensorEntry) {
+  /**
+   * @param entry   the table, [rows, width], of any float type, or the codes of one in int8
+   * @param isCodes the table is stored in int8, and its scales will be given by `holdScales`
+   * @param round   rows are rounded to int8, as storing the table in that would
+   */
+  constructor(checkpoint: Checkpoint, entry: TensorEntry, { isCodes = false, round = false } = {}) {
     const bytes = entry.end - entry.begin
     const [rows = 0, width = 0] = entry.shape
     this.#checkpoint = checkpoint
@@ -37,11 +47,18 @@ export class TokenEmbeddings {
     this.#rowBytes = bytes / rows
     this.isStreamed = bytes > HELD_BYTES
     this.#held = new Uint8Array(this.isStreamed ? 0 : bytes)
+    this.#scales = isCodes ? new Float32Array(rows) : undefined
+    this.#isRounded = round
   }
 
   /** Takes a piece of the table on its way; a streamed table keeps none. */
   hold(offset: number, stored: Uint8Array): void {
     if (!this.isStreamed) this.#held.set(stored, offset)
+  }
+
+  /** Takes scales on their way, f32. */
+  holdScales(offset: number, bytes: Uint8Array<ArrayBuffer>): void {
+    this.#scales?.set(toFloat32(bytes, 'F32'), offset / 4)
   }
 
   /**
@@ -65,11 +82,19 @@ export class TokenEmbeddings {
   async #row(id: number, signal: AbortSignal | undefined): Promise<Float32Array> {
     const known = this.#rows.get(id)
     if (known) return known
-    const { name, dtype, file } = this.#entry
+    const { name } = this.#entry
     const offset = id * this.#rowBytes
     const bytes = this.isStreamed
       ? await this.#checkpoint.read(name, { offset, length: this.#rowBytes, signal })
       : this.#held.slice(offset, offset + this.#rowBytes)
+    const row = this.#scales ? widened(bytes, expectDefined(this.#scales[id], 'the scale of a row')) : this.#floats(id, bytes)
+    if (this.#rows.size >= ROWS_KEPT) this.#rows.clear()
+    this.#rows.set(id, row)
+    return row
+  }
+
+  #floats(id: number, bytes: Uint8Array<ArrayBuffer>): Float32Array {
+    const { name, dtype, file } = this.#entry
     const wrong = firstNotFinite(bytes, dtype)
     if (wrong) {
       throw new WeightsError(
@@ -78,8 +103,15 @@ export class TokenEmbeddings {
       )
     }
     const row = toFloat32(bytes, dtype)
-    if (this.#rows.size >= ROWS_KEPT) this.#rows.clear()
-    this.#rows.set(id, row)
-    return row
+    if (!this.#isRounded) return row
+    const { data, scales } = quantizeRows(row, this.width, 'int8')
+    return widened(data, expectDefined(scales[0], 'the scale of a row'))
   }
+}
+
+function widened(codes: Uint8Array, scale: number): Float32Array {
+  return Float32Array.from(
+    new Int8Array(codes.buffer, codes.byteOffset, codes.length),
+    (code) => code * scale,
+  )
 }

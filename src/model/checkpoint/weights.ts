@@ -17,7 +17,7 @@ import type { Config } from './config.ts'
 import { fillAll, type Placed, runsOf, throwFirst } from './fill.ts'
 import { expectFit, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
 import { type Component, canonicalName, parameters } from './parameters.ts'
-import { mayQuantize } from './stored.ts'
+import { quantizedTo } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
 /** Tensors under the names they have in the checkpoint (spec, section 3). */
@@ -96,8 +96,8 @@ function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: 
 function quantizedParts(used: readonly Match[], quantize?: Quantized): Map<Component, Quantized> {
   return new Map(
     used.flatMap(({ parameter, quantized }) => {
-      const bits = quantized ?? (mayQuantize(parameter) ? quantize : undefined)
-      return bits ? [[parameter.component, bits]] : []
+      const bits = quantized ?? quantizedTo(parameter, quantize)
+      return bits && parameter.kind === 'matrix' ? [[parameter.component, bits]] : []
     }),
   )
 }
@@ -171,12 +171,12 @@ async function place(
   signal?.throwIfAborted()
   const made = await Promise.allSettled(
     matches.map(async (match): Promise<Placed> => {
-      const { parameter, entry } = match
-      const home =
-        parameter.kind === 'embedding'
-          ? new TokenEmbeddings(checkpoint, expectDefined(entry, 'the entry of the embeddings'))
-          : await allocateFor(gpu, match, quantize)
-      return { ...match, home }
+      const { parameter, entry, quantized } = match
+      if (parameter.kind !== 'embedding') return { ...match, home: await allocateFor(gpu, match, quantize) }
+      const round = !quantized && quantizedTo(parameter, quantize) !== undefined
+      const codes = { isCodes: quantized !== undefined, round }
+      const table = expectDefined(entry, 'the entry of the embeddings')
+      return { ...match, home: new TokenEmbeddings(checkpoint, table, codes) }
     }),
   )
   const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
@@ -209,7 +209,7 @@ async function allocateFor(
   const [O = 0, I = 0, ...window] = shape
   const held = kind === 'conv' ? [O, ...window, I] : shape
   const options = { label: name, owner: 'weights' }
-  const bits = quantized ?? (mayQuantize(parameter) ? quantize : undefined)
+  const bits = quantized ?? quantizedTo(parameter, quantize)
   if (bits) return allocateQuantized(gpu, shape, bits, options)
   if ((kind === 'matrix' || kind === 'conv') && prefersPacked(gpu.adapter)) {
     const packed = { shape: held, dtype, runs: runsOf(kind, shape) }

@@ -1,6 +1,6 @@
-// A checkpoint in another form: sharded safetensors, with its matrices rounded or as they are, and the small files that a
-// model has beside them. The shards come first, one after another; whatever stops the conversion, those that are whole are
-// taken the next time. What makes a folder of them a model, the index, is written last.
+// A checkpoint in another form: sharded safetensors, with its matrices rounded or as they are, and the small files
+// that a model has beside them. The shards come first, one after another; whatever stops the conversion, those that
+// are whole are taken the next time. What makes a folder of them a model, the index, is written last.
 
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
@@ -70,7 +70,7 @@ export async function convertInto(
   { signal, force, onProgress }: ConvertOptions,
 ): Promise<Converted> {
   const { shards } = plan
-  const made = await output(folder, () => makeFolders(folder))
+  const created = await output(folder, () => makeFolders(folder))
   try {
     // 1. What is there already
     await clean(folder, plan, small, force)
@@ -133,7 +133,7 @@ export async function convertInto(
     )
     return { kept, damaged, files }
   } catch (error) {
-    removeEmpty(made)
+    removeEmpty(created)
     throw error
   }
 }
@@ -213,9 +213,9 @@ function notAsWritten(path: string): FlowSegError {
 /** Refuses before anything is written; a file system that doesn't say is asked no more. */
 async function expectRoom(folder: string, bytes: number): Promise<void> {
   const { statfs } = await import('node:fs/promises')
-  const found = await statfs(folder).catch(() => undefined)
-  if (!found || found.blocks === 0) return
-  const free = found.bavail * found.bsize
+  const disk = await statfs(folder).catch(() => undefined)
+  if (!disk || disk.blocks === 0) return
+  const free = disk.bavail * disk.bsize
   if (free >= bytes) return
   throw new FlowSegError(
     'ERR_OUTPUT',

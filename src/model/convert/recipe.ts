@@ -4,7 +4,7 @@ import { UsageError } from '../../errors.ts'
 import { QUANTIZED, type Quantized } from '../../kernels/quantize.ts'
 import { quoted } from '../../printable.ts'
 import type { Component, Parameter } from '../checkpoint/parameters.ts'
-import { mayQuantize } from '../checkpoint/stored.ts'
+import { quantizedTo } from '../checkpoint/stored.ts'
 
 /** The parts of a model that a recipe names, and their components. */
 const PARTS: Readonly<Record<string, readonly Component[]>> = {
@@ -50,7 +50,6 @@ export function recipeText(recipe: Recipe): string {
 
 /** What a tensor is rounded to; undefined if it stays as it is stored. */
 export function quantizedBy(recipe: Recipe, parameter: Parameter): Quantized | undefined {
-  if (!mayQuantize(parameter)) return undefined
   const part = Object.keys(PARTS).find((name) => PARTS[name]?.includes(parameter.component))
-  return part === undefined ? undefined : recipe.get(part)
+  return quantizedTo(parameter, part === undefined ? undefined : recipe.get(part))
 }

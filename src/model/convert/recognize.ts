@@ -25,9 +25,9 @@ export interface Recognized {
  */
 export function recognize(checkpoint: Checkpoint, models: readonly Config[], base?: unknown): Recognized {
   const fits = models.map((config) => ({ config, fit: fitOf(checkpoint, config) }))
-  const found = fits.find(({ fit }) => faultsOf(fit) === 0)
-  if (!found) throw unlike(checkpoint, fits)
-  const { config, fit } = found
+  const match = fits.find(({ fit }) => faultsOf(fit) === 0)
+  if (!match) throw unlike(checkpoint, fits)
+  const { config, fit } = match
   const compat = fit.baseline ? compatOf(checkpoint) : undefined
   const theta = ropeThetaOf(base, config)
   const notes = [

@@ -1,5 +1,5 @@
-// A checkpoint under the names of this engine, and in its types: without the prefix that a program put before every name,
-// and with f32 in place of f64.
+// A checkpoint under the names of this engine, and in its types: without the prefix that a program put before every
+// name, and with f32 in place of f64.
 
 import { type Checkpoint, type TensorEntry, toFloat32 } from '../../io/safetensors.ts'
 import { type Config } from '../checkpoint/config.ts'
@@ -41,7 +41,10 @@ export function viewOf(checkpoint: Checkpoint, models: readonly Config[]): Check
       return singles(await checkpoint.read(own(name), { signal, offset: 2 * offset, ...wide }))
     },
     async *slices(name, maxBytes, options) {
-      if (!isDouble(name)) return yield* checkpoint.slices(own(name), maxBytes, options)
+      if (!isDouble(name)) {
+        yield* checkpoint.slices(own(name), maxBytes, options)
+        return
+      }
       for await (const { offset, bytes } of checkpoint.slices(own(name), 2 * maxBytes, options)) {
         yield { offset: offset / 2, bytes: singles(bytes) }
       }

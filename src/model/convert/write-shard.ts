@@ -1,5 +1,5 @@
-// One shard of a converted checkpoint, tensor by tensor from the original to its place in the file: a few megabytes are in
-// memory at a time. It is written under a name of its own and renamed when all of it is on the disk.
+// One shard of a converted checkpoint, tensor by tensor from the original to its place in the file: a few megabytes
+// are in memory at a time. It is written under a name of its own and renamed when all of it is on the disk.
 
 import { type FileHandle, open, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ import type { Shard } from './convert-plan.ts'
 import { convertedPieces } from './convert-step.ts'
 
 /** The names of unfinished shards; the number is that of the process. */
-export const DRAFT_NAME = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
+export const DRAFT_NAME: RegExp = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
 
 /** How writing is followed and given up. */
 export interface WriteOptions {

@@ -424,6 +424,13 @@ test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype
       expect(x.dtype, other).toBe(kind === 'matrix' && parts.includes(component) ? quantize : 'f32')
     }
 
+    // Of the embedding, rows are picked, and no sum hides an error in them
+    const { shape: table } = all.find((p) => p.name === EMBEDDING)!
+    const [, width = 0] = table
+    const row = valuesOf({ name: EMBEDDING, shape: table } as Parameter).slice(7 * width, 8 * width)
+    const rounded = dequantizeRows(quantizeRows(row, width, 'int8'), width, 'int8')
+    expect(await loaded.embeddings!.rows([7])).toEqual(Float32Array.from(rounded))
+
     // And they stand for what is in the file
     const [N = 0, K = 0] = shape
     const w = dequantizeRows(quantizeRows(values, K, quantize), K, quantize)
