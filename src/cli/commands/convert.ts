@@ -5,11 +5,10 @@ import { readdir, readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { UsageError, WeightsError } from '../../errors.ts'
 import { formatBytes } from '../../gpu/memory.ts'
+import type { Checkpoint } from '../../io/checkpoint/checkpoint.ts'
 import { type Folder, openFolder, readJson } from '../../io/folder.ts'
-import { urlSource } from '../../io/http/url-source.ts'
 import { withManifest } from '../../io/manifest.ts'
-import { openSafetensors } from '../../io/safetensors.ts'
-import { fileSource } from '../../io/source.ts'
+import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { loadTokenizer } from '../../io/text/tokenizer.ts'
 import { isFolder } from '../../make-folders.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
@@ -33,7 +32,8 @@ const page: Page = {
   operands: 'SOURCE OUT',
   summary: 'write a checkpoint as sharded safetensors, rounded or as it is',
   details:
-    'SOURCE is the folder of a checkpoint, its file, or the URL of either. OUT becomes the folder of a model: shards with ' +
+    'SOURCE is the folder of a checkpoint, or its file (safetensors, or .bin, .pth, .pt of PyTorch); a path, a URL or a ' +
+    'place on Hugging Face (hf:owner/name). OUT becomes the folder of a model: shards with ' +
     'their index and checksums, config.json, the tokenizer and manifest.json. The same command resumes a conversion that ' +
     'was interrupted. Without a config.json of FlowSeg the model is found by the names and shapes of its tensors. Tensors ' +
     'that no network reads are left out.',
@@ -173,17 +173,13 @@ function shardSize(text: string | undefined): number {
   return bytes
 }
 
-/** A folder's checkpoint, or that of one file, with the folder that its small files are in. */
+/** The checkpoint of a place, and the folder that its small files are in. */
 async function openSource(
   location: string,
   signal: AbortSignal,
-): Promise<{ folder: Folder; checkpoint: Awaited<ReturnType<typeof openSafetensors>> }> {
-  const { folder: parent, name } = splitLocation(location)
-  const isFile = /\.safetensors$/i.test(name) && !(isUrl(location) ? false : isFolder(location))
-  const folder = await withManifest(openFolder(isFile ? parent : location), signal)
-  if (!isFile) return { folder, checkpoint: await openSafetensors(folder, { signal }) }
-  const source = isUrl(location) ? await urlSource(location, { signal }) : await fileSource(location)
-  return { folder, checkpoint: await openSafetensors(source, { signal }) }
+): Promise<{ folder: Folder; checkpoint: Checkpoint }> {
+  const folder = await withManifest(openFolder(location), signal)
+  return { folder, checkpoint: await openCheckpoint(folder, { signal }) }
 }
 
 /** The models whose configs come with the package. */

@@ -38,7 +38,11 @@ export class TokenEmbeddings {
    * @param isCodes the table is stored in int8, and its scales will be given by `holdScales`
    * @param round   rows are rounded to int8, as storing the table in that would
    */
-  constructor(checkpoint: Checkpoint, entry: TensorEntry, { isCodes = false, round = false } = {}) {
+  constructor(
+    checkpoint: Checkpoint,
+    entry: TensorEntry,
+    { isCodes = false, round = false }: { readonly isCodes?: boolean; readonly round?: boolean } = {},
+  ) {
     const bytes = entry.end - entry.begin
     const [rows = 0, width = 0] = entry.shape
     this.#checkpoint = checkpoint
@@ -87,7 +91,9 @@ export class TokenEmbeddings {
     const bytes = this.isStreamed
       ? await this.#checkpoint.read(name, { offset, length: this.#rowBytes, signal })
       : this.#held.slice(offset, offset + this.#rowBytes)
-    const row = this.#scales ? widened(bytes, expectDefined(this.#scales[id], 'the scale of a row')) : this.#floats(id, bytes)
+    const row = this.#scales
+      ? widened(bytes, expectDefined(this.#scales[id], 'the scale of a row'))
+      : this.#floats(id, bytes)
     if (this.#rows.size >= ROWS_KEPT) this.#rows.clear()
     this.#rows.set(id, row)
     return row
