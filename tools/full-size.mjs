@@ -8,8 +8,8 @@
 // 2. `flowseg convert` makes its int8 and int4 forms.
 // 3. The engine loads each, looks at an image, answers two sentences, and writes what every stage computed
 //    (tools/full-size/answer.ts), in a process of its own.
-// 4. PyTorch streams the same weights through the modules of training/flowseg (training/full_size.py), as they were, and as
-//    rounded. FLOWSEG_PYTHON names a Python with torch and safetensors.
+// 4. PyTorch streams the same weights through the modules of training/flowseg (training/full_size.py), as they were,
+//    and as rounded. FLOWSEG_PYTHON names a Python with torch and safetensors.
 // 5. bench/results/full-size.json and full-size.md.
 
 import { spawn } from 'node:child_process'

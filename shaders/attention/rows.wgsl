@@ -10,7 +10,8 @@
 //   keys_of_block(end)              the keys that rows below `end` see: those of the last row, which sees the most
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
-//           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the parts of lib/online_softmax
+//           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the
+//           parts of lib/online_softmax
 // host      rows = queries * GROUP; `loop_end` is a kernel's own: where a loop ends that Mesa must not write out
 // prelude   const D4, GROUP
 

@@ -70,9 +70,9 @@ function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Par
 }
 
 /**
- * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if the language
- * model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for boundary
- * refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if
+ * the language model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for
+ * boundary refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -167,8 +167,8 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
 }
 
 /**
- * New tokens and rows of C are padded to multiples of these, so that few plans serve all sentences. At true size a token
- * costs as much as 0.15 s of a CPU, so there are fewer of padding.
+ * New tokens and rows of C are padded to multiples of these, so that few plans serve all sentences. At true size a
+ * token takes a CPU 0.15 s, so the padding of tokens is the finer one.
  */
 const TOKEN_BUCKET = 8
 const ROW_BUCKET = 16
@@ -190,7 +190,8 @@ export function readInputs(
 }
 
 /**
- * Runs once per sentence. In: embedded tokens `after` the image and the `rows` of C and S among them; bound: the cache;
+ * Runs once per sentence. In: embedded tokens `after` the image and the `rows` of C and S among them; bound: the
+ * cache;
  * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
  *
  * @param T  tokens, padding included: what follows <SEG> can't change what came before

@@ -1,6 +1,7 @@
 // The result of a sentence: the mask of one query, the other candidates, and the steps of the decoder. Types
 // for people, and how the arrays that plans read back become them.
 
+import { expectDefined } from '../check.ts'
 import type { TaskOptions } from '../progress.ts'
 import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
@@ -142,19 +143,30 @@ export function floats(read: HostArrays, name: string): Float32Array {
   return read[name] as Float32Array
 }
 
+/** A word of 32 pixels that are all inside. */
+const ALL = 0xffff_ffff
+
 /**
  * A mask of a byte per pixel.
  *
  * @param bits one per pixel, row-major, the first in the lowest bit
  */
 export function unpackMask(bits: ArrayLike<number>, width: number, height: number): Mask {
-  const words = viewOf(Uint32Array.from(bits))
   const data = new Uint8Array(width * height)
   let area = 0
-  for (let i = 0; i < data.length; i++) {
-    const bit = (words.getUint32(4 * (i >>> 5), true) >>> (i & 31)) & 1
-    data[i] = bit
-    area += bit
+  for (let first = 0, w = 0; first < data.length; first += 32, w++) {
+    const word = expectDefined(bits[w], 'a word of the mask')
+    if (word === 0) continue // most words lie outside of the mask, or inside
+    const end = Math.min(first + 32, data.length)
+    if (word === ALL) {
+      data.fill(1, first, end)
+      area += end - first
+      continue
+    }
+    for (let i = first, left = word; i < end; i++, left >>>= 1) {
+      data[i] = left & 1
+      area += left & 1
+    }
   }
   return { width, height, data, area }
 }

@@ -1,5 +1,5 @@
-// `npm run full-size` with a small config: the random checkpoint is whole and the same every time, and PyTorch, where it is
-// installed, agrees with the engine on it.
+// `npm run full-size` with a small config: the random checkpoint is whole and the same every time, and PyTorch, where
+// it is installed, agrees with the engine on it.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'

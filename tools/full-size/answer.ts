@@ -1,4 +1,4 @@
-// What the engine answers, stage by stage, with what it was asked: a file that training/full_size.py compares with PyTorch.
+// The engine's answer, stage by stage, with what it was asked: a file that training/full_size.py compares with PyTorch's.
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'
@@ -49,7 +49,7 @@ export interface Measured {
   readonly score: number
 }
 
-/** Loads the model of a folder, asks it about an image that is the same every time, and returns the stages as a file. */
+/** Loads the model of a folder, asks it about one image, the same every time, and returns the stages as a file. */
 export async function answer(
   gpu: Gpu,
   folder: string,

@@ -1,5 +1,5 @@
-// A checkpoint of any config with random weights, written tensor by tensor: to run a model of true size that nobody has to
-// download. The same seed gives the same bytes.
+// A checkpoint of any config with random weights, written tensor by tensor: to run a model of true size that nobody has
+// to download. The same seed gives the same bytes.
 
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -21,8 +21,8 @@ interface Placed {
 }
 
 /**
- * Writes sharded safetensors with their index: every tensor of the config in bf16, those that no network reads included, as
- * in published checkpoints.
+ * Writes sharded safetensors with their index: every tensor of the config in bf16, those that no network reads
+ * included, as in published checkpoints.
  *
  * @param onTensor told the name and the bytes of each tensor once it is written
  */

@@ -75,7 +75,8 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
  * longer than what is left.
  *
  * @param x    [T, C], or C columns of a wider tensor
- * @param into [capacity, C] f32, or f16 if C is a multiple of 4; resident or bound. f16 is the nearest, and at most 65,504
+ * @param into [capacity, C] f32, or f16 if C is a multiple of 4; resident or bound. Numbers past 65,504 become that in
+ *   f16
  * @param at   first row; may be a `param`
  * @throws ShapeError if C differs, or `into` is no tensor of its own
  */

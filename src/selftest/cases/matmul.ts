@@ -40,8 +40,8 @@ function stepOf(type: WeightType, layout: WeightLayout): number {
 }
 
 /**
- * The norm that a product x w^T has on average, when signs are drawn at random. Sums of many terms that happen to cancel
- * are no more exact than others, so errors are shares of this where a product of a few outputs is smaller.
+ * The norm that a product x w^T has on average, when signs are drawn at random. Sums of many terms that happen to
+ * cancel are no more exact than others, so errors are shares of this where a product of a few outputs is smaller.
  */
 function usualNorm(
   x: ArrayLike<number>,
