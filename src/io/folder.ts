@@ -240,7 +240,7 @@ export function urlFolder(
   const refusals = new Map<string, WeightsError>()
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
-  const isFile = /\.(safetensors|json|bin|pth|pt)\/$/.test(base.pathname)
+  const isFile = /\.(safetensors|json)\/$/.test(base.pathname)
   const found = folder(
     about.describe,
     async (file, signal) => {
