@@ -3,8 +3,8 @@
 // A file of a repository is at <endpoint>/<owner>/<name>/resolve/<revision>/<path>. The hub sends small files itself.
 // For large ones it redirects to a content server of another origin, by an address that is signed for an hour or so.
 // Beyond HTTP it says which commit a revision is (X-Repo-Commit), the size and the SHA-256 of large files
-// (X-Linked-Size, X-Linked-ETag), and why it refuses (X-Error-Code); browsers hide the former, but a folder's listing has
-// them. This turns all of it into what url-source.ts understands:
+// (X-Linked-Size, X-Linked-ETag; browsers hide these, but a folder's listing has them), and why it refuses
+// (X-Error-Code). This turns all of it into what url-source.ts understands:
 //
 //   one commit     the first answer names it, and all that follows is asked of it: files of one load belong together
 //   few requests   the signed address is used until it expires, as the hub limits how often it may be asked

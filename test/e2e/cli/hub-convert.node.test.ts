@@ -1,0 +1,65 @@
+// From an empty folder to weights of one's own: converted from a hub, interrupted wherever it may be, the same bytes.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { LocalHub } from '../../io/http/hub/local-hub.ts'
+import { flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
+
+const hub = new LocalHub()
+const INTERRUPTIONS = 20
+
+beforeAll(async () => {
+  await hub.listen()
+  const names = readdirSync(NANO).filter((name) => name !== 'README.md')
+  const files = names.map(
+    (name) => [`stage 3/${name}`, new Uint8Array(readFileSync(join(NANO, name)))] as const,
+  )
+  hub.commit('me/nano', Object.fromEntries(files))
+})
+afterAll(() => hub.close())
+beforeEach(async () => {
+  vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
+  vi.stubEnv('HF_ENDPOINT', hub.endpoint)
+})
+
+function contentsOf(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder)
+      .sort()
+      .map((name) => [name, readFileSync(join(folder, name)).toString('base64')]),
+  )
+}
+
+test('convert from the hub is resumed wherever it was interrupted, and ends with the same bytes', async () => {
+  const cwd = await temporaryFolder()
+  const args = (source: string, out: string): string[] => [
+    ...['convert', source, out],
+    ...['--quantize', 'int4', '--shard-size', '1MiB'],
+  ]
+  const whole = await flowseg(args(NANO, 'disk'), { cwd })
+  expect(whole.code).toBe(0)
+
+  const expected = contentsOf(join(cwd, 'disk'))
+
+  // The content server takes its time, so that there is something to interrupt. Who is through begins anew
+  hub.rate = 40e6
+  const out = join(cwd, 'hub')
+  let [interrupted, finished] = [0, 0]
+  while (interrupted < INTERRUPTIONS || finished === 0) {
+    const stop = new AbortController()
+    const isLast = interrupted >= INTERRUPTIONS
+    const timer = setTimeout(() => isLast || stop.abort(new Error('interrupted')), 900 * Math.random())
+    const { code } = await flowseg(args('hf:me/nano/stage 3', 'hub'), { cwd, signal: stop.signal })
+    clearTimeout(timer)
+    if (code !== 0) interrupted++
+    else {
+      finished++
+      expect(contentsOf(out)).toEqual(expected)
+      await rm(out, { recursive: true })
+      vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
+    }
+  }
+  expect(hub.leaks).toEqual([])
+})
