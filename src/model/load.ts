@@ -136,7 +136,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
     try {
       // Bytes on their way are told once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
-      const notes = [...(folder.notes ?? []), ...(checkpoint.notes ?? [])]
+      const { notes = [] } = folder // more come while weights stream
       return await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
     } catch (error) {
       if (ownsGpu) gpu.close()
@@ -190,7 +190,7 @@ async function assemble(
       preprocessor,
       look: look!,
       before,
-      notes: [...gpu.notes, ...notes, ...notesOn(loaded)],
+      notes: [...gpu.notes, ...notes, ...(checkpoint.notes ?? []), ...notesOn(loaded)],
       plans,
       language,
       queue: new Queue(),
