@@ -152,9 +152,9 @@ test.each([
 
 const damages: Record<string, { damage: (folder: string) => Promise<void>; message: RegExp }> = {
   'no folder': { damage: async () => undefined, message: /There is no folder/ },
-  'no safetensors': {
+  'no weights': {
     damage: copySmallFiles,
-    message: /neither model\.safetensors nor model\.safetensors\.index\.json/,
+    message: /There are no weights in .*: neither model\.safetensors nor pytorch_model\.bin/,
   },
   'no tokenizer': {
     damage: async (folder) => copyFile(join(NANO, 'config.json'), join(folder, 'config.json')),
