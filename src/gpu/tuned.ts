@@ -8,8 +8,8 @@ import type { Choices } from './adapter.ts'
 /** The engine's version: that of package.json. */
 export const ENGINE_VERSION = '0.1.0'
 
-/** Of the layout below. */
-const FORMAT = 1
+/** Of the layout below, and of the names in it. */
+const FORMAT = 2
 
 /** The adapter, driver and engine that choices are made for. */
 export interface Identity {

@@ -10,6 +10,7 @@ import {
   copySmallFiles,
   filesIn,
   flowseg,
+  hashes,
   NANO,
   type Outcome,
   rewriteNano,
@@ -271,12 +272,12 @@ test('tensors that no network reads are left out, and kept with --all', async ()
     'Left out 1 tensor of 491.9 KiB that mean nothing to this engine: something.else'.replace('491.9', '492'),
   )
   expect((await convert(cwd, 'm', 'all', '--all')).err).not.toContain('Left out')
-  const [few, all] = [
+  const [usual, whole] = [
     await openSafetensors(openFolder(join(cwd, 'out'))),
     await openSafetensors(openFolder(join(cwd, 'all'))),
   ]
-  expect([few.tensors.has('something.else'), all.tensors.has('something.else')]).toEqual([false, true])
-  await Promise.all([few.close(), all.close()])
+  expect([usual.tensors.has('something.else'), whole.tensors.has('something.else')]).toEqual([false, true])
+  await Promise.all([usual.close(), whole.close()])
 })
 
 test('a model of f64 becomes one of f32', async () => {
@@ -296,4 +297,24 @@ test('a model of f64 becomes one of f32', async () => {
   ]
   for (const name of plain.tensors.keys()) expectBytes(await wide.read(name), await plain.read(name), name)
   await Promise.all([wide.close(), plain.close()])
+})
+
+test('SOURCE may be a file, whose small files lie beside it', async () => {
+  const cwd = await temporaryFolder()
+  expect((await convert(cwd, join(NANO, 'model.safetensors'), 'file', ...SHARDS)).code).toBe(0)
+  expect((await convert(cwd, NANO, 'folder', ...SHARDS)).code).toBe(0)
+  expect(await hashes(join(cwd, 'file'))).toEqual(await hashes(join(cwd, 'folder')))
+})
+
+test('progress on a terminal has bytes and a rate, and --json is one line', async () => {
+  const cwd = await temporaryFolder()
+  const { err } = await flowseg(['convert', NANO, 'out', ...SHARDS], { cwd, isTTY: true })
+  expect(err).toMatch(/convert.* of 18\.\d MiB, [\d.]+ [KMG]iB\/s/)
+  const { out, err: quiet } = await convert(cwd, NANO, 'small', '--quantize', 'int4', '--json')
+  expect(quiet).toBe('')
+  expect(JSON.parse(out)).toMatchObject({
+    config: 'flowseg-nano',
+    quantize: 'llm=int4,siglip=int4,sam=int4,projectors=int4',
+    kept: [],
+  })
 })

@@ -193,7 +193,7 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
       gpu.close()
     }
   }
-  const rest = { format: 1, when: '', times: {} }
+  const rest = { format: 2, when: '', times: {} }
   const chosen = { ...rest, choices: { [`${family.name} 1000`]: 'other' }, vetoes: {} }
   const [first, second] = [await run(chosen), await run(chosen)]
   expect([first.taken, first.notes]).toEqual([['other'], []])

@@ -9,6 +9,7 @@ import type { Checkpoint } from '../../io/checkpoint/checkpoint.ts'
 import { type Folder, openFolder, readJson } from '../../io/folder.ts'
 import { withManifest } from '../../io/manifest.ts'
 import { openCheckpoint } from '../../io/open-checkpoint.ts'
+import type { TensorEntry } from '../../io/safetensors.ts'
 import { loadTokenizer } from '../../io/text/tokenizer.ts'
 import { isFolder } from '../../make-folders.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
@@ -66,12 +67,12 @@ const EMBEDDING = 'llm.model.embed_tokens.weight'
 const DEFAULT_SHARD = 2 ** 30
 const LEAST_SHARD = 2 ** 20
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 2)
-  const [place = '', out = ''] = given.operands
-  const recipe = parseRecipe(given.text('quantize'))
-  const shardBytes = shardSize(given.text('shard-size'))
-  const compat = compatOption(given)
+async function run(options: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, options, 2)
+  const [place = '', out = ''] = options.operands
+  const recipe = parseRecipe(options.text('quantize'))
+  const shardBytes = shardSize(options.text('shard-size'))
+  const compat = compatOption(options)
   const { signal } = terminal
   const location = locationOf(place, terminal)
   const target = locationOf(out, terminal)
@@ -82,7 +83,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
   try {
     // 1. What it is
     const known = await knownModels()
-    const own = await ownConfig(folder, given, terminal)
+    const own = await ownConfig(folder, options, terminal)
     const checkpoint = viewOf(original, own.config ? [own.config] : known)
     const model = own.config
       ? {
@@ -91,16 +92,15 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
         }
       : recognize(checkpoint, known, own.base)
     const config = compat === undefined ? model.config : { ...model.config, compat }
-    const tokenizer = await tokenizerTexts(folder, given, terminal)
-    const rows = checkpoint.tensors.get(EMBEDDING)?.shape[0] ?? 0
-    expectTokenizer(tokenizer, config, rows)
+    const tokenizer = await tokenizerTexts(folder, options, terminal)
+    expectTokenizer(tokenizer, config, checkpoint.tensors.get(EMBEDDING))
 
     // 2. What it becomes
     const settings = {
       recipe,
       shardBytes,
       source: await fingerprintOf(checkpoint, signal),
-      all: given.has('all'),
+      all: options.has('all'),
     }
     const plan = planConversion(checkpoint, config, settings)
     const isOwn = own.text !== undefined && compat === undefined
@@ -116,7 +116,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     const rate = rateSince(begun)
     const converted = await convertInto(target, checkpoint, plan, small, {
       signal,
-      force: given.has('force'),
+      force: options.has('force'),
       onProgress: ({ phase, what, loaded, total }) =>
         progress.show(phase, total > 0 ? loaded / total : 0, `${rate(phase, loaded, total)}, ${what}`),
     })
@@ -127,7 +127,7 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
         : [`Every name began with ${printable(checkpoint.prefix)}: it is left out.`]
     const notes = [...model.notes, ...prefix, ...notesOn(plan, converted)]
     const seconds = (performance.now() - begun) / 1000
-    tell({ out, plan, converted, notes, seconds, config, recipe: recipeText(recipe) }, given, terminal)
+    tell({ out, plan, converted, notes, seconds, config, recipe: recipeText(recipe) }, options, terminal)
     return 0
   } finally {
     progress.clear()
@@ -178,8 +178,11 @@ async function openSource(
   location: string,
   signal: AbortSignal,
 ): Promise<{ folder: Folder; checkpoint: Checkpoint }> {
-  const folder = await withManifest(openFolder(location), signal)
-  return { folder, checkpoint: await openCheckpoint(folder, { signal }) }
+  // A file on disk may have any name
+  const isFile = !isUrl(location) && !isFolder(location)
+  const { folder: parent, name } = isFile ? splitLocation(location) : { folder: location }
+  const folder = await withManifest(openFolder(parent), signal)
+  return { folder, checkpoint: await openCheckpoint(folder, { signal, file: name }) }
 }
 
 /** The models whose configs come with the package. */
@@ -198,9 +201,9 @@ interface OwnConfig {
   readonly base?: unknown
 }
 
-async function ownConfig(folder: Folder, given: Given, terminal: Terminal): Promise<OwnConfig> {
+async function ownConfig(folder: Folder, options: Given, terminal: Terminal): Promise<OwnConfig> {
   const { signal } = terminal
-  const file = given.text('config')
+  const file = options.text('config')
   if (file !== undefined) {
     const { folder: parent, name } = splitLocation(locationOf(file, terminal))
     const text = await openFolder(parent).readText(name, signal)
@@ -208,7 +211,7 @@ async function ownConfig(folder: Folder, given: Given, terminal: Terminal): Prom
   }
   const places = [
     folder,
-    ...(given.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, given, terminal)]),
+    ...(options.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, options, terminal)]),
   ]
   for (const from of places) {
     const source = await from.find(CONFIG, signal)
@@ -224,8 +227,8 @@ async function ownConfig(folder: Folder, given: Given, terminal: Terminal): Prom
   return { name: '' }
 }
 
-function tokenizerFolder(folder: Folder, given: Given, terminal: Terminal): Folder {
-  const place = given.text('tokenizer')
+function tokenizerFolder(folder: Folder, options: Given, terminal: Terminal): Folder {
+  const place = options.text('tokenizer')
   return place === undefined ? folder : openFolder(locationOf(place, terminal))
 }
 
@@ -235,12 +238,12 @@ interface TokenizerTexts {
   readonly settings: string
 }
 
-async function tokenizerTexts(folder: Folder, given: Given, terminal: Terminal): Promise<TokenizerTexts> {
+async function tokenizerTexts(folder: Folder, options: Given, terminal: Terminal): Promise<TokenizerTexts> {
   const { signal } = terminal
-  const from = tokenizerFolder(folder, given, terminal)
+  const from = tokenizerFolder(folder, options, terminal)
   const source = await from.find(VOCABULARY, signal)
   await source?.close()
-  if (!source && given.text('tokenizer') === undefined) {
+  if (!source && options.text('tokenizer') === undefined) {
     throw new WeightsError(
       `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
         '--tokenizer DIR.',
@@ -253,8 +256,14 @@ async function tokenizerTexts(folder: Folder, given: Given, terminal: Terminal):
 }
 
 /** That <SEG>, <p> and </p> get the ids that the model was trained with, and that the embedding has rows for them. */
-function expectTokenizer({ vocabulary, settings }: TokenizerTexts, config: Config, rows: number): void {
+function expectTokenizer(
+  { vocabulary, settings }: TokenizerTexts,
+  config: Config,
+  embedding: TensorEntry | undefined,
+): void {
   const { vocab } = config.llm
+  // One that is missing is named with all that is
+  const [rows = vocab] = embedding?.shape ?? []
   if (rows < vocab) {
     throw new WeightsError(
       `The embedding has ${grouped(rows)} rows, and ${printable(config.name)} has ${grouped(vocab)} tokens, the last three ` +
@@ -303,10 +312,10 @@ interface Account {
 
 function tell(
   { out, plan, converted, notes, seconds, config, recipe }: Account,
-  given: Given,
+  options: Given,
   { out: output, err }: Terminal,
 ): void {
-  if (given.has('json')) {
+  if (options.has('json')) {
     output.write(
       jsonLine({
         folder: out,

@@ -31,7 +31,8 @@ export function viewOf(checkpoint: Checkpoint, models: readonly Config[]): Check
   )
   const isDouble = (name: string): boolean => checkpoint.tensors.get(own(name))?.dtype === 'F64'
   return {
-    ...checkpoint,
+    name: checkpoint.name,
+    metadata: checkpoint.metadata,
     prefix,
     tensors,
     async read(name, options = {}) {
@@ -50,6 +51,8 @@ export function viewOf(checkpoint: Checkpoint, models: readonly Config[]): Check
       }
     },
     willRead: (names) => checkpoint.willRead?.(names.map(own)),
+    verify: async (options) => checkpoint.verify?.(options),
+    close: () => checkpoint.close(),
   }
 }
 

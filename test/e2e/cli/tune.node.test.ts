@@ -70,7 +70,7 @@ test('for programs', async () => {
     model: 'flowseg-nano',
     adapter: gpu.name,
     file: expect.any(String),
-    tuned: { format: 1, choices: expect.any(Object) },
+    tuned: { format: 2, choices: expect.any(Object) },
     classes: expect.arrayContaining([expect.objectContaining({ family: 'matmul', why: expect.any(String) })]),
   })
 })

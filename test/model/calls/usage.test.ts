@@ -110,7 +110,6 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   ],
   printable: [{ call: (text) => door.printable(text), takes: ['text', 'empty text'] }],
   quoted: [{ call: (text) => door.quoted(text), takes: ['text', 'empty text'] }],
-  openCheckpoint: [{ call: (from) => door.openCheckpoint(from) }],
   openFolder: [{ call: (place) => door.openFolder(place), takes: ['text', 'empty array', 'array', 'map'] }],
   openSafetensors: [{ call: (from) => door.openSafetensors(from) }],
   openCheckpoint: [{ call: (from) => door.openCheckpoint(from) }],
