@@ -5,9 +5,9 @@ import { spawn } from 'node:child_process'
 import { chmod, copyFile, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import type { TensorData } from '../../src/io/safetensors.ts'
-import { upToDate } from '../built.ts'
-import { notAsRoot, onlyOnLinux } from '../where.ts'
+import type { TensorData } from '../../../src/io/safetensors.ts'
+import { upToDate } from '../../built.ts'
+import { notAsRoot, onlyOnLinux } from '../../where.ts'
 import {
   copySmallFiles,
   filesIn,
@@ -18,7 +18,7 @@ import {
   rewriteNano,
   spawnFlowseg,
   temporaryFolder,
-} from './cli-harness.ts'
+} from '../cli-harness.ts'
 
 const QUERY = 'llm.model.layers.0.self_attn.q_proj.weight'
 

@@ -3,9 +3,9 @@
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openFolder } from '../../src/io/folder.ts'
-import { openSafetensors, type TensorData } from '../../src/io/safetensors.ts'
-import { dequantizeRows, quantizeRows } from '../../src/kernels/quantize.ts'
+import { openFolder } from '../../../src/io/folder.ts'
+import { openSafetensors, type TensorData } from '../../../src/io/safetensors.ts'
+import { dequantizeRows, quantizeRows } from '../../../src/kernels/quantize.ts'
 import {
   copySmallFiles,
   filesIn,
@@ -15,7 +15,7 @@ import {
   type Outcome,
   rewriteNano,
   temporaryFolder,
-} from './cli-harness.ts'
+} from '../cli-harness.ts'
 
 const EMBEDDING = 'llm.model.embed_tokens.weight'
 const QUERY = 'llm.model.layers.0.self_attn.q_proj.weight'
