@@ -35,8 +35,13 @@ function contentsOf(folder: string): Record<string, string> {
 test('convert from the hub is resumed wherever it was interrupted, and ends with the same bytes', async () => {
   const cwd = await temporaryFolder()
   const args = (source: string, out: string): string[] => [
-    ...['convert', source, out],
-    ...['--quantize', 'int4', '--shard-size', '1MiB'],
+    'convert',
+    source,
+    out,
+    '--quantize',
+    'int4',
+    '--shard-size',
+    '1MiB',
   ]
   const whole = await flowseg(args(NANO, 'disk'), { cwd })
   expect(whole.code).toBe(0)
