@@ -3,6 +3,7 @@
 
 import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
+import { viewOf } from '../../view.ts'
 import type { Config } from './config.ts'
 import { type Parameter, parameters } from './parameters.ts'
 import { type HostWeight, type LoadedWeights, weightsFrom } from './weights.ts'
@@ -80,5 +81,8 @@ export function noise(size: number, seed: number, scale = 1, centre = 0): Float3
 
 /** bfloat16, cut off: of each little-endian word the second half. */
 function upperHalves(values: Float32Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
-  return new Uint16Array(values.buffer).filter((_, i) => i % 2 === 1)
+  const bytes = viewOf(values)
+  const halves = new Uint16Array(values.length)
+  for (let i = 0; i < halves.length; i++) halves[i] = bytes.getUint16(4 * i + 2, true)
+  return halves
 }
