@@ -46,7 +46,7 @@ test('remembered, recalled, added to, replaced by another driver, forgotten', as
 test.each([
   ['no JSON', '{"format": 1, "ada'],
   ['an array', '[]'],
-  ['another format', JSON.stringify({ ...of({}), format: 2 })],
+  ['another format', JSON.stringify({ ...of({}), format: 3 })],
   ['no choices', JSON.stringify({ ...of({}), choices: undefined })],
   ['a choice that is no name', JSON.stringify({ ...of({}), choices: { f: 1 } })],
   ['nothing', ''],

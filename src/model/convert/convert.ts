@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { FlowSegError, UsageError } from '../../errors.ts'
 import { MANIFEST } from '../../io/manifest.ts'
 import type { Checkpoint } from '../../io/safetensors.ts'
+import { DamagedError } from '../../io/source.ts'
 import { makeFolders, removeEmpty } from '../../make-folders.ts'
 import { firstOf, printable, reasonOf } from '../../printable.ts'
 import { writeWhole } from '../../write-whole.ts'
@@ -112,7 +113,7 @@ export async function convertInto(
       if (!sha256) throw notAsWritten(path)
       hashes.set(shard.file, sha256)
     }
-    if (missing.length > 0) await checkpoint.verify?.({ signal })
+    if (missing.length > 0 || !present.has(INDEX)) await verified(checkpoint, folder, shards, signal)
 
     // 3. The small files; the index makes it a model
     const texts = new Map([...small, [INDEX, new TextEncoder().encode(plan.index)]])
@@ -134,6 +135,23 @@ export async function convertInto(
     return { kept, damaged, files }
   } catch (error) {
     removeEmpty(created)
+    throw error
+  }
+}
+
+/** Compares the original with what hashes are known of it. Shards that came from a damaged one are no use to anybody. */
+async function verified(
+  checkpoint: Checkpoint,
+  folder: string,
+  shards: ConvertPlan['shards'],
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await checkpoint.verify?.({ signal })
+  } catch (error) {
+    if (error instanceof DamagedError) {
+      for (const { file } of shards) await rm(join(folder, file), { force: true })
+    }
     throw error
   }
 }

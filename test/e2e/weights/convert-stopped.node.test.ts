@@ -145,6 +145,22 @@ function trained(tensor: TensorData): TensorData {
   return { ...tensor, bytes: new Uint8Array(values.buffer) }
 }
 
+test('of an original that is not what its manifest lists, nothing stays, also not for the next run', async () => {
+  const cwd = await temporaryFolder()
+  await mkdir(join(cwd, 'm'))
+  // Without checksums of its own
+  await rewriteNano(join(cwd, 'm'), (tensors) => tensors)
+  expect((await flowseg(['manifest', 'm'], { cwd })).code).toBe(0)
+  const file = await open(join(cwd, 'm/model.safetensors'), 'r+')
+  await file.write(Buffer.from([1, 2]), 0, 2, (await file.stat()).size - 70_000)
+  await file.close()
+  for (let i = 0; i < 2; i++) {
+    const { code, err } = await convert(cwd, 'm', 'out', '--shard-size', '2MiB')
+    expect([code, err]).toEqual([1, expect.stringContaining('model.safetensors')])
+    expect(await readdir(cwd)).toEqual(['m'])
+  }
+})
+
 describe('what it says', () => {
   test.each<[string, (cwd: string) => Promise<string[]>, number, string | RegExp]>([
     ['nothing to convert', async () => ['nowhere', 'out'], 1, 'There is nothing at nowhere'],
