@@ -21,7 +21,7 @@ const MAX_IMAGE_BYTES = 512 * 2 ** 20
 export interface ImagePlace {
   readonly kind: 'file' | 'url' | 'stdin'
   /** As it was typed. */
-  readonly given: string
+  readonly typed: string
   /** The image's name in messages. */
   readonly name: string
   /** A full path, or an address. */
@@ -29,19 +29,19 @@ export interface ImagePlace {
 }
 
 /** @throws UsageError if it is an address that can't be read */
-export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
-  if (given.trim() === '')
+export function imagePlace(typed: string, { cwd }: Pick<Terminal, 'cwd'>): ImagePlace {
+  if (typed.trim() === '')
     throw new UsageError('The path of an image is empty. Give a file, an address, or - for standard input.')
-  const name = printable(given)
-  if (given === '-') return { kind: 'stdin', given, name: 'standard input', location: '-' }
-  if (isHubPlace(given)) {
+  const name = printable(typed)
+  if (typed === '-') return { kind: 'stdin', typed, name: 'standard input', location: '-' }
+  if (isHubPlace(typed)) {
     throw new UsageError(
       `${name} is a place on Hugging Face, from where weights are read. Give an image as a file or by its https: address; ` +
         `a file of this name is ./${name}.`,
     )
   }
-  if (isUrl(given)) {
-    const url = URL.canParse(given) ? new URL(given) : undefined
+  if (isUrl(typed)) {
+    const url = URL.canParse(typed) ? new URL(typed) : undefined
     if (!url) throw new UsageError(`${name} is not an address. One looks like https://host/photo.jpg.`)
     if (url.username || url.password) {
       throw new UsageError(
@@ -49,9 +49,9 @@ export function imagePlace(given: string, { cwd }: Pick<Terminal, 'cwd'>): Image
           'Download the image, and pipe it in as -.',
       )
     }
-    return { kind: 'url', given, name, location: url.href }
+    return { kind: 'url', typed, name, location: url.href }
   }
-  return { kind: 'file', given, name, location: locationOf(given, { cwd }) }
+  return { kind: 'file', typed, name, location: locationOf(typed, { cwd }) }
 }
 
 /**
@@ -106,13 +106,13 @@ function readFile(place: ImagePlace, { signal }: Terminal): Promise<Uint8Array> 
   return naming(place, readRegular(place.location, MAX_IMAGE_BYTES, signal))
 }
 
-async function naming<T>({ name, given }: ImagePlace, task: Promise<T>): Promise<T> {
+async function naming<T>({ name, typed }: ImagePlace, task: Promise<T>): Promise<T> {
   try {
     return await task
   } catch (cause) {
     if (!(cause instanceof FileProblem)) throw cause
     if (cause.kind === 'missing') {
-      const remedy = /[*?]/.test(given) ? 'No file matches this pattern.' : 'Check the path.'
+      const remedy = /[*?]/.test(typed) ? 'No file matches this pattern.' : 'Check the path.'
       throw new ImageError(`There is no image ${name}. ${remedy}`, { cause })
     }
     const hint = cause.kind === 'special' ? ' To pipe an image in, give - instead.' : ''

@@ -123,7 +123,7 @@ function distinct(operands: readonly string[], terminal: Terminal): ImagePlace[]
       throw new UsageError(
         place.kind === 'stdin'
           ? 'Standard input (-) is given twice, and can be read once.'
-          : `The image ${place.name} is given twice${other.given === operand ? '' : `, also as ${other.name}`}. Give it once.`,
+          : `The image ${place.name} is given twice${other.typed === operand ? '' : `, also as ${other.name}`}. Give it once.`,
       )
     }
     seen.set(place.location, place)

@@ -11,6 +11,7 @@ import { firstOf, printable, reasonOf } from '../printable.ts'
  */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
 
+/** Files that a page's user chose, by their names in the folder. */
 export interface ChosenFiles {
   readonly files: readonly File[]
   /** Folders beside them, which aren't looked into. */

@@ -55,6 +55,7 @@ export interface Folder {
  */
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
+/** The values of the option `cache`. */
 export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
 /** Where downloaded files are kept for the next visit. */
 export type CachePlace = (typeof CACHE_PLACES)[number]
@@ -161,11 +162,11 @@ function embeddedFolder(options: FolderOptions): Folder {
   const folderOf = (url: URL): Folder => {
     const base = new URL('.', url)
     base.search = url.search
-    const found = servers.get(base.href) ?? urlFolder(base, options)
-    servers.set(base.href, found)
-    return found
+    const files = servers.get(base.href) ?? urlFolder(base, options)
+    servers.set(base.href, files)
+    return files
   }
-  const found = folder(
+  const files = folder(
     'the model that comes with the package',
     async (file, signal) => {
       const url = await embeddedFile(file)
@@ -179,7 +180,7 @@ function embeddedFolder(options: FolderOptions): Folder {
     " Copy the package's folder weights/flowseg-nano to where this program runs, and load it by its path.",
   )
   return {
-    ...found,
+    ...files,
     get notes() {
       return [...servers.values()].flatMap(({ notes = [] }) => notes)
     },
@@ -215,7 +216,7 @@ export function directoryFolder(where: string | URL): Folder {
     const { fileURLToPath } = await import('node:url')
     return fileURLToPath(where)
   }
-  const found = folder(
+  const files = folder(
     String(where),
     async (file) => {
       const path = await import('node:path')
@@ -236,7 +237,7 @@ export function directoryFolder(where: string | URL): Folder {
       }
     },
   )
-  return { ...found, directory: String(where) }
+  return { ...files, directory: String(where) }
 }
 
 /** Files of a repository on Hugging Face's hub, `hf:owner/name` for instance. */
@@ -276,7 +277,7 @@ export function urlFolder(
   const gate = new Gate(options.maxRequests)
   let cache: Promise<BlockCache | undefined> | undefined
   const isFile = base.pathname.endsWith('.json/')
-  const found = folder(
+  const files = folder(
     about.describe,
     async (file, signal) => {
       const address = new URL(file, base)
@@ -293,7 +294,7 @@ export function urlFolder(
     about.list ?? (async () => undefined),
     isFile ? ' Give the address of the folder that holds the files, not of a file.' : about.remedy,
   )
-  return { ...found, notes, refusal: (file) => refusals.get(file) }
+  return { ...files, notes, refusal: (file) => refusals.get(file) }
 }
 
 /** Files that the user chose, known by their names alone. */
@@ -399,7 +400,7 @@ function folder(
     expectPlainName(file)
     return search(file, signal)
   }
-  const made: Folder = {
+  const result: Folder = {
     describe,
     async find(file, signal) {
       const source = await look(file, signal)
@@ -417,10 +418,10 @@ function folder(
     },
     list,
     async readText(file, signal) {
-      return readText(await made.open(file, signal), signal)
+      return readText(await result.open(file, signal), signal)
     },
   }
-  return made
+  return result
 }
 
 function decodeText(bytes: Uint8Array, name: string): string {

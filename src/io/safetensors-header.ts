@@ -17,11 +17,13 @@ const MAX_FIELDS = 64
 const HEADER_LIMITS: JsonLimits = { values: Infinity, containers: Infinity, keyBytes: 4096 }
 const U64_MAX = 2n ** 64n - 1n
 
+/** The checked contents of a header. */
 export interface Header {
   readonly metadata: ReadonlyMap<string, string>
   readonly tensors: readonly TensorEntry[]
 }
 
+/** Reads and checks a header. @throws WeightsError naming the file, the tensor and the rule */
 export async function readHeader(source: Source, signal: AbortSignal | undefined): Promise<Header> {
   const { size } = source
   const file = printable(source.name)

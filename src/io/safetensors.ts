@@ -124,6 +124,7 @@ function readChecksums(file: string, text: string | undefined): Map<string, numb
   )
 }
 
+/** A tensor to be written, with its values. */
 export interface TensorData {
   readonly name: string
   readonly dtype: Dtype

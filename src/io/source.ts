@@ -67,6 +67,7 @@ export class UnreachableError extends WeightsError {
   }
 }
 
+/** An array in memory. Reads are copies. */
 export function bytesSource(bytes: Uint8Array, name = 'bytes'): Source {
   const source: Source = {
     name,
@@ -159,6 +160,7 @@ export async function findFile(path: string): Promise<Source | undefined> {
   return source
 }
 
+/** @throws WeightsError if the source has no such bytes */
 export function expectRange({ name, size }: Source, offset: number, length: number): void {
   const whole = Number.isSafeInteger(offset) && Number.isSafeInteger(length)
   if (!whole || offset < 0 || length < 0 || offset + length > size) {

@@ -29,8 +29,10 @@ const ROWS_AT_ONCE = 32
 
 /** How weights lie: as in the checkpoint, or packed. */
 export const WEIGHT_LAYOUTS = ['rows', 'packed'] as const
+/** How a weight of a matrix product lies in memory: row after row, or packed. */
 export type WeightLayout = (typeof WEIGHT_LAYOUTS)[number]
 
+/** The shape and type of a weight that may be packed. */
 export interface PackedShape {
   /** [N, ...]: rows of outputs. */
   readonly shape: Shape
@@ -107,7 +109,7 @@ export class PackedWriter {
   readonly #texels: number
   readonly #rowBytes: number
   readonly #runBytes: number
-  /** The row being read, one run after another, each ending in zeros. */
+  /** The row being read, one run after another, each padded with zeros. */
   readonly #row: Uint32Array<ArrayBuffer>
   readonly #rowView: Uint8Array
   #read = 0

@@ -1,8 +1,8 @@
 // Weights in 8 or 4 bits.
 //
 //   int8  w ~ scale[n] * q, q in -127 .. 127, one f32 scale per row: a byte per value
-//   int4  w ~ scale[n, g] * (q - 8), q in 0 .. 15, one bf16 scale per 32 values: half a byte per value, the first in the
-//         low half
+//   int4  w ~ scale[n, g] * (q - 8), q in 0 .. 15, one bf16 scale per 32 values: half a byte per value, the first in
+//         the low half
 //
 // Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros.
 // Kernels widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
@@ -199,8 +199,8 @@ function liesPacked(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
 }
 
 /**
- * Memory for a linear layer's weight [N, K] in 8 or 4 bits and its scales, in the layout that this adapter prefers; fill it
- * with a QuantizedWriter.
+ * Memory for a linear layer's weight [N, K] in 8 or 4 bits and its scales, in the layout that this adapter prefers;
+ * fill it with a QuantizedWriter.
  *
  * @throws ShapeError if it isn't a matrix, or has rows that no kernel here reads
  */

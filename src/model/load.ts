@@ -190,13 +190,13 @@ async function assemble(
   const { onProgress, isDownload, signal } = options
   const loaded = await placeWeights(gpu, checkpoint, config, options)
   const preprocessor = new Preprocessor(gpu, config)
-  let made: MadeParts | undefined
+  let built: MadeParts | undefined
   let look: Plan | undefined
   try {
     // The prompt before the image is always the same
     const { before } = buildPrompt(tokenizer, 'anything', config)
-    made = await makeParts(gpu, loaded, config, before.length)
-    const { parts } = made
+    built = await makeParts(gpu, loaded, config, before.length)
+    const { parts } = built
 
     // Kernels compile while weights stream; nobody waits here for those that sentences need
     let streaming = true
@@ -208,9 +208,9 @@ async function assemble(
         streaming = false
       },
       async (stop) => {
-        const given = { onProgress: compiling, signal: stop }
-        await preprocessor.precompile(given)
-        look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), given)
+        const how = { onProgress: compiling, signal: stop }
+        await preprocessor.precompile(how)
+        look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), how)
         warmUp(gpu, tokenizer, parts).catch(() => undefined)
       },
     )
@@ -239,7 +239,7 @@ async function assemble(
         for (const kept of language.values()) releaseAll(gpu, kept)
         preprocessor.release()
         look!.release()
-        made!.release()
+        built!.release()
         loaded.release()
         // Idempotent, and nobody waits for it
         checkpoint.close().catch(() => undefined)
@@ -248,12 +248,13 @@ async function assemble(
     }
   } catch (error) {
     look?.release()
-    made?.release()
+    built?.release()
     loaded.release()
     throw error
   }
 }
 
+/** Frees tensors that were kept by name. */
 export function releaseAll(gpu: Gpu, tensors: Readonly<Record<string, Tensor>>): void {
   for (const x of Object.values(tensors)) release(gpu, x)
 }

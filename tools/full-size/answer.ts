@@ -1,4 +1,4 @@
-// The engine's answer, stage by stage, with what it was asked: a file that training/full_size.py compares with PyTorch's.
+// The engine's answer, stage by stage, with what it was asked: training/full_size.py compares the file with PyTorch's.
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'

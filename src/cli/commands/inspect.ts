@@ -54,6 +54,7 @@ const page: Page = {
   ],
 }
 
+/** The command. */
 export const inspect: Command = { page, run }
 
 type Part = Component | 'unknown'
@@ -82,17 +83,17 @@ interface Total {
   readonly types: readonly string[]
 }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
-  expectOperands(page, given, 0, 1)
+async function run(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands(page, args, 0, 1)
   const { signal } = terminal
-  const place = given.operands[0] ?? defaultWeights()
+  const place = args.operands[0] ?? defaultWeights()
   const location = locationOf(place, terminal)
   const { folder: parent, name } = splitLocation(location)
   const isIndex = name.endsWith('.index.json')
 
   // 1. A config alone
   if (name.endsWith('.json') && !isIndex) {
-    return tellConfig(place, await configAt(location, signal), given, terminal)
+    return tellConfig(place, await configAt(location, signal), args, terminal)
   }
 
   // 2. Headers, and the config beside them
@@ -102,14 +103,14 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
     ? await openCheckpoint(await fileSource(location), { signal })
     : await openCheckpoint(folder, { signal, ...(isIndex && { file: name }) })
   try {
-    const other = given.text('config')
+    const other = args.text('config')
     const config =
       other === undefined
         ? await configBeside(folder, signal)
         : await configAt(locationOf(other, terminal), signal)
     const isPart = isFile || isIndex || folder.weights !== undefined
     const files = isPart ? undefined : await compareFiles(folder, signal)
-    return tellCheckpoint({ place, checkpoint, config, files }, given, terminal)
+    return tellCheckpoint({ place, checkpoint, config, files }, args, terminal)
   } finally {
     await checkpoint.close()
   }
@@ -117,15 +118,15 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Or a device, which is refused when it is opened. */
 function isLocalFile(location: string): boolean {
-  const found = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
-  return found !== undefined && !found.isDirectory()
+  const file = isUrl(location) ? undefined : statSync(location, { throwIfNoEntry: false })
+  return file !== undefined && !file.isDirectory()
 }
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
 async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | Unusable | undefined> {
-  const found = await folder.find('config.json', signal)
-  await found?.close()
-  if (!found) return undefined
+  const file = await folder.find('config.json', signal)
+  await file?.close()
+  if (!file) return undefined
   return readConfig(folder, 'config.json', signal).catch((cause: unknown) => {
     if (cause instanceof WeightsError) return { why: cause.message }
     throw cause
@@ -160,7 +161,7 @@ async function readConfig(folder: Folder, name: string, signal: AbortSignal): Pr
 // ---------------------------------------------------------------------------------------------------------
 // A config alone
 
-function tellConfig(place: string, config: Config, given: Given, { out }: Terminal): number {
+function tellConfig(place: string, config: Config, args: Given, { out }: Terminal): number {
   const all = parameters(config)
   const parts = [...new Set(all.map(({ component }) => component))].map((component) => ({
     component,
@@ -169,7 +170,7 @@ function tellConfig(place: string, config: Config, given: Given, { out }: Termin
   const total = sum(all.map(({ count }) => count))
   const used = sum(all.map((p) => (p.used ? p.count : 0)))
   const flow = sum(all.map((p) => (p.flow ? p.count : 0)))
-  if (given.has('json')) {
+  if (args.has('json')) {
     out.write(jsonLine({ source: place, config: config.name, total, used, flow, components: parts }))
     return 0
   }
@@ -194,12 +195,12 @@ interface Found {
 }
 
 function tellCheckpoint(
-  { place, checkpoint, config: given, files }: Found,
+  { place, checkpoint, config: beside, files }: Found,
   options: Given,
   { out }: Terminal,
 ): number {
-  const config = given && 'model' in given ? given : undefined
-  const problem = given && 'why' in given ? given.why : undefined
+  const config = beside && 'model' in beside ? beside : undefined
+  const problem = beside && 'why' in beside ? beside.why : undefined
   const { notes = [] } = checkpoint
   const entries = [...checkpoint.tensors.values()]
   const partOfPlain = partsOf(config)

@@ -57,41 +57,42 @@ const page: Page = {
   ],
 }
 
+/** The command. */
 export const segment: Command = { page, run }
 
 /** The things that all answers of a run share. */
 interface Run {
   readonly request: Request
   readonly names: readonly (readonly Names[])[]
-  readonly given: Given
+  readonly args: Given
   readonly config: Config
   readonly model: FlowSeg
   readonly progress: ProgressLine
   readonly terminal: Terminal
 }
 
-async function run(given: Given, terminal: Terminal): Promise<number> {
+async function run(args: Given, terminal: Terminal): Promise<number> {
   // 1. What is asked
-  const request = requestOf(given, terminal)
+  const request = requestOf(args, terminal)
   const { images, sentences } = request
-  const { prompt } = askOptions(given)
-  const wanted = { overlay: given.text('out'), mask: given.text('mask'), flow: given.text('flow') }
+  const { prompt } = askOptions(args)
+  const wanted = { overlay: args.text('out'), mask: args.text('mask'), flow: args.text('flow') }
   const names = namesFor(images, sentences, wanted, terminal)
 
   // 2. What can be known to fail, fails before anything large is loaded: of a single image everything
   for (const image of images) await expectReadable(image)
   const single = images.length === 1 ? await readImage(entryOf(images, 0), terminal) : undefined
-  const config = await checkSentences(sentences, prompt, given, terminal)
+  const config = await checkSentences(sentences, prompt, args, terminal)
   const files = images.flatMap(({ kind, location, name }) =>
     kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
   )
   const outputs = names.flat().flatMap((one) => filesOf(one, config))
-  await expectApart({ files, folders: modelFolders(given, terminal) }, outputs, terminal)
+  await expectApart({ files, folders: modelFolders(args, terminal) }, outputs, terminal)
 
   // 3. The answers
   const progress = new ProgressLine(terminal)
-  const model = await loadModel(given, terminal, progress)
-  const all: Run = { request, names, given, config, model, progress, terminal }
+  const model = await loadModel(args, terminal, progress)
+  const all: Run = { request, names, args, config, model, progress, terminal }
   let failures = 0
   try {
     for (const [i, place] of images.entries()) {
@@ -102,14 +103,14 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
         const isItsOwn = error instanceof ImageError || error instanceof NumericError
         if (images.length === 1 || !isItsOwn || terminal.signal.aborted) throw error
         failures++
-        tellFailure(place, error, given, terminal)
+        tellFailure(place, error, args, terminal)
       }
     }
   } finally {
     progress.clear()
     model.close()
   }
-  if (failures > 0 && !given.has('json')) {
+  if (failures > 0 && !args.has('json')) {
     terminal.err.write(`flowseg: ${failures} of ${images.length} images failed.\n`)
   }
   return failures > 0 ? 1 : 0
@@ -117,13 +118,13 @@ async function run(given: Given, terminal: Terminal): Promise<number> {
 
 /** Looks at an image once and answers every sentence about it. */
 async function answer(
-  { request, names, given, config, model, progress, terminal }: Run,
+  { request, names, args, config, model, progress, terminal }: Run,
   i: number,
   image: Image,
 ): Promise<void> {
   const { images, sentences } = request
   const task = { onProgress: progress.on, signal: terminal.signal }
-  const { look, prompt } = askOptions(given)
+  const { look, prompt } = askOptions(args)
   const scene: Scene = await model.look(image, { ...task, ...look })
   try {
     for (const [j, sentence] of sentences.entries()) {
@@ -135,7 +136,7 @@ async function answer(
       const picture = overlay(image, result.mask)
       const files = await write(image, picture, result, name, config, terminal)
       const place = entryOf(images, i)
-      if (given.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
+      if (args.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
       else {
         const shown = {
           overlay: name.overlay.path,
@@ -190,18 +191,18 @@ function greyMask({ width, height, data }: Mask): { width: number; height: numbe
 }
 
 function tellFailure(
-  { given: image }: ImagePlace,
+  { typed: image }: ImagePlace,
   error: FlowSegError,
-  given: Given,
+  args: Given,
   { out, err }: Terminal,
 ): void {
-  if (given.has('json')) out.write(jsonLine({ image, error: accountOfError(error) }))
+  if (args.has('json')) out.write(jsonLine({ image, error: accountOfError(error) }))
   else err.write(`${painter(err)('red', 'flowseg')}: ${visible(error.message)}\n`)
 }
 
 /** The object that `--json` prints. */
 function accountOf(
-  { given: image }: ImagePlace,
+  { typed: image }: ImagePlace,
   { sentence, score, query, mask, times, candidates }: Segmentation,
   files: Written,
 ): object {
@@ -245,6 +246,7 @@ function tell(
   out.write(`${lines.join('\n')}\n`)
 }
 
+/** The steps of an answer in milliseconds, as the command prints them. */
 export function timesText({ look, read, segment }: Segmentation['times']): string {
   const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`
   return `look ${ms(look)}, read ${ms(read)}, segment ${ms(segment)}`

@@ -128,8 +128,8 @@ export class Section {
   }
 
   fail(key: string, value: unknown, wanted: string): never {
-    const found = value === undefined ? 'missing' : show(value)
-    throw new WeightsError(`${printable(this.#file)}: ${this.#path}${key} is ${found}, expected ${wanted}.`)
+    const actual = value === undefined ? 'missing' : show(value)
+    throw new WeightsError(`${printable(this.#file)}: ${this.#path}${key} is ${actual}, expected ${wanted}.`)
   }
 
   #get(key: string, fallback: unknown): unknown {

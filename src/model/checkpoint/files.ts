@@ -8,6 +8,7 @@ import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { loadTokenizer, type Tokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from './config.ts'
 
+/** The files of a model, read or opened. */
 export interface ModelFiles {
   readonly config: Config
   readonly tokenizer: Tokenizer
@@ -21,10 +22,10 @@ export interface ModelFiles {
  * @throws WeightsError naming the file and what is wrong with it
  */
 export async function openModel(
-  given: Folder,
+  place: Folder,
   { download, signal }: { download: Download; signal?: AbortSignal | undefined },
 ): Promise<ModelFiles> {
-  const folder = await withManifest(given, signal)
+  const folder = await withManifest(place, signal)
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
   const texts = await openAll(folder, ['tokenizer.json', 'tokenizer_config.json'], signal)
   let checkpoint: Checkpoint | undefined

@@ -67,10 +67,10 @@ export async function fillAll(
         if (failed) return
         signal?.throwIfAborted()
         await sink.write(bytes, offset)
-        const found = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
-        if (found) {
+        const wrong = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
+        if (wrong) {
           hasSpoilt = true
-          spoilt.push({ entry: job.entry, value: found.value, index: before + found.index })
+          spoilt.push({ entry: job.entry, value: wrong.value, index: before + wrong.index })
         }
         before += stored.length / bytesPerElement(job.entry)
         loaded += stored.length

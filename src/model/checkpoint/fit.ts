@@ -17,6 +17,7 @@ import { isAsOutlined, outlineQuantized, quantizedTo, scalesName, storedQuantize
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
+/** How a checkpoint fits a config. */
 export interface Fit {
   /** The tensors that the networks read. */
   readonly used: readonly Match[]

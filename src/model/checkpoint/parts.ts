@@ -7,6 +7,7 @@ import { type Config, featureSizes, visionTokens } from './config.ts'
 import { sineEmbedding } from './sine.ts'
 import type { LoadedWeights } from './weights.ts'
 
+/** Parts with the tables that were uploaded for them. */
 export interface MadeParts {
   readonly parts: Parts
   /** Frees what was made here; the weights are the caller's. */

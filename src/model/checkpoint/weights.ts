@@ -29,6 +29,7 @@ export interface Weights {
   scope(prefix: string): Weights
 }
 
+/** Weights with their values, and what was learnt about the checkpoint. */
 export interface LoadedWeights {
   readonly weights: Weights
   /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
@@ -43,6 +44,7 @@ export interface LoadedWeights {
   readonly release: () => void
 }
 
+/** How weights are held, and how loading reports progress. */
 export interface PlaceOptions extends TaskOptions {
   /** Hold the matrices of the encoders and the language model in so many bits; as they are stored by default. */
   readonly quantize?: Quantized | undefined
@@ -169,7 +171,7 @@ async function place(
 ): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
-  const made = await Promise.allSettled(
+  const outcomes = await Promise.allSettled(
     matches.map(async (match): Promise<Placed> => {
       const { parameter, entry, quantized } = match
       if (parameter.kind !== 'embedding') return { ...match, home: await allocateFor(gpu, match, quantize) }
@@ -179,13 +181,13 @@ async function place(
       return { ...match, home: new TokenEmbeddings(checkpoint, table, codes) }
     }),
   )
-  const placed = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+  const placed = outcomes.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const onDevice = placed.flatMap(({ parameter, home }) =>
     home instanceof TokenEmbeddings ? [] : [[parameter.name, home] as const],
   )
   const releaseAll = () => onDevice.forEach(([, x]) => release(gpu, x))
   try {
-    throwFirst(made)
+    throwFirst(outcomes)
   } catch (error) {
     releaseAll()
     throw error

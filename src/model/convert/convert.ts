@@ -139,7 +139,7 @@ export async function convertInto(
   }
 }
 
-/** Compares the original with what hashes are known of it. Shards that came from a damaged one are no use to anybody. */
+/** Compares the original with its hashes, where they are known: shards of a damaged one are of no use. */
 async function verified(
   checkpoint: Checkpoint,
   folder: string,

@@ -34,7 +34,7 @@ test.each<[string[], string[], string[]]>([
   [['A/photo.png', 'B/photo.png', '-s', 'x'], ['A/photo.png', 'B/photo.png'], ['x']],
 ])('segment %j', async (args, images, sentences) => {
   const request = requestOf(parse(segment.page, args), terminalIn(await imageFolder()))
-  expect(request.images.map(({ given }) => given)).toEqual(images)
+  expect(request.images.map(({ typed }) => typed)).toEqual(images)
   expect(request.sentences).toEqual(sentences)
 })
 

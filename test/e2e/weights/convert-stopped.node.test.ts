@@ -1,5 +1,5 @@
-// Whatever stops `flowseg convert`, the same command goes on, and ends with the same bytes; and what can't be converted says
-// why and leaves nothing.
+// Whatever stops `flowseg convert`, the same command goes on, and ends with the same bytes; and what can't be converted
+// says why and leaves nothing.
 
 import { spawn } from 'node:child_process'
 import { chmod, copyFile, mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'

@@ -233,7 +233,7 @@ describe(`weights on ${gpu.name}`, () => {
   test('a wrong shape is refused', async () => {
     const tensors = stored((file) => file.set(QUERY, { ...file.get(QUERY)!, shape: [64, 96] }))
     await expectRefusal(tensors, `test.safetensors: ${QUERY} is [64, 96], expected [96, 64].`)
-    const few = stored((file) => {
+    const short = stored((file) => {
       file.set(EMBEDDING, {
         name: EMBEDDING,
         dtype: 'F32',
@@ -242,7 +242,7 @@ describe(`weights on ${gpu.name}`, () => {
       })
       file.set('bg_embeds.weight', { ...file.get('bg_embeds.weight')!, shape: [64] })
     })
-    await expectRefusal(few, `${EMBEDDING} is [500, 64], expected [515, 64]. 1 more do not fit either.`)
+    await expectRefusal(short, `${EMBEDDING} is [500, 64], expected [515, 64]. 1 more do not fit either.`)
   })
 
   test('a type we do not compute with is refused', async () => {
@@ -410,9 +410,9 @@ test.each(QUANTIZED.flatMap((quantize) => STORED.map((dtype) => [quantize, dtype
   async (quantize, dtype) => {
     const before = gpu.memory().bytes
     const { name, shape } = all.find((p) => p.name === QUERY)!
-    const given = valuesOf({ name, shape } as Parameter)
-    const narrow = toBf16(given)
-    const values = dtype === 'F32' ? given : narrow.values
+    const original = valuesOf({ name, shape } as Parameter)
+    const narrow = toBf16(original)
+    const values = dtype === 'F32' ? original : narrow.values
     const tensors = stored((file) => {
       if (dtype === 'BF16') file.set(name, { name, dtype, shape, bytes: bytesOf(narrow.bits) })
     })
