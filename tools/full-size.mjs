@@ -71,7 +71,7 @@ async function measure(type) {
   let convert
   if (type !== 'stored') {
     const started = performance.now()
-    const command = ['convert', stored, folder, '--quantize', type]
+    const command = ['convert', stored, folder, '--quantize', type, '--force']
     await step(`convert to ${type}`, [process.execPath, join(root, 'dist/cli/main.js'), ...command])
     convert = performance.now() - started
   }

@@ -24,7 +24,7 @@ LAYERS = ("vision_encoder.vision_model.encoder.layers", "segmentor.encoder.layer
 
 
 class Checkpoint:
-    """Tensors by name, from a file or several with an index."""
+    """Tensors by name, from a file or several with an index; those in few bits (docs/quantized.md) as what they stand for."""
 
     def __init__(self, folder: Path):
         index = folder / "model.safetensors.index.json"
@@ -34,19 +34,34 @@ class Checkpoint:
             with safe_open(folder / "model.safetensors", "pt") as file:
                 self.files = {name: "model.safetensors" for name in file.keys()}
         self.folder, self.opened = folder, {}
+        any_file = self.open(next(iter(self.files.values())))
+        self.quantized = json.loads((any_file.metadata() or {}).get("flowseg.quantized", "{}"))
 
-    def tensor(self, name: str) -> Tensor:
-        path = self.files[name]
+    def open(self, path: str):
         if path not in self.opened:
             self.opened[path] = safe_open(self.folder / path, "pt")
-        return self.opened[path].get_tensor(name).float()
+        return self.opened[path]
+
+    def stored(self, name: str) -> Tensor:
+        return self.open(self.files[name]).get_tensor(name)
+
+    def tensor(self, name: str, shape: torch.Size) -> Tensor:
+        stored = self.stored(name)
+        if name not in self.quantized:
+            return stored.float()
+        scales = self.stored(f"{name}.scales").float()
+        if self.quantized[name] == "int8":
+            return stored.float() * scales[:, None]
+        codes = torch.stack([stored & 15, stored >> 4], -1).view(*scales.shape, 32)
+        return ((codes.float() - 8) * scales[..., None]).flatten(1)[:, : shape[1]]
 
 
 def materialise(module: nn.Module, checkpoint: Checkpoint, prefix: str) -> None:
     for name, child in module.named_modules():
-        for own, _ in list(child.named_parameters(recurse=False)):
+        for own, parameter in list(child.named_parameters(recurse=False)):
             path = ".".join(part for part in (prefix, name, own) if part)
-            setattr(child, own, nn.Parameter(checkpoint.tensor(path), requires_grad=False))
+            values = checkpoint.tensor(path, parameter.shape)
+            setattr(child, own, nn.Parameter(values, requires_grad=False))
 
 
 def stream(model: FlowSeg, checkpoint: Checkpoint) -> None:
@@ -59,9 +74,9 @@ def stream(model: FlowSeg, checkpoint: Checkpoint) -> None:
     for name, module in model.named_modules():
         if name.startswith("llm.lm_head") or any(name == at or name.startswith(f"{at}.") for at in layers):
             continue
-        for own, _ in list(module.named_parameters(recurse=False)):
-            path = f"{name}.{own}" if name else own
-            setattr(module, own, nn.Parameter(checkpoint.tensor(path), requires_grad=False))
+        for own, parameter in list(module.named_parameters(recurse=False)):
+            values = checkpoint.tensor(f"{name}.{own}" if name else own, parameter.shape)
+            setattr(module, own, nn.Parameter(values, requires_grad=False))
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ export interface Given {
 export const SHARED = {
   weights: {
     value: 'DIR',
-    help: "the model's folder, or its file of weights; a path, a URL or hf:owner/name; by default flowseg-nano, which comes along",
+    help: 'folder of the model, or its weights: a path, a URL or hf:owner/name; else flowseg-nano',
   },
   quantize: {
     value: 'KIND',

@@ -101,16 +101,18 @@ function toInt4(values: Float32Array, N: number, K: number): QuantizedRows {
   return { data, scales }
 }
 
-/** The value of the largest magnitude. */
+/** The value of the largest magnitude; NaN if one isn't finite, which then spoils the scale and with it the row. */
 function furthest(values: Float32Array, begin: number, end: number): number {
   let low = 0
   let high = 0
+  let spoilt = 0
   for (let i = begin; i < end; i++) {
     const v = Number(values[i])
     low = v < low ? v : low
     high = v > high ? v : high
+    spoilt += v * 0
   }
-  return -low > high ? low : high
+  return (-low > high ? low : high) + spoilt
 }
 
 /** The scale of a group of int4, a number of bf16; 0 if that holds none but zeros. */

@@ -14,16 +14,23 @@ export interface Match {
 /**
  * All queries, best first; of equal scores the lower index first.
  *
- * @param logits [N, 2], finite: expectFiniteStages (stages.ts) has seen to it
+ * @param logits  [N, 2], finite: expectFiniteStages (stages.ts) has seen to it
+ * @param asXSam  scores that are equal in float32 are ties, as in X-SAM: from a margin of 17 on all are 1
  */
-export function rank(logits: ArrayLike<number>): Match[] {
+export function rank(logits: ArrayLike<number>, asXSam = false): Match[] {
   const values = Array.from(logits)
   const margins = Array.from({ length: values.length / 2 }, (_, query) => ({
     query,
     margin: entryOf(values, 2 * query) - entryOf(values, 2 * query + 1),
   }))
   // By margin rather than score: a score saturates in float64 long before two margins are equal
+  const key = ({ margin }: { readonly margin: number }): number =>
+    asXSam ? Math.fround(score(margin)) : margin
   return margins
-    .sort((a, b) => b.margin - a.margin || a.query - b.query)
-    .map(({ query, margin }): Match => ({ query, score: 1 / (1 + Math.exp(-margin)) }))
+    .sort((a, b) => key(b) - key(a) || a.query - b.query)
+    .map(({ query, margin }): Match => ({ query, score: score(margin) }))
+}
+
+function score(margin: number): number {
+  return 1 / (1 + Math.exp(-margin))
 }

@@ -176,13 +176,15 @@ export function unpackMask(bits: ArrayLike<number>, width: number, height: numbe
  *
  * @param layers predictions: one more than decoder layers
  * @param size   numbers of C that count; what follows is padding
+ * @param asXSam as of `rank`
  */
-export function flowLayers(read: HostArrays, layers: number, size: number): FlowLayer[] {
+export function flowLayers(read: HostArrays, layers: number, size: number, asXSam: boolean): FlowLayer[] {
   const first = floats(read, 'condition 0').subarray(0, size)
   return Array.from({ length: layers }, (_, layer): FlowLayer => {
     const logits = floats(read, `logits ${layer}`)
     const moved = distance(floats(read, `condition ${layer}`), first)
-    const account = { layer, ranking: rank(logits), logits, masks: floats(read, `masks ${layer}`), moved }
+    const masks = floats(read, `masks ${layer}`)
+    const account = { layer, ranking: rank(logits, asXSam), logits, masks, moved }
     const gate = read[`gate ${layer}`]
     return gate ? { ...account, gate: mean(gate) } : account
   })

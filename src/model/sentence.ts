@@ -72,7 +72,8 @@ export async function segment<O extends MaskOutput = 'host'>(
     expectFiniteStages(decoded, model.gpu.name)
 
     // 2. The best one, refined and brought back to the image
-    const ranking = rank(floats(decoded, 'logits'))
+    const { baseline } = model.parts
+    const ranking = rank(floats(decoded, 'logits'), baseline)
     const masks = floats(decoded, 'masks')
     const [best] = ranking
     if (!best) throw new Error('segment: the model has no queries')
@@ -95,7 +96,7 @@ export async function segment<O extends MaskOutput = 'host'>(
         }
         return { ...match, refined, mask: async (more) => (await refined(more)).mask }
       }),
-      ...(every ? { flow: flowLayers(decoded, decoderLayers + 1, length * hidden) } : {}),
+      ...(every ? { flow: flowLayers(decoded, decoderLayers + 1, length * hidden, baseline) } : {}),
       times: { look: scene.lookMs, read: readDone - started, segment: performance.now() - readDone },
     }
   }

@@ -83,6 +83,14 @@ describe('rank', () => {
     expect(rank([1, 0, 5, 4, 2, 1]).map(({ query }) => query)).toEqual([0, 1, 2])
   })
 
+  test('of X-SAM, scores that are equal in float32 are ties, and the first of them is taken', () => {
+    // The scores differ by less than half of the last bit below 1: from a margin of 17.3 on
+    const logits = [3, 0, 20, 0, 40, 0, 18, 0, 16, 0]
+    expect(rank(logits).map(({ query }) => query)).toEqual([2, 1, 3, 4, 0])
+    expect(rank(logits, true).map(({ query }) => query)).toEqual([1, 2, 3, 4, 0])
+    expect(rank(logits, true)[0]!.score).toBeCloseTo(1, 8)
+  })
+
   test('scores that are 1 in float64 are still ranked, and stay in [0, 1]', () => {
     const matches = rank([100, -100, 500, -500, -500, 500, 200, -200])
     expect(matches.map(({ query }) => query)).toEqual([1, 3, 0, 2])

@@ -168,7 +168,7 @@ describe('what it says', () => {
       'a folder without weights',
       async (cwd) => [await folderOf(cwd, 'empty'), 'out'],
       1,
-      'There is neither model.safetensors nor',
+      'There are no weights in',
     ],
     ['OUT that is a file', async (cwd) => [NANO, await fileOf(cwd, 'out')], 2, 'OUT is out, which is a file'],
     [
