@@ -10,7 +10,7 @@
 //    (tools/full-size/answer.ts), in a process of its own.
 // 4. PyTorch streams the same weights through the modules of training/flowseg (training/full_size.py), as they were,
 //    and as rounded. FLOWSEG_PYTHON names a Python with torch and safetensors.
-// 5. bench/results/full-size.json and full-size.md.
+// 5. bench/results/full-size.json and full-size.md, form by form: what --only leaves out stays as it was recorded.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -24,6 +24,7 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 const STEPS = join(root, 'node_modules/.cache/flowseg-full-size/main.js')
 const TRUE_SIZE = 'weights/configs/flowseg-qwen3-4b.json'
 const TYPES = ['stored', 'int8', 'int4']
+const RESULTS = join(root, 'bench/results/full-size')
 
 const { values } = parseArgs({
   options: {
@@ -50,20 +51,23 @@ if (!existsSync(join(stored, 'config.json'))) {
   await step('random weights', [process.execPath, STEPS, 'make', resolve(values.config), stored, values.seed])
 }
 
-const rows = []
-for (const type of types) rows.push(await measure(type))
-const recorded = {
-  config: JSON.parse(readFileSync(join(stored, 'config.json'), 'utf8')).name,
-  date: today(),
-  rows,
+const { name: config } = JSON.parse(readFileSync(join(stored, 'config.json'), 'utf8'))
+const isRecorded = values.config === TRUE_SIZE
+const rows = isRecorded ? recorded().filter(({ type }) => !types.includes(type)) : []
+for (const type of types) {
+  rows.push(await measure(type))
+  rows.sort((a, b) => TYPES.indexOf(a.type) - TYPES.indexOf(b.type))
+  if (!isRecorded) continue
+  writeFileSync(`${RESULTS}.json`, `${JSON.stringify({ config, rows }, null, 1)}\n`)
+  writeFileSync(`${RESULTS}.md`, report({ config, rows }))
 }
-console.log(report(recorded))
-if (values.config === TRUE_SIZE && types.length === TYPES.length) {
-  const results = join(root, 'bench/results')
-  writeFileSync(join(results, 'full-size.json'), `${JSON.stringify(recorded, null, 1)}\n`)
-  writeFileSync(join(results, 'full-size.md'), report(recorded))
-}
+console.log(report({ config, rows }))
 if (!values.keep) rmSync(base, { recursive: true })
+
+/** The rows of earlier runs. */
+function recorded() {
+  return existsSync(`${RESULTS}.json`) ? JSON.parse(readFileSync(`${RESULTS}.json`, 'utf8')).rows : []
+}
 
 /** One form of the weights, from its conversion to its errors. */
 async function measure(type) {
@@ -88,6 +92,7 @@ async function measure(type) {
   }
   return {
     type,
+    date: today(),
     disk: bytesIn(folder),
     ...(convert === undefined ? {} : { convert }),
     ...measured,

@@ -8,16 +8,17 @@ const scientific = (x) => (x === undefined ? 'another query' : x.toExponential(1
 const percent = (x) => (x === undefined ? 'another query' : `${(100 * x).toFixed(2)} %`)
 
 /** @param recorded what tools/full-size.mjs measured: a row per form of the weights */
-export function report({ config, date, rows }) {
+export function report({ config, rows }) {
   const line = (name, cell) => `| ${name} | ${rows.map(cell).join(' | ')} |`
   const [{ adapter, gpu }] = rows
   return `# The model at its true size
 
-${config}, random weights, ${date}, on ${adapter}. Written by \`npm run full-size\`; every number is of that run.
+${config}, random weights, on ${adapter}. Written by \`npm run full-size\`; a column is of one run.
 
 | | ${rows.map(({ type }) => TITLES[type]).join(' | ')} |
 |---|${rows.map(() => '---|').join('')}
 ${[
+  line('measured on', ({ date }) => date),
   line('weights on disk', ({ disk }) => gigabytes(disk)),
   line('convert', ({ convert }) => (convert === undefined ? '' : seconds(convert))),
   line('load', ({ load }) => seconds(load)),
