@@ -38,8 +38,8 @@ export async function makeParts(
   }
   const vision = visionTokens(config)
   const [prefix, capacity] = [before + vision, vision + config.prompt.maxTokens]
-  // As exact as the weights: what rounding costs there, it costs here too
-  const isWide = weights.tensor('llm.model.layers.0.self_attn.o_proj.weight').dtype === 'f32'
-  const cacheType = isWide ? 'f32' : 'f16'
+  // As exact as the weights: what rounding costs there, it costs here too. Single pieces may have no language model
+  const matrix = 'llm.model.layers.0.self_attn.o_proj.weight'
+  const cacheType = weights.has(matrix) && weights.tensor(matrix).dtype !== 'f32' ? 'f16' : 'f32'
   return { parts: { config, weights, baseline, sines, prefix, capacity, cacheType }, release: free }
 }
