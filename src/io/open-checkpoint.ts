@@ -16,7 +16,6 @@ import { type Folder, openAll, readText } from './folder.ts'
 import { readSafetensors } from './safetensors.ts'
 import { MAX_HEADER_BYTES } from './safetensors-header.ts'
 import type { Source } from './source.ts'
-import { readTorch } from './torch/torch.ts'
 
 /** How {@link openCheckpoint} opens a folder. */
 export interface OpenCheckpointOptions extends ReadOptions {
@@ -163,7 +162,11 @@ const readHeader: ReadHeader = async (source, signal) => {
 
   const text = String.fromCharCode(...bytes)
   const file = printable(source.name)
-  if (text.startsWith('PK')) return readTorch(source, signal)
+  if (text.startsWith('PK')) {
+    // A chunk of its own: most pages never read such a file
+    const { readTorch } = await import('./torch/torch.ts')
+    return readTorch(source, signal)
+  }
   const [first, protocol = 0] = bytes
   if (first === 0x80 && protocol >= 2 && protocol <= 5) {
     throw new WeightsError(

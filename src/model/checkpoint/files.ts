@@ -5,7 +5,7 @@ import { type Folder, openAll, readJson, readText } from '../../io/folder.ts'
 import type { Download } from '../../io/http/download.ts'
 import { withManifest } from '../../io/manifest.ts'
 import { openCheckpoint } from '../../io/open-checkpoint.ts'
-import { loadTokenizer, type Tokenizer } from '../../io/text/tokenizer.ts'
+import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from './config.ts'
 
 /** The files of a model, read or opened. */
@@ -25,6 +25,8 @@ export async function openModel(
   place: Folder,
   { download, signal }: { download: Download; signal?: AbortSignal | undefined },
 ): Promise<ModelFiles> {
+  const library = import('../../io/text/tokenizer.ts')
+  library.catch(() => undefined) // told below
   const folder = await withManifest(place, signal)
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
   const texts = await openAll(folder, ['tokenizer.json', 'tokenizer_config.json'], signal)
@@ -33,6 +35,8 @@ export async function openModel(
     const onOpen = (): void => download.begin(folder.describe)
     checkpoint = await openCheckpoint(folder, { signal, onOpen })
     const [vocabulary = '', settings = ''] = await Promise.all(texts.map((text) => readText(text, signal)))
+    // A chunk of its own, a tenth of what a page loads: it comes while files are opened
+    const { loadTokenizer } = await library
     return { config, checkpoint, tokenizer: loadTokenizer(vocabulary, settings, config.llm.vocab) }
   } catch (error) {
     await checkpoint?.close()
