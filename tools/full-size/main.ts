@@ -6,12 +6,13 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { FLOWSEG_TOKENS } from '../../src/io/text/tokenizer.ts'
 import type { Quantized } from '../../src/kernels/quantize.ts'
 import { parseConfig } from '../../src/model/checkpoint/config.ts'
 import { answer } from './answer.ts'
 import { writeRandomCheckpoint } from './checkpoint.ts'
 
-/** Any tokenizer will do whose ids are rows of the embedding: the weights are random. */
+/** Its words stand for any: the weights are random. */
 const TOKENIZER = 'weights/flowseg-nano'
 
 const [step, ...args] = process.argv.slice(2)
@@ -31,9 +32,25 @@ async function make(): Promise<void> {
       console.error(`${(total / 1e9).toFixed(1)} GB written`)
   })
   await writeFile(join(folder, 'config.json'), text)
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    await copyFile(join(TOKENIZER, name), join(folder, name))
-  }
+  const tokenizer = await readFile(join(TOKENIZER, 'tokenizer.json'), 'utf8')
+  await writeFile(join(folder, 'tokenizer.json'), withTokens(tokenizer, config.llm.vocab))
+  await copyFile(join(TOKENIZER, 'tokenizer_config.json'), join(folder, 'tokenizer_config.json'))
+}
+
+interface TokenizerFile {
+  readonly model: { readonly vocab: Record<string, number> }
+  readonly added_tokens: readonly { readonly content: string }[]
+}
+
+/** The same tokenizer with as many tokens as the embedding has rows; FlowSeg's own, which come last, are added at load. */
+function withTokens(text: string, rows: number): string {
+  const file = JSON.parse(text) as TokenizerFile
+  const isOwn = (token: string): boolean => (FLOWSEG_TOKENS as readonly string[]).includes(token)
+  const vocab = Object.fromEntries(Object.entries(file.model.vocab).filter(([token]) => !isOwn(token)))
+  const added = file.added_tokens.filter(({ content }) => !isOwn(content))
+  const ids = new Set([...Object.values(vocab), ...added.map((token) => (token as { id?: number }).id)])
+  for (let id = 0; id < rows - FLOWSEG_TOKENS.length; id++) if (!ids.has(id)) vocab[`<unused ${id}>`] = id
+  return JSON.stringify({ ...file, model: { ...file.model, vocab }, added_tokens: added })
 }
 
 async function ask(): Promise<void> {
