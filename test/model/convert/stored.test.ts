@@ -56,16 +56,26 @@ async function shardBytes(
 ): Promise<Uint8Array> {
   const tensors: TensorData[] = []
   for (const step of steps) {
-    const parts = step.outputs.map((): number[] => [])
+    const parts = step.outputs.map((): Uint8Array[] => [])
     for await (const { output, bytes } of convertedPieces(original, step)) {
-      for (const byte of bytes) parts[output]!.push(byte)
+      parts[output]!.push(bytes.slice())
     }
-    step.outputs.forEach((one, i) => tensors.push({ ...one, bytes: Uint8Array.from(parts[i]!) }))
+    step.outputs.forEach((one, i) => tensors.push({ ...one, bytes: joined(parts[i]!) }))
   }
   const header = new TextDecoder().decode(outline.header().subarray(8))
   const metadata = metadataIn(header)
   change(tensors, metadata)
   return writeSafetensors(tensors, metadata)
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
 }
 
 function pick(entry: TensorEntry | undefined): Pick<TensorEntry, 'dtype' | 'shape'> | undefined {
