@@ -110,7 +110,7 @@ function furthest(values: Float32Array, begin: number, end: number): number {
     const v = Number(values[i])
     low = v < low ? v : low
     high = v > high ? v : high
-    spoilt += v * 0
+    spoilt += v - v
   }
   return (-low > high ? low : high) + spoilt
 }

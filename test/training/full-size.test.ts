@@ -53,7 +53,7 @@ test.skipIf(missing !== undefined)(
     const env = { ...process.env, FLOWSEG_PYTHON: python, FLOWSEG_TUNE: 'off' }
     const { status, stdout, stderr } = spawnSync('npm', args, { cwd: ROOT, env, encoding: 'utf8' })
     expect(status, stderr).toBe(0)
-    // Columns: as stored, then of int8 and of int4 the error against weights that are rounded alike, and the rounding's own
+    // As stored, then of int8 and of int4: the error against weights that are rounded alike, and that of the rounding
     const cells = (name: string): number[] => {
       const line = stdout.split('\n').find((row) => row.startsWith(`| ${name} |`)) ?? ''
       return [...line.matchAll(/(?<=\| )[\d.e-]+/g)].map(Number)

@@ -42,7 +42,7 @@ interface TokenizerFile {
   readonly added_tokens: readonly { readonly content: string }[]
 }
 
-/** The same tokenizer with as many tokens as the embedding has rows; FlowSeg's own, which come last, are added at load. */
+/** The same tokenizer with a token for each row of the embedding; FlowSeg's own, the last three, are added at load. */
 function withTokens(text: string, rows: number): string {
   const file = JSON.parse(text) as TokenizerFile
   const isOwn = (token: string): boolean => (FLOWSEG_TOKENS as readonly string[]).includes(token)
