@@ -44,7 +44,10 @@ const page: Page = {
       help: 'int8 or int4, or one for each of llm, siglip, sam and projectors: llm=int4,siglip=int8',
     },
     'shard-size': { value: 'SIZE', help: 'most bytes of a file, such as 500MB or 2GiB; by default 1GiB' },
-    tokenizer: { value: 'DIR', help: "folder, or URL, of the tokenizer's files; by default SOURCE's" },
+    tokenizer: {
+      value: 'DIR',
+      help: "folder of the tokenizer's files, on disk, by URL or hf:owner/name; by default SOURCE's",
+    },
     config: { value: 'FILE', help: "a config.json of FlowSeg, or its URL, instead of SOURCE's" },
     compat: { value: 'KIND', help: 'aaai or main: whose branch of X-SAM the model follows' },
     all: { help: 'keep the tensors that no network reads as well' },
@@ -246,7 +249,7 @@ async function tokenizerTexts(folder: Folder, options: Given, terminal: Terminal
   if (!source && options.text('tokenizer') === undefined) {
     throw new WeightsError(
       `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
-        '--tokenizer DIR.',
+        '--tokenizer DIR, or its place on Hugging Face: --tokenizer hf:owner/name.',
     )
   }
   return {

@@ -68,3 +68,18 @@ test('convert from the hub is resumed wherever it was interrupted, and ends with
   }
   expect(hub.leaks).toEqual([])
 })
+
+test('weights without a tokenizer take that of another repository, as published ones must', async () => {
+  const cwd = await temporaryFolder()
+  const file = (name: string): Uint8Array => new Uint8Array(readFileSync(join(NANO, name)))
+  const tokenizer = ['tokenizer.json', 'tokenizer_config.json']
+  hub.commit('base/llm', Object.fromEntries(tokenizer.map((name) => [name, file(name)])))
+  hub.commit('me/bare', { 'a/model.safetensors': file('model.safetensors') })
+
+  const refused = await flowseg(['convert', 'hf:me/bare/a', 'out'], { cwd })
+  expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('--tokenizer hf:owner/name') })
+  const converted = await flowseg(['convert', 'hf:me/bare/a', 'out', '--tokenizer', 'hf:base/llm'], { cwd })
+  expect(converted).toMatchObject({ code: 0, err: expect.stringContaining('it is flowseg-nano') })
+  const [expected, written] = [contentsOf(NANO), contentsOf(join(cwd, 'out'))]
+  for (const name of tokenizer) expect(written[name]).toBe(expected[name])
+})
