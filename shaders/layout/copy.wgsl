@@ -2,7 +2,7 @@
 //
 // shapes    rows x cols of `from` [.., from_stride] into `to` [to_rows, to_stride], all in Elem
 //           @if(HALF): from f32 to f16, in vec4f and four values in a vec2u. Numbers past 65,504 become that, and
-//           what isn't finite becomes NaN: compilers may take anything for the f16 of an infinity
+//           numbers that aren't finite become NaN: compilers may take anything for the f16 of an infinity
 // threads   a workgroup takes a chunk of Elem, WG at a time
 // host      count = rows * cols; both ends hold what the starts and strides say. Rows past to_rows are dropped.
 //           More than 65,535 workgroups fold into workgroup_id.y.

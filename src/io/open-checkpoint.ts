@@ -37,7 +37,7 @@ const USUAL = [
   'pytorch_model.bin',
 ]
 const EXTENSIONS = ['.safetensors', '.bin', '.pth', '.pt']
-/** What programs for training leave beside the weights, and hidden files. */
+/** Files that programs for training leave beside the weights, and hidden files. */
 const NO_WEIGHTS = /^\.|^(optimizer|scheduler|scaler|training_args|rng_state.*)\.(bin|pth?)$/
 
 /**

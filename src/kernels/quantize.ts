@@ -66,7 +66,7 @@ export function quantizeRows(values: Float32Array, K: number, dtype: Quantized):
   return dtype === 'int8' ? toInt8(values, N, K) : toInt4(values, N, K)
 }
 
-/** What is added to a double and taken away again to round it to a whole number. */
+/** This is added to a double and taken away again to round it to a whole number. */
 const ROUND = 1.5 * 2 ** 52
 
 function toInt8(values: Float32Array, N: number, K: number): QuantizedRows {

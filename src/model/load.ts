@@ -121,7 +121,7 @@ export interface LoadedModel {
   /** The embedded tokens before the image. */
   readonly before: Float32Array
   readonly notes: readonly string[]
-  /** What is held in few bits, by component. */
+  /** The types of few bits, by component. */
   readonly quantized: LoadedWeights['quantized']
   /** The plans of sentences and of image sizes. */
   readonly plans: PlanCache

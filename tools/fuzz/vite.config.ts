@@ -1,21 +1,5 @@
-// The fuzzer's child, with the library's sources in it, for Node.
+// The fuzzer's child.
 
-import { builtinModules } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vite'
-import manifest from '../../package.json' with { type: 'json' }
-import { wgsl } from '../wgsl-plugin.ts'
+import { nodeBundle } from '../node-bundle.ts'
 
-export default defineConfig({
-  root: fileURLToPath(new URL('../../', import.meta.url)),
-  plugins: [wgsl()],
-  resolve: { conditions: ['node', 'module'] },
-  build: {
-    target: 'es2023',
-    minify: false,
-    outDir: 'node_modules/.cache/flowseg-fuzz',
-    emptyOutDir: true,
-    lib: { entry: { child: 'tools/fuzz/child.ts' }, formats: ['es'] },
-    rolldownOptions: { external: [...builtinModules, /^node:/, ...Object.keys(manifest.dependencies)] },
-  },
-})
+export default nodeBundle('fuzz', 'child')

@@ -337,7 +337,7 @@ function runsOf(numbers: readonly number[]): string {
   return [...shown, ...(runs.length > MOST_RUNS ? ['...'] : [])].join(',')
 }
 
-/** What a stored tensor counts for. */
+/** The count of a stored tensor. */
 interface Contents {
   readonly numbers: number
   readonly type: string

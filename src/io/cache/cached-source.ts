@@ -40,7 +40,7 @@ interface Block {
   isRead: boolean
 }
 
-/** Who says which hash a file has. A manifest's is compared in any case, a server's where all of the file is read. */
+/** The origin of a file's hash. A manifest's is always compared, a server's where all of the file is read. */
 type HashBy = 'manifest.json' | 'the server'
 
 /** The hash of a file, of which block after block is seen. */

@@ -7,7 +7,7 @@ import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { Dtype } from './dtype.ts'
 
-/** What a header says of a tensor. */
+/** A tensor as its header describes it. */
 export interface TensorEntry {
   /** Unique in a checkpoint. */
   readonly name: string

@@ -27,7 +27,7 @@ export interface StoredTensor extends TensorEntry {
   readonly confirm?: ((signal: AbortSignal | undefined) => Promise<void>) | undefined
 }
 
-/** What a file of tensors says of itself. */
+/** The header of a file of tensors, checked. */
 export interface Header {
   readonly metadata: ReadonlyMap<string, string>
   readonly tensors: readonly StoredTensor[]

@@ -1,4 +1,4 @@
-// What a server's answers say: whether there is a file at all, which version of it, which bytes of it, and the bytes.
+// A server's answers tell these facts: whether there is a file, which version of it, which bytes of it, and the bytes.
 
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'

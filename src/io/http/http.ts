@@ -12,7 +12,7 @@ import type { Waiting } from '../../progress.ts'
 import { UnreachableError } from '../source.ts'
 import { hideSecrets, shownAddress, withoutUser } from './address.ts'
 
-/** What goes with requests, and how patient they are. */
+/** Headers of requests, and their patience. */
 export interface HttpOptions {
   /** Ends requests and waits; the rejection is the signal's own reason. */
   readonly signal?: AbortSignal | undefined
@@ -71,11 +71,11 @@ export interface Reply {
   readonly leftHeaders: boolean
   /** Headers of all answers, redirects first. Browsers show those of the last alone. */
   readonly heads: readonly Headers[]
-  /** What the server says of the whole file beyond HTTP's own headers. */
+  /** The server's facts of the whole file beyond HTTP's own headers. */
   readonly stated?: Stated | undefined
 }
 
-/** What a server says of a whole file. */
+/** A server's facts of a whole file. */
 export interface Stated {
   /** Of its contents, in quotes like an ETag. */
   readonly version?: string | undefined

@@ -109,7 +109,7 @@ function fromPage(path: string): string {
   return `${[owner, name, ...rest].join('/')}${end}`
 }
 
-/** What was probably meant, if that is a place. */
+/** The place that was probably meant, if there is one. */
 function insteadOf(text: string): string {
   try {
     return `Write ${quoted(describeHubPlace(parseHubPlace(`hf:${text}`)))}.`

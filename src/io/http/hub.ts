@@ -44,7 +44,7 @@ interface Entry {
 
 type Send = (question: Question) => Promise<Reply>
 
-/** What is known of a file. */
+/** The known facts of a file. */
 interface HubFile extends Stated {
   /** Where its contents were had last; the address expires. */
   readonly content?: string | undefined
@@ -67,7 +67,7 @@ export class Hub implements Resolver {
   readonly address: string
   /** The caller's, and the token: for the hub alone. */
   readonly headers: Readonly<Record<string, string>>
-  /** What to do when a file is missing. */
+  /** The remedy when a file is missing. */
   readonly remedy: string
   readonly #place: HubPlace
   readonly #endpoint: string

@@ -28,7 +28,7 @@ import { confirm, dataBegin, readDirectory, type ZipEntry } from './zip.ts'
 const PICKLE = /^[^/]+\/data\.pkl$/
 const MAX_RANK = 32
 const NEWEST_VERSION = 10
-/** What a tensor may take that repeats the elements of a smaller storage. */
+/** The most bytes of a tensor that repeats the elements of a smaller storage. */
 const MAX_REPEATED_BYTES = 64 * 2 ** 20
 
 /**

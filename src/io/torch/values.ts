@@ -1,4 +1,4 @@
-// What a pickle of torch.save is made of, once read: plain data, and tensors that nobody has built.
+// The values in a pickle of torch.save, once read: plain data, and tensors that nobody has built.
 
 /** Anything that a pickle holds. Whole numbers that fit are numbers; what is of no use for a checkpoint is Other. */
 export type Value =

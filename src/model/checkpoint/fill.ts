@@ -100,7 +100,7 @@ function jobsOf({ entry, scales, ...rest }: Placed): Job[] {
   return scales ? [codes, { ...rest, entry: scales, scales, isScales: true }] : [codes]
 }
 
-/** What takes the bytes of one tensor, in order. */
+/** It takes the bytes of one tensor, in order. */
 interface Sink {
   write(bytes: Uint8Array<ArrayBuffer>, offset: number): Promise<void>
   finish?(): Promise<void>

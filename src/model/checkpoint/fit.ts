@@ -28,7 +28,7 @@ export interface Fit {
   readonly unknown: readonly string[]
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
-  /** What is left out at the beginning of the names: 'module.' */
+  /** The beginning of the names that is left out: 'module.' */
   readonly prefix: string | undefined
 }
 
@@ -36,7 +36,7 @@ export interface Fit {
 export interface Match {
   readonly parameter: Parameter
   readonly entry: TensorEntry | undefined
-  /** What it is stored as in few bits; undefined if it is stored as numbers. */
+  /** The type that it is stored in, of few bits; undefined if it is stored as numbers. */
   readonly quantized?: Quantized | undefined
   /** Its scales, if it is. */
   readonly scales?: TensorEntry | undefined

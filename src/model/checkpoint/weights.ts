@@ -38,7 +38,7 @@ export interface LoadedWeights {
   readonly baseline: boolean
   /** Names in the checkpoint that mean nothing to this engine. */
   readonly unknown: readonly string[]
-  /** What is held in few bits, by component. */
+  /** The types of few bits, by component. */
   readonly quantized: ReadonlyMap<Component, Quantized>
   /** Frees all of them. */
   readonly release: () => void
@@ -94,7 +94,7 @@ function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: 
   )
 }
 
-/** What is held in few bits, by component: those of the checkpoint, or else those that it is rounded to. */
+/** The types of few bits, by component: those of the checkpoint, or else those that it is rounded to. */
 function quantizedParts(used: readonly Match[], quantize?: Quantized): Map<Component, Quantized> {
   return new Map(
     used.flatMap(({ parameter, quantized }) => {

@@ -11,13 +11,13 @@ const CHUNK = 4 * 2 ** 20
 /** Of the headers that are looked at. */
 const MAX_HEADER_BYTES = 100_000_000
 
-/** What a file is. */
+/** The kind of a file. */
 export interface ShardReport {
   /** `whole`: the shard; `other`: of another conversion; `damaged`: the shard, but not its data. */
   readonly state: 'whole' | 'other' | 'damaged'
   /** In hex, of a whole one. */
   readonly sha256?: string
-  /** What a header says of the conversion it belongs to. */
+  /** The conversion that a header belongs to, by its own words. */
   readonly conversion?: string | undefined
 }
 
@@ -77,7 +77,7 @@ async function headerOf(
   return header
 }
 
-/** What a header of ours says; nothing of one that isn't. */
+/** The facts in a header of ours; none of one that isn't. */
 function factsIn(header: Uint8Array): {
   readonly conversion?: string
   readonly checksums?: ReadonlyMap<string, number>

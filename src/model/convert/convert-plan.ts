@@ -1,4 +1,4 @@
-// What a converted checkpoint consists of: which tensors, in what types, in which shards. All of it follows from the
+// The contents of a converted checkpoint: which tensors, in what types, in which shards. All of it follows from the
 // headers of the original and from the options, so that an interrupted conversion finds its place again.
 
 import { UsageError } from '../../errors.ts'
@@ -19,13 +19,13 @@ export const CONVERSION = 'flowseg.conversion'
 export interface Step {
   /** Where it is read. */
   readonly entry: TensorEntry
-  /** What it is called from now on. */
+  /** Its name from now on. */
   readonly name: string
-  /** What its codes are; undefined if it stays numbers. */
+  /** The type of its codes; undefined if it stays numbers. */
   readonly quantized?: Quantized | undefined
   /** Whether it is rounded on its way, or copied as it is. */
   readonly isRounded: boolean
-  /** What is written: its values, or codes and scales. */
+  /** The tensors that are written: its values, or codes and scales. */
   readonly outputs: readonly TensorOutline[]
 }
 
