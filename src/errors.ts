@@ -98,6 +98,15 @@ export class ImageError extends FlowSegError {
   }
 }
 
+/** A mask, or a form in which masks are exchanged (RLE, polygons, labels), is damaged or doesn't fit. */
+export class MaskError extends FlowSegError {
+  override readonly name: string = 'MaskError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_MASK', message, options)
+  }
+}
+
 /** A sentence can't be used as a prompt. */
 export class PromptError extends FlowSegError {
   override readonly name: string = 'PromptError'

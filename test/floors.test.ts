@@ -29,13 +29,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   gpu: [],
   io: [],
   scenes: [],
+  masks: ['io'],
   tensor: ['gpu'],
   kernels: ['tensor', 'gpu', 'shaders'],
   ops: ['kernels', 'tensor', 'gpu', 'shaders'],
   tuning: ['ops', 'kernels', 'tensor', 'gpu', 'shaders'],
   selftest: ['tuning', 'ops', 'kernels', 'tensor', 'gpu'],
-  model: ['tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'async'],
-  cli: ['model', 'selftest', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
+  model: ['masks', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'async'],
+  cli: ['model', 'masks', 'selftest', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
 }
 
 const imports = importsBelow('src')

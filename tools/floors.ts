@@ -52,6 +52,7 @@ const ROOMS: Readonly<Record<string, { readonly what: string; readonly column: n
   gpu: { what: 'device, memory, runs', column: 1 },
   scenes: { what: 'synthetic scenes', column: 0 },
   io: { what: 'files, images, downloads', column: 3 },
+  masks: { what: 'masks and their formats', column: 3 },
   async: { what: 'queues', column: 0 },
   shaders: { what: 'kernels in WGSL', column: 2 },
 }

@@ -27,6 +27,7 @@ import { closeScene, type LookOptions, look } from './look.ts'
 import { workload } from './plans.ts'
 import { Scene } from './scene.ts'
 
+export type { Mask } from '../masks/mask.ts'
 export type { ImageInput, RgbaImage } from './input/image-input.ts'
 export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
@@ -34,7 +35,6 @@ export { Scene } from './scene.ts'
 export type {
   Candidate,
   FlowLayer,
-  Mask,
   MaskBuffer,
   MaskOptions,
   MaskOutput,

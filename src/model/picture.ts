@@ -1,10 +1,10 @@
 // Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
 
-import { describe, expectFinite, tagOf } from '../check.ts'
+import { describe, expectFinite } from '../check.ts'
 import { ImageError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
+import { expectMask, expectPixels, type Mask } from '../masks/mask.ts'
 import { viewOf } from '../view.ts'
-import type { Mask } from './segmentation.ts'
 
 /** Red, green and blue, from 0 to 255. */
 export type Rgb = readonly [number, number, number]
@@ -193,11 +193,6 @@ export function fit(
 // ---------------------------------------------------------------------------------------------------------
 // Arguments, which callers in JavaScript may have put together by hand
 
-interface Size {
-  readonly width: number
-  readonly height: number
-}
-
 function expectDrawing(call: string, image: unknown, mask: unknown, colour: unknown): void {
   const { width, height } = expectPixels(call, 'the image', image, 'rgb', 3)
   const of = expectMask(call, mask)
@@ -207,37 +202,6 @@ function expectDrawing(call: string, image: unknown, mask: unknown, colour: unkn
     )
   }
   if (colour !== undefined) expectColour(call, colour)
-}
-
-function expectMask(call: string, mask: unknown): Size {
-  return expectPixels(call, 'the mask', mask, 'data', 1)
-}
-
-/** The width and height of an object that has as many bytes under `field` as these take. */
-function expectPixels(call: string, name: string, x: unknown, field: 'rgb' | 'data', channels: number): Size {
-  const wanted = `an object with width, height and ${field}, a Uint8Array`
-  if (typeof x !== 'object' || x === null || !(field in x)) {
-    throw new UsageError(`${call}: ${name} is ${describe(x)}, expected ${wanted}.`)
-  }
-  const { width, height, [field]: bytes } = x as Record<string, unknown>
-  const [columns, rows] = [Number(width), Number(height)]
-  if (width !== columns || height !== rows || !isBytes(bytes)) {
-    const fields = `${describe(width)}, ${describe(height)} and ${describe(bytes)}`
-    throw new UsageError(`${call}: width, height and ${field} of ${name} are ${fields}, expected ${wanted}.`)
-  }
-  const isSize = Number.isInteger(columns) && Number.isInteger(rows) && columns > 0 && rows > 0
-  if (!isSize || bytes.length !== columns * rows * channels) {
-    throw new ImageError(
-      `${call}: ${name} is ${columns} x ${rows} pixels, but ${field} has ${bytes.length} bytes: ` +
-        `expected ${channels} per pixel.`,
-    )
-  }
-  return { width: columns, height: rows }
-}
-
-/** True of a Uint8Array by its tag, as it may come from another realm. */
-function isBytes(value: unknown): value is Uint8Array {
-  return tagOf(value) === 'Uint8Array'
 }
 
 function expectColour(call: string, colour: unknown): void {

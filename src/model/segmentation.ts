@@ -2,21 +2,10 @@
 // for people, and how the arrays that plans read back become them.
 
 import { expectDefined } from '../check.ts'
+import type { Mask } from '../masks/mask.ts'
 import type { TaskOptions } from '../progress.ts'
 import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
-
-/** One bit of an image a pixel. */
-export interface Mask {
-  /** In pixels. */
-  readonly width: number
-  /** In pixels. */
-  readonly height: number
-  /** 1 inside, 0 outside, row-major. */
-  readonly data: Uint8Array
-  /** Pixels inside. */
-  readonly area: number
-}
 
 /**
  * A mask as a texture r8unorm on the model's device, 1 inside and 0 outside; it was never in host memory. It is the

@@ -22,6 +22,7 @@ import {
 } from './image-kind.ts'
 import { type JpegHeader, readJpegHeader } from './jpeg.ts'
 import { upright } from './orientation.ts'
+import { MAX_PIXELS, megapixels } from './pixel-limit.ts'
 import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
 /** An image in host memory. */
@@ -54,10 +55,6 @@ export interface ImageFile {
   readonly jpeg?: JpegHeader
   readonly png?: PngHeader
 }
-
-const MEGA = 1e6
-/** The most pixels of an image that is decoded, or padded, unless options say otherwise. */
-export const MAX_PIXELS: number = 64 * MEGA // a file of this size takes up to 1 GB to decode
 
 /**
  * A file's pixels: of a PNG, JPEG, WebP or AVIF, of a GIF the first frame; in pages of whatever the browser reads.
@@ -126,11 +123,6 @@ function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, n
     `${name} is ${withArticle(kind)} of ${width} x ${height} pixels, ${megapixels(width * height)}; the limit is ` +
       `${megapixels(limit)}. Scale it down, or raise { maxPixels }.`,
   )
-}
-
-/** A count of pixels for messages: '64 megapixels'. */
-export function megapixels(pixels: number): string {
-  return `${Number((pixels / MEGA).toFixed(pixels < MEGA ? 6 : 1))} megapixels`
 }
 
 /** Pixels of 8 bits: three channels, four or one. */
