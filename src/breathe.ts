@@ -12,14 +12,14 @@ let turn: Promise<void> | undefined
  * @throws the signal's reason, if it was aborted meanwhile
  */
 export async function breathe(signal?: AbortSignal): Promise<void> {
-  const now = performance.now()
-  if (turn === undefined && now - since > LONGEST_MS) {
-    turn = nextTask().then(() => {
+  // Several may wait for one turn: those that come after a long step of another wait for the next
+  while (turn !== undefined || performance.now() - since > LONGEST_MS) {
+    turn ??= nextTask().then(() => {
       since = performance.now()
       turn = undefined
     })
+    await turn
   }
-  if (turn) await turn
   signal?.throwIfAborted()
 }
 

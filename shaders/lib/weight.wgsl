@@ -23,7 +23,8 @@
 // Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all,
 // so that the loads of a subgroup are coalesced; on lavapipe a texture's load costs half of a storage buffer's.
 //
-//   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by
+//   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by: one f32
+//                                      per row, or one bf16 per group
 //
 // bindings  1 b, 2 b_up (b where there is no pair), 7 b_scales, 8 up_scales
 // prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and
@@ -40,14 +41,16 @@ const BF16 = 2u;
 const INT8 = 3u;
 const INT4 = 4u;
 
+const SCALE_TYPE = select(F32, BF16, SCALE_GROUPS == 2u);
+
 const NEXT = vec4u(0u, 1u, 2u, 3u);
 
 @if(PACKED) @group(0) @binding(1) var b: texture_storage_2d<rgba32uint, read>;
 @else @group(0) @binding(1) var<storage, read> b: array<BWord>;
 @if(PACKED) @group(0) @binding(2) var b_up: texture_storage_2d<rgba32uint, read>;
 @else @group(0) @binding(2) var<storage, read> b_up: array<BWord>;
-@group(0) @binding(7) var<storage, read> b_scales: array<f32>;
-@group(0) @binding(8) var<storage, read> up_scales: array<f32>;
+@group(0) @binding(7) var<storage, read> b_scales: array<u32>;
+@group(0) @binding(8) var<storage, read> up_scales: array<u32>;
 
 fn word_of(i: u32, dtype: u32) -> u32 { return select(i >> 1u, i, dtype == F32); }
 
@@ -169,6 +172,6 @@ fn next_turn(texel: vec4u) -> vec4u {
 fn b_scale(up: bool, row: u32, group: u32, groups: u32) -> f32 {
   if (SCALE_GROUPS == 0u) { return 1.0; }
   let i = select(row, row * groups + group, SCALE_GROUPS == 2u);
-  if (GATED && up) { return up_scales[i]; }
-  return b_scales[i];
+  if (GATED && up) { return widen(up_scales[word_of(i, SCALE_TYPE)], i, SCALE_TYPE); }
+  return widen(b_scales[word_of(i, SCALE_TYPE)], i, SCALE_TYPE);
 }

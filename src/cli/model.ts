@@ -97,10 +97,11 @@ export async function checkSentences(
   const { signal } = terminal
   const folder = openFolder(modelSource(args, terminal))
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
-  const tokenizer = loadTokenizer(
+  const tokenizer = await loadTokenizer(
     await folder.readText('tokenizer.json', signal),
     await folder.readText('tokenizer_config.json', signal),
     config.llm.vocab,
+    signal,
   )
   for (const sentence of sentences) buildPrompt(tokenizer, sentence, config, options)
   return config

@@ -10,6 +10,7 @@
 // no other templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't
 // disagree about an index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
 
+import { breathe } from '../breathe.ts'
 import { describe } from '../check.ts'
 import { KernelError, UsageError } from '../errors.ts'
 import { expectKind, TABLE } from '../options.ts'
@@ -99,13 +100,13 @@ function engineKernel(shader: Shader, constants: Constants): Kernel {
     )
   }
   const used = Object.entries(constants).filter(([constant]) => shader.constants.includes(constant))
-  const result = makeKernel(name, () => unroll(text, constants), Object.fromEntries(used), false)
-  return {
-    ...result,
+  return makeKernel(name, text, Object.fromEntries(used), {
+    own: false,
     key: keyOf(labelOf(shader), constants),
+    expand: () => unroll(text, constants),
     with: (more) => kernel(shader, { ...constants, ...more }),
     placeOf: (line) => placeOf(shader, unrolledLines(text, constants)[line - 1] ?? line - 1),
-  }
+  })
 }
 
 const ownKernels = new Map<string, Kernel>()
@@ -165,7 +166,12 @@ export function ownKernel(name: string, body: string, constants: Constants = {})
     throw new UsageError(`kernel: the body of '${name}' is ${describe(body)}, expected WGSL, a string.`)
   }
   expectKind('kernel: constants', constants, TABLE)
-  const result = makeKernel(name, () => body, constants, true)
+  const result = makeKernel(name, body, constants, {
+    own: true,
+    key: keyOf(name, constants),
+    expand: () => body,
+    with: (more) => ownKernel(name, body, { ...constants, ...more }),
+  })
   const known = ownKernels.get(result.key)
   if (known?.code === result.code) return known
   ownKernels.set(result.key, result)
@@ -177,23 +183,31 @@ function keyOf(name: string, constants: Constants): string {
   return [name, ...words].join(' ')
 }
 
-function makeKernel(name: string, bodyOf: () => string, constants: Constants, own: boolean): Kernel {
-  try {
-    const body = bodyOf()
+/** @param expand what the body becomes, with as many bindings: it takes milliseconds, and is asked for when it is compiled */
+function makeKernel(
+  name: string,
+  body: string,
+  constants: Constants,
+  { expand, ...more }: Pick<Kernel, 'own' | 'key' | 'with' | 'placeOf'> & { readonly expand: () => string },
+): Kernel {
+  const { own } = more
+  return withoutComplaint(name, own, () => {
     const text = withoutComments(body)
-    const { directives, rest } = splitDirectives(body)
-    const prelude = preludeOf(text, directives, constants)
+    const prelude = preludeOf(text, splitDirectives(body).directives, constants)
     if (!/\bfn\s+main\b/.test(text)) throw new Complaint('it has no entry point `fn main`.')
     const bindings = parseBindings(text)
     if (own && bindings.some(({ access }) => access === 'texture')) {
       throw new Complaint('it binds a texture: tensors lie in storage buffers.')
     }
+    let code: string | undefined
     return {
-      key: keyOf(name, constants),
+      ...more,
       name,
-      code: prelude + rest,
+      get code() {
+        code ??= withoutComplaint(name, own, () => prelude + splitDirectives(expand()).rest)
+        return code
+      },
       preludeLength: prelude.length,
-      own,
       bindings,
       floats: new Map(
         bindings.flatMap(({ name: binding, type }) => {
@@ -202,8 +216,13 @@ function makeKernel(name: string, bodyOf: () => string, constants: Constants, ow
         }),
       ),
       sizes: parseSizes(text, bindings),
-      with: (more) => ownKernel(name, body, { ...constants, ...more }),
     }
+  })
+}
+
+function withoutComplaint<T>(name: string, own: boolean, work: () => T): T {
+  try {
+    return work()
   } catch (error) {
     if (!(error instanceof Complaint)) throw error
     throw own
@@ -264,8 +283,12 @@ export class KernelCache {
     this.#device = device
   }
 
-  /** Compiles all that aren't yet, side by side, and returns them in order. */
+  /** Compiles all that aren't yet, side by side, and returns them in order. Their text is written first, in turns. */
   async compile(wanted: readonly Kernel[], { onProgress, signal }: TaskOptions = {}): Promise<Pipeline[]> {
+    for (const k of new Set(wanted)) {
+      await breathe(signal)
+      void k.code
+    }
     const total = new Set(wanted.filter((k) => !this.#pipelines.has(k.code))).size
     let done = 0
     let over = false
@@ -292,6 +315,8 @@ export class KernelCache {
   }
 
   async #build(k: Kernel): Promise<Pipeline> {
+    // Reading WGSL takes this thread a millisecond, and a plan has dozens of kernels
+    await breathe()
     this.#device.pushErrorScope('validation')
     const module = this.#device.createShaderModule({ label: k.name, code: k.code })
     const layout = this.#device.createBindGroupLayout({

@@ -1,6 +1,7 @@
 // Recording: model code calls ops, ops describe dispatches, nothing runs. What is recorded is symbolic: a
 // Storage says how many bytes a tensor takes and where they come from, not which buffer holds them.
 
+import { breathe } from '../breathe.ts'
 import { describe } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { expectKind, FUNCTION, NAME } from '../options.ts'
@@ -179,11 +180,30 @@ export function recordWith<T>(
   adapter?: AdapterFacts,
   isQuestion?: boolean,
 ): { recorder: Recorder; result: T } {
-  const outer = current
   const mine = new Recorder(adapter, isQuestion)
+  return { recorder: mine, result: recordOn(mine, () => build(mine)) }
+}
+
+/** The same of a long `build`, which yields where others of this thread may have their turn. */
+export async function recordInTurns<T>(
+  build: (recorder: Recorder) => Generator<void, T, void>,
+  adapter: AdapterFacts,
+  signal?: AbortSignal,
+): Promise<{ recorder: Recorder; result: T }> {
+  const mine = new Recorder(adapter)
+  const steps = recordOn(mine, () => build(mine))
+  for (;;) {
+    const step = recordOn(mine, () => steps.next())
+    if (step.done) return { recorder: mine, result: step.value }
+    await breathe(signal)
+  }
+}
+
+function recordOn<T>(mine: Recorder, work: () => T): T {
+  const outer = current
   current = mine
   try {
-    return { recorder: mine, result: build(mine) }
+    return work()
   } finally {
     current = outer
   }

@@ -20,7 +20,7 @@ import { Hub, type HubOptions } from './http/hub.ts'
 import { isHubPlace, splitHubPlace } from './http/hub-place.ts'
 import type { UrlOptions } from './http/url-source.ts'
 import { blobSource, bytesSource, findFile, type Source } from './source.ts'
-import { type JsonLimits, plainJson, SMALL_JSON } from './text/json.ts'
+import { type JsonLimits, JsonReader, plainJson, SMALL_JSON } from './text/json.ts'
 
 /**
  * Files side by side, wherever they are: on disk, on a server, chosen by a page's user. {@link openFolder} makes one.
@@ -373,16 +373,42 @@ export function jsonIn(text: string, name: string, limits: JsonLimits = SMALL_JS
   try {
     return plainJson(text, limits)
   } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause)
-    const is = disguiseOf(new TextEncoder().encode(text.slice(0, DISGUISE_BYTES)))
-    throw new WeightsError(
-      text.trim() === ''
-        ? `${printable(name)} is empty. Copy or download it again.`
-        : `${printable(name)} is not JSON: ${what}. ` +
-            (is ?? 'If you edited it, mend it there; else copy or download it again.'),
-      { cause },
-    )
+    throw notJson(text, name, cause)
   }
+}
+
+/**
+ * Reads a large text that keeps to the limits.
+ *
+ * @param name for messages: the file's, and where it is
+ * @param read takes the one value in it
+ */
+export async function jsonInTurns<T>(
+  text: string,
+  name: string,
+  limits: JsonLimits,
+  read: (reader: JsonReader) => Promise<T>,
+): Promise<T> {
+  try {
+    const reader = new JsonReader(text, limits)
+    const value = await read(reader)
+    reader.end()
+    return value
+  } catch (cause) {
+    throw cause instanceof SyntaxError ? notJson(text, name, cause) : cause
+  }
+}
+
+function notJson(text: string, name: string, cause: unknown): WeightsError {
+  const what = cause instanceof Error ? cause.message : String(cause)
+  const is = disguiseOf(new TextEncoder().encode(text.slice(0, DISGUISE_BYTES)))
+  return new WeightsError(
+    text.trim() === ''
+      ? `${printable(name)} is empty. Copy or download it again.`
+      : `${printable(name)} is not JSON: ${what}. ` +
+          (is ?? 'If you edited it, mend it there; else copy or download it again.'),
+    { cause },
+  )
 }
 
 /**

@@ -10,7 +10,7 @@
 // int4 reaches one step further on one side of zero than on the other. So the scale of a group may be negative: its
 // largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its
 // codes best, and keeping the better one, leaves 14 % less error than max / 7 alone, which used 15 of the 16 codes
-// (normal values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored in that
+// (normal values, groups of 32). Scales are rounded to bf16 first, which costs 0.1 %, and are stored and held in that
 // (docs/quantized.md).
 
 import { expectDefined } from '../check.ts'
@@ -21,12 +21,14 @@ import type { TaskOptions } from '../progress.ts'
 import {
   type AllocateOptions,
   allocate,
+  type DType,
   release,
   type Shape,
   sizeOf,
   storagesOf,
   type Tensor,
 } from '../tensor/tensor.ts'
+import { viewOf } from '../view.ts'
 import { allocatePacked, fitsPacked, PackedWriter, prefersPacked } from './packed.ts'
 
 /** The types that a weight can be quantised to. */
@@ -190,6 +192,22 @@ export function dequantizeRows(
   })
 }
 
+/** The type that scales are stored and held in. */
+export const SCALE_TYPES = { int8: 'f32', int4: 'bf16' } as const satisfies Record<Quantized, DType>
+
+/** Scales in that type: f32 as they are, or the bits of bf16, which those of int4 are numbers of. */
+export function heldScales(
+  scales: Float32Array,
+  dtype: Quantized,
+): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
+  const own = new Float32Array(scales)
+  if (dtype === 'int8') return own
+  const bits = new Uint16Array(own.length)
+  const words = viewOf(own)
+  for (let i = 0; i < bits.length; i++) bits[i] = words.getUint32(4 * i, true) >>> 16
+  return bits
+}
+
 /** Whether a kernel of this adapter multiplies by such a weight. */
 export function fitsQuantized(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
   const [, K = 0] = shape
@@ -221,7 +239,7 @@ export async function allocateQuantized(
     )
   }
   const groups = Math.ceil(K / GROUP)
-  const scales = await allocate(gpu, [N, dtype === 'int4' ? groups : 1], 'f32', options)
+  const scales = await allocate(gpu, [N, dtype === 'int4' ? groups : 1], SCALE_TYPES[dtype], options)
   try {
     if (liesPacked(gpu, shape, dtype)) {
       return { ...(await allocatePacked(gpu, { shape, dtype }, options)), scales }
@@ -273,7 +291,9 @@ export class QuantizedWriter {
   /** Writes what is left. The uploader is still to be flushed. */
   async finish(): Promise<void> {
     await this.#packed?.finish()
-    await this.#uploader.write(this.#x.scales!.storage.buffer!, 0, new Uint8Array(this.#scales.buffer))
+    const { dtype, scales } = this.#x
+    const { buffer } = heldScales(this.#scales, dtype as Quantized)
+    await writeInto(this.#uploader, expectDefined(scales, 'the scales'), 0, new Uint8Array(buffer))
   }
 }
 

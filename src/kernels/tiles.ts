@@ -1,5 +1,7 @@
 // Tiles of a product's outputs: which size takes the least time, and the grid of workgroups that covers them.
 
+import { expectDefined } from '../check.ts'
+
 /** A tile that a kernel offers. */
 export interface TileSize {
   readonly rows: number
@@ -28,12 +30,18 @@ export function leastWork<T extends TileSize>(
   { M, N, batch = 1 }: { readonly M: number; readonly N: number; readonly batch?: number },
   parallel: number,
 ): Tiling<T> {
-  const tilings = sizes.map((size) => {
-    const [tilesM, tilesN] = [Math.ceil(M / size.rows), Math.ceil(N / size.cols)]
-    const workers = (size.workers ?? 1) * tilesM * tilesN * batch
-    return { ...size, tilesM, tilesN, cost: Math.max(workers, parallel) * size.cycles }
-  })
-  return tilings.reduce((best, tiling) => (tiling.cost < best.cost ? tiling : best))
+  // A plan asks some ten thousand times, so one object is made, not one per size
+  let best: T | undefined
+  let cost = Infinity
+  for (const size of sizes) {
+    const workers = (size.workers ?? 1) * Math.ceil(M / size.rows) * Math.ceil(N / size.cols) * batch
+    const own = Math.max(workers, parallel) * size.cycles
+    if (best !== undefined && own >= cost) continue
+    best = size
+    cost = own
+  }
+  const size = expectDefined(best, 'the sizes of tiles')
+  return { ...size, tilesM: Math.ceil(M / size.rows), tilesN: Math.ceil(N / size.cols), cost }
 }
 
 /** Workgroups in x and y: a few side by side, so that a plan can cut the grid along y. */

@@ -31,7 +31,7 @@ import {
 } from '../options.ts'
 import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import { type Inputs, type Plan, plan, precompile } from '../tensor/plan.ts'
+import { type Inputs, type Plan, planInTurns, precompile } from '../tensor/plan.ts'
 import { firstDim, release, type Tensor } from '../tensor/tensor.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
@@ -41,7 +41,7 @@ import { Preprocessor } from './input/preprocess.ts'
 import { buildPrompt } from './input/prompt.ts'
 import type { SceneState } from './look.ts'
 import { PlanCache } from './plan-cache.ts'
-import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
+import { finishPlan, lookSteps, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
 import { SceneLimit } from './scene-limit.ts'
 
 /** How many callers a model takes. */
@@ -210,7 +210,7 @@ async function assemble(
       async (stop) => {
         const how = { onProgress: compiling, signal: stop }
         await preprocessor.precompile(how)
-        look = await plan(gpu, 'look', (inputs) => lookPlan(inputs, parts), how)
+        look = await planInTurns(gpu, 'look', (inputs) => lookSteps(inputs, parts), how)
         warmUp(gpu, tokenizer, parts).catch(() => undefined)
       },
     )

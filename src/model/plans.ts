@@ -74,7 +74,15 @@ function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Par
  * the language model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for
  * boundary refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
-export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
+export function lookPlan(inputs: Inputs, parts: Parts): Outputs {
+  const steps = lookSteps(inputs, parts)
+  let step = steps.next()
+  while (!step.done) step = steps.next()
+  return step.value
+}
+
+/** The same, for `planInTurns`: at true size it is 1,200 dispatches. */
+export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<void, Outputs, void> {
   const { config, weights: w, baseline, sines } = parts
 
   // 1. Segmentation branch
@@ -82,8 +90,10 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { taps, llm: forLanguage } = scope('sam', () =>
     samEncoder(bound('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
   )
+  yield
   const samRead = watched('sam', deepest(taps, forLanguage, config))
   const features = scope('connector', () => connector(taps, w.scope('seg_connector.')))
+  yield
 
   // 2. What the language model sees: the semantic branch, and SAM again
   let siglipRead: Readonly<Record<string, Tensor>> = {}
@@ -103,17 +113,24 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   }
 
   // 3. The beginning of the prompt, with the image's rows, into the cache
-  const vision = config.prompt.vision.map((from) => visionRows[from]())
+  const vision: Tensor[] = []
+  for (const from of config.prompt.vision) {
+    vision.push(visionRows[from]())
+    yield
+  }
   scope('llm', () => {
     const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
     const x = concatRows(before, ...vision)
     llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0)
   })
 
+  yield
+
   // 4. Pixels
   const pixels = scope('pixel decoder', () =>
     pixelDecoder(features, sines, w.scope('segmentor.pixel_decoder.'), config.head),
   )
+  yield
   const image = scope('decoder', () =>
     imageSide(pixels, featureSizes(config), sines, w.scope('segmentor.decoder.'), config),
   )

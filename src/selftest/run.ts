@@ -6,6 +6,7 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { recordFor, recordWith } from '../gpu/recorder.ts'
 import { makeTuned } from '../gpu/tuned.ts'
 import { fitsPacked, uploadPacked } from '../kernels/packed.ts'
+import { heldScales, SCALE_TYPES } from '../kernels/quantize.ts'
 import { problemsSeenIn } from '../kernels/variants.ts'
 import { reasonOf } from '../printable.ts'
 import { type Inputs, plan, waysIn } from '../tensor/plan.ts'
@@ -261,7 +262,8 @@ async function place(gpu: Gpu, host: HostTensor): Promise<Tensor> {
     host.place === 'packed'
       ? await uploadPacked(gpu, data, { shape, dtype, runs })
       : { ...(await upload(gpu, data, heldShape(host), dtype)), shape, size: sizeOf(shape) }
-  return scales ? { ...x, scales: await upload(gpu, scales, [scales.length], 'f32') } : x
+  if (!scales || (dtype !== 'int8' && dtype !== 'int4')) return x
+  return { ...x, scales: await upload(gpu, heldScales(scales, dtype), [scales.length], SCALE_TYPES[dtype]) }
 }
 
 /** The variants that failed, each with its first failure. */

@@ -8,7 +8,7 @@ import { DISPOSE } from '../dispose.ts'
 import { UsageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { GpuPlan, type PlanInfo, type PlanSpec } from '../gpu/plan/plan.ts'
-import { currentRecorder, type Recorder, recordWith, type Storage } from '../gpu/recorder.ts'
+import { currentRecorder, type Recorder, recordInTurns, recordWith, type Storage } from '../gpu/recorder.ts'
 import { expectKind, expectOptions, FUNCTION, NAME, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
@@ -130,7 +130,40 @@ export async function plan<
   options: TaskOptions = {},
 ): Promise<Plan<Read, Keep, Input, Bound>> {
   expectOptions('plan', options, TASK_KINDS)
-  const { spec, inputs: own, bound, read, keep } = recordPlan(gpu, name, build)
+  const recorded = recordPlan(gpu, name, build)
+  return prepared(gpu, name, recorded, options)
+}
+
+/** The same of a large plan: `build` yields where others of this thread may have their turn while it is recorded. */
+export async function planInTurns<Read extends Tensors, Keep extends Tensors>(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Generator<void, Outputs<Read, Keep>, void>,
+  options: TaskOptions = {},
+): Promise<Plan<Read, Keep>> {
+  const what = `plan ${printable(name)}`
+  const { recorder, result } = await recordInTurns(
+    function* (r) {
+      const ways = waysIn(r, what)
+      return { ...ways, outputs: yield* build(ways.argument) }
+    },
+    gpu.adapter,
+    options.signal,
+  )
+  return prepared(gpu, name, recordedPlan(name, recorder, result), options)
+}
+
+async function prepared<
+  Read extends Tensors,
+  Keep extends Tensors,
+  Input extends string,
+  Bound extends string,
+>(
+  gpu: Gpu,
+  name: string,
+  { spec, inputs: own, bound, read, keep }: RecordedPlan,
+  options: TaskOptions,
+): Promise<Plan<Read, Keep, Input, Bound>> {
   const ready = await GpuPlan.create(gpu, spec, options)
   const what = `plan ${printable(name)}`
 
@@ -199,9 +232,15 @@ function recordPlan<Read extends Tensors, Keep extends Tensors>(
     const ways = waysIn(r, what)
     return { ...ways, outputs: build(ways.argument) }
   }, gpu.adapter)
-  const { inputs, bound, outputs } = result
+  return recordedPlan(name, recorded, result)
+}
 
-  const { read, keep } = outputsOf(what, outputs, recorded)
+function recordedPlan(
+  name: string,
+  recorded: Recorder,
+  { inputs, bound, outputs }: { inputs: TensorMap; bound: TensorMap; outputs: Outputs },
+): RecordedPlan {
+  const { read, keep } = outputsOf(`plan ${printable(name)}`, outputs, recorded)
   const storages = (table: TensorMap): Map<string, Storage> =>
     new Map([...table].map(([label, x]) => [label, x.storage]))
   return {

@@ -45,7 +45,10 @@ export interface Tensor {
    * convolutions read it.
    */
   readonly packed?: Packed
-  /** Of int8 [rows] and int4 [rows, groups of 32]: what stored numbers are multiplied by, f32. See quantize.ts. */
+  /**
+   * What stored numbers are multiplied by: of int8 [rows] f32, of int4 [rows, groups of 32] bf16. See
+   * src/kernels/quantize.ts.
+   */
   readonly scales?: Tensor
 }
 

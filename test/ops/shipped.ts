@@ -3,6 +3,7 @@
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../src/gpu/adapter.ts'
 import type { Kernel } from '../../src/gpu/kernel.ts'
 import { recordWith } from '../../src/gpu/recorder.ts'
+import { SCALE_TYPES } from '../../src/kernels/quantize.ts'
 import { weightType } from '../../src/kernels/weight-types.ts'
 import { bytesOf, type DType, type Shape, sizeOf, type Tensor } from '../../src/tensor/tensor.ts'
 import { CATALOGUE } from './catalogue.ts'
@@ -52,7 +53,7 @@ export function shippedKernels(): Kernel[] {
           const isQuantized = dtype === 'int8' || dtype === 'int4'
           const weight = {
             ...input(shape, dtype),
-            ...(isQuantized ? { scales: input(groups[dtype], 'f32') } : {}),
+            ...(isQuantized ? { scales: input(groups[dtype], SCALE_TYPES[dtype]) } : {}),
           }
           if (!form) return weight
           const [, kh = 1, kw = 1, I = 1] = shape

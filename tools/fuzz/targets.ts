@@ -135,7 +135,7 @@ const tokenizer: Target = {
     const settings = random.chance(0.2)
       ? new TextDecoder().decode(mutateText(random, [tokenizerConfig]))
       : tokenizerConfig
-    const loaded = loadTokenizer(tokenizer, settings, VOCAB)
+    const loaded = await loadTokenizer(tokenizer, settings, VOCAB)
     for (const sentence of SENTENCES) loaded.decode(loaded.encode(sentence).slice(0, 200))
     loaded.idOf('<SEG>')
   },

@@ -150,10 +150,11 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     await readJson(folder, 'config.json', task.signal),
     `${folder.describe}/config.json`,
   )
-  const tokenizer = loadTokenizer(
+  const tokenizer = await loadTokenizer(
     await folder.readText('tokenizer.json', task.signal),
     await folder.readText('tokenizer_config.json', task.signal),
     config.llm.vocab,
+    task.signal,
   )
   const owned: (() => void)[] = []
   const free = (): void => {

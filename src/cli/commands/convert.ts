@@ -96,7 +96,7 @@ async function run(options: Given, terminal: Terminal): Promise<number> {
       : recognize(checkpoint, known, own.base)
     const config = compat === undefined ? model.config : { ...model.config, compat }
     const tokenizer = await tokenizerTexts(folder, options, terminal)
-    expectTokenizer(tokenizer, config, checkpoint.tensors.get(EMBEDDING))
+    await expectTokenizer(tokenizer, config, checkpoint.tensors.get(EMBEDDING), terminal.signal)
 
     // 2. What it becomes
     const settings = {
@@ -259,11 +259,12 @@ async function tokenizerTexts(folder: Folder, options: Given, terminal: Terminal
 }
 
 /** That <SEG>, <p> and </p> get the ids that the model was trained with, and that the embedding has rows for them. */
-function expectTokenizer(
+async function expectTokenizer(
   { vocabulary, settings }: TokenizerTexts,
   config: Config,
   embedding: TensorEntry | undefined,
-): void {
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const { vocab } = config.llm
   // One that is missing is named with all that is
   const [rows = vocab] = embedding?.shape ?? []
@@ -273,7 +274,7 @@ function expectTokenizer(
         'of them <SEG>, <p> and </p>.',
     )
   }
-  loadTokenizer(vocabulary, settings, vocab)
+  await loadTokenizer(vocabulary, settings, vocab, signal)
 }
 
 function rateSince(begun: number): (phase: string, loaded: number, total: number) => string {

@@ -21,6 +21,8 @@ export interface Layout {
   /** Bytes of each slot. */
   readonly slots: readonly number[]
   readonly slotOf: ReadonlyMap<Storage, number>
+  /** The intermediates of each slot. */
+  readonly tenantsOf: ReadonlyMap<number, readonly Storage[]>
   /** Dispatches (by index) that run in place. */
   readonly inPlace: ReadonlySet<number>
   /** The largest intermediates, for messages. */
@@ -78,8 +80,12 @@ export function layOut(dispatches: readonly RecordedDispatch[], outputs: Readonl
     slotIndex.set(tenant, index)
   }
 
-  const slotOf = new Map(
-    [...tenantOf].map(([storage, tenant]) => [storage, expectDefined(slotIndex.get(tenant), 'slotIndex')]),
-  )
-  return { slots: slots.map((s) => s.bytes), slotOf, inPlace, tenants: tenants.slice(0, 5) }
+  const slotOf = new Map<Storage, number>()
+  const tenantsOf = new Map<number, Storage[]>(slots.map((_, slot) => [slot, []]))
+  for (const [storage, tenant] of tenantOf) {
+    const slot = expectDefined(slotIndex.get(tenant), 'slotIndex')
+    slotOf.set(storage, slot)
+    tenantsOf.get(slot)?.push(storage)
+  }
+  return { slots: slots.map((s) => s.bytes), slotOf, tenantsOf, inPlace, tenants: tenants.slice(0, 5) }
 }

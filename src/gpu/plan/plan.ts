@@ -151,7 +151,7 @@ export class GpuPlan {
 
     // 1. Steps
     const kept = new Set(spec.keep.values())
-    const { layout, steps } = stepsOf(gpu, spec)
+    const { layout, steps } = await stepsOf(gpu, spec, options.signal)
 
     // 2. Memory: what it will take is known before anything is allocated
     const owner = `plan ${spec.name}`
@@ -163,10 +163,9 @@ export class GpuPlan {
       storages: readonly Storage[] = [],
     ) => requests.push({ label: `${owner}: ${label}`, bytes, usage, owner, storages })
     const { STORAGE, COPY_DST, COPY_SRC, UNIFORM, MAP_READ } = GPUBufferUsage
-    layout.slots.forEach((bytes, slot) => {
-      const storages = [...layout.slotOf].filter(([, s]) => s === slot).map(([storage]) => storage)
-      ask(`slot ${slot}`, bytes, STORAGE, storages)
-    })
+    for (const [slot, bytes] of layout.slots.entries()) {
+      ask(`slot ${slot}`, bytes, STORAGE, layout.tenantsOf.get(slot))
+    }
     for (const [name, storage] of recorder.inputs)
       ask(name, storage.bytes, STORAGE | COPY_DST | COPY_SRC, [storage])
     for (const [name, storage] of spec.read) {
@@ -237,8 +236,9 @@ export class GpuPlan {
 
   /** Compiles the kernels of such a plan, so that making it later waits for none. Takes no memory. */
   static async precompile(gpu: Gpu, spec: PlanSpec, options: TaskOptions = {}): Promise<void> {
+    const { steps } = await stepsOf(gpu, spec, options.signal)
     await gpu.kernels.compile(
-      stepsOf(gpu, spec).steps.map((s) => s.kernel),
+      steps.map((s) => s.kernel),
       options,
     )
   }

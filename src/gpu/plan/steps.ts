@@ -1,5 +1,6 @@
 // From a recording to steps: what is launched, in which order, and with which kernel. What nothing wrote isn't read.
 
+import { breathe } from '../../breathe.ts'
 import { UsageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import type { Gpu } from '../gpu.ts'
@@ -7,6 +8,9 @@ import type { Kernel } from '../kernel.ts'
 import type { RecordedDispatch, Recorder, Storage } from '../recorder.ts'
 import { type Layout, layOut } from './liveness.ts'
 import { checkBindings, cut, type Piece } from './schedule.ts'
+
+/** A millisecond or two. */
+const DISPATCHES_PER_TURN = 64
 
 /** A recording and its outputs, from which a plan is made. */
 export interface PlanSpec {
@@ -26,14 +30,23 @@ export interface RecordedStep extends Piece {
   readonly external: readonly Storage[]
 }
 
-/** In-place variants chosen, long grids cut, folded past the adapter's limit. */
-export function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: RecordedStep[] } {
+/**
+ * In-place variants chosen, long grids cut, folded past the adapter's limit. A large plan has two thousand dispatches,
+ * and others of this thread their turn in between.
+ */
+export async function stepsOf(
+  gpu: Gpu,
+  spec: PlanSpec,
+  signal?: AbortSignal,
+): Promise<{ layout: Layout; steps: RecordedStep[] }> {
+  await breathe(signal)
   checkWrites(spec)
   const { dispatches } = spec.recorder
   const kept = new Set(spec.keep.values())
   const layout = layOut(dispatches, new Set([...spec.read.values(), ...kept]))
   const steps: RecordedStep[] = []
-  dispatches.forEach((dispatch, index) => {
+  for (const [index, dispatch] of dispatches.entries()) {
+    if (index % DISPATCHES_PER_TURN === 0) await breathe(signal)
     const inPlace = layout.inPlace.has(index)
     const kernel = inPlace ? dispatch.kernel.with({ IN_PLACE: true }) : dispatch.kernel
     const external = externals(dispatch, kept)
@@ -41,7 +54,7 @@ export function stepsOf(gpu: Gpu, spec: PlanSpec): { layout: Layout; steps: Reco
       steps.push({ dispatch, kernel, slot: steps.length, external, ...piece })
     }
     checkBindings(dispatch, gpu)
-  })
+  }
   return { layout, steps }
 }
 

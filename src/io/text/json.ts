@@ -11,6 +11,7 @@
 //
 // All of them count while they read, and refuse a key that occurs twice in an object, unless that is skipped.
 
+import { breathe } from '../../breathe.ts'
 import { quoted } from '../../printable.ts'
 
 /** A JSON value as {@link parseJson} builds it: whole numbers are bigints, objects are Maps. */
@@ -30,6 +31,8 @@ export interface JsonLimits {
 export const SMALL_JSON: JsonLimits = { values: 100_000, containers: 10_000, keyBytes: 1024 }
 
 const MAX_DEPTH = 32
+/** Keys or elements that are read in a row: a millisecond's work. */
+const VALUES_PER_TURN = 1024
 const WHOLE = /^(?:0|[1-9]\d{0,19})$/
 
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a]
@@ -88,19 +91,47 @@ export class JsonReader {
     this.#enter()
     if (!this.#took(CLOSE_OBJECT)) {
       do {
-        this.#skipSpace()
-        const begin = this.#at
-        this.#count()
-        if (!keys) {
-          this.#skipString(this.#limits.keyBytes)
-          this.#expect(COLON)
-          visit('')
+        if (keys) {
+          visit(this.#key(keys))
           continue
         }
-        const key = this.#string(this.#limits.keyBytes)
-        if (keys.had(key)) this.#fail(`the key ${quoted(key, 80)} occurs twice, again`, begin)
+        this.#skipSpace()
+        this.#count()
+        this.#skipString(this.#limits.keyBytes)
         this.#expect(COLON)
-        visit(key)
+        visit('')
+      } while (this.#took(COMMA))
+      this.#expect(CLOSE_OBJECT)
+    }
+    this.#depth--
+    return true
+  }
+
+  #key(keys: Keys): string {
+    this.#skipSpace()
+    const begin = this.#at
+    this.#count()
+    const key = this.#string(this.#limits.keyBytes)
+    if (keys.had(key)) this.#fail(`the key ${quoted(key, 80)} occurs twice, again`, begin)
+    this.#expect(COLON)
+    return key
+  }
+
+  /**
+   * The same as `object`, for one that is large or has large values: lets other work of this thread in.
+   *
+   * @param visit may return a promise, which is awaited
+   */
+  async objectInTurns(visit: (key: string) => unknown, signal?: AbortSignal): Promise<boolean> {
+    if (!this.#took(OPEN_OBJECT)) return false
+    this.#enter()
+    if (!this.#took(CLOSE_OBJECT)) {
+      const keys = new Keys()
+      let count = 0
+      do {
+        const visited = visit(this.#key(keys))
+        if (visited instanceof Promise) await visited
+        if (++count % VALUES_PER_TURN === 0) await breathe(signal)
       } while (this.#took(COMMA))
       this.#expect(CLOSE_OBJECT)
     }
@@ -116,6 +147,22 @@ export class JsonReader {
       let index = 0
       do visit(index++)
       while (this.#took(COMMA))
+      this.#expect(CLOSE_LIST)
+    }
+    this.#depth--
+    return true
+  }
+
+  /** The same as `list`, for a long one: lets other work of this thread in. */
+  async listInTurns(visit: (index: number) => void, signal?: AbortSignal): Promise<boolean> {
+    if (!this.#took(OPEN_LIST)) return false
+    this.#enter()
+    if (!this.#took(CLOSE_LIST)) {
+      let index = 0
+      do {
+        visit(index++)
+        if (index % VALUES_PER_TURN === 0) await breathe(signal)
+      } while (this.#took(COMMA))
       this.#expect(CLOSE_LIST)
     }
     this.#depth--
@@ -143,6 +190,14 @@ export class JsonReader {
     const list: Json[] = []
     if (this.list(() => list.push(this.value()))) return list
     return this.#scalar()
+  }
+
+  /** The value that comes next, as JSON.parse makes it. */
+  plain(): unknown {
+    this.#skipSpace()
+    const begin = this.#at
+    this.check()
+    return JSON.parse(strictUtf8.decode(this.#bytes.subarray(begin, this.#at)))
   }
 
   /** Passes over the value that comes next. Only its syntax is checked, and nothing of it is kept. */

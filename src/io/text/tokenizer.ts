@@ -4,19 +4,21 @@
 // stand at the end of the vocabulary, in this order; a published tokenizer lacks them and gets them here. They match
 // anywhere in a text and are never split, normalised or stripped around (spec, section 5.1).
 
-import { Tokenizer as Library } from '@huggingface/tokenizers'
-import { isObject } from '../../check.ts'
+import { type BPE, Tokenizer as Library } from '@huggingface/tokenizers'
+import { breathe } from '../../breathe.ts'
+import { expectDefined, isObject } from '../../check.ts'
 import { FlowSegError, WeightsError } from '../../errors.ts'
 import { printable, quoted, reasonOf } from '../../printable.ts'
 import { jsonIn } from '../folder.ts'
 import type { JsonLimits } from './json.ts'
+import { isId, readTokenizerFile, type TokenizerFile } from './tokenizer-file.ts'
 import { expectShort, vettedSteps, watchLength } from './tokenizer-steps.ts'
 
 /** The most characters of added tokens, and of what is put to a token. The library makes an object of each of them. */
 const MAX_TOKEN = 256
 const MAX_ADDED = 20_000 // the published ones have up to 6,500
-/** The largest published vocabularies have 260,000 tokens and 520,000 merges. */
-const TOKENIZER_LIMITS: JsonLimits = { values: 4_000_000, containers: 1_500_000, keyBytes: 4096 }
+/** Tokens that the library is given in a row: a millisecond's work at the most. */
+const TOKENS_PER_TURN = 4096
 const CONFIG_LIMITS: JsonLimits = { values: 1_000_000, containers: 100_000, keyBytes: 4096 }
 
 /** In the order of their ids. */
@@ -46,16 +48,26 @@ interface AddedToken {
  * @param vocab         rows of the model's embedding table, whose last three belong to FlowSeg's tokens
  * @throws WeightsError if the files make no sense or don't fit the model
  */
-export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: number): Tokenizer {
-  const json = parseObject(tokenizerJson, 'tokenizer.json', TOKENIZER_LIMITS)
+export async function loadTokenizer(
+  tokenizerJson: string,
+  configJson: string,
+  vocab: number,
+  signal?: AbortSignal,
+): Promise<Tokenizer> {
+  const file = await readTokenizerFile(tokenizerJson, signal)
   const config = parseObject(configJson, 'tokenizer_config.json', CONFIG_LIMITS)
-  const added = withFlowsegTokens(addedTokens(json), vocabulary(json), vocab)
-  const steps = vettedSteps(json)
-  expectBpe(json)
+  if (file.ids.size === 0) {
+    throw new WeightsError(`tokenizer.json has no vocabulary (model.vocab). Download it again.`)
+  }
+  const added = withFlowsegTokens(addedTokens(file.rest), file, vocab)
+  const steps = vettedSteps(file.rest)
+  const ranks = expectBpe(file)
 
   // Nothing is added to a text, so there is nothing to process afterwards
-  const model = { ...json, ...steps, post_processor: null, added_tokens: added }
-  const library = usable(() => new Library(model, flagsOf(config)))
+  const model = { ...file.model, vocab: {}, merges: [] }
+  const settings = { ...file.rest, ...steps, post_processor: null, added_tokens: added, model }
+  const library = usable(() => new Library(settings, flagsOf(config)))
+  await fillModel(library, { ids: file.ids, ranks }, added, signal)
   watchLength(library)
   return {
     length: vocab,
@@ -100,19 +112,41 @@ function usable<T>(use: () => T): T {
   }
 }
 
+/** Gives the library its vocabulary and merges, which its constructor would take in at one go. */
+async function fillModel(
+  { model }: Library,
+  { ids, ranks }: { readonly ids: Map<string, number>; readonly ranks: Map<string, number> },
+  added: readonly AddedToken[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const bpe = model as BPE
+  const { unk_token: unknown } = bpe
+  let count = 0
+  for (const [token, id] of ids) {
+    bpe.vocab[id] = token
+    if (++count % TOKENS_PER_TURN === 0) await breathe(signal)
+  }
+  if (unknown !== undefined && ids.has(unknown)) bpe.unk_token_id = expectDefined(ids.get(unknown), unknown)
+  for (const { content, id } of added) {
+    ids.set(content, id)
+    bpe.vocab[id] = content
+  }
+  bpe.tokens_to_ids = ids
+  bpe.bpe_ranks = ranks
+}
+
 /** The added tokens with ours among them, their ids checked against the embedding table's last three rows. */
 function withFlowsegTokens(
   added: readonly AddedToken[],
-  known: ReadonlyMap<string, number>,
+  { ids: known, end }: Pick<TokenizerFile, 'ids' | 'end'>,
   vocab: number,
 ): AddedToken[] {
-  const ids = new Map([...known, ...added.map(({ content, id }): [string, number] => [content, id])])
-  let next = 0
-  for (const id of ids.values()) next = Math.max(next, id + 1)
+  const ids = new Map(added.map(({ content, id }) => [content, id]))
+  let next = added.reduce((most, { id }) => Math.max(most, id + 1), end)
 
   const own: AddedToken[] = []
   for (const content of FLOWSEG_TOKENS) {
-    const id = ids.get(content) ?? next++
+    const id = ids.get(content) ?? known.get(content) ?? next++
     own.push({
       id,
       content,
@@ -143,9 +177,12 @@ function flagsOf(config: Readonly<Record<string, unknown>>): Record<string, bool
   return flags
 }
 
-/** The kind that the language models have. */
-function expectBpe(json: Readonly<Record<string, unknown>>): void {
-  const model = isObject(json['model']) ? json['model'] : {}
+/**
+ * The kind that the language models have.
+ *
+ * @returns its merges
+ */
+function expectBpe({ model, ranks }: TokenizerFile): Map<string, number> {
   const fail = (what: string): never => {
     throw new WeightsError(
       `tokenizer.json can't be used: model.${what}. It must be the "fast" tokenizer of the language model.`,
@@ -153,30 +190,12 @@ function expectBpe(json: Readonly<Record<string, unknown>>): void {
   }
   if (model['type'] !== 'BPE')
     fail(`type is ${printable(JSON.stringify(model['type']) ?? 'missing', 80)}, expected "BPE"`)
-  const { merges } = model
-  const isPair = (merge: unknown): boolean =>
-    typeof merge === 'string' || (Array.isArray(merge) && merge.length === 2 && merge.every(isText))
-  if (!Array.isArray(merges) || !merges.every(isPair)) fail('merges must be a list of pairs')
   for (const key of ['end_of_word_suffix', 'continuing_subword_suffix', 'unk_token']) {
     const value = model[key] ?? ''
     if (!isText(value) || value.length > MAX_TOKEN)
       fail(`${key} must be a text of at most ${MAX_TOKEN} characters`)
   }
-}
-
-/** Tokens of the model's own vocabulary. */
-function vocabulary(json: Readonly<Record<string, unknown>>): Map<string, number> {
-  const { model } = json
-  const vocab = isObject(model) ? model['vocab'] : undefined
-  const known = new Map<string, number>()
-  for (const [token, id] of isObject(vocab) ? Object.entries(vocab) : []) {
-    if (!isId(id))
-      throw new WeightsError(`tokenizer.json: the id of token ${quoted(token, 80)} is not a number.`)
-    known.set(token, id)
-  }
-  if (known.size === 0)
-    throw new WeightsError(`tokenizer.json has no vocabulary (model.vocab). Download it again.`)
-  return known
+  return ranks ?? fail('merges must be a list of pairs')
 }
 
 function addedTokens(json: Readonly<Record<string, unknown>>): AddedToken[] {
@@ -204,8 +223,4 @@ function parseObject(text: string, file: string, limits: JsonLimits): Record<str
 
 function isText(value: unknown): value is string {
   return typeof value === 'string'
-}
-
-function isId(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

@@ -37,7 +37,8 @@ export async function openModel(
     const [vocabulary = '', settings = ''] = await Promise.all(texts.map((text) => readText(text, signal)))
     // A chunk of its own, a tenth of what a page loads: it comes while files are opened
     const { loadTokenizer } = await library
-    return { config, checkpoint, tokenizer: loadTokenizer(vocabulary, settings, config.llm.vocab) }
+    const tokenizer = await loadTokenizer(vocabulary, settings, config.llm.vocab, signal)
+    return { config, checkpoint, tokenizer }
   } catch (error) {
     await checkpoint?.close()
     await Promise.all(texts.map((text) => text.close()))

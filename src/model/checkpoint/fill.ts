@@ -1,6 +1,7 @@
 // Values of weights on their way from a checkpoint to the device, slice by slice and in the order of the files, so
 // that the largest checkpoint takes a few slices of host memory.
 
+import { breathe } from '../../breathe.ts'
 import { entryOf, expectDefined } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -17,9 +18,12 @@ import type { Kind } from './parameters.ts'
 import { bytesPerElement } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
-/** Host memory for a piece of a matrix on its way. */
-const SLICE_BYTES = 4 * 2 ** 20
-/** The same of one that is rounded on its way: 20 ms of one core. */
+/**
+ * Bytes of a piece of a tensor on its way. A thread takes 6 ms or less for it (hashed, looked through, packed), and lets
+ * other work in before the next.
+ */
+const SLICE_BYTES = 2 * 2 ** 20
+/** The same of a matrix that is rounded on its way: 20 ms. */
 const ROUNDED_BYTES = 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
@@ -65,7 +69,7 @@ export async function fillAll(
       let hasSpoilt = false
       for await (const { offset, bytes, stored } of deviceBytes(checkpoint, job, signal)) {
         if (failed) return
-        signal?.throwIfAborted()
+        await breathe(signal)
         await sink.write(bytes, offset)
         const wrong = !hasSpoilt && firstNotFinite(stored, job.entry.dtype)
         if (wrong) {
@@ -165,27 +169,39 @@ async function* deviceBytes(
   { parameter: { kind, shape }, entry, quantized, isScales, home }: Job,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Piece> {
-  const isMatrix = kind === 'matrix' || kind === 'embedding'
-  if (isMatrix && !isScales) {
-    const isRounded = 'scales' in home && home.scales !== undefined && !quantized
-    const step = isRounded ? ROUNDED_BYTES : SLICE_BYTES
-    for await (const { offset, bytes } of checkpoint.slices(entry.name, step, { signal })) {
-      yield { offset, bytes, stored: bytes }
+  if (kind === 'conv') {
+    // Whole outputs, as their channels change places; two by two, so that a piece ends on a word
+    const all = await checkpoint.read(entry.name, { signal })
+    const [O = 0] = shape
+    const pairBytes = (2 * all.length) / O
+    const step = pairBytes * Math.max(1, Math.floor(SLICE_BYTES / pairBytes))
+    for (let offset = 0; offset < all.length; offset += step) {
+      const stored = all.slice(offset, offset + step)
+      yield { offset, bytes: channelsLast(stored, shape, bytesPerElement(entry)), stored }
     }
     return
   }
-  const bytes = await checkpoint.read(entry.name, { signal })
-  if (kind === 'conv') yield { offset: 0, bytes: channelsLast(bytes, shape), stored: bytes }
-  else yield { offset: 0, bytes: new Uint8Array(toFloat32(bytes, entry.dtype).buffer), stored: bytes }
+  const isRounded = 'scales' in home && home.scales !== undefined && !quantized && !isScales
+  const asStored = isScales || kind === 'matrix' || kind === 'embedding'
+  const step = isRounded ? ROUNDED_BYTES : SLICE_BYTES
+  for await (const { offset, bytes } of checkpoint.slices(entry.name, step, { signal })) {
+    if (asStored) yield { offset, bytes, stored: bytes }
+    else {
+      const values = new Uint8Array(toFloat32(bytes, entry.dtype).buffer)
+      yield { offset: offset * (4 / bytesPerElement(entry)), bytes: values, stored: bytes }
+    }
+  }
 }
 
-/** [O, I, kh, kw] -> [O, kh, kw, I], of elements of 2 or 4 bytes. */
+/** [O, I, kh, kw] -> [O, kh, kw, I], of elements of 2 or 4 bytes and any O. */
 function channelsLast(
   bytes: Uint8Array<ArrayBuffer>,
-  [O = 0, I = 0, kh = 0, kw = 0]: readonly number[],
+  [, I = 0, kh = 0, kw = 0]: readonly number[],
+  width: number,
 ): Uint8Array<ArrayBuffer> {
   const places = kh * kw
-  const wide = bytes.length === O * I * places * 4
+  const O = bytes.length / (I * places * width)
+  const wide = width === 4
   const from = wide ? new Uint32Array(bytes.buffer) : new Uint16Array(bytes.buffer)
   const to = wide ? new Uint32Array(from.length) : new Uint16Array(from.length)
   for (let o = 0, i = 0; o < O; o++) {

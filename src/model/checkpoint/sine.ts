@@ -10,18 +10,24 @@
 export function sineEmbedding(H: number, W: number, d: number): Float32Array {
   const half = d / 2
   const table = new Float32Array(H * W * d)
-  const fill = (start: number, position: number): void => {
-    for (let j = 0; j < half; j++) {
-      const angle = position / 10_000 ** ((2 * Math.floor(j / 2)) / half)
-      table[start + j] = j % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
-    }
-  }
-  for (let row = 0; row < H; row++) {
-    for (let column = 0; column < W; column++) {
-      const start = (row * W + column) * d
-      fill(start, ((row + 1) / (H + 1e-6)) * 2 * Math.PI)
-      fill(start + half, ((column + 1) / (W + 1e-6)) * 2 * Math.PI)
+  // Both halves are the same all along a row or a column: a map of 128 x 128 has 256 positions, not 32,768
+  const rows = positions(H, half)
+  const columns = positions(W, half)
+  for (let row = 0, start = 0; row < H; row++) {
+    for (let column = 0; column < W; column++, start += d) {
+      table.set(rows.subarray(row * half, (row + 1) * half), start)
+      table.set(columns.subarray(column * half, (column + 1) * half), start + half)
     }
   }
   return table
+}
+
+/** The channels of each of `count` positions, [count, half]. */
+function positions(count: number, half: number): Float32Array {
+  return Float32Array.from({ length: count * half }, (_, i) => {
+    const [place, j] = [Math.floor(i / half), i % half]
+    const position = ((place + 1) / (count + 1e-6)) * 2 * Math.PI
+    const angle = position / 10_000 ** ((2 * Math.floor(j / 2)) / half)
+    return j % 2 === 0 ? Math.sin(angle) : Math.cos(angle)
+  })
 }

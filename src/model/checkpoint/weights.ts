@@ -4,6 +4,7 @@
 // from the file to the device (fill.ts), as they are stored. Where the adapter multiplies faster from packed weights
 // (src/kernels/packed.ts), they are packed on the way; asked to, we quantise them too (src/kernels/quantize.ts).
 
+import { breathe } from '../../breathe.ts'
 import { expectDefined } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
@@ -174,6 +175,7 @@ async function place(
   const outcomes = await Promise.allSettled(
     matches.map(async (match): Promise<Placed> => {
       const { parameter, entry, quantized } = match
+      await breathe(signal)
       if (parameter.kind !== 'embedding') return { ...match, home: await allocateFor(gpu, match, quantize) }
       const round = !quantized && quantizedTo(parameter, quantize) !== undefined
       const codes = { isCodes: quantized !== undefined, round }
@@ -252,8 +254,11 @@ function inMemory(tensors: ReadonlyMap<string, HostWeight>): Checkpoint {
     tensors: new Map(entries),
     metadata: new Map(),
     read: async (name) => copyOf(name),
-    async *slices(name) {
-      yield { offset: 0, bytes: copyOf(name) }
+    async *slices(name, maxBytes) {
+      const all = copyOf(name)
+      for (let offset = 0; offset < all.length; offset += maxBytes) {
+        yield { offset, bytes: all.slice(offset, offset + maxBytes) }
+      }
     },
     close: async () => undefined,
   }

@@ -2,7 +2,7 @@
 
 import { firstNotFinite } from '../../io/finite.ts'
 import { type Checkpoint, toFloat32 } from '../../io/safetensors.ts'
-import { type Quantized, quantizeRows } from '../../kernels/quantize.ts'
+import { heldScales, quantizeRows } from '../../kernels/quantize.ts'
 import { notFinite } from '../checkpoint/fill.ts'
 import { bytesPerElement } from '../checkpoint/stored.ts'
 import type { Step } from './convert-plan.ts'
@@ -44,7 +44,7 @@ export async function* convertedPieces(
       throw notFinite([{ entry, value: bad.value, index: offset / bytesPerElement(entry) + bad.index }])
     if (isRounded && quantized) {
       const rows = quantizeRows(toFloat32(bytes, entry.dtype), K, quantized)
-      scales.push(scaleBytes(rows.scales, quantized))
+      scales.push(new Uint8Array(heldScales(rows.scales, quantized).buffer))
       yield { output: 0, bytes: rows.data, read: bytes.length }
     } else {
       yield { output: 0, bytes, read: bytes.length }
@@ -59,10 +59,4 @@ function wholeRows(rowBytes: number): number {
   while ((rows * rowBytes) % ALIGNMENT !== 0) rows *= 2
   const step = rows * rowBytes
   return step * Math.max(1, Math.floor(ROUNDED_BYTES / step))
-}
-
-/** As they are stored: f32, or bf16, which those of int4 are numbers of. */
-function scaleBytes(scales: Float32Array<ArrayBuffer>, quantized: Quantized): Uint8Array {
-  if (quantized === 'int8') return new Uint8Array(scales.buffer)
-  return new Uint8Array(Uint16Array.from(new Uint32Array(scales.buffer), (word) => word >>> 16).buffer)
 }

@@ -42,11 +42,11 @@ describe.each(CASES)('%s', (_, bytes, remedy) => {
   })
 })
 
-test('a tokenizer is told alike', () => {
-  expect(() => loadTokenizer('<!doctype html>', '{}', 10)).toThrow(
+test('a tokenizer is told alike', async () => {
+  await expect(loadTokenizer('<!doctype html>', '{}', 10)).rejects.toThrow(
     'tokenizer.json is not JSON: a value is missing at byte 0. It is a web page',
   )
-  expect(() => loadTokenizer(' \n', '{}', 10)).toThrow('tokenizer.json is empty')
+  await expect(loadTokenizer(' \n', '{}', 10)).rejects.toThrow('tokenizer.json is empty')
 })
 
 test('a byte order mark before good text is no hindrance', async () => {

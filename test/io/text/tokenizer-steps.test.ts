@@ -138,27 +138,29 @@ test.each<[string, Record<string, unknown>, string]>([
     { pre_tokenizer: split('\u001b[2J(a+)+') },
     String.raw`has the pattern "\e[2J(a+)+"`,
   ],
-])('%s is refused', (_, change, why) => {
-  expect(() => load(change)).toThrow(WeightsError)
-  expect(() => load(change)).toThrow(why)
-  expect(() => load(change)).toThrow(/^tokenizer\.json.{20,500}$/)
+])('%s is refused', async (_, change, why) => {
+  await expect(load(change)).rejects.toThrow(WeightsError)
+  await expect(load(change)).rejects.toThrow(why)
+  await expect(load(change)).rejects.toThrow(/^tokenizer\.json.{20,500}$/)
 })
 
 function modelOf(text: string): object {
   return (JSON.parse(text) as { model: object }).model
 }
 
-test("a key that occurs twice, and a file that isn't text, are refused", () => {
+test("a key that occurs twice, and a file that isn't text, are refused", async () => {
   const twice = json.replace('"vocab":{', '"vocab":{"!":0,')
-  expect(() => loadTokenizer(twice, '{}', VOCAB)).toThrow('the key "!" occurs twice')
-  expect(() => loadTokenizer('<!DOCTYPE html>', '{}', VOCAB)).toThrow('It is a web page')
-  expect(() => loadTokenizer(`{"x":[${'{},'.repeat(2e6)}{}]}`, '{}', VOCAB)).toThrow('objects and lists')
-  expect(() => loadTokenizer('['.repeat(1e6), '{}', VOCAB)).toThrow('more than 32 levels')
+  await expect(loadTokenizer(twice, '{}', VOCAB)).rejects.toThrow('the key "!" occurs twice')
+  await expect(loadTokenizer('<!DOCTYPE html>', '{}', VOCAB)).rejects.toThrow('It is a web page')
+  await expect(loadTokenizer(`{"x":[${'{},'.repeat(2e6)}{}]}`, '{}', VOCAB)).rejects.toThrow(
+    'objects and lists',
+  )
+  await expect(loadTokenizer('['.repeat(1e6), '{}', VOCAB)).rejects.toThrow('more than 32 levels')
 })
 
 describe('published steps pass', () => {
-  test('those of Phi-3 and Llama 2', () => {
-    const tokenizer = load({
+  test('those of Phi-3 and Llama 2', async () => {
+    const tokenizer = await load({
       normalizer: sequence([
         { type: 'Prepend', prepend: '▁' },
         { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
@@ -177,8 +179,8 @@ describe('published steps pass', () => {
     expect(tokenizer.encode('the <SEG>').at(-1)).toBe(400)
   })
 
-  test('those of GPT-4o, BERT and DeepSeek', () => {
-    load({
+  test('those of GPT-4o, BERT and DeepSeek', async () => {
+    await load({
       normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: true },
       pre_tokenizer: {
         type: 'Sequence',
@@ -201,21 +203,23 @@ describe('published steps pass', () => {
 })
 
 describe('texts are bounded', () => {
-  test('as they are given', () => {
-    const tokenizer = load({})
+  test('as they are given', async () => {
+    const tokenizer = await load({})
     expect(tokenizer.encode('a'.repeat(8192)).length).toBeGreaterThan(1000)
     expect(() => tokenizer.encode('a'.repeat(8193))).toThrow(PromptError)
     expect(() => tokenizer.encode('a'.repeat(8193))).toThrow('has 8193 characters')
   })
 
-  test('after each step that makes them longer', () => {
-    const tokenizer = load({ normalizer: sequence([replace('[a-c]', 'x'.repeat(60)), { type: 'NFC' }]) })
+  test('after each step that makes them longer', async () => {
+    const tokenizer = await load({
+      normalizer: sequence([replace('[a-c]', 'x'.repeat(60)), { type: 'NFC' }]),
+    })
     expect(tokenizer.encode('abcabc').length).toBeGreaterThan(0)
     expect(() => tokenizer.encode('a'.repeat(500))).toThrow('has 30000 characters, as the tokenizer sees it')
   })
 
-  test('in time, whatever is repeated', () => {
-    const tokenizer = load({})
+  test('in time, whatever is repeated', async () => {
+    const tokenizer = await load({})
     for (const part of ['a', ' ', '\n', ' \n', 'the ', '日', "'", '1', 'é']) {
       const begin = performance.now()
       tokenizer.encode(part.repeat(8192 / part.length))

@@ -10,7 +10,7 @@ const encodings: { text: string; ids: number[] }[] = JSON.parse(
   readFileSync('test/fixtures/io/encodings.json', 'utf8'),
 )
 const VOCAB = 403 // 400 in the file, and <SEG>, <p>, </p>
-const tokenizer = loadTokenizer(json, '{}', VOCAB)
+const tokenizer = await loadTokenizer(json, '{}', VOCAB)
 
 /** The file, changed. */
 function changed(
@@ -54,12 +54,12 @@ describe("FlowSeg's tokens", () => {
     }
   })
 
-  test('that the file has already are kept, whatever their flags say', () => {
+  test('that the file has already are kept, whatever their flags say', async () => {
     const has = changed(({ added_tokens }) => {
       added_tokens.push(token('</p>', 402, { normalized: true, lstrip: true, rstrip: true, special: false }))
       added_tokens.push(token('<SEG>', 400, { single_word: true }), token('<p>', 401, { rstrip: true }))
     })
-    const again = loadTokenizer(has, '{}', VOCAB)
+    const again = await loadTokenizer(has, '{}', VOCAB)
     for (const { text, ids } of encodings) expect(again.encode(text), text).toEqual(ids)
   })
 
@@ -87,21 +87,23 @@ describe("FlowSeg's tokens", () => {
       VOCAB,
       'it has 404 tokens',
     ],
-  ])('refuses %s', (_, text, vocab, why) => {
-    expect(() => loadTokenizer(text, '{}', vocab)).toThrow(WeightsError)
-    expect(() => loadTokenizer(text, '{}', vocab)).toThrow(`The tokenizer does not fit the model: with`)
-    expect(() => loadTokenizer(text, '{}', vocab)).toThrow(why)
+  ])('refuses %s', async (_, text, vocab, why) => {
+    await expect(loadTokenizer(text, '{}', vocab)).rejects.toThrow(WeightsError)
+    await expect(loadTokenizer(text, '{}', vocab)).rejects.toThrow(
+      `The tokenizer does not fit the model: with`,
+    )
+    await expect(loadTokenizer(text, '{}', vocab)).rejects.toThrow(why)
   })
 })
 
-test('flags of other tokens are obeyed: Phi-3 strips what follows its own', () => {
+test('flags of other tokens are obeyed: Phi-3 strips what follows its own', async () => {
   const stripping = changed(({ added_tokens }) => added_tokens.push(token('<|user|>', 400, { rstrip: true })))
-  const phi3 = loadTokenizer(stripping, '{}', VOCAB + 1)
+  const phi3 = await loadTokenizer(stripping, '{}', VOCAB + 1)
   expect(phi3.encode('<|user|>\n a')).toEqual([400, ...phi3.encode('a')])
   expect(phi3.encode('<SEG>\n a')).toEqual([401, ...phi3.encode('\n a')])
 })
 
-test('nothing is added, whatever the post-processor and the config want', () => {
+test('nothing is added, whatever the post-processor and the config want', async () => {
   const eager = changed((file) => {
     Object.assign(file, {
       post_processor: {
@@ -116,7 +118,7 @@ test('nothing is added, whatever the post-processor and the config want', () => 
     })
   })
   const config = '{"add_bos_token": true, "add_eos_token": true, "clean_up_tokenization_spaces": true}'
-  const loaded = loadTokenizer(eager, config, VOCAB)
+  const loaded = await loadTokenizer(eager, config, VOCAB)
   expect(loaded.encode('the dog')).toEqual(tokenizer.encode('the dog'))
   expect(loaded.decode(loaded.encode("is it . do n't"))).toBe("is it . do n't")
 })
@@ -141,9 +143,9 @@ describe('files that make no sense', () => {
     ['{"model":{"vocab":{"a":0}}}', '{}', "tokenizer.json can't be used"],
     [json, '', 'tokenizer_config.json is empty'],
     [json, 'null', 'tokenizer_config.json must hold a JSON object'],
-  ])('%.40s, %s', (text, config, why) => {
+  ])('%.40s, %s', async (text, config, why) => {
     const vocab = text === json ? VOCAB : 4
-    expect(() => loadTokenizer(text, config, vocab)).toThrow(WeightsError)
-    expect(() => loadTokenizer(text, config, vocab)).toThrow(why)
+    await expect(loadTokenizer(text, config, vocab)).rejects.toThrow(WeightsError)
+    await expect(loadTokenizer(text, config, vocab)).rejects.toThrow(why)
   })
 })

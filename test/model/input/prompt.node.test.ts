@@ -18,11 +18,11 @@ import {
 } from '../../../src/model/input/prompt.ts'
 
 const json = readFileSync('test/fixtures/io/tokenizer.json', 'utf8')
-const qwen = loadTokenizer(json, '{}', 403)
+const qwen = await loadTokenizer(json, '{}', 403)
 const [SEG, P, END_P] = [400, 401, 402]
 
 // Phi-3's markers in the same vocabulary: stripped on the right, as in its own file
-const phi = (() => {
+const phi = await (async () => {
   const file: { added_tokens: object[] } = JSON.parse(json)
   for (const [i, content] of ['<s>', '<|user|>', '<|assistant|>', '<|end|>'].entries()) {
     file.added_tokens.push({
@@ -65,10 +65,14 @@ describe('the small model', () => {
     expect(seg).toBe(after.length - 1)
   })
 
-  test('its committed config and tokenizer agree', () => {
+  test('its committed config and tokenizer agree', async () => {
     const read = (name: string) => readFileSync(`weights/flowseg-nano/${name}`, 'utf8')
     const config: PromptSettings & { llm: { vocab: number } } = JSON.parse(read('config.json'))
-    const tokenizer = loadTokenizer(read('tokenizer.json'), read('tokenizer_config.json'), config.llm.vocab)
+    const tokenizer = await loadTokenizer(
+      read('tokenizer.json'),
+      read('tokenizer_config.json'),
+      config.llm.vocab,
+    )
     const { before, after, spans, seg } = buildPrompt(tokenizer, 'the red mug', config)
     expect(tokenizer.decode(before)).toBe('<|im_start|>user\n')
     expect(tokenizer.decode(after.slice(...spans[0]!))).toBe('<p>the red mug</p>')

@@ -7,7 +7,13 @@ import { expect, test } from 'vitest'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER } from '../../../src/gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../../src/gpu/gpu.ts'
 import { recorder } from '../../../src/gpu/recorder.ts'
-import { dequantizeRows, GROUP, quantizeRows } from '../../../src/kernels/quantize.ts'
+import {
+  dequantizeRows,
+  GROUP,
+  heldScales,
+  quantizeRows,
+  SCALE_TYPES,
+} from '../../../src/kernels/quantize.ts'
 import { ranked, type Variant } from '../../../src/kernels/variants.ts'
 import { gemv } from '../../../src/ops/matmul/gemv.ts'
 import { linear, matmulFamily } from '../../../src/ops/matmul/matmul.ts'
@@ -148,7 +154,8 @@ async function weight(
     const quantized = quantizeRows(values, K, dtype)
     const [N = 0] = shape
     const held = dtype === 'int4' ? [N, Math.ceil(K / GROUP) * GROUP] : shape
-    const scales = await upload(gpu, quantized.scales, [quantized.scales.length], 'f32')
+    const own = heldScales(quantized.scales, dtype)
+    const scales = await upload(gpu, own, [own.length], SCALE_TYPES[dtype])
     const b = { ...(await upload(gpu, quantized.data, held, dtype)), shape, size: N * K, scales }
     return { b, values: dequantizeRows(quantized, K, dtype) }
   }

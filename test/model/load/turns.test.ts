@@ -1,0 +1,157 @@
+// Loading lets other work of its thread in: between two turns it does a piece of bounded size, whatever the size of the
+// model. Counted in bytes, tokens and objects, with a clock by which every step has taken long enough.
+
+import { afterEach, describe, expect, test } from 'vitest'
+import { nextTask } from '../../../src/breathe.ts'
+import { openGpu } from '../../../src/gpu/gpu.ts'
+import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
+import { readTokenizerFile } from '../../../src/io/text/tokenizer-file.ts'
+import { parseConfig } from '../../../src/model/checkpoint/config.ts'
+import { parameters } from '../../../src/model/checkpoint/parameters.ts'
+import { weightsFrom } from '../../../src/model/checkpoint/weights.ts'
+import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { readText } from '../../runtime.ts'
+import { adapterNames, anyGpu, toBf16, uniform } from '../../support.ts'
+import { smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+
+const MIB = 2 ** 20
+
+const restores: (() => void)[] = []
+afterEach(() => {
+  for (const restore of restores.splice(0)) restore()
+})
+
+/** Puts a function in the place of a method; a spy would keep the arguments of a million calls. */
+function replace<T extends object, K extends keyof T>(object: T, method: K, by: (own: T[K]) => T[K]): void {
+  const own = object[method]
+  object[method] = by(own)
+  restores.push(() => {
+    object[method] = own
+  })
+}
+
+/** A clock that is ten milliseconds later whenever somebody looks. */
+function hurryClock(): void {
+  let now = performance.now()
+  replace(performance, 'now', () => () => (now += 10))
+}
+
+/** Runs something, and counts the turns that others get meanwhile; `turn` tells the one that is under way. */
+async function inTurns<T>(work: (turn: () => number) => Promise<T>): Promise<{ result: T; turns: number }> {
+  let [turns, isOver] = [0, false]
+  const others = (async () => {
+    while (!isOver) {
+      await nextTask()
+      turns++
+    }
+  })()
+  try {
+    return { result: await work(() => turns), turns }
+  } finally {
+    isOver = true
+    await others
+  }
+}
+
+/** The most of what was noted for one turn. */
+class PerTurn {
+  readonly #sums = new Map<number, number>()
+
+  add(turn: number, count: number): void {
+    this.#sums.set(turn, (this.#sums.get(turn) ?? 0) + count)
+  }
+
+  get most(): number {
+    return Math.max(...this.#sums.values())
+  }
+
+  get total(): number {
+    return [...this.#sums.values()].reduce((sum, count) => sum + count, 0)
+  }
+}
+
+/** A tokenizer with so many tokens and merges. */
+function tokenizerOf(tokens: number): string {
+  const names = Array.from({ length: tokens }, (_, i) => `t${i}`)
+  const vocab = Object.fromEntries(names.map((name, i) => [name, i]))
+  const merges = names.map((name, i) => (i % 2 === 0 ? `t ${i}` : ['u', name]))
+  return JSON.stringify({ added_tokens: [], normalizer: null, model: { type: 'BPE', vocab, merges } })
+}
+
+describe('between two turns, loading does', () => {
+  test.each(['F32', 'BF16'] as const)('a slice of weights in %s at the most', async (dtype) => {
+    const path = 'weights/configs/flowseg-qwen3-1.7b.json'
+    const config = parseConfig(JSON.parse(readText(path)), path)
+    const shapes = new Map(parameters(config).map(({ name, shape }) => [name, shape]))
+    const tensors = new Map(
+      [
+        'llm.model.layers.0.mlp.down_proj.weight', // [2048, 6144], a matrix
+        'segmentor.encoder.pos_embed', // [1, 64, 64, 1024], a table
+        'seg_connector.model.0.model.2.weight', // [512, 512, 3, 3], a convolution
+      ].map((name) => {
+        const shape = shapes.get(name)!
+        const values = uniform(
+          shape.reduce((product, n) => product * n, 1),
+          3,
+        )
+        return [name, { shape, dtype, data: dtype === 'F32' ? values : toBf16(values).bits }]
+      }),
+    )
+    const gpu = await anyGpu()
+    const { queue } = gpu.device
+    const written = new PerTurn()
+    hurryClock()
+    const { result } = await inTurns(async (turn) => {
+      replace(queue, 'writeBuffer', (own) => (...args: Parameters<GPUQueue['writeBuffer']>) => {
+        const [, , data, , size] = args
+        written.add(turn(), size ?? data.byteLength)
+        return Reflect.apply(own, queue, args)
+      })
+      replace(queue, 'writeTexture', (own) => (...args: Parameters<GPUQueue['writeTexture']>) => {
+        written.add(turn(), args[1].byteLength)
+        return Reflect.apply(own, queue, args)
+      })
+      return weightsFrom(gpu, tensors, config)
+    })
+    result.release()
+    // 2 MiB as they are stored: a table in bf16 becomes f32, and a texture takes 1 MiB at a time
+    expect(written.most).toBeLessThanOrEqual(4 * MIB)
+    expect(written.total).toBeGreaterThan((dtype === 'F32' ? 70 : 40) * MIB)
+  })
+
+  test('a thousand tokens and a thousand merges', async () => {
+    const text = tokenizerOf(20_000)
+    hurryClock()
+    const read = await inTurns(() => readTokenizerFile(text))
+    expect(read.result.ids.get('t19999')).toBe(19_999)
+    expect(read.result.ranks?.get('["t","4"]')).toBe(4)
+    expect(read.turns).toBeGreaterThanOrEqual(2 * Math.floor(20_000 / 1024))
+    const loaded = await inTurns(() => loadTokenizer(text, '{}', 20_003))
+    expect(loaded.turns - read.turns).toBeGreaterThanOrEqual(Math.floor(20_000 / 4096))
+  })
+
+  test('a buffer and a kernel', async () => {
+    const [name] = adapterNames()
+    const gpu = await openGpu(name ? { adapter: name } : {})
+    const [buffers, kernels] = [new PerTurn(), new PerTurn()]
+    const { device } = gpu
+    hurryClock()
+    await inTurns(async (turn) => {
+      replace(device, 'createBuffer', (own) => (what) => {
+        if (/^(llm|segmentor)\./.test(what.label ?? '')) buffers.add(turn(), 1)
+        return own.call(device, what)
+      })
+      replace(device, 'createShaderModule', (own) => (what) => {
+        kernels.add(turn(), 1)
+        return own.call(device, what)
+      })
+      const model = await FlowSeg.load(smallCheckpoint(), { gpu })
+      model.close()
+    })
+    gpu.close()
+    expect(kernels.total).toBeGreaterThan(20)
+    expect(kernels.most).toBe(1)
+    expect(buffers.total).toBeGreaterThan(100)
+    expect(buffers.most).toBe(1)
+  })
+})
