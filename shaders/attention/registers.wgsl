@@ -10,11 +10,12 @@
 // threads   one has ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share rows
 // grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
-//           RELATIVE's map, else 1
+// host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows
 // prelude   const D4, ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
 
-import package::attention::rows::{key4, key_at, query, query_at, query_of, row_of, sizes, value4, value_at, y};
+import package::attention::rows::{
+  key4, key_at, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
+};
 import package::lib::attention_bias::{
   BLOCK, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
@@ -69,7 +70,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var l: array<f32, ROWS>;
   var i: array<u32, ROWS>;        // its query
   var row: array<u32, ROWS>;      // its index in y
-  var visible: array<u32, ROWS>;  // its keys are in [0, visible)
+  var visible: array<u32, ROWS>;  // its keys are in [oldest, visible)
+  var oldest: array<u32, ROWS>;
   var keys = 0u;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let in_head = min(first + r, sizes.rows - 1u);
@@ -78,6 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     m[r] = FLOOR;
     l[r] = 0.0;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
+    oldest[r] = oldest_of(i[r]);
     keys = max(keys, visible[r]);
   }
   var q = load_rows(row, count);
@@ -86,8 +89,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
-  let map_height = sizes.keys / sizes.columns;
-  let blocks = block_count(keys, sizes.columns);
+  let map_height = sizes.keys / sizes.extent;
+  let blocks = block_count(keys, sizes.extent);
   // One more than a block has: Mesa writes loops out that run over a whole array, and compiles for minutes
   var scores: array<f32, BLOCK * ROWS + 1u>;
   var top: array<f32, ROWS>;
@@ -95,9 +98,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: array<vec4f, D4>;
-  for (var b = split; b < blocks; b += sizes.splits) {
+  // Under WINDOW the first rows see the oldest keys; no row sees those before
+  for (var b = oldest_of(i[0]) / BLOCK + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, and what is the same for all of them
-    let block = key_block(b, keys, sizes.columns);
+    let block = key_block(b, keys, sizes.extent);
     var hidden = 0xffffffffu;
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       word[r] = mask_word(i[r], b, words);
@@ -115,8 +119,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         var score = 0.0;
         /*unroll*/ for (var c = 0u; c < D4; c++) { score += dot(q[r * D4 + c], chunk[c]); }
-        if (BIAS == RELATIVE) { score += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.columns); }
-        score = select(FLOOR, score, is_visible(j, visible[r], word[r]));
+        if (BIAS == RELATIVE) { score += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.extent); }
+        score = select(FLOOR, score, is_visible(j, oldest[r], visible[r], word[r]));
         scores[t * ROWS + r] = score;
         top[r] = max(top[r], score);
       }

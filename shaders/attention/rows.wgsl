@@ -7,20 +7,22 @@
 //   key_at(batch, head)             where those of the first key begin; the next key is a stride further on
 //   value_at(batch, head)           the same of value
 //   key4(i), value4(i)              four channels
-//   keys_of_block(end)              the keys that rows below `end` see: those of the last row, which sees the most
+//   keys_of_block(end)              the keys that rows below `end` see: those of the last row, which sees the latest
+//   oldest_of(query)                the first key that a query sees; rows from there on see none before it
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
 //           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the
 //           parts of lib/online_softmax
-// host      rows = queries * GROUP; `loop_end` is a kernel's own: where a loop ends that Mesa must not write out
+// host      rows = queries * GROUP; `extent` is the width of RELATIVE's map, the keys of WINDOW, else 1; `loop_end` is a
+//           kernel's own: where a loop ends that Mesa must not write out
 // prelude   const D4, GROUP
 
-import package::lib::attention_bias::visible_keys;
+import package::lib::attention_bias::{oldest_key, visible_keys};
 @if(HALF) import package::lib::weight::from_f16;
 import prelude::{D4, GROUP};
 
 struct Sizes {
-  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, columns: u32,
+  rows: u32, row_blocks: u32, keys: u32, limit: u32, splits: u32, heads: u32, extent: u32,
   q_stride: u32, q_start: u32, k_stride: u32, k_start: u32, v_stride: u32, v_start: u32,
   scale: f32, loop_end: u32, first_group: u32,
 }
@@ -52,6 +54,8 @@ fn value_at(batch: u32, head: u32) -> u32 { return batch * sizes.keys * sizes.v_
 
 @if(HALF) fn value4(i: u32) -> vec4f { return from_f16(value[i]); }
 @else fn value4(i: u32) -> vec4f { return value[i]; }
+
+fn oldest_of(i: u32) -> u32 { return oldest_key(i, sizes.limit, sizes.extent); }
 
 fn keys_of_block(end: u32) -> u32 {
   return visible_keys(query_of(min(end, sizes.rows) - 1u), sizes.keys, sizes.limit);

@@ -12,8 +12,7 @@
 //           block of keys
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
-//           RELATIVE's map, else 1; loop_end = ROWS * D4
+// host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows; loop_end = ROWS * D4
 // prelude   const D4, LANES, ROWS, GROUP, BIAS; bool SPLIT
 //
 // per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
@@ -28,7 +27,7 @@
 //           registers
 
 import package::attention::rows::{
-  key4, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value4, value_at, y,
+  key4, key_at, keys_of_block, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
   BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
@@ -49,7 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var l: array<f32, ROWS>;
   var i: array<u32, ROWS>;        // its query
   var row: array<u32, ROWS>;      // its index in y
-  var visible: array<u32, ROWS>;  // its keys are in [0, visible)
+  var visible: array<u32, ROWS>;  // its keys are in [oldest, visible)
+  var oldest: array<u32, ROWS>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     let in_head = min(first + r * LANES + lane, sizes.rows - 1u);
     i[r] = query_of(in_head);
@@ -57,6 +57,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     m[r] = FLOOR;
     l[r] = 0.0;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
+    oldest[r] = oldest_of(i[r]);
   }
   // The keys of the last row, the same for all lanes
   let keys = keys_of_block(first + ROWS * LANES);
@@ -78,8 +79,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
-  let map_height = sizes.keys / sizes.columns;
-  let blocks = block_count(keys, sizes.columns);
+  let map_height = sizes.keys / sizes.extent;
+  let blocks = block_count(keys, sizes.extent);
   // One more than a block has: Mesa writes loops out that run over a whole array
   var scores: array<f32, BLOCK * ROWS + 1u>;
   var top: array<f32, ROWS>;
@@ -88,9 +89,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: vec4f;
-  for (var b = split; b < blocks; b += sizes.splits) {
+  for (var b = oldest_of(query_of(first)) / BLOCK + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, and what is the same for all of them
-    let block = key_block(b, keys, sizes.columns);
+    let block = key_block(b, keys, sizes.extent);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       word[r] = mask_word(i[r], b, words);
       vertical[r] = vertical_bias(row[r], block.y, map_height);
@@ -108,8 +109,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         /*unroll*/ for (var r = 0u; r < ROWS; r++) { score[r] += dot(q[r * D4 + c], k); }
       }
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-        if (BIAS == RELATIVE) { score[r] += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.columns); }
-        score[r] = select(FLOOR, score[r], is_visible(j, visible[r], word[r]));
+        if (BIAS == RELATIVE) { score[r] += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.extent); }
+        score[r] = select(FLOOR, score[r], is_visible(j, oldest[r], visible[r], word[r]));
         scores[t * ROWS + r] = score[r];
         top[r] = max(top[r], score[r]);
       }

@@ -10,9 +10,9 @@
 // threads   64 = 16 groups of PARTS; a group has ROWS rows and of their vec4s, thread p has p, PARTS + p, ...
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; `limit` as in lib/attention_bias; `columns` is the width of
-//           RELATIVE's map, else 1; OWN = ceil(D4 / PARTS); PARTS = 4; KEYS divides the 32 of a word of the mask;
-//           loop_end = KEYS, a size so that Mesa doesn't write the loops out
+// host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows; OWN = ceil(D4 / PARTS);
+//           PARTS = 4; KEYS divides the 32 of a word of the mask; loop_end = KEYS, a size so that Mesa doesn't write
+//           the loops out
 // prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
 //
 // occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more.
@@ -28,7 +28,7 @@
 // measured  software adapters only, where barriers cost 272 cycles: see src/ops/attention/tiled.ts
 
 import package::attention::rows::{
-  key4, key_at, keys_of_block, query, query_at, query_of, row_of, sizes, value4, value_at, y,
+  key4, key_at, keys_of_block, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
   RELATIVE, horizontal_bias, is_visible, mask_word, vertical_bias, visible_keys,
@@ -67,7 +67,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var l: array<f32, ROWS>;        // of the thread's keys: every PARTS-th
   var i: array<u32, ROWS>;        // its query
   var row: array<u32, ROWS>;      // its index in y
-  var visible: array<u32, ROWS>;  // its keys are in [0, visible)
+  var visible: array<u32, ROWS>;  // its keys are in [oldest, visible)
+  var oldest: array<u32, ROWS>;
   var q: array<vec4f, ROWS * OWN>;
   var o: array<vec4f, ROWS * OWN>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -76,6 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     row[r] = row_of(batch, head, in_head);
     m[r] = FLOOR;
     visible[r] = visible_keys(i[r], sizes.keys, sizes.limit);
+    oldest[r] = oldest_of(i[r]);
     let at = query_at(row[r]);
     /*unroll*/ for (var n = 0u; n < OWN; n++) {
       let c = part + n * PARTS;
@@ -88,10 +90,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
-  let map_height = sizes.keys / sizes.columns;
+  let map_height = sizes.keys / sizes.extent;
   var top: array<f32, ROWS>;
   var word: array<u32, ROWS>;
-  for (var first_key = split * KEYS; first_key < keys; first_key += sizes.splits * KEYS) {
+  let oldest_tile = oldest_of(query_of(first)) / KEYS;
+  for (var first_key = (oldest_tile + split) * KEYS; first_key < keys; first_key += sizes.splits * KEYS) {
     // 1. The tiles. Past the last key it is repeated, and weighs nothing
     for (var n = thread; n < sizes.loop_end * D4; n += WG) {
       let j = min(first_key + n / D4, keys - 1u);
@@ -110,8 +113,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         if (BIAS == RELATIVE && t % PARTS == part) {
           let j = min(first_key + t, keys - 1u);
-          top[r] += vertical_bias(row[r], j / sizes.columns, map_height) +
-            horizontal_bias(row[r], j % sizes.columns, sizes.columns);
+          top[r] += vertical_bias(row[r], j / sizes.extent, map_height) +
+            horizontal_bias(row[r], j % sizes.extent, sizes.extent);
         }
         parts[((own + r) * KEYS + t) * PARTS + part] = top[r];
       }
@@ -127,7 +130,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let j = first_key + t;
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         let at = (own + r) * KEYS + t;
-        let score = select(FLOOR, sum_of_parts(at), j < keys && is_visible(j, visible[r], word[r]));
+        let score = select(FLOOR, sum_of_parts(at), j < keys && is_visible(j, oldest[r], visible[r], word[r]));
         top[r] = max(top[r], score);
         if (t % PARTS == part) { weights[at] = score; }
       }

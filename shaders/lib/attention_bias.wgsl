@@ -5,6 +5,7 @@
 //   CAUSAL    query i is at position limit + i and sees the keys up to there
 //   LENGTH    a query sees keys [0, limit)
 //   MASK      a bit per query and key hides the key from all heads
+//   WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
 //   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
 //
 // shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times
@@ -18,6 +19,7 @@ const CAUSAL = 1u;
 const LENGTH = 2u;
 const MASK = 3u;
 const RELATIVE = 4u;
+const WINDOW = 5u;
 
 @group(0) @binding(3) var<storage, read> bits: array<u32>;
 @group(0) @binding(4) var<storage, read> rel_h: array<f32>;
@@ -25,9 +27,15 @@ const RELATIVE = 4u;
 
 /** Query i sees none of the keys from this one on. */
 fn visible_keys(i: u32, keys: u32, limit: u32) -> u32 {
-  if (BIAS == CAUSAL) { return min(limit + i + 1u, keys); }
+  if (BIAS == CAUSAL || BIAS == WINDOW) { return min(limit + i + 1u, keys); }
   if (BIAS == LENGTH) { return min(limit, keys); }
   return keys;
+}
+
+/** Query i sees none of the keys before this one. */
+fn oldest_key(i: u32, limit: u32, window: u32) -> u32 {
+  if (BIAS == WINDOW) { return max(limit + i + 1u, window) - window; }
+  return 0u;
 }
 
 /** Word `index` of the `words` of query i's mask: its 32 keys. */
@@ -37,11 +45,12 @@ fn mask_word(i: u32, index: u32, words: u32) -> u32 {
 }
 
 /**
- * Whether a query sees key j. `visible` are its visible_keys, `word` is the key's mask_word. LENGTH hides the same keys
- * from all queries: a kernel doesn't come to them.
+ * Whether a query sees key j. `oldest` is its oldest_key, `visible` are its visible_keys, `word` is the key's mask_word.
+ * LENGTH hides the same keys from all queries: a kernel doesn't come to them.
  */
-fn is_visible(j: u32, visible: u32, word: u32) -> bool {
+fn is_visible(j: u32, oldest: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return j < visible; }
+  if (BIAS == WINDOW) { return j >= oldest && j < visible; }
   if (BIAS == MASK) { return ((word >> (j % 32u)) & 1u) == 0u; }
   return true;
 }

@@ -11,6 +11,7 @@ import { rope } from '../../src/ops/attention/rope.ts'
 import { conv2d } from '../../src/ops/conv/conv.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { sampleRegions } from '../../src/ops/head/sample-regions.ts'
 import { dilate, erode } from '../../src/ops/image/morphology.ts'
 import { resize } from '../../src/ops/image/resize.ts'
 import { copyRows, gather } from '../../src/ops/layout/gather.ts'
@@ -71,6 +72,7 @@ const CALLS: readonly Call[] = [
     rest: [{ heads: 2, points: 2, levels: [[2, 3]] }],
     op: deformableAttention,
   },
+  { name: 'sampleRegions', tensors: [[[2, 3, 8]], [[2, 4, 2]]], rest: [{ pool: 'max' }], op: sampleRegions },
   { name: 'gather', tensors: [[[5, 8]], [[3], 'u32']], op: gather },
   { name: 'copyRows', tensors: [[[2, 8]], [[4, 8], 'f32', 'bound']], rest: [1], op: copyRows },
   { name: 'concatColumns', tensors: [[[4, 8]], [[4, 3]]], op: concatColumns },

@@ -8,6 +8,7 @@ import { conv2d } from '../../src/ops/conv/conv.ts'
 import type { Activation } from '../../src/ops/elementwise/activation.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { sampleRegions } from '../../src/ops/head/sample-regions.ts'
 import { maskBytes, maskPixels } from '../../src/ops/head/mask-pixels.ts'
 import { dilate, erode } from '../../src/ops/image/morphology.ts'
 import { resampleColumns, resampleRows } from '../../src/ops/image/resample.ts'
@@ -35,7 +36,7 @@ import {
   softmax,
   sumLast,
 } from '../../src/ops/reduce/reduce.ts'
-import { columns, type DType, type Tensor, tensor } from '../../src/tensor/tensor.ts'
+import { columns, type DType, param, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { copyChunks, multiplyAdds } from '../../src/tuning/ceilings.ts'
 
 /** Makes an input of the plan, or a packed weight. */
@@ -229,6 +230,20 @@ export const CATALOGUE: readonly Case[] = [
     })
   }),
   ...each([256], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
+  ...each(
+    WIDTHS.flatMap((C) => (['max', 'mean'] as const).map((pool) => ({ C, pool }))),
+    'sampleRegions',
+    ({ C, pool }, x) => sampleRegions(x([3, 4, C]), x([2, 5, 2]), { pool }),
+  ),
+  ...each([1, 40], 'attention under a window, queries', (Tq, x) =>
+    attention({
+      query: x([Tq, 64]),
+      key: x([512, 64]),
+      value: x([512, 64]),
+      heads: 2,
+      bias: { kind: 'causal', start: param('position'), window: 30 },
+    }),
+  ),
   ...each([33], 'maskPixels', (W, x) => maskPixels(x([20, 20]), [15, 20], [21, W])),
   ...each([33], 'maskBytes', (W, x) => maskBytes(x([Math.ceil((21 * W) / 32)], 'u32'), [21, W], 256)),
   ...each([9], 'resampleRows', (W, x) => {

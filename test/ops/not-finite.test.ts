@@ -12,6 +12,7 @@ import { conv2d } from '../../src/ops/conv/conv.ts'
 import type { Activation } from '../../src/ops/elementwise/activation.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { sampleRegions } from '../../src/ops/head/sample-regions.ts'
 import { maskPixels } from '../../src/ops/head/mask-pixels.ts'
 import { dilate, erode } from '../../src/ops/image/morphology.ts'
 import { resize } from '../../src/ops/image/resize.ts'
@@ -76,6 +77,7 @@ function each<T>(
 const BIASES: Record<string, (x: In) => AttentionBias | undefined> = {
   none: () => undefined,
   causal: () => ({ kind: 'causal', start: 30 }),
+  window: () => ({ kind: 'causal', start: 30, window: 34 }),
   length: () => ({ kind: 'length', length: 33 }),
   mask: (x) => ({ kind: 'mask', bits: x([5, 2], 'u32') }), // bits 0 to 9: keys 0 to 3 of some, and all others are open
 }
@@ -112,6 +114,14 @@ const CASES: Case[] = [
   ...each([8, 3], 'meanSpans', (C, x) => meanSpans(x([9, C]), x([2, 2], 'u32'))),
   ...each([8, 33], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
 
+  ...[8, 3].flatMap((C) =>
+    each(
+      ['max', 'mean'] as const,
+      `sampleRegions of ${C}`,
+      (pool, x) => sampleRegions(x([2, 3, C]), x([2, 3, 2]), { pool }),
+      true,
+    ),
+  ),
   ...FLOATS.flatMap((dtype) =>
     each([6, 8], `gather ${dtype}`, (C, x) => gather(x([7, C], dtype), x([7], 'u32'))),
   ),

@@ -112,6 +112,18 @@ const ROWS: readonly Row[] = [
     ShapeError,
     'from 0 to 16777216',
   ],
+  [
+    'attention, an empty window',
+    (x) => attend(x, { bias: { kind: 'causal', start: 2, window: 0 } }),
+    ShapeError,
+    'window is 0, expected a whole number from 1 to 16777216',
+  ],
+  [
+    'attention, a window of all keys',
+    (x) => attend(x, { bias: { kind: 'length', length: 2, window: 3 } }),
+    UsageError,
+    "there is no option 'window'",
+  ],
   ['attention, no heads', (x) => attend(x, { heads: 0 }), ShapeError, 'heads is 0'],
   ['attention, a bare mask', (x) => attend(x, { bias: x(4, 1) }), UsageError, 'kind is undefined'],
   [

@@ -14,16 +14,16 @@ def language_model(c: dict, dtype: str = "f32", unused=lambda name: name):
             hidden_size=c["hidden"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
             num_key_value_heads=c["kvHeads"], head_dim=c["headDim"], intermediate_size=c["mlp"],
             vocab_size=c["vocab"], rope_theta=c["ropeTheta"], rms_norm_eps=c["eps"],
-            tie_word_embeddings=c["tied"], pad_token_id=None, bos_token_id=None, eos_token_id=None,
+            tie_word_embeddings=c["tied"], sliding_window=c.get("window"), pad_token_id=None, bos_token_id=None, eos_token_id=None,
             attn_implementation="sdpa", use_cache=False,
         )  # fmt: skip
         model = Model(config)
     return load_weights(model, "llm.model.", dtype, unused)
 
 
-def network(c: dict) -> Golden:
+def network(c: dict, name: str | None = None) -> Golden:
     golden = Golden(
-        f"{c['type']}-small", f"transformers {TYPES[c['type']][1].__name__}, float64",
+        name or f"{c['type']}-small", f"transformers {TYPES[c['type']][1].__name__}, float64",
         "From input embeddings: the stream after each layer, then the output of the final norm. Causal, positions 0..36.",
     )  # fmt: skip
     embeds = golden.input("embeds", [37, c["hidden"]], "T C")
@@ -59,6 +59,12 @@ def phi3_small(small: dict) -> Golden:
     return network(small["phi3"])
 
 
+def phi3_window(small: dict) -> Golden:
+    golden = network(small["phi3"] | dict(window=9), "phi3-window")
+    golden.about += " A query sees 9 keys, its own included."
+    return golden
+
+
 def qwen3_layer(_small: dict) -> Golden:
     c = dict(type="qwen3", hidden=2560, layers=1, heads=32, kvHeads=8, headDim=128, mlp=9728, vocab=8, tied=True)
     return layer(c | dict(ropeTheta=5e6, eps=1e-6), "Qwen3-4B-Instruct-2507: 2560, 32/8 heads of 128, MLP 9728, theta 5e6")
@@ -69,4 +75,4 @@ def phi3_layer(_small: dict) -> Golden:
     return layer(c | dict(ropeTheta=1e4, eps=1e-5), "Phi-3-mini: 3072, 32 heads of 96, MLP 8192, theta 1e4")
 
 
-FILES = [qwen3_small, phi3_small, qwen3_layer, phi3_layer]
+FILES = [qwen3_small, phi3_small, phi3_window, qwen3_layer, phi3_layer]

@@ -18,6 +18,7 @@ type LimitedSize =
   | 'points'
   | 'tokens'
   | 'positions'
+  | 'window'
   | 'textLength'
 
 /**
@@ -38,6 +39,7 @@ export const MOST: Readonly<Record<LimitedSize, number>> = {
   points: 64,
   tokens: 32_768,
   positions: 2 ** 31 - 1,
+  window: 2 ** 24,
   textLength: 4096,
 }
 
@@ -57,6 +59,10 @@ export class Section {
     this.#values = new Map<string, unknown>(Object.entries(json))
     this.#path = path
     this.#file = file
+  }
+
+  has(key: string): boolean {
+    return this.#values.has(key)
   }
 
   section(key: string, fallback?: object): Section {

@@ -88,8 +88,10 @@ export interface LlmConfig {
   readonly eps: number
   /** Whether lm_head shares the embedding's values. */
   readonly tied: boolean
-  /** Longest sequence that full causal attention is right for: the trained length, or a sliding window if shorter. */
+  /** Longest sequence that the model reads. */
   readonly maxPositions: number
+  /** Keys that a query sees at most, the latest ones, its own included; absent if it sees all before it. */
+  readonly window?: number
 }
 
 /** Pixel decoder, transformer decoder and matching. */
@@ -386,8 +388,9 @@ function connectorConfig(s: Section): ConnectorConfig {
 function llmConfig(s: Section): LlmConfig {
   const hidden = s.size('hidden', MOST.channels)
   const heads = s.size('heads', MOST.heads)
+  const type = s.oneOf('type', ['qwen3', 'phi3'])
   const config = {
-    type: s.oneOf('type', ['qwen3', 'phi3']),
+    type,
     hidden,
     layers: s.size('layers', MOST.layers),
     heads,
@@ -399,12 +402,18 @@ function llmConfig(s: Section): LlmConfig {
     eps: s.between('eps', 1e-12, 1, 1e-6),
     tied: s.flag('tied', false),
     maxPositions: s.size('maxPositions', MOST.positions, MOST.positions),
+    ...windowOf(s, type),
   }
   s.expectDivisor('kvHeads', config.kvHeads, 'heads', heads)
   if (!isHead(config.headDim)) s.fail('headDim', config.headDim, HEAD)
   s.expect(config.vocab > 3, 'vocab', 'more than the three tokens <SEG>, <p> and </p>')
   s.done()
   return config
+}
+
+/** Phi-3-mini's by default; Qwen3 has none. */
+function windowOf(s: Section, type: LlmConfig['type']): Pick<LlmConfig, 'window'> {
+  return type === 'phi3' || s.has('window') ? { window: s.size('window', MOST.window, 2047) } : {}
 }
 
 function headConfig(s: Section): HeadConfig {

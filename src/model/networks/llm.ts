@@ -103,11 +103,12 @@ export function llmLayer(
   cache: LayerCache,
   position: SizeValue,
 ): Tensor {
-  const { heads, kvHeads, eps } = config
+  const { heads, kvHeads, eps, window } = config
 
   // 1. Attention
   const query = writeCache(x, w, config, cache, position)
-  const mixed = attention({ query, ...cache, heads, kvHeads, bias: { kind: 'causal', start: position } })
+  const bias = { kind: 'causal', start: position, ...(window === undefined ? {} : { window }) } as const
+  const mixed = attention({ query, ...cache, heads, kvHeads, bias })
   x = linear(mixed, w.tensor('self_attn.o_proj.weight'), { residual: x })
 
   // 2. MLP

@@ -1,5 +1,5 @@
-// Phi-3: one projection makes queries, keys and values, one makes gate and up; no norms on heads. Its
-// sliding window is longer than our sequences, so attention is plain (see maxPositions in config.ts).
+// Phi-3: one projection makes queries, keys and values, one makes gate and up; no norms on heads. A query sees the last
+// 2,047 keys (`window` in config.ts), which only long prompts come to.
 //
 // Source: Abdin et al. 2024, section 2; Phi3ForCausalLM.
 

@@ -21,7 +21,7 @@ import {
   type Tensor,
   tensor,
 } from '../../tensor/tensor.ts'
-import { type AttentionBias, type Problem, type Shapes, WG } from './problem.ts'
+import { type AttentionBias, kindOf, type Problem, type Shapes, WG } from './problem.ts'
 import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
 import { tiled } from './tiled.ts'
@@ -74,7 +74,7 @@ export const attentionFamily: Family<Problem> = {
   variants: [subgroup, tiled, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias, key }) => {
     const type = key.tensor.dtype === 'f16' ? ' f16' : ''
-    return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d}${type} ${bias?.kind ?? 'none'}`
+    return `${about(B * kvHeads)} of ${about((Tq * heads) / kvHeads)}x${about(Tk)}x${d}${type} ${kindOf(bias) ?? 'none'}`
   },
   concrete: (problem) => {
     const { bias, Tq, Tk } = problem
@@ -176,7 +176,7 @@ function check(options: AttentionOptions): Checked {
   return { ...parts, bias: bias === undefined ? undefined : checkBias(bias, shapes), shapes }
 }
 
-/** The fields of each kind of bias; all of them are needed. */
+/** The fields that each kind of bias needs; a causal one may have a `window` too. */
 const BIAS_FIELDS: Readonly<Record<AttentionBias['kind'], readonly string[]>> = {
   causal: ['kind', 'start'],
   length: ['kind', 'length'],
@@ -193,12 +193,14 @@ function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): 
     )
   }
   expectKind("attention: the bias's kind", bias.kind, BIAS_KIND)
-  expectNames(`attention: a bias of kind '${bias.kind}'`, bias, BIAS_FIELDS[bias.kind])
-  const missing = BIAS_FIELDS[bias.kind].find((field) => bias[field as keyof AttentionBias] === undefined)
+  const known = BIAS_FIELDS[bias.kind]
+  const optional = bias.kind === 'causal' ? ['window'] : []
+  expectNames(`attention: a bias of kind '${bias.kind}'`, bias, [...known, ...optional])
+  const missing = known.find((field) => bias[field as keyof AttentionBias] === undefined)
   if (missing) throw new UsageError(`attention: a bias of kind '${bias.kind}' needs \`${missing}\`.`)
   switch (bias.kind) {
     case 'causal':
-      return { ...bias, start: expectSize('attention', 'start', bias.start, MOST_POSITION) }
+      return checkCausal(bias, Tq)
     case 'length':
       return { ...bias, length: expectSize('attention', 'length', bias.length, MOST) }
     case 'mask':
@@ -209,6 +211,16 @@ function checkBias(bias: AttentionBias, { Tq, Tk, d, heads, kvHeads }: Shapes): 
       expectMap(bias, { Tq, Tk, d, heads, kvHeads })
   }
   return bias
+}
+
+/** A window that is longer than the sequence hides nothing, and is left out. */
+function checkCausal(bias: AttentionBias & { readonly kind: 'causal' }, Tq: number): AttentionBias {
+  const { kind, window } = bias
+  const start = expectSize('attention', 'start', bias.start, MOST_POSITION)
+  if (window === undefined) return { kind, start }
+  expectWhole('attention', 'window', window, 1, MOST_POSITION)
+  const isIdle = typeof start === 'number' && start + Tq <= window
+  return isIdle ? { kind, start } : { kind, start, window }
 }
 
 function expectMap(

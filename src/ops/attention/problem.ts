@@ -13,7 +13,8 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
 /**
  * The keys that a query sees, or the bias that their positions add to its scores.
  *
- * - `causal`    query i is at position start + i and sees the keys up to there; Tk is the capacity of a cache
+ * - `causal`    query i is at position start + i and sees the keys up to there, at most the last `window` of them; Tk is
+ *               the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
  * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w hides key 32 w + t from all heads; see maskBits
  * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:
@@ -21,7 +22,7 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
  *               height [2H - 1, d], width [2W - 1, d]
  */
 export type AttentionBias =
-  | { readonly kind: 'causal'; readonly start: SizeValue }
+  | { readonly kind: 'causal'; readonly start: SizeValue; readonly window?: number }
   | { readonly kind: 'length'; readonly length: SizeValue }
   | { readonly kind: 'mask'; readonly bits: Tensor }
   | {
@@ -32,7 +33,15 @@ export type AttentionBias =
     }
 
 /** The prelude's BIAS by kind: the index in the list of shaders/lib/attention_bias.wgsl, where 0 is none. */
-const BIAS: Readonly<Record<AttentionBias['kind'], number>> = { causal: 1, length: 2, mask: 3, relative: 4 }
+const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const satisfies Record<BiasKind, number>
+
+/** What a kernel is compiled for: a window is a kind of its own. */
+type BiasKind = AttentionBias['kind'] | 'window'
+
+/** The kind of a bias as kernels have it; undefined if there is none. */
+export function kindOf(bias: AttentionBias | undefined): BiasKind | undefined {
+  return bias?.kind === 'causal' && bias.window !== undefined ? 'window' : bias?.kind
+}
 
 /** Threads of a workgroup where they work alone. */
 export const WG = 32
@@ -63,9 +72,10 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
   return (Tq * heads) / kvHeads
 }
 
-/** Of both products; causal queries count the keys that the last of them sees. */
+/** Of both products; causal queries count the keys that the last of them sees, and under a window all of them see. */
 export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
-  const seen = bias?.kind === 'causal' && typeof bias.start === 'number' ? Math.min(Tk, bias.start + Tq) : Tk
+  const { start = undefined, window = Infinity } = bias?.kind === 'causal' ? bias : {}
+  const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
   return 4 * B * heads * Tq * seen * d
 }
 
@@ -98,6 +108,7 @@ export function recordAttention(
   const D4 = d / 4
   const rows = rowsOfHead(problem)
   const rowBlocks = Math.ceil(rows / rowsPerGroup)
+  const kind = kindOf(bias)
 
   // 1. The position bias, which depends on the query
   const relative = bias?.kind === 'relative' ? bias : undefined
@@ -114,7 +125,7 @@ export function recordAttention(
       D4,
       ...constants,
       GROUP: heads / kvHeads,
-      BIAS: bias ? BIAS[bias.kind] : 0,
+      BIAS: kind ? BIAS[kind] : 0,
       SPLIT: isSplit,
     }),
     reads: {
@@ -133,7 +144,7 @@ export function recordAttention(
       limit: bias?.kind === 'causal' ? bias.start : bias?.kind === 'length' ? bias.length : 0,
       splits,
       heads,
-      columns: relative?.size[1] ?? 1,
+      extent: relative?.size[1] ?? (bias?.kind === 'causal' ? bias.window : undefined) ?? 1,
       scale,
       ...placeOf('q', query),
       ...placeOf('k', key),

@@ -122,6 +122,22 @@ const BIASES: Readonly<Record<string, (random: Random, type: WeightType) => Kern
       params: { position: start },
     })
   },
+  window: (random, type) => {
+    const drawn = drawSizes(random)
+    const sizes = { ...drawn, Tk: Math.max(drawn.Tk, drawn.Tq) }
+    const start = random.whole(0, sizes.Tk - sizes.Tq)
+    // Of one key, shorter than a block of keys, and as long as what is there
+    const window = random.pick([1, random.whole(1, 40), random.whole(1, start + sizes.Tq)])
+    const inputs = inputsOf(random, sizes, type)
+    spoil(inputs, sizes, start + sizes.Tq)
+    return caseOf(inputs, {
+      sizes,
+      what: `, causal from ${start}, ${window} keys`,
+      bias: (_b, _h, i, j) => (j <= start + i && j > start + i - window ? 0 : -Infinity),
+      biasOf: () => ({ kind: 'causal', start: param('position'), window }),
+      params: { position: start },
+    })
+  },
   length: (random, type) => {
     const sizes = drawSizes(random)
     const length = random.whole(0, sizes.Tk)

@@ -160,10 +160,23 @@ test.each([
 
 test('a prompt longer than the language model reads is refused', () => {
   const json = structuredClone(read('configs/flowseg-phi3.json')) as { prompt: { maxTokens: number } }
-  json.prompt.maxTokens = 295
+  json.prompt.maxTokens = 2344
   expect(() => parseConfig(json, 'phi3.json')).toThrow(
-    `prompt.maxTokens is 295, expected at most 294: llm.maxPositions less the image's rows`,
+    `prompt.maxTokens is 2344, expected at most 2343: llm.maxPositions less the image's rows`,
   )
+})
+
+test("Phi-3's window is 2,047 keys unless the file says another, and Qwen3 has none", () => {
+  const windowOf = (file: string, window?: number) => {
+    const { llm, ...rest } = read(file) as { llm: Record<string, unknown> }
+    const { window: _, ...sizes } = llm
+    return parseConfig({ ...rest, llm: { ...sizes, ...(window === undefined ? {} : { window }) } }, file).llm.window
+  }
+  expect(windowOf('configs/flowseg-phi3.json')).toBe(2047)
+  expect(windowOf('configs/flowseg-phi3.json', 512)).toBe(512)
+  expect(windowOf('configs/flowseg-qwen3-4b.json')).toBeUndefined()
+  expect(windowOf('configs/flowseg-qwen3-4b.json', 512)).toBe(512)
+  expect(() => windowOf('configs/flowseg-phi3.json', 0)).toThrow('llm.window is 0, expected a positive whole number')
 })
 
 test('a file that is not an object is refused', () => {

@@ -11,6 +11,7 @@ import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { onlyInNode, thorough } from '../../runtime.ts'
 import { adapters, anyGpu, expectClose, expectSameBits } from '../../support.ts'
+import { relative } from '../small-model.ts'
 import { compute, goldenWeights, realConfig, smallConfig } from './networks.ts'
 
 const TYPES = ['qwen3', 'phi3'] as const
@@ -100,6 +101,51 @@ for (const gpu of await adapters()) {
       // 3. Again: the second sentence finds the first one's rows in the cache, and must not see them
       expectSameBits((await rest.run(values)).read.y, first)
       rest.release()
+      freeCache(gpu, used)
+      freeCache(gpu, cache)
+      release()
+    })
+
+    test.runIf(type === 'phi3')('a window, in one pass and over the cache', async () => {
+      const windowed = loadGolden('phi3-window')
+      const { weights, release } = await goldenWeights(gpu, windowed.weights, config, 'llm.')
+      const w = weights.scope('llm.')
+      const narrow = { ...config.llm, window: 9 }
+      const x = goldenInput(windowed, 'embeds')
+      const cache = await usedCache(gpu, config, 50)
+
+      // 1. At once
+      const y = await compute(gpu, { x: { data: x, shape: [T, H] } }, (t) => {
+        const first = llmLayer(t['x'], w.scope('model.layers.0.'), narrow, cache[0]!, 0)
+        const second = llmLayer(first, w.scope('model.layers.1.'), narrow, cache[1]!, 0)
+        return { 'hidden.1': first, 'hidden.2': second, output: llm(t['x'], w, narrow, cache, 0) }
+      })
+      for (const [name, values] of Object.entries(y)) expectGolden(name, values, windowed, 1e-5)
+
+      // 2. A prefix, then row by row as text is generated, over a cache that holds other rows
+      const used = await usedCache(gpu, config, 50)
+      const prefix = 20
+      await compute(gpu, { x: { data: x.subarray(0, prefix * H), shape: [prefix, H] } }, (t) => {
+        llmPrefix(t['x'], w, narrow, used, 0)
+        return { x: t['x'] }
+      })
+      const step = await plan(gpu, 'step', ({ input }) => ({
+        read: { y: llm(input('x', [1, H]), w, narrow, used, param('position')) },
+      }))
+      const rows = new Float32Array((T - prefix) * H)
+      for (let t = prefix; t < T; t++) {
+        const values = { inputs: { x: x.slice(t * H, (t + 1) * H) }, params: { position: t } }
+        rows.set((await step.run(values)).read.y, (t - prefix) * H)
+      }
+      expectClose(rows, y['output'].subarray(prefix * H), 1e-6)
+      step.release()
+
+      // 3. What is no longer seen doesn't matter: without a window it would
+      const whole = await compute(gpu, { x: { data: x, shape: [T, H] } }, (t) => ({
+        y: llm(t['x'], w, config.llm, used, 0),
+      }))
+      expectClose(whole['y'].subarray(0, 9 * H), y['output'].subarray(0, 9 * H), 1e-6)
+      expect(relative(whole['y'].subarray(9 * H), y['output'].subarray(9 * H))).toBeGreaterThan(1e-2)
       freeCache(gpu, used)
       freeCache(gpu, cache)
       release()
