@@ -108,7 +108,7 @@ function stripsOf(source: Place, place: Place, pixels: number): { target: Strip;
  * @param masks [H, W, N] logits
  * @returns     [rows * width, N]
  */
-export function maskProbabilities(masks: Tensor, place: Place, { first, rows }: Strip): Tensor {
+function maskProbabilities(masks: Tensor, place: Place, { first, rows }: Strip): Tensor {
   expectPlace('maskProbabilities', place)
   const [H, W] = place.map
   expectShape('maskProbabilities', 'masks', masks, [H, W, undefined])
