@@ -1,14 +1,18 @@
 // Names of categories as the model reads them, X-SAM's way to type a list with its oddities, and seeded orders.
 
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { PromptError } from '../../../src/errors.ts'
+import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
 import {
   CATEGORY_ANSWERS,
   CATEGORY_TEMPLATES,
+  categoriesPrompt,
   parseCategoryText,
   readCategories,
   shuffled,
 } from '../../../src/model/input/categories.ts'
+import { loadGolden } from '../../fixtures/golden.ts'
 
 const prompted = (...things: string[]) => readCategories({ things }).map(({ prompt }) => prompt)
 
@@ -105,4 +109,47 @@ test('the words of the question are those of the training', () => {
     'Can you segment the image based on the following categories: {categories}? Please output the segmentation masks.',
   )
   expect(CATEGORY_ANSWERS.at(-1)).toBe('Sure, the segmentation result is <SEG>.')
+})
+
+interface PromptCase {
+  readonly chat: 'qwen3' | 'phi3'
+  readonly compat: 'aaai' | 'main'
+  readonly question: number
+  readonly answer: number
+  readonly names: readonly string[]
+  readonly before: readonly number[]
+  readonly after: readonly number[]
+}
+
+describe('prompts have the ids of the Rust library', () => {
+  const json = readFileSync('test/fixtures/io/tokenizer.json', 'utf8')
+  const phi: { added_tokens: object[] } = JSON.parse(json)
+  for (const [i, content] of ['<s>', '<|user|>', '<|assistant|>', '<|end|>'].entries()) {
+    phi.added_tokens.push({ id: 400 + i, content, rstrip: i > 0, normalized: false, special: true })
+  }
+  const tokenizers = {
+    qwen3: loadTokenizer(json, '{}', 403),
+    phi3: loadTokenizer(JSON.stringify(phi), '{}', 407),
+  }
+  const cases = Object.entries(loadGolden('list-prompts').facts) as [string, PromptCase][]
+
+  test.each(cases)('%s', (_, { chat, compat, question, answer, names, before, after }) => {
+    const tokenizer = tokenizers[chat]
+    const settings = { compat, prompt: { chat, template: '', answer: '', maxTokens: 10 } }
+    const words = { template: CATEGORY_TEMPLATES[question]!, answer: CATEGORY_ANSWERS[answer]! }
+    const list = readCategories({ things: names })
+    const prompt = categoriesPrompt(tokenizer, settings, list, 1000, words)
+    expect([prompt.before, prompt.after]).toEqual([before, after])
+    // Every name is a phrase, from its <p> to its </p>
+    const [p, end] = ['<p>', '</p>'].map((marker) => tokenizer.idOf(marker))
+    expect(prompt.spans.map(([first, last]) => [after[first], after[last - 1]])).toEqual(
+      names.map(() => [p, end]),
+    )
+    expect(prompt.spans.map(([first, last]) => tokenizer.decode(after.slice(first + 1, last - 1)))).toEqual(
+      list.map(({ prompt: name }) => name),
+    )
+    expect(after[prompt.seg]).toBe(tokenizer.idOf('<SEG>'))
+    expect(() => categoriesPrompt(tokenizer, settings, list, after.length - 1, words)).toThrow('fit')
+    expect(categoriesPrompt(tokenizer, settings, list, after.length, words)).toEqual(prompt)
+  })
 })

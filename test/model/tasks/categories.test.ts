@@ -240,7 +240,7 @@ describe('what is refused before anything runs', () => {
       [undefined, 'the list is undefined'],
       [['dog'], 'the list is ["dog"]'],
       [7, 'the list is 7'],
-      [{ thing: ['dog'] }, '"thing"'],
+      [{ thing: ['dog'] }, "no option 'thing'"],
       [{ things: 'dog' }, 'things is "dog", expected an array of names'],
       [{ things: null }, 'things is null'],
       [{ things: [1] }, 'things[0] is 1'],
