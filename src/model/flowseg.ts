@@ -28,11 +28,25 @@ import { workload } from './plans.ts'
 import { Scene } from './scene.ts'
 
 export type { Mask } from '../masks/mask.ts'
+export type { Category, CategoryKind, CategoryList, CategoryWording } from './input/categories.ts'
 export type { ImageInput, RgbaImage } from './input/image-input.ts'
 export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
+export type {
+  CategoryAnswers,
+  CategoryInstance,
+  CategoryMode,
+  CategoryRows,
+  Instance,
+  InstanceMap,
+  PanopticMap,
+  PanopticSegment,
+  Segment,
+  SemanticMap,
+} from './output/answers.ts'
 export { Scene } from './scene.ts'
 export type {
+  AllSegmentation,
   Candidate,
   FlowLayer,
   MaskBuffer,
@@ -44,6 +58,7 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
+export type { CategoryOptions } from './tasks/categories.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
 
 /**

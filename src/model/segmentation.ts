@@ -6,6 +6,7 @@ import type { Mask } from '../masks/mask.ts'
 import type { TaskOptions } from '../progress.ts'
 import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
+import type { Instance } from './output/answers.ts'
 
 /**
  * A mask as a texture r8unorm on the model's device, 1 inside and 0 outside; it was never in host memory. It is the
@@ -82,9 +83,9 @@ export interface RefinedMask<O extends MaskOutput = 'host'> {
 export interface FlowLayer {
   /** Counted from 1; 0 stands for what the decoder begins with. */
   readonly layer: number
-  /** Queries by their score in this layer, best first. */
+  /** Queries by their score in this layer, best first; of several phrases by the best of them. */
   readonly ranking: readonly Match[]
-  /** Class logits [N, 2]: phrase, background. */
+  /** Class logits [N, P + 1]: the phrases, one of a sentence, then the background. */
   readonly logits: Float32Array
   /** Mask logits [N, height, width] on the model's canvas. */
   readonly masks: Float32Array
@@ -114,6 +115,12 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
+  /** Whether it is there: the score reaches the threshold. The mask is the best one all the same. */
+  readonly found: boolean
+  /** Every object that the sentence means, the surest first, if all were asked for; empty when nothing was found. */
+  readonly instances?: readonly Instance[]
+  /** The pixels of all instances together; empty when nothing was found. */
+  readonly union?: Mask
   /** All queries, best first; the first is the answer. */
   readonly candidates: readonly Candidate[]
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
@@ -122,6 +129,12 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly flow?: readonly FlowLayer[]
   /** The times of the steps. */
   readonly times: Times
+}
+
+/** The answer to a sentence that may mean several objects. */
+export interface AllSegmentation<O extends MaskOutput = 'host'> extends Segmentation<O> {
+  readonly instances: readonly Instance[]
+  readonly union: Mask
 }
 
 /** The arrays that a plan reads back, by name. */
@@ -166,14 +179,21 @@ export function unpackMask(bits: ArrayLike<number>, width: number, height: numbe
  * @param layers predictions: one more than decoder layers
  * @param size   numbers of C that count; what follows is padding
  * @param asXSam as of `rank`
+ * @param phrases P
  */
-export function flowLayers(read: HostArrays, layers: number, size: number, asXSam: boolean): FlowLayer[] {
+export function flowLayers(
+  read: HostArrays,
+  layers: number,
+  size: number,
+  asXSam: boolean,
+  phrases = 1,
+): FlowLayer[] {
   const first = floats(read, 'condition 0').subarray(0, size)
   return Array.from({ length: layers }, (_, layer): FlowLayer => {
     const logits = floats(read, `logits ${layer}`)
     const moved = distance(floats(read, `condition ${layer}`), first)
     const masks = floats(read, `masks ${layer}`)
-    const account = { layer, ranking: rank(logits, asXSam), logits, masks, moved }
+    const account = { layer, ranking: rank(logits, asXSam, phrases), logits, masks, moved }
     const gate = read[`gate ${layer}`]
     return gate ? { ...account, gate: mean(gate) } : account
   })

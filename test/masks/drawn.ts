@@ -159,5 +159,8 @@ export function drawPolygons(n: number): {
 export function expectSameMask(got: Mask, expected: Mask, what: string): void {
   const sizes = ({ width, height, area }: Mask): object => ({ width, height, area })
   expect(sizes(got), what).toEqual(sizes(expected))
-  expect(got.data.findIndex((bit, i) => bit !== expected.data[i]), `first difference of ${what}`).toBe(-1)
+  expect(
+    got.data.findIndex((bit, i) => bit !== expected.data[i]),
+    `first difference of ${what}`,
+  ).toBe(-1)
 }

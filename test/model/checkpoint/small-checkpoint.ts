@@ -13,6 +13,10 @@ interface CheckpointOptions {
   /** More names, of tensors that nobody knows. */
   unknown?: string[]
   maxTokens?: number
+  /** More of config.json. */
+  config?: object
+  /** Changes weights, by name. */
+  edit?: (name: string, values: Float32Array) => void
 }
 
 /** Every byte a token, then the chat's and FlowSeg's own: 261 in all. */
@@ -50,18 +54,19 @@ export function smallCheckpoint({
   flow = true,
   unknown = [],
   maxTokens = 167,
+  config = {},
+  edit = () => undefined,
 }: CheckpointOptions = {}): File[] {
   const json = readFixture('small.json') as { llm: object; prompt: object }
   // As many positions as a prompt may need, and no more
   const llm = { ...json.llm, vocab: 261, maxPositions: 32 + maxTokens }
-  const small = { ...json, llm, prompt: { ...json.prompt, maxTokens } }
+  const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens } }
   const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
-  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => ({
-    name,
-    dtype: 'F32' as const,
-    shape,
-    bytes: new Uint8Array(weightTensor(name, shape).buffer),
-  }))
+  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
+    const values = weightTensor(name, shape)
+    edit(name, values)
+    return { name, dtype: 'F32' as const, shape, bytes: new Uint8Array(values.buffer) }
+  })
   return [
     new File([JSON.stringify(small)], 'config.json'),
     new File([tokenizerJson()], 'tokenizer.json'),
