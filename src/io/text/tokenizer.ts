@@ -86,6 +86,42 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
   }
 }
 
+/** A tokenizer with FlowSeg's tokens. */
+export interface ExtendedTokenizer {
+  /** The text of its tokenizer.json. */
+  readonly json: string
+  /** Ids in use: the highest plus one. */
+  readonly length: number
+}
+
+/**
+ * Puts FlowSeg's tokens at the end of a published tokenizer; one that has them there stays as it is.
+ *
+ * @param tokenizerJson text of tokenizer.json
+ * @throws WeightsError if the file makes no sense, or has one of the tokens elsewhere
+ */
+export function extendTokenizer(tokenizerJson: string): ExtendedTokenizer {
+  const json = parseObject(tokenizerJson, 'tokenizer.json', TOKENIZER_LIMITS)
+  const [added, known] = [addedTokens(json), vocabulary(json)]
+  const ids = idsOf(added, known)
+  const missing = FLOWSEG_TOKENS.filter((token) => !ids.has(token))
+  const length = endOf(ids) + missing.length
+  const extended = withFlowsegTokens(added, known, length)
+  if (missing.length === 0) return { json: tokenizerJson, length }
+  return { json: JSON.stringify({ ...json, added_tokens: extended }), length }
+}
+
+function idsOf(added: readonly AddedToken[], known: ReadonlyMap<string, number>): Map<string, number> {
+  return new Map([...known, ...added.map(({ content, id }): [string, number] => [content, id])])
+}
+
+/** The highest id plus one. */
+function endOf(ids: ReadonlyMap<string, number>): number {
+  let end = 0
+  for (const id of ids.values()) end = Math.max(end, id + 1)
+  return end
+}
+
 /** Opens a file with the library; where that fails, the file is at fault. */
 function usable<T>(use: () => T): T {
   try {
@@ -106,9 +142,8 @@ function withFlowsegTokens(
   known: ReadonlyMap<string, number>,
   vocab: number,
 ): AddedToken[] {
-  const ids = new Map([...known, ...added.map(({ content, id }): [string, number] => [content, id])])
-  let next = 0
-  for (const id of ids.values()) next = Math.max(next, id + 1)
+  const ids = idsOf(added, known)
+  let next = endOf(ids)
 
   const own: AddedToken[] = []
   for (const content of FLOWSEG_TOKENS) {

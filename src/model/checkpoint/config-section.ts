@@ -59,6 +59,10 @@ export class Section {
     this.#file = file
   }
 
+  has(key: string): boolean {
+    return this.#values.has(key)
+  }
+
   section(key: string, fallback?: object): Section {
     return new Section(this.#get(key, fallback), `${this.#path}${key}.`, this.#file)
   }
