@@ -98,6 +98,33 @@ export async function loadTokenizer(
   }
 }
 
+/** A tokenizer with FlowSeg's tokens. */
+export interface ExtendedTokenizer {
+  /** The text of its tokenizer.json. */
+  readonly json: string
+  /** Ids in use: the highest plus one. */
+  readonly length: number
+}
+
+/**
+ * Puts FlowSeg's tokens at the end of a published tokenizer; one that has them there stays as it is.
+ *
+ * @param tokenizerJson text of tokenizer.json
+ * @throws WeightsError if the file makes no sense, or has one of the tokens elsewhere
+ */
+export async function extendTokenizer(tokenizerJson: string): Promise<ExtendedTokenizer> {
+  const file = await readTokenizerFile(tokenizerJson)
+  const added = addedTokens(file.rest)
+  const ids = new Map(added.map(({ content, id }) => [content, id]))
+  const missing = FLOWSEG_TOKENS.filter((token) => !ids.has(token) && !file.ids.has(token))
+  const length = added.reduce((most, { id }) => Math.max(most, id + 1), file.end) + missing.length
+  const extended = withFlowsegTokens(added, file, length)
+  if (missing.length === 0) return { json: tokenizerJson, length }
+  // The reader has seen that it is an object, within limits
+  const json = JSON.parse(tokenizerJson) as object
+  return { json: JSON.stringify({ ...json, added_tokens: extended }), length }
+}
+
 /** Opens a file with the library; where that fails, the file is at fault. */
 function usable<T>(use: () => T): T {
   try {

@@ -1,0 +1,199 @@
+// What `flowseg convert` reads of a checkpoint: its tensors, which model they are, and the tokenizer of its language
+// model.
+
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { WeightsError } from '../../errors.ts'
+import type { Checkpoint } from '../../io/checkpoint/checkpoint.ts'
+import { type Folder, openFolder, readJson } from '../../io/folder.ts'
+import { withManifest } from '../../io/manifest.ts'
+import { openCheckpoint } from '../../io/open-checkpoint.ts'
+import type { TensorEntry } from '../../io/safetensors.ts'
+import { loadTokenizer } from '../../io/text/tokenizer.ts'
+import { isFolder } from '../../make-folders.ts'
+import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { fingerprintOf } from '../../model/convert/fingerprint.ts'
+import { recognize } from '../../model/convert/recognize.ts'
+import { viewOf } from '../../model/convert/view.ts'
+import { printable } from '../../printable.ts'
+import type { Given } from '../args.ts'
+import { isUrl, locationOf, splitLocation } from '../files.ts'
+import { grouped, type Terminal } from '../output/terminal.ts'
+import { defaultWeights, packagePath } from '../package.ts'
+
+/** The config of a model, beside its weights. */
+export const CONFIG = 'config.json'
+/** The files of a tokenizer. */
+export const [VOCABULARY, SETTINGS] = ['tokenizer.json', 'tokenizer_config.json'] as const
+const EMBEDDING = 'llm.model.embed_tokens.weight'
+
+/** What is converted. */
+export interface Original {
+  /** Its tensors, under our names. */
+  readonly checkpoint: Checkpoint
+  readonly config: Config
+  /** The text that the config was read from. */
+  readonly configText?: string | undefined
+  readonly tokenizer: TokenizerTexts
+  /** What tells it from every other. */
+  readonly source: string
+  /** What was found, in sentences. */
+  readonly notes: readonly string[]
+  close(): Promise<void>
+}
+
+/** The texts of a tokenizer's two files. */
+export interface TokenizerTexts {
+  readonly vocabulary: string
+  readonly settings: string
+}
+
+/**
+ * Opens a checkpoint and finds out which model it is.
+ *
+ * @throws WeightsError if it is none that is known, or its tokenizer is another's
+ */
+export async function openOriginal(location: string, options: Given, terminal: Terminal): Promise<Original> {
+  const { signal } = terminal
+  const { folder, checkpoint: original } = await openSource(location, signal)
+  try {
+    const known = await knownModels()
+    const own = await ownConfig(folder, options, terminal)
+    const checkpoint = viewOf(original, own.config ? [own.config] : known)
+    const model = own.config
+      ? {
+          config: own.config,
+          notes: [`The model is ${printable(own.config.name)}, by ${printable(own.name)}.`],
+        }
+      : recognize(checkpoint, known, own.base)
+    const { config } = model
+    const tokenizer = await tokenizerTexts(folder, options, terminal)
+    await expectTokenizer(tokenizer, config, checkpoint.tensors.get(EMBEDDING), signal)
+    const prefix =
+      checkpoint.prefix === undefined
+        ? []
+        : [`Every name began with ${printable(checkpoint.prefix)}: it is left out.`]
+    const source = await fingerprintOf(checkpoint, signal)
+    const notes = [...model.notes, ...prefix]
+    return {
+      ...{ checkpoint, config, configText: own.text, tokenizer, source, notes },
+      close: () => original.close(),
+    }
+  } catch (error) {
+    await original.close()
+    throw error
+  }
+}
+
+/** The checkpoint of a place, and the folder that its small files are in. */
+export async function openSource(
+  location: string,
+  signal: AbortSignal,
+): Promise<{ folder: Folder; checkpoint: Checkpoint }> {
+  // A file on disk may have any name
+  const isFile = !isUrl(location) && !isFolder(location)
+  const { folder: parent, name } = isFile ? splitLocation(location) : { folder: location }
+  const folder = await withManifest(openFolder(parent), signal)
+  return { folder, checkpoint: await openCheckpoint(folder, { signal, file: name }) }
+}
+
+/** The models whose configs come with the package. */
+export async function knownModels(): Promise<Config[]> {
+  const configs = packagePath('weights', 'configs')
+  const names = (await readdir(configs)).filter((name) => name.endsWith('.json')).sort()
+  const paths = [...names.map((name) => join(configs, name)), join(defaultWeights(), CONFIG)]
+  return Promise.all(paths.map(async (path) => parseConfig(JSON.parse(await readFile(path, 'utf8')), path)))
+}
+
+/** The config of --config. */
+export async function givenConfig(
+  options: Given,
+  terminal: Terminal,
+): Promise<{ readonly name: string; readonly config: Config; readonly text: string } | undefined> {
+  const { signal } = terminal
+  const file = options.text('config')
+  if (file === undefined) return undefined
+  const { folder: parent, name } = splitLocation(locationOf(file, terminal))
+  const text = await openFolder(parent).readText(name, signal)
+  return { name: file, config: parseConfig(await readJson(openFolder(parent), name, signal), file), text }
+}
+
+/** A config of ours, with its text; or that of the language model, which lies beside weights as well. */
+interface OwnConfig {
+  readonly name: string
+  readonly config?: Config
+  readonly text?: string
+  readonly base?: unknown
+}
+
+async function ownConfig(folder: Folder, options: Given, terminal: Terminal): Promise<OwnConfig> {
+  const { signal } = terminal
+  const given = await givenConfig(options, terminal)
+  if (given) return given
+  const places = [
+    folder,
+    ...(options.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, options, terminal)]),
+  ]
+  for (const from of places) {
+    const source = await from.find(CONFIG, signal)
+    await source?.close()
+    if (!source) continue
+    const json = await readJson(from, CONFIG, signal)
+    const isForeign = typeof json === 'object' && json !== null && !('model' in json) && 'model_type' in json
+    if (isForeign) return { name: from.describe, base: json }
+    if (from !== folder) continue
+    const name = `${folder.describe}/${CONFIG}`
+    return { name, config: parseConfig(json, name), text: await folder.readText(CONFIG, signal) }
+  }
+  return { name: '' }
+}
+
+function tokenizerFolder(folder: Folder, options: Given, terminal: Terminal): Folder {
+  const place = options.text('tokenizer')
+  return place === undefined ? folder : openFolder(locationOf(place, terminal))
+}
+
+/**
+ * The files of a tokenizer, as they are: in this folder, or by --tokenizer.
+ *
+ * @throws WeightsError if there are none
+ */
+export async function tokenizerTexts(
+  folder: Folder,
+  options: Given,
+  terminal: Terminal,
+): Promise<TokenizerTexts> {
+  const { signal } = terminal
+  const from = tokenizerFolder(folder, options, terminal)
+  const source = await from.find(VOCABULARY, signal)
+  await source?.close()
+  if (!source && options.text('tokenizer') === undefined) {
+    throw new WeightsError(
+      `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
+        '--tokenizer DIR, or its place on Hugging Face: --tokenizer hf:owner/name.',
+    )
+  }
+  return {
+    vocabulary: await from.readText(VOCABULARY, signal),
+    settings: await from.readText(SETTINGS, signal),
+  }
+}
+
+/** That <SEG>, <p> and </p> get the ids that the model was trained with, and that the embedding has rows for them. */
+async function expectTokenizer(
+  { vocabulary, settings }: TokenizerTexts,
+  config: Config,
+  embedding: TensorEntry | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { vocab } = config.llm
+  // One that is missing is named with all that is
+  const [rows = vocab] = embedding?.shape ?? []
+  if (rows < vocab) {
+    throw new WeightsError(
+      `The embedding has ${grouped(rows)} rows, and ${printable(config.name)} has ${grouped(vocab)} tokens, the last three ` +
+        'of them <SEG>, <p> and </p>.',
+    )
+  }
+  await loadTokenizer(vocabulary, settings, vocab, signal)
+}
