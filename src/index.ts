@@ -61,6 +61,10 @@ export {
   type Masks,
   type MaskTexture,
   type RefinedMask,
+  type RegionInstance,
+  type RegionInstances,
+  type RegionOptions,
+  type RegionSegmentation,
   type RgbaImage,
   Scene,
   type Segmentation,
@@ -68,6 +72,7 @@ export {
   type Times,
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
+export type { Point, Region, RegionMask } from './model/input/region.ts'
 export type { Match } from './model/matching.ts'
 export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'

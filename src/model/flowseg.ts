@@ -44,6 +44,12 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
+export type {
+  RegionInstance,
+  RegionInstances,
+  RegionOptions,
+  RegionSegmentation,
+} from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
 
 /**

@@ -1,11 +1,13 @@
 // The four plans of FlowSeg, and the names by which tensors pass from one to the next.
 
 import { expectDefined, lastOf } from '../check.ts'
-import { activate } from '../ops/elementwise/elementwise.ts'
+import { activate, greater, mul } from '../ops/elementwise/elementwise.ts'
 import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
+import { sampleRegions } from '../ops/head/sample-regions.ts'
 import { resize } from '../ops/image/resize.ts'
 import { gather } from '../ops/layout/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
+import { sumLast } from '../ops/reduce/reduce.ts'
 import type { Inputs, Outputs, Tensors } from '../tensor/plan.ts'
 import {
   firstDim,
@@ -18,7 +20,14 @@ import {
   type Tensor,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
-import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'
+import {
+  type Config,
+  featureSizes,
+  finestSize,
+  gridSide,
+  type Vision,
+  visionTokens,
+} from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, refineBoundary } from './networks/boundary.ts'
@@ -71,8 +80,8 @@ function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Par
 
 /**
  * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if
- * the language model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for
- * boundary refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * the language model sees those, as preprocess.ts makes them. Kept: the image side, the `compressed` features for
+ * boundary refinement, and the `sam tokens` that regions are sampled from, if the checkpoint knows regions. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts
@@ -104,6 +113,7 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
 
   // 3. The beginning of the prompt, with the image's rows, into the cache
   const vision = config.prompt.vision.map((from) => visionRows[from]())
+  const tokens = vision[config.prompt.vision.indexOf('sam')]
   scope('llm', () => {
     const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
     const x = concatRows(before, ...vision)
@@ -123,6 +133,7 @@ export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
     keep: {
       ...named(image),
       ...(baseline ? {} : { compressed: compressFeatures(pixels.maskFeatures, refiner) }),
+      ...(tokens && config.tasks.includes('regions') ? { 'sam tokens': tokens } : {}),
     },
   }
 }
@@ -361,6 +372,35 @@ export function finishPlan(
     : {}
   if (rowBytes === undefined) return { read: { ...read, bits } }
   return { read, keep: { bytes: maskBytes(bits, size, rowBytes) } }
+}
+
+/**
+ * Runs once per mask whose score counts. In: its `logits` [H, W] after refinement. Read: `sum`, the probabilities of the
+ * pixels inside, added up.
+ */
+export function qualityPlan(
+  { input }: Inputs,
+  image: ImageSize,
+  { config }: Parts,
+): Outputs<{ readonly sum: Tensor }> {
+  const [H, W] = finestSize(config)
+  const { image: side } = config.sam
+  const canvas = resize(reshape(input('logits', [H, W]), [H, W, 1]), [side, side])
+  const x = resize(canvas, [image.height, image.width], { crop: image.scaled })
+  const inside = mul(activate(x, 'sigmoid'), greater(x, 0))
+  return { read: { sum: sumLast(reshape(inside, [1, inside.size])) } }
+}
+
+/**
+ * Runs once per region. In: its `points` [rows, points of a row, 2] in cells of the map of SAM's tokens; bound: these,
+ * the `sam tokens` that lookPlan kept. Read: the `rows` [rows, H] that stand for the region in a prompt.
+ */
+export function samplerPlan({ input, bound }: Inputs, { config }: Parts): Outputs<{ readonly rows: Tensor }> {
+  const { regions, llm, sam } = config
+  const side = gridSide(sam) / 2
+  const map = reshape(bound('sam tokens', [side * side, llm.hidden]), [side, side, llm.hidden])
+  const points = input('points', [regions.rows, regions.points / regions.rows, 2])
+  return { read: { rows: sampleRegions(map, points, { pool: regions.pool }) } }
 }
 
 function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Tensor {

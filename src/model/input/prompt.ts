@@ -250,7 +250,8 @@ function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: num
   return task === 'referring' ? lower : line
 }
 
-function expectPlace(what: 'template' | 'answer', text: string, place: string): void {
+/** That a text of the caller's has its place, once, and no other marker. */
+export function expectPlace(what: 'template' | 'answer', text: string, place: string): void {
   const parts = text.split(place)
   if (parts.length !== 2) {
     throw new PromptError(`The ${what} ${quoted(text)} must have ${place} in it, once.`)

@@ -32,7 +32,8 @@ export function frameRegion(
   for (const { rowSpan, mask } of shapes) {
     for (const [i, y] of rows.entries()) {
       const span = rowSpan?.(y)
-      if (span) inside.fill(1, i * width + entryOf(firstColumn, span[0]), i * width + entryOf(firstColumn, span[1]))
+      if (span)
+        inside.fill(1, i * width + entryOf(firstColumn, span[0]), i * width + entryOf(firstColumn, span[1]))
       if (!mask) continue
       for (const [j, x] of columns.entries()) {
         if (mask.data[y * image.width + x] !== 0) inside[i * width + j] = 1
@@ -53,12 +54,9 @@ function firstPicks(picked: readonly number[], count: number): number[] {
 }
 
 /** The pixel of the canvas that the mean of the shapes' middles is in. */
-function middleOf(
-  shapes: readonly Shape[],
-  image: Size,
-  [height, width]: readonly [number, number],
-): number {
-  const mean = (axis: 0 | 1): number => shapes.reduce((sum, { centre }) => sum + centre[axis], 0) / shapes.length
+function middleOf(shapes: readonly Shape[], image: Size, [height, width]: readonly [number, number]): number {
+  const mean = (axis: 0 | 1): number =>
+    shapes.reduce((sum, { centre }) => sum + centre[axis], 0) / shapes.length
   const column = Math.min(width - 1, Math.floor((mean(0) / image.width) * width))
   const row = Math.min(height - 1, Math.floor((mean(1) / image.height) * height))
   return row * width + column

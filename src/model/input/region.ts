@@ -163,7 +163,10 @@ function strokes(what: string, scribble: unknown, radius: number, image: Size): 
   const mean = (axis: 0 | 1): number => inside.reduce((sum, point) => sum + point[axis], 0) / inside.length
   const centre: Point = [mean(0), mean(1)]
   const [first = [0, 0]] = pixels
-  const lines = pixels.length === 1 ? [[first, first] as const] : pixels.slice(1).map((to, i) => [pixels[i] ?? to, to] as const)
+  const lines =
+    pixels.length === 1
+      ? [[first, first] as const]
+      : pixels.slice(1).map((to, i) => [pixels[i] ?? to, to] as const)
   return lines.map(([from, to]) => ({ rowSpan: capsule(from, to, radius, image), centre }))
 }
 
@@ -208,7 +211,9 @@ function pointsOf(what: string, points: unknown): Point[] {
     throw new UsageError(`${what} is ${describe(points)}, expected points [x, y], at least one.`)
   }
   if (points.length > MOST_POINTS) {
-    throw new UsageError(`${what} has ${points.length} points, expected at most ${MOST_POINTS}. Leave some out.`)
+    throw new UsageError(
+      `${what} has ${points.length} points, expected at most ${MOST_POINTS}. Leave some out.`,
+    )
   }
   return points.map((point: unknown): Point => {
     if (!Array.isArray(point) || point.length !== 2 || !point.every(Number.isFinite)) {

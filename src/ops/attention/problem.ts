@@ -33,7 +33,10 @@ export type AttentionBias =
     }
 
 /** The prelude's BIAS by kind: the index in the list of shaders/lib/attention_bias.wgsl, where 0 is none. */
-const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const satisfies Record<BiasKind, number>
+const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const satisfies Record<
+  BiasKind,
+  number
+>
 
 /** What a kernel is compiled for: a window is a kind of its own. */
 type BiasKind = AttentionBias['kind'] | 'window'

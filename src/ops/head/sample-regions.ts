@@ -3,9 +3,9 @@
 
 import sampleF32 from '#shaders/head/sample-regions.wgsl'
 import sampleVec4 from '#shaders/head/sample-regions.wgsl?VEC4'
+import { expectNames } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
-import { expectNames } from '../../check.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 

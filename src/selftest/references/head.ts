@@ -55,7 +55,10 @@ export function sampleRegionsReference(
   pool: 'max' | 'mean',
 ): Float64Array {
   const sample = (p: number, c: number): number => {
-    const [x, y] = [Math.min(Math.max(at(points, 2 * p), 0), W - 1), Math.min(Math.max(at(points, 2 * p + 1), 0), H - 1)]
+    const [x, y] = [
+      Math.min(Math.max(at(points, 2 * p), 0), W - 1),
+      Math.min(Math.max(at(points, 2 * p + 1), 0), H - 1),
+    ]
     let sum = 0
     for (const row of [Math.floor(y), Math.floor(y) + 1]) {
       for (const column of [Math.floor(x), Math.floor(x) + 1]) {

@@ -170,13 +170,16 @@ test("Phi-3's window is 2,047 keys unless the file says another, and Qwen3 has n
   const windowOf = (file: string, window?: number) => {
     const { llm, ...rest } = read(file) as { llm: Record<string, unknown> }
     const { window: _, ...sizes } = llm
-    return parseConfig({ ...rest, llm: { ...sizes, ...(window === undefined ? {} : { window }) } }, file).llm.window
+    return parseConfig({ ...rest, llm: { ...sizes, ...(window === undefined ? {} : { window }) } }, file).llm
+      .window
   }
   expect(windowOf('configs/flowseg-phi3.json')).toBe(2047)
   expect(windowOf('configs/flowseg-phi3.json', 512)).toBe(512)
   expect(windowOf('configs/flowseg-qwen3-4b.json')).toBeUndefined()
   expect(windowOf('configs/flowseg-qwen3-4b.json', 512)).toBe(512)
-  expect(() => windowOf('configs/flowseg-phi3.json', 0)).toThrow('llm.window is 0, expected a positive whole number')
+  expect(() => windowOf('configs/flowseg-phi3.json', 0)).toThrow(
+    'llm.window is 0, expected a positive whole number',
+  )
 })
 
 test('a file that is not an object is refused', () => {

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
 import { placeImage } from '../../../src/model/input/preprocess.ts'
-import { type Region, shapesOf, type Size } from '../../../src/model/input/region.ts'
+import { type Region, type Size, shapesOf } from '../../../src/model/input/region.ts'
 import {
   frameRegion,
   nearestPixels,
@@ -20,8 +20,14 @@ function drawn(region: Region, image: Size): Uint8Array {
   return frameRegion(shapesOf('test', region, image).shapes, image, [image.height, image.width]).inside
 }
 
-function expectPixels(inside: Uint8Array, { width }: Size, isInside: (x: number, y: number) => boolean): void {
-  const wrong = [...inside.keys()].filter((i) => (inside[i] === 1) !== isInside(i % width, Math.floor(i / width)))
+function expectPixels(
+  inside: Uint8Array,
+  { width }: Size,
+  isInside: (x: number, y: number) => boolean,
+): void {
+  const wrong = [...inside.keys()].filter(
+    (i) => (inside[i] === 1) !== isInside(i % width, Math.floor(i / width)),
+  )
   expect(wrong.map((i) => [i % width, Math.floor(i / width)])).toEqual([])
 }
 
@@ -75,7 +81,16 @@ describe('gestures', () => {
     for (let i = 0; i < 40; i++) {
       const [ax, ay, bx, by] = [...lines.data.subarray(4 * i, 4 * i + 4)].map((v) => Math.floor(50 * v + 60))
       const small = { width: 120, height: 120 }
-      const inside = drawn({ scribble: [[ax!, ay!], [bx!, by!], [60, 60]] }, small)
+      const inside = drawn(
+        {
+          scribble: [
+            [ax!, ay!],
+            [bx!, by!],
+            [60, 60],
+          ],
+        },
+        small,
+      )
       const radius = Math.max(1, (5 * 120) / 640)
       // Pixels on the very edge may fall on either side by rounding
       const exact = (x: number, y: number): number =>
@@ -88,18 +103,38 @@ describe('gestures', () => {
   })
 
   test('a scribble may leave the image, however far, in no time', () => {
-    const inside = drawn({ scribble: [[-1e9, 240], [320, 240], [1e9, 240.3]] }, image)
+    const inside = drawn(
+      {
+        scribble: [
+          [-1e9, 240],
+          [320, 240],
+          [1e9, 240.3],
+        ],
+      },
+      image,
+    )
     expectPixels(inside, image, (_, y) => Math.abs(y - 240) <= 5)
     const wild = random([10_000, 2], 3, 600)
-    const points = Array.from({ length: 10_000 }, (_, i) => [wild.data[2 * i]!, wild.data[2 * i + 1]!] as const)
+    const points = Array.from(
+      { length: 10_000 },
+      (_, i) => [wild.data[2 * i]!, wild.data[2 * i + 1]!] as const,
+    )
     const started = performance.now()
     expect(areaOf(drawn({ scribble: points }, image))).toBeGreaterThan(280_000)
     expect(performance.now() - started).toBeLessThan(10_000)
   })
 
   test('a box has the pixels whose centres are inside', () => {
-    expectPixels(drawn({ box: [10, 20, 13, 22] }, image), image, (x, y) => x >= 10 && x < 13 && y >= 20 && y < 22)
-    expectPixels(drawn({ box: [10.4, 20.6, 12.6, 22.5] }, image), image, (x, y) => x >= 10 && x < 13 && y >= 21 && y < 22)
+    expectPixels(
+      drawn({ box: [10, 20, 13, 22] }, image),
+      image,
+      (x, y) => x >= 10 && x < 13 && y >= 20 && y < 22,
+    )
+    expectPixels(
+      drawn({ box: [10.4, 20.6, 12.6, 22.5] }, image),
+      image,
+      (x, y) => x >= 10 && x < 13 && y >= 21 && y < 22,
+    )
     // Past the image it is cut, between centres it is the pixel that its middle is in
     expectPixels(drawn({ box: [-50, 470, 3, 1e9] }, image), image, (x, y) => x < 3 && y >= 470)
     expectPixels(drawn({ box: [5.6, 7.1, 5.9, 7.3] }, image), image, (x, y) => x === 5 && y === 7)
@@ -130,10 +165,18 @@ describe('bad gestures are refused', () => {
   test.each<[string, unknown, string]>([
     ['nothing', {}, 'the region is empty. Give a point: [x, y]'],
     ['undefined', { point: undefined }, 'the region is empty'],
-    ['another name', { points: [1, 2] }, "there is no option 'points'. It takes: point, box, scribble and mask."],
+    [
+      'another name',
+      { points: [1, 2] },
+      "there is no option 'points'. It takes: point, box, scribble and mask.",
+    ],
     ['a terminal sequence', { '\u001b[31m': 1 }, "there is no option '\\e[31m'"],
     ['a list', [1, 2], 'expected an object with point, box, scribble and mask'],
-    ['a point to the left', { point: [-1, 5] }, 'test: point is [-1, 5], outside of the image: x is from 0 up to 64'],
+    [
+      'a point to the left',
+      { point: [-1, 5] },
+      'test: point is [-1, 5], outside of the image: x is from 0 up to 64',
+    ],
     ['a point below', { point: [5, 48] }, 'point is [5, 48], outside of the image'],
     ['a point at NaN', { point: [5, Number.NaN] }, 'point is [5, NaN], expected [x, y], two finite numbers'],
     ['a point at infinity', { point: [Infinity, 1] }, 'expected [x, y], two finite numbers'],
@@ -143,25 +186,67 @@ describe('bad gestures are refused', () => {
     ['a number', { point: 5 }, 'point is 5, expected [x, y]'],
     ['null', { point: null }, 'point is null, expected [x, y]'],
     ['no points', { point: [] }, 'expected points [x, y], at least one'],
-    ['one of two points', { point: [[1, 1], [1, 99]] }, 'point is [1, 99], outside of the image'],
+    [
+      'one of two points',
+      {
+        point: [
+          [1, 1],
+          [1, 99],
+        ],
+      },
+      'point is [1, 99], outside of the image',
+    ],
     ['too many points', { point: many }, 'point has 10001 points, expected at most 10000'],
     ['an empty box', { box: [5, 5, 5, 9] }, 'box is [5, 5, 5, 9], without any area'],
-    ['a box upside down', { box: [5, 9, 8, 2] }, 'box is [5, 9, 8, 2], upside down: expected [left, top, right, bottom]'],
-    ['a box outside', { box: [64, 0, 80, 10] }, 'box is [64, 0, 80, 10], outside of the image, which has 64 x 48'],
+    [
+      'a box upside down',
+      { box: [5, 9, 8, 2] },
+      'box is [5, 9, 8, 2], upside down: expected [left, top, right, bottom]',
+    ],
+    [
+      'a box outside',
+      { box: [64, 0, 80, 10] },
+      'box is [64, 0, 80, 10], outside of the image, which has 64 x 48',
+    ],
     ['a box of NaN', { box: [0, 0, Number.NaN, 5] }, 'expected four finite numbers'],
     ['a box of three', { box: [0, 0, 5] }, 'box is [0, 0, 5], expected [left, top, right, bottom]'],
     ['a box of words', { box: 'all' }, 'box is "all", expected [left'],
     ['a box that is null', { box: null }, 'box is null, expected [left'],
     ['no scribble', { scribble: [] }, 'scribble is [], expected points [x, y], at least one'],
-    ['a scribble outside', { scribble: [[-5, -5], [70, 70]] }, 'scribble has no point inside of the image'],
+    [
+      'a scribble outside',
+      {
+        scribble: [
+          [-5, -5],
+          [70, 70],
+        ],
+      },
+      'scribble has no point inside of the image',
+    ],
     ['a scribble with a hole', { scribble: [[1, 1], [2]] }, 'scribble is [2], expected [x, y]'],
     ['numbers in a row', { scribble: [1, 2, 3, 4] }, 'scribble is 1, expected [x, y]'],
     ['too long a scribble', { scribble: many }, 'scribble has 10001 points'],
     ['an empty mask', { mask }, 'mask is empty: all of its pixels are 0'],
-    ['a mask of another size', { mask: { width: 48, height: 64, data: mask.data } }, 'mask is 48 x 64 pixels, but the image is 64 x 48'],
-    ['a short mask', { mask: { ...image, data: new Uint8Array(7) } }, 'mask has 7 bytes, expected one per pixel: 64 x 48 = 3072'],
-    ['a mask of floats', { mask: { ...image, data: new Float32Array(64 * 48) } }, 'mask: data is a Float32Array'],
-    ['a bare array', { mask: mask.data }, 'mask is a Uint8Array, expected an object with width, height and data'],
+    [
+      'a mask of another size',
+      { mask: { width: 48, height: 64, data: mask.data } },
+      'mask is 48 x 64 pixels, but the image is 64 x 48',
+    ],
+    [
+      'a short mask',
+      { mask: { ...image, data: new Uint8Array(7) } },
+      'mask has 7 bytes, expected one per pixel: 64 x 48 = 3072',
+    ],
+    [
+      'a mask of floats',
+      { mask: { ...image, data: new Float32Array(64 * 48) } },
+      'mask: data is a Float32Array',
+    ],
+    [
+      'a bare array',
+      { mask: mask.data },
+      'mask is a Uint8Array, expected an object with width, height and data',
+    ],
     ['a mask without a size', { mask: { data: mask.data } }, 'mask is undefined x undefined pixels'],
     ['a texture', { mask: { ...image, texture: {} } }, 'mask is an object, expected an object with width'],
   ])('%s', (_, region, message) => {
@@ -197,7 +282,14 @@ describe('on the canvas', () => {
   test('drawing there is drawing in the image and resizing', () => {
     const image = { width: 1290, height: 948 }
     const { scaled } = placeImage(image, 256)
-    const region: Region = { point: [700, 400], box: [3, 5, 90, 70], scribble: [[900, 100], [1200, 900]] }
+    const region: Region = {
+      point: [700, 400],
+      box: [3, 5, 90, 70],
+      scribble: [
+        [900, 100],
+        [1200, 900],
+      ],
+    }
     const data = drawn(region, image)
     const direct = frameRegion(shapesOf('test', region, image).shapes, image, scaled)
     const resized = frameRegion(shapesOf('test', { mask: { ...image, data } }, image).shapes, image, scaled)
@@ -205,7 +297,8 @@ describe('on the canvas', () => {
   })
 
   test("nearest pixels follow Pillow's running sum, not the formula (check 9)", () => {
-    const formula = (n: number, m: number) => Array.from({ length: m }, (_, i) => Math.floor(((i + 0.5) * n) / m))
+    const formula = (n: number, m: number) =>
+      Array.from({ length: m }, (_, i) => Math.floor(((i + 0.5) * n) / m))
     const sizes = Array.from({ length: 120 }, (_, i) => [301 + 37 * i, 1024 - (i % 300)] as const)
     const different = sizes.filter(([n, m]) => String(nearestPixels(n, m)) !== String(formula(n, m)))
     expect(different.length).toBeGreaterThan(0)
@@ -223,10 +316,20 @@ describe('on the canvas', () => {
     const scaled = [768, 1024] as const
     const data = new Uint8Array(4000 * 3000)
     data[2001 * 4000 + 3001] = 1
-    const { inside } = frameRegion(shapesOf('test', { mask: { ...image, data } }, image).shapes, image, scaled)
+    const { inside } = frameRegion(
+      shapesOf('test', { mask: { ...image, data } }, image).shapes,
+      image,
+      scaled,
+    )
     expect(areaOf(inside)).toBe(1)
-    expect(inside.indexOf(1)).toBe(Math.floor((2001.5 / 3000) * 768) * 1024 + Math.floor((3001.5 / 4000) * 1024))
-    const corner = frameRegion(shapesOf('test', { box: [3999.2, 2999.2, 4000, 3000] }, image).shapes, image, scaled)
+    expect(inside.indexOf(1)).toBe(
+      Math.floor((2001.5 / 3000) * 768) * 1024 + Math.floor((3001.5 / 4000) * 1024),
+    )
+    const corner = frameRegion(
+      shapesOf('test', { box: [3999.2, 2999.2, 4000, 3000] }, image).shapes,
+      image,
+      scaled,
+    )
     expect(areaOf(corner.inside)).toBe(1)
   })
 })
@@ -248,7 +351,14 @@ describe('points', () => {
   })
 
   test('few pixels are taken in turn, many evenly, in the order of rows', () => {
-    const few = pointsOf([[10, 0], [20, 0], [0, 1]], 7)
+    const few = pointsOf(
+      [
+        [10, 0],
+        [20, 0],
+        [0, 1],
+      ],
+      7,
+    )
     const columns = Array.from({ length: 7 }, (_, i) => Math.round((few[2 * i]! / 31) * 1024))
     expect(columns).toEqual([10, 20, 0, 10, 20, 0, 10])
     const row = Array.from({ length: 1000 }, (_, x) => [x, 5] as const)

@@ -42,5 +42,7 @@ test('shapes that do not fit are refused', async () => {
       read: { y: sampleRegions(input('map', map), input('points', points), { pool: 'max' }) },
     }))
   await expect(make([4, 8], [1, 5, 2])).rejects.toThrow('sampleRegions: map is [4, 8], expected [?, ?, ?].')
-  await expect(make([2, 2, 8], [5, 2])).rejects.toThrow('sampleRegions: points is [5, 2], expected [?, ?, 2].')
+  await expect(make([2, 2, 8], [5, 2])).rejects.toThrow(
+    'sampleRegions: points is [5, 2], expected [?, ?, 2].',
+  )
 })
