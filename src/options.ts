@@ -47,6 +47,11 @@ export const POSITIVE: Kind = {
   is: (value) => typeof value === 'number' && value > 0,
   what: 'a number above 0',
 }
+/** A number from 0 to 1. */
+export const SHARE: Kind = {
+  is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  what: 'a number from 0 to 1',
+}
 /** A finite number from 0 on. */
 export const SECONDS: Kind = {
   is: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,

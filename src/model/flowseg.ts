@@ -27,11 +27,25 @@ import { closeScene, type LookOptions, look } from './look.ts'
 import { workload } from './plans.ts'
 import { Scene } from './scene.ts'
 
+export type { Category, CategoryKind, CategoryList, CategoryWording } from './input/categories.ts'
 export type { ImageInput, RgbaImage } from './input/image-input.ts'
 export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
+export type {
+  CategoryAnswers,
+  CategoryInstance,
+  CategoryMode,
+  CategoryRows,
+  Instance,
+  InstanceMap,
+  PanopticMap,
+  PanopticSegment,
+  Segment,
+  SemanticMap,
+} from './output/answers.ts'
 export { Scene } from './scene.ts'
 export type {
+  AllSegmentation,
   Candidate,
   FlowLayer,
   Mask,
@@ -44,10 +58,12 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
+export type { CategoryOptions } from './tasks/categories.ts'
 export type {
   RegionInstance,
   RegionInstances,
   RegionOptions,
+  RegionRows,
   RegionSegmentation,
 } from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'

@@ -1,5 +1,6 @@
 // Matching finds the one of the N queries that the sentence means. Exactly one is chosen: no threshold, no merging.
-// The class logits hold the phrase in column 0 and the background in column 1.
+// The class logits hold the phrase in column 0 and the background in column 1; where several phrases were asked for, a
+// column each, and the background last.
 
 import { entryOf } from '../check.ts'
 
@@ -7,21 +8,22 @@ import { entryOf } from '../check.ts'
 export interface Match {
   /** The query's index, from 0 to N - 1. */
   readonly query: number
-  /** Softmax over phrase and background, in [0, 1]. */
+  /** Softmax over the phrases and the background, that of the best phrase, in [0, 1]. */
   readonly score: number
 }
 
 /**
  * All queries, best first; of equal scores the lower index first.
  *
- * @param logits  [N, 2], finite: expectFiniteStages (stages.ts) has seen to it
+ * @param logits  [N, phrases + 1], finite: expectFiniteStages (stages.ts) has seen to it
  * @param asXSam  scores that are equal in float32 are ties, as in X-SAM: from a margin of 17 on all are 1
  */
-export function rank(logits: ArrayLike<number>, asXSam = false): Match[] {
+export function rank(logits: ArrayLike<number>, asXSam = false, phrases = 1): Match[] {
   const values = Array.from(logits)
-  const margins = Array.from({ length: values.length / 2 }, (_, query) => ({
+  const columns = phrases + 1
+  const margins = Array.from({ length: values.length / columns }, (_, query) => ({
     query,
-    margin: entryOf(values, 2 * query) - entryOf(values, 2 * query + 1),
+    margin: marginOf(values.slice(query * columns, (query + 1) * columns)),
   }))
   // By margin rather than score: a score saturates in float64 long before two margins are equal
   const key = ({ margin }: { readonly margin: number }): number =>
@@ -29,6 +31,16 @@ export function rank(logits: ArrayLike<number>, asXSam = false): Match[] {
   return margins
     .sort((a, b) => key(b) - key(a) || a.query - b.query)
     .map(({ query, margin }): Match => ({ query, score: score(margin) }))
+}
+
+/** The best phrase's logit less all others' together: log(sum(exp)), of one that one. */
+function marginOf(row: readonly number[]): number {
+  const phrases = row.slice(0, -1)
+  const best = phrases.reduce((top, v, k) => (v > entryOf(row, top) ? k : top), 0)
+  const others = row.filter((_, k) => k !== best)
+  const largest = Math.max(...others)
+  const sum = others.reduce((total, v) => total + Math.exp(v - largest), 0)
+  return entryOf(row, best) - (largest + Math.log(sum))
 }
 
 function score(margin: number): number {

@@ -1,13 +1,12 @@
 // The four plans of FlowSeg, and the names by which tensors pass from one to the next.
 
 import { expectDefined, lastOf } from '../check.ts'
-import { activate, greater, mul } from '../ops/elementwise/elementwise.ts'
+import { activate } from '../ops/elementwise/elementwise.ts'
 import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
 import { sampleRegions } from '../ops/head/sample-regions.ts'
 import { resize } from '../ops/image/resize.ts'
 import { gather } from '../ops/layout/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
-import { sumLast } from '../ops/reduce/reduce.ts'
 import type { Inputs, Outputs, Tensors } from '../tensor/plan.ts'
 import {
   firstDim,
@@ -30,7 +29,7 @@ import {
 } from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
-import { compressFeatures, refineBoundary } from './networks/boundary.ts'
+import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
 import { type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
 import { pixelDecoder } from './networks/pixel-decoder.ts'
@@ -350,45 +349,48 @@ export interface ImageSize {
  * @param rowBytes if given, `bytes` of the mask are kept in rows of so many, and no bits are read
  */
 export function finishPlan(
-  { input, bound }: Inputs,
+  inputs: Inputs,
   image: ImageSize,
   parts: Parts,
   rowBytes?: number,
 ): Outputs<Tensors & { readonly bits?: Tensor }, { readonly bytes?: Tensor }> {
-  const { config, weights: w, baseline } = parts
-  const [H, W] = finestSize(config)
-  const logits = input('logits', [H, W])
-  const refiner = w.scope('segmentor.boundary_refiner.')
-  const refined = baseline ? undefined : refineBoundary(logits, boundCompressed(bound, parts), refiner)
-
-  // In two steps: to SAM's whole canvas, then from its part that holds the image to the image. The crop
-  // happens on logits between the two, so one direct resize would not be the same.
-  const { image: side } = config.sam
-  const canvas = resize(reshape(refined?.logits ?? logits, [H, W, 1]), [side, side])
-  const size = [image.height, image.width] as const
-  const bits = maskPixels(reshape(canvas, [side, side]), image.scaled, size)
-  const read = refined
-    ? { refined: refined.logits, band: refined.band, ...watched('refined', refined.logits, refined.steps) }
-    : {}
+  const { logits, refined, watches } = queryMask(inputs, parts)
+  const bits = imageBits(logits, image, parts.config)
+  const read = refined ? { refined: logits, band: refined.band, ...watches } : {}
   if (rowBytes === undefined) return { read: { ...read, bits } }
+  const size = [image.height, image.width] as const
   return { read, keep: { bytes: maskBytes(bits, size, rowBytes) } }
 }
 
-/**
- * Runs once per mask whose score counts. In: its `logits` [H, W] after refinement. Read: `sum`, the probabilities of the
- * pixels inside, added up.
- */
-export function qualityPlan(
-  { input }: Inputs,
-  image: ImageSize,
-  { config }: Parts,
-): Outputs<{ readonly sum: Tensor }> {
+/** The mask of one query on the model's canvas: refined along its boundary, unless baseline. */
+export function queryMask(
+  { input, bound }: Inputs,
+  parts: Parts,
+): {
+  /** [H, W] */
+  readonly logits: Tensor
+  /** How they were refined. */
+  readonly refined: Refined | undefined
+  /** For the plan to read. */
+  readonly watches: Tensors
+} {
+  const { config, weights: w, baseline } = parts
   const [H, W] = finestSize(config)
+  const raw = input('logits', [H, W])
+  if (baseline) return { logits: raw, refined: undefined, watches: {} }
+  const refiner = w.scope('segmentor.boundary_refiner.')
+  const refined = refineBoundary(raw, boundCompressed(bound, parts), refiner)
+  return { logits: refined.logits, refined, watches: watched('refined', refined.logits, refined.steps) }
+}
+
+/** A bit per pixel of the image: whether a logit there is above 0. @param logits [H, W] */
+export function imageBits(logits: Tensor, image: ImageSize, config: Config): Tensor {
+  const [H, W] = finestSize(config)
+  // In two steps: to SAM's whole canvas, then from its part that holds the image to the image. The crop
+  // happens on logits between the two, so one direct resize would not be the same.
   const { image: side } = config.sam
-  const canvas = resize(reshape(input('logits', [H, W]), [H, W, 1]), [side, side])
-  const x = resize(canvas, [image.height, image.width], { crop: image.scaled })
-  const inside = mul(activate(x, 'sigmoid'), greater(x, 0))
-  return { read: { sum: sumLast(reshape(inside, [1, inside.size])) } }
+  const canvas = resize(reshape(logits, [H, W, 1]), [side, side])
+  return maskPixels(reshape(canvas, [side, side]), image.scaled, [image.height, image.width])
 }
 
 /**

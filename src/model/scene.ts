@@ -1,11 +1,15 @@
 // An image that was looked at, for people to ask about.
 
 import { closeWhenDisposed } from '../dispose.ts'
+import type { CategoryList } from './input/categories.ts'
 import type { Mat3 } from './input/preprocess.ts'
 import type { Region } from './input/region.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
-import type { MaskOutput, Segmentation } from './segmentation.ts'
+import type { CategoryAnswers, CategoryMode } from './output/answers.ts'
+import type { AllSegmentation, MaskOutput, Segmentation } from './segmentation.ts'
+import { type CategoryOptions, segmentCategories } from './tasks/categories.ts'
+import { segmentEach } from './tasks/each.ts'
 import {
   type RegionInstances,
   type RegionOptions,
@@ -71,11 +75,90 @@ export class Scene {
    * model.close()
    * ```
    */
+  segment<O extends MaskOutput = 'host'>(
+    sentence: string,
+    options: SegmentOptions<O> & { readonly all: true },
+  ): Promise<AllSegmentation<O>>
+  segment<O extends MaskOutput = 'host'>(
+    sentence: string,
+    options?: SegmentOptions<O>,
+  ): Promise<Segmentation<O>>
   async segment<O extends MaskOutput = 'host'>(
     sentence: string,
     options: SegmentOptions<O> = {},
   ): Promise<Segmentation<O>> {
     return segment(this.#model, this.#state, sentence, options)
+  }
+
+  /**
+   * Finds what each of several sentences means, one after the other: the answers are those of {@link Scene.segment}, in
+   * the order of the sentences. All sentences are checked before the first is asked.
+   *
+   * @throws UsageError when there is none, PromptError saying which of them can't be used
+   *
+   * @example
+   * ```ts
+   * import { readFile } from 'node:fs/promises'
+   * import { FlowSeg } from 'flowseg'
+   *
+   * const model = await FlowSeg.load()
+   * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+   * const scene = await model.look(await readFile(sample))
+   * const answers = await scene.segmentEach(['the dotted shape', 'the striped shape'])
+   * console.log(answers.map(({ sentence }) => sentence).join()) // the dotted shape,the striped shape
+   * model.close()
+   * ```
+   */
+  async segmentEach<O extends MaskOutput = 'host'>(
+    sentences: readonly string[],
+    options: SegmentOptions<O> = {},
+  ): Promise<Segmentation<O>[]> {
+    return segmentEach(this.#model, this.#state, sentences, options)
+  }
+
+  /**
+   * Finds all that a list of categories names: a category per pixel ('semantic'), objects ('instance'), or both in one
+   * map ('panoptic'). The names are the caller's own: nothing is tied to those of a data set.
+   *
+   * @param list `{ things: ['person', 'bird'], stuff: ['sky'] }` with either or both; or X-SAM's text,
+   *   `'ins: person, bird; sem: sky'`
+   * @throws UsageError for a checkpoint that wasn't trained on lists of categories, such as the embedded one
+   * @throws PromptError naming a name that can't be asked for, or how many names fit
+   * @throws NumericError when a number isn't finite
+   *
+   * @example
+   * ```ts
+   * import { FlowSeg, UsageError } from 'flowseg'
+   *
+   * const model = await FlowSeg.load() // flowseg-nano knows sentences alone; X-SAM's checkpoints know lists
+   * const [width, height] = [64, 48]
+   * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
+   * try {
+   *   const { labels, segments } = await scene.segmentCategories({ things: ['person'], stuff: ['sky'] })
+   *   for (const { id, name, area } of segments) console.log(id, name, area, labels.indexOf(id))
+   * } catch (error) {
+   *   console.log(error instanceof UsageError) // true
+   * }
+   * model.close()
+   * ```
+   */
+  segmentCategories<M extends CategoryMode>(
+    list: CategoryList | string,
+    options: CategoryOptions & { readonly mode: M },
+  ): Promise<CategoryAnswers[M]>
+  segmentCategories(
+    list: { readonly things: readonly string[]; readonly stuff: readonly string[] },
+    options?: CategoryOptions & { readonly mode?: undefined },
+  ): Promise<CategoryAnswers['panoptic']>
+  segmentCategories(
+    list: CategoryList | string,
+    options?: CategoryOptions,
+  ): Promise<CategoryAnswers[CategoryMode]>
+  async segmentCategories(
+    list: CategoryList | string,
+    options: CategoryOptions = {},
+  ): Promise<CategoryAnswers[CategoryMode]> {
+    return segmentCategories(this.#model, this.#state, list, options)
   }
 
   /**
@@ -98,10 +181,10 @@ export class Scene {
    * }
    * ```
    */
-  segmentRegion<O extends MaskOutput = 'host'>(
+  segmentRegion(
     regions: Region | readonly Region[],
-    options: RegionOptions<O> & { readonly like: true },
-  ): Promise<RegionInstances<O>>
+    options: RegionOptions & { readonly like: true },
+  ): Promise<RegionInstances>
   segmentRegion<O extends MaskOutput = 'host'>(
     region: Region,
     options?: RegionOptions<O> & { readonly like?: false | undefined },
@@ -113,7 +196,7 @@ export class Scene {
   async segmentRegion<O extends MaskOutput = 'host'>(
     region: Region | readonly Region[],
     options: RegionOptions<O> = {},
-  ): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances<O>> {
+  ): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
     return segmentRegion(this.#model, this.#state, region, options)
   }
 

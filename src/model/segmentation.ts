@@ -5,6 +5,7 @@ import { expectDefined } from '../check.ts'
 import type { TaskOptions } from '../progress.ts'
 import { viewOf } from '../view.ts'
 import { type Match, rank } from './matching.ts'
+import type { Instance } from './output/answers.ts'
 
 /** One bit of an image a pixel. */
 export interface Mask {
@@ -93,9 +94,9 @@ export interface RefinedMask<O extends MaskOutput = 'host'> {
 export interface FlowLayer {
   /** Counted from 1; 0 stands for what the decoder begins with. */
   readonly layer: number
-  /** Queries by their score in this layer, best first. */
+  /** Queries by their score in this layer, best first; of several phrases by the best of them. */
   readonly ranking: readonly Match[]
-  /** Class logits [N, 2]: phrase, background. */
+  /** Class logits [N, P + 1]: the phrases, one of a sentence, then the background. */
   readonly logits: Float32Array
   /** Mask logits [N, height, width] on the model's canvas. */
   readonly masks: Float32Array
@@ -125,6 +126,12 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
+  /** Whether it is there: the score reaches the threshold. The mask is the best one all the same. */
+  readonly found: boolean
+  /** Every object that the sentence means, the surest first, if all were asked for; empty when nothing was found. */
+  readonly instances?: readonly Instance[]
+  /** The pixels of all instances together; empty when nothing was found. */
+  readonly union?: Mask
   /** All queries, best first; the first is the answer. */
   readonly candidates: readonly Candidate[]
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
@@ -133,6 +140,12 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly flow?: readonly FlowLayer[]
   /** The times of the steps. */
   readonly times: Times
+}
+
+/** The answer to a sentence that may mean several objects. */
+export interface AllSegmentation<O extends MaskOutput = 'host'> extends Segmentation<O> {
+  readonly instances: readonly Instance[]
+  readonly union: Mask
 }
 
 /** The arrays that a plan reads back, by name. */
@@ -171,20 +184,40 @@ export function unpackMask(bits: ArrayLike<number>, width: number, height: numbe
   return { width, height, data, area }
 }
 
+/** The bits of a mask of a byte per pixel, 0 or 1, as unpackMask takes them. */
+export function packMask(data: Uint8Array): Uint32Array {
+  const pixels = viewOf(data)
+  const bits = new Uint32Array(Math.ceil(data.length / 32))
+  for (let w = 0; w < bits.length; w++) {
+    const end = Math.min(32 * w + 32, data.length)
+    let word = 0
+    for (let i = 32 * w; i < end; i++) word |= pixels.getUint8(i) << (i & 31)
+    bits[w] = word
+  }
+  return bits
+}
+
 /**
  * Layer by layer, of a run that read `logits`, `masks`, `condition` and `gate` of each.
  *
  * @param layers predictions: one more than decoder layers
  * @param size   numbers of C that count; what follows is padding
  * @param asXSam as of `rank`
+ * @param phrases P
  */
-export function flowLayers(read: HostArrays, layers: number, size: number, asXSam: boolean): FlowLayer[] {
+export function flowLayers(
+  read: HostArrays,
+  layers: number,
+  size: number,
+  asXSam: boolean,
+  phrases = 1,
+): FlowLayer[] {
   const first = floats(read, 'condition 0').subarray(0, size)
   return Array.from({ length: layers }, (_, layer): FlowLayer => {
     const logits = floats(read, `logits ${layer}`)
     const moved = distance(floats(read, `condition ${layer}`), first)
     const masks = floats(read, `masks ${layer}`)
-    const account = { layer, ranking: rank(logits, asXSam), logits, masks, moved }
+    const account = { layer, ranking: rank(logits, asXSam, phrases), logits, masks, moved }
     const gate = read[`gate ${layer}`]
     return gate ? { ...account, gate: mean(gate) } : account
   })

@@ -8,7 +8,11 @@ import { conv2d } from '../../src/ops/conv/conv.ts'
 import type { Activation } from '../../src/ops/elementwise/activation.ts'
 import { activate, add, greater, mix, mul, sub, swiglu } from '../../src/ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../src/ops/head/cosine.ts'
+import { maskLabels } from '../../src/ops/head/mask-labels.ts'
+import { maskOwners } from '../../src/ops/head/mask-owners.ts'
 import { maskBytes, maskPixels } from '../../src/ops/head/mask-pixels.ts'
+import { maskQuality } from '../../src/ops/head/mask-quality.ts'
+import type { Place } from '../../src/ops/head/place.ts'
 import { sampleRegions } from '../../src/ops/head/sample-regions.ts'
 import { dilate, erode } from '../../src/ops/image/morphology.ts'
 import { resampleColumns, resampleRows } from '../../src/ops/image/resample.ts'
@@ -72,6 +76,10 @@ const PRODUCTS: [M: number, N: number, K: number][] = [
   [300, 256, 8],
   [520, 512, 8],
 ]
+
+function place(width: number): Place {
+  return { map: [20, 20], canvas: [80, 80], crop: [80, 60], size: [21, width] }
+}
 
 function each<T>(values: readonly T[], name: string, build: (value: T, input: In) => Tensor): Case[] {
   return values.map((value) => ({
@@ -245,6 +253,11 @@ export const CATALOGUE: readonly Case[] = [
     }),
   ),
   ...each([33], 'maskPixels', (W, x) => maskPixels(x([20, 20]), [15, 20], [21, W])),
+  ...each([33], 'maskQuality', (W, x) =>
+    maskQuality(x([20, 20]), x([Math.ceil((21 * W) / 32)], 'u32'), place(W)),
+  ),
+  ...each([8, 9], 'maskLabels', (N, x) => maskLabels(x([N, 400]), x([N, 3]), place(33), { grid: 'canvas' })),
+  ...each([33], 'maskOwners', (W, x) => maskOwners(x([5, 400]), x([5]), 4, place(W)).owners),
   ...each([33], 'maskBytes', (W, x) => maskBytes(x([Math.ceil((21 * W) / 32)], 'u32'), [21, W], 256)),
   ...each([9], 'resampleRows', (W, x) => {
     const strip = { capacity: 5, rows: 5, first: 1, stride: 7, red: 0 }

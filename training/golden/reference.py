@@ -96,16 +96,16 @@ def note_decoder(golden: Golden, seen: dict, predictions, mask_features, classes
         golden.add(f"condition.{i}", C[0], "K C")
     for i, (mask, logits) in enumerate(zip(masks, classes)):
         golden.add(f"mask.{i}", mask, "Q H W")
-        golden.add(f"class.{i}", logits, "Q 2")
+        golden.add(f"class.{i}", logits, f"Q {logits.shape[1]}" if logits.shape[1] == 2 else "Q P+1")
     golden.fact("gateMeans", [float(f"{float(gate.mean()):.9g}") for _, _, gate in seen["layer"]])
     note_masks(golden, masks, sides)
 
 
-def run_flow(golden: Golden, small: dict, offset: float = 0.0, positions: bool = True) -> Golden:
+def run_flow(golden: Golden, small: dict, offset: float = 0.0, positions: bool = True, spans=None) -> Golden:
     c = small["head"]
     d = c["hidden"]
     levels, mask_features, s = decoder_inputs(golden, d, SIDES, offset)
-    condition = golden.input("condition", [5, d], "K C")
+    condition = golden.input("condition", [spans[-1][1] if spans else 5, d], "K C")
     decoder = load_weights(Decoder(c, dict(positions=positions)), "segmentor.decoder.")
     predictor = load_weights(ClassPredictor(), "segmentor.class_predictor.")
     background = load_weights(torch.nn.Embedding(1, d), "bg_embeds.").weight
@@ -114,6 +114,10 @@ def run_flow(golden: Golden, small: dict, offset: float = 0.0, positions: bool =
         flat = [x.flatten(0, 1)[None] for x in levels]
         predictions = decoder(flat, SIDES, first(mask_features), s[None, None], condition[None, None])
         classes = [predictor(p.output, p.phrase, background)[0, 0] for p in predictions]
+        if spans:
+            rows = [condition, *(C[0] for _, C, _ in seen["layer"])]
+            classes = [phrase_logits(p.output[0, 0], C, spans, background, predictor) for p, C in zip(predictions, rows)]
+            golden.fact("spans", spans)
         note_decoder(golden, seen, predictions, first(mask_features)[0], classes, SIDES)
     return golden
 
@@ -130,6 +134,18 @@ def flow_blocked(small: dict) -> Golden:
 def flow_unplaced(small: dict) -> Golden:
     about = FLOW + " Config flow.positions is false: no Qpos in the flow's two attentions."
     return run_flow(Golden("flow-unplaced", SOURCE, about), small, positions=False)
+
+
+def phrase_logits(output, C, spans, background, predictor):
+    """Cosines with the mean of each phrase's own rows, the background last: [Q, P + 1]."""
+    classes = torch.cat([torch.stack([C[begin:end].mean(0) for begin, end in spans]), background])
+    cosine = (output @ classes.T) / output.norm(dim=1)[:, None] / classes.norm(dim=1)[None]
+    return (predictor.logit_scale.exp() * cosine).clamp(-500, 500)
+
+
+def flow_phrases(small: dict) -> Golden:
+    about = FLOW + " C has the rows of three phrases, facts.spans; class.l has a column for each, then the background."
+    return run_flow(Golden("flow-phrases", SOURCE, about), small, spans=[[0, 3], [3, 5], [5, 9]])
 
 
 # Matching and boundary
@@ -253,5 +269,5 @@ def whole_phi3(small: dict) -> Golden:
 
 
 FILES = [
-    connector, projectors, flow_small, flow_blocked, flow_unplaced, matching, boundary, whole_qwen3, whole_phi3,
+    connector, projectors, flow_small, flow_blocked, flow_unplaced, flow_phrases, matching, boundary, whole_qwen3, whole_phi3,
 ]  # fmt: skip

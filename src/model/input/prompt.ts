@@ -115,10 +115,10 @@ const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
   phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
 }
 
-// Whatever a chat tokenizer may read as a token of its own
-const MARKER = /<\|[^|\s]*\|>|<\/?(?:p|seg|image|region|s|unk|think|tool_call|tool_response)>/i
+/** Whatever a chat tokenizer may read as a token of its own. */
+export const MARKER: RegExp = /<\|[^|\s]*\|>|<\/?(?:p|seg|image|region|s|unk|think|tool_call|tool_response)>/i
 /** No token of any vocabulary is longer. What is much too long is refused without being encoded. */
-const MAX_TOKEN_CHARACTERS = 256
+export const MAX_TOKEN_CHARACTERS = 256
 
 /**
  * @throws PromptError if the sentence is empty, too long or holds a marker, or a template lacks its place for it
@@ -250,7 +250,7 @@ function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: num
   return task === 'referring' ? lower : line
 }
 
-/** That a text of the caller's has its place, once, and no other marker. */
+/** @throws PromptError unless the text has the place once, and no marker beside it */
 export function expectPlace(what: 'template' | 'answer', text: string, place: string): void {
   const parts = text.split(place)
   if (parts.length !== 2) {

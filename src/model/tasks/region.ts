@@ -5,9 +5,9 @@
 // choice: the one mask that fits the region (X-SAM's interactive segmentation), or all masks that look like what is
 // there (its visually grounded one).
 
-import { describe } from '../../check.ts'
+import { describe, expectDefined } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
-import { expectOptions, FLAG, type Kind, type Kinds, TEXT } from '../../options.ts'
+import { expectOptions, FLAG, type Kinds, SHARE, TEXT } from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { callScene } from '../calls.ts'
@@ -17,21 +17,28 @@ import { type FramedRegion, frameRegion, regionPixels, samplePoints } from '../i
 import { type RegionPromptOptions, regionPrompt } from '../input/region-prompt.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import { type Box, boxOf } from '../picture.ts'
-import { qualityPlan, samplerPlan } from '../plans.ts'
+import { type Instance, withMask } from '../output/answers.ts'
+import { bestPairs, classProbabilities } from '../output/classes.ts'
+import { masksOf, type QueryMask } from '../output/masks.ts'
+import { overlapOf } from '../output/overlap.ts'
+import { boxOf } from '../picture.ts'
+import { samplerPlan } from '../plans.ts'
 import {
   type Candidate,
+  type FlowLayer,
   floats,
-  type Mask,
+  flowLayers,
   type MaskOptions,
   type MaskOutput,
+  packMask,
   type RefinedMask,
   type Times,
+  unpackMask,
 } from '../segmentation.ts'
 import { type Decoded, decode } from './decode.ts'
 import { expectTask } from './expect-task.ts'
 import { candidate, finish, MASK_KINDS } from './finish.ts'
-import { boxOverlap, chooseOption, likelyPairs, maskOverlap, type Option } from './region-choice.ts'
+import { boxOverlap, chooseMask, type MeasuredMask } from './region-choice.ts'
 
 /** Options of {@link Scene.segmentRegion}. */
 export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, RegionPromptOptions {
@@ -44,16 +51,40 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
   readonly hit?: boolean | undefined
   /** The least score of an answer that is there; by default the config's, `presence.threshold`. */
   readonly threshold?: number | undefined
-  /** With the semantic flow (true) or without (false); by default as the checkpoint was trained. */
+  /**
+   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * default it is on if the checkpoint's flow was trained on regions.
+   */
   readonly flow?: boolean | undefined
 }
 
-/** What the user pointed at. */
-export interface RegionSegmentation<O extends MaskOutput = 'host'> extends RefinedMask<O> {
-  /** Whether something was found there: the score reaches the threshold, and the mask meets the region. */
+/** The rows of C that stand for a region: its marker, its rows and its end marker. */
+export interface RegionRows {
+  /** Counted from 0. */
+  readonly region: number
+  /** [begin, end) among the rows of C. */
+  readonly rows: readonly [begin: number, end: number]
+}
+
+/** The parts that all answers about regions have. */
+interface RegionAnswer {
+  /** Whether anything was found. */
   readonly found: boolean
   /** The prompt's text, from the question to the answer. */
   readonly text: string
+  /** The part of SAM's square that holds the image, [height, width] in its pixels. */
+  readonly canvas: readonly [number, number]
+  /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which region. */
+  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly RegionRows[] }
+  /** The times of the steps. */
+  readonly times: Times
+}
+
+/**
+ * What the user pointed at. It is found if its score reaches the threshold and its mask meets the region; the mask is
+ * the best one all the same.
+ */
+export interface RegionSegmentation<O extends MaskOutput = 'host'> extends RegionAnswer, RefinedMask<O> {
   /** Index of the query that was chosen, from 0 to N - 1. */
   readonly query: number
   /** Its probability times the quality of its mask: the mean probability of the pixels inside. In [0, 1]. */
@@ -67,49 +98,29 @@ export interface RegionSegmentation<O extends MaskOutput = 'host'> extends Refin
   readonly overlap: number
   /** All queries by their probability, which is their score here, best first. */
   readonly candidates: readonly Candidate[]
-  /** The part of SAM's square that holds the image, [height, width] in its pixels. */
-  readonly canvas: readonly [number, number]
-  /** The times of the steps. */
-  readonly times: Times
 }
 
-/** An object like one of the regions. */
-export interface RegionInstance<O extends MaskOutput = 'host'> extends RefinedMask<O> {
+/** An object like one of the regions; its score is its probability times the quality of its mask. */
+export interface RegionInstance extends Instance {
   /** The region that it is like, counted from 0. */
   readonly region: number
-  /** Index of its query, from 0 to N - 1. */
-  readonly query: number
-  /** Its probability times the quality of its mask, in [0, 1]. */
-  readonly score: number
   /** Softmax over the regions and the background, in [0, 1]. */
   readonly probability: number
-  /** The smallest box around it, or null if its mask is empty. */
-  readonly box: Box | null
+  /** The mean probability of the pixels inside of the mask, in [0, 1]. */
+  readonly quality: number
 }
 
 /** Everything like the regions. */
-export interface RegionInstances<O extends MaskOutput = 'host'> {
-  /** Whether there is any. */
-  readonly found: boolean
-  /** The prompt's text, from the question to the answer. */
-  readonly text: string
-  /** The objects, best first. They may overlap, and one query may be like several regions. */
-  readonly instances: readonly RegionInstance<O>[]
-  /** The part of SAM's square that holds the image, [height, width] in its pixels. */
-  readonly canvas: readonly [number, number]
-  /** The times of the steps. */
-  readonly times: Times
+export interface RegionInstances extends RegionAnswer {
+  /** The objects, the surest first. They may overlap, and one query may be like several regions. */
+  readonly instances: readonly RegionInstance[]
 }
 
-const PROBABILITY: Kind = {
-  is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
-  what: 'a number from 0 to 1',
-}
 const REGION_KINDS: Kinds<RegionOptions<MaskOutput>> = {
   ...MASK_KINDS,
   like: FLAG,
   hit: FLAG,
-  threshold: PROBABILITY,
+  threshold: SHARE,
   flow: FLAG,
   template: TEXT,
   answer: TEXT,
@@ -126,19 +137,21 @@ export async function segmentRegion<O extends MaskOutput = 'host'>(
   scene: SceneState,
   region: Region | readonly Region[],
   options: RegionOptions<O>,
-): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances<O>> {
+): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
   expectOptions('segmentRegion', options, REGION_KINDS)
   expectTask(model.parts.config, 'regions')
-  options.signal?.throwIfAborted()
-  const captured = captureRegions(region, scene, options.hit ?? false)
-  if (options.like) {
-    if (options.hit) {
-      throw new UsageError(
-        'segmentRegion: `hit` chooses one mask, `like` asks for all. Leave one of them out.',
-      )
-    }
-    return likeRegions(model, scene, captured, options)
+  const { like, hit, output, signal } = options
+  signal?.throwIfAborted()
+  if (like && hit) {
+    throw new UsageError('segmentRegion: `hit` chooses one mask, `like` asks for all. Leave one of them out.')
   }
+  if (like && (output ?? 'host') !== 'host') {
+    throw new UsageError(
+      `segmentRegion: with \`like\` masks are in host memory, not in a ${output}: leave \`output\` out.`,
+    )
+  }
+  const captured = captureRegions(region, scene, hit ?? false)
+  if (like) return likeRegions(model, scene, captured, options)
   const answers: RegionSegmentation<O>[] = []
   for (const one of captured) answers.push(await pointedAt(model, scene, one, options))
   const [first] = answers
@@ -179,85 +192,71 @@ function pointedAt<O extends MaskOutput>(
   const { config } = model.parts
   const { threshold = config.presence.threshold } = options
   return callScene(model, scene, task, async () => {
-    const { decoded, text, times } = await decodeRegions(model, scene, [region], options, task)
+    const { decoded, answer } = await decodeRegions(model, scene, [region], options, task)
 
     // 1. Scores. No quality is above 1, so a query whose probability is below all that counts can't be chosen
-    const fits = overlapWith(region.frame, scene, config.compat)
-    const likely = likelyPairs(decoded.logits, 1)
-    const measured: Option[] = []
+    const overlap = overlapWith(region.frame, scene, config.compat)
+    const likely = bestPairs(classProbabilities(decoded.logits, 1), 1, 0)
+    const measured: (MeasuredMask & { readonly probability: number })[] = []
     let best = 0
     for (const { query, probability } of likely) {
       if (probability < threshold && probability < best) break
-      const { mask, logits } = await finish(model, scene, decoded, query, { signal })
-      const score = probability * (await qualityOf(model, scene, logits.refined, mask, task))
-      const isHit = region.clicks.every(([x, y]) => mask.data[y * mask.width + x] === 1)
-      measured.push({ query, score, overlap: fits(mask), isHit })
-      best = Math.max(best, score)
+      for (const mask of await masksOf(model, scene, decoded, [query], task)) {
+        const score = probability * mask.quality
+        const isHit = region.clicks.every((pixel) => isInside(mask, pixel, scene.size.width))
+        measured.push({ query, probability, score, overlap: overlap(mask), isHit })
+        best = Math.max(best, score)
+      }
     }
 
-    // 2. The choice, finished again: as texture or buffer if that is wanted, and no more than one mask is held
-    const chosen = chooseOption(measured, threshold, hit)
+    // 2. The choice, finished as an answer of one mask is: that way only one is held, where it is wanted
+    const chosen = chooseMask(measured, threshold, hit)
     if (!chosen) throw new Error('segmentRegion: the model has no queries')
-    const { query, score, overlap, isHit } = chosen
-    const { mask, logits } = await finish(model, scene, decoded, query, { ...task, output })
+    const { isHit, ...choice } = chosen
+    const { mask, logits } = await finish(model, scene, decoded, chosen.query, { ...task, output })
     return {
-      found: score >= threshold && (hit ? isHit : overlap > 0),
-      text,
-      query,
-      score,
-      probability: likely.find((pair) => pair.query === query)?.probability ?? 0,
-      overlap,
+      ...answer(),
+      found: chosen.score >= threshold && (hit ? isHit : chosen.overlap > 0),
+      ...choice,
       mask,
       logits,
-      candidates: likely.map((pair) =>
-        candidate(model, scene, decoded, { query: pair.query, score: pair.probability }),
+      candidates: likely.map(({ query, probability }) =>
+        candidate(model, scene, decoded, { query, score: probability }),
       ),
-      canvas: scene.scaled,
-      times: times(),
     }
   })
 }
 
 /** X-SAM's visually grounded segmentation: all regions in one prompt, as categories would be. */
-function likeRegions<O extends MaskOutput>(
+function likeRegions(
   model: LoadedModel,
   scene: SceneState,
   regions: readonly Captured[],
-  options: RegionOptions<O>,
-): Promise<RegionInstances<O>> {
-  const { onProgress, signal, output } = options
+  options: RegionOptions<MaskOutput>,
+): Promise<RegionInstances> {
+  const { onProgress, signal } = options
   const task = { onProgress, signal }
   const { threshold = model.parts.config.presence.threshold } = options
+  const { width, height } = scene.size
   return callScene(model, scene, task, async () => {
-    const { decoded, text, times } = await decodeRegions(model, scene, regions, options, task)
-    const qualities = new Map<number, number>()
-    const instances: RegionInstance<O>[] = []
-    for (const { query, column, probability } of likelyPairs(decoded.logits, regions.length)) {
-      if (probability < threshold) break
-      const onHost = await finish(model, scene, decoded, query, { signal })
-      const quality =
-        qualities.get(query) ?? (await qualityOf(model, scene, onHost.logits.refined, onHost.mask, task))
-      qualities.set(query, quality)
-      const score = probability * quality
-      if (score < threshold) continue
-      const refined = isOnHost<O>(output)
-        ? onHost
-        : await finish(model, scene, decoded, query, { ...task, output })
-      const box = boxOf(onHost.mask)
-      instances.push({ region: column, query, score, probability, box, ...(refined as RefinedMask<O>) })
-    }
+    const { decoded, answer } = await decodeRegions(model, scene, regions, options, task)
+    const K = regions.length
+    const pairs = bestPairs(classProbabilities(decoded.logits, K), K, threshold)
+    const masks = await masksOf(model, scene, decoded, new Set(pairs.map(({ query }) => query)), task)
+    const maskOf = new Map(masks.map((mask) => [mask.query, mask]))
+    const instances = pairs.flatMap(({ query, category: region, probability }): RegionInstance[] => {
+      const found = maskOf.get(query)
+      if (!found || probability * found.quality < threshold) return []
+      const { bits, ...fields } = found
+      const score = probability * found.quality
+      return [withMask({ ...fields, region, probability, score }, () => unpackMask(bits, width, height))]
+    })
     return {
-      found: instances.length > 0,
-      text,
-      instances: instances.toSorted((a, b) => b.score - a.score || a.query - b.query || a.region - b.region),
-      canvas: scene.scaled,
-      times: times(),
+      ...answer(),
+      found: instances.some(({ area }) => area > 0),
+      instances: instances.sort((a, b) => b.score - a.score || a.query - b.query || a.region - b.region),
     }
   })
-}
-
-function isOnHost<O extends MaskOutput>(output: O | undefined): boolean {
-  return (output ?? 'host') === 'host'
 }
 
 /** Samples the regions, reads the prompt with their rows in it, and decodes it. */
@@ -265,23 +264,41 @@ async function decodeRegions(
   model: LoadedModel,
   scene: SceneState,
   regions: readonly Captured[],
-  { flow, template, answer }: RegionPromptOptions & { readonly flow?: boolean | undefined },
+  { flow, template, answer: reply }: RegionPromptOptions & { readonly flow?: boolean | undefined },
   task: TaskOptions,
-): Promise<{ decoded: Decoded; text: string; times: () => Times }> {
+): Promise<{ decoded: Decoded; answer: () => Omit<RegionAnswer, 'found'> }> {
   const started = performance.now()
   const { parts, tokenizer } = model
-  const prompt = regionPrompt(tokenizer, parts.config, regions.length, { template, answer })
-  const { rows } = parts.config.regions
-  const size = rows * parts.config.llm.hidden
-  const sampled = new Float32Array(regions.length * size)
+  const prompt = regionPrompt(tokenizer, parts.config, regions.length, { template, answer: reply })
+  const size = parts.config.regions.rows * parts.config.llm.hidden
+  const rows = new Float32Array(regions.length * size)
   for (const [k, { frame }] of regions.entries()) {
-    sampled.set(await sampleRegion(model, scene, frame, task), k * size)
+    rows.set(await sampleRegion(model, scene, frame, task), k * size)
   }
-  const sampledMs = performance.now() - started
-  const decoded = await decode(model, scene, prompt, { task: 'regions', flow, regions: sampled }, task)
-  const read = sampledMs + decoded.times.read
-  const times = (): Times => ({ look: scene.lookMs, read, segment: performance.now() - started - read })
-  return { decoded, text: prompt.text, times }
+  const sampled = performance.now() - started
+  const decoded = await decode(
+    model,
+    scene,
+    prompt,
+    { task: 'regions', flow, every: flow, regions: rows },
+    task,
+  )
+  const read = sampled + decoded.times.read
+  const { language, baseline } = decoded
+  const { decoderLayers, hidden } = parts.config.head
+  const { length } = language
+  const layers = (): FlowLayer[] =>
+    flowLayers(decoded.read, decoderLayers + 1, length * hidden, baseline, regions.length)
+  const phrases = language.spans.map((span, region): RegionRows => ({ region, rows: span }))
+  return {
+    decoded,
+    answer: () => ({
+      text: prompt.text,
+      canvas: scene.size.scaled,
+      ...(flow ? { flow: { layers: layers(), phrases } } : {}),
+      times: { look: scene.lookMs, read, segment: performance.now() - started - read },
+    }),
+  }
 }
 
 /** The rows that stand for a region, [rows, H]. */
@@ -291,42 +308,33 @@ export async function sampleRegion(
   frame: FramedRegion,
   task: TaskOptions,
 ): Promise<Float32Array> {
-  if (!tokens)
-    throw new Error('segmentRegion: the scene has no rows of SAM: a fault of flowseg, please report it.')
   const { config } = parts
   const points = samplePoints(frame, config.regions, config.sam.image, gridSide(config.sam) / 2)
   const sampler = await plans.get('region', () =>
     plan(gpu, 'region', (from) => samplerPlan(from, parts), task),
   )
-  const { read } = await sampler.run({ ...task, inputs: { points }, bound: { 'sam tokens': tokens } })
+  const bound = { 'sam tokens': expectDefined(tokens, "the scene's rows of SAM") }
+  const { read } = await sampler.run({ ...task, inputs: { points }, bound })
   return floats(read, 'rows')
-}
-
-/** The mean probability of the pixels inside of a mask, 0 if there are none. */
-async function qualityOf(
-  { gpu, parts, plans }: LoadedModel,
-  { size }: SceneState,
-  logits: Float32Array,
-  mask: Mask,
-  task: TaskOptions,
-): Promise<number> {
-  const ready = await plans.get(`quality ${size.width} ${size.height}`, () =>
-    plan(gpu, 'quality', (from) => qualityPlan(from, size, parts), task),
-  )
-  const { read } = await ready.run({ ...task, inputs: { logits } })
-  const [sum = 0] = floats(read, 'sum')
-  return sum / (mask.area + 1e-6)
 }
 
 /** How much a mask of the image overlaps with a region: by boxes, or in X-SAM's main branch by pixels. */
 function overlapWith(
   frame: FramedRegion,
-  { size }: SceneState,
+  { size: { width, height } }: SceneState,
   compat: 'aaai' | 'main',
-): (mask: Mask) => number {
-  const data = regionPixels(frame, size)
-  if (compat === 'main') return (mask) => maskOverlap(mask.data, data)
-  const { width, height } = size
-  const box = boxOf({ width, height, data, area: 0 })
-  return (mask) => boxOverlap(boxOf(mask), box)
+): (mask: QueryMask) => number {
+  const data = regionPixels(frame, { width, height })
+  const area = data.reduce((sum, v) => sum + v, 0)
+  if (compat === 'main') {
+    const region = { bits: packMask(data), area }
+    return (mask) => overlapOf(mask, region)
+  }
+  const box = boxOf({ width, height, data, area })
+  return (mask) => boxOverlap(mask.box, box)
+}
+
+function isInside({ bits }: QueryMask, [x, y]: readonly [number, number], width: number): boolean {
+  const i = y * width + x
+  return ((expectDefined(bits[i >>> 5], 'a word of the mask') >>> (i & 31)) & 1) === 1
 }

@@ -1,11 +1,25 @@
-// Cases of the model's head: cosines with classes, masks of pixels, bytes of masks, rows of regions.
+// Cases of the model's head: cosines with classes, masks of pixels, bytes of masks, labels and owners of pixels, rows of
+// regions.
 
 import { cosineLogits } from '../../ops/head/cosine.ts'
+import { maskLabels } from '../../ops/head/mask-labels.ts'
+import { maskOwners } from '../../ops/head/mask-owners.ts'
 import { maskBytes, maskPixels } from '../../ops/head/mask-pixels.ts'
+import { maskQuality } from '../../ops/head/mask-quality.ts'
+import type { Place } from '../../ops/head/place.ts'
 import { sampleRegions } from '../../ops/head/sample-regions.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
-import { hostTensor, type Random } from '../random.ts'
-import { bitOf, cosineReference, maskBytesReference, sampleRegionsReference } from '../references/head.ts'
+import { type HostTensor, hostTensor, type Random } from '../random.ts'
+import { at } from '../references/at.ts'
+import {
+  bitOf,
+  cosineReference,
+  labelSumsReference,
+  maskBytesReference,
+  maskQualityReference,
+  ownershipReference,
+  sampleRegionsReference,
+} from '../references/head.ts'
 import { resizeReference } from '../references/image.ts'
 
 function drawCosine(random: Random): KernelCase {
@@ -67,6 +81,149 @@ function drawMaskBytes(random: Random): KernelCase {
   })
 }
 
+/** An image of at most so many pixels, whose masks go to it by way of a canvas that may be smaller or larger. */
+function drawPlace(random: Random, pixels: number): Place {
+  const map = [random.size(33), random.size(33)] as const
+  const canvas = random.sizes(pixels, 130, 130) as [number, number]
+  const crop = [random.whole(1, canvas[0]), random.whole(1, canvas[1])] as const
+  return { map, canvas, crop, size: random.sizes(pixels, 130, 130) as [number, number] }
+}
+
+function placeText({ map, canvas, crop, size }: Place): string {
+  return `${map.join(' x ')} on ${crop.join(' x ')} of ${canvas.join(' x ')} to ${size.join(' x ')}`
+}
+
+function drawMaskQuality(random: Random): KernelCase {
+  const place = drawPlace(random, 12_000)
+  const logits = random.tensor(place.map, random.pick([4, 40]))
+  const pixels = place.size[0] * place.size[1]
+  const inside = random.pick([0, 1, 2])
+  const bits = Uint32Array.from({ length: Math.ceil(pixels / 32) }, (_, w) => {
+    const word = [0, random.word(), 0xffff_ffff][inside] ?? 0
+    const past = 32 * (w + 1) - pixels
+    return past > 0 ? (word << past) >>> past : word
+  })
+  return kernelCase({
+    shape: `${placeText(place)}, ${['nothing', 'half', 'all'][inside]} inside`,
+    inputs: { logits, bits: hostTensor(bits, [bits.length]) },
+    run: (t) => maskQuality(t.logits, t.bits, place),
+    reference: () => Float64Array.of(maskQualityReference(logits.data, bits, place)),
+    tolerance: 2e-5, // places on a canvas of 130 are good to 1e-5, and logits of 40 are steep
+  })
+}
+
+/** Values nearer to each other than this may fall on either side: places in f32, times the steepness of the logits. */
+const TIED = 2e-4
+
+/** The entry of row i of [rows, count] with the largest value, of equals the first, and how far the others are below. */
+function winnerOf(values: ArrayLike<number>, i: number, count: number): { first: number; value: number } {
+  let [first, value] = [0, at(values, i * count)]
+  for (let k = 1; k < count; k++) {
+    if (at(values, i * count + k) > value) [first, value] = [k, at(values, i * count + k)]
+  }
+  return { first, value }
+}
+
+/** The share of pixels whose packed entry is not the winner nor tied with it. */
+function wrongShare(words: ArrayLike<number>, values: ArrayLike<number>, pixels: number): number {
+  const count = values.length / pixels
+  if (words.length !== Math.ceil(pixels / 2)) return Infinity
+  let wrong = 0
+  for (let i = 0; i < pixels; i++) {
+    const entry = (at(words, i >>> 1) >>> (16 * (i & 1))) & 0xffff
+    const { first, value } = winnerOf(values, i, count)
+    if (entry >= count || (entry !== first && at(values, i * count + entry) < value - TIED)) wrong++
+  }
+  // What follows the last pixel is 0
+  return wrong / pixels + (pixels % 2 === 1 ? at(words, words.length - 1) >>> 16 : 0)
+}
+
+function drawMaskLabels(random: Random): KernelCase {
+  const place = drawPlace(random, 2_000)
+  const N = random.size(33)
+  const K = random.pick([1, 2, 3, 17, 40])
+  const grid = random.pick(['canvas', 'image'] as const)
+  const stripBytes = random.pick([2 ** 12, 2 ** 15, 2 ** 25])
+  const masks = random.tensor([N, place.map[0] * place.map[1]], 4)
+  const weights = hostTensor(random.floats(N * K).map(Math.abs), [N, K])
+  const pixels = place.size[0] * place.size[1]
+  return kernelCase({
+    shape: `${N} masks ${placeText(place)}, ${K} classes on the ${grid}, strips of ${stripBytes}`,
+    inputs: { masks, weights },
+    run: (t) => maskLabels(t.masks, t.weights, place, { grid, stripBytes }),
+    reference: () => labelSumsReference(masks.data, weights.values, place, grid),
+    measure: (labels, sums) => wrongShare(labels, sums, pixels),
+    tolerance: 0,
+  })
+}
+
+function ownersCase(random: Random): { N: number; place: Place; shape: string; draw: OwnersInputs } {
+  const place = drawPlace(random, 4_000)
+  const N = random.size(40)
+  const count = random.whole(1, N)
+  const masks = random.tensor([N, place.map[0] * place.map[1]], 8)
+  const scores = hostTensor(random.floats(N).map(Math.abs), [N])
+  const shape = `${count} of ${N} masks ${placeText(place)}`
+  return { N, place, shape, draw: { masks, scores, count } }
+}
+
+interface OwnersInputs {
+  readonly masks: HostTensor & { readonly data: Float32Array }
+  readonly scores: HostTensor
+  readonly count: number
+}
+
+function ownership({ masks, scores, count }: OwnersInputs, place: Place): Float64Array {
+  const area = place.map[0] * place.map[1]
+  const values = Array.from(scores.values).slice(0, count)
+  return ownershipReference(masks.data.subarray(0, count * area), values, place)
+}
+
+function drawMaskOwners(random: Random): KernelCase {
+  const { place, shape, draw } = ownersCase(random)
+  const pixels = place.size[0] * place.size[1]
+  const { masks, scores, count } = draw
+  return kernelCase({
+    shape,
+    inputs: { masks, scores },
+    run: (t) => maskOwners(t.masks, t.scores, count, place).owners,
+    reference: () => ownership(draw, place),
+    measure: (owners, values) => wrongShare(owners, values, pixels),
+    tolerance: 0,
+  })
+}
+
+function drawMaskCounts(random: Random): KernelCase {
+  const { N, place, shape, draw } = ownersCase(random)
+  const pixels = place.size[0] * place.size[1]
+  const { masks, scores, count } = draw
+  return kernelCase({
+    shape,
+    inputs: { masks, scores },
+    run: (t) => maskOwners(t.masks, t.scores, count, place).counts,
+    reference: () => ownership(draw, place),
+    // The share of pixels that are counted too often or too seldom, but for those that may fall on either side
+    measure: (counts, values) => {
+      const totals = new Float64Array(2 * N)
+      for (let i = 0; i < counts.length; i++) totals[i % (2 * N)] = at(totals, i % (2 * N)) + at(counts, i)
+      let may = 0
+      for (let i = 0; i < pixels; i++) {
+        const { first, value } = winnerOf(values, i, count)
+        totals[first] = at(totals, first) - 1
+        for (let q = 0; q < count; q++) {
+          const w = at(values, i * count + q)
+          if (w >= 0.5) totals[N + q] = at(totals, N + q) - 1
+          if (Math.abs(w - 0.5) < TIED) may++
+          if (q !== first && w > value - TIED) may += 2
+        }
+      }
+      const wrong = totals.reduce((sum, n) => sum + Math.abs(n), 0)
+      return Math.max(0, wrong - may) / pixels
+    },
+    tolerance: 0,
+  })
+}
+
 function drawSampleRegions(random: Random): KernelCase {
   const [H, W, C] = [random.size(33), random.size(33), random.size(70)]
   const [R, P] = [random.whole(1, 4), random.pick([1, 4, random.size(256)])]
@@ -92,5 +249,9 @@ export const HEAD: readonly KernelTest[] = [
   { name: 'cosineLogits', draw: drawCosine },
   { name: 'maskPixels', draw: drawMaskPixels },
   { name: 'maskBytes', draw: drawMaskBytes },
+  { name: 'maskQuality', draw: drawMaskQuality },
+  { name: 'maskLabels', draw: drawMaskLabels },
+  { name: 'maskOwners', draw: drawMaskOwners },
+  { name: 'maskOwners, counts', draw: drawMaskCounts },
   { name: 'sampleRegions', draw: drawSampleRegions },
 ]

@@ -1,6 +1,8 @@
-// The model's head: cosines with classes, bytes of masks, and rows of regions.
+// The model's head: cosines with classes, bytes of masks, what masks are at the image's pixels, and rows of regions.
 
+import type { Place } from '../../ops/head/place.ts'
 import { at } from './at.ts'
+import { resizeReference } from './image.ts'
 
 /** scale times the cosine of each row of x [rows, cols] with each of classes [count, cols], within the bound. */
 export function cosineReference(
@@ -42,6 +44,63 @@ export function maskBytesReference(
     const [row, col] = [Math.floor(i / rowBytes), i % rowBytes]
     return col < width ? 255 * bitOf(bits, row * width + col) : 0
   })
+}
+
+/** A map of logits [H, W] at the image's pixels, by way of the canvas. */
+export function logitsAt(map: ArrayLike<number>, place: Place): Float64Array {
+  const onCanvas = resizeReference(map, [1, ...place.map, 1], place.canvas)
+  return resizeReference(onCanvas, [1, ...place.canvas, 1], place.size, place.crop)
+}
+
+/** 1 / (1 + exp(-x)) */
+export function sigmoid(x: number): number {
+  return 1 / (1 + Math.exp(-x))
+}
+
+/** The sum of sigmoid(logit) over the pixels whose bit is set. */
+export function maskQualityReference(map: ArrayLike<number>, bits: ArrayLike<number>, place: Place): number {
+  return logitsAt(map, place).reduce((sum, logit, i) => sum + bitOf(bits, i) * sigmoid(logit), 0)
+}
+
+/** sum_q weights[q, k] sigmoid(mask q), [height * width, K]: on the image's pixels, or on the canvas's and resized. */
+export function labelSumsReference(
+  masks: ArrayLike<number>,
+  weights: ArrayLike<number>,
+  place: Place,
+  grid: 'canvas' | 'image',
+): Float64Array {
+  const [H, W] = place.map
+  const queries = masks.length / (H * W)
+  const K = weights.length / queries
+  const source = grid === 'canvas' ? { ...place, size: place.crop } : place
+  const [height, width] = source.size
+  const sums = new Float64Array(height * width * K)
+  for (let q = 0; q < queries; q++) {
+    const map = Array.from({ length: H * W }, (_, i) => at(masks, q * H * W + i))
+    logitsAt(map, source).forEach((logit, i) => {
+      for (let k = 0; k < K; k++)
+        sums[i * K + k] = at(sums, i * K + k) + at(weights, q * K + k) * sigmoid(logit)
+    })
+  }
+  return grid === 'canvas' ? resizeReference(sums, [1, height, width, K], place.size) : sums
+}
+
+/** scores[q] sigmoid(mask q), [height * width, masks]. */
+export function ownershipReference(
+  masks: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  place: Place,
+): Float64Array {
+  const [H, W] = place.map
+  const N = scores.length
+  const weights = new Float64Array(place.size[0] * place.size[1] * N)
+  for (let q = 0; q < N; q++) {
+    const map = Array.from({ length: H * W }, (_, i) => at(masks, q * H * W + i))
+    logitsAt(map, place).forEach((logit, i) => {
+      weights[i * N + q] = at(scores, q) * sigmoid(logit)
+    })
+  }
+  return weights
 }
 
 /**

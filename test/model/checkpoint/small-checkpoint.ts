@@ -13,10 +13,12 @@ interface CheckpointOptions {
   /** More names, of tensors that nobody knows. */
   unknown?: string[]
   maxTokens?: number
+  /** More of config.json. */
+  config?: object
+  /** Changes weights, by name. */
+  edit?: (name: string, values: Float32Array) => void
   /** The language model, with the chat's tokens that it needs. */
   type?: keyof typeof CHATS
-  /** More keys of config.json. */
-  config?: object
 }
 
 /** The chat's tokens. */
@@ -61,20 +63,20 @@ export function smallCheckpoint({
   flow = true,
   unknown = [],
   maxTokens = 167,
-  type = 'qwen3',
   config = {},
+  edit = () => undefined,
+  type = 'qwen3',
 }: CheckpointOptions = {}): File[] {
   const json = readFixture(`${CONFIGS[type]}.json`) as { llm: object; prompt: object }
   // As many positions as a prompt may need, and no more
   const llm = { ...json.llm, vocab: 256 + CHATS[type].length + 3, maxPositions: 32 + maxTokens }
   const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens } }
   const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
-  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => ({
-    name,
-    dtype: 'F32' as const,
-    shape,
-    bytes: new Uint8Array(weightTensor(name, shape).buffer),
-  }))
+  const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
+    const values = weightTensor(name, shape)
+    edit(name, values)
+    return { name, dtype: 'F32' as const, shape, bytes: new Uint8Array(values.buffer) }
+  })
   return [
     new File([JSON.stringify(small)], 'config.json'),
     new File([tokenizerJson(type)], 'tokenizer.json'),

@@ -40,6 +40,7 @@ async function decode(
   { golden, config, baseline, ...rest }: Case,
 ): Promise<Record<string, Float32Array>> {
   const { hidden } = config.head
+  const spans = golden.facts['spans'] as [number, number][] | undefined
   const tensorOf = (name: string): HostTensor => ({
     data: goldenInput(golden, name),
     shape: golden.inputs[name]!.shape,
@@ -58,6 +59,7 @@ async function decode(
     condition: random([K, hidden]),
     ...Object.fromEntries([...names.map((name) => [name, tensorOf(name)]), ...sines]),
     ...(rest.condition ? { condition: rest.condition } : {}),
+    ...(spans ? { spans: { data: Uint32Array.from(spans.flat()), shape: [spans.length, 2] } } : {}),
   }
   return compute(gpu, inputs, (t) => {
     const pixels = {
@@ -70,6 +72,7 @@ async function decode(
       condition: t['condition']!,
       length: rest.length ?? t['condition']!.shape[0]!,
       seg: reshape(t['s']!, [1, hidden]),
+      spans: t['spans'],
     }
     const predictions = semanticFlow(image, language, w, config, { baseline, every: true })
     const entries = predictions.flatMap(
@@ -135,7 +138,7 @@ for (const gpu of await adapters()) {
       loaded.release()
     })
 
-    test.each(['flow-small', 'flow-blocked', 'flow-unplaced'])('%s', async (name) => {
+    test.each(['flow-small', 'flow-blocked', 'flow-unplaced', 'flow-phrases'])('%s', async (name) => {
       const golden = loadGolden(name)
       const config = { ...small, flow: { ...small.flow, positions: name !== 'flow-unplaced' } }
       const loaded = await goldenWeights(gpu, golden.weights, config, ...PREFIXES)

@@ -7,14 +7,19 @@ import { type Config, parseConfig } from '../../../src/model/checkpoint/config.t
 import type { Scene } from '../../../src/model/flowseg.ts'
 import { REGION } from '../../../src/model/input/prompt.ts'
 import { type Region, shapesOf } from '../../../src/model/input/region.ts'
-import { frameRegion } from '../../../src/model/input/region-frame.ts'
+import { type FramedRegion, frameRegion, regionPixels } from '../../../src/model/input/region-frame.ts'
 import type { LoadedModel } from '../../../src/model/load.ts'
 import type { SceneState } from '../../../src/model/look.ts'
+import { bestPairs, classProbabilities } from '../../../src/model/output/classes.ts'
+import { masksOf } from '../../../src/model/output/masks.ts'
+import { overlapOf } from '../../../src/model/output/overlap.ts'
+import { boxOf } from '../../../src/model/picture.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { lookPlan } from '../../../src/model/plans.ts'
+import { packMask, unpackMask } from '../../../src/model/segmentation.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
 import { sampleRegion } from '../../../src/model/tasks/region.ts'
-import { boxOverlap, chooseOption, likelyPairs, maskOverlap } from '../../../src/model/tasks/region-choice.ts'
+import { boxOverlap, chooseMask } from '../../../src/model/tasks/region-choice.ts'
 import { upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden, readFixture } from '../../fixtures/golden.ts'
 import { adapters, anyGpu, expectSameBits } from '../../support.ts'
@@ -38,6 +43,8 @@ interface Facts {
   'spans.one': [number, number][]
   'spans.both': [number, number][]
   keep: number[]
+  'overlaps.boxes': number[]
+  'overlaps.masks': number[]
   chosen: number
   'pairs.one': [number, number, number][]
   'pairs.both': [number, number, number][]
@@ -73,9 +80,11 @@ for (const gpu of await adapters()) {
 
       // 1. The regions' rows
       const rows: Record<string, Float32Array> = {}
+      const frames: Record<string, FramedRegion> = {}
       for (const [what, region] of Object.entries(REGIONS)) {
         const frame = frameRegion(shapesOf('test', region, size).shapes, size, size.scaled)
         expectGolden(`frame.${what}`, frame.inside, golden, 1e-9)
+        frames[what] = frame
         rows[what] = await sampleRegion(model, scene, frame, {})
         expectGolden(`rows.${what}`, rows[what]!, golden, 1e-5)
       }
@@ -97,17 +106,37 @@ for (const gpu of await adapters()) {
         expectGolden(`mask.${what}`, decoded.masks, golden, 1e-5)
 
         // 3. Pairs: scores are probabilities times qualities
-        const quality = golden.entries[`quality.${what}`]!.values
-        const pairs = likelyPairs(decoded.logits, used.length).map(({ query, column, probability }) => ({
-          query,
-          column,
-          score: probability * quality[query]!,
+        const queries = Array.from({ length: 12 }, (_, query) => query)
+        const masks = await masksOf(model, scene, decoded, queries, {})
+        const quality = Float32Array.from(masks, (mask) => mask.quality)
+        expectGolden(`quality.${what}`, quality, golden, 1e-5)
+        const K = used.length
+        const pairs = bestPairs(classProbabilities(decoded.logits, K), K, 0).map((pair) => ({
+          ...pair,
+          score: pair.probability * masks[pair.query]!.quality,
         }))
         const ranked = pairs.toSorted((a, b) => b.score - a.score)
-        expect(ranked.map(({ query, column }) => [query, column])).toEqual(
-          facts[`pairs.${what}`].map(([query, column]) => [query, column]),
+        expect(ranked.map(({ query, category }) => [query, category])).toEqual(
+          facts[`pairs.${what}`].map(([query, region]) => [query, region]),
         )
-        ranked.forEach(({ score }, i) => expect(score).toBeCloseTo(facts[`pairs.${what}`][i]![2], 4))
+        ranked.forEach(({ score }, i) => expect(score).toBeCloseTo(facts[`pairs.${what}`][i]![2], 5))
+        if (what === 'both') continue
+
+        // 4. The one that the box means
+        const data = regionPixels(frames['box']!, size)
+        const region = { bits: packMask(data), area: data.reduce((sum, v) => sum + v, 0) }
+        const measured = masks.map((mask) => ({
+          query: mask.query,
+          score: pairs.find(({ query }) => query === mask.query)!.score,
+          overlap:
+            facts.compat === 'main'
+              ? overlapOf(mask, region)
+              : boxOverlap(mask.box, boxOf({ ...size, data, area: region.area })),
+          isHit: false,
+        }))
+        const known = facts[facts.compat === 'main' ? 'overlaps.masks' : 'overlaps.boxes']
+        facts.keep.forEach((query, i) => expect(measured[query]!.overlap).toBeCloseTo(known[i]!, 5))
+        expect(chooseMask(measured, 0.5, false)?.query).toBe(facts.chosen)
       }
       plans.clear()
       for (const language of model.language.values()) freeAll(gpu, language)
@@ -147,6 +176,23 @@ for (const gpu of await adapters()) {
       expectSameBits(alone.logits.raw, point!.logits.raw)
     })
 
+    test('tells the flow, and which rows of C are of which region', async () => {
+      const model = await load(regionFiles(type, compat), { gpu })
+      const scene = await model.look(picture(80, 60))
+      const regions = [{ box: [30, 10, 61, 47] }, { point: [5, 5] }] as const
+      const { rows } = model.config.regions
+      const { flow } = await scene.segmentRegion(regions, { like: true, flow: true })
+      expect(flow!.phrases).toEqual([
+        { region: 0, rows: [0, rows + 2] },
+        { region: 1, rows: [rows + 2, 2 * rows + 4] },
+      ])
+      expect(flow!.layers).toHaveLength(4)
+      expect(flow!.layers[3]!.moved).toBeGreaterThan(0)
+      const [one] = await scene.segmentRegion([{ point: [5, 5] }], { flow: true })
+      expect(one!.flow!.phrases).toEqual([{ region: 0, rows: [0, rows + 2] }])
+      expect((await scene.segmentRegion({ point: [5, 5] }, { flow: false })).flow).toBeUndefined()
+    })
+
     test('says what is like it', async () => {
       const model = await load(regionFiles(type, compat), { gpu })
       const scene = await model.look(picture(80, 60))
@@ -179,9 +225,9 @@ test('a mask that an answer has is a region, and where it is wanted is where it 
   const model = await load(regionFiles('qwen3', 'main'), { gpu })
   const scene = await model.look(picture(80, 60))
   const { mask } = await scene.segmentRegion({ point: [40, 30] })
-  const like = await scene.segmentRegion({ mask }, { like: true, threshold: 0, output: 'buffer' })
-  expect(like.instances[0]!.mask.buffer.size).toBeGreaterThanOrEqual(80 * 60)
-  for (const instance of like.instances) instance.mask.buffer.destroy()
+  const like = await scene.segmentRegion({ mask }, { like: true, threshold: 0 })
+  expect(like.instances[0]!.mask.data).toHaveLength(80 * 60)
+  expect(like.instances[0]!.mask.area).toBe(like.instances[0]!.area)
   const one = await scene.segmentRegion({ mask }, { output: 'buffer' })
   expect(one.mask.bytesPerRow).toBe(256)
   one.mask.buffer.destroy()
@@ -248,6 +294,7 @@ describe('a caller who asks for what there is not', () => {
     await refused({ point: [1, 1] }, { threshold: 2 }, 'threshold is 2, expected a number from 0 to 1')
     await refused({ point: [1, 1] }, { threshold: Number.NaN }, 'threshold is NaN')
     await refused({ point: [1, 1] }, { like: 'yes' }, 'like is "yes", expected true or false')
+    await refused({ point: [1, 1] }, { like: true, output: 'buffer' }, 'with `like` masks are in host memory')
     await refused({ point: [1, 1] }, { like: true, hit: true }, '`hit` chooses one mask')
     await refused({ box: [1, 1, 5, 5] }, { hit: true }, '`hit` needs a point')
     await refused({ point: [1, 1] }, { output: 'file' }, 'output is "file"')
@@ -331,44 +378,37 @@ describe('the choice', () => {
     ] as const
     expect(boxOverlap(mask, prompt)).toBe(1)
     const options = [option(0, 0.9, boxOverlap([0, 0, 20, 20], prompt)), option(1, 0.6, 1)]
-    expect(chooseOption(options, 0.5, false)?.query).toBe(1)
+    expect(chooseMask(options, 0.5, false)?.query).toBe(1)
   })
 
   test('is among those that reach the threshold, or else the best', () => {
     const options = [option(3, 0.45, 0.1), option(1, 0.3, 0.9), option(2, 0.5, 0)]
-    expect(chooseOption(options, 0.5, false)?.query).toBe(2)
-    expect(chooseOption(options, 0.4, false)?.query).toBe(3)
-    expect(chooseOption(options, 0.9, false)?.query).toBe(2)
-    expect(chooseOption(options, 0, false)?.query).toBe(1)
-    expect(chooseOption([], 0.5, false)).toBeUndefined()
+    expect(chooseMask(options, 0.5, false)?.query).toBe(2)
+    expect(chooseMask(options, 0.4, false)?.query).toBe(3)
+    expect(chooseMask(options, 0.9, false)?.query).toBe(2)
+    expect(chooseMask(options, 0, false)?.query).toBe(1)
+    expect(chooseMask([], 0.5, false)).toBeUndefined()
   })
 
   test('of equal overlaps is the highest score, then the lower query', () => {
-    expect(chooseOption([option(0, 0.6, 0), option(1, 0.8, 0), option(2, 0.7, 0)], 0.5, false)?.query).toBe(1)
-    expect(chooseOption([option(5, 0.6, 0.2), option(4, 0.6, 0.2)], 0.5, false)?.query).toBe(4)
+    expect(chooseMask([option(0, 0.6, 0), option(1, 0.8, 0), option(2, 0.7, 0)], 0.5, false)?.query).toBe(1)
+    expect(chooseMask([option(5, 0.6, 0.2), option(4, 0.6, 0.2)], 0.5, false)?.query).toBe(4)
   })
 
   test('of hits is the highest score, and without one that of overlaps', () => {
     const options = [option(0, 0.9, 0.1), option(1, 0.7, 0.2, true), option(2, 0.8, 0.1, true)]
-    expect(chooseOption(options, 0.5, true)?.query).toBe(2)
-    expect(chooseOption(options.slice(0, 1), 0.5, true)?.query).toBe(0)
+    expect(chooseMask(options, 0.5, true)?.query).toBe(2)
+    expect(chooseMask(options.slice(0, 1), 0.5, true)?.query).toBe(0)
   })
 
   test('overlaps are 0 where nothing meets', () => {
     expect(boxOverlap([0, 0, 2, 2], [2, 0, 4, 2])).toBe(0)
     expect(boxOverlap([0, 0, 2, 2], null)).toBe(0)
     expect(boxOverlap([0, 0, 4, 2], [2, 1, 4, 5])).toBe(2 / 14)
-    expect(maskOverlap(Uint8Array.of(0, 0), Uint8Array.of(0, 0))).toBe(0)
-    expect(maskOverlap(Uint8Array.of(1, 1, 0, 0), Uint8Array.of(0, 1, 1, 0))).toBe(1 / 3)
   })
 
-  test('pairs are the N most probable, ties by query and column', () => {
-    // Two queries, two columns and the background
-    expect(likelyPairs([1, 1, 0, 3, -1, 0], 2)).toMatchObject([
-      { query: 1, column: 0 },
-      { query: 0, column: 0 },
-    ])
-    const [pair] = likelyPairs([1000, -1000], 1)
-    expect(pair).toEqual({ query: 0, column: 0, probability: 1 })
+  test('bits of a mask and back', () => {
+    const data = Uint8Array.from({ length: 77 }, (_, i) => Number(i % 3 === 0 || i > 70))
+    expect(unpackMask(packMask(data), 11, 7).data).toEqual(data)
   })
 })

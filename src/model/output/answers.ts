@@ -1,0 +1,132 @@
+// The answers to lists of categories, and to sentences that mean several objects. Masks are kept as bits, an eighth of
+// their bytes, and unpacked where somebody asks for one.
+
+import type { Category, CategoryKind } from '../input/categories.ts'
+import type { Box } from '../picture.ts'
+import type { FlowLayer, Mask, Times } from '../segmentation.ts'
+
+/** One object of several. */
+export interface Instance {
+  /** At the image's size. */
+  readonly mask: Mask
+  /** Pixels inside of the mask. */
+  readonly area: number
+  /** The smallest box around the mask, or null when it is empty. */
+  readonly box: Box | null
+  /** How sure the model is of it, in [0, 1]. */
+  readonly score: number
+  /** The query whose mask it is, from 0 to N - 1. */
+  readonly query: number
+}
+
+/** An object of a category; its score is the probability of the category times the quality of the mask. */
+export interface CategoryInstance extends Instance {
+  /** Index of its category in the answer's `categories`. */
+  readonly category: number
+  /** The category's name, as it was given. */
+  readonly name: string
+  /** Whether the category is one of things or of stuff. */
+  readonly kind: CategoryKind
+  /** That the query is of the category, in [0, 1]. */
+  readonly probability: number
+  /** The mean probability of the pixels inside of the mask, in [0, 1]. */
+  readonly quality: number
+}
+
+/** All pixels of one label. */
+export interface Segment {
+  /** Its pixels' value in `labels`. */
+  readonly id: number
+  /** Index of its category in the answer's `categories`. */
+  readonly category: number
+  /** The category's name, as it was given. */
+  readonly name: string
+  /** Whether the category is one of things or of stuff. */
+  readonly kind: CategoryKind
+  /** Pixels. */
+  readonly area: number
+  /** The smallest box around it, or null when it has no pixel. */
+  readonly box: Box | null
+  /** At the image's size. */
+  readonly mask: Mask
+}
+
+/** A segment of a panoptic map. */
+export interface PanopticSegment extends Segment {
+  /** How sure the model is of it, in [0, 1]: of fused stuff the largest of its queries. */
+  readonly score: number
+  /** The queries that it is made of. */
+  readonly queries: readonly number[]
+}
+
+/** The rows of C that stand for a category. */
+export interface CategoryRows {
+  /** Index of the category. */
+  readonly category: number
+  /** [begin, end) among the rows of C. */
+  readonly rows: readonly [begin: number, end: number]
+}
+
+/** The parts that all answers to lists of categories have. */
+interface LabelMap {
+  /** The image's side in pixels. */
+  readonly width: number
+  /** The image's side in pixels. */
+  readonly height: number
+  /** A value per pixel, row-major; the mode says what it means. */
+  readonly labels: Uint16Array
+  /** Whether anything of the list is there. */
+  readonly found: boolean
+  /** The list that was asked for, things first. */
+  readonly categories: readonly Category[]
+  /** The prompt's text, from the question to the answer. */
+  readonly text: string
+  /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which category. */
+  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly CategoryRows[] }
+  /** The times of the steps. */
+  readonly times: Times
+}
+
+/** A category for each pixel: `labels` are indices of `categories`. */
+export interface SemanticMap extends LabelMap {
+  readonly mode: 'semantic'
+  /** The categories that have pixels, the largest first. */
+  readonly segments: readonly Segment[]
+}
+
+/** Objects that may overlap: in `labels` 0 is none, and i is instances[i - 1], the surer one on top. */
+export interface InstanceMap extends LabelMap {
+  readonly mode: 'instance'
+  /** The surest first. */
+  readonly instances: readonly CategoryInstance[]
+}
+
+/** Each pixel in at most one segment: in `labels` 0 is void, any other value the `id` of a segment. */
+export interface PanopticMap extends LabelMap {
+  readonly mode: 'panoptic'
+  /** In the order of their queries. */
+  readonly segments: readonly PanopticSegment[]
+}
+
+/** The answer to each mode. */
+export interface CategoryAnswers {
+  /** One map of categories. */
+  readonly semantic: SemanticMap
+  /** A list of objects. */
+  readonly instance: InstanceMap
+  /** A map of segments. */
+  readonly panoptic: PanopticMap
+}
+
+/** The kind of answer to a list of categories. */
+export type CategoryMode = keyof CategoryAnswers
+
+/** The same fields with a mask that is unpacked when it is asked for. */
+export function withMask<T extends object>(fields: T, unpack: () => Mask): T & { readonly mask: Mask } {
+  let mask: Mask | undefined
+  // The accessor is enumerable and the object's own: structuredClone and JSON take it for the mask
+  return Object.defineProperty({ ...fields }, 'mask', {
+    enumerable: true,
+    get: () => (mask ??= unpack()),
+  }) as T & { readonly mask: Mask }
+}

@@ -1,0 +1,137 @@
+// Found or not, one or all, one sentence or several, on a small checkpoint of random weights.
+
+import { describe, expect, test } from 'vitest'
+import { PromptError, UsageError } from '../../../src/errors.ts'
+import { adapters, anyGpu, creations } from '../../support.ts'
+import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+import { bytesOn, cleanUp, expectSame, files, load } from '../small-model.ts'
+
+cleanUp()
+
+/** Queries that differ more than random ones do: so do their masks. */
+const diverse = smallCheckpoint({
+  edit: (name, values) => {
+    if (name.endsWith('queries_features.weight')) for (const [i, v] of values.entries()) values[i] = 20 * v
+    if (name.includes('mask_embedder') && name.endsWith('bias')) values.fill(0)
+  },
+})
+
+for (const gpu of await adapters()) {
+  describe(`several answers on ${gpu.name}`, () => {
+    test('found says whether the score reaches the threshold, and changes nothing else', async () => {
+      const scene = await (await load(files, { gpu })).look(picture(83, 47))
+      const answer = await scene.segment('a dog')
+      expect(answer.found).toBe(answer.score >= 0.5)
+      for (const [threshold, found] of [
+        [0, true],
+        [answer.score, true],
+        [Math.min(1, answer.score + 1e-6), false],
+      ] as const) {
+        const same = await scene.segment('a dog', { threshold })
+        expectSame(same, answer)
+        expect(same.found).toBe(found)
+        expect(same).not.toHaveProperty('instances')
+      }
+    })
+
+    test('all are the distinct masks of the queries that are sure enough', async () => {
+      const scene = await (await load(diverse, { gpu })).look(picture(83, 47))
+      const plain = await scene.segment('a dog')
+      const { candidates } = plain
+      for (const threshold of [candidates[6]!.score, 0]) {
+        const answer = await scene.segment('a dog', { all: true, threshold })
+        expectSame(answer, plain)
+        // By definition: in the order of their scores, those that overlap with no kept one by more than 0.8
+        const kept: { query: number; score: number; data: Uint8Array }[] = []
+        for (const { query, score, mask } of candidates) {
+          if (score < threshold) continue
+          const { data, area } = await mask()
+          const overlaps = kept.some((other) => {
+            const common = data.filter((bit, i) => bit === 1 && other.data[i] === 1).length
+            const union = data.filter((bit, i) => bit === 1 || other.data[i] === 1).length
+            return common / union > 0.8
+          })
+          if (area > 0 && !overlaps) kept.push({ query, score, data })
+        }
+        expect(kept.length).toBeGreaterThan(threshold === 0 ? 1 : 0)
+        expect(kept.length).toBeLessThan(12) // some are found twice
+        expect(answer.instances.map(({ query, score, mask }) => ({ query, score, data: mask.data }))).toEqual(
+          kept,
+        )
+        const union = plain.mask.data.map((_, i) => Number(kept.some(({ data }) => data[i] === 1)))
+        expect(answer.union.data).toEqual(union)
+        expect(answer.union.area).toBe(union.reduce((sum, bit) => sum + bit, 0))
+        expect(answer.found).toBe(true)
+        for (const { box, area, mask } of answer.instances) {
+          expect(area).toBe(mask.area)
+          const [x0, y0, x1, y1] = box!
+          expect(mask.data.some((bit, i) => bit === 1 && i % 83 === x0)).toBe(true)
+          expect(x0 < x1 && y0 < y1 && x1 <= 83 && y1 <= 47).toBe(true)
+        }
+      }
+    })
+
+    test('nothing found is an empty list and an empty mask', async () => {
+      const scene = await (await load(files, { gpu })).look(picture(20, 10))
+      const answer = await scene.segment('a dog', { all: true, threshold: 1 })
+      expect(answer).toMatchObject({ found: false, instances: [], union: { width: 20, height: 10, area: 0 } })
+      expect(answer.mask.data).toHaveLength(200) // the best one all the same
+    })
+
+    test('each sentence is answered as if it were asked alone', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(40, 30))
+      const sentences = ['a dog', 'the red mug', 'a dog']
+      const answers = await scene.segmentEach(sentences, { flow: true })
+      expect(answers.map(({ sentence }) => sentence)).toEqual(sentences)
+      for (const [i, sentence] of sentences.entries()) expectSame(answers[i]!, await scene.segment(sentence))
+      expect(answers[1]!.flow).toHaveLength(4)
+
+      const bytes = bytesOn(gpu)
+      const made = creations(gpu)
+      await scene.segmentEach(sentences, { all: true, threshold: 0 })
+      await scene.segmentEach(sentences, { all: true, threshold: 0 })
+      expect(bytesOn(gpu)).toBeGreaterThanOrEqual(bytes)
+      const again = new Map(made)
+      await scene.segmentEach(sentences, { all: true, threshold: 0 })
+      expect(made).toEqual(again)
+    })
+  })
+}
+
+test('all sentences are checked before the first is asked, and the wrong one is named', async () => {
+  const model = await load(files, { gpu: await anyGpu() })
+  const scene = await model.look(picture(20, 10))
+  const plans = model.plans().length
+  for (const [sentences, type, message] of [
+    [[], UsageError, 'the sentences are an empty array'],
+    ['a dog', UsageError, 'the sentences are "a dog"'],
+    [undefined, UsageError, 'the sentences are undefined'],
+    [['a dog', ''], PromptError, 'Sentence 1: The sentence is empty'],
+    [['a dog', 'a <SEG>', 'a cat'], PromptError, 'Sentence 1: The sentence holds "<SEG>"'],
+    [['a dog', 7], PromptError, 'Sentence 1: The sentence must be a string'],
+    [['x '.repeat(10_000)], PromptError, 'Sentence 0'],
+  ] as const) {
+    const refused = scene.segmentEach(sentences as unknown as string[])
+    await expect(refused).rejects.toThrow(type)
+    await expect(refused).rejects.toThrow(message)
+  }
+  for (const options of [{ all: 'yes' }, { threshold: 2 }, { threshold: Number.NaN }]) {
+    await expect(scene.segmentEach(['a dog'], options as object)).rejects.toThrow('segmentEach: ')
+    await expect(scene.segment('a dog', options as object)).rejects.toThrow('segment: ')
+  }
+  expect(model.plans()).toHaveLength(plans)
+})
+
+test('an abort ends the sentences that are left', async () => {
+  const model = await load(files, { gpu: await anyGpu() })
+  const scene = await model.look(picture(20, 10))
+  const stop = new AbortController()
+  const asked = scene.segmentEach(
+    Array.from({ length: 50 }, () => 'a dog'),
+    { signal: stop.signal },
+  )
+  setTimeout(() => stop.abort(), 30)
+  await expect(asked).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+  expect((await scene.segment('a dog')).sentence).toBe('a dog')
+})
