@@ -75,6 +75,11 @@ export {
   type PanopticMap,
   type PanopticSegment,
   type RefinedMask,
+  type RegionInstance,
+  type RegionInstances,
+  type RegionOptions,
+  type RegionRows,
+  type RegionSegmentation,
   type RgbaImage,
   Scene,
   type Segment,
@@ -84,6 +89,7 @@ export {
   type Times,
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
+export type { Point, Region, RegionMask } from './model/input/region.ts'
 export type { Match } from './model/matching.ts'
 export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'

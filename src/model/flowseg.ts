@@ -59,6 +59,13 @@ export type {
   Times,
 } from './segmentation.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
+export type {
+  RegionInstance,
+  RegionInstances,
+  RegionOptions,
+  RegionRows,
+  RegionSegmentation,
+} from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
 
 /**

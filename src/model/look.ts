@@ -3,7 +3,7 @@
 
 import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
-import { allocate, storagesOf, type Tensor } from '../tensor/tensor.ts'
+import { allocate, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 import { callLook, expectOpen, expectTurn, sceneClosed } from './calls.ts'
 import { type CapturedImage, captureImage, type ImageInput } from './input/image-input.ts'
 import { type Placement, type PrepareOptions, placeImage } from './input/preprocess.ts'
@@ -21,6 +21,8 @@ const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', '
 export interface SceneState extends Placement, Counted {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
+  /** SAM's rows of the language model, from which regions are sampled; only where the checkpoint knows regions. */
+  readonly tokens: Tensor | undefined
   /** Keys and values of everything up to the image's last row. */
   readonly cache: Readonly<Record<string, Tensor>>
   /** Answers no more. */
@@ -62,7 +64,18 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const size = { width, height, scaled: placement.scaled }
       const lookMs = performance.now() - started
       const bytes = bytesOf(owned)
-      const scene = { size, ...placement, image: kept, cache, bytes, lookMs, idle: false, closed: false }
+      const { 'sam tokens': tokens, ...features } = kept
+      const scene = {
+        size,
+        ...placement,
+        image: features,
+        tokens,
+        cache,
+        bytes,
+        lookMs,
+        idle: false,
+        closed: false,
+      }
       model.scenes.opened(scene)
       return scene
     } catch (error) {
@@ -79,6 +92,7 @@ export function closeScene({ gpu, scenes, queue }: LoadedModel, scene: SceneStat
   queue.drop(sceneClosed(), scene)
   queue.afterwards(() => {
     releaseAll(gpu, { ...scene.image, ...scene.cache })
+    if (scene.tokens) release(gpu, scene.tokens)
     scenes.closed(scene)
     queue.wake()
   })

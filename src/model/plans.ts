@@ -3,6 +3,7 @@
 import { expectDefined, lastOf } from '../check.ts'
 import { activate } from '../ops/elementwise/elementwise.ts'
 import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
+import { sampleRegions } from '../ops/head/sample-regions.ts'
 import { resize } from '../ops/image/resize.ts'
 import { gather } from '../ops/layout/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
@@ -18,7 +19,14 @@ import {
   type Tensor,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
-import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'
+import {
+  type Config,
+  featureSizes,
+  finestSize,
+  gridSide,
+  type Vision,
+  visionTokens,
+} from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
@@ -71,8 +79,9 @@ function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Par
 
 /**
  * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if
- * the language model sees those, as preprocess.ts makes them. Kept: the image side, and the `compressed` features for
- * boundary refinement. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * the language model sees those, as preprocess.ts makes them. Kept: the image side, the `compressed` features for
+ * boundary refinement, and the `sam tokens` that regions are sampled from, if the checkpoint knows regions. Read, here
+ * and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan(inputs: Inputs, parts: Parts): Outputs {
   const steps = lookSteps(inputs, parts)
@@ -118,6 +127,7 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
     vision.push(visionRows[from]())
     yield
   }
+  const tokens = vision[config.prompt.vision.indexOf('sam')]
   scope('llm', () => {
     const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
     const x = concatRows(before, ...vision)
@@ -140,6 +150,7 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
     keep: {
       ...named(image),
       ...(baseline ? {} : { compressed: compressFeatures(pixels.maskFeatures, refiner) }),
+      ...(tokens && config.tasks.includes('regions') ? { 'sam tokens': tokens } : {}),
     },
   }
 }
@@ -398,6 +409,18 @@ export function imageBits(logits: Tensor, image: ImageSize, config: Config): Ten
   const { image: side } = config.sam
   const canvas = resize(reshape(logits, [H, W, 1]), [side, side])
   return maskPixels(reshape(canvas, [side, side]), image.scaled, [image.height, image.width])
+}
+
+/**
+ * Runs once per region. In: its `points` [rows, points of a row, 2] in cells of the map of SAM's tokens; bound: these,
+ * the `sam tokens` that lookPlan kept. Read: the `rows` [rows, H] that stand for the region in a prompt.
+ */
+export function samplerPlan({ input, bound }: Inputs, { config }: Parts): Outputs<{ readonly rows: Tensor }> {
+  const { regions, llm, sam } = config
+  const side = gridSide(sam) / 2
+  const map = reshape(bound('sam tokens', [side * side, llm.hidden]), [side, side, llm.hidden])
+  const points = input('points', [regions.rows, regions.points / regions.rows, 2])
+  return { read: { rows: sampleRegions(map, points, { pool: regions.pool }) } }
 }
 
 function boundCompressed(bound: Inputs['bound'], { config, weights }: Parts): Tensor {

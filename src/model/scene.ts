@@ -3,12 +3,19 @@
 import { closeWhenDisposed } from '../dispose.ts'
 import type { CategoryList } from './input/categories.ts'
 import type { Mat3 } from './input/preprocess.ts'
+import type { Region } from './input/region.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
 import type { CategoryAnswers, CategoryMode } from './output/answers.ts'
 import type { AllSegmentation, MaskOutput, Segmentation } from './segmentation.ts'
 import { type CategoryOptions, segmentCategories } from './tasks/categories.ts'
 import { segmentEach } from './tasks/each.ts'
+import {
+  type RegionInstances,
+  type RegionOptions,
+  type RegionSegmentation,
+  segmentRegion,
+} from './tasks/region.ts'
 import { type SegmentOptions, segment } from './tasks/sentence.ts'
 
 /** An image that was looked at. */
@@ -152,6 +159,45 @@ export class Scene {
     options: CategoryOptions = {},
   ): Promise<CategoryAnswers[CategoryMode]> {
     return segmentCategories(this.#model, this.#state, list, options)
+  }
+
+  /**
+   * Finds what the user pointed at: a click, a box, a line drawn over it, or its pixels. Of several regions, each is
+   * asked by itself.
+   *
+   * @throws UsageError when a region can't be used, or the checkpoint wasn't trained on regions
+   * @throws NumericError when a number isn't finite
+   *
+   * @example
+   * ```ts
+   * import type { FlowSeg } from 'flowseg'
+   *
+   * async function pointedAt(model: FlowSeg, photo: Uint8Array) {
+   *   const scene = await model.look(photo)
+   *   const { found, mask, score } = await scene.segmentRegion({ point: [320, 240] })
+   *   const [left, right] = await scene.segmentRegion([{ box: [0, 0, 50, 80] }, { scribble: [[90, 20], [95, 60]] }])
+   *   const { instances } = await scene.segmentRegion({ mask }, { like: true }) // everything like it
+   *   return { found, score, left, right, instances }
+   * }
+   * ```
+   */
+  segmentRegion(
+    regions: Region | readonly Region[],
+    options: RegionOptions & { readonly like: true },
+  ): Promise<RegionInstances>
+  segmentRegion<O extends MaskOutput = 'host'>(
+    region: Region,
+    options?: RegionOptions<O> & { readonly like?: false | undefined },
+  ): Promise<RegionSegmentation<O>>
+  segmentRegion<O extends MaskOutput = 'host'>(
+    regions: readonly Region[],
+    options?: RegionOptions<O> & { readonly like?: false | undefined },
+  ): Promise<RegionSegmentation<O>[]>
+  async segmentRegion<O extends MaskOutput = 'host'>(
+    region: Region | readonly Region[],
+    options: RegionOptions<O> = {},
+  ): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
+    return segmentRegion(this.#model, this.#state, region, options)
   }
 
   /** Frees what was kept of the image, once work under way is done. */

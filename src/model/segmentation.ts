@@ -173,6 +173,19 @@ export function unpackMask(bits: ArrayLike<number>, width: number, height: numbe
   return { width, height, data, area }
 }
 
+/** The bits of a mask of a byte per pixel, 0 or 1, as unpackMask takes them. */
+export function packMask(data: Uint8Array): Uint32Array {
+  const pixels = viewOf(data)
+  const bits = new Uint32Array(Math.ceil(data.length / 32))
+  for (let w = 0; w < bits.length; w++) {
+    const end = Math.min(32 * w + 32, data.length)
+    let word = 0
+    for (let i = 32 * w; i < end; i++) word |= pixels.getUint8(i) << (i & 31)
+    bits[w] = word
+  }
+  return bits
+}
+
 /**
  * Layer by layer, of a run that read `logits`, `masks`, `condition` and `gate` of each.
  *

@@ -289,6 +289,13 @@ export function parseConfig(json: unknown, fileName: string): Config {
     regions: regionConfig(top.section('regions', {}), compat),
     presence: presenceConfig(top.section('presence', {})),
   }
+  if (config.tasks.includes('regions') && !config.prompt.vision.includes('sam')) {
+    top.fail(
+      'tasks',
+      config.tasks,
+      "no 'regions': those are sampled from SAM's rows, which prompt.vision leaves out",
+    )
+  }
   const room = llm.maxPositions - visionTokens(config)
   if (config.prompt.maxTokens > room) {
     top.fail(

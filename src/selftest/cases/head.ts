@@ -1,4 +1,5 @@
-// Cases of the model's head: cosines with classes, masks of pixels and their bytes, labels and owners, rows of regions.
+// Cases of the model's head: cosines with classes, masks of pixels, bytes of masks, labels and owners of pixels, rows of
+// regions.
 
 import { cosineLogits } from '../../ops/head/cosine.ts'
 import { maskLabels } from '../../ops/head/mask-labels.ts'
@@ -77,26 +78,6 @@ function drawMaskBytes(random: Random): KernelCase {
     run: (t) => maskBytes(t.bits, [height, width], rowBytes),
     reference: () => new Uint32Array(maskBytesReference(bits, [height, width], rowBytes).buffer),
     tolerance: 0,
-  })
-}
-
-function drawSampleRegions(random: Random): KernelCase {
-  const [H, W, C] = [random.size(33), random.size(33), random.size(70)]
-  const [R, P] = [random.whole(1, 4), random.pick([1, 4, random.size(256)])]
-  const pool = random.pick(['max', 'mean'] as const)
-  const map = random.tensor([H, W, C])
-  // Points everywhere, beyond the borders too; the first two are the corners, and whole cells are among them
-  const points = random.tensor([R, P, 2], 20)
-  points.data.forEach((v, i) => {
-    points.data[i] = i % 3 === 0 ? Math.round(v) : v
-  })
-  points.data.set([0, 0, W - 1, H - 1].slice(0, 2 * Math.min(P, 2)))
-  return kernelCase({
-    shape: `${H} x ${W} x ${C}, ${R} of ${P} points, ${pool}`,
-    inputs: { map, points },
-    run: (t) => sampleRegions(t.map, t.points, { pool }),
-    reference: () => sampleRegionsReference(map.data, [H, W, C], points.data, P, pool),
-    tolerance: 2e-6, // a share is the fraction of a number up to 33
   })
 }
 
@@ -243,14 +224,34 @@ function drawMaskCounts(random: Random): KernelCase {
   })
 }
 
+function drawSampleRegions(random: Random): KernelCase {
+  const [H, W, C] = [random.size(33), random.size(33), random.size(70)]
+  const [R, P] = [random.whole(1, 4), random.pick([1, 4, random.size(256)])]
+  const pool = random.pick(['max', 'mean'] as const)
+  const map = random.tensor([H, W, C])
+  // Points everywhere, beyond the borders too; the first two are the corners, and whole cells are among them
+  const points = random.tensor([R, P, 2], 20)
+  points.data.forEach((v, i) => {
+    points.data[i] = i % 3 === 0 ? Math.round(v) : v
+  })
+  points.data.set([0, 0, W - 1, H - 1].slice(0, 2 * Math.min(P, 2)))
+  return kernelCase({
+    shape: `${H} x ${W} x ${C}, ${R} of ${P} points, ${pool}`,
+    inputs: { map, points },
+    run: (t) => sampleRegions(t.map, t.points, { pool }),
+    reference: () => sampleRegionsReference(map.data, [H, W, C], points.data, P, pool),
+    tolerance: 2e-6, // a share is the fraction of a number up to 33
+  })
+}
+
 /** The tests of the ops in src/ops/head. */
 export const HEAD: readonly KernelTest[] = [
   { name: 'cosineLogits', draw: drawCosine },
   { name: 'maskPixels', draw: drawMaskPixels },
   { name: 'maskBytes', draw: drawMaskBytes },
-  { name: 'sampleRegions', draw: drawSampleRegions },
   { name: 'maskQuality', draw: drawMaskQuality },
   { name: 'maskLabels', draw: drawMaskLabels },
   { name: 'maskOwners', draw: drawMaskOwners },
   { name: 'maskOwners, counts', draw: drawMaskCounts },
+  { name: 'sampleRegions', draw: drawSampleRegions },
 ]

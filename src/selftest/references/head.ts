@@ -1,4 +1,4 @@
-// The model's head: cosines with classes, bytes of masks, masks at the image's pixels, and rows of regions.
+// The model's head: cosines with classes, bytes of masks, what masks are at the image's pixels, and rows of regions.
 
 import type { Place } from '../../ops/head/place.ts'
 import { at } from './at.ts'
@@ -43,36 +43,6 @@ export function maskBytesReference(
   return Uint8Array.from({ length: height * rowBytes }, (_, i) => {
     const [row, col] = [Math.floor(i / rowBytes), i % rowBytes]
     return col < width ? 255 * bitOf(bits, row * width + col) : 0
-  })
-}
-
-/**
- * The maximum or mean of a map [H, W, C] at every `count` of these points (x, y), between cells bilinear.
- */
-export function sampleRegionsReference(
-  map: ArrayLike<number>,
-  [H, W, C]: readonly [number, number, number],
-  points: ArrayLike<number>,
-  count: number,
-  pool: 'max' | 'mean',
-): Float64Array {
-  const sample = (p: number, c: number): number => {
-    const [x, y] = [
-      Math.min(Math.max(at(points, 2 * p), 0), W - 1),
-      Math.min(Math.max(at(points, 2 * p + 1), 0), H - 1),
-    ]
-    let sum = 0
-    for (const row of [Math.floor(y), Math.floor(y) + 1]) {
-      for (const column of [Math.floor(x), Math.floor(x) + 1]) {
-        const weight = (1 - Math.abs(y - row)) * (1 - Math.abs(x - column))
-        if (weight > 0) sum += weight * at(map, (row * W + column) * C + c)
-      }
-    }
-    return sum
-  }
-  return Float64Array.from({ length: (points.length / 2 / count) * C }, (_, i) => {
-    const values = Array.from({ length: count }, (_, p) => sample(Math.floor(i / C) * count + p, i % C))
-    return pool === 'max' ? Math.max(...values) : values.reduce((sum, v) => sum + v, 0) / count
   })
 }
 
@@ -131,4 +101,34 @@ export function ownershipReference(
     })
   }
   return weights
+}
+
+/**
+ * The maximum or mean of a map [H, W, C] at every `count` of these points (x, y), between cells bilinear.
+ */
+export function sampleRegionsReference(
+  map: ArrayLike<number>,
+  [H, W, C]: readonly [number, number, number],
+  points: ArrayLike<number>,
+  count: number,
+  pool: 'max' | 'mean',
+): Float64Array {
+  const sample = (p: number, c: number): number => {
+    const [x, y] = [
+      Math.min(Math.max(at(points, 2 * p), 0), W - 1),
+      Math.min(Math.max(at(points, 2 * p + 1), 0), H - 1),
+    ]
+    let sum = 0
+    for (const row of [Math.floor(y), Math.floor(y) + 1]) {
+      for (const column of [Math.floor(x), Math.floor(x) + 1]) {
+        const weight = (1 - Math.abs(y - row)) * (1 - Math.abs(x - column))
+        if (weight > 0) sum += weight * at(map, (row * W + column) * C + c)
+      }
+    }
+    return sum
+  }
+  return Float64Array.from({ length: (points.length / 2 / count) * C }, (_, i) => {
+    const values = Array.from({ length: count }, (_, p) => sample(Math.floor(i / C) * count + p, i % C))
+    return pool === 'max' ? Math.max(...values) : values.reduce((sum, v) => sum + v, 0) / count
+  })
 }

@@ -1,0 +1,340 @@
+// Regions of an image that was looked at: what the user pointed at, or everything like it.
+//
+// A region becomes rows of the language model, sampled from the image's own rows at the region's pixels; they stand in
+// the prompt where the words of a phrase would. The decoder and its scores are those of phrases. What differs is the
+// choice: the one mask that fits the region (X-SAM's interactive segmentation), or all masks that look like what is
+// there (its visually grounded one).
+
+import { describe, expectDefined } from '../../check.ts'
+import { UsageError } from '../../errors.ts'
+import { expectOptions, FLAG, type Kinds, SHARE, TEXT } from '../../options.ts'
+import type { TaskOptions } from '../../progress.ts'
+import { plan } from '../../tensor/plan.ts'
+import { callScene } from '../calls.ts'
+import { gridSide } from '../checkpoint/config.ts'
+import { type Region, type Shapes, shapesOf } from '../input/region.ts'
+import { type FramedRegion, frameRegion, regionPixels, samplePoints } from '../input/region-frame.ts'
+import { type RegionPromptOptions, regionPrompt } from '../input/region-prompt.ts'
+import type { LoadedModel } from '../load.ts'
+import type { SceneState } from '../look.ts'
+import { type Instance, withMask } from '../output/answers.ts'
+import { bestPairs, classProbabilities } from '../output/classes.ts'
+import { masksOf, type QueryMask } from '../output/masks.ts'
+import { overlapOf } from '../output/overlap.ts'
+import { boxOf } from '../picture.ts'
+import { samplerPlan } from '../plans.ts'
+import {
+  type Candidate,
+  type FlowLayer,
+  floats,
+  flowLayers,
+  type MaskOptions,
+  type MaskOutput,
+  packMask,
+  type RefinedMask,
+  type Times,
+  unpackMask,
+} from '../segmentation.ts'
+import { type Decoded, decode } from './decode.ts'
+import { expectTask } from './expect-task.ts'
+import { candidate, finish, MASK_KINDS } from './finish.ts'
+import { boxOverlap, chooseMask, type MeasuredMask } from './region-choice.ts'
+
+/** Options of {@link Scene.segmentRegion}. */
+export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, RegionPromptOptions {
+  /** true: everything like the regions, instead of what was pointed at. */
+  readonly like?: boolean | undefined
+  /**
+   * For clicks. true: of the masks that the clicks are inside of, the one with the highest score; by default, as in
+   * X-SAM, the one that overlaps most with the small disc around the click, which is often the smallest.
+   */
+  readonly hit?: boolean | undefined
+  /** The least score of an answer that is there; by default the config's, `presence.threshold`. */
+  readonly threshold?: number | undefined
+  /**
+   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * default it is on if the checkpoint's flow was trained on regions.
+   */
+  readonly flow?: boolean | undefined
+}
+
+/** The rows of C that stand for a region: its marker, its rows and its end marker. */
+export interface RegionRows {
+  /** Counted from 0. */
+  readonly region: number
+  /** [begin, end) among the rows of C. */
+  readonly rows: readonly [begin: number, end: number]
+}
+
+/** The parts that all answers about regions have. */
+interface RegionAnswer {
+  /** Whether anything was found. */
+  readonly found: boolean
+  /** The prompt's text, from the question to the answer. */
+  readonly text: string
+  /** The part of SAM's square that holds the image, [height, width] in its pixels. */
+  readonly canvas: readonly [number, number]
+  /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which region. */
+  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly RegionRows[] }
+  /** The times of the steps. */
+  readonly times: Times
+}
+
+/**
+ * What the user pointed at. It is found if its score reaches the threshold and its mask meets the region; the mask is
+ * the best one all the same.
+ */
+export interface RegionSegmentation<O extends MaskOutput = 'host'> extends RegionAnswer, RefinedMask<O> {
+  /** Index of the query that was chosen, from 0 to N - 1. */
+  readonly query: number
+  /** Its probability times the quality of its mask: the mean probability of the pixels inside. In [0, 1]. */
+  readonly score: number
+  /** Softmax of the region against background, in [0, 1]. */
+  readonly probability: number
+  /**
+   * Intersection over union with the region: of the boxes around mask and region, or of their pixels where the config's
+   * `compat` is 'main'.
+   */
+  readonly overlap: number
+  /** All queries by their probability, which is their score here, best first. */
+  readonly candidates: readonly Candidate[]
+}
+
+/** An object like one of the regions; its score is its probability times the quality of its mask. */
+export interface RegionInstance extends Instance {
+  /** The region that it is like, counted from 0. */
+  readonly region: number
+  /** Softmax over the regions and the background, in [0, 1]. */
+  readonly probability: number
+  /** The mean probability of the pixels inside of the mask, in [0, 1]. */
+  readonly quality: number
+}
+
+/** Everything like the regions. */
+export interface RegionInstances extends RegionAnswer {
+  /** The objects, the surest first. They may overlap, and one query may be like several regions. */
+  readonly instances: readonly RegionInstance[]
+}
+
+const REGION_KINDS: Kinds<RegionOptions<MaskOutput>> = {
+  ...MASK_KINDS,
+  like: FLAG,
+  hit: FLAG,
+  threshold: SHARE,
+  flow: FLAG,
+  template: TEXT,
+  answer: TEXT,
+}
+
+/** A region as it was when it was given, on the model's canvas. */
+interface Captured extends Pick<Shapes, 'clicks'> {
+  readonly frame: FramedRegion
+}
+
+/** See Scene.segmentRegion. */
+export async function segmentRegion<O extends MaskOutput = 'host'>(
+  model: LoadedModel,
+  scene: SceneState,
+  region: Region | readonly Region[],
+  options: RegionOptions<O>,
+): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
+  expectOptions('segmentRegion', options, REGION_KINDS)
+  expectTask(model.parts.config, 'regions')
+  const { like, hit, output, signal } = options
+  signal?.throwIfAborted()
+  if (like && hit) {
+    throw new UsageError('segmentRegion: `hit` chooses one mask, `like` asks for all. Leave one of them out.')
+  }
+  if (like && (output ?? 'host') !== 'host') {
+    throw new UsageError(
+      `segmentRegion: with \`like\` masks are in host memory, not in a ${output}: leave \`output\` out.`,
+    )
+  }
+  const captured = captureRegions(region, scene, hit ?? false)
+  if (like) return likeRegions(model, scene, captured, options)
+  const answers: RegionSegmentation<O>[] = []
+  for (const one of captured) answers.push(await pointedAt(model, scene, one, options))
+  const [first] = answers
+  return !Array.isArray(region) && first ? first : answers
+}
+
+/** Checks all regions and draws them, so that nothing that the caller changes later matters. */
+function captureRegions(region: unknown, scene: SceneState, hit: boolean): Captured[] {
+  const isList = Array.isArray(region)
+  const regions: readonly unknown[] = isList ? region : [region]
+  if (regions.length === 0) {
+    throw new UsageError('segmentRegion: the list of regions is empty, expected at least one.')
+  }
+  const { size, scaled } = scene
+  const checked = regions.map((one, i) => {
+    const what = isList ? `segmentRegion: region ${i}` : 'segmentRegion'
+    if (typeof one !== 'object' || one === null) {
+      throw new UsageError(`${what} is ${describe(one)}, expected an object such as { point: [x, y] }.`)
+    }
+    const shapes = shapesOf(what, one as Region, size)
+    if (hit && shapes.clicks.length === 0) {
+      throw new UsageError(`${what}: \`hit\` needs a point: the place that the mask must hold.`)
+    }
+    return shapes
+  })
+  return checked.map(({ shapes, clicks }) => ({ clicks, frame: frameRegion(shapes, size, scaled) }))
+}
+
+/** X-SAM's interactive segmentation: one region, one mask. */
+function pointedAt<O extends MaskOutput>(
+  model: LoadedModel,
+  scene: SceneState,
+  region: Captured,
+  options: RegionOptions<O>,
+): Promise<RegionSegmentation<O>> {
+  const { onProgress, signal, output, hit = false } = options
+  const task = { onProgress, signal }
+  const { config } = model.parts
+  const { threshold = config.presence.threshold } = options
+  return callScene(model, scene, task, async () => {
+    const { decoded, answer } = await decodeRegions(model, scene, [region], options, task)
+
+    // 1. Scores. No quality is above 1, so a query whose probability is below all that counts can't be chosen
+    const overlap = overlapWith(region.frame, scene, config.compat)
+    const likely = bestPairs(classProbabilities(decoded.logits, 1), 1, 0)
+    const measured: (MeasuredMask & { readonly probability: number })[] = []
+    let best = 0
+    for (const { query, probability } of likely) {
+      if (probability < threshold && probability < best) break
+      for (const mask of await masksOf(model, scene, decoded, [query], task)) {
+        const score = probability * mask.quality
+        const isHit = region.clicks.every((pixel) => isInside(mask, pixel, scene.size.width))
+        measured.push({ query, probability, score, overlap: overlap(mask), isHit })
+        best = Math.max(best, score)
+      }
+    }
+
+    // 2. The choice, finished as an answer of one mask is: that way only one is held, where it is wanted
+    const chosen = chooseMask(measured, threshold, hit)
+    if (!chosen) throw new Error('segmentRegion: the model has no queries')
+    const { isHit, ...choice } = chosen
+    const { mask, logits } = await finish(model, scene, decoded, chosen.query, { ...task, output })
+    return {
+      ...answer(),
+      found: chosen.score >= threshold && (hit ? isHit : chosen.overlap > 0),
+      ...choice,
+      mask,
+      logits,
+      candidates: likely.map(({ query, probability }) =>
+        candidate(model, scene, decoded, { query, score: probability }),
+      ),
+    }
+  })
+}
+
+/** X-SAM's visually grounded segmentation: all regions in one prompt, as categories would be. */
+function likeRegions(
+  model: LoadedModel,
+  scene: SceneState,
+  regions: readonly Captured[],
+  options: RegionOptions<MaskOutput>,
+): Promise<RegionInstances> {
+  const { onProgress, signal } = options
+  const task = { onProgress, signal }
+  const { threshold = model.parts.config.presence.threshold } = options
+  const { width, height } = scene.size
+  return callScene(model, scene, task, async () => {
+    const { decoded, answer } = await decodeRegions(model, scene, regions, options, task)
+    const K = regions.length
+    const pairs = bestPairs(classProbabilities(decoded.logits, K), K, threshold)
+    const masks = await masksOf(model, scene, decoded, new Set(pairs.map(({ query }) => query)), task)
+    const maskOf = new Map(masks.map((mask) => [mask.query, mask]))
+    const instances = pairs.flatMap(({ query, category: region, probability }): RegionInstance[] => {
+      const found = maskOf.get(query)
+      if (!found || probability * found.quality < threshold) return []
+      const { bits, ...fields } = found
+      const score = probability * found.quality
+      return [withMask({ ...fields, region, probability, score }, () => unpackMask(bits, width, height))]
+    })
+    return {
+      ...answer(),
+      found: instances.some(({ area }) => area > 0),
+      instances: instances.sort((a, b) => b.score - a.score || a.query - b.query || a.region - b.region),
+    }
+  })
+}
+
+/** Samples the regions, reads the prompt with their rows in it, and decodes it. */
+async function decodeRegions(
+  model: LoadedModel,
+  scene: SceneState,
+  regions: readonly Captured[],
+  { flow, template, answer: reply }: RegionPromptOptions & { readonly flow?: boolean | undefined },
+  task: TaskOptions,
+): Promise<{ decoded: Decoded; answer: () => Omit<RegionAnswer, 'found'> }> {
+  const started = performance.now()
+  const { parts, tokenizer } = model
+  const prompt = regionPrompt(tokenizer, parts.config, regions.length, { template, answer: reply })
+  const size = parts.config.regions.rows * parts.config.llm.hidden
+  const rows = new Float32Array(regions.length * size)
+  for (const [k, { frame }] of regions.entries()) {
+    rows.set(await sampleRegion(model, scene, frame, task), k * size)
+  }
+  const sampled = performance.now() - started
+  const decoded = await decode(
+    model,
+    scene,
+    prompt,
+    { task: 'regions', flow, every: flow, regions: rows },
+    task,
+  )
+  const read = sampled + decoded.times.read
+  const { language, baseline } = decoded
+  const { decoderLayers, hidden } = parts.config.head
+  const { length } = language
+  const layers = (): FlowLayer[] =>
+    flowLayers(decoded.read, decoderLayers + 1, length * hidden, baseline, regions.length)
+  const phrases = language.spans.map((span, region): RegionRows => ({ region, rows: span }))
+  return {
+    decoded,
+    answer: () => ({
+      text: prompt.text,
+      canvas: scene.size.scaled,
+      ...(flow ? { flow: { layers: layers(), phrases } } : {}),
+      times: { look: scene.lookMs, read, segment: performance.now() - started - read },
+    }),
+  }
+}
+
+/** The rows that stand for a region, [rows, H]. */
+export async function sampleRegion(
+  { gpu, parts, plans }: LoadedModel,
+  { tokens }: SceneState,
+  frame: FramedRegion,
+  task: TaskOptions,
+): Promise<Float32Array> {
+  const { config } = parts
+  const points = samplePoints(frame, config.regions, config.sam.image, gridSide(config.sam) / 2)
+  const sampler = await plans.get('region', () =>
+    plan(gpu, 'region', (from) => samplerPlan(from, parts), task),
+  )
+  const bound = { 'sam tokens': expectDefined(tokens, "the scene's rows of SAM") }
+  const { read } = await sampler.run({ ...task, inputs: { points }, bound })
+  return floats(read, 'rows')
+}
+
+/** How much a mask of the image overlaps with a region: by boxes, or in X-SAM's main branch by pixels. */
+function overlapWith(
+  frame: FramedRegion,
+  { size: { width, height } }: SceneState,
+  compat: 'aaai' | 'main',
+): (mask: QueryMask) => number {
+  const data = regionPixels(frame, { width, height })
+  const area = data.reduce((sum, v) => sum + v, 0)
+  if (compat === 'main') {
+    const region = { bits: packMask(data), area }
+    return (mask) => overlapOf(mask, region)
+  }
+  const box = boxOf({ width, height, data, area })
+  return (mask) => boxOverlap(mask.box, box)
+}
+
+function isInside({ bits }: QueryMask, [x, y]: readonly [number, number], width: number): boolean {
+  const i = y * width + x
+  return ((expectDefined(bits[i >>> 5], 'a word of the mask') >>> (i & 31)) & 1) === 1
+}
