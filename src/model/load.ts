@@ -43,6 +43,7 @@ import type { SceneState } from './look.ts'
 import { PlanCache } from './plan-cache.ts'
 import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
 import { SceneLimit } from './scene-limit.ts'
+import { LanguageHead } from './words/head.ts'
 
 /** How many callers a model takes. */
 export interface CallerLimits {
@@ -118,6 +119,8 @@ export interface LoadedModel {
   readonly look: Plan
   /** Rows of tokens, on the host. */
   readonly embeddings: TokenEmbeddings
+  /** From states to words, on the device once words were asked for. */
+  readonly head: LanguageHead
   /** The embedded tokens before the image. */
   readonly before: Float32Array
   readonly notes: readonly string[]
@@ -169,7 +172,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
       // A folder's are not complete before all was read
       const { notes = [] } = folder
       const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
-      if (!model.embeddings.isStreamed) await checkpoint.close()
+      if (!model.embeddings.isStreamed && !model.head.isStored) await checkpoint.close()
       return model
     } catch (error) {
       if (ownsGpu) gpu.close()
@@ -217,6 +220,7 @@ async function assemble(
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
     const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
+    const head = new LanguageHead({ gpu, checkpoint, match: loaded.head, quantize: options.quantize })
     const scenes = new SceneLimit<SceneState>(options.maxScenes, () => gpu.memory().bytes)
     return {
       gpu,
@@ -225,6 +229,7 @@ async function assemble(
       preprocessor,
       look: look!,
       embeddings,
+      head,
       before: await embeddings.rows(before, before.length, signal),
       notes: [...gpu.notes, ...notes, ...(checkpoint.notes ?? []), ...notesOn(loaded)],
       quantized: loaded.quantized,
@@ -239,6 +244,7 @@ async function assemble(
         for (const kept of language.values()) releaseAll(gpu, kept)
         preprocessor.release()
         look!.release()
+        head.release()
         built!.release()
         loaded.release()
         // Idempotent, and nobody waits for it

@@ -21,8 +21,12 @@ const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', '
 export interface SceneState extends Placement, Counted {
   readonly size: ImageSize
   readonly image: Readonly<Record<string, Tensor>>
-  /** Keys and values of everything up to the image's last row. */
-  readonly cache: Readonly<Record<string, Tensor>>
+  /** Keys and values of everything up to the image's last row; larger ones take their place when they are needed. */
+  cache: Readonly<Record<string, Tensor>>
+  /** Rows of the cache. */
+  capacity: number
+  /** On the device. */
+  bytes: number
   /** Answers no more. */
   closed: boolean
 }
@@ -50,7 +54,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const { width, height } = opened
       const placement = placeImage(opened, model.parts.config.sam.image)
       const pixels = await preprocessor.run(opened, { padding, signal })
-      const cache = await makeCache(model)
+      const cache = await makeCache(model, model.parts.capacity)
       Object.assign(owned, cache)
       const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
       const { kept, read } = await plan.run({ onProgress, signal, ...values })
@@ -62,7 +66,18 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const size = { width, height, scaled: placement.scaled }
       const lookMs = performance.now() - started
       const bytes = bytesOf(owned)
-      const scene = { size, ...placement, image: kept, cache, bytes, lookMs, idle: false, closed: false }
+      const { capacity } = model.parts
+      const scene = {
+        size,
+        ...placement,
+        image: kept,
+        cache,
+        capacity,
+        bytes,
+        lookMs,
+        idle: false,
+        closed: false,
+      }
       model.scenes.opened(scene)
       return scene
     } catch (error) {
@@ -84,15 +99,20 @@ export function closeScene({ gpu, scenes, queue }: LoadedModel, scene: SceneStat
   })
 }
 
-function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
+/** Bytes of tensors on the device. */
+export function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
   const storages = Object.values(tensors).flatMap((x) => storagesOf(x))
   return storages.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-async function makeCache({ gpu, parts }: LoadedModel): Promise<Record<string, Tensor>> {
+/** Zeroed keys and values of so many rows. @throws LimitError beyond the model's positions; OutOfMemoryError */
+export async function makeCache(
+  { gpu, parts }: Pick<LoadedModel, 'gpu' | 'parts'>,
+  capacity: number,
+): Promise<Record<string, Tensor>> {
   const cache: Record<string, Tensor> = {}
   try {
-    for (const [label, shape] of Object.entries(cacheShapes(parts))) {
+    for (const [label, shape] of Object.entries(cacheShapes({ ...parts, capacity }))) {
       cache[label] = await allocate(gpu, shape, parts.cacheType, { label, owner: 'scene' })
     }
     return cache

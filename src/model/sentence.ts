@@ -109,15 +109,15 @@ export async function segment<O extends MaskOutput = 'host'>(
  */
 async function read(
   model: LoadedModel,
-  { cache }: SceneState,
+  { cache, capacity }: SceneState,
   prompt: Prompt,
   task: TaskOptions,
 ): Promise<{ condition: Tensor; seg: Tensor; length: number }> {
   const { gpu, parts, plans, language } = model
   const { T, K, span, ids, rows } = readInputs(prompt, parts)
   const after = await model.embeddings.rows(ids, T, task.signal)
-  const reading = await plans.get(`read ${T} ${K}`, () =>
-    plan(gpu, 'read', (from) => readPlan(from, T, K, parts), task),
+  const reading = await plans.get(`read ${T} ${K} ${capacity}`, () =>
+    plan(gpu, 'read', (from) => readPlan(from, T, K, { ...parts, capacity }), task),
   )
   const into = language.get(K) ?? {}
   const values = { inputs: { after, rows }, bound: cache, params: { span }, into, owner: 'sentence' }

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from . import images, language, reference, segmentor, vision
+from . import images, language, reference, segmentor, vision, words
 from .counter import counter_tensor, stream_seed, weight_tensor
 from .golden import FOLDER
 
@@ -105,7 +105,7 @@ def main():
         else:
             path.write_text(counter_text())
 
-    for make in [*images.FILES, *vision.FILES, *language.FILES, *segmentor.FILES, *reference.FILES]:
+    for make in [*images.FILES, *vision.FILES, *language.FILES, *words.FILES, *segmentor.FILES, *reference.FILES]:
         name = make.__name__.replace("_", "-")
         if arguments.names and name not in arguments.names:
             continue

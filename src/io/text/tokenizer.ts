@@ -32,6 +32,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string
   /** @throws WeightsError if the vocabulary has no such token */
   idOf(token: string): number
+  /** The same; undefined if the vocabulary has no such token. */
+  find(token: string): number | undefined
 }
 
 interface AddedToken {
@@ -74,6 +76,7 @@ export function loadTokenizer(tokenizerJson: string, configJson: string, vocab: 
       if (ids.length === 0) return ''
       return usable(() => library.decode([...ids], { clean_up_tokenization_spaces: false }))
     },
+    find: (token) => library.token_to_id(token),
     idOf(token) {
       const id = library.token_to_id(token)
       if (id === undefined) {

@@ -94,7 +94,7 @@ interface Frame {
 
 // The system's turn is empty and left out
 const QWEN3 = { before: '<|im_start|>user\n', after: '<|im_end|>\n<|im_start|>assistant\n' }
-const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
+export const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
   qwen3: QWEN3,
   'qwen3-no-think': { ...QWEN3, after: `${QWEN3.after}<think>\n\n</think>\n\n` },
   phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
