@@ -38,7 +38,7 @@ export {
 } from './ops/layout/layout.ts'
 export { gatedLinear, type LinearOptions, linear, type MatmulOptions, matmul } from './ops/matmul/matmul.ts'
 export { groupNorm, layerNorm, rmsNorm } from './ops/norm/norm.ts'
-export { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from './ops/reduce/reduce.ts'
+export { argmax, maxLast, meanRows, meanSpans, normalizeRows, softmax, sumLast } from './ops/reduce/reduce.ts'
 export type { Progress, TaskOptions } from './progress.ts'
 export { type KernelCase, type KernelTest, kernelCase } from './selftest/case.ts'
 export { OP_FAMILIES, type OpFamily } from './selftest/families.ts'

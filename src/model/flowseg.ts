@@ -44,7 +44,7 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
-export type { SegmentOptions } from './sentence.ts'
+export type { SegmentOptions } from './tasks/sentence.ts'
 
 /**
  * A model that is loaded: it looks at images, and its scenes answer sentences.

@@ -6,22 +6,21 @@ import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
 import { resize } from '../ops/image/resize.ts'
 import { gather } from '../ops/layout/gather.ts'
 import { concatRows, sliceRows, spaceToDepth } from '../ops/layout/layout.ts'
-import { meanRows } from '../ops/reduce/reduce.ts'
 import type { Inputs, Outputs, Tensors } from '../tensor/plan.ts'
 import {
+  firstDim,
   lastDim,
   param,
   reshape,
   rowsOf,
   type Shape,
-  type SizeValue,
   scope,
   type Tensor,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
 import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
-import type { Prompt } from './input/prompt.ts'
+import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
 import { type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
@@ -33,6 +32,7 @@ import {
   imageSide,
   levelOf,
   type Prediction,
+  phraseMeans,
   semanticFlow,
 } from './networks/semantic-flow.ts'
 import { siglip } from './networks/siglip.ts'
@@ -174,66 +174,132 @@ function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
 const TOKEN_BUCKET = 8
 const ROW_BUCKET = 16
 
-/**
- * What the read plan needs for a prompt: its sizes T and K, how many rows of C count, the tokens to embed, and the
- * `rows` to pick.
- */
+/** The rows of the language model that become C and S. */
+export interface Picked {
+  /** Rows of C, padding included. */
+  readonly K: number
+  /** Rows of C that count. */
+  readonly count: number
+  /** The rows of C, padded with the last of them, then the row of S. */
+  readonly rows: Uint32Array
+  /** Where each phrase is among the rows of C. */
+  readonly spans: readonly Span[]
+}
+
+/** All rows of all phrases, one after the other, and that of S. */
+export function pickRows(spans: readonly Span[], seg: number): Picked {
+  const all = spans.flatMap(([begin, end]) => Array.from({ length: end - begin }, (_, i) => begin + i))
+  const K = roundUp(all.length, ROW_BUCKET)
+  const last = lastOf(all, 'the rows of C')
+  const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : (all[i] ?? last)))
+  let done = 0
+  const moved = spans.map(([begin, end]): Span => [done, (done += end - begin)])
+  return { K, count: all.length, rows, spans: moved }
+}
+
+/** What the read plan needs for a prompt: the rows to pick, how many tokens T, padding included, and their ids. */
 export function readInputs(
-  { after, span: [begin, end], seg }: Prompt,
+  { after, spans, seg }: Prompt,
   { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
-): { T: number; K: number; span: number; ids: readonly number[]; rows: Uint32Array } {
-  const span = end - begin
+): Picked & { readonly T: number; readonly ids: readonly number[] } {
   const T = Math.min(roundUp(after.length, TOKEN_BUCKET), capacity - prefix)
-  const K = roundUp(span, ROW_BUCKET)
-  // Rows of C, padded with the last of them, then the row of S
-  const rows = Uint32Array.from({ length: K + 1 }, (_, i) => (i === K ? seg : Math.min(begin + i, end - 1)))
-  return { T, K, span, ids: after, rows }
+  return { ...pickRows(spans, seg), T, ids: after }
 }
 
 /**
- * Runs once per sentence. In: embedded tokens `after` the image and the `rows` of C and S among them; bound: the
- * cache;
- * params: `span`, how many rows of C count. Kept: `condition` [K, d] and `seg` [1, d].
+ * Runs once per sentence. In: embedded tokens `after` the image, the `rows` of C and S among them, and `spans` of more
+ * phrases than one; bound: the cache; params, of one phrase: `span`, how many rows of C count. Kept: `condition` [K, d]
+ * and `seg` [1, d].
  *
- * @param T  tokens, padding included: what follows <SEG> can't change what came before
- * @param K  rows of C, padding included
+ * @param T        tokens, padding included: what follows <SEG> can't change what came before
+ * @param K        rows of C, padding included
+ * @param phrases  how many, and whether C has a row for each of them instead of a row for each of their tokens
  */
 export function readPlan(
   { input, bound }: Inputs,
   T: number,
   K: number,
   parts: Parts,
+  phrases: Phrases = ONE_PHRASE,
 ): Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>> {
   const { config, weights: w, prefix } = parts
   const after = input('after', [T, config.llm.hidden])
   const picked = input('rows', [K + 1], 'u32')
   const hidden = scope('llm', () => llm(after, w.scope('llm.'), config.llm, boundCache(bound, parts), prefix))
-  // K + 1 rows suffice, so pick before projecting; project before pooling
-  const projected = scope('llm projector', () => projector(gather(hidden, picked), w.scope('llm_projector.')))
-  const condition = pooled(sliceRows(projected, 0, K), param('span'), parts)
+  // K + 1 rows suffice, so pick before projecting
+  return language(gather(hidden, picked), input, parts, phrases)
+}
+
+/**
+ * The same from rows of the language model that are there already, of a text that it wrote. In: `rows` [K + 1, H] of C
+ * and S; else as readPlan.
+ */
+export function languagePlan(
+  { input }: Pick<Inputs, 'input'>,
+  K: number,
+  parts: Parts,
+  phrases: Phrases = ONE_PHRASE,
+): ReturnType<typeof readPlan> {
+  return language(input('rows', [K + 1, parts.config.llm.hidden]), input, parts, phrases)
+}
+
+/** How the phrases of a prompt become C. */
+export interface Phrases {
+  readonly count: number
+  /** A row of C for each phrase, whatever the config says: for lists so long that training saw nothing like them. */
+  readonly pooled: boolean
+}
+
+const ONE_PHRASE: Phrases = { count: 1, pooled: false }
+
+/** The form of C: of a phrase a row for each token, or one; with the background's row or without. */
+export function conditionForm({ config }: Parts, { pooled }: Phrases): Config['flow']['condition'] {
+  return pooled && config.flow.condition === 'tokens' ? 'pooled' : config.flow.condition
+}
+
+/** C(0) and S of the rows that were picked. */
+function language(
+  rows: Tensor,
+  input: Inputs['input'],
+  parts: Parts,
+  phrases: Phrases,
+): ReturnType<typeof readPlan> {
+  const { weights: w } = parts
+  const K = firstDim(rows) - 1
+  // Project before pooling
+  const projected = scope('llm projector', () => projector(rows, w.scope('llm_projector.')))
+  const tokens = sliceRows(projected, 0, K)
+  const form = conditionForm(parts, phrases)
+  const length = phrases.count === 1 ? param('span') : K
+  const means = () => phraseMeans(tokens, length, inputSpans(input, phrases.count))
+  const forms: Record<typeof form, () => Tensor> = {
+    tokens: () => tokens,
+    pooled: means,
+    'pooled+background': () => concatRows(means(), w.tensor('bg_embeds.weight')),
+  }
+  const condition = forms[form]()
   const seg = sliceRows(projected, K, 1)
   return { read: { ...watched('condition', condition), ...watched('seg', seg) }, keep: { condition, seg } }
 }
 
-/** C(0) in the form that the config asks for: all rows, their mean, or the mean beside the background. */
-function pooled(tokens: Tensor, length: SizeValue, { config, weights: w }: Parts): Tensor {
-  const { condition } = config.flow
-  if (condition === 'tokens') return tokens
-  const mean = reshape(meanRows(tokens, { length }), [1, lastDim(tokens)])
-  return condition === 'pooled' ? mean : concatRows(mean, w.tensor('bg_embeds.weight'))
+function inputSpans(input: Inputs['input'], count: number): Tensor | undefined {
+  return count === 1 ? undefined : input('spans', [count, 2], 'u32')
 }
 
 /**
- * Runs once per sentence. Bound: the image side, `condition` and `seg`; params: `length`, rows of C that count.
- * Read: `logits` [N, 2] and `masks` [N, H * W] of the last layer; of every layer when asked for.
+ * Runs once per sentence. In: `spans` of more phrases than one; bound: the image side, `condition` and `seg`; params:
+ * `length`, rows of C that count. Read: `logits` [N, P + 1] and `masks` [N, H * W] of the last layer; of every layer
+ * when asked for.
  *
- * @param K rows of C
+ * @param K       rows of C
+ * @param phrases P
  */
 export function segmentPlan(
-  { bound }: Inputs,
+  { input, bound }: Inputs,
   K: number,
   every: boolean,
   parts: Parts,
+  phrases = 1,
 ): Outputs<Tensors & { readonly logits: Tensor; readonly masks: Tensor }> {
   const { config, weights: w, baseline } = parts
   const { hidden: d } = config.head
@@ -241,6 +307,8 @@ export function segmentPlan(
     condition: bound('condition', [K, d]),
     seg: bound('seg', [1, d]),
     length: param('length'),
+    // With the background's row among them, C's rows are the classes already
+    spans: config.flow.condition === 'pooled+background' ? undefined : inputSpans(input, phrases),
   }
   const image = boundImage(bound, config)
   const predictions = semanticFlow(image, language, w, config, { baseline, every })

@@ -5,7 +5,7 @@ import type { Mat3 } from './input/preprocess.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
 import type { MaskOutput, Segmentation } from './segmentation.ts'
-import { type SegmentOptions, segment } from './sentence.ts'
+import { type SegmentOptions, segment } from './tasks/sentence.ts'
 
 /** An image that was looked at. */
 export class Scene {

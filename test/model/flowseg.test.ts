@@ -6,7 +6,7 @@ import { vec2 } from 'wgpu-matrix'
 import { ImageError, PromptError, WeightsError } from '../../src/errors.ts'
 import { FlowSeg, type Mask, type Segmentation } from '../../src/model/flowseg.ts'
 import { Preprocessor, placeImage } from '../../src/model/input/preprocess.ts'
-import { buildPrompt } from '../../src/model/input/prompt.ts'
+import { buildPrompt, type Span } from '../../src/model/input/prompt.ts'
 import { rank } from '../../src/model/matching.ts'
 import { lookPlan, readPlan, segmentPlan } from '../../src/model/plans.ts'
 import { adapters, anyGpu, creations, expectClose, expectSameBits } from '../support.ts'
@@ -77,7 +77,8 @@ for (const gpu of await adapters()) {
         const answer = await scene.segment(sentence)
 
         // 1. The prompt's own lengths
-        const { before, after, span, seg } = buildPrompt(tokenizer, sentence, config)
+        const { before, after, spans, seg } = buildPrompt(tokenizer, sentence, config)
+        const [span] = spans as [Span]
         const K = span[1] - span[0]
         expect([tokenizer.decode(after.slice(...span)), after.at(seg)]).toEqual([`<p>${sentence}</p>`, 258])
         const { parts, cache, free } = await assemble(gpu, config, before.length, after.length)

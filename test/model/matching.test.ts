@@ -23,7 +23,7 @@ for (const gpu of await adapters()) {
     const rows = goldenInput(golden, 'condition')
     const logitsOf = (condition: Float32Array, K: number) =>
       compute(gpu, { queries, condition: { data: condition, shape: [K, d] } }, (t) => ({
-        y: classLogits(t['queries'], t['condition'], 5, weights, config),
+        y: classLogits(t['queries'], { condition: t['condition'], length: 5 }, weights, config),
       })).then(({ y }) => y)
 
     const logits = await logitsOf(rows, 5)
@@ -59,7 +59,7 @@ test('class logits are clamped at 500, by X-SAM/main at 50', async () => {
     )
     const condition = { data: phrase.data, shape: [1, d] }
     const { y } = await compute(gpu, { queries, condition }, (t) => ({
-      y: classLogits(t['queries'], t['condition'], 1, weights, { ...config, compat }),
+      y: classLogits(t['queries'], { condition: t['condition'], length: 1 }, weights, { ...config, compat }),
     }))
     release()
     return [y[0], y[2]]

@@ -26,7 +26,15 @@ import {
 } from '../../src/ops/layout/layout.ts'
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import {
+  argmax,
+  maxLast,
+  meanRows,
+  meanSpans,
+  normalizeRows,
+  softmax,
+  sumLast,
+} from '../../src/ops/reduce/reduce.ts'
 import { columns, type DType, reshape, type Shape, type Tensor } from '../../src/tensor/tensor.ts'
 import { FOREIGN, recorded, thrownBy } from './recorded.ts'
 
@@ -90,6 +98,7 @@ const CALLS: readonly Call[] = [
   { name: 'argmax', tensors: [[[4, 8]]], op: argmax },
   { name: 'normalizeRows', tensors: [[[4, 8]]], op: normalizeRows },
   { name: 'meanRows', tensors: [[[4, 8]]], rest: [{ length: 2 }], op: meanRows },
+  { name: 'meanSpans', tensors: [[[4, 8]], [[3, 2], 'u32']], op: meanSpans },
   { name: 'resize', tensors: [[[4, 8, 2]]], rest: [[3, 5], { crop: [2, 2] }], op: resize },
   { name: 'rope', tensors: [[[4, 8]]], rest: [{ heads: 2, theta: 1e4, position: 3 }], op: rope },
   { name: 'maskBits', tensors: [[[4, 40]]], op: maskBits },

@@ -26,7 +26,15 @@ import {
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
 import { magnitude } from '../../src/ops/reduce/magnitude.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import {
+  argmax,
+  maxLast,
+  meanRows,
+  meanSpans,
+  normalizeRows,
+  softmax,
+  sumLast,
+} from '../../src/ops/reduce/reduce.ts'
 import { columns, type DType, type Tensor, tensor } from '../../src/tensor/tensor.ts'
 import { copyChunks, multiplyAdds } from '../../src/tuning/ceilings.ts'
 
@@ -115,6 +123,7 @@ export const CATALOGUE: readonly Case[] = [
   ...each(ROWS, 'argmax', ([N, C], x) => argmax(x([N, C]))),
   ...each(ROWS, 'normalizeRows', ([N, C], x) => normalizeRows(x([N, C]))),
   ...each(WIDTHS, 'meanRows', (C, x) => meanRows(x([9, C]))),
+  ...each(WIDTHS, 'meanSpans', (C, x) => meanSpans(x([9, C]), x([5, 2], 'u32'))),
 
   ...each(FLOATS, 'gather', (dtype, x) => gather(x([5, 6], dtype), x([7], 'u32'))),
   ...each(FLOATS, 'gather, in fours', (dtype, x) => gather(x([5, 8], dtype), x([7], 'u32'))),

@@ -28,7 +28,15 @@ import {
 } from '../../src/ops/layout/layout.ts'
 import { gatedLinear, linear, matmul } from '../../src/ops/matmul/matmul.ts'
 import { groupNorm, layerNorm, rmsNorm } from '../../src/ops/norm/norm.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../src/ops/reduce/reduce.ts'
+import {
+  argmax,
+  maxLast,
+  meanRows,
+  meanSpans,
+  normalizeRows,
+  softmax,
+  sumLast,
+} from '../../src/ops/reduce/reduce.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { columns, release, type Tensor } from '../../src/tensor/tensor.ts'
 import { runtime, sample, some } from '../runtime.ts'
@@ -101,6 +109,7 @@ const CASES: Case[] = [
   ...each(ROWS, 'maxLast', ([N, C], x) => maxLast(x([N, C]))),
   ...each(ROWS, 'normalizeRows', ([N, C], x) => normalizeRows(x([N, C]))),
   ...each([8, 3], 'meanRows', (C, x) => meanRows(x([9, C]), { length: 7 })),
+  ...each([8, 3], 'meanSpans', (C, x) => meanSpans(x([9, C]), x([2, 2], 'u32'))),
   ...each([8, 33], 'cosineLogits', (C, x) => cosineLogits(x([9, C]), x([2, C]), x([1]), 500)),
 
   ...FLOATS.flatMap((dtype) =>

@@ -1,6 +1,7 @@
 // The engine's answer, stage by stage, with what it was asked: training/full_size.py compares the file with PyTorch's.
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { entryOf } from '../../src/check.ts'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import type { PlanInfo } from '../../src/gpu/plan/plan.ts'
@@ -10,7 +11,7 @@ import { captureImage } from '../../src/model/input/image-input.ts'
 import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { type LoadedModel, loadModel } from '../../src/model/load.ts'
 import { closeScene, look } from '../../src/model/look.ts'
-import { segment } from '../../src/model/sentence.ts'
+import { segment } from '../../src/model/tasks/sentence.ts'
 import { sliceRows } from '../../src/ops/layout/layout.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { firstDim, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
@@ -64,7 +65,8 @@ export async function answer(
     const [lookMs, scene] = await timed(() => look(model, image, {}))
     const [first, second] = SENTENCES
     const [sentenceMs, result] = await timed(() => segment(model, scene, first, {}))
-    const { before, after, span, seg } = buildPrompt(model.tokenizer, first, model.parts.config)
+    const { before, after, spans, seg } = buildPrompt(model.tokenizer, first, model.parts.config)
+    const span = entryOf(spans, 0)
     const rows = span[1] - span[0]
     const language = [...model.language.values()].at(-1)
     const stages: TensorData[] = [

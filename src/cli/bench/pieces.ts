@@ -180,7 +180,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     const pixels = await preprocessor.run(image, task)
     const { scaled } = placeImage(image, config.sam.image)
     const size = { width: image.width, height: image.height, scaled }
-    const { T, K, span, ids, rows } = readInputs(prompt, parts)
+    const { T, K, count: span, ids, rows } = readInputs(prompt, parts)
 
     // 2. What each plan takes; the tensors that pass between them are those of one run
     const pool: Record<string, Tensor> = { ...pixels }

@@ -6,6 +6,8 @@
 //
 // The pieces are encoded apart and joined: what stands before the image never changes, so its keys and values
 // serve every sentence. Nothing after <SEG> matters, as attention is causal; the sequence stops there.
+//
+// A prompt may have several phrases, and <region> where the rows of a region that the user pointed at stand.
 
 import { PromptError } from '../../errors.ts'
 import type { Tokenizer } from '../../io/text/tokenizer.ts'
@@ -25,23 +27,36 @@ export interface PromptOptions {
   readonly answer?: string | undefined
 }
 
-/** A prompt as token ids, and the places in it that matter. */
-export interface Prompt {
+/** <p> to </p>, both included: [begin, end) in the ids after the image. */
+export type Span = readonly [begin: number, end: number]
+
+/** The id that stands in a prompt for a row of a region. */
+export const REGION = -300
+
+/** A prompt up to where the model's answer begins, as token ids, and the places in it that matter. */
+export interface Question {
   /** Ids before the rows of the image. */
-  readonly before: number[]
-  /** Ids after them, <SEG> the last. */
-  readonly after: number[]
-  /** <p> to </p>, both included: [begin, end) in `after`. */
-  readonly span: readonly [begin: number, end: number]
-  /** Index of <SEG> in `after`. */
-  readonly seg: number
+  readonly before: readonly number[]
+  /** Ids after them; REGION for each row of a region. */
+  readonly after: readonly number[]
+  /** The phrases, in order. */
+  readonly spans: readonly Span[]
+  /** For each region, the index of its first row in `after`. */
+  readonly regions: readonly number[]
   /** All of it, to show; <image> stands for the rows of the image. */
   readonly text: string
+}
+
+/** A prompt with the answer that the model reads: <SEG> is the last of the ids after the image. */
+export interface Prompt extends Question {
+  /** Index of <SEG> in `after`. */
+  readonly seg: number
 }
 
 /** The part of a model's config that buildPrompt reads. */
 export interface PromptSettings {
   readonly compat: Config['compat']
+  readonly regions?: Config['regions']
   /** `bos`: whether Phi-3's prompts begin with <s>; they do in X-SAM's training and evaluation, not in its demo. */
   readonly prompt: Omit<PromptConfig, 'vision'> & { readonly bos?: boolean }
 }
@@ -94,7 +109,7 @@ interface Frame {
 
 // The system's turn is empty and left out
 const QWEN3 = { before: '<|im_start|>user\n', after: '<|im_end|>\n<|im_start|>assistant\n' }
-export const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
+const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
   qwen3: QWEN3,
   'qwen3-no-think': { ...QWEN3, after: `${QWEN3.after}<think>\n\n</think>\n\n` },
   phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
@@ -114,37 +129,85 @@ export function buildPrompt(
   config: PromptSettings,
   options: PromptOptions = {},
 ): Prompt {
-  const { chat, bos = true, maxTokens } = config.prompt
+  const { maxTokens } = config.prompt
   const task = options.task ?? 'referring'
   const template = options.template ?? defaultTemplate(task, config.prompt.template)
   const answer = options.answer ?? config.prompt.answer
   expectPlace('template', template, '{phrase}')
   expectPlace('answer', answer, '<SEG>')
 
-  // 1. The words
   const phrase = `<p>${clean(sentence, task, maxTokens)}</p>`
-  const frame = FRAMES[chat]
-  const question = (config.compat === 'aaai' ? '\n' : '') + template.replace('{phrase}', () => phrase)
-  const reply = answer.slice(0, answer.indexOf('<SEG>') + '<SEG>'.length)
-
-  // 2. Their ids, piece by piece
-  const start = chat === 'phi3' && bos ? '<s>' : ''
-  const before = tokenizer.encode(frame.before)
-  if (start) before.unshift(tokenizer.idOf(start))
-  const after = [...tokenizer.encode(question + frame.after), ...tokenizer.encode(reply)]
-  const tokens = before.length + after.length
+  const question = frameQuestion(
+    tokenizer,
+    config,
+    template.replace('{phrase}', () => phrase),
+  )
+  const prompt = answered(tokenizer, question, answer)
+  const tokens = tokensOf(prompt)
   if (tokens > maxTokens) {
     throw new PromptError(
       `The sentence makes a prompt of ${tokens} tokens; this model takes ${maxTokens}. Say it in fewer words.`,
     )
   }
+  return prompt
+}
 
-  // 3. Where C and S are
-  const begin = after.indexOf(tokenizer.idOf('<p>'))
-  const end = after.indexOf(tokenizer.idOf('</p>')) + 1
-  const seg = after.length - 1
-  const text = `${start}${frame.before}<image>${question}${frame.after}${reply}`
-  return { before, after, span: [begin, end], seg, text }
+/**
+ * A question in the frame of the model's chat, up to where the answer begins.
+ *
+ * @param text with `<p>…</p>` around each phrase and `<region>` where the rows of a region stand; checked already
+ */
+export function frameQuestion(tokenizer: Tokenizer, config: PromptSettings, text: string): Question {
+  const { chat, bos = true } = config.prompt
+  const frame = FRAMES[chat]
+  const isAaai = config.compat === 'aaai'
+  const start = chat === 'phi3' && bos ? '<s>' : ''
+  const before = tokenizer.encode(frame.before)
+  if (start) before.unshift(tokenizer.idOf(start))
+
+  // Each piece between placeholders is encoded by itself: where it begins, Phi-3's tokenizer puts a word's mark
+  const question = (isAaai ? '\n' : '') + text
+  const after: number[] = []
+  const regions: number[] = []
+  for (const [i, piece] of (question + frame.after).split('<region>').entries()) {
+    if (i > 0) {
+      regions.push(after.length)
+      for (let row = 0; row < (config.regions?.rows ?? 1); row++) after.push(REGION)
+    }
+    if (isAaai || piece.trim() !== '') after.push(...tokenizer.encode(piece))
+  }
+  return {
+    before,
+    after,
+    spans: spansOf(after, tokenizer),
+    regions,
+    text: `${start}${frame.before}<image>${question}${frame.after}`,
+  }
+}
+
+/** The question with an answer that the model reads as if it were its own, up to its <SEG>. */
+export function answered(tokenizer: Tokenizer, question: Question, answer: string): Prompt {
+  const reply = answer.slice(0, answer.indexOf('<SEG>') + '<SEG>'.length)
+  const after = [...question.after, ...tokenizer.encode(reply)]
+  return { ...question, after, seg: after.length - 1, text: question.text + reply }
+}
+
+/** The k-th <p> with the k-th </p>, as far as both are there. */
+export function spansOf(ids: readonly number[], tokenizer: Tokenizer): Span[] {
+  const at = (marker: string): number[] => {
+    const id = tokenizer.idOf(marker)
+    return ids.flatMap((value, i) => (value === id ? [i] : []))
+  }
+  const ends = at('</p>')
+  return at('<p>').flatMap((begin, k): Span[] => {
+    const end = ends[k]
+    return end === undefined ? [] : [[begin, end + 1]]
+  })
+}
+
+/** Rows of the language model that a prompt takes, the image's not counted. */
+export function tokensOf({ before, after }: Question): number {
+  return before.length + after.length
 }
 
 /** A model that was trained on a question of its own knows no other; X-SAM's know one for each task. */

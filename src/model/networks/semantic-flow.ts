@@ -18,8 +18,8 @@ import { cosineLogits } from '../../ops/head/cosine.ts'
 import { resize } from '../../ops/image/resize.ts'
 import { concatColumns, concatRows } from '../../ops/layout/layout.ts'
 import { matmul } from '../../ops/matmul/matmul.ts'
-import { meanRows } from '../../ops/reduce/reduce.ts'
-import { reshape, type SizeValue, scope, type Tensor } from '../../tensor/tensor.ts'
+import { meanRows, meanSpans } from '../../ops/reduce/reduce.ts'
+import { lastDim, reshape, type SizeValue, scope, type Tensor } from '../../tensor/tensor.ts'
 import type { Config } from '../checkpoint/config.ts'
 import type { Weights } from '../checkpoint/weights.ts'
 import { at, attend, dense, normed, project, rowBlock } from './layers.ts'
@@ -79,6 +79,8 @@ export interface LanguageSide {
   /** C(0), [K, d]; rows from `length` on are padding. */
   readonly condition: Tensor
   readonly length: SizeValue
+  /** [P, 2] u32: the rows of C of each phrase, [begin, end); absent for one phrase, which has all that count. */
+  readonly spans?: Tensor | undefined
   /** S, [1, d]. */
   readonly seg: Tensor
 }
@@ -103,7 +105,7 @@ interface Refinement {
 
 /** One prediction: before the first layer, then after each. */
 export interface Prediction extends Layer {
-  /** [N, 2]: phrase, background. */
+  /** [N, P + 1]: the phrases, then the background. */
   readonly logits: Tensor
   /** Mask logits, [N, H * W]; absent in the predictions that nobody asked for. */
   readonly masks?: Tensor
@@ -136,7 +138,7 @@ export function semanticFlow(
       const next = entryOf(image.maskLevels, levelOf(done, image.maskLevels.length))
       return {
         ...after,
-        logits: classLogits(output, after.condition, language.length, w, config),
+        logits: classLogits(output, { ...language, condition: after.condition }, w, config),
         ...(last || every ? { masks: masksOn(image.maskFeatures) } : {}),
         ...(last ? {} : { blocked: maskBits(masksOn(next)) }),
       }
@@ -250,23 +252,28 @@ function maskEmbedding(output: Tensor, decoder: Weights, config: Config): Tensor
 }
 
 /**
- * Cosine of each query with the phrase (the mean of C) and with the background, scaled and clamped.
+ * Cosine of each query with each phrase (the mean of its rows of C) and with the background, scaled and clamped.
  *
  * @param output  normed queries, [N, d]
  * @param w       the whole checkpoint's
- * @returns       [N, 2]: phrase, background
+ * @returns       [N, P + 1]: the phrases, then the background
  */
 export function classLogits(
   output: Tensor,
-  condition: Tensor,
-  length: SizeValue,
+  { condition, length, spans }: Omit<LanguageSide, 'seg'>,
   w: Weights,
   config: Config,
 ): Tensor {
-  const both = config.flow.condition === 'pooled+background' // C is these two vectors already
-  const phrase = () => reshape(meanRows(condition, { length }), [1, config.head.hidden])
-  const classes = both ? condition : concatRows(phrase(), w.tensor('bg_embeds.weight'))
+  const both = config.flow.condition === 'pooled+background' // C is these vectors already
+  const classes = both
+    ? condition
+    : concatRows(phraseMeans(condition, length, spans), w.tensor('bg_embeds.weight'))
   // X-SAM's bound: 500 in its AAAI version, 50 since its rewrite
   const bound = config.compat === 'main' ? 50 : 500
   return cosineLogits(output, classes, w.tensor('segmentor.class_predictor.logit_scale'), bound)
+}
+
+/** The mean of each phrase's rows, [P, d]; of all that count without `spans`. */
+export function phraseMeans(rows: Tensor, length: SizeValue, spans: Tensor | undefined): Tensor {
+  return spans ? meanSpans(rows, spans) : reshape(meanRows(rows, { length }), [1, lastDim(rows)])
 }

@@ -1,8 +1,9 @@
-// Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but meanRows.
+// Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but means of rows.
 
 import argmaxF32 from '#shaders/reduce/argmax.wgsl'
 import argmaxVec4 from '#shaders/reduce/argmax.wgsl?VEC4'
 import meanRowsShader from '#shaders/reduce/mean-rows.wgsl'
+import meanSpansShader from '#shaders/reduce/mean-spans.wgsl'
 import normalizeRowsF32 from '#shaders/reduce/normalize-rows.wgsl'
 import normalizeRowsVec4 from '#shaders/reduce/normalize-rows.wgsl?VEC4'
 import reduceF32 from '#shaders/reduce/reduce.wgsl'
@@ -16,7 +17,15 @@ import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts
 import { alongRows } from '../../kernels/rows.ts'
 import { type Family, recordBest } from '../../kernels/variants.ts'
 import { expectSize } from '../../tensor/check.ts'
-import { expectShape, expectType, record, type Shape, type Tensor, tensor } from '../../tensor/tensor.ts'
+import {
+  expectShape,
+  expectType,
+  firstDim,
+  record,
+  type Shape,
+  type Tensor,
+  tensor,
+} from '../../tensor/tensor.ts'
 
 const argmaxShader: ByWidth = { 1: argmaxF32, 4: argmaxVec4 }
 const normalizeRowsShader: ByWidth = { 1: normalizeRowsF32, 4: normalizeRowsVec4 }
@@ -181,6 +190,34 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
     writes: { y },
     sizes: { rows: N, cols: C / width, length },
     workgroups: groupsFor(C / width),
+    flops: x.size,
+  })
+  return y
+}
+
+/**
+ * The mean of each span of rows; a span may be empty, with the mean 0, and spans may overlap.
+ *
+ * @param x     [N, C]
+ * @param spans [P, 2] u32: the first row of each, and the one after its last; rows that x doesn't have don't count
+ * @returns     [P, C]
+ * @throws ShapeError if shapes or types are others
+ */
+export function meanSpans(x: Tensor, spans: Tensor): Tensor {
+  expectShape('meanSpans', 'x', x, [undefined, undefined])
+  expectType('meanSpans', 'x', x, 'f32')
+  expectShape('meanSpans', 'spans', spans, [undefined, 2])
+  expectType('meanSpans', 'spans', spans, 'u32')
+  const [N = 0, C = 0] = x.shape
+  const phrases = firstDim(spans)
+  const width = widthOf(C)
+  const y = tensor([phrases, C])
+  record({
+    kernel: kernel(meanSpansShader, { Elem: width === 4 ? 'vec4f' : 'f32', WG: THREADS }),
+    reads: { x, spans },
+    writes: { y },
+    sizes: { rows: N, cols: C / width, phrases },
+    workgroups: groupsFor((phrases * C) / width),
     flops: x.size,
   })
   return y

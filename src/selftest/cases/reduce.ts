@@ -1,10 +1,18 @@
 // Cases of reductions along rows and over them.
 
 import { magnitude } from '../../ops/reduce/magnitude.ts'
-import { argmax, maxLast, meanRows, normalizeRows, softmax, sumLast } from '../../ops/reduce/reduce.ts'
+import {
+  argmax,
+  maxLast,
+  meanRows,
+  meanSpans,
+  normalizeRows,
+  softmax,
+  sumLast,
+} from '../../ops/reduce/reduce.ts'
 import { param } from '../../tensor/tensor.ts'
 import { differenceBy, type KernelCase, type KernelTest, kernelCase, normOf } from '../case.ts'
-import type { HostTensor, Random } from '../random.ts'
+import { type HostTensor, hostTensor, type Random } from '../random.ts'
 import { at } from '../references/at.ts'
 import {
   argmaxReference,
@@ -114,6 +122,28 @@ function drawMeanRows(random: Random): KernelCase {
   })
 }
 
+function drawMeanSpans(random: Random): KernelCase {
+  const { rows, C, ...x } = drawRows(random, 3)
+  const phrases = random.whole(1, 9)
+  // Some are empty, some overlap, some end past the last row
+  const spans = Array.from({ length: phrases }, (): [number, number] => {
+    const begin = random.whole(0, rows)
+    return [begin, begin + random.pick([0, 1, random.whole(0, rows), rows + 3])]
+  })
+  const means = (data: readonly number[]): number[] =>
+    spans.flatMap(([begin, end]) => [
+      ...meanRowsReference(data.slice(begin * C), C, Math.min(end, rows) - begin),
+    ])
+  return kernelCase({
+    shape: `${phrases} spans of ${rows} x ${C}`,
+    inputs: { x, spans: hostTensor(Uint32Array.from(spans.flat()), [phrases, 2]) },
+    run: (t) => meanSpans(t.x, t.spans),
+    reference: () => means([...x.data]),
+    measure: differenceBy(normOf(means([...x.data].map(Math.abs))) || 1),
+    tolerance: SUM_TOLERANCE,
+  })
+}
+
 function drawMagnitude(random: Random): KernelCase {
   const size = random.pick([random.size(1100), random.whole(1, 300_000)])
   const x = random.tensor([size], random.pick([1, 3e38, 1e-40]))
@@ -141,5 +171,6 @@ export const REDUCE: readonly KernelTest[] = [
   { name: 'argmax', draw: drawArgmax },
   { name: 'normalizeRows', draw: drawNormalize },
   { name: 'meanRows', draw: drawMeanRows },
+  { name: 'meanSpans', draw: drawMeanSpans },
   { name: 'magnitude', draw: drawMagnitude },
 ]

@@ -49,12 +49,22 @@ test('what a config may leave out', () => {
     prompt: _prompt,
     compat: _compat,
     name: _name,
+    tasks: _tasks,
     ...rest
   } = read('configs/flowseg-phi3.json')
   const config = parseConfig(rest, 'phi3.json')
   expect(config.name).toBe('phi3.json')
   expect(config.compat).toBe('aaai')
-  expect(config.flow).toEqual({ condition: 'tokens', positions: true })
+  const sentences = ['referring', 'reasoning']
+  expect(config.flow).toEqual({ condition: 'tokens', positions: true, tasks: sentences })
+  expect(config.tasks).toEqual(sentences)
+  expect(config.regions).toEqual({ rows: 1, pool: 'max', points: 256 })
+  expect(parseConfig({ ...rest, compat: 'main' }, 'main.json').regions).toEqual({
+    rows: 64,
+    pool: 'mean',
+    points: 256,
+  })
+  expect(config.presence).toEqual({ threshold: 0.5, all: 0.6 })
   expect(config.boundary).toEqual({ compress: 32, hidden: 8 })
   expect(config.prompt.chat).toBe('phi3')
   expect(config.prompt.vision).toEqual(['siglip', 'sam'])
@@ -66,6 +76,15 @@ const WRONG: [section: string, key: string, value: unknown, message: string][] =
   ['', 'compat', 'old', `compat is "old", expected 'aaai' or 'main'`],
   ['', 'siglip', undefined, 'siglip is undefined, expected an object'],
   ['', 'head', [1], 'head is [1], expected an object'],
+  ['', 'tasks', ['sing'], 'tasks is ["sing"], expected a list of'],
+  ['', 'regions', { rows: 2 }, 'regions.rows is 2, expected 1 or 64'],
+  [
+    '',
+    'regions',
+    { rows: 64, points: 100 },
+    'regions.points is 100, expected a multiple of regions.rows (64)',
+  ],
+  ['', 'presence', { threshold: 2 }, 'presence.threshold is 2, expected a positive number from 0 to 1'],
   ['', 'flwo', {}, 'flwo is not a key of this engine'],
   ['siglip', 'heads', 5, 'siglip.heads is 5, expected a divisor of siglip.hidden (48)'],
   ['siglip', 'layers', 1, 'siglip.layers is 1, expected 2 or more'],

@@ -6,11 +6,15 @@ import { PromptError } from '../../../src/errors.ts'
 import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
 import {
   ANSWERS,
+  answered,
   buildPrompt,
+  frameQuestion,
   type PromptSettings,
   REASONING_PHRASE_TEMPLATES,
   REASONING_TEMPLATES,
   REFERRING_TEMPLATES,
+  REGION,
+  spansOf,
 } from '../../../src/model/input/prompt.ts'
 
 const json = readFileSync('test/fixtures/io/tokenizer.json', 'utf8')
@@ -42,7 +46,11 @@ const settings = (
 
 describe('the small model', () => {
   test('reads a question with a line feed before it and stops at <SEG>', () => {
-    const { before, after, span, seg, text } = buildPrompt(qwen, 'the red mug left of the laptop', settings())
+    const { before, after, spans, seg, text } = buildPrompt(
+      qwen,
+      'the red mug left of the laptop',
+      settings(),
+    )
     expect(text).toBe(
       '<|im_start|>user\n<image>\nSegment <p>the red mug left of the laptop</p>.<|im_end|>\n<|im_start|>assistant\nIt is <SEG>',
     )
@@ -51,7 +59,7 @@ describe('the small model', () => {
     const question = [198, 50, 68, 270, 220, 401, 366, 323, 309, 369, 322, 384, 258, 308, 327, 367, 402, 13]
     const header = [397, 198, 396, 64, 360, 283, 364, 83, 198]
     expect(after).toEqual([...question, ...header, 40, 83, 272, 220, SEG])
-    expect(span).toEqual([5, 17])
+    expect(spans).toEqual([[5, 17]])
     expect(after[5]).toBe(P)
     expect(after[16]).toBe(END_P)
     expect(seg).toBe(after.length - 1)
@@ -61,9 +69,9 @@ describe('the small model', () => {
     const read = (name: string) => readFileSync(`weights/flowseg-nano/${name}`, 'utf8')
     const config: PromptSettings & { llm: { vocab: number } } = JSON.parse(read('config.json'))
     const tokenizer = loadTokenizer(read('tokenizer.json'), read('tokenizer_config.json'), config.llm.vocab)
-    const { before, after, span, seg } = buildPrompt(tokenizer, 'the red mug', config)
+    const { before, after, spans, seg } = buildPrompt(tokenizer, 'the red mug', config)
     expect(tokenizer.decode(before)).toBe('<|im_start|>user\n')
-    expect(tokenizer.decode(after.slice(...span))).toBe('<p>the red mug</p>')
+    expect(tokenizer.decode(after.slice(...spans[0]!))).toBe('<p>the red mug</p>')
     expect(after[seg]).toBe(config.llm.vocab - 3)
   })
 })
@@ -79,7 +87,7 @@ describe('chat frames', () => {
       buildPrompt(qwen, 'a dog', settings({}, 'main')),
     ]
     expect(aaai.after).toEqual([198, ...main.after])
-    expect(aaai.span.map((at) => at - 1)).toEqual(main.span)
+    expect(aaai.spans[0]?.map((at) => at - 1)).toEqual(main.spans[0])
   })
 
   test('with an empty thought for models that were trained with one', () => {
@@ -127,8 +135,8 @@ describe('words', () => {
       for (const space of ['  ', '   ', '\u00a0', '\u3000', '\u2009', '\u202f', ' \u00a0 ']) {
         const sentence = `red${space}mug`
         for (const padded of [sentence, `${space}${sentence}${space}`]) {
-          const { after, span } = buildPrompt(qwen, padded, settings({}, compat))
-          expect(after.slice(...span)).toEqual([P, ...qwen.encode(sentence), END_P])
+          const { after, spans } = buildPrompt(qwen, padded, settings({}, compat))
+          expect(after.slice(...spans[0]!)).toEqual([P, ...qwen.encode(sentence), END_P])
         }
       }
     }
@@ -179,10 +187,47 @@ describe('words', () => {
 
   test('characters with a meaning to us or to String.replace are only characters', () => {
     for (const sentence of ['$& $1 $$', '{phrase}', '"quotes"', '< p >', 'a<b', '\\n', '👩‍🚀', '%s']) {
-      const { span, after, text } = buildPrompt(qwen, sentence, settings())
+      const { spans, after, text } = buildPrompt(qwen, sentence, settings())
       expect(text).toContain(`<p>${sentence}</p>`)
-      expect(qwen.decode(after.slice(...span))).toBe(`<p>${sentence}</p>`)
+      expect(qwen.decode(after.slice(...spans[0]!))).toBe(`<p>${sentence}</p>`)
     }
+  })
+})
+
+describe('questions with several phrases and regions', () => {
+  const REGIONS = 'On regions: <p><region></p>, <p><region></p>?'
+
+  test('a region takes its rows between its markers, and text around them is encoded by itself', () => {
+    for (const rows of [1, 64] as const) {
+      const regions = { rows, pool: 'max', points: 256 } as const
+      const { after, spans, regions: places } = frameQuestion(qwen, { ...settings(), regions }, REGIONS)
+      expect(after.filter((id) => id === REGION)).toHaveLength(2 * rows)
+      expect(spans.map(([begin, end]) => end - begin)).toEqual([rows + 2, rows + 2])
+      expect(places).toEqual(spans.map(([begin]) => begin + 1))
+      const [first = 0, second = 0] = places
+      expect(after.slice(0, first)).toEqual(qwen.encode('\nOn regions: <p>'))
+      expect(after.slice(first + rows, second)).toEqual(qwen.encode('</p>, <p>'))
+    }
+  })
+
+  test('phrases are the k-th <p> with the k-th </p>, and a cut one is none', () => {
+    const names = ['a cat', 'wall', 'a cat']
+    const list = names.map((name) => `<p>${name}</p>`).join(', ')
+    const { after, spans } = frameQuestion(qwen, settings(), `List: ${list}?`)
+    expect(spans.map((span) => qwen.decode(after.slice(...span)))).toEqual(
+      names.map((name) => `<p>${name}</p>`),
+    )
+    expect(spansOf([P, 1, END_P, P, 2], qwen)).toEqual([[0, 3]])
+    expect(spansOf([1, 2], qwen)).toEqual([])
+  })
+
+  test('an answer goes on where the question ends, up to its <SEG>', () => {
+    const question = frameQuestion(qwen, settings(), '<p>x</p>')
+    const { after, seg, text } = answered(qwen, question, 'Sure, <SEG>. Bye')
+    expect(after.slice(0, question.after.length)).toEqual(question.after)
+    expect(after.slice(question.after.length)).toEqual([...qwen.encode('Sure, '), SEG])
+    expect([after[seg], seg]).toEqual([SEG, after.length - 1])
+    expect(text.endsWith('Sure, <SEG>')).toBe(true)
   })
 })
 

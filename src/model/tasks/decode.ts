@@ -1,0 +1,189 @@
+// From a prompt to the queries' answers: the language model reads it after the image -> C and S, and the decoder
+// finds what they mean. Every task goes through here.
+
+import { entryOf } from '../../check.ts'
+import type { TaskOptions } from '../../progress.ts'
+import { plan } from '../../tensor/plan.ts'
+import { firstDim, type Tensor } from '../../tensor/tensor.ts'
+import type { TaskName } from '../checkpoint/config.ts'
+import { type Prompt, REGION, type Span } from '../input/prompt.ts'
+import type { LoadedModel } from '../load.ts'
+import type { SceneState } from '../look.ts'
+import {
+  conditionForm,
+  type Parts,
+  type Phrases,
+  type Picked,
+  readInputs,
+  readPlan,
+  segmentPlan,
+} from '../plans.ts'
+import { floats, type HostArrays } from '../segmentation.ts'
+import { expectFiniteStages } from '../stages.ts'
+
+/** How a prompt is decoded. */
+export interface DecodeOptions {
+  /** The task that is asked: the flow is left out of those that it wasn't trained on. */
+  readonly task: TaskName
+  /** With the flow (true) or without (false), whatever the config says. */
+  readonly flow?: boolean | undefined
+  /** Also read what happened in every layer. */
+  readonly every?: boolean | undefined
+  /** The rows of the prompt's regions, [regions * rows, H]. */
+  readonly regions?: Float32Array | undefined
+}
+
+/** C(0) and S on the device, until the next prompt is read. */
+export interface Language {
+  /** [K, d] */
+  readonly condition: Tensor
+  /** [1, d] */
+  readonly seg: Tensor
+  /** Rows of C that count. */
+  readonly length: number
+  /** Where each phrase is among the rows of C. */
+  readonly spans: readonly Span[]
+}
+
+/** What the decoder found. */
+export interface Decoded {
+  /** Class logits [N, P + 1]: the phrases in order, then the background. */
+  readonly logits: Float32Array
+  /** Mask logits [N, H * W]. */
+  readonly masks: Float32Array
+  /** Columns of `logits` but for the background. */
+  readonly phrases: number
+  /** Without the flow: as X-SAM. */
+  readonly baseline: boolean
+  /** All that was read, of every layer if it was asked for. */
+  readonly read: HostArrays
+  readonly language: Language
+  /** Milliseconds. */
+  readonly times: { readonly read: number; readonly segment: number }
+}
+
+/** More phrases than this are a row of C each: the flow saw no such lists in training. */
+const MOST_TOKEN_PHRASES = 64
+
+/**
+ * Reads a prompt after the scene's image and decodes it. The caller has the model's turn (callScene).
+ *
+ * @throws NumericError when a number isn't finite
+ */
+export async function decode(
+  model: LoadedModel,
+  scene: SceneState,
+  prompt: Prompt,
+  options: DecodeOptions,
+  task: TaskOptions,
+): Promise<Decoded> {
+  const started = performance.now()
+  const language = await read(model, scene, prompt, options, task)
+  const readMs = performance.now() - started
+  const decoded = await decodeLanguage(model, scene, language, options, task)
+  return { ...decoded, times: { ...decoded.times, read: readMs } }
+}
+
+/** The second half of `decode`, for C and S that come from elsewhere. */
+export async function decodeLanguage(
+  { gpu, parts, plans }: LoadedModel,
+  scene: SceneState,
+  language: Language,
+  { task: name, flow, every = false }: DecodeOptions,
+  task: TaskOptions,
+): Promise<Decoded> {
+  const started = performance.now()
+  const { condition, seg, length, spans } = language
+  const [rows, phrases] = [firstDim(condition), spans.length]
+  const baseline = parts.baseline || !(flow ?? parts.config.flow.tasks.includes(name))
+  const key = `segment ${rows} ${phrases} ${every} ${baseline}`
+  const ready = await plans.get(key, () =>
+    plan(gpu, 'segment', (from) => segmentPlan(from, rows, every, { ...parts, baseline }, phrases), task),
+  )
+  const { compressed: _, ...image } = scene.image
+  const isClasses = parts.config.flow.condition === 'pooled+background'
+  const inputs = isClasses ? {} : inputsOfSpans(spans)
+  const bound = { ...image, condition, seg }
+  const { read } = await ready.run({ ...task, inputs, bound, params: { length } })
+  expectFiniteStages(read, gpu.name)
+  const times = { read: 0, segment: performance.now() - started }
+  return {
+    logits: floats(read, 'logits'),
+    masks: floats(read, 'masks'),
+    phrases,
+    baseline,
+    read,
+    language,
+    times,
+  }
+}
+
+/** The language model over what follows the image. */
+async function read(
+  model: LoadedModel,
+  { cache, capacity }: SceneState,
+  prompt: Prompt,
+  { regions }: DecodeOptions,
+  task: TaskOptions,
+): Promise<Language> {
+  const { gpu, parts, plans } = model
+  const picked = readInputs(prompt, { ...parts, capacity })
+  const { T, K, count, ids, rows, spans } = picked
+  const after = await model.embeddings.rows(
+    ids.map((id) => (id === REGION ? 0 : id)),
+    T,
+    task.signal,
+  )
+  spliceRegions(after, prompt, regions, parts)
+  const phrases = phrasesOf(spans)
+  const reading = await plans.get(`read ${T} ${K} ${phrases.count} ${capacity}`, () =>
+    plan(gpu, 'read', (from) => readPlan(from, T, K, { ...parts, capacity }, phrases), task),
+  )
+  const into = model.language.get(conditionRows(parts, picked)) ?? {}
+  const inputs = { after, rows, ...(conditionForm(parts, phrases) === 'tokens' ? {} : inputsOfSpans(spans)) }
+  const params: Readonly<Record<string, number>> = phrases.count === 1 ? { span: count } : {}
+  const values = { inputs, bound: cache, params, into, owner: 'sentence' }
+  const { kept, read: magnitudes } = await reading.run({ ...task, ...values })
+  model.language.set(firstDim(kept.condition), kept)
+  expectFiniteStages(magnitudes, gpu.name)
+  return { ...languageOf(parts, picked), ...kept }
+}
+
+/** How the phrases of these spans become C. */
+export function phrasesOf(spans: readonly Span[]): Phrases {
+  return { count: spans.length, pooled: spans.length > MOST_TOKEN_PHRASES }
+}
+
+/** The rows that C has for these, padding included: what it is kept under. */
+export function conditionRows(parts: Parts, { K, spans }: Picked): number {
+  const form = conditionForm(parts, phrasesOf(spans))
+  return { tokens: K, pooled: spans.length, 'pooled+background': spans.length + 1 }[form]
+}
+
+/** How many rows of C count, and where its phrases are. */
+export function languageOf(parts: Parts, picked: Picked): Pick<Language, 'length' | 'spans'> {
+  const { count, spans } = picked
+  const form = conditionForm(parts, phrasesOf(spans))
+  if (form === 'tokens') return { length: count, spans }
+  return { length: conditionRows(parts, picked), spans: spans.map((_, k): Span => [k, k + 1]) }
+}
+
+/** The input `spans` of a plan for several phrases. */
+export function inputsOfSpans(spans: readonly Span[]): { readonly spans?: Uint32Array } {
+  return spans.length === 1 ? {} : { spans: Uint32Array.from(spans.flat()) }
+}
+
+/** Puts the rows of regions where the prompt has a place for them. */
+function spliceRegions(
+  after: Float32Array,
+  { regions: places }: Prompt,
+  rows: Float32Array | undefined,
+  { config }: Parts,
+): void {
+  if (places.length === 0) return
+  const size = config.regions.rows * config.llm.hidden
+  if (rows?.length !== places.length * size)
+    throw new Error(`decode: ${rows?.length ?? 0} values for ${places.length} regions of ${size}`)
+  for (let k = 0; k < places.length; k++)
+    after.set(rows.subarray(k * size, (k + 1) * size), entryOf(places, k) * config.llm.hidden)
+}
