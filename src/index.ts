@@ -48,9 +48,13 @@ export {
   parameters,
 } from './model/checkpoint/parameters.ts'
 export {
+  type Answer,
+  type AnswerPart,
+  type AskOptions,
   type Candidate,
   type FlowLayer,
   FlowSeg,
+  type GroundedPhrase,
   type ImageInput,
   type LoadOptions,
   type LookOptions,
@@ -62,6 +66,7 @@ export {
   type MaskTexture,
   type RefinedMask,
   type RgbaImage,
+  type SamplingOptions,
   Scene,
   type Segmentation,
   type SegmentOptions,

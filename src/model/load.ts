@@ -33,7 +33,9 @@ import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { type Inputs, type Plan, plan, precompile } from '../tensor/plan.ts'
 import { firstDim, release, type Tensor } from '../tensor/tensor.ts'
+import { writesWords } from './checkpoint/config.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
+import { LanguageHead } from './checkpoint/language-head.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
@@ -43,7 +45,6 @@ import type { SceneState } from './look.ts'
 import { PlanCache } from './plan-cache.ts'
 import { finishPlan, lookPlan, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
 import { SceneLimit } from './scene-limit.ts'
-import { LanguageHead } from './words/head.ts'
 
 /** How many callers a model takes. */
 export interface CallerLimits {
@@ -172,7 +173,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
       // A folder's are not complete before all was read
       const { notes = [] } = folder
       const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
-      if (!model.embeddings.isStreamed && !model.head.isStored) await checkpoint.close()
+      if (!model.embeddings.isStreamed && !writesWords(config)) await checkpoint.close()
       return model
     } catch (error) {
       if (ownsGpu) gpu.close()

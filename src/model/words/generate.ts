@@ -14,6 +14,7 @@ import type { TaskOptions } from '../../progress.ts'
 import { plan, type RunValues } from '../../tensor/plan.ts'
 import { expectOpen } from '../calls.ts'
 import { growCache } from '../grow-cache.ts'
+import { MOST_QUESTION_TOKENS } from '../input/questions.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
 import { floats, type HostArrays } from '../segmentation.ts'
@@ -66,6 +67,11 @@ export function answerLength(
   wanted?: number,
 ): number {
   const { maxPositions } = config.llm
+  if (text > MOST_QUESTION_TOKENS) {
+    throw new PromptError(
+      `The question has ${text} tokens, at most ${MOST_QUESTION_TOKENS} are read. Say it in fewer words.`,
+    )
+  }
   const room = maxPositions - prefix - text - SPARE_ROWS
   if (room < 1) {
     throw new PromptError(
@@ -137,7 +143,7 @@ export async function generate(
 
   // 2. Token by token
   const told = (): void => {
-    onProgress?.({ phase: 'run', what: 'words', loaded: ids.length, total: maxTokens })
+    onProgress?.({ phase: 'run', what: 'answer', loaded: ids.length, total: maxTokens })
   }
   for (let id = firstId(ids); ; ids.push(id)) {
     onToken?.(id)

@@ -9,8 +9,8 @@ import type { Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import type { Match } from '../checkpoint/fit.ts'
-import { type LoadedMatrix, loadMatrix } from '../checkpoint/weights.ts'
+import type { Match } from './fit.ts'
+import { type LoadedMatrix, loadMatrix } from './weights.ts'
 
 /** Its owner in the memory report. */
 const OWNER = 'lm_head'
