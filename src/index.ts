@@ -49,6 +49,9 @@ export {
 } from './model/checkpoint/parameters.ts'
 export {
   type AllSegmentation,
+  type Answer,
+  type AnswerPart,
+  type AskOptions,
   type Candidate,
   type Category,
   type CategoryAnswers,
@@ -61,6 +64,7 @@ export {
   type CategoryWording,
   type FlowLayer,
   FlowSeg,
+  type GroundedPhrase,
   type ImageInput,
   type Instance,
   type InstanceMap,
@@ -81,6 +85,7 @@ export {
   type RegionRows,
   type RegionSegmentation,
   type RgbaImage,
+  type SamplingOptions,
   Scene,
   type Segment,
   type Segmentation,

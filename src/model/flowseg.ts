@@ -58,6 +58,7 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
+export type { Answer, AskOptions, GroundedPhrase } from './tasks/ask.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
   RegionInstance,
@@ -67,6 +68,8 @@ export type {
   RegionSegmentation,
 } from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
+export type { AnswerPart } from './words/answer.ts'
+export type { SamplingOptions } from './words/sample.ts'
 
 /**
  * A model that is loaded: it looks at images, and its scenes answer sentences.

@@ -33,7 +33,9 @@ import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { type Inputs, type Plan, planInTurns, precompile } from '../tensor/plan.ts'
 import { firstDim, release, type Tensor } from '../tensor/tensor.ts'
+import { writesWords } from './checkpoint/config.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
+import { LanguageHead } from './checkpoint/language-head.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
 import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
@@ -118,6 +120,8 @@ export interface LoadedModel {
   readonly look: Plan
   /** Rows of tokens, on the host. */
   readonly embeddings: TokenEmbeddings
+  /** From states to words, on the device once words were asked for. */
+  readonly head: LanguageHead
   /** The embedded tokens before the image. */
   readonly before: Float32Array
   readonly notes: readonly string[]
@@ -169,7 +173,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
       // A folder's are not complete before all was read
       const { notes = [] } = folder
       const model = await assemble(gpu, ownsGpu, { config, tokenizer, checkpoint, notes }, how)
-      if (!model.embeddings.isStreamed) await checkpoint.close()
+      if (!model.embeddings.isStreamed && !writesWords(config)) await checkpoint.close()
       return model
     } catch (error) {
       if (ownsGpu) gpu.close()
@@ -217,6 +221,7 @@ async function assemble(
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
     const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
+    const head = new LanguageHead({ gpu, checkpoint, match: loaded.head, quantize: options.quantize })
     const scenes = new SceneLimit<SceneState>(options.maxScenes, () => gpu.memory().bytes)
     return {
       gpu,
@@ -225,6 +230,7 @@ async function assemble(
       preprocessor,
       look: look!,
       embeddings,
+      head,
       before: await embeddings.rows(before, before.length, signal),
       notes: [...gpu.notes, ...notes, ...(checkpoint.notes ?? []), ...notesOn(loaded)],
       quantized: loaded.quantized,
@@ -239,6 +245,7 @@ async function assemble(
         for (const kept of language.values()) releaseAll(gpu, kept)
         preprocessor.release()
         look!.release()
+        head.release()
         built!.release()
         loaded.release()
         // Idempotent, and nobody waits for it

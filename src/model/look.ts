@@ -23,8 +23,12 @@ export interface SceneState extends Placement, Counted {
   readonly image: Readonly<Record<string, Tensor>>
   /** SAM's rows of the language model, from which regions are sampled; only where the checkpoint knows regions. */
   readonly tokens: Tensor | undefined
-  /** Keys and values of everything up to the image's last row. */
-  readonly cache: Readonly<Record<string, Tensor>>
+  /** Keys and values of everything up to the image's last row; larger ones take their place when they are needed. */
+  cache: Readonly<Record<string, Tensor>>
+  /** Rows of the cache. */
+  capacity: number
+  /** On the device. */
+  bytes: number
   /** Answers no more. */
   closed: boolean
 }
@@ -52,7 +56,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const { width, height } = opened
       const placement = placeImage(opened, model.parts.config.sam.image)
       const pixels = await preprocessor.run(opened, { padding, signal })
-      const cache = await makeCache(model)
+      const cache = await makeCache(model, model.parts.capacity)
       Object.assign(owned, cache)
       const values = { inputs: { before }, bound: { ...cache, ...pixels }, owner: 'scene' }
       const { kept, read } = await plan.run({ onProgress, signal, ...values })
@@ -65,12 +69,14 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
       const lookMs = performance.now() - started
       const bytes = bytesOf(owned)
       const { 'sam tokens': tokens, ...features } = kept
+      const { capacity } = model.parts
       const scene = {
         size,
         ...placement,
         image: features,
         tokens,
         cache,
+        capacity,
         bytes,
         lookMs,
         idle: false,
@@ -98,15 +104,20 @@ export function closeScene({ gpu, scenes, queue }: LoadedModel, scene: SceneStat
   })
 }
 
-function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
+/** Bytes of tensors on the device. */
+export function bytesOf(tensors: Readonly<Record<string, Tensor>>): number {
   const storages = Object.values(tensors).flatMap((x) => storagesOf(x))
   return storages.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
-async function makeCache({ gpu, parts }: LoadedModel): Promise<Record<string, Tensor>> {
+/** Zeroed keys and values of so many rows. @throws LimitError beyond the model's positions; OutOfMemoryError */
+export async function makeCache(
+  { gpu, parts }: Pick<LoadedModel, 'gpu' | 'parts'>,
+  capacity: number,
+): Promise<Record<string, Tensor>> {
   const cache: Record<string, Tensor> = {}
   try {
-    for (const [label, shape] of Object.entries(cacheShapes(parts))) {
+    for (const [label, shape] of Object.entries(cacheShapes({ ...parts, capacity }))) {
       cache[label] = await allocate(gpu, shape, parts.cacheType, { label, owner: 'scene' })
     }
     return cache

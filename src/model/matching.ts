@@ -17,13 +17,18 @@ export interface Match {
  *
  * @param logits  [N, phrases + 1], finite: expectFiniteStages (stages.ts) has seen to it
  * @param asXSam  scores that are equal in float32 are ties, as in X-SAM: from a margin of 17 on all are 1
+ * @param phrases how many phrases the columns are of, and which one is looked for: by default each query's best
  */
-export function rank(logits: ArrayLike<number>, asXSam = false, phrases = 1): Match[] {
+export function rank(
+  logits: ArrayLike<number>,
+  asXSam = false,
+  { phrases, phrase }: { readonly phrases: number; readonly phrase?: number } = { phrases: 1 },
+): Match[] {
   const values = Array.from(logits)
   const columns = phrases + 1
   const margins = Array.from({ length: values.length / columns }, (_, query) => ({
     query,
-    margin: marginOf(values.slice(query * columns, (query + 1) * columns)),
+    margin: marginOf(values.slice(query * columns, (query + 1) * columns), phrase),
   }))
   // By margin rather than score: a score saturates in float64 long before two margins are equal
   const key = ({ margin }: { readonly margin: number }): number =>
@@ -33,10 +38,9 @@ export function rank(logits: ArrayLike<number>, asXSam = false, phrases = 1): Ma
     .map(({ query, margin }): Match => ({ query, score: score(margin) }))
 }
 
-/** The best phrase's logit less all others' together: log(sum(exp)), of one that one. */
-function marginOf(row: readonly number[]): number {
-  const phrases = row.slice(0, -1)
-  const best = phrases.reduce((top, v, k) => (v > entryOf(row, top) ? k : top), 0)
+/** A phrase's logit, by default the best one's, less all others' together: log(sum(exp)), of one that one. */
+function marginOf(row: readonly number[], phrase?: number): number {
+  const best = phrase ?? row.slice(0, -1).reduce((top, v, k) => (v > entryOf(row, top) ? k : top), 0)
   const others = row.filter((_, k) => k !== best)
   const largest = Math.max(...others)
   const sum = others.reduce((total, v) => total + Math.exp(v - largest), 0)

@@ -69,7 +69,8 @@ export function cacheShapes({ config, capacity }: Parts): Record<string, Shape> 
   return Object.fromEntries(names.map((name) => [name, shape]))
 }
 
-function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Parts): KvCache {
+/** The cache, bound to a plan. */
+export function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Parts): KvCache {
   const { layers, shape } = kvCacheShapes(config.llm, capacity)
   return Array.from({ length: layers }, (_, i) => ({
     key: bound(`cache key ${i}`, shape, cacheType),

@@ -8,6 +8,7 @@ import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
 import type { CategoryAnswers, CategoryMode } from './output/answers.ts'
 import type { AllSegmentation, MaskOutput, Segmentation } from './segmentation.ts'
+import { type Answer, type AskOptions, ask, describe, explain } from './tasks/ask.ts'
 import { type CategoryOptions, segmentCategories } from './tasks/categories.ts'
 import { segmentEach } from './tasks/each.ts'
 import {
@@ -198,6 +199,58 @@ export class Scene {
     options: RegionOptions<O> = {},
   ): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
     return segmentRegion(this.#model, this.#state, region, options)
+  }
+
+  /**
+   * Answers a question in words. What the words point out has a mask: phrases of the answer that the model marked.
+   *
+   * @throws PromptError when the question can't be used, or leaves no room for an answer
+   * @throws UsageError when the checkpoint wasn't trained to chat
+   * @throws WeightsError, OutOfMemoryError when the head of the language model, which the first question loads, isn't
+   *   in the checkpoint or doesn't fit
+   *
+   * @example
+   * ```ts
+   * import { FlowSeg, UsageError } from 'flowseg'
+   *
+   * const model = await FlowSeg.load()
+   * const scene = await model.look({ width: 64, height: 48, rgb: new Uint8Array(48 * 64 * 3) })
+   * try {
+   *   const { text, phrases } = await scene.ask('What is on the table?', { onText: (piece) => console.log(piece) })
+   *   for (const { text: phrase, mask } of phrases) console.log(phrase, mask.area)
+   * } catch (error) {
+   *   console.log(error instanceof UsageError) // true: the embedded model only knows phrases
+   * }
+   * model.close()
+   * ```
+   */
+  async ask<O extends MaskOutput = 'host'>(
+    question: string,
+    options: AskOptions<O> = {},
+  ): Promise<Answer<O>> {
+    return ask(this.#model, this.#state, question, options)
+  }
+
+  /**
+   * Describes the image, with a mask for each thing that the description names.
+   *
+   * @throws as {@link Scene.ask}
+   */
+  async describe<O extends MaskOutput = 'host'>(options: AskOptions<O> = {}): Promise<Answer<O>> {
+    return describe(this.#model, this.#state, options)
+  }
+
+  /**
+   * Finds what a sentence means, as {@link Scene.segment} with the task 'reasoning', and says why: the answer's text is
+   * the explanation, and its phrase is the sentence, unless the explanation has phrases of its own.
+   *
+   * @throws as {@link Scene.ask}
+   */
+  async explain<O extends MaskOutput = 'host'>(
+    sentence: string,
+    options: AskOptions<O> = {},
+  ): Promise<Answer<O>> {
+    return explain(this.#model, this.#state, sentence, options)
   }
 
   /** Frees what was kept of the image, once work under way is done. */

@@ -16,6 +16,7 @@ const STAGES = {
   features: 'the mask features of the pixel decoder',
   condition: "the language model's C (what the sentence means)",
   seg: "the language model's S (of the <SEG> token)",
+  words: "the language model's logits of the next token",
   classes: 'the class logits of the decoder',
   masks: 'the mask logits of the decoder',
   refined: 'the mask after boundary refinement',

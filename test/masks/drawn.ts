@@ -3,8 +3,9 @@
 import { expect } from 'vitest'
 import { type Mask, maskOf } from '../../src/masks/mask.ts'
 import type { Polygon } from '../../src/masks/polygon.ts'
+import { counterBits, streamSeed } from '../../src/model/convert/counter.ts'
 import { readFixture } from '../fixtures/golden.ts'
-import { counterBits, counterBytes, streamSeed } from '../fixtures/random.ts'
+import { counterBytes } from '../fixtures/random.ts'
 import { readText } from '../runtime.ts'
 
 interface Recorded {

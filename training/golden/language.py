@@ -7,17 +7,21 @@ from .golden import Float64Throughout, Golden, layer_outputs, load_weights
 TYPES = {"qwen3": (Qwen3Config, Qwen3Model), "phi3": (Phi3Config, Phi3Model)}
 
 
+def config_of(c: dict, cache: bool = False):
+    Config, _ = TYPES[c["type"]]
+    return Config(
+        hidden_size=c["hidden"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
+        num_key_value_heads=c["kvHeads"], head_dim=c["headDim"], intermediate_size=c["mlp"],
+        vocab_size=c["vocab"], rope_theta=c["ropeTheta"], rms_norm_eps=c["eps"],
+        tie_word_embeddings=c["tied"], sliding_window=c.get("window"), pad_token_id=None, bos_token_id=None, eos_token_id=None,
+        attn_implementation="sdpa", use_cache=cache,
+    )  # fmt: skip
+
+
 def language_model(c: dict, dtype: str = "f32", unused=lambda name: name):
-    Config, Model = TYPES[c["type"]]
+    _, Model = TYPES[c["type"]]
     with Float64Throughout():  # RoPE's frequencies are computed here
-        config = Config(
-            hidden_size=c["hidden"], num_hidden_layers=c["layers"], num_attention_heads=c["heads"],
-            num_key_value_heads=c["kvHeads"], head_dim=c["headDim"], intermediate_size=c["mlp"],
-            vocab_size=c["vocab"], rope_theta=c["ropeTheta"], rms_norm_eps=c["eps"],
-            tie_word_embeddings=c["tied"], sliding_window=c.get("window"), pad_token_id=None, bos_token_id=None, eos_token_id=None,
-            attn_implementation="sdpa", use_cache=False,
-        )  # fmt: skip
-        model = Model(config)
+        model = Model(config_of(c))
     return load_weights(model, "llm.model.", dtype, unused)
 
 

@@ -34,6 +34,8 @@ export interface Tokenizer {
   decode(ids: readonly number[]): string
   /** @throws WeightsError if the vocabulary has no such token */
   idOf(token: string): number
+  /** The same; undefined if the vocabulary has no such token. */
+  find(token: string): number | undefined
 }
 
 interface AddedToken {
@@ -86,6 +88,7 @@ export async function loadTokenizer(
       if (ids.length === 0) return ''
       return usable(() => library.decode([...ids], { clean_up_tokenization_spaces: false }))
     },
+    find: (token) => library.token_to_id(token),
     idOf(token) {
       const id = library.token_to_id(token)
       if (id === undefined) {

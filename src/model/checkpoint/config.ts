@@ -218,6 +218,11 @@ export interface Config {
 // ---------------------------------------------------------------------------------------------------------
 // Sizes that follow
 
+/** Whether the model answers in words, for which it needs the language model's head. */
+export function writesWords({ tasks }: Pick<Config, 'tasks'>): boolean {
+  return tasks.includes('chat') || tasks.includes('grounded')
+}
+
 /** Patches a side; a remainder of the image is unused. */
 export function gridSide(config: { readonly image: number; readonly patch: number }): number {
   return Math.floor(config.image / config.patch)

@@ -14,6 +14,9 @@ import type { Config } from './config.ts'
 import { canonicalName, type Parameter, parameters } from './parameters.ts'
 import { isAsOutlined, outlineQuantized, quantizedTo, scalesName, storedQuantized } from './stored.ts'
 
+const EMBEDDING_NAME = 'llm.model.embed_tokens.weight'
+const HEAD_NAME = 'llm.lm_head.weight'
+
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
@@ -21,6 +24,11 @@ export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', 
 export interface Fit {
   /** The tensors that the networks read. */
   readonly used: readonly Match[]
+  /**
+   * The head of the language model, which only words need: a matrix of its own, or the embedding where they are tied.
+   * Undefined where the checkpoint has none.
+   */
+  readonly head: Match | undefined
   /** Names of what they can't do without. */
   readonly missing: readonly string[]
   readonly misfits: readonly Misfit[]
@@ -64,15 +72,16 @@ export function fitOf(checkpoint: Pick<Checkpoint, 'tensors' | 'metadata'>, conf
 
   // FlowSeg's additions may be missing, but only all together
   const baseline = !expected.some((p) => p.flow && stored.has(p.name))
-  const used = expected
-    .filter((p) => p.used && !(p.flow && baseline))
-    .map((parameter): Match => {
-      const { name } = parameter
-      const [entry, type] = [stored.get(name), quantized.get(name)]
-      return { parameter, entry, ...(type && { quantized: type, scales: stored.get(scalesName(name)) }) }
-    })
+  const matchOf = (parameter: Parameter, name = parameter.name): Match => {
+    const [entry, type] = [stored.get(name), quantized.get(name)]
+    return { parameter, entry, ...(type && { quantized: type, scales: stored.get(scalesName(name)) }) }
+  }
+  const used = expected.filter((p) => p.used && !(p.flow && baseline)).map((p) => matchOf(p))
+  const headParameter = expected.find(({ name }) => name === HEAD_NAME)
+  const head = headParameter && matchOf(headParameter, config.llm.tied ? EMBEDDING_NAME : HEAD_NAME)
   return {
     used,
+    head: head?.entry && head,
     missing: used.flatMap(({ parameter: p, entry }) => (entry || p.optional ? [] : [p.name])),
     misfits: used.flatMap((match) => misfitOf(match) ?? []),
     unknown: [...[...stored].flatMap(([name, entry]) => (known.has(name) ? [] : [entry.name])), ...doubles],
@@ -186,7 +195,7 @@ export function misfitOf({ parameter, entry, quantized, scales }: Match): Misfit
 /** Sizes that the file gives and the config doesn't: rows of the vocabulary, and BAR's shapes, which no paper gives. */
 function withSizesOf(stored: ReadonlyMap<string, TensorEntry>, config: Config): Config {
   const rows = (name: string, fallback: number): number => stored.get(name)?.shape[0] || fallback
-  const vocab = rows('llm.model.embed_tokens.weight', config.llm.vocab)
+  const vocab = rows(EMBEDDING_NAME, config.llm.vocab)
   const compress = rows('segmentor.boundary_refiner.compress.weight', config.boundary.compress)
   const hidden = rows('segmentor.boundary_refiner.refine.0.weight', config.boundary.hidden)
   return {

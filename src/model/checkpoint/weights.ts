@@ -35,6 +35,8 @@ export interface LoadedWeights {
   readonly weights: Weights
   /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
   readonly embeddings: TokenEmbeddings | undefined
+  /** Where the head of the language model is stored; it is loaded when words are asked for. */
+  readonly head: Match | undefined
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
   /** Names in the checkpoint that mean nothing to this engine. */
@@ -74,10 +76,11 @@ export async function placeWeights(
 ): Promise<PlacedWeights> {
   const fit = fitOf(checkpoint, config)
   expectFit(fit, checkpoint, config)
-  const { used, unknown, baseline } = fit
+  const { used, head, unknown, baseline } = fit
   expectSameBits(checkpoint, used, options.quantize)
   return {
     ...(await place(gpu, checkpoint, used, options)),
+    head,
     baseline,
     unknown,
     quantized: quantizedParts(used, options.quantize),
@@ -158,7 +161,35 @@ export async function weightsFrom(
   })
   const baseline = !matches.some(({ parameter }) => parameter.flow)
   const placed = await filled(await place(gpu, checkpoint, matches, {}), {})
-  return { ...placed, baseline, unknown: [], quantized: new Map() }
+  return { ...placed, head: undefined, baseline, unknown: [], quantized: new Map() }
+}
+
+/** A matrix that is loaded by itself, and what frees it. */
+export interface LoadedMatrix {
+  readonly tensor: Tensor
+  readonly release: () => void
+}
+
+/**
+ * Loads one matrix more, after the others.
+ *
+ * @param owner of its memory, in the report
+ * @throws WeightsError if it doesn't fit the config, or holds a number that isn't finite; OutOfMemoryError; LimitError;
+ *   nothing stays allocated
+ */
+export async function loadMatrix(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  match: Match,
+  { owner, ...options }: PlaceOptions & { readonly owner: string },
+): Promise<LoadedMatrix> {
+  const misfit = misfitOf(match)
+  if (misfit) throw new WeightsError(misfit.text)
+  const { weights, release: free } = await filled(
+    await place(gpu, checkpoint, [match], { ...options, owner }),
+    options,
+  )
+  return { tensor: weights.tensor(match.parameter.name), release: free }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -168,7 +199,7 @@ async function place(
   gpu: Gpu,
   checkpoint: Checkpoint,
   matches: readonly Match[],
-  { signal, quantize }: PlaceOptions,
+  { signal, quantize, owner = 'weights' }: PlaceOptions & { readonly owner?: string },
 ): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
@@ -176,7 +207,8 @@ async function place(
     matches.map(async (match): Promise<Placed> => {
       const { parameter, entry, quantized } = match
       await breathe(signal)
-      if (parameter.kind !== 'embedding') return { ...match, home: await allocateFor(gpu, match, quantize) }
+      if (parameter.kind !== 'embedding')
+        return { ...match, home: await allocateFor(gpu, match, quantize, owner) }
       const round = !quantized && quantizedTo(parameter, quantize) !== undefined
       const codes = { isCodes: quantized !== undefined, round }
       const table = expectDefined(entry, 'the entry of the embeddings')
@@ -206,13 +238,14 @@ async function allocateFor(
   gpu: Gpu,
   { parameter, entry, quantized }: Match,
   quantize: Quantized | undefined,
+  owner: string,
 ): Promise<Tensor> {
   const { name, kind, shape } = parameter
   const asStored = kind === 'vector' || kind === 'table' ? undefined : entry && KEPT_AS[entry.dtype]
   const dtype = asStored ?? 'f32'
   const [O = 0, I = 0, ...window] = shape
   const held = kind === 'conv' ? [O, ...window, I] : shape
-  const options = { label: name, owner: 'weights' }
+  const options = { label: name, owner }
   const bits = quantized ?? quantizedTo(parameter, quantize)
   if (bits) return allocateQuantized(gpu, shape, bits, options)
   if ((kind === 'matrix' || kind === 'conv') && prefersPacked(gpu.adapter)) {

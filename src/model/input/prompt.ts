@@ -220,7 +220,7 @@ function defaultTemplate(task: 'referring' | 'reasoning', own: string): string {
  * The sentence on one line, in the case that the model was trained with. Both generations of X-SAM trim it and leave
  * all spaces inside as they are, doubled, no-break and ideographic ones too: each is a token of its own.
  */
-function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: number): string {
+export function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: number): string {
   if (typeof sentence !== 'string')
     throw new PromptError(`The sentence must be a string, not ${typeof sentence}.`)
   // Line breaks, control characters, and the invisible ones that copying brings along
@@ -230,24 +230,34 @@ function clean(sentence: string, task: 'referring' | 'reasoning', maxTokens: num
       'The sentence is empty. Say what to find, for example "the red mug left of the laptop".',
     )
   }
-  if (line.length > maxTokens * MAX_TOKEN_CHARACTERS) {
+  expectWords('sentence', line, maxTokens)
+  return task === 'referring' ? line.toLowerCase() : line
+}
+
+/**
+ * Refuses a text that can't stand in a prompt.
+ *
+ * @param what for messages: 'sentence'
+ * @throws PromptError if it is much too long, or holds half of a character or a marker
+ */
+export function expectWords(what: string, text: string, maxTokens: number): void {
+  if (text.length > maxTokens * MAX_TOKEN_CHARACTERS) {
     throw new PromptError(
-      `The sentence has ${line.length} characters; this model takes prompts of ${maxTokens} tokens. Shorten it.`,
+      `The ${what} has ${text.length} characters; this model takes prompts of ${maxTokens} tokens. Shorten it.`,
     )
   }
-  if (/\p{Cs}/u.test(line)) {
+  if (/\p{Cs}/u.test(text)) {
     throw new PromptError(
-      `The sentence ${quoted(line)} holds half of a character (a surrogate without its other half). Type it again.`,
+      `The ${what} ${quoted(text)} holds half of a character (a surrogate without its other half). Type it again.`,
     )
   }
-  const lower = line.toLowerCase()
-  const marker = (MARKER.exec(line) ?? MARKER.exec(lower))?.[0] // lower case makes a k of the Kelvin sign
+  // Lower case makes a k of the Kelvin sign
+  const marker = (MARKER.exec(text) ?? MARKER.exec(text.toLowerCase()))?.[0]
   if (marker) {
     throw new PromptError(
-      `The sentence holds ${quoted(marker)}, which has a meaning of its own to the model. Leave it out.`,
+      `The ${what} holds ${quoted(marker)}, which has a meaning of its own to the model. Leave it out.`,
     )
   }
-  return task === 'referring' ? lower : line
 }
 
 /** @throws PromptError unless the text has the place once, and no marker beside it */

@@ -11,9 +11,11 @@ import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
 import {
   conditionForm,
+  languagePlan,
   type Parts,
   type Phrases,
   type Picked,
+  pickRows,
   readInputs,
   readPlan,
   segmentPlan,
@@ -121,13 +123,13 @@ export async function decodeLanguage(
 /** The language model over what follows the image. */
 async function read(
   model: LoadedModel,
-  { cache }: SceneState,
+  { cache, capacity }: SceneState,
   prompt: Prompt,
   { regions }: DecodeOptions,
   task: TaskOptions,
 ): Promise<Language> {
   const { gpu, parts, plans } = model
-  const picked = readInputs(prompt, parts)
+  const picked = readInputs(prompt, { ...parts, capacity })
   const { T, K, count, ids, rows, spans } = picked
   const after = await model.embeddings.rows(
     ids.map((id) => (id === REGION ? 0 : id)),
@@ -136,14 +138,48 @@ async function read(
   )
   spliceRegions(after, prompt, regions, parts)
   const phrases = phrasesOf(spans)
-  const reading = await plans.get(`read ${T} ${K} ${phrases.count}`, () =>
-    plan(gpu, 'read', (from) => readPlan(from, T, K, parts, phrases), task),
+  const reading = await plans.get(`read ${T} ${K} ${phrases.count} ${capacity}`, () =>
+    plan(gpu, 'read', (from) => readPlan(from, T, K, { ...parts, capacity }, phrases), task),
   )
   const into = model.language.get(conditionRows(parts, picked)) ?? {}
   const inputs = { after, rows, ...(conditionForm(parts, phrases) === 'tokens' ? {} : inputsOfSpans(spans)) }
   const params: Readonly<Record<string, number>> = phrases.count === 1 ? { span: count } : {}
   const values = { inputs, bound: cache, params, into, owner: 'sentence' }
   const { kept, read: magnitudes } = await reading.run({ ...task, ...values })
+  model.language.set(firstDim(kept.condition), kept)
+  expectFiniteStages(magnitudes, gpu.name)
+  return { ...languageOf(parts, picked), ...kept }
+}
+
+/**
+ * C(0) and S from states of the language model that are there already, of a text that it wrote.
+ *
+ * @param states [H] each, of all rows after the image
+ * @param spans  the phrases among them, markers included
+ * @param seg    the row of <SEG>
+ */
+export async function languageOfStates(
+  model: LoadedModel,
+  states: readonly Float32Array[],
+  spans: readonly Span[],
+  seg: number,
+  task: TaskOptions,
+): Promise<Language> {
+  const { gpu, parts, plans } = model
+  const { hidden: H } = parts.config.llm
+  const picked = pickRows(spans, seg)
+  const { K, count } = picked
+  const phrases = phrasesOf(spans)
+  const ready = await plans.get(`language ${K} ${phrases.count}`, () =>
+    plan(gpu, 'language', (from) => languagePlan(from, K, parts, phrases), task),
+  )
+  const rows = new Float32Array((K + 1) * H)
+  for (const [i, row] of picked.rows.entries()) rows.set(entryOf(states, row), i * H)
+  const more = conditionForm(parts, phrases) === 'tokens' ? {} : inputsOfSpans(picked.spans)
+  const params: Readonly<Record<string, number>> = phrases.count === 1 ? { span: count } : {}
+  const into = model.language.get(conditionRows(parts, picked)) ?? {}
+  const values = { inputs: { rows, ...more }, params, into, owner: 'sentence' }
+  const { kept, read: magnitudes } = await ready.run({ ...task, ...values })
   model.language.set(firstDim(kept.condition), kept)
   expectFiniteStages(magnitudes, gpu.name)
   return { ...languageOf(parts, picked), ...kept }

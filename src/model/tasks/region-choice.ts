@@ -18,11 +18,11 @@ export interface MeasuredMask {
  * overlap; of equal overlaps the highest score, then the lower query. `hit`: of those that the clicks are inside of, if
  * there are any, the highest score.
  */
-export function chooseMask(
-  options: readonly MeasuredMask[],
+export function chooseMask<M extends MeasuredMask>(
+  options: readonly M[],
   threshold: number,
   hit: boolean,
-): MeasuredMask | undefined {
+): M | undefined {
   const best = Math.max(...options.map(({ score }) => score))
   const kept = options.filter(({ score }) => score >= threshold || score === best)
   const hits = hit ? kept.filter(({ isHit }) => isHit) : []

@@ -13,6 +13,10 @@ interface CheckpointOptions {
   /** More names, of tensors that nobody knows. */
   unknown?: string[]
   maxTokens?: number
+  /** Rows that the language model reads; by default as many as a prompt may need. */
+  positions?: number
+  /** What it was trained on; by default sentences. */
+  tasks?: string[]
   /** More of config.json. */
   config?: object
   /** Changes weights, by name. */
@@ -63,14 +67,15 @@ export function smallCheckpoint({
   flow = true,
   unknown = [],
   maxTokens = 167,
+  positions = 32 + maxTokens,
+  tasks,
   config = {},
   edit = () => undefined,
   type = 'qwen3',
 }: CheckpointOptions = {}): File[] {
   const json = readFixture(`${CONFIGS[type]}.json`) as { llm: object; prompt: object }
-  // As many positions as a prompt may need, and no more
-  const llm = { ...json.llm, vocab: 256 + CHATS[type].length + 3, maxPositions: 32 + maxTokens }
-  const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens } }
+  const llm = { ...json.llm, vocab: 256 + CHATS[type].length + 3, maxPositions: positions }
+  const small = { ...json, ...(tasks && { tasks }), ...config, llm, prompt: { ...json.prompt, maxTokens } }
   const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
   const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
     const values = weightTensor(name, shape)

@@ -12,9 +12,9 @@ import { loadGolden, readFixture } from '../../fixtures/golden.ts'
 
 const json = readFileSync('test/fixtures/io/tokenizer.json', 'utf8')
 const tokenizers = {
-  qwen3: loadTokenizer(json, '{}', 403),
+  qwen3: await loadTokenizer(json, '{}', 403),
   // Phi-3's markers in the same vocabulary: stripped on the right, as in its own file
-  phi3: (() => {
+  phi3: await (async () => {
     const file: { added_tokens: object[] } = JSON.parse(json)
     for (const [i, content] of ['<s>', '<|user|>', '<|assistant|>', '<|end|>'].entries()) {
       file.added_tokens.push({
@@ -25,7 +25,7 @@ const tokenizers = {
         special: true,
       })
     }
-    return loadTokenizer(JSON.stringify(file), '{}', 407)
+    return await loadTokenizer(JSON.stringify(file), '{}', 407)
   })(),
 }
 

@@ -1,0 +1,69 @@
+// The head of the language model: [vocab, H], from a token's state to the logits of the next one. No mask needs it, and
+// it is up to a fifth of the model, so it comes to the device when words are asked for, and stays until the model is
+// closed. Where the checkpoint ties it to the embedding, it is that table; else a matrix of its own.
+
+import { WeightsError } from '../../errors.ts'
+import type { Gpu } from '../../gpu/gpu.ts'
+import type { Checkpoint } from '../../io/safetensors.ts'
+import type { Quantized } from '../../kernels/quantize.ts'
+import { printable } from '../../printable.ts'
+import type { TaskOptions } from '../../progress.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
+import type { Match } from './fit.ts'
+import { type LoadedMatrix, loadMatrix } from './weights.ts'
+
+/** Its owner in the memory report. */
+const OWNER = 'lm_head'
+
+/** Where the head comes from, and how it is held. */
+export interface HeadSource {
+  readonly gpu: Gpu
+  /** Open for as long as this is used. */
+  readonly checkpoint: Checkpoint
+  /** Where it is stored; undefined if it isn't. */
+  readonly match: Match | undefined
+  /** What the language model's matrices are rounded to when they are loaded. */
+  readonly quantize: Quantized | undefined
+}
+
+/** The head, on the device once it was asked for. */
+export class LanguageHead {
+  readonly #source: HeadSource
+  #loaded: LoadedMatrix | undefined
+
+  constructor(source: HeadSource) {
+    this.#source = source
+  }
+
+  /** Whether the checkpoint has one. */
+  get isStored(): boolean {
+    return this.#source.match !== undefined
+  }
+
+  /**
+   * The head on the device, in a turn of the model.
+   *
+   * @throws WeightsError if the checkpoint has none, or can't be read any more; OutOfMemoryError, LimitError: the model
+   *   goes on without it
+   */
+  async load({ onProgress, signal }: TaskOptions = {}): Promise<Tensor> {
+    if (this.#loaded) return this.#loaded.tensor
+    const { gpu, checkpoint, match, quantize } = this.#source
+    if (!match) {
+      throw new WeightsError(
+        `${printable(checkpoint.name)} has no llm.lm_head.weight, without which the language model can't write words. ` +
+          'Take the original checkpoint, or convert it again with this version.',
+      )
+    }
+    // A sum over few bits decides between words that are nearly as likely: 8 at least, as for the embedding
+    const options = { onProgress, signal, quantize: quantize && ('int8' as const), owner: OWNER }
+    this.#loaded = await loadMatrix(gpu, checkpoint, match, options)
+    return this.#loaded.tensor
+  }
+
+  /** Frees it. */
+  release(): void {
+    this.#loaded?.release()
+    this.#loaded = undefined
+  }
+}

@@ -1,0 +1,280 @@
+// An answer's tokens as people read them: text without markers, in parts, of which some are phrases that get a mask.
+//
+//   ids     It shows <p> a man </p> on <p> a horse </p> . It is <SEG> . <end>
+//   text    It shows a man on a horse.
+//   parts   'It shows ', 'a man' (phrase 0), ' on ', 'a horse' (phrase 1), '.'
+//
+// The same rules hold while tokens still come: what `given` returns only grows. So a sentence that may turn out to be the
+// one in which the model hands out its mask ("It is <SEG>.") is held back until it is clear.
+
+import type { Tokenizer } from '../../io/text/tokenizer.ts'
+import { type Decoder, TextStream } from './text-stream.ts'
+
+/** The ids that mean something of their own in an answer. */
+export interface Marks {
+  readonly open: number
+  readonly close: number
+  readonly seg: number
+  /** End the answer. */
+  readonly stops: ReadonlySet<number>
+}
+
+/** The markers of a tokenizer, and those of these ends that it has. */
+export function marksOf(tokenizer: Tokenizer, ends: readonly string[]): Marks {
+  const stops = ends.flatMap((end) => tokenizer.find(end) ?? [])
+  return {
+    open: tokenizer.idOf('<p>'),
+    close: tokenizer.idOf('</p>'),
+    seg: tokenizer.idOf('<SEG>'),
+    stops: new Set(stops),
+  }
+}
+
+/** A stretch of an answer's text. */
+export interface AnswerPart {
+  readonly text: string
+  /** The number of the phrase that it is, from 0 on; absent for the words between. */
+  readonly phrase?: number
+}
+
+/** A phrase of an answer, where it is in the text. */
+export interface AnswerPhrase {
+  readonly text: string
+  /** [begin, end) in the answer's text, in UTF-16 code units as strings count. */
+  readonly begin: number
+  readonly end: number
+}
+
+/** An answer's text, taken apart. */
+export interface AnswerText {
+  readonly text: string
+  readonly parts: readonly AnswerPart[]
+  readonly phrases: readonly AnswerPhrase[]
+}
+
+/** How sentences begin that end with <SEG>, in the answers that models are trained with. */
+const LEADS = [
+  '',
+  'it is',
+  'and it is',
+  'and',
+  'sure,',
+  'sure, it is',
+  'the segmentation mask is',
+  'and the segmentation mask is',
+  'sure, the segmentation mask is',
+  'the segmentation result is',
+  'and the segmentation result is',
+  'sure, the segmentation result is',
+]
+/** After these no sentence goes on. */
+const SENTENCE_END = /[.!?。！？]["'”’)\]]*\s|\n/gu
+/** No space stands before these where a marker was. */
+const CLOSING = /^[.,;:!?)\]]/u
+
+/** Text between markers, or one of them. */
+type Piece = { readonly text: string } | { readonly mark: 'open' | 'close' | 'seg' }
+
+/** Takes an answer apart, as its tokens come. */
+export class AnswerReader {
+  readonly #marks: Marks
+  readonly #decoder: Decoder
+  readonly #pieces: Piece[] = []
+  #stream: TextStream
+  #ids = 0
+  /** [begin, end) in the answer's ids, markers included. */
+  readonly #spans: [begin: number, end: number][] = []
+  #open = -1
+
+  constructor(decoder: Decoder, marks: Marks) {
+    this.#decoder = decoder
+    this.#marks = marks
+    this.#stream = new TextStream(decoder)
+  }
+
+  /** Takes the next token. */
+  push(id: number): void {
+    const { open, close, seg, stops } = this.#marks
+    const at = this.#ids++
+    if (stops.has(id)) return
+    if (id !== open && id !== close && id !== seg) return this.#write(this.#stream.push(id))
+
+    this.#write(this.#stream.end())
+    this.#stream = new TextStream(this.#decoder, [id])
+    this.#pieces.push({ mark: id === open ? 'open' : id === close ? 'close' : 'seg' })
+    if (id === open) this.#open = at
+    if (id === close && this.#open >= 0) {
+      this.#spans.push([this.#open, at + 1])
+      this.#open = -1
+    }
+  }
+
+  /** The phrases whose end has come, markers included, in the answer's ids. */
+  get spans(): readonly (readonly [begin: number, end: number])[] {
+    return this.#spans
+  }
+
+  /** The text that is certain: more tokens only add to it. A phrase that is still open counts as one. */
+  given(): AnswerText {
+    return textOf(this.#pieces, false)
+  }
+
+  /** The text when no token comes any more. */
+  whole(): AnswerText {
+    this.#write(this.#stream.end())
+    return textOf(this.#pieces, true)
+  }
+
+  #write(text: string): void {
+    if (text !== '') this.#pieces.push({ text })
+  }
+}
+
+/** The text of pieces: of an answer that is complete, or as far as it is certain. */
+function textOf(pieces: readonly Piece[], complete: boolean): AnswerText {
+  const out = new Text()
+  const phrases = phraseOf(pieces, complete)
+  let phrase: number | undefined
+  pieces.forEach((piece, i) => {
+    if ('text' in piece) return out.add(piece.text, phrase)
+    if (piece.mark === 'seg') return out.endWithMask()
+    out.mark(phrase)
+    phrase = phrases.get(i)
+  })
+  if (!complete) out.holdBack()
+  return out.done()
+}
+
+/** The number of the phrase that begins with a piece: the last marker before a closing one. */
+function phraseOf(pieces: readonly Piece[], complete: boolean): ReadonlyMap<number, number> {
+  const numbers = new Map<number, number>()
+  let open = -1
+  let count = 0
+  pieces.forEach((piece, i) => {
+    if (!('mark' in piece)) return
+    if (piece.mark === 'open') open = i
+    if (piece.mark !== 'close' || open < 0) return
+    numbers.set(open, count++)
+    open = -1
+  })
+  if (!complete && open >= 0) numbers.set(open, count)
+  return numbers
+}
+
+interface Stretch {
+  text: string
+  readonly phrase: number | undefined
+}
+
+/** Text that grows, with its white space set in order. */
+class Text {
+  #parts: Stretch[] = []
+  /** White space that is written before the next word. */
+  #space = ''
+  #isAfterMark = false
+  /** The sentence with the mask was dropped: so is its full stop. */
+  #swallowsStop = false
+
+  add(text: string, phrase: number | undefined): void {
+    for (const [piece] of text.matchAll(/\s+|\S+/gu)) {
+      if (piece.trim() === '') this.#space = widest(this.#space, piece)
+      else this.#word(piece, phrase)
+    }
+  }
+
+  /** A marker stood here, the end of this phrase. */
+  mark(phrase: number | undefined): void {
+    this.#isAfterMark = true
+    if (phrase !== undefined && this.#last !== phrase) this.#parts.push({ text: '', phrase })
+  }
+
+  /** <SEG> stood here: its sentence goes, if it says nothing else. */
+  endWithMask(): void {
+    this.#isAfterMark = true
+    const length = this.#certain(true)
+    if (length === undefined) return
+    this.#cut(length)
+    this.#swallowsStop = true
+  }
+
+  /** Takes back the last sentence while it may be one that only hands out the mask. */
+  holdBack(): void {
+    const length = this.#certain(false)
+    if (length !== undefined) this.#cut(length)
+  }
+
+  done(): AnswerText {
+    const phrases: AnswerPhrase[] = []
+    let at = 0
+    for (const { text, phrase } of this.#parts) {
+      if (phrase !== undefined) phrases.push({ text, begin: at, end: at + text.length })
+      at += text.length
+    }
+    const parts = this.#parts.filter(({ text }) => text !== '')
+    return {
+      text: parts.map(({ text }) => text).join(''),
+      parts: parts.map(({ text, phrase }) => (phrase === undefined ? { text } : { text, phrase })),
+      phrases,
+    }
+  }
+
+  #word(word: string, phrase: number | undefined): void {
+    let rest = word
+    if (this.#swallowsStop) {
+      rest = rest.replace(/^[.!]/u, '')
+      this.#swallowsStop = false
+      if (rest === '') return
+    }
+    const isFirst = this.#parts.every(({ text }) => text === '')
+    const joins = isFirst || (this.#isAfterMark && CLOSING.test(rest))
+    if (!joins && this.#space !== '') this.#append(this.#space, this.#last === phrase ? phrase : undefined)
+    this.#append(rest, phrase)
+    this.#space = ''
+    this.#isAfterMark = false
+  }
+
+  get #last(): number | undefined {
+    return this.#parts.at(-1)?.phrase
+  }
+
+  #append(text: string, phrase: number | undefined): void {
+    const last = this.#parts.at(-1)
+    if (last && last.phrase === phrase) last.text += text
+    else this.#parts.push({ text, phrase })
+  }
+
+  /** The length without the last sentence, if that is one of LEADS, or else the beginning of one. */
+  #certain(isWhole: boolean): number | undefined {
+    const all = this.#parts.map(({ text }) => text).join('')
+    let begin = 0
+    for (const end of `${all}${this.#space}`.matchAll(SENTENCE_END)) begin = end.index + end[0].length
+    const sentence = all.slice(begin).toLowerCase()
+    const isLead = isWhole ? LEADS.includes(sentence) : LEADS.some((lead) => lead.startsWith(sentence))
+    if (!isLead) return undefined
+    // Words of a phrase are never only the way to a mask
+    let at = 0
+    for (const { text, phrase } of this.#parts) {
+      at += text.length
+      if (phrase !== undefined && at > begin) return undefined
+    }
+    return all.slice(0, begin).trimEnd().length
+  }
+
+  #cut(length: number): void {
+    let left = length
+    const cut: Stretch[] = []
+    for (const { text, phrase } of this.#parts) {
+      if (left <= 0 && text !== '') break
+      cut.push({ text: text.slice(0, left), phrase })
+      left -= text.length
+    }
+    const removed = this.#parts.length > 0
+    this.#parts = cut
+    if (removed && cut.length > 0) this.#space = widest(this.#space, ' ')
+  }
+}
+
+/** Of two stretches of white space one remains: a line feed where either has one. */
+function widest(a: string, b: string): string {
+  return /\n/u.test(a + b) ? '\n' : ' '
+}
