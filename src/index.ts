@@ -64,6 +64,7 @@ export {
   type ImageInput,
   type Instance,
   type InstanceMap,
+  type LabelMap,
   type LoadOptions,
   type LookOptions,
   type Mask,

@@ -38,6 +38,7 @@ export type {
   CategoryRows,
   Instance,
   InstanceMap,
+  LabelMap,
   PanopticMap,
   PanopticSegment,
   Segment,

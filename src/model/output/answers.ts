@@ -68,7 +68,7 @@ export interface CategoryRows {
 }
 
 /** The parts that all answers to lists of categories have. */
-interface LabelMap {
+export interface LabelMap {
   /** The image's side in pixels. */
   readonly width: number
   /** The image's side in pixels. */
@@ -89,6 +89,7 @@ interface LabelMap {
 
 /** A category for each pixel: `labels` are indices of `categories`. */
 export interface SemanticMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'semantic'
   /** The categories that have pixels, the largest first. */
   readonly segments: readonly Segment[]
@@ -96,6 +97,7 @@ export interface SemanticMap extends LabelMap {
 
 /** Objects that may overlap: in `labels` 0 is none, and i is instances[i - 1], the surer one on top. */
 export interface InstanceMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'instance'
   /** The surest first. */
   readonly instances: readonly CategoryInstance[]
@@ -103,6 +105,7 @@ export interface InstanceMap extends LabelMap {
 
 /** Each pixel in at most one segment: in `labels` 0 is void, any other value the `id` of a segment. */
 export interface PanopticMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'panoptic'
   /** In the order of their queries. */
   readonly segments: readonly PanopticSegment[]
