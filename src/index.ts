@@ -52,6 +52,7 @@ export {
   type Candidate,
   type Category,
   type CategoryAnswers,
+  type CategoryFlow,
   type CategoryInstance,
   type CategoryKind,
   type CategoryList,

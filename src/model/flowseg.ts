@@ -33,6 +33,7 @@ export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
 export type {
   CategoryAnswers,
+  CategoryFlow,
   CategoryInstance,
   CategoryMode,
   CategoryRows,

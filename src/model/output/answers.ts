@@ -67,6 +67,14 @@ export interface CategoryRows {
   readonly rows: readonly [begin: number, end: number]
 }
 
+/** The flow of an answer to a list of categories. */
+export interface CategoryFlow {
+  /** The predictions of each decoder layer. */
+  readonly layers: readonly FlowLayer[]
+  /** The categories in the order in which the model read them. */
+  readonly phrases: readonly CategoryRows[]
+}
+
 /** The parts that all answers to lists of categories have. */
 export interface LabelMap {
   /** The image's side in pixels. */
@@ -81,8 +89,8 @@ export interface LabelMap {
   readonly categories: readonly Category[]
   /** The prompt's text, from the question to the answer. */
   readonly text: string
-  /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which category. */
-  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly CategoryRows[] }
+  /** The flow through the decoder's layers, if it was asked for. */
+  readonly flow?: CategoryFlow
   /** The times of the steps. */
   readonly times: Times
 }

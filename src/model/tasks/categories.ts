@@ -15,7 +15,7 @@ import {
 } from '../input/categories.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import type { CategoryAnswers, CategoryMode, CategoryRows } from '../output/answers.ts'
+import type { CategoryAnswers, CategoryFlow, CategoryMode, CategoryRows } from '../output/answers.ts'
 import { classProbabilities } from '../output/classes.ts'
 import { categoryMap } from '../output/maps.ts'
 import { flowLayers } from '../segmentation.ts'
@@ -125,7 +125,7 @@ function flowOf(
   { parts }: LoadedModel,
   { read, language, baseline }: Decoded,
   columns: readonly number[],
-): CategoryAnswers[CategoryMode]['flow'] {
+): CategoryFlow {
   const { decoderLayers, hidden } = parts.config.head
   const phrases = language.spans.map((rows, i): CategoryRows => ({ category: entryOf(columns, i), rows }))
   const layers = flowLayers(read, decoderLayers + 1, language.length * hidden, baseline, columns.length)

@@ -128,9 +128,9 @@ for (const gpu of await adapters()) {
       const names = [...shuffled.text.matchAll(/<p>(.*?)<\/p>/g)].map(([, name]) => name!)
       expect(names.toSorted()).toEqual(list.things.toSorted())
       const asked = await scene.segmentCategories({ things: names }, { mode: 'instance', threshold: 0 })
-      const told = (answer: typeof asked) =>
+      const described = (answer: typeof asked) =>
         answer.instances.map(({ query, name, score }) => [query, name, score])
-      expect(told(shuffled)).toEqual(told(asked))
+      expect(described(shuffled)).toEqual(described(asked))
     })
 
     test('without flow training it is off; on, it tells the rows of every category', async () => {
@@ -172,11 +172,11 @@ for (const gpu of await adapters()) {
       const things = Array.from({ length: 65 }, (_, i) => name(i))
       const { flow } = await scene.segmentCategories({ things }, { flow: true, mode: 'semantic' })
       expect(flow!.phrases.map(({ rows }) => rows)).toEqual(things.map((_, k) => [k, k + 1]))
-      const few = await scene.segmentCategories(
+      const shorter = await scene.segmentCategories(
         { things: things.slice(0, 64) },
         { flow: true, mode: 'semantic' },
       )
-      expect(few.flow!.phrases[1]!.rows).toEqual([3, 6])
+      expect(shorter.flow!.phrases[1]!.rows).toEqual([3, 6])
     })
 
     test('lists leave nothing behind', async () => {
@@ -185,9 +185,9 @@ for (const gpu of await adapters()) {
       const sentence = await scene.segment('a dog')
       await all(scene, LIST)
       const bytes = bytesOn(gpu)
-      const made = creations(gpu)
+      const counts = creations(gpu)
       await all(scene, LIST)
-      expect(made).toEqual(new Map())
+      expect(counts).toEqual(new Map())
       expect(bytesOn(gpu)).toBe(bytes)
       expectSameBits((await scene.segment('a dog')).logits.refined, sentence.logits.refined)
     })
