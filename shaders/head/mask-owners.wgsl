@@ -4,8 +4,8 @@
 //   owner  = the lowest q with the largest w[q]
 //   own[q] = pixels whose owner is q, full[q] = pixels with w[q] >= 0.5
 //
-// shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels a word, row-major, the first
-//           in the lower half; counts u32 [groups, 2, MASKS] are those of a workgroup, `own` and then `full`
+// shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels a word, row-major, the
+//           first in the lower half; counts u32 [groups, 2, MASKS] are those of a workgroup, `own` and then `full`
 // threads   a workgroup takes a chunk of words, WG at a time; a thread takes both pixels of a word
 // host      1 <= count <= MASKS; what follows `count` is padding. See place.wgsl for the sizes
 // prelude   lib/activation, const MASKS, WG

@@ -2,11 +2,11 @@
 // corner that holds the image to the image. Both are linear, so along an axis a pixel is a weighted sum of at most four
 // values, and what lies between the steps is never written down.
 //
-//   taps_of(i, axis)  the four places of a pixel along an axis of the map, and their weights
+//   taps_of(i, axis)               the four places of a pixel along an axis of the map, and their weights
 //   sample_at(i, inputs, outputs)  where output i of a resize along an axis reads
 //
-// numerics  each step samples at (i + 0.5) * inputs / outputs - 0.5, clamped to what it reads (align_corners false). Weights of
-//           a step add up to 1
+// numerics  each step samples at (i + 0.5) * inputs / outputs - 0.5, clamped to what it reads (align_corners false).
+//           The weights of a step add up to 1
 // host      1 <= crop <= canvas. image = crop leaves the second step out: then i counts pixels of the canvas
 
 /** Lengths along an axis: of the map of logits, of the canvas, of its part that holds the image, of the image. */

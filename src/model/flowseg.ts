@@ -34,11 +34,13 @@ export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
 export type {
   CategoryAnswers,
+  CategoryFlow,
   CategoryInstance,
   CategoryMode,
   CategoryRows,
   Instance,
   InstanceMap,
+  LabelMap,
   PanopticMap,
   PanopticSegment,
   Segment,

@@ -56,7 +56,8 @@ export class Scene {
   }
 
   /**
-   * Finds what a sentence means.
+   * Finds what a sentence means: the best mask, and whether it is there at all (`found`). With `{ all: true }` also
+   * every object that it means, as `instances`, and their `union`: an empty list and an empty mask if there is none.
    *
    * @throws PromptError when the sentence can't be used
    * @throws NumericError when a number isn't finite
@@ -73,6 +74,9 @@ export class Scene {
    * const second = await candidates[1]?.mask()
    * console.log(second?.data.length === scene.width * scene.height) // true
    * console.log(flow?.[0]?.moved) // 0
+   *
+   * const { found, instances, union } = await scene.segment('the dotted shape', { all: true })
+   * console.log(found, instances.every(({ area }) => area <= union.area)) // true true
    * model.close()
    * ```
    */
@@ -151,6 +155,14 @@ export class Scene {
     list: { readonly things: readonly string[]; readonly stuff: readonly string[] },
     options?: CategoryOptions & { readonly mode?: undefined },
   ): Promise<CategoryAnswers['panoptic']>
+  segmentCategories(
+    list: { readonly things: readonly string[]; readonly stuff?: undefined },
+    options?: CategoryOptions & { readonly mode?: undefined },
+  ): Promise<CategoryAnswers['instance']>
+  segmentCategories(
+    list: { readonly things?: undefined; readonly stuff: readonly string[] },
+    options?: CategoryOptions & { readonly mode?: undefined },
+  ): Promise<CategoryAnswers['semantic']>
   segmentCategories(
     list: CategoryList | string,
     options?: CategoryOptions,

@@ -133,7 +133,9 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
 
 /** The answer to a sentence that may mean several objects. */
 export interface AllSegmentation<O extends MaskOutput = 'host'> extends Segmentation<O> {
+  /** Every object that the sentence means, the surest first; empty when nothing was found. */
   readonly instances: readonly Instance[]
+  /** The pixels of all instances together; empty when nothing was found. */
   readonly union: Mask
 }
 

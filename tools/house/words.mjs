@@ -41,7 +41,6 @@ export const WORDS = [
   { words: 'told', better: 'result', whole: true },
   { words: 'made', better: 'result', whole: true },
   { words: 'given', better: 'options', whole: true },
-  { words: 'found', better: 'match', whole: true },
 ]
 
 /** Files in which the words stay, and why. */

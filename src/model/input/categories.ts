@@ -106,8 +106,8 @@ function readNames(names: unknown, kind: CategoryKind): Category[] {
 }
 
 /**
- * A name in the model's words: `wall-other-merged` is `wall`, `Potted-Plant` is `potted plant`, and a part of something,
- * `person:arm`, is `person arm`.
+ * A name in the model's words: `wall-other-merged` is `wall`, `Potted-Plant` is `potted plant`, and a part of
+ * something, `person:hand`, is `person hand`.
  *
  * @param where for messages
  */

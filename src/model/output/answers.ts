@@ -68,8 +68,16 @@ export interface CategoryRows {
   readonly rows: readonly [begin: number, end: number]
 }
 
+/** The flow of an answer to a list of categories. */
+export interface CategoryFlow {
+  /** The predictions of each decoder layer. */
+  readonly layers: readonly FlowLayer[]
+  /** The categories in the order in which the model read them. */
+  readonly phrases: readonly CategoryRows[]
+}
+
 /** The parts that all answers to lists of categories have. */
-interface LabelMap {
+export interface LabelMap {
   /** The image's side in pixels. */
   readonly width: number
   /** The image's side in pixels. */
@@ -82,14 +90,15 @@ interface LabelMap {
   readonly categories: readonly Category[]
   /** The prompt's text, from the question to the answer. */
   readonly text: string
-  /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which category. */
-  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly CategoryRows[] }
+  /** The flow through the decoder's layers, if it was asked for. */
+  readonly flow?: CategoryFlow
   /** The times of the steps. */
   readonly times: Times
 }
 
 /** A category for each pixel: `labels` are indices of `categories`. */
 export interface SemanticMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'semantic'
   /** The categories that have pixels, the largest first. */
   readonly segments: readonly Segment[]
@@ -97,6 +106,7 @@ export interface SemanticMap extends LabelMap {
 
 /** Objects that may overlap: in `labels` 0 is none, and i is instances[i - 1], the surer one on top. */
 export interface InstanceMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'instance'
   /** The surest first. */
   readonly instances: readonly CategoryInstance[]
@@ -104,6 +114,7 @@ export interface InstanceMap extends LabelMap {
 
 /** Each pixel in at most one segment: in `labels` 0 is void, any other value the `id` of a segment. */
 export interface PanopticMap extends LabelMap {
+  /** The kind of this answer. */
   readonly mode: 'panoptic'
   /** In the order of their queries. */
   readonly segments: readonly PanopticSegment[]

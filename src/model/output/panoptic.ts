@@ -1,4 +1,5 @@
-// From the pixels that each kept query owns to segments: one per thing, one per class of stuff (spec of the tasks, 2.5).
+// From the pixels that each kept query owns to segments: one per thing, one per class of stuff (spec of the tasks,
+// 2.5).
 
 import { entryOf } from '../../check.ts'
 import type { Pair } from './classes.ts'

@@ -1,5 +1,5 @@
-// The plans behind answers that have several masks. Each goes from mask logits straight to what is asked: a mask with its
-// quality, refined logits, a label or an owner per pixel.
+// The plans behind answers that have several masks. Each goes from mask logits straight to what is asked: a mask with
+// its quality, refined logits, a label or an owner per pixel.
 
 import { maskLabels } from '../../ops/head/mask-labels.ts'
 import { maskOwners } from '../../ops/head/mask-owners.ts'
@@ -38,8 +38,8 @@ export function refinePlan(inputs: Inputs, parts: Parts): Outputs<Tensors & { re
 }
 
 /**
- * Runs once per list of categories. In: `masks` [N, H * W] logits, and `weights` [N, K], probabilities of classes. Read:
- * `labels`, two per word.
+ * Runs once per list of categories. In: `masks` [N, H * W] logits, and `weights` [N, K], probabilities of classes.
+ * Read: `labels`, two per word.
  */
 export function semanticPlan(
   { input }: Inputs,

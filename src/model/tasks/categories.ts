@@ -7,6 +7,7 @@ import type { TaskOptions } from '../../progress.ts'
 import { callScene } from '../calls.ts'
 import {
   type Category,
+  type CategoryKind,
   type CategoryList,
   type CategoryWording,
   categoriesPrompt,
@@ -15,7 +16,7 @@ import {
 } from '../input/categories.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import type { CategoryAnswers, CategoryMode, CategoryRows } from '../output/answers.ts'
+import type { CategoryAnswers, CategoryFlow, CategoryMode, CategoryRows } from '../output/answers.ts'
 import { classProbabilities } from '../output/classes.ts'
 import { categoryMap } from '../output/maps.ts'
 import { flowLayers } from '../segmentation.ts'
@@ -26,8 +27,8 @@ import { expectTask } from './expect-task.ts'
 export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends TaskOptions, CategoryWording {
   /**
    * The kind of answer: 'semantic', a category for each pixel; 'instance', a list of objects; 'panoptic', each pixel in
-   * at most one object. By default what X-SAM's demo does: panoptic for things and stuff, instance for things alone,
-   * semantic for stuff alone.
+   * at most one object. By default what X-SAM's demo does: panoptic for both lists, instance for things alone, semantic
+   * for stuff alone.
    */
   readonly mode?: M | undefined
   /**
@@ -76,7 +77,7 @@ export async function segmentCategories<M extends CategoryMode>(
   const task = { onProgress, signal }
   signal?.throwIfAborted()
   const categories = readCategories(list)
-  const mode = options.mode ?? defaultMode(categories)
+  const mode = options.mode ?? defaultMode(list, categories)
   const order = categories.map((_, k) => k)
   const columns = shuffle === undefined ? order : shuffled(order, shuffle)
   const asked = columns.map((k) => entryOf(categories, k))
@@ -103,11 +104,15 @@ export async function segmentCategories<M extends CategoryMode>(
   })
 }
 
-/** As X-SAM's demo chooses. */
-function defaultMode(categories: readonly Category[]): CategoryMode {
-  const kinds = new Set(categories.map(({ kind }) => kind))
-  if (kinds.size === 2) return 'panoptic'
-  return kinds.has('thing') ? 'instance' : 'semantic'
+/** As X-SAM's demo chooses: by the lists that are there, of a text those with names in them. */
+function defaultMode(list: CategoryList | string, categories: readonly Category[]): CategoryMode {
+  const has = (kind: CategoryKind): boolean => categories.some((category) => category.kind === kind)
+  const { things, stuff } =
+    typeof list === 'string'
+      ? { things: has('thing'), stuff: has('stuff') }
+      : { things: list.things !== undefined, stuff: list.stuff !== undefined }
+  if (things && stuff) return 'panoptic'
+  return things ? 'instance' : 'semantic'
 }
 
 /** The classes in the caller's order. @param columns the category that each class is */
@@ -125,7 +130,7 @@ function flowOf(
   { parts }: LoadedModel,
   { read, language, baseline }: Decoded,
   columns: readonly number[],
-): CategoryAnswers[CategoryMode]['flow'] {
+): CategoryFlow {
   const { decoderLayers, hidden } = parts.config.head
   const phrases = language.spans.map((rows, i): CategoryRows => ({ category: entryOf(columns, i), rows }))
   const layers = flowLayers(read, decoderLayers + 1, language.length * hidden, baseline, columns.length)

@@ -115,7 +115,7 @@ function drawMaskQuality(random: Random): KernelCase {
 /** Values nearer to each other than this may fall on either side: places in f32, times the steepness of the logits. */
 const TIED = 2e-4
 
-/** The entry of row i of [rows, count] with the largest value, of equals the first, and how far the others are below. */
+/** The entry of row i of [rows, count] with the largest value, of equals the first, and that value. */
 function winnerOf(values: ArrayLike<number>, i: number, count: number): { first: number; value: number } {
   let [first, value] = [0, at(values, i * count)]
   for (let k = 1; k < count; k++) {

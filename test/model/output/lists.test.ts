@@ -1,5 +1,6 @@
 // Semantic, instance and panoptic answers equal an independent reference in numpy (training/golden/lists.py): the same
-// labels at every pixel, the same instances and segments, in both generations of X-SAM. The small cases are its constants.
+// labels at every pixel, the same instances and segments, in both generations of X-SAM. The small cases are its
+// constants.
 
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../../src/model/checkpoint/config.ts'

@@ -88,13 +88,13 @@ for (const gpu of await adapters()) {
       expect(answers[1]!.flow).toHaveLength(4)
 
       const bytes = bytesOn(gpu)
-      const made = creations(gpu)
+      const counts = creations(gpu)
       await scene.segmentEach(sentences, { all: true, threshold: 0 })
       await scene.segmentEach(sentences, { all: true, threshold: 0 })
       expect(bytesOn(gpu)).toBeGreaterThanOrEqual(bytes)
-      const again = new Map(made)
+      const again = new Map(counts)
       await scene.segmentEach(sentences, { all: true, threshold: 0 })
-      expect(made).toEqual(again)
+      expect(counts).toEqual(again)
     })
   })
 }

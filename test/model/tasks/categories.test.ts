@@ -93,6 +93,9 @@ for (const gpu of await adapters()) {
       const scene = await (await load(files, { gpu })).look(picture(40, 30))
       expect((await scene.segmentCategories({ things: ['a dog'] })).mode).toBe('instance')
       expect((await scene.segmentCategories({ stuff: ['grass'] })).mode).toBe('semantic')
+      expect((await scene.segmentCategories({ things: [], stuff: ['grass'] })).mode).toBe('panoptic')
+      expect((await scene.segmentCategories('ins: ; sem: grass')).mode).toBe('semantic')
+      expect((await scene.segmentCategories('ins: a dog')).mode).toBe('instance')
       const typed = await scene.segmentCategories('ins: red mug, Bird; sem: sky-other-merged')
       expect(typed.mode).toBe('panoptic')
       const listed = await scene.segmentCategories(LIST)
@@ -128,9 +131,9 @@ for (const gpu of await adapters()) {
       const names = [...shuffled.text.matchAll(/<p>(.*?)<\/p>/g)].map(([, name]) => name!)
       expect(names.toSorted()).toEqual(list.things.toSorted())
       const asked = await scene.segmentCategories({ things: names }, { mode: 'instance', threshold: 0 })
-      const told = (answer: typeof asked) =>
+      const described = (answer: typeof asked) =>
         answer.instances.map(({ query, name, score }) => [query, name, score])
-      expect(told(shuffled)).toEqual(told(asked))
+      expect(described(shuffled)).toEqual(described(asked))
     })
 
     test('without flow training it is off; on, it tells the rows of every category', async () => {
@@ -172,11 +175,11 @@ for (const gpu of await adapters()) {
       const things = Array.from({ length: 65 }, (_, i) => name(i))
       const { flow } = await scene.segmentCategories({ things }, { flow: true, mode: 'semantic' })
       expect(flow!.phrases.map(({ rows }) => rows)).toEqual(things.map((_, k) => [k, k + 1]))
-      const few = await scene.segmentCategories(
+      const shorter = await scene.segmentCategories(
         { things: things.slice(0, 64) },
         { flow: true, mode: 'semantic' },
       )
-      expect(few.flow!.phrases[1]!.rows).toEqual([3, 6])
+      expect(shorter.flow!.phrases[1]!.rows).toEqual([3, 6])
     })
 
     test('lists leave nothing behind', async () => {
@@ -185,9 +188,9 @@ for (const gpu of await adapters()) {
       const sentence = await scene.segment('a dog')
       await all(scene, LIST)
       const bytes = bytesOn(gpu)
-      const made = creations(gpu)
+      const counts = creations(gpu)
       await all(scene, LIST)
-      expect(made).toEqual(new Map())
+      expect(counts).toEqual(new Map())
       expect(bytesOn(gpu)).toBe(bytes)
       expectSameBits((await scene.segment('a dog')).logits.refined, sentence.logits.refined)
     })

@@ -1,5 +1,5 @@
-// maskQuality, maskLabels and maskOwners on random images: what the kernels read off masks equals two resizes and sums in
-// float64. Equal values give the lowest label, and strips leave no seams.
+// maskQuality, maskLabels and maskOwners on random images: what the kernels read off masks equals two resizes and sums
+// in float64. Equal values give the lowest label, and strips leave no seams.
 
 import { describe, expect, test } from 'vitest'
 import { LimitError, ShapeError } from '../../../src/errors.ts'
