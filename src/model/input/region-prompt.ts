@@ -1,4 +1,4 @@
-// The prompt of regions: `<p><region></p>` for each, where the rows of a region stand at its <region> (spec tasks.md,
+// The prompt of regions: `<p><region></p>` for each, where the rows of a region stand at its <region> (spec of the tasks,
 // 4.4).
 
 import { PromptError } from '../../errors.ts'

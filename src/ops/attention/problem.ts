@@ -77,7 +77,7 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
 
 /** Of both products; causal queries count the keys that the last of them sees, and under a window all of them see. */
 export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
-  const { start = undefined, window = Infinity } = bias?.kind === 'causal' ? bias : {}
+  const { start, window = Infinity } = bias?.kind === 'causal' ? bias : { start: Tk }
   const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
   return 4 * B * heads * Tq * seen * d
 }
