@@ -255,9 +255,10 @@ test('masks on the device that nobody gets are freed', async () => {
   vi.spyOn(gpu.buffers, 'transferOwnership').mockImplementation((buffer) => {
     const entry = { destroyed: 0 }
     given.push(entry)
+    const destroy = buffer.destroy.bind(buffer)
     vi.spyOn(buffer, 'destroy').mockImplementation(() => {
       entry.destroyed++
-      return undefined
+      return destroy()
     })
     return transfer(buffer)
   })
