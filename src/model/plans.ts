@@ -80,7 +80,8 @@ function boundCache(bound: Inputs['bound'], { config, capacity, cacheType }: Par
 /**
  * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if
  * the language model sees those, as preprocess.ts makes them. Kept: the image side, the `compressed` features for
- * boundary refinement, and the `sam tokens` that regions are sampled from, if the checkpoint knows regions. Read, here and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * boundary refinement, and the `sam tokens` that regions are sampled from, if the checkpoint knows regions. Read, here
+ * and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan({ input, bound }: Inputs, parts: Parts): Outputs {
   const { config, weights: w, baseline, sines } = parts

@@ -1,5 +1,5 @@
-// A region on the model's canvas, where it is sampled, and back (spec of the tasks, 4.2, 4.3 and 4.5). Masks go there as
-// Pillow resizes them, to the nearest pixel; as that only picks pixels, gestures are drawn where they arrive.
+// A region on the model's canvas, where it is sampled, and back (spec of the tasks, 4.2, 4.3 and 4.5). Masks go there
+// as Pillow resizes them, to the nearest pixel; as that only picks pixels, gestures are drawn where they arrive.
 
 import { entryOf } from '../../check.ts'
 import type { Size } from '../../io/image/image-kind.ts'

@@ -266,10 +266,11 @@ function likeRegions(
     const masks = await masksOf(model, scene, decoded, new Set(pairs.map(({ query }) => query)), task)
     const maskOf = new Map(masks.map((mask) => [mask.query, mask]))
     const instances = pairs.flatMap(({ query, category: region, probability }): RegionInstance[] => {
-      const found = maskOf.get(query)
-      if (!found || probability * found.quality < threshold) return []
-      const { bits, ...fields } = found
-      const score = probability * found.quality
+      const queryMask = maskOf.get(query)
+      if (!queryMask) return []
+      const score = probability * queryMask.quality
+      if (score < threshold) return []
+      const { bits, ...fields } = queryMask
       return [withMask({ ...fields, region, probability, score }, () => unpackMask(bits, width, height))]
     })
     return {

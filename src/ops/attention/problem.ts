@@ -13,8 +13,8 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
 /**
  * The keys that a query sees, or the bias that their positions add to its scores.
  *
- * - `causal`    query i is at position start + i and sees the keys up to there, at most the last `window` of them; Tk is
- *               the capacity of a cache
+ * - `causal`    query i is at position start + i and sees the keys up to there, at most the last `window` of them;
+ *               Tk is the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
  * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w hides key 32 w + t from all heads; see maskBits
  * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:

@@ -170,9 +170,7 @@ test("regions are refused where the language model doesn't read SAM's rows", () 
   const { prompt, ...rest } = read('configs/flowseg-phi3.json') as { prompt: object }
   const parse = () => parseConfig({ ...rest, prompt: { ...prompt, vision: ['siglip'] } }, 'phi3.json')
   expect(parse).toThrow(WeightsError)
-  expect(parse).toThrow(
-    "expected no 'regions': those are sampled from SAM's rows, which prompt.vision leaves out",
-  )
+  expect(parse).toThrow("expected no 'regions': they are sampled from SAM's rows, which prompt.vision lacks")
 })
 
 test("Phi-3's window is 2,047 keys unless the file says another, and Qwen3 has none", () => {

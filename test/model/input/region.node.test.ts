@@ -1,5 +1,6 @@
-// Gestures become the pixels that X-SAM draws for them (spec of the tasks, 4.1), on the model's canvas as Pillow resizes
-// masks, and back as PyTorch does (4.2, 4.5); points are spread over them evenly (4.3). Bad gestures are refused by name.
+// Gestures become the pixels that X-SAM draws for them (spec of the tasks, 4.1), on the model's canvas as Pillow
+// resizes masks, and back as PyTorch does (4.2, 4.5); points are spread over them evenly (4.3). Bad gestures are
+// refused by name.
 
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
@@ -369,7 +370,7 @@ describe('points', () => {
   })
 
   test('few pixels are taken in turn, many evenly, in the order of rows', () => {
-    const few = pointsOf(
+    const three = pointsOf(
       [
         [10, 0],
         [20, 0],
@@ -377,7 +378,7 @@ describe('points', () => {
       ],
       7,
     )
-    const columns = Array.from({ length: 7 }, (_, i) => Math.round((few[2 * i]! / 31) * 1024))
+    const columns = Array.from({ length: 7 }, (_, i) => Math.round((three[2 * i]! / 31) * 1024))
     expect(columns).toEqual([10, 20, 0, 10, 20, 0, 10])
     const row = Array.from({ length: 1000 }, (_, x) => [x, 5] as const)
     const many = pointsOf(row)
