@@ -29,6 +29,7 @@ import { Scene } from './scene.ts'
 
 export type { Category, CategoryKind, CategoryList, CategoryWording } from './input/categories.ts'
 export type { ImageInput, RgbaImage } from './input/image-input.ts'
+export type { RegionPromptOptions } from './input/region-prompt.ts'
 export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
 export type {
@@ -60,6 +61,7 @@ export type {
 } from './segmentation.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
+  RegionAnswer,
   RegionInstance,
   RegionInstances,
   RegionOptions,

@@ -74,7 +74,7 @@ export interface RegionRows {
 }
 
 /** The parts that all answers about regions have. */
-interface RegionAnswer {
+export interface RegionAnswer {
   /** Whether anything was found. */
   readonly found: boolean
   /** The prompt's text, from the question to the answer. */

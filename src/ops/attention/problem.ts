@@ -22,7 +22,12 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
  *               height [2H - 1, d], width [2W - 1, d]
  */
 export type AttentionBias =
-  | { readonly kind: 'causal'; readonly start: SizeValue; readonly window?: number }
+  | {
+      readonly kind: 'causal'
+      readonly start: SizeValue
+      /** Keys that a query sees at most, its own included; all up to there by default. */
+      readonly window?: number
+    }
   | { readonly kind: 'length'; readonly length: SizeValue }
   | { readonly kind: 'mask'; readonly bits: Tensor }
   | {
