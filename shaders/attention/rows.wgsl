@@ -7,7 +7,7 @@
 //   key_at(batch, head)             where those of the first key begin; the next key is a stride further on
 //   value_at(batch, head)           the same of value
 //   key4(i), value4(i)              four channels
-//   keys_of_block(end)              the keys that rows below `end` see: those of the last row, which sees the latest
+//   keys_of_block(end)              the keys that rows below `end` see: up to those of the last row
 //   oldest_of(query)                the first key that a query sees; rows from there on see none before it
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at

@@ -45,8 +45,8 @@ fn mask_word(i: u32, index: u32, words: u32) -> u32 {
 }
 
 /**
- * Whether a query sees key j. `oldest` is its oldest_key, `visible` are its visible_keys, `word` is the key's mask_word.
- * LENGTH hides the same keys from all queries: a kernel doesn't come to them.
+ * Whether a query sees key j. `oldest` is its oldest_key, `visible` are its visible_keys, `word` is the key's
+ * mask_word. LENGTH hides the same keys from all queries: a kernel doesn't come to them.
  */
 fn is_visible(j: u32, oldest: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return j < visible; }

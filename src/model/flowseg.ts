@@ -30,6 +30,7 @@ import { Scene } from './scene.ts'
 export type { Mask } from '../masks/mask.ts'
 export type { Category, CategoryKind, CategoryList, CategoryWording } from './input/categories.ts'
 export type { ImageInput, RgbaImage } from './input/image-input.ts'
+export type { RegionPromptOptions } from './input/region-prompt.ts'
 export type { LoadOptions } from './load.ts'
 export type { LookOptions } from './look.ts'
 export type {
@@ -63,6 +64,7 @@ export type {
 export type { Answer, AskOptions, GroundedPhrase } from './tasks/ask.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
+  RegionAnswer,
   RegionInstance,
   RegionInstances,
   RegionOptions,

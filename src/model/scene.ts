@@ -183,15 +183,19 @@ export class Scene {
    *
    * @example
    * ```ts
-   * import type { FlowSeg } from 'flowseg'
+   * import { FlowSeg } from 'flowseg'
    *
-   * async function pointedAt(model: FlowSeg, photo: Uint8Array) {
-   *   const scene = await model.look(photo)
-   *   const { found, mask, score } = await scene.segmentRegion({ point: [320, 240] })
-   *   const [left, right] = await scene.segmentRegion([{ box: [0, 0, 50, 80] }, { scribble: [[90, 20], [95, 60]] }])
+   * const model = await FlowSeg.load() // flowseg-nano knows sentences alone; X-SAM's checkpoints know regions
+   * const [width, height] = [64, 48]
+   * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
+   * const countLike = async () => {
+   *   const { mask } = await scene.segmentRegion({ point: [32, 24] }) // or a box, a scribble, a mask
    *   const { instances } = await scene.segmentRegion({ mask }, { like: true }) // everything like it
-   *   return { found, score, left, right, instances }
+   *   return instances.length
    * }
+   * const knowsRegions = model.config.tasks.includes('regions')
+   * console.log(knowsRegions ? await countLike() : 'a sentence, please') // a sentence, please
+   * model.close()
    * ```
    */
   segmentRegion(

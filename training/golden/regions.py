@@ -1,6 +1,6 @@
 """Regions that a user points at: masks on the model's canvas (Pillow), the sampler (grid_sample), and X-SAM's answers.
 
-What X-SAM draws at random, the points of a region, is spread evenly here, as in the engine (spec, tasks.md 4.3).
+What X-SAM draws at random, the points of a region, is spread evenly here, as in the engine (spec of the tasks, 4.3).
 """
 
 import numpy as np

@@ -294,13 +294,8 @@ export function parseConfig(json: unknown, fileName: string): Config {
     regions: regionConfig(top.section('regions', {}), compat),
     presence: presenceConfig(top.section('presence', {})),
   }
-  if (config.tasks.includes('regions') && !config.prompt.vision.includes('sam')) {
-    top.fail(
-      'tasks',
-      config.tasks,
-      "no 'regions': those are sampled from SAM's rows, which prompt.vision leaves out",
-    )
-  }
+  const lacksSam = config.tasks.includes('regions') && !config.prompt.vision.includes('sam')
+  top.expect(!lacksSam, 'tasks', "no 'regions': they are sampled from SAM's rows, which prompt.vision lacks")
   const room = llm.maxPositions - visionTokens(config)
   if (config.prompt.maxTokens > room) {
     top.fail(
@@ -414,18 +409,14 @@ function llmConfig(s: Section): LlmConfig {
     eps: s.between('eps', 1e-12, 1, 1e-6),
     tied: s.flag('tied', false),
     maxPositions: s.size('maxPositions', MOST.positions, MOST.positions),
-    ...windowOf(s, type),
+    // Phi-3-mini's window by default; Qwen3 has none
+    ...(type === 'phi3' || s.has('window') ? { window: s.size('window', MOST.window, 2047) } : {}),
   }
   s.expectDivisor('kvHeads', config.kvHeads, 'heads', heads)
   if (!isHead(config.headDim)) s.fail('headDim', config.headDim, HEAD)
   s.expect(config.vocab > 3, 'vocab', 'more than the three tokens <SEG>, <p> and </p>')
   s.done()
   return config
-}
-
-/** Phi-3-mini's by default; Qwen3 has none. */
-function windowOf(s: Section, type: LlmConfig['type']): Pick<LlmConfig, 'window'> {
-  return type === 'phi3' || s.has('window') ? { window: s.size('window', MOST.window, 2047) } : {}
 }
 
 function headConfig(s: Section): HeadConfig {

@@ -1,10 +1,12 @@
-// A region on the model's canvas, where it is sampled, and back (spec tasks.md, 4.2, 4.3 and 4.5). Masks go there as
-// Pillow resizes them, to the nearest pixel; as that only picks pixels, shapes are drawn where they arrive.
+// A region on the model's canvas, where it is sampled, and back (spec of the tasks, 4.2, 4.3 and 4.5). Masks go there
+// as Pillow resizes them, to the nearest pixel; as that only picks pixels, gestures are drawn where they arrive.
 
 import { entryOf } from '../../check.ts'
+import type { Size } from '../../io/image/image-kind.ts'
 import { viewOf } from '../../view.ts'
 import type { RegionConfig } from '../checkpoint/config.ts'
-import type { Shape, Size } from './region.ts'
+import { shuffled } from './categories.ts'
+import type { Gesture } from './region.ts'
 
 /** A region on the part of the canvas that holds the image. */
 export interface FramedRegion {
@@ -20,7 +22,7 @@ export interface FramedRegion {
  * @param scaled [height, width] of the part of the canvas that holds the image
  */
 export function frameRegion(
-  shapes: readonly Shape[],
+  gestures: readonly Gesture[],
   image: Size,
   scaled: readonly [height: number, width: number],
 ): FramedRegion {
@@ -29,7 +31,7 @@ export function frameRegion(
   const columns = nearestPixels(image.width, width)
   const inside = new Uint8Array(height * width)
   const firstColumn = firstPicks(columns, image.width)
-  for (const { rowSpan, mask } of shapes) {
+  for (const { rowSpan, mask } of gestures) {
     for (const [i, y] of rows.entries()) {
       const span = rowSpan?.(y)
       if (span)
@@ -40,7 +42,7 @@ export function frameRegion(
       }
     }
   }
-  if (!inside.includes(1)) inside[middleOf(shapes, image, scaled)] = 1
+  if (!inside.includes(1)) inside[middleOf(gestures, image, scaled)] = 1
   return { scaled, inside }
 }
 
@@ -53,10 +55,14 @@ function firstPicks(picked: readonly number[], count: number): number[] {
   })
 }
 
-/** The pixel of the canvas that the mean of the shapes' middles is in. */
-function middleOf(shapes: readonly Shape[], image: Size, [height, width]: readonly [number, number]): number {
+/** The pixel of the canvas that the mean of the gestures' middles is in. */
+function middleOf(
+  gestures: readonly Gesture[],
+  image: Size,
+  [height, width]: readonly [number, number],
+): number {
   const mean = (axis: 0 | 1): number =>
-    shapes.reduce((sum, { centre }) => sum + centre[axis], 0) / shapes.length
+    gestures.reduce((sum, { centre }) => sum + centre[axis], 0) / gestures.length
   const column = Math.min(width - 1, Math.floor((mean(0) / image.width) * width))
   const row = Math.min(height - 1, Math.floor((mean(1) / image.height) * height))
   return row * width + column
@@ -106,20 +112,24 @@ export function regionPixels({ scaled, inside }: FramedRegion, image: Size): Uin
  *
  * @param canvas its side in pixels
  * @param side   of the map, in cells
+ * @param seed   draws them at random instead, each pixel once as far as there are enough
  */
 export function samplePoints(
   { scaled, inside }: FramedRegion,
   { points }: Pick<RegionConfig, 'points'>,
   canvas: number,
   side: number,
+  seed?: number,
 ): Float32Array<ArrayBuffer> {
   const [, width] = scaled
   const pixels: number[] = []
   for (let at = inside.indexOf(1); at >= 0; at = inside.indexOf(1, at + 1)) pixels.push(at)
   const n = pixels.length
+  const isSpread = seed === undefined && n > points
+  const order = seed === undefined ? pixels : shuffled(pixels, seed)
   const places = new Float32Array(2 * points)
   for (let i = 0; i < points; i++) {
-    const pixel = entryOf(pixels, n > points ? Math.floor(((i + 0.5) * n) / points) : i % n)
+    const pixel = entryOf(order, isSpread ? Math.floor(((i + 0.5) * n) / points) : i % n)
     places[2 * i] = ((pixel % width) / canvas) * (side - 1)
     places[2 * i + 1] = (Math.floor(pixel / width) / canvas) * (side - 1)
   }

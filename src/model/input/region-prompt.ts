@@ -1,5 +1,5 @@
-// The prompt of regions: `<p><region></p>` for each, where the rows of a region stand at its <region> (spec tasks.md,
-// 4.4).
+// The prompt of regions: `<p><region></p>` for each, where the rows of a region stand at its <region> (spec of the
+// tasks, 4.4).
 
 import { PromptError } from '../../errors.ts'
 import type { Tokenizer } from '../../io/text/tokenizer.ts'

@@ -1,5 +1,5 @@
 // A region is what a user points at: a click, a box, a line drawn over an object, or its pixels. The gestures are
-// checked here, and become the rows of pixels that they cover (spec tasks.md, 4.1).
+// checked here, and become the rows of pixels that they cover (spec of the tasks, 4.1).
 //
 // X-SAM was trained on regions of drawn masks: a point is a disc of radius 10, a scribble a line of radius 5, in images
 // whose longer side is about 640 pixels. In images of other sizes the radii grow along, so that they are always the
@@ -7,6 +7,7 @@
 
 import { describe, expectNames, namesOf, tagOf } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
+import type { Size } from '../../io/image/image-kind.ts'
 
 /** A place in the image's coordinates: x to the right, y down, the first pixel's centre at 0.5. */
 export type Point = readonly [x: number, y: number]
@@ -33,14 +34,8 @@ export interface Region {
   readonly mask?: RegionMask | undefined
 }
 
-/** A size in pixels. */
-export interface Size {
-  readonly width: number
-  readonly height: number
-}
-
 /** A gesture as a shape that covers pixels of the image. */
-export interface Shape {
+export interface Gesture {
   /** Its pixels in a row of the image: from column `begin` on, `end` not included; undefined if there are none. */
   readonly rowSpan?: (y: number) => readonly [begin: number, end: number] | undefined
   /** Of a mask, instead. */
@@ -50,13 +45,13 @@ export interface Shape {
 }
 
 /** A region that was checked. */
-export interface Shapes {
-  readonly shapes: readonly Shape[]
+export interface Gestures {
+  readonly gestures: readonly Gesture[]
   /** The pixels that were clicked, [x, y]. */
   readonly clicks: readonly Point[]
 }
 
-const GESTURES = namesOf<Region>({ point: true, box: true, scribble: true, mask: true })
+const NAMES = namesOf<Region>({ point: true, box: true, scribble: true, mask: true })
 /** The longer side of the images that X-SAM was trained on, in pixels, and the radii of its gestures there. */
 const TRAINED_SIDE = 640
 const POINT_RADIUS = 10
@@ -70,24 +65,24 @@ const MOST_POINTS = 10_000
  * @param what for messages: 'segmentRegion', or 'segmentRegion: region 3'
  * @throws UsageError naming the gesture and what is wrong with it
  */
-export function shapesOf(what: string, region: Region, image: Size): Shapes {
-  expectNames(what, region, GESTURES)
+export function gesturesOf(what: string, region: Region, image: Size): Gestures {
+  expectNames(what, region, NAMES)
   const { point, box, scribble, mask } = region
   const unit = Math.max(image.width, image.height) / TRAINED_SIDE
   const clicks = point === undefined ? [] : clicksOf(`${what}: point`, point, image)
-  const shapes: Shape[] = clicks.map(([x, y]) => disc([x, y], Math.max(1, POINT_RADIUS * unit), image))
-  if (box !== undefined) shapes.push(rectangle(`${what}: box`, box, image))
+  const gestures: Gesture[] = clicks.map(([x, y]) => disc([x, y], Math.max(1, POINT_RADIUS * unit), image))
+  if (box !== undefined) gestures.push(rectangle(`${what}: box`, box, image))
   if (scribble !== undefined) {
-    shapes.push(...strokes(`${what}: scribble`, scribble, Math.max(1, SCRIBBLE_RADIUS * unit), image))
+    gestures.push(...strokes(`${what}: scribble`, scribble, Math.max(1, SCRIBBLE_RADIUS * unit), image))
   }
-  if (mask !== undefined) shapes.push(pixelsOf(`${what}: mask`, mask, image))
-  if (shapes.length === 0) {
+  if (mask !== undefined) gestures.push(pixelsOf(`${what}: mask`, mask, image))
+  if (gestures.length === 0) {
     throw new UsageError(
       `${what}: the region is empty. Give a point: [x, y], a box: [left, top, right, bottom], ` +
         'a scribble: [[x, y], ...] or a mask.',
     )
   }
-  return { shapes, clicks }
+  return { gestures, clicks }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -107,12 +102,12 @@ function clicksOf(what: string, point: Point | readonly Point[], image: Size): P
 }
 
 /** All pixels whose distance to one of them is at most the radius. */
-function disc([x, y]: Point, radius: number, image: Size): Shape {
+function disc([x, y]: Point, radius: number, image: Size): Gesture {
   return { rowSpan: capsule([x, y], [x, y], radius, image), centre: [x + 0.5, y + 0.5] }
 }
 
 /** The pixels whose centres are inside; of a box between centres, the one that its middle is in. */
-function rectangle(what: string, box: unknown, image: Size): Shape {
+function rectangle(what: string, box: unknown, image: Size): Gesture {
   if (!Array.isArray(box) || box.length !== 4) {
     throw new UsageError(`${what} is ${describe(box)}, expected [left, top, right, bottom].`)
   }
@@ -151,7 +146,7 @@ function centresIn(low: number, high: number, count: number): [begin: number, en
 }
 
 /** A thick line from each pixel of a scribble to the next. It may leave the image, but must touch it. */
-function strokes(what: string, scribble: unknown, radius: number, image: Size): Shape[] {
+function strokes(what: string, scribble: unknown, radius: number, image: Size): Gesture[] {
   const points = pointsOf(what, scribble)
   if (!points.some((point) => isInside(point, image))) {
     throw new UsageError(
@@ -171,7 +166,7 @@ function strokes(what: string, scribble: unknown, radius: number, image: Size): 
 }
 
 /** The pixels of a mask, which is copied. */
-function pixelsOf(what: string, mask: unknown, image: Size): Shape {
+function pixelsOf(what: string, mask: unknown, image: Size): Gesture {
   const wanted = 'an object with width, height and data, a Uint8Array of a byte per pixel'
   if (typeof mask !== 'object' || mask === null || !('data' in mask)) {
     throw new UsageError(`${what} is ${describe(mask)}, expected ${wanted}.`)

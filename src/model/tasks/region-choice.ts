@@ -1,4 +1,4 @@
-// Which of the queries' masks a region means (spec tasks.md, 4.5): by scores, and by overlaps with the region.
+// Which of the queries' masks a region means (spec of the tasks, 4.5): by scores, and by overlaps with the region.
 
 import type { Box } from '../picture.ts'
 
@@ -36,9 +36,11 @@ export function chooseMask<M extends MeasuredMask>(
 /** Intersection over union of two boxes; 0 where one is missing. */
 export function boxOverlap(a: Box | null, b: Box | null): number {
   if (!a || !b) return 0
-  const side = (low: 0 | 1): number =>
-    Math.max(0, Math.min(a[low + 2] ?? 0, b[low + 2] ?? 0) - Math.max(a[low], b[low]))
+  const [ax0, ay0, ax1, ay1] = a
+  const [bx0, by0, bx1, by1] = b
+  const width = Math.max(0, Math.min(ax1, bx1) - Math.max(ax0, bx0))
+  const height = Math.max(0, Math.min(ay1, by1) - Math.max(ay0, by0))
   const area = ([x0, y0, x1, y1]: Box): number => (x1 - x0) * (y1 - y0)
-  const both = side(0) * side(1)
+  const both = width * height
   return both / (area(a) + area(b) - both)
 }

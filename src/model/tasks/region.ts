@@ -5,14 +5,15 @@
 // choice: the one mask that fits the region (X-SAM's interactive segmentation), or all masks that look like what is
 // there (its visually grounded one).
 
-import { describe, expectDefined } from '../../check.ts'
+import { describe, entryOf, expectDefined } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
-import { expectOptions, FLAG, type Kinds, SHARE, TEXT } from '../../options.ts'
+import { expectOptions, FLAG, type Kind, type Kinds, SHARE, TEXT } from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { callScene } from '../calls.ts'
 import { gridSide } from '../checkpoint/config.ts'
-import { type Region, type Shapes, shapesOf } from '../input/region.ts'
+import type { Prompt } from '../input/prompt.ts'
+import { type Gestures, gesturesOf, type Region } from '../input/region.ts'
 import { type FramedRegion, frameRegion, regionPixels, samplePoints } from '../input/region-frame.ts'
 import { type RegionPromptOptions, regionPrompt } from '../input/region-prompt.ts'
 import type { LoadedModel } from '../load.ts'
@@ -30,6 +31,7 @@ import {
   flowLayers,
   type MaskOptions,
   type MaskOutput,
+  type Masks,
   packMask,
   type RefinedMask,
   type Times,
@@ -52,6 +54,11 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
   /** The least score of an answer that is there; by default the config's, `presence.threshold`. */
   readonly threshold?: number | undefined
   /**
+   * A whole number: the points where regions are sampled are drawn at random, as in X-SAM, in a way that depends on it.
+   * By default they are spread evenly.
+   */
+  readonly seed?: number | undefined
+  /**
    * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
    * default it is on if the checkpoint's flow was trained on regions.
    */
@@ -67,7 +74,7 @@ export interface RegionRows {
 }
 
 /** The parts that all answers about regions have. */
-interface RegionAnswer {
+export interface RegionAnswer {
   /** Whether anything was found. */
   readonly found: boolean
   /** The prompt's text, from the question to the answer. */
@@ -116,19 +123,19 @@ export interface RegionInstances extends RegionAnswer {
   readonly instances: readonly RegionInstance[]
 }
 
+const SEED: Kind = {
+  is: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
+  what: 'a whole number of at least 0',
+}
 const REGION_KINDS: Kinds<RegionOptions<MaskOutput>> = {
   ...MASK_KINDS,
   like: FLAG,
   hit: FLAG,
   threshold: SHARE,
+  seed: SEED,
   flow: FLAG,
   template: TEXT,
   answer: TEXT,
-}
-
-/** A region as it was when it was given, on the model's canvas. */
-interface Captured extends Pick<Shapes, 'clicks'> {
-  readonly frame: FramedRegion
 }
 
 /** See Scene.segmentRegion. */
@@ -150,41 +157,54 @@ export async function segmentRegion<O extends MaskOutput = 'host'>(
       `segmentRegion: with \`like\` masks are in host memory, not in a ${output}: leave \`output\` out.`,
     )
   }
-  const captured = captureRegions(region, scene, hit ?? false)
-  if (like) return likeRegions(model, scene, captured, options)
+  const regions = captureRegions(region, scene, hit ?? false)
+  const { tokenizer, parts } = model
+  const prompt = regionPrompt(tokenizer, parts.config, like ? regions.length : 1, options)
+  if (like) return likeRegions(model, scene, { regions, prompt }, options)
   const answers: RegionSegmentation<O>[] = []
-  for (const one of captured) answers.push(await pointedAt(model, scene, one, options))
+  try {
+    for (const one of regions)
+      answers.push(await pointedAt(model, scene, { regions: [one], prompt }, options))
+  } catch (error) {
+    // Nobody gets the masks before, which may be on the device
+    for (const { mask } of answers) destroyMask(mask)
+    throw error
+  }
   const [first] = answers
   return !Array.isArray(region) && first ? first : answers
 }
 
-/** Checks all regions and draws them, so that nothing that the caller changes later matters. */
-function captureRegions(region: unknown, scene: SceneState, hit: boolean): Captured[] {
+/** Regions, and the prompt that has places for their rows. */
+interface Asked {
+  readonly regions: readonly Gestures[]
+  readonly prompt: Prompt
+}
+
+/** Checks all regions, and takes what it needs of them: nothing that the caller changes later matters. */
+function captureRegions(region: unknown, { size }: SceneState, hit: boolean): Gestures[] {
   const isList = Array.isArray(region)
   const regions: readonly unknown[] = isList ? region : [region]
   if (regions.length === 0) {
     throw new UsageError('segmentRegion: the list of regions is empty, expected at least one.')
   }
-  const { size, scaled } = scene
-  const checked = regions.map((one, i) => {
+  return regions.map((one, i) => {
     const what = isList ? `segmentRegion: region ${i}` : 'segmentRegion'
     if (typeof one !== 'object' || one === null) {
       throw new UsageError(`${what} is ${describe(one)}, expected an object such as { point: [x, y] }.`)
     }
-    const shapes = shapesOf(what, one as Region, size)
-    if (hit && shapes.clicks.length === 0) {
+    const gestures = gesturesOf(what, one, size)
+    if (hit && gestures.clicks.length === 0) {
       throw new UsageError(`${what}: \`hit\` needs a point: the place that the mask must hold.`)
     }
-    return shapes
+    return gestures
   })
-  return checked.map(({ shapes, clicks }) => ({ clicks, frame: frameRegion(shapes, size, scaled) }))
 }
 
 /** X-SAM's interactive segmentation: one region, one mask. */
 function pointedAt<O extends MaskOutput>(
   model: LoadedModel,
   scene: SceneState,
-  region: Captured,
+  asked: Asked,
   options: RegionOptions<O>,
 ): Promise<RegionSegmentation<O>> {
   const { onProgress, signal, output, hit = false } = options
@@ -192,10 +212,11 @@ function pointedAt<O extends MaskOutput>(
   const { config } = model.parts
   const { threshold = config.presence.threshold } = options
   return callScene(model, scene, task, async () => {
-    const { decoded, answer } = await decodeRegions(model, scene, [region], options, task)
+    const { decoded, frames, answer } = await decodeRegions(model, scene, asked, options, task)
+    const clicks = asked.regions.flatMap((region) => region.clicks)
 
     // 1. Scores. No quality is above 1, so a query whose probability is below all that counts can't be chosen
-    const overlap = overlapWith(region.frame, scene, config.compat)
+    const overlap = overlapWith(entryOf(frames, 0), scene, config.compat)
     const likely = bestPairs(classProbabilities(decoded.logits, 1), 1, 0)
     const measured: (MeasuredMask & { readonly probability: number })[] = []
     let best = 0
@@ -203,7 +224,7 @@ function pointedAt<O extends MaskOutput>(
       if (probability < threshold && probability < best) break
       for (const mask of await masksOf(model, scene, decoded, [query], task)) {
         const score = probability * mask.quality
-        const isHit = region.clicks.every((pixel) => isInside(mask, pixel, scene.size.width))
+        const isHit = clicks.every((pixel) => isInside(mask, pixel, scene.size.width))
         measured.push({ query, probability, score, overlap: overlap(mask), isHit })
         best = Math.max(best, score)
       }
@@ -231,7 +252,7 @@ function pointedAt<O extends MaskOutput>(
 function likeRegions(
   model: LoadedModel,
   scene: SceneState,
-  regions: readonly Captured[],
+  asked: Asked,
   options: RegionOptions<MaskOutput>,
 ): Promise<RegionInstances> {
   const { onProgress, signal } = options
@@ -239,16 +260,17 @@ function likeRegions(
   const { threshold = model.parts.config.presence.threshold } = options
   const { width, height } = scene.size
   return callScene(model, scene, task, async () => {
-    const { decoded, answer } = await decodeRegions(model, scene, regions, options, task)
-    const K = regions.length
+    const { decoded, answer } = await decodeRegions(model, scene, asked, options, task)
+    const K = asked.regions.length
     const pairs = bestPairs(classProbabilities(decoded.logits, K), K, threshold)
     const masks = await masksOf(model, scene, decoded, new Set(pairs.map(({ query }) => query)), task)
     const maskOf = new Map(masks.map((mask) => [mask.query, mask]))
     const instances = pairs.flatMap(({ query, category: region, probability }): RegionInstance[] => {
-      const found = maskOf.get(query)
-      if (!found || probability * found.quality < threshold) return []
-      const { bits, ...fields } = found
-      const score = probability * found.quality
+      const queryMask = maskOf.get(query)
+      if (!queryMask) return []
+      const score = probability * queryMask.quality
+      if (score < threshold) return []
+      const { bits, ...fields } = queryMask
       return [withMask({ ...fields, region, probability, score }, () => unpackMask(bits, width, height))]
     })
     return {
@@ -263,17 +285,21 @@ function likeRegions(
 async function decodeRegions(
   model: LoadedModel,
   scene: SceneState,
-  regions: readonly Captured[],
-  { flow, template, answer: reply }: RegionPromptOptions & { readonly flow?: boolean | undefined },
+  { regions, prompt }: Asked,
+  { flow, seed }: RegionOptions<MaskOutput>,
   task: TaskOptions,
-): Promise<{ decoded: Decoded; answer: () => Omit<RegionAnswer, 'found'> }> {
+): Promise<{
+  readonly decoded: Decoded
+  readonly frames: readonly FramedRegion[]
+  readonly answer: () => Omit<RegionAnswer, 'found'>
+}> {
   const started = performance.now()
-  const { parts, tokenizer } = model
-  const prompt = regionPrompt(tokenizer, parts.config, regions.length, { template, answer: reply })
+  const { parts } = model
+  const frames = regions.map(({ gestures }) => frameRegion(gestures, scene.size, scene.scaled))
   const size = parts.config.regions.rows * parts.config.llm.hidden
   const rows = new Float32Array(regions.length * size)
-  for (const [k, { frame }] of regions.entries()) {
-    rows.set(await sampleRegion(model, scene, frame, task), k * size)
+  for (const [k, frame] of frames.entries()) {
+    rows.set(await sampleRegion(model, scene, frame, { ...task, seed }), k * size)
   }
   const sampled = performance.now() - started
   const decoded = await decode(
@@ -292,6 +318,7 @@ async function decodeRegions(
   const phrases = language.spans.map((span, region): RegionRows => ({ region, rows: span }))
   return {
     decoded,
+    frames,
     answer: () => ({
       text: prompt.text,
       canvas: scene.size.scaled,
@@ -306,10 +333,10 @@ export async function sampleRegion(
   { gpu, parts, plans }: LoadedModel,
   { tokens }: SceneState,
   frame: FramedRegion,
-  task: TaskOptions,
+  { seed, ...task }: TaskOptions & { readonly seed?: number | undefined } = {},
 ): Promise<Float32Array> {
   const { config } = parts
-  const points = samplePoints(frame, config.regions, config.sam.image, gridSide(config.sam) / 2)
+  const points = samplePoints(frame, config.regions, config.sam.image, gridSide(config.sam) / 2, seed)
   const sampler = await plans.get('region', () =>
     plan(gpu, 'region', (from) => samplerPlan(from, parts), task),
   )
@@ -337,4 +364,10 @@ function overlapWith(
 function isInside({ bits }: QueryMask, [x, y]: readonly [number, number], width: number): boolean {
   const i = y * width + x
   return ((expectDefined(bits[i >>> 5], 'a word of the mask') >>> (i & 31)) & 1) === 1
+}
+
+/** Frees a mask on the device, which is the caller's; one in host memory needs nothing. */
+function destroyMask(mask: Masks[MaskOutput]): void {
+  if ('texture' in mask) mask.texture.destroy()
+  if ('buffer' in mask) mask.buffer.destroy()
 }

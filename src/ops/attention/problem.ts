@@ -13,8 +13,8 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
 /**
  * The keys that a query sees, or the bias that their positions add to its scores.
  *
- * - `causal`    query i is at position start + i and sees the keys up to there, at most the last `window` of them; Tk is
- *               the capacity of a cache
+ * - `causal`    query i is at position start + i and sees the keys up to there, at most the last `window` of them;
+ *               Tk is the capacity of a cache
  * - `length`    all queries see keys [0, length), and all keys where there are fewer
  * - `mask`      u32 [Tq, ceil(Tk / 32)], bit t of word w hides key 32 w + t from all heads; see maskBits
  * - `relative`  SAM's decomposed positions on a map of H x W tokens, which are both queries and keys:
@@ -22,7 +22,12 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
  *               height [2H - 1, d], width [2W - 1, d]
  */
 export type AttentionBias =
-  | { readonly kind: 'causal'; readonly start: SizeValue; readonly window?: number }
+  | {
+      readonly kind: 'causal'
+      readonly start: SizeValue
+      /** Keys that a query sees at most, its own included; all up to there by default. */
+      readonly window?: number
+    }
   | { readonly kind: 'length'; readonly length: SizeValue }
   | { readonly kind: 'mask'; readonly bits: Tensor }
   | {
@@ -77,7 +82,7 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
 
 /** Of both products; causal queries count the keys that the last of them sees, and under a window all of them see. */
 export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
-  const { start = undefined, window = Infinity } = bias?.kind === 'causal' ? bias : {}
+  const { start, window = Infinity } = bias?.kind === 'causal' ? bias : { start: Tk }
   const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
   return 4 * B * heads * Tq * seen * d
 }

@@ -27,7 +27,7 @@ export interface SampleRegionsOptions {
  * @returns      [R, C]
  * @throws ShapeError if the shapes are others
  *
- * Source: spec tasks.md, 4.3; grid_sample of PyTorch with align_corners.
+ * Source: spec of the tasks, 4.3; grid_sample of PyTorch with align_corners.
  */
 export function sampleRegions(map: Tensor, points: Tensor, options: SampleRegionsOptions): Tensor {
   expectShape('sampleRegions', 'map', map, [undefined, undefined, undefined])

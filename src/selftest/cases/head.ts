@@ -1,5 +1,5 @@
-// Cases of the model's head: cosines with classes, masks of pixels, bytes of masks, labels and owners of pixels, rows of
-// regions.
+// Cases of the model's head: cosines with classes, masks of pixels, bytes of masks, labels and owners of pixels, rows
+// of regions.
 
 import { cosineLogits } from '../../ops/head/cosine.ts'
 import { maskLabels } from '../../ops/head/mask-labels.ts'

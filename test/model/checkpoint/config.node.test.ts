@@ -166,6 +166,13 @@ test('a prompt longer than the language model reads is refused', () => {
   )
 })
 
+test("regions are refused where the language model doesn't read SAM's rows", () => {
+  const { prompt, ...rest } = read('configs/flowseg-phi3.json') as { prompt: object }
+  const parse = () => parseConfig({ ...rest, prompt: { ...prompt, vision: ['siglip'] } }, 'phi3.json')
+  expect(parse).toThrow(WeightsError)
+  expect(parse).toThrow("expected no 'regions': they are sampled from SAM's rows, which prompt.vision lacks")
+})
+
 test("Phi-3's window is 2,047 keys unless the file says another, and Qwen3 has none", () => {
   const windowOf = (file: string, window?: number) => {
     const { llm, ...rest } = read(file) as { llm: Record<string, unknown> }

@@ -1,5 +1,5 @@
-// The prompt of regions has the ids that the spec's pieces have (tasks.md, 1.3 and 4.4), in both chats and generations,
-// and places for the rows of each region.
+// The prompt of regions has the ids of its pieces (spec of the tasks, 1.3 and 4.4), in both chats and generations, and
+// places for the rows of each region.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'

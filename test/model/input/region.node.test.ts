@@ -1,10 +1,12 @@
-// Gestures become the pixels that X-SAM draws for them (spec tasks.md, 4.1), on the model's canvas as Pillow resizes
-// masks, and back as PyTorch does (4.2, 4.5); points are spread over them evenly (4.3). Bad gestures are refused by name.
+// Gestures become the pixels that X-SAM draws for them (spec of the tasks, 4.1), on the model's canvas as Pillow
+// resizes masks, and back as PyTorch does (4.2, 4.5); points are spread over them evenly (4.3). Bad gestures are
+// refused by name.
 
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
+import type { Size } from '../../../src/io/image/image-kind.ts'
 import { placeImage } from '../../../src/model/input/preprocess.ts'
-import { type Region, type Size, shapesOf } from '../../../src/model/input/region.ts'
+import { gesturesOf, type Region } from '../../../src/model/input/region.ts'
 import {
   frameRegion,
   nearestPixels,
@@ -17,7 +19,7 @@ import { random } from '../../support.ts'
 
 /** The region on a canvas of the image's own size: its pixels. */
 function drawn(region: Region, image: Size): Uint8Array {
-  return frameRegion(shapesOf('test', region, image).shapes, image, [image.height, image.width]).inside
+  return frameRegion(gesturesOf('test', region, image).gestures, image, [image.height, image.width]).inside
 }
 
 function expectPixels(
@@ -146,9 +148,9 @@ describe('gestures', () => {
     const data = new Uint8ClampedArray(20)
     data[7] = 255
     data[12] = 1
-    const { shapes } = shapesOf('test', { mask: { ...small, data } }, small)
+    const { gestures } = gesturesOf('test', { mask: { ...small, data } }, small)
     data.fill(0)
-    const { inside } = frameRegion(shapes, small, [4, 5])
+    const { inside } = frameRegion(gestures, small, [4, 5])
     expect([...inside.keys()].filter((i) => inside[i] === 1)).toEqual([7, 12])
   })
 
@@ -250,7 +252,7 @@ describe('bad gestures are refused', () => {
     ['a mask without a size', { mask: { data: mask.data } }, 'mask is undefined x undefined pixels'],
     ['a texture', { mask: { ...image, texture: {} } }, 'mask is an object, expected an object with width'],
   ])('%s', (_, region, message) => {
-    const call = () => shapesOf('test', region as Region, image)
+    const call = () => gesturesOf('test', region as Region, image)
     expect(call).toThrow(UsageError)
     expect(call).toThrow(message)
   })
@@ -272,7 +274,7 @@ describe('on the canvas', () => {
     const data = Uint8Array.from(goldenInput(golden, `mask.${name}`), (v) => (v > level ? 1 : 0))
     const { scaled } = placeImage(image, 256)
     expect(scaled).toEqual(golden.facts[`scaled.${name}`])
-    const frame = frameRegion(shapesOf('test', { mask: { ...image, data } }, image).shapes, image, scaled)
+    const frame = frameRegion(gesturesOf('test', { mask: { ...image, data } }, image).gestures, image, scaled)
     expect(areaOf(frame.inside)).toBe(golden.facts[`pixels.${name}`])
     expectGolden(`frame.${name}`, frame.inside, golden, 1e-9)
     expectGolden(`back.${name}`, regionPixels(frame, image), golden, 1e-9)
@@ -291,8 +293,12 @@ describe('on the canvas', () => {
       ],
     }
     const data = drawn(region, image)
-    const direct = frameRegion(shapesOf('test', region, image).shapes, image, scaled)
-    const resized = frameRegion(shapesOf('test', { mask: { ...image, data } }, image).shapes, image, scaled)
+    const direct = frameRegion(gesturesOf('test', region, image).gestures, image, scaled)
+    const resized = frameRegion(
+      gesturesOf('test', { mask: { ...image, data } }, image).gestures,
+      image,
+      scaled,
+    )
     expect(direct.inside).toEqual(resized.inside)
   })
 
@@ -317,7 +323,7 @@ describe('on the canvas', () => {
     const data = new Uint8Array(4000 * 3000)
     data[2001 * 4000 + 3001] = 1
     const { inside } = frameRegion(
-      shapesOf('test', { mask: { ...image, data } }, image).shapes,
+      gesturesOf('test', { mask: { ...image, data } }, image).gestures,
       image,
       scaled,
     )
@@ -326,7 +332,7 @@ describe('on the canvas', () => {
       Math.floor((2001.5 / 3000) * 768) * 1024 + Math.floor((3001.5 / 4000) * 1024),
     )
     const corner = frameRegion(
-      shapesOf('test', { box: [3999.2, 2999.2, 4000, 3000] }, image).shapes,
+      gesturesOf('test', { box: [3999.2, 2999.2, 4000, 3000] }, image).gestures,
       image,
       scaled,
     )
@@ -350,8 +356,21 @@ describe('points', () => {
     expect([...pointsOf([[512, 256]], 1)]).toEqual([15.5, 7.75])
   })
 
+  test('a seed draws each pixel once, if there are enough', () => {
+    const inside = new Uint8Array(64 * 64).fill(1, 0, 300)
+    const placesOf = (seed?: number) =>
+      String(samplePoints({ scaled: [64, 64], inside }, { points: 256 }, 64, 2, seed)).match(/[^,]+,[^,]+/g)!
+    expect(new Set(placesOf(5)).size).toBe(256)
+    expect(placesOf(5)).toEqual(placesOf(5))
+    expect(placesOf(5)).not.toEqual(placesOf(6))
+    expect(placesOf(5)).not.toEqual(placesOf())
+    // Fewer pixels than points are all taken, so that a maximum is the same whatever the seed
+    inside.fill(0, 200)
+    expect(new Set(placesOf(5))).toEqual(new Set(placesOf()))
+  })
+
   test('few pixels are taken in turn, many evenly, in the order of rows', () => {
-    const few = pointsOf(
+    const three = pointsOf(
       [
         [10, 0],
         [20, 0],
@@ -359,7 +378,7 @@ describe('points', () => {
       ],
       7,
     )
-    const columns = Array.from({ length: 7 }, (_, i) => Math.round((few[2 * i]! / 31) * 1024))
+    const columns = Array.from({ length: 7 }, (_, i) => Math.round((three[2 * i]! / 31) * 1024))
     expect(columns).toEqual([10, 20, 0, 10, 20, 0, 10])
     const row = Array.from({ length: 1000 }, (_, x) => [x, 5] as const)
     const many = pointsOf(row)

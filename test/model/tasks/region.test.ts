@@ -1,12 +1,12 @@
 // Regions: rows, columns, scores and the choice are X-SAM's with both language models and both of its generations, down
 // from pixels and token ids; and what a caller asks of a scene, or should not ask, is answered.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { FlowSegError, PromptError, UsageError } from '../../../src/errors.ts'
 import { type Config, parseConfig } from '../../../src/model/checkpoint/config.ts'
 import type { Scene } from '../../../src/model/flowseg.ts'
 import { REGION } from '../../../src/model/input/prompt.ts'
-import { type Region, shapesOf } from '../../../src/model/input/region.ts'
+import { gesturesOf, type Region } from '../../../src/model/input/region.ts'
 import { type FramedRegion, frameRegion, regionPixels } from '../../../src/model/input/region-frame.ts'
 import type { LoadedModel } from '../../../src/model/load.ts'
 import type { SceneState } from '../../../src/model/look.ts'
@@ -16,13 +16,14 @@ import { overlapOf } from '../../../src/model/output/overlap.ts'
 import { boxOf } from '../../../src/model/picture.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { lookPlan } from '../../../src/model/plans.ts'
-import { packMask, unpackMask } from '../../../src/model/segmentation.ts'
+import { packMask } from '../../../src/model/segmentation.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
 import { sampleRegion } from '../../../src/model/tasks/region.ts'
 import { boxOverlap, chooseMask } from '../../../src/model/tasks/region-choice.ts'
 import { upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden, readFixture } from '../../fixtures/golden.ts'
 import { adapters, anyGpu, expectSameBits } from '../../support.ts'
+import { valuesOf } from '../../values.ts'
 import { assemble, freeAll, runOnce } from '../checkpoint/parts.ts'
 import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
@@ -82,11 +83,11 @@ for (const gpu of await adapters()) {
       const rows: Record<string, Float32Array> = {}
       const frames: Record<string, FramedRegion> = {}
       for (const [what, region] of Object.entries(REGIONS)) {
-        const frame = frameRegion(shapesOf('test', region, size).shapes, size, size.scaled)
+        const frame = frameRegion(gesturesOf('test', region, size).gestures, size, size.scaled)
         expectGolden(`frame.${what}`, frame.inside, golden, 1e-9)
         frames[what] = frame
         rows[what] = await sampleRegion(model, scene, frame, {})
-        expectGolden(`rows.${what}`, rows[what]!, golden, 1e-5)
+        expectGolden(`rows.${what}`, rows[what], golden, 1e-5)
       }
 
       // 2. Prompts with one and with both of them
@@ -102,6 +103,18 @@ for (const gpu of await adapters()) {
         const joined = Float32Array.from(used.flatMap((x) => [...x]))
         const decoded = await decode(model, scene, prompt, { task: 'regions', regions: joined }, {})
         expect(decoded.baseline).toBe(true) // this flow wasn't trained on regions
+        const { condition, seg, spans: among } = decoded.language
+        const C = await valuesOf(gpu, condition)
+        const d = config.head.hidden
+        const columns = among.flatMap(([begin, end]) =>
+          Array.from({ length: d }, (_, c) => {
+            let sum = 0
+            for (let k = begin; k < end; k++) sum += C[k * d + c]!
+            return sum / (end - begin)
+          }),
+        )
+        expectGolden(`columns.${what}`, Float32Array.from(columns), golden, 1e-5)
+        expectGolden(`s.${what}`, await valuesOf(gpu, seg), golden, 1e-5)
         expectGolden(`class.${what}`, decoded.logits, golden, 1e-5)
         expectGolden(`mask.${what}`, decoded.masks, golden, 1e-5)
 
@@ -162,7 +175,7 @@ for (const gpu of await adapters()) {
 
       // The choice is that of all queries, none pruned
       const all = await Promise.all(
-        answer.candidates.map(async ({ query, score, mask }) => ({ query, score, mask: await mask() })),
+        answer.candidates.map(async (candidate) => ({ ...candidate, mask: await candidate.mask() })),
       )
       expect(all.find(({ query }) => query === answer.query)!.mask).toEqual(answer.mask)
 
@@ -233,6 +246,36 @@ test('a mask that an answer has is a region, and where it is wanted is where it 
   one.mask.buffer.destroy()
 })
 
+test('masks on the device that nobody gets are freed', async () => {
+  const gpu = await anyGpu()
+  const model = await load(regionFiles('qwen3', 'aaai'), { gpu })
+  const scene = await model.look(picture(80, 60))
+  const exported: { destroyed: number }[] = []
+  const transfer = gpu.buffers.transferOwnership.bind(gpu.buffers)
+  vi.spyOn(gpu.buffers, 'transferOwnership').mockImplementation((buffer) => {
+    const entry = { destroyed: 0 }
+    exported.push(entry)
+    const destroy = buffer.destroy.bind(buffer)
+    vi.spyOn(buffer, 'destroy').mockImplementation(() => {
+      entry.destroyed++
+      return destroy()
+    })
+    return transfer(buffer)
+  })
+  const stop = new AbortController()
+  let isFinished = false
+  const pending = scene.segmentRegion([{ point: [1, 1] }, { point: [9, 9] }], {
+    output: 'buffer',
+    signal: stop.signal,
+    onProgress: ({ what, loaded, total }) => {
+      if (isFinished) stop.abort(new Error('enough'))
+      isFinished ||= what === 'finish' && loaded === total
+    },
+  })
+  await expect(pending).rejects.toThrow('enough')
+  expect(exported).toEqual([{ destroyed: 1 }])
+})
+
 test('a region is what it was when it was given', async () => {
   const gpu = await anyGpu()
   const model = await load(regionFiles('qwen3', 'aaai'), { gpu })
@@ -244,6 +287,52 @@ test('a region is what it was when it was given', async () => {
   data.fill(0).fill(1, 4000)
   const second = await pending
   expectSameBits(second.logits.raw, first.logits.raw)
+})
+
+test('with saturated gates the flow is the baseline to the bit', async () => {
+  const gpu = await anyGpu()
+  const edit = (name: string, values: Float32Array): void => {
+    if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
+    if (name.includes('semantic_gate.bias')) values.fill(30)
+    if (name.includes('boundary_refiner.alpha')) values.fill(0)
+  }
+  const model = await load(
+    smallCheckpoint({ edit, maxTokens: 600, config: { compat: 'main', tasks: TASKS } }),
+    { gpu },
+  )
+  const scene = await model.look(picture(40, 30))
+  const regions = [{ point: [10, 10] }, { box: [5, 5, 30, 20] }] as const
+  for (const options of [{ threshold: 0 }, { threshold: 0.3, seed: 3 }]) {
+    const like = async (flow: boolean) => {
+      const { instances } = await scene.segmentRegion(regions, { ...options, like: true, flow })
+      return instances.map((instance) => ({ ...instance }))
+    }
+    expect(await like(true)).toEqual(await like(false))
+    const [on, off] = [
+      await scene.segmentRegion(regions[1], { ...options, flow: true }),
+      await scene.segmentRegion(regions[1], { ...options, flow: false }),
+    ]
+    expectSameBits(on.logits.refined, off.logits.refined)
+    expect({ ...on, flow: 0, logits: 0, candidates: 0, times: 0 }).toEqual({
+      ...off,
+      flow: 0,
+      logits: 0,
+      candidates: 0,
+      times: 0,
+    })
+  }
+})
+
+test('a seed draws other points, the same ones each time', async () => {
+  const gpu = await anyGpu()
+  const model = await load(regionFiles('qwen3', 'main'), { gpu })
+  const scene = await model.look(picture(80, 60))
+  const rawWith = async (seed?: number) =>
+    (await scene.segmentRegion({ box: [5, 5, 60, 50] }, { seed })).logits.raw
+  const [even, first, again, other] = [await rawWith(), await rawWith(1), await rawWith(1), await rawWith(2)]
+  expectSameBits(again, first)
+  expect(other).not.toEqual(first)
+  expect(even).not.toEqual(first)
 })
 
 test('`hit` takes the best mask that the click is inside of', async () => {
@@ -293,6 +382,7 @@ describe('a caller who asks for what there is not', () => {
     await refused({ point: [1, 1] }, { liek: true }, "there is no option 'liek'")
     await refused({ point: [1, 1] }, { threshold: 2 }, 'threshold is 2, expected a number from 0 to 1')
     await refused({ point: [1, 1] }, { threshold: Number.NaN }, 'threshold is NaN')
+    await refused({ point: [1, 1] }, { seed: 1.5 }, 'seed is 1.5, expected a whole number of at least 0')
     await refused({ point: [1, 1] }, { like: 'yes' }, 'like is "yes", expected true or false')
     await refused({ point: [1, 1] }, { like: true, output: 'buffer' }, 'with `like` masks are in host memory')
     await refused({ point: [1, 1] }, { like: true, hit: true }, '`hit` chooses one mask')
@@ -361,54 +451,4 @@ test('a checkpoint that was not trained on regions says so, and keeps no rows fo
   other.close()
   await other.segmentRegion({ point: [1, 1] }).catch(() => undefined)
   expect(gpu.memory().bytes).toBeLessThan(start + held)
-})
-
-describe('the choice', () => {
-  const option = (query: number, score: number, overlap: number, isHit = false) => ({
-    query,
-    score,
-    overlap,
-    isHit,
-  })
-
-  test('of two kept masks, boxes equal to the prompt’s win (check 11)', () => {
-    const [mask, prompt] = [
-      [2, 2, 8, 8],
-      [2, 2, 8, 8],
-    ] as const
-    expect(boxOverlap(mask, prompt)).toBe(1)
-    const options = [option(0, 0.9, boxOverlap([0, 0, 20, 20], prompt)), option(1, 0.6, 1)]
-    expect(chooseMask(options, 0.5, false)?.query).toBe(1)
-  })
-
-  test('is among those that reach the threshold, or else the best', () => {
-    const options = [option(3, 0.45, 0.1), option(1, 0.3, 0.9), option(2, 0.5, 0)]
-    expect(chooseMask(options, 0.5, false)?.query).toBe(2)
-    expect(chooseMask(options, 0.4, false)?.query).toBe(3)
-    expect(chooseMask(options, 0.9, false)?.query).toBe(2)
-    expect(chooseMask(options, 0, false)?.query).toBe(1)
-    expect(chooseMask([], 0.5, false)).toBeUndefined()
-  })
-
-  test('of equal overlaps is the highest score, then the lower query', () => {
-    expect(chooseMask([option(0, 0.6, 0), option(1, 0.8, 0), option(2, 0.7, 0)], 0.5, false)?.query).toBe(1)
-    expect(chooseMask([option(5, 0.6, 0.2), option(4, 0.6, 0.2)], 0.5, false)?.query).toBe(4)
-  })
-
-  test('of hits is the highest score, and without one that of overlaps', () => {
-    const options = [option(0, 0.9, 0.1), option(1, 0.7, 0.2, true), option(2, 0.8, 0.1, true)]
-    expect(chooseMask(options, 0.5, true)?.query).toBe(2)
-    expect(chooseMask(options.slice(0, 1), 0.5, true)?.query).toBe(0)
-  })
-
-  test('overlaps are 0 where nothing meets', () => {
-    expect(boxOverlap([0, 0, 2, 2], [2, 0, 4, 2])).toBe(0)
-    expect(boxOverlap([0, 0, 2, 2], null)).toBe(0)
-    expect(boxOverlap([0, 0, 4, 2], [2, 1, 4, 5])).toBe(2 / 14)
-  })
-
-  test('bits of a mask and back', () => {
-    const data = Uint8Array.from({ length: 77 }, (_, i) => Number(i % 3 === 0 || i > 70))
-    expect(unpackMask(packMask(data), 11, 7).data).toEqual(data)
-  })
 })

@@ -1,4 +1,4 @@
-// sampleRegions is the maximum, or the mean, of bilinear samples whose corners are those of the map (spec tasks.md,
+// sampleRegions is the maximum, or the mean, of bilinear samples whose corners are those of the map (spec of the tasks,
 // 4.3; its check 8 is here and in test/model/input/region-points.node.test.ts).
 
 import { expect, test } from 'vitest'
