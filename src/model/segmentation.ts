@@ -206,7 +206,7 @@ export function flowLayers(
     const logits = floats(read, `logits ${layer}`)
     const moved = distance(floats(read, `condition ${layer}`), first)
     const masks = floats(read, `masks ${layer}`)
-    const account = { layer, ranking: rank(logits, asXSam, phrases), logits, masks, moved }
+    const account = { layer, ranking: rank(logits, asXSam, { phrases }), logits, masks, moved }
     const gate = read[`gate ${layer}`]
     return gate ? { ...account, gate: mean(gate) } : account
   })

@@ -13,6 +13,10 @@ interface CheckpointOptions {
   /** More names, of tensors that nobody knows. */
   unknown?: string[]
   maxTokens?: number
+  /** Rows that the language model reads; by default as many as a prompt may need. */
+  positions?: number
+  /** What it was trained on; by default sentences. */
+  tasks?: string[]
   /** More of config.json. */
   config?: object
   /** Changes weights, by name. */
@@ -54,13 +58,14 @@ export function smallCheckpoint({
   flow = true,
   unknown = [],
   maxTokens = 167,
+  positions = 32 + maxTokens,
+  tasks,
   config = {},
   edit = () => undefined,
 }: CheckpointOptions = {}): File[] {
   const json = readFixture('small.json') as { llm: object; prompt: object }
-  // As many positions as a prompt may need, and no more
-  const llm = { ...json.llm, vocab: 261, maxPositions: 32 + maxTokens }
-  const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens } }
+  const llm = { ...json.llm, vocab: 261, maxPositions: positions }
+  const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens }, ...(tasks && { tasks }) }
   const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
   const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
     const values = weightTensor(name, shape)
