@@ -1,6 +1,6 @@
 // Matching finds the one of the N queries that the sentence means. Exactly one is chosen: no threshold, no merging.
-// The class logits hold the phrase in column 0 and the background in column 1; with several phrases, a column for each
-// and the background in the last.
+// The class logits hold the phrase in column 0 and the background in column 1; where several phrases were asked for, a
+// column each, and the background last.
 
 import { entryOf } from '../check.ts'
 
@@ -8,29 +8,28 @@ import { entryOf } from '../check.ts'
 export interface Match {
   /** The query's index, from 0 to N - 1. */
   readonly query: number
-  /** Softmax over the phrases and the background, in [0, 1]. */
+  /** Softmax over the phrases and the background, that of the best phrase, in [0, 1]. */
   readonly score: number
 }
 
 /**
  * All queries, best first; of equal scores the lower index first.
  *
- * @param logits  [N, P + 1], finite: expectFiniteStages (stages.ts) has seen to it
+ * @param logits  [N, phrases + 1], finite: expectFiniteStages (stages.ts) has seen to it
  * @param asXSam  scores that are equal in float32 are ties, as in X-SAM: from a margin of 17 on all are 1
- * @param column  of several phrases P, the one that is looked for; by default the best of them
+ * @param phrases how many phrases the columns are of, and which one is looked for: by default each query's best
  */
 export function rank(
   logits: ArrayLike<number>,
   asXSam = false,
-  { phrases, phrase }: { readonly phrases: number; readonly phrase?: number } = { phrases: 1, phrase: 0 },
+  { phrases, phrase }: { readonly phrases: number; readonly phrase?: number } = { phrases: 1 },
 ): Match[] {
   const values = Array.from(logits)
   const columns = phrases + 1
-  const margins = Array.from({ length: values.length / columns }, (_, query) => {
-    const own = values.slice(columns * query, columns * (query + 1))
-    const wanted = phrase ?? largest(own.slice(0, phrases))
-    return { query, margin: entryOf(own, wanted) - logSumExp(own.filter((_, k) => k !== wanted)) }
-  })
+  const margins = Array.from({ length: values.length / columns }, (_, query) => ({
+    query,
+    margin: marginOf(values.slice(query * columns, (query + 1) * columns), phrase),
+  }))
   // By margin rather than score: a score saturates in float64 long before two margins are equal
   const key = ({ margin }: { readonly margin: number }): number =>
     asXSam ? Math.fround(score(margin)) : margin
@@ -39,15 +38,13 @@ export function rank(
     .map(({ query, margin }): Match => ({ query, score: score(margin) }))
 }
 
-/** The first place of the largest. */
-function largest(values: readonly number[]): number {
-  return values.reduce((top, value, k) => (value > entryOf(values, top) ? k : top), 0)
-}
-
-/** log(sum(exp)): of one value exactly that. */
-function logSumExp(values: readonly number[]): number {
-  const most = Math.max(...values)
-  return most + Math.log(values.reduce((sum, value) => sum + Math.exp(value - most), 0))
+/** A phrase's logit, by default the best one's, less all others' together: log(sum(exp)), of one that one. */
+function marginOf(row: readonly number[], phrase?: number): number {
+  const best = phrase ?? row.slice(0, -1).reduce((top, v, k) => (v > entryOf(row, top) ? k : top), 0)
+  const others = row.filter((_, k) => k !== best)
+  const largest = Math.max(...others)
+  const sum = others.reduce((total, v) => total + Math.exp(v - largest), 0)
+  return entryOf(row, best) - (largest + Math.log(sum))
 }
 
 function score(margin: number): number {

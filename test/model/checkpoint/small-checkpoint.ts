@@ -21,15 +21,24 @@ interface CheckpointOptions {
   config?: object
   /** Changes weights, by name. */
   edit?: (name: string, values: Float32Array) => void
+  /** The language model, with the chat's tokens that it needs. */
+  type?: keyof typeof CHATS
 }
 
-/** Every byte a token, then the chat's and FlowSeg's own: 261 in all. */
-function tokenizerJson(): string {
+/** The chat's tokens. */
+const CHATS = {
+  qwen3: ['<|im_start|>', '<|im_end|>'],
+  phi3: ['<s>', '<|user|>', '<|assistant|>', '<|end|>'],
+} as const
+const CONFIGS = { qwen3: 'small', phi3: 'small-phi3' } as const
+
+/** Every byte a token, then the chat's and FlowSeg's own: 261 in all with Qwen3's. */
+function tokenizerJson(type: keyof typeof CHATS): string {
   // Byte-level BPE spells bytes that aren't printable as the characters from 256 on
   const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174
   let next = 256
   const bytes = Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++))
-  const own = ['<|im_start|>', '<|im_end|>', '<SEG>', '<p>', '</p>']
+  const own = [...CHATS[type], '<SEG>', '<p>', '</p>']
   const added = own.map((content, i) => ({
     id: 256 + i,
     content,
@@ -62,10 +71,11 @@ export function smallCheckpoint({
   tasks,
   config = {},
   edit = () => undefined,
+  type = 'qwen3',
 }: CheckpointOptions = {}): File[] {
-  const json = readFixture('small.json') as { llm: object; prompt: object }
-  const llm = { ...json.llm, vocab: 261, maxPositions: positions }
-  const small = { ...json, ...config, llm, prompt: { ...json.prompt, maxTokens }, ...(tasks && { tasks }) }
+  const json = readFixture(`${CONFIGS[type]}.json`) as { llm: object; prompt: object }
+  const llm = { ...json.llm, vocab: 256 + CHATS[type].length + 3, maxPositions: positions }
+  const small = { ...json, ...(tasks && { tasks }), ...config, llm, prompt: { ...json.prompt, maxTokens } }
   const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
   const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
     const values = weightTensor(name, shape)
@@ -74,7 +84,7 @@ export function smallCheckpoint({
   })
   return [
     new File([JSON.stringify(small)], 'config.json'),
-    new File([tokenizerJson()], 'tokenizer.json'),
+    new File([tokenizerJson(type)], 'tokenizer.json'),
     new File(['{"tokenizer_class": "PreTrainedTokenizerFast"}'], 'tokenizer_config.json'),
     new File([writeSafetensors(tensors)], 'model.safetensors'),
   ]
