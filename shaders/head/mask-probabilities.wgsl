@@ -2,8 +2,8 @@
 //
 // shapes    x [map_height, map_width, span] Elem, y [pixels, span] Elem; a span is the queries
 // threads   one per Elem of y
-// host      pixels = rows * width, and first_row + rows <= height. See place.wgsl for the sizes, the canvas being a
-//           square; more than 65,535 workgroups fold into workgroup_id.y
+// host      pixels = rows * width, and first_row + rows <= height. See place.wgsl for the sizes; more than 65,535
+//           workgroups fold into workgroup_id.y
 // prelude   const WIDTH with lib/elem-*, lib/activation, const WG
 // predicted 16 loads of an Elem and 100 cycles
 

@@ -91,6 +91,16 @@ describe('rank', () => {
     expect(rank(logits, true)[0]!.score).toBeCloseTo(1, 8)
   })
 
+  test('of several phrases one, or the best of them, against all others and the background', () => {
+    const logits = [0, Math.log(3), 0, 1, 1, 1] // two queries, two phrases
+    expect(rank(logits, false, { phrases: 2, phrase: 1 })).toEqual([
+      { query: 0, score: expect.closeTo(3 / 5, 12) },
+      { query: 1, score: expect.closeTo(1 / 3, 12) },
+    ])
+    expect(rank(logits, false, { phrases: 2, phrase: 0 }).map(({ query }) => query)).toEqual([1, 0])
+    expect(rank(logits, false, { phrases: 2 })).toEqual(rank(logits, false, { phrases: 2, phrase: 1 }))
+  })
+
   test('scores that are 1 in float64 are still ranked, and stay in [0, 1]', () => {
     const matches = rank([100, -100, 500, -500, -500, 500, 200, -200])
     expect(matches.map(({ query }) => query)).toEqual([1, 3, 0, 2])

@@ -152,7 +152,7 @@ async function panoptic(found: Found): Promise<MapOf<'panoptic'>> {
 
 /** The counts of all workgroups together: pixels that a mask owns, and pixels where it is likely. */
 function totals(counts: ArrayLike<number>, rows: number): [own: number[], full: number[]] {
-  const sums = new Array<number>(2 * rows).fill(0)
+  const sums = Array.from({ length: 2 * rows }, () => 0)
   Array.from(counts).forEach((count, i) => {
     sums[i % (2 * rows)] = entryOf(sums, i % (2 * rows)) + count
   })

@@ -64,7 +64,9 @@ export async function segment<O extends MaskOutput = 'host'>(
     if (!best) throw new Error('segment: the model has no queries')
     const finishing = performance.now()
     const thresholds = threshold === undefined ? config.presence : { threshold, all: threshold }
-    const several = all && (await instancesOf(model, scene, decoded, meant(ranking, thresholds), task))
+    const several = all
+      ? await instancesOf(model, scene, decoded, meant(ranking, thresholds), task)
+      : undefined
     // Last: a mask that stays on the device is the caller's, who must get it
     const { mask, logits } = await finish(model, scene, decoded, best.query, { ...task, output })
     const { times, language, read, baseline } = decoded
@@ -74,7 +76,7 @@ export async function segment<O extends MaskOutput = 'host'>(
       text: prompt.text,
       ...best,
       found: several ? several.instances.length > 0 : best.score >= thresholds.threshold,
-      ...(several || {}),
+      ...several,
       mask,
       logits,
       canvas: scene.size.scaled,

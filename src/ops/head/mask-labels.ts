@@ -27,7 +27,7 @@ const maskProbabilitiesShader: ByWidth = { 1: maskProbabilitiesF32, 4: maskProba
 
 /** Labels of 16 bits. */
 const MOST_CLASSES = 2 ** 16
-/** Bytes that the probabilities of a strip, or its classes, take at most, but that it has two rows. */
+/** Most bytes of a strip's probabilities, and of its classes. A strip has two rows at least. */
 const STRIP_BYTES = 2 ** 25
 
 /** Rows [first, first + rows) of a map. */

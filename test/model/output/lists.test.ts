@@ -89,7 +89,7 @@ for (const gpu of await adapters()) {
 
 /** What a decoder would have found that gave these logits. */
 async function foundIn(
-  { name: _ }: Golden,
+  golden: Golden,
   { classes, masks, logits, inside, place, things }: Case,
 ): Promise<Omit<Found, 'model'>> {
   const values = classes ? goldenInput(golden, classes) : Float32Array.from(logits!.flat())

@@ -43,9 +43,10 @@ for (const gpu of await adapters()) {
         expectSame(answer, plain)
         // By definition: in the order of their scores, those that overlap with no kept one by more than 0.8
         const kept: { query: number; score: number; data: Uint8Array }[] = []
-        for (const { query, score, mask } of candidates) {
+        for (const candidate of candidates) {
+          const { query, score } = candidate
           if (score < threshold) continue
-          const { data, area } = await mask()
+          const { data, area } = await candidate.mask()
           const overlaps = kept.some((other) => {
             const common = data.filter((bit, i) => bit === 1 && other.data[i] === 1).length
             const union = data.filter((bit, i) => bit === 1 || other.data[i] === 1).length
@@ -68,6 +69,19 @@ for (const gpu of await adapters()) {
           expect(mask.data.some((bit, i) => bit === 1 && i % 83 === x0)).toBe(true)
           expect(x0 < x1 && y0 < y1 && x1 <= 83 && y1 <= 47).toBe(true)
         }
+      }
+    })
+
+    test("the config's own thresholds are the default", async () => {
+      const { score } = await (await (await load(files, { gpu })).look(picture(20, 10))).segment('a dog')
+      for (const [threshold, all, found] of [
+        [score, 1, true],
+        [score + 1e-6, 0, false],
+      ] as const) {
+        const model = await load(smallCheckpoint({ config: { presence: { threshold, all } } }), { gpu })
+        const answer = await (await model.look(picture(20, 10))).segment('a dog', { all: true })
+        expect(answer).toMatchObject({ found, instances: { length: found ? 1 : 0 } }) // the best one, or none
+        model.close()
       }
     })
 

@@ -12,13 +12,13 @@ import { bytesOn, cleanUp, load } from '../small-model.ts'
 cleanUp()
 
 const TASKS = ['referring', 'categories']
-const files = smallCheckpoint({ maxTokens: 500, config: { tasks: TASKS } })
+const files = smallCheckpoint({ maxTokens: 500, tasks: TASKS })
 const LIST = { things: ['red mug', 'Bird'], stuff: ['sky-other-merged'] }
 
 /** Gates that let vision through alone, nothing that C learns, and no refinement: the baseline. */
 const saturated = smallCheckpoint({
   maxTokens: 500,
-  config: { tasks: TASKS },
+  tasks: TASKS,
   edit: (name, values) => {
     if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
     if (name.includes('semantic_gate.bias')) values.fill(30)
@@ -31,7 +31,13 @@ async function all(scene: Scene, list: CategoryList, options: { flow?: boolean; 
   const semantic = await scene.segmentCategories(list, { ...options, mode: 'semantic' })
   const instance = await scene.segmentCategories(list, { ...options, mode: 'instance', threshold: 0 })
   const panoptic = await scene.segmentCategories(list, { ...options, mode: 'panoptic', threshold: 0 })
-  const found = instance.instances.map(({ mask: _, ...rest }) => rest)
+  const found = instance.instances.map(({ query, category, score, area, box }) => [
+    query,
+    category,
+    score,
+    area,
+    box,
+  ])
   return { labels: [semantic.labels, instance.labels, panoptic.labels], found, panoptic: panoptic.segments }
 }
 
@@ -102,6 +108,32 @@ for (const gpu of await adapters()) {
       expect([typed.text, typed.labels]).toEqual([listed.text, listed.labels])
     })
 
+    test("X-SAM's main branch lists things alone, of the places that stuff takes up too", async () => {
+      const main = smallCheckpoint({
+        maxTokens: 500,
+        tasks: TASKS,
+        config: { compat: 'main' },
+        // Queries that differ more than random ones do, so that they are of several classes
+        edit: (name, values) => {
+          if (name.endsWith('queries_features.weight'))
+            for (const [i, v] of values.entries()) values[i] = 20 * v
+        },
+      })
+      const scene = await (await load(main, { gpu })).look(picture(40, 30))
+      const { instances, text } = await scene.segmentCategories(LIST, { mode: 'instance', threshold: 0 })
+      expect(text).toContain('<image>Can you segment')
+      expect(instances.length).toBeGreaterThan(0)
+      expect(instances.every(({ kind }) => kind === 'thing')).toBe(true)
+      // As if all were things, less those of the third name
+      const alike = { things: [...LIST.things, ...LIST.stuff] }
+      const all = await scene.segmentCategories(alike, { threshold: 0 })
+      expect(all.instances).toHaveLength(12)
+      const described = (list: typeof instances) =>
+        list.map(({ query, score, category }) => [query, score, category])
+      expect(described(instances)).toEqual(described(all.instances.filter(({ category }) => category < 2)))
+      expect(instances.length).toBeLessThan(12)
+    })
+
     test('a list of one name in the words of a sentence has the columns of a sentence', async () => {
       const scene = await (await load(files, { gpu })).look(picture(40, 30))
       for (const flow of [false, true]) {
@@ -148,7 +180,7 @@ for (const gpu of await adapters()) {
       expect(flow!.layers.map(({ layer }) => layer)).toEqual([0, 1, 2, 3])
       for (const { logits, ranking } of flow!.layers)
         expect([logits.length, ranking.length]).toEqual([12 * 4, 12])
-      expect(flow!.phrases.map(({ category }) => category).toSorted()).toEqual([0, 1, 2])
+      expect(new Set(flow!.phrases.map(({ category }) => category))).toEqual(new Set([0, 1, 2]))
       const lengths = flow!.phrases.map(({ category, rows: [begin, end] }) => [category, end - begin])
       // Every byte is a token, and so is every marker
       expect(Object.fromEntries(lengths)).toEqual({
@@ -247,7 +279,7 @@ describe('what is refused before anything runs', () => {
       [{ things: 'dog' }, 'things is "dog", expected an array of names'],
       [{ things: null }, 'things is null'],
       [{ things: [1] }, 'things[0] is 1'],
-      [{ things: new Array(1) }, 'things[0] is undefined'],
+      [{ things: Object.assign([], { length: 1 }) }, 'things[0] is undefined'],
     ] as const) {
       const error = await refusal(model, list)
       expect(error).toBeInstanceOf(UsageError)
