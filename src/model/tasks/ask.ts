@@ -87,6 +87,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly flow?: readonly FlowLayer[]
   /** Milliseconds of each step; `look` is that of the scene, paid once. */
   readonly times: {
+    /** Both encoders, the pixel decoder, and the language model over the image. */
     readonly look: number
     /** All tokens, and the head's loading the first time. */
     readonly write: number

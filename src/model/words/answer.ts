@@ -32,6 +32,7 @@ export function marksOf(tokenizer: Tokenizer, ends: readonly string[]): Marks {
 
 /** A stretch of an answer's text. */
 export interface AnswerPart {
+  /** Its words, with the spaces around them. */
   readonly text: string
   /** The number of the phrase that it is, from 0 on; absent for the words between. */
   readonly phrase?: number
