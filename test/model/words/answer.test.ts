@@ -2,7 +2,8 @@
 // complete answer hasn't.
 
 import { describe, expect, test } from 'vitest'
-import { AnswerReader, type Marks } from '../../../src/model/words/answer.ts'
+import { loadTokenizer, type Tokenizer } from '../../../src/io/text/tokenizer.ts'
+import { AnswerReader, type Marks, marksOf } from '../../../src/model/words/answer.ts'
 import { captionIn } from '../../../src/model/words/caption.ts'
 import { TextStream } from '../../../src/model/words/text-stream.ts'
 
@@ -167,4 +168,59 @@ test.each([
   ['main', '"\'a dog\'" sits. It is <SEG>.', "'a dog'\" sits."],
 ] as const)('the caption of %s', (compat, text, caption) => {
   expect(captionIn(text, compat)).toBe(caption)
+})
+
+/** A tokenizer in the manner of Llama's, which Phi-3 has: words begin with their space, and a text without one. */
+function llamaLike(words: readonly string[]): Tokenizer {
+  const bytes = Array.from({ length: 256 }, (_, b) => `<0x${b.toString(16).toUpperCase().padStart(2, '0')}>`)
+  const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...words]
+  const special = (content: string, id: number) => ({ id, content, special: true, normalized: false })
+  const json = {
+    added_tokens: [...tokens.slice(0, 3), '<|endoftext|>', '<|end|>'].map((content, i) =>
+      special(content, i < 3 ? i : tokens.length + i - 3),
+    ),
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '▁' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+      ],
+    },
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+        { type: 'ByteFallback' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      type: 'BPE',
+      unk_token: '<unk>',
+      byte_fallback: true,
+      fuse_unk: true,
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [],
+    },
+  }
+  return loadTokenizer(JSON.stringify(json), '{}', tokens.length + 5)
+}
+
+test("Phi-3's tokens make the same text, a character in bytes among them", () => {
+  const tokenizer = llamaLike(['▁', '▁a', '▁man', '▁rides', '.', '▁And', '▁horse'])
+  const reader = new AnswerReader(tokenizer, marksOf(tokenizer, ['<|end|>', '<|endoftext|>', '<|none|>']))
+  const tokens =
+    '<p> ▁a ▁man </p> ▁ ▁rides <p> ▁a ▁horse </p> ▁ . ▁a <0xE6> <0x97> <0xA5> . ▁And ▁ <SEG> . <|end|>'
+  let told = ''
+  for (const token of tokens.split(' ')) {
+    reader.push(tokenizer.idOf(token))
+    const { text } = reader.given()
+    expect(text.startsWith(told)).toBe(true)
+    told = text
+  }
+  const { text, phrases } = reader.whole()
+  expect(text).toBe('a man rides a horse. a日.')
+  expect(told).toBe(text)
+  expect(phrases.map((phrase) => phrase.text)).toEqual(['a man', 'a horse'])
 })
