@@ -210,7 +210,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
       finish: { build: (from) => finishPlan(from, size, parts) },
       token: {
         build: (from) => wordsPlan(from, sizes, parts, expectDefined(matrix, 'the head')),
-        inputs: { x: await embeddings.rows(ids, 1) },
+        inputs: { x: await embeddings.rows(ids.slice(0, 1)) },
         params: { position: parts.prefix },
       },
     }
