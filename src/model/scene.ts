@@ -227,16 +227,15 @@ export class Scene {
    *
    * @example
    * ```ts
-   * import { FlowSeg, UsageError } from 'flowseg'
+   * import { FlowSeg } from 'flowseg'
    *
    * const model = await FlowSeg.load()
    * const scene = await model.look({ width: 64, height: 48, rgb: new Uint8Array(48 * 64 * 3) })
-   * try {
-   *   const { text, phrases } = await scene.ask('What is on the table?', { onText: (piece) => console.log(piece) })
-   *   for (const { text: phrase, mask } of phrases) console.log(phrase, mask.area)
-   * } catch (error) {
-   *   console.log(error instanceof UsageError) // true: the embedded model only knows phrases
-   * }
+   * // The model that comes with the package was not trained to write
+   * const canWrite = model.config.tasks.includes('chat')
+   * const answer = canWrite ? await scene.ask('What is on the table?') : undefined
+   * for (const { text, mask } of answer?.phrases ?? []) console.log(text, mask.area)
+   * console.log(answer?.text) // undefined
    * model.close()
    * ```
    */

@@ -22,6 +22,8 @@ import { imageSide } from '../../model/networks/semantic-flow.ts'
 import { siglipLayer, siglipPatches } from '../../model/networks/siglip.ts'
 import { finishPlan, type Parts, segmentPlan } from '../../model/plans.ts'
 import { spaceToDepth } from '../../ops/layout/layout.ts'
+import { linear } from '../../ops/matmul/matmul.ts'
+import { argmax } from '../../ops/reduce/reduce.ts'
 import type { Inputs, Outputs } from '../../tensor/plan.ts'
 import { lastDim, reshape, rowsOf, type Tensor } from '../../tensor/tensor.ts'
 import { grouped } from '../output/terminal.ts'
@@ -38,6 +40,8 @@ export async function fullConfig(): Promise<Config> {
 const [SEQUENCE, NEW] = [1800, 45]
 /** Rows of C: a phrase of up to 16 tokens. */
 const CONDITION = 16
+/** The matrix from states to words is the largest of all: an eighth of it stands for it. */
+const HEAD_PARTS = 8
 
 /** All that one image and one sentence take, in the order in which they take it. */
 export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
@@ -49,13 +53,13 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
   const globals = sam.globalLayers.filter((i) => i < samLayers)
   const windowed = Array.from({ length: samLayers }, (_, i) => i).find((i) => !globals.includes(i)) ?? 0
   const step = (of: Step, pieces: readonly Full[]): Piece[] =>
-    pieces.map(({ name, title, count, weights: prefixes, build, params = {} }) => ({
+    pieces.map(({ name, title, count, weights: prefixes, build, params = {}, config: own = config }) => ({
       name,
       title,
       count,
       step: of,
       prepare: async (gpu, task) => {
-        const loaded = await randomWeights(gpu, config, prefixes, dtype)
+        const loaded = await randomWeights(gpu, own, prefixes, dtype)
         const built = await makeParts(gpu, { ...loaded, baseline: false }, config, 0).catch(
           (error: unknown) => {
             loaded.release()
@@ -221,6 +225,20 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
         build: (from, parts) => finishPlan(from, { width: 1024, height: 768, scaled: [768, 1024] }, parts),
       },
     ]),
+    ...step('token', [
+      llmPiece('llm-token', 1, `Qwen3 layer, 1 token after ${grouped(SEQUENCE - 1)}`),
+      {
+        name: 'lm-head',
+        title: `LM head and the largest logit, 1 of ${HEAD_PARTS} parts`,
+        count: HEAD_PARTS,
+        weights: ['llm.lm_head.weight'],
+        config: { ...config, llm: { ...llm, vocab: Math.ceil(llm.vocab / HEAD_PARTS) } },
+        build: ({ bound }, { weights }) => {
+          const logits = linear(bound('x', [1, llm.hidden]), weights.tensor('llm.lm_head.weight'))
+          return { keep: { id: argmax(logits) } }
+        },
+      },
+    ]),
   ]
 }
 
@@ -232,6 +250,8 @@ interface Full {
   readonly weights: readonly string[]
   readonly build: (inputs: Inputs, parts: Parts) => Outputs
   readonly params?: Readonly<Record<string, number>>
+  /** The sizes of its weights, if they aren't those of the model. */
+  readonly config?: Config
 }
 
 function numbered(name: string, tensors: readonly Tensor[]): Record<string, Tensor> {

@@ -9,12 +9,14 @@ import { decodeImage } from '../../io/image/image.ts'
 import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { loadTokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { LanguageHead } from '../../model/checkpoint/language-head.ts'
 import { makeParts } from '../../model/checkpoint/parts.ts'
 import { noise } from '../../model/checkpoint/random-weights.ts'
 import { loadWeights } from '../../model/checkpoint/weights.ts'
 import { Preprocessor, placeImage } from '../../model/input/preprocess.ts'
 import { buildPrompt } from '../../model/input/prompt.ts'
 import { cacheShapes, finishPlan, lookPlan, readInputs, readPlan, segmentPlan } from '../../model/plans.ts'
+import { wordsPlan } from '../../model/words/plans.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { type Inputs, type Outputs, type Plan, plan, type RunValues } from '../../tensor/plan.ts'
 import {
@@ -30,8 +32,8 @@ import { packagePath } from '../package.ts'
 
 const SENTENCE = 'the dotted shape'
 
-/** One of the model's three steps. */
-export type Step = 'look' | 'read' | 'segment'
+/** One of the model's steps; a token of an answer in words is one by itself. */
+export type Step = 'look' | 'read' | 'segment' | 'token'
 
 /** Something that is timed by itself: a step of the model, or a layer of it. */
 export interface Piece {
@@ -123,7 +125,13 @@ export async function prepare(
 // A model that fits, whole
 
 /** The usual use: look at the sample scene, and find something in it. */
-const PLANS = { look: 'look', read: 'read', segment: 'decoder', finish: 'refinement' } as const
+const PLANS = {
+  look: 'look',
+  read: 'read',
+  segment: 'decoder',
+  finish: 'refinement',
+  token: 'a token of an answer',
+} as const
 type PlanName = keyof typeof PLANS
 
 /** @param open called when one of them is prepared */
@@ -189,6 +197,10 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
       pool[label] = keep(await allocate(gpu, shape, parts.cacheType, { label, owner: 'bench' }))
     const after = await embeddings.rows(ids, T)
     const length = config.flow.condition === 'tokens' ? span : 1
+    const head = new LanguageHead({ gpu, checkpoint, match: loaded.head, quantize: undefined })
+    owned.push(() => head.release())
+    const matrix = loaded.head && (await head.load(task))
+    const sizes = { T: 1, capacity: parts.capacity, sampled: false }
     const tasks: Record<PlanName, { build: Build } & Pick<Sources, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
@@ -197,6 +209,11 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
       read: { build: (from) => readPlan(from, T, K, parts), inputs: { after, rows }, params: { span } },
       segment: { build: (from) => segmentPlan(from, rowsOfC(config, K), false, parts), params: { length } },
       finish: { build: (from) => finishPlan(from, size, parts) },
+      token: {
+        build: (from) => wordsPlan(from, sizes, parts, expectDefined(matrix, 'the head')),
+        inputs: { x: await embeddings.rows(ids.slice(0, 1)) },
+        params: { position: parts.prefix },
+      },
     }
     const start = (name: PlanName, more: TaskOptions): Promise<Prepared> => {
       const { build, inputs = {}, params = {} } = tasks[name]

@@ -107,12 +107,12 @@ function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }:
   return table([[`  ${head[0]}`, ...head.slice(1), 'of ceiling', 'predicted'], ...rows])
 }
 
-/** The sums over the pieces. */
+/** The sums over the pieces; a token of an answer is no part of `all`, which is an image and a sentence. */
 function wholeOf({ measured }: Report, of: (piece: Measured) => number): Record<Step | 'all', number> {
-  const sums = { look: 0, read: 0, segment: 0, all: 0 }
+  const sums = { look: 0, read: 0, segment: 0, token: 0, all: 0 }
   for (const one of measured) {
     sums[one.step] += one.count * of(one)
-    sums.all += one.count * of(one)
+    if (one.step !== 'token') sums.all += one.count * of(one)
   }
   return sums
 }
@@ -120,12 +120,12 @@ function wholeOf({ measured }: Report, of: (piece: Measured) => number): Record<
 function wholeLines(report: Report, paint: ReturnType<typeof painter>): string[] {
   const { machine, dtype } = report
   const row = (name: string, of: (piece: Measured) => number): string[] => {
-    const { look, read, segment, all } = wholeOf(report, of)
-    return [`  ${name}`, ...[look, read, segment, all].map(milliseconds)]
+    const { look, read, segment, all, token } = wholeOf(report, of)
+    return [`  ${name}`, ...[look, read, segment, all, token].map(milliseconds)]
   }
   const on = (gpu: Machine) => (piece: Measured) => 1000 * predictSeconds(piece.dispatches, gpu)
   const rows = [
-    ['', 'look', 'read', 'segment', 'all'],
+    ['', 'look', 'read', 'segment', 'all', 'a token more'],
     row('here', ({ runMs }) => runMs),
     ...(report.isSoftware ? [row('here, processor time', ({ processorMs }) => processorMs)] : []),
     row('on the GPU above', on(machine)),

@@ -56,7 +56,10 @@ export class LanguageHead {
       )
     }
     // A sum over few bits decides between words that are nearly as likely: 8 at least, as for the embedding
-    const options = { onProgress, signal, quantize: quantize && ('int8' as const), owner: OWNER }
+    const [N = 0, K = 0] = match.parameter.shape
+    // Few bits can't be held in several buffers
+    const isRounded = quantize !== undefined && N * K <= gpu.bindingLimit
+    const options = { onProgress, signal, quantize: isRounded ? ('int8' as const) : undefined, owner: OWNER }
     this.#loaded = await loadMatrix(gpu, checkpoint, match, options)
     return this.#loaded.tensor
   }

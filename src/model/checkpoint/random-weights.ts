@@ -9,7 +9,7 @@ import { type Parameter, parameters } from './parameters.ts'
 import { type HostWeight, type LoadedWeights, weightsFrom } from './weights.ts'
 
 /**
- * @param prefixes of the tensors' names, such as 'segmentor.encoder.layers.0.'
+ * @param prefixes of the tensors' names, such as 'segmentor.encoder.layers.0.'; whole names of those that masks don't need
  * @param dtype    of matrices and convolutions; all else is f32, as ever
  * @throws OutOfMemoryError, LimitError
  */
@@ -20,7 +20,8 @@ export function randomWeights(
   dtype: 'f32' | 'bf16' = 'f32',
 ): Promise<LoadedWeights> {
   const wanted = parameters(config).filter(
-    ({ name, used }) => used && prefixes.some((prefix) => name.startsWith(prefix)),
+    ({ name, used }) =>
+      (used || prefixes.includes(name)) && prefixes.some((prefix) => name.startsWith(prefix)),
   )
   const tensors = wanted.map((parameter, i): [string, HostWeight] => {
     const { name, shape, kind } = parameter

@@ -7,7 +7,7 @@ import { bytesOf, type FileOutline, outlineFile, type TensorOutline } from '../.
 import type { Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { Config } from '../checkpoint/config.ts'
-import { expectFit, fitOf } from '../checkpoint/fit.ts'
+import { expectFit, type Fit, fitOf, type Match, misfitOf } from '../checkpoint/fit.ts'
 import { canonicalName, type Parameter, parameters } from '../checkpoint/parameters.ts'
 import { outlineQuantized, QUANTIZED_NAMES, scalesName } from '../checkpoint/stored.ts'
 import { quantizedBy, type Recipe, recipeText } from './recipe.ts'
@@ -131,7 +131,8 @@ export function planConversion(
 function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: ConvertSettings): Step[] {
   const fit = fitOf(checkpoint, config)
   expectFit(fit, checkpoint, config)
-  const steps = fit.used.flatMap(({ parameter, entry, quantized, scales }): Step[] => {
+  const steps = [...fit.used, ...ownHead(fit, config)].flatMap((match): Step[] => {
+    const { parameter, entry, quantized, scales } = match
     if (!entry) return []
     const { name } = parameter
     const wanted = quantizedBy(recipe, parameter)
@@ -157,6 +158,15 @@ function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: Conver
       return { entry, name, isRounded: false, outputs: [{ name, dtype: entry.dtype, shape: entry.shape }] }
     }),
   ]
+}
+
+/**
+ * The language model's head, if it isn't the embedding: words need it. As the embedding it is rounded to no fewer than 8
+ * bits, as single words hang on it.
+ */
+function ownHead({ head }: Fit, { llm }: Config): Match[] {
+  if (!head || llm.tied || misfitOf(head)) return []
+  return [{ ...head, parameter: { ...head.parameter, kind: 'embedding' } }]
 }
 
 function stepOf(entry: TensorEntry, parameter: Parameter, quantized: Quantized | undefined): Step {

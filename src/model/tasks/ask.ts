@@ -87,6 +87,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly flow?: readonly FlowLayer[]
   /** Milliseconds of each step; `look` is that of the scene, paid once. */
   readonly times: {
+    /** Both encoders, the pixel decoder, and the language model over the image. */
     readonly look: number
     /** All tokens, and the head's loading the first time. */
     readonly write: number
@@ -204,7 +205,7 @@ async function answer<O extends MaskOutput>(
     tell(() => whole)
 
     const { generated } = writer
-    const { phrases, span, forced } = await target(model, question, writer, reader, marks, name)
+    const { phrases, seg, forced } = await target(model, question, writer, reader, marks, name)
     const written = performance.now()
     const common = {
       prompt: question.text,
@@ -216,11 +217,11 @@ async function answer<O extends MaskOutput>(
       canvas: scene.size.scaled,
     }
     const times = { look: scene.lookMs, write: written - started, segment: 0 }
-    if (span === undefined) return { ...common, phrases: [], times }
+    if (seg === undefined) return { ...common, phrases: [], times }
 
     // Each phrase has the query that fits it best
     const spans = phrases.map((phrase) => phrase.rows)
-    const language = await languageOfStates(model, generated.states, spans, span, task)
+    const language = await languageOfStates(model, generated.states, spans, seg, task)
     const decoded = await decodeLanguage(model, scene, language, { task: name, flow, every: flow }, task)
     const grounded: GroundedPhrase<O>[] = []
     for (const [k, { text: words, place }] of phrases.entries()) {
@@ -267,11 +268,11 @@ interface Target {
     readonly place?: readonly [begin: number, end: number]
   }[]
   /** The row of <SEG>; undefined if the answer only speaks. */
-  readonly span: number | undefined
+  readonly seg: number | undefined
   readonly forced: boolean
 }
 
-const NOTHING: Target = { phrases: [], span: undefined, forced: false }
+const NOTHING: Target = { phrases: [], seg: undefined, forced: false }
 
 /**
  * What an answer points out. Its own phrases come before the question's; of several <SEG> the last counts; and an answer
@@ -282,7 +283,7 @@ async function target(
   question: Question,
   { generated, force }: Writer,
   reader: AnswerReader,
-  { seg }: Marks,
+  marks: Marks,
   task: TaskName,
 ): Promise<Target> {
   const { ids, states } = generated
@@ -295,14 +296,14 @@ async function target(
   const phrases = own.length > 0 ? own : asked
   if (phrases.length === 0) return NOTHING
 
-  const at = ids.slice(0, states.length - T).lastIndexOf(seg)
-  if (at >= 0) return { phrases, span: T + at, forced: false }
+  const at = ids.slice(0, states.length - T).lastIndexOf(marks.seg)
+  if (at >= 0) return { phrases, seg: T + at, forced: false }
   // The last token was not read: where the answer's length ended it, it belongs before what is added
   const last = generated.end === 'length' ? ids.slice(-1) : []
   const space = parts.config.prompt.chat === 'phi3' ? '' : ' ' // Phi-3's tokenizer puts one there itself
   const words = task === 'reasoning' ? 'It is <SEG>' : '<SEG>'
-  await force(last.includes(seg) ? last : [...last, ...tokenizer.encode(space + words)])
-  return { phrases, span: states.length - 1, forced: true }
+  await force(last.includes(marks.seg) ? last : [...last, ...tokenizer.encode(space + words)])
+  return { phrases, seg: states.length - 1, forced: true }
 }
 
 /** The phrases of an answer that were read to their end. */

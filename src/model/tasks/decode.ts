@@ -6,6 +6,7 @@ import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { firstDim, type Tensor } from '../../tensor/tensor.ts'
 import type { TaskName } from '../checkpoint/config.ts'
+import { growCache } from '../grow-cache.ts'
 import { type Prompt, REGION, type Span } from '../input/prompt.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
@@ -123,12 +124,15 @@ export async function decodeLanguage(
 /** The language model over what follows the image. */
 async function read(
   model: LoadedModel,
-  { cache, capacity }: SceneState,
+  scene: SceneState,
   prompt: Prompt,
   { regions }: DecodeOptions,
   task: TaskOptions,
 ): Promise<Language> {
   const { gpu, parts, plans } = model
+  // A long list takes more rows than a sentence
+  await growCache(model, scene, parts.prefix + prompt.after.length, task)
+  const { cache, capacity } = scene
   const picked = readInputs(prompt, { ...parts, capacity })
   const { T, K, count, ids, rows, spans } = picked
   const after = await model.embeddings.rows(

@@ -32,6 +32,7 @@ export function marksOf(tokenizer: Tokenizer, ends: readonly string[]): Marks {
 
 /** A stretch of an answer's text. */
 export interface AnswerPart {
+  /** Its words, with the spaces around them. */
   readonly text: string
   /** The number of the phrase that it is, from 0 on; absent for the words between. */
   readonly phrase?: number
@@ -134,12 +135,12 @@ export class AnswerReader {
 function textOf(pieces: readonly Piece[], complete: boolean): AnswerText {
   const out = new Text()
   const phrases = phraseOf(pieces, complete)
-  let phrase: number | undefined
+  let place: Place = { phrase: undefined, isMarked: false }
   pieces.forEach((piece, i) => {
-    if ('text' in piece) return out.add(piece.text, phrase)
+    if ('text' in piece) return out.add(piece.text, place)
     if (piece.mark === 'seg') return out.endWithMask()
-    out.mark(phrase)
-    phrase = phrases.get(i)
+    out.mark(place)
+    place = { phrase: phrases.get(i), isMarked: piece.mark === 'open' }
   })
   if (!complete) out.holdBack()
   return out.done()
@@ -161,10 +162,18 @@ function phraseOf(pieces: readonly Piece[], complete: boolean): ReadonlyMap<numb
   return numbers
 }
 
-interface Stretch {
-  text: string
+/** Where text stands. */
+interface Place {
   readonly phrase: number | undefined
+  /** After <p>, whether or not it turns out to be a phrase. */
+  readonly isMarked: boolean
 }
+
+interface Stretch extends Place {
+  text: string
+}
+
+const BETWEEN: Place = { phrase: undefined, isMarked: false }
 
 /** Text that grows, with its white space set in order. */
 class Text {
@@ -175,17 +184,18 @@ class Text {
   /** The sentence with the mask was dropped: so is its full stop. */
   #swallowsStop = false
 
-  add(text: string, phrase: number | undefined): void {
+  add(text: string, place: Place): void {
     for (const [piece] of text.matchAll(/\s+|\S+/gu)) {
       if (piece.trim() === '') this.#space = widest(this.#space, piece)
-      else this.#word(piece, phrase)
+      else this.#word(piece, place)
     }
   }
 
-  /** A marker stood here, the end of this phrase. */
-  mark(phrase: number | undefined): void {
+  /** A marker stood here, the end of this place. */
+  mark(place: Place): void {
     this.#isAfterMark = true
-    if (phrase !== undefined && this.#last !== phrase) this.#parts.push({ text: '', phrase })
+    if (place.phrase !== undefined && this.#last?.phrase !== place.phrase)
+      this.#parts.push({ text: '', ...place })
   }
 
   /** <SEG> stood here: its sentence goes, if it says nothing else. */
@@ -210,7 +220,12 @@ class Text {
       if (phrase !== undefined) phrases.push({ text, begin: at, end: at + text.length })
       at += text.length
     }
-    const parts = this.#parts.filter(({ text }) => text !== '')
+    const parts: Stretch[] = []
+    for (const part of this.#parts) {
+      const last = parts.at(-1)
+      if (last?.phrase === part.phrase && last) last.text += part.text
+      else if (part.text !== '') parts.push({ ...part })
+    }
     return {
       text: parts.map(({ text }) => text).join(''),
       parts: parts.map(({ text, phrase }) => (phrase === undefined ? { text } : { text, phrase })),
@@ -218,7 +233,7 @@ class Text {
     }
   }
 
-  #word(word: string, phrase: number | undefined): void {
+  #word(word: string, place: Place): void {
     let rest = word
     if (this.#swallowsStop) {
       rest = rest.replace(/^[.!]/u, '')
@@ -227,20 +242,21 @@ class Text {
     }
     const isFirst = this.#parts.every(({ text }) => text === '')
     const joins = isFirst || (this.#isAfterMark && CLOSING.test(rest))
-    if (!joins && this.#space !== '') this.#append(this.#space, this.#last === phrase ? phrase : undefined)
-    this.#append(rest, phrase)
+    const isSame = this.#last?.phrase === place.phrase && this.#last?.isMarked === place.isMarked
+    if (!joins && this.#space !== '') this.#append(this.#space, isSame ? place : BETWEEN)
+    this.#append(rest, place)
     this.#space = ''
     this.#isAfterMark = false
   }
 
-  get #last(): number | undefined {
-    return this.#parts.at(-1)?.phrase
+  get #last(): Stretch | undefined {
+    return this.#parts.at(-1)
   }
 
-  #append(text: string, phrase: number | undefined): void {
-    const last = this.#parts.at(-1)
-    if (last && last.phrase === phrase) last.text += text
-    else this.#parts.push({ text, phrase })
+  #append(text: string, { phrase, isMarked }: Place): void {
+    const last = this.#last
+    if (last?.phrase === phrase && last?.isMarked === isMarked && last) last.text += text
+    else this.#parts.push({ text, phrase, isMarked })
   }
 
   /** The length without the last sentence, if that is one of LEADS, or else the beginning of one. */
@@ -253,9 +269,9 @@ class Text {
     if (!isLead) return undefined
     // Words of a phrase are never only the way to a mask
     let at = 0
-    for (const { text, phrase } of this.#parts) {
+    for (const { text, isMarked } of this.#parts) {
       at += text.length
-      if (phrase !== undefined && at > begin) return undefined
+      if (isMarked && at > begin) return undefined
     }
     return all.slice(0, begin).trimEnd().length
   }
@@ -263,10 +279,10 @@ class Text {
   #cut(length: number): void {
     let left = length
     const cut: Stretch[] = []
-    for (const { text, phrase } of this.#parts) {
-      if (left <= 0 && text !== '') break
-      cut.push({ text: text.slice(0, left), phrase })
-      left -= text.length
+    for (const part of this.#parts) {
+      if (left <= 0 && part.text !== '') break
+      cut.push({ ...part, text: part.text.slice(0, left) })
+      left -= part.text.length
     }
     const removed = this.#parts.length > 0
     this.#parts = cut

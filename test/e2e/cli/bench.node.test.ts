@@ -57,6 +57,8 @@ test('pieces of the full model come as often as it has layers', async () => {
     'sam-global': 4,
     'llm-prefill': 36,
     'llm-read': 36,
+    'llm-token': 36,
+    'lm-head': 8,
   })
   expect(new Set(pieces.map(({ name }) => name)).size).toBe(pieces.length)
 })

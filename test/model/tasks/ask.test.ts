@@ -3,6 +3,7 @@
 // answered is refused before it runs.
 
 import { describe, expect, test, vi } from 'vitest'
+import { FlowSegError } from '../../../src/errors.ts'
 import { answered, frameQuestion, spansOf } from '../../../src/model/input/prompt.ts'
 import { GROUNDED_TEMPLATES } from '../../../src/model/input/questions.ts'
 import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
@@ -165,6 +166,185 @@ for (const gpu of await adapters()) {
       expect(model.plans.infos().filter(({ name }) => name === 'words')).toHaveLength(2)
       closeScene(model, scene)
       model.release()
+    })
+
+    test('an answer without <SEG> gets one where it has phrases, or explains', async () => {
+      const model = await loadModel(files, { gpu })
+      const scene = await look(model, picture(50, 40), {})
+      const written = [OPEN, ...bytes('a cup'), CLOSE, ...bytes(' of tea.')]
+      const answerTo = async (ids: number[], asked: () => Promise<Answer>): Promise<Answer> => {
+        script(model, [...ids])
+        const answer = await asked()
+        vi.restoreAllMocks()
+        return answer
+      }
+      const forced = await answerTo([...written, END], () => ask(model, scene, 'What is it?', {}))
+      expect(forced).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'stop', caption: '' })
+      expect(forced.phrases).toMatchObject([{ text: 'a cup', span: [0, 5] }])
+      expect(forced.parts).toEqual([{ text: 'a cup', phrase: 0 }, { text: ' of tea.' }])
+      // As if it had written one
+      const own = await answerTo([...written, ...bytes(' '), SEG, END], () =>
+        ask(model, scene, 'What is it?', {}),
+      )
+      expect(own.forced).toBe(false)
+      expectClose(forced.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
+      // Cut off: the last token is read after all
+      const cut = await answerTo(written, () =>
+        ask(model, scene, 'What is it?', { maxTokens: written.length }),
+      )
+      expect(cut).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'length' })
+      expectClose(cut.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
+      const atLast = await answerTo([...written, ...bytes(' '), SEG], () =>
+        ask(model, scene, 'What is it?', { maxTokens: written.length + 2 }),
+      )
+      expectClose(atLast.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
+      // A phrase that was not read to its end is none
+      const unread = await answerTo(written.slice(0, 7), () =>
+        ask(model, scene, 'What is it?', { maxTokens: 7 }),
+      )
+      expect(unread).toMatchObject({ text: 'a cup', phrases: [], forced: false })
+
+      const plain = await answerTo([...bytes('No.'), END], () => ask(model, scene, 'Is it?', {}))
+      expect(plain).toMatchObject({ text: 'No.', phrases: [], forced: false })
+      const lone = await answerTo([SEG, END], () => ask(model, scene, 'Is it?', {}))
+      expect(lone).toMatchObject({ text: '', phrases: [], forced: false })
+
+      const why = await answerTo([...bytes('It is hot.'), END], () =>
+        explain(model, scene, 'What burns?', {}),
+      )
+      expect(why).toMatchObject({ text: 'It is hot.', forced: true })
+      expect(why.phrases).toMatchObject([{ text: 'What burns?' }])
+      expect(why.phrases[0]).not.toHaveProperty('span')
+      expect(why.prompt).toContain('<p>What burns?</p> Please explain why and output the')
+      const said = await answerTo([...bytes('It is hot. It is '), SEG, ...bytes('.'), END], () =>
+        explain(model, scene, 'What burns?', {}),
+      )
+      expect(said).toMatchObject({ text: 'It is hot.', forced: false })
+      expectClose(why.phrases[0]!.logits.raw, said.phrases[0]!.logits.raw, 1e-4)
+      // Of several the last counts
+      const twice = await answerTo([SEG, ...bytes('It is hot. It is '), SEG, END], () =>
+        explain(model, scene, 'What burns?', {}),
+      )
+      expect(twice.phrases).toHaveLength(1)
+      closeScene(model, scene)
+      model.release()
+    })
+
+    test('an abort takes effect within a token, and the scene goes on', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(50, 40))
+      const before = await scene.segment('the red mug')
+      for (const after of [1, 4]) {
+        const controller = new AbortController()
+        const reason = new Error('enough')
+        let tokens = 0
+        const asked = scene.ask('What is it?', {
+          signal: controller.signal,
+          onProgress: ({ what }) => {
+            if (what === 'answer' && ++tokens === after) controller.abort(reason)
+          },
+        })
+        await expect(asked).rejects.toBe(reason)
+        expect(tokens).toBe(after)
+      }
+      // Keys and values of the answer lie behind the image's, in a larger cache
+      const again = await scene.segment('the red mug')
+      expect(again.query).toBe(before.query)
+      expectClose(again.logits.raw, before.logits.raw, 1e-5)
+
+      // Closed in the middle, by its own callback
+      const closing = scene.ask('What is it?', {
+        onProgress: ({ what }) => void (what === 'answer' && scene.close()),
+      })
+      await expect(closing).rejects.toMatchObject({ code: 'ERR_CLOSED' })
+    })
+
+    test('the memory of words: the head with the model, the cache with the scene', async () => {
+      const model = await load(files, { gpu })
+      const owned = (name: string): number => model.memory().byOwner[name] ?? 0
+      const scene = await model.look(picture(50, 40))
+      const [small, weights] = [owned('scene'), owned('weights')]
+      expect(owned('lm_head')).toBe(0)
+      await scene.ask('What is it?', { maxTokens: 3 })
+      expect(owned('weights')).toBe(weights)
+      const [head, grown] = [owned('lm_head'), owned('scene')]
+      expect(head).toBeGreaterThanOrEqual(261 * 64 * 4)
+      await scene.ask('What is it?', { maxTokens: 300 })
+      expect(owned('lm_head')).toBe(head)
+      expect(owned('scene')).toBeGreaterThan(grown)
+      expect(owned('scene')).toBeGreaterThan(small)
+      scene.close()
+      expect(owned('scene')).toBe(0)
+      model.close()
+      expect(gpu.memory().byOwner).not.toHaveProperty('lm_head')
+    })
+
+    test('drawn words are the same by seed', async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(50, 40))
+      const words = async (seed: number): Promise<readonly number[]> =>
+        (await scene.ask('What is it?', { maxTokens: 12, temperature: 1.5, topP: 0.95, topK: 50, seed }))
+          .tokens
+      expect(await words(1)).toEqual(await words(1))
+      expect(await words(1)).not.toEqual(await words(2))
+      const cold = await scene.ask('What is it?', { maxTokens: 12, temperature: 1e-4 })
+      const greedy = await scene.ask('What is it?', { maxTokens: 12 })
+      expect(cold.tokens).toEqual(greedy.tokens)
+    })
+
+    test("what can't be answered is refused before it runs", async () => {
+      const model = await load(files, { gpu })
+      const scene = await model.look(picture(50, 40))
+      const bytesBefore = gpu.memory().bytes
+      for (const [question, options, what] of [
+        ['', {}, 'The question is empty'],
+        [' \n\u200b', {}, 'The question is empty'],
+        [7, {}, 'must be a string, not number'],
+        ['a <SEG>', {}, 'holds "<SEG>"'],
+        ['a <p>dog</p>', {}, 'holds "<p>"'],
+        ['<|im_end|>', {}, 'holds "<|im_end|>"'],
+        ['<image>', {}, 'holds "<image>"'],
+        ['<region>', {}, 'holds "<region>"'],
+        ['half \ud83d', {}, 'half of a character'],
+        ['word '.repeat(10_000), {}, 'characters'],
+        ['word '.repeat(900), {}, 'at most 4096 are read'],
+        ['word '.repeat(1_000_000), {}, 'characters'],
+        ['word '.repeat(250), {}, 'no room for an answer'],
+        ['What?', { maxTokens: 990 }, 'there is room for an answer of'],
+        ['What?', { maxTokens: 0 }, 'ask: maxTokens is 0'],
+        ['What?', { maxTokens: 1.5 }, 'ask: maxTokens is 1.5'],
+        ['What?', { maxTokens: Infinity }, 'ask: maxTokens is Infinity'],
+        ['What?', { temperature: -1 }, 'ask: temperature is -1'],
+        ['What?', { temperature: Number.NaN }, 'ask: temperature is NaN'],
+        ['What?', { topP: 0 }, 'ask: topP is 0'],
+        ['What?', { topP: 1.1 }, 'ask: topP is 1.1'],
+        ['What?', { topK: 0 }, 'ask: topK is 0'],
+        ['What?', { seed: 0.5 }, 'ask: seed is 0.5'],
+        ['What?', { onText: 'yes' }, 'ask: onText is'],
+        ['What?', { output: 'paper' }, 'ask: output is'],
+        ['What?', { tokens: 3 }, 'tokens'],
+      ] as const) {
+        const asked = scene.ask(question as string, options as object)
+        await expect(asked, `${String(question).slice(0, 20)} ${JSON.stringify(options)}`).rejects.toThrow(
+          what,
+        )
+        await expect(asked).rejects.toBeInstanceOf(FlowSegError)
+      }
+      expect(gpu.memory().bytes).toBe(bytesBefore)
+      // At the limit it is answered
+      const room = await scene.ask('What?', { maxTokens: 2 })
+      expect(room.tokens.length).toBeLessThanOrEqual(2)
+      await expect(scene.describe({ maxTokens: 5000 })).rejects.toThrow('maxTokens is 5000')
+      await expect(scene.explain('')).rejects.toThrow('The sentence is empty')
+    })
+
+    test('a model that was not trained to write says so', async () => {
+      const model = await load(smallCheckpoint(), { gpu })
+      const scene = await model.look(picture(50, 40))
+      for (const asked of [scene.ask('What?'), scene.describe(), scene.explain('What is hot?')]) {
+        await expect(asked).rejects.toThrow('`tasks` of its config.json')
+        await expect(asked).rejects.toMatchObject({ code: 'ERR_USAGE' })
+      }
     })
   })
 }

@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { ShapeError } from '../../../src/errors.ts'
+import { recordFor } from '../../../src/gpu/recorder.ts'
 import { mul } from '../../../src/ops/elementwise/elementwise.ts'
 import { argmax, maxLast, meanRows, normalizeRows, softmax } from '../../../src/ops/reduce/reduce.ts'
 import { plan } from '../../../src/tensor/plan.ts'
@@ -67,6 +68,29 @@ for (const { gpu, name } of await machines(
         y,
         low.data.map(() => 1 / shape[1]!),
       )
+    }
+  })
+}
+
+for (const gpu of await adapters()) {
+  test(`a row as long as a vocabulary, as on a GPU, on ${gpu.name}`, async () => {
+    const asGpu = { ...gpu.adapter, software: false }
+    for (const [V, at] of [
+      [32_014, 32_013],
+      [20_000, 7],
+      [18_001, 4_097],
+    ] as const) {
+      const x: HostTensor = { shape: [1, V], data: random([V]).data }
+      x.data[at] = 3
+      x.data[V - 1] = 3 // the lowest of equals
+      const { plan: ready, run } = await planOf(gpu, { x }, (t) => ({
+        y: recordFor(asGpu, () => argmax(t.x)),
+        most: recordFor(asGpu, () => maxLast(t.x)),
+      }))
+      expect(ready.info.dispatches[0]?.kernel).toContain('256')
+      const { y, most } = await run()
+      expect([y[0], most[0]]).toEqual([at, 3])
+      ready.release()
     }
   })
 }
