@@ -1,6 +1,7 @@
 // What `flowseg convert --siglip --sam --llm` is given: every layout that published models have, on disk and on a hub;
 // and what it refuses, by name.
 
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -36,13 +37,15 @@ const renamed =
   (all) =>
     all.map((tensor) => ({ ...tensor, name: change(tensor.name) }))
 
-/** Bytes of the tensors that were written, by name. */
-async function tensorsIn(folder: string): Promise<Map<string, Buffer>> {
+/** Hashes of the tensors that were written, by name. */
+async function tensorsIn(folder: string): Promise<Map<string, string>> {
   const checkpoint = await openSafetensors(openFolder(folder))
-  const bytes = new Map<string, Buffer>()
-  for (const name of checkpoint.tensors.keys()) bytes.set(name, Buffer.from(await checkpoint.read(name)))
+  const found = new Map<string, string>()
+  for (const name of checkpoint.tensors.keys()) {
+    found.set(name, createHash('sha256').update(await checkpoint.read(name)).digest('hex'))
+  }
   await checkpoint.close()
-  return bytes
+  return found
 }
 
 describe('a base model', () => {
@@ -149,7 +152,7 @@ describe('a base model', () => {
     const cwd = await temporaryFolder()
     const { err } = await assemble(cwd, 'qwen3', ['out'])
     expect(err).toContain('Left out 13 rows of the embedding, which belong to no token.')
-    expect(err).toMatch(/Left out \d+ tensors of the base models: .*text_model/)
+    expect(err).toMatch(/Left out \d+ tensors of the base models: logit_bias, /)
     expect((await assemble(cwd, 'phi3', ['phi'])).err).not.toContain('rows of the embedding')
   })
 
