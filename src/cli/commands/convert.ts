@@ -43,9 +43,12 @@ const page: Page = {
     'shard-size': { value: 'SIZE', help: 'most bytes of a file, such as 500MB or 2GiB; by default 1GiB' },
     tokenizer: {
       value: 'DIR',
-      help: "folder of the tokenizer's files, on disk, by URL or hf:owner/name; by default SOURCE's",
+      help: "folder of the tokenizer's files, on disk, by URL or hf:owner/name; by default SOURCE's, or --llm's",
     },
-    config: { value: 'FILE', help: "a config.json of FlowSeg, or its URL, instead of SOURCE's" },
+    config: {
+      value: 'FILE',
+      help: "a config.json of FlowSeg, or its URL, instead of SOURCE's, or for another head",
+    },
     compat: { value: 'KIND', help: 'aaai or main: whose branch of X-SAM the model follows' },
     all: { help: 'keep the tensors that no network reads as well' },
     force: { help: 'replace an earlier conversion in OUT that had other settings' },

@@ -42,7 +42,12 @@ async function tensorsIn(folder: string): Promise<Map<string, string>> {
   const checkpoint = await openSafetensors(openFolder(folder))
   const found = new Map<string, string>()
   for (const name of checkpoint.tensors.keys()) {
-    found.set(name, createHash('sha256').update(await checkpoint.read(name)).digest('hex'))
+    found.set(
+      name,
+      createHash('sha256')
+        .update(await checkpoint.read(name))
+        .digest('hex'),
+    )
   }
   await checkpoint.close()
   return found
@@ -200,6 +205,27 @@ describe('from the hub', () => {
     expect(await assemble(cwd, 'qwen3', ['hub'], parts)).toMatchObject({ code: 0 })
     expect((await assemble(cwd, 'qwen3', ['disk'])).code).toBe(0)
     expect(await hashes(join(cwd, 'hub'))).toEqual(await hashes(join(cwd, 'disk')))
+
+    // A text tower is a quarter of SigLIP, and stays where it is
+    const tower = { name: 'text_model.table', dtype: 'F32' as const, shape: [2 ** 23] }
+    const siglip = await changed(cwd, 'siglip', {
+      tensors: (all) => [...all, { ...tower, bytes: new Uint8Array(2 ** 25) }],
+    })
+    const files = readdirSync(siglip).map(
+      (file) => [file, new Uint8Array(readFileSync(join(siglip, file)))] as const,
+    )
+    hub.commit('base/large', Object.fromEntries(files))
+    hub.taken()
+    expect(await assemble(cwd, 'qwen3', ['large'], { ...parts, siglip: 'hf:base/large' })).toMatchObject({
+      code: 0,
+    })
+    const sent = hub.taken().contents.flatMap((line) => {
+      const [, first, last] = /(\d+)-(\d+)$/.exec(line) ?? []
+      return first === undefined ? [] : [Number(last) - Number(first) + 1]
+    })
+    expect(sent.length).toBeGreaterThan(0)
+    expect(sent.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(2 ** 24)
+    expect(await tensorsIn(join(cwd, 'large'))).toEqual(await tensorsIn(join(cwd, 'disk')))
 
     const refused = await assemble(cwd, 'qwen3', ['other'], { ...parts, sam: 'hf:base/sam' })
     expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('hf:base/sam') })
@@ -404,6 +430,16 @@ describe('is refused by name', () => {
     await rm(join(cwd, name, file))
     const { code, err } = await assemble(cwd, 'qwen3', ['out'], { [OPTION[name]]: name })
     expect([code, err]).toEqual([1, expect.stringMatching(says)])
+  })
+
+  test('a tokenizer of another kind', async () => {
+    const cwd = await temporaryFolder()
+    const llm = await changed(cwd, 'qwen3', {})
+    const path = join(llm, 'tokenizer.json')
+    const json = JSON.parse(await readFile(path, 'utf8')) as { model: object }
+    await writeFile(path, JSON.stringify({ ...json, model: { ...json.model, type: 'Unigram' } }))
+    const { code, err } = await assemble(cwd, 'qwen3', ['out'], { llm })
+    expect([code, err]).toEqual([1, expect.stringContaining('model.type is "Unigram", expected "BPE"')])
   })
 
   test('a place where nothing is, and OUT where a base is', async () => {
