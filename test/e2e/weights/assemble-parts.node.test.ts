@@ -451,7 +451,10 @@ describe('is refused by name', () => {
     })
     await cp(baseFolder('siglip'), join(cwd, 'siglip'), { recursive: true })
     const same = await assemble(cwd, 'qwen3', ['siglip'], { siglip: 'siglip' })
-    expect(same).toMatchObject({ code: 2, err: expect.stringContaining('nothing is converted in place') })
+    expect(same).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('OUT is --siglip, siglip: nothing is converted in place'),
+    })
   })
 
   test.each<[args: string[], says: string]>([
