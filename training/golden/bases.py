@@ -1,6 +1,6 @@
 """Published base models as `transformers` saves them, so small that they are kept, and what their encoders return.
 
-    python -m training.golden.bases       writes test/fixtures/bases, about 150 KB
+    python -m training.golden.bases       writes test/fixtures/bases, about 260 KB
 
 Each family is saved in another of the layouts that repositories have: whole models with the parts that FlowSeg leaves
 out, shards with an index, PyTorch's own file, weights of 32 and 16 bits, tied and untied heads, an embedding with more
@@ -36,7 +36,8 @@ IDS = [5, 77, 200, 254, 130, 9, 256]
 def fill(model: torch.nn.Module, renames: dict[str, str], dtype: str = "f32") -> torch.nn.Module:
     """Each tensor from the stream of its name in a FlowSeg checkpoint; those that have none, of their own name."""
     model.eval().requires_grad_(False)
-    for name, tensor in model.state_dict(keep_vars=True).items():
+    named = {id(tensor): (name, tensor) for name, tensor in reversed(model.state_dict(keep_vars=True).items())}
+    for name, tensor in named.values():  # of shared ones, the first name
         ours = next((new + name.removeprefix(old) for old, new in renames.items() if name.startswith(old)), name)
         tensor.copy_(torch.from_numpy(weight_tensor(ours, tuple(tensor.shape), dtype)))
     return model
@@ -59,7 +60,8 @@ def sam() -> SamModel:
     prompt = dict(hidden_size=8, image_size=64, patch_size=8, mask_input_channels=4)
     decoder = dict(hidden_size=8, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=8)
     model = SamModel(SamConfig(vision_config=vision, prompt_encoder_config=prompt, mask_decoder_config=decoder))
-    return fill(model, {"vision_encoder.": "segmentor.encoder."})
+    own = {"vision_encoder.": "segmentor.encoder.", "shared_image_embedding.": "segmentor.shared_image_embedding."}
+    return fill(model, own)
 
 
 def qwen3() -> Qwen3ForCausalLM:

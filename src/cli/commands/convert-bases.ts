@@ -5,7 +5,7 @@ import { UsageError, WeightsError } from '../../errors.ts'
 import type { Checkpoint } from '../../io/checkpoint/checkpoint.ts'
 import { type Folder, readJson, readText } from '../../io/folder.ts'
 import { sha256Hex } from '../../io/sha256.ts'
-import { extendTokenizer, FLOWSEG_TOKENS } from '../../io/text/tokenizer.ts'
+import { extendTokenizer, FLOWSEG_TOKENS, loadTokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { assemble } from '../../model/convert/assemble.ts'
 import { BASES, type Base, llmSizes, samSizes, siglipSizes } from '../../model/convert/base-config.ts'
@@ -73,6 +73,7 @@ export async function openBases(places: BasePlaces, options: Given, terminal: Te
     // 1. Sizes: those of the bases, and of a head that is given or usual
     const texts = await tokenizerTexts(opened.llm.folder, options, terminal)
     const extended = await extendTokenizer(texts.vocabulary)
+    await loadTokenizer(extended.json, texts.settings, extended.length, signal)
     const sizes = await sizesOf(opened, extended.length, signal)
     const given = await givenConfig(options, terminal)
     if (given) expectSizes(given.config, given.name, sizes, places)

@@ -43,9 +43,12 @@ const page: Page = {
     'shard-size': { value: 'SIZE', help: 'most bytes of a file, such as 500MB or 2GiB; by default 1GiB' },
     tokenizer: {
       value: 'DIR',
-      help: "folder of the tokenizer's files, on disk, by URL or hf:owner/name; by default SOURCE's",
+      help: "folder of the tokenizer's files, on disk, by URL or hf:owner/name; by default SOURCE's, or --llm's",
     },
-    config: { value: 'FILE', help: "a config.json of FlowSeg, or its URL, instead of SOURCE's" },
+    config: {
+      value: 'FILE',
+      help: "a config.json of FlowSeg, or its URL, instead of SOURCE's, or for another head",
+    },
     compat: { value: 'KIND', help: 'aaai or main: whose branch of X-SAM the model follows' },
     all: { help: 'keep the tensors that no network reads as well' },
     force: { help: 'replace an earlier conversion in OUT that had other settings' },
@@ -76,13 +79,9 @@ async function run(options: Given, terminal: Terminal): Promise<number> {
   const compat = compatOption(options)
   const { signal } = terminal
   const target = locationOf(out, terminal)
-  const sources = bases ? Object.entries(bases).map(([base, at]) => [`--${base}`, at]) : [['SOURCE', place]]
-  for (const [label = '', at = ''] of sources) expectSource(locationOf(at, terminal), at, label)
-  await expectOut(
-    target,
-    out,
-    sources.map(([, at = '']) => locationOf(at, terminal)),
-  )
+  const places = bases ? Object.entries(bases).map(([base, at]) => [`--${base}`, at]) : [['SOURCE', place]]
+  const sources = places.map(([label = '', at = '']) => ({ label, at, location: locationOf(at, terminal) }))
+  await expectPlaces(sources, target, out)
 
   const original = await (bases
     ? openBases(bases, options, terminal)
@@ -125,14 +124,20 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
-/** Refuses a place that can't be read before anything is written. */
-function expectSource(source: string, place: string, label: string): void {
-  if (isUrl(source) || existsSync(source)) return
-  throw new WeightsError(`There is nothing at ${printable(place)}. Check the path of ${label}.`)
+/** A place that is read, as the user named it. */
+interface Source {
+  /** The option or the operand. */
+  readonly label: string
+  readonly at: string
+  readonly location: string
 }
 
-/** Refuses a place that can't be written. */
-async function expectOut(target: string, out: string, sources: readonly string[]): Promise<void> {
+/** Refuses places that can't be read or written before anything is. */
+async function expectPlaces(sources: readonly Source[], target: string, out: string): Promise<void> {
+  for (const { label, at, location } of sources) {
+    if (isUrl(location) || existsSync(location)) continue
+    throw new WeightsError(`There is nothing at ${printable(at)}. Check the path of ${label}.`)
+  }
   if (isUrl(target)) throw new UsageError(`OUT is ${printable(out)}, expected a folder on disk.`)
   const real = await realpath(target).catch(() => undefined)
   if (real === undefined) return
@@ -141,10 +146,10 @@ async function expectOut(target: string, out: string, sources: readonly string[]
       `OUT is ${printable(out)}, which is a file. Give a new folder, or that of an earlier conversion.`,
     )
   }
-  for (const source of sources) {
-    if (real !== (await realpath(source).catch(() => undefined))) continue
+  for (const { label, location } of sources) {
+    if (real !== (await realpath(location).catch(() => undefined))) continue
     throw new UsageError(
-      `OUT is SOURCE, ${printable(out)}: nothing is converted in place. Give another folder.`,
+      `OUT is ${label}, ${printable(out)}: nothing is converted in place. Give another folder.`,
     )
   }
 }

@@ -26,8 +26,11 @@ export function untrained(
 ): Draw {
   const stream = streamSeed(`${seed} ${parameter.name}`)
   const rule = ruleOf(parameter, all, config)
-  return (first, count) =>
-    Float32Array.from({ length: count }, (_, k) => rule(first + k, counterUnit(stream, first + k)))
+  return (first, count) => {
+    const values = new Float32Array(count)
+    for (let k = 0; k < count; k++) values[k] = rule(first + k, counterUnit(stream, first + k))
+    return values
+  }
 }
 
 function ruleOf(

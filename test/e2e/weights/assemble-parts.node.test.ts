@@ -1,6 +1,7 @@
 // What `flowseg convert --siglip --sam --llm` is given: every layout that published models have, on disk and on a hub;
 // and what it refuses, by name.
 
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -36,13 +37,20 @@ const renamed =
   (all) =>
     all.map((tensor) => ({ ...tensor, name: change(tensor.name) }))
 
-/** Bytes of the tensors that were written, by name. */
-async function tensorsIn(folder: string): Promise<Map<string, Buffer>> {
+/** Hashes of the tensors that were written, by name. */
+async function tensorsIn(folder: string): Promise<Map<string, string>> {
   const checkpoint = await openSafetensors(openFolder(folder))
-  const bytes = new Map<string, Buffer>()
-  for (const name of checkpoint.tensors.keys()) bytes.set(name, Buffer.from(await checkpoint.read(name)))
+  const found = new Map<string, string>()
+  for (const name of checkpoint.tensors.keys()) {
+    found.set(
+      name,
+      createHash('sha256')
+        .update(await checkpoint.read(name))
+        .digest('hex'),
+    )
+  }
   await checkpoint.close()
-  return bytes
+  return found
 }
 
 describe('a base model', () => {
@@ -149,7 +157,7 @@ describe('a base model', () => {
     const cwd = await temporaryFolder()
     const { err } = await assemble(cwd, 'qwen3', ['out'])
     expect(err).toContain('Left out 13 rows of the embedding, which belong to no token.')
-    expect(err).toMatch(/Left out \d+ tensors of the base models: .*text_model/)
+    expect(err).toMatch(/Left out \d+ tensors of the base models: logit_bias, /)
     expect((await assemble(cwd, 'phi3', ['phi'])).err).not.toContain('rows of the embedding')
   })
 
@@ -197,6 +205,27 @@ describe('from the hub', () => {
     expect(await assemble(cwd, 'qwen3', ['hub'], parts)).toMatchObject({ code: 0 })
     expect((await assemble(cwd, 'qwen3', ['disk'])).code).toBe(0)
     expect(await hashes(join(cwd, 'hub'))).toEqual(await hashes(join(cwd, 'disk')))
+
+    // A text tower is a quarter of SigLIP, and stays where it is
+    const tower = { name: 'text_model.table', dtype: 'F32' as const, shape: [2 ** 23] }
+    const siglip = await changed(cwd, 'siglip', {
+      tensors: (all) => [...all, { ...tower, bytes: new Uint8Array(2 ** 25) }],
+    })
+    const files = readdirSync(siglip).map(
+      (file) => [file, new Uint8Array(readFileSync(join(siglip, file)))] as const,
+    )
+    hub.commit('base/large', Object.fromEntries(files))
+    hub.taken()
+    expect(await assemble(cwd, 'qwen3', ['large'], { ...parts, siglip: 'hf:base/large' })).toMatchObject({
+      code: 0,
+    })
+    const sent = hub.taken().contents.flatMap((line) => {
+      const [, first, last] = /(\d+)-(\d+)$/.exec(line) ?? []
+      return first === undefined ? [] : [Number(last) - Number(first) + 1]
+    })
+    expect(sent.length).toBeGreaterThan(0)
+    expect(sent.reduce((sum, bytes) => sum + bytes, 0)).toBeLessThan(2 ** 24)
+    expect(await tensorsIn(join(cwd, 'large'))).toEqual(await tensorsIn(join(cwd, 'disk')))
 
     const refused = await assemble(cwd, 'qwen3', ['other'], { ...parts, sam: 'hf:base/sam' })
     expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('hf:base/sam') })
@@ -403,6 +432,16 @@ describe('is refused by name', () => {
     expect([code, err]).toEqual([1, expect.stringMatching(says)])
   })
 
+  test('a tokenizer of another kind', async () => {
+    const cwd = await temporaryFolder()
+    const llm = await changed(cwd, 'qwen3', {})
+    const path = join(llm, 'tokenizer.json')
+    const json = JSON.parse(await readFile(path, 'utf8')) as { model: object }
+    await writeFile(path, JSON.stringify({ ...json, model: { ...json.model, type: 'Unigram' } }))
+    const { code, err } = await assemble(cwd, 'qwen3', ['out'], { llm })
+    expect([code, err]).toEqual([1, expect.stringContaining('model.type is "Unigram", expected "BPE"')])
+  })
+
   test('a place where nothing is, and OUT where a base is', async () => {
     const cwd = await temporaryFolder()
     const missing = await assemble(cwd, 'qwen3', ['out'], { sam: 'nowhere' })
@@ -412,7 +451,10 @@ describe('is refused by name', () => {
     })
     await cp(baseFolder('siglip'), join(cwd, 'siglip'), { recursive: true })
     const same = await assemble(cwd, 'qwen3', ['siglip'], { siglip: 'siglip' })
-    expect(same).toMatchObject({ code: 2, err: expect.stringContaining('nothing is converted in place') })
+    expect(same).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('OUT is --siglip, siglip: nothing is converted in place'),
+    })
   })
 
   test.each<[args: string[], says: string]>([

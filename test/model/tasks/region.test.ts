@@ -258,7 +258,8 @@ test('masks on the device that nobody gets are freed', async () => {
     const destroy = buffer.destroy.bind(buffer)
     vi.spyOn(buffer, 'destroy').mockImplementation(() => {
       entry.destroyed++
-      return destroy()
+      destroy()
+      return undefined
     })
     return transfer(buffer)
   })
