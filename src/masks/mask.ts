@@ -109,6 +109,6 @@ export function isCount(value: unknown): value is number {
 }
 
 /** True of a Uint8Array by its tag, as it may come from another realm. */
-function isBytes(value: unknown): value is Uint8Array {
+export function isBytes(value: unknown): value is Uint8Array {
   return tagOf(value) === 'Uint8Array'
 }

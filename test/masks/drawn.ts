@@ -13,6 +13,8 @@ interface Recorded {
   readonly masks: readonly (readonly [number, readonly number[], string])[]
   /** Counts of each list of polygons. */
   readonly polygons: readonly string[]
+  /** The first 13 masks as Label Studio's brush, in base64. */
+  readonly brushes: readonly string[]
 }
 
 /** Answers of pycocotools. */
@@ -159,5 +161,8 @@ export function drawPolygons(n: number): {
 export function expectSameMask(got: Mask, expected: Mask, what: string): void {
   const sizes = ({ width, height, area }: Mask): object => ({ width, height, area })
   expect(sizes(got), what).toEqual(sizes(expected))
-  expect(got.data.findIndex((bit, i) => bit !== expected.data[i]), `first difference of ${what}`).toBe(-1)
+  expect(
+    got.data.findIndex((bit, i) => bit !== expected.data[i]),
+    `first difference of ${what}`,
+  ).toBe(-1)
 }
