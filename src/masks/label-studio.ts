@@ -182,7 +182,7 @@ function cornersOf(call: string, { x, y, width, height, rotation = 0 }: Record<s
     [x1, y0],
     [x1, y1],
     [x0, y1],
-  ] // prettier-ignore
+  ]
 }
 
 /** Less than a thousandth of a pixel is lost. */

@@ -5,7 +5,7 @@
 
 import { describe, expectWhole } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'
-import { expectSize, type Size } from './mask.ts'
+import { expectSizeOf, type Size } from './mask.ts'
 import { expectPolygons, isPlace, type Point, type Polygon } from './polygon.ts'
 
 /** An object of a YOLO label file. */
@@ -22,9 +22,9 @@ export interface YoloObject {
  * @param size of the image, in pixels
  * @returns '' if there are no polygons: a file has no line for what isn't there
  */
-export function toYolo(polygons: readonly Polygon[], { width, height }: Size, classId: number = 0): string {
+export function toYolo(polygons: readonly Polygon[], size: Size, classId: number = 0): string {
   expectPolygons('toYolo', polygons)
-  expectSize('toYolo', width, height, Infinity)
+  const { width, height } = expectSizeOf('toYolo', size, Infinity)
   expectWhole('toYolo', 'the class', classId, 0)
   const share = (value: number, side: number): string => {
     // Less than a 500th of a pixel is lost
@@ -42,10 +42,10 @@ export function toYolo(polygons: readonly Polygon[], { width, height }: Size, cl
  * @param size of the image, in pixels
  * @throws MaskError naming the line that is damaged
  */
-export function fromYolo(text: string, { width, height }: Size): YoloObject[] {
+export function fromYolo(text: string, size: Size): YoloObject[] {
   if (typeof text !== 'string')
     throw new UsageError(`fromYolo: the text is ${describe(text)}, expected a string.`)
-  expectSize('fromYolo', width, height, Infinity)
+  const { width, height } = expectSizeOf('fromYolo', size, Infinity)
   return text.split(/\r?\n/).flatMap((line, i): YoloObject[] => {
     const words = line.trim().split(/\s+/)
     if (words[0] === '') return []

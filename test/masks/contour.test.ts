@@ -54,7 +54,7 @@ test('a ring has its hole, and an island in it is a polygon of its own', () => {
       const distance = Math.max(Math.abs((i % 7) - 3), Math.abs(Math.floor(i / 7) - 3))
       return distance === 3 || distance === 0 ? 1 : 0
     }),
-  ) // prettier-ignore
+  )
   const polygons = polygonsOf(mask)
   expect(polygons.map((rings) => rings.length).sort()).toEqual([1, 2])
 })

@@ -103,7 +103,7 @@ export function drawMask(n: number): Mask {
           [-1, 0],
           [0, -1],
         ] as const
-      )[turn % 4]! // prettier-ignore
+      )[turn % 4]!
       const steps = (turn % 2 ? h : w) - 1 - 2 * Math.floor(Math.max(0, turn - 1) / 2)
       for (let i = 0; i < steps; i++) {
         x += dx

@@ -21,7 +21,7 @@ import { drawMask, expectSameMask, recorded } from './drawn.ts'
 
 /** Every fifth of the 600, all kinds among them. */
 const some = [...recorded.masks.keys()].filter((n) => n % 5 === 0)
-const [first] = [drawMask(5)]
+const first = drawMask(5)
 
 const there = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 const fill = (polygons: readonly Polygon[], { width, height }: Mask): Mask =>
@@ -88,7 +88,7 @@ test('a Feature has closed rings and what else is known', () => {
       ],
     ],
     { score: 0.5 },
-  ) // prettier-ignore
+  )
   expect([type, geometry.type, properties]).toEqual(['Feature', 'MultiPolygon', { score: 0.5 }])
   expect(geometry.coordinates).toEqual([
     [
@@ -99,7 +99,7 @@ test('a Feature has closed rings and what else is known', () => {
         [0, 0],
       ],
     ],
-  ]) // prettier-ignore
+  ])
   const collection = {
     type: 'FeatureCollection',
     features: [toGeoJson([]), { type: 'Feature', geometry: null }],
@@ -110,7 +110,7 @@ test('a Feature has closed rings and what else is known', () => {
     [2, 0],
     [2, 2],
     [0, 0],
-  ] // prettier-ignore
+  ]
   const geometries = [{ type: 'Polygon', coordinates: [ring] }]
   expect(fromGeoJson({ type: 'GeometryCollection', geometries })).toEqual([
     [
@@ -120,7 +120,7 @@ test('a Feature has closed rings and what else is known', () => {
         [2, 2],
       ],
     ],
-  ]) // prettier-ignore
+  ])
 })
 
 test('paths of other programs: relative, level and upright lines, no spaces', () => {
@@ -138,7 +138,7 @@ test('paths of other programs: relative, level and upright lines, no spaces', ()
         [7, 2],
       ],
     ],
-  ]) // prettier-ignore
+  ])
   expect(fromSvgPath('M.5-.5L1e1.5 3 4Z')).toEqual([
     [
       [
@@ -147,7 +147,7 @@ test('paths of other programs: relative, level and upright lines, no spaces', ()
         [3, 4],
       ],
     ],
-  ]) // prettier-ignore
+  ])
   expect(fromSvgPath(' \n')).toEqual([])
   const long = `M0 0L${'1 0 1 1 '.repeat(500_000)}Z`
   expect(fromSvgPath(long).flat(2)).toHaveLength(1_000_001)
@@ -175,7 +175,7 @@ test('a line of YOLO is one ring, whatever the rings were', () => {
         [6, 8],
       ],
     ],
-  ] // prettier-ignore
+  ]
   const line = toYolo(polygons, { width: 10, height: 10 }, 3)
   expect(line).toMatch(/^3( [\d.]+)+$/)
   const [{ classId, polygons: again }] = fromYolo(`${line}\n\n`, { width: 10, height: 10 }) as [
@@ -218,7 +218,7 @@ test('a segmentation of COCO as polygons', () => {
       8,
       4,
     ).area,
-  ).toBe(7) // prettier-ignore
+  ).toBe(7)
 })
 
 test('several masks in a PNG: the first is on top, colours differ, and an empty one is kept', async () => {
@@ -226,7 +226,7 @@ test('several masks in a PNG: the first is on top, colours differ, and an empty 
     [1, 1, 0, 0],
     [0, 1, 1, 0],
     [0, 0, 0, 0],
-  ].map((bits) => maskOf(2, 2, Uint8Array.from(bits))) // prettier-ignore
+  ].map((bits) => maskOf(2, 2, Uint8Array.from(bits)))
   const bytes = encodeIndexedPng(masks)
   const again = await decodeIndexedPng(bytes)
   expect([again.count, ...again.indices]).toEqual([3, 1, 1, 2, 0])
@@ -234,7 +234,7 @@ test('several masks in a PNG: the first is on top, colours differ, and an empty 
     [1, 1, 0, 0],
     [0, 0, 1, 0],
     [0, 0, 0, 0],
-  ]) // prettier-ignore
+  ])
   expect(() => again.mask(3)).toThrow('the number of the mask is 3, expected a whole number from 0 to 2')
   const { rgb } = await decodeImage(bytes)
   expect([...rgb]).toEqual([...colourOf(0), ...colourOf(0), ...colourOf(1), 0, 0, 0])
@@ -321,6 +321,8 @@ describe('is refused', () => {
     ['a word in YOLO', () => fromYolo('\n0 a 0 1 0 1 1', size), 'ERR_MASK', /line 2 is "0 a 0/],
     ['a class of YOLO', () => toYolo([], size, -1), 'ERR_SHAPE', /the class is -1/],
     ['YOLO without a size', () => fromYolo('', { width: 0, height: 4 }), 'ERR_MASK', /0 and 4/],
+    ['YOLO of no image', () => toYolo([], undefined as never), 'ERR_USAGE', /the image's size is undefined/],
+    ['a brush of no image', () => decodeBrush([0], null as never), 'ERR_USAGE', /the image's size is null/],
     [
       'a brush of another image',
       () => decodeBrush(encodeBrush(first), size),
@@ -397,7 +399,7 @@ describe('is refused', () => {
       'ERR_USAGE',
       /expected a list of masks/,
     ],
-  ] // prettier-ignore
+  ]
   test.each(bad)('%s', (_, attempt, code, message) => {
     expect(attempt).toThrow(message)
     expect(attempt).toThrow(expect.objectContaining({ code }))
