@@ -110,7 +110,9 @@ export function expectSize(
  */
 export function expectSizeOf(call: string, size: unknown, maxPixels: number = MAX_PIXELS): Size {
   if (isObject(size)) return expectSize(call, size['width'], size['height'], maxPixels)
-  throw new UsageError(`${call}: the image's size is ${describe(size)}, expected an object with width and height.`)
+  throw new UsageError(
+    `${call}: the image's size is ${describe(size)}, expected an object with width and height.`,
+  )
 }
 
 /** Whether this is the length of a side: a whole number of at least 1. */

@@ -56,7 +56,7 @@ test('a ring has its hole, and an island in it is a polygon of its own', () => {
     }),
   )
   const polygons = polygonsOf(mask)
-  expect(polygons.map((rings) => rings.length).sort()).toEqual([1, 2])
+  expect(polygons.map((rings) => rings.length).sort((a, b) => a - b)).toEqual([1, 2])
 })
 
 test('points lie within half a pixel of the mask', () => {

@@ -47,7 +47,11 @@ const parsed = (contents: Uint8Array | string): unknown => JSON.parse(textOf(con
 const readers: Readonly<Record<MaskFormatName, (contents: Uint8Array | string) => Mask | Promise<Mask>>> = {
   png: async (contents) => {
     const { rgb } = await decodeImage(contents as Uint8Array)
-    return maskOf(width, height, Uint8Array.from(mask.data, (_, i) => rgb[3 * i]! / 255))
+    return maskOf(
+      width,
+      height,
+      Uint8Array.from(mask.data, (_, i) => rgb[3 * i]! / 255),
+    )
   },
   indexed: async (contents) => (await decodeIndexedPng(contents as Uint8Array)).mask(0),
   cutout: async (contents) => {
@@ -83,24 +87,39 @@ const readers: Readonly<Record<MaskFormatName, (contents: Uint8Array | string) =
   },
 }
 
-test.each(FORMAT_NAMES)('--format %s is read back as the mask, and can be of an empty one', async (format) => {
-  const again = await readers[format](maskFile(format, answer))
-  expect(again).toEqual(mask)
-  const empty = { ...answer, mask: maskOf(width, height, new Uint8Array(width * height)) }
-  expect(maskFile(format, empty)).toBeDefined()
-})
+test.each(FORMAT_NAMES)(
+  '--format %s is read back as the mask, and can be of an empty one',
+  async (format) => {
+    const again = await readers[format](maskFile(format, answer))
+    expect(again).toEqual(mask)
+    const empty = { ...answer, mask: maskOf(width, height, new Uint8Array(width * height)) }
+    expect(maskFile(format, empty)).toBeDefined()
+  },
+)
 
 test('the format is that of the ending, unless it is said', () => {
   const by = (path: string | undefined, format?: MaskFormatName): string => maskFormatOf(format, path)
-  expect(['m.png', 'm.PNG', 'masks/', undefined].map((path) => by(path))).toEqual(['png', 'png', 'png', 'png'])
-  expect(['m.json', 'm.geojson', 'm.svg', 'm.txt'].map((path) => by(path))).toEqual(['rle', 'geojson', 'svg', 'yolo'])
+  expect(['m.png', 'm.PNG', 'masks/', undefined].map((path) => by(path))).toEqual([
+    'png',
+    'png',
+    'png',
+    'png',
+  ])
+  expect(['m.json', 'm.geojson', 'm.svg', 'm.txt'].map((path) => by(path))).toEqual([
+    'rle',
+    'geojson',
+    'svg',
+    'yolo',
+  ])
   expect(by('m.json', 'label-studio')).toBe('label-studio')
   expect(() => by(undefined, 'rle')).toThrow('--format is of the file that --mask names: add --mask FILE.')
 })
 
 test('names end as their format does, and others are refused', async () => {
   const cwd = await temporaryFolder()
-  const images = ['a.png', 'b.png'].map((name) => ({ kind: 'file', typed: name, name, location: join(cwd, name) }) as const)
+  const images = ['a.png', 'b.png'].map(
+    (name) => ({ kind: 'file', typed: name, name, location: join(cwd, name) }) as const,
+  )
   const names = (count: number, path: string, format: MaskFormatName): unknown =>
     namesFor(
       images.slice(0, count),
@@ -110,7 +129,9 @@ test('names end as their format does, and others are refused', async () => {
     ).map(([one]) => one!.mask!.path)
   expect(names(1, 'm.svg', 'svg')).toEqual(['m.svg'])
   expect(names(2, 'masks', 'geojson')).toEqual(['masks/a-x-mask.geojson', 'masks/b-x-mask.geojson'])
-  expect(() => names(1, 'm.png', 'svg')).toThrow('m.png: --mask writes a file of another format. Let it end in .svg')
+  expect(() => names(1, 'm.png', 'svg')).toThrow(
+    'm.png: --mask writes a file of another format. Let it end in .svg',
+  )
   expect(() => names(2, 'm.txt', 'yolo')).toThrow('--mask m.txt is one file, and there are 2 answers')
   expect(() => names(2, 'm.txt', 'png')).toThrow('m.txt: only PNG is written')
 })
@@ -122,7 +143,8 @@ afterAll(() => gpu.close())
 test('segment writes what is asked for, and refuses it before anything runs', async () => {
   const cwd = await temporaryFolder()
   await writeFile(join(cwd, 'photo.png'), await readFile(join(ROOT, 'examples/scene.png')))
-  const run = (...more: string[]) => flowseg(['segment', 'photo.png', 'the dotted shape', ...more], { cwd, gpu })
+  const run = (...more: string[]) =>
+    flowseg(['segment', 'photo.png', 'the dotted shape', ...more], { cwd, gpu })
   const refused: readonly (readonly [string[], string])[] = [
     [['--format', 'rle'], 'add --mask FILE'],
     [['--format', 'bmp', '--mask', 'm.bmp'], '--format'],
@@ -136,7 +158,7 @@ test('segment writes what is asked for, and refuses it before anything runs', as
   const { code, out } = await run('--mask', 'm.json', '--json')
   expect(code).toBe(0)
   const { area, box, mask: file } = JSON.parse(out) as { area: number; box: number[]; mask: string }
-  const { segmentation, bbox } = JSON.parse(await readFile(join(cwd, file), 'utf8')) as {
+  const { segmentation, bbox } = JSON.parse(await readFile(file, 'utf8')) as {
     segmentation: unknown
     bbox: number[]
   }
