@@ -61,7 +61,7 @@ const deno: TestProjectConfiguration = {
 const browser = (): TestProjectConfiguration => ({
   extends: true,
   // Found while tests run, they would make the page load again in the middle of them
-  optimizeDeps: { include: ['@huggingface/tokenizers', 'fast-png', 'wgpu-matrix'] },
+  optimizeDeps: { include: ['@huggingface/tokenizers', 'd3-contour', 'fast-png', 'wgpu-matrix'] },
   test: {
     name: 'browser',
     include: [...EVERYWHERE, `test/${ONLY_BROWSER}`],

@@ -103,12 +103,24 @@ export function expectSize(
   return { width, height }
 }
 
+/**
+ * The same of an object that has the size, such as an image.
+ *
+ * @throws UsageError or MaskError
+ */
+export function expectSizeOf(call: string, size: unknown, maxPixels: number = MAX_PIXELS): Size {
+  if (isObject(size)) return expectSize(call, size['width'], size['height'], maxPixels)
+  throw new UsageError(
+    `${call}: the image's size is ${describe(size)}, expected an object with width and height.`,
+  )
+}
+
 /** Whether this is the length of a side: a whole number of at least 1. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1
 }
 
 /** True of a Uint8Array by its tag, as it may come from another realm. */
-function isBytes(value: unknown): value is Uint8Array {
+export function isBytes(value: unknown): value is Uint8Array {
   return tagOf(value) === 'Uint8Array'
 }

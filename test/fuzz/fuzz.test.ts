@@ -35,6 +35,7 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
     'jpeg',
     'png',
     'webp',
+    'masks',
   ]) {
     expect(stdout).toMatch(new RegExp(`^${format} +[1-9]`, 'm'))
   }

@@ -14,6 +14,8 @@ interface Recorded {
   readonly masks: readonly (readonly [number, readonly number[], string])[]
   /** Counts of each list of polygons. */
   readonly polygons: readonly string[]
+  /** The first 13 masks as Label Studio's brush, in base64. */
+  readonly brushes: readonly string[]
 }
 
 /** Answers of pycocotools. */
@@ -102,7 +104,7 @@ export function drawMask(n: number): Mask {
           [-1, 0],
           [0, -1],
         ] as const
-      )[turn % 4]! // prettier-ignore
+      )[turn % 4]!
       const steps = (turn % 2 ? h : w) - 1 - 2 * Math.floor(Math.max(0, turn - 1) / 2)
       for (let i = 0; i < steps; i++) {
         x += dx

@@ -104,7 +104,7 @@ test('lines that are all but level, and steps that are all but none', () => {
     [4, 3 + 1e-16],
     [0, 3],
     [tiny, 1],
-  ] // prettier-ignore
+  ]
   for (const rule of ['centres', 'coco'] as const) {
     expect(rasterizePolygons([[ring]], 4, 4, { rule }).area, rule).toBe(rule === 'coco' ? 8 : 12)
   }

@@ -25,6 +25,7 @@ const snippets = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match
 const SAYS: Readonly<Record<string, RegExp>> = {
   'In ten lines': /^\d+ pixels, score [01]\.\d\d$/,
   'In a browser': /^\d+ pixels, score [01]\.\d\d$/,
+  'Masks for other tools': /^true true$/,
   'The engine alone': /^0\.5,0\.25$/,
   'Test the kernels on your adapter': /^5 passed, 0 failed$/,
 }

@@ -16,6 +16,7 @@ import { parameters } from '../../src/model/checkpoint/parameters.ts'
 import { join, mutateBytes } from './bytes.ts'
 import { mutateJpeg, mutatePng, mutateWebp } from './images.ts'
 import { disguised, mutateJson } from './json.ts'
+import { MASK_TEXTS, readMasks } from './masks.ts'
 import type { Random } from './random.ts'
 import { entriesOf, mutateTorch } from './torch.ts'
 
@@ -271,6 +272,12 @@ function image(extension: string, mutate: typeof mutatePng): Target {
   }
 }
 
+const masks: Target = {
+  extension: 'txt',
+  make: (random) => mutateText(random, MASK_TEXTS),
+  run: (bytes) => Promise.resolve(readMasks(new TextDecoder().decode(bytes))),
+}
+
 /** Fails in all ways: whether the fuzzer notices. */
 const broken: Target = {
   extension: 'json',
@@ -293,5 +300,6 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   jpeg: image('jpg', mutateJpeg),
   png: image('png', mutatePng),
   webp: image('webp', mutateWebp),
+  masks,
   broken,
 }

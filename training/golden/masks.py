@@ -1,6 +1,7 @@
-"""What pycocotools says of 600 masks and 200 lists of polygons: test/fixtures/golden/masks.json.
+"""What pycocotools says of 600 masks and 200 lists of polygons, and Label Studio of 13: test/fixtures/golden/masks.json.
 
-    pip install numpy pycocotools==2.0.11
+    pip install numpy pillow pycocotools==2.0.11
+    pip install --no-deps label-studio-converter==0.0.59
     python -m training.golden.masks            writes the file
     python -m training.golden.masks --check    compares with the committed one
 
@@ -8,6 +9,8 @@ The masks are drawn by whole numbers from `counter.py` and not stored; test/mask
 the kind `real` are answers of the embedded model, from test/fixtures/nano.jsonl.
 """
 
+import base64
+import importlib.util
 import json
 import sys
 from importlib.metadata import version
@@ -111,6 +114,15 @@ def draw_polygons(n: int) -> tuple[list[list[float]], int, int]:
     return polygons, h, w
 
 
+def brush_module():
+    """Label Studio's brush alone: its package imports much that isn't needed here."""
+    file = Path(importlib.util.find_spec("label_studio_converter").submodule_search_locations[0]) / "brush.py"
+    spec = importlib.util.spec_from_file_location("brush", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def record() -> str:
     real = real_masks()
     masks = []
@@ -122,14 +134,17 @@ def record() -> str:
         lists, h, w = draw_polygons(n)
         polygons.append(coco.merge(coco.frPyObjects(lists, h, w))["counts"].decode())
 
+    brush = brush_module()
+    brushes = [base64.b64encode(bytes(brush.mask2rle(draw_mask(n, real) * 255))).decode() for n in range(len(KINDS))]
+
     def rows(table: list) -> str:
         return "[\n" + ",\n".join("    " + json.dumps(row) for row in table) + "\n  ]"
 
-    source = json.dumps(f"pycocotools {version('pycocotools')}")
+    source = json.dumps([f"{name} {version(name)}" for name in ("pycocotools", "label-studio-converter")])
     kinds = json.dumps(KINDS)
     return (
         f'{{\n  "source": {source},\n  "kinds": {kinds},\n'
-        f'  "masks": {rows(masks)},\n  "polygons": {rows(polygons)}\n}}\n'
+        f'  "masks": {rows(masks)},\n  "polygons": {rows(polygons)},\n  "brushes": {rows(brushes)}\n}}\n'
     )
 
 

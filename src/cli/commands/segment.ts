@@ -1,12 +1,12 @@
 // flowseg segment: a mask for every image and every sentence. The model is loaded once, and an image looked at once.
 
 import { join } from 'node:path'
-import { entryOf } from '../../check.ts'
+import { entryOf, listed } from '../../check.ts'
 import { FlowSegError, ImageError, NumericError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
+import { boxOf, overlay } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
-import type { FlowSeg, Mask, Scene, Segmentation } from '../../model/flowseg.ts'
-import { boxOf, overlay } from '../../model/picture.ts'
+import type { FlowSeg, Scene, Segmentation } from '../../model/flowseg.ts'
 import { printable } from '../../printable.ts'
 import type { Command, Given, Page } from '../args.ts'
 import { Drafts } from '../files.ts'
@@ -14,6 +14,13 @@ import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
 import { accountOfError, jsonLine } from '../json.ts'
 import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } from '../model.ts'
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
+import {
+  endingOf,
+  FORMAT_NAMES,
+  type MaskFormatName,
+  maskFile,
+  maskFormatOf,
+} from '../output/mask-formats.ts'
 import { expectApart, type Names, namesFor } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -39,6 +46,10 @@ const page: Page = {
       value: 'FILE',
       help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside; or a folder',
     },
+    format: {
+      value: 'NAME',
+      help: `what --mask writes: ${listed(FORMAT_NAMES, 'or')}; by default what the file's ending says (.png, .json for COCO's RLE, .geojson, .svg, .txt for YOLO)`,
+    },
     flow: {
       value: 'DIR',
       help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
@@ -51,6 +62,7 @@ const page: Page = {
     ['segment photo.jpg "the red mug left of the laptop"', 'writes photo-the-red-mug-left-of-the-laptop.png'],
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
+    ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
     ['segment photo.png "the cat" --weights hf:owner/name', 'with a model from Hugging Face, or from a URL'],
     ['segment - "the cat" --json < photo.png', 'score, box, area, times and all candidates, for programs'],
@@ -64,6 +76,7 @@ export const segment: Command = { page, run }
 interface Run {
   readonly request: Request
   readonly names: readonly (readonly Names[])[]
+  readonly format: MaskFormatName
   readonly args: Given
   readonly config: Config
   readonly model: FlowSeg
@@ -76,7 +89,13 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const request = requestOf(args, terminal)
   const { images, sentences } = request
   const { prompt } = askOptions(args)
-  const wanted = { overlay: args.text('out'), mask: args.text('mask'), flow: args.text('flow') }
+  const format = maskFormatOf(args.oneOf('format', FORMAT_NAMES), args.text('mask'))
+  const wanted = {
+    overlay: args.text('out'),
+    mask: args.text('mask'),
+    flow: args.text('flow'),
+    maskEnding: endingOf(format),
+  }
   const names = namesFor(images, sentences, wanted, terminal)
 
   // 2. What can be known to fail, fails before anything large is loaded: of a single image everything
@@ -92,7 +111,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   // 3. The answers
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
-  const all: Run = { request, names, args, config, model, progress, terminal }
+  const all: Run = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
   try {
     for (const [i, place] of images.entries()) {
@@ -118,7 +137,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
 
 /** Looks at an image once and answers every sentence about it. */
 async function answer(
-  { request, names, args, config, model, progress, terminal }: Run,
+  { request, names, format, args, config, model, progress, terminal }: Run,
   i: number,
   image: Image,
 ): Promise<void> {
@@ -134,8 +153,10 @@ async function answer(
       progress.clear()
 
       const picture = overlay(image, result.mask)
-      const files = await write(image, picture, result, name, config, terminal)
       const place = entryOf(images, i)
+      const contents = (): Uint8Array | string =>
+        maskFile(format, { image, mask: result.mask, name: place.typed, sentence, score: result.score })
+      const files = await write(image, picture, contents, result, name, config, terminal)
       if (args.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
       else {
         const shown = {
@@ -167,6 +188,7 @@ interface Written {
 async function write(
   image: Image,
   picture: Image,
+  maskContents: () => Uint8Array | string,
   result: Segmentation,
   { overlay, mask, flow }: Names,
   config: Config,
@@ -175,7 +197,7 @@ async function write(
   const drafts = new Drafts(terminal)
   const files = {
     overlay: drafts.add(overlay.path, encodePng(picture), overlay.isDerived),
-    mask: mask ? drafts.add(mask.path, encodePng(greyMask(result.mask)), mask.isDerived) : null,
+    mask: mask ? drafts.add(mask.path, maskContents(), mask.isDerived) : null,
     flow: flow ?? null,
   }
   if (flow !== undefined) {
@@ -183,11 +205,6 @@ async function write(
   }
   await drafts.commit()
   return files
-}
-
-/** 255 inside, 0 outside. */
-function greyMask({ width, height, data }: Mask): { width: number; height: number; grey: Uint8Array } {
-  return { width, height, grey: data.map((bit) => 255 * bit) }
 }
 
 function tellFailure(

@@ -17,8 +17,10 @@ import type { Terminal } from './terminal.ts'
 export interface Wanted {
   /** --out: a PNG, or a folder. */
   readonly overlay: string | undefined
-  /** --mask: a PNG, or a folder. */
+  /** --mask: a file, or a folder. */
   readonly mask: string | undefined
+  /** The end of the names of masks; '.png' by default. */
+  readonly maskEnding?: string
   /** --flow: a folder. */
   readonly flow: string | undefined
 }
@@ -38,13 +40,11 @@ export interface OutputName {
 }
 
 const FULL = 10_000
-/** The longest end of a name. */
-const MASK = '-mask.png'
 
 /**
  * Names for every image and sentence, `[image][sentence]`.
  *
- * @throws UsageError if one file is named for several answers, or for another type than PNG
+ * @throws UsageError if one file is named for several answers, or for another type than is written
  */
 export function namesFor(
   images: readonly ImagePlace[],
@@ -53,10 +53,15 @@ export function namesFor(
   { cwd }: Pick<Terminal, 'cwd'>,
 ): readonly (readonly Names[])[] {
   const isOne = images.length * sentences.length === 1
-  const place = (option: string, path: string | undefined): Place | undefined =>
-    path === undefined ? undefined : placeOf(option, path, isOne, images.length * sentences.length, cwd)
-  const out: Place = place('out', wanted.overlay) ?? { folder: '' }
-  const mask = place('mask', wanted.mask)
+  const place = (option: string, path: string | undefined, ending: string): Place | undefined =>
+    path === undefined
+      ? undefined
+      : placeOf(option, path, ending, isOne, images.length * sentences.length, cwd)
+  const { maskEnding = '.png' } = wanted
+  const out: Place = place('out', wanted.overlay, '.png') ?? { folder: '' }
+  const mask = place('mask', wanted.mask, maskEnding)
+  /** The longest end of a name. */
+  const maskEnd = `-mask${maskEnding}`
   const flowOf = (name: string): string | undefined =>
     wanted.flow === undefined ? undefined : isOne ? wanted.flow : join(wanted.flow, name)
 
@@ -66,7 +71,7 @@ export function namesFor(
     sentences.map((sentence) => {
       const namesOf = (name: string): Names => ({
         overlay: nameIn(out, `${name}.png`),
-        mask: mask && nameIn(mask, `${name}${MASK}`),
+        mask: mask && nameIn(mask, `${name}${maskEnd}`),
         flow: flowOf(name),
       })
       const isFree = ({ overlay, mask, flow }: Names): boolean =>
@@ -75,7 +80,7 @@ export function namesFor(
         )
       const words = slug(sentence)
       for (let n = 1; n < FULL; n++) {
-        const names = namesOf(fitted(entryOf(labels, i), `-${words}${n > 1 ? `-${n}` : ''}`, MASK))
+        const names = namesOf(fitted(entryOf(labels, i), `-${words}${n > 1 ? `-${n}` : ''}`, maskEnd))
         if (!isFree(names)) continue
         for (const one of [names.overlay.path, names.mask?.path, names.flow]) if (one) taken.add(folded(one))
         return names
@@ -97,23 +102,31 @@ function nameIn(place: Place, name: string): OutputName {
 }
 
 /** A file for one answer, a folder for several, or for one if it is there or ends with a slash. */
-function placeOf(option: string, path: string, isOne: boolean, count: number, cwd: string): Place {
+function placeOf(
+  option: string,
+  path: string,
+  ending: string,
+  isOne: boolean,
+  count: number,
+  cwd: string,
+): Place {
   const shown = printable(path)
   if (isFolder(resolve(cwd, path)) || /[/\\]$/.test(path)) return { folder: path }
-  if (/\.png$/i.test(path)) {
+  if (path.toLowerCase().endsWith(ending)) {
     if (isOne) return { file: path }
     throw new UsageError(
       `--${option} ${shown} is one file, and there are ${count} answers. Give a folder: --${option} ${printable(basename(path, extname(path)))}/`,
     )
   }
   if (isOne || looksLikeFile(path)) {
-    throw new UsageError(`${shown}: only PNG is written. Let it end in .png, or in / for a folder.`)
+    const what = ending === '.png' ? 'only PNG is written' : `--${option} writes a file of another format`
+    throw new UsageError(`${shown}: ${what}. Let it end in ${ending}, or in / for a folder.`)
   }
   return { folder: path }
 }
 
 function looksLikeFile(path: string): boolean {
-  return /\.(jpe?g|webp|avif|gif|bmp|tiff?|json|svg)$/i.test(path)
+  return /\.(jpe?g|webp|avif|gif|bmp|tiff?|json|geojson|svg|txt)$/i.test(path)
 }
 
 /** 'photo', or 'A-photo' and 'B-photo' where two have one name. */

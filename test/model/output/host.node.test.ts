@@ -2,12 +2,12 @@
 // overlaps, and maps of labels.
 
 import { describe, expect, test } from 'vitest'
+import { boxOf } from '../../../src/masks/picture.ts'
 import { withMask } from '../../../src/model/output/answers.ts'
 import { bestPairs, classProbabilities, likelyQueries } from '../../../src/model/output/classes.ts'
 import { extentsOf, maskOfLabel, paintMasks } from '../../../src/model/output/label-map.ts'
 import { distinct, overlapOf, unionOf } from '../../../src/model/output/overlap.ts'
 import { segmentsOf } from '../../../src/model/output/panoptic.ts'
-import { boxOf } from '../../../src/model/picture.ts'
 import { unpackMask } from '../../../src/model/segmentation.ts'
 import { meant } from '../../../src/model/tasks/instances.ts'
 

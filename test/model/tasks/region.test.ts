@@ -3,6 +3,7 @@
 
 import { describe, expect, test, vi } from 'vitest'
 import { FlowSegError, PromptError, UsageError } from '../../../src/errors.ts'
+import { boxOf } from '../../../src/masks/picture.ts'
 import { type Config, parseConfig } from '../../../src/model/checkpoint/config.ts'
 import type { Scene } from '../../../src/model/flowseg.ts'
 import { REGION } from '../../../src/model/input/prompt.ts'
@@ -13,7 +14,6 @@ import type { SceneState } from '../../../src/model/look.ts'
 import { bestPairs, classProbabilities } from '../../../src/model/output/classes.ts'
 import { masksOf } from '../../../src/model/output/masks.ts'
 import { overlapOf } from '../../../src/model/output/overlap.ts'
-import { boxOf } from '../../../src/model/picture.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { lookPlan } from '../../../src/model/plans.ts'
 import { packMask } from '../../../src/model/segmentation.ts'
@@ -144,7 +144,7 @@ for (const gpu of await adapters()) {
           overlap:
             facts.compat === 'main'
               ? overlapOf(mask, region)
-              : boxOverlap(mask.box, boxOf({ ...size, data, area: region.area })),
+              : boxOverlap(mask.box, boxOf({ ...size, data })),
           isHit: false,
         }))
         const known = facts[facts.compat === 'main' ? 'overlaps.masks' : 'overlaps.boxes']
