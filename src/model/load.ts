@@ -36,10 +36,11 @@ import { release, type Tensor } from '../tensor/tensor.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
-import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
+import type { LoadedWeights, PlaceOptions } from './checkpoint/weights.ts'
 import { Preprocessor } from './input/preprocess.ts'
 import { buildPrompt } from './input/prompt.ts'
 import type { SceneState } from './look.ts'
+import { placeWithRoom } from './memory/room.ts'
 import { PlanCache } from './plan-cache.ts'
 import {
   conditionRows,
@@ -196,7 +197,7 @@ async function assemble(
   options: PlaceOptions & CallerLimits & { readonly isDownload: boolean },
 ): Promise<LoadedModel> {
   const { onProgress, isDownload, signal } = options
-  const loaded = await placeWeights(gpu, checkpoint, config, options)
+  const loaded = await placeWithRoom(gpu, checkpoint, config, options)
   const preprocessor = new Preprocessor(gpu, config)
   let built: MadeParts | undefined
   let look: Plan | undefined
