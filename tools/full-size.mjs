@@ -3,6 +3,8 @@
 //   FLOWSEG_PYTHON=python3 npm run full-size                          half an hour or more on two cores, 25 GB of disk
 //   npm run full-size -- --config weights/flowseg-nano/config.json    another config; nothing is recorded then
 //   npm run full-size -- --only stored,int4 --adapter SwiftShader --folder DIR --keep
+//   npm run full-size -- --loading                                    how many times as fast stored int4 loads, and why
+//                                                                     not faster; three minutes, without Python
 //
 // 1. A random checkpoint of the config's tensors in bf16 (tools/full-size/checkpoint.ts), the same every time.
 // 2. `flowseg convert` makes its int8 and int4 forms.
@@ -34,15 +36,20 @@ const { values } = parseArgs({
     only: { type: 'string', default: TYPES.join() },
     seed: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
+    loading: { type: 'boolean', default: false },
   },
 })
+if (!existsSync(STEPS)) fail('`npm run full-size` builds what is run here.')
+if (values.loading) {
+  await compareLoading()
+  process.exit()
+}
 const types = values.only.split(',')
 const unknown = types.find((type) => !TYPES.includes(type))
 if (unknown !== undefined) fail(`There is no '${unknown}': --only takes ${TYPES.join(', ')}.`)
 const python = process.env.FLOWSEG_PYTHON
 if (!python)
   fail('FLOWSEG_PYTHON must name a Python with torch and safetensors: training/README.md says which.')
-if (!existsSync(STEPS)) fail('`npm run full-size` builds what is run here.')
 
 const base = resolve(values.folder)
 const stored = join(base, 'stored')
@@ -63,6 +70,26 @@ for (const type of types) {
 }
 console.log(report({ config, rows }))
 if (!values.keep) rmSync(base, { recursive: true })
+
+/** Stored int4 against rounding to it at load, both from the same weights, in turns and in one process. */
+async function compareLoading() {
+  const folder = join(resolve(values.folder), 'loading')
+  const [original, int4] = [join(folder, 'stored'), join(folder, 'int4')]
+  mkdirSync(folder, { recursive: true })
+  await step('random weights', [
+    process.execPath,
+    STEPS,
+    'make',
+    resolve(values.config),
+    original,
+    values.seed,
+    'small',
+  ])
+  const convert = ['convert', original, int4, '--quantize', 'int4', '--force']
+  await step('convert to int4', [process.execPath, join(root, 'dist/cli/main.js'), ...convert])
+  console.log(await step('load', [process.execPath, STEPS, 'loading', original, int4, values.adapter]))
+  if (!values.keep) rmSync(folder, { recursive: true })
+}
 
 /** The rows of earlier runs. */
 function recorded() {

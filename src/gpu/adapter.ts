@@ -64,6 +64,14 @@ export class Choices {
     this.forced = new Map(Object.entries(forced))
   }
 
+  /** The same choices for another device; none is taken there yet. */
+  copy(): Choices {
+    const copy = new Choices(Object.fromEntries(this.forced))
+    for (const [key, variant] of this.tuned) copy.tuned.set(key, variant)
+    for (const variant of this.vetoed) copy.vetoed.add(variant)
+    return copy
+  }
+
   note(family: string, shapes: string, variant: string): void {
     this.taken.set(`${family} ${shapes}`, variant)
   }

@@ -77,6 +77,9 @@ const WANTED_LIMITS = [
   'maxStorageBuffersPerShaderStage',
 ] as const
 
+/** A provider whose device is open. */
+type Host = Omit<Provider, 'adapter'>
+
 const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const
 
 /** An open device with everything that the engine keeps on it: buffers, compiled kernels, choices among variants. */
@@ -107,7 +110,7 @@ export class Gpu {
   readonly kernels: KernelCache
   /** @internal How fast the device was seen to be. */
   readonly rate: Rate
-  readonly #provider: Provider | undefined
+  readonly #provider: Host | undefined
   readonly #owned: boolean
   #lost: DeviceLostError | undefined
   #fault: FlowSegError | undefined
@@ -119,7 +122,12 @@ export class Gpu {
   }
   #closed = false
 
-  private constructor(device: GPUDevice, provider: Provider | undefined, options: OpenOptions) {
+  private constructor(
+    device: GPUDevice,
+    provider: Host | undefined,
+    options: OpenOptions,
+    known?: AdapterFacts,
+  ) {
     this.device = device
     this.info = device.adapterInfo
     this.name = nameOf(this.info)
@@ -127,13 +135,13 @@ export class Gpu {
     this.identity = identityOf(this.name, this.info, this.runtime)
     const has = (name: (typeof WANTED_FEATURES)[number]): boolean =>
       device.features.has(name) && !options.without?.includes(name)
-    this.features = {
+    this.features = known?.features ?? {
       f16: has('shader-f16'),
       subgroups: has('subgroups'),
       timestamps: has('timestamp-query'),
     }
     const { subgroupMinSize, subgroupMaxSize, isFallbackAdapter } = this.info
-    this.adapter = {
+    this.adapter = known ?? {
       features: this.features,
       subgroupSize:
         this.features.subgroups && subgroupMinSize === subgroupMaxSize ? (subgroupMinSize ?? 0) : 0,
@@ -184,6 +192,12 @@ export class Gpu {
         )
       })
     return new Gpu(device, provider, options).#takeTuned(options)
+  }
+
+  /** @internal A Gpu of a device that computes nothing (dry-gpu.ts), with the facts and choices of another. */
+  static dry(device: GPUDevice, { adapter, runtime, bindingLimit }: Gpu): Gpu {
+    const host: Host = { runtime, language: adapter, calm: (promise) => promise, close: () => undefined }
+    return new Gpu(device, host, { device, bindingLimit }, { ...adapter, choices: adapter.choices.copy() })
   }
 
   async #takeTuned({ tuned }: OpenOptions): Promise<this> {

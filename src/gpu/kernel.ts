@@ -183,7 +183,7 @@ function keyOf(name: string, constants: Constants): string {
   return [name, ...words].join(' ')
 }
 
-/** @param expand what the body becomes, with as many bindings: it takes milliseconds, and is asked for when it is compiled */
+/** @param expand what the body becomes when it is compiled: it takes milliseconds, and changes no declaration */
 function makeKernel(
   name: string,
   body: string,

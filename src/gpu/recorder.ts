@@ -233,3 +233,19 @@ export function scope<T>(label: string, build: () => T): T {
     scopes.pop()
   }
 }
+
+/** The same of a build that yields: what it records between is labelled. */
+export function* scopeSteps<T>(label: string, steps: Generator<void, T, void>): Generator<void, T, void> {
+  for (;;) {
+    const step = scope(label, () => steps.next())
+    if (step.done) return step.value
+    yield
+  }
+}
+
+/** Runs a build that yields to its end, in one go. */
+export function inOneGo<T>(steps: Generator<void, T, void>): T {
+  let step = steps.next()
+  while (!step.done) step = steps.next()
+  return step.value
+}

@@ -1,6 +1,7 @@
 // Between host memory and the device. Uploads go in slices, so that weights of any size need only one
 // slice of host memory; readbacks copy out of a mapped buffer and unmap at once.
 
+import { breathe } from '../breathe.ts'
 import type { TaskOptions } from '../progress.ts'
 import type { Gpu } from './gpu.ts'
 import { roundUp } from './memory.ts'
@@ -24,7 +25,7 @@ export class Uploader {
     slice: Uint8Array,
     { signal }: TaskOptions = {},
   ): Promise<void> {
-    signal?.throwIfAborted()
+    await breathe(signal)
     const { queue } = this.#gpu.device
     const whole = slice.byteLength - (slice.byteLength % 4)
     if (whole > 0) queue.writeBuffer(buffer, offset, slice.buffer, slice.byteOffset, whole)
@@ -39,6 +40,7 @@ export class Uploader {
 
   /** Writes whole rows of a texture of 16-byte texels, from row `y` on. `words` has 4 per texel. */
   async writeRows(texture: GPUTexture, y: number, words: Uint32Array<ArrayBuffer>): Promise<void> {
+    await breathe()
     const bytesPerRow = texture.width * 16
     const height = words.byteLength / bytesPerRow
     const layout = { bytesPerRow, rowsPerImage: height }

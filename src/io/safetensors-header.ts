@@ -49,7 +49,7 @@ export async function readHeader(source: Source, signal: AbortSignal | undefined
   const metadata = new Map<string, string>()
   const reader = new JsonReader(bytes, HEADER_LIMITS)
   try {
-    const isObject = reader.object((name) => {
+    const isObject = await reader.objectInTurns((name) => {
       if (name === '__metadata__') return readMetadata(file, reader, metadata)
       if (tensors.length === MAX_TENSORS) {
         throw new WeightsError(
@@ -57,7 +57,8 @@ export async function readHeader(source: Source, signal: AbortSignal | undefined
         )
       }
       tensors.push(readEntry(source.name, name, reader, dataBegin))
-    })
+      return undefined
+    }, signal)
     if (!isObject) reader.skip()
     reader.end()
     if (!isObject) throw new WeightsError(`${file}: its header is not a JSON object. ${again}`)

@@ -21,7 +21,6 @@ import type { TaskOptions } from '../progress.ts'
 import {
   type AllocateOptions,
   allocate,
-  type DType,
   release,
   type Shape,
   sizeOf,
@@ -193,7 +192,7 @@ export function dequantizeRows(
 }
 
 /** The type that scales are stored and held in. */
-export const SCALE_TYPES = { int8: 'f32', int4: 'bf16' } as const satisfies Record<Quantized, DType>
+export const SCALE_TYPES: Readonly<Record<Quantized, 'f32' | 'bf16'>> = { int8: 'f32', int4: 'bf16' }
 
 /** Scales in that type: f32 as they are, or the bits of bf16, which those of int4 are numbers of. */
 export function heldScales(

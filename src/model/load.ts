@@ -31,19 +31,28 @@ import {
 } from '../options.ts'
 import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
-import { type Inputs, type Plan, planInTurns, precompile } from '../tensor/plan.ts'
-import { firstDim, release, type Tensor } from '../tensor/tensor.ts'
+import { type Plan, planInTurns, precompile, precompileInTurns } from '../tensor/plan.ts'
+import { release, type Tensor } from '../tensor/tensor.ts'
 import { writesWords } from './checkpoint/config.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { LanguageHead } from './checkpoint/language-head.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
 import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
-import { type LoadedWeights, type PlaceOptions, placeWeights } from './checkpoint/weights.ts'
+import type { LoadedWeights, PlaceOptions } from './checkpoint/weights.ts'
 import { Preprocessor } from './input/preprocess.ts'
 import { buildPrompt } from './input/prompt.ts'
 import type { SceneState } from './look.ts'
+import { placeWithRoom } from './memory/room.ts'
 import { PlanCache } from './plan-cache.ts'
-import { finishPlan, lookSteps, type Parts, readInputs, readPlan, segmentPlan } from './plans.ts'
+import {
+  conditionRows,
+  finishPlan,
+  lookSteps,
+  type Parts,
+  readInputs,
+  readSteps,
+  segmentSteps,
+} from './plans.ts'
 import { SceneLimit } from './scene-limit.ts'
 
 /** How many callers a model takes. */
@@ -192,7 +201,7 @@ async function assemble(
   options: PlaceOptions & CallerLimits & { readonly isDownload: boolean },
 ): Promise<LoadedModel> {
   const { onProgress, isDownload, signal } = options
-  const loaded = await placeWeights(gpu, checkpoint, config, options)
+  const loaded = await placeWithRoom(gpu, checkpoint, config, options)
   const preprocessor = new Preprocessor(gpu, config)
   let built: MadeParts | undefined
   let look: Plan | undefined
@@ -278,15 +287,10 @@ async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<voi
   // Any image will do: kernels don't depend on its size
   const { image: side } = parts.config.sam
   const image = { width: side, height: side, scaled: [side, side] } as const
-  let rows = K
-  const read = (inputs: Inputs): ReturnType<typeof readPlan> => {
-    const outputs = readPlan(inputs, T, K, parts)
-    rows = firstDim(outputs.keep.condition)
-    return outputs
-  }
+  const rows = conditionRows(parts.config, K)
   await Promise.all([
-    precompile(gpu, 'read', read),
-    precompile(gpu, 'segment', (inputs) => segmentPlan(inputs, rows, false, parts)),
+    precompileInTurns(gpu, 'read', (inputs) => readSteps(inputs, T, K, parts)),
+    precompileInTurns(gpu, 'segment', (inputs) => segmentSteps(inputs, rows, false, parts)),
     precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
   ])
 }

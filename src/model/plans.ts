@@ -1,6 +1,7 @@
 // The four plans of FlowSeg, and the names by which tensors pass from one to the next.
 
 import { expectDefined, lastOf } from '../check.ts'
+import { inOneGo, scopeSteps } from '../gpu/recorder.ts'
 import { activate } from '../ops/elementwise/elementwise.ts'
 import { maskBytes, maskPixels } from '../ops/head/mask-pixels.ts'
 import { sampleRegions } from '../ops/head/sample-regions.ts'
@@ -31,19 +32,19 @@ import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
-import { type KvCache, kvCacheShapes, llm, llmPrefix } from './networks/llm.ts'
+import { type KvCache, kvCacheShapes, llmPrefix, llmSteps } from './networks/llm.ts'
 import { pixelDecoder } from './networks/pixel-decoder.ts'
 import { projector } from './networks/projector.ts'
-import { samEncoder } from './networks/sam.ts'
+import { samSteps } from './networks/sam.ts'
 import {
+  flowSteps,
   type ImageSide,
   imageSide,
   levelOf,
   type Prediction,
   phraseMeans,
-  semanticFlow,
 } from './networks/semantic-flow.ts'
-import { siglip } from './networks/siglip.ts'
+import { siglipSteps } from './networks/siglip.ts'
 import { watched } from './stages.ts'
 
 /** The configuration, weights and sizes that every plan is built from. */
@@ -85,10 +86,7 @@ export function boundCache(bound: Inputs['bound'], { config, capacity, cacheType
  * and in the other plans: what expectFiniteStages (stages.ts) looks at.
  */
 export function lookPlan(inputs: Inputs, parts: Parts): Outputs {
-  const steps = lookSteps(inputs, parts)
-  let step = steps.next()
-  while (!step.done) step = steps.next()
-  return step.value
+  return inOneGo(lookSteps(inputs, parts))
 }
 
 /** The same, for `planInTurns`: at true size it is 1,200 dispatches. */
@@ -97,45 +95,43 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
 
   // 1. Segmentation branch
   const { image: side } = config.sam
-  const { taps, llm: forLanguage } = scope('sam', () =>
-    samEncoder(bound('sam', [side, side, 3]), w.scope('segmentor.encoder.'), config.sam),
-  )
-  yield
+  const samPixels = bound('sam', [side, side, 3])
+  const sam = samSteps(samPixels, w.scope('segmentor.encoder.'), config.sam)
+  const { taps, llm: forLanguage } = yield* scopeSteps('sam', sam)
   const samRead = watched('sam', deepest(taps, forLanguage, config))
   const features = scope('connector', () => connector(taps, w.scope('seg_connector.')))
   yield
 
   // 2. What the language model sees: the semantic branch, and SAM again
   let siglipRead: Readonly<Record<string, Tensor>> = {}
-  const visionRows: Record<Vision, () => Tensor> = {
-    siglip: () => {
+  const visionRows: Record<Vision, () => Generator<void, Tensor, void>> = {
+    *siglip() {
       const pixels = bound('siglip', [config.siglip.image, config.siglip.image, 3])
-      const x = scope('siglip', () => siglip(pixels, w.scope('vision_encoder.vision_model.'), config.siglip))
+      const encoder = siglipSteps(pixels, w.scope('vision_encoder.vision_model.'), config.siglip)
+      const x = yield* scopeSteps('siglip', encoder)
       siglipRead = watched('siglip', x)
       return scope('visual projector', () => projector(x, w.scope('visual_projector.')))
     },
-    sam: () =>
-      scope('seg projector', () => {
+    // oxlint-disable-next-line require-yield -- its neighbour does
+    *sam() {
+      return scope('seg projector', () => {
         const merged = spaceToDepth(forLanguage)
         const x = reshape(merged, [rowsOf(merged), lastDim(merged)])
         return projector(x, w.scope('seg_projector.'))
-      }),
+      })
+    },
   }
 
   // 3. The beginning of the prompt, with the image's rows, into the cache
   const vision: Tensor[] = []
   for (const from of config.prompt.vision) {
-    vision.push(visionRows[from]())
+    vision.push(yield* visionRows[from]())
     yield
   }
   const tokens = vision[config.prompt.vision.indexOf('sam')]
-  scope('llm', () => {
-    const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
-    const x = concatRows(before, ...vision)
-    llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0)
-  })
-
-  yield
+  const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
+  const x = scope('llm', () => concatRows(before, ...vision))
+  yield* scopeSteps('llm', llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0))
 
   // 4. Pixels
   const pixels = scope('pixel decoder', () =>
@@ -244,16 +240,31 @@ export function readInputs(
  * @param phrases  how many, and whether C has a row for each of them instead of a row for each of their tokens
  */
 export function readPlan(
+  inputs: Inputs,
+  T: number,
+  K: number,
+  parts: Parts,
+  phrases: Phrases = ONE_PHRASE,
+): ReadOutputs {
+  return inOneGo(readSteps(inputs, T, K, parts, phrases))
+}
+
+/** C and S. */
+type ReadOutputs = Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>>
+
+/** The same, for `planInTurns`. */
+export function* readSteps(
   { input, bound }: Inputs,
   T: number,
   K: number,
   parts: Parts,
   phrases: Phrases = ONE_PHRASE,
-): Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>> {
+): Generator<void, ReadOutputs, void> {
   const { config, weights: w, prefix } = parts
   const after = input('after', [T, config.llm.hidden])
   const picked = input('rows', [K + 1], 'u32')
-  const hidden = scope('llm', () => llm(after, w.scope('llm.'), config.llm, boundCache(bound, parts), prefix))
+  const cache = boundCache(bound, parts)
+  const hidden = yield* scopeSteps('llm', llmSteps(after, w.scope('llm.'), config.llm, cache, prefix))
   // K + 1 rows suffice, so pick before projecting
   return language(gather(hidden, picked), input, parts, phrases)
 }
@@ -267,7 +278,7 @@ export function languagePlan(
   K: number,
   parts: Parts,
   phrases: Phrases = ONE_PHRASE,
-): ReturnType<typeof readPlan> {
+): ReadOutputs {
   return language(input('rows', [K + 1, parts.config.llm.hidden]), input, parts, phrases)
 }
 
@@ -285,13 +296,13 @@ export function conditionForm({ config }: Parts, { pooled }: Phrases): Config['f
   return pooled && config.flow.condition === 'tokens' ? 'pooled' : config.flow.condition
 }
 
+/** Rows of C(0) of a phrase of K rows. */
+export function conditionRows({ flow }: Config, K: number): number {
+  return { tokens: K, pooled: 1, 'pooled+background': 2 }[flow.condition]
+}
+
 /** C(0) and S of the rows that were picked. */
-function language(
-  rows: Tensor,
-  input: Inputs['input'],
-  parts: Parts,
-  phrases: Phrases,
-): ReturnType<typeof readPlan> {
+function language(rows: Tensor, input: Inputs['input'], parts: Parts, phrases: Phrases): ReadOutputs {
   const { weights: w } = parts
   const K = firstDim(rows) - 1
   // Project before pooling
@@ -323,12 +334,26 @@ function inputSpans(input: Inputs['input'], count: number): Tensor | undefined {
  * @param phrases P
  */
 export function segmentPlan(
+  inputs: Inputs,
+  K: number,
+  every: boolean,
+  parts: Parts,
+  phrases = 1,
+): SegmentOutputs {
+  return inOneGo(segmentSteps(inputs, K, every, parts, phrases))
+}
+
+/** The last prediction, and what was asked for beside it. */
+type SegmentOutputs = Outputs<Tensors & { readonly logits: Tensor; readonly masks: Tensor }>
+
+/** The same, for `planInTurns`. */
+export function* segmentSteps(
   { input, bound }: Inputs,
   K: number,
   every: boolean,
   parts: Parts,
   phrases = 1,
-): Outputs<Tensors & { readonly logits: Tensor; readonly masks: Tensor }> {
+): Generator<void, SegmentOutputs, void> {
   const { config, weights: w, baseline } = parts
   const { hidden: d } = config.head
   const language = {
@@ -339,7 +364,7 @@ export function segmentPlan(
     spans: config.flow.condition === 'pooled+background' ? undefined : inputSpans(input, phrases),
   }
   const image = boundImage(bound, config)
-  const predictions = semanticFlow(image, language, w, config, { baseline, every })
+  const predictions = yield* flowSteps(image, language, w, config, { baseline, every })
   const { logits, masks } = lastOf(predictions, 'the predictions')
   if (!masks) throw new Error('segmentPlan: the last prediction has no masks')
   const layers = every ? predictions.flatMap(readable) : []
@@ -440,7 +465,7 @@ export function workload(parts: Parts): Build[] {
   const { image: side } = config.sam
   const tokens = Math.min(32, capacity - prefix)
   const names = 16
-  const rows = { tokens: names, pooled: 1, 'pooled+background': 2 }[config.flow.condition]
+  const rows = conditionRows(config, names)
   const image: ImageSize = { width: side, height: side, scaled: [side, side] }
   return [
     (inputs) => lookPlan(inputs, parts),

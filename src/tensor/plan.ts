@@ -141,6 +141,15 @@ export async function planInTurns<Read extends Tensors, Keep extends Tensors>(
   build: (inputs: Inputs) => Generator<void, Outputs<Read, Keep>, void>,
   options: TaskOptions = {},
 ): Promise<Plan<Read, Keep>> {
+  return prepared(gpu, name, await recordPlanInTurns(gpu, name, build, options), options)
+}
+
+async function recordPlanInTurns(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Generator<void, Outputs, void>,
+  { signal }: TaskOptions,
+): Promise<RecordedPlan> {
   const what = `plan ${printable(name)}`
   const { recorder, result } = await recordInTurns(
     function* (r) {
@@ -148,9 +157,9 @@ export async function planInTurns<Read extends Tensors, Keep extends Tensors>(
       return { ...ways, outputs: yield* build(ways.argument) }
     },
     gpu.adapter,
-    options.signal,
+    signal,
   )
-  return prepared(gpu, name, recordedPlan(name, recorder, result), options)
+  return recordedPlan(name, recorder, result)
 }
 
 async function prepared<
@@ -209,6 +218,16 @@ export async function precompile(
   options: TaskOptions = {},
 ): Promise<void> {
   await GpuPlan.precompile(gpu, recordPlan(gpu, name, build).spec, options)
+}
+
+/** The same of a large plan, as `planInTurns` records it. */
+export async function precompileInTurns(
+  gpu: Gpu,
+  name: string,
+  build: (inputs: Inputs) => Generator<void, Outputs, void>,
+  options: TaskOptions = {},
+): Promise<void> {
+  await GpuPlan.precompile(gpu, (await recordPlanInTurns(gpu, name, build, options)).spec, options)
 }
 
 interface RecordedPlan {

@@ -101,6 +101,40 @@ export function starving(device: GPUDevice): GPUDevice {
   return substitute(device, { pushErrorScope, popErrorScope })
 }
 
+/** The same device with memory for so many bytes: what is asked for beyond them is refused. */
+export function limitedTo(device: GPUDevice, capacity: number): GPUDevice {
+  const filters: GPUErrorFilter[] = []
+  let [bytes, refused] = [0, false]
+  const counted = <T extends GPUBuffer | GPUTexture>(resource: T, size: number): T => {
+    bytes += size
+    refused ||= bytes > capacity
+    const destroy = resource.destroy.bind(resource)
+    resource.destroy = () => {
+      bytes -= size
+      destroy()
+    }
+    return resource
+  }
+  return substitute(device, {
+    createBuffer: (what: GPUBufferDescriptor) => counted(device.createBuffer(what), what.size),
+    createTexture: (what: GPUTextureDescriptor) => {
+      const texture = device.createTexture(what)
+      return counted(texture, texture.width * texture.height * (what.format === 'rgba32uint' ? 16 : 4))
+    },
+    pushErrorScope: (filter: GPUErrorFilter) => {
+      filters.push(filter)
+      device.pushErrorScope(filter)
+    },
+    popErrorScope: async () => {
+      const isMemory = filters.pop() === 'out-of-memory'
+      const refuses = isMemory && refused
+      if (isMemory) refused = false
+      const error = await device.popErrorScope()
+      return refuses ? new GPUOutOfMemoryError('Allocation failed') : error
+    },
+  })
+}
+
 /** The same device, taking its time: the host is busy while it submits, and readbacks come late. */
 export function sluggish(device: GPUDevice, submitMs: number, readMs: number): GPUDevice {
   const submit = (buffers: Iterable<GPUCommandBuffer>): void => {

@@ -1,7 +1,8 @@
 // A file, a Blob, an array and a server with ranges give the same bytes, never more than were asked for,
 // and what goes wrong on the way is a WeightsError that says so; an abort comes through as it is.
 
-import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { appendFile, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -69,6 +70,60 @@ const kinds: [string, () => Promise<Source>][] = [
     },
   ],
 ]
+
+describe('more than 4 GiB', () => {
+  const size = 2 ** 32 + 1000
+  /** The last bytes are those of the others; what is before is zero, and takes nothing on disk. */
+  const begin = size - bytes.length
+  let large = ''
+  beforeAll(async () => {
+    large = join(folder, 'large.bin')
+    await writeFile(large, '')
+    await truncate(large, begin)
+    await appendFile(large, bytes)
+  })
+
+  const sparse: Handler = (request, response) => {
+    const [, from, to] = (/bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '') ?? []).map(Number)
+    response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${size}`, etag: '"a"' })
+    createReadStream(large, { start: from ?? 0, end: to ?? 0 }).pipe(response)
+  }
+
+  const expectedAt = (offset: number, length: number): Uint8Array<ArrayBuffer> =>
+    Uint8Array.from({ length }, (_, i) => bytes[offset + i - begin] ?? 0)
+
+  /** As much of a Blob as is asked for; Node's openAsBlob counts in 32 bits (20.20). */
+  const blob = (): Blob => {
+    const slice = (from = 0, to = size): Blob => new Blob([expectedAt(from, to - from)])
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- no other member is read
+    return { size, slice } as Blob
+  }
+
+  test.each<[string, () => Promise<Source>]>([
+    ['a Blob', async () => blobSource(blob(), 'large.bin')],
+    ['a file', () => fileSource(large)],
+    [
+      'a server with ranges',
+      () => {
+        handler = sparse
+        return urlSource(`${origin}/large.bin`)
+      },
+    ],
+  ])('%s gives the bytes on both sides, and behind', async (_, open) => {
+    const source = await open()
+    expect(source.size).toBe(size)
+    for (const [offset, length] of [
+      [2 ** 31 - 8, 16],
+      [2 ** 32 - 100, 200],
+      [2 ** 32, 10],
+      [size - 1, 1],
+    ] as const) {
+      expect(await source.read(offset, length)).toEqual(expectedAt(offset, length))
+    }
+    await expect(source.read(size - 1, 2)).rejects.toThrow(`the file has ${size}`)
+    await source.close()
+  })
+})
 
 describe.each(kinds)('%s', (_, open) => {
   test('gives exactly the bytes of a range, in a buffer of their own', async () => {

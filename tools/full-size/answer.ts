@@ -1,16 +1,21 @@
 // The engine's answer, stage by stage, with what it was asked: training/full_size.py compares the file with PyTorch's.
 
+import { existsSync, readFileSync } from 'node:fs'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { entryOf } from '../../src/check.ts'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import type { PlanInfo } from '../../src/gpu/plan/plan.ts'
+import { openFolder, readJson } from '../../src/io/folder.ts'
+import { openCheckpoint } from '../../src/io/open-checkpoint.ts'
 import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
 import type { Quantized } from '../../src/kernels/quantize.ts'
+import { parseConfig } from '../../src/model/checkpoint/config.ts'
 import { captureImage } from '../../src/model/input/image-input.ts'
 import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { type LoadedModel, loadModel } from '../../src/model/load.ts'
 import { closeScene, look } from '../../src/model/look.ts'
+import { deviceFootprint } from '../../src/model/memory/footprint.ts'
 import { segment } from '../../src/model/tasks/sentence.ts'
 import { sliceRows } from '../../src/ops/layout/layout.ts'
 import { plan } from '../../src/tensor/plan.ts'
@@ -38,10 +43,14 @@ export interface Measured {
   readonly further: number
   readonly deviceBytes: number
   readonly devicePeak: number
+  /** As `flowseg inspect` predicts it. */
+  readonly devicePredicted: number
   /** The most that arrays and heap took while loading, sampled, less what there was before. */
   readonly hostPeak: number
   /** The longest that the event loop was held while loading. */
   readonly loopMs: number
+  /** The most that this thread computed between two turns of it: without what else the machine did. */
+  readonly loopOwnMs: number
   /** The same dispatches at the ceiling of a GPU like this, in milliseconds. */
   readonly gpu: typeof GPU & { readonly look: number; readonly sentence: number }
   /** Of the whole process; on a software adapter the device's memory is in it. */
@@ -56,6 +65,7 @@ export async function answer(
   folder: string,
   quantize: Quantized | undefined,
 ): Promise<{ measured: Measured; file: Uint8Array }> {
+  const devicePredicted = await predictDevice(gpu, folder, quantize)
   const watch = watchHost()
   const [loadMs, model] = await timed(() => loadModel(folder, { gpu, ...(quantize ? { quantize } : {}) }))
   const host = watch()
@@ -99,6 +109,7 @@ export async function answer(
         further,
         deviceBytes: bytes,
         devicePeak: peakBytes,
+        devicePredicted,
         ...host,
         gpu: onGpu,
         processPeak: process.resourceUsage().maxRSS * 1024,
@@ -109,6 +120,17 @@ export async function answer(
     }
   } finally {
     model.release()
+  }
+}
+
+async function predictDevice(gpu: Gpu, folder: string, quantize: Quantized | undefined): Promise<number> {
+  const files = openFolder(folder)
+  const config = parseConfig(await readJson(files, 'config.json'), 'config.json')
+  const checkpoint = await openCheckpoint(files)
+  try {
+    return await deviceFootprint(gpu, checkpoint, config, { quantize })
+  } finally {
+    await checkpoint.close()
   }
 }
 
@@ -178,7 +200,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
 }
 
 /** Watches memory and the event loop until it is called. */
-function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs'> {
+function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs' | 'loopOwnMs'> {
   const now = (): number => {
     const { heapUsed, external } = process.memoryUsage()
     return heapUsed + external
@@ -188,11 +210,26 @@ function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs'> {
   const loop = monitorEventLoopDelay({ resolution: 5 })
   loop.enable()
   const timer = setInterval(() => (most = Math.max(most, now())), 20)
+  let [longest, last] = [0, threadMs()]
+  const turns = setInterval(() => {
+    const computed = threadMs()
+    longest = Math.max(longest, computed - last)
+    last = computed
+  }, 2)
   return () => {
     clearInterval(timer)
+    clearInterval(turns)
     loop.disable()
-    return { hostPeak: most - before, loopMs: loop.max / 1e6 }
+    return { hostPeak: most - before, loopMs: loop.max / 1e6, loopOwnMs: longest }
   }
+}
+
+const SCHEDULED = '/proc/thread-self/schedstat'
+
+/** Milliseconds that this thread has computed; where the system doesn't tell, those that went by. */
+function threadMs(): number {
+  if (!existsSync(SCHEDULED)) return performance.now()
+  return Number(readFileSync(SCHEDULED, 'utf8').split(' ')[0]) / 1e6
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {

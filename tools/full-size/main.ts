@@ -1,6 +1,7 @@
 // A step of tools/full-size.mjs in a process of its own, so that its memory can be measured:
 //
-//   make CONFIG FOLDER SEED          a random checkpoint
+//   make CONFIG FOLDER SEED [small]  a random checkpoint; with few layers and tokens, if it says so
+//   loading FOLDER INT4 ADAPTER      how long loading takes, rounded to int4 and stored in it: a line for people
 //   answer FOLDER OUT ADAPTER [TYPE] what the engine answers, and a line of JSON on standard output
 
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,17 +12,19 @@ import type { Quantized } from '../../src/kernels/quantize.ts'
 import { parseConfig } from '../../src/model/checkpoint/config.ts'
 import { answer } from './answer.ts'
 import { writeRandomCheckpoint } from './checkpoint.ts'
+import { compareLoading, reportLoading } from './loading.ts'
 
 /** Its words stand for any: the weights are random. */
 const TOKENIZER = 'weights/flowseg-nano'
 
 const [step, ...args] = process.argv.slice(2)
 if (step === 'make') await make()
+else if (step === 'loading') await compare()
 else await ask()
 
 async function make(): Promise<void> {
-  const [configPath = '', folder = '', seed = '1'] = args
-  const text = await readFile(configPath, 'utf8')
+  const [configPath = '', folder = '', seed = '1', size] = args
+  const text = await configText(configPath, size === 'small')
   const config = parseConfig(JSON.parse(text), configPath)
   await mkdir(folder, { recursive: true })
   let total = 0
@@ -35,6 +38,27 @@ async function make(): Promise<void> {
   const tokenizer = await readFile(join(TOKENIZER, 'tokenizer.json'), 'utf8')
   await writeFile(join(folder, 'tokenizer.json'), withTokens(tokenizer, config.llm.vocab))
   await copyFile(join(TOKENIZER, 'tokenizer_config.json'), join(folder, 'tokenizer_config.json'))
+}
+
+/** A tenth of the layers is enough to see what a byte of weights costs, and the nano's vocabulary needs no table. */
+async function configText(path: string, isSmall: boolean): Promise<string> {
+  const text = await readFile(path, 'utf8')
+  if (!isSmall) return text
+  const config = JSON.parse(text) as { llm: { layers: number; vocab: number }; siglip: { layers: number } }
+  const nano = JSON.parse(await readFile(join(TOKENIZER, 'config.json'), 'utf8')) as typeof config
+  const llm = { ...config.llm, layers: Math.min(4, config.llm.layers), vocab: nano.llm.vocab }
+  const siglip = { ...config.siglip, layers: Math.min(4, config.siglip.layers) }
+  return JSON.stringify({ ...config, llm, siglip })
+}
+
+async function compare(): Promise<void> {
+  const [original = '', int4 = '', adapter = ''] = args
+  const gpu = await openGpu(adapter ? { adapter } : {})
+  try {
+    console.log(reportLoading(await compareLoading(gpu, original, int4)))
+  } finally {
+    gpu.close()
+  }
 }
 
 interface TokenizerFile {

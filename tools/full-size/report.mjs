@@ -29,9 +29,15 @@ ${[
     percent(further / (look + sentence)),
   ),
   line('device memory, largest', ({ devicePeak }) => gigabytes(devicePeak)),
+  line('the same, as `flowseg inspect` predicts it', ({ devicePredicted }) =>
+    devicePredicted === undefined ? '' : gigabytes(devicePredicted),
+  ),
   line('host memory while loading, arrays and heap, largest', ({ hostPeak }) => gigabytes(hostPeak)),
   line('process, largest, the software adapter included', ({ processPeak }) => gigabytes(processPeak)),
   line('event loop while loading, longest hold', ({ loopMs }) => `${Math.round(loopMs)} ms`),
+  line('the same, of this thread alone', ({ loopOwnMs }) =>
+    loopOwnMs === undefined ? '' : `${Math.round(loopOwnMs)} ms`,
+  ),
 ].join('\n')}
 
 Relative errors against PyTorch in float32 with the same weights, rounded alike where they are (\`exact\`), and against

@@ -1,5 +1,5 @@
-// flowseg inspect: what is in a checkpoint, and whether its config fits. Headers only: no tensor is loaded, no
-// GPU is needed.
+// flowseg inspect: what is in a checkpoint, whether its config fits, and what the model takes. Headers only: no tensor
+// is loaded, and no GPU is needed but to tell the memory.
 
 import { statSync } from 'node:fs'
 import { entryOf } from '../../check.ts'
@@ -20,6 +20,7 @@ import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
+import { type Needs, needRows, needsOf } from './inspect-memory.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
 
 /** Larger files are only hashed by `flowseg manifest --check`. */
@@ -41,6 +42,7 @@ const page: Page = {
       value: 'FILE',
       help: 'the config.json to hold against it, or its URL; by default the one beside the weights',
     },
+    adapter: { ...SHARED.adapter, help: `${SHARED.adapter.help}: memory is told for it` },
     json: SHARED.json,
   },
   examples: [
@@ -110,7 +112,11 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
         : await configAt(locationOf(other, terminal), signal)
     const isPart = isFile || isIndex || folder.weights !== undefined
     const files = isPart ? undefined : await compareFiles(folder, signal)
-    return tellCheckpoint({ place, checkpoint, config, files }, args, terminal)
+    const model = config && 'model' in config ? config : undefined
+    const fit = model && fitOf(checkpoint, model)
+    const loads = fit && fit.missing.length === 0 && fit.misfits.length === 0
+    const needs = loads ? await needsOf(checkpoint, model, args, terminal) : undefined
+    return tellCheckpoint({ place, checkpoint, config, files, fit, needs }, args, terminal)
   } finally {
     await checkpoint.close()
   }
@@ -192,10 +198,14 @@ interface Found {
   readonly checkpoint: Checkpoint
   readonly config: Config | Unusable | undefined
   readonly files: readonly FileVerdict[] | undefined
+  /** Undefined without a config. */
+  readonly fit: Fit | undefined
+  /** Undefined where it would not load. */
+  readonly needs: Needs | undefined
 }
 
 function tellCheckpoint(
-  { place, checkpoint, config: beside, files }: Found,
+  { place, checkpoint, config: beside, files, fit, needs }: Found,
   options: Given,
   { out }: Terminal,
 ): number {
@@ -205,7 +215,6 @@ function tellCheckpoint(
   const entries = [...checkpoint.tensors.values()]
   const partOfPlain = partsOf(config)
   const contents = contentsOf(checkpoint, config)
-  const fit = config && fitOf(checkpoint, config)
   const prefix = fit
     ? fit.prefix
     : prefixOf([...checkpoint.tensors.keys()], (name) => partOfPlain(name) !== 'unknown')
@@ -235,6 +244,7 @@ function tellCheckpoint(
       ...(used && { needed: used.length, ...verdicts }),
       ...(prefix !== undefined && { prefix }),
       ...(files && { files }),
+      ...(needs && { memory: needs }),
       ...(notes.length > 0 && { notes }),
       tensors,
     }
@@ -257,9 +267,18 @@ function tellCheckpoint(
       paint('bold', 'As a model'),
       ...indented([...asModel, ...(prefix === undefined ? [] : [aboutPrefix(prefix)])]),
     ],
+    ...(needs ? [[paint('bold', 'What it takes'), ...indented(needLines(needs))]] : []),
   ]
   out.write(`${printable(place)}\n\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)
   return fits ? 0 : 1
+}
+
+function needLines(needs: Needs): string[] {
+  if ('unknown' in needs) return [`Not known, as there is no adapter here: ${needs.unknown}`]
+  return [
+    ...table(needRows(needs), [0]),
+    `On ${needs.adapter}, to the first answer about an image of 1024 x 1024. Fewer bits: flowseg convert, or --quantize.`,
+  ]
 }
 
 const NO_CONFIG = 'No config.json beside it: give one with --config.'

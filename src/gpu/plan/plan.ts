@@ -6,6 +6,7 @@
 // buffers of their own. A run is cut into several submissions by estimated time, so that no watchdog bites and
 // an AbortSignal is honoured in between.
 
+import { breathe } from '../../breathe.ts'
 import { entryOf, expectDefined } from '../../check.ts'
 import { KernelError, LimitError, OutOfMemoryError, UsageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
@@ -16,45 +17,13 @@ import { type BufferRequest, formatBytes, roundUp } from '../memory.ts'
 import type { Storage } from '../recorder.ts'
 import { readBack } from '../transfer.ts'
 import { Arena } from './arena.ts'
+import { infoOf, type PlanInfo } from './info.ts'
 import { SUBMIT_SECONDS } from './schedule.ts'
 import { type PlanSpec, type RecordedStep, residentsOf, stepsOf } from './steps.ts'
 import { timeEach } from './timer.ts'
 
+export type { DispatchInfo, PlanInfo } from './info.ts'
 export type { PlanSpec } from './steps.ts'
-
-/** One line of a plan's description. */
-export interface DispatchInfo {
-  /** Its place in the model: 'sam/layers.3/attn'. */
-  readonly scope: string
-  /** The kernel's name and constants. */
-  readonly kernel: string
-  /** The grid, along x, y and z. */
-  readonly workgroups: readonly [number, number, number]
-  /** Floating-point operations. */
-  readonly flops: number
-  /** Bytes that have to move at the least. */
-  readonly bytes: number
-  /** The output takes the memory of an input that nobody reads afterwards. */
-  readonly inPlace: boolean
-}
-
-/** The cost of a plan, known before it runs. */
-export interface PlanInfo {
-  /** As given to `plan`. */
-  readonly name: string
-  /** In the order in which they run. */
-  readonly dispatches: readonly DispatchInfo[]
-  /** Floating-point operations of a run. */
-  readonly flops: number
-  /** Bytes that all dispatches of a run have to move at the least. */
-  readonly bytes: number
-  /** Number of different kernels that are compiled for the plan. */
-  readonly kernels: number
-  /** Bytes that the plan allocates: slots, inputs, outputs, sizes, readback. */
-  readonly ownBytes: number
-  /** Bytes of the buffers that intermediate tensors share. */
-  readonly slotBytes: number
-}
 
 /** The values of a run, as bytes and buffers. */
 export interface RunInputs {
@@ -203,29 +172,19 @@ export class GpuPlan {
       storages.forEach((storage) => buffers.set(storage, entryOf(own, i))),
     )
 
-    const info: PlanInfo = {
-      name: spec.name,
-      dispatches: steps.map((s) => ({
-        scope: s.dispatch.scope,
-        kernel: s.kernel.key,
-        workgroups: s.grid,
-        flops: s.flops,
-        bytes: s.bytes,
-        inPlace: s.kernel !== s.dispatch.kernel,
-      })),
-      flops: steps.reduce((sum, s) => sum + s.flops, 0),
-      bytes: steps.reduce((sum, s) => sum + s.bytes, 0),
-      kernels: new Set(steps.map((s) => s.kernel.code)).size,
-      ownBytes: requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0),
-      slotBytes: layout.slots.reduce((sum, bytes) => sum + bytes, 0),
-    }
+    // Nobody gives up here: the buffers would be left
+    await breathe()
+    const ownBytes = requests.reduce((sum, r) => sum + roundUp(Math.max(r.bytes, 4), 4), 0)
+    const info = infoOf(spec, steps, layout, ownBytes)
+    const ready = steps.map((s, i): Step => ({ ...s, pipeline: entryOf(pipelines, i), bindGroup: undefined }))
+    await breathe()
     const readback =
       readBytes > 0 ? { buffer: entryOf(own, readIndex), offsets, bytes: readBytes } : undefined
     return new GpuPlan({
       gpu,
       spec,
       info,
-      steps: steps.map((s, i) => ({ ...s, pipeline: entryOf(pipelines, i), bindGroup: undefined })),
+      steps: ready,
       buffers,
       own,
       empty: entryOf(own, emptyIndex),

@@ -19,8 +19,8 @@ import { bytesPerElement } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
 /**
- * Bytes of a piece of a tensor on its way. A thread takes 6 ms or less for it (hashed, looked through, packed), and lets
- * other work in before the next.
+ * Bytes of a piece of a tensor on its way. A thread hashes it, looks through it and lays it out in some milliseconds,
+ * and lets other work in before the next.
  */
 const SLICE_BYTES = 2 * 2 ** 20
 /** The same of a matrix that is rounded on its way: 20 ms. */

@@ -12,7 +12,7 @@ import { quantizeRows } from '../../kernels/quantize.ts'
 import { printable, quoted } from '../../printable.ts'
 
 /** Bytes of a table that are held in memory. */
-export const HELD_BYTES = 32 * 2 ** 20
+export const HELD_BYTES: number = 32 * 2 ** 20
 /** Rows of a larger one that are kept: a few sentences. */
 const ROWS_KEPT = 1024
 

@@ -7,6 +7,7 @@
 // Source: Touvron et al. 2023 (the block), Su et al. 2021 (RoPE), Ainslie et al. 2023 (shared key heads).
 
 import { LimitError } from '../../errors.ts'
+import { inOneGo } from '../../gpu/recorder.ts'
 import { attention } from '../../ops/attention/attention.ts'
 import { copyRows } from '../../ops/layout/gather.ts'
 import { linear } from '../../ops/matmul/matmul.ts'
@@ -71,28 +72,44 @@ export function kvCacheShapes(config: LlmConfig, capacity: number): { layers: nu
  * @returns        [T, H], after the final norm
  */
 export function llm(x: Tensor, w: Weights, config: LlmConfig, cache: KvCache, position: SizeValue): Tensor {
-  cache.forEach((layerCache, i) => {
-    const layer = w.scope(`model.layers.${i}.`)
-    x = scope(`layers.${i}`, () => llmLayer(x, layer, config, layerCache, position))
-  })
-  return rmsNorm(x, w.tensor('model.norm.weight'), config.eps)
+  return inOneGo(llmSteps(x, w, config, cache, position))
 }
 
-/** The same for rows whose states nobody wants, only that what follows can see them: the last layer stops early. */
-export function llmPrefix(
+/** The same, for a plan that is recorded in turns. */
+export function* llmSteps(
   x: Tensor,
   w: Weights,
   config: LlmConfig,
   cache: KvCache,
   position: SizeValue,
-): void {
-  cache.forEach((layerCache, i) => {
+): Generator<void, Tensor, void> {
+  for (const [i, layerCache] of cache.entries()) {
+    const layer = w.scope(`model.layers.${i}.`)
+    x = scope(`layers.${i}`, () => llmLayer(x, layer, config, layerCache, position))
+    yield
+  }
+  return rmsNorm(x, w.tensor('model.norm.weight'), config.eps)
+}
+
+/**
+ * The same for rows whose states nobody wants, only that what follows can see them: the last layer stops early. For a
+ * plan that is recorded in turns.
+ */
+export function* llmPrefix(
+  x: Tensor,
+  w: Weights,
+  config: LlmConfig,
+  cache: KvCache,
+  position: SizeValue,
+): Generator<void, void, void> {
+  for (const [i, layerCache] of cache.entries()) {
     const layer = w.scope(`model.layers.${i}.`)
     scope(`layers.${i}`, () => {
       if (i < cache.length - 1) x = llmLayer(x, layer, config, layerCache, position)
       else writeCache(x, layer, config, layerCache, position)
     })
-  })
+    yield
+  }
 }
 
 /** One pre-norm block: causal attention over the cache, then an MLP. x is [T, H]. */

@@ -4,6 +4,7 @@
 // Source: Kirillov et al. 2023, appendix A; Li et al. 2022 (relative positions); SamVisionEncoder.
 
 import { entryOf } from '../../check.ts'
+import { inOneGo } from '../../gpu/recorder.ts'
 import { attention } from '../../ops/attention/attention.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import { add } from '../../ops/elementwise/elementwise.ts'
@@ -26,6 +27,11 @@ export interface SamTaps {
  * @param w      segmentor.encoder.
  */
 export function samEncoder(pixels: Tensor, w: Weights, config: SamConfig): SamTaps {
+  return inOneGo(samSteps(pixels, w, config))
+}
+
+/** The same, for a plan that is recorded in turns. */
+export function* samSteps(pixels: Tensor, w: Weights, config: SamConfig): Generator<void, SamTaps, void> {
   const { globalLayers, connectorLayers, llmLayer } = config
   const outputs = [scope('patches', () => samPatches(pixels, w, config))] // entry i: after layer i, from 1
   for (let i = 0; i < Math.max(...connectorLayers, llmLayer); i++) {
@@ -33,6 +39,7 @@ export function samEncoder(pixels: Tensor, w: Weights, config: SamConfig): SamTa
     outputs.push(
       scope(`layers.${i}`, () => samLayer(entryOf(outputs, i), w.scope(`layers.${i}.`), window, config)),
     )
+    yield
   }
   return { taps: connectorLayers.map((i) => entryOf(outputs, i)), llm: entryOf(outputs, llmLayer) }
 }

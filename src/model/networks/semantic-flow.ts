@@ -12,6 +12,7 @@
 // Source: FlowSeg, section 3.2 (BSF); Cheng et al. 2022, section 3.2 (masked attention).
 
 import { entryOf, expectDefined } from '../../check.ts'
+import { inOneGo } from '../../gpu/recorder.ts'
 import { attention, maskBits } from '../../ops/attention/attention.ts'
 import { add, mix } from '../../ops/elementwise/elementwise.ts'
 import { cosineLogits } from '../../ops/head/cosine.ts'
@@ -126,6 +127,17 @@ export function semanticFlow(
   config: Config,
   { baseline, every }: { baseline: boolean; every: boolean },
 ): Prediction[] {
+  return inOneGo(flowSteps(image, language, w, config, { baseline, every }))
+}
+
+/** The same, for a plan that is recorded in turns. */
+export function* flowSteps(
+  image: ImageSide,
+  language: LanguageSide,
+  w: Weights,
+  config: Config,
+  { baseline, every }: { baseline: boolean; every: boolean },
+): Generator<void, Prediction[], void> {
   const { hidden: d, decoderLayers } = config.head
   const decoder = w.scope('segmentor.decoder.')
 
@@ -153,6 +165,7 @@ export function semanticFlow(
       decoderLayer(i, before, image, language.length, decoder, config, baseline),
     )
     predictions.push(predict(after, i + 1))
+    yield
   }
   return predictions
 }

@@ -5,6 +5,7 @@
 //
 // Source: Zhai et al. 2023 and Tschannen et al. 2025; SiglipVisionModel.
 
+import { inOneGo } from '../../gpu/recorder.ts'
 import { attention } from '../../ops/attention/attention.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import { add } from '../../ops/elementwise/elementwise.ts'
@@ -19,9 +20,19 @@ import { dense, normed } from './layers.ts'
  * @returns      [N, C], a row for each patch
  */
 export function siglip(pixels: Tensor, w: Weights, config: SiglipConfig): Tensor {
+  return inOneGo(siglipSteps(pixels, w, config))
+}
+
+/** The same, for a plan that is recorded in turns. */
+export function* siglipSteps(
+  pixels: Tensor,
+  w: Weights,
+  config: SiglipConfig,
+): Generator<void, Tensor, void> {
   let x = scope('patches', () => siglipPatches(pixels, w.scope('embeddings.'), config))
   for (let i = 0; i < config.layers - 1; i++) {
     x = scope(`layers.${i}`, () => siglipLayer(x, w.scope(`encoder.layers.${i}.`), config))
+    yield
   }
   return x
 }

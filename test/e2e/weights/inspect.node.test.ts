@@ -2,10 +2,12 @@
 // hashes.
 
 import { createHash } from 'node:crypto'
-import { appendFile, chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import type { Need } from '../../../src/cli/commands/inspect-memory.ts'
 import { type TensorData, writeSafetensors } from '../../../src/io/safetensors.ts'
+import { anyGpu } from '../../support.ts'
 import { notAsRoot } from '../../where.ts'
 import { copySmallFiles, filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
 
@@ -44,6 +46,33 @@ test('inspect shows many tensors of a kind on one line', async () => {
   await writeFile(join(folder, 'x.safetensors'), writeSafetensors(numbers.map((i) => empty(`a.${i}.w`))))
   const { out } = await flowseg(['inspect', 'x.safetensors'], { cwd: folder })
   expect(out).toContain('a.{0-2,5,7-8,100,102,104,106,108,...}.w  F32  [0]  x 106')
+})
+
+test('inspect says what a model takes in each form: on disk what convert then writes', async () => {
+  const folder = await temporaryFolder()
+  const gpu = await anyGpu()
+  const { code, out } = await flowseg(['inspect', NANO, '--json'], { cwd: folder, gpu })
+  expect(code).toBe(0)
+  const { adapter, forms } = (JSON.parse(out) as { memory: { adapter: string; forms: Need[] } }).memory
+  expect(adapter).toBe(gpu.name)
+  expect(forms.map(({ weights }) => weights)).toEqual(['as stored', 'int8', 'int4'])
+  for (const { weights, disk } of forms.slice(1)) {
+    await flowseg(['convert', NANO, weights, '--quantize', weights], { cwd: folder })
+    const shards = (await filesIn(join(folder, weights))).filter((name) => name.endsWith('.safetensors'))
+    const sizes = await Promise.all(
+      shards.map(async (name) => (await stat(join(folder, weights, name))).size),
+    )
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(disk)
+  }
+  const sizes = forms.map(({ device }) => device)
+  expect(sizes).toEqual(sizes.toSorted((a, b) => b - a))
+  expect(forms.every(({ host }) => host < 300e6)).toBe(true)
+
+  const text = await flowseg(['inspect', 'int4'], { cwd: folder, gpu })
+  expect(text.out).toMatch(
+    /What it takes\n  as stored +[\d.]+ MiB on disk +[\d.]+ MiB on the device +up to [\d.]+ MiB on the host/,
+  )
+  expect(text.out).not.toMatch(/int8 +[\d.]+ MiB on disk/)
 })
 
 test('inspect lists weights beside the config of another model, and names its type', async () => {

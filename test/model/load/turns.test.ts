@@ -1,7 +1,7 @@
 // Loading lets other work of its thread in: between two turns it does a piece of bounded size, whatever the size of the
 // model. Counted in bytes, tokens and objects, with a clock by which every step has taken long enough.
 
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { nextTask } from '../../../src/breathe.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
 import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
@@ -13,6 +13,9 @@ import { FlowSeg } from '../../../src/model/flowseg.ts'
 import { readText } from '../../runtime.ts'
 import { adapterNames, anyGpu, toBf16, uniform } from '../../support.ts'
 import { smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+
+// A software adapter makes kernels for the small model, on a machine that may be busy
+vi.setConfig({ testTimeout: 400_000 })
 
 const MIB = 2 ** 20
 
@@ -30,25 +33,28 @@ function replace<T extends object, K extends keyof T>(object: T, method: K, by: 
   })
 }
 
-/** A clock that is ten milliseconds later whenever somebody looks. */
+// It never goes back, as what was noted by it stays
+let clock = performance.now()
+
+/** A clock that is later whenever somebody looks: after a turn one step is taken, and the next must wait. */
 function hurryClock(): void {
-  let now = performance.now()
-  replace(performance, 'now', () => () => (now += 10))
+  replace(performance, 'now', () => () => (clock += 5))
 }
 
 /** Runs something, and counts the turns that others get meanwhile; `turn` tells the one that is under way. */
 async function inTurns<T>(work: (turn: () => number) => Promise<T>): Promise<{ result: T; turns: number }> {
-  let [turns, isOver] = [0, false]
+  const state = { turns: 0, isOver: false }
   const others = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       await nextTask()
-      turns++
+      state.turns++
     }
   })()
   try {
-    return { result: await work(() => turns), turns }
+    const result = await work(() => state.turns)
+    return { result, turns: state.turns }
   } finally {
-    isOver = true
+    state.isOver = true
     await others
   }
 }
@@ -119,13 +125,13 @@ describe('between two turns, loading does', () => {
     expect(written.total).toBeGreaterThan((dtype === 'F32' ? 70 : 40) * MIB)
   })
 
-  test('a thousand tokens and a thousand merges', async () => {
+  test('some hundred tokens or merges', async () => {
     const text = tokenizerOf(20_000)
     hurryClock()
     const read = await inTurns(() => readTokenizerFile(text))
     expect(read.result.ids.get('t19999')).toBe(19_999)
     expect(read.result.ranks?.get('["t","4"]')).toBe(4)
-    expect(read.turns).toBeGreaterThanOrEqual(2 * Math.floor(20_000 / 1024))
+    expect(read.turns).toBeGreaterThanOrEqual(2 * Math.floor(20_000 / 512))
     const loaded = await inTurns(() => loadTokenizer(text, '{}', 20_003))
     expect(loaded.turns - read.turns).toBeGreaterThanOrEqual(Math.floor(20_000 / 4096))
   })
