@@ -28,6 +28,41 @@ export { type OpenSafetensorsOptions, openSafetensors } from './io/safetensors.t
 export { type ByteRange, type Source, UnreachableError } from './io/source.ts'
 export type { Tokenizer } from './io/text/tokenizer.ts'
 export type { Quantized } from './kernels/quantize.ts'
+export { decodeBrush, encodeBrush } from './masks/brush.ts'
+export { type CocoBox, cocoBox, decodeCoco } from './masks/coco.ts'
+export { type PolygonOptions, polygonsOf } from './masks/contour.ts'
+export { fromGeoJson, type MaskFeature, toGeoJson } from './masks/geojson.ts'
+export { decodeIndexedPng, encodeIndexedPng } from './masks/indexed-png.ts'
+export {
+  fromLabelStudio,
+  type LabelledMask,
+  type LabelStudioOptions,
+  type LabelStudioResult,
+  toLabelStudio,
+} from './masks/label-studio.ts'
+export type { Mask, MaskPixels, PixelLimit, Size } from './masks/mask.ts'
+export {
+  type Box,
+  boxOf,
+  type CutOut,
+  type CutOutOptions,
+  cutOut,
+  outline,
+  overlay,
+  type Rgb,
+  tint,
+} from './masks/picture.ts'
+export { type Point, type Polygon, type RasterOptions, type Ring, rasterizePolygons } from './masks/polygon.ts'
+export {
+  type CompressedRle,
+  decodeRle,
+  encodeRle,
+  type Rle,
+  type RleOptions,
+  type UncompressedRle,
+} from './masks/rle.ts'
+export { fromSvgPath, toSvgPath } from './masks/svg-path.ts'
+export { fromYolo, toYolo, type YoloObject } from './masks/yolo.ts'
 export {
   type BoundaryConfig,
   type Config,
@@ -72,7 +107,6 @@ export {
   type LabelMap,
   type LoadOptions,
   type LookOptions,
-  type Mask,
   type MaskBuffer,
   type MaskOptions,
   type MaskOutput,
@@ -98,7 +132,6 @@ export {
 export type { Mat3 } from './model/input/preprocess.ts'
 export type { Point, Region, RegionMask } from './model/input/region.ts'
 export type { Match } from './model/matching.ts'
-export { type Box, boxOf, outline, overlay, type Rgb, tint } from './model/picture.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
 export { printable, quoted } from './printable.ts'
 export type { Progress, TaskOptions, Waiting } from './progress.ts'

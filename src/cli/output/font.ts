@@ -3,7 +3,7 @@
 
 import { entryOf } from '../../check.ts'
 import type { Image } from '../../io/image/image.ts'
-import type { Rgb } from '../../model/picture.ts'
+import type { Rgb } from '../../masks/picture.ts'
 
 const GLYPHS =
   '0000000000 00005f0000 0007000700 147f147f14 242a7f2a12 2313086462 3649562050 0000070300 001c224100 ' +

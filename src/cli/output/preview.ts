@@ -1,7 +1,7 @@
 // A picture in the terminal: half blocks, two pixels a cell, in 24-bit colour.
 
 import type { Image } from '../../io/image/image.ts'
-import { fit, scale } from '../../model/picture.ts'
+import { fit, scale } from '../../masks/picture.ts'
 import type { Output } from './terminal.ts'
 
 const MAX_COLUMNS = 64

@@ -39,7 +39,8 @@ const COLOURS: Readonly<Record<number, { channels: number; depths: readonly numb
   4: { channels: 2, depths: [8, 16] }, // grey, alpha
   6: { channels: 4, depths: [8, 16] }, // RGB, alpha
 }
-const PALETTE = 3
+/** The colour type of PNGs whose pixels are indices. */
+export const PALETTE = 3
 const SIGNATURE_BYTES = 8
 
 // Type bytes as one number

@@ -14,7 +14,7 @@ import type { Output, Terminal } from '../../../src/cli/output/terminal.ts'
 import type { Image } from '../../../src/io/image/image.ts'
 import { makeFolders } from '../../../src/make-folders.ts'
 import type { Mask } from '../../../src/masks/mask.ts'
-import { boxOf, overlay, scale } from '../../../src/model/picture.ts'
+import { boxOf, overlay, scale } from '../../../src/masks/picture.ts'
 import { onlyOnLinux } from '../../where.ts'
 import { filesIn, temporaryFolder } from '../cli-harness.ts'
 

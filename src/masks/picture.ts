@@ -1,10 +1,11 @@
 // Pictures of answers: a mask drawn over its image, boxes, and small pictures from large ones.
 
 import { describe, expectFinite } from '../check.ts'
-import { ImageError, UsageError } from '../errors.ts'
+import { ImageError, MaskError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
-import { expectMask, expectPixels, type Mask } from '../masks/mask.ts'
+import { expectOptions, FLAG, type Kinds } from '../options.ts'
 import { viewOf } from '../view.ts'
+import { expectMask, expectPixels, type Mask, type MaskPixels } from './mask.ts'
 
 /** Red, green and blue, from 0 to 255. */
 export type Rgb = readonly [number, number, number]
@@ -130,7 +131,7 @@ function meanInside({ rgb }: Image, { data, area }: Mask): Rgb {
 }
 
 /** The smallest box around the mask, or null when it is empty. */
-export function boxOf(mask: Mask): Box | null {
+export function boxOf(mask: MaskPixels): Box | null {
   expectMask('boxOf', mask)
   const { width, height, data } = mask
   let [x0, y0, x1, y1] = [width, height, 0, 0]
@@ -144,6 +145,54 @@ export function boxOf(mask: Mask): Box | null {
     }
   }
   return x1 > 0 ? [x0, y0, x1, y1] : null
+}
+
+/** Options of {@link cutOut}. */
+export interface CutOutOptions {
+  /** Whether the picture is as large as the mask's box, the default, or as the image. */
+  readonly crop?: boolean | undefined
+}
+
+const CUT_OUT_KINDS: Kinds<CutOutOptions> = { crop: FLAG }
+
+/** What is inside of the mask, on a transparent ground. */
+export interface CutOut {
+  /** In pixels. */
+  readonly width: number
+  /** In pixels. */
+  readonly height: number
+  /** [height, width, 4]; transparent pixels are black. */
+  readonly rgba: Uint8Array
+  /** The part of the image that it shows. */
+  readonly box: Box
+}
+
+/**
+ * Cuts an object out: a picture for encodePng.
+ *
+ * @param mask as large as the image
+ * @throws MaskError if the mask is empty and the picture would be cropped to it
+ */
+export function cutOut(image: Image, mask: MaskPixels, options: CutOutOptions = {}): CutOut {
+  expectDrawing('cutOut', image, mask, undefined)
+  expectOptions('cutOut', options, CUT_OUT_KINDS)
+  const box = options.crop === false ? ([0, 0, image.width, image.height] as const) : boxOf(mask)
+  if (box === null) {
+    throw new MaskError('cutOut: the mask is empty: there is nothing to cut out. Ask with { crop: false }, or not at all.')
+  }
+  const [x0, y0, x1, y1] = box
+  const [width, height] = [x1 - x0, y1 - y0]
+  const pixels = viewOf(image.rgb)
+  const rgba = new Uint8Array(width * height * 4)
+  for (let y = y0, to = 0; y < y1; y++) {
+    for (let x = x0; x < x1; x++, to += 4) {
+      const i = y * image.width + x
+      if (!mask.data[i]) continue
+      for (let c = 0; c < 3; c++) rgba[to + c] = pixels.getUint8(3 * i + c)
+      rgba[to + 3] = 255
+    }
+  }
+  return { width, height, rgba, box }
 }
 
 /** Another size: every pixel is the mean of the source pixels under it. */
