@@ -52,7 +52,13 @@ export {
   type Rgb,
   tint,
 } from './masks/picture.ts'
-export { type Point, type Polygon, type RasterOptions, type Ring, rasterizePolygons } from './masks/polygon.ts'
+export {
+  type Point,
+  type Polygon,
+  type RasterOptions,
+  type Ring,
+  rasterizePolygons,
+} from './masks/polygon.ts'
 export {
   type CompressedRle,
   decodeRle,
@@ -130,7 +136,7 @@ export {
   type Times,
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
-export type { Point, Region, RegionMask } from './model/input/region.ts'
+export type { Region, RegionMask } from './model/input/region.ts'
 export type { Match } from './model/matching.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
 export { printable, quoted } from './printable.ts'

@@ -1,7 +1,7 @@
 // Commands that ask one image something, and write a picture of the answer: everything around the question itself.
 
-import { encodePng, type Image } from '../io/image/image.ts'
 import { openFolder, readJson } from '../io/folder.ts'
+import { encodePng, type Image } from '../io/image/image.ts'
 import { encodeIndexedPng } from '../masks/indexed-png.ts'
 import { type Config, parseConfig, type TaskName } from '../model/checkpoint/config.ts'
 import type { FlowSeg, Scene } from '../model/flowseg.ts'

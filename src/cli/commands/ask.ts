@@ -1,16 +1,20 @@
 // flowseg ask, flowseg describe: an answer in words, as they come, and a picture of what the words point out.
 
-import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
 import { boxOf } from '../../masks/picture.ts'
+import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
 import { printable } from '../../printable.ts'
 import { type Command, EXIT_NOTHING, expectOperands, type Given, type Options, type Page } from '../args.ts'
 import { jsonLine } from '../json.ts'
 import { askOneImage, IMAGE_OPTIONS, type Looked, writeObjects } from '../one-image.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal, visible } from '../output/terminal.ts'
+import { ms } from '../output/times.ts'
 
 const OPTIONS = {
-  'max-tokens': { value: 'N', help: 'most tokens of the answer; by default 512, or what the model has room for' },
+  'max-tokens': {
+    value: 'N',
+    help: 'most tokens of the answer; by default 512, or what the model has room for',
+  },
   temperature: { value: 'T', help: 'above 0, tokens are drawn at random: the higher, the wilder' },
   'top-p': { value: 'P', help: 'with --temperature: among the likeliest tokens whose probabilities make P' },
   'top-k': { value: 'N', help: 'with --temperature: among the N likeliest tokens' },
@@ -32,8 +36,14 @@ const ASK: Page = {
   },
   examples: [
     ['ask photo.jpg "What is the man holding?" --weights xsam', 'prints the answer'],
-    ['ask photo.jpg "what keeps the rain off" --explain --weights xsam', 'also writes photo-what-keeps-the-rain-off.png'],
-    ['ask photo.jpg "Who is left?" --json --weights xsam', 'text, phrases with masks, tokens and times, for programs'],
+    [
+      'ask photo.jpg "what keeps the rain off" --explain --weights xsam',
+      'also writes photo-what-keeps-the-rain-off.png',
+    ],
+    [
+      'ask photo.jpg "Who is left?" --json --weights xsam',
+      'text, phrases with masks, tokens and times, for programs',
+    ],
   ],
 }
 
@@ -134,19 +144,18 @@ function tell(
     '',
     ...(overlay === null ? [] : preview(picture, out)),
     ...(end === 'length' ? [paint('yellow', '  The answer was cut off: give --max-tokens more.')] : []),
-    ...(forced ? [paint('dim', '  The answer had no <SEG>, and was given one, so that there are masks.')] : []),
+    ...(forced
+      ? [paint('dim', '  The answer had no <SEG>, and was given one, so that there are masks.')]
+      : []),
     ...phrases.map(
-      ({ text, score, found }) => `  ${found ? score.toFixed(3) : paint('yellow', 'not found')}  ${printable(text, Infinity)}`,
+      ({ text, score, found }) =>
+        `  ${found ? score.toFixed(3) : paint('yellow', 'not found')}  ${printable(text, Infinity)}`,
     ),
     `  time     look ${ms(times.look)}, ${tokens.length} tokens ${ms(times.write)} (${ms(perToken)} each), masks ${ms(times.segment)}   ${paint('dim', adapter)}`,
     ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
     ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),
   ]
   out.write(`${lines.join('\n')}\n`)
-}
-
-function ms(value: number): string {
-  return `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`
 }
 
 /** The object that `--json` prints. */

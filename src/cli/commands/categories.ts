@@ -4,13 +4,21 @@ import { boxOf } from '../../masks/picture.ts'
 import type { CategoryAnswers, CategoryMode } from '../../model/flowseg.ts'
 import { readCategories } from '../../model/input/categories.ts'
 import { printable } from '../../printable.ts'
-import { type Command, EXIT_NOTHING, expectOperands, type Given, type Page, shareOption, UsageError } from '../args.ts'
+import {
+  type Command,
+  EXIT_NOTHING,
+  expectOperands,
+  type Given,
+  type Page,
+  shareOption,
+  UsageError,
+} from '../args.ts'
 import { jsonLine } from '../json.ts'
 import { type AnswerFiles, askOneImage, IMAGE_OPTIONS, writeObjects } from '../one-image.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
-import { timesText } from './segment.ts'
+import { timesText } from '../output/times.ts'
 
 const page: Page = {
   name: 'categories',
@@ -18,20 +26,29 @@ const page: Page = {
   summary: 'find all that a list of names means',
   details:
     'Names are separated by commas: --things for what can be counted, of which each is an object of its own; --stuff ' +
-    'for what can\'t, such as sky. Both make a panoptic map, things alone a list of objects, stuff alone a semantic ' +
+    "for what can't, such as sky. Both make a panoptic map, things alone a list of objects, stuff alone a semantic " +
     'map, unless --mode says otherwise. The names are your own. The model must have been trained on lists of ' +
     'categories: X-SAM was, the embedded one was not.',
   options: {
     things: { value: 'NAMES', help: 'person, bird: each is an object of its own' },
     stuff: { value: 'NAMES', help: 'sky, wall: all of it is one segment' },
     mode: { value: 'KIND', help: 'semantic, instance or panoptic' },
-    threshold: { value: 'SCORE', help: "the least score of an object, from 0 to 1; by default the model's own" },
-    shuffle: { value: 'SEED', help: 'let the model read the names in a random order, as X-SAM\'s demo does' },
+    threshold: {
+      value: 'SCORE',
+      help: "the least score of an object, from 0 to 1; by default the model's own",
+    },
+    shuffle: { value: 'SEED', help: "let the model read the names in a random order, as X-SAM's demo does" },
     ...IMAGE_OPTIONS,
   },
   examples: [
-    ['categories photo.jpg --things "person, bird" --stuff "sky, sea" --weights xsam', 'writes photo-categories.png'],
-    ['categories photo.jpg --things "person" --mask people.png --weights xsam', 'also a PNG with a number per person'],
+    [
+      'categories photo.jpg --things "person, bird" --stuff "sky, sea" --weights xsam',
+      'writes photo-categories.png',
+    ],
+    [
+      'categories photo.jpg --things "person" --mask people.png --weights xsam',
+      'also a PNG with a number per person',
+    ],
   ],
 }
 
@@ -43,9 +60,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const [typed = ''] = args.operands
   const list = { things: namesOf(args, 'things'), stuff: namesOf(args, 'stuff') }
   if (list.things.length + list.stuff.length === 0) {
-    throw new UsageError(
-      'flowseg categories needs names: --things "person, bird", --stuff "sky", or both.',
-    )
+    throw new UsageError('flowseg categories needs names: --things "person, bird", --stuff "sky", or both.')
   }
   const mode = args.oneOf('mode', ['semantic', 'instance', 'panoptic'])
   const threshold = shareOption(args, 'threshold')
@@ -62,7 +77,10 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     if (args.has('json')) terminal.out.write(jsonLine(accountOf(place.typed, answer, files)))
     else {
       const { out } = terminal
-      const lines = [...(answer.found ? preview(picture, out) : []), ...textOf(answer, files, model.gpu.name, terminal)]
+      const lines = [
+        ...(answer.found ? preview(picture, out) : []),
+        ...textOf(answer, files, model.gpu.name, terminal),
+      ]
       out.write(`${lines.join('\n')}\n`)
     }
     return answer.found ? 0 : EXIT_NOTHING
@@ -74,7 +92,9 @@ function namesOf(args: Given, option: 'things' | 'stuff'): string[] {
   if (text === undefined) return []
   const names = text.split(',').map((name) => name.trim())
   if (names.includes('')) {
-    throw new UsageError(`--${option} '${printable(text)}' has an empty name. Separate names by single commas.`)
+    throw new UsageError(
+      `--${option} '${printable(text)}' has an empty name. Separate names by single commas.`,
+    )
   }
   return names
 }
@@ -133,5 +153,13 @@ function accountOf(image: string, answer: CategoryAnswer, files: AnswerFiles): o
     ...{ id, name, kind, area, box: boxOf(mask) },
     ...(score === undefined ? {} : { score }),
   }))
-  return { image, mode, found, categories: list.map(({ name, kind }) => ({ name, kind })), objects, times, ...files }
+  return {
+    image,
+    mode,
+    found,
+    categories: list.map(({ name, kind }) => ({ name, kind })),
+    objects,
+    times,
+    ...files,
+  }
 }

@@ -3,8 +3,8 @@
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { encodePng, type Image } from '../../io/image/image.ts'
-import type { Segmentation } from '../../model/flowseg.ts'
 import { overlay } from '../../masks/picture.ts'
+import type { Segmentation } from '../../model/flowseg.ts'
 import { printable } from '../../printable.ts'
 import { viewOf } from '../../view.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
@@ -17,8 +17,8 @@ import { expectApart } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
+import { timesText } from '../output/times.ts'
 import { packagePath } from '../package.ts'
-import { timesText } from './segment.ts'
 
 const page: Page = {
   name: 'demo',

@@ -5,9 +5,9 @@
 
 import { entryOf } from '../../check.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
+import { copy, fit, outline, overlay, type Rgb, scale, tint } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
 import type { FlowLayer, Mask, Segmentation } from '../../model/flowseg.ts'
-import { copy, fit, outline, overlay, type Rgb, scale, tint } from '../../masks/picture.ts'
 import { quoted } from '../../printable.ts'
 import { viewOf } from '../../view.ts'
 import { LINE, textWidth, write } from './font.ts'

@@ -7,9 +7,7 @@
 
 import { describe, expectNames, namesOf, tagOf } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
-
-/** A place in the image's coordinates: x to the right, y down, the first pixel's centre at 0.5. */
-export type Point = readonly [x: number, y: number]
+import type { Point } from '../../masks/polygon.ts'
 
 /** The pixels of a region: those that aren't 0. A Mask of an answer is one. */
 export interface RegionMask {

@@ -2,8 +2,8 @@
 // their bytes, and unpacked where somebody asks for one.
 
 import type { Mask } from '../../masks/mask.ts'
+import type { Box } from '../../masks/picture.ts'
 import type { Category, CategoryKind } from '../input/categories.ts'
-import type { Box } from '../picture.ts'
 import type { FlowLayer, Times } from '../segmentation.ts'
 
 /** One object of several. */

@@ -2,7 +2,7 @@
 
 import { expectDefined } from '../../check.ts'
 import type { Mask } from '../../masks/mask.ts'
-import type { Box } from '../picture.ts'
+import type { Box } from '../../masks/picture.ts'
 
 /** Labels of an image's pixels, row-major. */
 export interface Labels {

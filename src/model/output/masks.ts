@@ -1,11 +1,11 @@
 // Masks of several queries at the image's size, as bits, each with what it is worth.
 
+import { type Box, boxOf } from '../../masks/picture.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { finestSize } from '../checkpoint/config.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import { type Box, boxOf } from '../picture.ts'
 import { floats, unpackMask } from '../segmentation.ts'
 import { expectFiniteStages } from '../stages.ts'
 import type { MaskBits } from './overlap.ts'

@@ -1,6 +1,6 @@
 // Which of the queries' masks a region means (spec tasks.md, 4.5): by scores, and by overlaps with the region.
 
-import type { Box } from '../picture.ts'
+import type { Box } from '../../masks/picture.ts'
 
 /** A mask that may be what a region means. */
 export interface MeasuredMask {

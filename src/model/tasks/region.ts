@@ -7,6 +7,7 @@
 
 import { describe, expectDefined } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
+import { boxOf } from '../../masks/picture.ts'
 import { expectOptions, FLAG, type Kinds, SHARE, TEXT } from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
@@ -21,7 +22,6 @@ import { type Instance, withMask } from '../output/answers.ts'
 import { bestPairs, classProbabilities } from '../output/classes.ts'
 import { masksOf, type QueryMask } from '../output/masks.ts'
 import { overlapOf } from '../output/overlap.ts'
-import { boxOf } from '../picture.ts'
 import { samplerPlan } from '../plans.ts'
 import {
   type Candidate,
@@ -330,7 +330,7 @@ function overlapWith(
     const region = { bits: packMask(data), area }
     return (mask) => overlapOf(mask, region)
   }
-  const box = boxOf({ width, height, data, area })
+  const box = boxOf({ width, height, data })
   return (mask) => boxOverlap(mask.box, box)
 }
 

@@ -7,7 +7,7 @@ import { bestPairs, classProbabilities, likelyQueries } from '../../../src/model
 import { extentsOf, maskOfLabel, paintMasks } from '../../../src/model/output/label-map.ts'
 import { distinct, overlapOf, unionOf } from '../../../src/model/output/overlap.ts'
 import { segmentsOf } from '../../../src/model/output/panoptic.ts'
-import { boxOf } from '../../../src/model/picture.ts'
+import { boxOf } from '../../../src/masks/picture.ts'
 import { unpackMask } from '../../../src/model/segmentation.ts'
 import { meant } from '../../../src/model/tasks/instances.ts'
 

@@ -13,7 +13,7 @@ import type { SceneState } from '../../../src/model/look.ts'
 import { bestPairs, classProbabilities } from '../../../src/model/output/classes.ts'
 import { masksOf } from '../../../src/model/output/masks.ts'
 import { overlapOf } from '../../../src/model/output/overlap.ts'
-import { boxOf } from '../../../src/model/picture.ts'
+import { boxOf } from '../../../src/masks/picture.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { lookPlan } from '../../../src/model/plans.ts'
 import { packMask, unpackMask } from '../../../src/model/segmentation.ts'
@@ -131,7 +131,7 @@ for (const gpu of await adapters()) {
           overlap:
             facts.compat === 'main'
               ? overlapOf(mask, region)
-              : boxOverlap(mask.box, boxOf({ ...size, data, area: region.area })),
+              : boxOverlap(mask.box, boxOf({ ...size, data })),
           isHit: false,
         }))
         const known = facts[facts.compat === 'main' ? 'overlaps.masks' : 'overlaps.boxes']
