@@ -150,6 +150,17 @@ export function parse({ name, options }: Page, args: readonly string[]): Given {
   }
 }
 
+/** @throws UsageError unless it is a number from 0 to 1 */
+export function shareOption(args: Given, option: string): number | undefined {
+  const typed = args.text(option)
+  if (typed === undefined) return undefined
+  const value = Number(typed)
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(typed) || value > 1) {
+    throw new UsageError(`--${option} is '${printable(typed)}', expected a number from 0 to 1, such as 0.5.`)
+  }
+  return value
+}
+
 /** The value of an option that needs one. A word that looks like the next option isn't taken for it. */
 function expectValue(name: string, kind: string, value: string | undefined, isInline: boolean): string {
   const isOption = !isInline && /^-./.test(value ?? '')
@@ -203,7 +214,10 @@ function editDistance(a: string, b: string): number {
 
 /** A sentence for help pages: what the command's exit codes mean. */
 export const EXIT_CODES =
-  'Exit codes: 0 done, 1 failed, 2 not understood as a command line, 130 interrupted (143: ended, 129: hung up).'
+  'Exit codes: 0 done, 1 failed, 2 not understood as a command line, 3 nothing found, 130 interrupted (143: ended, 129: hung up).'
+
+/** The exit code of a question whose answer is that nothing of it is there. */
+export const EXIT_NOTHING = 3
 
 /** The text of `flowseg COMMAND --help`. */
 export function helpText({ name, operands, summary, details, options, examples }: Page): string {

@@ -15,6 +15,18 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     does: 'find in an image what a sentence means',
     load: async () => (await import('./commands/segment.ts')).segment,
   },
+  categories: {
+    does: 'find all that a list of names means',
+    load: async () => (await import('./commands/categories.ts')).categories,
+  },
+  ask: {
+    does: 'answer a question about an image, in words',
+    load: async () => (await import('./commands/ask.ts')).ask,
+  },
+  describe: {
+    does: 'describe an image, with a mask for each thing that is named',
+    load: async () => (await import('./commands/ask.ts')).describe,
+  },
   demo: {
     does: 'the same on a sample scene, with two sentences',
     load: async () => (await import('./commands/demo.ts')).demo,

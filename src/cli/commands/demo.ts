@@ -17,8 +17,8 @@ import { expectApart } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
+import { timesText } from '../output/times.ts'
 import { packagePath } from '../package.ts'
-import { timesText } from './segment.ts'
 
 const page: Page = {
   name: 'demo',

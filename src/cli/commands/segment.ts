@@ -2,30 +2,35 @@
 
 import { join } from 'node:path'
 import { entryOf, listed } from '../../check.ts'
-import { FlowSegError, ImageError, NumericError } from '../../errors.ts'
+import { FlowSegError, ImageError, NumericError, UsageError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
-import { boxOf, overlay } from '../../masks/picture.ts'
+import { maskOf } from '../../masks/mask.ts'
+import { boxOf, copy, overlay } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
-import type { FlowSeg, Scene, Segmentation } from '../../model/flowseg.ts'
+import type { FlowSeg, Instance, Mask, Scene, Segmentation } from '../../model/flowseg.ts'
 import { printable } from '../../printable.ts'
-import type { Command, Given, Page } from '../args.ts'
+import { type Command, EXIT_NOTHING, type Given, type Page, shareOption } from '../args.ts'
 import { Drafts } from '../files.ts'
 import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
 import { accountOfError, jsonLine } from '../json.ts'
 import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } from '../model.ts'
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
+import { legend } from '../output/legend.ts'
 import {
   endingOf,
   FORMAT_NAMES,
   type MaskFormatName,
   maskFile,
   maskFormatOf,
+  type WrittenObject,
 } from '../output/mask-formats.ts'
 import { expectApart, type Names, namesFor } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal, visible } from '../output/terminal.ts'
+import { timesText } from '../output/times.ts'
 import { type Request, requestOf } from '../request.ts'
+import { isPointing, REGION_OPTIONS, segmentPointed } from './segment-region.ts'
 
 const page: Page = {
   name: 'segment',
@@ -36,7 +41,8 @@ const page: Page = {
     'Several images, or several sentences, are told with -s: flowseg segment IMAGE... -s "SENTENCE" -s "SENTENCE" ' +
     'gives every image every sentence. All of an answer is written, or nothing of it; when one of several images ' +
     "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +
-    '--out, --mask or --flow.',
+    '--out, --mask or --flow. Where nothing is found, the picture has no outline, the mask is empty, and the exit ' +
+    'code is 3.',
   options: {
     out: {
       value: 'FILE',
@@ -55,12 +61,20 @@ const page: Page = {
       help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
     },
     sentence: { value: 'TEXT', short: 's', many: true, help: 'what to find; may be given several times' },
+    all: { help: 'every object that the sentence means, a colour each; --mask has a palette then' },
+    threshold: {
+      value: 'SCORE',
+      help: "the least score of what counts as found, from 0 to 1; by default the model's own",
+    },
+    ...REGION_OPTIONS,
     ...MODEL_OPTIONS,
     json: { help: 'one line of JSON per answer on standard output instead of text; errors as well' },
   },
   examples: [
     ['segment photo.jpg "the red mug left of the laptop"', 'writes photo-the-red-mug-left-of-the-laptop.png'],
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
+    ['segment photo.jpg "the red mugs" --all', 'all of them'],
+    ['segment photo.jpg --point 120,80 --weights xsam', 'what is there, with a model that knows regions'],
     ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
     ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
@@ -85,10 +99,16 @@ interface Run {
 }
 
 async function run(args: Given, terminal: Terminal): Promise<number> {
+  if (isPointing(args)) return segmentPointed(args, terminal)
+  for (const option of ['like', 'hit'] as const) {
+    if (args.has(option)) throw new UsageError(`--${option} goes with a region: --point, --box or --region.`)
+  }
+
   // 1. What is asked
   const request = requestOf(args, terminal)
   const { images, sentences } = request
   const { prompt } = askOptions(args)
+  shareOption(args, 'threshold')
   const format = maskFormatOf(args.oneOf('format', FORMAT_NAMES), args.text('mask'))
   const wanted = {
     overlay: args.text('out'),
@@ -113,10 +133,11 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const model = await loadModel(args, terminal, progress)
   const all: Run = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
+  let isFound = false
   try {
     for (const [i, place] of images.entries()) {
       try {
-        await answer(all, i, single ?? (await readImage(place, terminal)))
+        if (await answer(all, i, single ?? (await readImage(place, terminal)))) isFound = true
       } catch (error) {
         progress.clear()
         const isItsOwn = error instanceof ImageError || error instanceof NumericError
@@ -132,30 +153,35 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   if (failures > 0 && !args.has('json')) {
     terminal.err.write(`flowseg: ${failures} of ${images.length} images failed.\n`)
   }
-  return failures > 0 ? 1 : 0
+  if (failures > 0) return 1
+  return isFound ? 0 : EXIT_NOTHING
 }
 
-/** Looks at an image once and answers every sentence about it. */
+/** Looks at an image once and answers every sentence about it. @returns whether any of them found anything */
 async function answer(
   { request, names, format, args, config, model, progress, terminal }: Run,
   i: number,
   image: Image,
-): Promise<void> {
+): Promise<boolean> {
   const { images, sentences } = request
   const task = { onProgress: progress.on, signal: terminal.signal }
   const { look, prompt } = askOptions(args)
   const scene: Scene = await model.look(image, { ...task, ...look })
+  const threshold = shareOption(args, 'threshold')
+  const all = args.has('all')
+  let isFound = false
   try {
     for (const [j, sentence] of sentences.entries()) {
       const name = entryOf(names, i)[j]!
-      const flow = name.flow !== undefined
-      const result = await scene.segment(sentence, { ...task, ...prompt, flow })
+      const flow = name.flow !== undefined || undefined
+      const result = await scene.segment(sentence, { ...task, ...prompt, flow, all, threshold })
       progress.clear()
+      isFound ||= result.found
 
-      const picture = overlay(image, result.mask)
+      const picture = pictureOf(image, result)
       const place = entryOf(images, i)
       const contents = (): Uint8Array | string =>
-        maskFile(format, { image, mask: result.mask, name: place.typed, sentence, score: result.score })
+        maskFile(format, { image, name: place.typed, sentence, objects: objectsOf(result), all })
       const files = await write(image, picture, contents, result, name, config, terminal)
       if (args.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
       else {
@@ -170,6 +196,24 @@ async function answer(
   } finally {
     scene.close()
   }
+  return isFound
+}
+
+/** The object outlined, or all of them; nothing is, where nothing was found. */
+function pictureOf(image: Image, { found, mask, instances }: Segmentation): Image {
+  if (instances) return legend(image, instances.map(labelled))
+  return found ? overlay(image, mask) : copy(image)
+}
+
+/** What is written as masks: all objects, or the best one, which is empty where nothing was found. */
+function objectsOf({ found, mask, score, instances }: Segmentation): readonly WrittenObject[] {
+  if (instances) return instances
+  const { width, height, data } = mask
+  return [{ score, mask: found ? mask : maskOf(width, height, new Uint8Array(data.length)) }]
+}
+
+function labelled({ mask, score }: Instance): { mask: Mask; label: string } {
+  return { mask, label: score.toFixed(2) }
 }
 
 /** Paths, as the user named them, of all files of an answer. */
@@ -220,16 +264,20 @@ function tellFailure(
 /** The object that `--json` prints. */
 function accountOf(
   { typed: image }: ImagePlace,
-  { sentence, score, query, mask, times, candidates }: Segmentation,
+  { sentence, found, score, query, mask, instances, times, candidates }: Segmentation,
   files: Written,
 ): object {
   return {
     image,
     sentence,
+    found,
     score,
     query,
-    area: mask.area,
-    box: boxOf(mask),
+    area: found ? mask.area : 0,
+    box: found ? boxOf(mask) : null,
+    ...(instances && {
+      instances: instances.map(({ score, query, area, box }) => ({ score, query, area, box })),
+    }),
     times,
     candidates: candidates.map(({ query, score }) => ({ query, score })),
     ...files,
@@ -239,32 +287,32 @@ function accountOf(
 function tell(
   picture: Image,
   place: ImagePlace | undefined,
-  { sentence, score, mask, times }: Segmentation,
+  { sentence, found, score, mask, instances, times }: Segmentation,
   files: Readonly<Record<string, string | undefined>>,
   adapter: string,
   { out }: Terminal,
 ): void {
   const paint = painter(out)
-  const share = (100 * mask.area) / (mask.width * mask.height)
+  const lineOf = (area: number): string =>
+    `${grouped(area)} pixels, ${((100 * area) / (mask.width * mask.height)).toFixed(1)} % of the image`
+  const objects = instances
+    ? instances.map(({ score, area }) => `  ${score.toFixed(3)}    ${lineOf(area)}`)
+    : [`  area     ${lineOf(mask.area)}`]
   const lines = [
     ...preview(picture, out),
     paint('bold', printable(sentence, Infinity)),
     ...(place ? [`  image    ${place.name}`] : []),
     `  score    ${score.toFixed(3)}`,
-    `  area     ${grouped(mask.area)} pixels, ${share.toFixed(1)} % of the image`,
+    ...(found
+      ? objects
+      : [`  ${paint('yellow', 'Not found')}: nothing in the image has a score that is high enough.`]),
     `  time     ${timesText(times)}   ${paint('dim', adapter)}`,
     ...Object.entries(files).flatMap(([name, file]) =>
       file ? [`  ${name.padEnd(8)} ${printable(file, Infinity)}`] : [],
     ),
-    ...(mask.area === 0
+    ...(found && mask.area === 0
       ? ['  Nothing in the image reached a probability of one half: the mask is empty.']
       : []),
   ]
   out.write(`${lines.join('\n')}\n`)
-}
-
-/** The steps of an answer in milliseconds, as the command prints them. */
-export function timesText({ look, read, segment }: Segmentation['times']): string {
-  const ms = (value: number): string => `${value < 10 ? value.toFixed(1) : value.toFixed(0)} ms`
-  return `look ${ms(look)}, read ${ms(read)}, segment ${ms(segment)}`
 }

@@ -7,20 +7,28 @@ import { polygonsOf } from '../../masks/contour.ts'
 import { toGeoJson } from '../../masks/geojson.ts'
 import { encodeIndexedPng } from '../../masks/indexed-png.ts'
 import { toLabelStudio } from '../../masks/label-studio.ts'
-import type { Mask } from '../../masks/mask.ts'
+import { type Mask, maskOf } from '../../masks/mask.ts'
 import { boxOf, cutOut } from '../../masks/picture.ts'
 import { encodeRle } from '../../masks/rle.ts'
 import { toSvgPath } from '../../masks/svg-path.ts'
 import { toYolo } from '../../masks/yolo.ts'
 
-/** What is known of a mask that is written. */
+/** An object whose mask is written. */
+export interface WrittenObject {
+  readonly mask: Mask
+  readonly score: number
+}
+
+/** What is known of an answer whose masks are written. */
 export interface Answered {
   readonly image: Image
-  readonly mask: Mask
   /** The image's name, as the user wrote it. */
   readonly name: string
   readonly sentence: string
-  readonly score: number
+  /** One, which may be empty; or with `all` any number of them. */
+  readonly objects: readonly WrittenObject[]
+  /** A list of objects was asked for, rather than one. */
+  readonly all: boolean
 }
 
 interface MaskFormat {
@@ -29,39 +37,53 @@ interface MaskFormat {
   write(answer: Answered): Uint8Array | string
 }
 
-const json = (value: unknown): string => `${JSON.stringify(value)}\n`
-
 const FORMATS = {
-  png: { ending: '.png', write: ({ mask }) => encodePng(greyMask(mask)) },
-  indexed: { ending: '.png', write: ({ mask }) => encodeIndexedPng([mask]) },
+  png: { ending: '.png', write: (answer) => (answer.all ? indexed(answer) : encodePng(grey(answer))) },
+  indexed: { ending: '.png', write: indexed },
   cutout: {
     ending: '.png',
     // The whole picture, all of it transparent, where there is nothing to cut out
-    write: ({ image, mask }) => encodePng(cutOut(image, mask, { crop: mask.area > 0 })),
+    write: (answer) => {
+      const mask = union(answer)
+      return encodePng(cutOut(answer.image, mask, { crop: mask.area > 0 }))
+    },
   },
   rle: {
     ending: '.json',
-    write: ({ mask, score }) =>
-      json({ segmentation: encodeRle(mask), area: mask.area, bbox: cocoBox(boxOf(mask)), score }),
+    write: (answer) =>
+      json(answer, ({ mask, score }) => ({
+        segmentation: encodeRle(mask),
+        area: mask.area,
+        bbox: cocoBox(boxOf(mask)),
+        score,
+      })),
   },
-  polygons: { ending: '.json', write: ({ mask }) => json(polygonsOf(mask)) },
+  polygons: { ending: '.json', write: (answer) => json(answer, ({ mask }) => polygonsOf(mask)) },
   geojson: {
     ending: '.geojson',
-    write: ({ mask, sentence, score }) =>
-      json(toGeoJson(polygonsOf(mask), { sentence, score, area: mask.area })),
+    write: (answer) => {
+      const { sentence, all, objects } = answer
+      const feature = ({ mask, score }: WrittenObject): object =>
+        toGeoJson(polygonsOf(mask), { sentence, score, area: mask.area })
+      if (!all) return json(answer, feature)
+      return `${JSON.stringify({ type: 'FeatureCollection', features: objects.map(feature) })}\n`
+    },
   },
-  svg: { ending: '.svg', write: ({ mask }) => svgOf(mask) },
+  svg: { ending: '.svg', write: svgOf },
   yolo: {
     ending: '.txt',
-    write: ({ mask }) => {
-      const line = toYolo(polygonsOf(mask), mask)
-      return line && `${line}\n`
+    write: ({ objects }) => {
+      const lines = objects.map(({ mask }) => toYolo(polygonsOf(mask), mask)).filter((line) => line !== '')
+      return lines.map((line) => `${line}\n`).join('')
     },
   },
   'label-studio': {
     ending: '.json',
-    write: ({ mask, name, score }) =>
-      json([{ data: { image: name }, predictions: [{ score, result: toLabelStudio(mask, { score }) }] }]),
+    write: ({ objects, name }) => {
+      const result = objects.flatMap(({ mask, score }) => toLabelStudio(mask, { score }))
+      const score = Math.max(0, ...objects.map((object) => object.score))
+      return `${JSON.stringify([{ data: { image: name }, predictions: [{ score, result }] }])}\n`
+    },
   },
 } as const satisfies Readonly<Record<string, MaskFormat>>
 
@@ -105,13 +127,35 @@ export function maskFile(format: MaskFormatName, answer: Answered): Uint8Array |
   return FORMATS[format].write(answer)
 }
 
+/** One object as it is, several as a list. */
+function json({ objects, all }: Answered, write: (object: WrittenObject) => unknown): string {
+  const values = objects.map(write)
+  return `${JSON.stringify(all ? values : values[0])}\n`
+}
+
+/** A PNG with a palette; where there is no object, a grey one with nothing inside. */
+function indexed(answer: Answered): Uint8Array {
+  const { objects } = answer
+  return objects.length > 0 ? encodeIndexedPng(objects.map(({ mask }) => mask)) : encodePng(grey(answer))
+}
+
+/** The pixels of all objects together. */
+function union({ image: { width, height }, objects }: Answered): Mask {
+  const [first, ...more] = objects
+  const data = first ? first.mask.data.slice() : new Uint8Array(width * height)
+  for (const { mask } of more) {
+    for (const [i, bit] of mask.data.entries()) if (bit) data[i] = 1
+  }
+  return maskOf(width, height, data)
+}
+
 /** 255 inside, 0 outside. */
-function greyMask({ width, height, data }: Mask): { width: number; height: number; grey: Uint8Array } {
+function grey(answer: Answered): { width: number; height: number; grey: Uint8Array } {
+  const { width, height, data } = union(answer)
   return { width, height, grey: data.map((bit) => 255 * bit) }
 }
 
-function svgOf(mask: Mask): string {
-  const { width, height } = mask
-  const path = `<path fill-rule="evenodd" d="${toSvgPath(polygonsOf(mask))}"/>`
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">${path}</svg>\n`
+function svgOf({ image: { width, height }, objects }: Answered): string {
+  const paths = objects.map(({ mask }) => `<path fill-rule="evenodd" d="${toSvgPath(polygonsOf(mask))}"/>`)
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">${paths.join('')}</svg>\n`
 }

@@ -35,7 +35,10 @@ const mask = maskOf(
   }),
 )
 const image = { width, height, rgb: new Uint8Array(3 * width * height).fill(90) }
-const answer: Answered = { image, mask, name: 'a&b.png', sentence: 'the "cat"', score: 0.75 }
+const answer: Answered = {
+  ...{ image, name: 'a&b.png', sentence: 'the "cat"', all: false },
+  objects: [{ mask, score: 0.75 }],
+}
 
 const textOf = (contents: Uint8Array | string): string => {
   expect(typeof contents).toBe('string')
@@ -92,7 +95,10 @@ test.each(FORMAT_NAMES)(
   async (format) => {
     const again = await readers[format](maskFile(format, answer))
     expect(again).toEqual(mask)
-    const empty = { ...answer, mask: maskOf(width, height, new Uint8Array(width * height)) }
+    const empty = {
+      ...answer,
+      objects: [{ mask: maskOf(width, height, new Uint8Array(width * height)), score: 0.75 }],
+    }
     expect(maskFile(format, empty)).toBeDefined()
   },
 )

@@ -1,0 +1,184 @@
+// flowseg ask, flowseg describe: an answer in words, as they come, and a picture of what the words point out.
+
+import { boxOf } from '../../masks/picture.ts'
+import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
+import { printable } from '../../printable.ts'
+import { type Command, EXIT_NOTHING, expectOperands, type Given, type Options, type Page } from '../args.ts'
+import { jsonLine } from '../json.ts'
+import { askOneImage, IMAGE_OPTIONS, type Looked, writeObjects } from '../one-image.ts'
+import { preview } from '../output/preview.ts'
+import { painter, type Terminal, visible } from '../output/terminal.ts'
+import { ms } from '../output/times.ts'
+
+const OPTIONS = {
+  'max-tokens': {
+    value: 'N',
+    help: 'most tokens of the answer; by default 512, or what the model has room for',
+  },
+  temperature: { value: 'T', help: 'above 0, tokens are drawn at random: the higher, the wilder' },
+  'top-p': { value: 'P', help: 'with --temperature: among the likeliest tokens whose probabilities make P' },
+  'top-k': { value: 'N', help: 'with --temperature: among the N likeliest tokens' },
+  seed: { value: 'N', help: 'with --temperature: the same seed draws the same answer' },
+  ...IMAGE_OPTIONS,
+} as const satisfies Options
+
+const ASK: Page = {
+  name: 'ask',
+  operands: 'IMAGE "QUESTION"',
+  summary: 'answer a question about an image, in words',
+  details:
+    'The words are printed as they are written. Where they point something out, a picture shows it: a colour for each ' +
+    'phrase. With --explain the text is a sentence to be found, as for `flowseg segment`, and the answer says why. ' +
+    'The model must have been trained to answer: X-SAM was, the embedded one was not.',
+  options: {
+    explain: { help: 'the text says what to find; the answer explains what was found' },
+    ...OPTIONS,
+  },
+  examples: [
+    ['ask photo.jpg "What is the man holding?" --weights xsam', 'prints the answer'],
+    [
+      'ask photo.jpg "what keeps the rain off" --explain --weights xsam',
+      'also writes photo-what-keeps-the-rain-off.png',
+    ],
+    [
+      'ask photo.jpg "Who is left?" --json --weights xsam',
+      'text, phrases with masks, tokens and times, for programs',
+    ],
+  ],
+}
+
+const DESCRIBE: Page = {
+  name: 'describe',
+  operands: 'IMAGE',
+  summary: 'describe an image, with a mask for each thing that is named',
+  details:
+    'The description is printed as it is written, and a picture shows a colour for each of its phrases. The model must ' +
+    'have been trained to describe: X-SAM was, the embedded one was not.',
+  options: OPTIONS,
+  examples: [['describe photo.jpg --weights xsam', 'writes photo-description.png']],
+}
+
+/** `flowseg ask` */
+export const ask: Command = {
+  page: ASK,
+  run(args, terminal) {
+    expectOperands(ASK, args, 2)
+    const [typed = '', question = ''] = args.operands
+    const explain = args.has('explain')
+    const tasks = explain ? (['reasoning', 'chat'] as const) : (['chat'] as const)
+    return answerInWords(args, terminal, { typed, words: question, tasks, question }, (scene, options) =>
+      explain ? scene.explain(question, options) : scene.ask(question, options),
+    )
+  },
+}
+
+/** `flowseg describe` */
+export const describe: Command = {
+  page: DESCRIBE,
+  run(args, terminal) {
+    expectOperands(DESCRIBE, args, 1)
+    const [typed = ''] = args.operands
+    const what = { typed, words: 'description', tasks: ['grounded'] as const, question: null }
+    return answerInWords(args, terminal, what, (scene, options) => scene.describe(options))
+  },
+}
+
+/** The question of `--json`. */
+interface Asked {
+  readonly typed: string
+  readonly words: string
+  readonly tasks: readonly ('reasoning' | 'chat' | 'grounded')[]
+  readonly question: string | null
+}
+
+function answerInWords(
+  args: Given,
+  terminal: Terminal,
+  { question, ...what }: Asked,
+  askScene: (scene: Looked['scene'], options: AskOptions) => Promise<Answer>,
+): Promise<number> {
+  const sampling = {
+    maxTokens: args.number('max-tokens', 1),
+    temperature: args.positive('temperature'),
+    topP: args.positive('top-p'),
+    topK: args.number('top-k', 1),
+    seed: args.number('seed', 0),
+  }
+  return askOneImage(args, terminal, what, async (looked) => {
+    const { scene, progress, task, place, model } = looked
+    const { out } = terminal
+    const isJson = args.has('json')
+    let isWriting = false
+    const answer = await askScene(scene, {
+      ...sampling,
+      signal: task.signal,
+      // The line of progress would be drawn into the answer
+      onProgress: (event) => isWriting || task.onProgress?.(event),
+      onText: (text) => {
+        if (!isWriting) progress.clear()
+        isWriting = true
+        if (!isJson) out.write(visible(text))
+      },
+    })
+    progress.clear()
+    const found = answer.phrases.filter((phrase) => phrase.found)
+    const files = await writeObjects(
+      looked,
+      found.map(({ mask, text, score }) => ({ mask, label: `${text} ${score.toFixed(2)}` })),
+    )
+    if (isJson) out.write(jsonLine(accountOf(place.typed, question, answer, files)))
+    else tell(answer, files, model.gpu.name, terminal)
+    return answer.phrases.length > 0 && found.length === 0 ? EXIT_NOTHING : 0
+  })
+}
+
+function tell(
+  { phrases, end, forced, tokens, times }: Answer,
+  { picture, overlay, mask }: Awaited<ReturnType<typeof writeObjects>>,
+  adapter: string,
+  { out }: Terminal,
+): void {
+  const paint = painter(out)
+  const perToken = times.write / Math.max(1, tokens.length)
+  const lines = [
+    '',
+    ...(overlay === null ? [] : preview(picture, out)),
+    ...(end === 'length' ? [paint('yellow', '  The answer was cut off: give --max-tokens more.')] : []),
+    ...(forced
+      ? [paint('dim', '  The answer had no <SEG>, and was given one, so that there are masks.')]
+      : []),
+    ...phrases.map(
+      ({ text, score, found }) =>
+        `  ${found ? score.toFixed(3) : paint('yellow', 'not found')}  ${printable(text, Infinity)}`,
+    ),
+    `  time     look ${ms(times.look)}, ${tokens.length} tokens ${ms(times.write)} (${ms(perToken)} each), masks ${ms(times.segment)}   ${paint('dim', adapter)}`,
+    ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
+    ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),
+  ]
+  out.write(`${lines.join('\n')}\n`)
+}
+
+/** The object that `--json` prints. */
+function accountOf(
+  image: string,
+  question: string | null,
+  { text, phrases, end, forced, tokens, times }: Answer,
+  { overlay, mask }: Awaited<ReturnType<typeof writeObjects>>,
+): object {
+  return {
+    image,
+    ...(question === null ? {} : { question }),
+    text,
+    phrases: phrases.map(accountOfPhrase),
+    end,
+    forced,
+    tokens: tokens.length,
+    times,
+    overlay,
+    mask,
+  }
+}
+
+function accountOfPhrase({ text, span, found, score, query, mask }: GroundedPhrase): object {
+  return { text, span: span ?? null, found, score, query, area: mask.area, box: boxOf(mask) }
+}

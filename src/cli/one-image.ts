@@ -1,0 +1,128 @@
+// Commands that ask one image something, and write a picture of the answer: everything around the question itself.
+
+import { openFolder, readJson } from '../io/folder.ts'
+import { encodePng, type Image } from '../io/image/image.ts'
+import { encodeIndexedPng } from '../masks/indexed-png.ts'
+import { type Config, parseConfig, type TaskName } from '../model/checkpoint/config.ts'
+import type { FlowSeg, Scene } from '../model/flowseg.ts'
+import { expectTask } from '../model/tasks/expect-task.ts'
+import type { TaskOptions } from '../progress.ts'
+import { type Given, type Options, SHARED } from './args.ts'
+import { Drafts } from './files.ts'
+import { expectReadable, type ImagePlace, imagePlace, readImage } from './image-files.ts'
+import { askOptions, loadModel, MODEL_OPTIONS, modelFolders } from './model.ts'
+import { modelSource } from './model-folder.ts'
+import { type Labelled, legend } from './output/legend.ts'
+import { expectApart, type Names, namesFor } from './output/outputs.ts'
+import { ProgressLine } from './output/progress-line.ts'
+import type { Terminal } from './output/terminal.ts'
+
+/** The options of these commands. */
+export const IMAGE_OPTIONS = {
+  out: { value: 'FILE', help: 'the picture of the answer, with a legend; by default IMAGE-WORDS.png, here' },
+  mask: {
+    value: 'FILE',
+    help: 'also write the masks as one PNG with a palette: 0 is none, 1 the first, and so on; the first on top',
+  },
+  padding: MODEL_OPTIONS.padding,
+  compat: MODEL_OPTIONS.compat,
+  config: MODEL_OPTIONS.config,
+  weights: SHARED.weights,
+  quantize: SHARED.quantize,
+  adapter: SHARED.adapter,
+  'no-tune': SHARED['no-tune'],
+  json: SHARED.json,
+} as const satisfies Options
+
+/** An image that was looked at, and where answers about it go. */
+export interface Looked {
+  readonly place: ImagePlace
+  readonly image: Image
+  readonly model: FlowSeg
+  readonly scene: Scene
+  readonly progress: ProgressLine
+  readonly task: TaskOptions
+  readonly names: Names
+  readonly terminal: Terminal
+}
+
+/** What is asked. */
+export interface OneImage {
+  /** The operand that names the image. */
+  readonly typed: string
+  /** The words of the name of the picture. */
+  readonly words: string
+  /** What the checkpoint must know. */
+  readonly tasks: readonly TaskName[]
+  /** What can be said against the question before the model is loaded. */
+  readonly check?: ((config: Config) => void) | undefined
+}
+
+/**
+ * Reads the image, loads the model and looks, and closes what was opened. What can be known to fail, fails before
+ * anything large is loaded.
+ *
+ * @returns what `use` returns: the exit code
+ */
+export async function askOneImage(
+  args: Given,
+  terminal: Terminal,
+  { typed, words, tasks, check }: OneImage,
+  use: (looked: Looked) => Promise<number>,
+): Promise<number> {
+  const place = imagePlace(typed, terminal)
+  const { look } = askOptions(args)
+  const wanted = { overlay: args.text('out'), mask: args.text('mask'), flow: undefined }
+  const names = namesFor([place], [words], wanted, terminal)[0]?.[0]
+  if (!names) throw new Error('namesFor: one image and one question have no names')
+  await expectReadable(place)
+  const image = await readImage(place, terminal)
+  const config = await configOf(args, terminal)
+  for (const task of tasks) expectTask(config, task)
+  check?.(config)
+  const files = place.kind === 'file' ? [{ path: place.location, what: 'the image itself' }] : []
+  const outputs = [names.overlay.path, ...(names.mask ? [names.mask.path] : [])]
+  await expectApart({ files, folders: modelFolders(args, terminal) }, outputs, terminal)
+
+  const progress = new ProgressLine(terminal)
+  const model = await loadModel(args, terminal, progress)
+  try {
+    const task = { onProgress: progress.on, signal: terminal.signal }
+    const scene = await model.look(image, { ...task, ...look })
+    return await use({ place, image, model, scene, progress, task, names, terminal })
+  } finally {
+    progress.clear()
+    model.close()
+  }
+}
+
+async function configOf(args: Given, terminal: Terminal): Promise<Config> {
+  const folder = openFolder(modelSource(args, terminal))
+  const json = await readJson(folder, 'config.json', terminal.signal)
+  return parseConfig(json, `${folder.describe}/config.json`)
+}
+
+/** The files of an answer, as `--json` has them. */
+export interface AnswerFiles {
+  readonly overlay: string | null
+  readonly mask: string | null
+}
+
+/** Writes the picture of these objects and, if asked for, their masks. Nothing is written where there are none. */
+export async function writeObjects(
+  { image, names, terminal }: Looked,
+  objects: readonly Labelled[],
+): Promise<AnswerFiles & { readonly picture: Image }> {
+  const picture = legend(image, objects)
+  if (objects.length === 0) return { picture, overlay: null, mask: null }
+  const drafts = new Drafts(terminal)
+  const { overlay, mask } = names
+  const files = {
+    overlay: drafts.add(overlay.path, encodePng(picture), overlay.isDerived),
+    mask: mask
+      ? drafts.add(mask.path, encodeIndexedPng(objects.map((object) => object.mask)), mask.isDerived)
+      : null,
+  }
+  await drafts.commit()
+  return { picture, ...files }
+}

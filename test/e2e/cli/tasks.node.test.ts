@@ -1,0 +1,249 @@
+// Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are the
+// library's, and what a model wasn't trained on is refused before it is loaded.
+
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
+import { decodeIndexedPng } from '../../../src/masks/indexed-png.ts'
+import { TASKS } from '../../../src/model/checkpoint/config.ts'
+import {
+  type CategoryAnswers,
+  type CategoryMode,
+  FlowSeg,
+  type Scene,
+  type Segmentation,
+} from '../../../src/model/flowseg.ts'
+import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
+import { anyGpu } from '../../support.ts'
+import { filesIn, flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
+
+const gpu = await anyGpu()
+afterAll(() => gpu.close())
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
+
+const IMAGE = picture(40, 30)
+const REGION = {
+  width: 40,
+  height: 30,
+  data: Uint8Array.from({ length: 1200 }, (_, i) => (i % 40 < 20 ? 1 : 0)),
+}
+
+/** A folder with a picture, a region's mask, and the weights of a model that knows every task. */
+async function setUp(presence = { threshold: 0.01, all: 0.01 }): Promise<string> {
+  const cwd = await temporaryFolder()
+  const files = smallCheckpoint({ maxTokens: 900, positions: 4000, config: { tasks: [...TASKS], presence } })
+  for (const file of files) await writeFile(join(cwd, file.name), new Uint8Array(await file.arrayBuffer()))
+  await writeFile(join(cwd, 'photo.png'), encodePng(IMAGE))
+  const grey = REGION.data.map((bit) => 255 * bit)
+  await writeFile(join(cwd, 'region.png'), encodePng({ width: 40, height: 30, grey }))
+  return cwd
+}
+
+/** The same question to the library. */
+async function ask<T>(cwd: string, question: (scene: Scene) => Promise<T>): Promise<T> {
+  const model = await FlowSeg.load(cwd, { gpu })
+  try {
+    return await question(await model.look(IMAGE))
+  } finally {
+    model.close()
+  }
+}
+
+interface Named {
+  readonly name: string
+  readonly area: number
+  readonly box: unknown
+}
+
+const run = async (cwd: string, ...args: string[]) => {
+  const result = await flowseg([...args, '--weights', '.', '--json'], { cwd, gpu })
+  const json = JSON.parse(result.out || '{}') as Record<string, unknown>
+  return { ...result, json }
+}
+
+test('all objects of a sentence, a colour each', async () => {
+  const cwd = await setUp()
+  const { code, json } = await run(
+    cwd,
+    'segment',
+    'photo.png',
+    'a dog',
+    '--all',
+    '--mask',
+    'm.png',
+    '--out',
+    'o.png',
+  )
+  const { instances = [], found } = await ask(cwd, (scene) => scene.segment('a dog', { all: true }))
+  expect(instances.length).toBeGreaterThan(1)
+  expect(found).toBe(true)
+  expect(code).toBe(0)
+  expect(json).toMatchObject({
+    found: true,
+    instances: instances.map(({ score, query, area, box }) => ({ score, query, area, box })),
+  })
+  const masks = await decodeIndexedPng(await readFile(join(cwd, 'm.png')))
+  expect(masks.count).toBe(instances.length)
+  expect(masks.mask(0).data).toEqual(instances[0]?.mask.data)
+  const { width, height } = await decodeImage(await readFile(join(cwd, 'o.png')))
+  expect(width).toBe(40)
+  expect(height).toBeGreaterThan(40) // with a legend
+})
+
+test('what is not found: an empty mask, no outline, a word, and an exit code', async () => {
+  const cwd = await setUp({ threshold: 1, all: 1 })
+  const { code, json } = await run(cwd, 'segment', 'photo.png', 'a dog', '--mask', 'm.png', '--out', 'o.png')
+  expect(code).toBe(3)
+  expect(json).toMatchObject({ found: false, area: 0, box: null })
+  const { rgb } = await decodeImage(await readFile(join(cwd, 'm.png')))
+  expect(rgb.every((value) => value === 0)).toBe(true)
+  expect((await decodeImage(await readFile(join(cwd, 'o.png')))).rgb).toEqual(IMAGE.rgb)
+  const text = await flowseg(['segment', 'photo.png', 'a dog', '--weights', '.'], { cwd, gpu })
+  expect([text.code, text.out]).toEqual([3, expect.stringContaining('Not found')])
+  expect((await run(cwd, 'segment', 'photo.png', 'a dog', '--threshold', '0')).code).toBe(0)
+})
+
+describe('regions', () => {
+  test.each([
+    ['a point', ['--point', '12,8'], { point: [[12, 8]] }],
+    [
+      'two points',
+      ['--point', '12,8', '--point', '14,9'],
+      {
+        point: [
+          [12, 8],
+          [14, 9],
+        ],
+      },
+    ],
+    ['a box', ['--box', '4,5,30,20'], { box: [4, 5, 30, 20] }],
+    ['a mask', ['--region', 'region.png'], { mask: REGION }],
+  ] as const)('%s', async (_, args, region) => {
+    const cwd = await setUp({ threshold: 0.0001, all: 0.0001 })
+    const { code, json } = await run(cwd, 'segment', 'photo.png', ...args)
+    const answer = await ask(cwd, (scene) => scene.segmentRegion(region as never, { threshold: 0.0001 }))
+    const { found, score, query, mask } = answer as unknown as Segmentation
+    expect(json).toMatchObject({
+      found,
+      objects: found ? [{ score, query, area: mask.area }] : [],
+    })
+    expect(code).toBe(found ? 0 : 3)
+  })
+
+  test('everything like one', async () => {
+    const cwd = await setUp({ threshold: 0.0001, all: 0.0001 })
+    const { json } = await run(cwd, 'segment', 'photo.png', '--box', '4,5,30,20', '--like')
+    const { instances } = await ask(cwd, (scene) =>
+      scene.segmentRegion([{ box: [4, 5, 30, 20] }], { like: true }),
+    )
+    expect(instances.length).toBeGreaterThan(0)
+    expect(json['objects']).toMatchObject(instances.map(({ score, query, area }) => ({ score, query, area })))
+  })
+
+  test.each([
+    [['--point', '12'], "--point is '12', expected 2 numbers such as 120,80."],
+    [['--box', '1,2,x,4'], "--box is '1,2,x,4', expected 4 numbers"],
+    [['--point', '12,8', '--all'], '--all is for sentences'],
+    [['a dog', '--point', '12,8'], 'A region is asked for without a sentence'],
+    [['a dog', '--like'], '--like goes with a region'],
+    [['a dog', '--threshold', '2'], "--threshold is '2', expected a number from 0 to 1"],
+  ])('%j is refused', async (args, message) => {
+    const cwd = await setUp()
+    const { code, json } = await run(cwd, 'segment', 'photo.png', ...args)
+    expect([code, json['error']]).toEqual([
+      2,
+      { code: 'ERR_USAGE', message: expect.stringContaining(message) },
+    ])
+  })
+})
+
+describe('categories', () => {
+  test.each([
+    ['panoptic', ['--things', 'dog, cat', '--stuff', 'sky']],
+    ['instance', ['--things', 'dog, cat']],
+    ['semantic', ['--stuff', 'sky,wall', '--mask', 'm.png']],
+  ] as const)('%s', async (mode, args) => {
+    const cwd = await setUp()
+    const { code, json } = await run(cwd, 'categories', 'photo.png', ...args)
+    const list = {
+      things: mode === 'semantic' ? [] : ['dog', 'cat'],
+      stuff: mode === 'instance' ? [] : ['sky'],
+    }
+    if (mode === 'semantic') list.stuff.push('wall')
+    const answer: CategoryAnswers[CategoryMode] = await ask(cwd, (scene) =>
+      scene.segmentCategories(list, { mode }),
+    )
+    const objects = answer.mode === 'instance' ? answer.instances : answer.segments
+    expect(json).toMatchObject({
+      mode,
+      found: answer.found,
+      categories: answer.categories.map(({ name, kind }) => ({ name, kind })),
+      objects: objects.map(({ name, area, box }: Named) => ({ name, area, box })),
+    })
+    expect(code).toBe(answer.found ? 0 : 3)
+    if (objects.length > 0) expect(await filesIn(cwd)).toContain('photo-categories.png')
+  })
+
+  test.each([
+    [[], 'needs names'],
+    [['--things', 'dog,,cat'], 'has an empty name'],
+  ])('%j is refused', async (args, message) => {
+    const cwd = await setUp()
+    const { code, json } = await run(cwd, 'categories', 'photo.png', ...args)
+    expect([code, json['error']]).toEqual([
+      2,
+      { code: 'ERR_USAGE', message: expect.stringContaining(message) },
+    ])
+  })
+})
+
+describe('words', () => {
+  test.each([
+    [
+      'ask',
+      ['ask', 'photo.png', 'What is it?'],
+      (scene: Scene) => scene.ask('What is it?', { maxTokens: 12 }),
+    ],
+    ['describe', ['describe', 'photo.png'], (scene: Scene) => scene.describe({ maxTokens: 12 })],
+    [
+      'explain',
+      ['ask', 'photo.png', 'a dog', '--explain'],
+      (scene: Scene) => scene.explain('a dog', { maxTokens: 12 }),
+    ],
+  ] as const)('%s', async (_, args, question) => {
+    const cwd = await setUp()
+    const { json } = await run(cwd, ...args, '--max-tokens', '12')
+    const { text, phrases, end, forced, tokens } = await ask(cwd, question)
+    expect(json).toMatchObject({
+      text,
+      ...{ end, forced, tokens: tokens.length },
+      phrases: phrases.map(({ text, found, score, query, mask }) => ({
+        text,
+        found,
+        score,
+        query,
+        area: mask.area,
+      })),
+    })
+    const told = await flowseg([...args, '--max-tokens', '12', '--weights', '.'], { cwd, gpu })
+    expect(told.out).toContain(`${tokens.length} tokens`)
+    expect(told.out.length).toBeGreaterThan(text.length)
+  })
+})
+
+test('the embedded model is asked for what it was trained on alone', async () => {
+  const cwd = await setUp()
+  const load = vi.spyOn(FlowSeg, 'load')
+  for (const args of [
+    ['segment', 'photo.png', '--point', '3,4'],
+    ['categories', 'photo.png', '--things', 'dog'],
+    ['ask', 'photo.png', 'Who is it?'],
+    ['describe', 'photo.png'],
+  ]) {
+    const { code, err } = await flowseg([...args, '--weights', NANO], { cwd, gpu })
+    expect([code, err]).toEqual([2, expect.stringContaining('was not trained on')])
+  }
+  expect(load).not.toHaveBeenCalled()
+  load.mockRestore()
+})
