@@ -1,4 +1,4 @@
-// The files that --mask can write: a format per name, by the file's ending or --format.
+// The files that --mask can write: a format per name, by the file's extension or --format.
 
 import { UsageError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
@@ -25,41 +25,41 @@ export interface Answered {
 
 interface MaskFormat {
   /** The end of the file's name. */
-  readonly ending: string
+  readonly extension: string
   write(answer: Answered): Uint8Array | string
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value)}\n`
 
 const FORMATS = {
-  png: { ending: '.png', write: ({ mask }) => encodePng(greyMask(mask)) },
-  indexed: { ending: '.png', write: ({ mask }) => encodeIndexedPng([mask]) },
+  png: { extension: '.png', write: ({ mask }) => encodePng(greyMask(mask)) },
+  indexed: { extension: '.png', write: ({ mask }) => encodeIndexedPng([mask]) },
   cutout: {
-    ending: '.png',
+    extension: '.png',
     // The whole picture, all of it transparent, where there is nothing to cut out
     write: ({ image, mask }) => encodePng(cutOut(image, mask, { crop: mask.area > 0 })),
   },
   rle: {
-    ending: '.json',
+    extension: '.json',
     write: ({ mask, score }) =>
       json({ segmentation: encodeRle(mask), area: mask.area, bbox: cocoBox(boxOf(mask)), score }),
   },
-  polygons: { ending: '.json', write: ({ mask }) => json(polygonsOf(mask)) },
+  polygons: { extension: '.json', write: ({ mask }) => json(polygonsOf(mask)) },
   geojson: {
-    ending: '.geojson',
+    extension: '.geojson',
     write: ({ mask, sentence, score }) =>
       json(toGeoJson(polygonsOf(mask), { sentence, score, area: mask.area })),
   },
-  svg: { ending: '.svg', write: ({ mask }) => svgOf(mask) },
+  svg: { extension: '.svg', write: ({ mask }) => svgOf(mask) },
   yolo: {
-    ending: '.txt',
+    extension: '.txt',
     write: ({ mask }) => {
       const line = toYolo(polygonsOf(mask), mask)
       return line && `${line}\n`
     },
   },
   'label-studio': {
-    ending: '.json',
+    extension: '.json',
     write: ({ mask, name, score }) =>
       json([{ data: { image: name }, predictions: [{ score, result: toLabelStudio(mask, { score }) }] }]),
   },
@@ -72,7 +72,7 @@ export type MaskFormatName = keyof typeof FORMATS
 export const FORMAT_NAMES: readonly MaskFormatName[] = Object.keys(FORMATS) as MaskFormatName[]
 
 /** What the end of a file's name says, where --format isn't used. */
-const BY_ENDING: readonly (readonly [ending: string, MaskFormatName])[] = [
+const BY_EXTENSION: readonly (readonly [extension: string, MaskFormatName])[] = [
   ['.png', 'png'],
   ['.json', 'rle'],
   ['.geojson', 'geojson'],
@@ -89,15 +89,15 @@ const BY_ENDING: readonly (readonly [ending: string, MaskFormatName])[] = [
  */
 export function maskFormatOf(format: MaskFormatName | undefined, path: string | undefined): MaskFormatName {
   if (format === undefined) {
-    return BY_ENDING.find(([ending]) => path?.toLowerCase().endsWith(ending))?.[1] ?? 'png'
+    return BY_EXTENSION.find(([extension]) => path?.toLowerCase().endsWith(extension))?.[1] ?? 'png'
   }
   if (path === undefined) throw new UsageError('--format is of the file that --mask names: add --mask FILE.')
   return format
 }
 
 /** The end of the names of a format's files. */
-export function endingOf(format: MaskFormatName): string {
-  return FORMATS[format].ending
+export function extensionOf(format: MaskFormatName): string {
+  return FORMATS[format].extension
 }
 
 /** The contents of a mask's file. */
