@@ -68,7 +68,13 @@ const Buffer64 = { of: (bytes: readonly number[]): string => btoa(String.fromCha
 
 test('a brush of single values, 4 bits each, and runs beyond 65,536', () => {
   // 1 x 1 pixel: 4 values of 4 bits, one by one: 15 0 0 9
-  const parts = ['00000000000000000000000000000100', '00011', '0010001101111111', '000011', '1111000000001001']
+  const parts = [
+    '00000000000000000000000000000100',
+    '00011',
+    '0010001101111111',
+    '000011',
+    '1111000000001001',
+  ]
   const bytes = `${parts.join('')}00000`.match(/.{8}/g)!.map((byte) => Number.parseInt(byte, 2))
   expect(decodeBrush(bytes, { width: 1, height: 1 }).area).toBe(1)
   const large = maskOf(700, 300, new Uint8Array(210_000).fill(1))
