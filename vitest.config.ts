@@ -1,6 +1,6 @@
 // One suite in every runtime. Which files run where is told by their place and name:
 //
-//   test/{gpu,tensor,kernels,ops,selftest,tuning,masks,model,e2e}/   in Node, Deno and a browser, unless the name says otherwise:
+//   test/{gpu,tensor,kernels,ops,selftest,tuning,masks,model,e2e}/   everywhere, unless the name says otherwise:
 //   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
 //   *.browser.test.ts                      only in a browser: what no other runtime has
 //   test/package/                          only in the project package: projects that install the packed tarball

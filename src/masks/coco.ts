@@ -18,8 +18,8 @@ export function cocoBox(box: Box | null): CocoBox {
 }
 
 /**
- * The mask of an annotation's `segmentation`: run lengths of either kind, or a list of polygons, [x, y, x, y, ...] each,
- * filled by pycocotools' rule.
+ * The mask of an annotation's `segmentation`: run lengths of either kind, or a list of polygons, [x, y, x, y, ...]
+ * each, filled by pycocotools' rule.
  *
  * @param width  of the image, in pixels
  * @param height of the image, in pixels

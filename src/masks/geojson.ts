@@ -1,5 +1,5 @@
-// GeoJSON (RFC 7946): a mask's polygons as a Feature with a MultiPolygon. Coordinates are pixels with y down rather than
-// degrees, as tools for images have them; a viewer of maps shows the picture upside down.
+// GeoJSON (RFC 7946): a mask's polygons as a Feature with a MultiPolygon. Coordinates are pixels with y down rather
+// than degrees, as tools for images have them; a viewer of maps shows the picture upside down.
 
 import { describe, isObject } from '../check.ts'
 import { MaskError } from '../errors.ts'

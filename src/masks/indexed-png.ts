@@ -1,5 +1,5 @@
-// Several masks in one PNG with a palette: 0 is no mask, 1 the first one, and so on, as data sets of instances have them.
-// Viewers show a colour per mask; readers of indices (Pillow's mode P) get the numbers.
+// Several masks in one PNG with a palette: 0 is no mask, 1 the first one, and so on, as data sets of instances have
+// them. Viewers show a colour per mask; readers of indices (Pillow's mode P) get the numbers.
 
 import { encode } from 'fast-png'
 import { describe, expectWhole } from '../check.ts'

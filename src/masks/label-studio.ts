@@ -1,4 +1,5 @@
-// Label Studio: masks as the results of a prediction, to be imported and corrected there, and annotations back as masks.
+// Label Studio: masks as the results of a prediction, to be imported and corrected there, and annotations back as
+// masks.
 //
 // A mask is a region of the brush, which has every pixel, or one region per polygon, whose points are percent of the
 // image; polygons have no holes there, so a mask with holes is a brush unless it is asked for otherwise.

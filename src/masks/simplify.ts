@@ -1,8 +1,8 @@
 // Fewer points for a ring (Douglas & Peucker 1973): a point is left out if the line without it stays within a tolerance
 // of all points that are left out.
 //
-// The search for the farthest point takes the square of a stretch's length at worst, such as for the teeth of a comb. So
-// a ring is cut into stretches of at most 256 points first, whose ends stay.
+// The search for the farthest point takes the square of a stretch's length at worst, such as for the teeth of a comb.
+// So a ring is cut into stretches of at most 256 points first, whose ends stay.
 
 import { entryOf } from '../check.ts'
 import type { Point, Ring } from './polygon.ts'

@@ -1,7 +1,8 @@
-// YOLO's labels for segmentation: a line per object, `class x1 y1 x2 y2 ...`, as shares of the image's width and height.
+// YOLO's labels for segmentation: a line per object, `class x1 y1 x2 y2 ...`, as shares of the image's width and
+// height.
 //
-// A line is one ring. Several rings are joined into one along lines that are walked there and back: they enclose nothing,
-// and an even-odd filling is the same as before.
+// A line is one ring. Several rings are joined into one along lines that are walked there and back: they enclose
+// nothing, and an even-odd filling is the same as before.
 
 import { describe, expectWhole } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'

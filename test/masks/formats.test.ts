@@ -1,5 +1,5 @@
-// Every format that a mask is written in, read back, is the mask; boxes equal pycocotools', the brush's bytes Label Studio's;
-// what is damaged is refused, by name.
+// Every format that a mask is written in, read back, is the mask; boxes equal pycocotools', the brush's bytes Label
+// Studio's; what is damaged is refused, by name.
 
 import { describe, expect, test } from 'vitest'
 import { decodeImage, encodePng, type Image } from '../../src/io/image/image.ts'

@@ -1,5 +1,5 @@
-// COCO's run lengths of 600 masks equal those of pycocotools, letter for letter, and are decoded to the same masks; what
-// is damaged is refused, by name.
+// COCO's run lengths of 600 masks equal those of pycocotools, letter for letter, and are decoded to the same masks;
+// what is damaged is refused, by name.
 
 import { describe, expect, test } from 'vitest'
 import { decodeRle, encodeRle, type Rle } from '../../src/masks/rle.ts'

@@ -58,8 +58,9 @@ export const categories: Command = { page, run }
 async function run(args: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, args, 1)
   const [typed = ''] = args.operands
-  const list = { things: namesOf(args, 'things'), stuff: namesOf(args, 'stuff') }
-  if (list.things.length + list.stuff.length === 0) {
+  const [things, stuff] = [namesOf(args, 'things'), namesOf(args, 'stuff')]
+  const list = { ...(things && { things }), ...(stuff && { stuff }) }
+  if (!things && !stuff) {
     throw new UsageError('flowseg categories needs names: --things "person, bird", --stuff "sky", or both.')
   }
   const mode = args.oneOf('mode', ['semantic', 'instance', 'panoptic'])
@@ -87,9 +88,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   })
 }
 
-function namesOf(args: Given, option: 'things' | 'stuff'): string[] {
+function namesOf(args: Given, option: 'things' | 'stuff'): string[] | undefined {
   const text = args.text(option)
-  if (text === undefined) return []
+  if (text === undefined) return undefined
   const names = text.split(',').map((name) => name.trim())
   if (names.includes('')) {
     throw new UsageError(

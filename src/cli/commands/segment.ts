@@ -17,7 +17,7 @@ import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } fr
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
 import { legend } from '../output/legend.ts'
 import {
-  endingOf,
+  extensionOf,
   FORMAT_NAMES,
   type MaskFormatName,
   maskFile,
@@ -54,7 +54,7 @@ const page: Page = {
     },
     format: {
       value: 'NAME',
-      help: `what --mask writes: ${listed(FORMAT_NAMES, 'or')}; by default what the file's ending says (.png, .json for COCO's RLE, .geojson, .svg, .txt for YOLO)`,
+      help: `what --mask writes: ${listed(FORMAT_NAMES, 'or')}; by default what the file's extension says (.png, .json for COCO's RLE, .geojson, .svg, .txt for YOLO)`,
     },
     flow: {
       value: 'DIR',
@@ -114,7 +114,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     overlay: args.text('out'),
     mask: args.text('mask'),
     flow: args.text('flow'),
-    maskEnding: endingOf(format),
+    maskExtension: extensionOf(format),
   }
   const names = namesFor(images, sentences, wanted, terminal)
 

@@ -1,4 +1,4 @@
-// The files that --mask can write: a format per name, by the file's ending or --format.
+// The files that --mask can write: a format per name, by the file's extension or --format.
 
 import { UsageError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
@@ -33,15 +33,15 @@ export interface Answered {
 
 interface MaskFormat {
   /** The end of the file's name. */
-  readonly ending: string
+  readonly extension: string
   write(answer: Answered): Uint8Array | string
 }
 
 const FORMATS = {
-  png: { ending: '.png', write: (answer) => (answer.all ? indexed(answer) : encodePng(grey(answer))) },
-  indexed: { ending: '.png', write: indexed },
+  png: { extension: '.png', write: (answer) => (answer.all ? indexed(answer) : encodePng(grey(answer))) },
+  indexed: { extension: '.png', write: indexed },
   cutout: {
-    ending: '.png',
+    extension: '.png',
     // The whole picture, all of it transparent, where there is nothing to cut out
     write: (answer) => {
       const mask = union(answer)
@@ -49,7 +49,7 @@ const FORMATS = {
     },
   },
   rle: {
-    ending: '.json',
+    extension: '.json',
     write: (answer) =>
       json(answer, ({ mask, score }) => ({
         segmentation: encodeRle(mask),
@@ -58,9 +58,9 @@ const FORMATS = {
         score,
       })),
   },
-  polygons: { ending: '.json', write: (answer) => json(answer, ({ mask }) => polygonsOf(mask)) },
+  polygons: { extension: '.json', write: (answer) => json(answer, ({ mask }) => polygonsOf(mask)) },
   geojson: {
-    ending: '.geojson',
+    extension: '.geojson',
     write: (answer) => {
       const { sentence, all, objects } = answer
       const feature = ({ mask, score }: WrittenObject): object =>
@@ -69,16 +69,16 @@ const FORMATS = {
       return `${JSON.stringify({ type: 'FeatureCollection', features: objects.map(feature) })}\n`
     },
   },
-  svg: { ending: '.svg', write: svgOf },
+  svg: { extension: '.svg', write: svgOf },
   yolo: {
-    ending: '.txt',
+    extension: '.txt',
     write: ({ objects }) => {
       const lines = objects.map(({ mask }) => toYolo(polygonsOf(mask), mask)).filter((line) => line !== '')
       return lines.map((line) => `${line}\n`).join('')
     },
   },
   'label-studio': {
-    ending: '.json',
+    extension: '.json',
     write: ({ objects, name }) => {
       const result = objects.flatMap(({ mask, score }) => toLabelStudio(mask, { score }))
       const score = Math.max(0, ...objects.map((object) => object.score))
@@ -94,7 +94,7 @@ export type MaskFormatName = keyof typeof FORMATS
 export const FORMAT_NAMES: readonly MaskFormatName[] = Object.keys(FORMATS) as MaskFormatName[]
 
 /** What the end of a file's name says, where --format isn't used. */
-const BY_ENDING: readonly (readonly [ending: string, MaskFormatName])[] = [
+const BY_EXTENSION: readonly (readonly [extension: string, MaskFormatName])[] = [
   ['.png', 'png'],
   ['.json', 'rle'],
   ['.geojson', 'geojson'],
@@ -111,15 +111,15 @@ const BY_ENDING: readonly (readonly [ending: string, MaskFormatName])[] = [
  */
 export function maskFormatOf(format: MaskFormatName | undefined, path: string | undefined): MaskFormatName {
   if (format === undefined) {
-    return BY_ENDING.find(([ending]) => path?.toLowerCase().endsWith(ending))?.[1] ?? 'png'
+    return BY_EXTENSION.find(([extension]) => path?.toLowerCase().endsWith(extension))?.[1] ?? 'png'
   }
   if (path === undefined) throw new UsageError('--format is of the file that --mask names: add --mask FILE.')
   return format
 }
 
 /** The end of the names of a format's files. */
-export function endingOf(format: MaskFormatName): string {
-  return FORMATS[format].ending
+export function extensionOf(format: MaskFormatName): string {
+  return FORMATS[format].extension
 }
 
 /** The contents of a mask's file. */

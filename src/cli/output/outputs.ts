@@ -20,7 +20,7 @@ export interface Wanted {
   /** --mask: a file, or a folder. */
   readonly mask: string | undefined
   /** The end of the names of masks; '.png' by default. */
-  readonly maskEnding?: string
+  readonly maskExtension?: string
   /** --flow: a folder. */
   readonly flow: string | undefined
 }
@@ -53,15 +53,15 @@ export function namesFor(
   { cwd }: Pick<Terminal, 'cwd'>,
 ): readonly (readonly Names[])[] {
   const isOne = images.length * sentences.length === 1
-  const place = (option: string, path: string | undefined, ending: string): Place | undefined =>
+  const place = (option: string, path: string | undefined, extension: string): Place | undefined =>
     path === undefined
       ? undefined
-      : placeOf(option, path, ending, isOne, images.length * sentences.length, cwd)
-  const { maskEnding = '.png' } = wanted
+      : placeOf(option, path, extension, isOne, images.length * sentences.length, cwd)
+  const { maskExtension = '.png' } = wanted
   const out: Place = place('out', wanted.overlay, '.png') ?? { folder: '' }
-  const mask = place('mask', wanted.mask, maskEnding)
+  const mask = place('mask', wanted.mask, maskExtension)
   /** The longest end of a name. */
-  const maskEnd = `-mask${maskEnding}`
+  const maskEnd = `-mask${maskExtension}`
   const flowOf = (name: string): string | undefined =>
     wanted.flow === undefined ? undefined : isOne ? wanted.flow : join(wanted.flow, name)
 
@@ -105,22 +105,22 @@ function nameIn(place: Place, name: string): OutputName {
 function placeOf(
   option: string,
   path: string,
-  ending: string,
+  extension: string,
   isOne: boolean,
   count: number,
   cwd: string,
 ): Place {
   const shown = printable(path)
   if (isFolder(resolve(cwd, path)) || /[/\\]$/.test(path)) return { folder: path }
-  if (path.toLowerCase().endsWith(ending)) {
+  if (path.toLowerCase().endsWith(extension)) {
     if (isOne) return { file: path }
     throw new UsageError(
       `--${option} ${shown} is one file, and there are ${count} answers. Give a folder: --${option} ${printable(basename(path, extname(path)))}/`,
     )
   }
   if (isOne || looksLikeFile(path)) {
-    const what = ending === '.png' ? 'only PNG is written' : `--${option} writes a file of another format`
-    throw new UsageError(`${shown}: ${what}. Let it end in ${ending}, or in / for a folder.`)
+    const what = extension === '.png' ? 'only PNG is written' : `--${option} writes a file of another format`
+    throw new UsageError(`${shown}: ${what}. Let it end in ${extension}, or in / for a folder.`)
   }
   return { folder: path }
 }

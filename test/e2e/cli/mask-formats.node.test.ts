@@ -1,4 +1,4 @@
-// What --mask writes: a format by the file's ending or by --format, each of which is read back as the same mask; and
+// What --mask writes: a format by the file's extension or by --format, each of which is read back as the same mask; and
 // nothing is written, nor computed, for a name that doesn't fit.
 
 import { readFile, writeFile } from 'node:fs/promises'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test, vi } from 'vitest'
 import {
   type Answered,
-  endingOf,
+  extensionOf,
   FORMAT_NAMES,
   type MaskFormatName,
   maskFile,
@@ -103,7 +103,7 @@ test.each(FORMAT_NAMES)(
   },
 )
 
-test('the format is that of the ending, unless it is said', () => {
+test('the format is that of the extension, unless it is said', () => {
   const by = (path: string | undefined, format?: MaskFormatName): string => maskFormatOf(format, path)
   expect(['m.png', 'm.PNG', 'masks/', undefined].map((path) => by(path))).toEqual([
     'png',
@@ -130,7 +130,7 @@ test('names end as their format does, and others are refused', async () => {
     namesFor(
       images.slice(0, count),
       ['x'],
-      { overlay: undefined, mask: path, flow: undefined, maskEnding: endingOf(format) },
+      { overlay: undefined, mask: path, flow: undefined, maskExtension: extensionOf(format) },
       { cwd },
     ).map(([one]) => one!.mask!.path)
   expect(names(1, 'm.svg', 'svg')).toEqual(['m.svg'])

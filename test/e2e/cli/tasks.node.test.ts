@@ -1,7 +1,7 @@
 // Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are the
 // library's, and what a model wasn't trained on is refused before it is loaded.
 
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
@@ -33,7 +33,10 @@ const REGION = {
 async function setUp(presence = { threshold: 0.01, all: 0.01 }): Promise<string> {
   const cwd = await temporaryFolder()
   const files = smallCheckpoint({ maxTokens: 900, positions: 4000, config: { tasks: [...TASKS], presence } })
-  for (const file of files) await writeFile(join(cwd, file.name), new Uint8Array(await file.arrayBuffer()))
+  await mkdir(join(cwd, 'model'))
+  for (const file of files) {
+    await writeFile(join(cwd, 'model', file.name), new Uint8Array(await file.arrayBuffer()))
+  }
   await writeFile(join(cwd, 'photo.png'), encodePng(IMAGE))
   const grey = REGION.data.map((bit) => 255 * bit)
   await writeFile(join(cwd, 'region.png'), encodePng({ width: 40, height: 30, grey }))
@@ -42,7 +45,7 @@ async function setUp(presence = { threshold: 0.01, all: 0.01 }): Promise<string>
 
 /** The same question to the library. */
 async function ask<T>(cwd: string, question: (scene: Scene) => Promise<T>): Promise<T> {
-  const model = await FlowSeg.load(cwd, { gpu })
+  const model = await FlowSeg.load(join(cwd, 'model'), { gpu })
   try {
     return await question(await model.look(IMAGE))
   } finally {
@@ -57,7 +60,7 @@ interface Named {
 }
 
 const run = async (cwd: string, ...args: string[]) => {
-  const result = await flowseg([...args, '--weights', '.', '--json'], { cwd, gpu })
+  const result = await flowseg([...args, '--weights', 'model', '--json'], { cwd, gpu })
   const json = JSON.parse(result.out || '{}') as Record<string, unknown>
   return { ...result, json }
 }
@@ -99,7 +102,7 @@ test('what is not found: an empty mask, no outline, a word, and an exit code', a
   const { rgb } = await decodeImage(await readFile(join(cwd, 'm.png')))
   expect(rgb.every((value) => value === 0)).toBe(true)
   expect((await decodeImage(await readFile(join(cwd, 'o.png')))).rgb).toEqual(IMAGE.rgb)
-  const text = await flowseg(['segment', 'photo.png', 'a dog', '--weights', '.'], { cwd, gpu })
+  const text = await flowseg(['segment', 'photo.png', 'a dog', '--weights', 'model'], { cwd, gpu })
   expect([text.code, text.out]).toEqual([3, expect.stringContaining('Not found')])
   expect((await run(cwd, 'segment', 'photo.png', 'a dog', '--threshold', '0')).code).toBe(0)
 })
@@ -226,7 +229,7 @@ describe('words', () => {
         area: mask.area,
       })),
     })
-    const told = await flowseg([...args, '--max-tokens', '12', '--weights', '.'], { cwd, gpu })
+    const told = await flowseg([...args, '--max-tokens', '12', '--weights', 'model'], { cwd, gpu })
     expect(told.out).toContain(`${tokens.length} tokens`)
     expect(told.out.length).toBeGreaterThan(text.length)
   })
