@@ -18,7 +18,14 @@ import {
   type Tensor,
 } from '../tensor/tensor.ts'
 import type { Build } from '../tuning/tune.ts'
-import { type Config, featureSizes, finestSize, type Vision, visionTokens } from './checkpoint/config.ts'
+import {
+  type Config,
+  featureSizes,
+  finestSize,
+  type Vision,
+  visionTokens,
+  writesWords,
+} from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, refineBoundary } from './networks/boundary.ts'
@@ -385,6 +392,8 @@ export function workload(parts: Parts): Build[] {
   return [
     (inputs) => lookPlan(inputs, parts),
     (inputs) => readPlan(inputs, tokens, names, parts),
+    // A token of an answer is a row, which other kernels may suit
+    ...(writesWords(config) ? [(inputs: Inputs) => readPlan(inputs, 1, names, parts)] : []),
     (inputs) => segmentPlan(inputs, rows, false, parts),
     (inputs) => finishPlan(inputs, image, parts),
   ]

@@ -10,7 +10,7 @@ import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
 import { rank } from '../../../src/model/matching.ts'
 import { llm } from '../../../src/model/networks/llm.ts'
-import { boundCache } from '../../../src/model/plans.ts'
+import { boundCache, workload } from '../../../src/model/plans.ts'
 import { flowLayers } from '../../../src/model/segmentation.ts'
 import { type Answer, ask, describe as describeImage, explain } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
@@ -61,6 +61,7 @@ for (const gpu of await adapters()) {
         onText: (text) => told.push(text),
       })
       expect(answer.tokens.length).toBeGreaterThan(0)
+      expect(workload(model.parts)).toHaveLength(5) // the tuner measures a token as well
       expect(told.join('')).toBe(answer.text)
 
       // In one pass: the question and all tokens but the last

@@ -11,6 +11,7 @@ import { llmPrefix } from '../../../src/model/networks/llm.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { boundCache, type Parts } from '../../../src/model/plans.ts'
 import { generate } from '../../../src/model/words/generate.ts'
+import { Sampler } from '../../../src/model/words/sample.ts'
 import { plan } from '../../../src/tensor/plan.ts'
 import { release } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
@@ -82,6 +83,14 @@ for (const gpu of await adapters()) {
       expect(scene.bytes).toBe(bytesOf(scene.cache))
       const states = Float32Array.from(generated.states.flatMap((row) => [...row]))
       expectGolden('states', states, golden, 1e-5)
+
+      // 3. Again, by a sampler so cold that it takes the likeliest: it sees all logits
+      const draw = vi.spyOn(Sampler.prototype, 'draw')
+      const cold = { maxTokens: ids.length, stops: new Set<number>(), temperature: 1e-6 }
+      const again = await generate(model, scene, embeds.subarray(prefix * H), cold)
+      expect(again.generated.ids).toEqual(ids)
+      const logits = Float32Array.from(draw.mock.calls.flatMap(([row]) => [...row]))
+      expectGolden('logits', logits, golden, 1e-5)
 
       head.release()
       plans.clear()
