@@ -1,7 +1,7 @@
-// The choice of the next token among all of the vocabulary, on the host, where the answer isn't to be the likeliest one.
+// The choice of the next token among all of the vocabulary, on the host, where it isn't to be the likeliest one.
 //
-// In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many of
-// these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
+// In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many
+// of these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
 
 /** How the next token is drawn; without a temperature the likeliest is taken. */
 export interface SamplingOptions {

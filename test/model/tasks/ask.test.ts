@@ -55,14 +55,14 @@ for (const gpu of await adapters()) {
     test('each token is the likeliest after all that came before', async () => {
       const model = await loadModel(files, { gpu })
       const scene = await look(model, picture(50, 40), {})
-      const told: string[] = []
+      const pieces: string[] = []
       const answer = await ask(model, scene, 'What is it?', {
         maxTokens: 40,
-        onText: (text) => told.push(text),
+        onText: (text) => pieces.push(text),
       })
       expect(answer.tokens.length).toBeGreaterThan(0)
       expect(workload(model.parts)).toHaveLength(5) // the tuner measures a token as well
-      expect(told.join('')).toBe(answer.text)
+      expect(pieces.join('')).toBe(answer.text)
 
       // In one pass: the question and all tokens but the last
       const { parts, tokenizer, embeddings } = model

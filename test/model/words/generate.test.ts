@@ -70,14 +70,14 @@ for (const gpu of await adapters()) {
       look.release()
 
       // 2. Its words
-      const told: number[] = []
+      const seen: number[] = []
       const { generated } = await generate(model, scene, embeds.subarray(prefix * H), {
         maxTokens: ids.length,
         stops: new Set(),
-        onToken: (id) => told.push(id),
+        onToken: (id) => seen.push(id),
       })
       expect(generated.ids).toEqual(ids)
-      expect(told).toEqual(ids)
+      expect(seen).toEqual(ids)
       expect(generated.end).toBe('length')
       expect(scene.capacity).toBe(128) // 20 + 17 + 48 + spare rows
       expect(scene.bytes).toBe(bytesOf(scene.cache))
