@@ -71,7 +71,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly text: string
   /** The same in parts; those with a `phrase` are that one of `phrases`, if it is the answer's and there are masks. */
   readonly parts: readonly AnswerPart[]
-  /** The phrases with their masks: of the answer, or of the question if the answer has none. Empty if it only speaks. */
+  /** The phrases with their masks: the answer's own, or else the question's. Empty if the answer only speaks. */
   readonly phrases: readonly GroundedPhrase<O>[]
   /** The description without markers, as X-SAM's evaluation takes it from the answer. */
   readonly caption: string

@@ -150,18 +150,18 @@ for (const gpu of await adapters()) {
       const scene = await look(model, picture(50, 40), {})
       const script500 = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, 499)
       script(model, [...script500])
-      let made: ReadonlyMap<string, number> = new Map()
+      let counts: ReadonlyMap<string, number> = new Map()
       const bytesThen: number[] = []
       const answer = await ask(model, scene, 'What is it?', {
         maxTokens: 499,
         onProgress: ({ phase, what, loaded }) => {
           if (phase !== 'run' || what !== 'answer' || loaded < 3) return
-          if (loaded === 3) made = creations(gpu)
+          if (loaded === 3) counts = creations(gpu)
           bytesThen.push(gpu.memory().bytes)
         },
       })
       expect(answer.tokens).toHaveLength(499)
-      expect([...made]).toEqual([])
+      expect([...counts]).toEqual([])
       expect(new Set(bytesThen).size).toBe(1)
       expect(answer.end).toBe('length')
       expect(model.plans.infos().filter(({ name }) => name === 'words')).toHaveLength(2)

@@ -49,12 +49,12 @@ test('the seed decides', () => {
 })
 
 test('of a whole vocabulary the likeliest are the same as by sorting all of it', () => {
-  const logits = uniform(20_000, 3, 12)
+  const logits = uniform(4_000, 3, 12)
   const sorted = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b)
   for (const [topK, topP] of [
     [1, 1],
     [40, 1],
-    [5_000, 1],
+    [1_500, 1],
     [Infinity, 0.5],
     [Infinity, 0.9999],
     [300, 0.9],
