@@ -280,6 +280,31 @@ for (const gpu of await adapters()) {
       expect(gpu.memory().byOwner).not.toHaveProperty('lm_head')
     })
 
+    test('a prompt longer than a sentence makes the cache larger, and is answered the same', async () => {
+      const names = Array.from({ length: 30 }, (_, i) => `<p>thing ${i}</p>`).join(', ')
+      const roomy = smallCheckpoint({ positions: 1024, maxTokens: 900 })
+      const answers: Float32Array[] = []
+      for (const checkpoint of [files, roomy]) {
+        const model = await loadModel(checkpoint, { gpu })
+        const scene = await look(model, picture(50, 40), {})
+        const { tokenizer, parts } = model
+        const prompt = answered(
+          tokenizer,
+          frameQuestion(tokenizer, parts.config, `Segment ${names}.`),
+          '<SEG>',
+        )
+        const before = scene.capacity
+        const { logits } = await decode(model, scene, prompt, { task: 'referring' }, {})
+        expect(scene.capacity > before).toBe(checkpoint === files)
+        expect(scene.capacity).toBeGreaterThanOrEqual(parts.prefix + prompt.after.length)
+        answers.push(logits)
+        closeScene(model, scene)
+        model.release()
+      }
+      expect(answers[0]).toHaveLength(12 * 31)
+      expectClose(answers[0]!, answers[1]!, 1e-4)
+    })
+
     test('drawn words are the same by seed', async () => {
       const model = await load(files, { gpu })
       const scene = await model.look(picture(50, 40))
