@@ -27,6 +27,7 @@ import {
   gridSide,
   type Vision,
   visionTokens,
+  writesWords,
 } from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
@@ -470,6 +471,8 @@ export function workload(parts: Parts): Build[] {
   return [
     (inputs) => lookPlan(inputs, parts),
     (inputs) => readPlan(inputs, tokens, names, parts),
+    // A token of an answer is a row, which other kernels may suit
+    ...(writesWords(config) ? [(inputs: Inputs) => readPlan(inputs, 1, names, parts)] : []),
     (inputs) => segmentPlan(inputs, rows, false, parts),
     (inputs) => finishPlan(inputs, image, parts),
   ]

@@ -31,7 +31,8 @@ const page: Page = {
   operands: '',
   summary: 'how long the model takes here, kernel by kernel, and what a GPU would make of it',
   details:
-    'Times look, read and segment of a small model, and single pieces of the full one (4.82 billion parameters) ' +
+    'Times look, read, segment and a token of an answer of a small model, and single pieces of the full one (4.82 billion ' +
+    'parameters) ' +
     'with random weights: layers, and what comes once complete. Beside each time: GFLOP/s, the share of this ' +
     "adapter's ceiling (multiply-adds from registers, bytes copied; measured in the same run), and the time that " +
     'the same dispatches would take on a GPU at its ceiling. Pieces by their number make the full model.',
@@ -64,7 +65,7 @@ const page: Page = {
   },
   examples: [
     ['bench', 'everything, some minutes on a software adapter'],
-    ['bench --only look,read,segment,finish', 'the small model alone'],
+    ['bench --only look,read,segment,finish,token', 'the small model alone'],
     ['bench --only siglip --kernels --seconds 30', 'one layer, kernel by kernel'],
     [
       'bench --gpu-tflops 3.6 --gpu-gbs 100 --dtype bf16',

@@ -9,7 +9,7 @@ import { type Parameter, parameters } from './parameters.ts'
 import { type HostWeight, type LoadedWeights, weightsFrom } from './weights.ts'
 
 /**
- * @param prefixes of the tensors' names, such as 'segmentor.encoder.layers.0.'; whole names of those that masks don't need
+ * @param prefixes of the tensors' names, such as 'segmentor.encoder.layers.0.'; or a name of what no mask needs
  * @param dtype    of matrices and convolutions; all else is f32, as ever
  * @throws OutOfMemoryError, LimitError
  */

@@ -161,8 +161,8 @@ function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: Conver
 }
 
 /**
- * The language model's head, if it isn't the embedding: words need it. As the embedding it is rounded to no fewer than 8
- * bits, as single words hang on it.
+ * The language model's head, if it isn't the embedding: words need it. As the embedding it is rounded to no fewer than
+ * 8 bits, as single words hang on it.
  */
 function ownHead({ head }: Fit, { llm }: Config): Match[] {
   if (!head || llm.tied || misfitOf(head)) return []

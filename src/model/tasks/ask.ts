@@ -71,7 +71,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly text: string
   /** The same in parts; those with a `phrase` are that one of `phrases`, if it is the answer's and there are masks. */
   readonly parts: readonly AnswerPart[]
-  /** The phrases with their masks: of the answer, or of the question if the answer has none. Empty if it only speaks. */
+  /** The phrases with their masks: the answer's own, or else the question's. Empty if the answer only speaks. */
   readonly phrases: readonly GroundedPhrase<O>[]
   /** The description without markers, as X-SAM's evaluation takes it from the answer. */
   readonly caption: string
@@ -198,7 +198,7 @@ async function answer<O extends MaskOutput>(
       stops: marks.stops,
       onToken: (id) => {
         reader.push(id)
-        tell(() => reader.given())
+        tell(() => reader.textSoFar())
       },
     })
     const whole = reader.whole()
@@ -228,8 +228,13 @@ async function answer<O extends MaskOutput>(
       const [best] = rank(decoded.logits, decoded.baseline, { phrases: phrases.length, phrase: k })
       const match = expectDefined(best, 'a query')
       const refined = await finish(model, scene, decoded, match.query, { ...task, output })
-      const found = match.score >= config.presence.threshold
-      grounded.push({ text: words, ...(place && { span: place }), found, ...match, ...refined })
+      grounded.push({
+        text: words,
+        ...(place && { span: place }),
+        found: match.score >= config.presence.threshold,
+        ...match,
+        ...refined,
+      })
     }
     const { decoderLayers, hidden } = config.head
     const layers = () =>
@@ -245,15 +250,15 @@ async function answer<O extends MaskOutput>(
 
 /** Tells of what is new in a text that grows. */
 function teller(onText: AskOptions['onText']): (text: () => AnswerText) => void {
-  let told = 0
+  let emitted = 0
   return (text) => {
     if (!onText) return
     let at = 0
     for (const { text: piece, phrase } of text().parts) {
-      const fresh = piece.slice(Math.max(0, told - at))
+      const fresh = piece.slice(Math.max(0, emitted - at))
       at += piece.length
       if (fresh === '') continue
-      told = at
+      emitted = at
       if (phrase === undefined) onText(fresh)
       else onText(fresh, phrase)
     }
@@ -275,8 +280,8 @@ interface Target {
 const NOTHING: Target = { phrases: [], seg: undefined, forced: false }
 
 /**
- * What an answer points out. Its own phrases come before the question's; of several <SEG> the last counts; and an answer
- * with phrases, or an explanation, that has none gets one.
+ * The phrases and the <SEG> of an answer. Its own phrases come before the question's; of several <SEG> the last counts;
+ * and an answer with phrases, or an explanation, that has none gets one.
  */
 async function target(
   { tokenizer, parts }: LoadedModel,

@@ -4,8 +4,8 @@
 //   text    It shows a man on a horse.
 //   parts   'It shows ', 'a man' (phrase 0), ' on ', 'a horse' (phrase 1), '.'
 //
-// The same rules hold while tokens still come: what `given` returns only grows. So a sentence that may turn out to be the
-// one in which the model hands out its mask ("It is <SEG>.") is held back until it is clear.
+// The same rules hold while tokens still come: what `textSoFar` returns only grows. So a sentence that may turn out
+// to be the one in which the model hands out its mask ("It is <SEG>.") is held back until it is clear.
 
 import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { type Decoder, TextStream } from './text-stream.ts'
@@ -116,7 +116,7 @@ export class AnswerReader {
   }
 
   /** The text that is certain: more tokens only add to it. A phrase that is still open counts as one. */
-  given(): AnswerText {
+  textSoFar(): AnswerText {
     return textOf(this.#pieces, false)
   }
 

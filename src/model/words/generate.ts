@@ -1,4 +1,4 @@
-// The loop that writes an answer, a token at a time, after the image that a scene has looked at (spec of the tasks, 5.2):
+// The loop that writes an answer, a token at a time, after the image of a scene (spec of the tasks, 5.2):
 //
 //   1. the text after the image is read in one pass; keys and values go into the scene's cache
 //   2. the last row's state gives logits, and these the next token
@@ -142,12 +142,12 @@ export async function generate(
   const ids = [await read(padded, T, rows, { onProgress, signal })]
 
   // 2. Token by token
-  const told = (): void => {
+  const report = (): void => {
     onProgress?.({ phase: 'run', what: 'answer', loaded: ids.length, total: maxTokens })
   }
   for (let id = firstId(ids); ; ids.push(id)) {
     onToken?.(id)
-    told()
+    report()
     signal?.throwIfAborted()
     expectOpen(model, scene)
     if (stops.has(id) || ids.length === maxTokens) break

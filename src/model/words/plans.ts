@@ -1,6 +1,6 @@
 // The plan that writes words: the language model over new rows, after those that are in the cache, and the head over
-// the last of them. The prompt's text is one run of it; each token is a run of the same plan for one row, whose position
-// is a parameter, so that nothing is built or allocated from token to token.
+// the last of them. The prompt's text is one run of it. Each token is a run of the same plan for one row, whose
+// position is a parameter, so that nothing is built or allocated from token to token.
 
 import { gather } from '../../ops/layout/gather.ts'
 import { linear } from '../../ops/matmul/matmul.ts'

@@ -1,7 +1,7 @@
-// The choice of the next token among all of the vocabulary, on the host, where the answer isn't to be the likeliest one.
+// The choice of the next token among all of the vocabulary, on the host, where it isn't to be the likeliest one.
 //
-// In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many of
-// these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
+// In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many
+// of these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
 
 /** How the next token is drawn; without a temperature the likeliest is taken. */
 export interface SamplingOptions {
@@ -31,15 +31,13 @@ export class Sampler {
     for (const logit of logits) most = Math.max(most, logit)
     const weights = Float64Array.from(logits, (logit) => Math.exp((logit - most) / temperature))
 
-    // Likeliest first, the lower id of equals
-    const order = Uint32Array.from(weights, (_, id) => id)
-    if (topK < weights.length || topP < 1) {
-      order.sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0) || a - b)
-    }
+    const isCut = topK < weights.length || topP < 1
+    const order = isCut ? likeliest(weights, topK, topP) : Uint32Array.from(weights, (_, id) => id)
     const kept = order.subarray(0, Math.min(topK, order.length))
     const weightOf = (id: number): number => weights[id] ?? 0
     let total = 0
-    for (const id of kept) total += weightOf(id)
+    if (topK < weights.length) for (const id of kept) total += weightOf(id)
+    else for (const weight of weights) total += weight
 
     let nucleus = 0
     let sum = 0
@@ -58,6 +56,27 @@ export class Sampler {
   #uniform(): number {
     return mix(mix(this.#options.seed ^ 0x51ed270b) ^ mix(Math.imul(++this.#drawn, 0x9e3779b9))) / 2 ** 32
   }
+}
+
+/** Shares of the largest weight: sorting all of a vocabulary would take as long as many a token. */
+const FLOORS = [1e-2, 1e-4, 1e-8, 0]
+
+/** The likeliest ids, the lower one of equals first: at least `topK`, or as many as have the share `topP` of all. */
+function likeliest(weights: Float64Array, topK: number, topP: number): Uint32Array {
+  const weightOf = (id: number): number => weights[id] ?? 0
+  const all = weights.reduce((sum, weight) => sum + weight, 0)
+  let ids: number[] = []
+  for (const floor of FLOORS) {
+    ids = []
+    let sum = 0
+    for (const [id, weight] of weights.entries()) {
+      if (weight < floor) continue
+      ids.push(id)
+      sum += weight
+    }
+    if (topK < weights.length ? ids.length >= topK : sum >= topP * all) break
+  }
+  return Uint32Array.from(ids).sort((a, b) => weightOf(b) - weightOf(a) || a - b)
 }
 
 function mix(x: number): number {

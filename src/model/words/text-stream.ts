@@ -18,13 +18,13 @@ export class TextStream {
   /** The last ids. */
   #ids: number[]
   /** Length of their text that was given already. */
-  #given: number
+  #emitted: number
 
   /** @param before ids that come before: their text isn't given, but may decide about white space after it */
   constructor(decoder: Decoder, before: readonly number[] = []) {
     this.#decoder = decoder
     this.#ids = [...before]
-    this.#given = decoder.decode(this.#ids).length
+    this.#emitted = decoder.decode(this.#ids).length
   }
 
   /** Takes one more. @returns the text that is complete with it; often a word, sometimes nothing */
@@ -32,12 +32,12 @@ export class TextStream {
     this.#ids.push(id)
     const text = this.#decoder.decode(this.#ids)
     const whole = text.endsWith(REPLACEMENT) ? text.length - 1 : text.length
-    const piece = text.slice(this.#given, whole)
-    this.#given = Math.max(this.#given, whole)
+    const piece = text.slice(this.#emitted, whole)
+    this.#emitted = Math.max(this.#emitted, whole)
     if (this.#ids.length > MOST_IDS) {
-      const held = text.length - this.#given
+      const held = text.length - this.#emitted
       this.#ids = this.#ids.slice(-KEPT_IDS)
-      this.#given = this.#decoder.decode(this.#ids).length - held
+      this.#emitted = this.#decoder.decode(this.#ids).length - held
     }
     return piece
   }
@@ -45,8 +45,8 @@ export class TextStream {
   /** The rest, at the end: bytes that never became a character. */
   end(): string {
     const text = this.#decoder.decode(this.#ids)
-    const piece = text.slice(this.#given)
-    this.#given = text.length
+    const piece = text.slice(this.#emitted)
+    this.#emitted = text.length
     return piece
   }
 }

@@ -10,7 +10,7 @@ import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
 import { rank } from '../../../src/model/matching.ts'
 import { llm } from '../../../src/model/networks/llm.ts'
-import { boundCache } from '../../../src/model/plans.ts'
+import { boundCache, workload } from '../../../src/model/plans.ts'
 import { flowLayers } from '../../../src/model/segmentation.ts'
 import { type Answer, ask, describe as describeImage, explain } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
@@ -55,13 +55,14 @@ for (const gpu of await adapters()) {
     test('each token is the likeliest after all that came before', async () => {
       const model = await loadModel(files, { gpu })
       const scene = await look(model, picture(50, 40), {})
-      const told: string[] = []
+      const pieces: string[] = []
       const answer = await ask(model, scene, 'What is it?', {
         maxTokens: 40,
-        onText: (text) => told.push(text),
+        onText: (text) => pieces.push(text),
       })
       expect(answer.tokens.length).toBeGreaterThan(0)
-      expect(told.join('')).toBe(answer.text)
+      expect(workload(model.parts)).toHaveLength(5) // the tuner measures a token as well
+      expect(pieces.join('')).toBe(answer.text)
 
       // In one pass: the question and all tokens but the last
       const { parts, tokenizer, embeddings } = model
@@ -149,18 +150,18 @@ for (const gpu of await adapters()) {
       const scene = await look(model, picture(50, 40), {})
       const script500 = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, 499)
       script(model, [...script500])
-      let made: ReadonlyMap<string, number> = new Map()
+      let counts: ReadonlyMap<string, number> = new Map()
       const bytesThen: number[] = []
       const answer = await ask(model, scene, 'What is it?', {
         maxTokens: 499,
         onProgress: ({ phase, what, loaded }) => {
           if (phase !== 'run' || what !== 'answer' || loaded < 3) return
-          if (loaded === 3) made = creations(gpu)
+          if (loaded === 3) counts = creations(gpu)
           bytesThen.push(gpu.memory().bytes)
         },
       })
       expect(answer.tokens).toHaveLength(499)
-      expect([...made]).toEqual([])
+      expect([...counts]).toEqual([])
       expect(new Set(bytesThen).size).toBe(1)
       expect(answer.end).toBe('length')
       expect(model.plans.infos().filter(({ name }) => name === 'words')).toHaveLength(2)
@@ -277,6 +278,31 @@ for (const gpu of await adapters()) {
       expect(owned('scene')).toBe(0)
       model.close()
       expect(gpu.memory().byOwner).not.toHaveProperty('lm_head')
+    })
+
+    test('a prompt longer than a sentence makes the cache larger, and is answered the same', async () => {
+      const names = Array.from({ length: 30 }, (_, i) => `<p>thing ${i}</p>`).join(', ')
+      const roomy = smallCheckpoint({ positions: 1024, maxTokens: 900 })
+      const answers: Float32Array[] = []
+      for (const checkpoint of [files, roomy]) {
+        const model = await loadModel(checkpoint, { gpu })
+        const scene = await look(model, picture(50, 40), {})
+        const { tokenizer, parts } = model
+        const prompt = answered(
+          tokenizer,
+          frameQuestion(tokenizer, parts.config, `Segment ${names}.`),
+          '<SEG>',
+        )
+        const before = scene.capacity
+        const { logits } = await decode(model, scene, prompt, { task: 'referring' }, {})
+        expect(scene.capacity > before).toBe(checkpoint === files)
+        expect(scene.capacity).toBeGreaterThanOrEqual(parts.prefix + prompt.after.length)
+        answers.push(logits)
+        closeScene(model, scene)
+        model.release()
+      }
+      expect(answers[0]).toHaveLength(12 * 31)
+      expectClose(answers[0]!, answers[1]!, 1e-4)
     })
 
     test('drawn words are the same by seed', async () => {

@@ -1,5 +1,5 @@
-// Token ids become text as they come: whole characters, no markers, phrases with their places, and never a word that the
-// complete answer hasn't.
+// Token ids become text as they come: whole characters, no markers, phrases with their places, and never a word that
+// the complete answer hasn't.
 
 import { describe, expect, test } from 'vitest'
 import { loadTokenizer, type Tokenizer } from '../../../src/io/text/tokenizer.ts'
@@ -43,7 +43,7 @@ function read(text: string): ReturnType<AnswerReader['whole']> & { spans: Answer
   let before = ''
   for (const id of encode(text)) {
     reader.push(id)
-    const { text: now, parts } = reader.given()
+    const { text: now, parts } = reader.textSoFar()
     expect(now.startsWith(before), `'${before}' then '${now}'`).toBe(true)
     expect(parts.map((part) => part.text).join('')).toBe(now)
     expect(now).not.toContain('\uFFFD')
@@ -106,13 +106,13 @@ describe('an answer', () => {
 
   test('a sentence that may only hand out the mask is held back until it says more', () => {
     const reader = new AnswerReader(decoder, MARKS)
-    const givenAfter = (text: string): string => {
+    const textAfter = (text: string): string => {
       for (const id of encode(text)) reader.push(id)
-      return reader.given().text
+      return reader.textSoFar().text
     }
-    expect(givenAfter('A dog. It ')).toBe('A dog.')
-    expect(givenAfter('is')).toBe('A dog.')
-    expect(givenAfter(' a')).toBe('A dog. It is a')
+    expect(textAfter('A dog. It ')).toBe('A dog.')
+    expect(textAfter('is')).toBe('A dog.')
+    expect(textAfter(' a')).toBe('A dog. It is a')
   })
 
   test('anything at all, in any order, is read', () => {
@@ -212,15 +212,15 @@ test("Phi-3's tokens make the same text, a character in bytes among them", async
   const reader = new AnswerReader(tokenizer, marksOf(tokenizer, ['<|end|>', '<|endoftext|>', '<|none|>']))
   const tokens =
     '<p> ▁a ▁man </p> ▁ ▁rides <p> ▁a ▁horse </p> ▁ . ▁a <0xE6> <0x97> <0xA5> . ▁And ▁ <SEG> . <|end|>'
-  let told = ''
+  let before = ''
   for (const token of tokens.split(' ')) {
     reader.push(tokenizer.idOf(token))
-    const { text } = reader.given()
-    expect(text.startsWith(told)).toBe(true)
-    told = text
+    const { text } = reader.textSoFar()
+    expect(text.startsWith(before)).toBe(true)
+    before = text
   }
   const { text, phrases } = reader.whole()
   expect(text).toBe('a man rides a horse. a日.')
-  expect(told).toBe(text)
+  expect(before).toBe(text)
   expect(phrases.map((phrase) => phrase.text)).toEqual(['a man', 'a horse'])
 })

@@ -11,6 +11,7 @@ import { llmPrefix } from '../../../src/model/networks/llm.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import { boundCache, type Parts } from '../../../src/model/plans.ts'
 import { generate } from '../../../src/model/words/generate.ts'
+import { Sampler } from '../../../src/model/words/sample.ts'
 import { plan } from '../../../src/tensor/plan.ts'
 import { release } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
@@ -69,19 +70,27 @@ for (const gpu of await adapters()) {
       look.release()
 
       // 2. Its words
-      const told: number[] = []
+      const seen: number[] = []
       const { generated } = await generate(model, scene, embeds.subarray(prefix * H), {
         maxTokens: ids.length,
         stops: new Set(),
-        onToken: (id) => told.push(id),
+        onToken: (id) => seen.push(id),
       })
       expect(generated.ids).toEqual(ids)
-      expect(told).toEqual(ids)
+      expect(seen).toEqual(ids)
       expect(generated.end).toBe('length')
       expect(scene.capacity).toBe(128) // 20 + 17 + 48 + spare rows
       expect(scene.bytes).toBe(bytesOf(scene.cache))
       const states = Float32Array.from(generated.states.flatMap((row) => [...row]))
       expectGolden('states', states, golden, 1e-5)
+
+      // 3. Again, by a sampler so cold that it takes the likeliest: it sees all logits
+      const draw = vi.spyOn(Sampler.prototype, 'draw')
+      const cold = { maxTokens: ids.length, stops: new Set<number>(), temperature: 1e-6 }
+      const again = await generate(model, scene, embeds.subarray(prefix * H), cold)
+      expect(again.generated.ids).toEqual(ids)
+      const logits = Float32Array.from(draw.mock.calls.flatMap(([row]) => [...row]))
+      expectGolden('logits', logits, golden, 1e-5)
 
       head.release()
       plans.clear()

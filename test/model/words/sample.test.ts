@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { Sampler } from '../../../src/model/words/sample.ts'
+import { uniform } from '../../support.ts'
 
 const LOGITS = Float32Array.from([0, 2, 1, -1, 2, -30])
 
@@ -45,4 +46,26 @@ test('the seed decides', () => {
   }
   expect(drawn(1)).toEqual(drawn(1))
   expect(drawn(1)).not.toEqual(drawn(2))
+})
+
+test('of a whole vocabulary the likeliest are the same as by sorting all of it', () => {
+  const logits = uniform(4_000, 3, 12)
+  const sorted = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b)
+  for (const [topK, topP] of [
+    [1, 1],
+    [40, 1],
+    [1_500, 1],
+    [Infinity, 0.5],
+    [Infinity, 0.9999],
+    [300, 0.9],
+  ] as const) {
+    const weights = sorted.slice(0, topK).map((id) => Math.exp(logits[id]! / 2))
+    const total = weights.reduce((sum, weight) => sum + weight, 0)
+    let count = 0
+    for (let sum = 0; count < weights.length && (count === 0 || sum < topP * total); count++)
+      sum += weights[count]!
+    const allowed = new Set(sorted.slice(0, count))
+    const sampler = new Sampler({ temperature: 2, topK, topP })
+    for (let i = 0; i < 60; i++) expect(allowed.has(sampler.draw(logits)), `${topK} ${topP}`).toBe(true)
+  }
 })
