@@ -17,8 +17,28 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const FORMATS = ['safetensors', 'torch', 'index', 'config', 'tokenizer', 'manifest', 'jpeg', 'png', 'webp']
-const EXTENSIONS = { safetensors: 'safetensors', torch: 'bin', jpeg: 'jpg', png: 'png', webp: 'webp' }
+const FORMATS = [
+  'safetensors',
+  'torch',
+  'index',
+  'config',
+  'tokenizer',
+  'manifest',
+  'jpeg',
+  'png',
+  'webp',
+  'refs',
+  'lines',
+]
+const EXTENSIONS = {
+  safetensors: 'safetensors',
+  torch: 'bin',
+  jpeg: 'jpg',
+  png: 'png',
+  webp: 'webp',
+  refs: 'p',
+  lines: 'jsonl',
+}
 const MOST_BYTES = 512 * 2 ** 20
 /** Cases of a process: what they leave behind must not look like the last one's. */
 const BATCH = 1000

@@ -10,6 +10,9 @@ import { quoted } from '../printable.ts'
 import { viewOf } from '../view.ts'
 
 const STEPS_PER_TURN = 65_536
+/** RefCOCO's 142,000 sentences would take some 8 million, as Python 2 writes them. */
+const MAX_STEPS = 32_000_000
+const MAX_MARKS = 1000
 const LINE_FEED = 0x0a
 /** The longest name of a global that a message quotes. */
 const MAX_NAME = 200
@@ -32,7 +35,11 @@ export async function plainPickle(
   signal?: AbortSignal,
 ): Promise<unknown> {
   const machine = new Machine(bytes, refused)
-  for (let steps = 1; !machine.step(); steps++) if (steps % STEPS_PER_TURN === 0) await breathe(signal)
+  for (let steps = 1; !machine.step(); steps++) {
+    if (steps === MAX_STEPS)
+      throw refused(`it has more than the ${MAX_STEPS} instructions that are allowed. ${TO_JSON}`)
+    if (steps % STEPS_PER_TURN === 0) await breathe(signal)
+  }
   return machine.result
 }
 
@@ -128,6 +135,7 @@ class Machine {
 
       // Containers
       case 0x28: // MARK
+        if (this.#below.length === MAX_MARKS) throw this.#fault(`it nests deeper than ${MAX_MARKS}`)
         this.#below.push(this.#stack)
         this.#stack = []
         break
@@ -203,7 +211,7 @@ class Machine {
       case 0x69: // INST
         throw this.#refusal(`${this.#line()}.${this.#line()}`)
       case 0x93: // STACK_GLOBAL
-        throw this.#refusal(this.#popMany(2).map(String).join('.'))
+        throw this.#refusal(this.#popMany(2).map(nameIn).join('.'))
       default:
         throw this.#fault(
           `the instruction 0x${code.toString(16).padStart(2, '0')} at byte ${begin} is none of plain data`,
@@ -340,6 +348,11 @@ class Machine {
   #fault(what: string): Error {
     return this.#refused(`it can't be read as a pickle: ${what}. Copy or download it again.`)
   }
+}
+
+/** A part of a global's name, which should be a text. */
+function nameIn(value: unknown): string {
+  return typeof value === 'string' ? value : '?'
 }
 
 const SHORT: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' }

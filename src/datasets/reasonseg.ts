@@ -114,7 +114,7 @@ function paintedTruth(shapes: readonly Shape[]): TruthSource {
         return { isIgnored, pixels, area: pixels.reduce((sum, pixel) => sum + pixel, 0) }
       })
       // Of two that are as large, the later one is painted first
-      const order = painted.sort((a, b) => a.area - b.area).reverse()
+      const order = painted.toSorted((a, b) => a.area - b.area).toReversed()
       const mask = new Uint8Array(size.width * size.height)
       const ignored = new Uint8Array(mask.length)
       for (const { isIgnored, pixels } of order) {

@@ -16,7 +16,7 @@ import { printable } from '../printable.ts'
 import { damagedData, Fault, Faults } from './faults.ts'
 import { ListFiles } from './list-files.ts'
 import { maskOf } from './mask-forms.ts'
-import { type OwnData, type Picture, type Question, truthOf } from './own-data.ts'
+import { type MaskSource, type OwnData, type Picture, type Question, truthOf } from './own-data.ts'
 import { plainPickle } from './plain-pickle.ts'
 
 const INSTANCES = 'instances.json'
@@ -74,11 +74,10 @@ export async function listRefcoco(
       const objects = instances.annotations.get(ref.image) ?? []
       const object = objects.find(({ id }) => id === ref.annotation)
       if (!object) throw new Fault(`${INSTANCES} has no annotation ${ref.annotation} of image ${ref.image}.`)
-      const truth = truthOf(maskOf(object.segmentation, `the mask of annotation ${object.id}`, folder))
+      const truth = truthOf(maskIn(object, folder))
       place ??= placeOfImages(folder, images, image.file, name)
       let picture = pictures.get(ref.image)
       if (!picture) {
-        const largest = objects.reduce((most, one) => (one.area > most.area ? one : most))
         picture = {
           name: image.file,
           path: join(place, image.file),
@@ -86,7 +85,7 @@ export async function listRefcoco(
           size: { width: image.width, height: image.height },
           place: `image ${ref.image}`,
           questions: [],
-          largest: maskOf(largest.segmentation, `the mask of annotation ${largest.id}`, folder),
+          largest: largestOf(objects, folder),
         }
         pictures.set(ref.image, picture)
       }
@@ -106,15 +105,39 @@ export async function listRefcoco(
   return {
     layout: 'RefCOCO',
     pictures: listing,
-    fingerprint: `${files.fingerprint} ${split ?? ''}`.trim(),
+    fingerprint: `${files.fingerprint} ${split ?? chosen[0]?.split}`,
     notes,
   }
 }
 
+/**
+ * The mask of an annotation. COCO has polygons of one or two points beside good ones: they cover nothing, and are left
+ * out.
+ *
+ * @throws Fault
+ */
+function maskIn({ id, segmentation }: Annotation, folder: string): MaskSource {
+  const isPolygon = (one: unknown): boolean => !Array.isArray(one) || one.length >= 6
+  const polygons: unknown[] = Array.isArray(segmentation) ? segmentation.filter(isPolygon) : []
+  return maskOf(polygons.length > 0 ? polygons : segmentation, `the mask of annotation ${id}`, folder)
+}
+
+/** The mask of the largest object that has a sound one. */
+function largestOf(objects: readonly Annotation[], folder: string): MaskSource | undefined {
+  for (const object of objects.toSorted((a, b) => b.area - a.area)) {
+    try {
+      return maskIn(object, folder)
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+    }
+  }
+  return undefined
+}
+
 async function findRefs(folder: string, name: string): Promise<string> {
-  const found = (await readdir(folder)).filter((file) => REFS.test(file)).sort()
+  const names = (await readdir(folder)).filter((file) => REFS.test(file)).sort()
   // The same references, converted: JSON is read faster
-  const stems = [...new Set(found.map((file) => basename(file, extname(file))))]
+  const stems = [...new Set(names.map((file) => basename(file, extname(file))))]
   const [stem] = stems
   if (stem === undefined)
     throw damagedData(
@@ -124,10 +147,10 @@ async function findRefs(folder: string, name: string): Promise<string> {
   if (stems.length > 1) {
     throw damagedData(
       name,
-      `it has several files of references: ${listed(found)}. Name one: flowseg eval "${printable(join(name, found[0] ?? ''))}".`,
+      `it has several files of references: ${listed(names)}. Name one: flowseg eval "${printable(join(name, names[0] ?? ''))}".`,
     )
   }
-  return join(folder, found.includes(`${stem}.json`) ? `${stem}.json` : `${stem}.p`)
+  return join(folder, names.includes(`${stem}.json`) ? `${stem}.json` : `${stem}.p`)
 }
 
 /** The images' folder: the one that is named, or the first usual one that has this file. */
@@ -248,7 +271,7 @@ async function readInstances(
     )
 
   const faults = new Faults(name)
-  const shown = new Map<number, { file: string; width: number; height: number }>()
+  const known = new Map<number, { file: string; width: number; height: number }>()
   for (const [i, value] of images.entries()) {
     faults.take(`image ${i + 1} of ${INSTANCES}`, () => {
       const image = expectObject(value, 'it')
@@ -257,7 +280,7 @@ async function readInstances(
       const { file_name: file } = image
       if (typeof file !== 'string' || file === '')
         throw new Fault(`"file_name" is ${describe(file)}, expected a name.`)
-      shown.set(id, { file, width: idIn(image, 'width'), height: idIn(image, 'height') })
+      known.set(id, { file, width: idIn(image, 'width'), height: idIn(image, 'height') })
     })
   }
   const byImage = new Map<number, Annotation[]>()
@@ -275,7 +298,7 @@ async function readInstances(
     })
   }
   faults.expectNone()
-  return { images: shown, annotations: byImage }
+  return { images: known, annotations: byImage }
 }
 
 /** @throws Fault */

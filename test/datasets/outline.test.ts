@@ -1,5 +1,5 @@
-// Outlines are filled as OpenCV does it: outlines.json has masks that cv2.polylines and cv2.fillPoly of OpenCV 5.0 painted
-// together, of points that lost their fractions (numpy's int32).
+// Outlines are filled as OpenCV does it: outlines.json has masks that cv2.polylines and cv2.fillPoly of OpenCV 5.0
+// painted together, of points that lost their fractions (numpy's int32).
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'

@@ -4,8 +4,9 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import sharp from 'sharp'
 import { afterEach, describe, expect, test } from 'vitest'
-import { checkFiles } from '../../src/datasets/check-files.ts'
+import { checkFiles, readPicture } from '../../src/datasets/check-files.ts'
 import { openOwnData } from '../../src/datasets/open-own-data.ts'
 import type { OwnData } from '../../src/datasets/own-data.ts'
 import { encodePng } from '../../src/io/image/image.ts'
@@ -249,6 +250,36 @@ describe('RefCOCO', () => {
     expect([...(await data.pictures[0]!.largest!.read({ width: 4, height: 3 }, signal))]).toEqual(both)
     const test = await openAll(folderOf(filesOf()), 'test')
     expect(test.pictures.map(({ name }) => name)).toEqual(['1.png', 'in/2.png'])
+  })
+
+  test('a photograph that EXIF turns is taken as it is stored; JSON Lines take it upright', async () => {
+    const options = { raw: { width: 4, height: 3, channels: 3 as const } }
+    const jpeg = await sharp(new Uint8Array(36), options).jpeg().withMetadata({ orientation: 6 }).toBuffer()
+    const { images, ...instances } = INSTANCES
+    const files = filesOf(REFS, {
+      ...instances,
+      images: images.map((one) => ({ ...one, file_name: 't.jpg' })),
+    })
+    const line = JSON.stringify({ ...GOOD, image: 'images/t.jpg' })
+    const folder = folderOf({ ...files, 'images/t.jpg': jpeg, 'd.jsonl': line })
+    const [picture] = (await openAll(folder, 'val')).pictures
+    expect(await readPicture(picture!, signal)).toMatchObject({ width: 4, height: 3 })
+    await expect(openAll(join(folder, 'd.jsonl'))).rejects.toThrow(
+      'images/t.jpg has 3 x 4 pixels, and the mask 4 x 3. Perhaps one of them is turned: images are taken upright, as EXIF says.',
+    )
+  })
+
+  test("COCO's polygons of two points beside good ones", async () => {
+    const segmentation = [
+      [0, 0, 1, 1],
+      [0, 0, 4, 0, 4, 3, 0, 3],
+    ]
+    const bad = { id: 61, image_id: 6, area: 99, segmentation: [[1, 2]] }
+    const annotations = [{ id: 60, image_id: 6, area: 12, segmentation }, bad]
+    const data = await openAll(folderOf(filesOf(REFS, { ...INSTANCES, annotations })), 'val')
+    const all = Array.from({ length: 12 }, () => 1)
+    expect(await truthsOf(data)).toEqual([all])
+    expect([...(await data.pictures[0]!.largest!.read({ width: 4, height: 3 }, signal))]).toEqual(all)
   })
 
   test.each([0, 1, 2, 3, 4, 5])(

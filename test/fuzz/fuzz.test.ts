@@ -35,6 +35,8 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
     'jpeg',
     'png',
     'webp',
+    'refs',
+    'lines',
   ]) {
     expect(stdout).toMatch(new RegExp(`^${format} +[1-9]`, 'm'))
   }

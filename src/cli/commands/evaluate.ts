@@ -2,6 +2,7 @@
 // reading them. The data come from evaluation/source.ts, the answers from evaluation/measure.ts; they can be kept in a
 // file, and those of several machines merged (evaluation/results.ts).
 
+import { basename } from 'node:path'
 import { FlowSegError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
@@ -9,6 +10,7 @@ import { type Measured, measure, type Row } from '../evaluation/measure.ts'
 import {
   type About,
   mergeResults,
+  type Results,
   ResultsFile,
   readResults,
   resultLines,
@@ -20,6 +22,7 @@ import { Drafts } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { iouOf } from '../metrics.ts'
 import { type AskOptions, askOptions, loadModel, MODEL_OPTIONS, modelFolders, openPrompts } from '../model.ts'
+import { weightsLocation } from '../model-folder.ts'
 import { expectApart } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
@@ -84,7 +87,6 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   for (const note of source.notes)
     terminal.err.write(`${painter(terminal.err)('yellow', 'note')}: ${printable(note)}\n`)
 
-  const quantize = args.text('quantize')
   const about: About = {
     model: config.name,
     data: source.name,
@@ -93,13 +95,16 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
       ...asked.prompt,
       ...asked.look,
       ...amount,
-      quantize,
+      weights: basename(weightsLocation(args, terminal)), // two checkpoints of one config have one name
+      config: args.text('config'),
+      quantize: args.text('quantize'),
       compat: args.text('compat'),
       oracle: !args.has('no-oracle'),
     },
   }
+  const baseline = await openBaseline(about, args, terminal) // before the hours that the answers may take
   const measured = await answer(about, source, shard, asked, progress, args, terminal)
-  await conclude(about, shard, measured, args, terminal)
+  await conclude(about, shard, measured, baseline, args, terminal)
   return 0
 }
 
@@ -174,7 +179,8 @@ async function merge(args: Given, terminal: Terminal): Promise<number> {
     drafts.add(results, resultLines(merged))
     await drafts.commit()
   }
-  await conclude(merged.about, WHOLE, merged.measured, args, terminal)
+  const baseline = await openBaseline(merged.about, args, terminal)
+  await conclude(merged.about, WHOLE, merged.measured, baseline, args, terminal)
   return 0
 }
 
@@ -183,6 +189,7 @@ async function conclude(
   about: About,
   shard: Shard,
   measured: readonly Measured[],
+  baseline: Results | undefined,
   args: Given,
   terminal: Terminal,
 ): Promise<void> {
@@ -190,12 +197,12 @@ async function conclude(
   if (rows.length === 0) {
     throw new FlowSegError(
       'ERR_DATASET',
-      `There is no image in shard ${shardName(shard)} of ${printable(about.data)}. Take fewer shards.`,
+      shard.of === 1
+        ? `${printable(about.data)} has no sentence. Give data with sentences.`
+        : `There is no image in shard ${shardName(shard)} of ${printable(about.data)}. Take fewer shards.`,
     )
   }
-  const baseline = args.text('baseline')
-  const before =
-    baseline === undefined ? undefined : await baselineOf(baseline, about, shard, measured, terminal)
+  const before = baseline && baselineRows(baseline, shard, measured)
   const dump = args.text('dump')
   if (dump !== undefined) {
     const drafts = new Drafts(terminal)
@@ -207,28 +214,26 @@ async function conclude(
   tell(runOf({ model, data, shard: part }, measured), summarise(rows, before), args.has('json'), terminal)
 }
 
-/** The rows of another model's results that are of the same sentences. */
-async function baselineOf(
-  name: string,
-  about: About,
-  shard: Shard,
-  measured: readonly Measured[],
-  terminal: Terminal,
-): Promise<Row[]> {
+/** @throws FlowSegError 'ERR_RESULTS' if the results of --baseline are of other data */
+async function openBaseline(about: About, args: Given, terminal: Terminal): Promise<Results | undefined> {
+  const name = args.text('baseline')
+  if (name === undefined) return undefined
   const baseline = await readResults(name, terminal)
-  if (baseline.about.fingerprint !== about.fingerprint)
-    throw new FlowSegError(
-      'ERR_RESULTS',
-      `${printable(name)} is of other data. Give results of the same data.`,
-    )
+  if (baseline.about.fingerprint === about.fingerprint) return baseline
+  throw new FlowSegError('ERR_RESULTS', `${printable(name)} is of other data. Give results of the same data.`)
+}
+
+/** The rows of another model's results that are of the same sentences. */
+function baselineRows(baseline: Results, shard: Shard, measured: readonly Measured[]): Row[] {
   const byPlace = new Map(baseline.measured.map((one) => [one.ordinal, one.rows]))
   return measured.flatMap(({ ordinal, rows }) => {
     const before = byPlace.get(ordinal) ?? []
-    if (before.length === rows.length && rows.every(({ sentence }, i) => before[i]?.sentence === sentence))
-      return before
+    const isSame =
+      before.length === rows.length && rows.every(({ sentence }, i) => before[i]?.sentence === sentence)
+    if (isSame) return before
     throw new FlowSegError(
       'ERR_RESULTS',
-      `${printable(name)} has no answer for image ${ordinal} of the data. Give results of all images of shard ${shardName(shard)}.`,
+      `${printable(baseline.name)} has no answer for image ${ordinal} of the data. Give results of all images of shard ${shardName(shard)}.`,
     )
   })
 }

@@ -123,9 +123,10 @@ async function measureItem(
     const largest = await item.largest?.(image, signal)
 
     const rows: Row[] = []
-    for (const [i, { text, kind, truth }] of item.questions.entries()) {
+    for (const [i, question] of item.questions.entries()) {
+      const { text, kind } = question
       const result = entryOf(answers, i)
-      const { mask, ignored } = await truth(image, signal)
+      const { mask, ignored } = await question.truth(image, signal)
       const compare = (bits: Bits): Overlap => overlap(bits, mask, ignored)
       const answer = compare(result.mask.data)
       const side = model.config.sam.image

@@ -128,9 +128,9 @@ export async function sourceOf(
     const manifest = await readManifest(path).catch((cause: unknown) => {
       throw damaged(name, cause)
     })
-    const hash = createHash('sha256')
+    const hash = createHash('sha256') // of a file that can't be read its name: readDataset says what is wrong
     for (const file of ['scenes.json', 'scenes.jsonl'])
-      hash.update(await readRegular(join(path, file), MAX_LIST_BYTES, signal).catch(() => file)) // readDataset tells what is wrong
+      hash.update(await readRegular(join(path, file), MAX_LIST_BYTES, signal).catch(() => file))
     const files = DATASET_FILES.map((file) => ({ path: join(path, file), what: 'the dataset itself' }))
     return scenesSource(
       name,
