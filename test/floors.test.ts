@@ -30,13 +30,26 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   io: [],
   scenes: [],
   masks: ['io'],
+  datasets: ['masks', 'scenes', 'io'],
   tensor: ['gpu'],
   kernels: ['tensor', 'gpu', 'shaders'],
   ops: ['kernels', 'tensor', 'gpu', 'shaders'],
   tuning: ['ops', 'kernels', 'tensor', 'gpu', 'shaders'],
   selftest: ['tuning', 'ops', 'kernels', 'tensor', 'gpu'],
   model: ['masks', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'async'],
-  cli: ['model', 'masks', 'selftest', 'tuning', 'ops', 'kernels', 'tensor', 'gpu', 'io', 'scenes'],
+  cli: [
+    'model',
+    'masks',
+    'selftest',
+    'tuning',
+    'ops',
+    'kernels',
+    'tensor',
+    'gpu',
+    'io',
+    'datasets',
+    'scenes',
+  ],
 }
 
 const imports = importsBelow('src')

@@ -50,6 +50,7 @@ const ROOMS: Readonly<Record<string, { readonly what: string; readonly column: n
   kernels: { what: 'variants, packed weights', column: 1 },
   tensor: { what: 'shapes, plans, values', column: 1 },
   gpu: { what: 'device, memory, runs', column: 1 },
+  datasets: { what: "data of one's own", column: 0 },
   scenes: { what: 'synthetic scenes', column: 0 },
   io: { what: 'files, images, downloads', column: 3 },
   masks: { what: 'masks and their formats', column: 3 },

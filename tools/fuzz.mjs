@@ -28,6 +28,8 @@ const FORMATS = [
   'png',
   'webp',
   'masks',
+  'refs',
+  'lines',
 ]
 const EXTENSIONS = {
   safetensors: 'safetensors',
@@ -36,6 +38,8 @@ const EXTENSIONS = {
   png: 'png',
   webp: 'webp',
   masks: 'txt',
+  refs: 'p',
+  lines: 'jsonl',
 }
 const MOST_BYTES = 512 * 2 ** 20
 /** Cases of a process: what they leave behind must not look like the last one's. */

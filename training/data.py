@@ -60,18 +60,23 @@ class Scenes:
                 x0, y0, x1, y1 = o["box"]
                 self.boxes[i, k + 1] = torch.tensor([x0 + x1, y0 + y1, 2 * (x1 - x0), 2 * (y1 - y0)]) / (2 * SIZE)
 
+    def seen(self, i: int, side: int) -> tuple[Tensor, Tensor]:
+        """The image for SigLIP [1, 3, side, side] and for SAM [1, 3, SIZE, SIZE]"""
+        image = self.images[i][None]
+        return siglip_pixels(image, side), sam_pixels(image)
+
     def __len__(self) -> int:
         return len(self.sentences)
 
 
 def sam_pixels(images: np.ndarray) -> Tensor:
-    """[B, 256, 256, 3] u8 -> [B, 3, 256, 256]; the side already is SAM's, so nothing is resized or padded"""
+    """[B, H, W, 3] u8 -> [B, 3, H, W]; scenes have SAM's side, so nothing is resized or padded"""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
 def siglip_pixels(images: np.ndarray, side: int) -> Tensor:
-    """[B, 256, 256, 3] u8 -> [B, 3, side, side] by Pillow's bilinear"""
+    """[B, H, W, 3] u8 -> [B, 3, side, side] by Pillow's bilinear"""
     small = np.stack([np.asarray(Image.fromarray(i).resize((side, side), Image.BILINEAR)) for i in images])
     return (torch.from_numpy(small).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
 
@@ -125,7 +130,7 @@ class Batch:
 
 
 class Loader:
-    """Batches from several folders; every epoch visits each scene once with `sentences` of its sentences."""
+    """Batches from several folders or files (own_data.py); every epoch visits each scene once with `sentences` of its sentences."""
 
     def __init__(self, folders: list[Scenes], prompt: Prompt, side: int, batch: int, sentences: int, seed: int,
                  rank: int = 0, workers: int = 1, frozen: bool = False):
@@ -151,7 +156,7 @@ class Loader:
     def choose(self, sentences: list[dict]) -> list[dict]:
         """N of them without repetition (unless there are fewer), kinds weighted by KINDS"""
         kinds = [s["kind"] for s in sentences]
-        weight = np.array([KINDS[k] / kinds.count(k) for k in kinds])
+        weight = np.array([KINDS.get(k, 1.0) / kinds.count(k) for k in kinds])
         order = (self.rng.exponential(size=len(kinds)) / weight).argsort()  # Efraimidis & Spirakis 2006
         return [sentences[order[i % len(order)]] for i in range(self.N)]
 
@@ -176,8 +181,8 @@ class Loader:
             rows, semantic, pixels = np.stack([self.folders[f].rows[i] for f, i in where]), none, none
             rows = torch.from_numpy(rows).float()
         else:
-            images = np.stack([self.folders[f].images[i] for f, i in where])
-            rows, semantic, pixels = none, siglip_pixels(images, self.side), sam_pixels(images)
+            seen = [self.folders[f].seen(i, self.side) for f, i in where]
+            rows, (semantic, pixels) = none, (torch.cat(part) for part in zip(*seen))
         return Batch(
             semantic, pixels, rows, torch.from_numpy(ids),
             torch.stack([self.folders[f].labels[i] for f, i in where]),

@@ -22,9 +22,10 @@ from torch.nn import functional as F
 
 import batched
 import fast
-from data import Batch, Loader, Prompt, Scenes
+from data import Batch, Loader, Prompt
 from flowseg import FlowSeg, load_config
 from losses import Help, by_object, coarser, outlines, segmentation
+from own_data import open_data
 
 
 def see(model: FlowSeg, help: Help, batch: Batch, taps: list[torch.Tensor], rows: torch.Tensor, losses: dict,
@@ -194,7 +195,7 @@ def save(path: Path, state: dict) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--data", nargs="+", required=True)
+    parser.add_argument("--data", nargs="+", required=True, help="folders of scenes, or JSON Lines (own_data.py)")
     parser.add_argument("--weights", required=True, help="folder of config.json and tokenizer.json")
     parser.add_argument("--run", required=True)
     parser.add_argument("--minutes", type=float, required=True)
@@ -228,8 +229,8 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     config = load_config(Path(args.weights) / "config.json")
     prompt = Prompt(args.weights, config)
     assert config["llm"]["vocab"] == prompt.tokenizer.get_vocab_size(), "llm.vocab differs from the tokenizer"
-    folders = [Scenes(args.data[0])]
-    folders += [Scenes(f, folders[0].categories) for f in args.data[1:]]
+    folders = [open_data(args.data[0])]
+    folders += [open_data(f, folders[0].categories) for f in args.data[1:]]
     loader = Loader(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
                     args.sentences, args.seed, rank, args.workers, args.frozen)
     before = torch.tensor(prompt.before)

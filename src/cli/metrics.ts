@@ -1,5 +1,7 @@
 // Measures of masks (spec, section 9.3): intersections and unions in pixels of the original image.
 
+import { entryOf } from '../check.ts'
+
 /** 1 where a mask is, 0 elsewhere. */
 export type Bits = ArrayLike<number>
 
@@ -20,11 +22,16 @@ export interface Metrics {
   readonly half: number
 }
 
-/** The overlap of two masks of one size. */
-export function overlap(a: Bits, b: Bits): Overlap {
+/**
+ * The overlap of two masks of one size.
+ *
+ * @param ignored pixels that count in neither
+ */
+export function overlap(a: Bits, b: Bits, ignored?: Bits): Overlap {
   let intersection = 0
   let union = 0
   for (let i = 0; i < a.length; i++) {
+    if (ignored?.[i]) continue
     if (a[i] && b[i]) intersection++
     if (a[i] || b[i]) union++
   }
@@ -47,4 +54,37 @@ export function metricsOf(overlaps: readonly Overlap[]): Metrics {
     gIoU: sum(iouOf) / sentences,
     half: sum((one) => (iouOf(one) >= 0.5 ? 1 : 0)) / sentences,
   }
+}
+
+/** What became of the sentences that another model has failed at. */
+export interface Rescue {
+  /** Failed is an IoU below this one. */
+  readonly threshold: number
+  readonly sentences: number
+  /** Their mean IoU with the other model; null of no sentence. */
+  readonly before: number | null
+  /** And with this one. */
+  readonly after: number | null
+  /** The share of them that reach the threshold with this one. */
+  readonly rescued: number | null
+}
+
+/** The thresholds that are reported. */
+const THRESHOLDS = [0.5, 0.2]
+
+/** @param before the other model's overlaps, of the same sentences in the same order */
+export function rescueOf(before: readonly Overlap[], after: readonly Overlap[]): Rescue[] {
+  const pairs = after.map((one, i) => ({ old: iouOf(entryOf(before, i)), own: iouOf(one) }))
+  return THRESHOLDS.map((threshold) => {
+    const failed = pairs.filter(({ old }) => old < threshold)
+    const mean = (of: (pair: (typeof failed)[number]) => number): number | null =>
+      failed.length === 0 ? null : failed.reduce((sum, pair) => sum + of(pair), 0) / failed.length
+    return {
+      threshold,
+      sentences: failed.length,
+      before: mean(({ old }) => old),
+      after: mean(({ own }) => own),
+      rescued: mean(({ own }) => (own >= threshold ? 1 : 0)),
+    }
+  })
 }

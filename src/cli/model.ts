@@ -94,6 +94,20 @@ export async function checkSentences(
   args: Given,
   terminal: Terminal,
 ): Promise<Config> {
+  const { config, expectSentence } = await openPrompts(options, args, terminal)
+  for (const sentence of sentences) expectSentence(sentence)
+  return config
+}
+
+/** The parts of a model that sentences are checked by. */
+export interface Prompts {
+  readonly config: Config
+  /** @throws PromptError if the model can't be asked this */
+  readonly expectSentence: (sentence: string) => void
+}
+
+/** @throws WeightsError from the model's small files */
+export async function openPrompts(options: PromptOptions, args: Given, terminal: Terminal): Promise<Prompts> {
   const { signal } = terminal
   const folder = openFolder(modelSource(args, terminal))
   const config = parseConfig(await readJson(folder, 'config.json', signal), `${folder.describe}/config.json`)
@@ -103,8 +117,10 @@ export async function checkSentences(
     config.llm.vocab,
     signal,
   )
-  for (const sentence of sentences) buildPrompt(tokenizer, sentence, config, options)
-  return config
+  return {
+    config,
+    expectSentence: (sentence) => void buildPrompt(tokenizer, sentence, config, options),
+  }
 }
 
 /** Folders that no output may go to: the model's, unless it is on a server. */

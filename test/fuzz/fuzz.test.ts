@@ -36,6 +36,8 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
     'png',
     'webp',
     'masks',
+    'refs',
+    'lines',
   ]) {
     expect(stdout).toMatch(new RegExp(`^${format} +[1-9]`, 'm'))
   }

@@ -1,7 +1,13 @@
 // The formats that are fuzzed: per format, files to begin with, how they are changed, and what reads them.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join as path } from 'node:path'
+import { describe } from '../../src/check.ts'
+import { damagedData, Fault } from '../../src/datasets/faults.ts'
+import { listJsonLines } from '../../src/datasets/json-lines.ts'
+import { plainPickle } from '../../src/datasets/plain-pickle.ts'
+import { FlowSegError } from '../../src/errors.ts'
 import { openFolder, readJson } from '../../src/io/folder.ts'
 import { decodeImage } from '../../src/io/image/image.ts'
 import { withManifest } from '../../src/io/manifest.ts'
@@ -250,6 +256,62 @@ const torch: Target = {
   run: (bytes) => readAll(bytesSource(bytes, 'x.bin'), openCheckpoint),
 }
 
+// ---- Data sets
+
+/** [{ref_id, ..., sentences: [{sent_id, sent, tokens}]}], as Python's pickle writes it by its protocols 0, 2 and 4. */
+const refPickles = [
+  'KGxwMAooZHAxClZyZWZfaWQKcDIKSTEKc1Zhbm5faWQKcDMKSTcwMDAwCnNWaW1hZ2VfaWQKcDQKSTUKc1ZzcGxpdApwNQpWdmFsCnA2CnNWc2NvcmUKcDcKRjAuNQpzVmJveApwOAooSTEKTDEwOTk1MTE2Mjc3NzZMCkktMwp0cDkKc1ZvawpwMTAKSTAxCnNWc2VudGVuY2VzCnAxMQoobHAxMgooZHAxMwpWc2VudF9pZApwMTQKSTEwCnNWc2VudApwMTUKVmxlZnQgbXVnIOkKcDE2CnNWdG9rZW5zCnAxNwoobHAxOApWbGVmdApwMTkKYVZtdWcKcDIwCmFzYXNhLg==',
+  'gAJdcQB9cQEoWAYAAAByZWZfaWRxAksBWAYAAABhbm5faWRxA0pwEQEAWAgAAABpbWFnZV9pZHEESwVYBQAAAHNwbGl0cQVYAwAAAHZhbHEGWAUAAABzY29yZXEHRz/gAAAAAAAAWAMAAABib3hxCEsBigYAAAAAAAFK/f///4dxCVgCAAAAb2txCohYCQAAAHNlbnRlbmNlc3ELXXEMfXENKFgHAAAAc2VudF9pZHEOSwpYBAAAAHNlbnRxD1gLAAAAbGVmdCBtdWcgw6lxEFgGAAAAdG9rZW5zcRFdcRIoWAQAAABsZWZ0cRNYAwAAAG11Z3EUZXVhdWEu',
+  'gASVuAAAAAAAAABdlH2UKIwGcmVmX2lklEsBjAZhbm5faWSUSnARAQCMCGltYWdlX2lklEsFjAVzcGxpdJSMA3ZhbJSMBXNjb3JllEc/4AAAAAAAAIwDYm94lEsBigYAAAAAAAFK/f///4eUjAJva5SIjAlzZW50ZW5jZXOUXZR9lCiMB3NlbnRfaWSUSwqMBHNlbnSUjAtsZWZ0IG11ZyDDqZSMBnRva2Vuc5RdlCiMBGxlZnSUjANtdWeUZXVhdWEu',
+].map((base64) => new Uint8Array(Buffer.from(base64, 'base64')))
+
+const refs: Target = {
+  extension: 'p',
+  make: (random) => mutateBytes(random, random.of(refPickles), refPickles),
+  async run(bytes) {
+    const value = await plainPickle(bytes, (fault) => damagedData('refs.p', fault))
+    if (Array.isArray(value)) for (const one of value as unknown[]) describe(one)
+  },
+}
+
+const lineTexts = [
+  '{"image": "1.png", "sentence": "it", "mask": {"size": [3, 4], "counts": [3, 3, 6]}, "kind": "own"}',
+  '{"image": "1.png", "sentence": "it", "mask": {"size": [3, 4], "counts": "336"}, "ignore": "1.png"}',
+  '{"image": "in/2.png", "sentence": "both", "mask": [[0, 0, 4, 0, 4, 3.5], [1, 1, 2, 1, 2, 2]]}',
+]
+
+const lines: Target = {
+  extension: 'jsonl',
+  make: (random) => join(mutateText(random, lineTexts), utf8.encode('\n'), mutateText(random, lineTexts)),
+  async run(bytes) {
+    const folder = mkdtempSync(path(tmpdir(), 'flowseg-fuzz-'))
+    const { signal } = new AbortController()
+    try {
+      writeFileSync(path(folder, 'x.jsonl'), bytes)
+      const { pictures } = await listJsonLines(path(folder, 'x.jsonl'), 'x.jsonl', signal).catch(onOneLine)
+      for (const { questions } of pictures) {
+        for (const { truth } of questions) {
+          await truth.sizes().catch(expectFault)
+          await truth.read({ width: 4, height: 3 }, signal).catch(expectFault)
+        }
+      }
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  },
+}
+
+/** Several faults are listed one per line; a line feed of the file's own stays, and is noticed. */
+function onOneLine(error: unknown): never {
+  if (!(error instanceof FlowSegError)) throw error
+  throw new FlowSegError(error.code, error.message.replaceAll('\n  ', ' '), { cause: error })
+}
+
+/** Whoever has the place turns it into an error of the library. */
+function expectFault(error: unknown): void {
+  if (!(error instanceof Fault)) throw error
+}
+
 // ---- Images
 
 /** 16 bytes per pixel at the most, and some more. */
@@ -301,5 +363,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   png: image('png', mutatePng),
   webp: image('webp', mutateWebp),
   masks,
+  refs,
+  lines,
   broken,
 }

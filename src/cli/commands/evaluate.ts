@@ -1,54 +1,58 @@
 // flowseg eval: how good a model is, on sentences whose answers are known; and how good one gets without
-// reading them. Two floors are computed from the same runs:
-//
-//   largest    always the largest object of the scene
-//   shuffled   what the model answers to another sentence about the same image
-//
-// The oracle takes, for every sentence, the best of all candidates: what a perfect choice would reach.
+// reading them. The data come from evaluation/source.ts, the answers from evaluation/measure.ts; they can be kept in a
+// file, and those of several machines merged (evaluation/results.ts).
 
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { entryOf, expectDefined, lastOf } from '../../check.ts'
+import { basename } from 'node:path'
 import { FlowSegError } from '../../errors.ts'
-import type { FlowSeg, Scene, Segmentation, Times } from '../../model/flowseg.ts'
-import { printable, reasonOf } from '../../printable.ts'
-import { type DatasetScene, datasetScene, readDataset, readManifest } from '../../scenes/dataset.ts'
-import { SENTENCE_KINDS } from '../../scenes/sentences.ts'
-import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { printable } from '../../printable.ts'
+import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
+import { type Measured, measure, type Row } from '../evaluation/measure.ts'
+import {
+  type About,
+  mergeResults,
+  type Results,
+  ResultsFile,
+  readResults,
+  resultLines,
+  shardName,
+} from '../evaluation/results.ts'
+import { isIn, SENTENCES, type Shard, type Source, sourceOf, WHOLE } from '../evaluation/source.ts'
+import { runOf, summarise, tell } from '../evaluation/summary.ts'
 import { Drafts } from '../files.ts'
 import { jsonLine } from '../json.ts'
-import { type Bits, iouOf, type Metrics, metricsOf, type Overlap, overlap } from '../metrics.ts'
-import {
-  type AskOptions,
-  askOptions,
-  checkSentences,
-  loadModel,
-  MODEL_OPTIONS,
-  modelFolders,
-} from '../model.ts'
+import { iouOf } from '../metrics.ts'
+import { type AskOptions, askOptions, loadModel, MODEL_OPTIONS, modelFolders, openPrompts } from '../model.ts'
+import { weightsLocation } from '../model-folder.ts'
 import { expectApart } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
-import { maskFromLogits } from '../output/resample.ts'
-import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
-
-/** Sentences of the test split, at least. */
-const SENTENCES = 1000
-/** Between two lines about progress when nobody watches. */
-const REPORT_SECONDS = 15
+import { grouped, painter, type Terminal } from '../output/terminal.ts'
 
 const page: Page = {
   name: 'eval',
-  operands: '[DATASET]',
+  operands: '[DATA]',
   summary: 'measure a model on sentences with known answers',
   details:
-    'DATASET is a folder that `flowseg scenes` wrote. Without one, scenes of the test split are drawn as they ' +
+    'DATA is a folder that `flowseg scenes` wrote, a JSON Lines file with an image, a sentence and a mask per line, or a ' +
+    'folder of RefCOCO or ReasonSeg (docs/evaluation.md). Without any, scenes of the test split are drawn as they ' +
     `are needed, until there are ${grouped(SENTENCES)} sentences; the model has seen none of them. cIoU is the ` +
-    'sum of intersections by the sum of unions, gIoU the mean IoU. Every scene is taken with all its sentences.',
+    'sum of intersections by the sum of unions, gIoU the mean IoU. Every image is taken with all its sentences. ' +
+    'With --merge, the operands are the results of all shards.',
   options: {
     count: { value: 'N', help: 'stop with the scene that brings the Nth sentence' },
+    limit: { value: 'N', help: 'only the first N images' },
+    split: { value: 'NAME', help: 'of RefCOCO: val, testA, testB or test' },
+    images: { value: 'DIR', help: 'of RefCOCO: the folder of the images, if it is no usual one' },
+    'no-oracle': { help: 'without the best of all candidates, which takes long for large images' },
+    results: {
+      value: 'FILE',
+      help: 'keep every answer as it comes; the same command goes on where it was stopped',
+    },
+    shard: { value: 'I/N', help: 'the Ith of N parts of the images, 1/4 to 4/4; needs --results' },
+    merge: { help: 'make one run of the results of all its shards' },
+    baseline: { value: 'FILE', help: 'results of another model: how many of its failures are answered now' },
     dump: {
       value: 'FILE',
-      help: 'also write a line of JSON a sentence, with the mask as lengths of runs, zeros first',
+      help: 'also write a line of JSON per sentence, with the mask as lengths of runs, zeros first',
     },
     ...MODEL_OPTIONS,
     json: SHARED.json,
@@ -57,323 +61,200 @@ const page: Page = {
     ['eval', 'the model that comes along, on its test split'],
     ['eval --count 100', 'a first impression, in a tenth of the time'],
     ['eval scenes/ --weights models/mine --json --dump answers.jsonl', 'another model, for programs'],
+    ['eval mine.jsonl --results mine.results', 'data of your own; a run that can be stopped'],
+    ['eval refcoco/ --split testA --shard 1/2 --results a', 'the first half of a split of RefCOCO'],
+    ['eval --merge a b', 'the figures of both halves'],
   ],
 }
-
-/** The files that --dump must not overwrite. */
-const DATASET_FILES = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8']
 
 /** `flowseg eval` */
 export const evaluate: Command = { page, run }
 
-/** A sentence, its answer, and what we make of it. */
-interface Row {
-  readonly scene: number
-  readonly sentence: string
-  readonly kind: string
-  readonly query: number
-  readonly score: number
-  readonly answer: Overlap
-  readonly oracle: Overlap
-  readonly largest: Overlap
-  readonly shuffled: Overlap
-  /** The mask, see runsOf. */
-  readonly runs: readonly number[]
-  readonly times: Times
-}
-
-interface Scored extends Metrics {
-  /** cIoU of the best candidates. */
-  readonly oracle: number
-}
-
-interface Summary {
-  readonly all: Scored
-  readonly kinds: Readonly<Record<string, Scored>>
-  readonly floors: { readonly largest: Metrics; readonly shuffled: Metrics }
-  /** Medians, milliseconds. */
-  readonly times: Times
-}
-
-/** The data to measure on. */
-interface Source {
-  readonly name: string
-  readonly scenes: AsyncIterable<DatasetScene>
-  /** It ends with the scene that brings this many sentences. */
-  readonly wanted: number
-  /** The share that is done, in [0, 1]. */
-  readonly share: (scenes: number, sentences: number) => number
-}
-
 async function run(args: Given, terminal: Terminal): Promise<number> {
+  if (args.has('merge')) return merge(args, terminal)
   expectOperands(page, args, 0, 1)
-  const count = args.number('count', 1)
+  const amount = { count: args.number('count', 1), limit: args.number('limit', 1) }
+  const shard = shardOption(args)
   const ask = askOptions(args)
-  const source = await sourceOf(args.operands[0], count, terminal)
-  const dump = args.text('dump')
-  await checkSentences(['anything'], ask.prompt, args, terminal)
-  const files = args.operands.flatMap((folder) =>
-    DATASET_FILES.map((name) => ({ path: join(folder, name), what: 'the dataset itself' })),
-  )
-  const kept = { files, folders: modelFolders(args, terminal) }
-  await expectApart(kept, dump === undefined ? [] : [dump], terminal)
-
+  const source = await sourceOf(args.operands[0], amount, args, terminal)
+  const asked = source.isReasoning && ask.prompt.task === undefined ? reasoning(ask) : ask
+  const { config, expectSentence } = await openPrompts(asked.prompt, args, terminal)
+  expectSentence('anything')
+  const outputs = [args.text('dump'), args.text('results')].filter((path) => path !== undefined)
+  await expectApart({ files: source.files, folders: modelFolders(args, terminal) }, outputs, terminal)
   const progress = new ProgressLine(terminal)
-  const model = await loadModel(args, terminal, progress)
-  try {
-    const started = performance.now()
-    const { rows, scenes } = await measure(model, source, ask, progress, terminal)
-    progress.clear()
-    const seconds = (performance.now() - started) / 1000
+  await source.check(expectSentence, shard, progress, terminal.signal)
+  for (const note of source.notes)
+    terminal.err.write(`${painter(terminal.err)('yellow', 'note')}: ${printable(note)}\n`)
 
-    if (dump !== undefined) {
-      const drafts = new Drafts(terminal)
-      drafts.add(dump, rows.map((row) => jsonLine(dumped(row))).join(''))
-      await drafts.commit()
-    }
-    const summary = summarise(rows)
-    const about = { model: model.config.name, adapter: model.gpu.name, data: source.name, scenes, seconds }
-    if (args.has('json')) terminal.out.write(jsonLine({ ...about, ...summary }))
-    else tell(about, summary, terminal)
-    return 0
-  } finally {
-    progress.clear()
-    model.close()
-  }
-}
-
-/** @throws FlowSegError 'ERR_DATASET', of its scenes too */
-export async function sourceOf(
-  folder: string | undefined,
-  count: number | undefined,
-  { cwd }: Pick<Terminal, 'cwd'>,
-): Promise<Source> {
-  if (folder === undefined) {
-    const wanted = count ?? SENTENCES
-    return { name: 'test split', scenes: testSplit(), wanted, share: (_, sentences) => sentences / wanted }
-  }
-  const path = resolve(cwd, folder)
-  if (!existsSync(join(path, 'scenes.json'))) {
-    throw new FlowSegError(
-      'ERR_DATASET',
-      `There is no dataset in ${printable(folder)}: scenes.json is missing. \`flowseg scenes ${printable(folder)}\` writes one.`,
-    )
-  }
-  const manifest = await readManifest(path).catch((cause: unknown) => {
-    throw damaged(folder, cause)
-  })
-  const share = (scenes: number, sentences: number): number =>
-    count === undefined ? scenes / manifest.count : sentences / count
-  const wanted = count ?? Number.POSITIVE_INFINITY
-  return { name: folder, scenes: checked(readDataset(path), folder), wanted, share }
-}
-
-async function* testSplit(): AsyncGenerator<DatasetScene> {
-  for (let index = 0; ; index++) yield datasetScene('test', index)
-}
-
-async function* checked(scenes: AsyncIterable<DatasetScene>, folder: string): AsyncGenerator<DatasetScene> {
-  try {
-    yield* scenes
-  } catch (cause) {
-    throw damaged(folder, cause)
-  }
-}
-
-function damaged(folder: string, cause: unknown): FlowSegError {
-  return new FlowSegError(
-    'ERR_DATASET',
-    `The dataset in ${printable(folder)} is damaged: ${reasonOf(cause)}. Write it again.`,
-    {
-      cause,
+  const about: About = {
+    model: config.name,
+    data: source.name,
+    fingerprint: source.fingerprint,
+    options: {
+      ...asked.prompt,
+      ...asked.look,
+      ...amount,
+      weights: basename(weightsLocation(args, terminal)), // two checkpoints of one config have one name
+      config: args.text('config'),
+      quantize: args.text('quantize'),
+      compat: args.text('compat'),
+      oracle: !args.has('no-oracle'),
     },
-  )
+  }
+  const baseline = await openBaseline(about, args, terminal) // before the hours that the answers may take
+  const measured = await answer(about, source, shard, asked, progress, args, terminal)
+  await conclude(about, shard, measured, baseline, args, terminal)
+  return 0
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// Measuring
+function reasoning({ prompt, look }: AskOptions): AskOptions {
+  return { prompt: { ...prompt, task: 'reasoning' }, look }
+}
 
-async function measure(
-  model: FlowSeg,
+/** The answers, of an earlier run as far as it came. */
+async function answer(
+  about: About,
   source: Source,
+  shard: Shard,
   ask: AskOptions,
   progress: ProgressLine,
+  args: Given,
   terminal: Terminal,
-): Promise<{ rows: Row[]; scenes: number }> {
-  const rows: Row[] = []
-  const started = performance.now()
-  let reported = started
-  let scenes = 0
-  let elsewhere = 'the largest object'
-  for await (const scene of source.scenes) {
-    rows.push(...(await measureScene(model, scene, elsewhere, ask, terminal.signal)))
-    elsewhere = scene.sentences.at(-1)?.text ?? elsewhere
-    scenes++
-
-    const now = performance.now()
-    const share = Math.min(1, source.share(scenes, rows.length))
-    const left = ((now - started) / 1000) * (1 / share - 1)
-    const line = `${grouped(rows.length)} sentences, ${duration(left)} left`
-    progress.show('eval', share, line)
-    if (!terminal.err.isTTY && now - reported > REPORT_SECONDS * 1000) {
-      reported = now
-      const { cIoU } = metricsOf(rows.map(({ answer }) => answer))
-      terminal.err.write(`eval: ${Math.floor(100 * share)} %, ${line}, cIoU so far ${cIoU.toFixed(3)}\n`)
-    }
-    if (rows.length >= source.wanted) break
-  }
-  return { rows, scenes }
-}
-
-/** @param elsewhere a sentence about another scene, for one that has no second sentence of its own */
-async function measureScene(
-  model: FlowSeg,
-  { index, objects, sentences, rgb, ids }: DatasetScene,
-  elsewhere: string,
-  { look, prompt }: AskOptions,
-  signal: AbortSignal,
-): Promise<Row[]> {
-  const side = Math.sqrt(ids.length)
-  const scene = await model.look({ width: side, height: side, rgb }, { ...look, signal })
+): Promise<readonly Measured[]> {
+  const name = args.text('results')
+  const file = name === undefined ? undefined : await ResultsFile.open(name, about, shard, terminal)
   try {
-    const answers: Segmentation[] = []
-    const options = { ...prompt, signal }
-    for (const { text } of sentences) answers.push(await scene.segment(text, { ...options, flow: true }))
-    const others = sentences.length > 1 ? answers : [await scene.segment(elsewhere, options)]
-    const areas = objects.map(({ area }) => area)
-    const largest = bitsOf(ids, areas.indexOf(Math.max(...areas)))
-
-    const rows: Row[] = []
-    for (const [i, { text, kind, target }] of sentences.entries()) {
-      const result = entryOf(answers, i)
-      const truth = bitsOf(ids, target)
-      const answer = overlap(result.mask.data, truth)
-      rows.push({
-        scene: index,
-        sentence: text,
-        kind,
-        query: result.query,
-        score: result.score,
-        answer,
-        oracle: better(answer, await bestCandidate(result, truth, scene, model.config.sam.image, signal)),
-        largest: overlap(largest, truth),
-        // The next sentence's answer: a shuffle that leaves none in its place
-        shuffled: overlap(entryOf(others, (i + 1) % others.length).mask.data, truth),
-        runs: runsOf(result.mask.data),
-        times: result.times,
-      })
+    if (file?.earlier?.isWhole) return file.earlier.measured
+    const model = await loadModel(args, terminal, progress)
+    try {
+      const done = new Map(file?.earlier?.measured.map((one) => [one.ordinal, one]))
+      const keep = async (measured: Measured): Promise<void> => file?.add(measured)
+      const measured = await measure(
+        model,
+        source,
+        { ask, hasOracle: !args.has('no-oracle'), shard, done, keep },
+        progress,
+        terminal,
+      )
+      await file?.end(measured)
+      return measured
+    } finally {
+      progress.clear()
+      model.close()
     }
-    return rows
   } finally {
-    scene.close()
+    await file?.close()
+    if (name !== undefined && terminal.signal.aborted)
+      terminal.err.write(
+        `The answers so far are in ${printable(name)}: the same command goes on from there.\n`,
+      )
   }
 }
 
-/** Finds the candidate whose unrefined mask fits best, then has that one finished like an answer. */
-async function bestCandidate(
-  { candidates, flow, logits: { height, width }, canvas: crop }: Segmentation,
-  truth: Bits,
-  scene: Scene,
-  canvas: number,
-  signal: AbortSignal,
-): Promise<Overlap> {
-  const { masks } = lastOf(expectDefined(flow, 'the flow'))
-  const ious = candidates.map(({ query }) => {
-    const logits = masks.subarray(query * height * width, (query + 1) * height * width)
-    const mask = maskFromLogits(logits, [height, width], canvas, crop, [scene.height, scene.width])
-    return iouOf(overlap(mask.data, truth))
+/** `flowseg eval --merge` */
+async function merge(args: Given, terminal: Terminal): Promise<number> {
+  expectOperands({ ...page, operands: '--merge FILE ...' }, args, 1, Infinity)
+  for (const option of [
+    'shard',
+    'count',
+    'limit',
+    'split',
+    'images',
+    'no-oracle',
+    ...Object.keys(MODEL_OPTIONS),
+  ]) {
+    if (args.has(option))
+      throw new UsageError(`--${option} doesn't go with --merge, which runs no model. Leave it out.`)
+  }
+  const parts = []
+  for (const name of args.operands) parts.push(await readResults(name, terminal))
+  const merged = mergeResults(parts)
+  const outputs = [args.text('dump'), args.text('results')].filter((path) => path !== undefined)
+  const files = args.operands.map((path) => ({ path, what: 'the results themselves' }))
+  await expectApart({ files, folders: [] }, outputs, terminal)
+  const results = args.text('results')
+  if (results !== undefined) {
+    const drafts = new Drafts(terminal)
+    drafts.add(results, resultLines(merged))
+    await drafts.commit()
+  }
+  const baseline = await openBaseline(merged.about, args, terminal)
+  await conclude(merged.about, WHOLE, merged.measured, baseline, args, terminal)
+  return 0
+}
+
+/** Writes what a run has found. */
+async function conclude(
+  about: About,
+  shard: Shard,
+  measured: readonly Measured[],
+  baseline: Results | undefined,
+  args: Given,
+  terminal: Terminal,
+): Promise<void> {
+  const rows = measured.flatMap((one) => one.rows)
+  if (rows.length === 0) {
+    throw new FlowSegError(
+      'ERR_DATASET',
+      shard.of === 1
+        ? `${printable(about.data)} has no sentence. Give data with sentences.`
+        : `There is no image in shard ${shardName(shard)} of ${printable(about.data)}. Take fewer shards.`,
+    )
+  }
+  const before = baseline && baselineRows(baseline, shard, measured)
+  const dump = args.text('dump')
+  if (dump !== undefined) {
+    const drafts = new Drafts(terminal)
+    drafts.add(dump, rows.map((row) => jsonLine(dumped(row))).join(''))
+    await drafts.commit()
+  }
+  const { model, data } = about
+  const part = shard.of === 1 ? undefined : shardName(shard)
+  tell(runOf({ model, data, shard: part }, measured), summarise(rows, before), args.has('json'), terminal)
+}
+
+/** @throws FlowSegError 'ERR_RESULTS' if the results of --baseline are of other data */
+async function openBaseline(about: About, args: Given, terminal: Terminal): Promise<Results | undefined> {
+  const name = args.text('baseline')
+  if (name === undefined) return undefined
+  const baseline = await readResults(name, terminal)
+  if (baseline.about.fingerprint === about.fingerprint) return baseline
+  throw new FlowSegError('ERR_RESULTS', `${printable(name)} is of other data. Give results of the same data.`)
+}
+
+/** The rows of another model's results that are of the same sentences. */
+function baselineRows(baseline: Results, shard: Shard, measured: readonly Measured[]): Row[] {
+  const byPlace = new Map(baseline.measured.map((one) => [one.ordinal, one.rows]))
+  return measured.flatMap(({ ordinal, rows }) => {
+    const before = byPlace.get(ordinal) ?? []
+    const isSame =
+      before.length === rows.length && rows.every(({ sentence }, i) => before[i]?.sentence === sentence)
+    if (isSame) return before
+    throw new FlowSegError(
+      'ERR_RESULTS',
+      `${printable(baseline.name)} has no answer for image ${ordinal} of the data. Give results of all images of shard ${shardName(shard)}.`,
+    )
   })
-  const best = entryOf(candidates, ious.indexOf(Math.max(...ious)))
-  return overlap((await best.mask({ signal })).data, truth)
 }
 
-function better(a: Overlap, b: Overlap): Overlap {
-  return iouOf(b) > iouOf(a) ? b : a
-}
-
-/** Lengths of runs row by row, zeros first: all of a mask in a line of JSON. */
-function runsOf(bits: Uint8Array): number[] {
-  const runs: number[] = []
-  for (let i = 0, begin = 0, bit = 0; i <= bits.length; i++) {
-    if (i < bits.length && bits[i] === bit) continue
-    runs.push(i - begin)
-    begin = i
-    bit = 1 - bit
+function shardOption(args: Given): Shard {
+  const typed = args.text('shard')
+  if (typed === undefined) return WHOLE
+  const [, i, n] = /^(\d{1,6})\/(\d{1,6})$/.exec(typed) ?? []
+  const [index, of] = [Number(i) - 1, Number(n)]
+  if (!isIn({ index, of }, index) || index < 0) {
+    throw new UsageError(
+      `--shard is '${printable(typed)}', expected I/N such as 1/4: the first of four, up to 4/4.`,
+    )
   }
-  return runs
+  if (args.text('results') === undefined)
+    throw new UsageError(
+      `--shard ${typed} needs --results FILE: a file that --merge makes one of with the others.`,
+    )
+  return { index, of }
 }
 
-function bitsOf(ids: Uint8Array, object: number): Uint8Array {
-  return ids.map((id) => (id === object + 1 ? 1 : 0))
-}
-
-// ---------------------------------------------------------------------------------------------------------
-// Telling
-
-function summarise(rows: readonly Row[]): Summary {
-  const scored = (some: readonly Row[]): Scored => ({
-    ...metricsOf(some.map(({ answer }) => answer)),
-    oracle: metricsOf(some.map(({ oracle }) => oracle)).cIoU,
-  })
-  const kinds = SENTENCE_KINDS.map((kind) => [kind, rows.filter((row) => row.kind === kind)] as const)
-  const times = (step: keyof Times): number => median(rows.map((row) => row.times[step]))
-  return {
-    all: scored(rows),
-    kinds: Object.fromEntries(
-      kinds.flatMap(([kind, some]) => (some.length > 0 ? [[kind, scored(some)]] : [])),
-    ),
-    floors: {
-      largest: metricsOf(rows.map(({ largest }) => largest)),
-      shuffled: metricsOf(rows.map(({ shuffled }) => shuffled)),
-    },
-    times: { look: times('look'), read: times('read'), segment: times('segment') },
-  }
-}
-
-function dumped({ scene, sentence, kind, query, score, answer, runs }: Row): object {
-  return { scene, sentence, kind, query, score, iou: iouOf(answer), runs }
-}
-
-function tell(
-  about: { model: string; adapter: string; data: string; scenes: number; seconds: number },
-  { all, kinds, floors, times }: Summary,
-  { out }: Terminal,
-): void {
-  const paint = painter(out)
-  const digits = (value: number): string => value.toFixed(4)
-  const row = (name: string, m: Metrics, oracle = ''): string[] => [
-    name,
-    grouped(m.sentences),
-    digits(m.cIoU),
-    digits(m.gIoU),
-    digits(m.half),
-    oracle,
-  ]
-  const [head = '', total = '', ...rest] = table([
-    ['', 'sentences', 'cIoU', 'gIoU', 'IoU >= 0.5', 'oracle cIoU'],
-    row('all', all, digits(all.oracle)),
-    ...Object.entries(kinds).map(([kind, m]) => row(`  ${kind}`, m, digits(m.oracle))),
-    row('floor: largest object', floors.largest),
-    row('floor: shuffled sentence', floors.shuffled),
-  ])
-  const { model, adapter, data, scenes, seconds } = about
-  const lines = [
-    `${printable(model)} on ${printable(data)}: ${grouped(all.sentences)} sentences about ${grouped(scenes)} ${scenes === 1 ? 'scene' : 'scenes'}, ${duration(seconds)}`,
-    '',
-    paint('dim', head),
-    paint('bold', total),
-    ...rest,
-    '',
-    `median look ${times.look.toFixed(0)} ms, read ${times.read.toFixed(0)} ms, segment ${times.segment.toFixed(0)} ms on ${adapter}`,
-  ]
-  out.write(`${lines.join('\n')}\n`)
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0
-}
-
-function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return '...'
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`
+function dumped({ scene, image, sentence, kind, query, score, answer, runs }: Row): object {
+  return { scene, image, sentence, kind, query, score, iou: iouOf(answer), runs }
 }

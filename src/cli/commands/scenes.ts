@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { LISTING, writeScenesAs } from '../../datasets/write-scenes.ts'
 import { FlowSegError } from '../../errors.ts'
 import { isFolder, makeFolders } from '../../make-folders.ts'
 import { printable, reasonOf } from '../../printable.ts'
@@ -23,12 +24,17 @@ const page: Page = {
     split: { value: 'NAME', help: 'train, val or test; by default test' },
     count: { value: 'N', help: 'scenes to write; by default 100' },
     start: { value: 'N', help: 'number of the first; by default 0' },
+    as: {
+      value: 'LAYOUT',
+      help: 'lines (JSON Lines) or refcoco, as data of your own; by default as training reads it',
+    },
     raw: { help: 'all images in one file, images.u8 (and ids.u8), rather than PNGs' },
     every: { help: 'every sentence found, some sixty a scene, rather than 8 to 14' },
     json: SHARED.json,
   },
   examples: [
     ['scenes scenes/ --split val --count 10', 'ten scenes to look at'],
+    ['scenes refcoco/ --count 89 --as refcoco', 'the test split as `flowseg eval refcoco/` takes it'],
     ['scenes train0/ --split train --count 16000 --raw --every', 'what the model is trained on'],
   ],
 }
@@ -46,11 +52,14 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const split = args.oneOf('split', ['train', 'val', 'test']) ?? 'test'
   const start = args.number('start', 0, LAST) ?? 0
   const count = args.number('count', 1, LAST + 1 - start) ?? 100
+  const layout = args.oneOf('as', ['lines', 'refcoco'])
+  if (layout && args.has('raw'))
+    throw new UsageError(`--raw doesn't go with --as ${layout}: leave one of them out.`)
   if (existsSync(folder) && !isFolder(folder)) {
     throw new UsageError(`${printable(name)} is no folder. Give a new one, or that of an earlier dataset.`)
   }
   const isTaken = existsSync(folder) && (await readdir(folder)).length > 0
-  if (isTaken && !existsSync(join(folder, 'scenes.jsonl'))) {
+  if (isTaken && !existsSync(join(folder, layout ? LISTING[layout] : 'scenes.jsonl'))) {
     throw new UsageError(
       `${printable(name)} holds other files. Give a new folder, or that of an earlier dataset.`,
     )
@@ -63,15 +72,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   try {
     newFolders = makeFolders(folder)
     const { signal } = terminal
-    await writeDataset(folder, {
-      split,
-      count,
-      start,
-      raw: args.has('raw'),
-      every: args.has('every'),
-      onProgress: progress.on,
-      signal,
-    })
+    const options = { split, count, start, every: args.has('every'), onProgress: progress.on, signal }
+    if (layout) await writeScenesAs(layout, folder, options)
+    else await writeDataset(folder, { ...options, raw: args.has('raw') })
   } catch (error) {
     if (newFolders[0]) await rm(newFolders[0], { recursive: true, force: true })
     if (terminal.signal.aborted || error instanceof FlowSegError) throw error

@@ -71,9 +71,39 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
 
 /** The same for bytes that nobody writes to meanwhile. */
 export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
-  const { signal } = options
-  signal?.throwIfAborted()
+  options.signal?.throwIfAborted()
+  return decodeRead(readImageFile(bytes, options), options.signal)
+}
+
+/** The same, but a JPEG stays as it is stored, as Pillow's open leaves it: its EXIF orientation is passed over. */
+export async function decodeStored(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
+  options.signal?.throwIfAborted()
   const file = readImageFile(bytes, options)
+  const { jpeg } = file
+  return decodeRead(jpeg ? { ...file, jpeg: { ...jpeg, orientation: 1 } } : file, options.signal)
+}
+
+/**
+ * The size that an image file will have when it is decoded, from its headers.
+ *
+ * @param isStored whether it is for {@link decodeStored}
+ * @throws ImageError if they are damaged, or say no size
+ */
+export function sizeOfImage(
+  bytes: Uint8Array<ArrayBuffer>,
+  options: DecodeOptions,
+  isStored: boolean = false,
+): Size {
+  const { kind, jpeg, png, name } = readImageFile(bytes, options)
+  const header = png ?? jpeg
+  const size = header ?? (canDecode(kind) ? sizesOf(kind, bytes, name)[0] : undefined)
+  if (!size) throw unreadable(kind, name)
+  const { width, height } = size
+  const isTurned = header !== undefined && header.orientation >= 5 && !(isStored && jpeg)
+  return isTurned ? { width: height, height: width } : { width, height }
+}
+
+async function decodeRead(file: ImageFile, signal: AbortSignal | undefined): Promise<Image> {
   if (file.png) {
     const { width, height, orientation } = file.png
     return upright({ width, height, rgb: await decodePng(file.png, file.name, signal) }, orientation, signal)

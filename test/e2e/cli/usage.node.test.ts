@@ -4,7 +4,7 @@ import { copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promi
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { sourceOf } from '../../../src/cli/commands/evaluate.ts'
+import { sourceOf } from '../../../src/cli/evaluation/source.ts'
 import { writeSafetensors } from '../../../src/io/safetensors.ts'
 import { writeDataset } from '../../../src/scenes/dataset.ts'
 import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
@@ -88,6 +88,17 @@ test.each([
   [['scenes', 'x', '--start', '4294967295', '--count', '2'], 'expected a whole number from 1 to 1.'],
   [['\x1b]0;x\x07'], "There is no command '\\e]0;x\\x07'."],
   [['doctor', 'please'], "does not take 'please'"],
+  [['eval', '--limit', '0'], "--limit is '0', expected a whole number of at least 1."],
+  [['eval', '--shard', '1/2'], '--shard 1/2 needs --results FILE'],
+  [['eval', '--shard', '0/2', '--results', 'r'], "--shard is '0/2', expected I/N such as 1/4"],
+  [['eval', '--shard', '3/2', '--results', 'r'], "--shard is '3/2', expected I/N"],
+  [['eval', '--shard', 'half', '--results', 'r'], "--shard is 'half', expected I/N"],
+  [['eval', '--split', 'val'], '--split is for folders of RefCOCO, and the test split takes none.'],
+  [['eval', '--merge'], 'flowseg eval is missing something. Usage: flowseg eval --merge FILE ...'],
+  [['eval', '--merge', 'a', '--shard', '1/2'], "--shard doesn't go with --merge"],
+  [['eval', '--merge', 'a', '--weights', 'x'], "--weights doesn't go with --merge"],
+  [['scenes', 'new', '--as', 'coco'], "--as is 'coco', expected lines or refcoco."],
+  [['scenes', 'new', '--as', 'lines', '--raw'], "--raw doesn't go with --as lines"],
   [['eval', '--count', '-3'], '--count needs a value'],
   [['eval', '--count=1e3'], "--count is '1e3', expected a whole number of at least 1."],
   [['scenes'], 'Usage: flowseg scenes DIR'],
@@ -284,11 +295,14 @@ async function serve(folder: string): Promise<string> {
 
 // ---- eval
 
+const NO_OPTIONS = { text: () => undefined }
+const { signal } = new AbortController()
+
 test('eval takes all of a dataset, whatever its name, and a thousand sentences of the test split', async () => {
   const folder = await temporaryFolder()
   await writeDataset(join(folder, 'test split'), { split: 'val', count: 1 })
   const wanted = async (name?: string, count?: number) =>
-    (await sourceOf(name, count, { cwd: folder })).wanted
+    (await sourceOf(name, { count }, NO_OPTIONS, { cwd: folder, signal })).wanted
   expect(await wanted('test split')).toBe(Number.POSITIVE_INFINITY)
   expect(await wanted('test split', 5)).toBe(5)
   expect(await wanted()).toBe(1000)
@@ -299,7 +313,8 @@ test('eval refuses a dataset of which lines are missing', async () => {
   const folder = await temporaryFolder()
   await writeDataset(join(folder, 'made'), { split: 'val', count: 1 })
   const first = async (): Promise<unknown> => {
-    for await (const scene of (await sourceOf('made', undefined, { cwd: folder })).scenes) return scene
+    for await (const scene of (await sourceOf('made', {}, NO_OPTIONS, { cwd: folder, signal })).scenes)
+      return scene
     return undefined
   }
   expect(await first()).toBeDefined()
