@@ -124,3 +124,15 @@ export async function changed(
   await writeFile(path, JSON.stringify(config(JSON.parse(await readFile(path, 'utf8')))))
   return folder
 }
+
+/** How a copy differs. */
+export type Change = Parameters<typeof changed>[2]
+
+/** Which option names a base. */
+export const OPTION = { siglip: 'siglip', sam: 'sam', qwen3: 'llm', phi3: 'llm' } as const
+
+/** Tensors under other names. */
+export const renamed =
+  (change: (name: string) => string): ((all: TensorData[]) => TensorData[]) =>
+  (all) =>
+    all.map((tensor) => ({ ...tensor, name: change(tensor.name) }))
