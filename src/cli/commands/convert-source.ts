@@ -76,7 +76,12 @@ export async function openOriginal(location: string, options: Given, terminal: T
     const source = await fingerprintOf(checkpoint, signal)
     const notes = [...model.notes, ...prefix]
     return {
-      ...{ checkpoint, config, configText: own.text, tokenizer, source, notes },
+      checkpoint,
+      config,
+      configText: own.text,
+      tokenizer,
+      source,
+      notes,
       close: () => original.close(),
     }
   } catch (error) {

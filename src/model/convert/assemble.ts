@@ -225,14 +225,14 @@ function withNewRows(
   // A head that is tied to the embedding may be stored as a copy, and must stay one
   const stream = config.llm.tied ? EMBEDDING : name
   const rows = untrainedRows(stream, FLOWSEG_TOKENS.length * width, seed, entry.dtype)
-  const { entry: whole, stored, read } = storedPiece(name, entry, from)
+  const whole = storedPiece(name, entry, from)
   return {
-    entry: { ...whole, shape: [config.llm.vocab, width], end: whole.begin + kept + rows.length },
-    ...(stored && { stored }),
+    ...whole,
+    entry: { ...whole.entry, shape: [config.llm.vocab, width], end: entry.begin + kept + rows.length },
     async read(offset, length, options) {
       const bytes = new Uint8Array(length)
       const old = Math.min(length, kept - offset)
-      if (old > 0) bytes.set(await read(offset, old, options))
+      if (old > 0) bytes.set(await whole.read(offset, old, options))
       if (old < length)
         bytes.set(
           rows.subarray(Math.max(0, offset - kept), offset + length - kept),
@@ -265,8 +265,9 @@ function drawnPiece(
 
 function checkpointOf(pieces: ReadonlyMap<string, Piece>, parts: readonly Checkpoint[]): Checkpoint {
   const read: Checkpoint['read'] = async (name, { offset = 0, length, signal } = {}) => {
-    const { entry, read: from } = expectDefined(pieces.get(name), name)
-    return from(offset, length ?? entry.end - entry.begin - offset, { signal })
+    const piece = expectDefined(pieces.get(name), name)
+    const { begin, end } = piece.entry
+    return piece.read(offset, length ?? end - begin - offset, { signal })
   }
   return {
     name: 'the assembled model',

@@ -65,13 +65,25 @@ export function samSizes(json: unknown, file: string): SamConfig {
 /** What the library takes for sizes that a language model's file leaves out. */
 const LANGUAGE = {
   qwen3: {
-    ...{ hidden: 4096, layers: 32, heads: 32, kvHeads: 32, headDim: 128, mlp: 22_016 },
-    ...{ eps: 1e-6, positions: 32_768 },
+    hidden: 4096,
+    layers: 32,
+    heads: 32,
+    kvHeads: 32,
+    headDim: 128,
+    mlp: 22_016,
+    eps: 1e-6,
+    positions: 32_768,
   },
   // Its heads share the width
   phi3: {
-    ...{ hidden: 3072, layers: 32, heads: 32, kvHeads: undefined, headDim: undefined, mlp: 8192 },
-    ...{ eps: 1e-5, positions: 4096 },
+    hidden: 3072,
+    layers: 32,
+    heads: 32,
+    kvHeads: undefined,
+    headDim: undefined,
+    mlp: 8192,
+    eps: 1e-5,
+    positions: 4096,
   },
 } as const
 

@@ -29,19 +29,40 @@ export function smallConfig(language: Language): Record<string, unknown> {
   const path = join(ROOT, 'test/fixtures/golden/small.json')
   const { head, connector, flow, boundary, prompt } = JSON.parse(readFileSync(path, 'utf8'))
   const llm = {
-    ...{ type: language, hidden: 16, layers: 2, headDim: 8, mlp: 32, vocab: TOKENS[language] },
+    type: language,
+    hidden: 16,
+    layers: 2,
+    headDim: 8,
+    mlp: 32,
+    vocab: TOKENS[language],
     ...(language === 'qwen3'
       ? { heads: 4, kvHeads: 2, ropeTheta: 1e6, eps: 1e-6, tied: true, maxPositions: 4096 }
       : { heads: 2, kvHeads: 2, ropeTheta: 1e4, eps: 1e-5, tied: false, maxPositions: 2047 }),
   }
   return {
-    ...{ model: 'flowseg', name: `small-${language}`, compat: 'aaai' },
+    model: 'flowseg',
+    name: `small-${language}`,
+    compat: 'aaai',
     siglip: { image: 30, patch: 8, hidden: 16, layers: 3, heads: 2, mlp: 32, eps: 1e-6 },
     sam: {
-      ...{ image: 64, patch: 8, hidden: 16, layers: 4, heads: 2, mlp: 32, window: 3, eps: 1e-6 },
-      ...{ globalLayers: [1, 3], connectorLayers: [2, 3, 4], llmLayer: 3 },
+      image: 64,
+      patch: 8,
+      hidden: 16,
+      layers: 4,
+      heads: 2,
+      mlp: 32,
+      window: 3,
+      eps: 1e-6,
+      globalLayers: [1, 3],
+      connectorLayers: [2, 3, 4],
+      llmLayer: 3,
     },
-    ...{ connector, llm, head, flow, boundary, prompt: { ...prompt, chat: language } },
+    connector,
+    llm,
+    head,
+    flow,
+    boundary,
+    prompt: { ...prompt, chat: language },
   }
 }
 
@@ -103,3 +124,15 @@ export async function changed(
   await writeFile(path, JSON.stringify(config(JSON.parse(await readFile(path, 'utf8')))))
   return folder
 }
+
+/** How a copy differs. */
+export type Change = Parameters<typeof changed>[2]
+
+/** Which option names a base. */
+export const OPTION = { siglip: 'siglip', sam: 'sam', qwen3: 'llm', phi3: 'llm' } as const
+
+/** Tensors under other names. */
+export const renamed =
+  (change: (name: string) => string): ((all: TensorData[]) => TensorData[]) =>
+  (all) =>
+    all.map((tensor) => ({ ...tensor, name: change(tensor.name) }))
