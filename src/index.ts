@@ -78,13 +78,10 @@ export {
   type FlowConfig,
   type HeadConfig,
   type LlmConfig,
-  type PresenceConfig,
   type PromptConfig,
   parseConfig,
-  type RegionConfig,
   type SamConfig,
   type SiglipConfig,
-  type TaskName,
   type Vision,
 } from './model/checkpoint/config.ts'
 export {
@@ -93,6 +90,7 @@ export {
   type Parameter,
   parameters,
 } from './model/checkpoint/parameters.ts'
+export { type PresenceConfig, type RegionConfig, type TaskName } from './model/checkpoint/task-config.ts'
 export {
   type AllSegmentation,
   type Answer,
@@ -127,6 +125,7 @@ export {
   type PanopticSegment,
   type RefinedMask,
   type RegionAnswer,
+  type RegionFlow,
   type RegionInstance,
   type RegionInstances,
   type RegionOptions,

@@ -13,8 +13,8 @@
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
 //           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the
 //           parts of lib/online_softmax
-// host      rows = queries * GROUP; `extent` is the width of RELATIVE's map, the keys of WINDOW, else 1; `loop_end` is a
-//           kernel's own: where a loop ends that Mesa must not write out
+// host      rows = queries * GROUP; `extent` is the width of RELATIVE's map, the keys of WINDOW, else 1; `loop_end` is
+//           a kernel's own: where a loop ends that Mesa must not write out
 // prelude   const D4, GROUP
 
 import package::lib::attention_bias::{oldest_key, visible_keys};

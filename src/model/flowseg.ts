@@ -65,6 +65,7 @@ export type { Answer, AskOptions, GroundedPhrase } from './tasks/ask.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
   RegionAnswer,
+  RegionFlow,
   RegionInstance,
   RegionInstances,
   RegionOptions,

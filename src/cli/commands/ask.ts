@@ -5,10 +5,10 @@ import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
 import { printable } from '../../printable.ts'
 import { type Command, EXIT_NOTHING, expectOperands, type Given, type Options, type Page } from '../args.ts'
 import { jsonLine } from '../json.ts'
-import { askOneImage, IMAGE_OPTIONS, type Looked, writeObjects } from '../one-image.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal, visible } from '../output/terminal.ts'
 import { ms } from '../output/times.ts'
+import { askOneImage, IMAGE_OPTIONS, type Looked, writeObjects } from '../tasks/one-image.ts'
 
 const OPTIONS = {
   'max-tokens': {

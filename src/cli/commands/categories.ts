@@ -14,11 +14,11 @@ import {
   UsageError,
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
-import { type AnswerFiles, askOneImage, IMAGE_OPTIONS, writeObjects } from '../one-image.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
 import { timesText } from '../output/times.ts'
+import { type AnswerFiles, askOneImage, IMAGE_OPTIONS, writeObjects } from '../tasks/one-image.ts'
 
 const page: Page = {
   name: 'categories',
@@ -67,7 +67,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const threshold = shareOption(args, 'threshold')
   const shuffle = args.number('shuffle', 0)
   const what = {
-    ...{ typed, words: 'categories', tasks: ['categories'] as const },
+    typed,
+    words: 'categories',
+    tasks: ['categories'] as const,
     check: () => void readCategories(list),
   }
   return askOneImage(args, terminal, what, async (looked) => {
@@ -151,7 +153,11 @@ function textOf(
 function accountOf(image: string, answer: CategoryAnswer, files: AnswerFiles): object {
   const { mode, found, categories: list, times } = answer
   const objects = foundOf(answer).map(({ id, name, kind, score, area, mask }) => ({
-    ...{ id, name, kind, area, box: boxOf(mask) },
+    id,
+    name,
+    kind,
+    area,
+    box: boxOf(mask),
     ...(score === undefined ? {} : { score }),
   }))
   return {

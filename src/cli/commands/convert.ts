@@ -11,13 +11,13 @@ import { type ConvertPlan, type Left, planConversion } from '../../model/convert
 import { parseRecipe, recipeText } from '../../model/convert/recipe.ts'
 import { firstOf, printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { basePlaces, openBases } from '../convert/bases.ts'
+import { CONFIG, openOriginal, SETTINGS, VOCABULARY } from '../convert/source.ts'
 import { isUrl, locationOf } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { compatOption } from '../model-folder.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
-import { basePlaces, openBases } from './convert-bases.ts'
-import { CONFIG, openOriginal, SETTINGS, VOCABULARY } from './convert-source.ts'
 
 const page: Page = {
   name: 'convert',

@@ -18,9 +18,9 @@ import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
 import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
+import { type Needs, needRows, needsOf } from '../output/inspect-memory.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
-import { type Needs, needRows, needsOf } from './inspect-memory.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
 
 /** Larger files are only hashed by `flowseg manifest --check`. */

@@ -30,7 +30,7 @@ import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal, visible } from '../output/terminal.ts'
 import { timesText } from '../output/times.ts'
 import { type Request, requestOf } from '../request.ts'
-import { isPointing, REGION_OPTIONS, segmentPointed } from './segment-region.ts'
+import { isPointing, REGION_OPTIONS, segmentPointed } from '../tasks/region.ts'
 
 const page: Page = {
   name: 'segment',

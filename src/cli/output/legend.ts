@@ -30,8 +30,9 @@ const LONGEST = 40
 export function legend(image: Image, objects: readonly Labelled[]): Image {
   const picture = copy(image)
   const colours = objects.map(({ colour }, k) => colourOf(colour ?? k))
-  for (const [k, { mask }] of [...objects.entries()].reverse()) tint(picture, mask, entryOf(colours, k), TINT)
-  for (const [k, { mask }] of [...objects.entries()].reverse()) outline(picture, mask, entryOf(colours, k))
+  const fromBelow = [...objects.entries()].toReversed()
+  for (const [k, { mask }] of fromBelow) tint(picture, mask, entryOf(colours, k), TINT)
+  for (const [k, { mask }] of fromBelow) outline(picture, mask, entryOf(colours, k))
   if (objects.length === 0) return picture
 
   // As large as can be read beside the picture: the font has 7 pixels

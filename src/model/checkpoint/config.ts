@@ -8,6 +8,15 @@
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import { HEAD, isHead, MOST, Section } from './config-section.ts'
+import {
+  type PresenceConfig,
+  presenceConfig,
+  type RegionConfig,
+  regionConfig,
+  SENTENCES,
+  TASKS,
+  type TaskName,
+} from './task-config.ts'
 
 /** SigLIP's vision tower; FlowSeg takes hidden_states[-2], so the last of `layers` never runs. */
 export interface SiglipConfig {
@@ -120,9 +129,6 @@ export interface HeadConfig {
   readonly maskLayers: number
 }
 
-/** What every checkpoint was trained on, by default. */
-const SENTENCES: readonly TaskName[] = ['referring', 'reasoning']
-
 /** Bidirectional semantic flow. */
 export interface FlowConfig {
   /** The form of C(0): a row for each token of the phrase, their mean, or their mean and the background vector. */
@@ -131,29 +137,6 @@ export interface FlowConfig {
   readonly positions: boolean
   /** The tasks that the flow was trained on: for others it is left out, unless asked for. */
   readonly tasks: readonly TaskName[]
-}
-
-/** What a checkpoint can be asked; each needs training of its own. */
-export const TASKS = ['referring', 'reasoning', 'categories', 'regions', 'chat', 'grounded'] as const
-/** One of them. */
-export type TaskName = (typeof TASKS)[number]
-
-/** The rows that stand for a region in a prompt. */
-export interface RegionConfig {
-  /** Rows of the language model for each region. */
-  readonly rows: 1 | 64
-  /** Their values: maxima over all points, or means over as many points as make the rows. */
-  readonly pool: 'max' | 'mean'
-  /** Places of a region where the image's rows are sampled. */
-  readonly points: number
-}
-
-/** When something counts as found. */
-export interface PresenceConfig {
-  /** The least score of an answer that is there. */
-  readonly threshold: number
-  /** The least score of each object where all are asked for. */
-  readonly all: number
 }
 
 /** Boundary-aware refinement. */
@@ -445,27 +428,6 @@ function flowConfig(s: Section): FlowConfig {
     positions: s.flag('positions', true),
     tasks: s.listOf('tasks', TASKS, SENTENCES),
   }
-  s.done()
-  return config
-}
-
-/** X-SAM's AAAI branch has one row for a region, of maxima; its main branch has 64, of means. */
-function regionConfig(s: Section, compat: Config['compat']): RegionConfig {
-  const isAaai = compat === 'aaai'
-  const rows = s.size('rows', 64, isAaai ? 1 : 64)
-  const config = {
-    rows: rows === 1 ? (1 as const) : (64 as const),
-    pool: s.oneOf('pool', ['max', 'mean'], isAaai ? 'max' : 'mean'),
-    points: s.size('points', MOST.tokens, 256),
-  }
-  s.expect(rows === 1 || rows === 64, 'rows', '1 or 64')
-  s.expect(config.points % config.rows === 0, 'points', `a multiple of regions.rows (${config.rows})`)
-  s.done()
-  return config
-}
-
-function presenceConfig(s: Section): PresenceConfig {
-  const config = { threshold: s.between('threshold', 0, 1, 0.5), all: s.between('all', 0, 1, 0.6) }
   s.done()
   return config
 }

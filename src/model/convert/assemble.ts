@@ -73,7 +73,7 @@ const LAYOUTS: Readonly<Record<Base, Layout>> = {
 const EMBEDDING = 'llm.model.embed_tokens.weight'
 /** Tables with a row per token. */
 const TOKEN_TABLES = [EMBEDDING, 'llm.lm_head.weight']
-/** Tables of rotary angles and of positions, which older versions of transformers stored: they follow from the config. */
+/** Tables of rotary angles and of positions, which older versions of transformers stored: the config says it all. */
 const DERIVED = /(^|\.)(inv_freq|position_ids)$/
 
 /** The values of a tensor. */

@@ -64,7 +64,7 @@ function ruleOf(
   return constant(name.endsWith('.weight') ? 1 : 0)
 }
 
-/** [heads, levels, points, (x, y)]: point p of a head is p + 1 steps in its direction, on a square around the middle. */
+/** [heads, levels, points, (x, y)]: point p of a head is p + 1 steps in its direction, on a square around it. */
 function directionRule({ heads, points }: Config['head'], [size = 0]: readonly number[]): Rule {
   const perHead = size / heads
   return (i) => {
@@ -86,7 +86,7 @@ function fanIn(shape: readonly number[]): number {
 }
 
 /**
- * Rows of an embedding for tokens that it has none for. Their variance is that of transformers' new rows (0.02), and each
+ * Rows of an embedding for tokens without one. Their variance is that of transformers' new rows (0.02), and each
  * number has 7 bits, from 2^-12 to 2^-5, so that every type has it exactly: the same seed is the same model in all.
  */
 export function untrainedRows(name: string, count: number, seed: number, dtype: Dtype): Uint8Array {

@@ -4,7 +4,7 @@
 import { entryOf } from '../../check.ts'
 import type { Size } from '../../io/image/image-kind.ts'
 import { viewOf } from '../../view.ts'
-import type { RegionConfig } from '../checkpoint/config.ts'
+import type { RegionConfig } from '../checkpoint/task-config.ts'
 import { shuffled } from './categories.ts'
 import type { Gesture } from './region.ts'
 

@@ -2,7 +2,8 @@
 
 import { UsageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
-import type { Config, TaskName } from '../checkpoint/config.ts'
+import type { Config } from '../checkpoint/config.ts'
+import type { TaskName } from '../checkpoint/task-config.ts'
 
 /** What each task asks for. */
 const WHAT: Readonly<Record<TaskName, string>> = {

@@ -73,6 +73,14 @@ export interface RegionRows {
   readonly rows: readonly [begin: number, end: number]
 }
 
+/** The flow of an answer about regions. */
+export interface RegionFlow {
+  /** The predictions of each decoder layer. */
+  readonly layers: readonly FlowLayer[]
+  /** The regions in the order in which the model read them. */
+  readonly phrases: readonly RegionRows[]
+}
+
 /** The parts that all answers about regions have. */
 export interface RegionAnswer {
   /** Whether anything was found. */
@@ -82,7 +90,7 @@ export interface RegionAnswer {
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
   /** The flow through the decoder's layers, if it was asked for, and which rows of C are of which region. */
-  readonly flow?: { readonly layers: readonly FlowLayer[]; readonly phrases: readonly RegionRows[] }
+  readonly flow?: RegionFlow
   /** The times of the steps. */
   readonly times: Times
 }

@@ -36,7 +36,10 @@ const mask = maskOf(
 )
 const image = { width, height, rgb: new Uint8Array(3 * width * height).fill(90) }
 const answer: Answered = {
-  ...{ image, name: 'a&b.png', sentence: 'the "cat"', all: false },
+  image,
+  name: 'a&b.png',
+  sentence: 'the "cat"',
+  all: false,
   objects: [{ mask, score: 0.75 }],
 }
 

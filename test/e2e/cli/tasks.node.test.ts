@@ -1,12 +1,12 @@
-// Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are the
-// library's, and what a model wasn't trained on is refused before it is loaded.
+// Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are
+// the library's, and what a model wasn't trained on is refused before it is loaded.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
 import { decodeIndexedPng } from '../../../src/masks/indexed-png.ts'
-import { TASKS } from '../../../src/model/checkpoint/config.ts'
+import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import {
   type CategoryAnswers,
   type CategoryMode,
@@ -78,7 +78,7 @@ test('all objects of a sentence, a colour each', async () => {
     '--out',
     'o.png',
   )
-  const { instances = [], found } = await ask(cwd, (scene) => scene.segment('a dog', { all: true }))
+  const { instances, found } = await ask(cwd, (scene) => scene.segment('a dog', { all: true }))
   expect(instances.length).toBeGreaterThan(1)
   expect(found).toBe(true)
   expect(code).toBe(0)
@@ -220,7 +220,9 @@ describe('words', () => {
     const { text, phrases, end, forced, tokens } = await ask(cwd, question)
     expect(json).toMatchObject({
       text,
-      ...{ end, forced, tokens: tokens.length },
+      end,
+      forced,
+      tokens: tokens.length,
       phrases: phrases.map(({ text, found, score, query, mask }) => ({
         text,
         found,
@@ -229,9 +231,9 @@ describe('words', () => {
         area: mask.area,
       })),
     })
-    const told = await flowseg([...args, '--max-tokens', '12', '--weights', 'model'], { cwd, gpu })
-    expect(told.out).toContain(`${tokens.length} tokens`)
-    expect(told.out.length).toBeGreaterThan(text.length)
+    const shown = await flowseg([...args, '--max-tokens', '12', '--weights', 'model'], { cwd, gpu })
+    expect(shown.out).toContain(`${tokens.length} tokens`)
+    expect(shown.out.length).toBeGreaterThan(text.length)
   })
 })
 

@@ -1,5 +1,5 @@
-// `flowseg convert --siglip --sam --llm` puts published models together as one that loads: every tensor of theirs to the
-// bit, the head from a seed, and outputs that are transformers' own.
+// `flowseg convert --siglip --sam --llm` puts published models together as one that loads: every tensor of theirs to
+// the bit, the head from a seed, and outputs that are transformers' own.
 
 import { cp, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -324,3 +324,21 @@ describe('what is refused before anything runs', () => {
     expect(error.message).toContain('`tasks` of its config.json')
   })
 })
+
+for (const type of ['qwen3', 'phi3'] as const) {
+  test(`a list longer than any sentence, ${type}: the cache grows with it, and nothing else changes`, async () => {
+    const gpu = await anyGpu()
+    const roomy = await load(smallCheckpoint({ maxTokens: 500, tasks: TASKS, type }), { gpu })
+    const tight = await load(smallCheckpoint({ maxTokens: 60, positions: 532, tasks: TASKS, type }), { gpu })
+    const [a, b] = [await roomy.look(picture(40, 30)), await tight.look(picture(40, 30))]
+    const before = await b.segment('a dog')
+    const things = Array.from({ length: 25 }, (_, i) => `thing ${i}`)
+    const ask = (scene: Scene) => scene.segmentCategories({ things }, { threshold: 0 })
+    const [expected, actual] = [await ask(a), await ask(b)]
+    expect(actual.labels).toEqual(expected.labels)
+    actual.instances.forEach(({ score }, i) => expect(score).toBeCloseTo(expected.instances[i]!.score, 5))
+    expectSameBits((await b.segment('a dog')).logits.refined, before.logits.refined)
+    const many = Array.from({ length: 500 }, (_, i) => `thing ${i}`)
+    await expect(b.segmentCategories({ things: many })).rejects.toThrow('of the names fit')
+  })
+}

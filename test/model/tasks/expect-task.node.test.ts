@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'
-import { TASKS } from '../../../src/model/checkpoint/config.ts'
+import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import { expectTask } from '../../../src/model/tasks/expect-task.ts'
 
 test.each(TASKS)('a checkpoint that knows only %s', (known) => {

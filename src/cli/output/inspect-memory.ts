@@ -14,7 +14,7 @@ import { deviceFootprint, hostFootprint } from '../../model/memory/footprint.ts'
 import { reasonOf } from '../../printable.ts'
 import type { Given } from '../args.ts'
 import { engineOptions } from '../engine.ts'
-import type { Terminal } from '../output/terminal.ts'
+import type { Terminal } from './terminal.ts'
 
 /** Bytes that a form of the weights takes. */
 export interface Need {

@@ -7,11 +7,11 @@ import { printable } from '../../printable.ts'
 import { EXIT_NOTHING, type Given, type Options, shareOption, UsageError } from '../args.ts'
 import { imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
-import { type AnswerFiles, askOneImage, writeObjects } from '../one-image.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
 import { timesText } from '../output/times.ts'
+import { type AnswerFiles, askOneImage, writeObjects } from './one-image.ts'
 
 /** The options that make a region of `flowseg segment`. */
 export const REGION_OPTIONS = {

@@ -111,7 +111,7 @@ export async function knownModels(): Promise<Config[]> {
 }
 
 /** The config of --config. */
-export async function givenConfig(
+export async function chosenConfig(
   options: Given,
   terminal: Terminal,
 ): Promise<{ readonly name: string; readonly config: Config; readonly text: string } | undefined> {
@@ -133,8 +133,8 @@ interface OwnConfig {
 
 async function ownConfig(folder: Folder, options: Given, terminal: Terminal): Promise<OwnConfig> {
   const { signal } = terminal
-  const given = await givenConfig(options, terminal)
-  if (given) return given
+  const chosen = await chosenConfig(options, terminal)
+  if (chosen) return chosen
   const places = [
     folder,
     ...(options.text('tokenizer') === undefined ? [] : [tokenizerFolder(folder, options, terminal)]),

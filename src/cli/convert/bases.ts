@@ -16,13 +16,13 @@ import { locationOf } from '../files.ts'
 import { grouped, type Terminal } from '../output/terminal.ts'
 import {
   CONFIG,
-  givenConfig,
+  chosenConfig,
   knownModels,
   type Original,
   openSource,
   type TokenizerTexts,
   tokenizerTexts,
-} from './convert-source.ts'
+} from './source.ts'
 
 /** The largest seed: 32 bits. */
 const MOST_SEED = 2 ** 32 - 1
@@ -75,10 +75,10 @@ export async function openBases(places: BasePlaces, options: Given, terminal: Te
     const extended = await extendTokenizer(texts.vocabulary)
     await loadTokenizer(extended.json, texts.settings, extended.length, signal)
     const sizes = await sizesOf(opened, extended.length, signal)
-    const given = await givenConfig(options, terminal)
-    if (given) expectSizes(given.config, given.name, sizes, places)
+    const chosen = await chosenConfig(options, terminal)
+    if (chosen) expectSizes(chosen.config, chosen.name, sizes, places)
     const config =
-      given?.config ?? (await usualConfig(sizes, await chatOf(sizes, opened.llm.folder, texts, signal)))
+      chosen?.config ?? (await usualConfig(sizes, await chatOf(sizes, opened.llm.folder, texts, signal)))
 
     // 2. Tensors
     const checkpoint = assemble(checkpoints, config, seed)
@@ -87,7 +87,7 @@ export async function openBases(places: BasePlaces, options: Given, terminal: Te
     return {
       checkpoint,
       config,
-      configText: given?.text,
+      configText: chosen?.text,
       tokenizer: { vocabulary: extended.json, settings: texts.settings },
       source: `${sha256Hex(prints.join())} seed=${seed}`,
       notes: notesOn(checkpoint, config, seed),

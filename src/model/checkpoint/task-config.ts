@@ -1,0 +1,59 @@
+// What a checkpoint was trained on, and the few numbers that its tasks need.
+
+import { MOST, type Section } from './config-section.ts'
+
+/** What a checkpoint can be asked; each needs training of its own. */
+export type TaskName = 'referring' | 'reasoning' | 'categories' | 'regions' | 'chat' | 'grounded'
+
+/** All of them. */
+export const TASKS: readonly TaskName[] = [
+  'referring',
+  'reasoning',
+  'categories',
+  'regions',
+  'chat',
+  'grounded',
+]
+
+/** The rows that stand for a region in a prompt. */
+export interface RegionConfig {
+  /** Rows of the language model for each region. */
+  readonly rows: 1 | 64
+  /** Their values: maxima over all points, or means over as many points as make the rows. */
+  readonly pool: 'max' | 'mean'
+  /** Places of a region where the image's rows are sampled. */
+  readonly points: number
+}
+
+/** When something counts as found. */
+export interface PresenceConfig {
+  /** The least score of an answer that is there. */
+  readonly threshold: number
+  /** The least score of each object where all are asked for. */
+  readonly all: number
+}
+
+/** What every checkpoint was trained on, by default. */
+export const SENTENCES: readonly TaskName[] = ['referring', 'reasoning']
+
+/** X-SAM's AAAI branch has one row for a region, of maxima; its main branch has 64, of means. */
+export function regionConfig(s: Section, compat: 'aaai' | 'main'): RegionConfig {
+  const isAaai = compat === 'aaai'
+  const rows = s.size('rows', 64, isAaai ? 1 : 64)
+  const config = {
+    rows: rows === 1 ? (1 as const) : (64 as const),
+    pool: s.oneOf('pool', ['max', 'mean'], isAaai ? 'max' : 'mean'),
+    points: s.size('points', MOST.tokens, 256),
+  }
+  s.expect(rows === 1 || rows === 64, 'rows', '1 or 64')
+  s.expect(config.points % config.rows === 0, 'points', `a multiple of regions.rows (${config.rows})`)
+  s.done()
+  return config
+}
+
+/** X-SAM's thresholds by default. */
+export function presenceConfig(s: Section): PresenceConfig {
+  const config = { threshold: s.between('threshold', 0, 1, 0.5), all: s.between('all', 0, 1, 0.6) }
+  s.done()
+  return config
+}
