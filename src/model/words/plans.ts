@@ -5,7 +5,7 @@
 import { gather } from '../../ops/layout/gather.ts'
 import { linear } from '../../ops/matmul/matmul.ts'
 import { argmax } from '../../ops/reduce/reduce.ts'
-import type { Inputs, Outputs, Tensors } from '../../tensor/plan.ts'
+import type { Inputs, Outputs } from '../../tensor/plan.ts'
 import { param, scope, type Tensor } from '../../tensor/tensor.ts'
 import { llm } from '../networks/llm.ts'
 import { boundCache, type Parts } from '../plans.ts'
@@ -31,7 +31,7 @@ export function wordsPlan(
   { T, capacity, sampled }: WordsSizes,
   parts: Parts,
   head: Tensor,
-): Outputs<Tensors> {
+): Outputs {
   const { config, weights: w } = parts
   const x = input('x', [T, config.llm.hidden])
   const cache = boundCache(bound, { ...parts, capacity })
