@@ -40,7 +40,7 @@ export async function fullConfig(): Promise<Config> {
 const [SEQUENCE, NEW] = [1800, 45]
 /** Rows of C: a phrase of up to 16 tokens. */
 const CONDITION = 16
-/** The matrix from states to words is the largest of all: an eighth of it stands for it. */
+/** The matrix from states to words is the largest of all: an eighth of it, in rows as even as its own, stands for it. */
 const HEAD_PARTS = 8
 
 /** All that one image and one sentence take, in the order in which they take it. */
@@ -232,7 +232,7 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
         title: `LM head and the largest logit, 1 of ${HEAD_PARTS} parts`,
         count: HEAD_PARTS,
         weights: ['llm.lm_head.weight'],
-        config: { ...config, llm: { ...llm, vocab: Math.ceil(llm.vocab / HEAD_PARTS) } },
+        config: { ...config, llm: { ...llm, vocab: 32 * Math.ceil(llm.vocab / HEAD_PARTS / 32) } },
         build: ({ bound }, { weights }) => {
           const logits = linear(bound('x', [1, llm.hidden]), weights.tensor('llm.lm_head.weight'))
           return { keep: { id: argmax(logits) } }

@@ -322,7 +322,7 @@ for (const gpu of await adapters()) {
       const model = await load(files, { gpu })
       const scene = await model.look(picture(50, 40))
       const bytesBefore = gpu.memory().bytes
-      for (const [question, options, what] of [
+      const cases: readonly (readonly [question: unknown, options: object, what: string])[] = [
         ['', {}, 'The question is empty'],
         [' \n\u200b', {}, 'The question is empty'],
         [7, {}, 'must be a string, not number'],
@@ -349,8 +349,9 @@ for (const gpu of await adapters()) {
         ['What?', { onText: 'yes' }, 'ask: onText is'],
         ['What?', { output: 'paper' }, 'ask: output is'],
         ['What?', { tokens: 3 }, 'tokens'],
-      ] as const) {
-        const asked = scene.ask(question as string, options as object)
+      ]
+      for (const [question, options, what] of cases) {
+        const asked = scene.ask(question as string, options)
         await expect(asked, `${String(question).slice(0, 20)} ${JSON.stringify(options)}`).rejects.toThrow(
           what,
         )
