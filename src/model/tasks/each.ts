@@ -7,6 +7,7 @@ import { buildPrompt } from '../input/prompt.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
 import type { MaskOutput, Segmentation } from '../segmentation.ts'
+import { destroyMask } from './finish.ts'
 import { expectSegment, type SegmentOptions, segment } from './sentence.ts'
 
 /** See Scene.segmentEach. */
@@ -33,6 +34,12 @@ export async function segmentEach<O extends MaskOutput = 'host'>(
     }
   }
   const answers: Segmentation<O>[] = []
-  for (const sentence of asked) answers.push(await segment(model, scene, sentence, options))
-  return answers
+  try {
+    for (const sentence of asked) answers.push(await segment(model, scene, sentence, options))
+    return answers
+  } catch (error) {
+    // Nobody gets them: what is on the device would stay there
+    for (const { mask } of answers) destroyMask(mask)
+    throw error
+  }
 }

@@ -91,3 +91,9 @@ export async function finish<O extends MaskOutput = 'host'>(
   const mask = (await makers[where]()) as Masks[O]
   return { mask, logits: { height, width, raw, refined, band } }
 }
+
+/** Frees a mask on the device, which is the caller's; one in host memory needs nothing. */
+export function destroyMask(mask: Masks[MaskOutput]): void {
+  if ('texture' in mask) mask.texture.destroy()
+  if ('buffer' in mask) mask.buffer.destroy()
+}

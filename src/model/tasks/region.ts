@@ -31,7 +31,6 @@ import {
   flowLayers,
   type MaskOptions,
   type MaskOutput,
-  type Masks,
   packMask,
   type RefinedMask,
   type Times,
@@ -39,7 +38,7 @@ import {
 } from '../segmentation.ts'
 import { type Decoded, decode } from './decode.ts'
 import { expectTask } from './expect-task.ts'
-import { candidate, finish, MASK_KINDS } from './finish.ts'
+import { candidate, destroyMask, finish, MASK_KINDS } from './finish.ts'
 import { boxOverlap, chooseMask, type MeasuredMask } from './region-choice.ts'
 
 /** Options of {@link Scene.segmentRegion}. */
@@ -372,10 +371,4 @@ function overlapWith(
 function isInside({ bits }: QueryMask, [x, y]: readonly [number, number], width: number): boolean {
   const i = y * width + x
   return ((expectDefined(bits[i >>> 5], 'a word of the mask') >>> (i & 31)) & 1) === 1
-}
-
-/** Frees a mask on the device, which is the caller's; one in host memory needs nothing. */
-function destroyMask(mask: Masks[MaskOutput]): void {
-  if ('texture' in mask) mask.texture.destroy()
-  if ('buffer' in mask) mask.buffer.destroy()
 }

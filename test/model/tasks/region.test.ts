@@ -20,6 +20,7 @@ import { packMask } from '../../../src/model/segmentation.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
 import { sampleRegion } from '../../../src/model/tasks/region.ts'
 import { boxOverlap, chooseMask } from '../../../src/model/tasks/region-choice.ts'
+import type { Progress } from '../../../src/progress.ts'
 import { upload } from '../../../src/tensor/tensor.ts'
 import { expectGolden, goldenInput, loadGolden, readFixture } from '../../fixtures/golden.ts'
 import { adapters, anyGpu, expectSameBits } from '../../support.ts'
@@ -246,36 +247,44 @@ test('a mask that an answer has is a region, and where it is wanted is where it 
   one.mask.buffer.destroy()
 })
 
-test('masks on the device that nobody gets are freed', async () => {
-  const gpu = await anyGpu()
-  const model = await load(regionFiles('qwen3', 'aaai'), { gpu })
-  const scene = await model.look(picture(80, 60))
-  const exported: { destroyed: number }[] = []
-  const transfer = gpu.buffers.transferOwnership.bind(gpu.buffers)
-  vi.spyOn(gpu.buffers, 'transferOwnership').mockImplementation((buffer) => {
-    const entry = { destroyed: 0 }
-    exported.push(entry)
-    const destroy = buffer.destroy.bind(buffer)
-    vi.spyOn(buffer, 'destroy').mockImplementation(() => {
-      entry.destroyed++
-      destroy()
-      return undefined
+test.each(['segmentRegion', 'segmentEach'] as const)(
+  'masks of %s that nobody gets are freed',
+  async (call) => {
+    const gpu = await anyGpu()
+    const model = await load(regionFiles('qwen3', 'aaai'), { gpu })
+    const scene = await model.look(picture(80, 60))
+    const exported: { destroyed: number }[] = []
+    const transfer = gpu.buffers.transferOwnership.bind(gpu.buffers)
+    vi.spyOn(gpu.buffers, 'transferOwnership').mockImplementation((buffer) => {
+      const entry = { destroyed: 0 }
+      exported.push(entry)
+      const destroy = buffer.destroy.bind(buffer)
+      vi.spyOn(buffer, 'destroy').mockImplementation(() => {
+        entry.destroyed++
+        destroy()
+        return undefined
+      })
+      return transfer(buffer)
     })
-    return transfer(buffer)
-  })
-  const stop = new AbortController()
-  let isFinished = false
-  const pending = scene.segmentRegion([{ point: [1, 1] }, { point: [9, 9] }], {
-    output: 'buffer',
-    signal: stop.signal,
-    onProgress: ({ what, loaded, total }) => {
-      if (isFinished) stop.abort(new Error('enough'))
-      isFinished ||= what === 'finish' && loaded === total
-    },
-  })
-  await expect(pending).rejects.toThrow('enough')
-  expect(exported).toEqual([{ destroyed: 1 }])
-})
+    const stop = new AbortController()
+    let isFinished = false
+    const options = {
+      output: 'buffer',
+      signal: stop.signal,
+      onProgress: ({ what, loaded, total }: Progress) => {
+        if (isFinished) stop.abort(new Error('enough'))
+        isFinished ||= what === 'finish' && loaded === total
+      },
+    } as const
+    const calls = {
+      segmentRegion: () => scene.segmentRegion([{ point: [1, 1] }, { point: [9, 9] }], options),
+      segmentEach: () => scene.segmentEach(['a dog', 'a cat'], options),
+    }
+    const pending: Promise<unknown> = calls[call]()
+    await expect(pending).rejects.toThrow('enough')
+    expect(exported).toEqual([{ destroyed: 1 }])
+  },
+)
 
 test('a region is what it was when it was given', async () => {
   const gpu = await anyGpu()
