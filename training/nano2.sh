@@ -1,0 +1,87 @@
+#!/bin/sh
+# Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, three phases of training, thresholds, figures.
+#
+#   HOURS=6 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
+#   STEPS=3 COUNT=8 ./nano2.sh FOLDER  a few steps of each part, to see that they run
+#
+# Each part leaves a mark in FOLDER/done and is skipped where it has one. A training phase that is interrupted goes on from
+# its last state, at most 150 seconds old. `touch FOLDER/run/STOP` ends a phase early (remove it before the next).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1/done"
+out=$(cd "$1" && pwd)
+python=${PYTHON:-python3}
+flowseg=${FLOWSEG:-npx --prefix "$here/.." flowseg}
+hours=${HOURS:-6}
+steps=${STEPS:-0}
+count=${COUNT:-10000}
+tests=${TESTS:-$([ "$steps" -gt 0 ] && echo 4 || echo 200)}
+begin=${BEGIN:-$here/../weights/flowseg-nano}
+weights=$out/weights
+minutes() { awk "BEGIN { print $hours * 60 * $1 }"; }
+
+part() { # part NAME COMMAND...
+  name=$1
+  shift
+  [ -e "$out/done/$name" ] && return
+  echo "== $name ($(date +%H:%M))"
+  "$@"
+  touch "$out/done/$name"
+}
+
+# 1. Scenes: about 15 ms each, written once; 270 MB a thousand, pixels and asks
+part train2 $flowseg scenes "$out/train2" --split train2 --count "$count" --raw --every
+part val2 $flowseg scenes "$out/val2" --split val2 --count "$tests" --raw
+part test2 $flowseg scenes "$out/test2" --split test2 --count "$tests" --raw
+part style2 $flowseg scenes "$out/style2" --split style2 --count "$tests" --raw
+part test $flowseg scenes "$out/test" --split test --count "$([ "$steps" -gt 0 ] && echo 4 || echo 100)" --raw
+
+# 2. Vocabulary and weights to begin with
+vocabulary() {
+  "$python" "$here/configure.py" --old "$begin" --out "$weights" ${SHARP:+--sharp}
+  "$python" "$here/corpus.py" --data "$out/train2" --out "$out/corpus.txt"
+  "$python" "$here/tokenizer.py" --grow "$begin" --corpus "$out/corpus.txt" --out "$weights" --vocab 1280
+}
+part vocabulary vocabulary
+
+# 3. Training: the image's rows are written once and the language model learns alone, then all of it together; what the
+#    encoders learnt of the new pictures goes into new rows, and the same again. Shares of the hours are below
+rows() {
+  "$python" "$here/rows.py" --data "$out/train2" --weights "$weights"
+}
+train() { # train NAME SHARE OPTIONS...
+  name=$1 share=$2
+  shift 2
+  state=$out/run/last.pt
+  [ -e "$out/done/$name.begun" ] || { rm -f "$out/run/STOP"; START="--start 0.001"; touch "$out/done/$name.begun"; }
+  "$here/run.sh" --data "$out/train2" --weights "$weights" --run "$out/run" --asks --history 30 \
+    --minutes "$(minutes "$share")" --steps "$([ "$steps" -gt 0 ] && echo $(($(reached) + steps)) || echo 0)" \
+    $([ -e "$state" ] || echo --begin "$weights/model.safetensors") ${START:-} "$@"
+  START=
+}
+reached() { tail -n 1 "$out/run/log.jsonl" 2>/dev/null | sed -n 's/.*"step": \([0-9]*\).*/\1/p' | grep . || echo 0; }
+export_weights() { "$python" "$here/export.py" --run "$out/run/last.pt" --weights "$weights"; }
+
+estimate() {
+  "$python" "$here/estimate.py" --log "$out/run/log.jsonl" --hours "$hours" --scenes "$count"
+}
+
+part tune1 train tune1 0.22 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3
+part export1 export_weights
+part rows1 rows
+part read1 train read1 0.30 --phase read --frozen --sentences 32 --rate 1.2e-3
+estimate
+part tune2 train tune2 0.48 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
+part export2 export_weights
+
+# 4. Thresholds from validation, then the figures of each test split
+evaluate() { # evaluate SPLIT
+  "$python" "$here/evaluate_asks.py" --data "$out/$1" --weights "$weights" --out "$out/$1.json" >"$out/$1.log"
+}
+part evaluate-val2 evaluate val2
+part calibrate "$python" "$here/calibrate.py" --rows "$out/val2.rows.jsonl" --weights "$weights"
+for split in test2 style2; do part "evaluate-$split" evaluate "$split"; done
+part evaluate-test "$python" "$here/evaluate.py" --data "$out/test" --weights "$weights" --out "$out/test.json"
+part world "$python" "$here/world.py" --data "$out/train2" --val "$out/val2" --test "$out/test2" "$out/style2" --weights "$weights"
+part manifest $flowseg manifest "$weights"
+echo "done: $weights, figures in $out/*.json"
