@@ -58,10 +58,14 @@ def conditions(model: FlowSeg, final: Tensor, batch: AskBatch, D: int) -> tuple[
     return out[:, :, -1], out[:, :, :-1]
 
 
-def language(model: FlowSeg, help: MoreHelp, batch: AskBatch, final: Tensor, states: list[Tensor], prefix: int,
-             losses: dict, seen: dict) -> None:
-    """What the language model's rows should know, and what it should say"""
-    B, N, T, H = final.shape
+def language(model: FlowSeg, help: MoreHelp, batch: AskBatch, spoken: Tensor, states: list[Tensor], prefix: int,
+             losses: dict, seen: dict, settles: bool) -> None:
+    """What the language model's rows should know, and what it should say. While heads settle, their gradients stay with
+    them: new ones are far off, and would shake what they are put on."""
+    B, N, T, H = spoken.shape
+    final = spoken
+    if settles:
+        final, states = final.detach(), [s.detach() for s in states]
     cells = coarser(batch.ids[:, 4::8, 4::8]).flatten(1)
     image = slice(prefix - cells.shape[1], prefix)
     at = lambda x, i: x.gather(2, i[..., None].expand(*i.shape, H))
@@ -112,7 +116,7 @@ def language(model: FlowSeg, help: MoreHelp, batch: AskBatch, final: Tensor, sta
     place = torch.arange(1, T)
     learnt = (place >= begin[..., None]) & (place < stop[..., None])  # [B, N, T - 1] of predicted tokens
     if learnt.any():
-        logits = model.llm.logits(final[:, :, :-1][learnt]).float()
+        logits = model.llm.logits(spoken[:, :, :-1][learnt]).float()
         truth = batch.tokens[:, :, 1:][learnt]
         losses["say"] = F.cross_entropy(logits, truth)
         hit = logits.argmax(-1) == truth
@@ -130,7 +134,7 @@ def targets(wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     flat = wanted[..., 1:].flatten(2)  # [B, N, P * (M - 1)]
     count = flat.sum(-1).long()
     G = max(int(count.max()), 1)
-    order = flat.argsort(-1, descending=True, stable=True)[..., :G]
+    order = flat.argsort(dim=-1, descending=True, stable=True)[..., :G]
     there = torch.arange(G) < count[..., None]
     return torch.where(there, order % (M - 1) + 1, 0), torch.where(there, order // (M - 1), 0), count
 
@@ -216,7 +220,7 @@ def losses_of(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, p
         rows = model.rows(taps, batch.semantic)
     states, prefix = read(model, rows, before, batch)
     final = states[-1][:, prefix:].unflatten(1, batch.tokens.shape[1:])
-    language(model, help, batch, final, states, prefix, losses, seen)
+    language(model, help, batch, final, states, prefix, losses, seen, w.get("settles", False))
 
     if phase == "tune" and batch.masked > 0:
         D = min(batch.masked, most)

@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
     parser.add_argument("--start", type=float, default=0, help="progress to start the schedule from")
     parser.add_argument("--asks", action="store_true", help="ask everything that scenes of the second generation hold")
+    parser.add_argument("--settle", type=int, default=0, help="with --asks: steps in which new heads learn alone")
     parser.add_argument("--history", type=float, default=0, help="minutes between copies of the state that are kept")
     args = parser.parse_args()
     with socket.socket() as s:
@@ -292,7 +293,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         clock = torch.tensor([(time.time() - begin) / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
-        w = weights_at(t, args.phase)
+        w = weights_at(t, args.phase) | {"settles": step < args.settle}
         rate = args.rate * rate_at(t, step - first)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["share"]

@@ -92,7 +92,7 @@ export function datasetScene(split: Split, index: number, every = false): Datase
 /** Writes scenes `start` to `start + count - 1` of a split into `folder`. */
 export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
   const { split, count, start = 0, raw = false, every = false, onProgress, signal } = options
-  if (split === 'style2') await import('./world/second-style.ts')
+  if (split === 'style2') (await import('./world/second-style.ts')).addSecondStyle()
   makeFolders(folder)
   await rm(join(folder, 'scenes.json'), { force: true })
   if (!raw) for (const name of ['images', 'ids']) makeFolders(join(folder, name))

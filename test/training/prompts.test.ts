@@ -39,20 +39,13 @@ function promptOf(ask: Ask): Line {
     const text = template.replace('{list}', items.map((item) => `<p>${item}</p>`).join(', '))
     return answered(tokenizer, frameQuestion(tokenizer, config, text), 'It is <SEG>.')
   }
-  switch (ask.task) {
-    case 'phrase':
-      return lineOf(
-        buildPrompt(tokenizer, ask.text, { ...config, prompt: { ...config.prompt, maxTokens: 500 } }),
-      )
-    case 'categories':
-      return lineOf(list(CATEGORIES, ask.names))
-    case 'region':
-      return lineOf(list(REGIONS, ['<region>']))
-    case 'chat':
-      return said(frameQuestion(tokenizer, config, ask.text), ask.answer)
-    case 'grounded':
-      return said(frameQuestion(tokenizer, config, DESCRIBE), ask.answer)
+  if (ask.task === 'phrase') {
+    const roomy = { ...config, prompt: { ...config.prompt, maxTokens: 500 } }
+    return lineOf(buildPrompt(tokenizer, ask.text, roomy))
   }
+  if (ask.task === 'categories') return lineOf(list(CATEGORIES, ask.names))
+  if (ask.task === 'region') return lineOf(list(REGIONS, ['<region>']))
+  return said(frameQuestion(tokenizer, config, ask.task === 'chat' ? ask.text : DESCRIBE), ask.answer)
 }
 
 function lineOf({ after, spans, regions, seg }: Question & { readonly seg: number }): Line {

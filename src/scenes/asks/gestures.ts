@@ -47,6 +47,8 @@ export function gestures(random: Random, { objects, ids }: Pointable): RegionAsk
   return [...at, ...nothing.filter((ask) => ask !== null)]
 }
 
+/** Pixels from the frame. */
+const NEAR = 14
 const KINDS = ['point', 'box', 'scribble', 'mask'] as const
 type Maker = (random: Random, target: number, scene: Pointable) => Gesture
 
@@ -58,7 +60,12 @@ const MAKERS: Record<(typeof KINDS)[number], Maker> = {
     const most = random.chance(0.3) ? 0.02 : 0.16
     const off = (size: number) => Math.round(random.range(-most, most) * size)
     const [width, height] = [x1 - x0, y1 - y0]
-    return { box: [x0 + off(width), y0 + off(height), x1 + off(width), y1 + off(height)] }
+    // Near the frame a hasty drag often ends outside of it
+    const isHasty = random.chance(0.6)
+    const low = (at: number, size: number) => (isHasty && at < NEAR ? -random.int(1, 8) : at + off(size))
+    const high = (at: number, size: number) =>
+      isHasty && at > SIZE - NEAR ? SIZE + random.int(1, 8) : at + off(size)
+    return { box: [low(x0, width), low(y0, height), high(x1, width), high(y1, height)] }
   },
 
   scribble(random, target, scene) {
@@ -163,26 +170,41 @@ function isTouched(ids: Uint8Array, x0: number, y0: number, x1: number, y1: numb
 /** The pixels that a gesture covers, [SIZE, SIZE], 1 inside: as the model's input draws them. */
 export function pixelsOf(gesture: Gesture): Uint8Array {
   const inside = new Uint8Array(SIZE * SIZE)
-  const fill = (is: (x: number, y: number) => boolean): Uint8Array => {
-    for (let i = 0; i < inside.length; i++) if (is(i % SIZE, Math.floor(i / SIZE))) inside[i] = 1
-    return inside
-  }
   if ('runs' in gesture) {
     let at = 0
-    gesture.runs.forEach((length, i) => {
+    for (const [i, length] of gesture.runs.entries()) {
       if (i % 2 === 1) inside.fill(1, at, at + length)
       at += length
-    })
+    }
     return inside
   }
   if ('box' in gesture) {
     const [x0, y0, x1, y1] = gesture.box
-    return fill((x, y) => x >= x0 && x < x1 && y >= y0 && y < y1)
+    return fill(inside, [x0, y0, x1 - 1, y1 - 1], () => true)
   }
   const points = 'point' in gesture ? [gesture.point] : gesture.scribble
   const radius = 'point' in gesture ? RADII.point : RADII.scribble
-  const lines = points.map((to, i) => [points[Math.max(0, i - 1)] ?? to, to] as const)
-  return fill((x, y) => lines.some(([from, to]) => fromLine(x, y, from, to) <= radius))
+  for (const [i, to] of points.entries()) {
+    const from = points[Math.max(0, i - 1)] ?? to
+    const [x0, x1] = [Math.min(from[0], to[0]) - radius, Math.max(from[0], to[0]) + radius]
+    const [y0, y1] = [Math.min(from[1], to[1]) - radius, Math.max(from[1], to[1]) + radius]
+    fill(inside, [x0, y0, x1, y1], (x, y) => fromLine(x, y, from, to) <= radius)
+  }
+  return inside
+}
+
+/** Marks the pixels of a range, both ends included, that are inside of a shape and of the picture. */
+function fill(
+  inside: Uint8Array,
+  [x0, y0, x1, y1]: readonly [number, number, number, number],
+  isInside: (x: number, y: number) => boolean,
+): Uint8Array {
+  for (let y = Math.max(0, y0); y <= Math.min(SIZE - 1, y1); y++) {
+    for (let x = Math.max(0, x0); x <= Math.min(SIZE - 1, x1); x++) {
+      if (isInside(x, y)) inside[y * SIZE + x] = 1
+    }
+  }
+  return inside
 }
 
 function fromLine(x: number, y: number, [x0, y0]: Point, [x1, y1]: Point): number {

@@ -128,7 +128,7 @@ const WRITERS: readonly Writer[] = [
       asks,
     }
   },
-  (random, { colour }) => {
+  (_, { colour }) => {
     if (!colour) return null
     return { kind: 'several-attribute', text: `all the ${colour} ones`, asks: isColour(colour) }
   },
@@ -150,7 +150,7 @@ const WRITERS: readonly Writer[] = [
     const text = `all the ${head.text} that are not ${no.text}`
     return { kind: 'several-negation', text, asks: and(head.asks, not(no.asks)) }
   },
-  (random, { category }, objects) => {
+  (_, { category }, objects) => {
     const name = onlyCategory(category, objects)
     if (!name) return null
     return { kind: 'several-negation', text: `everything but the ${name}`, asks: not(isCategory(category)) }

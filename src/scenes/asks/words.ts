@@ -188,4 +188,4 @@ export function gibberish(random: Random): string {
   return CATEGORIES.includes(text) ? `${text}q` : text
 }
 
-const LETTERS = [...'abcdefghijklmnopqrstuvwxyz']
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz'.split('')

@@ -15,10 +15,12 @@ import { Random } from '../../../src/scenes/random.ts'
 import { rasteriseScene } from '../../../src/scenes/rasterise.ts'
 import { makeScene, type Scene, SIZE, SPLITS, type Split } from '../../../src/scenes/scene.ts'
 import { everySentence, writeSentences } from '../../../src/scenes/sentences.ts'
-import '../../../src/scenes/world/second-style.ts'
 import { HELD_OUT_FOREIGN } from '../../../src/scenes/world/foreign.ts'
+import { addSecondStyle } from '../../../src/scenes/world/second-style.ts'
 import { listen } from '../listener.ts'
 import { listenToOther, listenToSeveral } from './second-listener.ts'
+
+addSecondStyle()
 
 interface Asked {
   readonly scene: Scene
@@ -35,8 +37,8 @@ function asked(split: Split, count: number): Asked[] {
   })
 }
 
-const train = asked('train2', 80)
-const tests = asked('test2', 40)
+const train = asked('train2', 50)
+const tests = asked('test2', 25)
 const all = [...train, ...tests]
 
 const phrases = ({ asks }: Asked): PhraseAsk[] => asks.filter((ask) => ask.task === 'phrase')
@@ -54,7 +56,7 @@ test('the listener finds all that phrases for several objects mean, and the othe
       heard++
     }
   }
-  expect(heard).toBeGreaterThan(1000)
+  expect(heard).toBeGreaterThan(500)
 })
 
 test('sentences without a referent mean nothing to the listener, and half of them are one word from a true one', () => {
@@ -181,7 +183,7 @@ test('gestures touch their object, those at nothing touch none, and some leave t
       if ('box' in gesture && (Math.min(...gesture.box) < 0 || Math.max(...gesture.box) > SIZE)) outside++
     }
   }
-  expect(outside).toBeGreaterThan(5)
+  expect(outside).toBeGreaterThan(3)
 })
 
 test('pixels of gestures', () => {
@@ -282,7 +284,7 @@ test('every kind has its share', () => {
 })
 
 test('training sees nothing that is held out for tests', () => {
-  const others = Array.from({ length: 150 }, (_, i) => makeScene('train2', i))
+  const others = Array.from({ length: 80 }, (_, i) => makeScene('train2', i))
   for (const { objects, foreign } of others) {
     expect(foreign && HELD_OUT_FOREIGN.includes(foreign)).not.toBe(true)
     for (const o of objects) {
@@ -293,15 +295,16 @@ test('training sees nothing that is held out for tests', () => {
   }
   const words = (isForTests: boolean) =>
     new Set(
-      Array.from({ length: 600 }, (_, i) => unknownThing(new Random(3, i), isForTests)).filter(
-        (w) => !/ /.test(w),
-      ),
+      Array.from({ length: 600 }, (_, i) =>
+        unknownThing(new Random(isForTests ? 33 : 3, i), isForTests),
+      ).filter((w) => !/ /.test(w)),
     )
   const [known, heldOut] = [words(false), words(true)]
   const shared = [...heldOut].filter((word) => known.has(word))
   expect(shared.filter((word) => word.length > 5)).toEqual([]) // short ones may be made up twice
   expect(makeScene('style2', 3).objects.every(({ style }) => style === 'noto')).toBe(true)
-  expect(tests.some(({ scene }) => scene.foreign && HELD_OUT_FOREIGN.includes(scene.foreign))).toBe(true)
+  const foreign = Array.from({ length: 80 }, (_, i) => makeScene('test2', i).foreign)
+  expect(foreign.some((kind) => kind && HELD_OUT_FOREIGN.includes(kind))).toBe(true)
 })
 
 test('words that name nothing are no words of the world', () => {
@@ -327,6 +330,8 @@ test('the same asks every time', () => {
     expect(a.map(({ asks }) => asks)).toEqual(b.map(({ asks }) => asks))
     expect(JSON.parse(JSON.stringify(a.map(({ asks }) => asks)))).toEqual(a.map(({ asks }) => asks))
   }
-  const empty = asked('test2', 60).find(({ scene }) => scene.objects.length === 0)
+  const empty = Array.from({ length: 60 }, (_, i) => makeScene('test2', i)).find(({ objects }) => objects.length === 0)
+  expect(empty && writeSentences(empty)).toEqual([])
+}) => scene.objects.length === 0)
   expect(empty && writeSentences(empty.scene)).toEqual([])
 })

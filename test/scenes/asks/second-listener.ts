@@ -24,14 +24,14 @@ const KEPT = /^(?:scissors|stripes|dots|cactus|cross|bus|dress|is)$/
 const FACT_OF: readonly (readonly [RegExp, string])[] = [
   [/can fly|that flies/, 'something that flies'],
   [/wings/, 'something that has wings'],
-  [/birds/, 'the bird'],
+  [/\bbirds\b/, 'the bird'],
   [/could eat|things to eat/, 'something to eat'],
-  [/fruits/, 'the fruit'],
+  [/\bfruits\b/, 'the fruit'],
   [/wheels/, 'something that has wheels'],
   [/can wear|to wear/, 'something to wear'],
-  [/flowers/, 'the flower'],
+  [/\bflowers\b/, 'the flower'],
   [/living things|is alive/, 'the living thing'],
-  [/pets/, 'the pet'],
+  [/\bpets\b/, 'the pet'],
   [/music/, 'something to make music with'],
 ]
 
