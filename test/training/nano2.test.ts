@@ -1,5 +1,5 @@
-// All of training/nano2.sh with a few scenes and two steps of each phase: it ends with weights, thresholds and figures, a
-// second call has nothing left to do, and training's own checks hold. Where FLOWSEG_PYTHON names a Python with torch.
+// All of training/nano2.sh with a few scenes and two steps of each phase: it ends with weights, thresholds and figures,
+// a second call has nothing left to do, and training's own checks hold. Where FLOWSEG_PYTHON names a Python with torch.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,6 +1,6 @@
-// Training and the engine read the same ids: a hundred asks of every task become prompts here, as the engine makes them,
-// and are kept in test/fixtures/nano2-prompts.json, from which training/prompts.py must make the same (`vitest -u` writes
-// the file anew, after a change of the vocabulary).
+// Training and the engine read the same ids: a hundred asks of every task become prompts here, as the engine makes
+// them, and are kept in test/fixtures/nano2-prompts.json, from which training/prompts.py must make the same. After a
+// change of the vocabulary, `vitest -u` writes the file anew.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'

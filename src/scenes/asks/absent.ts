@@ -136,11 +136,11 @@ const EXCHANGES: readonly Word[] = [
 
 /** The sentence with one of its words exchanged, or null where it has none of those. A name is the easiest to miss. */
 function changed(random: Random, text: string): string | null {
-  const found = EXCHANGES.filter(({ word }) => text.includes(word)).filter(({ pattern }) =>
+  const present = EXCHANGES.filter(({ word }) => text.includes(word)).filter(({ pattern }) =>
     pattern.test(text),
   )
-  const whole = found.filter(
-    ({ word }) => !found.some((other) => other.word !== word && other.word.includes(word)),
+  const whole = present.filter(
+    ({ word }) => !present.some((other) => other.word !== word && other.word.includes(word)),
   )
   const hard = whole.filter(({ list }) => list !== CATEGORIES)
   const among = hard.length > 0 && random.chance(0.7) ? hard : whole

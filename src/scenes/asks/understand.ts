@@ -119,9 +119,9 @@ function order(text: string, objects: Objects): Question | null {
 /** Adjectives, a noun, and a place, a mark or a furthest side behind it. */
 function described(text: string, objects: Objects): Question | null {
   for (const { wordings, asks } of REGIONS) {
-    const ending = wordings.find((wording) => text.endsWith(` ${wording}`))
-    if (ending === undefined) continue
-    const head = described(text.slice(0, -ending.length - 1), objects)
+    const place = wordings.find((wording) => text.endsWith(` ${wording}`))
+    if (place === undefined) continue
+    const head = described(text.slice(0, -place.length - 1), objects)
     return head && and(head, asks)
   }
   for (const { furthest, along } of SIDES) {
