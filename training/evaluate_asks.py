@@ -65,7 +65,7 @@ class Answerer:
         """Greedy answers, ids without the end of the turn"""
         said: list[list[int]] = [[] for _ in questions]
         done = [False] * len(questions)
-        for _ in range(most):
+        for _ in range(most if questions else 0):
             rows = [q + a for q, a in zip(questions, said)]
             T = max(map(len, rows))
             tokens = torch.tensor([[r + [0] * (T - len(r)) for r in rows]])

@@ -48,7 +48,7 @@ def gradients(folder: Path) -> list[str]:
     """Parameters that no mode of asks reaches"""
     weights = folder / "weights"
     model = load(weights, None).train()
-    prompt, scenes = Prompts(weights, model.config), AskScenes(folder / "train2")
+    prompt, scenes = Prompts(weights, model.config), AskScenes(folder / "train2-0")
     help = multi.MoreHelp(model.config, len(scenes.categories))
     loader = AskLoader([scenes], prompt, model.config["siglip"]["image"], 2, 16, 0)
     for mode in ("phrases", "regions", "lists"):
