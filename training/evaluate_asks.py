@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 import batched
 import multi
@@ -109,6 +110,15 @@ def box_overlap(a, b) -> float:
     return both / max(area(a) + area(b) - both, 1)
 
 
+def edge_iou(a: Tensor, b: Tensor, width: int = 2) -> float:
+    """IoU of what lies within `width` pixels of the rims of two masks, inside of them (Cheng et al. 2021)"""
+    def rim(mask: Tensor) -> Tensor:
+        outside = F.pad((~mask).float()[None, None], (width,) * 4, value=1.0)
+        return mask & (F.max_pool2d(outside, 2 * width + 1, 1)[0, 0] > 0)
+    p, t = rim(a), rim(b)
+    return float((p & t).sum() / (p | t).sum().clamp(min=1))
+
+
 def folded(masks: Tensor) -> list[int]:
     """Of masks, best first, those that are no near-duplicate of one before"""
     kept: list[int] = []
@@ -154,7 +164,11 @@ def scene_rows(a: Answerer, i: int, limits: dict) -> list[dict]:
                    "targets": len(ask["targets"]), "from": ask.get("from"), "foreign": foreign}
             mask = a.refined(look, masks[n, query : query + 1])[0]
             if len(ask["targets"]) == 1 or ask["kind"] == "wording":
-                row |= overlap(mask, truth_of(ask["targets"])) | {"object": object_of(mask, ids)[0]}
+                truth = truth_of(ask["targets"])
+                row |= overlap(mask, truth) | {"object": object_of(mask, ids)[0]}
+                if ask["kind"] in KINDS:
+                    raw = upsample(masks[n, query : query + 1], (SIZE, SIZE))[0] > 0
+                    row |= {"edge": edge_iou(mask, truth), "raw edge": edge_iou(raw, truth)}
             if ask["kind"].startswith("several"):
                 order = score.argsort(descending=True)
                 every = a.refined(look, masks[n, order[score[order] >= FAINT]])
@@ -273,6 +287,7 @@ def numbers(rows: list[dict], threshold: float) -> dict:
     absent = [r for r in phrases if r["targets"] == 0]
     present = [r for r in phrases if r["targets"] > 0 and r["kind"] != "wording"]
     table = {"sentences": {k: v for k, v in summary([r | {"bestI": r["I"], "bestU": r["U"]} for r in plain]).items()}}
+    table["edges"] = {"refined": share(r["edge"] for r in plain), "without": share(r["raw edge"] for r in plain)}
     table["presence"] = {
         "absent": len(absent), "present": len(present), "threshold": threshold,
         "AUC": round(auc([r["score"] for r in present], [r["score"] for r in absent]), 4),

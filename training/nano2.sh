@@ -77,7 +77,7 @@ estimate() {
   "$python" "$here/estimate.py" --log "$out/run/log.jsonl" --hours "$hours" --scenes "$count"
 }
 
-part tune1 train tune1 0.22 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80
+part tune1 train tune1 0.22 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
 part export1 export_weights
 part rows1 both rows
 part read1 train read1 0.30 --phase read --frozen --sentences 32 --rate 1.2e-3

@@ -172,7 +172,8 @@ def begin_with(model: FlowSeg, tensors: dict[str, torch.Tensor]) -> None:
             idle = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
             tensors[f"{layer}{2 * int(i)}.{rest}"] = old[n]
             tensors[f"{layer}{2 * int(i) + 1}.{rest}"] = torch.zeros_like(old[n]) if idle else old[n].clone()
-    model.load_state_dict(tensors)
+    own = model.state_dict()  # an option of the head that the checkpoint lacks changes nothing at first
+    model.load_state_dict({n: t for n, t in own.items() if ".sharpen." in n} | tensors)
 
 
 def average_gradients(parameters: list[torch.Tensor], workers: int) -> None:
@@ -211,6 +212,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
     parser.add_argument("--start", type=float, default=0, help="progress to start the schedule from")
     parser.add_argument("--asks", action="store_true", help="ask everything that scenes of the second generation hold")
+    parser.add_argument("--reach", type=float, default=0, help="with --begin: the boundary refiner starts anew, from no "
+                        "correction, and may add this much to a logit; 0.1, where it began, moves hardly a pixel")
     parser.add_argument("--settle", type=int, default=0, help="with --asks: steps in which new heads learn alone")
     parser.add_argument("--history", type=float, default=0, help="minutes between copies of the state that are kept")
     args = parser.parse_args()
@@ -252,6 +255,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     model = FlowSeg(config)
     if args.begin:
         begin_with(model, load_file(args.begin))
+        if args.reach:
+            refiner = model.segmentor.boundary_refiner
+            with torch.no_grad():
+                refiner.alpha.fill_(args.reach)
+                refiner.refine[2].weight.zero_()
+                refiner.refine[2].bias.zero_()
     help = Heads(config, len(folders[0].categories))
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
     if args.frozen:

@@ -105,6 +105,9 @@ class PixelDecoder(nn.Module):
         self.mask_projection = nn.Conv2d(C, C, 1)
         # An experiment with masks of twice the side; the engine has no such step
         self.sharpen = nn.Conv2d(C, 4 * C, 3, padding=1) if c.get("sharp") else None
+        if self.sharpen is not None:  # at first it changes nothing
+            nn.init.zeros_(self.sharpen.weight)
+            nn.init.zeros_(self.sharpen.bias)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """coarse, middle, fine, each [B, C_l, H_l, W_l] -> levels [B, H_l*W_l, C], mask_features [B, C, H, W]"""
