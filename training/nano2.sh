@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, three phases of training, thresholds, figures.
 #
-#   HOURS=6 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
+#   HOURS=5 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
 #   STEPS=3 COUNT=8 ./nano2.sh FOLDER  a few steps of each part, to see that they run
 #
 # Each part leaves a mark in FOLDER/done and is skipped where it has one. A training phase that is interrupted goes on from
@@ -11,8 +11,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1/done"
 out=$(cd "$1" && pwd)
 python=${PYTHON:-python3}
-flowseg=${FLOWSEG:-npx --prefix "$here/.." flowseg}
-hours=${HOURS:-6}
+flowseg=${FLOWSEG:-node $here/../dist/cli/main.js}
+hours=${HOURS:-5}
 steps=${STEPS:-0}
 count=${COUNT:-10000}
 tests=${TESTS:-$([ "$steps" -gt 0 ] && echo 4 || echo 100)}
