@@ -304,9 +304,9 @@ def numbers(rows: list[dict], threshold: float) -> dict:
         "gIoU": share(r["allI"] / max(r["allU"], 1) for r in several),
         "right number": share(r["instances"] == r["targets"] for r in several),
     }
-    by_text = {r["text"]: r for r in plain}
-    same = [r["object"] == by_text[r["from"]]["object"] for r in phrases
-            if r["kind"] == "wording" and r["from"] in by_text]
+    first = {(r["scene"], r["text"]): r["object"] for r in plain}
+    same = [r["object"] == first[r["scene"], r["from"]] for r in phrases
+            if r["kind"] == "wording" and (r["scene"], r["from"]) in first]
     wording = [r for r in phrases if r["kind"] == "wording"]
     table["wordings"] = {"wordings": len(wording), "cIoU": ciou(wording), "same object": share(same)}
     regions = of("region")

@@ -2,7 +2,7 @@
 
 import { Random } from '../random.ts'
 import { isForTests, type Scene, SPLIT_SEEDS } from '../scene.ts'
-import type { ExplainedSentence } from '../sentences.ts'
+import { type ExplainedSentence, writeSentences } from '../sentences.ts'
 import { absentPhrases } from './absent.ts'
 import type { Ask, PhraseAsk } from './ask.ts'
 import { gestures, type Pointable } from './gestures.ts'
@@ -23,10 +23,11 @@ export function everyAsk(scene: Scene, sentences: readonly ExplainedSentence[], 
   const isTest = isForTests(scene.split)
   const texts = sentences.map(({ text }) => text)
 
-  // For training each sentence in one other wording; for tests a few in eight
-  const chosen = isTest ? random.shuffle(sentences).slice(0, 2) : sentences
+  // For training each sentence in one other wording; else two of those that are asked themselves in eight
+  const trains = scene.split === 'train2'
+  const chosen = trains ? sentences : random.shuffle(writeSentences(scene)).slice(0, 2)
   const worded = chosen.flatMap(({ text, target }) => {
-    const others = isTest ? wordings(random, text, WORDINGS) : [reworded(random, text)]
+    const others = trains ? [reworded(random, text)] : wordings(random, text, WORDINGS)
     return others.map(
       (other): PhraseAsk => ({
         task: 'phrase',
@@ -43,7 +44,7 @@ export function everyAsk(scene: Scene, sentences: readonly ExplainedSentence[], 
     ...severalPhrases(random, scene.objects),
     ...absentPhrases(random, scene, texts, isTest),
   ].map((ask) =>
-    !isTest && random.chance(0.35) ? { ...ask, text: reworded(random, ask.text), plain: ask.text } : ask,
+    trains && random.chance(0.35) ? { ...ask, text: reworded(random, ask.text), plain: ask.text } : ask,
   )
   return [
     ...worded,
