@@ -1,7 +1,7 @@
-// Bakes src/scenes/icons.json from @iconify-json/fluent-emoji-flat:
+// Bakes src/scenes/icons.json from @iconify-json/fluent-emoji-flat, or the second style from @iconify-json/noto:
 //
 //   npx rolldown tools/bake-icons.ts --platform node --format esm --external @resvg/resvg-js \
-//     --file node_modules/.cache/bake-icons.mjs && node node_modules/.cache/bake-icons.mjs
+//     --file node_modules/.cache/bake-icons.mjs && node node_modules/.cache/bake-icons.mjs [noto]
 //
 // A sprite is its SVG body, the square around its ink, a 48 x 48 silhouette (so that layouts can be
 // judged without rasterising), its main colours and the colour words somebody might use for it.
@@ -15,25 +15,36 @@ const GRID = 48
 const SCALE = 8 // the 32 x 32 view box is measured at 256 x 256
 
 interface IconSet {
+  width?: number
   icons: Record<string, { body: string }>
 }
 
-const { icons } = JSON.parse(
-  readFileSync('node_modules/@iconify-json/fluent-emoji-flat/icons.json', 'utf8'),
+const isSecond = process.argv[2] === 'noto'
+const name = isSecond ? 'noto' : 'fluent-emoji-flat'
+const out = isSecond ? 'src/scenes/world/noto.json' : 'src/scenes/icons.json'
+const { icons, width = 32 } = JSON.parse(
+  readFileSync(`node_modules/@iconify-json/${name}/icons.json`, 'utf8'),
 ) as IconSet
 
 const baked: Record<string, Icon> = {}
 for (const [group, names] of Object.entries(SPRITES)) {
   for (const [category, name] of Object.entries(names)) {
-    const body = icons[name]?.body
+    const drawn = icons[name]?.body
+    const body = drawn && isSecond ? shortened(drawn, width) : drawn
     if (!body) throw new Error(`bake-icons: the package has no icon "${name}" for "${category}"`)
     baked[category] = { category, group, icon: name, body, ...measure(body) }
   }
 }
 
 const lines = Object.values(baked).map((icon) => `  ${JSON.stringify(icon)}`)
-writeFileSync('src/scenes/icons.json', `[\n${lines.join(',\n')}\n]\n`)
+writeFileSync(out, `[\n${lines.join(',\n')}\n]\n`)
 console.log(`${lines.length} sprites`)
+
+/** In a 32 x 32 view box, with numbers of two decimals: a sprite is at most 76 pixels wide. */
+function shortened(body: string, width: number): string {
+  const short = body.replace(/-?\d*\.\d{3,}/g, (number) => String(Math.round(Number(number) * 100) / 100))
+  return `<g transform="scale(${32 / width})">${short}</g>`
+}
 
 function measure(body: string): Pick<Icon, 'centre' | 'half' | 'silhouette' | 'inks' | 'colours'> {
   // 1. Where the ink is

@@ -6,8 +6,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Plugin } from 'vite'
 
-const ICONS = /src\/scenes\/icons\.json$/
-const ICONS_LICENCE = 'src/scenes/ICONS-LICENSE.md'
+/** Drawings, and the page of their licence. */
+const ICONS: readonly (readonly [RegExp, string])[] = [
+  [/src\/scenes\/icons\.json$/, 'src/scenes/ICONS-LICENSE.md'],
+  [/src\/scenes\/world\/noto\.json$/, 'src/scenes/world/NOTO-LICENSE.md'],
+]
 
 export function notices(): Plugin {
   return {
@@ -17,7 +20,9 @@ export function notices(): Plugin {
       const modules = chunks.flatMap(({ moduleIds }) => moduleIds)
       const folders = new Set(modules.flatMap((id) => packageOf(id) ?? []))
       const texts = [...folders].sort().map(noticeOf)
-      if (modules.some((id) => ICONS.test(id))) texts.push(readFileSync(ICONS_LICENCE, 'utf8').trim())
+      for (const [file, licence] of ICONS) {
+        if (modules.some((id) => file.test(id))) texts.push(readFileSync(licence, 'utf8').trim())
+      }
       if (texts.length === 0) return
       const source = `Parts of these files are by others:\n\n${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
       this.emitFile({ type: 'asset', fileName: 'NOTICES.txt', source })

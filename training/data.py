@@ -35,7 +35,7 @@ class Scenes:
 
     def __init__(self, folder: str | Path, categories: list[str] | None = None):
         folder = Path(folder)
-        lines = [json.loads(line) for line in (folder / "scenes.jsonl").open()]
+        lines = [without_asks(json.loads(line)) for line in (folder / "scenes.jsonl").open()]
         n = len(lines)
         self.images = np.memmap(folder / "images.u8", np.uint8, "r", shape=(n, SIZE, SIZE, 3))
         self.ids = np.memmap(folder / "ids.u8", np.uint8, "r", shape=(n, SIZE, SIZE))
@@ -67,6 +67,11 @@ class Scenes:
 
     def __len__(self) -> int:
         return len(self.sentences)
+
+
+def without_asks(line: dict) -> dict:
+    """Those of the second generation are many; asks.py reads them one scene at a time"""
+    return {k: v for k, v in line.items() if k != "asks"}
 
 
 def sam_pixels(images: np.ndarray) -> Tensor:

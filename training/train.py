@@ -173,7 +173,8 @@ def begin_with(model: FlowSeg, tensors: dict[str, torch.Tensor]) -> None:
             idle = rest in ("self_attn.o_proj.weight", "mlp.down_proj.weight")
             tensors[f"{layer}{2 * int(i)}.{rest}"] = old[n]
             tensors[f"{layer}{2 * int(i) + 1}.{rest}"] = torch.zeros_like(old[n]) if idle else old[n].clone()
-    model.load_state_dict(tensors)
+    own = model.state_dict()  # an option of the head that the checkpoint lacks changes nothing at first
+    model.load_state_dict({n: t for n, t in own.items() if ".sharpen." in n} | tensors)
 
 
 def average_gradients(parameters: list[torch.Tensor], workers: int) -> None:
@@ -211,6 +212,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
     parser.add_argument("--start", type=float, default=0, help="progress to start the schedule from")
+    parser.add_argument("--asks", action="store_true", help="ask everything that scenes of the second generation hold")
+    parser.add_argument("--reach", type=float, default=0, help="with --begin: the boundary refiner starts anew, from no "
+                        "correction, and may add this much to a logit; 0.1, where it began, moves hardly a pixel")
+    parser.add_argument("--settle", type=int, default=0, help="with --asks: steps in which new heads learn alone")
+    parser.add_argument("--history", type=float, default=0, help="minutes between copies of the state that are kept")
     args = parser.parse_args()
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -229,16 +235,34 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     config = load_config(Path(args.weights) / "config.json")
     prompt = Prompt(args.weights, config)
     assert config["llm"]["vocab"] == prompt.tokenizer.get_vocab_size(), "llm.vocab differs from the tokenizer"
-    folders = [open_data(args.data[0])]
-    folders += [open_data(f, folders[0].categories) for f in args.data[1:]]
-    loader = Loader(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
+    if args.asks:
+        import asks
+        import multi
+        from prompts import Prompts
+
+        assert args.phase in ("read", "tune"), "--asks trains the language model (read) or all together (tune)"
+        prompt, Folder, Load, Heads, losses_fn = (
+            Prompts(args.weights, config), asks.AskScenes, asks.AskLoader, multi.MoreHelp, multi.losses_of)
+        known = sorted(json.loads((Path(args.data[0]) / "scenes.json").read_text())["categories"])
+    else:
+        known = None
+        Folder, Load, Heads, losses_fn = open_data, Loader, Help, losses_of
+    folders = [Folder(args.data[0], known)]
+    folders += [Folder(f, folders[0].categories) for f in args.data[1:]]
+    loader = Load(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
                     args.sentences, args.seed, rank, args.workers, args.frozen)
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)
     if args.begin:
         begin_with(model, load_file(args.begin))
-    help = Help(config, len(folders[0].categories))
+        if args.reach:
+            refiner = model.segmentor.boundary_refiner
+            with torch.no_grad():
+                refiner.alpha.fill_(args.reach)
+                refiner.refine[2].weight.zero_()
+                refiner.refine[2].bias.zero_()
+    help = Heads(config, len(folders[0].categories))
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
     if args.frozen:
         parameters = [(n, p) for n, p in parameters if n.startswith(("llm", "help"))]
@@ -271,7 +295,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
 
     first = step
     torch.manual_seed(1000 * args.seed + 10 * step + rank)
-    begin, saved, told = time.time() - used, time.time(), time.time()
+    begin, saved, told, kept = time.time() - used, time.time(), time.time(), time.time()
     log = (run / "log.jsonl").open("a")
     stop = run / "STOP"  # touch it to save and end after the current step
     sums: dict[str, list[float]] = {}
@@ -279,12 +303,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         clock = torch.tensor([(time.time() - begin) / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
-        w = weights_at(t, args.phase)
+        w = weights_at(t, args.phase) | {"settles": step < args.settle}
         rate = args.rate * rate_at(t, step - first)
         for group in optimizer.param_groups:
             group["lr"] = rate * group["share"]
         with torch.autocast("cpu", torch.bfloat16, enabled=fast.has_bfloat16()):
-            total, seen = losses_of(model, help, batch, before, args.phase, w, args.masked)
+            total, seen = losses_fn(model, help, batch, before, args.phase, w, args.masked)
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         average_gradients([p for _, p in parameters], args.workers)
@@ -307,18 +331,24 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
 
         for k, v in (seen | {"total": float(total.detach()), "norm": norm}).items():
             sums.setdefault(k, []).append(v)
-        if step % 20 == 0:
-            line = {"step": step, "t": round(t, 4), "minutes": round((time.time() - begin) / 60, 2),
-                    "images/s": round(20 * args.batch / (time.time() - told), 2), "rate": round(rate, 6)}
+        if step % 20 == 0 or done:
+            steps, seconds = len(sums["total"]), time.time() - told
+            line = {"step": step, "phase": args.phase + ("*" if args.frozen else ""), "t": round(t, 4),
+                    "minutes": round((time.time() - begin) / 60, 2), "s/step": round(seconds / steps, 3),
+                    "images/s": round(steps * args.batch / seconds, 2), "rate": round(rate, 6)}
             line |= {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
             log.write(json.dumps(line) + "\n")
             log.flush()
             sums, told = {}, time.time()
         if done or time.time() - saved > 150:
-            save(run / "last.pt", {"model": model.state_dict(), "help": help.state_dict(), "average": average,
-                                   "optimizer": {n: optimizer.state[p] for n, p in parameters if p in optimizer.state}, "step": step, "used": time.time() - begin,
-                                   "config": config, "categories": folders[0].categories})
+            state = {"model": model.state_dict(), "help": help.state_dict(), "average": average,
+                     "optimizer": {n: optimizer.state[p] for n, p in parameters if p in optimizer.state},
+                     "step": step, "used": time.time() - begin, "config": config, "categories": folders[0].categories}
+            save(run / "last.pt", state)
             saved = time.time()
+            if args.history and (done or saved - kept > 60 * args.history):
+                save(run / f"step-{step}.pt", {k: v for k, v in state.items() if k != "optimizer"})
+                kept = saved
         if done:
             break
 

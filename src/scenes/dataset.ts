@@ -4,7 +4,8 @@
 //   scenes.jsonl   a line a scene: {index, objects: [...], sentences: [{text, kind, target}]}; with `every`,
 //                  sentences also have the steps to their answer: mentions: [{end, objects}], what the first
 //                  `end` characters have named, and those of an order counted: [...], the first, the second ...
-//                  up to the one they mean
+//                  up to the one they mean. The second generation (train2, val2, test2, style2) has asks: [...] as
+//                  well, see asks/ask.ts, and of a picture of something else its kind, foreign
 //   images/000000.png, ids/000000.png     or, with `raw`,
 //   images.u8 [count, 256, 256, 3] and ids.u8 [count, 256, 256]
 //
@@ -18,9 +19,11 @@ import { decode, encode } from 'fast-png'
 import { makeFolders } from '../make-folders.ts'
 import type { TaskOptions } from '../progress.ts'
 import { FileProblem, openRegular, readRegular } from '../regular-file.ts'
+import type { Ask } from './asks/ask.ts'
+import { everyAsk } from './asks/every.ts'
 import { COLOUR_NAMES, SHAPES, SPRITE_NAMES } from './catalogue.ts'
 import { rasteriseScene } from './rasterise.ts'
-import { makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
+import { isSecond, makeScene, type SceneObject, SIZE, type Split } from './scene.ts'
 import { everySentence, SENTENCE_KINDS, type Sentence, writeSentences } from './sentences.ts'
 
 /** manifest.json of a data set: where its scenes begin and how many there are. */
@@ -41,6 +44,10 @@ export interface SceneRecord {
   readonly index: number
   readonly objects: readonly ObjectRecord[]
   readonly sentences: readonly Sentence[]
+  /** The second generation: all that it is asked besides. */
+  readonly asks?: readonly Ask[]
+  /** The kind of picture, of one that shows nothing of the world. */
+  readonly foreign?: string
 }
 
 /** Box and area are those of the visible part, from the id map. */
@@ -75,13 +82,17 @@ export function datasetScene(split: Split, index: number, every = false): Datase
     const { box, area } = visible[i] as (typeof visible)[number]
     return { kind, category, group, colour, pattern, size, box, area }
   })
-  const sentences = every ? everySentence(scene) : writeSentences(scene)
-  return { index, objects, sentences, rgb, ids }
+  const explained = every || isSecond(split) ? everySentence(scene) : []
+  const sentences = every ? explained : writeSentences(scene)
+  const { foreign } = scene
+  const more = isSecond(split) ? { asks: everyAsk(scene, explained, { objects, ids }) } : {}
+  return { index, objects, sentences, ...more, ...(foreign ? { foreign } : {}), rgb, ids }
 }
 
 /** Writes scenes `start` to `start + count - 1` of a split into `folder`. */
 export async function writeDataset(folder: string, options: DatasetOptions): Promise<DatasetManifest> {
   const { split, count, start = 0, raw = false, every = false, onProgress, signal } = options
+  if (split === 'style2') (await import('./world/second-style.ts')).addSecondStyle()
   makeFolders(folder)
   await rm(join(folder, 'scenes.json'), { force: true })
   if (!raw) for (const name of ['images', 'ids']) makeFolders(join(folder, name))

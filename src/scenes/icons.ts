@@ -23,29 +23,41 @@ export interface Icon {
 
 const GRID = 48
 
-const icons = new Map((baked as unknown as readonly Icon[]).map((icon) => [icon.category, icon]))
-const silhouettes = new Map<string, Uint8Array>()
+/** Icons of another hand than the world's own. */
+export type IconStyle = 'noto'
+type Icons = ReadonlyMap<string, Icon>
+
+const byCategory = (list: unknown): Icons =>
+  new Map((list as readonly Icon[]).map((icon) => [icon.category, icon]))
+const icons = new Map<IconStyle | 'own', Icons>([['own', byCategory(baked)]])
+const silhouettes = new Map<Icon, Uint8Array>()
+
+/** Makes a style known. Its icons are a file of their own, which only the tests' scenes need. */
+export function addIcons(style: IconStyle, list: unknown): void {
+  icons.set(style, byCategory(list))
+}
 
 /**
  * The icon of a category.
  *
  * @throws RangeError if none shows it
  */
-export function icon(category: string): Icon {
-  const match = icons.get(category)
-  if (!match) throw new RangeError(`icon: there is no sprite "${category}"`)
+export function icon(category: string, style: IconStyle | 'own' = 'own'): Icon {
+  const match = icons.get(style)?.get(category)
+  if (!match) throw new RangeError(`icon: there is no sprite "${category}" of style "${style}"`)
   return match
 }
 
 /** Whether the sprite covers (u, v) of its square, each in [-1, 1]. */
-export function spriteCovers(category: string, u: number, v: number): boolean {
+export function spriteCovers(category: string, u: number, v: number, style?: IconStyle): boolean {
   const x = Math.floor((u + 1) * (GRID / 2))
   const y = Math.floor((v + 1) * (GRID / 2))
   if (x < 0 || y < 0 || x >= GRID || y >= GRID) return false
-  let bits = silhouettes.get(category)
+  const one = icon(category, style)
+  let bits = silhouettes.get(one)
   if (!bits) {
-    bits = Uint8Array.from(atob(icon(category).silhouette), (c) => c.charCodeAt(0))
-    silhouettes.set(category, bits)
+    bits = Uint8Array.from(atob(one.silhouette), (c) => c.charCodeAt(0))
+    silhouettes.set(one, bits)
   }
   const cell = y * GRID + x
   return (((bits[cell >> 3] as number) >> (cell & 7)) & 1) === 1

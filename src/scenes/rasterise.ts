@@ -4,10 +4,12 @@
 // painted in order. All objects are rasterised in one go, each in a cell of its own of an atlas.
 
 import { Resvg } from '@resvg/resvg-js'
+import { Random } from './random.ts'
 import {
   objectElement,
   type Scene,
   SIZE,
+  SPLIT_SEEDS,
   sceneSvg,
   svgDocument,
   type VisiblePart,
@@ -37,11 +39,25 @@ export function rasteriseScene(scene: Scene): ScenePixels {
     rgb[j++] = rgba[i + 1] as number
     rgb[j++] = rgba[i + 2] as number
   }
+  addGrain(rgb, scene)
   const { ids, whole } = idMap(scene)
   return { rgb, ids, whole, visible: visibleParts(ids, scene.objects.length) }
 }
 
+/** Noise over all of the picture, of whole steps and as likely up as down, the same for the three channels. */
+function addGrain(rgb: Uint8Array, { grain = 0, split, index }: Scene): void {
+  if (grain === 0) return
+  const random = new Random(SPLIT_SEEDS[split], index, 65537)
+  const clamped = new Uint8ClampedArray(rgb.buffer)
+  for (let i = 0; i < clamped.length; i += 3) {
+    const step = random.int(-grain, grain)
+    for (let c = i; c < i + 3; c++) clamped[c] = (clamped[c] as number) + step
+  }
+}
+
 function idMap(scene: Scene): { ids: Uint8Array; whole: number[] } {
+  if (scene.objects.length === 0) return { ids: new Uint8Array(SIZE * SIZE), whole: [] }
+
   // 1. Move every object by whole pixels to the middle of its cell
   const moves = scene.objects.map(({ centre: [x, y] }, i): [number, number] => [
     i * CELL + CELL / 2 - Math.round(x),

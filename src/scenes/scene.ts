@@ -19,20 +19,52 @@ import {
   type ShapeName,
   SPRITE_NAMES,
 } from './catalogue.ts'
-import { icon, spriteCovers } from './icons.ts'
+import { type IconStyle, icon, spriteCovers } from './icons.ts'
 import { Random } from './random.ts'
 import { fixed, shapeCovers, shapeElement } from './shapes.ts'
+import { richBackground } from './world/backdrop.ts'
+import { SIZE } from './world/canvas.ts'
+import {
+  fromHex,
+  fromHsl,
+  jitter,
+  mixHex,
+  perceivedDistance,
+  type Rgb,
+  shift,
+  toHex,
+} from './world/colour.ts'
+import { anyForeign, type ForeignKind } from './world/foreign.ts'
 
-/** Scenes are SIZE x SIZE pixels. */
-export const SIZE = 256
+export { SIZE }
 
-/** The parts of the data, which share no scene. */
-export type Split = 'train' | 'val' | 'test'
+/**
+ * The parts of the data, which share no scene. Those of the second generation have richer pictures, some of which show
+ * none of the world's objects; style2 is test2 with icons that no other split shows.
+ */
+export const SPLITS = ['train', 'val', 'test', 'train2', 'val2', 'test2', 'style2'] as const
+/** One of SPLITS. */
+export type Split = (typeof SPLITS)[number]
 /** The size of an object beside others. */
 export type SizeName = 'small' | 'medium' | 'large'
 
 /** The first key of the random numbers of each split. */
-export const SPLIT_SEEDS: Record<Split, number> = { train: 101, val: 202, test: 303 }
+export const SPLIT_SEEDS: Record<Split, number> = {
+  train: 101,
+  val: 202,
+  test: 303,
+  train2: 404,
+  val2: 505,
+  test2: 606,
+  style2: 707,
+}
+
+/** Whether a split is of the second generation. */
+export const isSecond = (split: Split): boolean => split.endsWith('2')
+/** Whether a split may show combinations that training never shows. */
+export const isForTests = (split: Split): boolean => ['test', 'test2', 'style2'].includes(split)
+/** Share of the second generation's pictures that show nothing of the world. */
+const FOREIGN_SHARE = 0.07
 
 /** Objects of one category in a scene. */
 const MOST_ALIKE = 3
@@ -60,6 +92,8 @@ export interface SceneObject {
   readonly rotation: number
   /** The paint: the colour with a little jitter, as #rrggbb. */
   readonly paint: string | null
+  /** The icons that a sprite is drawn with: the world's own, if undefined. */
+  readonly style?: IconStyle | undefined
   /** Around the visible part, [x0, y0, x1, y1), and its pixels; from the silhouette. */
   readonly box: readonly [number, number, number, number]
   readonly area: number
@@ -73,9 +107,13 @@ export interface Scene {
   readonly objects: readonly SceneObject[]
   /** SVG elements that fill the picture. */
   readonly background: string
+  /** The kind of picture, of one that shows nothing of the world and has no objects. */
+  readonly foreign?: ForeignKind | undefined
+  /** The most that noise adds to or takes from each channel of each pixel. */
+  readonly grain?: number | undefined
 }
 
-type Look = Pick<SceneObject, 'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size'>
+type Look = Pick<SceneObject, 'kind' | 'category' | 'group' | 'colour' | 'pattern' | 'size' | 'style'>
 type Placed = Omit<SceneObject, 'box' | 'area'>
 
 /** Scene number `index` of a split, always the same one. */
@@ -83,10 +121,15 @@ export function makeScene(split: Split, index: number): Scene {
   // A layout that hides too much of an object is thrown away whole; the second try nearly always holds
   for (let attempt = 0; ; attempt++) {
     const random = new Random(SPLIT_SEEDS[split], index, attempt)
+    const foreign =
+      isSecond(split) && random.chance(FOREIGN_SHARE) ? anyForeign(random, isForTests(split)) : null
+    if (foreign) return { split, index, objects: [], ...foreign }
     const looks = chooseLooks(random, split)
-    const placed = place(random, looks)
+    const placed = place(random, looks, isSecond(split) ? 0.4 : 0.25)
     const objects = placed && measureVisible(placed)
-    if (objects) return { split, index, objects, background: chooseBackground(random, objects) }
+    if (!objects) continue
+    if (!isSecond(split)) return { split, index, objects, background: chooseBackground(random, objects) }
+    return { split, index, objects, ...richBackground(random, objects, quietColour(random, objects)) }
   }
 }
 
@@ -109,7 +152,7 @@ export function objectElement(object: Placed, id: string): string {
   const [x, y] = object.centre
   const place = `translate(${fixed(x)} ${fixed(y)}) rotate(${fixed(object.rotation)})`
   if (object.kind === 'sprite') {
-    const { body, centre, half } = icon(object.category)
+    const { body, centre, half } = icon(object.category, object.style)
     const scale = `scale(${(object.radius / half).toFixed(4)}) translate(${-centre[0]} ${-centre[1]})`
     return `<g transform="${place} ${scale}">${body}</g>`
   }
@@ -129,20 +172,21 @@ export function covers(object: Placed, x: number, y: number): boolean {
   const u = dx * Math.cos(angle) - dy * Math.sin(angle)
   const v = dx * Math.sin(angle) + dy * Math.cos(angle)
   return object.kind === 'sprite'
-    ? spriteCovers(object.category, u, v)
+    ? spriteCovers(object.category, u, v, object.style)
     : shapeCovers(object.category as ShapeName, u, v)
 }
 
 // ---- What is in it
 
 function chooseLooks(random: Random, split: Split): Look[] {
-  const count = random.int(4, 9)
+  const count = isSecond(split) ? Math.min(9, random.int(2, 11)) : random.int(4, 9)
+  const style = split === 'style2' ? { style: 'noto' as const } : {}
   const looks: Look[] = []
   while (looks.length < count) {
     const sibling = looks.length > 0 && random.chance(0.55) ? random.pick(looks) : null
-    const look = sibling ? relative(random, sibling) : anyLook(random)
+    const look = { ...(sibling ? relative(random, sibling) : anyLook(random)), ...style }
     if (looks.filter((o) => o.category === look.category).length === MOST_ALIKE) continue
-    if (split !== 'test' && isHeldOut(look, looks)) continue
+    if (!isForTests(split) && isHeldOut(look, looks)) continue
     looks.push(look)
   }
   return random.shuffle(looks)
@@ -187,8 +231,8 @@ function anySize(random: Random): SizeName {
 
 // ---- Where it is
 
-/** Finds a place for every object, or null. Most keep apart, some overlap another one. */
-function place(random: Random, looks: readonly Look[]): Placed[] | null {
+/** Finds a place for every object, or null. Most keep apart, a share of `overlapping` overlaps another one. */
+function place(random: Random, looks: readonly Look[], overlapping: number): Placed[] | null {
   const placed: Placed[] = []
   for (const look of looks) {
     const radius = random.range(...RADII[look.size])
@@ -196,7 +240,7 @@ function place(random: Random, looks: readonly Look[]): Placed[] | null {
     const others = placed.filter(
       (o) => o.category !== look.category && (!look.colour || o.colour !== look.colour),
     )
-    const neighbour = others.length > 0 && random.chance(0.25) ? random.pick(others) : null
+    const neighbour = others.length > 0 && random.chance(overlapping) ? random.pick(others) : null
     const centre = findPlace(random, placed, neighbour, radius)
     if (!centre) return null
     const paint = look.colour && jitter(random, COLOURS[look.colour])
@@ -305,12 +349,10 @@ function patternElement(object: Placed, id: string): string {
   return `<pattern id="${id}" ${tile} patternUnits="userSpaceOnUse" ${transform}>${mark}</pattern>`
 }
 
-type Rgb = readonly [number, number, number]
-
-/** Plain, graded or noisy, and clearly another colour than every object's. */
-function chooseBackground(random: Random, objects: readonly SceneObject[]): string {
+/** A colour that is clearly another than every object's. */
+function quietColour(random: Random, objects: readonly SceneObject[]): Rgb {
   const paints = objects.flatMap((o) => (o.paint ? [fromHex(o.paint)] : []))
-  const inks = objects.flatMap((o) => (o.paint ? [] : icon(o.category).inks))
+  const inks = objects.flatMap((o) => (o.paint ? [] : icon(o.category, o.style).inks))
   let [best, bestScore]: [Rgb, number] = [[236, 236, 236], -1]
   for (let attempt = 0; attempt < 24 && bestScore < 1; attempt++) {
     const rgb = anyBackgroundColour(random)
@@ -320,7 +362,12 @@ function chooseBackground(random: Random, objects: readonly SceneObject[]): stri
     )
     if (score > bestScore) [best, bestScore] = [rgb, score]
   }
+  return best
+}
 
+/** Plain, graded or noisy. */
+function chooseBackground(random: Random, objects: readonly SceneObject[]): string {
+  const best = quietColour(random, objects)
   const base = toHex(best)
   const fill = `<rect width="${SIZE}" height="${SIZE}" fill="${base}"/>`
   const style = random.next()
@@ -358,60 +405,4 @@ function anyBackgroundColour(random: Random): Rgb {
   return random.chance(0.8)
     ? fromHsl(hue, random.range(0.05, 0.4), random.range(0.74, 0.93))
     : fromHsl(hue, random.range(0, 0.15), random.range(0.42, 0.62))
-}
-
-function shift(random: Random, [r, g, b]: Rgb, most: number): Rgb {
-  const light = random.range(-most, most)
-  const channel = (v: number) => Math.min(255, Math.max(0, Math.round(v + light + random.range(-5, 5))))
-  return [channel(r), channel(g), channel(b)]
-}
-
-function jitter(random: Random, hex: string): string {
-  const channel = (v: number) => Math.min(255, Math.max(0, Math.round(v + random.range(-9, 9))))
-  const [r, g, b] = fromHex(hex)
-  return toHex([channel(r), channel(g), channel(b)])
-}
-
-function mixHex(a: string, b: string, share: number): string {
-  const [from, to] = [fromHex(a), fromHex(b)]
-  const at = (c: 0 | 1 | 2) => Math.round(from[c] + (to[c] - from[c]) * share)
-  return toHex([at(0), at(1), at(2)])
-}
-
-function fromHex(hex: string): Rgb {
-  const at = (i: number) => Number.parseInt(hex.slice(i, i + 2), 16)
-  return [at(1), at(3), at(5)]
-}
-
-function toHex(rgb: Rgb): string {
-  return `#${rgb.map((v) => v.toString(16).padStart(2, '0')).join('')}`
-}
-
-function fromHsl(hue: number, saturation: number, lightness: number): Rgb {
-  const channel = (n: number) => {
-    const k = (n + hue / 30) % 12
-    const a = saturation * Math.min(lightness, 1 - lightness)
-    return Math.round(255 * (lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1))))
-  }
-  return [channel(0), channel(8), channel(4)]
-}
-
-/** Distance in Oklab (Ottosson 2020): black to white is 1. */
-function perceivedDistance(a: Rgb, b: Rgb): number {
-  const [la, aa, ba] = toOklab(a)
-  const [lb, ab, bb] = toOklab(b)
-  return Math.hypot(la - lb, aa - ab, ba - bb)
-}
-
-function toOklab(rgb: Rgb): Rgb {
-  const linear = (v: number) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)
-  const [r, g, b] = [linear(rgb[0]), linear(rgb[1]), linear(rgb[2])]
-  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b)
-  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b)
-  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b)
-  return [
-    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
-    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
-    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
-  ]
 }

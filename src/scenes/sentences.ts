@@ -125,6 +125,7 @@ export function everySentence(scene: Scene): ExplainedSentence[] {
 /** Draws candidates and keeps the sure ones; those with idle words are kept now and then. */
 function findSentences(random: Random, objects: readonly SceneObject[]): Map<SentenceKind, Found[]> {
   const candidates = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
+  if (objects.length === 0) return candidates
   const seen = new Set<string>()
   for (const [kind, write] of Object.entries(writers) as [SentenceKind, Writer][]) {
     for (let draw = 0; draw < DRAWS; draw++) {

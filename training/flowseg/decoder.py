@@ -17,7 +17,8 @@ from .pixel_decoder import sine_positions
 
 @dataclass
 class Prediction:
-    """What one decoder layer says: normed queries [B, N, Q, C], mask embeddings likewise, pooled C [B, N, C]."""
+    """What one decoder layer says: normed queries [B, N, Q, C], mask embeddings likewise, pooled C [B, N, C], or
+    [B, N, P, C] where prompts have several phrases."""
 
     output: Tensor
     embedding: Tensor
@@ -25,8 +26,10 @@ class Prediction:
 
 
 class Layer(nn.Module):
-    def __init__(self, c: dict):
+    def __init__(self, c: dict, flow: dict):
         super().__init__()
+        # Experiments leave one of the flow's directions out; its weights are there all the same
+        self.refines, self.refreshes = flow.get("refines", True), flow.get("refreshes", True)
         C, heads, eps = c["hidden"], c["heads"], c["eps"]
         self.cross_attn, self.cross_attn_layer_norm = PackedAttention(C, heads), nn.LayerNorm(C, eps)
         self.semantic_attn, self.semantic_gate = PackedAttention(C, heads), nn.Linear(2 * C, C)
@@ -46,16 +49,19 @@ class Layer(nn.Module):
 
         # 2. Semantic refinement
         p = Qpos if flow_pos else 0
-        Qsem = self.semantic_attn(Qv + p, C, C, valid)
-        gate = torch.sigmoid(self.semantic_gate(torch.cat([Qv, Qsem.to(Qv.dtype)], -1)))
-        Qf = gate * Qv + (1 - gate) * Qsem
+        gate, Qf = None, Qv
+        if self.refines:
+            Qsem = self.semantic_attn(Qv + p, C, C, valid)
+            gate = torch.sigmoid(self.semantic_gate(torch.cat([Qv, Qsem.to(Qv.dtype)], -1)))
+            Qf = gate * Qv + (1 - gate) * Qsem
 
         # 3. Queries among themselves, feed-forward
         Qs = self.self_attn_layer_norm(Qf + self.self_attn(Qf + Qpos, Qf + Qpos, Qf))
         Q = self.final_layer_norm(Qs + self.fc2(F.relu(self.fc1(Qs))))
 
         # 4. Condition refreshing
-        C = C + self.condition_attn(C, Qs + p, Qs)
+        if self.refreshes:
+            C = C + self.condition_attn(C, Qs + p, Qs)
         return Q.view(B, N, q, d), C, gate
 
 
@@ -71,9 +77,9 @@ class MaskPredictor(nn.Module):
 
 
 class LayerStack(nn.Module):
-    def __init__(self, c: dict):
+    def __init__(self, c: dict, flow: dict):
         super().__init__()
-        self.layers = nn.ModuleList(Layer(c) for _ in range(c["decoderLayers"]))
+        self.layers = nn.ModuleList(Layer(c, flow) for _ in range(c["decoderLayers"]))
         self.layernorm = nn.LayerNorm(c["hidden"], c["eps"])
         self.mask_predictor = MaskPredictor(c["hidden"], c["maskLayers"])
 
@@ -85,12 +91,13 @@ class Decoder(nn.Module):
         self.queries_features = nn.Embedding(c["queries"], c["hidden"])
         self.queries_embedder = nn.Embedding(c["queries"], c["hidden"])
         self.level_embed = nn.Embedding(3, c["hidden"])
-        self.decoder = LayerStack(c)
+        self.decoder = LayerStack(c, flow)
 
     def forward(self, levels: list[Tensor], shapes: list[tuple[int, int]], mask_features: Tensor,
-                S: Tensor, C: Tensor, valid: Tensor | None = None) -> list[Prediction]:
+                S: Tensor, C: Tensor, valid: Tensor | None = None, member: Tensor | None = None) -> list[Prediction]:
         """levels [B, H_l*W_l, d] coarse to fine, mask_features [B, d, H, W], S [B, N, d], C [B, N, K, d],
-        valid [B, N, K] bool or None -> one prediction before the layers and one after each"""
+        valid [B, N, K] bool or None, member [B, N, K, P] 1 where a row of C is of a phrase, or None: all rows are of one
+        -> one prediction before the layers and one after each"""
         B, N, K, d = C.shape
         pos = [sine_positions(H, W, d, S.device) for H, W in shapes]
         value = [x + e for x, e in zip(levels, self.level_embed.weight)]
@@ -104,19 +111,24 @@ class Decoder(nn.Module):
         C = C.reshape(B * N, K, d)
         keep = None if valid is None else valid.reshape(B * N, 1, 1, K)
         weight = torch.ones(B * N, K, 1, device=C.device) if valid is None else valid.reshape(B * N, K, 1).float()
-        weight = weight / weight.sum(1, keepdim=True)
+        if member is not None:
+            weight = member.reshape(B * N, K, -1).float()
+        weight = weight / weight.sum(1, keepdim=True).clamp(min=1)
 
-        predictions = [self.predict(Q, C, weight)]
+        predictions = [self.predict(Q, C, weight, member is None)]
         for i, layer in enumerate(self.decoder.layers):
             l = i % 3
             mask = self.attention_mask(predictions[-1].embedding, small[l])
             Q, C, _ = layer(Q, Qpos, key[l], value[l], mask, C, keep, self.flow_pos)
-            predictions.append(self.predict(Q, C, weight))
+            predictions.append(self.predict(Q, C, weight, member is None))
         return predictions
 
-    def predict(self, Q: Tensor, C: Tensor, weight: Tensor) -> Prediction:
+    def predict(self, Q: Tensor, C: Tensor, weight: Tensor, is_single: bool) -> Prediction:
         O = self.decoder.layernorm(Q)
-        phrase = (C * weight).sum(1).view(*Q.shape[:2], -1)
+        if is_single:
+            phrase = (C * weight).sum(1).view(*Q.shape[:2], -1)
+        else:
+            phrase = torch.einsum("nkd,nkp->npd", C, weight.to(C.dtype)).view(*Q.shape[:2], weight.shape[-1], -1)
         return Prediction(O, self.decoder.mask_predictor(O), phrase)
 
     @torch.no_grad()

@@ -103,6 +103,11 @@ class PixelDecoder(nn.Module):
         self.adapter_1 = nn.Sequential(nn.Conv2d(channels[2], C, 1, bias=False), nn.GroupNorm(groups, C, eps))
         self.layer_1 = nn.Sequential(nn.Conv2d(C, C, 3, padding=1, bias=False), nn.GroupNorm(groups, C, eps))
         self.mask_projection = nn.Conv2d(C, C, 1)
+        # An experiment with masks of twice the side; the engine has no such step
+        self.sharpen = nn.Conv2d(C, 4 * C, 3, padding=1) if c.get("sharp") else None
+        if self.sharpen is not None:  # at first it changes nothing
+            nn.init.zeros_(self.sharpen.weight)
+            nn.init.zeros_(self.sharpen.bias)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """coarse, middle, fine, each [B, C_l, H_l, W_l] -> levels [B, H_l*W_l, C], mask_features [B, C, H, W]"""
@@ -128,4 +133,8 @@ class PixelDecoder(nn.Module):
         fine = levels[2].transpose(1, 2).reshape(x.shape[0], C, *shapes[2])
         y = self.adapter_1(maps[2]) + F.interpolate(fine, maps[2].shape[2:], mode="bilinear", align_corners=False)
         y = F.relu(self.layer_1(y))
-        return levels, self.mask_projection(y)
+        features = self.mask_projection(y)
+        if self.sharpen is not None:
+            wide = F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+            features = wide + F.pixel_shuffle(self.sharpen(y), 2)
+        return levels, features

@@ -81,6 +81,14 @@ class FlowSeg(nn.Module):
         levels, mask_features = self.segmentor.pixel_decoder(maps)
         return levels, [tuple(m.shape[2:]) for m in maps], mask_features
 
+    def sample(self, rows: Tensor, points: Tensor) -> Tensor:
+        """The rows of regions: rows [B, V, H] of images, of which SAM's come last, points [B, R, n, 2] in cells of their
+        map, corner to corner -> the largest value of each channel at a region's points, [B, R, H]"""
+        side = self.config["sam"]["image"] // self.config["sam"]["patch"] // 2
+        map = rows[:, -side * side :].transpose(1, 2).unflatten(2, (side, side))
+        grid = 2 * points / (side - 1) - 1
+        return F.grid_sample(map.float(), grid.float(), align_corners=True).amax(-1).transpose(1, 2).to(rows.dtype)
+
     @torch.no_grad()
     def read(self, rows: Tensor, before: Tensor, after: Tensor, span: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """rows [1, V, H] of the image, token ids before and after it ([n], [m]; `after` ends with <SEG>),

@@ -8,6 +8,7 @@ import { FlowSegError } from '../../errors.ts'
 import { isFolder, makeFolders } from '../../make-folders.ts'
 import { printable, reasonOf } from '../../printable.ts'
 import { writeDataset } from '../../scenes/dataset.ts'
+import { SPLITS } from '../../scenes/scene.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
 import { jsonLine } from '../json.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -19,9 +20,11 @@ const page: Page = {
   summary: 'draw scenes with sentences and masks',
   details:
     'Scenes depend on split and number alone: the same command writes the same bytes. The test split holds ' +
-    'combinations of colour and shape, and of things side by side, that the other two never show.',
+    'combinations of colour and shape, and of things side by side, that the other two never show. train2, val2 and ' +
+    'test2 are the second generation: richer pictures, some of other worlds, with sentences about nothing or about ' +
+    'several objects, lists, regions, questions and descriptions; style2 is test2 with other icons.',
   options: {
-    split: { value: 'NAME', help: 'train, val or test; by default test' },
+    split: { value: 'NAME', help: 'train, val, test, train2, val2, test2 or style2; by default test' },
     count: { value: 'N', help: 'scenes to write; by default 100' },
     start: { value: 'N', help: 'number of the first; by default 0' },
     as: {
@@ -49,7 +52,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, args, 1)
   const [name = ''] = args.operands
   const folder = resolve(terminal.cwd, name)
-  const split = args.oneOf('split', ['train', 'val', 'test']) ?? 'test'
+  const split = args.oneOf('split', SPLITS) ?? 'test'
   const start = args.number('start', 0, LAST) ?? 0
   const count = args.number('count', 1, LAST + 1 - start) ?? 100
   const layout = args.oneOf('as', ['lines', 'refcoco'])

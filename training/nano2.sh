@@ -1,0 +1,101 @@
+#!/bin/sh
+# Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, three phases of training, thresholds, figures.
+#
+#   HOURS=5 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
+#   STEPS=3 COUNT=8 ./nano2.sh FOLDER  a few steps of each part, to see that they run
+#
+# Each part leaves a mark in FOLDER/done and is skipped where it has one. A training phase that is interrupted goes on from
+# its last state, at most 150 seconds old. `touch FOLDER/run/STOP` ends a phase early (remove it before the next).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1/done"
+out=$(cd "$1" && pwd)
+python=${PYTHON:-python3}
+flowseg=${FLOWSEG:-node $here/../dist/cli/main.js}
+hours=${HOURS:-5}
+steps=${STEPS:-0}
+count=${COUNT:-10000}
+tests=${TESTS:-$([ "$steps" -gt 0 ] && echo 4 || echo 100)}
+begin=${BEGIN:-$here/../weights/flowseg-nano}
+weights=$out/weights
+minutes() { awk "BEGIN { print $hours * 60 * $1 }"; }
+
+part() { # part NAME COMMAND...
+  name=$1
+  shift
+  [ -e "$out/done/$name" ] && return
+  echo "== $name ($(date +%H:%M))"
+  "$@"
+  touch "$out/done/$name"
+}
+
+both() { # both COMMAND... : with each of the two halves of the data, at the same time; fails if one does
+  "$@" 0 &
+  first=$!
+  "$@" 1
+  wait $first
+}
+
+# 1. Scenes, written once: 50 ms each and 290 MB a thousand, pixels and asks
+half() {
+  $flowseg scenes "$out/train2-$1" --split train2 --count $((count / 2)) --start $(($1 * (count / 2))) --raw --every
+}
+part train2 both half
+for split in val2 test2 style2; do
+  part $split $flowseg scenes "$out/$split" --split $split --count "$tests" --raw
+done
+# The 1,007 sentences of all published figures are about the first 89 scenes of the old split
+part test $flowseg scenes "$out/test" --split test --count "$([ "$steps" -gt 0 ] && echo 4 || echo 89)" --raw
+
+# 2. Vocabulary and weights to begin with
+vocabulary() {
+  "$python" "$here/configure.py" --old "$begin" --out "$weights" ${SHARP:+--sharp}
+  "$python" "$here/corpus.py" --data "$out/train2-0" "$out/train2-1" --out "$out/corpus.txt"
+  "$python" "$here/tokenizer.py" --grow "$begin" --corpus "$out/corpus.txt" --out "$weights" --vocab 1280
+}
+part vocabulary vocabulary
+
+# 3. Training: the image's rows are written once and the language model learns alone, then all of it together; what the
+#    encoders learnt of the new pictures goes into new rows, and the same again. Shares of the hours are below
+rows() {
+  "$python" "$here/rows.py" --data "$out/train2-$1" --weights "$weights"
+}
+train() { # train NAME SHARE OPTIONS...
+  name=$1 share=$2
+  shift 2
+  state=$out/run/last.pt
+  [ -e "$out/done/$name.begun" ] || { rm -f "$out/run/STOP"; START="--start 0.001"; touch "$out/done/$name.begun"; }
+  "$here/run.sh" --data "$out/train2-0" "$out/train2-1" --weights "$weights" --run "$out/run" --asks --history 30 \
+    --minutes "$(minutes "$share")" --steps "$([ "$steps" -gt 0 ] && echo $(($(reached) + steps)) || echo 0)" \
+    $([ -e "$state" ] || echo --begin "$weights/model.safetensors") ${START:-} "$@"
+  START=
+}
+reached() { tail -n 1 "$out/run/log.jsonl" 2>/dev/null | sed -n 's/.*"step": \([0-9]*\).*/\1/p' | grep . || echo 0; }
+export_weights() { "$python" "$here/export.py" --run "$out/run/last.pt" --weights "$weights"; }
+
+estimate() {
+  "$python" "$here/estimate.py" --log "$out/run/log.jsonl" --hours "$hours" --scenes "$count"
+}
+
+part tune1 train tune1 0.22 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
+part export1 export_weights
+part rows1 both rows
+part read1 train read1 0.30 --phase read --frozen --sentences 32 --rate 1.2e-3
+estimate
+part tune2 train tune2 0.48 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
+part export2 export_weights
+
+# 4. Thresholds from validation, then the figures of each test split
+evaluate() { # evaluate SPLIT
+  "$python" "$here/evaluate_asks.py" --data "$out/$1" --weights "$weights" --out "$out/$1.json" >"$out/$1.log"
+}
+part evaluate-val2 evaluate val2
+part calibrate "$python" "$here/calibrate.py" --rows "$out/val2.rows.jsonl" --weights "$weights"
+unseen() {
+  evaluate "$([ "$1" = 0 ] && echo test2 || echo style2)"
+}
+part evaluate-unseen both unseen
+part evaluate-test "$python" "$here/evaluate.py" --data "$out/test" --weights "$weights" --out "$out/test.json"
+part world "$python" "$here/world.py" --data "$out/train2-0" --val "$out/val2" --test "$out/test2" "$out/style2" --weights "$weights"
+part manifest $flowseg manifest "$weights"
+echo "done: $weights, figures in $out/*.json"
