@@ -12,10 +12,11 @@ import { setStale } from './freshness.ts'
 import { listen } from './inputs.ts'
 import { fetchImage } from './links.ts'
 import { clear, note, show, tell as tellNotice } from './notices.ts'
-import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects, tellObjects } from './objects.ts'
+import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './objects.ts'
 import { goOffline, watchForUpdates } from './offline.ts'
 import { Pointed } from './pointed.ts'
 import { listenToPointing } from './pointing.ts'
+import { expectRegions, mapsOf, presentObjects, spokenTitle } from './present.ts'
 import { say, showProgress } from './progress.ts'
 import type {
   AnswerFacts,
@@ -31,12 +32,12 @@ import type {
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
 import * as sentence from './sentence.ts'
-import { complainOf, listenToTabs, setTasks, titleOf } from './tabs.ts'
+import { complainOf, listenToTabs, setTasks } from './tabs.ts'
 import { listenToTools } from './tools.ts'
+import { nextFrame, turn } from './turns.ts'
 import type { Size } from './view/camera.ts'
-import type { Maps } from './view/protocol.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
-import { beginWords, showWords } from './words.ts'
+import { beginWords } from './words.ts'
 
 // The model first: its worker has the most to do
 const client = new ModelClient()
@@ -360,12 +361,6 @@ async function answering(
   }
 }
 
-/** What an answer draws: nothing where nothing was found. */
-function mapsOf({ found, isPicked, all, mask }: AnswerFacts): Maps {
-  if (!found && !isPicked) return {}
-  return all ? { colours: all.colours } : { mask }
-}
-
 // ---- Regions, lists and questions
 
 const place: ObjectsPlace = {
@@ -394,22 +389,15 @@ async function askObjects(request: ObjectsAsk): Promise<void> {
   if (signal.aborted) return
   if (!hasModel) return trouble()
   forget()
-  const isSpoken = request.kind === 'question' || request.kind === 'description'
-  const title = titleOf(request)
-  const writing = isSpoken ? beginWords(title) : undefined
+  const title = spokenTitle(request)
+  const writing = title === undefined ? undefined : beginWords(title)
   signal.addEventListener('abort', () => writing?.stop(), { once: true })
-  const what = !looked ? 'Looking at the image' : isSpoken ? 'Writing' : 'Finding it'
+  const what = !looked ? 'Looking at the image' : writing ? 'Writing' : 'Finding it'
   await answering(stop, what, complain, async (options) => {
     const answer = await client.ask('objects', request, { ...options, onText: writing?.add })
     looked = true
     objects = answer
-    canvas.setAnswer({ colours: answer.colours })
-    const titles = { region: 'Found', categories: 'Legend', question: 'Phrases', description: 'Phrases' }
-    showObjects(answer.objects, titles[request.kind], place)
-    const words = isSpoken ? showWords(title, answer, place) : tellObjects(answer)
-    canvas.note(answer.found || isSpoken ? '' : words)
-    canvas.describe(words)
-    say(words)
+    presentObjects(answer, place)
     setSaving(opening === undefined)
     performance.mark('flowseg:objects', { detail: request.kind })
   })
@@ -423,16 +411,6 @@ async function pickAt(at: Size): Promise<void> {
   if (under?.kind === 'candidate') return pick(under.query)
   if (under) return
   say(answered ? 'No candidate is there.' : 'Ask for something first: a click picks one of its candidates.')
-}
-
-function mayBox(): boolean {
-  if (!facts) return false
-  if (facts.tasks.includes('regions')) return true
-  note(
-    `${printable(facts.name)} was not trained on regions, so a box means nothing to it: the tasks of its config.json are ` +
-      `${facts.tasks.join(', ')}. A click picks a candidate of the last sentence.`,
-  )
-  return false
 }
 
 /** Work that can come a frame later, one piece per frame: the page stays quick. */
@@ -496,19 +474,6 @@ async function save(kind: SaveKind): Promise<void> {
 
 // ---- Start
 
-/** Once a frame was drawn, or soon where none are as nobody looks. */
-function nextFrame(): Promise<void> {
-  return new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve))
-    setTimeout(resolve, 200)
-  })
-}
-
-/** Lets others have a turn, so that nobody waits long for one. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
-}
-
 sentence.listenToSentence({ change: compare, ask: find })
 listenToSaving((kind) => void save(kind))
 canvas.onKept = (kept) => {
@@ -521,7 +486,7 @@ listenToPointing(canvas, {
   hover: (at) => void pointed.at(at),
   click: (at) => void pickAt(at),
   box: (box) => void askObjects({ kind: 'region', region: { box } }),
-  mayBox,
+  mayBox: () => facts !== undefined && expectRegions(facts),
 })
 listenToTools(canvas, () => say('The answer is shown again'))
 

@@ -130,8 +130,3 @@ function chosenList(): CategoryList | string | undefined {
   if (list.things) return { things: list.things }
   return list.stuff && { stuff: list.stuff }
 }
-
-/** A question, or what stands for one, above its answer. */
-export function titleOf(ask: ObjectsAsk): string {
-  return ask.kind === 'question' ? ask.question : 'Describe the image'
-}
