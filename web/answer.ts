@@ -19,20 +19,26 @@ export interface CandidateActions {
  * looked at
  */
 export function showAnswer(answer: AnswerFacts, looked: boolean): void {
-  const { sentence, score, rank, share, area } = answer
+  const { sentence, found, isPicked, score, rank, share, area, all } = answer
+  const isShown = found || isPicked
   byId('answer').replaceChildren(
     make(
       'div',
       {},
       make('p', { className: 'asked' }, printable(sentence)),
       make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), 'score'),
-      rank > 1 ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
+      found ? undefined : make('p', { className: 'not-found' }, 'Not found: its score is too low.'),
+      rank > 1 || (isPicked && !found) ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
       make(
         'p',
         { className: 'faint' },
-        area === 0
-          ? 'Its mask is empty: nothing reached a probability of one half.'
-          : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image`,
+        !isShown
+          ? 'The best guesses are the candidates below: press one to see it.'
+          : all
+            ? `${all.objects.length} of them, the surest first`
+            : area === 0
+              ? 'Its mask is empty: nothing reached a probability of one half.'
+              : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image`,
       ),
     ),
     times(answer, looked),
@@ -42,7 +48,7 @@ export function showAnswer(answer: AnswerFacts, looked: boolean): void {
 /** Below them, what else it could have been: the best first, and more of them on request. */
 export function showCandidates(
   some: readonly CandidateFacts[],
-  { query, ranked }: AnswerFacts,
+  { query, ranked, found }: AnswerFacts,
   actions: CandidateActions,
 ): void {
   const list = make('ol', { className: 'candidates', 'aria-labelledby': 'candidates-title' })
@@ -67,28 +73,35 @@ export function showCandidates(
   })
   add(some)
   byId('candidates').replaceChildren(make('h3', { id: 'candidates-title' }, 'Candidates'), list, more)
-  markCandidate(query)
+  markCandidate(found ? query : undefined)
 }
 
-/** Marks the candidate that is the answer now. */
-export function markCandidate(query: number): void {
+/** Marks the candidate that is the answer now, if one is. */
+export function markCandidate(query: number | undefined): void {
   for (const button of byId('candidates').querySelectorAll<HTMLElement>('[data-query]'))
     button.setAttribute('aria-pressed', String(button.dataset['query'] === String(query)))
 }
 
 /** The result and its place in words, for screen readers. */
 export function inWords(
-  { sentence, score, rank, share, box }: AnswerFacts,
+  { sentence, found, isPicked, all, score, rank, share, box }: AnswerFacts,
   { width, height }: { readonly width: number; readonly height: number },
 ): string {
   const asked = printable(sentence)
+  if (!found && !isPicked) {
+    return `Not found: ${asked}. The best candidate has a score of ${score.toFixed(2)}, which is too low.`
+  }
+  if (all) {
+    const many = all.objects.length
+    return `Found ${asked}, ${many} ${many === 1 ? 'object' : 'objects'}. Best score ${score.toFixed(2)}.`
+  }
   if (!box) return `Nothing found for ${asked}: the mask is empty.`
   const thirds = (at: number, names: readonly [string, string, string]): string =>
     names[Math.min(2, Math.floor(3 * at))] ?? names[1]
   const across = thirds((box[0] + box[2]) / 2 / width, ['left', 'centre', 'right'])
   const down = thirds((box[1] + box[3]) / 2 / height, ['top', 'middle', 'bottom'])
   const where = `${down} ${across}`.replace('middle centre', 'centre')
-  const which = rank > 1 ? `Candidate ${rank} for` : 'Found'
+  const which = rank > 1 || !found ? `Candidate ${rank} for` : 'Found'
   return `${which} ${asked}, at the ${where} of the image, ${percent(share, 1)} of it. Score ${score.toFixed(2)}.`
 }
 

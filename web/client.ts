@@ -17,12 +17,15 @@ export class RemoteError extends Error {
 export interface AskOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: Step) => void) | undefined
+  /** Called with each new piece of an answer in words. */
+  readonly onText?: ((text: string) => void) | undefined
 }
 
 interface Waiting {
   readonly resolve: (answer: never) => void
   readonly reject: (error: unknown) => void
   readonly onProgress: AskOptions['onProgress']
+  readonly onText: AskOptions['onText']
 }
 
 /** The model's worker, as promises: a request, and its answer or a RemoteError. */
@@ -50,13 +53,13 @@ export class ModelClient {
   ask<K extends RequestName>(
     name: K,
     ask: Requests[K]['ask'],
-    { signal, onProgress }: AskOptions = {},
+    { signal, onProgress, onText }: AskOptions = {},
   ): Promise<Requests[K]['answer']> {
     const id = ++this.#last
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
       if (this.#broken) return reject(this.#broken)
-      this.#waiting.set(id, { resolve, reject, onProgress })
+      this.#waiting.set(id, { resolve, reject, onProgress, onText })
       this.#send({ type: 'ask', id, name, ask } as ToWorker)
       signal?.addEventListener(
         'abort',
@@ -79,6 +82,7 @@ export class ModelClient {
     const waiting = this.#waiting.get(message.id)
     if (!waiting) return // cancelled meanwhile
     if (message.type === 'progress') return waiting.onProgress?.(message.progress)
+    if (message.type === 'text') return waiting.onText?.(message.text)
     this.#waiting.delete(message.id)
     if (message.type === 'answer') waiting.resolve(message.answer as never)
     else waiting.reject(new RemoteError(message.failure))

@@ -1,10 +1,11 @@
 // The canvas: pan and zoom with mouse, touch and keyboard, and what is drawn over the image. Drawing itself is the
 // view's worker's.
 
+import { mat3, vec2 } from 'wgpu-matrix'
 import { printable } from '../src/index.ts'
 import { byId } from './dom.ts'
 import { percent } from './format.ts'
-import type { MaskPreview, PictureFacts, Shown } from './protocol.ts'
+import type { PictureFacts, Shown } from './protocol.ts'
 import { Camera, panesOf, type Size } from './view/camera.ts'
 import type { Frame, FromView, Maps, ToView } from './view/protocol.ts'
 import { wheelZoom } from './wheel.ts'
@@ -15,7 +16,8 @@ export type Mode = 'overlay' | 'outline' | 'cutout' | 'split'
 /** The picture that the canvas shows in place of the answer. */
 export interface Look {
   readonly maps: Maps
-  readonly caption: string
+  /** Absent: the caption stays that of the answer. */
+  readonly caption?: string
   /** The answer's mask that this is; absent if it can't be saved. */
   readonly shown?: Shown
 }
@@ -44,7 +46,8 @@ export class ImageCanvas {
   #size: Size = [1, 1]
   #mode: Mode = 'overlay'
   #opacity = 0.45
-  #answer: MaskPreview | undefined
+  #answer: Maps | undefined
+  #imageSize: Size = [1, 1]
   /** The preview lasts while the pointer or the focus is on a button; the kept look until it is released. */
   #preview: Look | undefined
   #kept: Look | undefined
@@ -52,7 +55,7 @@ export class ImageCanvas {
   #note = ''
   /** Asked for so far. */
   #frames = 0
-  #caught: readonly [mask: MaskPreview | undefined, preview: Maps | undefined] = [undefined, undefined]
+  #caught: readonly [answer: Maps | undefined, preview: Maps | undefined] = [undefined, undefined]
 
   constructor() {
     const canvas = this.#canvas.transferControlToOffscreen()
@@ -68,16 +71,39 @@ export class ImageCanvas {
   setImage({ bitmap, width, height, name }: PictureFacts): void {
     this.#caught = [undefined, undefined]
     this.#post({ type: 'image', bitmap, size: [width, height] }, [bitmap])
+    this.#imageSize = [width, height]
     this.#camera.setImage([width, height])
     this.describe(`${printable(name)}, ${width} by ${height} pixels`)
     this.setAnswer(undefined)
   }
 
-  /** Shows the answer's mask until there is another image or answer. */
-  setAnswer(mask: MaskPreview | undefined): void {
-    this.#answer = mask
+  /** Shows the answer's maps until there is another image or answer. */
+  setAnswer(maps: Maps | undefined): void {
+    this.#answer = maps
     this.#preview = undefined
     this.keep(undefined)
+  }
+
+  /** The maps of the answer; empty where there is none. */
+  get answer(): Maps {
+    return this.#answer ?? {}
+  }
+
+  /** Of the image, in its pixels. */
+  get imageSize(): Size {
+    return this.#imageSize
+  }
+
+  /** CSS pixels that a pixel of the image takes. */
+  get scale(): number {
+    return this.#camera.scale
+  }
+
+  /** The place in the image's pixels, or beside the image, that a point of the window shows. */
+  toImage([clientX, clientY]: Size): Size {
+    const place = vec2.create(...this.#place({ clientX, clientY }))
+    const [x = 0, y = 0] = vec2.transformMat3(place, mat3.inverse(this.#camera.matrix))
+    return [x, y]
   }
 
   /** Shows a look until endPreview. */
@@ -169,10 +195,10 @@ export class ImageCanvas {
     this.#captionText.textContent = text
     this.#letGo.hidden = !this.#kept
     this.#caption.hidden = text === ''
-    const [mask, maps] = this.#caught
-    if (mask !== this.#answer || maps !== look?.maps) {
+    const [answer, maps] = this.#caught
+    if (answer !== this.#answer || maps !== look?.maps) {
       this.#caught = [this.#answer, look?.maps]
-      this.#post({ type: 'maps', maps: look?.maps ?? { mask: this.#answer } })
+      this.#post({ type: 'maps', maps: look?.maps ?? this.answer })
     }
     this.#draw()
   }
@@ -275,7 +301,7 @@ export class ImageCanvas {
   }
 
   /** In the coordinates of the pane that it is in. */
-  #place({ clientX, clientY }: MouseEvent): Size {
+  #place({ clientX, clientY }: Pick<MouseEvent, 'clientX' | 'clientY'>): Size {
     const { left, top } = this.#element.getBoundingClientRect()
     const [x, y] = [clientX - left, clientY - top]
     const [first, second] = panesOf(this.#size, this.#isSplit)

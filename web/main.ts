@@ -12,14 +12,32 @@ import { setStale } from './freshness.ts'
 import { listen } from './inputs.ts'
 import { fetchImage } from './links.ts'
 import { clear, note, show, tell as tellNotice } from './notices.ts'
+import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './objects.ts'
 import { goOffline, watchForUpdates } from './offline.ts'
+import { Pointed } from './pointed.ts'
+import { listenToPointing } from './pointing.ts'
+import { expectRegions, mapsOf, presentObjects, spokenTitle } from './present.ts'
 import { say, showProgress } from './progress.ts'
-import type { AnswerFacts, CandidateFacts, Failure, LoadRequest, PictureFacts, SaveKind } from './protocol.ts'
+import type {
+  AnswerFacts,
+  CandidateFacts,
+  Failure,
+  LoadRequest,
+  ModelFacts,
+  ObjectsAnswer,
+  ObjectsAsk,
+  PictureFacts,
+  SaveKind,
+} from './protocol.ts'
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
 import * as sentence from './sentence.ts'
+import { complainOf, listenToTabs, setTasks } from './tabs.ts'
 import { listenToTools } from './tools.ts'
+import { nextFrame, turn } from './turns.ts'
+import type { Size } from './view/camera.ts'
 import { listenToWeights, openWeights, showModel } from './weights.ts'
+import { beginWords } from './words.ts'
 
 // The model first: its worker has the most to do
 const client = new ModelClient()
@@ -28,6 +46,7 @@ const { ImageCanvas } = await import('./image-canvas.ts')
 const canvas = new ImageCanvas()
 await turn()
 const candidates = byId('candidates')
+const wantsAll = byId('all', HTMLInputElement)
 
 /** The latest request for a model: what to try again. */
 let wanted: LoadRequest = { place: { kind: 'embedded' } }
@@ -36,6 +55,7 @@ let ready: Promise<boolean> = Promise.resolve(false)
 let loading: AbortController | undefined
 /** True while a model is there, be it an earlier one; `trouble` tells why there is none. */
 let hasModel = false
+let facts: ModelFacts | undefined
 let trouble: () => void = () => undefined
 let picture: Pick<PictureFacts, 'name' | 'width' | 'height'> | undefined
 /** Set while an image is being opened; resolves to whether it was. */
@@ -45,6 +65,8 @@ let looked = false
 /** The last sentence asked about this image, and the answer on the page. */
 let asked = ''
 let answered: AnswerFacts | undefined
+/** The answer on the page, if it has only objects: to a region, a list or a question. */
+let objects: ObjectsAnswer | undefined
 /** The present sentence or candidate; a newer one stops it. */
 let work = new AbortController()
 let openings = 0
@@ -59,13 +81,15 @@ async function load(request: LoadRequest): Promise<boolean> {
   loading = stop
   wanted = request
   begin()
-  setStale('model', answered !== undefined)
+  setStale('model', hasAnswer())
   const line = showProgress(hasModel ? 'Loading other weights' : 'Loading the model', () => stop.abort())
   ready = client.ask('load', request, { signal: stop.signal, onProgress: line.step }).then(
     (model) => {
       hasModel = true
       looked = false
+      facts = model
       showModel(model)
+      setTasks(printable(model.name), model.tasks)
       clear()
       say(`The model ${printable(model.name)} is ready`)
       void goOffline()
@@ -127,9 +151,13 @@ function goOn(way: WayOn): void {
   }
 }
 
-/** Asks the last sentence of the new model. Text in the field that was not submitted is left alone. */
+/**
+ * Asks the last sentence of the new model. Text in the field that was not submitted is left alone. Anything else may be
+ * a task that this model doesn't know.
+ */
 function again(): void {
-  if (asked && !opening) void ask(asked)
+  if (objects) forget()
+  else if (asked && !opening) void ask(asked)
 }
 
 client.onLost = (error) => {
@@ -168,14 +196,14 @@ async function open(
     }
   })()
   opening = isNew
-  setStale('image', answered !== undefined)
+  setStale('image', hasAnswer())
   setSaving(false)
   const isOpen = await isNew
   line.end()
   if (mine === openings) {
     opening = undefined
     setStale('image', false)
-    setSaving(answered !== undefined)
+    setSaving(hasAnswer())
   }
   return isOpen
 }
@@ -241,7 +269,7 @@ async function ask(text: string): Promise<void> {
   if (!hasModel) return trouble()
   candidates.inert = true // they are another sentence's
   await answerWith(stop, looked ? 'Finding it' : 'Looking at the image', async (options) => {
-    const answer = await client.ask('segment', { sentence: text }, options)
+    const answer = await client.ask('segment', { sentence: text, all: wantsAll.checked }, options)
     return { answer, rest: () => showStrip(answer) }
   })
 }
@@ -287,16 +315,17 @@ async function answerWith(
   what: string,
   ask: (options: AskOptions) => Promise<{ answer: AnswerFacts; rest?: () => Promise<() => void> }>,
 ): Promise<void> {
-  const { signal } = stop
-  const line = showProgress(what, () => stop.abort())
-  try {
+  await answering(stop, what, sentence.complain, async (options, end) => {
     const isFirst = !looked
-    const { answer, rest } = await ask({ signal, onProgress: line.step })
+    const { answer, rest } = await ask(options)
     looked = true
     answered = answer
-    canvas.setAnswer(answer.mask)
+    objects = undefined
+    canvas.setAnswer(mapsOf(answer))
     closeFlow()
     showAnswer(answer, isFirst)
+    if (answer.all) showObjects(answer.all.objects, 'All of them', place)
+    else forgetObjects()
     setStale('model', false)
     compare()
     setSaving(opening === undefined)
@@ -304,18 +333,84 @@ async function answerWith(
     canvas.describe(words)
     say(words)
     performance.mark('flowseg:answer', { detail: answer.sentence })
-    line.end()
+    end()
     const pieces = [() => showFlow(answer, canvas), () => byId('flow-body').append(scoreChart(answer))]
     if (rest) pieces.unshift(await rest())
     await showRest(pieces, answer)
+  })
+}
+
+/** Work on an answer: with its progress, and what is said when it fails. @param complain about what was asked */
+async function answering(
+  stop: AbortController,
+  what: string,
+  complain: (what: string) => void,
+  run: (options: AskOptions, end: () => void) => Promise<void>,
+): Promise<void> {
+  const { signal } = stop
+  const line = showProgress(what, () => stop.abort())
+  try {
+    await run({ signal, onProgress: line.step }, line.end)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
-    if (error.code === 'ERR_PROMPT') sentence.complain(error.message)
+    if (error.code === 'ERR_PROMPT') complain(error.message)
     else tell(error)
   } finally {
     line.end()
     if (work === stop) candidates.inert = false
   }
+}
+
+// ---- Regions, lists and questions
+
+const place: ObjectsPlace = {
+  canvas,
+  highlight: async (object) => {
+    const answer = await client.ask('highlight', { object }).catch(() => undefined)
+    return answer?.colours
+  },
+}
+const pointed = new Pointed(canvas, async (at) => {
+  const answer = await client.ask('under', { point: at }).catch(() => undefined)
+  return answer?.under
+})
+
+async function askObjects(request: ObjectsAsk): Promise<void> {
+  const complain = (what: string): void => {
+    if (request.kind === 'region') note(what)
+    else complainOf(request.kind === 'categories' ? 'categories' : 'question', what)
+  }
+  if (!picture && !opening) return complain('Open an image first.')
+  asks++
+  const stop = begin()
+  const { signal } = stop
+  if (opening && !(await opening)) return
+  await ready
+  if (signal.aborted) return
+  if (!hasModel) return trouble()
+  forget()
+  const title = spokenTitle(request)
+  const writing = title === undefined ? undefined : beginWords(title)
+  signal.addEventListener('abort', () => writing?.stop(), { once: true })
+  const what = !looked ? 'Looking at the image' : writing ? 'Writing' : 'Finding it'
+  await answering(stop, what, complain, async (options) => {
+    const answer = await client.ask('objects', request, { ...options, onText: writing?.add })
+    looked = true
+    objects = answer
+    presentObjects(answer, place)
+    setSaving(opening === undefined)
+    performance.mark('flowseg:objects', { detail: request.kind })
+  })
+}
+
+/** With weights that know regions a question about the place, otherwise the best candidate there. */
+async function pickAt(at: Size): Promise<void> {
+  if (!hasModel || !facts) return trouble()
+  if (facts.tasks.includes('regions')) return askObjects({ kind: 'region', region: { point: at } })
+  const under = (await client.ask('under', { point: at }).catch(() => undefined))?.under
+  if (under?.kind === 'candidate') return pick(under.query)
+  if (under) return
+  say(answered ? 'No candidate is there.' : 'Ask for something first: a click picks one of its candidates.')
 }
 
 /** Work that can come a frame later, one piece per frame: the page stays quick. */
@@ -337,19 +432,29 @@ function begin(): AbortController {
 function forget(): void {
   asked = ''
   answered = undefined
+  objects = undefined
   setStale('model', false)
   compare()
   canvas.setAnswer(undefined)
+  forgetObjects()
+  setSaving(false)
   byId('flow').hidden = true
   candidates.replaceChildren()
   byId('answer').replaceChildren(make('p', { className: 'faint' }, 'Say what to find in this image.'))
+}
+
+function hasAnswer(): boolean {
+  return answered !== undefined || objects !== undefined
 }
 
 /** Marks the answer as stale if the sentence in the field is another one. */
 function compare(): void {
   const isOther = answered !== undefined && sentence.text() !== answered.sentence
   setStale('sentence', isOther)
-  canvas.note(answered && isOther ? `Found for: ${printable(answered.sentence)}` : '')
+  if (objects) return // which says itself what it is about
+  const isMissing = answered !== undefined && !answered.found && !answered.isPicked
+  const words = isMissing ? 'Not found' : isOther ? 'Found for' : ''
+  canvas.note(answered && words ? `${words}: ${printable(answered.sentence)}` : '')
 }
 
 // ---- Saving
@@ -369,25 +474,20 @@ async function save(kind: SaveKind): Promise<void> {
 
 // ---- Start
 
-/** Once a frame was drawn, or soon where none are as nobody looks. */
-function nextFrame(): Promise<void> {
-  return new Promise((resolve) => {
-    requestAnimationFrame(() => setTimeout(resolve))
-    setTimeout(resolve, 200)
-  })
-}
-
-/** Lets others have a turn, so that nobody waits long for one. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
-}
-
 sentence.listenToSentence({ change: compare, ask: find })
 listenToSaving((kind) => void save(kind))
 canvas.onKept = (kept) => {
   markKept(kept)
+  markKeptObject(kept)
   nameSaving(canvas.shown)
 }
+listenToTabs((request) => void askObjects(request))
+listenToPointing(canvas, {
+  hover: (at) => void pointed.at(at),
+  click: (at) => void pickAt(at),
+  box: (box) => void askObjects({ kind: 'region', region: { box } }),
+  mayBox: () => facts !== undefined && expectRegions(facts),
+})
 listenToTools(canvas, () => say('The answer is shown again'))
 
 listen({

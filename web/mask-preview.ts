@@ -48,7 +48,7 @@ export function previewPicture(small: Image, preview: MaskPreview, colour: Rgb):
   const rgb = new Uint8Array(small.rgb.length)
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i += 3) {
-      const inside = sample(preview, (x + 0.5) / width, (y + 0.5) / height) > 127.5
+      const inside = insideOf(preview, (x + 0.5) / width, (y + 0.5) / height)
       const grey = 0.3 * source.getUint8(i) + 0.6 * source.getUint8(i + 1) + 0.1 * source.getUint8(i + 2)
       for (const [c, level] of colour.entries()) {
         const value = source.getUint8(i + c)
@@ -85,6 +85,11 @@ function bmp({ width, height, rgb }: Image): Blob {
     }
   }
   return new Blob([bytes], { type: 'image/bmp' })
+}
+
+/** Whether a place in the image's [0, 1] is inside. */
+export function insideOf(preview: MaskPreview, u: number, v: number): boolean {
+  return sample(preview, u, v) > 127.5
 }
 
 /** Bilinear, at a place in the image's [0, 1]. */

@@ -1,7 +1,16 @@
 // The messages between the page and the model's worker. Everything here survives structured cloning; large things
 // (pixels, masks, bitmaps) are transferred.
 
-import type { Progress } from '../src/index.ts'
+import type {
+  AnswerPart,
+  Box,
+  CategoryList,
+  CategoryMode,
+  Point,
+  Progress,
+  Rgb,
+  TaskName,
+} from '../src/index.ts'
 
 /** Progress of the engine's work, and of the studio's own downloads. */
 export interface Step extends Omit<Progress, 'phase'> {
@@ -41,6 +50,8 @@ export interface ModelFacts {
   readonly bytes: number
   readonly queries: number
   readonly layers: number
+  /** What it was trained on. */
+  readonly tasks: readonly TaskName[]
 }
 
 /** An image that was opened. */
@@ -61,6 +72,58 @@ export interface MaskPreview {
   readonly data: Uint8Array<ArrayBuffer>
   readonly scale: readonly [x: number, y: number]
 }
+
+/** Colours as RGBA, multiplied by their opacity: transparent where no object is. */
+export interface ColourMap extends MaskPreview {}
+
+/** One of several objects of an answer. */
+export interface ObjectFacts {
+  readonly name: string
+  readonly score: number | undefined
+  readonly found: boolean
+  readonly colour: Rgb
+  /** Pixels inside, and what part of the image that is. */
+  readonly area: number
+  readonly share: number
+}
+
+/** What can be asked besides a sentence. */
+export type ObjectsAsk =
+  | { readonly kind: 'region'; readonly region: { readonly point: Point } | { readonly box: Box } }
+  | { readonly kind: 'categories'; readonly list: CategoryList | string }
+  | { readonly kind: 'question'; readonly question: string }
+  | { readonly kind: 'description' }
+
+/** The answer to it. */
+export interface ObjectsAnswer {
+  readonly ask: ObjectsAsk
+  readonly found: boolean
+  readonly objects: readonly ObjectFacts[]
+  readonly colours: ColourMap
+  /** Milliseconds besides those of looking at the image. */
+  readonly ms: number
+  /** Of a list of categories: the kind of answer, and the number of names. */
+  readonly categories?: { readonly mode: CategoryMode; readonly asked: number }
+  /** Of an answer in words: its text, in parts of which some are objects. */
+  readonly words?: {
+    readonly text: string
+    readonly parts: readonly AnswerPart[]
+    /** The answer had reached the most tokens that it may have. */
+    readonly isCut: boolean
+    readonly tokens: number
+  }
+}
+
+/** The object or the candidate at a place. */
+export type Under =
+  | { readonly kind: 'object'; readonly index: number; readonly colours: ColourMap }
+  | {
+      readonly kind: 'candidate'
+      readonly query: number
+      readonly rank: number
+      readonly score: number
+      readonly preview: MaskPreview
+    }
 
 /** Another candidate of the answer, with its pictures. */
 export interface CandidateFacts {
@@ -107,6 +170,12 @@ export interface EdgeFacts {
 /** An answer with all that the page shows of it. */
 export interface AnswerFacts {
   readonly sentence: string
+  /** Whether it is there: the best candidate's score is high enough. */
+  readonly found: boolean
+  /** It was picked by hand: then its mask is shown in any case. */
+  readonly isPicked: boolean
+  /** All objects that the sentence means, if they were asked for. */
+  readonly all: Pick<ObjectsAnswer, 'objects' | 'colours'> | undefined
   readonly query: number
   readonly score: number
   /** In the final ranking, from 1: more if it was picked by hand. */
@@ -138,7 +207,12 @@ export interface Requests {
   load: { ask: LoadRequest; answer: ModelFacts }
   open: { ask: { image: Blob | ImageBitmap; name: string }; answer: PictureFacts }
   look: { ask: Record<string, never>; answer: { ms: number } }
-  segment: { ask: { sentence: string }; answer: AnswerFacts }
+  segment: { ask: { sentence: string; all: boolean }; answer: AnswerFacts }
+  objects: { ask: ObjectsAsk; answer: ObjectsAnswer }
+  /** The colours with one object highlighted. */
+  highlight: { ask: { object: number }; answer: { colours: ColourMap } }
+  /** The object or the best candidate at a place of the image, in its pixels. */
+  under: { ask: { point: Point }; answer: { under: Under | undefined } }
   /** Some of the candidates, a picture each, from a place in the ranking on that counts from 0. */
   candidates: { ask: { from: number }; answer: { candidates: readonly CandidateFacts[] } }
   pick: { ask: { query: number }; answer: AnswerFacts }
@@ -165,4 +239,6 @@ export type FromWorker =
   | { type: 'answer'; id: number; answer: unknown }
   | { type: 'failure'; id: number; failure: Failure }
   | { type: 'progress'; id: number; progress: Step }
+  /** A piece of an answer in words. */
+  | { type: 'text'; id: number; text: string }
   | { type: 'lost'; failure: Failure }

@@ -45,7 +45,11 @@ export async function saved(
 }
 
 /** A PNG by the browser's encoder, which is far faster on large images. */
-async function pngOf(rgba: Uint8ClampedArray<ArrayBuffer>, width: number, height: number): Promise<Blob> {
+export async function pngOf(
+  rgba: Uint8ClampedArray<ArrayBuffer>,
+  width: number,
+  height: number,
+): Promise<Blob> {
   const canvas = new OffscreenCanvas(width, height)
   contextOf(canvas).putImageData(new ImageData(rgba, width, height), 0, 0)
   return canvas.convertToBlob({ type: 'image/png' })
@@ -65,13 +69,14 @@ function account(
   shown: Shown,
   mask: Mask,
 ): object {
-  const { sentence, text, times, candidates, flow = [] } = result
+  const { sentence, found, text, times, candidates, flow = [] } = result
   return {
     image: name,
     width,
     height,
     sentence,
     prompt: text,
+    found,
     query,
     score,
     rank,

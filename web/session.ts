@@ -12,6 +12,7 @@ import {
   type Mask,
   OutOfMemoryError,
   openGpu,
+  type Point,
   type RefinedMask,
   type Scene,
   type Segmentation,
@@ -23,23 +24,30 @@ import { embeddedFiles, forgetEmbedded } from './embedded.ts'
 import { RequestError } from './failures.ts'
 import { flattened } from './flatten.ts'
 import { maskOf } from './mask-of.ts'
-import { previewOfBits, previewOfLogits, previewPicture, smallImage } from './mask-preview.ts'
+import { insideOf, previewOfBits, previewOfLogits, previewPicture, smallImage } from './mask-preview.ts'
+import type { Objects } from './objects-of.ts'
 import { viewOf } from './pixels.ts'
 import type {
   AnswerFacts,
   CandidateFacts,
+  ColourMap,
   EdgeFacts,
   LayerFacts,
   LoadRequest,
   MaskPreview,
   ModelFacts,
+  ObjectsAnswer,
+  ObjectsAsk,
   PictureFacts,
   Requests,
   Shown,
   Step,
+  Under,
   WeightsAddress,
 } from './protocol.ts'
 import { saved } from './save.ts'
+import { savedObjects } from './save-objects.ts'
+import { askScene, instancesOf, type ObjectsTask } from './tasks.ts'
 
 /** A request's signal, and somebody who watches. */
 export interface Task {
@@ -57,6 +65,7 @@ export interface Chosen extends RefinedMask {
   readonly query: number
   readonly score: number
   readonly rank: number
+  readonly isPicked: boolean
 }
 
 type PreviewOf = (all: Float32Array, query: number) => MaskPreview
@@ -70,6 +79,14 @@ interface Answer {
   readonly picture: OpenPicture
   readonly result: Segmentation
   readonly chosen: Chosen
+}
+
+/** Several objects that were found in the present picture. */
+interface Several {
+  readonly picture: OpenPicture
+  readonly objects: Objects
+  /** What was asked, in words. */
+  readonly title: string
 }
 
 /** One look, which several may wait for: it goes on when they give up, as the next sentence will need it. */
@@ -89,6 +106,8 @@ export class Session {
   #picture: OpenPicture | undefined
   #look: Look | undefined
   #answer: Answer | undefined
+  /** The answer's objects, or an answer that has only objects. */
+  #several: Several | undefined
 
   /** Loads a model; the present one stays until the new one is ready, or until its memory is needed. */
   async load({ place, quantize }: LoadRequest, { signal, onProgress }: Task): Promise<ModelFacts> {
@@ -125,6 +144,7 @@ export class Session {
       bytes: model.memory().bytes,
       queries: config.head.queries,
       layers: config.head.decoderLayers,
+      tasks: config.tasks,
     }
   }
 
@@ -149,6 +169,7 @@ export class Session {
     this.#leavePicture()
     this.#picture = { ...picture, small: smallImage(shown, PICTURE_SIDE) }
     this.#answer = undefined
+    this.#several = undefined
     const { width, height } = picture
     return { name, width, height, isFlattened: onWhite !== undefined, bitmap: shown }
   }
@@ -205,14 +226,56 @@ export class Session {
     )
   }
 
-  async segment(sentence: string, task: Task): Promise<AnswerFacts> {
+  async segment({ sentence, all }: Requests['segment']['ask'], task: Task): Promise<AnswerFacts> {
     const scene = await this.#seen(task)
     const { model } = this
     const picture = this.#picture
-    const result = await scene.segment(sentence, { ...task, flow: true })
+    const { signal, onProgress } = task
+    const result = await scene.segment(sentence, { signal, onProgress, flow: true, all })
     if (!model || !picture) throw new RequestError('ERR_EARLY', 'There is no model or no image yet.')
     const { query, score, mask, logits } = result
-    return this.#choose({ of: model, picture, result, chosen: { query, score, rank: 1, mask, logits } })
+    const chosen = { query, score, rank: 1, isPicked: false, mask, logits }
+    return this.#choose({ of: model, picture, result, chosen }, all ? instancesOf(scene, result) : undefined)
+  }
+
+  /** Asks something other than a sentence. */
+  async objects(ask: ObjectsAsk, task: ObjectsTask): Promise<ObjectsAnswer> {
+    const scene = await this.#seen(task)
+    const picture = this.#picture
+    const { answer, objects } = await askScene(scene, ask, task)
+    task.signal.throwIfAborted()
+    if (!picture || picture !== this.#picture) {
+      throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
+    }
+    this.#answer = undefined
+    this.#several = { picture, objects, title: ask.kind === 'question' ? ask.question : ask.kind }
+    return answer
+  }
+
+  /** The colours of the objects with one of them highlighted. */
+  highlight(object: number): ColourMap {
+    if (!this.#several) throw new RequestError('ERR_EARLY', 'There are no objects yet.')
+    return this.#several.objects.colours(object)
+  }
+
+  /** The object at a place of the image, or the best candidate whose mask is there. */
+  under([x, y]: Point): Under | undefined {
+    if (this.#several) {
+      const { objects } = this.#several
+      const index = objects.at(x, y)
+      return index === undefined ? undefined : { kind: 'object', index, colours: objects.colours(index) }
+    }
+    const answer = this.#answer
+    const last = answer?.result.flow?.at(-1)
+    if (!answer || !last) return undefined
+    const { picture, result, chosen, of } = answer
+    const previewOf = previewsOf(chosen, scaleOf(of, result))
+    for (const [i, { query, score }] of result.candidates.entries()) {
+      const preview = previewOf(last.masks, query)
+      if (!insideOf(preview, x / picture.width, y / picture.height)) continue
+      return { kind: 'candidate', query, rank: i + 1, score, preview }
+    }
+    return undefined
   }
 
   /** The next ones, from a place in the ranking on. */
@@ -236,11 +299,17 @@ export class Session {
     const candidate = result.candidates[index]
     if (!candidate) throw new RequestError('ERR_EARLY', `The answer has no candidate ${query}: ask again.`)
     const { score } = candidate
-    const chosen = { query, score, rank: index + 1, ...(await candidate.refined(task)) }
+    const { signal, onProgress } = task
+    const refined = await candidate.refined({ signal, onProgress })
+    const chosen = { query, score, rank: index + 1, isPicked: true, ...refined }
     return this.#choose({ of, picture, result, chosen })
   }
 
   async save(ask: Requests['save']['ask']): Promise<Requests['save']['answer']> {
+    if (this.#several && ask.shown.kind === 'answer') {
+      const { picture, objects, title } = this.#several
+      return savedObjects(ask, picture, title, objects)
+    }
     const answer = this.#expectAnswer()
     return saved(ask, answer.picture, answer.result, answer.chosen, maskShown(answer, ask.shown))
   }
@@ -250,10 +319,11 @@ export class Session {
     return this.#answer
   }
 
-  #choose(answer: Answer): AnswerFacts {
+  #choose(answer: Answer, objects?: Objects): AnswerFacts {
     const { of, picture, result, chosen } = answer
     if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
     this.#answer = answer
+    this.#several = objects && { picture, objects, title: result.sentence }
     const { small } = picture
     const scale = scaleOf(of, result)
     const previewOf = previewsOf(chosen, scale)
@@ -263,6 +333,9 @@ export class Session {
     const { mask } = chosen
     return {
       sentence: result.sentence,
+      found: result.found,
+      isPicked: chosen.isPicked,
+      all: objects && { objects: objects.facts(), colours: objects.colours() },
       query: chosen.query,
       score: chosen.score,
       rank: chosen.rank,
@@ -297,12 +370,17 @@ function scaleOf({ config }: FlowSeg, { canvas: [height, width] }: Segmentation)
 }
 
 function maskShown({ of, result, chosen }: Answer, shown: Shown): Mask {
-  const { query, mask, logits } = chosen
-  if (shown.kind === 'answer') return mask
+  const { query, mask, logits, isPicked } = chosen
+  if (shown.kind === 'answer') return result.found || isPicked ? mask : emptyMask(mask)
   const { width, height } = logits
   const all = shown.kind === 'layer' ? result.flow?.[shown.layer]?.masks : undefined
   const data = all ? all.subarray(query * width * height, (query + 1) * width * height) : logits.raw
   return maskOf({ width, height, data }, of.config.sam.image, result.canvas, mask.width, mask.height)
+}
+
+/** The mask of what was not found. */
+function emptyMask({ width, height }: Mask): Mask {
+  return { width, height, data: new Uint8Array(width * height), area: 0 }
 }
 
 /** Browsers hide what could tell people apart, and leave a vendor and a family. */

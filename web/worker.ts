@@ -26,6 +26,7 @@ async function run(request: Extract<ToWorker, { type: 'ask' }>): Promise<void> {
     const answer = await answerTo(request, {
       signal: stop.signal,
       onProgress: (progress) => post({ type: 'progress', id, progress }),
+      onText: (text) => post({ type: 'text', id, text }),
     })
     post({ type: 'answer', id, answer }, transfersOf(answer))
   } catch (error) {
@@ -37,7 +38,7 @@ async function run(request: Extract<ToWorker, { type: 'ask' }>): Promise<void> {
 
 async function answerTo(
   request: Extract<ToWorker, { type: 'ask' }>,
-  task: Parameters<Session['load']>[1],
+  task: Parameters<Session['objects']>[1],
 ): Promise<object> {
   switch (request.name) {
     case 'load':
@@ -47,7 +48,13 @@ async function answerTo(
     case 'look':
       return { ms: await session.look(task) }
     case 'segment':
-      return session.segment(request.ask.sentence, task)
+      return session.segment(request.ask, task)
+    case 'objects':
+      return session.objects(request.ask, task)
+    case 'highlight':
+      return { colours: session.highlight(request.ask.object) }
+    case 'under':
+      return { under: session.under(request.ask.point) }
     case 'candidates':
       return { candidates: session.candidates(request.ask.from) }
     case 'pick':

@@ -30,9 +30,10 @@ export class Painter {
   readonly #panes: GPUBuffer
   readonly #layout: GPUBindGroupLayout
   readonly #nothing: GPUTexture
+  readonly #noColour: GPUTexture
   #image: { readonly texture: GPUTexture; readonly size: Size } | undefined
   #maps: Readonly<Record<keyof Maps, { texture: GPUTexture; scale: readonly [number, number] } | undefined>> =
-    { mask: undefined, ghost: undefined, band: undefined }
+    { mask: undefined, ghost: undefined, band: undefined, colours: undefined }
   #bindings: GPUBindGroup | undefined
 
   /** @returns undefined where there is no adapter */
@@ -59,7 +60,7 @@ export class Painter {
       entries: [
         { binding: 0, visibility, buffer: { hasDynamicOffset: true } },
         { binding: 1, visibility, sampler: {} },
-        ...[2, 3, 4, 5].map((binding) => ({ binding, visibility, texture: {} })),
+        ...[2, 3, 4, 5, 6].map((binding) => ({ binding, visibility, texture: {} })),
       ],
     })
     const triangle = (
@@ -87,6 +88,11 @@ export class Painter {
     this.#nothing = device.createTexture({
       size: [1, 1],
       format: 'r8unorm',
+      usage: GPUTextureUsage.TEXTURE_BINDING,
+    })
+    this.#noColour = device.createTexture({
+      size: [1, 1],
+      format: 'rgba8unorm',
       usage: GPUTextureUsage.TEXTURE_BINDING,
     })
   }
@@ -129,20 +135,30 @@ export class Painter {
     this.setMaps({})
   }
 
-  setMaps({ mask, ghost, band }: Maps): void {
+  setMaps({ mask, ghost, band, colours }: Maps): void {
     for (const map of Object.values(this.#maps)) map?.texture.destroy()
-    this.#maps = { mask: this.#upload(mask), ghost: this.#upload(ghost), band: this.#upload(band) }
+    this.#maps = {
+      mask: this.#upload(mask),
+      ghost: this.#upload(ghost),
+      band: this.#upload(band),
+      colours: this.#upload(colours, 4),
+    }
     this.#bindings = undefined
   }
 
+  /** @param channels 1 of a grey map, 4 of colours */
   #upload(
     map: MaskPreview | undefined,
+    channels: 1 | 4 = 1,
   ): { texture: GPUTexture; scale: readonly [number, number] } | undefined {
     if (!map) return undefined
-    const { width, height, data } = fitting(map, this.device.limits.maxTextureDimension2D)
+    // Colours always fit
+    const most = channels === 1 ? this.device.limits.maxTextureDimension2D : Number.POSITIVE_INFINITY
+    const { width, height, data } = fitting(map, most)
+    const format = channels === 1 ? 'r8unorm' : 'rgba8unorm'
     const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
-    const texture = this.device.createTexture({ size: [width, height], format: 'r8unorm', usage })
-    this.device.queue.writeTexture({ texture }, data, { bytesPerRow: width }, [width, height])
+    const texture = this.device.createTexture({ size: [width, height], format, usage })
+    this.device.queue.writeTexture({ texture }, data, { bytesPerRow: channels * width }, [width, height])
     return { texture, scale: map.scale }
   }
 
@@ -192,7 +208,7 @@ export class Painter {
   /** struct Pane, for the pane whose first device pixel is at `origin`. */
   #pane(frame: Frame, [W, H]: Size, [x, y]: Size, isPlain: boolean): Float32Array<ArrayBuffer> {
     const { ratio, matrix, opacity, outline, cut, paper } = frame
-    const { mask, ghost, band } = this.#maps
+    const { mask, ghost, band, colours } = this.#maps
     // Device pixels -> CSS pixels of the pane -> the image's pixels -> its [0, 1]
     const toUv = mat3.scaling([1 / W, 1 / H])
     mat3.multiply(toUv, mat3.inverse(matrix), toUv)
@@ -205,16 +221,17 @@ export class Painter {
     pane.set(mask?.scale ?? [1, 1], 20)
     pane.set(ghost?.scale ?? [1, 1], 22)
     pane.set(band?.scale ?? [1, 1], 24)
-    const hasLine = outline && !isPlain && (mask || ghost)
+    pane.set(colours?.scale ?? [1, 1], 30)
+    const hasLine = outline && !isPlain && (mask || ghost || colours)
     pane[26] = hasLine ? LINE * ratio : 0
-    pane[27] = cut && !isPlain && mask ? 1 : 0
+    pane[27] = cut && !isPlain && (mask || colours) ? 1 : 0
     pane[28] = (matrix[0] ?? 1) >= CRISP_SCALE ? 1 : 0
     pane[29] = CHECK * ratio
     return pane
   }
 
   #bind(image: GPUTexture): GPUBindGroup {
-    const { mask, ghost, band } = this.#maps
+    const { mask, ghost, band, colours } = this.#maps
     this.#bindings ??= this.device.createBindGroup({
       layout: this.#layout,
       entries: [
@@ -225,6 +242,7 @@ export class Painter {
           binding: 3 + i,
           resource: (map?.texture ?? this.#nothing).createView(),
         })),
+        { binding: 6, resource: (colours?.texture ?? this.#noColour).createView() },
       ],
     })
     return this.#bindings

@@ -1,6 +1,6 @@
 // The messages from the page to the view's worker: what to draw, and how.
 
-import type { MaskPreview } from '../protocol.ts'
+import type { ColourMap, MaskPreview } from '../protocol.ts'
 import type { Size } from './camera.ts'
 
 /** All that a frame depends on, besides the image and its maps. */
@@ -25,6 +25,8 @@ export interface Maps {
   readonly mask?: MaskPreview | undefined
   readonly ghost?: MaskPreview | undefined
   readonly band?: MaskPreview | undefined
+  /** Several objects, a colour each. */
+  readonly colours?: ColourMap | undefined
 }
 
 /** Messages to the view's worker. */

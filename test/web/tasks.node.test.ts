@@ -1,0 +1,299 @@
+// What is asked besides one sentence for one mask: all objects, a click, a box, lists of categories, questions. With
+// small random weights that know every task, and with the embedded ones, which know sentences.
+
+import { rm } from 'node:fs/promises'
+import { afterAll, expect, test } from 'vitest'
+import { decodeIndexedPng } from '../../src/masks/indexed-png.ts'
+import { everyTask, WRITTEN, writer } from './house/checkpoints.ts'
+import { FIRST, openHouse } from './house/house.ts'
+import type { Person } from './house/person.ts'
+
+const house = openHouse()
+const { theRegular, somebody } = house
+const PATIENCE = { timeout: 60_000 }
+
+const EASY = { threshold: 0.001, all: 0.001 }
+const folders = {
+  knowing: await everyTask(EASY),
+  writing: await writer(EASY),
+  strict: await everyTask({ threshold: 1, all: 1 }),
+}
+afterAll(() => Promise.all(Object.values(folders).map((folder) => rm(folder, { recursive: true }))))
+
+/** Somebody who has loaded weights of their own. */
+async function withWeights(kind: keyof typeof folders): Promise<Person> {
+  const me = await somebody()
+  await me.sees(FIRST)
+  await me.button(/flowseg-nano/).click()
+  await me.page.getByLabel('Folder of weights').setInputFiles(folders[kind])
+  await me.button(/flowseg-small/).waitFor(PATIENCE)
+  await answers(me, 'flowseg:answer', 2) // the sentence is asked again
+  await me.seesAll()
+  return me
+}
+
+/** Waits for as many marks. */
+async function answers(me: Person, name: string, count: number): Promise<void> {
+  await me.page.waitForFunction(
+    ([mark, least]) => performance.getEntriesByName(mark).length >= least,
+    [name, count] as const,
+    PATIENCE,
+  )
+}
+
+const status = (me: Person) => me.page.locator('#status')
+const frame = (me: Person) => me.page.locator('#canvas-frame')
+const objects = (me: Person) => me.page.locator('#objects').getByRole('button')
+
+/** The canvas once what was asked for is drawn. */
+async function drawn(me: Person): Promise<Buffer> {
+  await me.page.locator('#canvas-frame[data-frame="drawn"]').waitFor(PATIENCE)
+  return frame(me).screenshot()
+}
+
+test('with weights that know sentences: all objects, a click picks a candidate, a box says why not', async () => {
+  const me = await theRegular()
+  const { page } = me
+
+  // Tabs of other tasks say why they stay closed
+  const categories = page.getByRole('tab', { name: 'Categories' })
+  expect(await categories.getAttribute('aria-disabled')).toBe('true')
+  expect(await categories.getAttribute('title')).toContain('the tasks of its config.json are referring')
+  await categories.click()
+  expect(await categories.getAttribute('aria-selected')).toBe('false')
+  await expect.poll(() => status(me).textContent()).toContain('was not trained on this')
+  await page.getByRole('tab', { name: 'Sentence' }).focus()
+  await page.keyboard.press('ArrowRight')
+  expect(await categories.evaluate((tab) => tab === document.activeElement)).toBe(true)
+
+  // A box
+  await me.button('Box').click()
+  await page.getByText('was not trained on regions, so a box means nothing to it').first().waitFor()
+  expect(await me.button('Box').getAttribute('aria-pressed')).toBe('false')
+
+  // The candidate under the pointer is outlined; a click makes it the answer
+  const box = (await frame(me).boundingBox())!
+  const middle = { x: box.width / 2, y: box.height / 2 }
+  const plain = await drawn(me)
+  let at = middle
+  await expect
+    .poll(async () => {
+      at = { x: middle.x + 40 * Math.random() - 20, y: middle.y + 40 * Math.random() - 20 }
+      await frame(me).hover({ position: at })
+      await page.waitForTimeout(200)
+      return (await drawn(me)).equals(plain)
+    }, PATIENCE)
+    .toBe(false)
+  const before = await me.answers()
+  await frame(me).click({ position: at })
+  await me.answersMore(before)
+  await me.seesAll()
+  await expect.poll(() => status(me).textContent()).toMatch(/^(Candidate \d+ for|Found) /)
+  await me.shootsAll('tasks-picked')
+  await me.button('Close').click()
+
+  // All of them, each in its colour
+  await page.getByLabel('All of them').check()
+  const asked = await me.answers()
+  await me.asks(FIRST)
+  await me.answersMore(asked)
+  await me.seesAll()
+  await expect.poll(() => status(me).textContent()).toMatch(/^Found the dotted shape, \d+ objects?\./)
+  await objects(me).first().waitFor()
+  await page.mouse.move(2, 2)
+  const coloured = await drawn(me)
+  expect(coloured.equals(plain)).toBe(false)
+  await me.shootsAll('tasks-all')
+  expect(await me.violations()).toEqual([])
+  const { bytes } = await me.saves('Mask')
+  expect((await decodeIndexedPng(bytes)).count).toBeGreaterThanOrEqual(await objects(me).count())
+  expect(me.complaints).toEqual([])
+  await page.getByLabel('All of them').uncheck()
+})
+
+test('with weights that know regions: a click, a box, and both from the keyboard', async () => {
+  const me = await withWeights('knowing')
+  const { page } = me
+  const box = (await frame(me).boundingBox())!
+  await frame(me).click({ position: { x: box.width / 2, y: box.height / 2 } })
+  await answers(me, 'flowseg:objects', 1)
+  await expect.poll(() => status(me).textContent()).toMatch(/^(Found what is there|Not found: nothing there)/)
+  await me.shootsAll('tasks-click')
+
+  await me.button('Box').click()
+  expect(await me.button('Box').getAttribute('aria-pressed')).toBe('true')
+  await page.mouse.move(box.x + box.width / 2 - 60, box.y + box.height / 2 - 60)
+  await page.mouse.down()
+  await page.mouse.move(box.x + box.width / 2 + 60, box.y + box.height / 2 + 60, { steps: 4 })
+  await page.locator('.band').waitFor()
+  await page.mouse.up()
+  expect(await page.locator('#zoom-value').textContent()).toBe('Fit')
+  await answers(me, 'flowseg:objects', 2)
+  await expect.poll(() => status(me).textContent()).toMatch(/in the box/)
+  expect(await me.button('Box').getAttribute('aria-pressed')).toBe('false')
+
+  // Shift draws one too
+  await page.keyboard.down('Shift')
+  await page.mouse.move(box.x + box.width / 2 - 60, box.y + box.height / 2 - 60)
+  await page.mouse.down()
+  await page.mouse.move(box.x + box.width / 2 + 20, box.y + box.height / 2 + 20, { steps: 4 })
+  await page.mouse.up()
+  await page.keyboard.up('Shift')
+  await answers(me, 'flowseg:objects', 3)
+
+  await frame(me).focus()
+  await page.keyboard.press('Enter')
+  await answers(me, 'flowseg:objects', 4)
+  await expect.poll(() => status(me).textContent()).toMatch(/there/)
+  expect(JSON.parse((await me.saves('JSON')).bytes.toString())).toMatchObject({ asked: 'region', width: 256 })
+
+  // A drag moves the image as ever, and asks nothing
+  await page.keyboard.press('+')
+  await page.mouse.move(box.x + 200, box.y + 200)
+  await page.mouse.down()
+  await page.mouse.move(box.x + 260, box.y + 240, { steps: 4 })
+  await page.mouse.up()
+  // Nor does a double click, which zooms
+  await frame(me).dblclick({ position: { x: 200, y: 200 } })
+  await page.waitForTimeout(500)
+  expect(await page.evaluate(() => performance.getEntriesByName('flowseg:objects').length)).toBe(4)
+  expect(await me.violations()).toEqual([])
+  expect(me.complaints).toEqual([])
+})
+
+test('lists of categories: a map in colours, its legend, and names that are refused', async () => {
+  const me = await withWeights('knowing')
+  const { page } = me
+  await page.getByRole('tab', { name: 'Categories' }).click()
+  const find = page.getByRole('tabpanel').getByRole('button', { name: 'Find' })
+  await find.click()
+  await page.getByText('Name at least one category').first().waitFor()
+  await page.getByLabel('Stuff').fill('sky, grass, sea,')
+  await find.click()
+  await answers(me, 'flowseg:objects', 1)
+  await expect.poll(() => status(me).textContent()).toMatch(/^Found \d segments? of 3 categories\./)
+  await page.getByRole('heading', { name: 'Legend' }).waitFor()
+  await page.mouse.move(2, 2)
+  const whole = await drawn(me)
+  await me.shootsAll('tasks-categories')
+  expect(await me.violations()).toEqual([])
+
+  // An entry that is pressed stays highlighted; Escape goes back
+  await objects(me).first().click()
+  await expect.poll(() => objects(me).first().getAttribute('aria-pressed')).toBe('true')
+  await page.mouse.move(2, 2)
+  await page.keyboard.press('Escape')
+  expect(await objects(me).first().getAttribute('aria-pressed')).toBe('false')
+  expect((await drawn(me)).equals(whole)).toBe(true)
+
+  await page.getByLabel('Stuff').fill('')
+  await page.getByLabel('Things').fill('ins: person, bird; sem: sky')
+  await find.click()
+  await answers(me, 'flowseg:objects', 2)
+  await expect.poll(() => status(me).textContent()).toMatch(/of 3 categories/)
+
+  await page.getByLabel('Things').fill('person, the <SEG> one')
+  await find.click()
+  await expect.poll(() => page.locator('#categories-error').textContent(), PATIENCE).toContain('SEG')
+  expect(await page.getByLabel('Things').getAttribute('aria-invalid')).toBe('true')
+  expect(me.complaints).toEqual([])
+})
+
+test('a description is streamed, and its phrases light up their masks', async () => {
+  const me = await withWeights('writing')
+  const { page } = me
+  await page.getByRole('tab', { name: 'Question' }).click()
+  // All that the text goes through
+  await page.evaluate(() => {
+    const seen: string[] = []
+    Object.assign(globalThis, { seen })
+    new MutationObserver(() => {
+      const text = document.querySelector('.words')?.textContent ?? ''
+      if (seen.at(-1) !== text) seen.push(text)
+    }).observe(document.getElementById('answer')!, { childList: true, subtree: true, characterData: true })
+  })
+  await me.button('Describe').click()
+  await answers(me, 'flowseg:objects', 1)
+  const seen = await page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen)
+  expect(await page.locator('.words').textContent()).toBe(WRITTEN)
+  expect(seen.length).toBeGreaterThan(2) // piece by piece
+  for (const text of seen) expect(WRITTEN.startsWith(text)).toBe(true)
+  await expect.poll(() => status(me).textContent()).toBe(`${WRITTEN} 1 of 1 phrases were found in the image.`)
+
+  const phrase = page.locator('.words').getByRole('button', { name: 'mug' })
+  await page.mouse.move(2, 2)
+  await page.locator('#caption').waitFor({ state: 'hidden' })
+  await phrase.hover()
+  await page
+    .locator('#caption-text')
+    .filter({ hasText: /^mug 0\.\d+/ })
+    .waitFor(PATIENCE)
+  await me.shootsAll('tasks-description')
+  await page.mouse.move(2, 2)
+  await page.locator('#caption').waitFor({ state: 'hidden' })
+  await page.locator('#describe').focus()
+  await page.keyboard.press('Tab')
+  await phrase.focus()
+  await page.locator('#caption-text').filter({ hasText: /^mug/ }).waitFor(PATIENCE)
+  expect(await me.violations()).toEqual([])
+  expect(me.complaints).toEqual([])
+})
+
+test('a question is answered until it is cancelled', async () => {
+  const me = await withWeights('knowing')
+  const { page } = me
+  await page.getByRole('tab', { name: 'Question' }).click()
+  await me.button('Ask').click()
+  await page.getByText('Write a question').first().waitFor()
+  await page.getByLabel('What do you want to know?').fill('What is on the table?')
+  await me.button('Ask').click()
+  const text = (): Promise<number> => page.locator('.words').evaluate((words) => words.textContent.length)
+  await page.locator('.words').waitFor(PATIENCE)
+  await expect.poll(text, PATIENCE).toBeGreaterThan(3)
+  await me.shootsAll('tasks-writing')
+  await me.button('Cancel').click()
+  await page.getByText('Stopped before its end').waitFor()
+  const stopped = await text()
+  await page.waitForTimeout(1000)
+  expect(await text()).toBe(stopped)
+  // And the next one is answered at once
+  await page.getByRole('tab', { name: 'Sentence' }).click()
+  const before = await me.answers()
+  await me.asks('a cat')
+  await me.answersMore(before)
+  expect(me.complaints).toEqual([])
+})
+
+test('what is not there is said not to be, and the best guess is a candidate', async () => {
+  const me = await withWeights('strict')
+  const { page } = me
+  const before = await me.answers()
+  await me.asks('a cat')
+  await me.answersMore(before)
+  await me.seesAll()
+  await expect.poll(() => status(me).textContent()).toMatch(/^Not found: a cat\./)
+  expect(await page.locator('#caption-text').textContent()).toBe('Not found: a cat')
+  await page.locator('#answer').getByText('Not found').waitFor()
+  expect(await page.locator('.candidates [aria-pressed="true"]').count()).toBe(0)
+  await page.mouse.move(2, 2)
+  const nothing = await drawn(me)
+  await me.shootsAll('tasks-not-found')
+  expect(await me.violations()).toEqual([])
+  const account: unknown = JSON.parse((await me.saves('JSON')).bytes.toString())
+  expect(account).toMatchObject({ found: false, area: 0, box: null })
+
+  await me.button(/^Candidate 1,/).click()
+  await me.answersMore(before + 1)
+  await me.seesAll()
+  await expect.poll(() => status(me).textContent()).not.toMatch(/^Not found/)
+  expect(await me.button(/^Candidate 1,/).getAttribute('aria-pressed')).toBe('true')
+  await page.mouse.move(2, 2)
+  expect((await drawn(me)).equals(nothing)).toBe(false)
+
+  await page.getByLabel('All of them').check()
+  await me.asks('a cat')
+  await me.answersMore(before + 2)
+  await expect.poll(() => status(me).textContent()).toMatch(/^Not found/)
+  expect(await objects(me).count()).toBe(0)
+  expect(me.complaints).toEqual([])
+})

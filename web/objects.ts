@@ -1,0 +1,146 @@
+// The objects of an answer, beside the image: a list with each one's colour and score. Pointing at an entry highlights
+// its object on the canvas; pressing it keeps it so.
+
+import { printable } from '../src/index.ts'
+import { pointAt } from './answer.ts'
+import { byId, make } from './dom.ts'
+import { milliseconds, percent } from './format.ts'
+import type { ImageCanvas, Look } from './image-canvas.ts'
+import type { ColourMap, ObjectFacts, ObjectsAnswer } from './protocol.ts'
+
+/** The canvas, and the worker that knows the objects. */
+export interface ObjectsPlace {
+  readonly canvas: ImageCanvas
+  /** The colours with one object highlighted; undefined if they can't be had. */
+  readonly highlight: (object: number) => Promise<ColourMap | undefined>
+}
+
+/** Buttons of the present objects, by the object's number, and the look that each of them keeps. */
+let shown: { readonly button: HTMLButtonElement; readonly object: number; look: Look | undefined }[] = []
+/** Number of pointings so far: a highlight that comes after the next of them is too late. */
+let pointings = 0
+
+const list = byId('objects')
+
+/** Removes the list, and what it has highlighted. */
+export function forgetObjects(): void {
+  shown = []
+  pointings++
+  list.replaceChildren()
+}
+
+/** Lists objects; those that were not found are left out. */
+export function showObjects(objects: readonly ObjectFacts[], title: string, place: ObjectsPlace): void {
+  forgetObjects()
+  const items = [...objects.entries()].filter(([, { found }]) => found)
+  if (items.length === 0) return
+  list.replaceChildren(
+    make('h3', { id: 'objects-title' }, title),
+    make(
+      'ol',
+      { className: 'objects', 'aria-labelledby': 'objects-title' },
+      ...items.map(([k, facts]) => make('li', {}, objectButton(facts, k, place))),
+    ),
+  )
+}
+
+/** A button for an object: a colour, its name, its score and its size. */
+function objectButton(facts: ObjectFacts, k: number, place: ObjectsPlace): HTMLButtonElement {
+  const { score, share } = facts
+  const button = make(
+    'button',
+    { type: 'button', 'aria-pressed': 'false' },
+    swatch(facts),
+    make('span', { className: 'name' }, printable(facts.name)),
+    make('span', { className: 'value' }, [score?.toFixed(3), percent(share, 1)].filter(Boolean).join(' · ')),
+  )
+  connectObject(button, k, facts, place)
+  return button
+}
+
+/** A spot in an object's colour. */
+function swatch({ colour }: ObjectFacts): HTMLElement {
+  const spot = make('i', { className: 'swatch', 'aria-hidden': 'true' })
+  spot.style.backgroundColor = `rgb(${colour.join(' ')})`
+  return spot
+}
+
+/** Pointing at a button highlights its object; pressing keeps it, until it is pressed again or let go. */
+export function connectObject(
+  button: HTMLButtonElement,
+  object: number,
+  { name, score }: ObjectFacts,
+  { canvas, highlight }: ObjectsPlace,
+): void {
+  const entry = { button, object, look: undefined as Look | undefined }
+  shown.push(entry)
+  const lookOf = async (): Promise<Look | undefined> => {
+    const mine = ++pointings
+    const caption = [printable(name), score?.toFixed(3)].filter(Boolean).join(' ')
+    const colours = entry.look?.maps.colours ?? (await highlight(object))
+    return colours && mine === pointings ? { maps: { colours }, caption } : undefined
+  }
+  pointAt(
+    button,
+    () => void lookOf().then((look) => look && canvas.preview(look)),
+    () => {
+      pointings++
+      canvas.endPreview()
+    },
+  )
+  button.addEventListener('click', () => {
+    if (entry.look && canvas.kept === entry.look) return canvas.keep(undefined)
+    void lookOf().then((look) => {
+      if (!look) return
+      entry.look = look
+      canvas.keep(look)
+      canvas.reveal() // on a phone it is a page away
+    })
+  })
+}
+
+/** Marks the objects whose look stays on the canvas. */
+export function markKeptObject(kept: Look | undefined): void {
+  for (const entry of shown) {
+    const isKept = kept !== undefined && entry.look === kept
+    entry.button.setAttribute('aria-pressed', String(isKept))
+    if (!isKept) entry.look = undefined
+  }
+}
+
+/** Marks the objects that the pointer is over on the canvas. */
+export function markPointed(object: number | undefined): void {
+  for (const entry of shown) entry.button.classList.toggle('pointed', entry.object === object)
+}
+
+/** Says in the place of the answer what an answer of objects is. @returns the same for screen readers */
+export function tellObjects(answer: ObjectsAnswer): string {
+  const words = summary(answer)
+  byId('answer').replaceChildren(
+    make(
+      'div',
+      {},
+      make('p', { className: answer.found ? 'what' : 'what not-found' }, words),
+      make('p', { className: 'faint' }, `${milliseconds(answer.ms)}, besides looking at the image`),
+    ),
+  )
+  return words
+}
+
+function summary({ ask, found, objects, categories }: ObjectsAnswer): string {
+  if (ask.kind === 'region') {
+    const where = 'point' in ask.region ? 'there' : 'in the box'
+    const [best] = objects
+    const score = best?.score?.toFixed(2) ?? ''
+    return found
+      ? `Found what is ${where}. Score ${score}.`
+      : `Not found: nothing ${where} scores high enough.`
+  }
+  const names = categories?.asked ?? 0
+  const many = `${names} ${names === 1 ? 'category' : 'categories'}`
+  if (!found) return `Not found: nothing of ${many} is in the image.`
+  const kind = { semantic: 'segments', instance: 'objects', panoptic: 'segments' }[
+    categories?.mode ?? 'instance'
+  ]
+  return `Found ${objects.length} ${objects.length === 1 ? kind.slice(0, -1) : kind} of ${many}.`
+}

@@ -1,0 +1,51 @@
+// An answer of objects on the page: its colours on the canvas, their list, and what it is in words.
+
+import { printable } from '../src/index.ts'
+import { note } from './notices.ts'
+import { type ObjectsPlace, showObjects, tellObjects } from './objects.ts'
+import { say } from './progress.ts'
+import type { AnswerFacts, ModelFacts, ObjectsAnswer, ObjectsAsk } from './protocol.ts'
+import type { Maps } from './view/protocol.ts'
+import { showWords } from './words.ts'
+
+const TITLES: Readonly<Record<ObjectsAsk['kind'], string>> = {
+  region: 'Found',
+  categories: 'Legend',
+  question: 'Phrases',
+  description: 'Phrases',
+}
+
+/** A question, or what stands for one, above its answer; undefined where the answer has no words. */
+export function spokenTitle(ask: ObjectsAsk): string | undefined {
+  if (ask.kind === 'question') return ask.question
+  return ask.kind === 'description' ? 'Describe the image' : undefined
+}
+
+/** Shows an answer of objects, and says it. */
+export function presentObjects(answer: ObjectsAnswer, place: ObjectsPlace): void {
+  const { ask, found, colours, objects } = answer
+  const { canvas } = place
+  const title = spokenTitle(ask)
+  canvas.setAnswer({ colours })
+  showObjects(objects, TITLES[ask.kind], place)
+  const words = title === undefined ? tellObjects(answer) : showWords(title, answer, place)
+  canvas.note(found || title !== undefined ? '' : words)
+  canvas.describe(words)
+  say(words)
+}
+
+/** What the answer to a sentence draws: nothing where nothing was found. */
+export function mapsOf({ found, isPicked, all, mask }: AnswerFacts): Maps {
+  if (!found && !isPicked) return {}
+  return all ? { colours: all.colours } : { mask }
+}
+
+/** Whether weights know regions; if not, it says so. */
+export function expectRegions({ name, tasks }: ModelFacts): boolean {
+  if (tasks.includes('regions')) return true
+  note(
+    `${printable(name)} was not trained on regions, so a box means nothing to it: the tasks of its config.json are ` +
+      `${tasks.join(', ')}. A click picks a candidate of the last sentence.`,
+  )
+  return false
+}

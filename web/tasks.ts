@@ -1,0 +1,92 @@
+// What can be asked besides a sentence, in the model's worker: regions, lists of categories, questions and descriptions.
+// Their answers are objects with names.
+
+import type {
+  Answer,
+  CategoryAnswers,
+  CategoryMode,
+  Progress,
+  RegionSegmentation,
+  Scene,
+  Segmentation,
+} from '../src/index.ts'
+import { type Named, Objects } from './objects-of.ts'
+import type { ObjectsAnswer, ObjectsAsk } from './protocol.ts'
+
+/** How such a request is watched, and given up. */
+export interface ObjectsTask {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: Progress) => void
+  /** Called with each new piece of an answer in words. */
+  readonly onText: (text: string) => void
+}
+
+/** An answer for the page, and what stays here. */
+export interface Told {
+  readonly answer: ObjectsAnswer
+  readonly objects: Objects
+}
+
+/** Asks an image that was looked at. */
+export async function askScene(
+  scene: Scene,
+  ask: ObjectsAsk,
+  { onText, ...task }: ObjectsTask,
+): Promise<Told> {
+  switch (ask.kind) {
+    case 'region':
+      return ofRegion(scene, ask, await scene.segmentRegion(ask.region, task))
+    case 'categories':
+      return ofCategories(scene, ask, await scene.segmentCategories(ask.list, task))
+    case 'question':
+      return ofWords(scene, ask, await scene.ask(ask.question, { ...task, onText }))
+    default:
+      return ofWords(scene, ask, await scene.describe({ ...task, onText }))
+  }
+}
+
+/** All objects that a sentence means. */
+export function instancesOf(scene: Scene, { instances = [] }: Segmentation): Objects {
+  const named = instances.map(({ score, mask }, i) => ({ name: `Object ${i + 1}`, score, found: true, mask }))
+  return new Objects(named, scene)
+}
+
+function ofRegion(scene: Scene, ask: ObjectsAsk, { found, score, mask, times }: RegionSegmentation): Told {
+  return told(scene, ask, [{ name: 'What is there', score, found, mask }], {
+    ...{ found, ms: times.read + times.segment },
+  })
+}
+
+function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[CategoryMode]): Told {
+  const { found, categories, mode, times } = answer
+  const named =
+    answer.mode === 'instance'
+      ? answer.instances.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
+      : answer.mode === 'panoptic'
+        ? answer.segments.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
+        : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
+  return told(scene, ask, named, {
+    ...{ found, ms: times.read + times.segment },
+    categories: { mode, asked: categories.length },
+  })
+}
+
+function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): Told {
+  const { text, parts, phrases, end, tokens, times } = answer
+  const named = phrases.map((phrase) => ({ ...phrase, name: phrase.text, mask: phrase.mask }))
+  return told(scene, ask, named, {
+    found: phrases.some(({ found }) => found),
+    ms: times.write + times.segment,
+    words: { text, parts, isCut: end === 'length', tokens: tokens.length },
+  })
+}
+
+function told(
+  scene: Scene,
+  ask: ObjectsAsk,
+  named: readonly Named[],
+  facts: Pick<ObjectsAnswer, 'found' | 'ms' | 'categories' | 'words'>,
+): Told {
+  const objects = new Objects(named, scene)
+  return { objects, answer: { ...facts, ask, objects: objects.facts(), colours: objects.colours() } }
+}
