@@ -3,7 +3,7 @@
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { TASKS } from '../../../src/model/checkpoint/config.ts'
+import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import { smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
 
 /** The least scores of an answer, and of each object of several. */
