@@ -40,7 +40,7 @@ export async function fullConfig(): Promise<Config> {
 const [SEQUENCE, NEW] = [1800, 45]
 /** Rows of C: a phrase of up to 16 tokens. */
 const CONDITION = 16
-/** The matrix from states to words is the largest of all: an eighth of it, in rows as even as its own, stands for it. */
+/** The matrix from states to words is the largest: an eighth of it, in rows as even as its own, stands for it. */
 const HEAD_PARTS = 8
 
 /** All that one image and one sentence take, in the order in which they take it. */

@@ -5,7 +5,6 @@ import { entryOf } from '../../check.ts'
 import { expectOptions, FLAG, type Kind, type Kinds, oneOf, SHARE, TASK_KINDS, TEXT } from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { callScene } from '../calls.ts'
-import { growCache } from '../grow-cache.ts'
 import {
   type Category,
   type CategoryKind,
@@ -85,7 +84,6 @@ export async function segmentCategories<M extends CategoryMode>(
   const prompt = categoriesPrompt(tokenizer, config, asked, config.llm.maxPositions - parts.prefix, options)
 
   return callScene(model, scene, task, async () => {
-    await growCache(model, scene, parts.prefix + prompt.after.length, task)
     const decoded = await decode(model, scene, prompt, { task: 'categories', flow, every: flow }, task)
     const started = performance.now()
     const K = categories.length

@@ -145,7 +145,7 @@ async function read(
   const reading = await plans.get(`read ${T} ${K} ${phrases.count} ${capacity}`, () =>
     plan(gpu, 'read', (from) => readPlan(from, T, K, { ...parts, capacity }, phrases), task),
   )
-  const into = model.language.get(conditionRows(parts, picked)) ?? {}
+  const into = model.language.get(paddedRows(parts, picked)) ?? {}
   const inputs = { after, rows, ...(conditionForm(parts, phrases) === 'tokens' ? {} : inputsOfSpans(spans)) }
   const params: Readonly<Record<string, number>> = phrases.count === 1 ? { span: count } : {}
   const values = { inputs, bound: cache, params, into, owner: 'sentence' }
@@ -181,7 +181,7 @@ export async function languageOfStates(
   for (const [i, row] of picked.rows.entries()) rows.set(entryOf(states, row), i * H)
   const more = conditionForm(parts, phrases) === 'tokens' ? {} : inputsOfSpans(picked.spans)
   const params: Readonly<Record<string, number>> = phrases.count === 1 ? { span: count } : {}
-  const into = model.language.get(conditionRows(parts, picked)) ?? {}
+  const into = model.language.get(paddedRows(parts, picked)) ?? {}
   const values = { inputs: { rows, ...more }, params, into, owner: 'sentence' }
   const { kept, read: magnitudes } = await ready.run({ ...task, ...values })
   model.language.set(firstDim(kept.condition), kept)
@@ -195,7 +195,7 @@ export function phrasesOf(spans: readonly Span[]): Phrases {
 }
 
 /** The rows that C has for these, padding included: what it is kept under. */
-export function conditionRows(parts: Parts, { K, spans }: Picked): number {
+function paddedRows(parts: Parts, { K, spans }: Picked): number {
   const form = conditionForm(parts, phrasesOf(spans))
   return { tokens: K, pooled: spans.length, 'pooled+background': spans.length + 1 }[form]
 }
@@ -205,7 +205,7 @@ export function languageOf(parts: Parts, picked: Picked): Pick<Language, 'length
   const { count, spans } = picked
   const form = conditionForm(parts, phrasesOf(spans))
   if (form === 'tokens') return { length: count, spans }
-  return { length: conditionRows(parts, picked), spans: spans.map((_, k): Span => [k, k + 1]) }
+  return { length: paddedRows(parts, picked), spans: spans.map((_, k): Span => [k, k + 1]) }
 }
 
 /** The input `spans` of a plan for several phrases. */
