@@ -11,7 +11,7 @@ import { fromHsl, type Rgb, toHex } from './colour.ts'
 
 type Draw = (random: Random) => Backdrop
 
-const DRAWN = {
+const DRAWN: Readonly<Record<ForeignKind, Draw>> = {
   empty,
   noise,
   bands,
@@ -23,10 +23,21 @@ const DRAWN = {
   plasma,
   portrait,
   circuit,
-} as const
+}
 
 /** A kind of picture without objects. */
-export type ForeignKind = keyof typeof DRAWN
+export type ForeignKind =
+  | 'empty'
+  | 'noise'
+  | 'bands'
+  | 'text'
+  | 'landscape'
+  | 'scribble'
+  | 'mosaic'
+  | 'city'
+  | 'plasma'
+  | 'portrait'
+  | 'circuit'
 
 /** Kinds that only scenes for tests show. */
 export const HELD_OUT_FOREIGN: readonly ForeignKind[] = ['city', 'plasma', 'portrait', 'circuit']
