@@ -33,7 +33,7 @@ import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
-import { type KvCache, kvCacheShapes, llmPrefix, llmSteps } from './networks/llm.ts'
+import { type KvCache, kvCacheShapes, llmPrefixSteps, llmSteps } from './networks/llm.ts'
 import { pixelDecoder } from './networks/pixel-decoder.ts'
 import { projector } from './networks/projector.ts'
 import { samSteps } from './networks/sam.ts'
@@ -132,7 +132,7 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
   const tokens = vision[config.prompt.vision.indexOf('sam')]
   const before = input('before', [parts.prefix - visionTokens(config), config.llm.hidden])
   const x = scope('llm', () => concatRows(before, ...vision))
-  yield* scopeSteps('llm', llmPrefix(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0))
+  yield* scopeSteps('llm', llmPrefixSteps(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0))
 
   // 4. Pixels
   const pixels = scope('pixel decoder', () =>

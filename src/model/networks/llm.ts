@@ -91,11 +91,19 @@ export function* llmSteps(
   return rmsNorm(x, w.tensor('model.norm.weight'), config.eps)
 }
 
-/**
- * The same for rows whose states nobody wants, only that what follows can see them: the last layer stops early. For a
- * plan that is recorded in turns.
- */
-export function* llmPrefix(
+/** The same for rows whose states nobody wants, only that what follows can see them: the last layer stops early. */
+export function llmPrefix(
+  x: Tensor,
+  w: Weights,
+  config: LlmConfig,
+  cache: KvCache,
+  position: SizeValue,
+): void {
+  inOneGo(llmPrefixSteps(x, w, config, cache, position))
+}
+
+/** The same, for a plan that is recorded in turns. */
+export function* llmPrefixSteps(
   x: Tensor,
   w: Weights,
   config: LlmConfig,

@@ -30,7 +30,7 @@ const REGION = {
 }
 
 /** A folder with a picture, a region's mask, and the weights of a model that knows every task. */
-async function setUp(presence = { threshold: 0.01, all: 0.01 }): Promise<string> {
+async function setUp(presence = { threshold: 0.0001, all: 0.0001 }): Promise<string> {
   const cwd = await temporaryFolder()
   const files = smallCheckpoint({ maxTokens: 900, positions: 4000, config: { tasks: [...TASKS], presence } })
   await mkdir(join(cwd, 'model'))

@@ -3,7 +3,6 @@
 
 import { describe, expect, test } from 'vitest'
 import type { Gpu } from '../../../src/gpu/gpu.ts'
-import { inOneGo } from '../../../src/gpu/recorder.ts'
 import type { Config } from '../../../src/model/checkpoint/config.ts'
 import { type KvCache, kvCacheShapes, llm, llmLayer, llmPrefix } from '../../../src/model/networks/llm.ts'
 import { plan } from '../../../src/tensor/plan.ts'
@@ -75,7 +74,7 @@ for (const gpu of await adapters()) {
       // 2. The prefix into the cache, then the rest, padded to 32 rows, from a position known at the run
       const used = await usedCache(gpu, config, 64)
       await compute(gpu, { x: { data: embeds.subarray(0, prefix * H), shape: [prefix, H] } }, (t) => {
-        inOneGo(llmPrefix(t['x'], w, config.llm, used, 0))
+        llmPrefix(t['x'], w, config.llm, used, 0)
         return { x: t['x'] }
       })
       const rest = await plan(gpu, 'rest', ({ input, bound }) => {
