@@ -93,7 +93,8 @@ export class Objects {
     const { width, height } = this.#size
     const data = new Uint8Array(width * height)
     for (const { found, mask } of this.list) {
-      if (found) mask.data.forEach((bit, i) => bit && data.fill(1, i, i + 1))
+      if (!found) continue
+      for (const [i, bit] of mask.data.entries()) if (bit) data[i] = 1
     }
     return { width, height, data, area: data.reduce((sum, bit) => sum + bit, 0) }
   }

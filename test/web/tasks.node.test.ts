@@ -59,7 +59,7 @@ test('with weights that know sentences: all objects, a click picks a candidate, 
   const categories = page.getByRole('tab', { name: 'Categories' })
   expect(await categories.getAttribute('aria-disabled')).toBe('true')
   expect(await categories.getAttribute('title')).toContain('the tasks of its config.json are referring')
-  await categories.click()
+  await categories.click({ force: true })
   expect(await categories.getAttribute('aria-selected')).toBe('false')
   await expect.poll(() => status(me).textContent()).toContain('was not trained on this')
   await page.getByRole('tab', { name: 'Sentence' }).focus()
@@ -178,6 +178,11 @@ test('lists of categories: a map in colours, its legend, and names that are refu
   await me.shootsAll('tasks-categories')
   expect(await me.violations()).toEqual([])
 
+  // The colours are the canvas's
+  await page.getByLabel('Opacity').fill('0')
+  expect((await drawn(me)).equals(whole)).toBe(false)
+  await page.getByLabel('Opacity').fill('45')
+
   // An entry that is pressed stays highlighted; Escape goes back
   await objects(me).first().click()
   await expect.poll(() => objects(me).first().getAttribute('aria-pressed')).toBe('true')
@@ -243,10 +248,10 @@ test('a question is answered until it is cancelled', async () => {
   const me = await withWeights('knowing')
   const { page } = me
   await page.getByRole('tab', { name: 'Question' }).click()
-  await me.button('Ask').click()
+  await page.locator('#question-ask').click()
   await page.getByText('Write a question').first().waitFor()
   await page.getByLabel('What do you want to know?').fill('What is on the table?')
-  await me.button('Ask').click()
+  await page.locator('#question-ask').click()
   const text = (): Promise<number> => page.locator('.words').evaluate((words) => words.textContent.length)
   await page.locator('.words').waitFor(PATIENCE)
   await expect.poll(text, PATIENCE).toBeGreaterThan(3)
