@@ -321,7 +321,7 @@ async function answerWith(
     canvas.setAnswer(mapsOf(answer))
     closeFlow()
     showAnswer(answer, isFirst)
-    if (answer.all) showObjects(answer.all.objects, 'All of them', place)
+    if (answer.all) showObjects(answer.all.objects, 'Objects', place)
     else forgetObjects()
     setStale('model', false)
     compare()

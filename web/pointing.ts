@@ -1,5 +1,6 @@
-// Pointing at the image: what is under the pointer, a click, and a box. A drag moves the image; with Shift, or while the
-// button Box is pressed, it draws a box. Enter points at the middle of the view, or takes what is in view as the box.
+// Pointing at the image: what is under the pointer, a click, and a box. A drag moves the image; with Shift, or while
+// the button Box is pressed, it draws a box. Enter points at the middle of the view, or takes what is in view as the
+// box.
 
 import type { Box } from '../src/index.ts'
 import { byId, make } from './dom.ts'

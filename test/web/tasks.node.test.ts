@@ -6,7 +6,7 @@ import { afterAll, expect, test } from 'vitest'
 import { decodeIndexedPng } from '../../src/masks/indexed-png.ts'
 import { everyTask, WRITTEN, writer } from './house/checkpoints.ts'
 import { FIRST, openHouse } from './house/house.ts'
-import type { Person } from './house/person.ts'
+import { DESKTOP, type Person, SMALL } from './house/person.ts'
 
 const house = openHouse()
 const { theRegular, somebody } = house
@@ -51,6 +51,17 @@ async function drawn(me: Person): Promise<Buffer> {
   return frame(me).screenshot()
 }
 
+/** On a small phone, with letters as usual and twice as large, everything is in its place. */
+async function fits(me: Person): Promise<void> {
+  await me.page.setViewportSize(SMALL)
+  for (const letters of [1, 2]) {
+    await me.enlarges(letters)
+    expect(await me.misfits(), `letters x ${letters}`).toEqual([])
+  }
+  await me.enlarges(1)
+  await me.page.setViewportSize(DESKTOP)
+}
+
 test('with weights that know sentences: all objects, a click picks a candidate, a box says why not', async () => {
   const me = await theRegular()
   const { page } = me
@@ -73,22 +84,18 @@ test('with weights that know sentences: all objects, a click picks a candidate, 
 
   // The candidate under the pointer is outlined; a click makes it the answer
   const box = (await frame(me).boundingBox())!
-  const middle = { x: box.width / 2, y: box.height / 2 }
+  const side = box.height - 24 // the sample is square, and fits with a margin of 12 pixels
+  const at = { x: box.width / 2 + (0.66 - 0.5) * side, y: box.height / 2 + (0.57 - 0.5) * side } // the umbrella
+  await page.mouse.move(2, 2)
   const plain = await drawn(me)
-  let at = middle
-  await expect
-    .poll(async () => {
-      at = { x: middle.x + 40 * Math.random() - 20, y: middle.y + 40 * Math.random() - 20 }
-      await frame(me).hover({ position: at })
-      await page.waitForTimeout(200)
-      return (await drawn(me)).equals(plain)
-    }, PATIENCE)
-    .toBe(false)
+  await frame(me).hover({ position: at })
+  await expect.poll(async () => (await drawn(me)).equals(plain), PATIENCE).toBe(false)
+  await me.shoots('tasks-hover')
   const before = await me.answers()
   await frame(me).click({ position: at })
   await me.answersMore(before)
   await me.seesAll()
-  await expect.poll(() => status(me).textContent()).toMatch(/^(Candidate \d+ for|Found) /)
+  await expect.poll(() => status(me).textContent()).toMatch(/^Candidate \d+ for the dotted shape/)
   await me.shootsAll('tasks-picked')
   await me.button('Close').click()
 
@@ -104,6 +111,7 @@ test('with weights that know sentences: all objects, a click picks a candidate, 
   const coloured = await drawn(me)
   expect(coloured.equals(plain)).toBe(false)
   await me.shootsAll('tasks-all')
+  await fits(me)
   expect(await me.violations()).toEqual([])
   const { bytes } = await me.saves('Mask')
   expect((await decodeIndexedPng(bytes)).count).toBeGreaterThanOrEqual(await objects(me).count())
@@ -176,6 +184,7 @@ test('lists of categories: a map in colours, its legend, and names that are refu
   await page.mouse.move(2, 2)
   const whole = await drawn(me)
   await me.shootsAll('tasks-categories')
+  await fits(me)
   expect(await me.violations()).toEqual([])
 
   // The colours are the canvas's
@@ -234,6 +243,7 @@ test('a description is streamed, and its phrases light up their masks', async ()
     .filter({ hasText: /^mug 0\.\d+/ })
     .waitFor(PATIENCE)
   await me.shootsAll('tasks-description')
+  await fits(me)
   await page.mouse.move(2, 2)
   await page.locator('#caption').waitFor({ state: 'hidden' })
   await page.locator('#describe').focus()
