@@ -169,6 +169,36 @@ test('with weights that know regions: a click, a box, and both from the keyboard
   expect(me.complaints).toEqual([])
 })
 
+test('several objects are listed, each in its colour, and light up when they are pointed at', async () => {
+  const me = await withWeights('knowing')
+  const { page } = me
+  await page.getByLabel('All of them').check()
+  const before = await me.answers()
+  await me.asks('a cat')
+  await me.answersMore(before)
+  await me.seesAll()
+  const count = await objects(me).count()
+  expect(count).toBeGreaterThan(1)
+  await expect.poll(() => status(me).textContent()).toContain(`Found a cat, ${count} objects.`)
+  const colours = await page
+    .locator('#objects .swatch')
+    .evaluateAll((spots) => spots.map((spot) => getComputedStyle(spot).backgroundColor))
+  expect(new Set(colours).size).toBe(count)
+  await page.mouse.move(2, 2)
+  const whole = await drawn(me)
+  await objects(me).nth(1).hover()
+  await page
+    .locator('#caption-text')
+    .filter({ hasText: /^Object 2 0\.\d+/ })
+    .waitFor(PATIENCE)
+  expect((await drawn(me)).equals(whole)).toBe(false)
+  await me.shootsAll('tasks-highlighted')
+  await page.mouse.move(2, 2)
+  await expect.poll(async () => (await drawn(me)).equals(whole), PATIENCE).toBe(true)
+  expect(await me.violations()).toEqual([])
+  expect(me.complaints).toEqual([])
+})
+
 test('lists of categories: a map in colours, its legend, and names that are refused', async () => {
   const me = await withWeights('knowing')
   const { page } = me
