@@ -23,6 +23,7 @@ export interface Look {
 }
 
 const ANSWER: Shown = { kind: 'answer' }
+const NOTHING: Maps = {}
 const KEY_STEP = 48
 const KEY_ZOOM = 1.25
 const DOUBLE_ZOOM = 2.5
@@ -86,7 +87,7 @@ export class ImageCanvas {
 
   /** The maps of the answer; empty where there is none. */
   get answer(): Maps {
-    return this.#answer ?? {}
+    return this.#answer ?? NOTHING
   }
 
   /** Of the image, in its pixels. */

@@ -366,7 +366,7 @@ const place: ObjectsPlace = {
 }
 const under = async (point: Size) =>
   hasAnswer() ? (await client.ask('under', { point }).catch(() => undefined))?.under : undefined
-const pointed = new Pointed(canvas, under)
+const pointed = new Pointed(place, under)
 
 async function askObjects(request: ObjectsAsk): Promise<void> {
   const complain = (what: string): void => {

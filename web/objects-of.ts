@@ -41,8 +41,12 @@ export class Objects {
 
   facts(): ObjectFacts[] {
     return this.list.map(({ name, score, found, mask }, k) => ({
-      ...{ name, score, found, colour: Objects.colour(k) },
-      ...{ area: mask.area, share: mask.area / (mask.width * mask.height) },
+      name,
+      score,
+      found,
+      colour: Objects.colour(k),
+      area: mask.area,
+      share: mask.area / (mask.width * mask.height),
     }))
   }
 

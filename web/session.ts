@@ -263,7 +263,7 @@ export class Session {
     if (this.#several) {
       const { objects } = this.#several
       const index = objects.at(x, y)
-      return index === undefined ? undefined : { kind: 'object', index, colours: objects.colours(index) }
+      return index === undefined ? undefined : { kind: 'object', index }
     }
     const answer = this.#answer
     const last = answer?.result.flow?.at(-1)

@@ -57,7 +57,8 @@ function ofRegion(
   { found, score, mask, times }: RegionSegmentation,
 ): SceneAnswer {
   return answerWith(scene, ask, [{ name: 'What is there', score, found, mask }], {
-    ...{ found, ms: times.read + times.segment },
+    found,
+    ms: times.read + times.segment,
   })
 }
 
@@ -70,7 +71,8 @@ function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[Cat
         ? answer.segments.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
         : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
   return answerWith(scene, ask, named, {
-    ...{ found, ms: times.read + times.segment },
+    found,
+    ms: times.read + times.segment,
     categories: { mode, asked: categories.length },
   })
 }
