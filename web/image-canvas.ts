@@ -100,6 +100,13 @@ export class ImageCanvas {
     return this.#camera.scale
   }
 
+  /** The part of the window in which the image is seen; side by side, the first of them. */
+  get view(): { readonly from: Size; readonly size: Size } {
+    const { left, top } = this.#element.getBoundingClientRect()
+    const [{ x, y, width, height }] = panesOf(this.#size, this.#isSplit)
+    return { from: [left + x, top + y], size: [width, height] }
+  }
+
   /** The place in the image's pixels, or beside the image, that a point of the window shows. */
   toImage([clientX, clientY]: Size): Size {
     const place = vec2.create(...this.#place({ clientX, clientY }))

@@ -93,14 +93,14 @@ export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayBo
   frame.addEventListener('keydown', (event) => {
     if (event.target !== frame || event.key !== 'Enter') return
     event.preventDefault()
-    const { left, top, width, height } = frame.getBoundingClientRect()
+    const { from, size } = canvas.view
     if (isBoxing()) {
-      const drawn = boxOf(canvas, [left, top], [width, height])
+      const drawn = boxOf(canvas, from, size)
       setBoxing(false)
       if (drawn) box(drawn)
       return
     }
-    const place = placeAt([left + width / 2, top + height / 2])
+    const place = placeAt([from[0] + size[0] / 2, from[1] + size[1] / 2])
     if (place) click(place)
   })
 }
