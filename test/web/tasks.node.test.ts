@@ -196,6 +196,20 @@ test('several objects are listed, each in its colour, and light up when they are
   await me.shootsAll('tasks-highlighted')
   await page.mouse.move(2, 2)
   await expect.poll(async () => (await drawn(me)).equals(whole), PATIENCE).toBe(true)
+
+  // And the other way round: on the image, an object under the pointer has its entry marked
+  const box = (await frame(me).boundingBox())!
+  const pointed = page.locator('#objects .pointed')
+  for (const y of [0.1, 0.3, 0.5, 0.7, 0.9]) {
+    await frame(me).hover({ position: { x: box.width / 2, y: y * box.height } })
+    await page.waitForTimeout(300)
+    if ((await pointed.count()) > 0) break
+  }
+  expect(await pointed.count()).toBe(1)
+  expect((await drawn(me)).equals(whole)).toBe(false)
+  await page.mouse.move(2, 2)
+  await expect.poll(async () => (await drawn(me)).equals(whole), PATIENCE).toBe(true)
+  expect(await pointed.count()).toBe(0)
   expect(await me.violations()).toEqual([])
   expect(me.complaints).toEqual([])
 })
