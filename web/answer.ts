@@ -35,7 +35,9 @@ export function showAnswer(answer: AnswerFacts, looked: boolean): void {
         !isShown
           ? 'The best guesses are the candidates below: press one to see it.'
           : all
-            ? `${all.objects.length} of them, the surest first`
+            ? all.objects.length === 1
+              ? 'One object'
+              : `${all.objects.length} objects, the surest first`
             : area === 0
               ? 'Its mask is empty: nothing reached a probability of one half.'
               : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image`,

@@ -23,6 +23,7 @@ export interface Look {
 }
 
 const ANSWER: Shown = { kind: 'answer' }
+const NOTHING: Maps = {}
 const KEY_STEP = 48
 const KEY_ZOOM = 1.25
 const DOUBLE_ZOOM = 2.5
@@ -86,7 +87,7 @@ export class ImageCanvas {
 
   /** The maps of the answer; empty where there is none. */
   get answer(): Maps {
-    return this.#answer ?? {}
+    return this.#answer ?? NOTHING
   }
 
   /** Of the image, in its pixels. */
@@ -97,6 +98,13 @@ export class ImageCanvas {
   /** CSS pixels that a pixel of the image takes. */
   get scale(): number {
     return this.#camera.scale
+  }
+
+  /** The part of the window in which the image is seen; side by side, the first of them. */
+  get view(): { readonly from: Size; readonly size: Size } {
+    const { left, top } = this.#element.getBoundingClientRect()
+    const [{ x, y, width, height }] = panesOf(this.#size, this.#isSplit)
+    return { from: [left + x, top + y], size: [width, height] }
   }
 
   /** The place in the image's pixels, or beside the image, that a point of the window shows. */

@@ -151,10 +151,7 @@ function goOn(way: WayOn): void {
   }
 }
 
-/**
- * Asks the last sentence of the new model. Text in the field that was not submitted is left alone. Anything else may be
- * a task that this model doesn't know.
- */
+/** Asks the last sentence of the new model, and nothing that it may not know. Text that was not submitted stays. */
 function again(): void {
   if (objects) forget()
   else if (asked && !opening) void ask(asked)
@@ -324,7 +321,7 @@ async function answerWith(
     canvas.setAnswer(mapsOf(answer))
     closeFlow()
     showAnswer(answer, isFirst)
-    if (answer.all) showObjects(answer.all.objects, 'All of them', place)
+    if (answer.all) showObjects(answer.all.objects, 'Objects', place)
     else forgetObjects()
     setStale('model', false)
     compare()
@@ -353,7 +350,7 @@ async function answering(
     await run({ signal, onProgress: line.step }, line.end)
   } catch (error) {
     if (signal.aborted || !(error instanceof RemoteError)) return
-    if (error.code === 'ERR_PROMPT') complain(error.message)
+    if (error.code === 'ERR_PROMPT' || error.code === 'ERR_USAGE') complain(error.message)
     else tell(error)
   } finally {
     line.end()
@@ -365,15 +362,11 @@ async function answering(
 
 const place: ObjectsPlace = {
   canvas,
-  highlight: async (object) => {
-    const answer = await client.ask('highlight', { object }).catch(() => undefined)
-    return answer?.colours
-  },
+  highlight: async (object) => (await client.ask('highlight', { object }).catch(() => undefined))?.colours,
 }
-const pointed = new Pointed(canvas, async (at) => {
-  const answer = await client.ask('under', { point: at }).catch(() => undefined)
-  return answer?.under
-})
+const under = async (point: Size) =>
+  hasAnswer() ? (await client.ask('under', { point }).catch(() => undefined))?.under : undefined
+const pointed = new Pointed(place, under)
 
 async function askObjects(request: ObjectsAsk): Promise<void> {
   const complain = (what: string): void => {
@@ -388,28 +381,31 @@ async function askObjects(request: ObjectsAsk): Promise<void> {
   await ready
   if (signal.aborted) return
   if (!hasModel) return trouble()
-  forget()
   const title = spokenTitle(request)
+  if (title !== undefined) forget()
   const writing = title === undefined ? undefined : beginWords(title)
-  signal.addEventListener('abort', () => writing?.stop(), { once: true })
+  let isTold = false
   const what = !looked ? 'Looking at the image' : writing ? 'Writing' : 'Finding it'
   await answering(stop, what, complain, async (options) => {
     const answer = await client.ask('objects', request, { ...options, onText: writing?.add })
+    isTold = true
     looked = true
+    forget()
     objects = answer
     presentObjects(answer, place)
-    setSaving(opening === undefined)
+    setSaving(opening === undefined && answer.objects.some(({ found }) => found))
     performance.mark('flowseg:objects', { detail: request.kind })
   })
+  if (!isTold) writing?.stop()
 }
 
 /** With weights that know regions a question about the place, otherwise the best candidate there. */
 async function pickAt(at: Size): Promise<void> {
   if (!hasModel || !facts) return trouble()
   if (facts.tasks.includes('regions')) return askObjects({ kind: 'region', region: { point: at } })
-  const under = (await client.ask('under', { point: at }).catch(() => undefined))?.under
-  if (under?.kind === 'candidate') return pick(under.query)
-  if (under) return
+  const there = await under(at)
+  if (there?.kind === 'candidate') return pick(there.query)
+  if (there) return
   say(answered ? 'No candidate is there.' : 'Ask for something first: a click picks one of its candidates.')
 }
 

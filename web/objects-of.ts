@@ -41,8 +41,12 @@ export class Objects {
 
   facts(): ObjectFacts[] {
     return this.list.map(({ name, score, found, mask }, k) => ({
-      ...{ name, score, found, colour: Objects.colour(k) },
-      ...{ area: mask.area, share: mask.area / (mask.width * mask.height) },
+      name,
+      score,
+      found,
+      colour: Objects.colour(k),
+      area: mask.area,
+      share: mask.area / (mask.width * mask.height),
     }))
   }
 
@@ -93,7 +97,8 @@ export class Objects {
     const { width, height } = this.#size
     const data = new Uint8Array(width * height)
     for (const { found, mask } of this.list) {
-      if (found) mask.data.forEach((bit, i) => bit && data.fill(1, i, i + 1))
+      if (!found) continue
+      for (const [i, bit] of mask.data.entries()) if (bit) data[i] = 1
     }
     return { width, height, data, area: data.reduce((sum, bit) => sum + bit, 0) }
   }

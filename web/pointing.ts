@@ -1,5 +1,6 @@
-// Pointing at the image: what is under the pointer, a click, and a box. A drag moves the image; with Shift, or while the
-// button Box is pressed, it draws a box. Enter points at the middle of the view, or takes what is in view as the box.
+// Pointing at the image: what is under the pointer, a click, and a box. A drag moves the image; with Shift, or while
+// the button Box is pressed, it draws a box. Enter points at the middle of the view, or takes what is in view as the
+// box.
 
 import type { Box } from '../src/index.ts'
 import { byId, make } from './dom.ts'
@@ -92,14 +93,14 @@ export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayBo
   frame.addEventListener('keydown', (event) => {
     if (event.target !== frame || event.key !== 'Enter') return
     event.preventDefault()
-    const { left, top, width, height } = frame.getBoundingClientRect()
+    const { from, size } = canvas.view
     if (isBoxing()) {
-      const drawn = boxOf(canvas, [left, top], [width, height])
+      const drawn = boxOf(canvas, from, size)
       setBoxing(false)
       if (drawn) box(drawn)
       return
     }
-    const place = placeAt([left + width / 2, top + height / 2])
+    const place = placeAt([from[0] + size[0] / 2, from[1] + size[1] / 2])
     if (place) click(place)
   })
 }

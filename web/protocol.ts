@@ -116,7 +116,7 @@ export interface ObjectsAnswer {
 
 /** The object or the candidate at a place. */
 export type Under =
-  | { readonly kind: 'object'; readonly index: number; readonly colours: ColourMap }
+  | { readonly kind: 'object'; readonly index: number }
   | {
       readonly kind: 'candidate'
       readonly query: number

@@ -40,9 +40,17 @@ export async function savedObjects(
     }
     default: {
       const account = {
-        ...{ image: picture.name, width, height, asked: title, found: found.length > 0 },
+        image: picture.name,
+        width,
+        height,
+        asked: title,
+        found: found.length > 0,
         objects: objects.list.map(({ name, score, found, mask }) => ({
-          ...{ name, score, found, area: mask.area, box: boxOf(mask) },
+          name,
+          score,
+          found,
+          area: mask.area,
+          box: boxOf(mask),
         })),
       }
       const text = `${JSON.stringify(account, null, 2)}\n`

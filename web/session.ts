@@ -1,4 +1,4 @@
-// The state of the model's worker: one model, one image, one answer. The only file of the studio that calls the engine.
+// The state of the model's worker: one model, one image, one answer. Only this file and tasks.ts call the engine.
 //
 // Requests may come in any order: an image is opened while weights are still loading, a sentence waits for both. A new
 // image or model makes what was seen before worthless; it is let go as soon as nobody works on it.
@@ -263,7 +263,7 @@ export class Session {
     if (this.#several) {
       const { objects } = this.#several
       const index = objects.at(x, y)
-      return index === undefined ? undefined : { kind: 'object', index, colours: objects.colours(index) }
+      return index === undefined ? undefined : { kind: 'object', index }
     }
     const answer = this.#answer
     const last = answer?.result.flow?.at(-1)
@@ -323,7 +323,8 @@ export class Session {
     const { of, picture, result, chosen } = answer
     if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
     this.#answer = answer
-    this.#several = objects && { picture, objects, title: result.sentence }
+    this.#several =
+      objects && objects.list.length > 0 ? { picture, objects, title: result.sentence } : undefined
     const { small } = picture
     const scale = scaleOf(of, result)
     const previewOf = previewsOf(chosen, scale)

@@ -1,5 +1,5 @@
-// The tabs of the one input: a sentence, a list of categories, a question. A tab that the loaded weights don't know says
-// why, and can't be opened.
+// The tabs of the one input: a sentence, a list of categories, a question. A tab that the loaded weights don't know
+// says why, and can't be opened.
 
 import type { CategoryList, TaskName } from '../src/index.ts'
 import { byId } from './dom.ts'

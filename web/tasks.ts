@@ -1,5 +1,5 @@
-// What can be asked besides a sentence, in the model's worker: regions, lists of categories, questions and descriptions.
-// Their answers are objects with names.
+// What can be asked besides a sentence, in the model's worker: regions, lists of categories, questions and
+// descriptions. Their answers are objects with names.
 
 import type {
   Answer,
@@ -22,7 +22,7 @@ export interface ObjectsTask {
 }
 
 /** An answer for the page, and what stays here. */
-export interface Told {
+export interface SceneAnswer {
   readonly answer: ObjectsAnswer
   readonly objects: Objects
 }
@@ -32,7 +32,7 @@ export async function askScene(
   scene: Scene,
   ask: ObjectsAsk,
   { onText, ...task }: ObjectsTask,
-): Promise<Told> {
+): Promise<SceneAnswer> {
   switch (ask.kind) {
     case 'region':
       return ofRegion(scene, ask, await scene.segmentRegion(ask.region, task))
@@ -51,13 +51,18 @@ export function instancesOf(scene: Scene, { instances = [] }: Segmentation): Obj
   return new Objects(named, scene)
 }
 
-function ofRegion(scene: Scene, ask: ObjectsAsk, { found, score, mask, times }: RegionSegmentation): Told {
-  return told(scene, ask, [{ name: 'What is there', score, found, mask }], {
-    ...{ found, ms: times.read + times.segment },
+function ofRegion(
+  scene: Scene,
+  ask: ObjectsAsk,
+  { found, score, mask, times }: RegionSegmentation,
+): SceneAnswer {
+  return answerWith(scene, ask, [{ name: 'What is there', score, found, mask }], {
+    found,
+    ms: times.read + times.segment,
   })
 }
 
-function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[CategoryMode]): Told {
+function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[CategoryMode]): SceneAnswer {
   const { found, categories, mode, times } = answer
   const named =
     answer.mode === 'instance'
@@ -65,28 +70,29 @@ function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[Cat
       : answer.mode === 'panoptic'
         ? answer.segments.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
         : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
-  return told(scene, ask, named, {
-    ...{ found, ms: times.read + times.segment },
+  return answerWith(scene, ask, named, {
+    found,
+    ms: times.read + times.segment,
     categories: { mode, asked: categories.length },
   })
 }
 
-function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): Told {
+function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): SceneAnswer {
   const { text, parts, phrases, end, tokens, times } = answer
   const named = phrases.map((phrase) => ({ ...phrase, name: phrase.text, mask: phrase.mask }))
-  return told(scene, ask, named, {
+  return answerWith(scene, ask, named, {
     found: phrases.some(({ found }) => found),
     ms: times.write + times.segment,
     words: { text, parts, isCut: end === 'length', tokens: tokens.length },
   })
 }
 
-function told(
+function answerWith(
   scene: Scene,
   ask: ObjectsAsk,
   named: readonly Named[],
   facts: Pick<ObjectsAnswer, 'found' | 'ms' | 'categories' | 'words'>,
-): Told {
+): SceneAnswer {
   const objects = new Objects(named, scene)
   return { objects, answer: { ...facts, ask, objects: objects.facts(), colours: objects.colours() } }
 }

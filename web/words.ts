@@ -15,7 +15,7 @@ export interface Writing {
 
 /** Makes room for an answer in words. @param asked the question, as it stands above the answer */
 export function beginWords(asked: string): Writing {
-  const text = make('p', { className: 'words', 'aria-busy': 'true' })
+  const text = make('p', { className: 'words', dir: 'auto', 'aria-busy': 'true' })
   const note = make('p', { className: 'faint' }, 'Writing')
   byId('answer').replaceChildren(
     make('div', {}, make('p', { className: 'asked' }, printable(asked, Infinity)), text, note),
@@ -47,7 +47,7 @@ export function showWords(asked: string, answer: ObjectsAnswer, place: ObjectsPl
       'div',
       {},
       make('p', { className: 'asked' }, printable(asked, Infinity)),
-      make('p', { className: 'words' }, ...(isSilent ? ['No words came.'] : parts)),
+      make('p', { className: 'words', dir: 'auto' }, ...(isSilent ? ['No words came.'] : parts)),
       make('p', { className: 'faint' }, noteOf(answer)),
       make('p', { className: 'faint' }, `${words.tokens} tokens in ${milliseconds(ms)}`),
     ),

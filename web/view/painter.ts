@@ -152,9 +152,9 @@ export class Painter {
     channels: 1 | 4 = 1,
   ): { texture: GPUTexture; scale: readonly [number, number] } | undefined {
     if (!map) return undefined
-    // Colours always fit
-    const most = channels === 1 ? this.device.limits.maxTextureDimension2D : Number.POSITIVE_INFINITY
-    const { width, height, data } = fitting(map, most)
+    // Colours are small enough as they come
+    const most = this.device.limits.maxTextureDimension2D
+    const { width, height, data } = channels === 1 ? fitting(map, most) : map
     const format = channels === 1 ? 'r8unorm' : 'rgba8unorm'
     const usage = GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_DST
     const texture = this.device.createTexture({ size: [width, height], format, usage })

@@ -1,7 +1,8 @@
 // view: an image and what was found in it, for every pixel of one pane of the canvas
 //
 // Maps (mask, ghost, band) are grey and inside where they are above one half; each covers its part of the image, which
-// `*_scale` leads to. Absent ones are a single black pixel. `colours` has a colour per object, multiplied by its opacity.
+// `*_scale` leads to. Absent ones are a single black pixel. `colours` has a colour per object, multiplied by its
+// opacity.
 //
 // host   sets viewport and scissor to the pane, and draws one triangle that covers it
 
