@@ -1,7 +1,7 @@
 // COCO's annotations: boxes, and the three ways in which a segmentation is written.
 
 import { describe } from '../check.ts'
-import { MaskError } from '../errors.ts'
+import { MaskError, UsageError } from '../errors.ts'
 import type { Mask, PixelLimit } from './mask.ts'
 import type { Box } from './picture.ts'
 import { type Point, rasterizePolygons } from './polygon.ts'
@@ -13,6 +13,9 @@ export type CocoBox = readonly [x: number, y: number, width: number, height: num
 /** The box of {@link boxOf} as COCO has it; that of an empty mask is [0, 0, 0, 0], as in pycocotools. */
 export function cocoBox(box: Box | null): CocoBox {
   if (box === null) return [0, 0, 0, 0]
+  if (!Array.isArray(box) || box.length !== 4 || !box.every(Number.isFinite)) {
+    throw new UsageError(`cocoBox: the box is ${describe(box)}, expected four numbers, or null.`)
+  }
   const [x0, y0, x1, y1] = box
   return [x0, y0, x1 - x0, y1 - y0]
 }

@@ -148,7 +148,10 @@ export function fromLabelStudio(results: unknown, options: PixelLimit = {}): Lab
     )
   }
   return results.flatMap((result: unknown, i): LabelledMask[] => {
-    if (!isObject(result) || !isObject(result['value'])) return []
+    if (!isObject(result)) {
+      throw new MaskError(`fromLabelStudio: result ${i} is ${describe(result)}, expected an object.`)
+    }
+    if (!isObject(result['value'])) return []
     const { value } = result
     const call = `fromLabelStudio: result ${i}`
     const isRegion = 'rle' in value || 'points' in value || result['type'] === 'rectanglelabels'

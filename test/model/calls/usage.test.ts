@@ -128,10 +128,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   encodeIndexedPng: [{ call: (masks) => door.encodeIndexedPng(masks) }],
   decodeIndexedPng: [{ call: (bytes) => door.decodeIndexedPng(bytes) }],
   polygonsOf: [{ call: (mask) => door.polygonsOf(mask) }],
-  rasterizePolygons: [
-    { call: (polygons) => door.rasterizePolygons(polygons, 3, 3), takes: ['empty array'] },
-    { call: (width) => door.rasterizePolygons([], width, 3), takes: ['number'] },
-  ],
+  rasterizePolygons: [{ call: (polygons) => door.rasterizePolygons(polygons, 3, 3), takes: ['empty array'] }],
   toGeoJson: [{ call: (polygons) => door.toGeoJson(polygons), takes: ['empty array'] }],
   fromGeoJson: [{ call: (json) => door.fromGeoJson(json) }],
   toLabelStudio: [{ call: (mask) => door.toLabelStudio(mask) }],

@@ -75,7 +75,8 @@ for (const gpu of await adapters()) {
       const { kept } = await runOnce(gpu, (inputs) => lookPlan(inputs, parts), values)
       const { 'sam tokens': tokens, ...image } = kept
       const size = { width, height, scaled: facts.scaledSize }
-      const scene = { size, scaled: facts.scaledSize, image, tokens, cache } as unknown as SceneState
+      const placed = { size, scaled: facts.scaledSize, capacity: parts.capacity }
+      const scene = { ...placed, image, tokens, cache } as unknown as SceneState
       const embeddings = { rows: parts.embed }
       const plans = new PlanCache(8)
       const model = { gpu, parts, plans, embeddings, language: new Map() } as unknown as LoadedModel
