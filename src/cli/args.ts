@@ -214,10 +214,13 @@ function editDistance(a: string, b: string): number {
 
 /** A sentence for help pages: what the command's exit codes mean. */
 export const EXIT_CODES =
-  'Exit codes: 0 done, 1 failed, 2 not understood as a command line, 3 nothing found, 130 interrupted (143: ended, 129: hung up).'
+  'Exit codes: 0 done, 1 failed, 2 bad command line, 3 nothing found, 130 interrupted (143: ended, 129: hung up).'
 
 /** The exit code of a question whose answer is that nothing of it is there. */
 export const EXIT_NOTHING = 3
+
+/** Columns of help. */
+const WIDTH = 112
 
 /** The text of `flowseg COMMAND --help`. */
 export function helpText({ name, operands, summary, details, options, examples }: Page): string {
@@ -232,7 +235,10 @@ export function helpText({ name, operands, summary, details, options, examples }
     `  flowseg ${name}${operands && ` ${operands}`}${flags.length > 0 ? ' [options]' : ''}`,
     ...(details ? ['', ...wrap(details, 96)] : []),
     ...(flags.length > 0 ? ['', 'Options'] : []),
-    ...flags.map(([flag, help]) => `${flag.padEnd(width)}   ${help}`),
+    ...flags.flatMap(([flag, help]) => {
+      const [first, ...more] = wrap(help, Math.max(30, WIDTH - width - 3))
+      return [`${flag.padEnd(width)}   ${first}`, ...more.map((line) => `${' '.repeat(width)}   ${line}`)]
+    }),
     '',
     'Examples',
     ...examples.flatMap(([command, does]) => [`  flowseg ${command}`, `      ${does}`]),

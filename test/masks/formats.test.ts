@@ -208,7 +208,7 @@ test('regions of Label Studio: a brush, polygons in percent, and a rectangle bac
   expectSameMask(polygons[0]!.mask, mask, 'the polygon')
   const value = { x: 0, y: 0, width: 50, height: 100, rotation: 0, rectanglelabels: ['cup'] }
   const rectangle = { type: 'rectanglelabels', original_width: 4, original_height: 2, value }
-  const [box] = fromLabelStudio([rectangle, { type: 'choices', value: { choices: ['good'] } }, 7])
+  const [box] = fromLabelStudio([rectangle, { type: 'choices', value: { choices: ['good'] } }])
   expect(box!.labels).toEqual(['cup'])
   expectSameMask(box!.mask, mask, 'the rectangle')
 })

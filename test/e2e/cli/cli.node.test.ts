@@ -100,6 +100,7 @@ test('segment --json prints one object whose numbers are those of the mask', asy
       'box',
       'candidates',
       'flow',
+      'found',
       'image',
       'mask',
       'overlay',

@@ -12,14 +12,19 @@ import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../c
 const cwd = ROOT
 const COMMANDS = [
   'segment',
+  'categories',
+  'ask',
+  'describe',
   'demo',
   'doctor',
   'selftest',
   'tune',
   'inspect',
+  'convert',
   'manifest',
   'eval',
   'bench',
+  'kernel',
   'cache',
   'scenes',
 ]
@@ -51,7 +56,7 @@ test.each(COMMANDS)('%s --help shows its usage, options, examples and exit codes
 test.each([
   [['segmnet', 'a.png', 'x'], "There is no command 'segmnet'. Did you mean segment?"],
   [['evaluate'], 'Did you mean eval?'],
-  [['frobnicate'], 'There are segment, demo, doctor'],
+  [['frobnicate'], 'There are segment, categories, ask, describe, demo, doctor'],
   [['segment', 'a.png', 'x', '--ouput', 'b.png'], 'no option --ouput. Did you mean --out?'],
   [['segment', 'a.png', 'x', '-z'], 'no option -z.'],
   [['segment', 'a.png', 'x', '--out'], '--out needs a value: --out FILE.'],
