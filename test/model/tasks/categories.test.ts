@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { PromptError, UsageError } from '../../../src/errors.ts'
 import type { FlowSeg, Scene } from '../../../src/model/flowseg.ts'
 import type { CategoryList } from '../../../src/model/input/categories.ts'
-import { adapters, anyGpu, creations, expectSameBits } from '../../support.ts'
+import { adapters, anyGpu, creations, expectClose, expectSameBits } from '../../support.ts'
 import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { bytesOn, cleanUp, load } from '../small-model.ts'
 
@@ -337,7 +337,8 @@ for (const type of ['qwen3', 'phi3'] as const) {
     const [expected, actual] = [await ask(a), await ask(b)]
     expect(actual.labels).toEqual(expected.labels)
     actual.instances.forEach(({ score }, i) => expect(score).toBeCloseTo(expected.instances[i]!.score, 5))
-    expectSameBits((await b.segment('a dog')).logits.refined, before.logits.refined)
+    // A larger cache may have another variant of attention, which adds up in another order
+    expectClose((await b.segment('a dog')).logits.refined, before.logits.refined, 1e-5)
     const many = Array.from({ length: 500 }, (_, i) => `thing ${i}`)
     await expect(b.segmentCategories({ things: many })).rejects.toThrow('of the names fit')
   })
