@@ -133,17 +133,17 @@ export class Scene {
    *
    * @example
    * ```ts
-   * import { FlowSeg, UsageError } from 'flowseg'
+   * import { FlowSeg } from 'flowseg'
    *
-   * const model = await FlowSeg.load() // flowseg-nano knows sentences alone; X-SAM's checkpoints know lists
+   * const model = await FlowSeg.load()
    * const [width, height] = [64, 48]
    * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
-   * try {
-   *   const { labels, segments } = await scene.segmentCategories({ things: ['person'], stuff: ['sky'] })
-   *   for (const { id, name, area } of segments) console.log(id, name, area, labels.indexOf(id))
-   * } catch (error) {
-   *   console.log(error instanceof UsageError) // true
-   * }
+   * // The model that comes with the package was not trained on lists
+   * const knowsLists = model.config.tasks.includes('categories')
+   * const list = { things: ['person'], stuff: ['sky'] }
+   * const map = knowsLists ? await scene.segmentCategories(list) : undefined
+   * for (const { id, name, area } of map?.segments ?? []) console.log(id, name, area, map?.labels.indexOf(id))
+   * console.log(map?.mode) // undefined
    * model.close()
    * ```
    */

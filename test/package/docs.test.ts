@@ -51,7 +51,7 @@ test.each([
   'export class FlowSeg ',
   'static load(',
   'async look(',
-  'async segment<',
+  'segment<',
   'export async function openGpu(',
   'export async function plan',
   'export function ownKernel(',

@@ -233,7 +233,7 @@ function tellCheckpoint(
       component: partOf(name),
       ...(strides && { strides }),
     }))
-    const { used, ...verdicts } = fit ?? {}
+    const { used, head: _, ...verdicts } = fit ?? {}
     const account = {
       source: place,
       metadata: Object.fromEntries(checkpoint.metadata),
