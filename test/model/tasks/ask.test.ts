@@ -50,7 +50,9 @@ function idOfByte(byte: number): number {
   return byte
 }
 
-for (const gpu of await adapters()) {
+const [first, ...others] = await adapters()
+
+for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
   describe(`answers on ${gpu.name}`, () => {
     test('each token is the likeliest after all that came before', async () => {
       const model = await loadModel(files, { gpu })
@@ -145,7 +147,8 @@ for (const gpu of await adapters()) {
       model.release()
     })
 
-    test('500 tokens allocate nothing on the device, and build no plan', async () => {
+    // It takes 10 s or more, and no adapter matters to it
+    test.runIf(gpu === first)('500 tokens allocate nothing on the device, and build no plan', async () => {
       const model = await loadModel(files, { gpu })
       const scene = await look(model, picture(50, 40), {})
       const script500 = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, 499)
