@@ -205,7 +205,7 @@ function pictureOf(image: Image, { found, mask, instances }: Segmentation): Imag
   return found ? overlay(image, mask) : copy(image)
 }
 
-/** What is written as masks: all objects, or the best one, which is empty where nothing was found. */
+/** The masks that are written: of all objects, or of the best one, which is empty where nothing was found. */
 function objectsOf({ found, mask, score, instances }: Segmentation): readonly WrittenObject[] {
   if (instances) return instances
   const { width, height, data } = mask

@@ -27,7 +27,7 @@ export const CONFIG = 'config.json'
 export const [VOCABULARY, SETTINGS] = ['tokenizer.json', 'tokenizer_config.json'] as const
 const EMBEDDING = 'llm.model.embed_tokens.weight'
 
-/** What is converted. */
+/** A checkpoint that is converted. */
 export interface Original {
   /** Its tensors, under our names. */
   readonly checkpoint: Checkpoint
@@ -35,7 +35,7 @@ export interface Original {
   /** The text that the config was read from. */
   readonly configText?: string | undefined
   readonly tokenizer: TokenizerTexts
-  /** What tells it from every other. */
+  /** Its fingerprint: no other checkpoint has it. */
   readonly source: string
   /** What was found, in sentences. */
   readonly notes: readonly string[]

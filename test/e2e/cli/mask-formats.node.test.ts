@@ -102,7 +102,11 @@ test.each(FORMAT_NAMES)(
       ...answer,
       objects: [{ mask: maskOf(width, height, new Uint8Array(width * height)), score: 0.75 }],
     }
-    expect(maskFile(format, empty)).toBeDefined()
+    const nothing = maskFile(format, empty)
+    expect(nothing).not.toEqual(maskFile(format, answer))
+    if (format === 'png' || format === 'indexed' || format === 'polygons' || format === 'svg') {
+      expect((await readers[format](nothing)).area).toBe(0)
+    }
   },
 )
 
