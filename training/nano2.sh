@@ -2,6 +2,7 @@
 # Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, three phases of training, thresholds, figures.
 #
 #   HOURS=5 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
+#   SCALE=0.5 ./nano2.sh FOLDER        half of the steps that are wanted, however long they take: beside other work
 #   STEPS=3 COUNT=8 ./nano2.sh FOLDER  a few steps of each part, to see that they run
 #
 # Each part leaves a mark in FOLDER/done and is skipped where it has one. A training phase that is interrupted goes on from
@@ -60,13 +61,15 @@ part vocabulary vocabulary
 rows() {
   "$python" "$here/rows.py" --data "$out/train2-$1" --weights "$weights"
 }
-train() { # train NAME SHARE OPTIONS...
-  name=$1 share=$2
-  shift 2
+train() { # train NAME SHARE WANTED OPTIONS... : a share of the hours, or SCALE of the wanted steps
+  name=$1 share=$2 wanted=$3
+  shift 3
   state=$out/run/last.pt
+  length=$(awk "BEGIN { print int($wanted * ${SCALE:-0}) }")
   [ -e "$out/done/$name.begun" ] || { rm -f "$out/run/STOP"; START="--start 0.001"; touch "$out/done/$name.begun"; }
   "$here/run.sh" --data "$out/train2-0" "$out/train2-1" --weights "$weights" --run "$out/run" --asks --history 30 \
-    --minutes "$(minutes "$share")" --steps "$([ "$steps" -gt 0 ] && echo $(($(reached) + steps)) || echo 0)" \
+    --minutes "$(minutes "$share")" --length "$length" \
+    --steps "$([ "$steps" -gt 0 ] && echo $(($(reached) + steps)) || echo 0)" \
     $([ -e "$state" ] || echo --begin "$weights/model.safetensors") ${START:-} "$@"
   START=
 }
@@ -77,12 +80,12 @@ estimate() {
   "$python" "$here/estimate.py" --log "$out/run/log.jsonl" --hours "$hours" --scenes "$count"
 }
 
-part tune1 train tune1 0.22 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
+part tune1 train tune1 0.22 1500 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
 part export1 export_weights
 part rows1 both rows
-part read1 train read1 0.30 --phase read --frozen --sentences 32 --rate 1.2e-3
+part read1 train read1 0.30 5000 --phase read --frozen --sentences 32 --rate 1.2e-3
 estimate
-part tune2 train tune2 0.48 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
+part tune2 train tune2 0.48 4000 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
 part export2 export_weights
 
 # 4. Thresholds from validation, then the figures of each test split

@@ -3,7 +3,7 @@
     python train.py --data train0 --weights ../weights/flowseg-nano --run run --minutes 90
 
 Two processes (`--workers`) of one thread each take half a batch and average their gradients: small operators
-gain nothing from a second thread. The schedule is a function of elapsed minutes / budget. State goes to RUN/last.pt every few minutes and is
+gain nothing from a second thread. The schedule is a function of elapsed minutes / budget, or of steps / --length. State goes to RUN/last.pt every few minutes and is
 resumed from there; RUN/log.jsonl has one line every 20 steps. A new run can begin with exported weights (--begin).
 """
 
@@ -211,6 +211,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
+    parser.add_argument("--length", type=int, default=0, help="steps of the whole schedule, where others use the machine: "
+                        "minutes are counted as if each took as long")
     parser.add_argument("--start", type=float, default=0, help="progress to start the schedule from")
     parser.add_argument("--asks", action="store_true", help="ask everything that scenes of the second generation hold")
     parser.add_argument("--reach", type=float, default=0, help="with --begin: the boundary refiner starts anew, from no "
@@ -295,12 +297,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
 
     first = step
     torch.manual_seed(1000 * args.seed + 10 * step + rank)
-    begin, saved, told, kept = time.time() - used, time.time(), time.time(), time.time()
+    now = saved = told = kept = time.time()
     log = (run / "log.jsonl").open("a")
     stop = run / "STOP"  # touch it to save and end after the current step
     sums: dict[str, list[float]] = {}
     for batch in loader:
-        clock = torch.tensor([(time.time() - begin) / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
+        clock = torch.tensor([used / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
         w = weights_at(t, args.phase) | {"settles": step < args.settle}
@@ -316,6 +318,9 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         if math.isfinite(norm):
             optimizer.step()
         step += 1
+        # A machine that slept for an hour hasn't trained for an hour
+        used += 60 * args.minutes / args.length if args.length else min(time.time() - now, 60)
+        now = time.time()
         done = t >= 1 or clock[1] > 0 or bool(args.steps and step >= args.steps)
         if not is_first:
             if done:
@@ -334,7 +339,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         if step % 20 == 0 or done:
             steps, seconds = len(sums["total"]), time.time() - told
             line = {"step": step, "phase": args.phase + ("*" if args.frozen else ""), "t": round(t, 4),
-                    "minutes": round((time.time() - begin) / 60, 2), "s/step": round(seconds / steps, 3),
+                    "minutes": round(used / 60, 2), "s/step": round(seconds / steps, 3),
                     "images/s": round(steps * args.batch / seconds, 2), "rate": round(rate, 6)}
             line |= {k: round(sum(v) / len(v), 4) for k, v in sums.items()}
             log.write(json.dumps(line) + "\n")
@@ -343,7 +348,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         if done or time.time() - saved > 150:
             state = {"model": model.state_dict(), "help": help.state_dict(), "average": average,
                      "optimizer": {n: optimizer.state[p] for n, p in parameters if p in optimizer.state},
-                     "step": step, "used": time.time() - begin, "config": config, "categories": folders[0].categories}
+                     "step": step, "used": used, "config": config, "categories": folders[0].categories}
             save(run / "last.pt", state)
             saved = time.time()
             if args.history and (done or saved - kept > 60 * args.history):
