@@ -23,15 +23,15 @@ import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, pow
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};
 
 /** ROWS rows of D4 vec4s. */
-alias Rows = array<vec4f, ROWS * D4>;
+alias QueryRows = array<vec4f, ROWS * D4>;
 
 // Rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile
 // most slowly (2.2 -> 1.0 s for 4 rows of 8 vec4s on SwiftShader, November 2026), and these run once.
 
 /** The first `count` queries, scaled. */
-fn load_rows(rows: array<u32, ROWS>, count: u32) -> Rows {
+fn load_rows(rows: array<u32, ROWS>, count: u32) -> QueryRows {
   var row = rows;
-  var q = Rows();
+  var q = QueryRows();
   for (var r = 0u; r < count; r++) {
     let at = query_at(row[r]);
     for (var c = 0u; c < D4; c++) { q[r * D4 + c] = query[at + c] * (sizes.scale * LOG2E); }
@@ -41,7 +41,7 @@ fn load_rows(rows: array<u32, ROWS>, count: u32) -> Rows {
 
 /** The first `count` rows of the output. */
 fn store_rows(
-  sums: Rows, largest: array<f32, ROWS>, totals: array<f32, ROWS>, rows: array<u32, ROWS>, count: u32, split: u32,
+  sums: QueryRows, largest: array<f32, ROWS>, totals: array<f32, ROWS>, rows: array<u32, ROWS>, count: u32, split: u32,
 ) {
   var o = sums;
   var m = largest;
@@ -84,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     keys = max(keys, visible[r]);
   }
   var q = load_rows(row, count);
-  var o = Rows();
+  var o = QueryRows();
 
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);

@@ -18,7 +18,7 @@
 // prelude   const D4, GROUP
 
 import package::lib::attention_bias::{oldest_key, visible_keys};
-@if(HALF) import package::lib::weight::from_f16;
+@if(HALF) import package::lib::operands::from_f16;
 import prelude::{D4, GROUP};
 
 struct Sizes {

@@ -22,7 +22,7 @@
 //           is where all are multiples of four
 // prelude   const ALIGNED, alias AWord (as in shaders/matmul/left_operand.wgsl), const PADDED (padding > 0)
 
-import package::lib::weight::NEXT;
+import package::lib::operands::NEXT;
 import package::matmul::left_operand::{a, a1};
 import prelude::{ALIGNED, AWord, PADDED};
 

@@ -16,7 +16,7 @@ struct Sizes { map_width: u32, crop_height: u32, crop_width: u32, height: u32, w
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-fn place_of(i: u32, step: f32, size: u32) -> f32 {
+fn source_place(i: u32, step: f32, size: u32) -> f32 {
   return clamp((f32(i) + 0.5) * step - 0.5, 0.0, f32(size - 1u));
 }
 
@@ -37,12 +37,12 @@ fn main(
   var bits = 0u;
   // Loops around the pixels between the same four of the map, as those are read once
   while (pixel < end) {
-    let v = place_of(row, step.y, sizes.crop_height);
+    let v = source_place(row, step.y, sizes.crop_height);
     let top = u32(v);
     let above = top * sizes.map_width;
     let below = min(top + 1u, sizes.crop_height - 1u) * sizes.map_width;
     let stop = min(end, pixel + sizes.width - col);
-    var u = place_of(col, step.x, sizes.crop_width);
+    var u = source_place(col, step.x, sizes.crop_width);
     while (pixel < stop) {
       let left = u32(u);
       let right = min(left + 1u, sizes.crop_width - 1u);
@@ -52,7 +52,7 @@ fn main(
         if (mix(sides.x, sides.y, v - f32(top)) > 0.0) { bits |= 1u << (pixel & 31u); }
         pixel++;
         col++;
-        u = place_of(col, step.x, sizes.crop_width);
+        u = source_place(col, step.x, sizes.crop_width);
       }
     }
     row++;

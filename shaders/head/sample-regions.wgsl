@@ -24,7 +24,7 @@ struct Sizes { height: u32, width: u32, cols: u32, rows: u32, count: u32 }
 @group(0) @binding(3) var<uniform> sizes: Sizes;
 
 /** Channel c of the map at a point. */
-fn sample(point: vec2f, c: u32) -> Elem {
+fn feature_at(point: vec2f, c: u32) -> Elem {
   let last = vec2u(sizes.width - 1u, sizes.height - 1u);
   let inside = clamp(point, vec2f(), vec2f(last));
   let low = vec2u(inside);
@@ -47,14 +47,14 @@ fn main(
   let c = i % sizes.cols;
   let begin = i / sizes.cols * sizes.count;
 
-  let first = sample(points[begin], c);
+  let first = feature_at(points[begin], c);
   var best = first;
   var sum = Elem();
   var bits = magnitude(first);
   var spoilt = false;
   for (var p = begin; p < begin + sizes.count; p++) {
     let point = points[p];
-    let v = sample(point, c);
+    let v = feature_at(point, c);
     best = max(best, v);
     sum += v - first;
     bits = max(bits, magnitude(v));

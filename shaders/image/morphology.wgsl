@@ -39,7 +39,7 @@ fn extreme(a: Keys, b: Keys) -> Keys {
 }
 
 /** Of the three columns around each. */
-fn row_of(row: u32, col: u32) -> Keys {
+fn keys_of_row(row: u32, col: u32) -> Keys {
   let start = row * sizes.cols;
   let v = x[start + col];
   // The neighbours outside of v; at the border v's own, which change nothing
@@ -63,10 +63,10 @@ fn main(
   let first = strip.index * sizes.run;
   if (first >= sizes.H || col >= sizes.cols) { return; }
 
-  var above = row_of(max(first, 1u) - 1u, col);
-  var here = row_of(first, col);
+  var above = keys_of_row(max(first, 1u) - 1u, col);
+  var here = keys_of_row(first, col);
   for (var row = first; row < min(first + sizes.run, sizes.H); row++) {
-    let below = row_of(min(row + 1u, sizes.H - 1u), col);
+    let below = keys_of_row(min(row + 1u, sizes.H - 1u), col);
     y[row * sizes.cols + col] = bitcast<Elem>(flipped(extreme(here, extreme(above, below))));
     above = here;
     here = below;

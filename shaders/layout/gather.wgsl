@@ -6,14 +6,14 @@
 //           dispatch and writes its own ids' rows; the one with first_row = 0 also those that are out of range,
 //           so together they write every row once. Sharded 16-bit tables begin on a word.
 //           lanes divides WG. More than 65,535 workgroups fold into workgroup_id.y.
-// prelude   const WG, and those of lib/weight for a table in rows, ALIGNED under @if(VEC4)
+// prelude   const WG, and those of lib/operands for a table in rows, ALIGNED under @if(VEC4)
 // predicted a copy
 // measured  1800 rows of 2560 f32 6.5 and 2.1 GB/s, 68 and 90 %, of bf16 6.2 and 1.7; each number by itself 0.6 and
 //           0.3 (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
 import package::lib::elem::Elem;
-@if(VEC4) import package::lib::weight::b4;
-@else import package::lib::weight::b1;
+@if(VEC4) import package::lib::operands::b4;
+@else import package::lib::operands::b1;
 import prelude::WG;
 
 struct Sizes {
@@ -21,7 +21,7 @@ struct Sizes {
   lanes: u32, run: u32,
 }
 
-// lib/weight binds the table, as b
+// lib/operands binds the table, as b
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(3) var<uniform> sizes: Sizes;

@@ -6,7 +6,7 @@
 // of any size: they add in registers, so WG / (their size) values of an output go through workgroup memory instead of
 // WG. With subgroups of 32 the epilogue takes 2 reads per thread instead of 64.
 //
-// shapes    a [M, K] f32, b [N, K] in rows (lib/weight.wgsl), y [M, y_cols] f32, where b's columns begin at y_first.
+// shapes    a [M, K] f32, b [N, K] in rows (lib/operands.wgsl), y [M, y_cols] f32, where b's columns begin at y_first.
 //           GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
 // threads   WG per workgroup; thread t takes vec4s t, t + WG ... of k, for all outputs of the workgroup
 // numerics  f32; dot products of vec4s add up in the order of k per thread, then thread by thread, or in the subgroup's
@@ -14,7 +14,7 @@
 // host      M, N, K >= 1; K and b_row count vec4s where ALIGNED; workgroups x, y count tiles of ROWS x COLS;
 //           first_group is added to y. SUBGROUPS: of 4 threads or more, WGSL with subgroup_id
 // prelude   const ROWS (1, 2, 4, 8, 16), const WG, const PASSES (ROWS / 4, at least 1) and const PASS_ROWS (ROWS /
-//           PASSES), and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+//           PASSES), and those of left_operand.wgsl and lib/operands.wgsl
 //
 // Arithmetic, WG = 64, of a vec4 (16 bytes of b in f32, 8 in 16 bits, 4 in int8): a thread has 4 + ROWS loads for 16
 // ROWS multiply-adds. One row: 5 loads, 1 of them from a cache, some 60 instructions. Registers: 4 ROWS sums + 16 + 4 +
@@ -32,9 +32,8 @@
 //           Xeon, November 2026): lavapipe 2.1 (SUBGROUPS 2.3), registers 3.9; SwiftShader 0.2 (0.3), registers 1.7
 
 import package::lib::activation::{SILU, activate};
-import package::lib::epilogue::{biased, store};
+import package::lib::operands::{b4_in, b_scale, biased, store};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{b4_in, b_scale};
 import package::matmul::left_operand::a4_in;
 import prelude::{GATED, PASSES, PASS_ROWS, ROWS, SCALE_GROUPS, STEP, WG};
 
@@ -63,7 +62,7 @@ fn scale_of(up: bool, n: u32, k: u32) -> f32 {
   return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, sizes.b_row / 8u);
 }
 
-fn total(row: u32, c: u32, count: u32) -> f32 {
+fn total_of_threads(row: u32, c: u32, count: u32) -> f32 {
   var sum = 0.0;
   for (var i = 0u; i < count; i++) { sum += partial[i * PASS_ROWS + row][c]; }
   return sum;
@@ -77,10 +76,10 @@ fn end_pass(corner: vec2u, pass_index: u32, thread: u32, count: u32) {
   let m = corner.x + pass_index * PASS_ROWS + row;
   let n = corner.y + c;
   if (m >= sizes.M || n >= sizes.N) { return; }
-  var value = total(row, c, count);
+  var value = total_of_threads(row, c, count);
   if (SCALE_GROUPS == 1u) { value *= scale_of(false, n, 0u); }
   if (GATED) {
-    var gate_up = total(row, c + PAIRS, count);
+    var gate_up = total_of_threads(row, c + PAIRS, count);
     if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n, 0u); }
     value = activate(value, SILU) * gate_up;
   }

@@ -10,7 +10,7 @@
 //           they count elements. const STEP (1 where ALIGNED, else 4: from one vec4 to the next), alias AWord (vec4f
 //           where ALIGNED, else f32)
 
-import package::lib::weight::NEXT;
+import package::lib::operands::NEXT;
 import prelude::{ALIGNED, AWord, STEP};
 
 @group(0) @binding(0) var<storage, read> a: array<AWord>;

@@ -16,8 +16,8 @@
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or
 //           tiles of a quad, z is B; first_group is added to y; indices fit 32 bits
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with
-//           ROWS = COLS = 8, or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl,
-//           lib/weight.wgsl and lib/epilogue.wgsl
+//           ROWS = COLS = 8, or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl
+//           and lib/operands.wgsl
 //
 // No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
 // KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
@@ -27,9 +27,8 @@
 //           of 7.3, 1.75 times as fast and 1.5
 
 import package::conv::patch::{Patches, patches, run4};
-import package::lib::epilogue::{bias4, store};
+import package::lib::operands::{NEXT, b4, bias4, store};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{NEXT, b4};
 import package::matmul::left_operand::a4;
 import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};

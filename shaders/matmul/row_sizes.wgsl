@@ -1,4 +1,4 @@
-// The sizes of a product whose weight b lies in rows (lib/weight.wgsl), for the kernels that compute a batch of them,
+// The sizes of a product whose weight b lies in rows (lib/operands.wgsl), for the kernels that compute a batch of them,
 // or under @if(CONV) a convolution.
 //
 //   b_row()        a row of b

@@ -4,22 +4,21 @@
 // subgroup.wgsl, but for a they stand side by side along k: one load brings LANES times four values of a row, which
 // then go round by broadcast.
 //
-// shapes    a [M, K] f32, b [N, K] by texels (lib/weight.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a
+// shapes    a [M, K] f32, b [N, K] by texels (lib/operands.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a
 //           SwiGLU pair
 // threads   a workgroup is one subgroup; lane l has column l of each of B_GROUPS groups of LANES columns
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to y
 // prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half
 //           is of b, the second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK
-//           / LANES), TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl and lib/epilogue.wgsl
+//           / LANES), TURNS of a texel, GATED, and those of left_operand.wgsl and lib/operands.wgsl
 //
 // per block of LANES vec4s of k, f32: ROWS loads of a, 8 B_GROUPS of b, 8 ROWS broadcasts; the share of the load
 //           bandwidth of b's texture should be 30 / (30 + 13 / B_GROUPS + 8), 0.75 with four groups and one row
 
 import package::lib::activation::{SILU, activate};
-import package::lib::epilogue::{biased, store};
+import package::lib::operands::{INT4, b_scale, b_texel, biased, lane_row, next_turn, store, values};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{INT4, b_row, b_scale, b_texel, next_turn, values};
 import package::matmul::left_operand::a4_in;
 import package::matmul::texel_sizes::{first_row, sizes};
 import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, PAIRS, ROWS, SCALE_GROUPS, TURNS};
@@ -49,7 +48,7 @@ fn main(
   var b_at: array<u32, B_GROUPS>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) { a_at[r] = min(at.x + r, sizes.M - 1u) * sizes.K; }
   /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-    b_at[p] = b_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
+    b_at[p] = lane_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
   }
 
   var sums: array<f32, ROWS * B_GROUPS>;

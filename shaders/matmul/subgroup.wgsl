@@ -4,15 +4,15 @@
 // A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads what its
 // own row has at four k, once; a's rows then go round by broadcast, so a load feeds LANES times as many products.
 //
-// shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels (lib/weight.wgsl),
-//           y [M, N] f32. CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y = silu(a b^T) * (a b_up^T),
-//           a SwiGLU pair
+// shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels
+//           (lib/operands.wgsl), y [M, N] f32. CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y =
+//           silu(a b^T) * (a b_up^T), a SwiGLU pair
 // threads   a workgroup is one subgroup; lane l has row l of every group of a and of b, and column l of its outputs
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count
 //           tiles; first_group is added to y
-// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl, lib/weight.wgsl
-//           and lib/epilogue.wgsl; the bounds of marked loops
+// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl and
+//           lib/operands.wgsl; the bounds of marked loops
 //
 // per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
 //           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
@@ -22,9 +22,8 @@
 
 import package::conv::patch::{Image, patches, run4};
 import package::lib::activation::{SILU, activate};
-import package::lib::epilogue::{biased, store};
+import package::lib::operands::{b_scale, b_texel, biased, lane_row, next_turn, store, values};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{b_row, b_scale, b_texel, next_turn, values};
 import package::matmul::left_operand::a4_in;
 import package::matmul::texel_sizes::{first_row, sizes};
 import prelude::{A_GROUPS, B_GROUPS, GATED, LANES, SCALE_GROUPS, STEP, TURNS};
@@ -71,7 +70,7 @@ fn main(
     a_at[p] = row_of_a(min(at.x + p * LANES + lane, sizes.M - 1u));
   }
   /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-    b_at[p] = b_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
+    b_at[p] = lane_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
   }
 
   var sums: array<f32, ROWS * B_GROUPS>;

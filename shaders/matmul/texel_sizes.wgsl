@@ -1,4 +1,4 @@
-// The sizes of a product whose weight b is read by texels (lib/weight.wgsl).
+// The sizes of a product whose weight b is read by texels (lib/operands.wgsl).
 //
 //   first_row(up)   the first row of b, or of b_up, in its texture or buffer
 //

@@ -4,7 +4,7 @@
 // to workgroup memory, turned so that k comes first; then each thread adds the products of its own rows and columns.
 //
 // shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
-//           N] in rows (lib/weight.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a
+//           N] in rows (lib/operands.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a
 //           b^T) * (a b_up^T), a SwiGLU pair
 // threads   8 x 8. Thread (x, y) takes rows 4 y .. 4 y + 3, and 32 further down where ROW_VEC4S = 2, and likewise
 //           columns; GATED, the columns 32 further on are the same columns of b_up
@@ -15,8 +15,8 @@
 //           first_group is added to y; indices fit 32 bits
 // prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of
 //           a step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S /
-//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl, lib/weight.wgsl
-//           and lib/epilogue.wgsl
+//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl and
+//           lib/operands.wgsl
 //
 // Banks: row k of an operand is 8 or 16 vec4s, of which the eight in a line fill the 32 banks. A thread copies 4 x 4
 // values, turned in registers, and neighbours in a quarter of a warp lie along k first, as memory does. At plain
@@ -47,9 +47,8 @@
 
 import package::conv::patch::{patch4, patches};
 import package::lib::activation::{SILU, activate};
-import package::lib::epilogue::{biased, store};
+import package::lib::operands::{BF16, NEXT, b4_in, b_scale, biased, from_bf16, from_f16, store};
 import package::lib::tile_order::tile_at;
-import package::lib::weight::{BF16, NEXT, b4_in, b_scale, from_bf16, from_f16};
 import package::matmul::left_operand::a4_in;
 import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{

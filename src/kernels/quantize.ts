@@ -5,7 +5,7 @@
 //         the low half
 //
 // Zero stays zero. A group of int4 is 16 bytes, one load of a kernel; the last one of a row is filled with zeros.
-// Kernels widen them as they load (shaders/lib/weight.wgsl) and sum in f32.
+// Kernels widen them as they load (shaders/lib/operands.wgsl) and sum in f32.
 //
 // int4 reaches one step further on one side of zero than on the other. So the scale of a group may be negative: its
 // largest value then is code 0. Rounding against max / 8 and against max / 7, each with the scale that then fits its

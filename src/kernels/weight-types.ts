@@ -1,4 +1,4 @@
-// The types that a weight can be stored as, and the facts of them that kernels need (shaders/lib/weight.wgsl).
+// The types that a weight can be stored as, and the facts of them that kernels need (shaders/lib/operands.wgsl).
 
 import { ShapeError } from '../errors.ts'
 import type { DType } from '../tensor/tensor.ts'

@@ -1,4 +1,6 @@
-// A stored weight of any type as f32. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
+// What a product reads and writes beside its left operand: the stored weight b of any type, widened to f32 as it is
+// loaded, and the epilogue between a sum and memory. bf16 widens by a shift, exactly, and needs no shader-f16; nor does
+// f16.
 //
 //   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 per word, or
 //                                             two values of 16 bits, the first in the low half
@@ -17,7 +19,7 @@
 // b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4.
 // They take turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on
 // lavapipe: 28 GFLOP/s written out, 42 in turns; November 2026).
-//   b_row(n, lane, first, N, texels)   the row of `lane`, of LANES rows from `first + n` on, for b_texel
+//   lane_row(n, lane, first, N, texels)   the row of `lane`, of LANES rows from `first + n` on, for b_texel
 //   b_texel(up, row, t)  its texel t
 //   next_turn(texel)     the next four values first; TURNS times and all have been
 // Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all,
@@ -26,14 +28,26 @@
 //   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by: one f32
 //                                      per row, or one bf16 per group
 //
-// bindings  1 b, 2 b_up (b where there is no pair), 7 b_scales, 8 up_scales
+// The epilogue:
+//   biased(value, i)     value + bias[i]
+//   bias4(i)             the bias of four columns, zeros where there is none
+//   store(value, i)      y[i] = activation(value) + residual[i]
+//
+// bindings  1 b, 2 b_up (b where there is no pair), 3 bias [y's columns] f32, 4 residual f32 in y's shape, 5 y f32,
+//           7 b_scales, 8 up_scales
 // prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and
 //           const B_WORDS of it, const ALIGNED, const STEP (1 where ALIGNED, else 4), const GATED: there is a pair,
-//           const SCALE_GROUPS: 0 without scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH
+//           const SCALE_GROUPS: 0 without scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH;
+//           of the epilogue const ACTIVATION (lib/activation.wgsl), const HAS_BIAS, const HAS_RESIDUAL, const IN_PLACE:
+//           the residual lies in y
 //
 // src/kernels/packed.ts and src/kernels/quantize.ts write what is read here.
 
-import prelude::{ALIGNED, BWord, B_TYPE, B_WORDS, GATED, LANES, SCALE_GROUPS, STEP, TEXTURE_WIDTH};
+import package::lib::activation::activate;
+import prelude::{
+  ACTIVATION, ALIGNED, BWord, B_TYPE, B_WORDS, GATED, HAS_BIAS, HAS_RESIDUAL, IN_PLACE, LANES, SCALE_GROUPS, STEP,
+  TEXTURE_WIDTH,
+};
 
 const F32 = 0u;
 const F16 = 1u;
@@ -142,11 +156,11 @@ fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
 // ---------------------------------------------------------------------------------------------------------
 // By texels
 
-@if(PACKED) fn b_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
+@if(PACKED) fn lane_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
   // Past the last row, rows of the last group
   return min(first + n, (first + N - 1u) / LANES * LANES) * texels + lane;
 }
-@else fn b_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
+@else fn lane_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
   return (first + min(n + lane, N - 1u)) * texels;
 }
 
@@ -174,4 +188,29 @@ fn b_scale(up: bool, row: u32, group: u32, groups: u32) -> f32 {
   let i = select(row, row * groups + group, SCALE_GROUPS == 2u);
   if (GATED && up) { return widen(up_scales[word_of(i, SCALE_TYPE)], i, SCALE_TYPE); }
   return widen(b_scales[word_of(i, SCALE_TYPE)], i, SCALE_TYPE);
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// The epilogue
+
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+fn biased(value: f32, i: u32) -> f32 {
+  if (!HAS_BIAS) { return value; }
+  return value + bias[i];
+}
+
+fn bias4(i: vec4u) -> vec4f {
+  if (!HAS_BIAS) { return vec4f(); }
+  return vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+}
+
+fn store(value: f32, i: u32) {
+  var v = activate(value, ACTIVATION);
+  if (HAS_RESIDUAL) {
+    if (IN_PLACE) { v += y[i]; } else { v += residual[i]; }
+  }
+  y[i] = v;
 }
