@@ -27,12 +27,16 @@ const PACKAGE = 'test/package/**/*.test.ts'
 const STUDIO = 'test/web/**/*.test.ts'
 const NOBODY = ['**/node_modules/**', '**/.cache/**']
 
+/** Files share what a worker has loaded, and its devices with their pipelines: a third of the time goes by that. */
+const SHARED = { isolate: false }
+
 /** Variables that tests look at; browsers have none of their own. */
 const VARIABLES = ['FLOWSEG_VARIANTS', 'FLOWSEG_SEED', 'FLOWSEG_SLOW']
 
 const node: TestProjectConfiguration = {
   extends: true,
   test: {
+    ...SHARED,
     name: 'node',
     include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
     exclude: [ONLY_BROWSER, PACKAGE, STUDIO, ...NOBODY],
@@ -55,7 +59,7 @@ const studio: TestProjectConfiguration = {
 
 const deno: TestProjectConfiguration = {
   extends: true,
-  test: { name: 'deno', include: EVERYWHERE, exclude: [ONLY_NODE, ONLY_BROWSER, ...NOBODY] },
+  test: { ...SHARED, name: 'deno', include: EVERYWHERE, exclude: [ONLY_NODE, ONLY_BROWSER, ...NOBODY] },
 }
 
 const browser = (): TestProjectConfiguration => ({
@@ -63,6 +67,7 @@ const browser = (): TestProjectConfiguration => ({
   // Found while tests run, they would make the page load again in the middle of them
   optimizeDeps: { include: ['@huggingface/tokenizers', 'd3-contour', 'fast-png', 'wgpu-matrix'] },
   test: {
+    ...SHARED,
     name: 'browser',
     include: [...EVERYWHERE, `test/${ONLY_BROWSER}`],
     exclude: [ONLY_NODE, ...NOBODY],
@@ -89,6 +94,9 @@ export default defineConfig({
   resolve: { alias: DOORS },
   test: {
     pool: 'forks',
+    restoreMocks: true,
+    unstubEnvs: true,
+    unstubGlobals: true,
     // Making machine code is most of the work, and done by one thread: lavapipe's first dispatch of a kernel, SwiftShader's
     // pipelines. More than two workers compute at the same time, and gain nothing on two cores.
     maxWorkers: 2,

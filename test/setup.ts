@@ -1,6 +1,8 @@
-// Before each test file: what it ran on is noted for the table that `npm test` ends with (tools/tally.ts).
+// Before each test file: what it ran on is noted for the table that `npm test` ends with (tools/tally.ts), and what helpers
+// left is cleaned up after each test.
 
 import { afterEach } from 'vitest'
+import { cleanUpAll } from './leftovers.ts'
 import { openedAdapters } from './opened.ts'
 import { runtime } from './runtime.ts'
 
@@ -11,6 +13,7 @@ declare module 'vitest' {
 }
 
 afterEach(async ({ task }) => {
+  await cleanUpAll()
   task.file.meta.ranOn = { runtime: describeRuntime(), adapters: await openedAdapters() }
 })
 

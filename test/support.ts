@@ -27,7 +27,7 @@ export function forcedVariants(): Record<string, string> {
   return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))
 }
 
-/** Every adapter of this machine, opened once a test file. */
+/** Every adapter of this machine, opened once a worker. */
 export function adapters(): Promise<Gpu[]> {
   return Promise.all(adapterNames().map(gpuNamed))
 }
@@ -52,12 +52,12 @@ export async function machines(
   return Promise.all(ready)
 }
 
-export function gpuNamed(name: string): Promise<Gpu> {
-  let gpu = opened.get(name)
-  if (!gpu) {
-    gpu = openGpu({ ...(name ? { adapter: name } : {}), variants: forcedVariants() })
-    opened.set(name, gpu)
-  }
+export async function gpuNamed(name: string): Promise<Gpu> {
+  const before = opened.get(name)
+  // What another file closed, or lost, is opened anew
+  if (before && (await before).isOpen) return before
+  const gpu = openGpu({ ...(name ? { adapter: name } : {}), variants: forcedVariants() })
+  opened.set(name, gpu)
   return gpu
 }
 

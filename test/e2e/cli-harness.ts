@@ -7,25 +7,20 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { afterEach } from 'vitest'
 import { main } from '../../src/cli/cli.ts'
 import type { Output, Terminal } from '../../src/cli/output/terminal.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { directoryFolder } from '../../src/io/folder.ts'
 import { openSafetensors, type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
 import { upToDate } from '../built.ts'
+import { afterTest } from '../leftovers.ts'
 
 export const ROOT: string = join(dirname(fileURLToPath(import.meta.url)), '../..')
 export const NANO: string = join(ROOT, 'weights/flowseg-nano')
 
-const folders: string[] = []
-afterEach(async () => {
-  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })))
-})
-
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'flowseg-cli-'))
-  folders.push(folder)
+  afterTest(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
 

@@ -2,7 +2,7 @@
 
 import { copyFile, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { beforeAll, expect, test, vi } from 'vitest'
 import { maskFromLogits } from '../../../src/cli/output/resample.ts'
 import { crc32 } from '../../../src/io/image/crc32.ts'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
@@ -34,7 +34,6 @@ const SENTENCE = example.sentences[0]!.text
 
 // Most of a run without a GPU is compiling kernels: the runs in this process share theirs
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 // ---- segment

@@ -3,7 +3,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import {
   type Answered,
   extensionOf,
@@ -151,7 +151,6 @@ test('names end as their format does, and others are refused', async () => {
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 
 test('segment writes what is asked for, and refuses it before anything runs', async () => {
   const cwd = await temporaryFolder()

@@ -3,14 +3,13 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, expect, test, vi } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
 import { encodeRle } from '../../../src/masks/rle.ts'
 import { anyGpu } from '../../support.ts'
 import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 })
 
 type Figures = Record<string, unknown> & { all: { sentences: number; cIoU: number }; kinds: object }

@@ -3,7 +3,7 @@
 
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { afterAll, afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng, type Image } from '../../../src/io/image/image.ts'
 import { FlowSeg, type Scene, type SegmentOptions } from '../../../src/model/flowseg.ts'
 import { writeDataset } from '../../../src/scenes/dataset.ts'
@@ -13,7 +13,6 @@ import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../c
 const EXAMPLE = join(ROOT, 'examples/scene.png')
 const THE_TWO = ['the umbrella', 'the dotted shape']
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 afterEach(() => void vi.restoreAllMocks())
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 

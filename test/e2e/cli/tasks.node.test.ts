@@ -3,7 +3,7 @@
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
 import { decodeIndexedPng } from '../../../src/masks/indexed-png.ts'
 import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
@@ -19,7 +19,6 @@ import { anyGpu } from '../../support.ts'
 import { filesIn, flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
 
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
 const IMAGE = picture(40, 30)

@@ -3,7 +3,7 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { parse } from '../../../src/cli/args.ts'
 import { doctor } from '../../../src/cli/commands/doctor.ts'
 import { engineOptions } from '../../../src/cli/engine.ts'
@@ -12,7 +12,6 @@ import { adapterNames, anyGpu } from '../../support.ts'
 import { ROOT as cwd, filesIn, flowseg, temporaryFolder } from '../cli-harness.ts'
 
 const gpu = await anyGpu()
-afterAll(() => gpu.close())
 const [name = ''] = adapterNames()
 const adapter = name ? ['--adapter', name] : []
 

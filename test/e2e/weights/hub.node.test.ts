@@ -37,10 +37,7 @@ function withoutPlaces(out: string): object {
 }
 
 beforeAll(() => hub.listen())
-afterAll(() => {
-  gpu.close()
-  return hub.close()
-})
+afterAll(() => hub.close())
 beforeEach(async () => {
   vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
   vi.stubEnv('HF_ENDPOINT', hub.endpoint)

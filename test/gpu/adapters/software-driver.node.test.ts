@@ -1,24 +1,18 @@
 // The software driver is unpacked wherever this user may, and drivers are looked for without stumbling.
 
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import os, { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { hasVulkanDriver, softwareDriver } from '../../../src/gpu/adapters/software-driver.ts'
+import { replaceInNode } from '../../builtins.ts'
 
 /** A user that the system doesn't list, if there is no $HOME either. */
-const { homeless } = vi.hoisted(() => ({ homeless: { now: false } }))
-vi.mock('node:os', async (original) => {
-  const os = await original<typeof import('node:os')>()
-  const homedir = (): string => {
-    if (homeless.now) throw new Error('ENOENT: no such file or directory, uv_os_homedir')
-    return os.homedir()
-  }
-  return { ...os, homedir }
+const homeless = { now: false }
+replaceInNode(os, 'homedir', (homedir) => () => {
+  if (homeless.now) throw new Error('ENOENT: no such file or directory, uv_os_homedir')
+  return homedir()
 })
-
-// The setup of every test has imported it already, with the system's own home
-vi.resetModules()
-const { hasVulkanDriver, softwareDriver } = await import('../../../src/gpu/adapters/software-driver.ts')
 
 const isSupported = process.platform === 'linux' && process.arch === 'x64'
 

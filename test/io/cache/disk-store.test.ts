@@ -4,7 +4,7 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
+import fs, {
   chmod,
   lstat,
   mkdir,
@@ -26,21 +26,18 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { UsageError } from '../../../src/errors.ts'
 import { cachedWeights, clearCachedWeights } from '../../../src/io/cache/block-cache.ts'
 import { type Folder, type FolderOptions, openFolder } from '../../../src/io/folder.ts'
+import { replaceInNode } from '../../builtins.ts'
 import { FileServer } from '../http/file-server.ts'
 
 /** An error of the disk, by its code, once so many files have been written. */
-const disk = vi.hoisted(() => ({ code: '', after: 0 }))
-vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>()
-  const open: typeof real.open = async (path, flags, mode) => {
-    if (flags === 'wx' && disk.code && disk.after-- <= 0) {
-      throw Object.assign(new Error(`${disk.code}: the disk says no, open '${String(path)}'`), {
-        code: disk.code,
-      })
-    }
-    return real.open(path, flags, mode)
+const disk = { code: '', after: 0 }
+replaceInNode(fs, 'open', (open) => async (path, flags, mode) => {
+  if (flags === 'wx' && disk.code && disk.after-- <= 0) {
+    throw Object.assign(new Error(`${disk.code}: the disk says no, open '${String(path)}'`), {
+      code: disk.code,
+    })
   }
-  return { ...real, open }
+  return open(path, flags, mode)
 })
 
 const BLOCK = 1000
