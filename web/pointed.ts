@@ -1,4 +1,4 @@
-// What is under the pointer: the worker is asked for one place at a time, the latest, and the canvas outlines what it
+// The place under the pointer: the worker is asked for one at a time, the latest, and the canvas outlines what it
 // knows there. Nothing is outlined while a look is kept.
 
 import type { ImageCanvas, Look } from './image-canvas.ts'

@@ -1,17 +1,20 @@
 // The model that the options name, ready for work.
 
+import { dirname, join } from 'node:path'
 import { openFolder, readJson } from '../io/folder.ts'
 import { loadTokenizer } from '../io/text/tokenizer.ts'
 import { QUANTIZED } from '../kernels/quantize.ts'
+import { isFolder } from '../make-folders.ts'
 import { type Config, parseConfig } from '../model/checkpoint/config.ts'
+import { SMALL_FILES } from '../model/checkpoint/files.ts'
 import { FlowSeg, type LookOptions } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/input/prompt.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
-import { isUrl } from './files.ts'
+import { isUrl, locationOf } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
-import type { Known } from './output/outputs.ts'
+import type { Kept, Known } from './output/outputs.ts'
 import type { ProgressLine } from './output/progress-line.ts'
 import { painter, type Terminal } from './output/terminal.ts'
 
@@ -123,8 +126,22 @@ export async function openPrompts(options: PromptOptions, args: Given, terminal:
   }
 }
 
-/** Folders that no output may go to: the model's, unless it is on a server. */
-export function modelFolders(args: Given, terminal: Terminal): Known[] {
-  const path = weightsLocation(args, terminal)
-  return isUrl(path) ? [] : [{ path, what: 'the folder of the model' }]
+/**
+ * The inputs that no output may replace: the model, unless it is on a server, its --config, and the command's own.
+ *
+ * @param files the command's own
+ */
+export function inputsOf(args: Given, terminal: Terminal, files: readonly Known[] = []): Kept {
+  const weights = weightsLocation(args, terminal)
+  const config = args.text('config')
+  const folders =
+    isUrl(weights) || !isFolder(weights) ? [] : [{ path: weights, what: 'the folder of the model' }]
+  const locations = [weights, ...(config === undefined ? [] : [locationOf(config, terminal)])]
+  const own = locations.filter((path) => !isUrl(path) && !isFolder(path))
+  // Weights that are named by their file may lie among the user's own: then the files beside it that belong to it
+  const beside = own.includes(weights) ? SMALL_FILES.map((name) => join(dirname(weights), name)) : []
+  return {
+    folders,
+    files: [...files, ...[...own, ...beside].map((path) => ({ path, what: 'a file of the model' }))],
+  }
 }

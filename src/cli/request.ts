@@ -96,7 +96,7 @@ function shell(text: string): string {
 }
 
 /** Something is there, or its name is that of an image. */
-function looksLikeImage(text: string, { cwd }: Pick<Terminal, 'cwd'>): boolean {
+export function looksLikeImage(text: string, { cwd }: Pick<Terminal, 'cwd'>): boolean {
   if (text === '') return false
   if (hasImageName(text)) return true
   try {

@@ -28,17 +28,19 @@ export async function listJsonLines(path: string, name: string, signal: AbortSig
   const faults = new Faults(name)
   const questions = new Map<string, Question[]>()
   const pictures: Picture[] = []
+  const masks: string[] = []
   const places = new Map<string, string>()
   for (const [i, line] of (await files.text(path, 'the file')).split('\n').entries()) {
     if (line.trim() === '') continue
     const place = `line ${i + 1}`
     faults.take(place, () => {
-      const { image, identity, ...question } = entryIn(line, place, folder)
+      const { image, identity, masks: maskFiles, ...question } = entryIn(line, place, folder)
       const full = resolve(folder, image)
       const same = places.get(identity)
       if (same !== undefined)
         throw new Fault(`it is the same as ${same}. Remove one of them, or it counts twice.`)
       places.set(identity, place)
+      masks.push(...maskFiles)
       const others = questions.get(full)
       if (others) others.push(question)
       else {
@@ -57,13 +59,16 @@ export async function listJsonLines(path: string, name: string, signal: AbortSig
     )
     faults.expectNone()
   }
-  return { layout: 'JSON Lines', pictures, fingerprint: files.fingerprint, notes: [] }
+  const { fingerprint, paths } = files
+  return { layout: 'JSON Lines', pictures, fingerprint, notes: [], files: [...paths, ...masks] }
 }
 
 interface Entry extends Question {
   readonly image: string
   /** Of two lines with the same one, one is too much. */
   readonly identity: string
+  /** The full paths of its masks' files. */
+  readonly masks: readonly string[]
 }
 
 /** @throws Fault */
@@ -92,7 +97,8 @@ function entryIn(line: string, place: string, folder: string): Entry {
     ignore === undefined || ignore === null ? undefined : maskOf(ignore, '"ignore"', folder),
   )
   const identity = JSON.stringify([resolve(folder, image), sentence, mask, ignore])
-  return { image, sentence, kind: kind ?? undefined, place, truth, identity }
+  const masks = [mask, ignore].filter((one) => typeof one === 'string').map((path) => resolve(folder, path))
+  return { image, sentence, kind: kind ?? undefined, place, truth, identity, masks }
 }
 
 /** @throws Fault */

@@ -15,6 +15,8 @@ export class ListFiles {
   readonly #name: string
   readonly #hash: Hash = createHash('sha256')
   readonly #signal: AbortSignal
+  /** The full paths of the files that were read. */
+  readonly paths: string[] = []
 
   /** @param name the data set, as the user typed it */
   constructor(name: string, signal: AbortSignal) {
@@ -45,6 +47,7 @@ export class ListFiles {
 
   /** @throws FlowSegError 'ERR_DATASET' */
   async bytes(path: string, what: string): Promise<Uint8Array<ArrayBuffer>> {
+    this.paths.push(path)
     try {
       const bytes = await readRegular(path, MAX_LIST_BYTES, this.#signal)
       this.#hash.update(`${bytes.length} `).update(bytes)

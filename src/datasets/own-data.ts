@@ -17,6 +17,8 @@ export interface OwnData {
   readonly fingerprint: string
   /** Things that a person should know: how many entries were left out, and why. */
   readonly notes: readonly string[]
+  /** The full paths of its files besides the images: those that list it, and masks. */
+  readonly files: readonly string[]
 }
 
 /** An image, and the sentences about it. */

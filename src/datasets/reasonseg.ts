@@ -64,7 +64,7 @@ export async function listReasonSeg(folder: string, name: string, signal: AbortS
   if (pictures.length === 0) throw damagedData(name, 'no photograph in it has a question with a target.')
   const notes =
     empty > 0 ? [`${empty} of ${listings.length} photographs have no target, and are left out.`] : []
-  return { layout: 'ReasonSeg', pictures, fingerprint: files.fingerprint, notes }
+  return { layout: 'ReasonSeg', pictures, fingerprint: files.fingerprint, notes, files: files.paths }
 }
 
 function photoOf(file: string): string {

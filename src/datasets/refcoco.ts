@@ -107,6 +107,7 @@ export async function listRefcoco(
     pictures: listing,
     fingerprint: `${files.fingerprint} ${split ?? chosen[0]?.split}`,
     notes,
+    files: files.paths,
   }
 }
 

@@ -39,7 +39,7 @@ export async function look(model: LoadedModel, input: ImageInput, options: LookO
   expectTurn(model, 'look', options.signal)
   const image = captureImage(input, model.gpu)
   try {
-    return await lookAt(model, image, options)
+    return await lookAt(model, image, { ...options }) // as they are now: its turn may come later
   } finally {
     image.close()
   }

@@ -11,7 +11,7 @@ import { type Command, expectOperands, type Given, meant, type Page, SHARED, Usa
 import { engineOptions } from '../engine.ts'
 import { Drafts } from '../files.ts'
 import { jsonLine } from '../json.ts'
-import { modelFolders } from '../model.ts'
+import { inputsOf } from '../model.ts'
 import { weightsLocation } from '../model-folder.ts'
 import { expectApart } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -180,7 +180,7 @@ async function expectCharts(args: Given, terminal: Terminal): Promise<void> {
     throw new UsageError(`--svg and --roofline are both '${printable(bars)}'. Each needs a name of its own.`)
   }
   const files = [bars, roofline].filter((file) => file !== undefined)
-  await expectApart({ files: [], folders: modelFolders(args, terminal) }, files, terminal)
+  await expectApart(inputsOf(args, terminal), files, terminal)
 }
 
 /** @throws UsageError naming what there is */

@@ -1,13 +1,26 @@
 // flowseg ask, flowseg describe: an answer in words, as they come, and a picture of what the words point out.
 
 import { boxOf } from '../../masks/picture.ts'
+import type { Config } from '../../model/checkpoint/config.ts'
 import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
+import { clean } from '../../model/input/prompt.ts'
+import { cleanQuestion } from '../../model/input/questions.ts'
 import { printable } from '../../printable.ts'
-import { type Command, EXIT_NOTHING, expectOperands, type Given, type Options, type Page } from '../args.ts'
+import {
+  type Command,
+  EXIT_NOTHING,
+  expectOperands,
+  type Given,
+  type Options,
+  type Page,
+  shareOption,
+  UsageError,
+} from '../args.ts'
 import { jsonLine } from '../json.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal, visible } from '../output/terminal.ts'
 import { ms } from '../output/times.ts'
+import { looksLikeImage } from '../request.ts'
 import { askOneImage, IMAGE_OPTIONS, type Looked, writeObjects } from '../tasks/one-image.ts'
 
 const OPTIONS = {
@@ -64,10 +77,22 @@ export const ask: Command = {
   run(args, terminal) {
     expectOperands(ASK, args, 2)
     const [typed = '', question = ''] = args.operands
+    if (looksLikeImage(question, terminal)) {
+      throw new UsageError(
+        `${printable(question)} is an image or a file, where the question is expected. Usage: flowseg ask ${ASK.operands}`,
+      )
+    }
     const explain = args.has('explain')
     const tasks = explain ? (['reasoning', 'chat'] as const) : (['chat'] as const)
-    return answerInWords(args, terminal, { typed, words: question, tasks, question }, (scene, options) =>
-      explain ? scene.explain(question, options) : scene.ask(question, options),
+    const check = ({ prompt }: Config): void => {
+      if (explain) clean(question, 'reasoning', prompt.maxTokens)
+      else cleanQuestion(question)
+    }
+    return answerInWords(
+      args,
+      terminal,
+      { typed, words: question, tasks, question, check },
+      (scene, options) => (explain ? scene.explain(question, options) : scene.ask(question, options)),
     )
   },
 }
@@ -89,6 +114,7 @@ interface Asked {
   readonly words: string
   readonly tasks: readonly ('reasoning' | 'chat' | 'grounded')[]
   readonly question: string | null
+  readonly check?: (config: Config) => void
 }
 
 function answerInWords(
@@ -100,9 +126,16 @@ function answerInWords(
   const sampling = {
     maxTokens: args.number('max-tokens', 1),
     temperature: args.positive('temperature'),
-    topP: args.positive('top-p'),
+    topP: args.positive('top-p') && shareOption(args, 'top-p'),
     topK: args.number('top-k', 1),
     seed: args.number('seed', 0),
+  }
+  for (const option of ['top-p', 'top-k', 'seed'] as const) {
+    if (args.has(option) && !args.has('temperature')) {
+      throw new UsageError(
+        `--${option} goes with --temperature: without, the likeliest token is always taken.`,
+      )
+    }
   }
   return askOneImage(args, terminal, what, async (looked) => {
     const { scene, progress, task, place, model } = looked

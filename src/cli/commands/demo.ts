@@ -12,7 +12,7 @@ import { Drafts, slug, stem } from '../files.ts'
 import { imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
 import { iouOf, overlap } from '../metrics.ts'
-import { loadModel, modelFolders } from '../model.ts'
+import { inputsOf, loadModel } from '../model.ts'
 import { expectApart } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -74,7 +74,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const image = await readImage(imagePlace(file, terminal), terminal)
   const nameOf = (text: string): string => join(folder, `${stem(file)}-${slug(text)}.png`)
   const names = example.sentences.map(({ text }) => nameOf(text))
-  const kept = { files: [{ path: file, what: 'the sample itself' }], folders: modelFolders(args, terminal) }
+  const kept = inputsOf(args, terminal, [{ path: file, what: 'the sample itself' }])
   await expectApart(kept, names, terminal)
 
   // 2. Look once, ask twice

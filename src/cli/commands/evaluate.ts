@@ -21,9 +21,9 @@ import { runOf, summarise, tell } from '../evaluation/summary.ts'
 import { Drafts } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { iouOf } from '../metrics.ts'
-import { type AskOptions, askOptions, loadModel, MODEL_OPTIONS, modelFolders, openPrompts } from '../model.ts'
+import { type AskOptions, askOptions, inputsOf, loadModel, MODEL_OPTIONS, openPrompts } from '../model.ts'
 import { weightsLocation } from '../model-folder.ts'
-import { expectApart } from '../output/outputs.ts'
+import { expectApart, type Known } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
 
@@ -81,7 +81,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const { config, expectSentence } = await openPrompts(asked.prompt, args, terminal)
   expectSentence('anything')
   const outputs = [args.text('dump'), args.text('results')].filter((path) => path !== undefined)
-  await expectApart({ files: source.files, folders: modelFolders(args, terminal) }, outputs, terminal)
+  const inputs = inputsOf(args, terminal, [...source.kept.files, ...baselineFile(args)])
+  const folders = [...inputs.folders, ...source.kept.folders]
+  await expectApart({ ...inputs, folders }, outputs, terminal)
   const progress = new ProgressLine(terminal)
   await source.check(expectSentence, shard, progress, terminal.signal)
   for (const note of source.notes)
@@ -172,7 +174,7 @@ async function merge(args: Given, terminal: Terminal): Promise<number> {
   const merged = mergeResults(parts)
   const outputs = [args.text('dump'), args.text('results')].filter((path) => path !== undefined)
   const files = args.operands.map((path) => ({ path, what: 'the results themselves' }))
-  await expectApart({ files, folders: [] }, outputs, terminal)
+  await expectApart({ files: [...files, ...baselineFile(args)], folders: [] }, outputs, terminal)
   const results = args.text('results')
   if (results !== undefined) {
     const drafts = new Drafts(terminal)
@@ -212,6 +214,11 @@ async function conclude(
   const { model, data } = about
   const part = shard.of === 1 ? undefined : shardName(shard)
   tell(runOf({ model, data, shard: part }, measured), summarise(rows, before), args.has('json'), terminal)
+}
+
+function baselineFile(args: Given): Known[] {
+  const path = args.text('baseline')
+  return path === undefined ? [] : [{ path, what: 'the results of --baseline' }]
 }
 
 /** @throws FlowSegError 'ERR_RESULTS' if the results of --baseline are of other data */

@@ -7,6 +7,7 @@ import { FlowSegError, WeightsError } from '../../errors.ts'
 import { type Folder, openFolder } from '../../io/folder.ts'
 import { type FileFacts, MANIFEST, readManifest } from '../../io/manifest.ts'
 import { hasWeights, openCheckpoint } from '../../io/open-checkpoint.ts'
+import { SMALL_FILES } from '../../model/checkpoint/files.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
 import { Drafts, locationOf } from '../files.ts'
@@ -34,7 +35,6 @@ const page: Page = {
 /** `flowseg manifest` */
 export const manifest: Command = { page, run }
 
-const SMALL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json']
 const CHUNK = 4 * 2 ** 20
 
 async function run(args: Given, terminal: Terminal): Promise<number> {

@@ -13,7 +13,7 @@ import { type Command, EXIT_NOTHING, type Given, type Page, shareOption } from '
 import { Drafts } from '../files.ts'
 import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
 import { accountOfError, jsonLine } from '../json.ts'
-import { askOptions, checkSentences, loadModel, MODEL_OPTIONS, modelFolders } from '../model.ts'
+import { askOptions, checkSentences, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
 import { legend } from '../output/legend.ts'
 import {
@@ -126,7 +126,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     kind === 'file' ? [{ path: location, what: single ? 'the image itself' : `the image ${name}` }] : [],
   )
   const outputs = names.flat().flatMap((one) => filesOf(one, config))
-  await expectApart({ files, folders: modelFolders(args, terminal) }, outputs, terminal)
+  await expectApart(inputsOf(args, terminal, files), outputs, terminal)
 
   // 3. The answers
   const progress = new ProgressLine(terminal)

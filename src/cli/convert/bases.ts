@@ -1,4 +1,4 @@
-// What `flowseg convert --siglip PLACE --sam PLACE --llm PLACE` reads: three published models, which it puts together
+// `flowseg convert --siglip PLACE --sam PLACE --llm PLACE` reads three published models, which it puts together
 // as one that is yet to be trained.
 
 import { UsageError, WeightsError } from '../../errors.ts'

@@ -1,4 +1,4 @@
-// What `flowseg convert` reads of a checkpoint: its tensors, which model they are, and the tokenizer of its language
+// `flowseg convert` reads of a checkpoint its tensors, which model they are, and the tokenizer of its language
 // model.
 
 import { readdir, readFile } from 'node:fs/promises'

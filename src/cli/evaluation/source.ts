@@ -15,7 +15,7 @@ import { readRegular } from '../../regular-file.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../../scenes/dataset.ts'
 import { type Given, UsageError } from '../args.ts'
 import { locationOf } from '../files.ts'
-import type { Known } from '../output/outputs.ts'
+import type { Kept } from '../output/outputs.ts'
 import type { ProgressLine } from '../output/progress-line.ts'
 import type { Terminal } from '../output/terminal.ts'
 
@@ -25,6 +25,7 @@ const TEST_SPLIT = 'test split'
 
 /** The files of a folder of scenes. */
 const DATASET_FILES = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8']
+const DATASET_FOLDERS = ['images', 'ids']
 
 /** Sixty sentences per scene are some 10 kB. */
 const MAX_LIST_BYTES = 2 ** 31
@@ -60,8 +61,8 @@ export interface Source {
   readonly share: (scenes: number, sentences: number) => number
   /** Things that a person should know. */
   readonly notes: readonly string[]
-  /** Files that no output may overwrite. */
-  readonly files: readonly Known[]
+  /** The files and folders that no output may touch. */
+  readonly kept: Kept
   /** The data ask questions that must be thought about. */
   readonly isReasoning: boolean
   /**
@@ -119,7 +120,7 @@ export async function sourceOf(
       testSplit(),
       { count: SENTENCES, ...withoutUndefined(amount) },
       Infinity,
-      [],
+      { files: [], folders: [] },
     )
   }
   const path = locationOf(name, { cwd })
@@ -132,14 +133,14 @@ export async function sourceOf(
     for (const file of ['scenes.json', 'scenes.jsonl'])
       hash.update(await readRegular(join(path, file), MAX_LIST_BYTES, signal).catch(() => file))
     const files = DATASET_FILES.map((file) => ({ path: join(path, file), what: 'the dataset itself' }))
-    return scenesSource(
-      name,
-      hash.digest('hex'),
-      checked(readDataset(path), name),
-      amount,
-      manifest.count,
+    const folders = DATASET_FOLDERS.map((folder) => ({
+      path: join(path, folder),
+      what: 'the dataset itself',
+    }))
+    return scenesSource(name, hash.digest('hex'), checked(readDataset(path), name), amount, manifest.count, {
       files,
-    )
+      folders,
+    })
   }
   const images = args.text('images')
   const options = {
@@ -149,7 +150,7 @@ export async function sourceOf(
   const data = await openOwnData(path, name, options, signal)
   if (data) {
     if (data.layout !== 'RefCOCO') expectNoLayout(args, data.layout)
-    return ownSource(data, name, path, amount)
+    return ownSource(data, name, amount)
   }
   throw new FlowSegError(
     'ERR_DATASET',
@@ -178,7 +179,7 @@ function scenesSource(
   scenes: AsyncIterable<DatasetScene>,
   { count, limit = Infinity }: Amount,
   total: number,
-  files: readonly Known[],
+  kept: Kept,
 ): Source {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const images = Math.min(total, limit)
@@ -189,7 +190,7 @@ function scenesSource(
     wanted,
     share: (done, sentences) => Math.max(sentences / wanted, done / images),
     notes: [],
-    files,
+    kept,
     isReasoning: false,
     check: async () => undefined,
   }
@@ -248,7 +249,7 @@ function damaged(folder: string, cause: unknown): FlowSegError {
 // ---------------------------------------------------------------------------------------------------------
 // Data of the user's own
 
-function ownSource(data: OwnData, name: string, path: string, { count, limit = Infinity }: Amount): Source {
+function ownSource(data: OwnData, name: string, { count, limit = Infinity }: Amount): Source {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const pictures: Picture[] = []
   for (let sentences = 0, i = 0; sentences < wanted && i < limit; i++) {
@@ -264,10 +265,13 @@ function ownSource(data: OwnData, name: string, path: string, { count, limit = I
     wanted,
     share: (done) => done / pictures.length,
     notes: data.notes,
-    files: [
-      { path, what: 'the data set itself' },
-      ...pictures.map((picture) => ({ path: picture.path, what: 'an image of the data set' })),
-    ],
+    kept: {
+      folders: [],
+      files: [
+        ...data.files.map((path) => ({ path, what: 'the data set itself' })),
+        ...pictures.map((picture) => ({ path: picture.path, what: 'an image of the data set' })),
+      ],
+    },
     isReasoning: data.layout === 'ReasonSeg',
     async check(expectSentence, shard, progress, signal) {
       const faults = new Faults(name)

@@ -222,8 +222,15 @@ async function realPath(path: string): Promise<string> {
 
 /** As far as is known before anything is made. */
 async function expectWritable(path: string, output: string): Promise<void> {
-  if (isFolder(path)) {
+  const status = await stat(path).catch(() => undefined)
+  if (status?.isDirectory()) {
     throw new UsageError(`${printable(output)} is a folder. Choose another name for the file.`)
+  }
+  // A finished file is moved to its place: that would be the end of a device
+  if (status && !status.isFile()) {
+    throw new UsageError(
+      `${printable(output)} is a device or a pipe, and not replaced by a file. Choose another name.`,
+    )
   }
   let folder = dirname(path)
   while (!existsSync(folder) && folder !== dirname(folder)) folder = dirname(folder)

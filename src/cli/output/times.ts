@@ -1,4 +1,4 @@
-// How long an answer took, as commands print it.
+// The times of an answer, as commands print them.
 
 import type { Times } from '../../model/flowseg.ts'
 

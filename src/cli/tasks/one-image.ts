@@ -11,10 +11,10 @@ import type { TaskOptions } from '../../progress.ts'
 import { type Given, type Options, SHARED } from '../args.ts'
 import { Drafts } from '../files.ts'
 import { expectReadable, type ImagePlace, imagePlace, readImage } from '../image-files.ts'
-import { askOptions, loadModel, MODEL_OPTIONS, modelFolders } from '../model.ts'
+import { askOptions, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { modelSource } from '../model-folder.ts'
 import { type Labelled, legend } from '../output/legend.ts'
-import { expectApart, type Names, namesFor } from '../output/outputs.ts'
+import { expectApart, type Known, type Names, namesFor } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import type { Terminal } from '../output/terminal.ts'
 
@@ -56,7 +56,9 @@ export interface OneImage {
   /** What the checkpoint must know. */
   readonly tasks: readonly TaskName[]
   /** What can be said against the question before the model is loaded. */
-  readonly check?: ((config: Config) => void) | undefined
+  readonly check?: ((config: Config, image: Image) => void) | undefined
+  /** Files that the question is read from. */
+  readonly inputs?: readonly Known[]
 }
 
 /**
@@ -68,7 +70,7 @@ export interface OneImage {
 export async function askOneImage(
   args: Given,
   terminal: Terminal,
-  { typed, words, tasks, check }: OneImage,
+  { typed, words, tasks, check, inputs = [] }: OneImage,
   use: (looked: Looked) => Promise<number>,
 ): Promise<number> {
   const place = imagePlace(typed, terminal)
@@ -80,10 +82,10 @@ export async function askOneImage(
   const image = await readImage(place, terminal)
   const config = await configOf(args, terminal)
   for (const task of tasks) expectTask(config, task)
-  check?.(config)
+  check?.(config, image)
   const files = place.kind === 'file' ? [{ path: place.location, what: 'the image itself' }] : []
   const outputs = [names.overlay.path, ...(names.mask ? [names.mask.path] : [])]
-  await expectApart({ files, folders: modelFolders(args, terminal) }, outputs, terminal)
+  await expectApart(inputsOf(args, terminal, [...files, ...inputs]), outputs, terminal)
 
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)

@@ -1,11 +1,13 @@
 // flowseg segment with a place instead of a sentence: --point, --box, --region.
 
+import type { Size } from '../../io/image/image-kind.ts'
 import { boxOf } from '../../masks/picture.ts'
+import type { Config } from '../../model/checkpoint/config.ts'
 import type { RegionInstances, RegionSegmentation } from '../../model/flowseg.ts'
-import type { Region } from '../../model/input/region.ts'
+import { gesturesOf, type Region } from '../../model/input/region.ts'
 import { printable } from '../../printable.ts'
 import { EXIT_NOTHING, type Given, type Options, shareOption, UsageError } from '../args.ts'
-import { imagePlace, readImage } from '../image-files.ts'
+import { type ImagePlace, imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
@@ -44,14 +46,31 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
       typed === undefined ? 'An image is missing' : 'A region is asked for without a sentence, in one image'
     throw new UsageError(`${what}: flowseg segment IMAGE --point X,Y.`)
   }
-  for (const option of ['all', 'flow', 'task', 'template', 'answer'] as const) {
+  for (const option of ['all', 'flow', 'format', 'task', 'template', 'answer'] as const) {
     if (args.has(option))
       throw new UsageError(`--${option} is for sentences, and a region is asked for. Leave it out.`)
   }
-  const region = await regionOf(args, terminal)
+  if (args.has('hit') && !args.has('point')) {
+    throw new UsageError('--hit needs a --point: the place that the mask must hold.')
+  }
+  if (args.has('hit') && args.has('like')) {
+    throw new UsageError('--hit chooses one mask, --like asks for all. Leave one of them out.')
+  }
+  const file = args.text('region')
+  const mask = file === undefined ? undefined : imagePlace(file, terminal)
+  if (typed === '-' && mask?.kind === 'stdin') {
+    throw new UsageError('Standard input (-) is the image and the --region, and can be read once.')
+  }
+  const region = await regionOf(args, mask, terminal)
   const like = args.has('like')
   const options = { hit: args.has('hit') || undefined, threshold: shareOption(args, 'threshold') }
-  const what = { typed, words: wordsOf(args), tasks: ['regions'] as const }
+  const what = {
+    typed,
+    words: wordsOf(args),
+    tasks: ['regions'] as const,
+    inputs: mask?.kind === 'file' ? [{ path: mask.location, what: 'the mask of the region' }] : [],
+    check: (_: Config, image: Size) => void gesturesOf('flowseg segment', region, image),
+  }
   return askOneImage(args, terminal, what, async (looked) => {
     const { scene, task, progress, place, model } = looked
     const answer = like
@@ -73,17 +92,16 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
   })
 }
 
-async function regionOf(args: Given, terminal: Terminal): Promise<Region> {
+async function regionOf(args: Given, mask: ImagePlace | undefined, terminal: Terminal): Promise<Region> {
   const points = args.all('point').map((text): [number, number] => {
     const [x = 0, y = 0] = numbersOf('point', text, 2)
     return [x, y]
   })
   const box = args.text('box')
-  const file = args.text('region')
   return {
     ...(points.length > 0 && { point: points }),
     ...(box !== undefined && { box: boxFrom(box) }),
-    ...(file !== undefined && { mask: await maskFrom(file, terminal) }),
+    ...(mask && { mask: await maskFrom(mask, terminal) }),
   }
 }
 
@@ -103,8 +121,8 @@ function numbersOf(option: string, text: string, count: number): number[] {
 }
 
 /** A picture whose light pixels are inside: above 128, as in X-SAM. */
-async function maskFrom(file: string, terminal: Terminal): Promise<Region['mask']> {
-  const { width, height, rgb } = await readImage(imagePlace(file, terminal), terminal)
+async function maskFrom(place: ImagePlace, terminal: Terminal): Promise<Region['mask']> {
+  const { width, height, rgb } = await readImage(place, terminal)
   const data = Uint8Array.from({ length: width * height }, (_, i) => {
     const [r = 0, g = 0, b = 0] = rgb.subarray(3 * i, 3 * i + 3)
     return r + g + b > 3 * 128 ? 1 : 0

@@ -8,6 +8,9 @@ import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from './config.ts'
 
+/** The files of a model beside its weights. */
+export const SMALL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.json'] as const
+
 /** The files of a model, read or opened. */
 export interface ModelFiles {
   readonly config: Config

@@ -1,4 +1,4 @@
-// What the decoder found becomes one of three answers: a semantic, an instance or a panoptic map.
+// The decoder's queries become one of three answers: a semantic, an instance or a panoptic map.
 
 import { entryOf } from '../../check.ts'
 import type { TaskOptions } from '../../progress.ts'

@@ -24,18 +24,19 @@ export async function segmentEach<O extends MaskOutput = 'host'>(
     )
   }
   expectSegment('segmentEach', options)
-  // All of them are checked before the first is asked
+  // All of them are checked before the first is asked, and nothing that the caller changes later matters
   const asked = [...sentences]
+  const chosen = { ...options }
   for (const [i, sentence] of asked.entries()) {
     try {
-      buildPrompt(model.tokenizer, sentence, model.parts.config, options)
+      buildPrompt(model.tokenizer, sentence, model.parts.config, chosen)
     } catch (error) {
       throw error instanceof FlowSegError ? new PromptError(`Sentence ${i}: ${error.message}`) : error
     }
   }
   const answers: Segmentation<O>[] = []
   try {
-    for (const sentence of asked) answers.push(await segment(model, scene, sentence, options))
+    for (const sentence of asked) answers.push(await segment(model, scene, sentence, chosen))
     return answers
   } catch (error) {
     // Nobody gets them: what is on the device would stay there

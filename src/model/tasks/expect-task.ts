@@ -1,4 +1,4 @@
-// What a checkpoint can be asked: each task needs training of its own.
+// A checkpoint can be asked what it was trained on: each task needs training of its own.
 
 import { UsageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'

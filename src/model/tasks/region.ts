@@ -150,9 +150,10 @@ export async function segmentRegion<O extends MaskOutput = 'host'>(
   model: LoadedModel,
   scene: SceneState,
   region: Region | readonly Region[],
-  options: RegionOptions<O>,
+  callOptions: RegionOptions<O>,
 ): Promise<RegionSegmentation<O> | RegionSegmentation<O>[] | RegionInstances> {
-  expectOptions('segmentRegion', options, REGION_KINDS)
+  expectOptions('segmentRegion', callOptions, REGION_KINDS)
+  const options = { ...callOptions } // as they are now: regions are asked one by one
   expectTask(model.parts.config, 'regions')
   const { like, hit, output, signal } = options
   signal?.throwIfAborted()

@@ -1,6 +1,7 @@
 // Which images and sentences a command line means, and where its answers go: decided before anything runs. Nothing
 // ambiguous is guessed, and no output takes the place of an input, of another output, or of somebody's file.
 
+import { execFileSync } from 'node:child_process'
 import { link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { expect, test } from 'vitest'
@@ -196,6 +197,12 @@ test('outputs may not be the input, by whatever name', async () => {
   await refused(['way/new/x.png'], 'would be written into the model')
   await refused(['a.png/x.png'], 'is no folder')
   await refused(['x.png/y.png', 'x.png'], 'x.png would be a file, and the folder of x.png/y.png')
+
+  // A file that was moved there would be the end of it
+  execFileSync('mkfifo', [join(cwd, 'pipe')])
+  await symlink('/dev/null', join(cwd, 'nothing'))
+  for (const name of ['pipe', 'nothing', '/dev/null'])
+    await refused([name], 'is a device or a pipe, and not replaced')
   await refused(['\x1b[2J/a.png', '\x1b[2J/../\x1b[2J/a.png'], '\\e[2J/a.png, which is also written')
 })
 

@@ -141,6 +141,19 @@ test('photographs of any size: masks in every form, kinds, ignored pixels, and a
   expect(oracle).toBeGreaterThanOrEqual(rest.cIoU)
   expect(plain.all).toEqual(rest)
 
+  // No output replaces what is read
+  for (const [args, message] of [
+    [['d.jsonl', '--dump', 'd.jsonl'], 'the data set itself'],
+    [['d.jsonl', '--dump', 'mask.png'], 'the data set itself'],
+    [['d.jsonl', '--results', 'a.png'], 'an image of the data set'],
+    [['d.jsonl', '--baseline', 'whole', '--dump', 'whole'], 'the results of --baseline'],
+    [['--merge', '1', '2', '3', '--baseline', 'whole', '--dump', 'whole'], 'the results of --baseline'],
+    [['--merge', '1', '2', '3', '--results', '2'], 'the results themselves'],
+  ] as const) {
+    const { code, err } = await flowseg(['eval', ...args], { cwd, gpu })
+    expect([code, err]).toEqual([2, expect.stringContaining(`would overwrite ${message}`)])
+  }
+
   // What doesn't merge
   const failures: [string[], string][] = [
     [['1', '2'], 'The results of 3/3 are missing.'],

@@ -1,7 +1,7 @@
 // Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are
 // the library's, and what a model wasn't trained on is refused before it is loaded.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
@@ -234,6 +234,68 @@ describe('words', () => {
     expect(shown.out).toContain(`${tokens.length} tokens`)
     expect(shown.out.length).toBeGreaterThan(text.length)
   })
+})
+
+test('no output replaces a file that the question or the model is read from', async () => {
+  const cwd = await setUp()
+  await copyFile(join(cwd, 'model/config.json'), join(cwd, 'own.json'))
+  await copyFile(join(cwd, 'model/config.json'), join(cwd, 'config.png'))
+  const load = vi.spyOn(FlowSeg, 'load')
+  for (const [args, message] of [
+    [['segment', 'photo.png', '--region', 'region.png', '--mask', 'region.png'], 'the mask of the region'],
+    [['segment', 'photo.png', '--region', 'region.png', '--out', './region.png'], 'the mask of the region'],
+    [['segment', 'photo.png', 'a dog', '--config', 'own.json', '--mask', 'own.json'], 'a file of the model'],
+    [
+      ['categories', 'photo.png', '--things', 'a', '--config', 'config.png', '--mask', 'config.png'],
+      'a file of the model',
+    ],
+    [['describe', 'photo.png', '--config', 'config.png', '--out', 'config.png'], 'a file of the model'],
+    [['eval', '--count', '1', '--config', 'own.json', '--dump', 'own.json'], 'a file of the model'],
+  ] as const) {
+    const { code, err } = await flowseg([...args, '--weights', 'model'], { cwd, gpu })
+    expect([code, err]).toEqual([2, expect.stringContaining(`would overwrite ${message}`)])
+  }
+  // Weights that are named by their file
+  for (const file of ['model.safetensors', 'config.json', 'tokenizer.json']) {
+    const args = ['eval', '--count', '1', '--weights', 'model/model.safetensors', '--dump', `model/${file}`]
+    const { code, err } = await flowseg(args, { cwd, gpu })
+    expect([code, err]).toEqual([2, expect.stringContaining('would overwrite a file of the model')])
+  }
+  expect(load).not.toHaveBeenCalled()
+  load.mockRestore()
+})
+
+test('what is wrong with a question is told before the model is loaded', async () => {
+  const cwd = await setUp()
+  const load = vi.spyOn(FlowSeg, 'load')
+  const point = ['segment', 'photo.png', '--point', '3,4']
+  for (const [code, args, message] of [
+    [2, ['segment', 'photo.png', '--point', '40,3'], 'point is [40, 3], outside of the image'],
+    [2, ['segment', 'photo.png', '--box', '9,9,3,3'], 'box is [9, 9, 3, 3], upside down'],
+    [2, ['segment', 'photo.png', '--box', '1,1,9,9', '--hit'], '--hit needs a --point'],
+    [2, [...point, '--hit', '--like'], 'Leave one of them out'],
+    [2, [...point, '--mask', 'm.png', '--format', 'rle'], '--format is for sentences'],
+    [2, ['segment', '-', '--region', '-'], 'can be read once'],
+    [
+      2,
+      ['ask', 'photo.png', 'region.png'],
+      'region.png is an image or a file, where the question is expected',
+    ],
+    [2, ['ask', 'What is it?', 'photo.png'], 'photo.png is an image or a file'],
+    [1, ['ask', 'photo.png', ' '], 'The question is empty'],
+    [1, ['ask', 'photo.png', 'a <SEG>'], 'has a meaning of its own'],
+    [1, ['ask', 'photo.png', 'a <SEG>', '--explain'], 'has a meaning of its own'],
+    [2, ['ask', 'photo.png', 'What?', '--temperature', '1', '--top-p', '2'], "--top-p is '2'"],
+    ...(['top-k', 'seed', 'top-p'] as const).map(
+      (option) =>
+        [2, ['describe', 'photo.png', `--${option}`, '1'], `--${option} goes with --temperature`] as const,
+    ),
+  ] as const) {
+    const result = await flowseg([...args, '--weights', 'model'], { cwd, gpu, input: new Uint8Array(1) })
+    expect([result.code, result.err]).toEqual([code, expect.stringContaining(message)])
+  }
+  expect(load).not.toHaveBeenCalled()
+  load.mockRestore()
 })
 
 test('the embedded model is asked for what it was trained on alone', async () => {

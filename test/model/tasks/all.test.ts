@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { PromptError, UsageError } from '../../../src/errors.ts'
+import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import { adapters, anyGpu, creations } from '../../support.ts'
 import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { bytesOn, cleanUp, expectSame, files, load } from '../small-model.ts'
@@ -135,6 +136,45 @@ test('all sentences are checked before the first is asked, and the wrong one is 
     await expect(scene.segment('a dog', options as object)).rejects.toThrow('segment: ')
   }
   expect(model.plans()).toHaveLength(plans)
+})
+
+test('options, regions and lists are read as they are when a call is made', async () => {
+  const know = smallCheckpoint({ config: { tasks: [...TASKS] }, maxTokens: 900, positions: 4000 })
+  const model = await load(know, { gpu: await anyGpu() })
+  const image = picture(40, 20)
+  const scene = await model.look(image)
+
+  const options = { threshold: 0 }
+  const sentences = ['a dog', 'a cat']
+  const each = scene.segmentEach(sentences, options)
+  options.threshold = 1
+  sentences.length = 0
+  expect((await each).map(({ sentence, found }) => [sentence, found])).toEqual([
+    ['a dog', true],
+    ['a cat', true],
+  ])
+
+  const wording = { template: 'Find {regions} here.' as string }
+  const data = new Uint8Array(40 * 20).fill(1, 0, 200)
+  const regions = [{ box: [2, 2, 20, 15] as const }, { mask: { width: 40, height: 20, data } }]
+  const expected = await scene.segmentRegion(regions, wording)
+  const pointed = scene.segmentRegion(regions, wording)
+  wording.template = 'Not {regions}.'
+  data.fill(0)
+  regions.length = 0
+  const answers = await pointed
+  expect(answers.map(({ text, score }) => [text, score])).toEqual(
+    expected.map(({ text, score }) => [text, score]),
+  )
+
+  // Its turn comes after that of another look
+  const grey = await (await model.look(image, { padding: 'grey' })).segment('a dog')
+  const padding: { padding: 'grey' | 'none' } = { padding: 'grey' }
+  const looks = [model.look(image), model.look(image, padding)]
+  padding.padding = 'none'
+  const [, second] = await Promise.all(looks)
+  expect((await second?.segment('a dog'))?.score).toBe(grey.score)
+  expect((await scene.segment('a dog')).score).not.toBe(grey.score)
 })
 
 test('an abort ends the sentences that are left', async () => {
