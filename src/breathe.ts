@@ -4,7 +4,8 @@
 const LONGEST_MS = 8
 
 let since = 0
-let turn: Promise<void> | undefined
+/** Settles once the caller that was let through last has done its step, up to where it awaits something. */
+let step: Promise<void> = Promise.resolve()
 
 /**
  * Lets other work of this thread in, if it has waited for a while; to be called between steps of a millisecond or so.
@@ -12,14 +13,17 @@ let turn: Promise<void> | undefined
  * @throws the signal's reason, if it was aborted meanwhile
  */
 export async function breathe(signal?: AbortSignal): Promise<void> {
-  // Several may wait for one turn: those that come after a long step of another wait for the next
-  while (turn !== undefined || performance.now() - since > LONGEST_MS) {
-    turn ??= nextTask().then(() => {
-      since = performance.now()
-      turn = undefined
-    })
-    await turn
+  // Several that wait are let through one by one: together, their steps would make one long turn
+  const before = step
+  let done = (): void => undefined
+  step = new Promise((resolve) => (done = resolve))
+  await before
+  if (performance.now() - since > LONGEST_MS) {
+    await nextTask()
+    since = performance.now()
   }
+  // The caller goes on before the one that this wakes looks at the clock
+  queueMicrotask(done)
   signal?.throwIfAborted()
 }
 

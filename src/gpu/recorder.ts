@@ -193,9 +193,9 @@ export async function recordInTurns<T>(
   const mine = new Recorder(adapter)
   const steps = recordOn(mine, () => build(mine))
   for (;;) {
+    await breathe(signal)
     const step = recordOn(mine, () => steps.next())
     if (step.done) return { recorder: mine, result: step.value }
-    await breathe(signal)
   }
 }
 

@@ -236,6 +236,7 @@ export function directoryFolder(where: string | URL): Folder {
         )
       }
     },
+    ' Copy or download it to there.',
   )
   return { ...files, directory: String(where) }
 }

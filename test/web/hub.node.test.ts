@@ -4,8 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { NANO } from '../e2e/cli-harness.ts'
-import { LocalHub } from '../io/http/hub/local-hub.ts'
+import { flowseg, NANO, temporaryFolder } from '../e2e/cli-harness.ts'
+import { type Files, LocalHub } from '../io/http/hub/local-hub.ts'
 import { FIRST, openHouse } from './house/house.ts'
 import type { Person } from './house/person.ts'
 
@@ -15,13 +15,17 @@ const TOKEN = 'hf_mine'
 
 beforeAll(async () => {
   await hub.listen()
-  const names = readdirSync(NANO)
-  const files = names.map((name) => [`a b/${name}`, new Uint8Array(readFileSync(join(NANO, name)))] as const)
-  hub.commit('me/nano', Object.fromEntries(files))
+  hub.commit('me/nano', filesIn(NANO, 'a b/'))
   Object.assign(hub.repositories.get('me/nano') ?? {}, { readers: [TOKEN], isGated: true })
 })
 afterEach(() => expect(hub.leaks).toEqual([]))
 afterAll(() => hub.close())
+
+/** What is in a folder, as files of a repository. */
+function filesIn(folder: string, under = ''): Files {
+  const read = (name: string): Uint8Array => new Uint8Array(readFileSync(join(folder, name)))
+  return Object.fromEntries(readdirSync(folder).map((name) => [under + name, read(name)]))
+}
 
 async function loads(me: Person, place: string, token = ''): Promise<void> {
   await me.button(/flowseg-nano/).click()
@@ -94,4 +98,53 @@ test('weights from the hub are downloaded once, and there without a network afte
   const note = 'The server can not be reached: the weights are those of an earlier visit.'
   await me.page.locator('#model-notes').getByText(note).waitFor()
   expect(hub.taken()).toEqual({ asked: [], contents: [] })
+})
+
+test('converted weights in int4 come once: later visits ask whether they changed, and download nothing', async () => {
+  hub.isDown = house.host.isDown = false
+  hub.rate = 0
+  const cwd = await temporaryFolder()
+  const converted = await flowseg(['convert', NANO, 'int4', '--quantize', 'int4', '--shard-size', '1MiB'], {
+    cwd,
+  })
+  expect(converted.code, converted.err).toBe(0)
+  const files = filesIn(join(cwd, 'int4'))
+  hub.commit('me/small', files)
+  const shards = Object.keys(files).filter((name) => name.endsWith('.safetensors'))
+  expect(shards.length).toBeGreaterThan(2)
+  const me = await house.somebody()
+  await me.sees(FIRST)
+  const visit = async (): Promise<string[]> => {
+    hub.taken()
+    const before = await me.answers()
+    await loads(me, 'hf:me/small')
+    await me.button('Load').click()
+    await me.answersMore(before)
+    return hub.taken().contents
+  }
+
+  /** Bytes that the content server sent of each shard. */
+  const sent = (contents: readonly string[]): number[] =>
+    shards.map((shard) =>
+      contents
+        .map((content) => /^(.*) (\d+)-(\d+)$/.exec(content) ?? [])
+        .reduce(
+          (sum, [, name, begin, end]) => (name === shard ? sum + Number(end) - Number(begin) + 1 : sum),
+          0,
+        ),
+    )
+
+  // All of them, each byte once, beside the first few that tell whether a file is still the same, and what it is
+  const first = sent(await visit())
+  for (const [i, shard] of shards.entries()) {
+    const size = files[shard]?.length ?? 0
+    expect(first[i], shard).toBeGreaterThanOrEqual(size)
+    expect(first[i], shard).toBeLessThan(size + 100)
+  }
+  await me.page.reload()
+  await me.sees(FIRST)
+  const second = await visit()
+  expect(Math.max(...sent(second)), second.join()).toBeLessThan(100)
+  await me.button(/flowseg-nano/).click()
+  expect(await me.page.locator('#model-notes').textContent()).not.toContain('can not be reached')
 })

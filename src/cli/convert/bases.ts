@@ -90,7 +90,10 @@ export async function openBases(places: BasePlaces, options: Given, terminal: Te
       configText: chosen?.text,
       tokenizer: { vocabulary: extended.json, settings: texts.settings },
       source: `${sha256Hex(prints.join())} seed=${seed}`,
-      notes: notesOn(checkpoint, config, seed),
+      get notes() {
+        const servers = Object.values(opened).flatMap(({ folder }) => folder.notes ?? [])
+        return [...notesOn(checkpoint, config, seed), ...new Set(servers)]
+      },
       close,
     }
   } catch (error) {

@@ -37,7 +37,7 @@ export interface Original {
   readonly tokenizer: TokenizerTexts
   /** Its fingerprint: no other checkpoint has it. */
   readonly source: string
-  /** What was found, in sentences. */
+  /** What was found, in sentences; those of its servers are not complete before all was read. */
   readonly notes: readonly string[]
   close(): Promise<void>
 }
@@ -81,7 +81,9 @@ export async function openOriginal(location: string, options: Given, terminal: T
       configText: own.text,
       tokenizer,
       source,
-      notes,
+      get notes() {
+        return [...notes, ...(folder.notes ?? [])]
+      },
       close: () => original.close(),
     }
   } catch (error) {

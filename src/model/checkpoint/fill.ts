@@ -23,8 +23,8 @@ import { TokenEmbeddings } from './token-embeddings.ts'
  * and lets other work in before the next.
  */
 const SLICE_BYTES = 2 * 2 ** 20
-/** The same of a matrix that is rounded on its way: 20 ms. */
-const ROUNDED_BYTES = 2 ** 20
+/** The same of a tensor that is rounded, widened or laid out otherwise on its way: 20 ms. */
+const REWRITTEN_BYTES = 2 ** 20
 /** Tensors on their way at once: over HTTP, small ones are mostly waiting. */
 const READERS = 4
 
@@ -174,7 +174,7 @@ async function* deviceBytes(
     const all = await checkpoint.read(entry.name, { signal })
     const [O = 0] = shape
     const pairBytes = (2 * all.length) / O
-    const step = pairBytes * Math.max(1, Math.floor(SLICE_BYTES / pairBytes))
+    const step = pairBytes * Math.max(1, Math.floor(REWRITTEN_BYTES / pairBytes))
     for (let offset = 0; offset < all.length; offset += step) {
       const stored = all.slice(offset, offset + step)
       yield { offset, bytes: channelsLast(stored, shape, bytesPerElement(entry)), stored }
@@ -183,7 +183,7 @@ async function* deviceBytes(
   }
   const isRounded = 'scales' in home && home.scales !== undefined && !quantized && !isScales
   const asStored = isScales || kind === 'matrix' || kind === 'embedding'
-  const step = isRounded ? ROUNDED_BYTES : SLICE_BYTES
+  const step = asStored && !isRounded ? SLICE_BYTES : REWRITTEN_BYTES
   for await (const { offset, bytes } of checkpoint.slices(entry.name, step, { signal })) {
     if (asStored) yield { offset, bytes, stored: bytes }
     else {

@@ -248,6 +248,17 @@ describe('what it says', () => {
       /bytes are damaged|SHA-256/,
     ],
     [
+      'a shard that is missing',
+      async (cwd) => {
+        await convert(cwd, NANO, 'm', '--shard-size', '8MiB')
+        await rm(join(cwd, 'm/model-00002-of-00003.safetensors'))
+        await rm(join(cwd, 'm/manifest.json'))
+        return ['m', 'out']
+      },
+      1,
+      /There is no model-00002-of-00003\.safetensors in .*m, which has .*Copy or download it to there\./,
+    ],
+    [
       'no tokenizer',
       async (cwd) => [await without(cwd, 'tokenizer.json'), 'out'],
       1,

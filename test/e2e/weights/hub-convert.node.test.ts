@@ -1,7 +1,7 @@
 // From an empty folder to weights of one's own: converted from a hub, interrupted wherever it may be, the same bytes.
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { LocalHub } from '../../io/http/hub/local-hub.ts'
@@ -82,4 +82,14 @@ test('weights without a tokenizer take that of another repository, as published 
   expect(converted).toMatchObject({ code: 0, err: expect.stringContaining('it is flowseg-nano') })
   const [expected, written] = [contentsOf(NANO), contentsOf(join(cwd, 'out'))]
   for (const name of tokenizer) expect(written[name]).toBe(expected[name])
+})
+
+test('where nothing can be kept, the conversion is made, and says that it will download again', async () => {
+  const cwd = await temporaryFolder()
+  await writeFile(join(cwd, 'taken'), 'a file where the cache would be')
+  vi.stubEnv('XDG_CACHE_HOME', join(cwd, 'taken'))
+  const { code, err } = await flowseg(['convert', 'hf:me/nano/stage 3', 'out'], { cwd })
+  expect(code, err).toBe(0)
+  expect(err.match(/Weights can't be kept: .*Set XDG_CACHE_HOME/g)).toHaveLength(1)
+  expect(readdirSync(cwd)).toEqual(['out', 'taken'])
 })

@@ -38,7 +38,7 @@ let clock = performance.now()
 
 /** A clock that is later whenever somebody looks: after a turn one step is taken, and the next must wait. */
 function hurryClock(): void {
-  replace(performance, 'now', () => () => (clock += 5))
+  replace(performance, 'now', () => () => (clock += 10))
 }
 
 /** Runs something, and counts the turns that others get meanwhile; `turn` tells the one that is under way. */
@@ -120,8 +120,8 @@ describe('between two turns, loading does', () => {
       return weightsFrom(gpu, tensors, config)
     })
     result.release()
-    // 2 MiB as they are stored: a table in bf16 becomes f32, and a texture takes 1 MiB at a time
-    expect(written.most).toBeLessThanOrEqual(4 * MIB)
+    // 2 MiB as they are stored, or a table of 1 MiB that becomes f32; a texture takes 1 MiB at a time
+    expect(written.most).toBeLessThanOrEqual(2 * MIB)
     expect(written.total).toBeGreaterThan((dtype === 'F32' ? 70 : 40) * MIB)
   })
 
