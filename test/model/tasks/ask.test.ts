@@ -112,11 +112,11 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       const decoded = await decode(model, scene, { ...prompt, spans }, options, {})
       const rows = decoded.language.length * model.parts.config.head.hidden
       expectClose(
-        C!.subarray(0, rows),
+        C.subarray(0, rows),
         (await valuesOf(gpu, decoded.language.condition)).subarray(0, rows),
         1e-4,
       )
-      expectClose(S!, await valuesOf(gpu, decoded.language.seg), 1e-4)
+      expectClose(S, await valuesOf(gpu, decoded.language.seg), 1e-4)
       const layers = flowLayers(decoded.read, 4, decoded.language.length * 64, decoded.baseline)
       expect(answer.flow).toHaveLength(4)
       answer.flow?.forEach((layer, l) => {
