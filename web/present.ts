@@ -19,7 +19,7 @@ const TITLES: Readonly<Record<ObjectsAsk['kind'], string>> = {
 /** A question, or what stands for one, above its answer; undefined where the answer has no words. */
 export function spokenTitle(ask: ObjectsAsk): string | undefined {
   if (ask.kind === 'question') return ask.question
-  if (ask.kind === 'explanation') return `Explained: ${ask.sentence}`
+  if (ask.kind === 'explanation') return ask.sentence
   return ask.kind === 'description' ? 'Describe the image' : undefined
 }
 

@@ -352,7 +352,7 @@ test('what is found is explained, in words and with a mask', async () => {
   await answers(me, 'flowseg:objects', 1)
   await expect.poll(() => status(me).textContent()).toBe(`${WRITTEN} 1 of 1 phrases were found in the image.`)
   expect(await page.locator('.words').textContent()).toBe(WRITTEN)
-  expect(await page.locator('#answer .asked').textContent()).toBe('Explained: what holds the tea')
+  expect(await page.locator('#answer .asked').textContent()).toBe('what holds the tea')
   expect(await objects(me).count()).toBe(1)
   await page.mouse.move(2, 2)
   await me.shootsAll('tasks-explained')
