@@ -15,7 +15,7 @@ import { clear, note, show, tell as tellNotice } from './notices.ts'
 import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './objects.ts'
 import { goOffline, watchForUpdates } from './offline.ts'
 import { Pointed } from './pointed.ts'
-import { listenToPointing } from './pointing.ts'
+import { listenToPointing, regionAsk } from './pointing.ts'
 import { expectRegions, mapsOf, presentObjects, spokenTitle } from './present.ts'
 import { say, showProgress } from './progress.ts'
 import type {
@@ -402,7 +402,7 @@ async function askObjects(request: ObjectsAsk): Promise<void> {
 /** With weights that know regions a question about the place, otherwise the best candidate there. */
 async function pickAt(at: Size): Promise<void> {
   if (!hasModel || !facts) return trouble()
-  if (facts.tasks.includes('regions')) return askObjects({ kind: 'region', region: { point: at } })
+  if (facts.tasks.includes('regions')) return askObjects(regionAsk({ point: at }))
   const there = await under(at)
   if (there?.kind === 'candidate') return pick(there.query)
   if (there) return
@@ -481,8 +481,8 @@ listenToTabs((request) => void askObjects(request))
 listenToPointing(canvas, {
   hover: (at) => void pointed.at(at),
   click: (at) => void pickAt(at),
-  box: (box) => void askObjects({ kind: 'region', region: { box } }),
-  mayBox: () => facts !== undefined && expectRegions(facts),
+  box: (box) => void askObjects(regionAsk({ box })),
+  mayAsk: (what) => facts !== undefined && expectRegions(facts, what),
 })
 listenToTools(canvas, () => say('The answer is shown again'))
 

@@ -131,6 +131,11 @@ function summary({ ask, found, objects, categories }: ObjectsAnswer): string {
   if (ask.kind === 'region') {
     const where = 'point' in ask.region ? 'there' : 'in the box'
     const [best] = objects
+    if (ask.like) {
+      return found
+        ? `Found ${objects.length} ${objects.length === 1 ? 'object' : 'objects'} like what is ${where}.`
+        : `Not found: nothing like what is ${where} scores high enough.`
+    }
     const score = best?.score?.toFixed(2) ?? ''
     return found
       ? `Found what is ${where}. Score ${score}.`

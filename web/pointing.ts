@@ -1,10 +1,11 @@
 // Pointing at the image: what is under the pointer, a click, and a box. A drag moves the image; with Shift, or while
 // the button Box is pressed, it draws a box. Enter points at the middle of the view, or takes what is in view as the
-// box.
+// box. While the button Like it is pressed, everything like that is asked for.
 
 import type { Box } from '../src/index.ts'
 import { byId, make } from './dom.ts'
 import type { ImageCanvas } from './image-canvas.ts'
+import type { ObjectsAsk } from './protocol.ts'
 import type { Size } from './view/camera.ts'
 
 /** What is done with what somebody points at, in the image's pixels. */
@@ -13,8 +14,8 @@ export interface PointingHandlers {
   readonly hover: (place: Size | undefined) => void
   readonly click: (place: Size) => void
   readonly box: (box: Box) => void
-  /** Whether a box can be asked about; if not, it says why. */
-  readonly mayBox: () => boolean
+  /** Whether regions can be asked about; if not, it says why. @param what is asked: 'a box' */
+  readonly mayAsk: (what: string) => boolean
 }
 
 /** A pointer that moves less than this between press and release, in CSS pixels, clicks. */
@@ -22,8 +23,15 @@ const STILL = 5
 /** Milliseconds in which a second click makes it a double click, which zooms. */
 const DOUBLE = 250
 
-/** Listens to the canvas and to the button Box. */
-export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayBox }: PointingHandlers): void {
+type RegionAsk = Extract<ObjectsAsk, { kind: 'region' }>
+
+/** A question about a region: what is there or, while Like it is pressed, everything like it. */
+export function regionAsk(region: RegionAsk['region']): RegionAsk {
+  return { kind: 'region', region, like: isPressed(byId('like')) }
+}
+
+/** Listens to the canvas and to the buttons Box and Like it. */
+export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayAsk }: PointingHandlers): void {
   const frame = byId('canvas-frame')
   const button = byId('box')
   const band = make('div', { className: 'band', hidden: true })
@@ -31,7 +39,9 @@ export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayBo
   let pressed: { readonly at: Size; readonly id: number; isBox: boolean } | undefined
   let waiting = 0
 
-  const isBoxing = (): boolean => button.getAttribute('aria-pressed') === 'true'
+  const like = byId('like')
+  const isBoxing = (): boolean => isPressed(button)
+  const mayBox = (): boolean => mayAsk('a box')
   const setBoxing = (on: boolean): void => {
     button.setAttribute('aria-pressed', String(on))
     frame.classList.toggle('boxing', on)
@@ -47,6 +57,10 @@ export function listenToPointing(canvas: ImageCanvas, { hover, click, box, mayBo
   }
 
   button.addEventListener('click', () => setBoxing(!isBoxing() && mayBox()))
+  like.addEventListener('click', () => {
+    const isOn = !isPressed(like) && mayAsk('what is like a place')
+    like.setAttribute('aria-pressed', String(isOn))
+  })
 
   // Before the canvas has it, which would move the image
   frame.addEventListener(
@@ -127,6 +141,10 @@ function draw(band: HTMLElement, frame: HTMLElement, from: Size, to: Size): void
   style.width = `${Math.abs(to[0] - from[0])}px`
   style.height = `${Math.abs(to[1] - from[1])}px`
   band.hidden = false
+}
+
+function isPressed(button: HTMLElement): boolean {
+  return button.getAttribute('aria-pressed') === 'true'
 }
 
 function isControl(target: EventTarget | null): boolean {

@@ -12,12 +12,14 @@ const TITLES: Readonly<Record<ObjectsAsk['kind'], string>> = {
   region: 'Found',
   categories: 'Legend',
   question: 'Phrases',
+  explanation: 'Phrases',
   description: 'Phrases',
 }
 
 /** A question, or what stands for one, above its answer; undefined where the answer has no words. */
 export function spokenTitle(ask: ObjectsAsk): string | undefined {
   if (ask.kind === 'question') return ask.question
+  if (ask.kind === 'explanation') return ask.sentence
   return ask.kind === 'description' ? 'Describe the image' : undefined
 }
 
@@ -40,11 +42,11 @@ export function mapsOf({ found, isPicked, all, mask }: AnswerFacts): Maps {
   return all ? { colours: all.colours } : { mask }
 }
 
-/** Whether weights know regions; if not, it says so. */
-export function expectRegions({ name, tasks }: ModelFacts): boolean {
+/** Whether weights know regions; if not, it says so. @param what is asked with one: 'a box' */
+export function expectRegions({ name, tasks }: ModelFacts, what: string): boolean {
   if (tasks.includes('regions')) return true
   note(
-    `${printable(name)} was not trained on regions, so a box means nothing to it: the tasks of its config.json are ` +
+    `${printable(name)} was not trained on regions, so ${what} means nothing to it: the tasks of its config.json are ` +
       `${tasks.join(', ')}. A click picks a candidate of the last sentence.`,
   )
   return false

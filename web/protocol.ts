@@ -89,9 +89,16 @@ export interface ObjectFacts {
 
 /** What can be asked besides a sentence. */
 export type ObjectsAsk =
-  | { readonly kind: 'region'; readonly region: { readonly point: Point } | { readonly box: Box } }
+  /** What is there, or everything `like` it. */
+  | {
+      readonly kind: 'region'
+      readonly region: { readonly point: Point } | { readonly box: Box }
+      readonly like: boolean
+    }
   | { readonly kind: 'categories'; readonly list: CategoryList | string }
   | { readonly kind: 'question'; readonly question: string }
+  /** A sentence to find, and why it means what is found. */
+  | { readonly kind: 'explanation'; readonly sentence: string }
   | { readonly kind: 'description' }
 
 /** The answer to it. */

@@ -248,7 +248,7 @@ export class Session {
       throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
     }
     this.#answer = undefined
-    this.#several = { picture, objects, title: ask.kind === 'question' ? ask.question : ask.kind }
+    this.#several = { picture, objects, title: titleOf(ask) }
     return answer
   }
 
@@ -349,6 +349,20 @@ export class Session {
       layers,
       edge: edgeFacts(chosen, scale, small),
     }
+  }
+}
+
+/** What was asked, in words. */
+function titleOf(ask: ObjectsAsk): string {
+  switch (ask.kind) {
+    case 'question':
+      return ask.question
+    case 'explanation':
+      return ask.sentence
+    case 'region':
+      return ask.like ? 'like it' : 'region'
+    default:
+      return ask.kind
   }
 }
 

@@ -44,6 +44,12 @@ export function listenToTabs(ask: (asked: Exclude<ObjectsAsk, { kind: 'region' }
     complainOf('question', text ? '' : 'Write a question: "What is on the table?", for instance.')
     if (text) ask({ kind: 'question', question: text })
   })
+  byId('explain').addEventListener('click', () => {
+    if (refuses(byId('explain'))) return
+    const sentence = question.value.trim()
+    complainOf('question', sentence ? '' : 'Write what to find: "what keeps the rain off", for instance.')
+    if (sentence) ask({ kind: 'explanation', sentence })
+  })
   byId('describe').addEventListener('click', () => {
     complainOf('question', '')
     if (!refuses(byId('describe'))) ask({ kind: 'description' })
@@ -62,6 +68,7 @@ export function setTasks(name: string, tasks: readonly TaskName[]): void {
     if (reason && button.getAttribute('aria-selected') === 'true') select('sentence')
   }
   disable(byId('question-ask'), whyNot('chat'))
+  disable(byId('explain'), whyNot('chat') || whyNot('reasoning'))
   disable(byId('describe'), whyNot('grounded'))
 }
 
@@ -72,10 +79,15 @@ export function complainOf(tab: Exclude<Tab, 'sentence'>, what: string): void {
   if (what) say(what)
 }
 
+/** Titles of buttons that can be pressed. */
+const titles = new Map<HTMLElement, string>()
+
 /** It stays where the focus can get, so that the reason is heard. */
 function disable(button: HTMLElement, reason: string): void {
+  const usual = titles.get(button) ?? button.title
+  titles.set(button, usual)
   button.setAttribute('aria-disabled', String(reason !== ''))
-  button.title = reason
+  button.title = reason || usual
   if (reason) button.setAttribute('aria-description', reason)
   else button.removeAttribute('aria-description')
 }

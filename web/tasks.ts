@@ -5,7 +5,9 @@ import type {
   Answer,
   CategoryAnswers,
   CategoryMode,
+  Instance,
   Progress,
+  RegionInstances,
   RegionSegmentation,
   Scene,
   Segmentation,
@@ -35,11 +37,15 @@ export async function askScene(
 ): Promise<SceneAnswer> {
   switch (ask.kind) {
     case 'region':
-      return ofRegion(scene, ask, await scene.segmentRegion(ask.region, task))
+      return ask.like
+        ? ofLike(scene, ask, await scene.segmentRegion(ask.region, { ...task, like: true }))
+        : ofRegion(scene, ask, await scene.segmentRegion(ask.region, task))
     case 'categories':
       return ofCategories(scene, ask, await scene.segmentCategories(ask.list, task))
     case 'question':
       return ofWords(scene, ask, await scene.ask(ask.question, { ...task, onText }))
+    case 'explanation':
+      return ofWords(scene, ask, await scene.explain(ask.sentence, { ...task, onText }))
     default:
       return ofWords(scene, ask, await scene.describe({ ...task, onText }))
   }
@@ -47,8 +53,12 @@ export async function askScene(
 
 /** All objects that a sentence means. */
 export function instancesOf(scene: Scene, { instances = [] }: Segmentation): Objects {
-  const named = instances.map(({ score, mask }, i) => ({ name: `Object ${i + 1}`, score, found: true, mask }))
-  return new Objects(named, scene)
+  return new Objects(numbered(instances), scene)
+}
+
+/** Objects without names of their own. */
+function numbered(instances: readonly Instance[]): Named[] {
+  return instances.map(({ score, mask }, i) => ({ name: `Object ${i + 1}`, score, found: true, mask }))
 }
 
 function ofRegion(
@@ -60,6 +70,10 @@ function ofRegion(
     found,
     ms: times.read + times.segment,
   })
+}
+
+function ofLike(scene: Scene, ask: ObjectsAsk, { found, instances, times }: RegionInstances): SceneAnswer {
+  return answerWith(scene, ask, numbered(instances), { found, ms: times.read + times.segment })
 }
 
 function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[CategoryMode]): SceneAnswer {

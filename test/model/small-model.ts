@@ -2,6 +2,7 @@
 
 import { afterEach, expect, vi } from 'vitest'
 import type { Gpu } from '../../src/gpu/gpu.ts'
+import type { Folder } from '../../src/io/folder.ts'
 import { FlowSeg, type LoadOptions, type Segmentation } from '../../src/model/flowseg.ts'
 import { adapters, expectSameBits } from '../support.ts'
 import { smallCheckpoint } from './checkpoint/small-checkpoint.ts'
@@ -30,7 +31,7 @@ export function relative(a: Float32Array, b: Float32Array): number {
 const models: FlowSeg[] = []
 
 /** A model that is closed after the test, whatever comes of it. */
-export async function load(from: File[], options: LoadOptions): Promise<FlowSeg> {
+export async function load(from: File[] | Folder, options: LoadOptions): Promise<FlowSeg> {
   const model = await FlowSeg.load(from, options)
   models.push(model)
   return model

@@ -82,6 +82,9 @@ test('with weights that know sentences: all objects, a click picks a candidate, 
   await me.button('Box').click()
   await page.getByText('was not trained on regions, so a box means nothing to it').first().waitFor()
   expect(await me.button('Box').getAttribute('aria-pressed')).toBe('false')
+  await me.button('Like it').click()
+  await page.getByText('so what is like a place means nothing to it').first().waitFor()
+  expect(await me.button('Like it').getAttribute('aria-pressed')).toBe('false')
 
   // The candidate under the pointer is outlined; a click makes it the answer
   const box = (await frame(me).boundingBox())!
@@ -167,6 +170,45 @@ test('with weights that know regions: a click, a box, and both from the keyboard
   await page.waitForTimeout(500)
   expect(await page.evaluate(() => performance.getEntriesByName('flowseg:objects').length)).toBe(4)
   expect(await me.violations()).toEqual([])
+  expect(me.complaints).toEqual([])
+})
+
+test('everything like what is pointed at, by a click and by a box, while Like it is pressed', async () => {
+  const me = await withWeights('knowing')
+  const { page } = me
+  const box = (await frame(me).boundingBox())!
+  const like = me.button('Like it')
+  await like.click()
+  expect(await like.getAttribute('aria-pressed')).toBe('true')
+  await frame(me).click({ position: { x: box.width / 2, y: box.height / 2 } })
+  await answers(me, 'flowseg:objects', 1)
+  await expect.poll(() => status(me).textContent()).toMatch(/^Found \d+ objects? like what is there\.$/)
+  const count = Number(/\d+/.exec((await status(me).textContent()) ?? '')?.[0])
+  expect(count).toBeGreaterThan(1)
+  expect(await objects(me).count()).toBe(count)
+  await page.mouse.move(2, 2)
+  await me.shootsAll('tasks-like')
+  await fits(me)
+  expect(await me.violations()).toEqual([])
+  expect(JSON.parse((await me.saves('JSON')).bytes.toString())).toMatchObject({
+    asked: 'like it',
+    found: true,
+  })
+
+  await me.button('Box').click()
+  await page.mouse.move(box.x + box.width / 2 - 60, box.y + box.height / 2 - 60)
+  await page.mouse.down()
+  await page.mouse.move(box.x + box.width / 2 + 60, box.y + box.height / 2 + 60, { steps: 4 })
+  await page.mouse.up()
+  await answers(me, 'flowseg:objects', 2)
+  await expect.poll(() => status(me).textContent()).toMatch(/^Found \d+ objects? like what is in the box\.$/)
+
+  // Pressed again, a click asks for the one thing that is there
+  await like.click()
+  expect(await like.getAttribute('aria-pressed')).toBe('false')
+  await frame(me).click({ position: { x: box.width / 2, y: box.height / 2 } })
+  await answers(me, 'flowseg:objects', 3)
+  await expect.poll(() => status(me).textContent()).toMatch(/^(Found what is there|Not found: nothing there)/)
   expect(me.complaints).toEqual([])
 })
 
@@ -296,6 +338,28 @@ test('a description is streamed, and its phrases light up their masks', async ()
   await phrase.focus()
   await page.locator('#caption-text').filter({ hasText: /^mug/ }).waitFor(PATIENCE)
   expect(await me.violations()).toEqual([])
+  expect(me.complaints).toEqual([])
+})
+
+test('what is found is explained, in words and with a mask', async () => {
+  const me = await withWeights('writing')
+  const { page } = me
+  await page.getByRole('tab', { name: 'Question' }).click()
+  await me.button('Explain').click()
+  await page.getByText('Write what to find').first().waitFor()
+  await page.getByLabel('What do you want to know?').fill('what holds the tea')
+  await me.button('Explain').click()
+  await answers(me, 'flowseg:objects', 1)
+  await expect.poll(() => status(me).textContent()).toBe(`${WRITTEN} 1 of 1 phrases were found in the image.`)
+  expect(await page.locator('.words').textContent()).toBe(WRITTEN)
+  expect(await page.locator('#answer .asked').textContent()).toBe('what holds the tea')
+  expect(await objects(me).count()).toBe(1)
+  await page.mouse.move(2, 2)
+  await me.shootsAll('tasks-explained')
+  await fits(me)
+  expect(await me.violations()).toEqual([])
+  const account: unknown = JSON.parse((await me.saves('JSON')).bytes.toString())
+  expect(account).toMatchObject({ asked: 'what holds the tea' })
   expect(me.complaints).toEqual([])
 })
 

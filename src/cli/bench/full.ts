@@ -59,7 +59,9 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
       count,
       step: of,
       prepare: async (gpu, task) => {
+        const { bytes } = gpu.memory()
         const loaded = await randomWeights(gpu, own, prefixes, dtype)
+        const weightBytes = gpu.memory().bytes - bytes
         const built = await makeParts(gpu, { ...loaded, baseline: false }, config, 0).catch(
           (error: unknown) => {
             loaded.release()
@@ -70,7 +72,8 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
           built.release()
           loaded.release()
         }
-        return prepare(gpu, name, (from) => build(from, built.parts), { params }, task, free)
+        const ready = await prepare(gpu, name, (from) => build(from, built.parts), { params }, task, free)
+        return { ...ready, weightBytes }
       },
     }))
   const features = ({ bound }: Inputs): Tensor[] =>

@@ -21,6 +21,8 @@ export interface DispatchTime extends Work {
 /** A piece's times. */
 export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count'> {
   readonly dispatches: readonly DispatchTime[]
+  /** Bytes of its weights on the device; absent of pieces of the small model. */
+  readonly weightBytes?: number | undefined
   /** From start to finish, the median of `runs`. */
   readonly runMs: number
   readonly runs: number
@@ -78,6 +80,7 @@ export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: Tas
       step,
       count,
       dispatches,
+      weightBytes: prepared.weightBytes,
       runMs: median(runs),
       runs: runs.length,
       processorMs: median(processor),

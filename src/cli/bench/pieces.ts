@@ -51,6 +51,8 @@ export interface Piece {
 export interface Prepared {
   readonly plan: Plan
   readonly values: RunValues
+  /** Bytes of its weights on the device, of a piece of the full model. */
+  readonly weightBytes?: number
   readonly release: () => void
 }
 

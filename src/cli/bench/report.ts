@@ -50,6 +50,8 @@ export function textOf(report: Report, everyKernel: boolean, terminal: Terminal)
   ]
   if (everyKernel)
     for (const one of measured) lines.push('', paint('bold', one.title), ...kernelTable(one, report))
+  const token = tokenOf(report)
+  if (token) lines.push('', ...tokenLines(token, report))
   if (report.isWhole) lines.push('', ...wholeLines(report, paint))
   return lines
 }
@@ -105,6 +107,44 @@ function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }:
     ]
   })
   return table([[`  ${head[0]}`, ...head.slice(1), 'of ceiling', 'predicted'], ...rows])
+}
+
+/** A token of an answer of the full model, beside the least that it could take: reading all weights once. */
+export interface TokenCost {
+  /** All layers and the head, one after the other. */
+  readonly ms: number
+  readonly weightBytes: number
+  /** The time that reading the weights takes at the bandwidth that this adapter was measured to have. */
+  readonly readMs: number
+  /** ms / readMs */
+  readonly ratio: number
+}
+
+/** Undefined unless both the layer and the head of the full model are among the pieces. */
+export function tokenOf({
+  measured,
+  ceilings,
+}: Pick<Report, 'measured' | 'ceilings'>): TokenCost | undefined {
+  const pieces = measured.filter(({ step, count }) => step === 'token' && count > 0)
+  if (!['llm-token', 'lm-head'].every((name) => pieces.some((one) => one.name === name))) return undefined
+  let ms = 0
+  let weightBytes = 0
+  for (const one of pieces) {
+    ms += one.count * one.runMs
+    weightBytes += one.count * (one.weightBytes ?? Number.NaN)
+  }
+  const readMs = (1000 * weightBytes) / ceilings.bytesPerSecond
+  return { ms, weightBytes, readMs, ratio: ms / readMs }
+}
+
+function tokenLines(
+  { ms, weightBytes, readMs, ratio }: TokenCost,
+  { ceilings, dtype }: Pick<Report, 'ceilings' | 'dtype'>,
+): string[] {
+  return [
+    `A token of an answer takes ${milliseconds(ms)}: ${ratio.toFixed(2)} times reading its weights once`,
+    `  ${giga(weightBytes)} GB in ${dtype} at the ${giga(ceilings.bytesPerSecond)} GB/s measured here: ${milliseconds(readMs)}`,
+  ]
 }
 
 /** The sums over the pieces; a token of an answer is no part of `all`, which is an image and a sentence. */
@@ -179,6 +219,7 @@ export async function accountOf(report: Report): Promise<object> {
         ]),
       ),
     })),
+    token: tokenOf(report),
     ...(isWhole
       ? { whole: { hereMs: wholeOf(report, ({ runMs }) => runMs), gpuMs: wholeOf(report, on) } }
       : {}),

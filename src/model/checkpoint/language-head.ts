@@ -51,7 +51,7 @@ export class LanguageHead {
     const { gpu, checkpoint, match, quantize } = this.#source
     if (!match) {
       throw new WeightsError(
-        `${printable(checkpoint.name)} has no llm.lm_head.weight, without which the language model can't write words. ` +
+        `There is no llm.lm_head.weight in ${printable(checkpoint.name)}: without it the language model can't write words. ` +
           'Take the original checkpoint, or convert it again with this version.',
       )
     }

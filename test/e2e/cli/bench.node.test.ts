@@ -9,6 +9,7 @@ import { barsChart, rooflineChart } from '../../../src/cli/bench/charts.ts'
 import { fullConfig, fullPieces } from '../../../src/cli/bench/full.ts'
 import { PREDICTIONS, predictedShare } from '../../../src/cli/bench/kernel-predictions.ts'
 import { byKernel, type Measured, totalOf } from '../../../src/cli/bench/measure.ts'
+import { tokenOf } from '../../../src/cli/bench/report.ts'
 import { idealSeconds, predictSeconds } from '../../../src/cli/bench/roofline.ts'
 import { anyGpu } from '../../support.ts'
 import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
@@ -45,6 +46,28 @@ test('dispatches add up, and by kernel, the slowest first', () => {
   const kernels = byKernel(PIECE.dispatches, CEILINGS)
   expect([...kernels.keys()]).toEqual(['matmul', 'copy'])
   expect(kernels.get('matmul')).toMatchObject({ dispatches: 2, ms: 50, flops: 2e9 })
+})
+
+test('a token is held against reading its weights once', () => {
+  const layer = {
+    ...PIECE,
+    name: 'llm-token',
+    step: 'token',
+    count: 36,
+    runMs: 25,
+    weightBytes: 2e8,
+  } as const
+  const head = { ...PIECE, name: 'lm-head', step: 'token', count: 5, runMs: 20, weightBytes: 1.6e8 } as const
+  // 8 GB at 10 GB/s
+  expect(tokenOf({ measured: [PIECE, layer, head], ceilings: CEILINGS })).toEqual({
+    ms: 1000,
+    weightBytes: 8e9,
+    readMs: 800,
+    ratio: 1.25,
+  })
+  // The plan of a small model has its own head; one piece alone is no token
+  const small = { ...PIECE, name: 'token', step: 'token', count: 0 } as const
+  expect(tokenOf({ measured: [layer, small], ceilings: CEILINGS })).toBeUndefined()
 })
 
 test('pieces of the full model come as often as it has layers', async () => {

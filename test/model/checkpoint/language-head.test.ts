@@ -126,7 +126,7 @@ for (const gpu of await adapters()) {
       const table = f32(EMBEDDING, weightTensor(EMBEDDING, [vocab, K]), K)
       const absent = await headOf('untied', [table])
       await expect(absent.load()).rejects.toThrow(WeightsError)
-      await expect(absent.load()).rejects.toThrow('has no llm.lm_head.weight')
+      await expect(absent.load()).rejects.toThrow('There is no llm.lm_head.weight in test.safetensors')
       const short = await headOf('untied', [table, f32(HEAD, weightTensor(HEAD, [vocab - 1, K]), K)])
       await expect(short.load()).rejects.toThrow(`${HEAD} is [${vocab - 1}, ${K}], expected [${vocab}, ${K}]`)
       const spoilt = weightTensor(HEAD, [vocab, K])

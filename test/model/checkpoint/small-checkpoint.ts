@@ -23,7 +23,15 @@ interface CheckpointOptions {
   edit?: (name: string, values: Float32Array) => void
   /** The language model, with the chat's tokens that it needs. */
   type?: keyof typeof CHATS
+  /** Whether the embedding is the language model's head; by default as that model is published. */
+  tied?: boolean
+  /** Whether a head of its own is stored. */
+  head?: boolean
+  /** Rows of the embedding: by default as many as there are tokens. */
+  vocab?: number
 }
+
+const HEAD = 'llm.lm_head.weight'
 
 /** The chat's tokens. */
 const CHATS = {
@@ -32,22 +40,26 @@ const CHATS = {
 } as const
 const CONFIGS = { qwen3: 'small', phi3: 'small-phi3' } as const
 
-/** Every byte a token, then the chat's and FlowSeg's own: 261 in all with Qwen3's. */
-function tokenizerJson(type: keyof typeof CHATS): string {
+/** Every byte a token, then the chat's, words that nobody writes, and FlowSeg's own: 261 in all with Qwen3's. */
+function tokenizerJson(type: keyof typeof CHATS, vocab: number): string {
   // Byte-level BPE spells bytes that aren't printable as the characters from 256 on
   const printable = (b: number) => (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174
   let next = 256
   const bytes = Array.from({ length: 256 }, (_, b) => String.fromCharCode(printable(b) ? b : next++))
-  const own = [...CHATS[type], '<SEG>', '<p>', '</p>']
-  const added = own.map((content, i) => ({
-    id: 256 + i,
-    content,
+  const chat = CHATS[type].map((content, i) => ({ id: 256 + i, content }))
+  const own = ['<SEG>', '<p>', '</p>'].map((content, i) => ({ id: vocab - 3 + i, content }))
+  const words = Array.from({ length: vocab - 3 - 256 - chat.length }, (_, i) => `word${i}`)
+  const added = [...chat, ...own].map((token) => ({
+    ...token,
     single_word: false,
     lstrip: false,
     rstrip: false,
     normalized: false,
     special: true,
   }))
+  const tokens = [...bytes.entries(), ...words.map((word, i) => [256 + chat.length + i, word] as const)].map(
+    ([id, token]) => [token, id] as const,
+  )
   const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: true }
   return JSON.stringify({
     version: '1.0',
@@ -58,7 +70,7 @@ function tokenizerJson(type: keyof typeof CHATS): string {
     pre_tokenizer: level,
     post_processor: null,
     decoder: level,
-    model: { type: 'BPE', vocab: Object.fromEntries(bytes.map((c, i) => [c, i])), merges: [] },
+    model: { type: 'BPE', vocab: Object.fromEntries(tokens), merges: [] },
   })
 }
 
@@ -72,11 +84,16 @@ export function smallCheckpoint({
   config = {},
   edit = () => undefined,
   type = 'qwen3',
+  tied = type === 'qwen3',
+  head = !tied,
+  vocab = 256 + CHATS[type].length + 3,
 }: CheckpointOptions = {}): File[] {
   const json = readFixture(`${CONFIGS[type]}.json`) as { llm: object; prompt: object }
-  const llm = { ...json.llm, vocab: 256 + CHATS[type].length + 3, maxPositions: positions }
+  const llm = { ...json.llm, vocab, tied, maxPositions: positions }
   const small = { ...json, ...(tasks && { tasks }), ...config, llm, prompt: { ...json.prompt, maxTokens } }
-  const known = parameters(parseConfig(small, 'config.json')).filter((p) => p.used && (flow || !p.flow))
+  const known = parameters(parseConfig(small, 'config.json')).filter(
+    (p) => (p.used && (flow || !p.flow)) || (head && p.name === HEAD),
+  )
   const tensors = [...known, ...unknown.map((name) => ({ name, shape: [2] }))].map(({ name, shape }) => {
     const values = weightTensor(name, shape)
     edit(name, values)
@@ -84,7 +101,7 @@ export function smallCheckpoint({
   })
   return [
     new File([JSON.stringify(small)], 'config.json'),
-    new File([tokenizerJson(type)], 'tokenizer.json'),
+    new File([tokenizerJson(type, vocab)], 'tokenizer.json'),
     new File(['{"tokenizer_class": "PreTrainedTokenizerFast"}'], 'tokenizer_config.json'),
     new File([writeSafetensors(tensors)], 'model.safetensors'),
   ]

@@ -3,25 +3,17 @@
 
 import { expect, test } from 'vitest'
 import { type Gpu, openGpu } from '../../../src/gpu/gpu.ts'
-import { type Folder, folderWith, openFolder } from '../../../src/io/folder.ts'
-import {
-  openSafetensors,
-  type TensorData,
-  type TensorEntry,
-  writeSafetensors,
-} from '../../../src/io/safetensors.ts'
-import { bytesSource } from '../../../src/io/source.ts'
+import { type Folder, openFolder } from '../../../src/io/folder.ts'
+import { openSafetensors, type TensorEntry } from '../../../src/io/safetensors.ts'
 import { parseConfig } from '../../../src/model/checkpoint/config.ts'
 import { parameters } from '../../../src/model/checkpoint/parameters.ts'
 import { loadWeights } from '../../../src/model/checkpoint/weights.ts'
-import { type ConvertPlan, planConversion } from '../../../src/model/convert/convert-plan.ts'
-import { convertedPieces } from '../../../src/model/convert/convert-step.ts'
-import { parseRecipe } from '../../../src/model/convert/recipe.ts'
 import { FlowSeg, type LoadOptions } from '../../../src/model/flowseg.ts'
 import type { Tensor } from '../../../src/tensor/tensor.ts'
 import { deviceBytes } from '../../device-bytes.ts'
 import { placeOf, readBytes, readText, runtime } from '../../runtime.ts'
 import { adapterNames, adapters, anyGpu, expectSameBits, forcedVariants } from '../../support.ts'
+import { type Change, convertedFolder } from './converted-folder.ts'
 
 const NANO = placeOf('weights/flowseg-nano')
 const SENTENCE = 'the dotted shape'
@@ -29,53 +21,15 @@ const config = parseConfig(JSON.parse(readText('weights/flowseg-nano/config.json
 const image = await readBytes('examples/scene.png')
 
 /** The embedded checkpoint, converted in memory: a folder as it would be written. */
-async function converted(
-  recipe: string | undefined,
-  change: (tensors: TensorData[], metadata: Record<string, string>) => void = () => undefined,
-): Promise<Folder> {
+async function converted(recipe: string | undefined, change?: Change): Promise<Folder> {
   const original = await openSafetensors(openFolder(NANO, { cache: 'none' }))
-  const settings = { recipe: parseRecipe(recipe), shardBytes: 2 ** 22, source: 'test', all: false }
-  const plan = planConversion(original, config, settings)
-  const files = new Map<string, Uint8Array>()
-  for (const shard of plan.shards) files.set(shard.file, await shardBytes(original, shard, change))
-  await original.close()
-  files.set('model.safetensors.index.json', new TextEncoder().encode(plan.index))
+  const beside = new Map<string, Uint8Array>()
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {
-    files.set(name, await readBytes(`weights/flowseg-nano/${name}`))
+    beside.set(name, await readBytes(`weights/flowseg-nano/${name}`))
   }
-  return folderWith(openFolder([]), async (file) => {
-    const bytes = files.get(file)
-    return bytes && bytesSource(bytes, file)
-  })
-}
-
-async function shardBytes(
-  original: Awaited<ReturnType<typeof openSafetensors>>,
-  { steps, outline }: ConvertPlan['shards'][number],
-  change: (tensors: TensorData[], metadata: Record<string, string>) => void,
-): Promise<Uint8Array> {
-  const tensors: TensorData[] = []
-  for (const step of steps) {
-    const parts = step.outputs.map((): Uint8Array[] => [])
-    for await (const { output, bytes } of convertedPieces(original, step)) {
-      parts[output]!.push(bytes.slice())
-    }
-    step.outputs.forEach((one, i) => tensors.push({ ...one, bytes: joined(parts[i]!) }))
-  }
-  const header = new TextDecoder().decode(outline.header().subarray(8))
-  const metadata = metadataIn(header)
-  change(tensors, metadata)
-  return writeSafetensors(tensors, metadata)
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
+  const folder = await convertedFolder(original, config, recipe, beside, change)
+  await original.close()
+  return folder
 }
 
 function pick(entry: TensorEntry | undefined): Pick<TensorEntry, 'dtype' | 'shape'> | undefined {
@@ -84,11 +38,6 @@ function pick(entry: TensorEntry | undefined): Pick<TensorEntry, 'dtype' | 'shap
 
 function floats(bytes: Uint8Array<ArrayBuffer>): Float32Array {
   return new Float32Array(bytes.buffer)
-}
-
-function metadataIn(header: string): Record<string, string> {
-  const { ['__metadata__']: metadata } = JSON.parse(header) as Record<string, Record<string, string>>
-  return metadata ?? {}
 }
 
 interface Answer {
@@ -208,7 +157,7 @@ test('what is in other bits already is not rounded again', async () => {
 
 const QUERY = 'llm.model.layers.0.self_attn.q_proj.weight'
 
-test.each<[string, (tensors: TensorData[], metadata: Record<string, string>) => void, string | RegExp]>([
+test.each<[string, Change, string | RegExp]>([
   [
     'a list that is none',
     (_, metadata) => {

@@ -9,19 +9,18 @@ import { GROUNDED_TEMPLATES } from '../../../src/model/input/questions.ts'
 import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
 import { rank } from '../../../src/model/matching.ts'
-import { llm } from '../../../src/model/networks/llm.ts'
-import { boundCache, workload } from '../../../src/model/plans.ts'
+import { workload } from '../../../src/model/plans.ts'
 import { flowLayers } from '../../../src/model/segmentation.ts'
 import { type Answer, ask, describe as describeImage, explain } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
 import { finish } from '../../../src/model/tasks/finish.ts'
-import { linear } from '../../../src/ops/matmul/matmul.ts'
 import type { Plan } from '../../../src/tensor/plan.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { adapters, creations, expectClose } from '../../support.ts'
-import { runOnce } from '../checkpoint/parts.ts'
+import { valuesOf } from '../../values.ts'
 import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
+import { logitsInOnePass } from '../words/one-pass.ts'
 
 cleanUp()
 
@@ -66,30 +65,11 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       expect(workload(model.parts)).toHaveLength(5) // the tuner measures a token as well
       expect(pieces.join('')).toBe(answer.text)
 
-      // In one pass: the question and all tokens but the last
-      const { parts, tokenizer, embeddings } = model
-      const { after } = frameQuestion(tokenizer, parts.config, 'What is it?')
-      const ids = [...after, ...answer.tokens.slice(0, -1)]
-      const { hidden: H, vocab } = parts.config.llm
+      const { hidden: H, vocab } = model.parts.config.llm
       const table = weightTensor('llm.model.embed_tokens.weight', [vocab, H])
-      const all = { ...parts, capacity: scene.capacity }
-      const { read } = await runOnce(
-        gpu,
-        ({ input, bound }) => {
-          const x = input('x', [ids.length, H])
-          const w = parts.weights.scope('llm.')
-          const states = llm(x, w, parts.config.llm, boundCache(bound, all), parts.prefix)
-          return { read: { logits: linear(states, input('head', [vocab, H])) } }
-        },
-        { inputs: { x: await embeddings.rows(ids), head: table }, bound: scene.cache },
-      )
-      answer.tokens.forEach((id, i) => {
-        const row = (read.logits as Float32Array).subarray(
-          (after.length - 1 + i) * vocab,
-          (after.length + i) * vocab,
-        )
-        expect(row.indexOf(Math.max(...row)), `token ${i}`).toBe(id)
-      })
+      const rows = await logitsInOnePass(gpu, model, scene, 'What is it?', answer.tokens, table)
+      expect(rows.map((row) => row.indexOf(Math.max(...row)))).toEqual(answer.tokens)
+      closeScene(model, scene)
       model.release()
     })
 
@@ -126,7 +106,17 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       const prompt = answered(tokenizer, question, written)
       const spans = spansOf(prompt.after, tokenizer)
       const options = { task: 'grounded', flow: true, every: true } as const
+      // C and S of the answer are there until the next prompt is read
+      const [own] = model.language.values()
+      const [C, S] = [await valuesOf(gpu, own!['condition']!), await valuesOf(gpu, own!['seg']!)]
       const decoded = await decode(model, scene, { ...prompt, spans }, options, {})
+      const rows = decoded.language.length * model.parts.config.head.hidden
+      expectClose(
+        C.subarray(0, rows),
+        (await valuesOf(gpu, decoded.language.condition)).subarray(0, rows),
+        1e-4,
+      )
+      expectClose(S, await valuesOf(gpu, decoded.language.seg), 1e-4)
       const layers = flowLayers(decoded.read, 4, decoded.language.length * 64, decoded.baseline)
       expect(answer.flow).toHaveLength(4)
       answer.flow?.forEach((layer, l) => {
@@ -151,21 +141,22 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
     test.runIf(gpu === first)('500 tokens allocate nothing on the device, and build no plan', async () => {
       const model = await loadModel(files, { gpu })
       const scene = await look(model, picture(50, 40), {})
-      const script500 = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, 499)
+      const script500 = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, 500)
       script(model, [...script500])
       let counts: ReadonlyMap<string, number> = new Map()
       const bytesThen: number[] = []
       const answer = await ask(model, scene, 'What is it?', {
-        maxTokens: 499,
+        maxTokens: 500,
         onProgress: ({ phase, what, loaded }) => {
           if (phase !== 'run' || what !== 'answer' || loaded < 3) return
           if (loaded === 3) counts = creations(gpu)
           bytesThen.push(gpu.memory().bytes)
         },
       })
-      expect(answer.tokens).toHaveLength(499)
+      expect(answer.tokens).toHaveLength(500)
       expect([...counts]).toEqual([])
       expect(new Set(bytesThen).size).toBe(1)
+      expect(bytesThen).toHaveLength(498)
       expect(answer.end).toBe('length')
       expect(model.plans.infos().filter(({ name }) => name === 'words')).toHaveLength(2)
       closeScene(model, scene)
@@ -251,6 +242,23 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         await expect(asked).rejects.toBe(reason)
         expect(tokens).toBe(after)
       }
+      // While a token is being computed, no other comes after it
+      const controller = new AbortController()
+      let tokens = 0
+      let tokensThen = 0
+      const asked = scene.ask('What is it?', {
+        maxTokens: 400,
+        signal: controller.signal,
+        onProgress: ({ what }) => {
+          if (what === 'answer' && ++tokens === 2)
+            setTimeout(() => {
+              tokensThen = tokens
+              controller.abort()
+            }, 1)
+        },
+      })
+      await expect(asked).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }))
+      expect(tokens - tokensThen).toBeLessThanOrEqual(1)
       // Keys and values of the answer lie behind the image's, in a larger cache
       const again = await scene.segment('the red mug')
       expect(again.query).toBe(before.query)
@@ -325,6 +333,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       const model = await load(files, { gpu })
       const scene = await model.look(picture(50, 40))
       const bytesBefore = gpu.memory().bytes
+      const submit = vi.spyOn(gpu.device.queue, 'submit')
       const cases: readonly (readonly [question: unknown, options: object, what: string])[] = [
         ['', {}, 'The question is empty'],
         [' \n\u200b', {}, 'The question is empty'],
@@ -361,6 +370,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         await expect(asked).rejects.toBeInstanceOf(FlowSegError)
       }
       expect(gpu.memory().bytes).toBe(bytesBefore)
+      expect(submit).not.toHaveBeenCalled()
       // At the limit it is answered
       const room = await scene.ask('What?', { maxTokens: 2 })
       expect(room.tokens.length).toBeLessThanOrEqual(2)

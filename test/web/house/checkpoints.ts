@@ -43,19 +43,27 @@ export async function everyTask(presence: Presence): Promise<string> {
 /** A folder of weights whose language model writes WRITTEN, whatever it is asked. */
 export async function writer(presence: Presence): Promise<string> {
   let embedding = new Float32Array()
-  const files = smallCheckpoint({
-    maxTokens: 900,
-    positions: 4000,
-    config: { tasks: [...TASKS], presence },
-    edit(name, values) {
-      // The state of a token stays its embedding
-      if (/^(llm\.)?(model\.)?layers\..*(o_proj|down_proj)\.weight$/.test(name)) values.fill(0)
-      if (/^(llm\.)?(model\.)?norm\.weight$/.test(name)) values.fill(1)
-      if (name.endsWith('embed_tokens.weight')) embedding = values.slice()
-    },
-  })
+  return folderOf(
+    smallCheckpoint({
+      maxTokens: 900,
+      positions: 4000,
+      config: { tasks: [...TASKS], presence },
+      tied: false,
+      edit(name, values) {
+        // The state of a token stays its embedding
+        if (/^(llm\.)?(model\.)?layers\..*(o_proj|down_proj)\.weight$/.test(name)) values.fill(0)
+        if (/^(llm\.)?(model\.)?norm\.weight$/.test(name)) values.fill(1)
+        if (name.endsWith('embed_tokens.weight')) embedding = values.slice()
+        if (name.endsWith('lm_head.weight')) chain(embedding, values)
+      },
+    }),
+  )
+}
+
+/** Makes a head that takes each token of CHAIN for the one after the token before. */
+function chain(embedding: Float32Array, head: Float32Array): void {
   const hidden = embedding.length / VOCAB
-  const head = new Float32Array(VOCAB * hidden)
+  head.fill(0)
   for (const [i, from] of CHAIN.entries()) {
     const to = CHAIN[i + 1]
     if (to === undefined) continue
@@ -66,34 +74,6 @@ export async function writer(presence: Presence): Promise<string> {
       to * hidden,
     )
   }
-  const changed = files.map(async (file) => {
-    if (file.name === 'config.json') {
-      const config = JSON.parse(await file.text()) as { llm: object }
-      return new File([JSON.stringify({ ...config, llm: { ...config.llm, tied: false } })], file.name)
-    }
-    if (!file.name.endsWith('.safetensors')) return file
-    return withTensor(file, 'llm.lm_head.weight', [VOCAB, hidden], head)
-  })
-  return folderOf(await Promise.all(changed))
-}
-
-/** A safetensors file with one more tensor, at its end. */
-async function withTensor(
-  file: File,
-  name: string,
-  shape: number[],
-  values: Float32Array<ArrayBuffer>,
-): Promise<File> {
-  const buffer = await file.arrayBuffer()
-  const length = Number(new DataView(buffer).getBigUint64(0, true))
-  const header = JSON.parse(new TextDecoder().decode(buffer.slice(8, 8 + length))) as Record<string, unknown>
-  const body = buffer.slice(8 + length)
-  const data_offsets = [body.byteLength, body.byteLength + values.byteLength]
-  const text = JSON.stringify({ ...header, [name]: { dtype: 'F32', shape, data_offsets } })
-  const padded = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8))
-  const size = new DataView(new ArrayBuffer(8))
-  size.setBigUint64(0, BigInt(padded.length), true)
-  return new File([size, padded, body, values], file.name)
 }
 
 async function folderOf(files: readonly File[]): Promise<string> {
