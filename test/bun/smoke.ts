@@ -1,6 +1,7 @@
 // Bun runs the package as it is built: a kernel computes, a JPEG is decoded, and the embedded checkpoint answers like
 // the reference. Vitest doesn't run in Bun, so this is a script that throws when something is wrong.
 
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { upToDate } from '../built.ts'
@@ -47,6 +48,19 @@ expect(same >= 0.999, `${100 * same} % of the pixels are those of the reference`
 scene.close()
 model.close()
 gpu.close()
+
+// 4. The command, which opens an adapter of its own and reads its limits and features
+for (const command of ['inspect weights/flowseg-nano', 'kernel norm/rms-norm']) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['dist/cli/main.js', ...command.split(' ')],
+    {
+      encoding: 'utf8',
+    },
+  )
+  expect(status === 0, `flowseg ${command} ends with ${status}: ${stderr}`)
+  expect(!command.startsWith('inspect') || /^ {2}int4 .* on the device/m.test(stdout), stdout)
+}
 
 const rows = [{ adapter: gpu.name, driver: gpu.identity.driver, passed, skipped: 0, failed: 0 }]
 const file = process.env['FLOWSEG_TALLY']

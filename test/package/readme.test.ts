@@ -24,6 +24,7 @@ const snippets = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match
 /** What a snippet prints or shows; where it says nothing, that it ends well is enough. */
 const SAYS: Readonly<Record<string, RegExp>> = {
   'In ten lines': /^\d+ pixels, score [01]\.\d\d$/,
+  'Other questions': /^there true\ntrue true\ntrue,true$/,
   'In a browser': /^\d+ pixels, score [01]\.\d\d$/,
   'Masks for other tools': /^true true$/,
   'The engine alone': /^0\.5,0\.25$/,
