@@ -56,7 +56,7 @@ test.skipIf(missing !== undefined)(
     // As stored, then of int8 and of int4: the error against weights that are rounded alike, and that of the rounding
     const cells = (name: string): number[] => {
       const line = stdout.split('\n').find((row) => row.startsWith(`| ${name} |`)) ?? ''
-      return [...line.matchAll(/(?<=\| )[\d.e-]+/g)].map(Number)
+      return [...line.slice(`| ${name}`.length).matchAll(/(?<=\| )[\d.e-]+/g)].map(Number)
     }
     for (const name of ['mask features', 'C', 'S', 'class scores']) {
       const [stored = 1, int8 = 1, rounded8 = 0, int4 = 1, rounded4 = 0] = cells(name)

@@ -1,6 +1,6 @@
 // The engine's answer, stage by stage, with what it was asked: training/full_size.py compares the file with PyTorch's.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, openSync, readSync } from 'node:fs'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import { entryOf } from '../../src/check.ts'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'
@@ -41,6 +41,9 @@ export interface Measured {
   /** The first sentence, its plans included, and a further one of the same length in tokens. */
   readonly sentence: number
   readonly further: number
+  /** Of the further sentence: the language model's part, and what comes behind it. */
+  readonly furtherRead: number
+  readonly furtherSegment: number
   readonly deviceBytes: number
   readonly devicePeak: number
   /** As `flowseg inspect` predicts it. */
@@ -97,7 +100,7 @@ export async function answer(
       1000 * plans.reduce((sum, { dispatches }) => sum + predictSeconds(dispatches, MACHINE), 0)
     const onGpu = { ...GPU, look: predicted([model.look.info]), sentence: predicted(model.plans.infos()) }
     await segment(model, scene, second, {}) // its plans
-    const [further] = await timed(() => segment(model, scene, second, {}))
+    const [further, { times }] = await timed(() => segment(model, scene, second, {}))
     const { bytes, peakBytes } = gpu.memory()
     closeScene(model, scene)
     return {
@@ -107,6 +110,8 @@ export async function answer(
         look: lookMs,
         sentence: sentenceMs,
         further,
+        furtherRead: times.read,
+        furtherSegment: times.segment,
         deviceBytes: bytes,
         devicePeak: peakBytes,
         devicePredicted,
@@ -225,11 +230,23 @@ function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs' | 'loopOwnMs'> 
 }
 
 const SCHEDULED = '/proc/thread-self/schedstat'
+const scheduled = existsSync(SCHEDULED) ? openSync(SCHEDULED) : undefined
+const digits = new Uint8Array(64)
+const [SPACE, ZERO] = [0x20, 0x30]
 
-/** Milliseconds that this thread has computed; where the system doesn't tell, those that went by. */
+/**
+ * Milliseconds that this thread has computed; where the system doesn't tell, those that went by. It makes nothing that
+ * would have to be collected.
+ */
 function threadMs(): number {
-  if (!existsSync(SCHEDULED)) return performance.now()
-  return Number(readFileSync(SCHEDULED, 'utf8').split(' ')[0]) / 1e6
+  if (scheduled === undefined) return performance.now()
+  readSync(scheduled, digits, 0, digits.length, 0)
+  let nanoseconds = 0
+  for (const digit of digits) {
+    if (digit === SPACE) break
+    nanoseconds = 10 * nanoseconds + digit - ZERO
+  }
+  return nanoseconds / 1e6
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {
