@@ -22,9 +22,9 @@ async function turnsOf(
   work: (pass: (ms: number) => void) => Promise<void>,
 ): Promise<number[]> {
   const turns = [0]
-  let isOver = false
+  const state = { isOver: false }
   const others = (async () => {
-    while (!isOver) {
+    while (!state.isOver) {
       await nextTask()
       turns.push(0)
     }
@@ -34,7 +34,7 @@ async function turnsOf(
     turns.push((turns.pop() ?? 0) + ms)
   }
   await Promise.all(Array.from({ length: workers }, () => work(pass)))
-  isOver = true
+  state.isOver = true
   await others
   return turns
 }

@@ -230,7 +230,7 @@ function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs' | 'loopOwnMs'> 
 }
 
 const SCHEDULED = '/proc/thread-self/schedstat'
-const scheduled = existsSync(SCHEDULED) ? openSync(SCHEDULED) : undefined
+const scheduled = existsSync(SCHEDULED) ? openSync(SCHEDULED, 'r') : undefined
 const digits = new Uint8Array(64)
 const [SPACE, ZERO] = [0x20, 0x30]
 
