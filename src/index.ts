@@ -91,7 +91,13 @@ export {
   type Parameter,
   parameters,
 } from './model/checkpoint/parameters.ts'
-export { type PresenceConfig, type RegionConfig, type TaskName } from './model/checkpoint/task-config.ts'
+export {
+  type KnowsConfig,
+  type PresenceConfig,
+  type RegionConfig,
+  type TaskName,
+  type WorldConfig,
+} from './model/checkpoint/task-config.ts'
 export {
   type AllSegmentation,
   type Answer,
@@ -144,6 +150,8 @@ export {
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
 export type { Region, RegionMask } from './model/input/region.ts'
+export { KnownWords } from './model/knows/words.ts'
+export type { ImageWorld } from './model/knows/world.ts'
 export type { Match } from './model/matching.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'
 export { printable, quoted } from './printable.ts'

@@ -17,6 +17,7 @@ MOST_TOKENS = 160  # a list of twelve names, and a description of nine objects
 
 def second(config: dict, sharp: bool = False) -> dict:
     config = json.loads(json.dumps(config))
+    config.pop("knows", None)  # knows.py and world.py tell what this one knows
     config["tasks"] = TASKS
     config["flow"]["tasks"] = [t for t in TASKS if t != "chat"]  # a question in words has no masks
     config["regions"] = {"rows": 1, "pool": "max", "points": 256}

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-
 import batched
 from data import KINDS, Prompt, Scenes, sam_pixels, siglip_pixels
-from flowseg import FlowSeg, load_config
+from flowseg import FlowSeg, load_config, load_weights
 from flowseg.whole import upsample
 
 
@@ -27,7 +25,7 @@ def load(weights: Path, run: str | None) -> FlowSeg:
         model.load_state_dict(state["average"])
     else:
         model = FlowSeg(load_config(weights / "config.json"))
-        model.load_state_dict(load_file(weights / "model.safetensors"))
+        model.load_state_dict(load_weights(weights / "model.safetensors"))
     return model.eval()
 
 

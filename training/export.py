@@ -23,13 +23,16 @@ def main() -> None:
     out = Path(args.weights)
     state = torch.load(args.run, weights_only=True)
     config = load_config(out / "config.json")
-    # Thresholds are measured afterwards (calibrate.py)
-    without = lambda c: {k: v for k, v in c.items() if k != "presence"}
+    # Thresholds are measured afterwards (calibrate.py), and what it knows is told (knows.py, world.py)
+    without = lambda c: {k: v for k, v in c.items() if k not in ("presence", "knows")}
     assert without(config) == without(state["config"]), "config.json is not the one this run was trained with"
 
     wanted = FlowSeg(config).state_dict()
     tensors = {name: state["average"][name].float().contiguous() for name in wanted}
     assert all(tensors[n].shape == wanted[n].shape and tensors[n].isfinite().all() for n in wanted)
+    if "world" in config.get("knows", {}):  # of other weights: world.py measures it again
+        del config["knows"]["world"]
+        (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     temporary = out / "model.safetensors.tmp"
     checksums = {n: f"{zlib.crc32(t.numpy().tobytes()):08x}" for n, t in tensors.items()}
     metadata = {"format": "pt", "step": str(state["step"]), "flowseg.crc32": json.dumps(checksums)}

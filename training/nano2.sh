@@ -88,7 +88,7 @@ estimate
 part tune2 train tune2 0.48 4000 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
 part export2 export_weights
 
-# 4. Thresholds from validation, then the figures of each test split
+# 4. Thresholds from validation, then the figures of each test split, and what the checkpoint tells of itself
 evaluate() { # evaluate SPLIT
   "$python" "$here/evaluate_asks.py" --data "$out/$1" --weights "$weights" --out "$out/$1.json" >"$out/$1.log"
 }
@@ -99,6 +99,7 @@ unseen() {
 }
 part evaluate-unseen both unseen
 part evaluate-test "$python" "$here/evaluate.py" --data "$out/test" --weights "$weights" --out "$out/test.json"
+part knows "$python" "$here/knows.py" --data "$out/train2-0" "$out/train2-1" --weights "$weights"
 part world "$python" "$here/world.py" --data "$out/train2-0" --val "$out/val2" --test "$out/test2" "$out/style2" --weights "$weights"
 part manifest $flowseg manifest "$weights"
 echo "done: $weights, figures in $out/*.json"

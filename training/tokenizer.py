@@ -19,8 +19,10 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from flowseg import load_weights
 
 CHAT = ["<|im_start|>", "<|im_end|>"]
 MARKS = ["<SEG>", "<p>", "</p>"]
@@ -98,7 +100,7 @@ def main() -> None:
     if args.grow:
         old = Tokenizer.from_file(str(Path(args.grow) / "tokenizer.json"))
         tokenizer = grow(old, lines, args.vocab)
-        tensors = grown_weights(old, tokenizer, load_file(Path(args.grow) / "model.safetensors"))
+        tensors = grown_weights(old, tokenizer, load_weights(Path(args.grow) / "model.safetensors"))
         save_file(tensors, out / "model.safetensors")
     else:
         tokenizer = train(lines, args.vocab)

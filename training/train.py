@@ -17,13 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import batched
 import fast
 from data import Batch, Loader, Prompt
-from flowseg import FlowSeg, load_config
+from flowseg import FlowSeg, load_config, load_weights
 from losses import Help, by_object, coarser, outlines, segmentation
 from own_data import open_data
 
@@ -257,7 +256,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
 
     model = FlowSeg(config)
     if args.begin:
-        begin_with(model, load_file(args.begin))
+        begin_with(model, load_weights(args.begin))
         if args.reach:
             refiner = model.segmentor.boundary_refiner
             with torch.no_grad():

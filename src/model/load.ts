@@ -33,7 +33,7 @@ import { firstOf } from '../printable.ts'
 import type { TaskOptions } from '../progress.ts'
 import { type Plan, planInTurns, precompile, precompileInTurns } from '../tensor/plan.ts'
 import { release, type Tensor } from '../tensor/tensor.ts'
-import { writesWords } from './checkpoint/config.ts'
+import { visionRows, writesWords } from './checkpoint/config.ts'
 import { type ModelFiles, openModel } from './checkpoint/files.ts'
 import { LanguageHead } from './checkpoint/language-head.ts'
 import { type MadeParts, makeParts } from './checkpoint/parts.ts'
@@ -41,6 +41,8 @@ import type { TokenEmbeddings } from './checkpoint/token-embeddings.ts'
 import type { LoadedWeights, PlaceOptions } from './checkpoint/weights.ts'
 import { Preprocessor } from './input/preprocess.ts'
 import { buildPrompt } from './input/prompt.ts'
+import { KnownWords } from './knows/words.ts'
+import { World } from './knows/world.ts'
 import type { SceneState } from './look.ts'
 import { placeWithRoom } from './memory/room.ts'
 import { PlanCache } from './plan-cache.ts'
@@ -134,6 +136,10 @@ export interface LoadedModel {
   /** The embedded tokens before the image. */
   readonly before: Float32Array
   readonly notes: readonly string[]
+  /** The words that it was trained on; all words count as known where nobody says. */
+  readonly words: KnownWords
+  /** The images that it was trained on, if the checkpoint says. */
+  readonly world: World | undefined
   /** The types of few bits, by component. */
   readonly quantized: LoadedWeights['quantized']
   /** The plans of sentences and of image sizes. */
@@ -227,6 +233,7 @@ async function assemble(
         warmUp(gpu, tokenizer, parts).catch(() => undefined)
       },
     )
+    const world = config.knows?.world && new World(config, loaded.host, visionRows(config))
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
     const embeddings = expectDefined(loaded.embeddings, 'the token embeddings')
@@ -242,6 +249,8 @@ async function assemble(
       head,
       before: await embeddings.rows(before, before.length, signal),
       notes: [...gpu.notes, ...notes, ...(checkpoint.notes ?? []), ...notesOn(loaded)],
+      words: new KnownWords(config.knows?.words ?? []),
+      world,
       quantized: loaded.quantized,
       plans,
       language,

@@ -7,6 +7,7 @@ import { allocate, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 import { callLook, expectOpen, expectTurn, sceneClosed } from './calls.ts'
 import { type CapturedImage, captureImage, type ImageInput } from './input/image-input.ts'
 import { type Placement, type PrepareOptions, placeImage } from './input/preprocess.ts'
+import type { ImageWorld } from './knows/world.ts'
 import { type LoadedModel, releaseAll } from './load.ts'
 import { cacheShapes, type ImageSize } from './plans.ts'
 import type { Counted } from './scene-limit.ts'
@@ -23,6 +24,8 @@ export interface SceneState extends Placement, Counted {
   readonly image: Readonly<Record<string, Tensor>>
   /** SAM's rows of the language model, from which regions are sampled; only where the checkpoint knows regions. */
   readonly tokens: Tensor | undefined
+  /** Whether the image is like those of training; undefined where the checkpoint doesn't tell. */
+  readonly world: ImageWorld | undefined
   /** Keys and values of everything up to the image's last row; larger ones take their place when they are needed. */
   cache: Readonly<Record<string, Tensor>>
   /** Rows of the cache. */
@@ -75,6 +78,7 @@ function lookAt(model: LoadedModel, image: CapturedImage, options: LookOptions):
         ...placement,
         image: features,
         tokens,
+        world: model.world?.judge(read),
         cache,
         capacity,
         bytes,

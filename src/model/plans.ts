@@ -31,6 +31,7 @@ import {
 } from './checkpoint/config.ts'
 import type { Weights } from './checkpoint/weights.ts'
 import type { Prompt, Span } from './input/prompt.ts'
+import { rowFeatures } from './knows/world.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
 import { type KvCache, kvCacheShapes, llmPrefixSteps, llmSteps } from './networks/llm.ts'
@@ -84,7 +85,8 @@ export function boundCache(bound: Inputs['bound'], { config, capacity, cacheType
  * Runs once per image. In: embedded tokens `before` the image; bound: the cache, `sam` pixels, and `siglip` pixels if
  * the language model sees those, as preprocess.ts makes them. Kept: the image side, the `compressed` features for
  * boundary refinement, and the `sam tokens` that regions are sampled from, if the checkpoint knows regions. Read, here
- * and in the other plans: what expectFiniteStages (stages.ts) looks at.
+ * and in the other plans: what expectFiniteStages (stages.ts) looks at; and the features by which an image is judged
+ * (knows/world.ts), if the checkpoint knows those of its world.
  */
 export function lookPlan(inputs: Inputs, parts: Parts): Outputs {
   return inOneGo(lookSteps(inputs, parts))
@@ -125,8 +127,11 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
 
   // 3. The beginning of the prompt, with the image's rows, into the cache
   const vision: Tensor[] = []
+  let worldRead: Readonly<Record<string, Tensor>> = {}
   for (const from of config.prompt.vision) {
-    vision.push(yield* visionRows[from]())
+    const rows = yield* visionRows[from]()
+    if (config.knows?.world) worldRead = { ...worldRead, ...rowFeatures(from, rows) }
+    vision.push(rows)
     yield
   }
   const tokens = vision[config.prompt.vision.indexOf('sam')]
@@ -144,7 +149,7 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
   )
   const refiner = w.scope('segmentor.boundary_refiner.')
   return {
-    read: { ...samRead, ...siglipRead, ...watched('features', pixels.maskFeatures) },
+    read: { ...samRead, ...siglipRead, ...watched('features', pixels.maskFeatures), ...worldRead },
     keep: {
       ...named(image),
       ...(baseline ? {} : { compressed: compressFeatures(pixels.maskFeatures, refiner) }),

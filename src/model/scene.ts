@@ -4,6 +4,7 @@ import { closeWhenDisposed } from '../dispose.ts'
 import type { CategoryList } from './input/categories.ts'
 import type { Mat3 } from './input/preprocess.ts'
 import type { Region } from './input/region.ts'
+import type { ImageWorld } from './knows/world.ts'
 import type { LoadedModel } from './load.ts'
 import { closeScene, type SceneState } from './look.ts'
 import type { CategoryAnswers, CategoryMode } from './output/answers.ts'
@@ -36,6 +37,8 @@ export class Scene {
   readonly toImage: Mat3
   /** Milliseconds that looking took. */
   readonly lookMs: number
+  /** How far the image is from those that the checkpoint was trained on; undefined where the checkpoint doesn't tell. */
+  readonly world: ImageWorld | undefined
   readonly #model: LoadedModel
   readonly #state: SceneState
 
@@ -46,6 +49,7 @@ export class Scene {
     this.toModel = state.toModel
     this.toImage = state.toImage
     this.lookMs = state.lookMs
+    this.world = state.world
     this.#model = model
     this.#state = state
   }

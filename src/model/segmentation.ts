@@ -117,6 +117,8 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly score: number
   /** Whether it is there: the score reaches the threshold. The mask is the best one all the same. */
   readonly found: boolean
+  /** Words of the sentence that the checkpoint doesn't know; none where its config has no `knows.words`. */
+  readonly unknownWords: readonly string[]
   /** Every object that the sentence means, the surest first, if all were asked for; empty when nothing was found. */
   readonly instances?: readonly Instance[]
   /** The pixels of all instances together; empty when nothing was found. */

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -26,6 +27,11 @@ from .siglip import Siglip
 
 def load_config(path: str | Path) -> dict:
     return json.loads(Path(path).read_text())
+
+
+def load_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of the networks; those of the images that a checkpoint knows (world.py) are none of them."""
+    return {name: x for name, x in load_file(path).items() if not name.startswith("world.")}
 
 
 @dataclass

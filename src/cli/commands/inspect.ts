@@ -74,6 +74,7 @@ const TITLES: Record<Part, string> = {
   matching: 'matching',
   semanticFlow: 'semantic flow',
   boundary: 'boundary refinement',
+  world: 'world of its images',
   unknown: 'unknown',
 }
 
@@ -429,6 +430,7 @@ const PREFIXES: readonly (readonly [RegExp, Component])[] = [
   [/^segmentor\.decoder\./, 'decoder'],
   [/^(segmentor\.class_predictor\.|bg_embeds\.)/, 'matching'],
   [/^segmentor\.boundary_refiner\./, 'boundary'],
+  [/^world\./, 'world'],
 ]
 
 // ---------------------------------------------------------------------------------------------------------

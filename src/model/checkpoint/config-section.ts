@@ -20,6 +20,12 @@ type LimitedSize =
   | 'positions'
   | 'window'
   | 'textLength'
+  | 'domainLength'
+  | 'words'
+  | 'wordLength'
+  | 'examples'
+  | 'exampleLength'
+  | 'axes'
 
 /**
  * The largest sizes that are taken, far above those of any model that runs here. With them a model has at most some
@@ -41,6 +47,23 @@ export const MOST: Readonly<Record<LimitedSize, number>> = {
   positions: 2 ** 31 - 1,
   window: 2 ** 24,
   textLength: 4096,
+  domainLength: 400,
+  words: 50_000,
+  wordLength: 64,
+  examples: 24,
+  exampleLength: 200,
+  axes: 1024,
+}
+
+/** Texts of a list, and how they must be. */
+interface TextRule {
+  /** Texts of the list. */
+  readonly most: number
+  /** Characters of each. */
+  readonly length: number
+  readonly is: (text: string) => boolean
+  /** What a text must be, for messages: 'a lower-case word'. */
+  readonly what: string
 }
 
 /** One object of the file. A getter without a fallback insists on its key. */
@@ -62,6 +85,7 @@ export class Section {
   }
 
   has(key: string): boolean {
+    this.#read.add(key)
     return this.#values.has(key)
   }
 
@@ -79,10 +103,23 @@ export class Section {
     return this.#checked(key, fallback, isBetween, `a positive number from ${least} to ${most}`)
   }
 
-  text(key: string, fallback?: string): string {
-    const isText = (v: unknown): v is string =>
-      typeof v === 'string' && v !== '' && v.length <= MOST.textLength
-    return this.#checked(key, fallback, isText, `a text of at most ${MOST.textLength} characters`)
+  text(key: string, fallback?: string, most: number = MOST.textLength): string {
+    const isText = (v: unknown): v is string => typeof v === 'string' && v.trim() !== '' && v.length <= most
+    return this.#checked(key, fallback, isText, `a text of at most ${most} characters`)
+  }
+
+  /** A list of different texts, none by default. The message names the first that is another. */
+  texts(key: string, { most, length, is, what }: TextRule): readonly string[] {
+    const isList = (v: unknown): v is unknown[] => Array.isArray(v) && v.length <= most
+    const all = this.#checked(key, [], isList, `a list of at most ${most} texts`)
+    const seen = new Set<string>()
+    for (const [i, text] of all.entries()) {
+      const isGood = typeof text === 'string' && text.length <= length && is(text) && !seen.has(text)
+      if (!isGood)
+        this.fail(`${key}[${i}]`, text, `${what} of at most ${length} characters, once in the list`)
+      seen.add(text)
+    }
+    return [...seen]
   }
 
   flag(key: string, fallback?: boolean): boolean {

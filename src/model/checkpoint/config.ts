@@ -9,6 +9,8 @@ import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import { HEAD, isHead, MOST, Section } from './config-section.ts'
 import {
+  type KnowsConfig,
+  knowsConfig,
   type PresenceConfig,
   presenceConfig,
   type RegionConfig,
@@ -196,6 +198,8 @@ export interface Config {
   readonly regions: RegionConfig
   /** When something counts as found. */
   readonly presence: PresenceConfig
+  /** What the checkpoint knows, if the file says so. */
+  readonly knows?: KnowsConfig
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -211,10 +215,15 @@ export function gridSide(config: { readonly image: number; readonly patch: numbe
   return Math.floor(config.image / config.patch)
 }
 
-/** Rows that stand at the image placeholder in the language model's sequence; four of SAM's tokens make one. */
-export function visionTokens({ siglip, sam, prompt }: Config): number {
+/** Rows of each encoder in the language model's sequence, in their order; four of SAM's tokens make one. */
+export function visionRows({ siglip, sam, prompt }: Config): ReadonlyMap<Vision, number> {
   const rows = { siglip: gridSide(siglip) ** 2, sam: (gridSide(sam) / 2) ** 2 }
-  return prompt.vision.reduce((sum, from) => sum + rows[from], 0)
+  return new Map(prompt.vision.map((from) => [from, rows[from]]))
+}
+
+/** Rows that stand at the image placeholder in the language model's sequence. */
+export function visionTokens(config: Config): number {
+  return [...visionRows(config).values()].reduce((sum, rows) => sum + rows, 0)
 }
 
 /** Rows and columns of a feature map. */
@@ -276,6 +285,7 @@ export function parseConfig(json: unknown, fileName: string): Config {
     tasks: top.listOf('tasks', TASKS, SENTENCES),
     regions: regionConfig(top.section('regions', {}), compat),
     presence: presenceConfig(top.section('presence', {})),
+    ...(top.has('knows') && { knows: knowsConfig(top.section('knows')) }),
   }
   const lacksSam = config.tasks.includes('regions') && !config.prompt.vision.includes('sam')
   top.expect(!lacksSam, 'tasks', "no 'regions': they are sampled from SAM's rows, which prompt.vision lacks")

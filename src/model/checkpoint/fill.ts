@@ -31,7 +31,7 @@ const READERS = 4
 /** A tensor that has its memory. */
 export interface Placed extends Match {
   /** The tensor on the device, or the table that stays on the host. */
-  readonly home: Tensor | TokenEmbeddings
+  readonly home: Tensor | TokenEmbeddings | Float32Array
 }
 
 /** A tensor to be read, and where its bytes go. */
@@ -119,6 +119,9 @@ function sinkFor(
     return {
       write: async (bytes, offset) => (isScales ? home.holdScales(offset, bytes) : home.hold(offset, bytes)),
     }
+  }
+  if (home instanceof Float32Array) {
+    return { write: async (bytes, offset) => home.set(toFloat32(bytes, 'F32'), offset / 4) }
   }
   const into = isScales ? expectDefined(home.scales, 'scales') : home
   if (into.scales && !quantized) {

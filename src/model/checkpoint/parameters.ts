@@ -16,7 +16,7 @@ import {
   type Vision,
 } from './config.ts'
 
-/** The networks of a model: a tensor belongs to one of them. */
+/** The networks of a model, and what it knows of its images: a tensor belongs to one of them. */
 export type Component =
   | 'siglip'
   | 'sam'
@@ -30,6 +30,7 @@ export type Component =
   | 'matching'
   | 'semanticFlow'
   | 'boundary'
+  | 'world'
 
 /**
  * How a tensor is held on the device.
@@ -40,8 +41,9 @@ export type Component =
  * - `conv`       [O, I, kh, kw] in the file, [O, kh, kw, I] on the device; stored type kept, packed where preferred
  * - `vector`     one axis (biases, norms, scales): f32
  * - `table`      positions, queries, levels, which are added to activations: f32
+ * - `host`       small: stays on the host, as f32
  */
-export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table'
+export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table' | 'host'
 
 /** A tensor that a checkpoint of this config has, and what becomes of it on the device. */
 export interface Parameter {
@@ -119,6 +121,7 @@ export function parameters(config: Config): Parameter[] {
       ...biasedConv('refine.2', config.boundary.hidden, 1, 3),
       vector('alpha', 1),
     ]),
+    ...component('world', 'world.', worldEntries(config)),
   ]
 }
 
@@ -310,6 +313,15 @@ function flowEntries({ hidden: d, decoderLayers }: HeadConfig): Entry[] {
       ...packed('condition_attn', d),
     ]),
   )
+}
+
+/** Of the features of an image (src/model/knows/world.ts): no parameters of a network. */
+function worldEntries({ knows, prompt, llm }: Config): Entry[] {
+  if (!knows?.world) return []
+  const { axes } = knows.world
+  const features = 2 * prompt.vision.length * llm.hidden
+  const host = (name: string, shape: readonly number[]): Entry => notCounted({ name, shape, kind: 'host' })
+  return [host('mean', [features]), host('axes', [axes, features]), host('scale', [axes])]
 }
 
 // ---------------------------------------------------------------------------------------------------------

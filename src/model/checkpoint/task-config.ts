@@ -33,6 +33,31 @@ export interface PresenceConfig {
   readonly all: number
 }
 
+/** What a checkpoint knows, told to people before they ask, and what its answers say about that. */
+export interface KnowsConfig {
+  /** The images that it was trained on, in a sentence. */
+  readonly domain?: string
+  /** Lower-case words that it was trained on; empty if the file lists none. */
+  readonly words: readonly string[]
+  /** Sentences that it can be asked. */
+  readonly examples: readonly string[]
+  /** When an image is unlike those of training. */
+  readonly world?: WorldConfig
+}
+
+/**
+ * An image's distance from those of training is measured along the main axes of their features. The mean, the axes and
+ * the deviations along them are tensors of the checkpoint: `world.mean`, `world.axes` and `world.scale`.
+ */
+export interface WorldConfig {
+  /** The largest distance of an image that is like those of training. */
+  readonly threshold: number
+  /** Root mean square, over training's images, of the distance from what the axes span. */
+  readonly rest: number
+  /** The number of axes. */
+  readonly axes: number
+}
+
 /** What every checkpoint was trained on, by default. */
 export const SENTENCES: readonly TaskName[] = ['referring', 'reasoning']
 
@@ -54,6 +79,38 @@ export function regionConfig(s: Section, compat: 'aaai' | 'main'): RegionConfig 
 /** X-SAM's thresholds by default. */
 export function presenceConfig(s: Section): PresenceConfig {
   const config = { threshold: s.between('threshold', 0, 1, 0.5), all: s.between('all', 0, 1, 0.6) }
+  s.done()
+  return config
+}
+
+/** Nothing of it is needed: people aren't told what the file leaves out. */
+export function knowsConfig(s: Section): KnowsConfig {
+  const config = {
+    ...(s.has('domain') && { domain: s.text('domain', undefined, MOST.domainLength) }),
+    words: s.texts('words', {
+      most: MOST.words,
+      length: MOST.wordLength,
+      is: (word) => /^[\p{L}\p{M}\p{N}]+$/u.test(word) && word === word.toLowerCase(),
+      what: 'a lower-case word without spaces and punctuation,',
+    }),
+    examples: s.texts('examples', {
+      most: MOST.examples,
+      length: MOST.exampleLength,
+      is: (example) => example.trim() !== '',
+      what: 'a sentence',
+    }),
+    ...(s.has('world') && { world: worldConfig(s.section('world')) }),
+  }
+  s.done()
+  return config
+}
+
+function worldConfig(s: Section): WorldConfig {
+  const config = {
+    threshold: s.between('threshold', 0, 1e12),
+    rest: s.between('rest', 1e-12, 1e12),
+    axes: s.size('axes', MOST.axes, 24),
+  }
   s.done()
   return config
 }

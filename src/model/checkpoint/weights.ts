@@ -13,7 +13,7 @@ import { allocatePacked, fitsPacked, prefersPacked } from '../../kernels/packed.
 import { allocateQuantized, type Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
-import { allocate, release, type Tensor } from '../../tensor/tensor.ts'
+import { allocate, release, sizeOf, type Tensor } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
 import { fillAll, type Placed, runsOf, throwFirst } from './fill.ts'
 import { expectFit, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
@@ -35,6 +35,8 @@ export interface LoadedWeights {
   readonly weights: Weights
   /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
   readonly embeddings: TokenEmbeddings | undefined
+  /** Small tables that the host computes with, by name. */
+  readonly host: ReadonlyMap<string, Float32Array>
   /** Where the head of the language model is stored; it is loaded when words are asked for. */
   readonly head: Match | undefined
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
@@ -200,13 +202,14 @@ async function place(
   checkpoint: Checkpoint,
   matches: readonly Match[],
   { signal, quantize, owner = 'weights' }: PlaceOptions & { readonly owner?: string },
-): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'stream' | 'release'>> {
+): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'host' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
   const outcomes = await Promise.allSettled(
     matches.map(async (match): Promise<Placed> => {
       const { parameter, entry, quantized } = match
       await breathe(signal)
+      if (parameter.kind === 'host') return { ...match, home: new Float32Array(sizeOf(parameter.shape)) }
       if (parameter.kind !== 'embedding')
         return { ...match, home: await allocateFor(gpu, match, quantize, owner) }
       const round = !quantized && quantizedTo(parameter, quantize) !== undefined
@@ -217,7 +220,10 @@ async function place(
   )
   const placed = outcomes.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
   const onDevice = placed.flatMap(({ parameter, home }) =>
-    home instanceof TokenEmbeddings ? [] : [[parameter.name, home] as const],
+    home instanceof TokenEmbeddings || home instanceof Float32Array ? [] : [[parameter.name, home] as const],
+  )
+  const onHost = placed.flatMap(({ parameter, home }) =>
+    home instanceof Float32Array ? [[parameter.name, home] as const] : [],
   )
   const releaseAll = () => onDevice.forEach(([, x]) => release(gpu, x))
   try {
@@ -228,6 +234,7 @@ async function place(
   }
   return {
     weights: weightsUnder('', new Map(onDevice)),
+    host: new Map(onHost),
     embeddings: placed.map(({ home }) => home).find((home) => home instanceof TokenEmbeddings),
     stream: (options = {}) => fillAll(gpu, checkpoint, placed, options),
     release: releaseAll,

@@ -88,6 +88,8 @@ export interface LabelMap {
   readonly found: boolean
   /** The list that was asked for, things first. */
   readonly categories: readonly Category[]
+  /** Words of its names that the checkpoint doesn't know; none where its config has no `knows.words`. */
+  readonly unknownWords: readonly string[]
   /** The prompt's text, from the question to the answer. */
   readonly text: string
   /** The flow through the decoder's layers, if it was asked for. */

@@ -37,7 +37,10 @@ export interface Found {
 }
 
 /** The fields of an answer that come from what was found. */
-export type MapOf<M extends CategoryMode> = Omit<CategoryAnswers[M], 'categories' | 'text' | 'flow' | 'times'>
+export type MapOf<M extends CategoryMode> = Omit<
+  CategoryAnswers[M],
+  'categories' | 'unknownWords' | 'text' | 'flow' | 'times'
+>
 
 /** The map of a mode. The caller has the model's turn. */
 export function categoryMap<M extends CategoryMode>(mode: M, found: Found): Promise<MapOf<M>> {

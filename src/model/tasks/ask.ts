@@ -75,6 +75,8 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly phrases: readonly GroundedPhrase<O>[]
   /** The description without markers, as X-SAM's evaluation takes it from the answer. */
   readonly caption: string
+  /** Words of the question that the checkpoint doesn't know; none where its config has no `knows.words`. */
+  readonly unknownWords: readonly string[]
   /** All token ids that were written. */
   readonly tokens: readonly number[]
   /** 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`. */
@@ -128,7 +130,7 @@ export async function ask<O extends MaskOutput = 'host'>(
   const { config } = model.parts
   expectTask(config, 'chat')
   const framed = frameQuestion(model.tokenizer, config, cleanQuestion(question))
-  return answer(model, scene, framed, { ...options, task: 'chat' })
+  return answer(model, scene, framed, { ...options, task: 'chat', words: question })
 }
 
 /** See Scene.describe. */
@@ -141,7 +143,7 @@ export async function describe<O extends MaskOutput = 'host'>(
   const { config } = model.parts
   expectTask(config, 'grounded')
   const framed = frameQuestion(model.tokenizer, config, GROUNDED_TEMPLATES[1])
-  return answer(model, scene, framed, { ...options, task: 'grounded' })
+  return answer(model, scene, framed, { ...options, task: 'grounded', words: '' })
 }
 
 /** See Scene.explain. */
@@ -157,7 +159,7 @@ export async function explain<O extends MaskOutput = 'host'>(
   const phrase = clean(sentence, 'reasoning', config.prompt.maxTokens)
   const question = EXPLAIN_TEMPLATES[0].replace('{phrase}', () => `<p>${phrase}</p>`)
   const framed = frameQuestion(model.tokenizer, config, question)
-  return answer(model, scene, framed, { ...options, task: 'reasoning' })
+  return answer(model, scene, framed, { ...options, task: 'reasoning', words: sentence })
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -171,6 +173,8 @@ const ENDS = {
 
 interface AnswerOptions<O extends MaskOutput> extends AskOptions<O> {
   readonly task: TaskName
+  /** What the caller asked, in the caller's words. */
+  readonly words: string
 }
 
 async function answer<O extends MaskOutput>(
@@ -211,6 +215,7 @@ async function answer<O extends MaskOutput>(
       prompt: question.text,
       ...whole,
       caption: captionOf(tokenizer, generated.ids, config.compat),
+      unknownWords: model.words.unknownIn(options.words),
       tokens: generated.ids,
       end: generated.end,
       forced,

@@ -95,6 +95,7 @@ export async function segmentCategories<M extends CategoryMode>(
     const answer = {
       ...map,
       categories,
+      unknownWords: model.words.unknownIn(categories.map(({ name }) => name).join(', ')),
       text: prompt.text,
       ...(flow ? { flow: flowOf(model, decoded, columns) } : {}),
       times: { look: scene.lookMs, read: times.read, segment: times.segment + performance.now() - started },

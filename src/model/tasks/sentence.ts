@@ -75,6 +75,7 @@ export async function segment<O extends MaskOutput = 'host'>(
       sentence,
       text: prompt.text,
       ...best,
+      unknownWords: model.words.unknownIn(sentence),
       found: several ? several.instances.length > 0 : best.score >= thresholds.threshold,
       ...several,
       mask,

@@ -133,6 +133,57 @@ const WRONG: [section: string, key: string, value: unknown, message: string][] =
   ['prompt', 'vision', ['sam', 'sam'], 'each at most once'],
 ]
 
+const KNOWS = {
+  domain: 'Scenes of noise.',
+  words: ['noise', 'étoile', '3d'],
+  examples: ['the noise'],
+  world: { threshold: 1.5, rest: 0.5 },
+}
+
+test('what a checkpoint knows', () => {
+  const parse = (knows?: object) => parseConfig({ ...read(SMALL), ...(knows && { knows }) }, 'config.json')
+  expect(parse()).not.toHaveProperty('knows')
+  expect(parse({}).knows).toEqual({ words: [], examples: [] })
+  const { knows } = parse(KNOWS)
+  expect(knows).toEqual({ ...KNOWS, world: { ...KNOWS.world, axes: 24 } })
+  const shapes = parameters(parse(KNOWS)).filter(({ component }) => component === 'world')
+  expect(shapes.map(({ name, shape, count }) => [name, shape, count])).toEqual([
+    ['world.mean', [256], 0],
+    ['world.axes', [24, 256], 0],
+    ['world.scale', [24], 0],
+  ])
+  const { world: _, ...rest } = KNOWS
+  expect(parameters(parse(rest))).toEqual(parameters(parse()))
+})
+
+test.each([
+  [{ words: 'noise' }, 'knows.words is "noise", expected a list of at most 50000 texts'],
+  [{ words: ['noise', 'Noise'] }, 'knows.words[1] is "Noise", expected a lower-case word without spaces'],
+  [{ words: ['two words'] }, 'knows.words[0] is "two words", expected a lower-case word'],
+  [{ words: ['noise', 'noise'] }, 'knows.words[1] is "noise", expected'],
+  [{ words: ['n'.repeat(65)] }, 'of at most 64 characters, once in the list'],
+  [{ words: [null] }, 'knows.words[0] is null'],
+  [{ words: ['\u001b[31m'] }, 'knows.words[0] is "\\e[31m", expected'],
+  [{ words: new Array(50_001).fill('a') }, 'expected a list of at most 50000 texts'],
+  [
+    { examples: ['the noise', ' '] },
+    'knows.examples[1] is " ", expected a sentence of at most 200 characters',
+  ],
+  [{ examples: ['n'.repeat(201)] }, 'knows.examples[0] is "nnn'],
+  [{ domain: 5 }, 'knows.domain is 5, expected a text of at most 400 characters'],
+  [{ domain: ' ' }, 'knows.domain is " ", expected a text'],
+  [{ domain: 'n'.repeat(401) }, 'expected a text of at most 400 characters'],
+  [{ world: [] }, 'knows.world is [], expected an object'],
+  [{ world: { rest: 1 } }, 'knows.world.threshold is missing, expected a positive number'],
+  [{ world: { threshold: 1, rest: 0 } }, 'knows.world.rest is 0, expected a positive number'],
+  [{ world: { threshold: 1, rest: 1, axes: 1e9 } }, 'knows.world.axes is 1000000000, expected'],
+  [{ word: [] }, 'knows.word is not a key of this engine; expected one of domain, words, examples, world'],
+])('a config that knows %j is refused', (knows, message) => {
+  const parse = () => parseConfig({ ...read(SMALL), knows }, 'small.json')
+  expect(parse).toThrow(WeightsError)
+  expect(parse).toThrow(message)
+})
+
 test.each(WRONG)('config.json with %s %s = %j is refused', (section, key, value, message) => {
   const json = structuredClone(read(SMALL))
   const table = section ? (json[section] as Record<string, unknown>) : json
