@@ -1,4 +1,5 @@
-// What helpers leave to be cleaned up after a test. Their own hooks wouldn't do: a helper is loaded once for many files.
+// What helpers leave to be cleaned up after a test. Their own hooks wouldn't do, as a helper is loaded once for many
+// files.
 
 const leftovers: (() => Promise<unknown>)[] = []
 

@@ -1,5 +1,5 @@
-// Before each test file: what it ran on is noted for the table that `npm test` ends with (tools/tally.ts), and what helpers
-// left is cleaned up after each test.
+// Before each test file: what it ran on is noted for the table that `npm test` ends with (tools/tally.ts), and what
+// helpers left is cleaned up after each test.
 
 import { afterEach } from 'vitest'
 import { cleanUpAll } from './leftovers.ts'

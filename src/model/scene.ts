@@ -37,7 +37,7 @@ export class Scene {
   readonly toImage: Mat3
   /** Milliseconds that looking took. */
   readonly lookMs: number
-  /** How far the image is from those that the checkpoint was trained on; undefined where the checkpoint doesn't tell. */
+  /** How far the image is from those of training; undefined where the checkpoint doesn't tell. */
   readonly world: ImageWorld | undefined
   readonly #model: LoadedModel
   readonly #state: SceneState

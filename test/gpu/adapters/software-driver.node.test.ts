@@ -5,7 +5,7 @@ import os, { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { hasVulkanDriver, softwareDriver } from '../../../src/gpu/adapters/software-driver.ts'
-import { replaceInNode } from '../../builtins.ts'
+import { replaceInNode } from '../../fixtures/builtins.ts'
 
 /** A user that the system doesn't list, if there is no $HOME either. */
 const homeless = { now: false }

@@ -26,7 +26,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { UsageError } from '../../../src/errors.ts'
 import { cachedWeights, clearCachedWeights } from '../../../src/io/cache/block-cache.ts'
 import { type Folder, type FolderOptions, openFolder } from '../../../src/io/folder.ts'
-import { replaceInNode } from '../../builtins.ts'
+import { replaceInNode } from '../../fixtures/builtins.ts'
 import { FileServer } from '../http/file-server.ts'
 
 /** An error of the disk, by its code, once so many files have been written. */

@@ -164,7 +164,7 @@ test.each([
   [{ words: ['n'.repeat(65)] }, 'of at most 64 characters, once in the list'],
   [{ words: [null] }, 'knows.words[0] is null'],
   [{ words: ['\u001b[31m'] }, 'knows.words[0] is "\\e[31m", expected'],
-  [{ words: new Array(50_001).fill('a') }, 'expected a list of at most 50000 texts'],
+  [{ words: Array.from({ length: 50_001 }, () => 'a') }, 'expected a list of at most 50000 texts'],
   [
     { examples: ['the noise', ' '] },
     'knows.examples[1] is " ", expected a sentence of at most 200 characters',

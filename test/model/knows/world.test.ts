@@ -85,12 +85,12 @@ for (const gpu of await adapters()) {
     })
 
     test('without it nothing is measured', async () => {
-      const [plain, told, measured] = [
+      const [plain, described, measured] = [
         await load(files, { gpu }),
         await load(smallCheckpoint({ config: { knows: { domain: 'Noise.', words: ['noise'] } } }), { gpu }),
         await load(smallCheckpoint({ config: LOADED, edit }), { gpu }),
       ]
-      const looks = [plain, told, measured].map((model) => {
+      const looks = [plain, described, measured].map((model) => {
         const info = model.plans().find(({ name }) => name === 'look')
         return info?.dispatches.map(({ kernel }) => kernel)
       })
@@ -99,7 +99,7 @@ for (const gpu of await adapters()) {
       expect(looks[2]?.length).toBe((looks[0]?.length ?? 0) + 8) // four for each encoder
       const scene = await plain.look(picture(40, 30))
       expect(scene.world).toBeUndefined()
-      expect((await told.look(picture(40, 30))).world).toBeUndefined()
+      expect((await described.look(picture(40, 30))).world).toBeUndefined()
     })
 
     test('tensors that are missing, of another shape or not above 0 are refused', async () => {
