@@ -113,7 +113,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /**
  * Rows [start, start + count) of a resident tensor without a copy, or undefined where the adapter can't bind
- * them because they begin at an odd place: then slice them (layout.ts).
+ * them because they begin at an odd place, and of int8 and int4: then slice them (layout.ts).
  */
 export function viewRows(x: Tensor, start: number, count: number): Tensor | undefined {
   const [rows = 1, ...rest] = x.shape
@@ -124,8 +124,10 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
   }
   const { storage, packed } = x
   const shape = [count, ...rest]
+  // The scales of int8 and int4 are of all rows
+  if (x.scales) return undefined
   if (packed) {
-    if (x.scales || start % packed.lanes !== 0) return undefined
+    if (start % packed.lanes !== 0) return undefined
     const firstRow = packed.firstRow + start
     return { ...x, shape, size: sizeOf(shape), packed: { ...packed, firstRow } }
   }

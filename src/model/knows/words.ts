@@ -17,15 +17,6 @@ const SUBSTITUTION = 6
 
 /**
  * The words that a checkpoint was trained on, by its config's `knows.words`.
- *
- * @example
- * ```ts
- * import { KnownWords } from 'flowseg'
- *
- * const words = new KnownWords(['the', 'red', 'umbrella', 'star'])
- * console.log(words.unknownIn('The red umbrellas').join()) // nothing
- * console.log(words.unknownIn("the Dragon's umbrela, the dragon").join()) // Dragon's
- * ```
  */
 export class KnownWords {
   readonly #words: ReadonlySet<string>
