@@ -1,5 +1,5 @@
-// What helpers leave to be cleaned up after a test. Their own hooks wouldn't do, as a helper is loaded once for many
-// files.
+// Helpers leave folders and the like behind, which are cleaned up after the test. Their own hooks wouldn't do, as a
+// helper is loaded once for many files.
 
 const leftovers: (() => Promise<unknown>)[] = []
 

@@ -3,8 +3,9 @@
     python train.py --data train0 --weights ../weights/flowseg-nano --run run --minutes 90
 
 Two processes (`--workers`) of one thread each take half a batch and average their gradients: small operators
-gain nothing from a second thread. The schedule is a function of elapsed minutes / budget, or of steps / --length. State goes to RUN/last.pt every few minutes and is
-resumed from there; RUN/log.jsonl has one line every 20 steps. A new run can begin with exported weights (--begin).
+gain nothing from a second thread. The schedule is a function of elapsed minutes / budget, or of steps / --length. State
+goes to RUN/last.pt every few minutes and is resumed from there; RUN/log.jsonl has one line every 20 steps. A new run can
+begin with exported weights (--begin).
 """
 
 import argparse

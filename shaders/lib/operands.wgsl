@@ -1,6 +1,5 @@
-// What a product reads and writes beside its left operand: the stored weight b of any type, widened to f32 as it is
-// loaded, and the epilogue between a sum and memory. bf16 widens by a shift, exactly, and needs no shader-f16; nor does
-// f16.
+// A product reads its weight b as it is stored, in any type, and widens it to f32 while it loads; its epilogue leads
+// from a sum to memory. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
 //
 //   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 per word, or
 //                                             two values of 16 bits, the first in the low half

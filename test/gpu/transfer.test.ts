@@ -140,5 +140,7 @@ test('rows of a resident tensor are seen without a copy where they begin at an e
   const narrow = await upload(gpu, data, [64, 8], 'f32')
   expect(viewRows(narrow, 1, 3)).toBeUndefined()
   expect(viewRows(narrow, 8, 3)).toBeDefined()
+  // Rounded weights: the scales are of all rows, and a view without its own would be none
+  expect(viewRows({ ...narrow, scales: x }, 8, 3)).toBeUndefined()
   for (const t of [x, narrow]) release(gpu, t)
 })

@@ -109,12 +109,12 @@ function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }:
   return table([[`  ${head[0]}`, ...head.slice(1), 'of ceiling', 'predicted'], ...rows])
 }
 
-/** A token of an answer of the full model, beside the least that it could take: reading all weights once. */
+/** A token of an answer of the full model, beside reading all weights once at the rate of a copy. */
 export interface TokenCost {
   /** All layers and the head, one after the other. */
   readonly ms: number
   readonly weightBytes: number
-  /** The time that reading the weights takes at the bandwidth that this adapter was measured to have. */
+  /** The time that reading the weights takes at the rate of a copy here; a kernel that only reads may be faster. */
   readonly readMs: number
   /** ms / readMs */
   readonly ratio: number
@@ -143,7 +143,7 @@ function tokenLines(
 ): string[] {
   return [
     `A token of an answer takes ${milliseconds(ms)}: ${ratio.toFixed(2)} times reading its weights once`,
-    `  ${giga(weightBytes)} GB in ${dtype} at the ${giga(ceilings.bytesPerSecond)} GB/s measured here: ${milliseconds(readMs)}`,
+    `  ${giga(weightBytes)} GB in ${dtype} at the ${giga(ceilings.bytesPerSecond)} GB/s that a copy reaches here: ${milliseconds(readMs)}`,
   ]
 }
 

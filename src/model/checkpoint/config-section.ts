@@ -62,7 +62,7 @@ interface TextRule {
   /** Characters of each. */
   readonly length: number
   readonly is: (text: string) => boolean
-  /** What a text must be, for messages: 'a lower-case word'. */
+  /** The kind of text, for messages: 'a lower-case word'. */
   readonly what: string
 }
 

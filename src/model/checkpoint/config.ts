@@ -198,7 +198,7 @@ export interface Config {
   readonly regions: RegionConfig
   /** When something counts as found. */
   readonly presence: PresenceConfig
-  /** What the checkpoint knows, if the file says so. */
+  /** The words and images that the checkpoint knows, if the file says so. */
   readonly knows?: KnowsConfig
 }
 

@@ -37,26 +37,18 @@ async function shardBytes(
 ): Promise<Uint8Array> {
   const tensors: TensorData[] = []
   for (const step of steps) {
-    const parts = step.outputs.map((): Uint8Array[] => [])
+    const parts = step.outputs.map((): Uint8Array<ArrayBuffer>[] => [])
     for await (const { output, bytes } of convertedPieces(original, step)) {
       parts[output]?.push(bytes.slice())
     }
-    step.outputs.forEach((one, i) => tensors.push({ ...one, bytes: joined(parts[i] ?? []) }))
+    for (const [i, one] of step.outputs.entries()) {
+      tensors.push({ ...one, bytes: new Uint8Array(await new Blob(parts[i]).arrayBuffer()) })
+    }
   }
   const header = new TextDecoder().decode(outline.header().subarray(8))
   const metadata = metadataIn(header)
   change(tensors, metadata)
   return writeSafetensors(tensors, metadata)
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.length
-  }
-  return whole
 }
 
 function metadataIn(header: string): Record<string, string> {
