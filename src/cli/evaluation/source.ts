@@ -152,9 +152,12 @@ export async function sourceOf(
     if (data.layout !== 'RefCOCO') expectNoLayout(args, data.layout)
     return ownSource(data, name, amount)
   }
+  const finding = existsSync(path)
+    ? `There is no dataset in ${printable(name)}: scenes.json is missing. \`flowseg scenes ${printable(name)}\` writes one. `
+    : `There is nothing at ${printable(name)}. Check the path; \`flowseg scenes DIR\` writes a dataset. `
   throw new FlowSegError(
     'ERR_DATASET',
-    `There is no dataset in ${printable(name)}: scenes.json is missing. \`flowseg scenes ${printable(name)}\` writes one. ` +
+    finding +
       'Data of your own are a JSON Lines file, or a folder of RefCOCO (instances.json) or ReasonSeg (1.jpg, 1.json); see docs/evaluation.md.',
   )
 }

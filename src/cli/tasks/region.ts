@@ -110,10 +110,16 @@ function boxFrom(text: string): [number, number, number, number] {
   return [x0, y0, x1, y1]
 }
 
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
+
 function numbersOf(option: string, text: string, count: number): number[] {
   const parts = text.split(',').map((part) => part.trim())
   const values = parts.map(Number)
-  if (parts.length !== count || parts.includes('') || !values.every(Number.isFinite)) {
+  if (
+    parts.length !== count ||
+    !parts.every((part) => DECIMAL.test(part)) ||
+    !values.every(Number.isFinite)
+  ) {
     const wanted = count === 2 ? '120,80' : '40,30,200,160'
     throw new UsageError(`--${option} is '${printable(text)}', expected ${count} numbers such as ${wanted}.`)
   }

@@ -295,7 +295,9 @@ function shortened(scene: DatasetScene, sentences: number): DatasetScene {
 }
 
 test('eval of what is no dataset', async () => {
-  await expectFailure(['eval', 'nowhere'], await temporaryFolder(), /There is no dataset in nowhere/)
+  const empty = await temporaryFolder()
+  await expectFailure(['eval', '.'], empty, /There is no dataset in \./)
+  await expectFailure(['eval', 'nowhere.jsonl'], empty, /There is nothing at nowhere\.jsonl\. Check the path/)
 })
 
 test('masks made on the host are those of the device', async () => {

@@ -145,6 +145,7 @@ describe('regions', () => {
 
   test.each([
     [['--point', '12'], "--point is '12', expected 2 numbers such as 120,80."],
+    [['--point', '0x10,2'], "--point is '0x10,2', expected 2 numbers such as 120,80."],
     [['--box', '1,2,x,4'], "--box is '1,2,x,4', expected 4 numbers"],
     [['--point', '12,8', '--all'], '--all is for sentences'],
     [['a dog', '--point', '12,8'], 'A region is asked for without a sentence'],
