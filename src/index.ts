@@ -150,6 +150,7 @@ export {
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
 export type { Region, RegionMask } from './model/input/region.ts'
+export { KnownWords } from './model/knows/words.ts'
 export type { ImageWorld } from './model/knows/world.ts'
 export type { Match } from './model/matching.ts'
 export { clearTuned, loadTuned, saveTuned, type TunedCacheOptions } from './model/tuned-cache.ts'

@@ -119,7 +119,7 @@ function overview(): string {
     ...Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(width)}   ${does}`),
     '',
     'Examples',
-    '  flowseg segment photo.jpg "the red mug left of the laptop"',
+    '  flowseg segment scene.png "the umbrella left of the clock"',
     '  flowseg demo',
     '  flowseg segment --help',
     '',

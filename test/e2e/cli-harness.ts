@@ -134,6 +134,11 @@ export function withoutWarnings(err: string): string {
   return err.replace(/^Warning: maxDynamic.*\n/gm, '')
 }
 
+/** Without what a checkpoint says of itself before it answers. */
+export function withoutIntroduction(err: string): string {
+  return err.replace(/^(This checkpoint knows|It can be asked): .*\n/gm, '')
+}
+
 /** Copies the nano checkpoint's small files into a folder. */
 export async function copySmallFiles(folder: string): Promise<void> {
   for (const name of ['config.json', 'tokenizer.json', 'tokenizer_config.json']) {

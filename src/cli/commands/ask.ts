@@ -17,6 +17,7 @@ import {
   UsageError,
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
+import { type Caveats, caveatFields, caveatLines } from '../output/knows.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal, visible } from '../output/terminal.ts'
 import { ms } from '../output/times.ts'
@@ -91,7 +92,7 @@ export const ask: Command = {
     return answerInWords(
       args,
       terminal,
-      { typed, words: question, tasks, question, check },
+      { typed, words: question, tasks, question, isInWords: true, check },
       (scene, options) => (explain ? scene.explain(question, options) : scene.ask(question, options)),
     )
   },
@@ -103,7 +104,13 @@ export const describe: Command = {
   run(args, terminal) {
     expectOperands(DESCRIBE, args, 1)
     const [typed = ''] = args.operands
-    const what = { typed, words: 'description', tasks: ['grounded'] as const, question: null }
+    const what = {
+      typed,
+      words: 'description',
+      tasks: ['grounded'] as const,
+      question: null,
+      isInWords: false,
+    }
     return answerInWords(args, terminal, what, (scene, options) => scene.describe(options))
   },
 }
@@ -114,6 +121,7 @@ interface Asked {
   readonly words: string
   readonly tasks: readonly ('reasoning' | 'chat' | 'grounded')[]
   readonly question: string | null
+  readonly isInWords: boolean
   readonly check?: (config: Config) => void
 }
 
@@ -159,14 +167,21 @@ function answerInWords(
       looked,
       found.map(({ mask, text, score }) => ({ mask, label: `${text} ${score.toFixed(2)}` })),
     )
-    if (isJson) out.write(jsonLine(accountOf(place.typed, question, answer, files)))
-    else tell(answer, files, model.gpu.name, terminal)
+    const caveats: Caveats = {
+      world: scene.world,
+      ...(what.isInWords && { unknownWords: answer.unknownWords }),
+    }
+    if (isJson) {
+      const account = accountOf(place.typed, question, answer, files)
+      out.write(jsonLine({ ...account, ...caveatFields(model.config, caveats) }))
+    } else tell(answer, caveatLines(caveats, terminal), files, model.gpu.name, terminal)
     return answer.phrases.length > 0 && found.length === 0 ? EXIT_NOTHING : 0
   })
 }
 
 function tell(
   { phrases, end, forced, tokens, times }: Answer,
+  caveats: readonly string[],
   { picture, overlay, mask }: Awaited<ReturnType<typeof writeObjects>>,
   adapter: string,
   { out }: Terminal,
@@ -184,6 +199,7 @@ function tell(
       ({ text, score, found }) =>
         `  ${found ? score.toFixed(3) : paint('yellow', 'not found')}  ${printable(text, Infinity)}`,
     ),
+    ...caveats,
     `  time     look ${ms(times.look)}, ${tokens.length} tokens ${ms(times.write)} (${ms(perToken)} each), masks ${ms(times.segment)}   ${paint('dim', adapter)}`,
     ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
     ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),

@@ -14,6 +14,7 @@ import {
   UsageError,
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
+import { caveatFields, caveatLines } from '../output/knows.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
@@ -70,6 +71,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     typed,
     words: 'categories',
     tasks: ['categories'] as const,
+    isInWords: true,
     check: () => void readCategories(list),
   }
   return askOneImage(args, terminal, what, async (looked) => {
@@ -77,12 +79,15 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     const answer = await scene.segmentCategories(list, { ...task, mode, threshold, shuffle })
     progress.clear()
     const { picture, ...files } = await writeObjects(looked, objectsOf(answer))
-    if (args.has('json')) terminal.out.write(jsonLine(accountOf(place.typed, answer, files)))
-    else {
+    const caveats = { world: scene.world, unknownWords: answer.unknownWords }
+    if (args.has('json')) {
+      const account = { ...accountOf(place.typed, answer, files), ...caveatFields(model.config, caveats) }
+      terminal.out.write(jsonLine(account))
+    } else {
       const { out } = terminal
       const lines = [
         ...(answer.found ? preview(picture, out) : []),
-        ...textOf(answer, files, model.gpu.name, terminal),
+        ...textOf(answer, caveatLines(caveats, terminal), files, model.gpu.name, terminal),
       ]
       out.write(`${lines.join('\n')}\n`)
     }
@@ -130,6 +135,7 @@ function objectsOf(answer: CategoryAnswer): Labelled[] {
 
 function textOf(
   answer: CategoryAnswer,
+  caveats: readonly string[],
   { overlay, mask }: AnswerFiles,
   adapter: string,
   { out }: Terminal,
@@ -142,7 +148,8 @@ function textOf(
   })
   return [
     paint('bold', `${answer.mode} map of ${grouped(answer.categories.length)} categories`),
-    ...(rows.length > 0 ? rows : ['  Nothing of the list was found.']),
+    ...(rows.length > 0 ? rows : [`  ${paint('yellow', 'Not found')}: nothing of the list is in the image.`]),
+    ...caveats,
     `  time     ${timesText(answer.times)}   ${paint('dim', adapter)}`,
     ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
     ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),

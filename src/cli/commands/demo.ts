@@ -3,8 +3,9 @@
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { encodePng, type Image } from '../../io/image/image.ts'
-import { overlay } from '../../masks/picture.ts'
+import { copy, overlay } from '../../masks/picture.ts'
 import type { Segmentation } from '../../model/flowseg.ts'
+import type { ImageWorld } from '../../model/knows/world.ts'
 import { printable } from '../../printable.ts'
 import { viewOf } from '../../view.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
@@ -13,6 +14,7 @@ import { imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
 import { iouOf, overlap } from '../metrics.ts'
 import { inputsOf, loadModel } from '../model.ts'
+import { caveatFields, caveatLines, introduce } from '../output/knows.ts'
 import { expectApart } from '../output/outputs.ts'
 import { preview } from '../output/preview.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -34,7 +36,7 @@ const page: Page = {
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: {
-      help: 'one JSON array of {image, sentence, score, iou, overlay} instead of text; errors as well',
+      help: 'one JSON array of {image, sentence, found, score, iou, overlay} instead of text; errors as well',
     },
   },
   examples: [
@@ -80,6 +82,8 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   // 2. Look once, ask twice
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
+  const { config } = model
+  introduce(config, args, terminal)
   try {
     const options = { onProgress: progress.on, signal: terminal.signal }
     const scene = await model.look(image, options)
@@ -88,11 +92,11 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     for (const { text, truth } of example.sentences) {
       const result = await scene.segment(text, options)
       const expected = await readTruth(packagePath('examples', truth), terminal)
-      const picture = overlay(image, result.mask)
+      const picture = result.found ? overlay(image, result.mask) : copy(image)
       shown.push({
         sentence: text,
         result,
-        iou: iouOf(overlap(result.mask.data, expected)),
+        iou: iouOf(overlap(maskFound(result), expected)),
         picture,
         overlay: drafts.add(nameOf(text), encodePng(picture)),
       })
@@ -103,12 +107,18 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
 
     // 3. Tell
     if (args.has('json')) {
-      const account = shown.map(({ sentence, result: { score }, iou, overlay }) => {
-        return { image: file, sentence, score, iou, overlay }
-      })
+      const account = shown.map(({ sentence, result: { found, score, unknownWords }, iou, overlay }) => ({
+        image: file,
+        sentence,
+        found,
+        score,
+        iou,
+        overlay,
+        ...caveatFields(config, { world: scene.world, unknownWords }),
+      }))
       terminal.out.write(jsonLine(account))
     } else {
-      tell(file, image, shown, model.gpu.name, terminal)
+      tell(file, image, shown, scene.world, model.gpu.name, terminal)
     }
     return 0
   } finally {
@@ -123,10 +133,16 @@ async function readTruth(path: string, terminal: Terminal): Promise<Uint8Array> 
   return Uint8Array.from({ length: width * height }, (_, i) => (view.getUint8(3 * i) > 127 ? 1 : 0))
 }
 
+/** Empty where nothing was found. */
+function maskFound({ found, mask }: Segmentation): Uint8Array {
+  return found ? mask.data : new Uint8Array(mask.data.length)
+}
+
 function tell(
   file: string,
   image: Image,
   shown: readonly Shown[],
+  world: ImageWorld | undefined,
   adapter: string,
   terminal: Terminal,
 ): void {
@@ -142,7 +158,8 @@ function tell(
       '',
       ...preview(picture, out),
       paint('bold', sentence),
-      `  score ${result.score.toFixed(3)}, IoU with the truth ${iou.toFixed(3)}`,
+      `  ${result.found ? '' : `${paint('yellow', 'Not found')}, `}score ${result.score.toFixed(3)}, IoU with the truth ${iou.toFixed(3)}`,
+      ...caveatLines({ world, unknownWords: result.unknownWords }, terminal),
       `  ${timesText(result.times)}`,
       `  ${place(overlay)}`,
     ]),

@@ -19,6 +19,7 @@ import { type Command, expectOperands, type Given, type Page, SHARED } from '../
 import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { type Needs, needRows, needsOf } from '../output/inspect-memory.ts'
+import { knowsFields, knowsRows } from '../output/knows.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
 import { type FileVerdict, verdictsOf } from './manifest.ts'
@@ -178,7 +179,8 @@ function tellConfig(place: string, config: Config, args: Given, { out }: Termina
   const used = sum(all.map((p) => (p.used ? p.count : 0)))
   const flow = sum(all.map((p) => (p.flow ? p.count : 0)))
   if (args.has('json')) {
-    out.write(jsonLine({ source: place, config: config.name, total, used, flow, components: parts }))
+    const counts = { total, used, flow, components: parts }
+    out.write(jsonLine({ source: place, config: config.name, ...counts, ...knowsFields(config) }))
     return 0
   }
   const rows = [
@@ -187,7 +189,12 @@ function tellConfig(place: string, config: Config, args: Given, { out }: Termina
     ['of which networks read', grouped(used)],
     ['of which FlowSeg adds', grouped(flow)],
   ]
-  out.write(`${printable(config.name)}, parameters by its config\n\n${indented(table(rows)).join('\n')}\n`)
+  const said = knowsRows(config)
+  const sections = [
+    [`${printable(config.name)}, parameters by its config`, '', ...indented(table(rows))],
+    ...(said ? [['What it says that it knows', '', ...indented(table(said, [0, 1]))]] : []),
+  ]
+  out.write(`${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)
   return 0
 }
 
@@ -240,6 +247,7 @@ function tellCheckpoint(
       metadata: Object.fromEntries(checkpoint.metadata),
       components: totals.map(({ part, ...rest }) => ({ component: part, ...rest })),
       config: config?.name ?? null,
+      ...(config && knowsFields(config)),
       ...(problem !== undefined && { problem }),
       fits: fit || problem !== undefined ? fits : null,
       ...(used && { needed: used.length, ...verdicts }),
@@ -255,6 +263,7 @@ function tellCheckpoint(
 
   const paint = painter(out)
   const all = totalOf('unknown', entries, contents)
+  const said = config && knowsRows(config)
   const asModel = fit && config ? verdict(fit, config) : [problem ?? NO_CONFIG]
   const sections = [
     [paint('bold', 'Tensors'), ...indented(table(families(entries), [0, 1, 2]))],
@@ -268,6 +277,7 @@ function tellCheckpoint(
       paint('bold', 'As a model'),
       ...indented([...asModel, ...(prefix === undefined ? [] : [aboutPrefix(prefix)])]),
     ],
+    ...(said ? [[paint('bold', 'What it says that it knows'), ...indented(table(said, [0, 1]))]] : []),
     ...(needs ? [[paint('bold', 'What it takes'), ...indented(needLines(needs))]] : []),
   ]
   out.write(`${printable(place)}\n\n${sections.map((lines) => lines.join('\n')).join('\n\n')}\n`)

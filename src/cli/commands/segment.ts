@@ -15,6 +15,7 @@ import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
 import { accountOfError, jsonLine } from '../json.ts'
 import { askOptions, checkSentences, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
+import { caveatFields, caveatLines, introduce } from '../output/knows.ts'
 import { legend } from '../output/legend.ts'
 import {
   extensionOf,
@@ -71,11 +72,11 @@ const page: Page = {
     json: { help: 'one line of JSON per answer on standard output instead of text; errors as well' },
   },
   examples: [
-    ['segment photo.jpg "the red mug left of the laptop"', 'writes photo-the-red-mug-left-of-the-laptop.png'],
+    ['segment scene.png "the umbrella left of the clock"', 'writes scene-the-umbrella-left-of-the-clock.png'],
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
-    ['segment photo.jpg "the red mugs" --all', 'all of them'],
+    ['segment scene.png "the red shapes" --all', 'all of them'],
     ['segment photo.jpg --point 120,80 --weights xsam', 'what is there, with a model that knows regions'],
-    ['segment photo.jpg "what you drink from" --task reasoning --mask mug.png', 'also writes the mask'],
+    ['segment scene.png "what keeps you dry" --task reasoning --mask umbrella.png', 'also writes the mask'],
     ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
     ['segment photo.png "the cat" --weights hf:owner/name', 'with a model from Hugging Face, or from a URL'],
@@ -129,6 +130,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   await expectApart(inputsOf(args, terminal, files), outputs, terminal)
 
   // 3. The answers
+  introduce(config, args, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
   const all: Run = { request, names, format, args, config, model, progress, terminal }
@@ -183,14 +185,17 @@ async function answer(
       const contents = (): Uint8Array | string =>
         maskFile(format, { image, name: place.typed, sentence, objects: objectsOf(result), all })
       const files = await write(image, picture, contents, result, name, config, terminal)
-      if (args.has('json')) terminal.out.write(jsonLine(accountOf(place, result, files)))
-      else {
+      if (args.has('json')) {
+        const caveats = caveatFields(config, { world: scene.world, unknownWords: result.unknownWords })
+        terminal.out.write(jsonLine({ ...accountOf(place, result, files), ...caveats }))
+      } else {
+        const caveats = caveatLines({ world: scene.world, unknownWords: result.unknownWords }, terminal)
         const shown = {
           overlay: name.overlay.path,
           mask: name.mask?.path,
           flow: name.flow && join(name.flow, SHEET),
         }
-        tell(picture, images.length > 1 ? place : undefined, result, shown, model.gpu.name, terminal)
+        tell(picture, images.length > 1 ? place : undefined, result, caveats, shown, model.gpu.name, terminal)
       }
     }
   } finally {
@@ -288,6 +293,7 @@ function tell(
   picture: Image,
   place: ImagePlace | undefined,
   { sentence, found, score, mask, instances, times }: Segmentation,
+  caveats: readonly string[],
   files: Readonly<Record<string, string | undefined>>,
   adapter: string,
   { out }: Terminal,
@@ -306,6 +312,7 @@ function tell(
     ...(found
       ? objects
       : [`  ${paint('yellow', 'Not found')}: nothing in the image has a score that is high enough.`]),
+    ...caveats,
     `  time     ${timesText(times)}   ${paint('dim', adapter)}`,
     ...Object.entries(files).flatMap(([name, file]) =>
       file ? [`  ${name.padEnd(8)} ${printable(file, Infinity)}`] : [],

@@ -13,6 +13,7 @@ import { Drafts } from '../files.ts'
 import { expectReadable, type ImagePlace, imagePlace, readImage } from '../image-files.ts'
 import { askOptions, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { modelSource } from '../model-folder.ts'
+import { introduce } from '../output/knows.ts'
 import { type Labelled, legend } from '../output/legend.ts'
 import { expectApart, type Known, type Names, namesFor } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -57,6 +58,8 @@ export interface OneImage {
   readonly tasks: readonly TaskName[]
   /** What can be said against the question before the model is loaded. */
   readonly check?: ((config: Config, image: Image) => void) | undefined
+  /** Whether it is asked in words. */
+  readonly isInWords: boolean
   /** Files that the question is read from. */
   readonly inputs?: readonly Known[]
 }
@@ -70,7 +73,7 @@ export interface OneImage {
 export async function askOneImage(
   args: Given,
   terminal: Terminal,
-  { typed, words, tasks, check, inputs = [] }: OneImage,
+  { typed, words, tasks, check, isInWords, inputs = [] }: OneImage,
   use: (looked: Looked) => Promise<number>,
 ): Promise<number> {
   const place = imagePlace(typed, terminal)
@@ -87,6 +90,7 @@ export async function askOneImage(
   const outputs = [names.overlay.path, ...(names.mask ? [names.mask.path] : [])]
   await expectApart(inputsOf(args, terminal, [...files, ...inputs]), outputs, terminal)
 
+  introduce(config, args, terminal, isInWords)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
   try {

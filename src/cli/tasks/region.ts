@@ -9,6 +9,7 @@ import { printable } from '../../printable.ts'
 import { EXIT_NOTHING, type Given, type Options, shareOption, UsageError } from '../args.ts'
 import { type ImagePlace, imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
+import { caveatFields, caveatLines } from '../output/knows.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
@@ -68,6 +69,7 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
     typed,
     words: wordsOf(args),
     tasks: ['regions'] as const,
+    isInWords: false,
     inputs: mask?.kind === 'file' ? [{ path: mask.location, what: 'the mask of the region' }] : [],
     check: (_: Config, image: Size) => void gesturesOf('flowseg segment', region, image),
   }
@@ -80,11 +82,20 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
     const objects = objectsOf(answer)
     const { picture, ...files } = await writeObjects(looked, objects)
     const { out } = terminal
-    if (args.has('json')) out.write(jsonLine(accountOf(place.typed, answer, objects, files)))
-    else {
+    if (args.has('json')) {
+      const caveats = caveatFields(model.config, { world: scene.world })
+      out.write(jsonLine({ ...accountOf(place.typed, answer, objects, files), ...caveats }))
+    } else {
       const lines = [
         ...(objects.length > 0 ? preview(picture, out) : []),
-        ...textOf(answer, objects, files, model.gpu.name, terminal),
+        ...textOf(
+          answer,
+          objects,
+          caveatLines({ world: scene.world }, terminal),
+          files,
+          model.gpu.name,
+          terminal,
+        ),
       ]
       out.write(`${lines.join('\n')}\n`)
     }
@@ -156,17 +167,21 @@ function objectsOf(answer: RegionAnswer): (Labelled & { readonly score: number; 
 function textOf(
   { times }: RegionAnswer,
   objects: ReturnType<typeof objectsOf>,
+  caveats: readonly string[],
   { overlay, mask }: AnswerFiles,
   adapter: string,
   { out }: Terminal,
 ): string[] {
   const paint = painter(out)
   return [
-    ...(objects.length === 0 ? ['Nothing was found there.'] : []),
+    ...(objects.length === 0
+      ? [`${paint('yellow', 'Not found')}: nothing there has a score that is high enough.`]
+      : []),
     ...objects.map(({ score, mask }) => {
       const share = (100 * mask.area) / (mask.width * mask.height)
       return `  score    ${score.toFixed(3)}   ${share.toFixed(1)} % of the image`
     }),
+    ...caveats,
     `  time     ${timesText(times)}   ${paint('dim', adapter)}`,
     ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
     ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),

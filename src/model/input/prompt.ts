@@ -227,7 +227,7 @@ export function clean(sentence: string, task: 'referring' | 'reasoning', maxToke
   const line = sentence.replace(/[\p{Cc}\u2028\u2029\u200b\u2060\ufeff]+/gu, ' ').trim()
   if (line === '') {
     throw new PromptError(
-      'The sentence is empty. Say what to find, for example "the red mug left of the laptop".',
+      'The sentence is empty. Say what to find, for example "the umbrella left of the clock".',
     )
   }
   expectWords('sentence', line, maxTokens)

@@ -16,14 +16,31 @@ const SLIP = 5
 const SUBSTITUTION = 6
 
 /**
- * The words that a checkpoint was trained on, by its config's `knows.words`.
+ * The words that a checkpoint was trained on, by its config's `knows.words`: which of a sentence's it doesn't know can
+ * be told before the sentence is asked. Answers have the same as `unknownWords`.
+ *
+ * @example
+ * ```ts
+ * import { FlowSeg, KnownWords } from 'flowseg'
+ *
+ * const known = new KnownWords(['a', 'clock', 'the', 'umbrella'])
+ * console.log(known.unknownIn('The umbrellas, a mug').join()) // mug
+ *
+ * const model = await FlowSeg.load()
+ * const { words = [] } = model.config.knows ?? {} // of a checkpoint that lists none, none counts as unknown
+ * console.log(new KnownWords(words).unknownIn('the umbrella').length) // 0
+ * model.close()
+ * ```
  */
 export class KnownWords {
   readonly #words: ReadonlySet<string>
   /** By the first letter and the length: where words with a slip are looked for. */
   readonly #similar = new Map<string, string[]>()
 
-  /** @param words lower-case ones; of an empty list nothing follows, so that no word counts as unknown */
+  /**
+   * @param words lower-case ones; of an empty list nothing follows, so that no word counts as unknown
+   * @throws UsageError for what is no list of words
+   */
   constructor(words: Iterable<string>) {
     const isList = typeof words === 'object' && words !== null && Symbol.iterator in words
     const all: readonly unknown[] = isList ? [...words] : []
@@ -43,7 +60,7 @@ export class KnownWords {
     }
   }
 
-  /** The words of a text that are not known, as they stand in it, each once. */
+  /** The words of a text that are not known, as they stand in it, each once. @throws UsageError for what is no text */
   unknownIn(text: string): string[] {
     if (typeof text !== 'string') {
       throw new UsageError(`unknownIn: the text is ${describe(text)}, expected a string.`)

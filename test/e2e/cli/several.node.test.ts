@@ -8,7 +8,15 @@ import { decodeImage, encodePng, type Image } from '../../../src/io/image/image.
 import { FlowSeg, type Scene, type SegmentOptions } from '../../../src/model/flowseg.ts'
 import { writeDataset } from '../../../src/scenes/dataset.ts'
 import { anyGpu } from '../../support.ts'
-import { filesIn, flowseg, NANO, ROOT, rewriteNano, temporaryFolder } from '../cli-harness.ts'
+import {
+  filesIn,
+  flowseg,
+  NANO,
+  ROOT,
+  rewriteNano,
+  temporaryFolder,
+  withoutIntroduction,
+} from '../cli-harness.ts'
 
 const EXAMPLE = join(ROOT, 'examples/scene.png')
 const THE_TWO = ['the umbrella', 'the dotted shape']
@@ -106,7 +114,9 @@ test('one damaged image of three is told, the others are answered, and the exit 
 
   const text = await flowseg(line, { cwd, gpu })
   expect(text.code).toBe(1)
-  expect(text.err).toMatch(/^flowseg: bad\.png is cut short.*\nflowseg: 1 of 3 images failed\.\n$/)
+  expect(withoutIntroduction(text.err)).toMatch(
+    /^flowseg: bad\.png is cut short.*\nflowseg: 1 of 3 images failed\.\n$/,
+  )
   expect(text.out.match(/score/g)).toHaveLength(2)
 
   // One that is not there is known before anything is written

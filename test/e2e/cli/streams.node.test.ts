@@ -7,7 +7,15 @@ import { beforeAll, expect, test, vi } from 'vitest'
 import { upToDate } from '../../built.ts'
 import { adapterNames } from '../../support.ts'
 import { onlyOnLinux } from '../../where.ts'
-import { filesIn, NANO, ROOT, spawnFlowseg, temporaryFolder, withoutWarnings } from '../cli-harness.ts'
+import {
+  filesIn,
+  NANO,
+  ROOT,
+  spawnFlowseg,
+  temporaryFolder,
+  withoutIntroduction,
+  withoutWarnings,
+} from '../cli-harness.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 beforeAll(async () => {
@@ -137,7 +145,9 @@ test('a second Ctrl-C at any moment ends the process, and not by a fault of memo
     // By the signal itself, which a shell shows as 130 too, or already by the first
     const how = ended.signal ?? ended.code
     expect(['SIGINT', 130], `${phase}, ${20 * i} ms: ${ended.err}`).toContain(how)
-    expect(withoutWarnings(ended.err)).toMatch(/^(progress: .*\n)*(flowseg: interrupted\n)?$/)
+    expect(withoutIntroduction(withoutWarnings(ended.err))).toMatch(
+      /^(progress: .*\n)*(flowseg: interrupted\n)?$/,
+    )
     expect(await filesIn(cwd)).toEqual(['photo.png'])
   }
 })

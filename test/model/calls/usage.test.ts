@@ -95,6 +95,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
       takes: runtime === 'browser' ? ['undefined', 'text', 'empty text'] : ['undefined'],
     },
   ],
+  KnownWords: [
+    { call: (words) => new door.KnownWords(words), takes: ['empty array', 'map'] },
+    { call: (text) => new door.KnownWords(['a']).unknownIn(text), takes: ['text', 'empty text'] },
+  ],
   decodeImage: [{ call: (bytes) => door.decodeImage(bytes) }],
   encodePng: [{ call: (image) => door.encodePng(image) }],
   clearTuned: [{ call: (of) => door.clearTuned(of) }],
