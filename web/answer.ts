@@ -2,7 +2,8 @@
 
 import { printable } from '../src/index.ts'
 import { byId, make, picture, setWidth } from './dom.ts'
-import { milliseconds, percent } from './format.ts'
+import { milliseconds, percent, scoreText } from './format.ts'
+import { caveatsInWords, showWorld, unknownLine } from './knows.ts'
 import type { AnswerFacts, CandidateFacts } from './protocol.ts'
 
 /** Handlers for the buttons of the candidates. */
@@ -19,32 +20,38 @@ export interface CandidateActions {
  * looked at
  */
 export function showAnswer(answer: AnswerFacts, looked: boolean): void {
-  const { sentence, found, isPicked, score, rank, share, area, all } = answer
-  const isShown = found || isPicked
+  showWorld(answer.world)
+  const unknown = unknownLine(answer.unknownWords)
   byId('answer').replaceChildren(
     make(
       'div',
       {},
-      make('p', { className: 'asked' }, printable(sentence)),
-      make('p', { className: 'score' }, make('strong', {}, score.toFixed(3)), 'score'),
-      found ? undefined : make('p', { className: 'not-found' }, 'Not found: its score is too low.'),
-      rank > 1 || (isPicked && !found) ? make('p', {}, `Candidate ${rank}, picked by hand`) : undefined,
-      make(
-        'p',
-        { className: 'faint' },
-        !isShown
-          ? 'The best guesses are the candidates below: press one to see it.'
-          : all
-            ? all.objects.length === 1
-              ? 'One object'
-              : `${all.objects.length} objects, the surest first`
-            : area === 0
-              ? 'Its mask is empty: nothing reached a probability of one half.'
-              : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image`,
-      ),
+      make('p', { className: 'asked' }, printable(answer.sentence)),
+      make('p', { className: answer.found ? 'headline found' : 'headline' }, headline(answer)),
+      make('p', { className: 'faint score' }, `Score ${scoreText(answer.score)}. ${detail(answer)}`),
+      unknown.length > 0 ? make('p', { className: 'unknown' }, ...unknown) : undefined,
     ),
     times(answer, looked),
   )
+}
+
+/** What came of the sentence, in two words. */
+function headline({ found, isPicked, rank, all }: AnswerFacts): string {
+  if (rank > 1 || (isPicked && !found)) return `Candidate ${rank}`
+  if (!found) return 'Not found'
+  const many = all?.objects.length ?? 1
+  return all ? `Found ${many === 1 ? 'one object' : `${many} objects`}` : 'Found'
+}
+
+/** Below it, beside the score. */
+function detail({ found, isPicked, rank, all, area, share }: AnswerFacts): string {
+  if (!found && !isPicked) return 'That is too low; press a candidate below to see a guess.'
+  if (all) return 'The surest comes first.'
+  const size =
+    area === 0
+      ? 'Its mask is empty: nothing reached a probability of one half.'
+      : `${area.toLocaleString('en')} pixels, ${percent(share, 1)} of the image.`
+  return rank > 1 || !found ? `Picked by hand. ${size}` : size
 }
 
 /** Below them, what else it could have been: the best first, and more of them on request. */
@@ -86,12 +93,19 @@ export function markCandidate(query: number | undefined): void {
 
 /** The result and its place in words, for screen readers. */
 export function inWords(
+  answer: AnswerFacts,
+  size: { readonly width: number; readonly height: number },
+): string {
+  return [placeInWords(answer, size), caveatsInWords(answer)].filter(Boolean).join(' ')
+}
+
+function placeInWords(
   { sentence, found, isPicked, all, score, rank, share, box }: AnswerFacts,
   { width, height }: { readonly width: number; readonly height: number },
 ): string {
   const asked = printable(sentence)
   if (!found && !isPicked) {
-    return `Not found: ${asked}. The best candidate has a score of ${score.toFixed(2)}, which is too low.`
+    return `Not found: ${asked}. The best candidate has a score of ${scoreText(score)}, which is too low.`
   }
   if (all) {
     const many = all.objects.length

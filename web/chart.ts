@@ -18,14 +18,14 @@ export function scoreChart(answer: AnswerFacts): HTMLElement {
   const title = make('figcaption', {}, make('h3', {}, 'Scores, layer by layer'))
   const figure = make('figure', { className: 'chart' }, title)
   // Drawn for the width there is, so that letters keep their size
-  let drawn = 0
+  let drawn = { width: 0, em: 0 }
   new ResizeObserver(() => {
     const room = figure.clientWidth
     if (room === 0) return // hidden, or removed for another answer: then it has no font size either
     const em = Number.parseFloat(getComputedStyle(figure).fontSize)
     const width = Math.min(WIDEST * em, room)
-    if (width === drawn) return
-    drawn = width
+    if (width === drawn.width && em === drawn.em) return
+    drawn = { width, em }
     figure.replaceChildren(title, draw(answer, width, em))
   }).observe(figure)
   return figure

@@ -5,6 +5,11 @@ export function percent(share: number, digits = 0): string {
   return `${(100 * share).toFixed(digits)}\u00a0%`
 }
 
+/** A score from 0 to 1 with two digits, rounded down: none looks as if it reached what it doesn't. */
+export function scoreText(value: number): string {
+  return (Math.floor(100 * value + 1e-9) / 100).toFixed(2)
+}
+
 /** A time: milliseconds up to a second, then seconds. */
 export function milliseconds(ms: number): string {
   if (ms < 9.95) return `${ms.toFixed(1)} ms`

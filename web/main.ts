@@ -10,13 +10,14 @@ import { failureOf, type WayOn } from './failures.ts'
 import { closeFlow, markKept, showFlow } from './flow.ts'
 import { setStale } from './freshness.ts'
 import { listen } from './inputs.ts'
+import { showWorld, suggest, withExample } from './knows.ts'
 import { fetchImage } from './links.ts'
 import { clear, note, show, tell as tellNotice } from './notices.ts'
 import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './objects.ts'
 import { goOffline, watchForUpdates } from './offline.ts'
 import { Pointed } from './pointed.ts'
 import { listenToPointing, regionAsk } from './pointing.ts'
-import { expectRegions, mapsOf, presentObjects, spokenTitle } from './present.ts'
+import { expectRegions, mapsOf, presentModel, presentObjects, spokenTitle } from './present.ts'
 import { say, showProgress } from './progress.ts'
 import type {
   AnswerFacts,
@@ -32,11 +33,11 @@ import type {
 import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
 import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
 import * as sentence from './sentence.ts'
-import { complainOf, listenToTabs, setTasks } from './tabs.ts'
+import { complainOf, listenToTabs } from './tabs.ts'
 import { listenToTools } from './tools.ts'
 import { nextFrame, turn } from './turns.ts'
 import type { Size } from './view/camera.ts'
-import { listenToWeights, openWeights, showModel } from './weights.ts'
+import { listenToWeights, openWeights } from './weights.ts'
 import { beginWords } from './words.ts'
 
 // The model first: its worker has the most to do
@@ -88,8 +89,7 @@ async function load(request: LoadRequest): Promise<boolean> {
       hasModel = true
       looked = false
       facts = model
-      showModel(model)
-      setTasks(printable(model.name), model.tasks)
+      presentModel(model)
       clear()
       say(`The model ${printable(model.name)} is ready`)
       void goOffline()
@@ -183,7 +183,7 @@ async function open(
       forget()
       canvas.setImage(opened)
       markSample(sample)
-      sentence.suggest(sample?.sentences ?? [], find)
+      suggest(sample?.sentences ?? [])
       byId('picture-note').textContent = opened.isFlattened ? 'Its transparent parts lie on white.' : ''
       say(`${printable(name)} is open`)
       return true
@@ -222,7 +222,7 @@ async function lookAhead(): Promise<void> {
   if (!(await ready) || signal.aborted) return
   const line = showProgress('Looking at the image')
   try {
-    await client.ask('look', {}, { signal, onProgress: line.step })
+    showWorld((await client.ask('look', {}, { signal, onProgress: line.step })).world)
     looked = true
     say('The image was looked at')
   } catch (error) {
@@ -240,8 +240,7 @@ async function openSample(sample: Sample, isStart = false): Promise<void> {
   begin()
   if (!(await open(fetchImage(sample.url), sample.name, sample)) || asks !== before) return
   if (!isUntouched()) return lookAhead()
-  sentence.setText(sample.sentences[0] ?? '')
-  find()
+  sentence.askFor(sample.sentences[0] ?? '')
 }
 
 // ---- The sentence
@@ -249,7 +248,7 @@ async function openSample(sample: Sample, isStart = false): Promise<void> {
 function find(): void {
   const text = sentence.text()
   sentence.complain('')
-  if (!text) return sentence.complain('Say what to find: "the large clock", for instance.')
+  if (!text) return sentence.complain(withExample('Say what to find'))
   if (!picture && !opening) return sentence.complain('Open an image first.')
   void ask(text)
 }
@@ -432,6 +431,7 @@ function forget(): void {
   setStale('model', false)
   compare()
   canvas.setAnswer(undefined)
+  showWorld(undefined)
   forgetObjects()
   setSaving(false)
   byId('flow').hidden = true

@@ -4,8 +4,9 @@
 import { printable } from '../src/index.ts'
 import { pointAt } from './answer.ts'
 import { byId, make } from './dom.ts'
-import { milliseconds, percent } from './format.ts'
+import { milliseconds, percent, scoreText } from './format.ts'
 import type { ImageCanvas, Look } from './image-canvas.ts'
+import { unknownLine } from './knows.ts'
 import type { ColourMap, ObjectFacts, ObjectsAnswer } from './protocol.ts'
 
 /** The canvas, and the worker that knows the objects. */
@@ -115,37 +116,53 @@ export function markPointed(object: number | undefined): void {
 
 /** Says in the place of the answer what an answer of objects is. @returns the same for screen readers */
 export function tellObjects(answer: ObjectsAnswer): string {
-  const words = summary(answer)
+  const { found, ms, unknownWords } = answer
+  const { title, detail } = summary(answer)
+  const unknown = unknownLine(unknownWords)
   byId('answer').replaceChildren(
     make(
       'div',
       {},
-      make('p', { className: answer.found ? 'what' : 'what not-found' }, words),
-      make('p', { className: 'faint' }, `${milliseconds(answer.ms)}, besides looking at the image`),
+      make('p', { className: found ? 'headline found' : 'headline' }, title),
+      detail
+        ? make('p', { className: 'faint score' }, `${detail.charAt(0).toUpperCase()}${detail.slice(1)}`)
+        : undefined,
+      unknown.length > 0 ? make('p', { className: 'unknown' }, ...unknown) : undefined,
+      make('p', { className: 'faint' }, `${milliseconds(ms)}, besides looking at the image`),
     ),
   )
-  return words
+  if (!found) return `${title}: ${detail}`
+  return [`${title}.`, detail].filter(Boolean).join(' ')
 }
 
-function summary({ ask, found, objects, categories }: ObjectsAnswer): string {
+/** What an answer is: in a few words, and what there is to say beside them. */
+interface Summary {
+  readonly title: string
+  readonly detail: string
+}
+
+function summary({ ask, found, objects, categories }: ObjectsAnswer): Summary {
   if (ask.kind === 'region') {
     const where = 'point' in ask.region ? 'there' : 'in the box'
     const [best] = objects
     if (ask.like) {
       return found
-        ? `Found ${objects.length} ${objects.length === 1 ? 'object' : 'objects'} like what is ${where}.`
-        : `Not found: nothing like what is ${where} scores high enough.`
+        ? { title: `Found ${counted(objects.length, 'object')} like what is ${where}`, detail: '' }
+        : { title: NOT_FOUND, detail: `nothing like what is ${where} scores high enough.` }
     }
-    const score = best?.score?.toFixed(2) ?? ''
     return found
-      ? `Found what is ${where}. Score ${score}.`
-      : `Not found: nothing ${where} scores high enough.`
+      ? { title: `Found what is ${where}`, detail: `Score ${scoreText(best?.score ?? 0)}.` }
+      : { title: NOT_FOUND, detail: `nothing ${where} scores high enough.` }
   }
   const names = categories?.asked ?? 0
-  const many = `${names} ${names === 1 ? 'category' : 'categories'}`
-  if (!found) return `Not found: nothing of ${many} is in the image.`
-  const kind = { semantic: 'segments', instance: 'objects', panoptic: 'segments' }[
-    categories?.mode ?? 'instance'
-  ]
-  return `Found ${objects.length} ${objects.length === 1 ? kind.slice(0, -1) : kind} of ${many}.`
+  const many = names === 1 ? '1 category' : `${names} categories`
+  if (!found) return { title: NOT_FOUND, detail: `nothing of ${many} is in the image.` }
+  const kind = categories?.mode === 'instance' ? 'object' : 'segment'
+  return { title: `Found ${counted(objects.length, kind)} of ${many}`, detail: '' }
+}
+
+const NOT_FOUND = 'Not found'
+
+function counted(count: number, what: string): string {
+  return `${count} ${count === 1 ? what : `${what}s`}`
 }

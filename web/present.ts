@@ -1,11 +1,14 @@
 // An answer of objects on the page: its colours on the canvas, their list, and what it is in words.
 
 import { printable } from '../src/index.ts'
+import { caveatsInWords, setKnows, showWorld } from './knows.ts'
 import { note } from './notices.ts'
 import { type ObjectsPlace, showObjects, tellObjects } from './objects.ts'
 import { say } from './progress.ts'
 import type { AnswerFacts, ModelFacts, ObjectsAnswer, ObjectsAsk } from './protocol.ts'
+import { setTasks } from './tabs.ts'
 import type { Maps } from './view/protocol.ts'
+import { showModel } from './weights.ts'
 import { showWords } from './words.ts'
 
 const TITLES: Readonly<Record<ObjectsAsk['kind'], string>> = {
@@ -23,6 +26,13 @@ export function spokenTitle(ask: ObjectsAsk): string | undefined {
   return ask.kind === 'description' ? 'Describe the image' : undefined
 }
 
+/** Shows what the model is, what it can be asked, and what it knows. */
+export function presentModel(model: ModelFacts): void {
+  showModel(model)
+  setTasks(printable(model.name), model.tasks)
+  setKnows(model)
+}
+
 /** Shows an answer of objects, and says it. */
 export function presentObjects(answer: ObjectsAnswer, place: ObjectsPlace): void {
   const { ask, found, colours, objects } = answer
@@ -30,10 +40,11 @@ export function presentObjects(answer: ObjectsAnswer, place: ObjectsPlace): void
   const title = spokenTitle(ask)
   canvas.setAnswer({ colours })
   showObjects(objects, TITLES[ask.kind], place)
+  showWorld(answer.world)
   const words = title === undefined ? tellObjects(answer) : showWords(title, answer, place)
   canvas.note(found || title !== undefined ? '' : words)
   canvas.describe(words)
-  say(words)
+  say([words, caveatsInWords(answer)].filter(Boolean).join(' '))
 }
 
 /** What the answer to a sentence draws: nothing where nothing was found. */

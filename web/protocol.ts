@@ -6,6 +6,8 @@ import type {
   Box,
   CategoryList,
   CategoryMode,
+  ImageWorld,
+  KnowsConfig,
   Point,
   Progress,
   Rgb,
@@ -52,6 +54,16 @@ export interface ModelFacts {
   readonly layers: number
   /** What it was trained on. */
   readonly tasks: readonly TaskName[]
+  /** What it says that it knows, if it does. */
+  readonly knows: KnowsConfig | undefined
+}
+
+/** What an answer says of what the model doesn't know. */
+export interface Caveats {
+  /** How far the image is from those of training; undefined where the checkpoint doesn't tell. */
+  readonly world: ImageWorld | undefined
+  /** Words of the question that it doesn't know. */
+  readonly unknownWords: readonly string[]
 }
 
 /** An image that was opened. */
@@ -102,7 +114,7 @@ export type ObjectsAsk =
   | { readonly kind: 'description' }
 
 /** The answer to it. */
-export interface ObjectsAnswer {
+export interface ObjectsAnswer extends Caveats {
   readonly ask: ObjectsAsk
   readonly found: boolean
   readonly objects: readonly ObjectFacts[]
@@ -175,7 +187,7 @@ export interface EdgeFacts {
 }
 
 /** An answer with all that the page shows of it. */
-export interface AnswerFacts {
+export interface AnswerFacts extends Caveats {
   readonly sentence: string
   /** Whether it is there: the best candidate's score is high enough. */
   readonly found: boolean
@@ -213,7 +225,7 @@ export type Shown =
 export interface Requests {
   load: { ask: LoadRequest; answer: ModelFacts }
   open: { ask: { image: Blob | ImageBitmap; name: string }; answer: PictureFacts }
-  look: { ask: Record<string, never>; answer: { ms: number } }
+  look: { ask: Record<string, never>; answer: Pick<Caveats, 'world'> }
   segment: { ask: { sentence: string; all: boolean }; answer: AnswerFacts }
   objects: { ask: ObjectsAsk; answer: ObjectsAnswer }
   /** The colours with one object highlighted. */

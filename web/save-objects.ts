@@ -10,12 +10,20 @@ import { rgbaOf } from './pixels.ts'
 import type { Requests } from './protocol.ts'
 import { pngOf } from './save.ts'
 
-/** @param title what was asked, in words */
+/** What a file is of. */
+interface Saved {
+  readonly picture: Picture
+  readonly objects: Objects
+  /** What was asked, in words. */
+  readonly title: string
+  /** More fields of the numbers. */
+  readonly caveats: object
+}
+
+/** A file of one kind. */
 export async function savedObjects(
   { kind, opacity }: Requests['save']['ask'],
-  picture: Picture,
-  title: string,
-  objects: Objects,
+  { picture, objects, title, caveats }: Saved,
 ): Promise<{ blob: Blob; name: string }> {
   const base = `${stem(picture.name)}-${slug(title)}`
   const { width, height } = picture
@@ -45,6 +53,7 @@ export async function savedObjects(
         height,
         asked: title,
         found: found.length > 0,
+        ...caveats,
         objects: objects.list.map(({ name, score, found, mask }) => ({
           name,
           score,

@@ -10,14 +10,26 @@ import { rgbaOf } from './pixels.ts'
 import type { SaveKind, Shown } from './protocol.ts'
 import type { Chosen } from './session.ts'
 
-/** @param mask the mask on the canvas */
+/** What a file is of. */
+interface Saved {
+  readonly picture: Picture
+  readonly result: Segmentation
+  readonly chosen: Chosen
+}
+
+/**
+ * A file of one kind.
+ *
+ * @param caveats more fields of the numbers
+ * @param mask    the mask on the canvas
+ */
 export async function saved(
   { kind, opacity, shown }: { readonly kind: SaveKind; readonly opacity: number; readonly shown: Shown },
-  picture: Picture,
-  result: Segmentation,
-  chosen: Chosen,
+  answer: Saved,
+  caveats: object,
   mask: Mask,
 ): Promise<{ blob: Blob; name: string }> {
+  const { picture, result } = answer
   const base = [stem(picture.name), slug(result.sentence), ...partOf(shown)].join('-')
   const { width, height } = mask
   switch (kind) {
@@ -38,7 +50,7 @@ export async function saved(
       return { blob: await pngOf(rgba, width, height), name: `${base}-cutout.png` }
     }
     default: {
-      const text = `${JSON.stringify(account(picture, result, chosen, shown, mask), null, 2)}\n`
+      const text = `${JSON.stringify(account(answer, caveats, shown, mask), null, 2)}\n`
       return { blob: new Blob([text], { type: 'application/json' }), name: `${base}.json` }
     }
   }
@@ -63,9 +75,8 @@ function partOf(shown: Shown): string[] {
 
 /** The object that the command prints with --json, and the flow. Area and box are those of the mask that is shown. */
 function account(
-  { name, width, height }: Picture,
-  result: Segmentation,
-  { query, score, rank }: Chosen,
+  { picture: { name, width, height }, result, chosen: { query, score, rank } }: Saved,
+  caveats: object,
   shown: Shown,
   mask: Mask,
 ): object {
@@ -83,6 +94,7 @@ function account(
     ...(shown.kind === 'answer' ? {} : { shown }),
     area: mask.area,
     box: boxOf(mask),
+    ...caveats,
     times,
     candidates: candidates.map((candidate) => ({ query: candidate.query, score: candidate.score })),
     flow: flow.map(({ layer, ranking, gate, moved }) => ({

@@ -1,7 +1,8 @@
 // The sentence field. Typed text is never overwritten: an event that arrives later may fill the field only if nobody
 // typed since.
 
-import { byId, make } from './dom.ts'
+import { byId } from './dom.ts'
+import { listenToKnows, markWords } from './knows.ts'
 import { say } from './progress.ts'
 
 const field = byId('sentence', HTMLInputElement)
@@ -13,10 +14,14 @@ const isRestored = edits > 0
 
 /** Called after every change, by hand or by the page. */
 let onChange: () => void = () => undefined
+/** Called once a sentence that the page offers is in the field. */
+let onAsk: () => void = () => undefined
 
 /** Listens to the field of the sentence and its form. */
 export function listenToSentence(listeners: { readonly change: () => void; readonly ask: () => void }): void {
   onChange = listeners.change
+  onAsk = listeners.ask
+  listenToKnows(askFor)
   field.addEventListener('input', () => {
     edits++
     onChange()
@@ -39,7 +44,14 @@ export function setText(sentence: string): void {
   field.value = sentence
   if (document.activeElement === field) field.select()
   complain('')
+  markWords()
   onChange()
+}
+
+/** Asks a sentence that the page offers. */
+export function askFor(sentence: string): void {
+  setText(sentence)
+  onAsk()
 }
 
 /** @returns a function that tells whether nobody typed since this call; with isStart, nor before it */
@@ -66,18 +78,4 @@ export function complain(what: string): void {
   error.textContent = what
   field.setAttribute('aria-invalid', String(what !== ''))
   if (what) say(what)
-}
-
-/** Shows sentences as buttons. @param ask called once the pressed one is in the field */
-export function suggest(sentences: readonly string[], ask: () => void): void {
-  byId('suggestions').replaceChildren(
-    ...sentences.map((sentence) => {
-      const button = make('button', { type: 'button' }, sentence)
-      button.addEventListener('click', () => {
-        setText(sentence)
-        ask()
-      })
-      return make('li', {}, button)
-    }),
-  )
 }

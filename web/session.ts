@@ -8,6 +8,7 @@ import {
   type FlowLayer,
   FlowSeg,
   type Image,
+  type ImageWorld,
   loadTuned,
   type Mask,
   OutOfMemoryError,
@@ -18,6 +19,7 @@ import {
   type Segmentation,
   WeightsError,
 } from '../src/index.ts'
+import { caveatFields } from './caveats.ts'
 import { FOUND } from './colours.ts'
 import { openPicture, type Picture } from './decode.ts'
 import { embeddedFiles, forgetEmbedded } from './embedded.ts'
@@ -79,6 +81,7 @@ interface Answer {
   readonly picture: OpenPicture
   readonly result: Segmentation
   readonly chosen: Chosen
+  readonly world: ImageWorld | undefined
 }
 
 /** Several objects that were found in the present picture. */
@@ -87,6 +90,8 @@ interface Several {
   readonly objects: Objects
   /** What was asked, in words. */
   readonly title: string
+  /** What a file of it says of what the model knows. */
+  readonly caveats: object
 }
 
 /** One look, which several may wait for: it goes on when they give up, as the next sentence will need it. */
@@ -145,6 +150,7 @@ export class Session {
       queries: config.head.queries,
       layers: config.head.decoderLayers,
       tasks: config.tasks,
+      knows: config.knows,
     }
   }
 
@@ -186,9 +192,9 @@ export class Session {
     else close()
   }
 
-  /** Looks at the image, once. @returns the milliseconds it took */
-  async look(task: Task): Promise<number> {
-    return (await this.#seen(task)).lookMs
+  /** Looks at the image, once. @returns how far it is from those of training */
+  async look(task: Task): Promise<ImageWorld | undefined> {
+    return (await this.#seen(task)).world
   }
 
   async #seen({ signal, onProgress }: Task): Promise<Scene> {
@@ -235,20 +241,24 @@ export class Session {
     if (!model || !picture) throw new RequestError('ERR_EARLY', 'There is no model or no image yet.')
     const { query, score, mask, logits } = result
     const chosen = { query, score, rank: 1, isPicked: false, mask, logits }
-    return this.#choose({ of: model, picture, result, chosen }, all ? instancesOf(scene, result) : undefined)
+    const answer = { of: model, picture, result, chosen, world: scene.world }
+    return this.#choose(answer, all ? instancesOf(scene, result) : undefined)
   }
 
   /** Asks something other than a sentence. */
   async objects(ask: ObjectsAsk, task: ObjectsTask): Promise<ObjectsAnswer> {
     const scene = await this.#seen(task)
+    const { model } = this
     const picture = this.#picture
     const { answer, objects } = await askScene(scene, ask, task)
     task.signal.throwIfAborted()
-    if (!picture || picture !== this.#picture) {
+    if (!model || !picture || picture !== this.#picture) {
       throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
     }
     this.#answer = undefined
-    this.#several = { picture, objects, title: titleOf(ask) }
+    const isInWords = ask.kind !== 'region' && ask.kind !== 'description'
+    const caveats = caveatFields(model, answer.world, isInWords ? answer.unknownWords : undefined)
+    this.#several = { picture, objects, title: titleOf(ask), caveats }
     return answer
   }
 
@@ -292,7 +302,7 @@ export class Session {
 
   /** Another candidate's mask for the same sentence. */
   async pick(query: number, task: Task): Promise<AnswerFacts> {
-    const { of, picture, result } = this.#expectAnswer()
+    const { of, picture, result, world } = this.#expectAnswer()
     if (of !== this.model)
       throw new RequestError('ERR_EARLY', 'This candidate is of other weights: ask again.')
     const index = result.candidates.findIndex((candidate) => candidate.query === query)
@@ -302,16 +312,13 @@ export class Session {
     const { signal, onProgress } = task
     const refined = await candidate.refined({ signal, onProgress })
     const chosen = { query, score, rank: index + 1, isPicked: true, ...refined }
-    return this.#choose({ of, picture, result, chosen })
+    return this.#choose({ of, picture, result, chosen, world })
   }
 
   async save(ask: Requests['save']['ask']): Promise<Requests['save']['answer']> {
-    if (this.#several && ask.shown.kind === 'answer') {
-      const { picture, objects, title } = this.#several
-      return savedObjects(ask, picture, title, objects)
-    }
+    if (this.#several && ask.shown.kind === 'answer') return savedObjects(ask, this.#several)
     const answer = this.#expectAnswer()
-    return saved(ask, answer.picture, answer.result, answer.chosen, maskShown(answer, ask.shown))
+    return saved(ask, answer, caveatsOf(answer), maskShown(answer, ask.shown))
   }
 
   #expectAnswer(): Answer {
@@ -320,11 +327,13 @@ export class Session {
   }
 
   #choose(answer: Answer, objects?: Objects): AnswerFacts {
-    const { of, picture, result, chosen } = answer
+    const { of, picture, result, chosen, world } = answer
     if (picture !== this.#picture) throw new RequestError('ERR_EARLY', 'Another image was opened meanwhile.')
     this.#answer = answer
     this.#several =
-      objects && objects.list.length > 0 ? { picture, objects, title: result.sentence } : undefined
+      objects && objects.list.length > 0
+        ? { picture, objects, title: result.sentence, caveats: caveatsOf(answer) }
+        : undefined
     const { small } = picture
     const scale = scaleOf(of, result)
     const previewOf = previewsOf(chosen, scale)
@@ -334,6 +343,8 @@ export class Session {
     const { mask } = chosen
     return {
       sentence: result.sentence,
+      unknownWords: result.unknownWords,
+      world,
       found: result.found,
       isPicked: chosen.isPicked,
       all: objects && { objects: objects.facts(), colours: objects.colours() },
@@ -350,6 +361,11 @@ export class Session {
       edge: edgeFacts(chosen, scale, small),
     }
   }
+}
+
+/** What a file of an answer says of what the model knows. */
+function caveatsOf({ of, world, result }: Answer): object {
+  return caveatFields(of, world, result.unknownWords)
 }
 
 /** What was asked, in words. */

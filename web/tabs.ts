@@ -3,6 +3,7 @@
 
 import type { CategoryList, TaskName } from '../src/index.ts'
 import { byId } from './dom.ts'
+import { withExample } from './knows.ts'
 import { say } from './progress.ts'
 import type { ObjectsAsk } from './protocol.ts'
 
@@ -33,7 +34,7 @@ export function listenToTabs(ask: (asked: Exclude<ObjectsAsk, { kind: 'region' }
   byId('ask-categories').addEventListener('submit', (event) => {
     event.preventDefault()
     const list = chosenList()
-    complainOf('categories', list ? '' : 'Name at least one category: "person, bird", for instance.')
+    complainOf('categories', list ? '' : 'Name at least one category.')
     if (list) ask({ kind: 'categories', list })
   })
   const question = byId('question', HTMLInputElement)
@@ -41,13 +42,13 @@ export function listenToTabs(ask: (asked: Exclude<ObjectsAsk, { kind: 'region' }
     event.preventDefault()
     if (refuses(byId('question-ask'))) return
     const text = question.value.trim()
-    complainOf('question', text ? '' : 'Write a question: "What is on the table?", for instance.')
+    complainOf('question', text ? '' : 'Write a question.')
     if (text) ask({ kind: 'question', question: text })
   })
   byId('explain').addEventListener('click', () => {
     if (refuses(byId('explain'))) return
     const sentence = question.value.trim()
-    complainOf('question', sentence ? '' : 'Write what to find: "what keeps the rain off", for instance.')
+    complainOf('question', sentence ? '' : withExample('Write what to find'))
     if (sentence) ask({ kind: 'explanation', sentence })
   })
   byId('describe').addEventListener('click', () => {
@@ -129,7 +130,13 @@ function move(from: Tab, key: string): void {
 /** Two lists; or X-SAM's text in the first field, `ins: person, bird; sem: sky`. */
 function chosenList(): CategoryList | string | undefined {
   const [things, stuff] = ['things', 'stuff'].map((id) => byId(id, HTMLInputElement).value.trim())
-  if (things && /^(ins|sem)\s*:/i.test(things)) return stuff ? `${things}; sem: ${stuff}` : things
+  if (things && /^(ins|sem)\s*:/i.test(things)) {
+    if (!stuff) return things
+    // Of two lists of stuff the engine would read the first
+    return /sem:/.test(things)
+      ? things.replace(/sem:[^;\n]*/, (list) => `${list}, ${stuff}`)
+      : `${things}; sem: ${stuff}`
+  }
   const names = (text = ''): string[] | undefined => {
     const all = text
       .split(',')

@@ -68,16 +68,18 @@ function ofRegion(
 ): SceneAnswer {
   return answerWith(scene, ask, [{ name: 'What is there', score, found, mask }], {
     found,
+    unknownWords: [],
     ms: times.read + times.segment,
   })
 }
 
 function ofLike(scene: Scene, ask: ObjectsAsk, { found, instances, times }: RegionInstances): SceneAnswer {
-  return answerWith(scene, ask, numbered(instances), { found, ms: times.read + times.segment })
+  const ms = times.read + times.segment
+  return answerWith(scene, ask, numbered(instances), { found, ms, unknownWords: [] })
 }
 
 function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[CategoryMode]): SceneAnswer {
-  const { found, categories, mode, times } = answer
+  const { found, categories, mode, times, unknownWords } = answer
   const named =
     answer.mode === 'instance'
       ? answer.instances.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
@@ -86,16 +88,18 @@ function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[Cat
         : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
   return answerWith(scene, ask, named, {
     found,
+    unknownWords,
     ms: times.read + times.segment,
     categories: { mode, asked: categories.length },
   })
 }
 
 function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): SceneAnswer {
-  const { text, parts, phrases, end, tokens, times } = answer
+  const { text, parts, phrases, end, tokens, times, unknownWords } = answer
   const named = phrases.map((phrase) => ({ ...phrase, name: phrase.text, mask: phrase.mask }))
   return answerWith(scene, ask, named, {
     found: phrases.some(({ found }) => found),
+    unknownWords,
     ms: times.write + times.segment,
     words: { text, parts, isCut: end === 'length', tokens: tokens.length },
   })
@@ -105,8 +109,9 @@ function answerWith(
   scene: Scene,
   ask: ObjectsAsk,
   named: readonly Named[],
-  facts: Pick<ObjectsAnswer, 'found' | 'ms' | 'categories' | 'words'>,
+  facts: Pick<ObjectsAnswer, 'found' | 'ms' | 'unknownWords' | 'categories' | 'words'>,
 ): SceneAnswer {
   const objects = new Objects(named, scene)
-  return { objects, answer: { ...facts, ask, objects: objects.facts(), colours: objects.colours() } }
+  const { world } = scene
+  return { objects, answer: { ...facts, world, ask, objects: objects.facts(), colours: objects.colours() } }
 }

@@ -55,6 +55,7 @@ export function showModel(model: ModelFacts): void {
   const facts: readonly (readonly [string, string])[] = [
     ['Model', model.baseline ? `${name}, without the flow` : name],
     ['Computed by', model.software ? `${model.adapter}: the processor, as there is no GPU` : model.adapter],
+    ...knowsRows(model),
     ['On the device', megabytes(model.bytes)],
     ['Candidates', `${model.queries}, through ${model.layers} layers`],
   ]
@@ -62,6 +63,17 @@ export function showModel(model: ModelFacts): void {
     ...facts.flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]),
   )
   byId('model-notes').replaceChildren(...model.notes.map((note) => make('li', {}, printable(note, Infinity))))
+}
+
+/** What it says that it knows. */
+function knowsRows({ knows, tasks }: ModelFacts): (readonly [string, string])[] {
+  if (!knows) return []
+  const { domain, words } = knows
+  return [
+    ...(domain === undefined ? [] : [['Knows', printable(domain, Infinity)] as const]),
+    ['Tasks', tasks.join(', ')],
+    ...(words.length === 0 ? [] : [['Words', words.length.toLocaleString('en')] as const]),
+  ]
 }
 
 /** Names of adapters come with drivers and versions. */

@@ -3,6 +3,7 @@
 import { printable } from '../src/index.ts'
 import { byId, make } from './dom.ts'
 import { milliseconds } from './format.ts'
+import { unknownLine } from './knows.ts'
 import { connectObject, type ObjectsPlace } from './objects.ts'
 import type { ObjectFacts, ObjectsAnswer } from './protocol.ts'
 
@@ -42,12 +43,14 @@ export function showWords(asked: string, answer: ObjectsAnswer, place: ObjectsPl
     return facts && phrase !== undefined ? phraseButton(text, phrase, facts, place) : text
   })
   const isSilent = words.text.trim() === ''
+  const unknown = unknownLine(answer.unknownWords)
   byId('answer').replaceChildren(
     make(
       'div',
       {},
       make('p', { className: 'asked' }, printable(asked, Infinity)),
       make('p', { className: 'words', dir: 'auto' }, ...(isSilent ? ['No words came.'] : parts)),
+      unknown.length > 0 ? make('p', { className: 'unknown' }, ...unknown) : undefined,
       make('p', { className: 'faint' }, noteOf(answer)),
       make('p', { className: 'faint' }, `${words.tokens} tokens in ${milliseconds(ms)}`),
     ),

@@ -46,7 +46,7 @@ async function answerTo(
     case 'open':
       return session.open(request.ask.image, request.ask.name)
     case 'look':
-      return { ms: await session.look(task) }
+      return { world: await session.look(task) }
     case 'segment':
       return session.segment(request.ask, task)
     case 'objects':

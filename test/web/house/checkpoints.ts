@@ -1,10 +1,14 @@
-// Small random weights that know every task, as folders to choose; and such that write a sentence that we know.
+// Small random weights that know every task, as folders to choose; such that write a sentence that we know; and the
+// embedded ones saying of themselves what they know.
 
-import { mkdtemp, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { TensorData } from '../../../src/io/safetensors.ts'
 import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
+import { NANO, rewriteNano } from '../../e2e/cli-harness.ts'
 import { smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
+import { fillWorld, knowsOf } from '../../model/knows/knowing.ts'
 
 /** The least scores of an answer, and of each object of several. */
 interface Presence {
@@ -23,15 +27,16 @@ function bytes(text: string): number[] {
   return [...new TextEncoder().encode(text)]
 }
 
-/** A folder of random weights. */
-export async function everyTask(presence: Presence): Promise<string> {
+/** A folder of random weights. @param knows what they say that they know */
+export async function everyTask(presence: Presence, knows?: object): Promise<string> {
   return folderOf(
     smallCheckpoint({
       maxTokens: 900,
       positions: 4000,
-      config: { tasks: [...TASKS], presence },
+      config: { tasks: [...TASKS], presence, ...(knows && { knows }) },
       // Queries that differ more than random ones do, so that their masks do, too
       edit(name, values) {
+        fillWorld(name, values)
         if (name.endsWith('queries_features.weight'))
           for (const [i, v] of values.entries()) values[i] = 20 * v
         if (name.includes('mask_embedder') && name.endsWith('bias')) values.fill(0)
@@ -74,6 +79,27 @@ function chain(embedding: Float32Array, head: Float32Array): void {
       to * hidden,
     )
   }
+}
+
+/** A folder of the embedded weights under a name of their own, with what they say that they know. */
+export async function knowing(
+  name: string,
+  presence: Presence,
+  world: Parameters<typeof knowsOf>[0],
+): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'flowseg-weights-'))
+  const config = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as { llm: { hidden: number } }
+  const features = 4 * config.llm.hidden
+  const shapes = { 'world.mean': [features], 'world.axes': [3, features], 'world.scale': [3] }
+  const tensors = Object.entries(shapes).map(([tensor, shape]): TensorData => {
+    const values = new Float32Array(shape.reduce((product, side) => product * side, 1))
+    fillWorld(tensor, values)
+    return { name: tensor, dtype: 'F32', shape, bytes: new Uint8Array(values.buffer) }
+  })
+  await rewriteNano(folder, (all) => [...all.filter((one) => !(one.name in shapes)), ...tensors])
+  const json = JSON.stringify({ ...config, name, presence, knows: knowsOf(world) })
+  await writeFile(join(folder, 'config.json'), json)
+  return folder
 }
 
 async function folderOf(files: readonly File[]): Promise<string> {
