@@ -32,7 +32,7 @@ export function scoreChart(answer: AnswerFacts): HTMLElement {
 }
 
 /** @param em the font size in pixels */
-function draw({ layers, rank }: AnswerFacts, width: number, em: number): SVGElement {
+function draw({ layers, rank, found }: AnswerFacts, width: number, em: number): SVGElement {
   const last = layers.length - 1
   const height = HEIGHT * em
   const isNarrow = width - (LEFT + RIGHT) * em < last * ROOMY * em
@@ -84,7 +84,7 @@ function draw({ layers, rank }: AnswerFacts, width: number, em: number): SVGElem
       isNarrow
         ? { class: 'chosen-name', x: x(last), y: em, 'text-anchor': 'end' }
         : { class: 'chosen-name', x: x(last) + 0.8 * em, y: y(end?.score ?? 0) + em / 4 },
-      rank === 1 ? 'the answer' : `candidate ${rank}`,
+      rank > 1 ? `candidate ${rank}` : found ? 'the answer' : 'best guess',
     ),
   )
   return svg

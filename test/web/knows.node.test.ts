@@ -187,6 +187,7 @@ test('what is not found has that as its headline, and an image of their world sa
   expect(await page.locator('.score').textContent()).toMatch(/^Score 0\.\d\d\. That is too low/)
   expect(await page.locator('#world').isVisible()).toBe(false)
   expect(await page.locator('#answer .unknown').count()).toBe(0)
+  await page.locator('.chart .chosen-name').getByText('best guess').waitFor()
   await looksRight(me, 'knows-not-found')
   await me.button(/^Candidate 2,/).click()
   await me.answersMore(before + 1)

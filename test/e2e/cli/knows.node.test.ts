@@ -103,8 +103,8 @@ test('what a config leaves out is not told, and what strangers wrote in it is es
   expect(fields).not.toHaveProperty('world')
 
   const many = await setUp({ examples: Array.from({ length: 9 }, (_, i) => `the leaf ${i}`) })
-  const told = await ask(many, 'segment', 'photo.png', 'the leaf 3')
-  expect(told.err).toBe('It can be asked: "the leaf 0", "the leaf 1", "the leaf 2", "the leaf 3"\n')
+  const some = await ask(many, 'segment', 'photo.png', 'the leaf 3')
+  expect(some.err).toBe('It can be asked: "the leaf 0", "the leaf 1", "the leaf 2", "the leaf 3"\n')
 })
 
 test('several images and sentences: the domain is told once, and each answer has its own words', async () => {

@@ -1,5 +1,5 @@
-// A checkpoint that says what it knows: for tests of what people are told of that. Its features have no meaning; an image
-// is of its world or isn't by the threshold alone.
+// A checkpoint that says what it knows: for tests of what people are told of that. Its features have no meaning; an
+// image is of its world or isn't by the threshold alone.
 
 /** The words that it knows, with those of its examples. */
 const WORDS =
