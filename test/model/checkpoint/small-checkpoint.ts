@@ -33,6 +33,13 @@ interface CheckpointOptions {
 
 const HEAD = 'llm.lm_head.weight'
 
+/** An `edit`: gates let vision through alone, C learns nothing, nothing is refined. The flow is then the baseline. */
+export function saturate(name: string, values: Float32Array): void {
+  if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
+  if (name.includes('semantic_gate.bias')) values.fill(30)
+  if (name.endsWith('boundary_refiner.alpha')) values.fill(0)
+}
+
 /** The chat's tokens. */
 const CHATS = {
   qwen3: ['<|im_start|>', '<|im_end|>'],
