@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { PromptError, UsageError } from '../../../src/errors.ts'
 import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
-import { adapters, anyGpu, creations, expectSameBits } from '../../support.ts'
+import { adapters, anyGpu, creations } from '../../support.ts'
 import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { bytesOn, cleanUp, expectSame, files, load } from '../small-model.ts'
 
