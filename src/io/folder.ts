@@ -3,7 +3,7 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
-import { describe, tagOf } from '../check.ts'
+import { describe, lastOf, tagOf } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
 import { firstOf, printable, quoted } from '../printable.ts'
@@ -39,7 +39,10 @@ export interface Folder {
    * is closed by whoever asks.
    */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
-  /** Why a file that was not found may be there all the same: a server refused to send it. */
+  /**
+   * The refusal of a server to send this file, which may exist although `find` returned undefined; undefined if there
+   * was none.
+   */
   refusal?(file: string): WeightsError | undefined
   /** @throws WeightsError if there is none, naming the folder and what it does have */
   open(file: string, signal?: AbortSignal): Promise<Source>
@@ -50,21 +53,21 @@ export interface Folder {
 }
 
 /**
- * Where files can be: a path, an address, what an input element or a drop gives, a folder made elsewhere, or EMBEDDED,
- * the model that comes with the package.
+ * The place of a model's files: a path, an address, the files of an input element or a drop, a {@link Folder}, or
+ * {@link EMBEDDED}, the model that comes with the package.
  */
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
 /** The values of the option `cache`. */
 export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
-/** Where downloaded files are kept for the next visit. */
+/** The place where downloaded files are cached, or `none`. */
 export type CachePlace = (typeof CACHE_PLACES)[number]
 
 /** Options for web addresses only. */
 export interface FolderOptions extends UrlOptions, BlockCacheOptions, HubOptions {
   /**
-   * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node
-   * and Deno, and in browsers the origin private file system; 'opfs' is its older name.
+   * The place where downloaded bytes are cached for the next visit. 'disk', the default, is the user's cache folder in
+   * Node and Deno, and the origin private file system in browsers; 'opfs' is its older name. 'none' caches nothing.
    */
   readonly cache?: CachePlace | undefined
   /** Requests at a time; 4 by default. */
@@ -172,7 +175,7 @@ function embeddedFolder(options: FolderOptions): Folder {
       const url = await embeddedFile(file)
       if (!url) return undefined
       if (url.protocol === 'data:') return bytesSource(dataOf(url), file)
-      if (url.protocol !== 'file:') return folderOf(url).find(url.pathname.split('/').at(-1)!, signal)
+      if (url.protocol !== 'file:') return folderOf(url).find(lastOf(url.pathname.split('/')), signal)
       const { fileURLToPath } = await import('node:url')
       return findFile(fileURLToPath(url))
     },
