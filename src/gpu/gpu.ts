@@ -14,7 +14,7 @@ import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
-/** What {@link openGpu} opens, and how. */
+/** Options of {@link openGpu}: the adapter or device to open, and the features and kernel variants to use. */
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
@@ -23,9 +23,9 @@ export interface OpenOptions {
    */
   readonly adapter?: string
   /**
-   * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true:
-   * the engine's own kernels stay inside, and SwiftShader takes up to half as long again with checks. Turn it on for
-   * kernels of your own, until you trust them.
+   * Checks every access of a shader against the bounds of its buffer, as every browser does. In Node the default is
+   * false: the engine's own kernels stay in bounds, and SwiftShader takes up to half as long again with checks. Turn it
+   * on for kernels of your own, until you trust them.
    */
   readonly boundsChecks?: boolean
   /** Features not to use although the adapter has them; for tests. */
@@ -94,9 +94,9 @@ export class Gpu {
   readonly info: GPUAdapterInfo
   /** The program and the WebGPU implementation that speaks to the driver: 'Node 20.20.2, Dawn'. */
   readonly runtime: string
-  /** What the device was opened with. */
+  /** The features that the device was opened with. */
   readonly features: Features
-  /** @internal What ops know of the adapter. */
+  /** @internal The adapter's properties that ops choose kernels by. */
   readonly adapter: AdapterFacts
   /** The adapter, driver and engine that tuned choices belong to. */
   readonly identity: Identity

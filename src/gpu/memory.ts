@@ -160,7 +160,7 @@ export class Memory {
     return entryOf(texture, 0)
   }
 
-  /** Whether it is ours, and not released. */
+  /** True if the buffer or texture was allocated here and is not released yet. */
   has(resource: GPUBuffer | GPUTexture): boolean {
     return this.#entries.has(resource)
   }

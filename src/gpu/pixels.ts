@@ -29,7 +29,7 @@ export const PIXEL_FORMATS = {
 /** A texture format in which pixels are taken. */
 export type PixelFormat = keyof typeof PIXEL_FORMATS
 
-/** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */
+/** True if the device copies the pixels of an ImageBitmap without a way through host memory, as browsers do. */
 export function takesBitmaps(gpu: Gpu): boolean {
   return typeof gpu.device.queue.copyExternalImageToTexture === 'function'
 }

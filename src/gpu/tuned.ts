@@ -31,7 +31,7 @@ export interface Tuned extends Identity {
   readonly when: string
   /** The variant by family and class of shapes, 'matmul 256x256x256 f32': 'subgroup'; and the form of 'weights'. */
   readonly choices: Readonly<Record<string, string>>
-  /** Why a variant, 'matmul/subgroup', must not be taken on this adapter. */
+  /** The reason of each veto, by variant: 'matmul/subgroup'. Vetoed variants are not used on this adapter. */
   readonly vetoes: Readonly<Record<string, string>>
   /** Milliseconds of the variants that were timed, by family and class. */
   readonly times: Readonly<Record<string, Readonly<Record<string, number>>>>
