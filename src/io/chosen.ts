@@ -53,7 +53,7 @@ export async function filesOf(chosen: Chosen): Promise<ChosenFiles> {
   return oneFolderOf(await Promise.all(files))
 }
 
-/** Whether it is of these kinds; the files themselves are looked at when they are read. */
+/** True if a value is of one of these kinds. The files themselves are checked when they are read. */
 export function isChosen(value: unknown): value is Chosen {
   if (typeof value !== 'object' || value === null) return false
   return Symbol.iterator in value || isDrop(value as Chosen) || isDirectory(value as Chosen)

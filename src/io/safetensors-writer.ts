@@ -17,7 +17,7 @@ export interface TensorOutline {
   readonly shape: readonly number[]
 }
 
-/** Where a tensor goes. */
+/** A tensor and its range of bytes in the file. */
 export interface TensorPlace extends TensorOutline {
   /** The first byte, counted from the beginning of the file. */
   readonly begin: number

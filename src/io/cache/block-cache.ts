@@ -64,7 +64,7 @@ export interface KeptFile {
   approve(sha256: string): Promise<void>
 }
 
-/** How blocks are kept. */
+/** Options of a block cache. */
 export interface BlockCacheOptions {
   /** Bytes of a block but the last; 4 MiB by default. */
   readonly blockBytes?: number | undefined
@@ -322,7 +322,10 @@ function fileName(url: string): string {
   return shownAddress(url).split('/').at(-1) || shownAddress(url)
 }
 
-/** Whether a file lies at an address or below. @throws UsageError if it is no address */
+/**
+ * A function that is true of addresses of files at or below `place`; of all if that is undefined. @throws UsageError if
+ * `place` is no address
+ */
 function filterOf(place: string | URL | undefined): (url: string) => boolean {
   if (place === undefined) return () => true
   const page = globalThis.location?.href

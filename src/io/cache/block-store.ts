@@ -1,4 +1,4 @@
-// Where blocks are kept: folders of small files, one folder deep, in the browser's origin private file system
+// Storage for blocks: folders of small files, one folder deep, in the browser's origin private file system
 // (opfs-store.ts) or in the cache folder of the user (disk-store.ts).
 
 /** A store of small files in folders, which may refuse to keep them. */

@@ -24,7 +24,7 @@ import type { BlockCache, KeptFile } from './block-cache.ts'
 const AHEAD = 4
 const STAY = 8
 
-/** How the blocks of a file are had and kept. */
+/** Options of a source that reads a file in blocks: their size, and the cache and queue that it uses. */
 export interface BlockOptions {
   readonly kept?: KeptFile | undefined
   /** 4 MiB by default; where blocks are kept, theirs. */
@@ -351,9 +351,9 @@ export class Gate {
 // ---------------------------------------------------------------------------------------------------------
 // Files on servers
 
-/** How a file on a server is read and kept. */
+/** Options for a file on a server that is read in blocks. */
 export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'> {
-  /** Undefined: nothing is kept. */
+  /** The cache that blocks are kept in; without it nothing is kept. */
   readonly cache?: BlockCache | undefined
 }
 

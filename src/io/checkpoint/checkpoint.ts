@@ -36,9 +36,9 @@ export interface Slice {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-/** How reading is aborted. */
+/** Options of all reads. */
 export interface ReadOptions {
-  /** The rejection is the signal's own reason. */
+  /** Aborts the read, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
 

@@ -42,7 +42,7 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides
 }
 
-/** Whether the elements follow each other in C order. */
+/** True if the elements follow each other in C order (row-major, without gaps). */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   if (shape.includes(0)) return true
   const [axis, ...others] = axesOf(shape, strides)

@@ -1,5 +1,5 @@
 // Addresses of files, which may hold secrets: a signature or a token in the query, a user's password before the host.
-// What is shown or stored is the address without them.
+// Messages and caches get the address without these secrets.
 
 import { printable } from '../../printable.ts'
 

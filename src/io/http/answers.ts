@@ -75,7 +75,10 @@ export function versionOf({ response: { headers }, stated }: Answer): string | u
   return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
 }
 
-/** Whether it is another version of the file. Answers may lack what others had. */
+/**
+ * True if an answer is of another version of the file. An answer without a version that can be compared counts as the
+ * same.
+ */
 export function isOther(answer: Answer, version: string | undefined): boolean {
   const now = version?.startsWith('"') ? versionOf(answer) : answer.response.headers.get('last-modified')
   const isSameKind = now?.startsWith('"') === version?.startsWith('"')
@@ -205,7 +208,7 @@ export async function readWhole(
   return bytes
 }
 
-/** Whether what lies there is meant to be a page. */
+/** True if the address is that of a web page, by its extension. */
 export function isPageAddress(url: string): boolean {
   return /\.html?$/i.test(new URL(url).pathname)
 }

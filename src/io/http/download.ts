@@ -24,7 +24,7 @@ export class Download {
     return this.#total
   }
 
-  /** Whether the total was told. */
+  /** True once all files are open, so that the total is final and progress is reported. */
   get hasBegun(): boolean {
     return this.#hasBegun
   }

@@ -65,7 +65,7 @@ export interface Question {
 /** The answer's head: its body is still to come. */
 export interface Reply {
   readonly response: Response
-  /** Where redirects led to. */
+  /** The address that answered, after all redirects. */
   readonly url: string
   /** The caller's headers were left out, as a redirect led to another origin. */
   readonly leftHeaders: boolean
@@ -89,7 +89,10 @@ export interface Answer extends Reply {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
 
-/** What is known of a kind of server beyond HTTP: where its files are to be had just now, and what its answers mean. */
+/**
+ * The rules of one kind of server beyond HTTP: the addresses that serve its files at present, and the meaning of its
+ * answers.
+ */
 export interface Resolver {
   /**
    * Asks by `send`, at that address or at another.
@@ -337,7 +340,7 @@ export function statusOf({ status, statusText }: Pick<Response, 'status' | 'stat
   return `${status} ${printable(statusText)}`.trim()
 }
 
-/** How often, and how long, one file's bytes are asked for again. */
+/** The retries of one file's requests: their number, and the pauses between them. */
 export class Patience {
   readonly #name: string
   readonly #options: HttpOptions
@@ -451,7 +454,7 @@ function codeOf(failure: unknown): string {
 function plainReason(failure: unknown): string {
   const cause = causeOf(failure)
   if (!(cause instanceof Error)) return String(cause)
-  // Where several addresses of a host were tried, there is only a code
+  // An AggregateError, of a host with several addresses, has a code and no message
   return cause.message || codeOf(failure) || cause.name
 }
 

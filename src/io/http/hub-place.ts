@@ -22,7 +22,7 @@ const FORM = 'The form is hf:owner/name, hf:owner/name/folder or hf:owner/name/f
 /** Kinds of repositories that have no weights; no owner can have these names. */
 const OTHER_KINDS: readonly string[] = ['datasets', 'spaces', 'models', 'api', 'buckets']
 
-/** Whether a place is meant to be on the hub; it may be misspelt all the same. */
+/** True if a place begins with "hf:", and so means a repository on the hub. The rest of it may still be misspelt. */
 export function isHubPlace(place: string): boolean {
   return /^hf:/i.test(place)
 }

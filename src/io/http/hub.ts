@@ -46,7 +46,7 @@ type Send = (question: Question) => Promise<Reply>
 
 /** The known facts of a file. */
 interface HubFile extends Stated {
-  /** Where its contents were had last; the address expires. */
+  /** The address of the content server that sent the file last; it expires. */
   readonly content?: string | undefined
 }
 

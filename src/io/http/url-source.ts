@@ -3,7 +3,7 @@
 // One request of two bytes tells a file's size and version. Then each range is asked for until all of it is here: what
 // a short answer or a broken connection leaves out is asked for again from there on. An answer counts only if its
 // headers say that these are the bytes that were asked for. A server that knows no ranges may send a small file whole.
-// How patiently a server is asked is in http.ts; blocks, and those that are kept, are in cached-source.ts.
+// Retries are in http.ts; blocks, and the cache of them, in cached-source.ts.
 
 import { WeightsError } from '../../errors.ts'
 import { bytesSource, expectRange, type Source, UnreachableError } from '../source.ts'
@@ -298,7 +298,10 @@ function limitOf({ maxWholeBytes = MAX_WHOLE_BYTES }: UrlOptions): number {
   return maxWholeBytes
 }
 
-/** Where the total is hidden (CORS), or the server doesn't tell it with a range. */
+/**
+ * Bytes of the file by a HEAD request, for servers whose answer to a range lacks the total, or hides it from pages
+ * (CORS).
+ */
 async function sizeByHead(url: string, name: string, options: UrlOptions): Promise<number> {
   const patience = new Patience(name, options)
   return patience.insist(() =>

@@ -31,7 +31,7 @@ export interface ZipEntry {
   readonly checksum: number | undefined
   /** A descriptor follows the data, and the local header has no size. */
   readonly hasDescriptor: boolean
-  /** Why its data can't be read in place: it is compressed, or encrypted. */
+  /** The reason why its data can't be read in place, such as compression or encryption; undefined if it can. */
   readonly problem: string | undefined
 }
 
@@ -95,7 +95,8 @@ export async function readDirectory(
 }
 
 /**
- * Where the data of an entry begins, which is a guess for archives of torch.save.
+ * The offset of an entry's data in the file. For archives of torch.save it is computed from the entry's end, without
+ * reading the local header; `confirm` verifies it.
  *
  * @throws WeightsError if its local header makes no sense
  */
