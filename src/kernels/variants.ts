@@ -13,9 +13,9 @@ import type { Tensor } from '../tensor/tensor.ts'
 /** One way to compute the problems of a family. */
 export interface Variant<P> {
   readonly name: string
-  /** Whether it can compute this on that adapter. */
+  /** True if the variant can compute the problem on the adapter. */
   readonly fits: (problem: P, adapter: AdapterFacts) => boolean
-  /** How long it should take, in a unit that the family chooses. */
+  /** The predicted time of the problem on the adapter, in a unit of the family's own. */
   readonly cost: (problem: P, adapter: AdapterFacts) => number
   readonly record: (problem: P) => void
   /** Made for GPUs: so slow on a CPU that there it isn't even worth being what others are checked against. */
