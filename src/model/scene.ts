@@ -33,11 +33,11 @@ export class Scene {
    * config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
    */
   readonly toModel: Mat3
-  /** And back. */
+  /** The inverse of `toModel`. */
   readonly toImage: Mat3
   /** Milliseconds that looking took. */
   readonly lookMs: number
-  /** How far the image is from those of training; undefined where the checkpoint doesn't tell. */
+  /** The image's distance from those of training; undefined if the checkpoint has no measure of it. */
   readonly world: ImageWorld | undefined
   readonly #model: LoadedModel
   readonly #state: SceneState

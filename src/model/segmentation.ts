@@ -56,7 +56,7 @@ export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions 
 export interface Candidate extends Match {
   /** Its mask at the image's size; computed when asked for, while the scene is open. */
   mask<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<Masks[O]>
-  /** The same with what boundary refinement did to it, as the answer has it. */
+  /** Its mask with the intermediate results of boundary refinement, as the answer has them. */
   refined<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<RefinedMask<O>>
 }
 
@@ -115,7 +115,7 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
-  /** Whether it is there: the score reaches the threshold. The mask is the best one all the same. */
+  /** True if the score reaches the threshold. If it is false, the mask is still that of the best candidate. */
   readonly found: boolean
   /** Words of the sentence that the checkpoint doesn't know; none where its config has no `knows.words`. */
   readonly unknownWords: readonly string[]

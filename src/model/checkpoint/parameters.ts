@@ -33,7 +33,7 @@ export type Component =
   | 'world'
 
 /**
- * How a tensor is held on the device.
+ * The form in which a tensor is held on the device.
  *
  * - `matrix`     [rows, K] of a linear layer: stored type kept, packed where the adapter prefers it, else split by
  *                rows when too large
@@ -53,9 +53,9 @@ export interface Parameter {
   readonly shape: readonly number[]
   /** The network that it belongs to. */
   readonly component: Component
-  /** How it is held on the device. */
+  /** The form in which it is held on the device. */
   readonly kind: Kind
-  /** Whether any network reads it; only such tensors are loaded. */
+  /** True if a network reads it. Only such tensors are loaded. */
   readonly used: boolean
   /** One of FlowSeg's additions. A checkpoint with none of them is X-SAM, the baseline. */
   readonly flow: boolean

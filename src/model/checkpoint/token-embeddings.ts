@@ -20,7 +20,7 @@ const ROWS_KEPT = 1024
 export class TokenEmbeddings {
   /** Values of a row: the width of the language model. */
   readonly width: number
-  /** Whether rows are read from the checkpoint, which must stay open then. */
+  /** True if rows are read from the checkpoint when they are needed; it must stay open then. */
   readonly isStreamed: boolean
   readonly #checkpoint: Checkpoint
   readonly #entry: TensorEntry

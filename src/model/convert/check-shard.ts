@@ -1,4 +1,4 @@
-// Whether a file is a shard of a conversion: the same header but for its checksums, and data that has them.
+// Recognises a shard of a conversion: its header is the expected one but for checksums, and its data matches these.
 
 import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from '../../io/image/crc32.ts'

@@ -1,4 +1,4 @@
-// Which model a checkpoint is, by the names and shapes of its tensors.
+// Recognises the model of a checkpoint by the names and shapes of its tensors.
 
 import { isObject } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
@@ -11,7 +11,7 @@ import { type Fit, fitOf } from '../checkpoint/fit.ts'
 export interface Recognized {
   /** Its config. */
   readonly config: Config
-  /** What was found, in sentences. */
+  /** Notes for the user on what was recognised, in sentences. */
   readonly notes: readonly string[]
 }
 

@@ -151,8 +151,8 @@ function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
 }
 
 /**
- * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread.
- * Faults in the headers, or in the data of a JPEG, are refused all the same.
+ * Captures a file, to be decoded later. If the device takes bitmaps, the browser decodes it: it knows more formats than
+ * we do, and works beside this thread. Faults in the headers, or in the data of a JPEG, are refused all the same.
  */
 function captureFile(
   read: () => Promise<Uint8Array<ArrayBuffer>>,

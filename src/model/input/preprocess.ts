@@ -40,7 +40,7 @@ export interface Placement {
   readonly scaled: readonly [height: number, width: number]
   /** From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the canvas's. */
   readonly toModel: Mat3
-  /** And back. */
+  /** The inverse of `toModel`. */
   readonly toImage: Mat3
 }
 

@@ -20,7 +20,7 @@ export interface RegionMask {
   readonly data: Uint8Array | Uint8ClampedArray
 }
 
-/** What a user pointed at. With several gestures it is all that they cover: one region. */
+/** The region that a user pointed at. Several gestures make one region, which is all that they cover. */
 export interface Region {
   /** A click on the object, or several clicks on it. */
   readonly point?: Point | readonly Point[] | undefined

@@ -91,7 +91,7 @@ function formsOf(word: string): string[] {
   return forms
 }
 
-/** Whether two words that begin with the same letter differ by one slip. */
+/** True if two words that begin with the same letter differ by one typing error. */
 function isSlip(a: string, b: string): boolean {
   const [short, long] = a.length <= b.length ? [a, b] : [b, a]
   let i = 0

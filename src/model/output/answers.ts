@@ -14,7 +14,7 @@ export interface Instance {
   readonly area: number
   /** The smallest box around the mask, or null when it is empty. */
   readonly box: Box | null
-  /** How sure the model is of it, in [0, 1]. */
+  /** The model's confidence in it, in [0, 1]. */
   readonly score: number
   /** The query whose mask it is, from 0 to N - 1. */
   readonly query: number
@@ -26,9 +26,9 @@ export interface CategoryInstance extends Instance {
   readonly category: number
   /** The category's name, as it was given. */
   readonly name: string
-  /** Whether the category is one of things or of stuff. */
+  /** The category's kind: 'thing' or 'stuff'. */
   readonly kind: CategoryKind
-  /** That the query is of the category, in [0, 1]. */
+  /** Probability that the query is of the category, in [0, 1]. */
   readonly probability: number
   /** The mean probability of the pixels inside of the mask, in [0, 1]. */
   readonly quality: number
@@ -42,7 +42,7 @@ export interface Segment {
   readonly category: number
   /** The category's name, as it was given. */
   readonly name: string
-  /** Whether the category is one of things or of stuff. */
+  /** The category's kind: 'thing' or 'stuff'. */
   readonly kind: CategoryKind
   /** Pixels. */
   readonly area: number
@@ -54,7 +54,7 @@ export interface Segment {
 
 /** A segment of a panoptic map. */
 export interface PanopticSegment extends Segment {
-  /** How sure the model is of it, in [0, 1]: of fused stuff the largest of its queries. */
+  /** The model's confidence in it, in [0, 1]; of fused stuff the highest of its queries' scores. */
   readonly score: number
   /** The queries that it is made of. */
   readonly queries: readonly number[]
@@ -84,7 +84,7 @@ export interface LabelMap {
   readonly height: number
   /** A value per pixel, row-major; the mode says what it means. */
   readonly labels: Uint16Array
-  /** Whether anything of the list is there. */
+  /** True if anything of the list was found. */
   readonly found: boolean
   /** The list that was asked for, things first. */
   readonly categories: readonly Category[]

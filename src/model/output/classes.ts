@@ -29,7 +29,7 @@ export interface Pair {
   readonly query: number
   /** The class, from 0 to K - 1. */
   readonly category: number
-  /** That it is this class. */
+  /** Probability that the query is of this class, in [0, 1]. */
   readonly probability: number
 }
 

@@ -82,7 +82,7 @@ export interface RegionFlow {
 
 /** The parts that all answers about regions have. */
 export interface RegionAnswer {
-  /** Whether anything was found. */
+  /** True if anything was found. */
   readonly found: boolean
   /** The prompt's text, from the question to the answer. */
   readonly text: string
@@ -95,8 +95,8 @@ export interface RegionAnswer {
 }
 
 /**
- * What the user pointed at. It is found if its score reaches the threshold and its mask meets the region; the mask is
- * the best one all the same.
+ * The object that the user pointed at. `found` is true if its score reaches the threshold and its mask meets the
+ * region; if it is false, the mask is still that of the best candidate.
  */
 export interface RegionSegmentation<O extends MaskOutput = 'host'> extends RegionAnswer, RefinedMask<O> {
   /** Index of the query that was chosen, from 0 to N - 1. */
@@ -353,7 +353,10 @@ export async function sampleRegion(
   return floats(read, 'rows')
 }
 
-/** How much a mask of the image overlaps with a region: by boxes, or in X-SAM's main branch by pixels. */
+/**
+ * A function from a mask to its overlap with a region: intersection over union of their boxes, or in X-SAM's main
+ * branch of their pixels.
+ */
 function overlapWith(
   frame: FramedRegion,
   { size: { width, height } }: SceneState,

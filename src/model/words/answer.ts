@@ -53,7 +53,7 @@ export interface AnswerText {
   readonly phrases: readonly AnswerPhrase[]
 }
 
-/** How sentences begin that end with <SEG>, in the answers that models are trained with. */
+/** The beginnings of sentences that end with <SEG>, in the answers that models are trained with. */
 const LEADS = [
   '',
   'it is',
@@ -162,7 +162,7 @@ function phraseOf(pieces: readonly Piece[], complete: boolean): ReadonlyMap<numb
   return numbers
 }
 
-/** Where text stands. */
+/** The place of a piece of text: the phrase that it belongs to, if any. */
 interface Place {
   readonly phrase: number | undefined
   /** After <p>, whether or not it turns out to be a phrase. */

@@ -11,7 +11,7 @@ export function captionOf(decoder: Decoder, ids: readonly number[], compat: Conf
   return captionIn(decoder.decode(ids), compat)
 }
 
-/** The same, of the text with its markers: sentences without <SEG>; empty if none has it. */
+/** The caption in a text with its markers: the sentences without <SEG>; '' if no sentence has one. */
 export function captionIn(text: string, compat: Config['compat']): string {
   if (!text.includes('<SEG>')) return ''
   const isAaai = compat === 'aaai'

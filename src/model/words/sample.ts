@@ -3,7 +3,7 @@
 // In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many
 // of these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
 
-/** How the next token is drawn; without a temperature the likeliest is taken. */
+/** Options of drawing the next token. Without a temperature the likeliest one is taken. */
 export interface SamplingOptions {
   /** Divides the logits: below 1 likely words become likelier. 0, the default, takes the likeliest word each time. */
   readonly temperature?: number | undefined
