@@ -43,7 +43,7 @@ const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const 
   number
 >
 
-/** What a kernel is compiled for: a window is a kind of its own. */
+/** The kinds of bias that kernels are compiled for. A causal bias with a window is a kind of its own. */
 type BiasKind = AttentionBias['kind'] | 'window'
 
 /** The kind of a bias as kernels have it; undefined if there is none. */
@@ -91,7 +91,10 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
 export interface Layout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
-  /** Where a loop of the kernel ends that Mesa must not write out; 0 by default, for a kernel without one. */
+  /**
+   * The end of a loop that Mesa must not unroll, passed as a size so that the compiler can't know it; 0 by default, for
+   * a kernel without such a loop.
+   */
   readonly loopEnd?: number
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */

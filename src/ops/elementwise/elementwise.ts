@@ -66,7 +66,7 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
   const one = b.size === 1
   const width = one ? widthOf(a.size) : widthOf(b.size)
   const y = tensor(a.shape)
-  // Where the order doesn't matter, let the operand come first whose memory the plan may reuse
+  // Of a commutative op, the operand whose memory the plan may reuse comes first
   const swaps = op !== 'sub' && a.size === b.size && a.storage.kind !== 'intermediate'
   const [first, second] = swaps ? [b, a] : [a, b]
   const Elem = width === 4 ? 'vec4f' : 'f32'

@@ -37,7 +37,7 @@ export interface LinearOptions {
   readonly residual?: Tensor
 }
 
-/** How `matmul` takes its operands. */
+/** Options of {@link matmul}: the order of the second operand, and the scale of the result. */
 export interface MatmulOptions {
   /** b is [B, N, K], as weights and keys are stored. */
   readonly transposeB?: boolean

@@ -50,7 +50,7 @@ export const tiled: Variant<Product> = {
   },
 }
 
-/** Whether b lies in rows that the kernels for GPUs read. */
+/** True if b is in the row layout, in a type and shape that the kernels for GPUs read. */
 export function readsRows(product: Product): boolean {
   const { b, pair, bIsNK, batch = 1 } = product
   if (b.packed || (pair && (b.shards || pair.shards))) return false
