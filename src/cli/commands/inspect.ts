@@ -408,7 +408,10 @@ function totalOf(
   }
 }
 
-/** Which component a tensor belongs to: by the config's list if there is one, else by its prefix. */
+/**
+ * A function from a tensor's name to its component: by the config's list of parameters if there is one, else by the
+ * prefix.
+ */
 function partsOf(config: Config | undefined): (name: string) => Part {
   const known = new Map((config ? parameters(config) : []).map((p) => [p.name, p.component]))
   return (name) => {
