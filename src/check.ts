@@ -91,7 +91,7 @@ function brief(value: unknown): string {
     : describe(value)
 }
 
-/** Whether a value is an object with names of its own: no null, no array. */
+/** True if a value is an object with named properties, and neither null nor an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -40,9 +40,9 @@ export function quoted(text: string, limit: number = LIMIT): string {
 }
 
 /**
- * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that
- * Node adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what
- * happened.
+ * The reason of a failure, for use inside a sentence: the error's message without its full stop, and without the call
+ * and the path that Node adds to a system's error ('EACCES: permission denied, open ...'). For an error of `fetch` it
+ * is the message of the cause, as fetch's own says nothing.
  */
 export function reasonOf(error: unknown): string {
   const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error

@@ -11,7 +11,7 @@ const MOST = 1000
 /** Something wrong at one place of a data set. The message says what to do. */
 export class Fault extends Error {}
 
-/** What is wrong with a data set. */
+/** The faults of a data set, collected while it is checked. */
 export class Faults {
   readonly #name: string
   readonly #found: string[] = []

@@ -17,7 +17,7 @@ import { isCoordinate } from './mask-forms.ts'
 import { fillOutline } from './outline.ts'
 import type { OwnData, Picture, TruthSource } from './own-data.ts'
 
-/** Whether a folder has a photograph with its JSON beside it. */
+/** True if a folder has a photograph with a JSON file of the same name beside it. */
 export function looksLikeReasonSeg(folder: string): boolean {
   return readdirSync(folder).some((file) => file.endsWith('.json') && existsSync(join(folder, photoOf(file))))
 }

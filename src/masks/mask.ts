@@ -115,7 +115,7 @@ export function expectSizeOf(call: string, size: unknown, maxPixels: number = MA
   )
 }
 
-/** Whether this is the length of a side: a whole number of at least 1. */
+/** True if a value can be the length of a side: a whole number of at least 1. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1
 }

@@ -91,7 +91,7 @@ function expectRing(call: string, name: string, ring: unknown): void {
   }
 }
 
-/** Whether this can be a coordinate. */
+/** True if a value can be a coordinate. */
 export function isPlace(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) < FARTHEST
 }

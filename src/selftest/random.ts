@@ -13,7 +13,7 @@ export const WEIGHT_TYPES = ['f32', 'f16', 'bf16', 'int8', 'int4'] as const
 /** The types that a weight can have. */
 export type WeightType = (typeof WEIGHT_TYPES)[number]
 
-/** How the weights of a case are laid out: as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
+/** The layout of a case's weights: rows as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
 export type WeightLayout = 'rows' | 'packed'
 
 /** A tensor of a case on the host. */

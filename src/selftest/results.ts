@@ -20,7 +20,10 @@ export interface KernelResult {
   readonly layout: WeightLayout | undefined
   /** Sizes and options: '33 x 65 x 36, bias, relu'. */
   readonly shape: string
-  /** Whether the result was right, was wrong, or can't be had here. */
+  /**
+   * 'passed' if the error is within the tolerance, 'failed' if it isn't or the case threw, 'skipped' if the case can't
+   * run on this adapter.
+   */
   readonly status: 'passed' | 'failed' | 'skipped'
   /** The distance of the result from float64: the relative norm, unless the case measures another way. */
   readonly error?: number
@@ -28,7 +31,7 @@ export interface KernelResult {
   readonly tolerance: number
   /** Milliseconds of the second run, from the host and back. */
   readonly ms?: number
-  /** Why it failed or was skipped. */
+  /** The reason why it failed or was skipped. */
   readonly reason?: string
 }
 

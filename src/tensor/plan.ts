@@ -90,7 +90,7 @@ export interface Plan<
   profile(values?: RunValues<Input, Bound, Keep>): Promise<number[]>
   /** Frees what the plan owns; kept outputs are the caller's. */
   release(): void
-  /** The same, for `using`. */
+  /** The same as {@link Plan.release}, for `using`. */
   [Symbol.dispose](): void
 }
 
@@ -134,7 +134,10 @@ export async function plan<
   return prepared(gpu, name, recorded, options)
 }
 
-/** The same of a large plan: `build` yields where others of this thread may have their turn while it is recorded. */
+/**
+ * Makes a large plan as {@link plan} does, but `build` is a generator: where it yields, other work of this thread gets
+ * its turn.
+ */
 export async function planInTurns<Read extends Tensors, Keep extends Tensors>(
   gpu: Gpu,
   name: string,
@@ -220,7 +223,7 @@ export async function precompile(
   await GpuPlan.precompile(gpu, recordPlan(gpu, name, build).spec, options)
 }
 
-/** The same of a large plan, as `planInTurns` records it. */
+/** Compiles the kernels of a large plan, which is recorded as by {@link planInTurns}. */
 export async function precompileInTurns(
   gpu: Gpu,
   name: string,

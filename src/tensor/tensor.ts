@@ -46,19 +46,21 @@ export interface Tensor {
    */
   readonly packed?: Packed
   /**
-   * What stored numbers are multiplied by: of int8 [rows] f32, of int4 [rows, groups of 32] bf16. See
-   * src/kernels/quantize.ts.
+   * The scales of a quantised weight, which its codes are multiplied by: [rows] f32 of int8, [rows, groups of 32] bf16
+   * of int4. See src/kernels/quantize.ts.
    */
   readonly scales?: Tensor
 }
 
-/** How a weight lies in a texture: groups of rows, in which texel t of all rows precedes texel t + 1 of all. */
+/**
+ * The layout of a packed weight in a texture: groups of rows, in which texel t of all rows precedes texel t + 1 of all.
+ */
 export interface Packed {
   /** Rows of a group: as many as a subgroup has lanes. */
   readonly lanes: number
   /** Texels of a row. */
   readonly texels: number
-  /** Where the tensor begins in the texture: a multiple of lanes. */
+  /** The row of the texture's weight that the tensor begins at: a multiple of `lanes`. */
   readonly firstRow: number
 }
 
@@ -251,7 +253,7 @@ export function residentTensor(buffer: GPUBuffer, shape: Shape, dtype: DType, la
   return { shape, dtype, size: sizeOf(shape), storage }
 }
 
-/** How memory for a tensor is named in reports, and whether it may be split. */
+/** Options of `allocate`: names for reports, and leave to split a large tensor over several buffers. */
 export interface AllocateOptions {
   /** Name of the buffer, for messages and debuggers. */
   readonly label?: string

@@ -87,7 +87,7 @@ function defaultLayout(adapter: AdapterFacts): WeightLayout {
   return prefersPacked(adapter) ? 'packed' : 'rows'
 }
 
-/** Whether each candidate was tried, or has a reason why it couldn't be. */
+/** True if each candidate was tried, or has a reason why it couldn't be. */
 export function isReached({ candidates }: Pick<Comparison | ClassReport, 'candidates'>): boolean {
   return candidates.every(({ verdict, reason }) => verdict !== 'untried' || reason !== undefined)
 }

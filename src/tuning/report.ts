@@ -51,9 +51,12 @@ export interface CandidateReport {
   readonly ms?: number
   /** Billions of floating-point operations per second, if it was timed. */
   readonly gflops?: number
-  /** Whether it was timed, was predicted to be hopeless, computed wrong values, or wasn't reached. */
+  /**
+   * 'timed'; 'pruned' as the cost model predicts it to be hopeless; 'vetoed' for wrong values; or 'untried', as time
+   * ran out or it can't run.
+   */
   readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
-  /** Why it was vetoed or couldn't be tried. */
+  /** The reason why it was vetoed or couldn't be tried. */
   readonly reason?: string
   /** false: made for GPUs, and no GPU has measured it before. */
   readonly measuredOnGpu?: false

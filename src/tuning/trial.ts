@@ -221,7 +221,7 @@ export function distance(a: Outputs, b: Outputs): number {
   )
 }
 
-/** Whether two runs gave the same bits. */
+/** True if two runs gave the same bits. */
 export function sameBits(a: Outputs, b: Outputs): boolean {
   const bits = (x: Float32Array | Uint32Array) => new Uint32Array(x.buffer, x.byteOffset, x.length)
   return a.every((x, i) => {

@@ -8,7 +8,7 @@ import { fixed } from '../shapes.ts'
 import { type Backdrop, covering, SIZE } from './canvas.ts'
 import { type Rgb, shift, toHex } from './colour.ts'
 
-/** Where an object stands. */
+/** The place of an object on the canvas, in pixels. */
 interface Standing {
   readonly centre: readonly [number, number]
   readonly radius: number
