@@ -6,7 +6,7 @@
 // Node cache nothing.
 //
 // A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The
-// engine's bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is
+// engine's bodies come linked from shaders/ (shader.ts), and their marked loops are unrolled (unroll.ts); there is
 // no other templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't
 // disagree about an index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
 
