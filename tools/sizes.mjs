@@ -45,7 +45,7 @@ function packageSizes() {
     encoding: 'utf8',
   })
   const [{ size, unpackedSize, files }] = JSON.parse(said)
-  // What trained weights take says nothing about the code
+  // The size of trained weights says nothing about the code
   const code = files.filter(({ path }) => path.startsWith('dist/')).reduce((sum, file) => sum + file.size, 0)
   return { packed: size, unpacked: unpackedSize, 'unpacked dist': code }
 }

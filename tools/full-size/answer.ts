@@ -33,7 +33,7 @@ const MACHINE = {
   dispatchSeconds: GPU.launchUs * 1e-6,
 }
 
-/** What was measured, in milliseconds and bytes. */
+/** The measurements of a run, in milliseconds and bytes. */
 export interface Measured {
   readonly adapter: string
   readonly load: number
