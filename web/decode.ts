@@ -2,8 +2,7 @@
 //
 // The engine's decodeImage reads small PNG and JPEG files: it refuses damaged ones, and its pixels are those of the
 // command. The browser decodes large photographs, and every other kind that it knows (WebP, AVIF, GIF ...): it takes a
-// fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come to this
-// side.
+// fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../src/index.ts'
 import { contextOf } from './context.ts'
