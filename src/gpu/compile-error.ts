@@ -9,7 +9,7 @@ import type { Kernel } from './kernel.ts'
 
 interface Place {
   readonly line: number
-  /** From 1 on. */
+  /** The column, counted from 1. */
   readonly column: number
   readonly message: string
 }

@@ -88,9 +88,9 @@ export class Gpu {
   declare readonly [Symbol.dispose]: () => void
   /** The WebGPU device; of the caller, if it was given. */
   readonly device: GPUDevice
-  /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
+  /** The adapter's name for people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
   readonly name: string
-  /** The adapter in WebGPU's own words. */
+  /** WebGPU's own information on the adapter. */
   readonly info: GPUAdapterInfo
   /** The program and the WebGPU implementation that speaks to the driver: 'Node 20.20.2, Dawn'. */
   readonly runtime: string
@@ -214,7 +214,7 @@ export class Gpu {
     }
   }
 
-  /** Bytes on the device, by owner: what was really created. */
+  /** Bytes on the device, by owner, of the buffers and textures that exist now. */
   memory(): MemoryReport {
     return this.buffers.report()
   }
@@ -243,7 +243,7 @@ export class Gpu {
     }
   }
 
-  /** Neither closed nor lost, as far as is known now. */
+  /** True if the device is neither closed nor lost, as far as is known now. */
   get isOpen(): boolean {
     return !this.#closed && !this.#lost
   }
@@ -306,7 +306,7 @@ function checkOptions(options: OpenOptions): void {
   }
 }
 
-/** By what it can do: a device may come from another realm, or be a proxy for one. */
+/** True if a value has a device's methods: a device may come from another realm, or be a proxy for one. */
 function isDevice(device: unknown): device is GPUDevice {
   if (typeof device !== 'object' || device === null) return false
   const { createBuffer, limits, queue } = device as Partial<GPUDevice>

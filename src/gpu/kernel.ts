@@ -44,9 +44,11 @@ export interface Kernel {
    * rewritten.
    */
   readonly key: string
-  /** As it was given, for errors and profiles. */
+  /** The name that the caller gave it, for errors and profiles. */
   readonly name: string
-  /** The prelude is on the first line, before the body's own: lines count as in the body. */
+  /**
+   * The WGSL. The prelude is on the first line, before the body's own first line, so that lines count as in the body.
+   */
   readonly code: string
   /** @internal Characters of the prelude. */
   readonly preludeLength: number
@@ -231,7 +233,7 @@ function withoutComplaint<T>(name: string, own: boolean, work: () => T): T {
   }
 }
 
-/** On one line, so that the body's lines keep their numbers. */
+/** The prelude, on one line, so that the body's lines keep their numbers. */
 function preludeOf(text: string, directives: string, constants: Constants): string {
   const words = [directives]
   const types = Object.values(constants).join(' ')
@@ -276,7 +278,7 @@ export interface Pipeline {
 /** Compiles kernels for one device, each once. */
 export class KernelCache {
   readonly #device: GPUDevice
-  /** By code. */
+  /** Pipelines by their code. */
   readonly #pipelines = new Map<string, Promise<Pipeline>>()
 
   constructor(device: GPUDevice) {

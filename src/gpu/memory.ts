@@ -23,7 +23,7 @@ export interface TextureRequest {
   readonly width: number
   readonly height: number
   readonly owner: string
-  /** By default texels for kernels to read. */
+  /** The format of a texel; by default that of texels for kernels to read. */
   readonly format?: keyof typeof TEXEL_BYTES
   readonly usage?: GPUTextureUsageFlags
 }

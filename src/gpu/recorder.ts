@@ -33,11 +33,11 @@ export const STORAGE_ALIGNMENT = 256
 
 /** A size that may change between runs without a new plan, such as a position in a KV cache. */
 export interface Param {
-  /** The name by which a run gives it. */
+  /** The name under which a run passes its value. */
   readonly param: string
-  /** Added to what a run gives. */
+  /** A number that is added to the value. */
   readonly plus: number
-  /** The largest sum of both that a run may give; the op says so. */
+  /** The largest sum of both that a run may pass, which the op sets. */
   readonly most?: number
 }
 
@@ -64,7 +64,7 @@ export type Workgroups = number | readonly [x: number, y: number, z: number]
 export interface Dispatch {
   /** The kernel that runs. */
   readonly kernel: Kernel
-  /** By binding name. `undefined`: this variant declares the binding but never reads it. */
+  /** The tensors read, by binding name. `undefined`: this variant declares the binding but never reads it. */
   readonly reads: Readonly<Record<string, Storage | undefined>>
   readonly writes: Readonly<Record<string, Storage>>
   /** The values of the kernel's `Sizes`, by field name. */

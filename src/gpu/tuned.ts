@@ -8,7 +8,7 @@ import type { Choices } from './adapter.ts'
 /** The engine's version: that of package.json. */
 export const ENGINE_VERSION = '0.1.0'
 
-/** Of the layout below, and of the names in it. */
+/** Version of the layout below, and of the names in it. */
 const FORMAT = 2
 
 /** The adapter, driver and engine that choices are made for. */
@@ -27,7 +27,7 @@ export interface Identity {
 export interface Tuned extends Identity {
   /** The version of this layout. */
   readonly format: number
-  /** ISO 8601. */
+  /** The time of the measurement, in ISO 8601. */
   readonly when: string
   /** The variant by family and class of shapes, 'matmul 256x256x256 f32': 'subgroup'; and the form of 'weights'. */
   readonly choices: Readonly<Record<string, string>>

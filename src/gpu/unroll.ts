@@ -126,7 +126,7 @@ function refuseWhatDiffers(body: string, counter: string): void {
   if (/\b(?:break|continue)\b/.test(withoutOwnJumps(body))) refuse('is left by break or continue')
 }
 
-/** Without the loops inside, and without the `break` of switches inside, whose `continue` is the outer loop's. */
+/** The body without its inner loops, and without the `break` of its switches, whose `continue` is the outer loop's. */
 function withoutOwnJumps(body: string): string {
   const begin = /\b(for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
   let result = ''

@@ -26,7 +26,7 @@ import { type JsonLimits, JsonReader, plainJson, SMALL_JSON } from './text/json.
  * Files side by side, wherever they are: on disk, on a server, chosen by a page's user. {@link openFolder} makes one.
  */
 export interface Folder {
-  /** For messages: the path, the URL, or what kind of files these are. */
+  /** The folder in words, for messages: its path, its URL, or the kind of its files. */
   readonly describe: string
   /** The path of a directory on disk. */
   readonly directory?: string
@@ -82,7 +82,7 @@ const MAX_NAMES_TOLD = 8
 const WEIGHTS_NAME = /\.(safetensors|bin|pth|pt)(\.index\.json)?$/i
 
 /**
- * Opens nothing yet: a folder that isn't there is reported with the first file asked of it.
+ * A folder at a place. Nothing is opened yet: a missing folder is reported with the first file that is asked of it.
  *
  * @param where a drop must be given in its event's handler, before anything is awaited: it is empty afterwards
  */
@@ -106,7 +106,9 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   return urlFolder(new URL(text, globalThis.location.href), options)
 }
 
-/** For a place that is a file of weights, or an index of them: the folder that it is in, and its name. */
+/**
+ * The parent folder and the name of a place that is a file of weights, or an index of them; undefined of other places.
+ */
 function weightsIn(text: string): { parent: string; name: string } | undefined {
   if (/^(https?|file):/i.test(text) && URL.canParse(text)) {
     const url = new URL(text)
@@ -154,7 +156,7 @@ function isFolder(where: unknown): where is Folder {
   return typeof where === 'object' && where !== null && 'readText' in where
 }
 
-/** Of any realm. */
+/** True if a value is a URL, of any realm. */
 function isUrl(where: unknown): where is URL {
   return tagOf(where) === 'URL'
 }

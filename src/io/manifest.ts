@@ -13,9 +13,9 @@ export const MANIFEST = 'manifest.json'
 
 /** The content that a manifest promises of a file. */
 export interface FileFacts {
-  /** In hex, lower case. */
+  /** SHA-256 of the file in hex, lower case. */
   readonly sha256: string
-  /** In bytes. */
+  /** Size of the file in bytes. */
   readonly size?: number
 }
 

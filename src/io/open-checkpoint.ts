@@ -29,7 +29,7 @@ export interface OpenCheckpointOptions extends ReadOptions {
   readonly onOpen?: (() => void) | undefined
 }
 
-/** In this order. */
+/** The usual names of weights, in the order in which they are looked for. */
 const USUAL = [
   'model.safetensors',
   'model.safetensors.index.json',

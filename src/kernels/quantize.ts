@@ -41,7 +41,7 @@ export const GROUP = 32
 
 /** Rows of a weight in few bits. */
 export interface QuantizedRows {
-  /** As on the device: rows of K bytes, or of 16 bytes for each group. */
+  /** The codes as on the device: rows of K bytes, or of 16 bytes for each group. */
   readonly data: Uint8Array<ArrayBuffer>
   /** [N], or [N, groups]. */
   readonly scales: Float32Array<ArrayBuffer>

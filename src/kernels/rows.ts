@@ -19,7 +19,7 @@ export interface RowThreads {
 export interface Rows {
   readonly rows: number
   readonly width: Width
-  /** In Elem. */
+  /** Length of a row, in Elem. */
   readonly cols: number
   readonly threads: RowThreads
   readonly workgroups: number

@@ -27,20 +27,20 @@ export interface Variant<P> {
 /** A kernel family: the variants that compute the same, of problems of type P. */
 export interface Family<P> {
   readonly name: string
-  /** At least one of them fits any problem on any adapter. */
+  /** The variants, of which at least one fits any problem on any adapter. */
   readonly variants: readonly Variant<P>[]
   /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
   readonly classOf: (problem: P) => string
-  /** For the tuner: weights that could lie in rows or packed (packed.ts). None by default. */
+  /** The weights that could be in rows or packed (packed.ts), for the tuner. None by default. */
   readonly weights?: (problem: P) => readonly FamilyWeight[]
-  /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
+  /** The problem with numbers for the sizes that are params of a run, for the tuner. They are 1 by default. */
   readonly concrete?: (problem: P) => P
 }
 
 /** A weight of a problem, which the tuner may lay out in another way. */
 export interface FamilyWeight {
   readonly tensor: Tensor
-  /** As in PackedShape. */
+  /** The runs of a row, as in PackedShape. */
   readonly runs?: number
 }
 

@@ -7,15 +7,15 @@ import { expectKind, POSITIVE } from '../options.ts'
 
 /** A width and a height in whole pixels. */
 export interface Size {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
 }
 
 /** The pixels of a mask. Functions that take a mask take these. */
 export interface MaskPixels extends Size {
-  /** Not 0 inside, 0 outside, row-major. */
+  /** [height, width], row-major: not 0 inside, 0 outside. */
   readonly data: Uint8Array
 }
 

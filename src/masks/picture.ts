@@ -157,9 +157,9 @@ const CUT_OUT_KINDS: Kinds<CutOutOptions> = { crop: FLAG }
 
 /** The pixels inside of a mask, on a transparent ground. */
 export interface CutOut {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 4]; transparent pixels are black. */
   readonly rgba: Uint8Array

@@ -131,7 +131,7 @@ export interface LoadedModel {
   readonly look: Plan
   /** Rows of tokens, on the host. */
   readonly embeddings: TokenEmbeddings
-  /** From states to words, on the device once words were asked for. */
+  /** The head of the language model, on the device once words were asked for. */
   readonly head: LanguageHead
   /** The embedded tokens before the image. */
   readonly before: Float32Array

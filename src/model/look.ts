@@ -30,7 +30,7 @@ export interface SceneState extends Placement, Counted {
   cache: Readonly<Record<string, Tensor>>
   /** Rows of the cache. */
   capacity: number
-  /** On the device. */
+  /** Bytes on the device. */
   bytes: number
   /** Answers no more. */
   closed: boolean

@@ -423,7 +423,7 @@ export function queryMask(
   readonly logits: Tensor
   /** The intermediate results of the refinement; undefined for the baseline. */
   readonly refined: Refined | undefined
-  /** For the plan to read. */
+  /** Outputs that the plan reads back. */
   readonly watches: Tensors
 } {
   const { config, weights: w, baseline } = parts

@@ -24,13 +24,13 @@ import { type SegmentOptions, segment } from './tasks/sentence.ts'
 export class Scene {
   /** The same as {@link Scene.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
-  /** The upright image's side in pixels. */
+  /** Width of the upright image in pixels. */
   readonly width: number
-  /** The upright image's side in pixels. */
+  /** Height of the upright image in pixels. */
   readonly height: number
   /**
-   * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of
-   * config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
+   * The matrix from the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas,
+   * of config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
    */
   readonly toModel: Mat3
   /** The inverse of `toModel`. */
@@ -54,7 +54,7 @@ export class Scene {
     this.#state = state
   }
 
-  /** A closed scene, or one of a closed model, answers no more. */
+  /** True if the scene, or its model, is closed: it answers no more. */
   get closed(): boolean {
     return this.#state.closed
   }

@@ -22,17 +22,17 @@ export interface HostTensor {
   readonly shape: Shape
   /** The type of the elements. */
   readonly dtype: DType
-  /** As the device holds it: bits of 16-bit types, quantised numbers of int8 and int4. */
+  /** The elements as the device holds them: bits of 16-bit types, codes of int8 and int4. */
   readonly data: HostArray
   /** The numbers that `data` stands for. A reference computes with these. */
   readonly values: ArrayLike<number>
-  /** Of int8 and int4: what the quantised numbers are multiplied by. */
+  /** The scales of int8 and int4, which their codes are multiplied by. */
   readonly scales?: Float32Array
   /**
    * Its way to the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
    */
   readonly place?: 'input' | 'resident' | 'packed'
-  /** Of packed weights: the runs of a row, as in PackedShape. */
+  /** The runs of a row of packed weights, as in PackedShape. */
   readonly runs?: number
 }
 

@@ -43,7 +43,7 @@ export interface SelfTestSummary {
   readonly failed: number
   /** Number of cases that can't run here. */
   readonly skipped: number
-  /** One per case, in the order in which they ran. */
+  /** The results, one per case, in the order in which they ran. */
   readonly results: readonly KernelResult[]
   /** The seed that draws the same cases again. */
   readonly seed: number
@@ -55,7 +55,7 @@ export interface SelfTestSummary {
   readonly runtime: string
   /** Seconds that it took. */
   readonly seconds: number
-  /** All problems were reached in the time given. */
+  /** True if all problems were reached in the time given. */
   readonly complete: boolean
   /** The variants that computed something wrong, each with why. */
   readonly vetoes: Readonly<Record<string, string>>

@@ -76,7 +76,7 @@ export interface Shard {
 
 /** Columns [start, start + count) of a tensor's last axis, read in place: one part of a fused qkv. */
 export interface Columns {
-  /** The whole. */
+  /** The tensor that the columns are a part of. */
   readonly tensor: Tensor
   /** The first column of the part. */
   readonly start: number
@@ -200,9 +200,11 @@ export function rowsOf(x: Tensor): number {
 
 /** A dispatch on tensors; see Dispatch for the fields. */
 export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
-  /** By the names of the bindings. `undefined`: this variant declares the binding but never reads it. */
+  /**
+   * The tensors read, by the names of the bindings. `undefined`: this variant declares the binding but never reads it.
+   */
   readonly reads: Readonly<Record<string, Tensor | undefined>>
-  /** By the names of the bindings. */
+  /** The tensors written, by the names of the bindings. */
   readonly writes: Readonly<Record<string, Tensor>>
 }
 

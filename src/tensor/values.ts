@@ -12,7 +12,7 @@ import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
 import type { Outputs, RunValues, Tensors } from './plan.ts'
 import type { Tensor } from './tensor.ts'
 
-/** By the names that the plan has for them. */
+/** Tensors by the names that the plan has for them. */
 export type TensorMap = ReadonlyMap<string, Tensor>
 
 /** The kinds of the fields of RunValues. */

@@ -51,12 +51,12 @@ export interface Comparison {
 /** A variant in a comparison, and what is known of it so far. */
 export interface Candidate {
   readonly variant: Variant<never>
-  /** By the cost model, relative to the cheapest one's 1. */
+  /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
   verdict: CandidateReport['verdict']
   /** The reason why it was vetoed or couldn't be tried. */
   reason: string | undefined
-  /** Of one run. */
+  /** FLOPs of one run. */
   flops: number
   /** Milliseconds, round by round. */
   readonly samples: number[]

@@ -20,7 +20,7 @@ import { type Comparison, collect, isIn, isOpen, type Problem, secondsOf } from 
 import type { Tuning } from './report.ts'
 
 const LEAST_SLICE_MS = 300
-/** Of the time that is left: what should take longer isn't begun, as the estimate may be several times too low. */
+/** The share of the time that is left which a measurement may need: the estimate may be several times too low. */
 const LARGEST_SHARE = 0.3
 
 /** Options of {@link tune}: its time limit, progress and signal. */

@@ -30,7 +30,7 @@ const FOLDER_NAME = /^[0-9a-f]{32}-([0-9a-f]{32}|none)$/
 
 /** A file that is kept, wholly or in part. */
 export interface CachedFile {
-  /** Without its query, which may be secret. */
+  /** The address without its query, which may be secret. */
   readonly url: string
   /** Bytes that are kept. */
   readonly bytes: number
@@ -40,11 +40,11 @@ export interface CachedFile {
 
 /** The facts of a cached file; undefined stands for "the server has no such file". */
 interface Entry {
-  /** As it is shown. The folder's name has the hash of all but what signs a request. */
+  /** The address as it is shown. The folder's name has a hash of all of it but the parameters that sign a request. */
   readonly url: string
   readonly blockBytes: number
   readonly remote?: Omit<Remote, 'url' | 'body'> | undefined
-  /** Of the whole file, once it was compared. */
+  /** The hash of the whole file, once it was compared. */
   readonly sha256?: string | undefined
 }
 
@@ -53,7 +53,7 @@ export interface KeptFile {
   readonly blockBytes: number
   /** The same for all who keep this version. */
   readonly key: string
-  /** Of the whole file, once it was compared; its blocks have their own. */
+  /** The hash of the whole file, once it was compared; its blocks have hashes of their own. */
   readonly sha256: string | undefined
   /** The block, or undefined if it isn't there, or not whole. */
   read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined>

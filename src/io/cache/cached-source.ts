@@ -64,12 +64,12 @@ export class BlockSource implements Source {
   readonly #kept: KeptFile | undefined
   readonly #blockBytes: number
   readonly #count: number
-  /** For progress. */
+  /** The file's name in progress. */
   readonly #label: string
   readonly #download: Download | undefined
   readonly #gate: Gate
 
-  /** In memory or on their way, the least recently read first. */
+  /** The blocks in memory or on their way, the least recently read first. */
   readonly #blocks = new Map<number, Block>()
   /** The reads to come: the blocks in order, and the place of each. Without it, nobody knows. */
   #order: readonly number[] = []
@@ -401,7 +401,7 @@ async function probeOrKept(url: string, options: UrlOptions, cache: BlockCache):
   return have.remote ?? new Absent('gone', new WeightsError(`${wasAbsent} Check the connection.`))
 }
 
-/** For progress: the file's name. */
+/** The file's name, for progress. */
 function labelOf(url: string): string {
   return lastOf(shownAddress(url).split('/'))
 }

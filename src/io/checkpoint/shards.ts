@@ -38,7 +38,7 @@ export type ReadHeader = (source: Source, signal: AbortSignal | undefined) => Pr
 
 /** The index of a sharded checkpoint: the file that must hold each tensor. */
 export interface ShardIndex {
-  /** Of the index's own file, for messages. */
+  /** The name of the index's own file, for messages. */
   readonly name: string
   readonly fileOf: ReadonlyMap<string, string>
 }

@@ -19,7 +19,7 @@ export type Strided = Pick<TensorEntry, 'dtype' | 'shape' | 'begin'> & {
 
 interface Axis {
   readonly length: number
-  /** In elements. */
+  /** The step from an index to the next, in elements. */
   readonly stride: number
 }
 
@@ -89,7 +89,7 @@ export async function gather(
   return bytes
 }
 
-/** Without axes of one index, and with those joined that follow each other as in C order. */
+/** The axes with more than one index, where axes that follow each other as in C order are joined. */
 function axesOf(shape: readonly number[], strides: readonly number[]): Axis[] {
   const axes: Axis[] = []
   for (const [i, length] of shape.entries()) {
@@ -147,7 +147,7 @@ function boxesOf(axes: readonly Axis[], begin: number, end: number): Box[] {
   })
 }
 
-/** From the first to the last, both counted. */
+/** The number of elements from the first to the last, both counted. */
 function spanOf({ axes }: Box): number {
   return axes.reduce((sum, { length, stride }) => sum + (length - 1) * stride, 1)
 }

@@ -15,7 +15,7 @@ export class Absent {
    * place.
    */
   readonly why: 'gone' | 'refused' | 'page'
-  /** For whoever can't do without. */
+  /** The error for callers that can't do without the file. */
   readonly error: WeightsError
 
   constructor(why: Absent['why'], error: WeightsError) {
@@ -49,7 +49,7 @@ export function pageError(name: string, url: string = name): WeightsError {
   )
 }
 
-/** For a status that is neither the file nor its absence. */
+/** The error for a status that means neither the file nor its absence. */
 export function refused({ response, leftHeaders, url }: Answer, name: string): WeightsError {
   const { status } = response
   const left = leftHeaders
@@ -103,7 +103,7 @@ export function expectSize(name: string, size: number, stated?: Answer['stated']
 /** The range that a 206 says it has. */
 export interface Part {
   readonly length: number
-  /** Of the whole file; undefined if the server doesn't know. */
+  /** Bytes of the whole file; undefined if the server doesn't know. */
   readonly total: number | undefined
 }
 

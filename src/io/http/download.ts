@@ -2,7 +2,7 @@
 
 import type { Progress, Waiting } from '../../progress.ts'
 
-/** Between two reports. */
+/** Bytes between two reports. */
 const STEP_BYTES = 256 * 1024
 
 /** The bytes of all files of a load: how many there are, how many have come, and from where. */
@@ -40,7 +40,7 @@ export class Download {
     this.#tell(what)
   }
 
-  /** To load anew. */
+  /** Sets all counts to zero, to load anew. */
   reset(): void {
     this.#total = this.#fromCache = this.#fromNetwork = this.#skipped = 0
     this.#told = -1

@@ -77,10 +77,10 @@ export interface Reply {
 
 /** A server's facts of a whole file. */
 export interface Stated {
-  /** Of its contents, in quotes like an ETag. */
+  /** The version of its contents, in quotes like an ETag. */
   readonly version?: string | undefined
   readonly size?: number | undefined
-  /** Of the whole file, in hex. */
+  /** The hash of the whole file, in hex. */
   readonly sha256?: string | undefined
 }
 
@@ -266,7 +266,7 @@ export class Silence extends Error {
 }
 
 class Watchdog {
-  /** Once it has ended the exchange. */
+  /** The silence that has ended the exchange, if one has. */
   silence: Silence | undefined
   readonly #options: HttpOptions
   readonly #bark: (silence: Silence) => void
@@ -311,7 +311,7 @@ export class Busy extends Error {
   readonly status: string
   /** It is asked to wait, rather than out of order. */
   readonly asksToWait: boolean
-  /** By its Retry-After. */
+  /** The pause that the server's Retry-After asks for. */
   readonly retryAfterMs: number | undefined
 
   constructor({ status, statusText, headers }: Response, { clock = WALL_CLOCK }: HttpOptions) {

@@ -11,7 +11,7 @@ import { quoted } from '../../printable.ts'
 export interface HubPlace {
   readonly owner: string
   readonly name: string
-  /** Below the repository, without slashes at its ends; '' is the repository itself. */
+  /** The path below the repository, without slashes at its ends; '' is the repository itself. */
   readonly path: string
   /** A branch, a tag or a commit. */
   readonly revision: string
@@ -67,7 +67,7 @@ export function parseHubPlace(place: string): HubPlace {
   return { owner, name, path: path.join('/'), revision }
 }
 
-/** As users write it, without the revision that is the default. */
+/** The place as users write it, without the revision if that is the default. */
 export function describeHubPlace({ owner, name, path, revision }: HubPlace): string {
   const below = path === '' ? '' : `/${path}`
   // A path with an "@" needs a revision behind it
@@ -92,7 +92,7 @@ function problemOf(part: string): string | undefined {
   return undefined
 }
 
-/** By git's rules for names of branches and tags. */
+/** True if a text can be a revision by git's rules for names of branches and tags. */
 function isRevision(revision: string): boolean {
   const isWritten = /^[^\s~^:?*[\\]{1,255}$/.test(revision) && !/\.\.|\/\/|@\{|\p{Cc}/u.test(revision)
   return isWritten && !/^[/.-]|[/.]$|\.lock$/.test(revision)

@@ -39,7 +39,7 @@ export interface Remote {
   readonly hasRanges: boolean
   /** The whole file, if it has come already. */
   readonly body?: Uint8Array<ArrayBuffer>
-  /** By the server, in hex: of the whole file. */
+  /** The hash of the whole file by the server, in hex. */
   readonly sha256?: string | undefined
 }
 
@@ -169,7 +169,7 @@ async function completed(
   return { ...remote, size }
 }
 
-/** By a file's first two bytes: it may be a page ('<', the byte order mark, white space), or a pointer ('ve'). */
+/** True if a file may be a page ('<', the byte order mark, white space) or a pointer ('ve'), by its first two bytes. */
 function isDoubtful([first = 0, second]: Uint8Array, size: number): boolean {
   const isText = first === 0x3c || first === 0xef || (first <= 0x20 && first > 8)
   return isText || (first === 0x76 && second === 0x65 && size <= MAX_POINTER)
@@ -250,7 +250,7 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
   return source
 }
 
-/** Asked for once, when the first byte is read. */
+/** A source that requests the whole file once, when the first byte is read. */
 function wholeSource({ url, size, version, body }: Remote, options: UrlOptions): RemoteSource {
   const name = shownAddress(url)
   let whole = body && Promise.resolve(bytesSource(body, name))

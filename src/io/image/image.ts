@@ -27,9 +27,9 @@ import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
 /** An image in host memory. */
 export interface Image {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 3], 8 bits each. */
   readonly rgb: Uint8Array
@@ -157,9 +157,9 @@ function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, n
 
 /** Pixels of 8 bits: three channels, four or one. */
 export type PngPixels = {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
 } & (
   | {

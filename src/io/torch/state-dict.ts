@@ -10,7 +10,7 @@ import { printable } from '../../printable.ts'
 import { fail } from '../checkpoint/checkpoint.ts'
 import { Dict, kindOf, List, Rebuilt, Tuple, type Value } from './values.ts'
 
-/** Under which programs for training keep a model, the first that there is. */
+/** The keys under which training programs keep a model. The first that there is counts. */
 const KEYS = [
   'state_dict',
   'model_state_dict',

@@ -19,7 +19,7 @@ import type { Source } from '../source.ts'
 /** An entry of an archive. */
 export interface ZipEntry {
   readonly name: string
-  /** Of its local header, counted from the file's first byte. */
+  /** Offset of its local header in the file. */
   readonly header: number
   /** One past the last byte that can belong to it: the next entry's header, or the directory. */
   readonly limit: number
@@ -161,7 +161,7 @@ interface Directory {
   readonly count: number
 }
 
-/** By the end record, which is the last of the file but for a comment. */
+/** Finds the directory by the end record, which only a comment follows in the file. */
 async function findDirectory(source: Source, signal: AbortSignal | undefined): Promise<Directory> {
   const file = printable(source.name)
   const { size } = source

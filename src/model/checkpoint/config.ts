@@ -64,7 +64,7 @@ export interface SamConfig {
   readonly llmLayer: number
 }
 
-/** From three of SAM's layers to a fine, a middle and a coarse map. */
+/** The connector, from three of SAM's layers to a fine, a middle and a coarse map. */
 export interface ConnectorConfig {
   /** Channels between the convolutions of a branch. */
   readonly hidden: number
@@ -113,13 +113,13 @@ export interface HeadConfig {
   readonly heads: number
   /** Number of queries N: candidates for what a sentence means. */
   readonly queries: number
-  /** Of every GroupNorm. */
+  /** Groups of every GroupNorm. */
   readonly groups: number
   /** Added to the variance in every norm. */
   readonly eps: number
   /** Layers of the pixel decoder. */
   readonly pixelLayers: number
-  /** Places that a token of the pixel decoder looks at, a head and level. */
+  /** Places that a token of the pixel decoder looks at, per head and level. */
   readonly points: number
   /** Channels between the linear layers of the pixel decoder's MLPs. */
   readonly pixelMlp: number
@@ -172,7 +172,7 @@ export interface PromptConfig {
 export interface Config {
   /** The kind of model that the file describes. */
   readonly model: 'flowseg'
-  /** For people. */
+  /** The model's name, for people. */
   readonly name: string
   /** Behaviour of X-SAM's AAAI branch or of its main branch where they differ (spec, section 12). */
   readonly compat: 'aaai' | 'main'
@@ -180,7 +180,7 @@ export interface Config {
   readonly siglip: SiglipConfig
   /** The encoder whose maps the pixel decoder reads. */
   readonly sam: SamConfig
-  /** From SAM's maps to three scales. */
+  /** The connector from SAM's maps to three scales. */
   readonly connector: ConnectorConfig
   /** The language model. */
   readonly llm: LlmConfig

@@ -47,9 +47,9 @@ export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table' | 'host'
 
 /** A tensor that a checkpoint of this config has, and what becomes of it on the device. */
 export interface Parameter {
-  /** As in the file. */
+  /** The tensor's name in the file. */
   readonly name: string
-  /** As in the file. */
+  /** The tensor's shape in the file. */
   readonly shape: readonly number[]
   /** The network that it belongs to. */
   readonly component: Component
@@ -315,7 +315,7 @@ function flowEntries({ hidden: d, decoderLayers }: HeadConfig): Entry[] {
   )
 }
 
-/** Of the features of an image (src/model/knows/world.ts): no parameters of a network. */
+/** Tensors for the features of an image (src/model/knows/world.ts), which are no parameters of a network. */
 function worldEntries({ knows, prompt, llm }: Config): Entry[] {
   if (!knows?.world) return []
   const { axes } = knows.world

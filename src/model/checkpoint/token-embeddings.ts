@@ -27,7 +27,7 @@ export class TokenEmbeddings {
   readonly #rowBytes: number
   /** The whole table as it is stored; empty where it is streamed. */
   readonly #held: Uint8Array<ArrayBuffer>
-  /** Of a table that is stored in int8: one scale per row. */
+  /** The scales of a table that is stored in int8, one per row. */
   readonly #scales: Float32Array | undefined
   /** Rows are rounded to int8 and back. */
   readonly #isRounded: boolean

@@ -8,14 +8,14 @@ import { openRegular, readInto } from '../../regular-file.ts'
 import { CONVERSION, type Shard } from './convert-plan.ts'
 
 const CHUNK = 4 * 2 ** 20
-/** Of the headers that are looked at. */
+/** The most bytes of a header that is read. */
 const MAX_HEADER_BYTES = 100_000_000
 
 /** The kind of a file. */
 export interface ShardReport {
   /** `whole`: the shard; `other`: of another conversion; `damaged`: the shard, but not its data. */
   readonly state: 'whole' | 'other' | 'damaged'
-  /** In hex, of a whole one. */
+  /** The hash of a whole shard, in hex. */
   readonly sha256?: string
   /** The conversion that a header belongs to, by its own words. */
   readonly conversion?: string | undefined

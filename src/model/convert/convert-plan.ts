@@ -127,7 +127,7 @@ export function planConversion(
   }
 }
 
-/** In the order of the spec's section 3. */
+/** The steps of a conversion, in the order of the spec's section 3. */
 function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: ConvertSettings): Step[] {
   const fit = fitOf(checkpoint, config)
   expectFit(fit, checkpoint, config)

@@ -81,7 +81,7 @@ function compatOf({ tensors }: Checkpoint): Config['compat'] | undefined {
   return tensors.has('segmentor.class_predictor.logit_scale') ? 'main' : undefined
 }
 
-/** As the transformers library writes it. */
+/** The base of the rotary frequencies, where the transformers library writes it. */
 function ropeThetaOf(base: unknown, { llm }: Config): number | undefined {
   if (!isObject(base) || base['model_type'] !== llm.type) return undefined
   const theta = base['rope_theta']

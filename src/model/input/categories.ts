@@ -33,11 +33,11 @@ export type CategoryKind = 'thing' | 'stuff'
 
 /** A category that was asked for. */
 export interface Category {
-  /** As it was given. */
+  /** The category's name as it was given. */
   readonly name: string
   /** The list it was in. */
   readonly kind: CategoryKind
-  /** As the model reads it. */
+  /** The category's words as the model reads them. */
   readonly prompt: string
 }
 

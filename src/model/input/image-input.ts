@@ -22,9 +22,9 @@ import { kindOf } from '../../io/image/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
 export interface RgbaImage {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 4] */
   readonly rgba: Uint8Array | Uint8ClampedArray
@@ -65,7 +65,7 @@ const ACCEPTED =
 /** The readyState of a video that has a frame. */
 const HAVE_CURRENT_DATA = 2
 
-/** On the memory ledger. */
+/** The owner in the memory report. */
 const OWNER = 'image'
 
 /**
@@ -273,7 +273,7 @@ function drawnPixels(what: string, context: CanvasRenderingContext2D, width: num
   }
 }
 
-/** Without a way through the device: a copy of the frame converts itself. */
+/** Captures a video frame without a way through the device: a copy of the frame converts itself. */
 function captureFrame(frame: VideoFrame): CapturedImage {
   const own = frame.clone()
   return { open: () => framePixels(own), close: () => own.close() }

@@ -41,7 +41,7 @@ export interface Question {
   readonly after: readonly number[]
   /** The phrases, in order. */
   readonly spans: readonly Span[]
-  /** For each region, the index of its first row in `after`. */
+  /** The index in `after` of each region's first row. */
   readonly regions: readonly number[]
   /** All of it, to show; <image> stands for the rows of the image. */
   readonly text: string

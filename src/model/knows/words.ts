@@ -20,7 +20,7 @@ const SUBSTITUTION = 6
  */
 export class KnownWords {
   readonly #words: ReadonlySet<string>
-  /** By the first letter and the length: where words with a slip are looked for. */
+  /** Words by first letter and length, among which those with a typing error are looked for. */
   readonly #similar = new Map<string, string[]>()
 
   /** @param words lower-case ones; of an empty list nothing follows, so that no word counts as unknown */

@@ -8,7 +8,7 @@ import type { FlowLayer, Times } from '../segmentation.ts'
 
 /** One object of several. */
 export interface Instance {
-  /** At the image's size. */
+  /** The mask at the image's size. */
   readonly mask: Mask
   /** Pixels inside of the mask. */
   readonly area: number
@@ -44,11 +44,11 @@ export interface Segment {
   readonly name: string
   /** The category's kind: 'thing' or 'stuff'. */
   readonly kind: CategoryKind
-  /** Pixels. */
+  /** Area in pixels. */
   readonly area: number
   /** The smallest box around it, or null when it has no pixel. */
   readonly box: Box | null
-  /** At the image's size. */
+  /** The mask at the image's size. */
   readonly mask: Mask
 }
 
@@ -78,11 +78,11 @@ export interface CategoryFlow {
 
 /** The parts that all answers to lists of categories have. */
 export interface LabelMap {
-  /** The image's side in pixels. */
+  /** Width of the image in pixels. */
   readonly width: number
-  /** The image's side in pixels. */
+  /** Height of the image in pixels. */
   readonly height: number
-  /** A value per pixel, row-major; the mode says what it means. */
+  /** [height, width]: a value per pixel, whose meaning depends on `mode`. */
   readonly labels: Uint16Array
   /** True if anything of the list was found. */
   readonly found: boolean
@@ -110,7 +110,7 @@ export interface SemanticMap extends LabelMap {
 export interface InstanceMap extends LabelMap {
   /** The kind of this answer. */
   readonly mode: 'instance'
-  /** The surest first. */
+  /** The objects, by falling score. */
   readonly instances: readonly CategoryInstance[]
 }
 
@@ -118,7 +118,7 @@ export interface InstanceMap extends LabelMap {
 export interface PanopticMap extends LabelMap {
   /** The kind of this answer. */
   readonly mode: 'panoptic'
-  /** In the order of their queries. */
+  /** The segments in the order of their queries. */
   readonly segments: readonly PanopticSegment[]
 }
 

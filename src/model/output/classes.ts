@@ -25,7 +25,7 @@ export function classProbabilities(logits: ArrayLike<number>, K: number): Float6
 
 /** A query as one of the classes. */
 export interface Pair {
-  /** From 0 to N - 1. */
+  /** The query, from 0 to N - 1. */
   readonly query: number
   /** The class, from 0 to K - 1. */
   readonly category: number
@@ -33,7 +33,7 @@ export interface Pair {
   readonly probability: number
 }
 
-/** By descending probability; of equals the lower query first, then the lower class. */
+/** Compares pairs by descending probability; of equals the lower query comes first, then the lower class. */
 function byProbability(a: Pair, b: Pair): number {
   return b.probability - a.probability || a.query - b.query || a.category - b.category
 }

@@ -19,7 +19,7 @@ type MaskScene = Pick<SceneState, 'size' | 'image'>
 export interface DecodedMasks {
   /** Mask logits [N, H * W]. */
   readonly masks: Float32Array
-  /** Without the flow, and so without refinement at the boundary. */
+  /** True without the semantic flow, and so without refinement at the boundary. */
   readonly baseline: boolean
 }
 

@@ -49,7 +49,7 @@ export interface AskOptions<O extends MaskOutput = 'host'> extends MaskOptions<O
    * no room for them.
    */
   readonly maxTokens?: number | undefined
-  /** As of {@link SegmentOptions}: what happened in every layer (true), or without the flow (false). */
+  /** The semantic flow, as in {@link SegmentOptions}: report every layer of it (true), or decode without it (false). */
   readonly flow?: boolean | undefined
 }
 
@@ -87,7 +87,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly tokens: readonly number[]
   /** 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`. */
   readonly end: 'stop' | 'length'
-  /** The answer should have had a <SEG> and hadn't: it was added, so that there are masks. */
+  /** True if the answer lacked a <SEG> that it should have had: it was added, so that there are masks. */
   readonly forced: boolean
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]

@@ -28,7 +28,7 @@ import { expectFiniteStages } from '../stages.ts'
 export interface DecodeOptions {
   /** The task that is asked: the flow is left out of those that it wasn't trained on. */
   readonly task: TaskName
-  /** With the flow (true) or without (false), whatever the config says. */
+  /** Decode with the flow (true) or without (false), whatever the config says. */
   readonly flow?: boolean | undefined
   /** Also read what happened in every layer. */
   readonly every?: boolean | undefined
@@ -56,7 +56,7 @@ export interface Decoded {
   readonly masks: Float32Array
   /** Columns of `logits` but for the background. */
   readonly phrases: number
-  /** Without the flow: as X-SAM. */
+  /** True without the flow, as in X-SAM. */
   readonly baseline: boolean
   /** All that was read, of every layer if it was asked for. */
   readonly read: HostArrays

@@ -43,7 +43,7 @@ import { boxOverlap, chooseMask, type MeasuredMask } from './region-choice.ts'
 
 /** Options of {@link Scene.segmentRegion}. */
 export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, RegionPromptOptions {
-  /** true: everything like the regions, instead of what was pointed at. */
+  /** true: find everything that is like the regions, instead of the object that was pointed at. */
   readonly like?: boolean | undefined
   /**
    * For clicks. true: of the masks that the clicks are inside of, the one with the highest score; by default, as in
@@ -58,7 +58,7 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
    */
   readonly seed?: number | undefined
   /**
-   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * true: decode with the semantic flow, and report every layer. false: decode without it, as X-SAM, the baseline. By
    * default it is on if the checkpoint's flow was trained on regions.
    */
   readonly flow?: boolean | undefined
@@ -66,7 +66,7 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
 
 /** The rows of C that stand for a region: its marker, its rows and its end marker. */
 export interface RegionRows {
-  /** Counted from 0. */
+  /** Index of the region, from 0. */
   readonly region: number
   /** [begin, end) among the rows of C. */
   readonly rows: readonly [begin: number, end: number]

@@ -23,7 +23,7 @@ export function captionIn(text: string, compat: Config['compat']): string {
   return quotes.reduce(stripped, clean.trim()).trim()
 }
 
-/** Without this character at both ends. */
+/** The text without this character at both ends. */
 function stripped(text: string, quote: string): string {
   let [begin, end] = [0, text.length]
   while (begin < end && text[begin] === quote) begin++

@@ -88,7 +88,7 @@ export function answerLength(
   return wanted ?? Math.min(room, MOST_TOKENS[config.compat])
 }
 
-/** Of X-SAM's generation. */
+/** The most tokens of an answer in X-SAM's generation. */
 const MOST_TOKENS = { aaai: 512, main: 2048 } as const
 
 /**

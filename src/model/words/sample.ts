@@ -52,7 +52,7 @@ export class Sampler {
     return kept[nucleus - 1] ?? 0
   }
 
-  /** In [0, 1), by the seed and a count: the same in every runtime (lowbias32; Wellons 2018). */
+  /** A number in [0, 1) by the seed and a count, the same in every runtime (lowbias32; Wellons 2018). */
   #uniform(): number {
     return mix(mix(this.#options.seed ^ 0x51ed270b) ^ mix(Math.imul(++this.#drawn, 0x9e3779b9))) / 2 ** 32
   }

@@ -80,7 +80,10 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
   return (Tq * heads) / kvHeads
 }
 
-/** Of both products; causal queries count the keys that the last of them sees, and under a window all of them see. */
+/**
+ * FLOPs of both products. Causal queries count the keys that the last of them sees, and under a window those that any
+ * sees.
+ */
 export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
   const { start, window = Infinity } = bias?.kind === 'causal' ? bias : { start: Tk }
   const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
@@ -101,7 +104,7 @@ export interface Layout {
   readonly splits: number
   /** Number of these that one workgroup takes. */
   readonly splitsPerGroup: number
-  /** Of the subgroups that compute the position bias; by default threads compute it by themselves. */
+  /** Lanes of the subgroups that compute the position bias; by default threads compute it by themselves. */
   readonly lanes?: number
 }
 

@@ -29,17 +29,26 @@ const mixShader: ByWidth = { 1: mixF32, 4: mixVec4 }
 const swigluShader: ByWidth = { 1: swigluF32, 4: swigluVec4 }
 const unaryShader: ByWidth = { 1: unaryF32, 4: unaryVec4 }
 
-/** a + b. See `binary` for the shapes. */
+/**
+ * a + b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function add(a: Tensor, b: Tensor): Tensor {
   return binary('add', a, b)
 }
 
-/** a - b. See `binary` for the shapes. */
+/**
+ * a - b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function sub(a: Tensor, b: Tensor): Tensor {
   return binary('sub', a, b)
 }
 
-/** a * b. See `binary` for the shapes. */
+/**
+ * a * b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function mul(a: Tensor, b: Tensor): Tensor {
   return binary('mul', a, b)
 }
@@ -181,7 +190,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
 
 /**
  * A gate between two tensors: y = s * a + (1 - s) * b with s = sigmoid(gate), all of one shape. From gate = 17
- * on, y is a bit for bit: what a shut gate guards stays as it was. y is NaN where the gate isn't finite.
+ * on, y is a bit for bit: a closed gate leaves its input unchanged. y is NaN where the gate isn't finite.
  *
  * @throws ShapeError if the shapes differ
  */

@@ -7,11 +7,11 @@ import { expectPair } from '../../tensor/check.ts'
 export interface Place {
   /** Rows and columns of a map of logits. */
   readonly map: readonly [H: number, W: number]
-  /** Of the model's canvas. */
+  /** Size of the model's canvas, in pixels. */
   readonly canvas: readonly [height: number, width: number]
   /** The corner of the canvas that holds the image. */
   readonly crop: readonly [height: number, width: number]
-  /** Of the image, in pixels. */
+  /** Size of the image, in pixels. */
   readonly size: readonly [height: number, width: number]
 }
 

@@ -27,9 +27,9 @@ import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
 import { tiled } from './tiled.ts'
 
-/** The options of `linear`: what it does besides the product. */
+/** Options of {@link linear}: bias, activation and residual. */
 export interface LinearOptions {
-  /** [N] */
+  /** [N], added to the product. */
   readonly bias?: Tensor
   /** Applied after the bias, before the residual. */
   readonly activation?: Activation

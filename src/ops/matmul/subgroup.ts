@@ -54,7 +54,7 @@ export const subgroup: Variant<Product> = {
 
 /** The tile that a subgroup computes. */
 interface Tile extends TileSize {
-  /** By the kernel for few rows of a, each of which all lanes load together. */
+  /** True for the kernel for few rows of a (skinny), each of which all lanes load together. */
   readonly skinny: boolean
   /** Rows of a: of the skinny kernel, else as groups of as many as there are lanes. */
   readonly aGroups: number
@@ -99,7 +99,7 @@ export function chooseTile(
   return leastWork(sizes, { M, N }, PARALLEL)
 }
 
-/** Of shaders/matmul/skinny.wgsl. */
+/** The prelude constants of shaders/matmul/skinny.wgsl. */
 function skinnyConstants(
   { b, pair }: Product,
   { rows, bGroups }: Tile,

@@ -155,7 +155,7 @@ function drawCopyRows(random: Random): KernelCase {
   })
 }
 
-/** From f32 to f16, of numbers that f16 has; and back, as `gather` widens them. */
+/** A case of a copy from f32 to f16, with numbers that f16 has, and back, as `gather` widens them. */
 function drawCopyHalves(random: Random): KernelCase {
   const [rows, held, C] = [random.size(33), random.size(130), 4 * random.size(17)]
   const at = random.whole(0, held - 1)
