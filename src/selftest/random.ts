@@ -113,7 +113,13 @@ export class Random {
   }
 
   /** A tensor of numbers in [-scale, scale). */
-  tensor(shape: Shape, scale = 1): HostTensor & { readonly data: Float32Array } {
+  tensor(
+    shape: Shape,
+    scale = 1,
+  ): HostTensor & {
+    /** The numbers, row-major. */
+    readonly data: Float32Array
+  } {
     const data = this.floats(sizeOf(shape), scale)
     return { shape, dtype: 'f32', data, values: data }
   }

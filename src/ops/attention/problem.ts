@@ -23,17 +23,33 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
  */
 export type AttentionBias =
   | {
+      /** Queries see the keys up to their own position. */
       readonly kind: 'causal'
+      /** Position of query 0 among the keys, 0 or more. */
       readonly start: SizeValue
       /** Keys that a query sees at most, its own included; all up to there by default. */
       readonly window?: number
     }
-  | { readonly kind: 'length'; readonly length: SizeValue }
-  | { readonly kind: 'mask'; readonly bits: Tensor }
   | {
+      /** Queries see the first keys. */
+      readonly kind: 'length'
+      /** Number of keys that all queries see. */
+      readonly length: SizeValue
+    }
+  | {
+      /** Each query sees the keys that its bits don't hide. */
+      readonly kind: 'mask'
+      /** u32 [Tq, ceil(Tk / 32)]: bit t of word w hides key 32 w + t. */
+      readonly bits: Tensor
+    }
+  | {
+      /** Scores grow by the positions of query and key on a map. */
       readonly kind: 'relative'
+      /** [2H - 1, d], by the difference of the rows of query and key. */
       readonly height: Tensor
+      /** [2W - 1, d], by the difference of the columns of query and key. */
       readonly width: Tensor
+      /** Rows and columns of the map. */
       readonly size: readonly [H: number, W: number]
     }
 
