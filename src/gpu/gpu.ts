@@ -117,7 +117,7 @@ export class Gpu {
   /** Called when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>()
   readonly #onError = (event: GPUUncapturedErrorEvent): void => {
-    event.preventDefault() // or the runtime prints it: whoever awaits our work gets it instead
+    event.preventDefault() // or the runtime prints it; the caller that awaits our work gets it instead
     this.#fault ??= new FlowSegError('ERR_GPU', `The device reported: ${event.error.message}`)
   }
   #closed = false

@@ -35,8 +35,8 @@ export interface Folder {
   /** Notes for the user on how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /**
-   * The file, or undefined if there is none of that name, or a server has none for us: whoever asks can do without. It
-   * is closed by whoever asks.
+   * The file, or undefined if there is none of that name, or a server has none for us: the caller can do without it.
+   * The caller closes it.
    */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
   /**
@@ -46,7 +46,7 @@ export interface Folder {
   refusal?(file: string): WeightsError | undefined
   /** @throws WeightsError if there is none, naming the folder and what it does have */
   open(file: string, signal?: AbortSignal): Promise<Source>
-  /** Names of what is in it; undefined where nobody can tell, such as on a server. */
+  /** Names of what is in it; undefined where they can't be listed, such as on a server. */
   list?(): Promise<readonly string[] | undefined>
   /** A small file as text, which must be UTF-8. */
   readText(file: string, signal?: AbortSignal): Promise<string>
@@ -307,7 +307,7 @@ export function urlFolder(
 export function chosenFolder(chosen: Chosen): Folder {
   const describe = describeChosen(chosen)
   const filesAndFolders = filesOf(chosen) // a drop must be read now
-  filesAndFolders.catch(() => undefined) // whoever asks for a file is told
+  filesAndFolders.catch(() => undefined) // the next request for a file reports it
   return folder(
     describe,
     async (name) => {
@@ -418,7 +418,7 @@ function notJson(text: string, name: string, cause: unknown): WeightsError {
 }
 
 /**
- * @param search gives the file, or why it is of no use to whoever needs it
+ * @param search gives the file, or the reason why it is of no use
  * @param remedy what else to do when a file is missing
  */
 function folder(

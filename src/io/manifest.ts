@@ -46,7 +46,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
   })
 }
 
-/** Files on disk may have been changed by whoever asks, and the manifest be what is stale. */
+/** The user may have changed files on disk on purpose, so that the manifest is stale. */
 function remedy({ directory }: Folder): string {
   if (directory === undefined) return 'Get the file again.'
   return `Get the file again; or if you changed it, renew ${MANIFEST}: flowseg manifest ${printable(directory)}`

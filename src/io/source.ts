@@ -1,6 +1,6 @@
 // Bytes by range: a file, a Blob or an array, read as those on servers are (url-source.ts).
 //
-// A checkpoint of eight gigabytes is never held whole: whoever reads it asks a Source for one range at
+// A checkpoint of eight gigabytes is never held whole: its readers ask a Source for one range at
 // a time, gets exactly those bytes in a buffer of their own, and uploads them. Named files side by side
 // are a Folder (folder.ts); what the bytes mean is known to safetensors.ts.
 

@@ -24,7 +24,7 @@ export interface ScenePixels {
   readonly rgb: Uint8Array
   /** [SIZE, SIZE]: 0 is background, i + 1 is object i. */
   readonly ids: Uint8Array
-  /** Of every object, from the id map. */
+  /** The visible part of every object, from the id map. */
   readonly visible: readonly VisiblePart[]
   /** Pixels of every object if nothing covered it. */
   readonly whole: readonly number[]

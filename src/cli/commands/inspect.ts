@@ -330,7 +330,7 @@ function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> 
   return groups
 }
 
-/** Of tensors whose names differ in the numbers of layers only. */
+/** The common name of tensors whose names differ only in the numbers of layers. */
 function commonName(group: readonly TensorEntry[]): string {
   const layers = group.map(({ name }) => name.match(LAYER) ?? [])
   let i = 0

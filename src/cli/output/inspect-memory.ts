@@ -19,7 +19,7 @@ import type { Terminal } from './terminal.ts'
 /** Bytes that a form of the weights takes. */
 export interface Need {
   readonly weights: 'as stored' | Quantized
-  /** Of the weights' files: to download, or after `flowseg convert`. */
+  /** Bytes of the weights' files: to download, or after `flowseg convert`. */
   readonly disk: number
   /** The most on the device, from loading to the first answer. */
   readonly device: number

@@ -1,4 +1,4 @@
-// A file in blocks of a few MiB: fetched once, ahead of whoever reads, and kept for the next visit.
+// A file in blocks of a few MiB: fetched once, ahead of the reader, and kept for the next visit.
 //
 //   read -> blocks in memory -> blocks that are kept (block-cache.ts) -> the server
 //

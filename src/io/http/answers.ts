@@ -5,10 +5,10 @@ import { printable, quoted } from '../../printable.ts'
 import { shownAddress } from './address.ts'
 import { type Answer, isBrowser, statusOf } from './http.ts'
 
-/** No file of weights is that large: whoever claims more is wrong, and planning for it would take memory. */
+/** No file of weights is that large: a server that claims more is wrong, and planning for it would take memory. */
 const MAX_FILE_BYTES = 2 ** 40
 
-/** A server's answer that amounts to "there is no such file", for whoever can do without it. */
+/** A server's answer that amounts to "there is no such file", for callers that can do without it. */
 export class Absent {
   /**
    * By 404 or 410; by 401 or 403, as S3 and CloudFront answer for what isn't there; or with a page of HTML in its

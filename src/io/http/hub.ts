@@ -212,7 +212,7 @@ export class Hub implements Resolver {
     return file
   }
 
-  /** Undefined for a file that isn't there, which whoever asks may do without. */
+  /** Undefined for a file that isn't there, which the caller may do without. */
   #refusalIn({ response, url, leftHeaders }: Reply): WeightsError | undefined {
     const { status, headers } = response
     if (!REFUSALS.includes(status)) return undefined

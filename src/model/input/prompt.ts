@@ -115,7 +115,7 @@ const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
   phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
 }
 
-/** Whatever a chat tokenizer may read as a token of its own. */
+/** Texts that a chat tokenizer may read as a token of its own. */
 export const MARKER: RegExp = /<\|[^|\s]*\|>|<\/?(?:p|seg|image|region|s|unk|think|tool_call|tool_response)>/i
 /** No token of any vocabulary is longer. What is much too long is refused without being encoded. */
 export const MAX_TOKEN_CHARACTERS = 256

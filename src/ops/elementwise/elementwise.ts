@@ -75,7 +75,7 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
   const one = b.size === 1
   const width = one ? widthOf(a.size) : widthOf(b.size)
   const y = tensor(a.shape)
-  // Of a commutative op, the operand whose memory the plan may reuse comes first
+  // If the op is commutative, the operand whose memory the plan may reuse comes first
   const swaps = op !== 'sub' && a.size === b.size && a.storage.kind !== 'intermediate'
   const [first, second] = swaps ? [b, a] : [a, b]
   const Elem = width === 4 ? 'vec4f' : 'f32'

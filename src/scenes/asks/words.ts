@@ -146,7 +146,7 @@ const OTHER_QUESTIONS = [
 
 const isHeldOut = (i: number): boolean => i % 4 === 3
 
-/** Of a list, the part that training or tests are asked about. */
+/** The part of a list that training or tests are asked about. */
 function part<T>(list: readonly T[], isForTests: boolean): T[] {
   return list.filter((_, i) => isHeldOut(i) === isForTests)
 }

@@ -1,7 +1,7 @@
 // Backgrounds of the second generation: gradients, textures, soft shadows below the objects, and noise.
 //
-// Whatever is drawn stays near one quiet colour, which differs clearly from every object's: a background may be rich,
-// but never looks like an object.
+// Everything that is drawn stays near one quiet colour, which differs clearly from every object's: a background may be
+// rich, but never looks like an object.
 
 import type { Random } from '../random.ts'
 import { fixed } from '../shapes.ts'
