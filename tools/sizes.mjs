@@ -3,7 +3,7 @@
 //   node tools/sizes.mjs           fails if something has grown, or shrunk, by more than 3 %
 //   node tools/sizes.mjs --write   records what is there now
 //
-// Of a door for browsers that is all a page loads: the file and what it imports, as they are and gzipped.
+// For a browser entry point these are the files that a page loads: it and its imports, as they are and gzipped.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

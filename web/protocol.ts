@@ -28,7 +28,7 @@ export interface WeightsAddress {
   readonly kind: 'url'
   readonly url: string
   readonly token?: string | undefined
-  /** Of a mirror. */
+  /** The address of a mirror. */
   readonly endpoint?: string | undefined
 }
 
@@ -109,9 +109,9 @@ export interface ObjectsAnswer {
   readonly colours: ColourMap
   /** Milliseconds besides those of looking at the image. */
   readonly ms: number
-  /** Of a list of categories: the kind of answer, and the number of names. */
+  /** The kind of answer and the number of names, for a list of categories. */
   readonly categories?: { readonly mode: CategoryMode; readonly asked: number }
-  /** Of an answer in words: its text, in parts of which some are objects. */
+  /** The text of an answer in words, in parts of which some are objects. */
   readonly words?: {
     readonly text: string
     readonly parts: readonly AnswerPart[]
