@@ -1,5 +1,5 @@
-// Pixels of images on their way to the device and masks on their way out of it, without a detour through host memory
-// where there is one that avoids it.
+// Transfers of image pixels to the device and of masks from it, without a copy in host memory where the runtime allows
+// that.
 //
 // An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail,
 // and stays within what one binding allows.

@@ -4,7 +4,7 @@
 // subgroup has lanes, and a group holds texel 0 of all its rows, then texel 1 of all ... A texel is 16 bytes: 4
 // values of f32, 8 of 16 bits, 16 of int8, 32 of int4. Rows end in zeros where K leaves part of a texel.
 //
-// They lie in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read
+// They are in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read
 // (lavapipe: 30 cycles against 60 for eight lanes of 16 bytes, November 2026). Texel i of the whole is at x = i %
 // TEXTURE_WIDTH.
 

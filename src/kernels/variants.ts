@@ -1,4 +1,4 @@
-// Kernel families: several ways to compute one thing, and which of them to take.
+// Kernel families: several ways to compute one thing, and the choice among them.
 //
 // Adapters differ tenfold in what is cheap: a barrier is free on a GPU and costs 272 cycles on a CPU behind Vulkan,
 // where a subgroup shuffle costs 3. So a family is a table of variants. Those that can't run a problem here, or gave

@@ -1,5 +1,5 @@
-// From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
-// share. Kernels compile while weights stream.
+// Loads a model from files to the device: its weights, the plans that every image needs, and the state that scenes and
+// sentences share. Kernels compile while weights stream.
 
 import { allOrAbort } from '../async/all-or-abort.ts'
 import { Queue } from '../async/queue.ts'

@@ -1,4 +1,4 @@
-// From a scene to pixels: the picture, and which object every pixel belongs to (Node, through resvg).
+// Rasterises a scene: the picture, and the object that every pixel belongs to (Node, through resvg).
 //
 // The id map is exact: every object's own alpha, at the same subpixel position, cut at one half and
 // painted in order. All objects are rasterised in one go, each in a cell of its own of an atlas.

@@ -1,5 +1,5 @@
 // The values that go into a plan and come out of it: arrays, tensors and names that a caller passes to `run`, and what
-// its `build` returned, each held against what was declared.
+// its `build` returned, each checked against its declaration.
 
 import { expectDefined, expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'

@@ -1,4 +1,4 @@
-// The cost of a plan, as it is told to people and to those who predict its time.
+// The cost of a plan, for reports to users and for predictions of its time.
 
 import { roundUp } from '../memory.ts'
 import type { Layout } from './liveness.ts'

@@ -1,5 +1,5 @@
-// From class logits to what a query may be: probabilities of the classes, and the pairs of a query and a class that are
-// worth a mask. N queries, K classes, and the background behind them.
+// Turns class logits into classes of queries: probabilities of the classes, and the pairs of a query and a class that
+// are worth a mask. N queries, K classes, and the background behind them.
 
 import { entryOf } from '../../check.ts'
 

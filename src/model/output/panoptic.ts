@@ -1,4 +1,4 @@
-// From the pixels that each kept query owns to segments: one per thing, one per class of stuff (spec of the tasks,
+// Turns the pixels that each kept query owns into segments: one per thing, one per class of stuff (spec of the tasks,
 // 2.5).
 
 import { entryOf } from '../../check.ts'

@@ -1,5 +1,5 @@
-// From a prompt to the queries' answers: the language model reads it after the image -> C and S, and the decoder
-// finds what they mean. Every task goes through here.
+// Decodes a prompt: the language model reads it after the image, which gives C and S, and the decoder turns them into
+// masks and class logits of the queries. Every task goes through here.
 
 import { entryOf } from '../../check.ts'
 import type { TaskOptions } from '../../progress.ts'

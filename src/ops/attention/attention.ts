@@ -1,4 +1,4 @@
-// Attention: for all of the model's kinds, without ever storing the scores.
+// Attention of all kinds that the model has, without ever storing the scores.
 //
 //   y = softmax(scale * q k^T + bias) v
 //

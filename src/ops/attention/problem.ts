@@ -1,6 +1,6 @@
-// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default. And what
-// the variants share, which is all but their kernels: the position bias is computed before, split keys are added up
-// after.
+// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default. It also
+// has the parts that the variants share, which is all but their kernels: the position bias is computed before, and the
+// results of split keys are joined after.
 
 import combineShader from '#shaders/attention/combine.wgsl'
 import positionShader from '#shaders/attention/relative-position.wgsl'

@@ -1,5 +1,5 @@
-// One number in, one number out. Every op here can run in place: where its first operand is read for the last
-// time, the plan lets the result take its memory.
+// Elementwise ops. Every op here can run in place: if its first operand is read for the last time, the plan gives its
+// memory to the result.
 
 import binaryShader from '#shaders/elementwise/binary.wgsl'
 import mixF32 from '#shaders/elementwise/mix.wgsl'

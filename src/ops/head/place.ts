@@ -1,4 +1,5 @@
-// The way from mask logits to the image's pixels, for the kernels that go it without writing down what lies between.
+// The place of mask logits on the image, for kernels that resize to the image's pixels without storing the canvas in
+// between.
 
 import { ShapeError } from '../../errors.ts'
 import { expectPair } from '../../tensor/check.ts'

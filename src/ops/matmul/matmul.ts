@@ -1,4 +1,4 @@
-// Matrix products: linear layers, batched matmul, and what conv.ts needs to be one more.
+// Matrix products: linear layers, gated pairs and batched matmul. Convolutions are products too: see conv.ts.
 //
 // Shapes are checked here; the variants of the family (gemv, tiled, subgroup, registers) do the work, each in a file of
 // its own. Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N,

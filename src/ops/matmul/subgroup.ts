@@ -1,4 +1,4 @@
-// Matrix products by subgroups: lanes own rows, operands go round by broadcast. For CPUs behind Vulkan, and for packed
+// Matrix products by subgroups: lanes own rows, operands are broadcast. For CPUs behind Vulkan, and for packed
 // weights. Two kernels: shaders/matmul/subgroup.wgsl, and shaders/matmul/skinny.wgsl for few rows of a.
 
 import skinny from '#shaders/matmul/skinny.wgsl'
