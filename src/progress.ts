@@ -1,8 +1,8 @@
-// One event shape for everything that takes longer than a second, and one options bag to ask for it.
+// The progress of everything that takes longer than a second: one type of event, and the options to ask for it.
 
 /** The progress of a task that takes longer than a second. */
 export interface Progress {
-  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
+  /** The step: weights from a server are a 'download' until they are on the device, others an 'upload'. */
   readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'test'
   /** The file, tensor, kernel or plan that is being worked on. */
   readonly what: string

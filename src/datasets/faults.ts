@@ -1,4 +1,4 @@
-// Faults of a data set: all of them are looked for before anything runs, and the first few are told together.
+// Faults of a data set: all of them are looked for before anything runs, and the first few are reported together.
 
 import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'

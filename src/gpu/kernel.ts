@@ -52,7 +52,7 @@ export interface Kernel {
   readonly code: string
   /** @internal Characters of the prelude. */
   readonly preludeLength: number
-  /** @internal A caller's: its mistakes are told as the caller's. */
+  /** @internal True for a caller's own kernel, whose mistakes are reported as the caller's. */
   readonly own: boolean
   /**
    * @internal Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own.

@@ -15,7 +15,7 @@ const FORMAT = 2
 export interface Identity {
   /** The adapter's name, as {@link Gpu.name}. */
   readonly adapter: string
-  /** The driver and its version, where they are told. */
+  /** The driver and its version, where WebGPU reveals them. */
   readonly driver: string
   /** The WebGPU implementation: 'Dawn', 'wgpu' or 'browser'. */
   readonly runtime: string

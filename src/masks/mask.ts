@@ -27,7 +27,7 @@ export interface Mask extends MaskPixels {
   readonly area: number
 }
 
-/** The option of every function that makes a mask of a size it was told. */
+/** The option of every function that makes a mask of a size that its input names. */
 export interface PixelLimit {
   /** Larger masks are refused, before memory is taken; 64 megapixels by default. */
   readonly maxPixels?: number | undefined

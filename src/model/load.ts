@@ -183,7 +183,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
     const ownsGpu = !(options.gpu instanceof Gpu)
     const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
     try {
-      // Bytes on their way are told once: as a download, or else as an upload
+      // Progress counts bytes once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
       // A folder's are not complete before all was read
       const { notes = [] } = folder
@@ -291,7 +291,7 @@ const USUAL_SENTENCE = 'the red mug left of the laptop'
 
 /**
  * Compiles what the first sentence will need. A plan made meanwhile waits only for the kernels that are under way;
- * one that fails here fails again there, where somebody is told.
+ * one that fails here fails again there, where the caller gets the error.
  */
 async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
   const { T, K } = readInputs(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)

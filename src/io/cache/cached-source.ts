@@ -74,7 +74,7 @@ export class BlockSource implements Source {
   /** The reads to come: the blocks in order, and the place of each. Without it, nobody knows. */
   #order: readonly number[] = []
   #placeOf = new Map<number, number>()
-  /** Blocks that were told as loaded; those that came over the network; those that an earlier visit had kept. */
+  /** Blocks that were reported as loaded; those that came over the network; those that an earlier visit had kept. */
   readonly #told = new Set<number>()
   readonly #haveCome = new Set<number>()
   readonly #wereKept = new Set<number>()
@@ -300,7 +300,7 @@ export class BlockSource implements Source {
     }
   }
 
-  /** @returns whether it is told for the first time */
+  /** @returns whether it is reported for the first time */
   #tell(i: number): boolean {
     const isNew = !this.#told.has(i)
     this.#told.add(i)

@@ -34,7 +34,7 @@ export class Download {
     this.#total += bytes
   }
 
-  /** All files are open: from here on the total stays, and progress is told. */
+  /** All files are open: from here on the total stays, and progress is reported. */
   begin(what: string): void {
     this.#hasBegun = true
     this.#tell(what)
@@ -58,7 +58,7 @@ export class Download {
     this.#tell(file)
   }
 
-  /** Nobody needs these bytes: they are no part of the total, or count as loaded if that was told already. */
+  /** Nobody needs these bytes: they are no part of the total, or count as loaded if that was reported already. */
   skip(file: string, bytes: number): void {
     if (this.#hasBegun) this.#skipped += bytes
     else this.#total -= bytes

@@ -77,7 +77,7 @@ export class Hub implements Resolver {
   readonly #files = new Map<string, HubFile>()
   #entries: Promise<ReadonlyMap<string, Entry> | undefined> | undefined
   #commit: string | undefined
-  /** The hub has answered, so that the commit is known if it is told at all. */
+  /** True once the hub has answered, so that the commit is known if the hub names one. */
   #isSettled: boolean
   /** The first request. Until its answer has come, the others wait. */
   #first: Promise<void> | undefined

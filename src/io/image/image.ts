@@ -1,9 +1,9 @@
 // Image files <-> pixels.
 //
-// A file's kind is told by its first bytes, never by a name. What it claims to be is read from its headers and refused
-// there if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime; the
-// other kinds by `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded on
-// the thread that asks for it, but for the rows of a PNG, which take turns with other work.
+// A file's kind is recognised by its first bytes, never by a name. What it claims to be is read from its headers and
+// refused there if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime;
+// the other kinds by `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded
+// on the thread that asks for it, but for the rows of a PNG, which take turns with other work.
 
 import { encode } from 'fast-png'
 import { canDecode, decodeFile } from '#decoder'

@@ -1,6 +1,6 @@
 // The steps of a tokenizer.json, vetted before they see a text: normalizers, pre-tokenizers and decoders of strangers.
 //
-// The library runs what it is told to. So we take the kinds of steps that we know, so many of them, with regular
+// The library runs every step of the file. So we take the kinds of steps that we know, so many of them, with regular
 // expressions whose time can be told from their text (pattern.ts) and replacements that can't blow a text up; and the
 // steps that prepare a text are then run one by one, with a look at its length after each.
 

@@ -3,8 +3,8 @@
 // An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to
 // be looked at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an
 // ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way.
-// Kinds are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another
-// frame is of another class. Alpha is dropped, never multiplied by, as for files.
+// Kinds are recognised by their properties, never by `instanceof`: the classes don't exist in Node, and an image of
+// another frame is of another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../../breathe.ts'
 import { describe, tagOf } from '../../check.ts'
@@ -192,7 +192,7 @@ function capturing<T>(
     else there = x
     return x
   })
-  kept.catch(() => undefined) // whoever opens it is told, if anybody does
+  kept.catch(() => undefined) // the error is reported when it is opened, if it is
   return {
     open: async () => pixels(await kept),
     close: () => {

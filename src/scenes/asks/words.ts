@@ -112,7 +112,7 @@ const UNKNOWN = (
   'octagon cube sphere cone pyramid spiral crescent trapezoid cylinder'
 ).split(' ')
 
-/** Adjectives that no object of this world is told by. */
+/** Adjectives that describe no object of this world. */
 const UNKNOWN_ADJECTIVES =
   'pink white grey transparent golden wooden rusty furry broken wet angry invisible'.split(' ')
 
