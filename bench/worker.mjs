@@ -115,7 +115,7 @@ const answers = {
     return { ms: await current.way.profile?.() }
   },
 
-  /** Of `ceilings` alone. */
+  /** For `ceilings` alone. */
   async measure() {
     return engine.measure()
   },

@@ -86,7 +86,7 @@ def group_norm(self: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself: with AMX products are twelve times as fast as in float32, with
+    """True if the processor multiplies bfloat16 itself: with AMX products are twelve times as fast as in float32, with
     AVX512-BF16 two to four times; without either slower."""
     return re.search(r"\b(amx_bf16|avx512_bf16)\b", Path("/proc/cpuinfo").read_text()) is not None
 

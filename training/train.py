@@ -106,7 +106,7 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
     at = lambda i: final.gather(2, i[..., None].expand(*i.shape, final.shape[-1]))
     seg, end = at(batch.last[..., None])[:, :, 0], at(batch.span[..., 1:])[:, :, 0]
 
-    # Which object is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows, and
+    # The object that is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows, and
     # half-way up the objects that the words have named
     losses["s"], seen["s_right"] = help.s.loss(S, labels, boxes)
     losses["end"], _ = help.close.loss(end, labels, boxes)

@@ -85,7 +85,7 @@ interface Answer {
 interface Several {
   readonly picture: OpenPicture
   readonly objects: Objects
-  /** What was asked, in words. */
+  /** The question, in words. */
   readonly title: string
 }
 
@@ -352,7 +352,7 @@ export class Session {
   }
 }
 
-/** What was asked, in words. */
+/** The question, in words. */
 function titleOf(ask: ObjectsAsk): string {
   switch (ask.kind) {
     case 'question':

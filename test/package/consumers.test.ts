@@ -53,7 +53,7 @@ export async function segment(image) {
 }
 `
 const MODEL_SAYS = /^query \d+, score 0\.\d{3}, \d+ pixels$/
-/** What Node found, for the others. */
+/** The answer in Node, for the others to be compared with. */
 let answerOfNode = ''
 
 const HOST = `
@@ -124,7 +124,7 @@ test('Node: engine and model, and importing touches nothing', async () => {
   await writeFiles(folder, { 'import.mjs': importing })
   expect(await execute(process.execPath, ['import.mjs'], folder)).toBe('true\n'.repeat(doors.length))
 
-  // What browsers get is whole in itself, and has nothing of Node's
+  // The files for browsers import nothing else, and have nothing of Node's
   for (const file of readdirSync(join(home, 'dist/browser'))) {
     const code = readFileSync(join(home, 'dist/browser', file), 'utf8')
     expect(code.match(/(?:from|import)\s*\(?\s*['"](?!\.)[^'"]*['"]/g) ?? [], file).toEqual([])
@@ -229,7 +229,7 @@ test("a bare page: an import map, a worker, and default-src 'self'", async () =>
   expect(text.split('\n')).toEqual([ENGINE_SAYS, answerOfNode, 'NoAdapterError', `worker: ${ENGINE_SAYS}`])
 })
 
-/** What a consumer writes, and what mustn't compile. */
+/** Code of a consumer, with lines that mustn't compile. */
 const TYPED = `
 import { EMBEDDED, encodePng, FlowSeg, type Mask, type Scene, type Segmentation } from 'flowseg'
 import { type Gpu, openGpu, type Tensor } from 'flowseg/engine'

@@ -94,7 +94,9 @@ const TURNS: Readonly<Record<number, readonly [angle: number, mirror?: 'flip' | 
 /** Pixels between two moments for other work. */
 const STEP = 2 ** 16
 
-/** As Pillow does it: r = (255 - k) - c (255 - k) / 255, rounded. Inks come inverted, as Adobe writes them. */
+/**
+ * CMYK to RGB as Pillow does it: r = (255 - k) - c (255 - k) / 255, rounded. Inks come inverted, as Adobe writes them.
+ */
 async function rgbOfCmyk(inks: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const view = viewOf(inks)
   const pixels = inks.length / 4
