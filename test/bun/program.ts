@@ -1,4 +1,5 @@
-// Bun's program itself, as in tools/test.mjs: the one in .bin is made by an install script, which npm may not have run.
+// Bun's program itself, as in tools/test.mjs. The one in .bin is made by an install script, which npm may not
+// have run.
 
 import { placeOf } from '../runtime.ts'
 
