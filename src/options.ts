@@ -59,13 +59,18 @@ export const SECONDS: Kind = {
 }
 /** A table of tensors, arrays or numbers, each under its name. */
 export const TABLE: Kind = {
-  is: (value) => isObject(value) && !ArrayBuffer.isView(value) && !('storage' in value),
+  is: (value) => isTable(value) && !('storage' in value),
   what: 'an object: a value for each name',
 }
 /** An object whose values are strings. */
 export const TEXTS: Kind = {
-  is: (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
+  is: (value) => isTable(value) && Object.values(value).every((text) => typeof text === 'string'),
   what: 'an object of strings',
+}
+
+/** Not a Map, a promise or Headers, which have no names of their own and would pass for an empty one. */
+function isTable(value: unknown): value is Record<string, unknown> {
+  return isObject(value) && tagOf(value) === 'Object'
 }
 
 /** One of these words. */

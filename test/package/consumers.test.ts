@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'vite'
 import { expect, test } from 'vitest'
+import { bunProgram } from '../bun/program.ts'
 import { execute, project, ROOT, serve, visit, writeFiles } from './consumer.ts'
 
 /** An op of the consumer's own and one of the engine's, in one plan: [1, 4, 9] / 14. */
@@ -89,16 +90,6 @@ try {
   document.body.innerText = String(error)
 }
 `
-
-/** Bun's program itself, as in tools/test.mjs. */
-function bunProgram(): string {
-  const platform = { win32: 'windows' as const }[process.platform as 'win32'] ?? process.platform
-  const arch = { arm64: 'aarch64' as const }[process.arch as 'arm64'] ?? process.arch
-  return join(
-    ROOT,
-    `node_modules/@oven/bun-${platform}-${arch}/bin/bun${process.platform === 'win32' ? '.exe' : ''}`,
-  )
-}
 
 /** Empty but for these, and the package. */
 const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST, 'page.js': PAGE })

@@ -5,6 +5,7 @@
 // seconds. `Patience` decides what follows a failure: a pause that doubles each time, the pause that the server asks
 // for (Retry-After), or the end. The bytes are the business of url-source.ts.
 
+import { describe, tagOf } from '../../check.ts'
 import { UsageError, WeightsError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
 import { printable, quoted } from '../../printable.ts'
@@ -236,6 +237,13 @@ function parseUrl(address: string, base: URL): URL | undefined {
 
 /** @throws UsageError naming the header, and not what is in it */
 export function headersOf(headers: Readonly<Record<string, string>> = {}): Headers {
+  // Headers have no names of their own: they would be left out without a word
+  if (tagOf(headers) !== 'Object') {
+    throw new UsageError(
+      `headers is ${describe(headers)}, expected an object of strings: { authorization: 'Bearer …' } for instance, or ` +
+        'Object.fromEntries(headers).',
+    )
+  }
   const checked = new Headers()
   for (const [name, value] of Object.entries(headers)) {
     try {
