@@ -113,8 +113,8 @@ function rowOf({ name, group }, { cases, ceilings }) {
 }
 
 /**
- * Of what the adapter could do: multiply-adds from registers, the fastest kind of load where a weight is only read, or
- * the driver's own copy. Operands that fit a cache may go beyond the last.
+ * The share of the adapter's ceiling: multiply-adds from registers, the fastest kind of load where a weight is only
+ * read, or the driver's own copy. Operands that fit a cache may go beyond the last.
  */
 function shareOf(rate, unit, name, measured) {
   if (!measured) return undefined

@@ -10,7 +10,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { CASES } from './cases.mjs'
 import { buildEngine } from './lib/build.mjs'
@@ -36,6 +37,7 @@ const HELP = `node run.mjs [options]
   --no-ceilings     don't measure the adapter's ceilings
   --ceilings-only   measure nothing else
   --out FILE        results/<adapter>.json by default
+  --before FOLDER   compare with the engine of another checkout, instead of peers; nothing is recorded
   --list            print the cases
 
 Results are merged into the file case by case; \`node report.mjs\` makes RESULTS.md and the chart of them.`
@@ -52,6 +54,7 @@ const { values: options } = parseArgs({
     'no-ceilings': { type: 'boolean', default: false },
     'ceilings-only': { type: 'boolean', default: false },
     out: { type: 'string' },
+    before: { type: 'string' },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -75,8 +78,8 @@ async function main() {
   const capMs = positive('cap') * 1000
   const isSlow = /swiftshader/i.test(adapter)
   const largest = Number(options.gflop ?? (isSlow ? 3 : 100)) * 1e9
-  const names = options.peers.split(',')
-  const unknown = names.filter((name) => !ENGINES.includes(name))
+  const names = options.before ? ['ours', 'before'] : options.peers.split(',')
+  const unknown = names.filter((name) => ![...ENGINES, 'before'].includes(name))
   if (unknown.length > 0) throw new Error(`No engine ${unknown.join(', ')}; there are ${ENGINES.join(', ')}.`)
   const wanted = options['ceilings-only'] ? [] : CASES.filter(isWanted)
   if (wanted.length === 0 && !options['ceilings-only']) {
@@ -84,11 +87,18 @@ async function main() {
   }
 
   const bundle = await buildEngine()
+  if (options.before) {
+    const checkout = resolve(options.before)
+    process.env['BENCH_BEFORE'] = checkout
+    const its = await import(pathToFileURL(join(checkout, 'bench/lib/build.mjs')))
+    await its.buildEngine()
+  }
   const environment = driverEnvironment(adapter, await import(bundle))
   const file = options.out ?? join(BENCH, 'results', `${adapter.toLowerCase().replace(/\W+/g, '-')}.json`)
-  const results = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { cases: {} }
+  const results = existsSync(file) && !options.before ? JSON.parse(readFileSync(file, 'utf8')) : { cases: {} }
   const run = { when: new Date().toISOString().slice(0, 16), commit: commit() }
   const save = () => {
+    if (options.before) return
     mkdirSync(join(BENCH, 'results'), { recursive: true })
     writeFileSync(`${file}.part`, `${JSON.stringify(results, undefined, 1)}\n`)
     renameSync(`${file}.part`, file)
@@ -116,7 +126,7 @@ async function main() {
     save()
 
     // 2. What the adapter could do
-    if (!options['no-ceilings']) {
+    if (!options['no-ceilings'] && !options.before) {
       const ceilings = new Engine('ceilings', adapter, environment, TIMEOUT_MS)
       all.push(ceilings)
       console.log('ceilings')
@@ -147,7 +157,22 @@ async function main() {
   } finally {
     for (const engine of all) engine.stop()
   }
-  console.log(`Wrote ${file}`)
+  console.log(options.before ? comparison(results.cases) : `Wrote ${file}`)
+}
+
+/** What a change did to the time of each case: the ratio of the medians, now over before. */
+function comparison(cases) {
+  const ratios = Object.entries(cases).flatMap(([name, { engines }]) => {
+    const [now, before] = [engines.ours, engines.before].map((one) => (one?.ms ? median(one.ms) : undefined))
+    return now && before ? [{ name, ratio: now / before }] : []
+  })
+  ratios.sort((a, b) => b.ratio - a.ratio)
+  const mean = Math.exp(ratios.reduce((sum, { ratio }) => sum + Math.log(ratio), 0) / ratios.length)
+  return [
+    'now / before',
+    ...ratios.map(({ name, ratio }) => `  ${ratio.toFixed(3)}  ${name}`),
+    `geometric mean of ${ratios.length} cases: ${mean.toFixed(3)}`,
+  ].join('\n')
 }
 
 function positive(name) {

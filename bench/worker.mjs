@@ -8,6 +8,7 @@
 //   time { repeat }          -> { ms }                                        of one run of `repeat` ops in a row
 //   drop                     -> {}
 
+import { join } from 'node:path'
 import { CASES } from './cases.mjs'
 import { makeInputs } from './lib/inputs.mjs'
 import { median } from './lib/statistics.mjs'
@@ -25,9 +26,10 @@ const LONG_MS = 4000
 /** A wrong result this close is timed, but never counts. */
 const NEARLY = 0.2
 
-const engine = await import(
-  engineName === 'ceilings' ? './ceilings/measure.mjs' : `./engines/${engineName}.mjs`
-)
+/** Our engine in another checkout: its own way to call it, as it was then. */
+const before = process.env['BENCH_BEFORE'] && join(process.env['BENCH_BEFORE'], 'bench/engines/ours.mjs')
+const files = { ceilings: './ceilings/measure.mjs', before }
+const engine = await import(files[engineName] ?? `./engines/${engineName}.mjs`)
 let current
 
 const answers = {
@@ -115,7 +117,7 @@ const answers = {
     return { ms: await current.way.profile?.() }
   },
 
-  /** Of `ceilings` alone. */
+  /** For `ceilings` alone. */
   async measure() {
     return engine.measure()
   },

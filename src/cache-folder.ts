@@ -5,7 +5,10 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { makeFolders } from './make-folders.ts'
 
-/** Where $HOME isn't set, a user that the system doesn't list has no home; asking for it throws. */
+/**
+ * The user's home folder; undefined if there is none. `homedir` throws if $HOME isn't set and the system doesn't list
+ * the user.
+ */
 export function homeFolder(): string | undefined {
   try {
     return homedir() || undefined
@@ -29,8 +32,10 @@ export function userCache({ create = true }: { readonly create?: boolean } = {})
 }
 
 /**
- * Where there is no home, or it is read-only as in many containers: a folder among the temporary ones. All users
- * share those, so it must be ours alone: we trust what is in it.
+ * A cache folder among the temporary files, for users without a home, or with a read-only one as in many containers.
+ * All users share the folder above it, so this one must be writable by us alone: we trust its contents.
+ *
+ * @throws if it is not a folder of this user
  */
 export function temporaryCache(): string {
   const folder = join(tmpdir(), `flowseg-${process.getuid?.()}`)

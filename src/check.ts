@@ -8,7 +8,7 @@
 import { ShapeError, UsageError } from './errors.ts'
 import { printable, quoted } from './printable.ts'
 
-/** A value that the engine itself must have put there; `what` names it for whoever has to look for the fault. */
+/** A value that the engine itself must have put there; `what` names it in the error. */
 export function expectDefined<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new Error(`${what} is missing: a fault of flowseg, please report it.`)
   return value
@@ -31,7 +31,7 @@ export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>
   return Object.keys(names)
 }
 
-/** An object with these options and no others; their values are checked by whoever takes them, or by options.ts. */
+/** An object with these options and no others; their values are checked by the functions that take them, or by options.ts. */
 export function expectNames(what: string, options: unknown, known: readonly string[]): void {
   // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
   if (typeof options !== 'object' || options === null || tagOf(options) !== 'Object') {
@@ -91,7 +91,7 @@ function brief(value: unknown): string {
     : describe(value)
 }
 
-/** Whether a value is an object with names of its own: no null, no array. */
+/** True if a value is an object with named properties, and neither null nor an array. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

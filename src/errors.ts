@@ -137,7 +137,7 @@ export class UsageError extends FlowSegError {
   }
 }
 
-/** A model has as many calls waiting as it was told to take: try again later. */
+/** A model has as many calls waiting as it takes (`maxPending`, `maxScenes`): try again later. */
 export class BusyError extends FlowSegError {
   override readonly name: string = 'BusyError'
 

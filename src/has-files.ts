@@ -1,4 +1,7 @@
-/** Whether this runtime has files: Node, and Deno and Bun, which also say that they are Node. Browsers have none. */
+/**
+ * True if this runtime has a file system: Node, and Deno and Bun, which report a version of Node too. Browsers have
+ * none.
+ */
 export function hasFiles(): boolean {
   return typeof globalThis.process?.versions?.node === 'string'
 }

@@ -27,7 +27,7 @@ export const NAME: Kind = {
 export const FLAG: Kind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
 /** An object with names of its own. */
 export const OBJECT: Kind = { is: isObject, what: 'an object' }
-/** Of any realm: an iframe's AbortSignal is one as well. */
+/** An AbortSignal of any realm, such as an iframe's. */
 export const SIGNAL: Kind = {
   is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
   what: 'the `signal` of an AbortController',
@@ -57,15 +57,20 @@ export const SECONDS: Kind = {
   is: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
   what: 'a finite number of at least 0',
 }
-/** Of tensors, arrays or numbers, each under its name. */
+/** A table of tensors, arrays or numbers, each under its name. */
 export const TABLE: Kind = {
-  is: (value) => isObject(value) && !ArrayBuffer.isView(value) && !('storage' in value),
+  is: (value) => isTable(value) && !('storage' in value),
   what: 'an object: a value for each name',
 }
 /** An object whose values are strings. */
 export const TEXTS: Kind = {
-  is: (value) => isObject(value) && Object.values(value).every((text) => typeof text === 'string'),
+  is: (value) => isTable(value) && Object.values(value).every((text) => typeof text === 'string'),
   what: 'an object of strings',
+}
+
+/** Not a Map, a promise or Headers, which have no names of their own and would pass for an empty one. */
+function isTable(value: unknown): value is Record<string, unknown> {
+  return isObject(value) && tagOf(value) === 'Object'
 }
 
 /** One of these words. */

@@ -19,7 +19,7 @@ const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/gu
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u001b': '\\e' }
 
 /**
- * One line of visible characters.
+ * The text as one line of visible characters: control characters and line breaks are escaped.
  *
  * @param limit longest result, in UTF-16 code units; Infinity for all of it
  * @throws UsageError if the text is no string
@@ -33,16 +33,16 @@ export function printable(text: string, limit: number = LIMIT): string {
   return `${visible.slice(0, Math.max(0, limit - 3))}...`
 }
 
-/** The same in quotes, which are escaped inside. */
+/** The text in quotes, which are escaped inside it; otherwise as {@link printable} shows it. */
 export function quoted(text: string, limit: number = LIMIT): string {
   expectText('quoted', text)
   return `"${printable(text.replaceAll(/["\\]/g, '\\$&'), limit)}"`
 }
 
 /**
- * Why something failed, to go inside a sentence of ours: without the full stop, and without the call and the path that
- * Node adds to a system's error ('EACCES: permission denied, open ...'). Of fetch's errors the cause says what
- * happened.
+ * The reason of a failure, for use inside a sentence: the error's message without its full stop, and without the call
+ * and the path that Node adds to a system's error ('EACCES: permission denied, open ...'). For an error of `fetch` it
+ * is the message of the cause, as fetch's own says nothing.
  */
 export function reasonOf(error: unknown): string {
   const cause = error instanceof TypeError && error.cause instanceof Error ? error.cause : error

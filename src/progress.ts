@@ -1,8 +1,8 @@
-// One event shape for everything that takes longer than a second, and one options bag to ask for it.
+// The progress of everything that takes longer than a second: one type of event, and the options to ask for it.
 
 /** The progress of a task that takes longer than a second. */
 export interface Progress {
-  /** Weights that come from a server are told as 'download' until they are on the device; others as 'upload'. */
+  /** The step: weights from a server are a 'download' until they are on the device, others an 'upload'. */
   readonly phase: 'download' | 'upload' | 'compile' | 'run' | 'tune' | 'test'
   /** The file, tensor, kernel or plan that is being worked on. */
   readonly what: string
@@ -10,7 +10,7 @@ export interface Progress {
   readonly loaded: number
   /** Known from the first event on; 0 while a server is waited for before anything of it is known. */
   readonly total: number
-  /** Of a download: bytes that were kept from an earlier visit, and bytes that came over the network. */
+  /** The bytes of a download that were kept from an earlier visit, and those that came over the network. */
   readonly from?: {
     /** Bytes from an earlier visit. */
     readonly cache: number
@@ -33,7 +33,7 @@ export interface Waiting {
    * - scenes:  as many scenes are open as may be; a look waits for one to be closed
    */
   readonly reason: 'busy' | 'silent' | 'failed' | 'scenes'
-  /** Until it is tried again, at the latest. */
+  /** Seconds until it is tried again, at the latest. */
   readonly seconds: number
 }
 

@@ -6,7 +6,7 @@ import type { Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { reasonOf } from './printable.ts'
 
-/** Why there is no such file to read. The message goes after the file's name: 'is a folder'. */
+/** The reason why a path can't be read as a regular file. The message continues the file's name: 'is a folder'. */
 export class FileProblem extends Error {
   readonly kind: 'missing' | 'folder' | 'special' | 'large' | 'unreadable'
 
@@ -26,9 +26,9 @@ export interface RegularFile {
 const CHUNK = 64 * 2 ** 20 // Node reads at most 2 GiB at once
 
 /**
- * Whether there is such a file that may be read, without opening it.
+ * Checks, without opening it, that the path is a regular file of at most `maxBytes` that we may read.
  *
- * @throws FileProblem
+ * @throws FileProblem if it is not
  */
 export async function expectRegularFile(path: string, maxBytes: number): Promise<void> {
   const { access, constants, stat } = await import('node:fs/promises')

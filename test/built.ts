@@ -1,4 +1,4 @@
-// What the tests run that don't run the sources: dist/, up to date.
+// dist/, up to date, for the tests that run the built package rather than the sources.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'

@@ -23,7 +23,7 @@ const GROUND = [
   'write-whole.ts',
 ].map((file) => `src/${file}`)
 
-/** What each floor may import, besides itself and the ground. */
+/** The floors that each floor may import, besides itself and the ground. */
 const BELOW: Readonly<Record<string, readonly string[]>> = {
   async: [],
   gpu: [],

@@ -1,4 +1,4 @@
-// Where tests run, and what differs between there: how the repository's files are reached, and variables.
+// The runtime of the tests, and what differs between runtimes: access to the repository's files, and variables.
 
 /// <reference types="vite/client" />
 

@@ -1,4 +1,4 @@
-// What the tests share: every adapter of this machine, running one op or network, and comparing.
+// Shared by the tests: every adapter of this machine, running one op or network, and comparing.
 
 import { expect, vi } from 'vitest'
 import { listAdapters } from '#runtime'
@@ -10,8 +10,8 @@ import type { Tensor } from '../src/tensor/tensor.ts'
 import { opened } from './opened.ts'
 import { variable } from './runtime.ts'
 
-// Where nothing can be listed (Deno, browsers) we go on with any adapter: if there is none, opening it says why, in the
-// tests that need one
+// Runtimes that can't list adapters (Deno, browsers) go on with any adapter: if there is none, opening it says why, in
+// the tests that need one
 const listed = await listAdapters().catch(() => [])
 
 /** Adapter names to test on: all that the engine lists, or the one in FLOWSEG_ADAPTER; '' is any. */
@@ -54,7 +54,7 @@ export async function machines(
 
 export async function gpuNamed(name: string): Promise<Gpu> {
   const before = opened.get(name)
-  // What another file closed, or lost, is opened anew
+  // A device that another file closed or lost is opened anew
   if (before && (await before).isOpen) return before
   const gpu = openGpu({ ...(name ? { adapter: name } : {}), variants: forcedVariants() })
   opened.set(name, gpu)

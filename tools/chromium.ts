@@ -12,8 +12,9 @@ import { brotliDecompressSync } from 'node:zlib'
 import { untar } from '../src/gpu/adapters/software-driver.ts'
 
 /**
- * What WebGPU needs on a software adapter, canvases and screenshots included. Fewer of the last four: no adapter, or a
- * GPU process that ends with the first canvas, or one that stays blank (Chromium 147 and 156, November 2026).
+ * The flags that Chromium needs for WebGPU on a software adapter, canvases and screenshots included. Without any of the
+ * last four there is no adapter, or the GPU process ends with the first canvas, or canvases stay blank (Chromium 147
+ * and 156, November 2026).
  */
 const FLAGS = [
   '--no-sandbox',
@@ -30,7 +31,7 @@ const FLAGS = [
 
 export interface LaunchOptions {
   readonly executablePath?: string
-  /** Where there is nothing to unpack: the Chrome that people have installed. */
+  /** The Chrome that is installed, on platforms without a Chromium to unpack. */
   readonly channel?: 'chrome'
   readonly args: string[]
   readonly env: Record<string, string>

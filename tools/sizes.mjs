@@ -3,7 +3,7 @@
 //   node tools/sizes.mjs           fails if something has grown, or shrunk, by more than 3 %
 //   node tools/sizes.mjs --write   records what is there now
 //
-// Of a door for browsers that is all a page loads: the file and what it imports, as they are and gzipped.
+// For a browser entry point these are the files that a page loads: it and its imports, as they are and gzipped.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -45,7 +45,7 @@ function packageSizes() {
     encoding: 'utf8',
   })
   const [{ size, unpackedSize, files }] = JSON.parse(said)
-  // What trained weights take says nothing about the code
+  // The size of trained weights says nothing about the code
   const code = files.filter(({ path }) => path.startsWith('dist/')).reduce((sum, file) => sum + file.size, 0)
   return { packed: size, unpacked: unpackedSize, 'unpacked dist': code }
 }

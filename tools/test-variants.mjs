@@ -3,7 +3,7 @@
 //   npm run test:variants                              everything that computes, for half an hour or more
 //   npm run test:variants -- test/ops/matmul/matmul.test.ts   as for vitest
 //
-// Where a variant can't run a problem, the choice falls to another, as it would for a user.
+// If a variant can't run a problem, another is chosen, as for a user.
 
 import { spawn } from 'node:child_process'
 

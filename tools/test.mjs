@@ -6,8 +6,8 @@
 //   npm run test:deno                               one of them; test:node, test:browser, test:bun, test:package,
 //                                                   test:studio
 //
-// Which files run where: vitest.config.ts. At the end the runtimes' answers about the same images are compared. With
-// FLOWSEG_TEST_SUMMARY=FILE the sums are also written as JSON.
+// vitest.config.ts says which files run where. At the end the runtimes' answers about the same images are compared.
+// With FLOWSEG_TEST_SUMMARY=FILE the sums are also written as JSON.
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -128,7 +128,7 @@ function run(name) {
 
 /** The table of runtime, adapter and counts, and what was left out where. @returns the sums */
 function report(tallies) {
-  // Where titles were asked for, the others say nothing of what a runtime can't do
+  // If titles were asked for, tests that were left out say nothing about the abilities of a runtime
   const isPart = args.some((arg) => /^(-t|--testNamePattern)/.test(arg))
   for (const { runtime, skipped } of tallies) {
     if (isPart || skipped.length === 0) continue

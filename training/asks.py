@@ -19,7 +19,7 @@ from prompts import REGION, Asked, Prompts
 FOREIGN = re.compile(rb'"foreign":"(\w+)"}\s*$')
 POINTS = 256
 POINT_RADIUS, SCRIBBLE_RADIUS = 4, 2  # pixels: 10 and 5 of 640
-# What an image is asked in a batch of each mode, and how often the mode comes. Asks with masks come first.
+# Modes of a batch: the share of batches, and the kinds of question with their shares. Asks with masks come first.
 MODES = {
     "phrases": (0.55, {"phrase": 1.0}),
     "regions": (0.20, {"region": 0.5, "chat": 0.5}),
@@ -219,7 +219,8 @@ class AskLoader(Loader):
                 if task in ("chat", "grounded"):
                     said[b, n] = torch.tensor([a.said, len(a.ids)])
 
-                # Which tokens should point at what: a name's end at its objects, a phrase's beginning at the next one
+                # The tokens that should point at objects: a name's end at its objects, a phrase's beginning at the next
+                # one
                 if task == "categories":
                     for p, objects in enumerate(lists):
                         look_at[b, n, p] = a.spans[p][1] - 1

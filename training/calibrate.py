@@ -1,4 +1,4 @@
-"""Where presence is decided: thresholds from the answers about a validation split, written into config.json.
+"""Chooses the thresholds of presence from the answers about a validation split, and writes them into config.json.
 
     python calibrate.py --rows val2.rows.jsonl --weights WEIGHTS [--keep 0.975]
 

@@ -1,4 +1,4 @@
-"""What a budget of hours is worth on this machine, by the step times of a run's log.
+"""Estimates how many steps fit a budget of hours on this machine, by the step times of a run's log.
 
     python estimate.py --log RUN/log.jsonl --hours 6 [--scenes 10000] [--batch 8]
 

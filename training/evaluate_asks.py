@@ -247,7 +247,7 @@ def scene_rows(a: Answerer, i: int, limits: dict) -> list[dict]:
 
 
 def fits(name: str, o: dict) -> bool:
-    """Whether a phrase such as "a dotted red star on the left" names the object"""
+    """True if a phrase such as "a dotted red star on the left" names the object"""
     words = name.split(" ")
     clash = lambda own, all_: own is not None and any(w in words for w in all_ if w != own)
     colours = ["red", "orange", "yellow", "green", "blue", "purple", "brown", "black"]
@@ -259,7 +259,7 @@ def fits(name: str, o: dict) -> bool:
 
 
 def auc(positive: list[float], negative: list[float]) -> float:
-    """How often a present one scores above an absent one, halves for ties"""
+    """AUC: the share of pairs in which a present one scores above an absent one; ties count half"""
     scores = np.array(positive + negative)
     ranks = np.empty(len(scores))
     order = scores.argsort(kind="stable")

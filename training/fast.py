@@ -9,6 +9,7 @@ pass in bfloat16 beats the fused kernel's on CPUs with AMX, and group norm as la
 import ctypes
 import hashlib
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -85,8 +86,9 @@ def group_norm(self: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def has_bfloat16() -> bool:
-    """Whether products in bfloat16 pay: with AMX they run twelve times as fast as float32, without it slower."""
-    return "amx_bf16" in Path("/proc/cpuinfo").read_text()
+    """True if the processor multiplies bfloat16 itself: with AMX products are twelve times as fast as in float32, with
+    AVX512-BF16 two to four times; without either slower."""
+    return re.search(r"\b(amx_bf16|avx512_bf16)\b", Path("/proc/cpuinfo").read_text()) is not None
 
 
 def enable() -> None:

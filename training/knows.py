@@ -1,5 +1,5 @@
-"""What a checkpoint tells of itself: the words that training asked, a sentence about its images, and examples, as `knows`
-of config.json.
+"""Writes `knows` of config.json, a checkpoint's account of itself: the words that training asked, a sentence about its
+images, and examples.
 
     python knows.py --data train2-0 train2-1 --weights WEIGHTS
 

@@ -1,4 +1,4 @@
-"""What training asks for: the paper's losses, and dense help that never enters inference.
+"""The losses of training: the paper's losses, and dense help that never enters inference.
 
 The help: every image token should know its object (category, colour, pattern, size, box), at SAM's taps
 and among the language model's rows; the words of a sentence should know what they have named so far, <SEG> its

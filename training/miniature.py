@@ -125,7 +125,7 @@ class Frozen:
 
 @dataclass
 class Truth:
-    """What losses.segmentation reads of a batch."""
+    """The parts of a batch that losses.segmentation reads."""
 
     ids: Tensor
     boxes: Tensor

@@ -60,7 +60,7 @@ def conditions(model: FlowSeg, final: Tensor, batch: AskBatch, D: int) -> tuple[
 
 def language(model: FlowSeg, help: MoreHelp, batch: AskBatch, spoken: Tensor, states: list[Tensor], prefix: int,
              losses: dict, seen: dict, settles: bool) -> None:
-    """What the language model's rows should know, and what it should say. While heads settle, their gradients stay with
+    """Losses on what the language model's rows know, and on what it says. While heads settle, their gradients stay with
     them: new ones are far off, and would shake what they are put on."""
     B, N, T, H = spoken.shape
     final = spoken
@@ -195,7 +195,7 @@ def segmentation(model: FlowSeg, batch: AskBatch, mask_features: Tensor, predict
             bce, dice = mask_losses(at_points(refined, points)[there[:, :, 0]], truth[:, :, 0][there[:, :, 0]])
             losses |= {"rim": bce + dice}
 
-    # How good the most probable query of one object is, and how well presence is told
+    # The quality of the most probable query of one object, and of the decision on presence
     with torch.no_grad():
         score, chosen = classes[-1, ..., 0].sub(classes[-1, ..., -1]).max(-1)
         single = batch.is_one[:, :D] & (count == 1)

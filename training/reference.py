@@ -1,4 +1,4 @@
-"""What the PyTorch reference answers about scenes: the engine is held against these lines.
+"""Writes the answers of the PyTorch reference about scenes, which the engine is compared with.
 
     python reference.py --data test --weights ../weights/flowseg-nano --out answers.jsonl [--scenes 8]
 

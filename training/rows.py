@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import fast
 from data import Scenes, sam_pixels, siglip_pixels
 from evaluate import load
 
@@ -31,7 +32,8 @@ def main() -> None:
         scenes, out, begin = Scenes(folder), None, time.time()
         for at in range(0, len(scenes), args.batch):
             images = np.array(scenes.images[at : at + args.batch])
-            rows = model.rows(model.segmentor.encoder(sam_pixels(images)), siglip_pixels(images, side))
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast.has_bfloat16()):
+                rows = model.rows(model.segmentor.encoder(sam_pixels(images)), siglip_pixels(images, side)).float()
             if out is None:
                 out = np.memmap(folder / "rows.tmp", np.float16, "w+", shape=(len(scenes), *rows.shape[1:]))
             out[at : at + args.batch] = rows.numpy()

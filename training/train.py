@@ -106,7 +106,7 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
     at = lambda i: final.gather(2, i[..., None].expand(*i.shape, final.shape[-1]))
     seg, end = at(batch.last[..., None])[:, :, 0], at(batch.span[..., 1:])[:, :, 0]
 
-    # Which object is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows, and
+    # The object that is meant: its facts from <SEG>, from S and from </p>, its place among the image's rows, and
     # half-way up the objects that the words have named
     losses["s"], seen["s_right"] = help.s.loss(S, labels, boxes)
     losses["end"], _ = help.close.loss(end, labels, boxes)
@@ -156,9 +156,12 @@ def weights_at(t: float, phase: str) -> dict:
     }
 
 
+HEADS = 4  # rate at which heads begin to settle, as a share of --rate
+
+
 def rate_at(t: float, step: int) -> float:
     """Warm-up over a run's first 100 steps, then a cosine over its time"""
-    return min(1, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, t))))
+    return max(0, min(1, (step + 1) / 100)) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1, t))))
 
 
 def begin_with(model: FlowSeg, tensors: dict[str, torch.Tensor]) -> None:
@@ -217,7 +220,8 @@ def main() -> None:
     parser.add_argument("--asks", action="store_true", help="ask everything that scenes of the second generation hold")
     parser.add_argument("--reach", type=float, default=0, help="with --begin: the boundary refiner starts anew, from no "
                         "correction, and may add this much to a logit; 0.1, where it began, moves hardly a pixel")
-    parser.add_argument("--settle", type=int, default=0, help="with --asks: steps in which new heads learn alone")
+    parser.add_argument("--settle", type=int, default=0, help="with --asks: steps at the beginning of a phase in which the "
+                        "heads of losses.py learn alone, fast: gradients through bad ones shake what they are put on")
     parser.add_argument("--history", type=float, default=0, help="minutes between copies of the state that are kept")
     args = parser.parse_args()
     with socket.socket() as s:
@@ -271,10 +275,12 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     groups: dict[tuple[float, float], list[torch.Tensor]] = {}
     for n, p in parameters:
         is_plain = p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n
+        is_head = n.startswith("help.")
         share = args.encoders if n.startswith(("vision_encoder", "segmentor.encoder")) else 1.0
-        groups.setdefault((share, 0.0 if is_plain else 0.05), []).append(p)
+        groups.setdefault((share, 0.0 if is_plain else 0.05, is_head), []).append(p)
     optimizer = torch.optim.AdamW(
-        [{"params": params, "weight_decay": decay, "share": share} for (share, decay), params in groups.items()],
+        [{"params": params, "weight_decay": decay, "share": share, "is_head": is_head}
+         for (share, decay, is_head), params in groups.items()],
         lr=args.rate, betas=(0.9, 0.98), fused=True)
     average = {k: v.clone() for k, v in model.state_dict().items()}
 
@@ -296,6 +302,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         print("resumed at step", step, "used minutes", used / 60, flush=True)
 
     first = step
+    settled = first + (args.settle if args.start or first == 0 else 0)
     torch.manual_seed(1000 * args.seed + 10 * step + rank)
     now = saved = told = kept = time.time()
     log = (run / "log.jsonl").open("a")
@@ -305,10 +312,14 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         clock = torch.tensor([used / (60 * args.minutes), float(stop.exists())], dtype=torch.float64)
         torch.distributed.broadcast(clock, 0)
         t = float(clock[0])
-        w = weights_at(t, args.phase) | {"settles": step < args.settle}
-        rate = args.rate * rate_at(t, step - first)
+        settles = step < settled
+        w = weights_at(t, args.phase) | {"settles": settles}
+        rate = args.rate * rate_at(t, step - settled)
         for group in optimizer.param_groups:
-            group["lr"] = rate * group["share"]
+            if group["is_head"]:
+                group["lr"] = args.rate * HEADS * max(0.1, (settled - step) / args.settle) if settles else rate * 2
+            else:
+                group["lr"] = 0 if settles else rate * group["share"]
         with torch.autocast("cpu", torch.bfloat16, enabled=fast.has_bfloat16()):
             total, seen = losses_fn(model, help, batch, before, args.phase, w, args.masked)
         optimizer.zero_grad(set_to_none=True)

@@ -1,5 +1,4 @@
-"""Whether an image looks like the world that a checkpoint knows: how far what the language model reads of it lies from
-what it read of training's images.
+"""Measures how far an image is from those that a checkpoint was trained on, by the rows that the language model reads.
 
     python world.py --data train2 --val val2 --test test2 style2 --weights WEIGHTS
 

@@ -1,9 +1,8 @@
 // A file becomes pixels, for the model and to show.
 //
-// Where it costs little, the engine's decodeImage reads PNG and JPEG: it refuses what is damaged, and its pixels are
-// those of the command. Large photographs, and every other kind that the browser knows (WebP, AVIF, GIF ...), are the
-// browser's work: it decodes 30 megapixels in a fraction of a second, and the model takes its bitmap as it is, so that
-// they never come to this side.
+// The engine's decodeImage reads small PNG and JPEG files: it refuses damaged ones, and its pixels are those of the
+// command. The browser decodes large photographs, and every other kind that it knows (WebP, AVIF, GIF ...): it takes a
+// fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../src/index.ts'
 import { contextOf } from './context.ts'

@@ -90,7 +90,7 @@ export class ImageCanvas {
     return this.#answer ?? NOTHING
   }
 
-  /** Of the image, in its pixels. */
+  /** Size of the image in pixels. */
   get imageSize(): Size {
     return this.#imageSize
   }

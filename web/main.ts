@@ -115,7 +115,7 @@ function tellOf(error: unknown, signal: AbortSignal): void {
     return show({ title: 'Loading was cancelled', text, ways: ['retry'] }, goOn)
   }
   if (!(error instanceof RemoteError)) throw error
-  // Where memory is short, the present model has made room
+  // If memory was short, the present model was closed to make room
   if (error.code === 'ERR_DEVICE_LOST' || error.code === 'ERR_OUT_OF_MEMORY') hasModel = false
   tell(error)
 }

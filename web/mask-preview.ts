@@ -87,7 +87,7 @@ function bmp({ width, height, rgb }: Image): Blob {
   return new Blob([bytes], { type: 'image/bmp' })
 }
 
-/** Whether a place in the image's [0, 1] is inside. */
+/** True if the place (u, v) of the image, each in [0, 1], is inside of the mask. */
 export function insideOf(preview: MaskPreview, u: number, v: number): boolean {
   return sample(preview, u, v) > 127.5
 }

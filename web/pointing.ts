@@ -8,13 +8,13 @@ import type { ImageCanvas } from './image-canvas.ts'
 import type { ObjectsAsk } from './protocol.ts'
 import type { Size } from './view/camera.ts'
 
-/** What is done with what somebody points at, in the image's pixels. */
+/** Handlers of pointing at the image; places are in its pixels. */
 export interface PointingHandlers {
   /** The pointer is at a place of the image, or undefined: beside it, or gone. */
   readonly hover: (place: Size | undefined) => void
   readonly click: (place: Size) => void
   readonly box: (box: Box) => void
-  /** Whether regions can be asked about; if not, it says why. @param what is asked: 'a box' */
+  /** True if the model answers questions about regions; if not, tells the user why. @param what the gesture: 'a box' */
   readonly mayAsk: (what: string) => boolean
 }
 

@@ -47,13 +47,13 @@ export function presentObjects(answer: ObjectsAnswer, place: ObjectsPlace): void
   say([words, caveatsInWords(answer)].filter(Boolean).join(' '))
 }
 
-/** What the answer to a sentence draws: nothing where nothing was found. */
+/** The maps that the answer to a sentence draws; none where nothing was found. */
 export function mapsOf({ found, isPicked, all, mask }: AnswerFacts): Maps {
   if (!found && !isPicked) return {}
   return all ? { colours: all.colours } : { mask }
 }
 
-/** Whether weights know regions; if not, it says so. @param what is asked with one: 'a box' */
+/** True if the weights know regions; if not, tells the user so. @param what the gesture: 'a box' */
 export function expectRegions({ name, tasks }: ModelFacts, what: string): boolean {
   if (tasks.includes('regions')) return true
   note(

@@ -30,7 +30,7 @@ export interface WeightsAddress {
   readonly kind: 'url'
   readonly url: string
   readonly token?: string | undefined
-  /** Of a mirror. */
+  /** The address of a mirror. */
   readonly endpoint?: string | undefined
 }
 
@@ -52,7 +52,7 @@ export interface ModelFacts {
   readonly bytes: number
   readonly queries: number
   readonly layers: number
-  /** What it was trained on. */
+  /** The tasks that it was trained on. */
   readonly tasks: readonly TaskName[]
   /** What it says that it knows, if it does. */
   readonly knows: KnowsConfig | undefined
@@ -99,9 +99,9 @@ export interface ObjectFacts {
   readonly share: number
 }
 
-/** What can be asked besides a sentence. */
+/** A question besides a plain sentence, whose answer is a list of objects. */
 export type ObjectsAsk =
-  /** What is there, or everything `like` it. */
+  /** The object in a region, or with `like` all objects that are like it. */
   | {
       readonly kind: 'region'
       readonly region: { readonly point: Point } | { readonly box: Box }
@@ -121,9 +121,9 @@ export interface ObjectsAnswer extends Caveats {
   readonly colours: ColourMap
   /** Milliseconds besides those of looking at the image. */
   readonly ms: number
-  /** Of a list of categories: the kind of answer, and the number of names. */
+  /** The kind of answer and the number of names, for a list of categories. */
   readonly categories?: { readonly mode: CategoryMode; readonly asked: number }
-  /** Of an answer in words: its text, in parts of which some are objects. */
+  /** The text of an answer in words, in parts of which some are objects. */
   readonly words?: {
     readonly text: string
     readonly parts: readonly AnswerPart[]
@@ -189,7 +189,7 @@ export interface EdgeFacts {
 /** An answer with all that the page shows of it. */
 export interface AnswerFacts extends Caveats {
   readonly sentence: string
-  /** Whether it is there: the best candidate's score is high enough. */
+  /** True if the best candidate's score reaches the threshold. */
   readonly found: boolean
   /** It was picked by hand: then its mask is shown in any case. */
   readonly isPicked: boolean

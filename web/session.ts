@@ -88,9 +88,9 @@ interface Answer {
 interface Several {
   readonly picture: OpenPicture
   readonly objects: Objects
-  /** What was asked, in words. */
+  /** The question, in words. */
   readonly title: string
-  /** What a file of it says of what the model knows. */
+  /** Fields of a saved file that say what the model knows. */
   readonly caveats: object
 }
 
@@ -363,12 +363,12 @@ export class Session {
   }
 }
 
-/** What a file of an answer says of what the model knows. */
+/** The fields of a saved answer that say what the model knows. */
 function caveatsOf({ of, world, result }: Answer): object {
   return caveatFields(of, world, result.unknownWords)
 }
 
-/** What was asked, in words. */
+/** The question, in words. */
 function titleOf(ask: ObjectsAsk): string {
   switch (ask.kind) {
     case 'question':

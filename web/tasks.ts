@@ -1,5 +1,5 @@
-// What can be asked besides a sentence, in the model's worker: regions, lists of categories, questions and
-// descriptions. Their answers are objects with names.
+// Answers questions besides plain sentences, in the model's worker: regions, lists of categories, questions and
+// descriptions. The answers are objects with names.
 
 import type {
   Answer,
@@ -15,7 +15,7 @@ import type {
 import { type Named, Objects } from './objects-of.ts'
 import type { ObjectsAnswer, ObjectsAsk } from './protocol.ts'
 
-/** How such a request is watched, and given up. */
+/** Options of such a request: progress, text as it comes, and a signal to abort. */
 export interface ObjectsTask {
   readonly signal: AbortSignal
   readonly onProgress: (progress: Progress) => void

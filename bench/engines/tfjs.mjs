@@ -26,7 +26,7 @@ export async function prepare(spec, inputs) {
   if (!make) throw new Error(`has no op for ${spec.op}`)
   const ways = make(spec.sizes, inputs, spec)
   const flush = () => {
-    // What is recorded is submitted in batches, so there may be nothing left
+    // Recorded work is submitted in batches, so there may be nothing left
     if (backend.commandEncoder) {
       backend.endComputePassEncoder()
       backend.submitQueue()

@@ -1,4 +1,4 @@
-// Which Vulkan driver a child process finds: exactly one, whatever the machine has.
+// The environment in which a child process finds exactly one Vulkan driver, whatever the machine has.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'

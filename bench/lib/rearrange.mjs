@@ -66,7 +66,7 @@ export function headsFirst(values, B, T, heads, d) {
   return result
 }
 
-/** Where [B, Tq, heads * d] has an output, as a place in [B, heads, Tq, d]. */
+/** The index in [B, heads, Tq, d] of the output at index `place` of [B, Tq, heads * d]. */
 export function placeHeadsFirst(place, { heads, d, Tq }) {
   const [c, h] = [place % d, Math.floor(place / d) % heads]
   const row = Math.floor(place / d / heads)

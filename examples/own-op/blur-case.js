@@ -1,4 +1,4 @@
-// How `blur` is tested: its formula in float64, and a problem of random size.
+// The test case of `blur`: its formula in float64, and a problem of random size.
 
 import { kernelCase } from 'flowseg/engine'
 import { blur } from './blur.js'

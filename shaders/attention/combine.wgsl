@@ -1,4 +1,4 @@
-// attention/combine: adds up what attention left of the splits of the keys
+// attention/combine: joins the partial results of attention over the splits of the keys
 //
 //   m = max_s m_s,  y = (sum_s 2^(m_s - m) o_s) / (sum_s 2^(m_s - m) l_s)
 //
@@ -33,7 +33,7 @@ fn main(
   for (var s = 0u; s < sizes.splits; s++) {
     let at = part_at(row, s, sizes.splits);
     let part = parts[at + D4].xy;
-    // By bits: NaN counts as well, and is not above 0
+    // A split without a visible key has l = 0. Compared by bits, as NaN must count too
     if (bitcast<u32>(part.y) != 0u) {
       let top = max(m, part.x);
       let shrink = power(m, top);

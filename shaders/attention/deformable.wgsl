@@ -3,19 +3,21 @@
 //   y[i, h] = sum_lp softmax(weights[i, h])_lp * bilinear(value of level l, head h, at the point)
 //   point   = (column_i + 1/2, row_i + 1/2) * size_l / size_of_i's_level + offsets[i, h, l, p] - 1/2
 //
-// in pixels of level l. Each of the four taps counts 0 where it lies outside of the map.
+// in pixels of level l. Taps outside of the map count as 0.
 //
 // shapes    value [T, heads, D4] vec4f, offsets [T, heads, levels, points] vec2f (x, y), weights [T, heads, levels,
 //           points] f32, y as value. Tokens are the levels one after the other, each row-major.
-// threads   one has CHUNKS of the D4 vec4s of a token's head
+// threads   a thread takes CHUNKS of the D4 vec4s of a token's head
+// grid      x: heads, then chunks of them; y: tokens, WG per workgroup
 // numerics  f32; whole pixels and fractions are kept apart, so that a large map costs no precision. A point whose place
-//           isn't finite or whose weight is NaN makes the head NaN
+//           isn't finite or whose weight is NaN makes the token's head NaN
 // host      levels <= 4, of which unused ones have size 0; T is the sum of H * W; CHUNKS divides D4.
-//           Levels and points are no constants: Mesa would write all of their loops out, and compile for seconds
+//           Levels and points are sizes and not constants: Mesa would unroll all of their loops, and compile for
+//           seconds
 // prelude   const D4, CHUNKS, WG
 // predicted 48 loads of 60 cycles per vec4f of a head on 8 lanes: 95 ms
-// measured  21,504 tokens of 8 heads of 32, 3 levels of 4 points 142 and 653 ms (lavapipe and SwiftShader, two cores
-//           of a Xeon, November 2026)
+// measured  142 and 653 ms for 21,504 tokens of 8 heads of 32, 3 levels of 4 points (lavapipe and SwiftShader, two
+//           cores of a Xeon, November 2026)
 
 import package::lib::nan::{is_finite, nan_of};
 import prelude::{CHUNKS, D4, WG};
@@ -50,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let head = group.x / (D4 / CHUNKS);
   let chunk = group.x % (D4 / CHUNKS) * CHUNKS;
 
-  // Where the token itself is
+  // The token's own level and pixel
   var own = vec2u(1u);
   var before = 0u;
   var place = token;
@@ -81,10 +83,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let fraction = vec2f(numerator % (2u * own)) / vec2f(2u * own);
     for (var p = 0u; p < sizes.points; p++) {
       let share = exp(weights[first + l * sizes.points + p] - top);
-      // No pixel has such a place: total takes it to y
+      // An offset that isn't finite has no pixel: total becomes NaN, and so y
       let exact = fraction + offsets[first + l * sizes.points + p];
       total += select(nan_of(exact.x), share, is_finite(exact.x) && is_finite(exact.y));
-      // Anything farther than this lies outside of every map
+      // Points farther away than this are outside of every map
       let moved = clamp(exact, vec2f(-1.0e6), vec2f(1.0e6));
       let floored = floor(moved);
       let corner = whole + vec2i(floored);

@@ -1,5 +1,5 @@
-// attention/mask-bits: the keys that a query doesn't see, a bit per key: 1 where its logit is below 0 (sigmoid below
-// 1/2), so not where it is NaN
+// attention/mask-bits: the keys that are hidden from a query, a bit per key: 1 where the logit is below 0 (sigmoid
+// below 1/2), 0 where it is NaN
 //
 // A query that sees no key would have nothing to attend to: it sees all of them instead (Cheng et al. 2022).
 //

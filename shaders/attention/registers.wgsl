@@ -2,16 +2,17 @@
 //
 // Runs on any adapter. A row is one query of one head. A thread takes a few rows and goes over the keys once
 // (lib/online_softmax), in blocks of at most 32, so that o is rescaled once per block. The GROUP query heads that share
-// a head of keys are rows beside each other: a key is loaded once for all of them. With few rows the keys are split
-// among threads, and attention/combine adds up what each leaves.
+// a head of keys have adjacent rows, so that a key is loaded once for all of them. With few rows the keys are split
+// among threads, and attention/combine joins their partial results.
 //
 // shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
 //           rel_w as in lib/attention_bias
-// threads   one has ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share rows
+// threads   a thread takes ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share
+//           rows
 // grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
 // host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows
-// prelude   const D4, ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
+// prelude   const D4 (vec4s of a head), ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
 
 import package::attention::rows::{
   key4, key_at, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
@@ -25,8 +26,8 @@ import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};
 /** ROWS rows of D4 vec4s. */
 alias QueryRows = array<vec4f, ROWS * D4>;
 
-// Rows are read and written by plain loops, not written out: loads and stores are what SwiftShader and Mesa compile
-// most slowly (2.2 -> 1.0 s for 4 rows of 8 vec4s on SwiftShader, November 2026), and these run once.
+// Rows are read and written by plain loops, which aren't unrolled: SwiftShader and Mesa compile loads and stores most
+// slowly (2.2 -> 1.0 s for 4 rows of 8 vec4s on SwiftShader, November 2026), and these run once.
 
 /** The first `count` queries, scaled. */
 fn load_rows(rows: array<u32, ROWS>, count: u32) -> QueryRows {
@@ -64,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first = (unit % sizes.row_blocks * (WG / LANES) + thread / LANES) * ROWS;
   if (first >= sizes.rows) { return; }
 
-  // The thread's rows. Past the last row there are none: the last one is computed again, and not stored
+  // The thread's rows. Past the end the last row is computed again, and not stored
   let count = min(ROWS, sizes.rows - first);
   var m: array<f32, ROWS>;
   var l: array<f32, ROWS>;
@@ -91,7 +92,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let words = (sizes.keys + 31u) / 32u;
   let map_height = sizes.keys / sizes.extent;
   let blocks = block_count(keys, sizes.extent);
-  // One more than a block has: Mesa writes loops out that run over a whole array, and compiles for minutes
+  // One longer than needed: Mesa unrolls loops over a whole array, and then compiles for minutes
   var scores: array<f32, BLOCK * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
@@ -100,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var chunk: array<vec4f, D4>;
   // Under WINDOW the first rows see the oldest keys; no row sees those before
   for (var b = oldest_of(i[0]) / BLOCK + split; b < blocks; b += sizes.splits) {
-    // 1. The block's keys, and what is the same for all of them
+    // 1. The block's keys, with the parts of their bias that are the same for all of them
     let block = key_block(b, keys, sizes.extent);
     var hidden = 0xffffffffu;
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
@@ -126,7 +127,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       }
     }
 
-    // 3. What the rows hold so far, relative to them
+    // 3. The rows' sums so far, rescaled to the new largest scores
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let shrink = power(m[r], top[r]);
       m[r] = top[r];

@@ -3,16 +3,16 @@
 //   y[b, i, h, s] = log2(e) * q[b, i, h] . table[a_i - s + side - 1]
 //
 // a_i is query i's own row or column, of which there are `side`, and s runs over all of them. q is not scaled. The
-// factor is what lib/attention_bias wants, as attention computes in powers of two. Queries with the same a_i share the
-// table's rows.
+// factor log2(e) is there because attention computes in powers of two (lib/attention_bias). Queries with the same a_i
+// read the same rows of the table.
 //
 // SUBGROUP is for adapters where a load costs more than arithmetic: the lanes of a subgroup load a row of the table
 // together, a vec4 each, and every vec4 is broadcast to all. Without it, each thread loads the row itself.
 //
 // shapes    query [B, side * across, ...] vec4f, rows of it `q_stride` apart, the first head at q_start;
 //           table [2 * side - 1, D4] vec4f; y [B, side * across, heads, side]
-// threads   LANES threads have QUERIES * LANES queries of a head with the same a_i; lane l has queries
-//           l, LANES + l, ...
+// threads   LANES threads take QUERIES * LANES queries of a head with the same a_i; lane l takes queries l, LANES + l,
+//           ...
 // grid      x: queries in strips of QUERIES * LANES, per a_i; y: heads, z: batch
 // host      query i = a_i * side_step + its place across * across_step; query_vec4s = QUERIES * D4; LANES = WG is the
 //           size of a subgroup where SUBGROUP, else LANES = 1
@@ -43,7 +43,7 @@ fn main(
   @if(!SUBGROUP) if (a >= sizes.side) { return; }
   let first = strip % strips * (QUERIES * LANES) + lane;
 
-  // Past the end the last query again, which writes what it would write anyway
+  // Past the end the thread takes the last query again, and writes the same values to the same place
   var i: array<u32, QUERIES>;
   /*unroll*/ for (var r = 0u; r < QUERIES; r++) {
     let other = min(first + r * LANES, sizes.across - 1u);

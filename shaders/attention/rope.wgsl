@@ -1,4 +1,4 @@
-// rope: rotary positions, half-split style: channels i and i + HALF of a head turn together
+// rope: rotary position embedding, half-split style: channels i and i + HALF of a head are rotated together
 //
 //   a = (position + t) * theta^(-i / HALF)
 //   y[t, i] = x[t, i] cos a - x[t, i + HALF] sin a,   y[t, i + HALF] = x[t, i + HALF] cos a + x[t, i] sin a
@@ -8,7 +8,7 @@
 // exactly, and sin and cos are polynomials on an eighth of a turn to either side.
 //
 // shapes    x [T, ...] Elem, rows `x_stride` apart, the first head at x_start; y [T, heads * 2 * COLS]; in Elem
-// threads   one per row and Elem of pairs of channels, for all heads
+// threads   one per row and Elem of pairs of channels, which it rotates in all heads
 // numerics  sin and cos within 2e-7 for positions up to 2^24
 // host      T, heads >= 1; COLS = HALF / WIDTH; TURNS are the fractions, the high word of each before the low one
 // prelude   const HALF, COLS, WG, TURNS (2 HALF words)
@@ -25,7 +25,7 @@ struct Sizes { T: u32, heads: u32, position: u32, x_stride: u32, x_start: u32 }
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-/** In memory, as it is indexed by a variable. */
+/** A variable, so that it can be indexed by one. */
 var<private> turns: array<u32, 2 * HALF> = TURNS;
 
 /** (cos, sin) of an angle in units of 2^-32 turns. */
@@ -40,7 +40,7 @@ fn turn(angle: u32) -> vec2f {
   return select(swapped, -swapped, (quarter & 2u) == 2u);
 }
 
-/** (cos, sin) of channel i at a position: the high word wraps around; of the low one only what it carries matters. */
+/** (cos, sin) of channel i at a position: the product with the high word wraps, the low word adds a carry. */
 fn turn_at(position: u32, i: u32) -> vec2f {
   let carry = u32(f32(position) * (f32(turns[2u * i + 1u]) * 2.3283064365386963e-10));
   return turn(position * turns[2u * i] + carry);

@@ -1,20 +1,21 @@
-// The places of the rows of attention, and the bindings of its kernels. A row is one query of one head. The GROUP heads
-// of queries that share a head of keys have their rows beside each other: `in_head` counts the rows of a head of keys.
+// The bindings of the attention kernels, and the places of their rows. A row is one query of one head. The GROUP query
+// heads that share a head of keys have adjacent rows: `in_head` counts the rows of a head of keys.
 //
 //   query_of(in_head)               the query of a row
 //   row_of(batch, head, in_head)    its index in y, and among the rows of lib/attention_bias
-//   query_at(row)                   where its channels begin in query
-//   key_at(batch, head)             where those of the first key begin; the next key is a stride further on
-//   value_at(batch, head)           the same of value
-//   key4(i), value4(i)              four channels
-//   keys_of_block(end)              the keys that rows below `end` see: up to those of the last row
-//   oldest_of(query)                the first key that a query sees; rows from there on see none before it
+//   query_at(row)                   the index in query of the row's first channel
+//   key_at(batch, head)             the index in key of the first key's first channel; the next key is k_stride further
+//   value_at(batch, head)           the index in value of the first value's first channel
+//   key4(i), value4(i)              four channels of key and value
+//   keys_of_block(end)              rows below `end` see none of the keys from this one on
+//   oldest_of(query)                the query, and all later ones, see none of the keys before this one
 //
 // shapes    query [B, queries, ...], key and value [B, keys, ...] in vec4f, rows `*_stride` apart, the first head at
 //           `*_start`; @if(HALF): key and value are f16, four in a vec2u; y [B, queries, heads, D4] vec4f, or the
 //           parts of lib/online_softmax
-// host      rows = queries * GROUP; `extent` is the width of RELATIVE's map, the keys of WINDOW, else 1; `loop_end` is
-//           a kernel's own: where a loop ends that Mesa must not write out
+// host      rows = queries * GROUP; `limit` as in lib/attention_bias; `extent` is the width of RELATIVE's map, the
+//           number of keys of WINDOW, else 1; `loop_end` is the end of a loop that Mesa must not unroll, as each kernel
+//           says; first_group is added to workgroup_id.y, so that a long dispatch can be cut
 // prelude   const D4, GROUP
 
 import package::lib::attention_bias::{oldest_key, visible_keys};

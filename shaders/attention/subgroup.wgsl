@@ -8,12 +8,12 @@
 //
 // shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
 //           rel_w as in lib/attention_bias
-// threads   a workgroup is one subgroup; lane l has rows l, LANES + l, ... of its ROWS * LANES, and every splits-th
+// threads   a workgroup is one subgroup; lane l takes rows l, LANES + l, ... of its ROWS * LANES, and every splits-th
 //           block of keys
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
 // host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows; loop_end = ROWS * D4
-// prelude   const D4, LANES, ROWS, GROUP, BIAS; bool SPLIT
+// prelude   const D4 (vec4s of a head), LANES, ROWS, GROUP, BIAS; bool SPLIT
 //
 // per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
 //           of 8 lanes (1), 2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let split = group.x;
   let first = unit % sizes.row_blocks * (ROWS * LANES);
 
-  // The lane's rows. Past the last row that one is computed again, and not stored
+  // The lane's rows. Past the end the last row is computed again, and not stored
   var m: array<f32, ROWS>;
   var l: array<f32, ROWS>;
   var i: array<u32, ROWS>;        // its query
@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   // The keys of the last row, the same for all lanes
   let keys = keys_of_block(first + ROWS * LANES);
 
-  // Rows are read and written by a plain loop whose end is a size that Mesa can't guess: written out, by us or by Mesa,
-  // each load takes 22 ms to compile (lavapipe, November 2026). They are copied, as an array that is indexed by a
-  // variable anywhere stays in memory
+  // Rows are read and written by a plain loop whose end is a size, which Mesa can't know: unrolled, by us or by Mesa,
+  // each load takes 22 ms to compile (lavapipe, November 2026). They are then copied to another array, as an array that
+  // is indexed by a variable anywhere stays in memory, out of registers
   var places = row;
   var loaded: array<vec4f, ROWS * D4>;
   for (var n = 0u; n < sizes.loop_end; n++) {
@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let words = (sizes.keys + 31u) / 32u;
   let map_height = sizes.keys / sizes.extent;
   let blocks = block_count(keys, sizes.extent);
-  // One more than a block has: Mesa writes loops out that run over a whole array
+  // One longer than needed: Mesa unrolls loops over a whole array
   var scores: array<f32, BLOCK * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
@@ -90,7 +90,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   var vertical: array<f32, ROWS>;
   var chunk: vec4f;
   for (var b = oldest_of(query_of(first)) / BLOCK + split; b < blocks; b += sizes.splits) {
-    // 1. The block's keys, and what is the same for all of them
+    // 1. The block's keys, with the parts of their bias that are the same for all of them
     let block = key_block(b, keys, sizes.extent);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       word[r] = mask_word(i[r], b, words);
@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
       }
     }
 
-    // 3. What the rows hold so far, relative to them
+    // 3. The rows' sums so far, rescaled to the new largest scores
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let shrink = power(m[r], top[r]);
       m[r] = top[r];

@@ -2,18 +2,20 @@
 //
 // For GPUs. Keys and values come through workgroup memory, a tile of KEYS at a time, so that 32 rows share each load; a
 // row is one query of one head. PARTS threads share a row, each with every PARTS-th vec4 of its channels, so that a
-// thread's queries and sums stay in registers up to heads of 128. They add their parts of the scores up through
-// workgroup memory: no subgroups needed. The softmax is that of lib/online_softmax, with o rescaled once per tile.
+// thread's queries and sums stay in registers up to heads of 128. They add up their parts of the scores through
+// workgroup memory, so no subgroups are needed. The softmax is that of lib/online_softmax, with o rescaled once per
+// tile.
 //
 // shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
 //           rel_w as in lib/attention_bias
-// threads   64 = 16 groups of PARTS; a group has ROWS rows and of their vec4s, thread p has p, PARTS + p, ...
+// threads   64 per workgroup, in 16 groups of PARTS; a group takes ROWS rows, and its thread p their vec4s p, PARTS +
+//           p, ...
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
 // host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows; OWN = ceil(D4 / PARTS);
-//           PARTS = 4; KEYS divides the 32 of a word of the mask; loop_end = KEYS, a size so that Mesa doesn't write
-//           the loops out
-// prelude   const D4, KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
+//           PARTS = 4; KEYS divides 32, the keys of a word of the mask; loop_end = KEYS, as a size so that Mesa doesn't
+//           unroll the loops
+// prelude   const D4 (vec4s of a head), KEYS, PARTS, ROWS, OWN, GROUP, BIAS; bool SPLIT
 //
 // occupancy with ROWS = 2, a thread keeps 4 * 2 * 2 * OWN floats (64 at d = 64, 128 at d = 128) and about 40 more.
 //           Workgroup memory is 256 D4 bytes of tiles, 4,096 of parts, 1,024 of weights: 9 KiB at d = 64, 13 KiB at
@@ -41,12 +43,12 @@ const BLOCK_ROWS = WG / PARTS * ROWS;
 
 var<workgroup> key_tile: array<vec4f, KEYS * D4>;
 var<workgroup> value_tile: array<vec4f, KEYS * D4>;
-/** Numbers that the threads of a row have PARTS of. */
+/** Partial sums: the PARTS threads of a row have one each of every score, and at the end of l. */
 var<workgroup> parts: array<f32, BLOCK_ROWS * KEYS * PARTS>;
-/** Scores, then what each key weighs, by row. */
+/** By row, the score of each key, then its weight. */
 var<workgroup> weights: array<f32, BLOCK_ROWS * KEYS>;
 
-/** A number from its four parts. */
+/** The sum of the four partial sums. */
 fn sum_of_parts(index: u32) -> f32 {
   let at = index * PARTS;
   return (parts[at] + parts[at + 1u]) + (parts[at + 2u] + parts[at + 3u]);
@@ -62,7 +64,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let part = thread % PARTS;
   let own = thread / PARTS * ROWS;  // the thread's first row in the block
 
-  // The thread's rows. Past the last row that one is computed again, and not stored. Vec4s past D4 are zeros
+  // The thread's rows. Past the end the last row is computed again, and not stored. Vec4s past D4 are zeros
   var m: array<f32, ROWS>;
   var l: array<f32, ROWS>;        // of the thread's keys: every PARTS-th
   var i: array<u32, ROWS>;        // its query
@@ -95,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var word: array<u32, ROWS>;
   let oldest_tile = oldest_of(query_of(first)) / KEYS;
   for (var first_key = (oldest_tile + split) * KEYS; first_key < keys; first_key += sizes.splits * KEYS) {
-    // 1. The tiles. Past the last key it is repeated, and weighs nothing
+    // 1. The tiles. Past the end the last key is repeated, with a weight of 0
     for (var n = thread; n < sizes.loop_end * D4; n += WG) {
       let j = min(first_key + n / D4, keys - 1u);
       key_tile[n] = key4(k_first + j * sizes.k_stride + n % D4);
@@ -121,7 +123,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     workgroupBarrier();
 
-    // 3. The new largest scores, and what the thread's keys weigh
+    // 3. The new largest scores, and the weights of the thread's keys
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       top[r] = m[r];
       word[r] = mask_word(i[r], first_key / 32u, words);
@@ -141,7 +143,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       l[r] *= shrink;
       /*unroll*/ for (var n = 0u; n < OWN; n++) { o[r * OWN + n] *= shrink; }
       for (var t = part; t < sizes.loop_end; t += PARTS) {
-        // Keys past the last weigh nothing even where all are hidden
+        // Keys past the end have weight 0 even where all keys are hidden
         let at = (own + r) * KEYS + t;
         let p = select(0.0, power(weights[at], m[r]), first_key + t < keys);
         l[r] += p;

@@ -1,26 +1,25 @@
-// An image as the left operand of a product (im2col without the copy): row m is the patch that output pixel m
-// multiplies. So convolution is a matrix product, and this is all that a kernel of shaders/matmul needs for it, under
-// @if(CONV).
+// An image as the left operand of a product (implicit im2col, without the copy): row m is the patch of the image that
+// output pixel m multiplies. So convolution is a matrix product, and with this module the kernels of shaders/matmul
+// compute it, under @if(CONV).
 //
-//   y[m, n] = sum over dy, dx, i of x[oy * stride + dy - padding, ox * stride + dx - padding, i] * weight[n, dy, dx,
-//     i],
-//   m = oy * out_w + ox, x zero outside of the image
+//   y[m, n] = sum over dy, dx, i of
+//             x[oy * stride + dy - padding, ox * stride + dx - padding, i] * weight[n, dy, dx, i]
+//   where m = oy * out_w + ox, and x is 0 outside of the image
 //
-// Channels lie last, so for one dy the kw * I values that a pixel multiplies are one run of memory, in x as in the
-// weight. Left and right of the image is where the run's position in the image row is below 0 or at W * I.
+// Channels are the last axis, so for one dy the kw * I values that a pixel multiplies are contiguous, in x as in the
+// weight: a run. Its values are outside of the image where their position in the image row is below 0, or W * I and
+// more.
 //
-//   patches(image, m)         where the patches of four output pixels begin
-//   run4(image, row, at, left)   four values of a run from position `at` of an image row on. Where not ALIGNED only the
-//                                first
-//                             `left` exist; zeros outside of the image, or where nothing exists
-//   patch4(image, row, at, k, K)   vec4 k of the whole patch [kh, kw, I], K long, that begins at position `at` of an
-//                                  image row;
-//                             zeros past its end
+//   patches(image, m)              the places where the patches of four output pixels begin
+//   run4(image, row, at, left)     four values of a run, from position `at` of an image row on; zeros outside of the
+//                                  image. Where not ALIGNED only the first `left` exist, and the others are zeros
+//   patch4(image, row, at, k, K)   vec4 k of the whole patch [kh, kw, I] of K values, which begins at position `at` of
+//                                  an image row; zeros past its end
 //
 // shapes    a = x [H, W, I] f32
-// host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED, which
-//           is where all are multiples of four
-// prelude   const ALIGNED, alias AWord (as in shaders/matmul/left_operand.wgsl), const PADDED (padding > 0)
+// host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED,
+//           which requires all of them to be multiples of four
+// prelude   const ALIGNED, PADDED (padding > 0), alias AWord (see shaders/matmul/left_operand.wgsl)
 
 import package::lib::operands::NEXT;
 import package::matmul::left_operand::{a, a1};
@@ -32,7 +31,7 @@ struct Image {
   padding: i32, left_pad: i32,
 }
 
-/** Image row and position in it, of four pixels. In the padding they are negative. */
+/** The image rows of four patches, and the positions in them. They are negative in the padding. */
 struct Patches { row: vec4i, at: vec4i }
 
 fn patches(image: Image, m: vec4u) -> Patches {
@@ -42,8 +41,8 @@ fn patches(image: Image, m: vec4u) -> Patches {
 }
 
 fn image_word(image: Image, row: i32, at: i32, exists: bool) -> AWord {
-  // As u32, what lies above or left of the image is large too. `&` and select, as each branch of `&&` would be a block
-  // of its own in the inner loop: SwiftShader then compiled for 19 s instead of 0.4
+  // As u32, negative rows and positions are large too. `&` and select, as each `&&` would be a block of its own in the
+  // inner loop: SwiftShader then compiled for 19 s instead of 0.4
   let inside = exists & (!PADDED | ((u32(row) < u32(image.H)) & (u32(at) < u32(image.row))));
   return select(AWord(), a[select(0, row * image.row + at, inside)], inside);
 }
@@ -66,7 +65,7 @@ fn patch4(image: Image, row: i32, at: i32, k: u32, K: u32) -> vec4f {
     let dy = k / image.run;
     return vec4f(image_word(image, row + i32(dy), at + i32(k - dy * image.run), k < K));
   }
-  // Four values may lie in two runs
+  // The four values may be of two runs
   let i = 4u * k + NEXT;
   let dy = i / image.run;
   let rows = row + vec4i(dy);

@@ -1,12 +1,12 @@
 // binary: y[r, c] = a[r, c] OP b, OP one of + - *, and b one of b[r, c], b[c] and one number
 //
 // shapes    a, y [rows, cols] Elem, b [rows, cols] or [cols] Elem, or [1] f32
-// threads   a workgroup takes a chunk of Elem, WG at a time; where b is [cols], lanes threads have a column each, keep
-//           its b, and a workgroup takes `chunk` rows
-// host      where b isn't [cols], a is one row; lanes divides WG. In place, a's values are found in y. More than
-//           65,535 workgroups fold into workgroup_id.y.
-// prelude   alias Elem, alias Other, const OPERATION, const REPEATED (b is [cols]), const ONE (b is a number),
-//           const IN_PLACE, const WG
+// threads   a workgroup takes a chunk of Elem, WG at a time. Where b is [cols], `lanes` threads share a row, each keeps
+//           b of its column in a register, and a workgroup takes `chunk` rows
+// host      where b isn't [cols], a is one row; lanes divides WG. Where IN_PLACE, y holds a's values. More than 65,535
+//           workgroups fold into workgroup_id.y
+// prelude   alias Elem (f32 or vec4f), Other (b's elements: Elem, or f32 where ONE), const OPERATION (ADD, SUBTRACT or
+//           MULTIPLY), REPEATED (b is [cols]), ONE (b is a number), IN_PLACE, WG
 // predicted 12 bytes and a FLOP per element: as fast as a copy, whose bytes they are
 // measured  [4096, 1024] 11.0 and 2.5 GB/s, 116 and 108 %; with b [1024] 6.9 and 1.7 (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026)

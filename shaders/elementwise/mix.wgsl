@@ -3,10 +3,10 @@
 // shapes    gate, a, b, y [count] Elem
 // threads   a workgroup takes a chunk of Elem, WG at a time
 // numerics  1 - s = sigmoid(-gate), without cancellation. From gate = 17 on, s is 1 in f32 and y is a, bit for bit,
-//           whatever the driver's division does: a gate that is shut leaves its input alone. Where the gate isn't
-//           finite, y is NaN: sigmoid would hide an infinity.
-// host      in place, a's values are found in y; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, lib/nan, const IN_PLACE, const WG
+//           whatever the driver's division does: a closed gate leaves its input unchanged. Where the gate isn't finite,
+//           y is NaN: sigmoid would hide an infinity
+// host      where IN_PLACE, y holds a's values; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   const IN_PLACE, WG
 // predicted 16 bytes and 12 FLOPs per element, two sigmoids: 60 % of a copy
 // measured  [200, 256] 5.5 and 1.3 GB/s, 58 and 57 %, much of it the launch (lavapipe and SwiftShader, two cores of a
 //           Xeon, November 2026)

@@ -1,12 +1,11 @@
 // cosine-logits: y[r, k] = clamp(exp(log_scale) * cos(x[r], classes[k]), -bound, bound)
 //
 // shapes    x [rows, C], classes [count, C], log_scale [1], y [rows, count]
-// threads   one per output: rows and classes are few
+// threads   one per output, 64 per workgroup: rows and classes are few
 // numerics  cosine of vectors normalised with a denominator of at least 1e-12, as PyTorch does. Each is scaled by a
-//           power of two first, so that squares neither overflow nor vanish. What isn't finite isn't clamped, or it
-//           would be hidden
+//           power of two first, so that squares neither overflow nor underflow. A logit that isn't finite isn't
+//           clamped, which would hide it
 // host      rows, count, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   lib/nan
 
 import package::lib::nan::is_finite;
 import package::lib::range::scale_to_one;
@@ -29,7 +28,7 @@ fn main(
   let row = i / sizes.count;
   let class_index = i % sizes.count;
 
-  // Largest magnitudes as integers, in whose order they are too
+  // The largest magnitudes, compared as integers: bits of absolute values are in the order of the values
   var x_top = 0u;
   var class_top = 0u;
   for (var c = 0u; c < sizes.cols; c++) {

@@ -7,7 +7,7 @@
 // host      the strip holds what the pixels from `first` to `end` read, `first` is even; more than 65,535 workgroups
 //           fold into workgroup_id.y
 // prelude   const WG
-// predicted 4 loads per class
+// predicted 4 loads per pixel and class
 
 import package::head::place::sample_at;
 import prelude::WG;

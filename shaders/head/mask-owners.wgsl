@@ -1,4 +1,4 @@
-// mask-owners: which mask each pixel belongs to, and how many pixels each mask has
+// mask-owners: the mask that each pixel belongs to, and the number of pixels of each mask
 //
 //   w[q]   = scores[q] * sigmoid(logit of mask q at the pixel)
 //   owner  = the lowest q with the largest w[q]
@@ -7,8 +7,9 @@
 // shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels a word, row-major, the
 //           first in the lower half; counts u32 [groups, 2, MASKS] are those of a workgroup, `own` and then `full`
 // threads   a workgroup takes a chunk of words, WG at a time; a thread takes both pixels of a word
-// host      1 <= count <= MASKS; what follows `count` is padding. See place.wgsl for the sizes
-// prelude   lib/activation, const MASKS, WG
+// host      1 <= count <= MASKS; masks from `count` on are padding. place.wgsl explains the sizes; first_group is added
+//           to workgroup_id.y, so that a long dispatch can be cut
+// prelude   const MASKS, WG
 // predicted 16 loads and 80 cycles per pixel and mask
 
 import package::head::place::{Axis, taps_of};

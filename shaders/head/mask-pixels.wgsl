@@ -1,9 +1,8 @@
-// mask-pixels: bit (r * width + c) of y is set where the bilinear resize of x's top-left corner is > 0, which NaN is
-// not
+// mask-pixels: bit (r * width + c) of y is set where the bilinear resize of x's top-left corner is > 0; NaN sets none
 //
 // shapes    x [map_height, map_width], of which the corner [crop_height, crop_width] is the source;
 //           y u32 [ceil(height * width / 32)], pixels row-major, the first in the lowest bit
-// threads   one per word: 32 pixels
+// threads   one per word of 32 pixels, 64 per workgroup
 // numerics  sample points (i + 0.5) * source / target - 0.5 clamped to the corner (align_corners false)
 // host      more than 65,535 workgroups fold into workgroup_id.y
 // predicted 30 instructions per pixel of 8 lanes: 12 megapixels in 20 ms

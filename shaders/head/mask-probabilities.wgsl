@@ -1,10 +1,10 @@
 // mask-probabilities: y[p, q] = sigmoid(logit of query q at pixel p), for the pixels of some rows
 //
-// shapes    x [map_height, map_width, span] Elem, y [pixels, span] Elem; a span is the queries
+// shapes    x [map_height, map_width, span] Elem, y [pixels, span] Elem; `span` is the number of queries, in Elem
 // threads   one per Elem of y
-// host      pixels = rows * width, and first_row + rows <= height. See place.wgsl for the sizes; more than 65,535
+// host      pixels = rows * width, and first_row + rows <= height. place.wgsl explains the sizes; more than 65,535
 //           workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/activation, const WG
+// prelude   const WG
 // predicted 16 loads of an Elem and 100 cycles
 
 import package::head::place::{Axis, taps_of};

@@ -3,9 +3,9 @@
 // shapes    x [map_height, map_width], bits u32 [words], pixels row-major, the first in the lowest bit; y [groups]
 // threads   a workgroup takes a chunk of words, WG at a time; a thread takes the pixels of a word one by one
 // numerics  each thread adds up in the order of the pixels, then a tree: same bits every run
-// host      bits past the last pixel are 0. See place.wgsl for the sizes; more than 65,535 workgroups fold into
+// host      bits past the last pixel are 0. place.wgsl explains the sizes; more than 65,535 workgroups fold into
 //           workgroup_id.y
-// prelude   lib/activation, const WG (a power of two)
+// prelude   const WG (a power of two)
 // predicted 16 loads and 60 cycles per pixel inside of the mask
 
 import package::head::place::{Axis, taps_of};

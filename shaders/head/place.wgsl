@@ -1,6 +1,6 @@
-// A pixel's place among mask logits. These go to the image in two bilinear steps: to the model's canvas, and from its
-// corner that holds the image to the image. Both are linear, so along an axis a pixel is a weighted sum of at most four
-// values, and what lies between the steps is never written down.
+// A pixel's place among mask logits. These are resized to the image in two bilinear steps: to the model's canvas, and
+// from the corner of the canvas that holds the image to the image. Both are linear, so along an axis a pixel is a
+// weighted sum of at most four logits, and the canvas in between is never stored.
 //
 //   taps_of(i, axis)               the four places of a pixel along an axis of the map, and their weights
 //   sample_at(i, inputs, outputs)  where output i of a resize along an axis reads

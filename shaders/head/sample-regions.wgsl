@@ -1,8 +1,9 @@
-// sample-regions: rows that stand for regions of a map: the maximum, or the mean, of what the map has at some points
+// sample-regions: a row for each region of a map: the maximum or the mean of the map's values at the region's points
 //
 //   y[r, c] = max or mean over p of bilinear(map at points[r, p], channel c)
 //
-// The corners of the map are points (0, 0) and (width - 1, height - 1); what lies outside counts as the nearest border.
+// The corners of the map are points (0, 0) and (width - 1, height - 1); a point outside counts as the nearest one
+// inside.
 //
 // shapes    map [height, width, cols] Elem, points [rows, count] vec2f: (x, y) in cells of the map; y [rows, cols] Elem
 // threads   one per Elem of y

@@ -1,13 +1,12 @@
 // morphology: y[row, col] = the largest (dilate) or the smallest (erode) of x in the 3 x 3 window around it
 //
 // shapes    x, y [H, cols] Elem
-// threads   one per Elem of `run` rows, below each other: it reads every row once
-// numerics  by keys, integers in the order of the numbers, as max and min of numbers may drop NaN: it takes the whole
-//           window
-// host      outside of the map there is nothing: the window is clipped at the border, which repeating the edge
-//           amounts to. across = workgroups per row; more than 65,535 workgroups fold into workgroup_id.y.
-// prelude   const WIDTH with lib/elem-*, alias Keys (i32, as wide as Elem), alias Shift (the same of u32), const ERODE,
-//           const WG
+// threads   one per column of Elem and `run` rows of it, so that it reads every row once
+// numerics  numbers are compared by keys, which are integers in the same order, as max and min of floats may drop NaN:
+//           a NaN makes all nine windows around it NaN
+// host      the window is clipped at the border, which is the same as repeating the edge. across = workgroups per row;
+//           more than 65,535 workgroups fold into workgroup_id.y.
+// prelude   alias Keys (i32 or vec4i, as wide as Elem), Shift (u32 or vec4u), const ERODE, WG
 // predicted 8 bytes and 9 FLOPs per element, three loads and a store: 50 % of a copy
 // measured  1024 x 1024 5.2 and 0.7 GB/s, 55 and 31 %; each number by itself 0.5 and 0.2 (lavapipe and SwiftShader, two
 //           cores of a Xeon, November 2026), by max and min of numbers. Keys take as long on lavapipe, and 1.7 times as
@@ -23,14 +22,14 @@ struct Sizes { H: u32, cols: u32, across: u32, run: u32 }
 @group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-/** NaN is past the numbers, where max or min finds it: largest or smallest of all integers. */
+/** The key of NaN is beyond those of all numbers: the largest of all integers, or for ERODE the smallest. */
 fn key_of(v: Elem) -> Keys {
   let bits = bitcast<Keys>(v);
   let past = Keys(select(0x7fffffff, -0x7fffffff - 1, ERODE));
   return select(flipped(bits), past, (bits & Keys(0x7fffffff)) > Keys(0x7f800000));
 }
 
-/** From bits to keys and back: negative numbers are in the opposite order of their bits. */
+/** From bits to keys and back: negative numbers, whose bits are in the opposite order, keep only their sign bit. */
 fn flipped(bits: Keys) -> Keys { return bits ^ ((bits >> Shift(31u)) & Keys(0x7fffffff)); }
 
 fn extreme(a: Keys, b: Keys) -> Keys {
@@ -38,7 +37,7 @@ fn extreme(a: Keys, b: Keys) -> Keys {
   return max(a, b);
 }
 
-/** Of the three columns around each. */
+/** For each column of an Elem, the extreme of it and its two neighbours in this row. */
 fn keys_of_row(row: u32, col: u32) -> Keys {
   let start = row * sizes.cols;
   let v = x[start + col];

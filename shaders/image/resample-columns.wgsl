@@ -5,7 +5,7 @@
 //
 // shapes    x [any, width] pixels, red in the lowest byte; taps [height, words], each as in image/taps; table [3,
 //           256]; y [side, side, 3]
-// threads   one a column of `run` rows of y, below each other
+// threads   one per column and `run` rows of y
 // numerics  whole numbers, and a table, as division differs from driver to driver: the same bits on every adapter
 // host      width, height <= side; across = workgroups per row; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG

@@ -4,10 +4,10 @@
 //
 // shapes    x [rows, stride] pixels, a strip of an image; y [height, width] pixels, red in the lowest byte, 0 for
 //           alpha; taps [width, words] as in image/taps
-// threads   one a column of `run` rows of y, below each other
+// threads   one per column and `run` rows of y
 // numerics  whole numbers: the same bits on every adapter, and those of a CPU
-// host      first + rows <= height; red is where red stands in a pixel of x, 0 or, where blue comes first, 16; across =
-//           workgroups per row; more than 65,535 workgroups fold into workgroup_id.y
+// host      first + rows <= height; `red` is the bit of a pixel of x at which red begins: 0, or 16 where blue comes
+//           first; across = workgroups per row; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG
 // predicted two loads per tap, and three multiply-adds of a shifted byte
 // measured  4000 x 1000 to 1024 x 1000 in 26 and 130 ms, 33 and 280 with shifts by vectors (lavapipe and SwiftShader,

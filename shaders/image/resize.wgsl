@@ -4,8 +4,8 @@
 //
 // shapes    x [B, H, W, cols], y [B, H2, W2, cols], in Elem. @if(MAP) there is one channel, x [B, H, W] f32, and an
 //           Elem of y is four columns, y [B, H2, W2 / 4] vec4f. Of x only rows < h and columns < w are the source
-// threads   one per Elem of `run` rows of y, below each other: it reads what a source row gives to its column once,
-//           and keeps it for all of the rows that lie beside it
+// threads   one per column of Elem and `run` rows of y: it interpolates along a source row once, and keeps the result
+//           for all rows of y next to that source row
 // host      1 <= h <= H, 1 <= w <= W; scale_y = h / H2, scale_x = w / W2; span is the Elem of a row of y; across =
 //           workgroups per row, strips = B * runs of rows; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   alias Elem, const WG
@@ -47,7 +47,7 @@ struct Sizes {
   return Columns(left * sizes.cols + c, right * sizes.cols + c, clamp(s - f32(left), 0.0, 1.0));
 }
 
-/** Between two columns of the source row that begins at `start`. */
+/** The interpolation between two columns of the source row that begins at `start`. */
 @if(MAP) fn sample(start: u32, at: Columns) -> Elem {
   let left = vec4f(x[start + at.left.x], x[start + at.left.y], x[start + at.left.z], x[start + at.left.w]);
   let right = vec4f(x[start + at.right.x], x[start + at.right.y], x[start + at.right.z], x[start + at.right.w]);
@@ -57,7 +57,7 @@ struct Sizes {
   return x[start + at.left] * (1.0 - at.share) + x[start + at.right] * at.share;
 }
 
-/** For a row of y: the source row above it, and how far it is from there to the next. */
+/** For a row of y: the source row above it, and the share of the source row below, in [0, 1]. */
 struct Rows { above: u32, share: f32 }
 
 fn rows_of(row: u32) -> Rows {

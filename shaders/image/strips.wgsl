@@ -1,4 +1,4 @@
-// The grid of kernels whose threads walk down a column: a workgroup has WG columns of a strip of rows.
+// The grid of kernels whose threads go down a column: a workgroup takes WG columns of a strip of rows.
 //
 //   strip_at(group, groups, across, thread)   the thread's strip and column
 //

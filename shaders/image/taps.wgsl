@@ -1,13 +1,13 @@
-// Weighted pixels of 8 bits, rounded to levels again: what both of Pillow's passes of resampling do.
+// A weighted sum of pixels of 8 bits, rounded to 8 bits again: the step that both of Pillow's resampling passes take.
 //
 //   levels_at(tap, start, step)   the pixels x[start + begin * step], and so on in steps of `step`, weighted with the
 //                                 taps from `tap` on: red, green and blue, each min(sum >> 22, 255)
 //
-// shapes    x pixels, a byte per channel; taps [count, words]: where an output's pixels begin, how many there are, what
-//           the sum starts from, and their weights
+// shapes    x pixels, a byte per channel; taps [count, words]: the first pixel of an output, their number, the value
+//           that the sum starts from (the rounding), and their weights
 // bindings  0 x, 1 taps
 // numerics  whole numbers: the same bits on every adapter, and those of a CPU
-// host      weights, and what the sums start from, stand for 2^22, so that no sum leaves 32 bits
+// host      weights and start values are in units of 2^-22, so that no sum overflows 32 bits
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read> taps: array<u32>;

@@ -1,11 +1,10 @@
 // transpose: y[b, n, m] = x[b, m, n]
 //
 // shapes    x [B, M, N / WIDTH], y [B, N, M / WIDTH] Elem
-// threads   one per square of WIDTH x WIDTH, 8 x 8 of them are a workgroup's tile; a workgroup takes `run` tiles, along
-//           M
+// threads   64 per workgroup. A thread takes a square of WIDTH x WIDTH elements, 8 x 8 squares are a tile, and a
+//           workgroup takes `run` tiles, along M first
 // host      WIDTH divides M and N; down, across = tiles along M and N; more than 65,535 workgroups fold into
 //           workgroup_id.y
-// prelude   const WIDTH with lib/elem-*
 // predicted a copy
 // measured  [4096, 1024] 4.3 and 1.6 GB/s, 45 and 68 %, as columns lie 16 KB apart; 0.3 and 0.4 each number by itself
 //           (lavapipe and SwiftShader, two cores of a Xeon, November 2026)

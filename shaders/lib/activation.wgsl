@@ -1,8 +1,8 @@
 // activate(x, kind): the activation functions, shared by every kernel with an epilogue.
 //
-// numerics  NaN stays NaN, which relu and tanh see by its bits (lib/nan.wgsl says why).
-//           tanh's argument is clamped to +-15, where f32 has long reached 1: some drivers return NaN past 44.
-//           erfc is Abramowitz & Stegun 7.1.26, within 1.5e-7.
+// numerics  NaN stays NaN; relu and tanh recognise it by its bits (lib/nan.wgsl says why). tanh's argument is clamped
+//           to +-15, where its f32 is 1 already: some drivers return NaN past 44. erfc is Abramowitz & Stegun 7.1.26,
+//           within 1.5e-7
 // host      kind is one of these (src/ops/elementwise/activation.ts), a prelude constant wherever it matters for speed
 
 const NONE = 0u;
@@ -17,7 +17,7 @@ fn safe_tanh(x: f32) -> f32 {
   return select(tanh(clamp(x, -15.0, 15.0)), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
 }
 
-/** max(x, 0). As integers, negative numbers down to -infinity are at most that one's bits, NaN with a sign is above. */
+/** max(x, 0). The bits of -infinity as an integer are -0x800000: those of negative numbers are below, of -NaN above. */
 fn relu(x: f32) -> f32 { return select(x, 0.0, bitcast<i32>(x) <= -0x800000); }
 
 fn sigmoid(x: f32) -> f32 {

@@ -1,5 +1,5 @@
-// The bias of attention: which keys a query sees, and what their positions add to its scores. A kernel is compiled for
-// one kind, the prelude's BIAS; what the other kinds need costs nothing then. A row is one query of one head.
+// The bias of attention: the keys that a query sees, and the position bias that is added to its scores. A kernel is
+// compiled for one kind, the prelude's BIAS, and compilers drop the code of the others. A row is one query of one head.
 //
 //   NONE      a query sees every key
 //   CAUSAL    query i is at position limit + i and sees the keys up to there
@@ -8,10 +8,11 @@
 //   WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
 //   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
 //
-// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height], rel_w [rows, width], both times
-//           log2(e)
+// shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height] and rel_w [rows, width],
+//           multiplied by log2(e)
 // bindings  3, 4, 5; those of other kinds than BIAS are never read
 // host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
+// prelude   const BIAS
 
 import prelude::BIAS;
 
@@ -45,8 +46,8 @@ fn mask_word(i: u32, index: u32, words: u32) -> u32 {
 }
 
 /**
- * Whether a query sees key j. `oldest` is its oldest_key, `visible` are its visible_keys, `word` is the key's
- * mask_word. LENGTH hides the same keys from all queries: a kernel doesn't come to them.
+ * True if a query sees key j. `oldest` is its oldest_key, `visible` its visible_keys, `word` the key's mask_word.
+ * LENGTH hides the same keys from all queries, so a kernel ends before them.
  */
 fn is_visible(j: u32, oldest: u32, visible: u32, word: u32) -> bool {
   if (BIAS == CAUSAL) { return j < visible; }
@@ -73,7 +74,7 @@ const BLOCK = 32u;
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
-/** The number of blocks that the keys are in. */
+/** The number of blocks of so many keys. */
 fn block_count(keys: u32, width: u32) -> u32 {
   if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
   return (keys + BLOCK - 1u) / BLOCK;

@@ -1,12 +1,12 @@
-// Elem: what a thread takes at once, f32 or, under @if(VEC4), vec4f. A body that is written for Elem is linked for
-// both: rows of a multiple of four values take vec4s.
+// Elem: the unit that a thread loads and stores, f32 or, under @if(VEC4), vec4f. A kernel that is written for Elem is
+// linked for both: rows of a multiple of four values take vec4s.
 //
-//   part(v, i)        component i, a constant
-//   pack(x, y, z, w)  the components together; of f32, x
-//   total, largest    over the components
+//   part(v, i)        component i, which is a constant
+//   pack(x, y, z, w)  an Elem of these components; where it is f32, x
+//   total, largest    sum and maximum over the components
 //   magnitude(v)      bits without signs: as integers they are in the order of the absolute values, then infinity, then
 //                     NaN
-//   largest_bits      over the components; above 0x7f800000 one of them is NaN
+//   largest_bits      the maximum of a magnitude's components; above 0x7f800000 one of them is NaN
 
 @if(VEC4) alias Elem = vec4f;
 @else alias Elem = f32;

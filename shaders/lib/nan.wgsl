@@ -1,8 +1,8 @@
-// NaN and infinity by their bits: compilers of shaders may assume that numbers are finite, then take x != x for false,
-// and max, min and clamp give the other operand where one is NaN.
+// NaN and infinity by their bits. Shader compilers may assume that numbers are finite: they then take x != x for false,
+// and max, min and clamp return the other operand where one is NaN.
 //
 //   is_nan(x), is_finite(x)
-//   nan_of(x)               a NaN for a number that should be one: no constant may be
+//   nan_of(x)               a NaN; it takes a number, as WGSL refuses a constant that is NaN
 
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }

@@ -10,10 +10,10 @@
 // they are, and attention/combine adds them up.
 //
 // shapes    output [rows, D4] vec4f, or, where SPLIT, [rows, splits, D4 + 1] vec4f: o, then (m, l, 0, 0)
-// numerics  f32. Scores are log2(e) times those of the formula, as powers of two are cheaper. All is finite: hidden
-//           keys score FLOOR, and what they add to l and o before the first visible key is lost when that one rescales
-//           them
-// prelude   const D4; bool SPLIT
+// numerics  f32. Scores are log2(e) times those of the formula, as powers of two are cheaper. All numbers are
+//           finite: hidden keys score FLOOR, and what they add to l and o before the first visible key is multiplied
+//           by 0 when that key rescales them
+// prelude   const D4 (vec4s of a head), SPLIT (true if the keys are split)
 
 import package::lib::nan::{is_finite, nan_of};
 import prelude::{D4, SPLIT};
@@ -21,21 +21,19 @@ import prelude::{D4, SPLIT};
 const LOG2E = 1.4426950408889634;
 const FLOOR = -3.0e38;
 
-/**
- * The weight of a key of this score beside one of the score m, which is not less; or the factor of l and o when m
- * replaces it.
- */
+/** The weight 2^(score - m) of a key, where score <= m; or the factor of l and o when m replaces the largest score. */
 fn power(score: f32, m: f32) -> f32 { return exp2(score - m); }
 
 /**
- * The factor of o at the end: 1 / l, and 0 for a row that saw no key, whose m is still the floor. l is at most the
- * number of keys; if a score was NaN, m may be anything, but l is NaN or, as some drivers' exp2 has it, infinite.
+ * The factor of o at the end: 1 / l, or 0 for a row that saw no key, whose m is still FLOOR. l is at most the number of
+ * keys. If a score was NaN, m may be anything, but l is NaN or, with the exp2 of some drivers, infinite: the factor
+ * is NaN then.
  */
 fn normalizer(m: f32, l: f32) -> f32 {
   return select(nan_of(l), select(0.0, 1.0 / l, m > FLOOR), is_finite(l));
 }
 
-/** The factor of o in the output. */
+/** The factor of o in the output: none where SPLIT, as combine divides. */
 fn output_scale(m: f32, l: f32) -> f32 {
   if (SPLIT) { return 1.0; }
   return normalizer(m, l);

@@ -1,31 +1,32 @@
-// A product reads its weight b as it is stored, in any type, and widens it to f32 while it loads; its epilogue leads
-// from a sum to memory. bf16 widens by a shift, exactly, and needs no shader-f16; nor does f16.
+// The weights of a product, and its epilogue. A product reads its weight b as it is stored, in any type, and widens it
+// to f32 as it loads it; the epilogue turns sums into outputs and stores them. bf16 is widened by a shift, exactly, and
+// neither bf16 nor f16 needs the feature shader-f16.
 //
 //   widen(words[word_of(i, TYPE)], i, TYPE)   element i of f32, f16 or bf16, bound as array<u32>: one f32 per word, or
 //                                             two values of 16 bits, the first in the low half
-//   values(words)        four values of a product's weight b, which lie in `words` from its first bit on
-//   from_f16(words), from_bf16(words)   four values
+//   values(words)        four values of type B_TYPE, in `words` from the first bit on
+//   from_f16(words), from_bf16(words)   four values of two words
 //
 // b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED,
 // else elements.
 //   b1(i)                element i of b; not of int8 and int4
 //   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them
 //                        is repeated
-//   up4(i, left)         the same of b_up, the second weight of a gated pair
-//   b4_in(up, begin, k, count)   vec4 k of a row of `count` of either that begins at `begin`; past its end some value
-//                                of the row
+//   up4(i, left)         as b4, of b_up, the second weight of a gated pair
+//   b4_in(up, begin, k, count)   vec4 k of a row of `count`, of b or b_up, that begins at `begin`; past its end some
+//                                value of the row
 //
 // b by texels of 16 bytes, for kernels whose lanes own rows: 4 values of f32, 8 of 16 bits, 16 of int8, 32 of int4.
-// They take turns in a loop: written out they would be more code than an instruction cache holds (bf16 of 1024^3 on
-// lavapipe: 28 GFLOP/s written out, 42 in turns; November 2026).
+// A loop of TURNS turns takes four values of each per turn: unrolled it would be more code than an instruction cache
+// holds (bf16 of 1024^3 on lavapipe: 28 GFLOP/s unrolled, 42 as a loop; November 2026).
 //   lane_row(n, lane, first, N, texels)   the row of `lane`, of LANES rows from `first + n` on, for b_texel
-//   b_texel(up, row, t)  its texel t
-//   next_turn(texel)     the next four values first; TURNS times and all have been
+//   b_texel(up, row, t)  texel t of such a row, of b or b_up
+//   next_turn(texel)     the texel rotated, so that its next four values come first; after TURNS calls all have been
 // Under @if(PACKED) b is a texture of groups of LANES rows, in which texel t of all rows precedes texel t + 1 of all,
 // so that the loads of a subgroup are coalesced; on lavapipe a texture's load costs half of a storage buffer's.
 //
-//   b_scale(up, row, group, groups)    what the values of a row and its group of 32 values are multiplied by: one f32
-//                                      per row, or one bf16 per group
+//   b_scale(up, row, group, groups)    the scale of a row, f32, or of one of its groups of 32 values, bf16; 1 where
+//                                      the weight has none
 //
 // The epilogue:
 //   biased(value, i)     value + bias[i]
@@ -34,11 +35,11 @@
 //
 // bindings  1 b, 2 b_up (b where there is no pair), 3 bias [y's columns] f32, 4 residual f32 in y's shape, 5 y f32,
 //           7 b_scales, 8 up_scales
-// prelude   const B_TYPE, alias BWord (what a vec4 of b takes: vec4u, vec2u or array<u32, 1>; vec4u for texels) and
-//           const B_WORDS of it, const ALIGNED, const STEP (1 where ALIGNED, else 4), const GATED: there is a pair,
-//           const SCALE_GROUPS: 0 without scales, 1 one per row, 2 one per 32 values, const LANES, const TEXTURE_WIDTH;
-//           of the epilogue const ACTIVATION (lib/activation.wgsl), const HAS_BIAS, const HAS_RESIDUAL, const IN_PLACE:
-//           the residual lies in y
+// prelude   const B_TYPE, alias BWord (the words of a vec4 of b: vec4u, vec2u or array<u32, 1>; vec4u for texels) and
+//           const B_WORDS, their number; const ALIGNED (indices count vec4s), STEP (1 where ALIGNED, else 4), GATED
+//           (there is a pair b, b_up), SCALE_GROUPS (0 without scales, 1 for one per row, 2 for one per 32 values),
+//           LANES, TEXTURE_WIDTH; of the epilogue const ACTIVATION (lib/activation.wgsl), HAS_BIAS, HAS_RESIDUAL,
+//           IN_PLACE (y holds the residual)
 //
 // src/kernels/packed.ts and src/kernels/quantize.ts write what is read here.
 
@@ -75,7 +76,7 @@ fn widen(word: u32, i: u32, dtype: u32) -> f32 {
   return select(pair.x, pair.y, odd);
 }
 
-// One way out of each function that is inlined in a loop: SwiftShader takes twice as long to compile early returns
+// Functions that are inlined in a loop have one return: SwiftShader takes twice as long to compile early ones
 fn values(words: vec4u) -> vec4f {
   var v: vec4f;
   if (B_TYPE == F32) {
@@ -87,7 +88,7 @@ fn values(words: vec4u) -> vec4f {
   } else if (B_TYPE == INT8) {
     v = vec4f(unpack4xI8(words.x));
   } else {
-    // Stored as 0 to 15, zero is 8
+    // Stored as 0 to 15, where 8 means 0
     v = vec4f((vec4u(words.x) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u)) - 8.0;
   }
   return v;
@@ -96,7 +97,7 @@ fn values(words: vec4u) -> vec4f {
 fn from_f16(words: vec2u) -> vec4f { return vec4f(unpack2x16float(words.x), unpack2x16float(words.y)); }
 
 fn from_bf16(words: vec2u) -> vec4f {
-  // << 16, but in an inner loop SwiftShader shifts lane by lane, at the price of a load
+  // The same as << 16, which SwiftShader does lane by lane in an inner loop, at the price of a load
   let low = words * 65536u;
   let high = words & vec2u(0xffff0000u);
   return bitcast<vec4f>(vec4u(low.x, high.x, low.y, high.y));
@@ -105,15 +106,15 @@ fn from_bf16(words: vec2u) -> vec4f {
 // ---------------------------------------------------------------------------------------------------------
 // In rows
 
-/** Vec4 number i, which begins in these words. */
+/** Vec4 i of b, which begins in these words. */
 fn unpacked(words: BWord, i: u32) -> vec4f {
   var first = words[0];
   if (B_TYPE == INT4) { first >>= i % 2u * 16u; }
-  // Clamped, so that one text fits words of any number
+  // Indices are clamped, so that this compiles for any number of words
   return values(vec4u(first, words[min(1u, B_WORDS - 1u)], words[min(2u, B_WORDS - 1u)], words[min(3u, B_WORDS - 1u)]));
 }
 
-/** The words that vec4 number i begins in: of int4 it is half a word. */
+/** The index in b of the words that vec4 i begins in: a vec4 of int4 is half a word. */
 fn words_of(i: u32) -> u32 {
   var at = i;
   if (B_TYPE == INT4) { at /= 2u; }
@@ -156,7 +157,7 @@ fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
 // By texels
 
 @if(PACKED) fn lane_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {
-  // Past the last row, rows of the last group
+  // Past the last row, rows of the last group are taken again
   return min(first + n, (first + N - 1u) / LANES * LANES) * texels + lane;
 }
 @else fn lane_row(n: u32, lane: u32, first: u32, N: u32, texels: u32) -> u32 {

@@ -1,9 +1,9 @@
-// Scales by powers of two, which are exact: they keep the squares of a row's numbers from overflowing and vanishing.
+// Scales by powers of two, which are exact: they keep the squares of a row's numbers from overflow and underflow.
 //
-//   DOWN, UP        2^-80 and 2^80. Times DOWN, the squares of the largest numbers are 2^96, and of those whose squares
-//                   overflow without it, normal
-//   scale_to_one(magnitude)   a power of two that brings the number with these bits, of which the sign is left out, to
-//                   [1, 4). It is 2^127 for zero, and 2^-126 for the largest numbers
+//   DOWN, UP        2^-80 and 2^80. Scaled by DOWN, the largest numbers have squares of 2^96, and all numbers whose
+//                   squares overflow without it have squares in the normal range
+//   scale_to_one(magnitude)   a power of two that brings the absolute value with these bits to [1, 4). It is 2^127 for
+//                   zero, and 2^-126 for the largest numbers
 
 const DOWN = 8.271806125530277e-25;
 const UP = 1.2089258196146292e24;

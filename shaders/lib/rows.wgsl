@@ -2,15 +2,16 @@
 //
 //   row_at(group, groups, thread)   the row of a thread
 //   sum_of_row(value, thread, call), max_of_row(value, thread, call)
-//                 the sum or the maximum over the row's threads, for each of them; a kernel's first call is 0, its
-//                 second 1
+//                 the sum or the maximum over the row's threads, for each of them; `call` is 0 in a kernel's first
+//                 call, 1 in its second
 //
-// numerics  each thread adds the values of the row's threads up in the same order: same bits every run
-// host      const LANES and const WG are powers of two, LANES <= WG; called in uniform control flow only; more than
-//           65,535 workgroups fold into workgroup_id.y
+// numerics  each thread adds up the values of the row's threads in the same order: same bits every run
+// host      LANES and WG are powers of two, LANES <= WG; called in uniform control flow only; more than 65,535
+//           workgroups fold into workgroup_id.y
+// prelude   const LANES, WG
 //
-// One barrier per call, as each call has its own memory, and no tree of barriers: one takes 270 cycles per subgroup on
-// lavapipe, as much as 7 loads.
+// A call has one barrier, as each call has its own memory and every thread adds up all values. A tree would have one
+// per level, and a barrier takes 270 cycles per subgroup on lavapipe, as much as 7 loads.
 
 import prelude::{LANES, WG};
 

@@ -1,7 +1,8 @@
-// Mean and squared deviations of values that come one Elem or four Elem at a time: each piece's own, joined to those
-// before by their means (Chan et al. 1983). The variance is never a difference of squares.
+// Mean and sum of squared deviations of values that come one Elem or four Elem at a time. The statistics of each piece
+// are joined to those before by their means (Chan et al. 1983), so that the variance is never a difference of squares.
 //
-// host      const WIDTH with lib/elem-*
+//   joined(a, b)                     the statistics of both
+//   with_one(all, v), with_four(all, v0, v1, v2, v3)   with one Elem more, or four
 
 import package::lib::elem::{Elem, WIDTH, total};
 
@@ -21,7 +22,7 @@ fn with_one(all: Statistics, v: Elem) -> Statistics {
   return joined(all, Statistics(count, mean, total(d * d)));
 }
 
-/** Four cost one joining, which is half of the work. */
+/** Four Elem are joined once, as joining is half of the work. */
 fn with_four(all: Statistics, v0: Elem, v1: Elem, v2: Elem, v3: Elem) -> Statistics {
   let count = 4.0 * f32(WIDTH);
   let mean = total((v0 + v1) + (v2 + v3)) / count;

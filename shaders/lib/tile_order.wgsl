@@ -1,5 +1,5 @@
-// The order of a product's tiles: down bands that are eight tiles wide. Neighbouring tiles share rows of a and columns
-// of b, and the columns of a band stay in cache while a streams by.
+// The order of a product's tiles: row by row within bands that are eight tiles wide. Neighbouring tiles share rows of a
+// and columns of b, and the columns of a band stay in cache while the rows of a stream through.
 //
 //   tile_at(tile, tiles_m, tiles_n)   row and column of a tile, counted in tiles
 

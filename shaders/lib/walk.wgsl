@@ -1,8 +1,7 @@
-// Row and column of an index that goes on in equal steps, without a division each time (a division is done lane by
-// lane on CPUs).
+// Row and column of an index that grows in equal steps, without a division per step: CPUs divide lane by lane.
 //
 //   place_of(i, cols)              (row, column) of i
-//   walk(place, step, cols)        where one is after `step`, a place_of as well
+//   walk(place, step, cols)        the place `step` further on, where `step` is a place_of as well
 
 fn place_of(i: u32, cols: u32) -> vec2u {
   let row = i / cols;

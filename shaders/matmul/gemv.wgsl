@@ -1,10 +1,10 @@
 // matmul for few rows: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// For GPUs, where few rows (gemv: one) leave a product to the speed of memory. A workgroup takes four columns (GATED:
-// two, and the same two of b_up) and ROWS rows; its threads stride along k, so that a row of b is read coalesced, once,
-// and used for all rows of a, which come from a cache. Under @if(SUBGROUPS) the sums are added up by subgroups first,
-// of any size: they add in registers, so WG / (their size) values of an output go through workgroup memory instead of
-// WG. With subgroups of 32 the epilogue takes 2 reads per thread instead of 64.
+// For GPUs, where a product with few rows (gemv: one) is bound by memory bandwidth. A workgroup takes four columns
+// (GATED: two, and the same two of b_up) and ROWS rows. Its threads stride along k, so that a row of b is read once,
+// coalesced, and used for all rows of a, which come from a cache. Under @if(SUBGROUPS) subgroups, of any size, add up
+// their threads' sums in registers first, so that WG / (their size) values per output go through workgroup memory
+// instead of WG. With subgroups of 32 the epilogue takes 2 reads per thread instead of 64.
 //
 // shapes    a [M, K] f32, b [N, K] in rows (lib/operands.wgsl), y [M, y_cols] f32, where b's columns begin at y_first.
 //           GATED: y = silu(a b^T) * (a b_up^T), a SwiGLU pair
@@ -12,7 +12,7 @@
 // numerics  f32; dot products of vec4s add up in the order of k per thread, then thread by thread, or in the subgroup's
 //           order and then subgroup by subgroup: same bits every run
 // host      M, N, K >= 1; K and b_row count vec4s where ALIGNED; workgroups x, y count tiles of ROWS x COLS;
-//           first_group is added to y. SUBGROUPS: of 4 threads or more, WGSL with subgroup_id
+//           first_group is added to workgroup_id.y. SUBGROUPS: of 4 threads or more, in a WGSL that has subgroup_id
 // prelude   const ROWS (1, 2, 4, 8, 16), const WG, const PASSES (ROWS / 4, at least 1) and const PASS_ROWS (ROWS /
 //           PASSES), and those of left_operand.wgsl and lib/operands.wgsl
 //
@@ -23,11 +23,10 @@
 // GB/s over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times a barrier, 4 stores and WG loads by 16 threads,
 // some 300 cycles that the other workgroups hide.
 //
-// predicted, not measured: 80 % of memory bandwidth for one row of f32 or 16-bit weights from 1,024 x 1,024 on, 50 %
-//                          for int4
-//           (instructions: 60 for 4 x 2 bytes); for 16 rows half of the multiply-add ceiling or less, as 20 loads feed
-//             256
-//           SUBGROUPS: 5 % more where K <= 1,024, as the epilogue is then a tenth of the work; else the same
+// predicted (not measured) 80 % of memory bandwidth for one row of f32 or 16-bit weights from 1,024 x 1,024 on, 50 %
+//           for int4, whose 4 x 2 bytes take 60 instructions; for 16 rows half of the multiply-add ceiling or less, as
+//           20 loads feed 256 multiply-adds. SUBGROUPS: 5 % more where K <= 1,024, as the epilogue is then a tenth of
+//           the work; else the same
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 1 x 1024 x 1024 (two cores of a
 //           Xeon, November 2026): lavapipe 2.1 (SUBGROUPS 2.3), registers 3.9; SwiftShader 0.2 (0.3), registers 1.7
 
@@ -51,7 +50,7 @@ struct Sizes {
 const PAIRS = select(4u, 2u, GATED);
 const COLS = PAIRS;
 
-/** Sums that are left of an output: one per thread, or one per subgroup, of at least four lanes. */
+/** Partial sums of an output in workgroup memory: one per thread, or one per subgroup, of at least four lanes. */
 @if(SUBGROUPS) const PARTIALS = WG / 4u;
 @else const PARTIALS = WG;
 
@@ -112,8 +111,8 @@ fn main(
       sums[r] += vec4f(dot(v, column[0]), dot(v, column[1]), dot(v, column[2]), dot(v, column[3]));
     }
   }
-  // In a copy, as the epilogue indexes it by a variable and so it lies in memory: written out it compiled for 1 s on
-  // lavapipe
+  // A copy, as the epilogue indexes it by a variable, which puts an array into memory. Unrolled, the epilogue compiled
+  // for 1 s on lavapipe
   var done: array<vec4f, ROWS>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) { done[r] = sums[r]; }
 

@@ -1,9 +1,8 @@
 // a, the left operand of a product, by vec4s of its rows. For an image in its place see shaders/conv/patch.wgsl.
 //
-//   a4(i, left)               elements i .. i + 3; where not ALIGNED only the first `left` exist, and the others are
-//                             zeros
+//   a4(i, left)               elements i .. i + 3; where not ALIGNED only the first `left` exist, and the others are 0
 //   a4_in(begin, k, count)    vec4 k of a row of `count` that begins at `begin`; zeros past its end, so that their
-//                             products vanish
+//                             products are 0
 //
 // bindings  0 a f32
 // prelude   const ALIGNED: rows are multiples of four, and indices and lengths count vec4s: one load each. Otherwise

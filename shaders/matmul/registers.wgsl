@@ -1,30 +1,32 @@
 // matmul in registers: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// A thread computes a tile of outputs alone: right on any adapter. Under @if(QUADS) the threads of a quad share what
-// they load, for CPUs whose subgroups are of four, where a load is done lane by lane and a swap is one instruction.
+// Each thread computes a tile of outputs by itself, with no workgroup memory and no barrier, so it runs on any adapter.
+// Under @if(QUADS) the four threads of a quad share their loads, for CPUs with subgroups of four, which load lane by
+// lane and swap with one instruction.
 //
 // shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
 //           N], f32, f16 or bf16; y [B, M, y_cols], where b's columns begin at y_first: a weight in several bindings
-//           takes one dispatch each
+//           takes one dispatch per binding
 // threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1 is
-//           the matrix-vector product. QUADS: a workgroup is one quad, each thread of which computes one of its tiles.
-//           Threads beside each other need the same rows of a, those below each other the same columns of b. Where
-//           there are two, each loads one of its two blocks of four and swaps it for the other, so that a thread's
-//           blocks are in an order of its own, `first`. Where four lie in a line, each loads one row of each block for
-//           all
+//           the matrix-vector product. QUADS: a workgroup is one quad, whose threads compute BELOW x BESIDE tiles.
+//           Threads in a row of tiles need the same rows of a, threads in a column the same columns of b. In a square
+//           (2 x 2) each loads one of its two blocks of four and swaps it for the other with its neighbour, so that a
+//           thread's blocks are in an order of its own, `first`. In a line (1 x 4) each loads one row of every block
+//           of a for all four
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or
-//           tiles of a quad, z is B; first_group is added to y; indices fit 32 bits
+//           quads, z is B; first_group is added to workgroup_id.y; indices fit 32 bits
 // prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with
 //           ROWS = COLS = 8, or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl
 //           and lib/operands.wgsl
 //
-// No workgroup memory: on software adapters a barrier costs more than the loads it saves. And no larger tile: past 32
-// KiB of code the inner loop leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon, SwiftShader,
-// November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory 2.9.
+// There is no workgroup memory, as on software adapters a barrier costs more than the loads it saves, and no larger
+// tile, as an inner loop of more than 32 KiB leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon,
+// SwiftShader, November 2026, side by side: 8 x 8 6.2, 8 x 12 3.8, 8 x 16 3.9, 16 x 16 4.8, 16 rows in workgroup memory
+// 2.9.
 //
-// predicted a step of four k of a quad is 128 loaded elements in a square and 160 in a line, of 256 without: at 6.5 ns
-//           of 7.3, 1.75 times as fast and 1.5
+// predicted per step of four k, a quad loads 128 elements in a square and 160 in a line, instead of 256. As loads take
+//           6.5 of 7.3 ns, it is 1.75 and 1.5 times as fast
 
 import package::conv::patch::{Patches, patches, run4};
 import package::lib::operands::{NEXT, b4, bias4, store};
@@ -34,12 +36,12 @@ import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
 import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};
 
 // ---------------------------------------------------------------------------------------------------------
-// Rows of a: of a matrix, where they begin; of an image, where their patches do
+// Rows of a, by the places where they begin; of an image, where their patches begin
 
 @if(CONV) alias Rows = Patches;
 @else alias Rows = vec4u;
 
-/** The summed axis is runs of this length, each of which lies in one piece in a as in b: all of K, or kw * I. */
+/** The summed axis consists of runs of this length, which are contiguous in a and b: all of K, or kw * I. */
 @if(CONV) fn run() -> u32 { return sizes.run; }
 @else fn run() -> u32 { return sizes.K; }
 
@@ -49,13 +51,13 @@ import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};
   return z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
 }
 
-/** The first of the rows, from value k of a run on. */
+/** The first of the rows, four values from value k of run dy on. */
 @if(CONV) fn a_row(rows: Rows, dy: u32, k: u32) -> vec4f {
   return run4(image(), rows.row.x + i32(dy), rows.at.x + i32(k), i32(sizes.run - k));
 }
 @else fn a_row(rows: Rows, dy: u32, k: u32) -> vec4f { return a4(rows.x + k, sizes.K - k); }
 
-/** Four rows, four k: a column of the matrix is a row of a. */
+/** Four rows at four k: a column of the mat4x4f is a row of a. */
 @if(CONV) fn a_block(rows: Rows, dy: u32, k: u32) -> mat4x4f {
   let left = i32(sizes.run - k);
   let row = rows.row + i32(dy);
@@ -82,7 +84,7 @@ fn columns_of_b(n: u32, z: u32) -> vec4u {
   return vec4u(b_begin(z) + column, b_row() - column, 0u, 0u);
 }
 
-/** Four columns of y, four k: a column of the matrix is a k. */
+/** Four columns of y at four k: a column of the mat4x4f is one k. */
 fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let left = run() - k;
@@ -116,7 +118,7 @@ fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
 alias Blocks = array<mat4x4f, 4>;
 
 /**
- * One copy of the epilogue for all blocks: indexing by a variable puts them in memory, once.
+ * Stores a tile. One loop serves all blocks, as indexing by a variable puts them into memory once.
  *
  * @param first which of the blocks of rows, and of columns, come first in `sums`
  */
@@ -153,7 +155,7 @@ fn main(
   let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(BELOW * ROWS, BESIDE * COLS);
   let m = at.x + ROWS * (thread / BESIDE % BELOW);
   let n = at.y + COLS * (thread % BESIDE);
-  // Of a thread's two blocks of rows, and of columns, which one it loads first
+  // The block that the thread loads first, of its two blocks of rows and of its two blocks of columns
   let first = select(vec2u(), vec2u(thread % 2u, thread / 2u), BESIDE == 2u);
 
   // In a line a thread loads one row of each block
@@ -162,15 +164,15 @@ fn main(
   let rows1 = rows_of_a(m + 4u + own_row, group.z);
   let columns0 = columns_of_b(n + 4u * first.y, group.z);
   let columns1 = columns_of_b(n + 4u, group.z);
-  // The sums: block c<row><col> has a column for each row of a; row0 and row1 where there is one row only
+  // The sums: block c<row><col> has a column for each row of a; row0 and row1 serve where ROWS = 1
   var c00 = mat4x4f();
   var c01 = mat4x4f();
   var c10 = mat4x4f();
   var c11 = mat4x4f();
   var row0 = vec4f();
   var row1 = vec4f();
-  // Runs of an image follow each other in whole steps, in one loop: SwiftShader compiles two for half as long again.
-  // This is the run that we are in, and the step that it begins with
+  // All runs of an image, each in whole steps, are in one loop: SwiftShader takes half as long again to compile two.
+  // `dy` is the current run, and `begin` the step that it begins with
   @if(CONV) var dy = 0u;
   @else let dy = 0u;
   @if(CONV) var begin = 0u;

@@ -1,13 +1,13 @@
-// The sizes of a product whose weight b lies in rows (lib/operands.wgsl), for the kernels that compute a batch of them,
-// or under @if(CONV) a convolution.
+// The sizes of a product whose weight b is in rows (lib/operands.wgsl), for the kernels that compute a batch of
+// products, or under @if(CONV) a convolution.
 //
-//   b_row()        a row of b
-//   b_begin(z)     where b begins of product z of the batch
-//   image()        the image that is a, under @if(CONV)
+//   b_row()        the length of a row of b
+//   b_begin(z)     the index at which b of product z of the batch begins
+//   image()        under @if(CONV), the image that is the left operand
 //
 // bindings  6 sizes
-// host      K, b_row and the strides count vec4s where ALIGNED; tiles_m and tiles_n count tiles of a thread, or of what
-//           threads compute together
+// host      K, b_row and the strides count vec4s where ALIGNED; tiles_m and tiles_n count tiles, of one thread or of
+//           the threads that compute one together; y_first is the column of y at which b's columns begin
 
 @if(CONV) import package::conv::patch::Image;
 

@@ -1,20 +1,22 @@
 // matmul for few rows, by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
-// A skinny product: with few rows of a the weights' loads are all that counts. So lanes own rows of b, as in
-// subgroup.wgsl, but for a they stand side by side along k: one load brings LANES times four values of a row, which
-// then go round by broadcast.
+// A skinny product: with few rows of a, the loads of the weights take most of the time. Each lane owns rows of b, as in
+// subgroup.wgsl, but a is loaded with the lanes side by side along k: one load brings LANES times four values of a row,
+// which are then broadcast to all lanes.
 //
 // shapes    a [M, K] f32, b [N, K] by texels (lib/operands.wgsl), y [M, N] f32. GATED: y = silu(a b^T) * (a b_up^T), a
 //           SwiGLU pair
-// threads   a workgroup is one subgroup; lane l has column l of each of B_GROUPS groups of LANES columns
+// threads   a workgroup is one subgroup; lane l takes column l of each of B_GROUPS groups of LANES columns
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
-// host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to y
+// host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to
+//           workgroup_id.y
 // prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half
-//           is of b, the second of b_up, for the same columns), BLOCK (the larger of LANES and TURNS) and LOADS (BLOCK
-//           / LANES), TURNS of a texel, GATED, and those of left_operand.wgsl and lib/operands.wgsl
+//           of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK (vec4s
+//           of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
+//           left_operand.wgsl and lib/operands.wgsl
 //
-// per block of LANES vec4s of k, f32: ROWS loads of a, 8 B_GROUPS of b, 8 ROWS broadcasts; the share of the load
-//           bandwidth of b's texture should be 30 / (30 + 13 / B_GROUPS + 8), 0.75 with four groups and one row
+// predicted per block of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
+//           one row, loads of b's texture take 30 / (30 + 13 / B_GROUPS + 8) of the time: 0.75 with four groups
 
 import package::lib::activation::{SILU, activate};
 import package::lib::operands::{INT4, b_scale, b_texel, biased, lane_row, next_turn, store, values};
@@ -29,7 +31,7 @@ fn scale_of(up: bool, n: u32, t: u32) -> f32 {
   return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);
 }
 
-/** The four nibbles of the low half of a word, not shifted: times 1, 16, 256 and 4096. */
+/** The four nibbles of the low half of a word, left in place: they are multiplied by 1, 16, 256 and 4096. */
 fn nibbles_in_place(word: u32) -> vec4f {
   return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
 }
@@ -43,7 +45,7 @@ fn main(
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
   let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(ROWS, COLS);
 
-  // Rows past the edge are the last row again, whose sums are never stored
+  // Past the edge the last row is taken again, and its sums are never stored
   var a_at: array<u32, ROWS>;
   var b_at: array<u32, B_GROUPS>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) { a_at[r] = min(at.x + r, sizes.M - 1u) * sizes.K; }
@@ -76,7 +78,7 @@ fn main(
       }
       /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
         if (s % TURNS == 0u) {
-          // Past a row's end there are zeros of a, whatever b has
+          // Past a row's end a is 0, so any value of b will do
           let t = min((k + s) / TURNS, sizes.texels - 1u);
           texel[p] = b_texel(p >= PAIRS, b_at[p], t);
           if (SCALE_GROUPS == 2u) { factor[p] = scale_of(p >= PAIRS, at.y + p % PAIRS * LANES + lane, t); }

@@ -1,18 +1,20 @@
 // matmul by subgroups: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
 // For adapters where a load costs more than arithmetic and a subgroup has one fixed size, above all CPUs behind Vulkan.
-// A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads what its
-// own row has at four k, once; a's rows then go round by broadcast, so a load feeds LANES times as many products.
+// A subgroup takes A_GROUPS groups of LANES rows of a, and B_GROUPS groups of LANES rows of b. A lane loads
+// four k of its own rows; the values of a are then broadcast to all lanes, so that a load feeds LANES times as many
+// products.
 //
 // shapes    a [M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [N, K] by texels
 //           (lib/operands.wgsl), y [M, N] f32. CONV: the runs [kw, I] of a row of b each begin a texel. GATED: y =
 //           silu(a b^T) * (a b_up^T), a SwiGLU pair
-// threads   a workgroup is one subgroup; lane l has row l of every group of a and of b, and column l of its outputs
+// threads   a workgroup is one subgroup; lane l loads row l of every group of a and of b, and computes columns l, LANES
+//           + l, ... of the tile
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count
-//           tiles; first_group is added to y
-// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS of a texel, GATED, and those of left_operand.wgsl and
-//           lib/operands.wgsl; the bounds of marked loops
+//           tiles; first_group is added to workgroup_id.y
+// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS (vec4s in a texel), GATED, and those of left_operand.wgsl and
+//           lib/operands.wgsl
 //
 // per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
 //           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
@@ -37,7 +39,7 @@ const COLS = PAIRS * LANES;
   return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
 }
 
-// The place of a lane's row of a: of a matrix, where the row begins; of an image, where its patch begins
+// The place where a lane's row of a begins; of an image, where its patch begins
 @if(CONV) alias Row = vec2i;  // image row and position in it
 @else alias Row = u32;
 
@@ -63,7 +65,7 @@ fn main(
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
   let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(ROWS, COLS);
 
-  // Rows past the edge are the last row again, whose sums are never stored
+  // Past the edge the last row is taken again, and its sums are never stored
   var a_at: array<Row, A_GROUPS>;
   var b_at: array<u32, B_GROUPS>;
   /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
@@ -78,7 +80,7 @@ fn main(
   var factor: array<f32, B_GROUPS>;
   var row: array<vec4f, A_GROUPS>;
   var column: array<vec4f, B_GROUPS>;
-  // The run of an image that texel t lies in, and the run's first texel
+  // The run of an image that has texel t, and the run's first texel
   @if(CONV) var dy = 0u;
   @else let dy = 0u;
   @if(CONV) var begin = 0u;
@@ -116,7 +118,7 @@ fn main(
 
   @if(CONV) let scale = 1.0;
   @else let scale = sizes.scale;
-  // In a copy, as it is indexed by a variable and so lies in memory
+  // A copy, as indexing by a variable puts an array into memory
   var done = sums;
   for (var r = 0u; r < min(ROWS, sizes.M - at.x); r++) {
     for (var q = 0u; q < PAIRS; q++) {

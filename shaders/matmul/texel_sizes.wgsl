@@ -3,7 +3,7 @@
 //   first_row(up)   the first row of b, or of b_up, in its texture or buffer
 //
 // bindings  6 sizes
-// host      K counts vec4s where ALIGNED
+// host      K counts vec4s where ALIGNED; texels are those of a row of b, run_texels those of a run (conv/patch)
 
 struct Sizes {
   M: u32, N: u32,

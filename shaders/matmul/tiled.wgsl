@@ -1,7 +1,8 @@
 // matmul in workgroup memory: y[m, n] = activation(scale * sum_k a[m, k] b[n, k] + bias[n]) + residual[m, n]
 //
 // For GPUs. A workgroup computes a tile of ROWS x COLS outputs. Step by step along k it copies its rows of a and of b
-// to workgroup memory, turned so that k comes first; then each thread adds the products of its own rows and columns.
+// to workgroup memory, transposed so that k comes first; then each thread adds up the products of its own rows and
+// columns.
 //
 // shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
 //           N] in rows (lib/operands.wgsl); y [B, M, y_cols] f32, where b's columns begin at y_first. GATED: y = silu(a
@@ -9,19 +10,20 @@
 // threads   8 x 8. Thread (x, y) takes rows 4 y .. 4 y + 3, and 32 further down where ROW_VEC4S = 2, and likewise
 //           columns; GATED, the columns 32 further on are the same columns of b_up
 // numerics  f32; products are added one by one in the order of k: same bits every run. No activation is held in 16
-//           bits: a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and two halves of each would double what is to be
-//           read. @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
+//           bits: a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and splitting each value into two would double the
+//           reads. @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count tiles, z is B;
-//           first_group is added to y; indices fit 32 bits
+//           first_group is added to workgroup_id.y; indices fit 32 bits
 // prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of
 //           a step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S /
 //           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl and
 //           lib/operands.wgsl
 //
-// Banks: row k of an operand is 8 or 16 vec4s, of which the eight in a line fill the 32 banks. A thread copies 4 x 4
-// values, turned in registers, and neighbours in a quarter of a warp lie along k first, as memory does. At plain
-// addresses they would all meet in one bank or two, so the place in a line is mixed with k (`mixed`): eight threads,
-// eight places. Reading, eight threads side by side want eight neighbouring vec4s of b, mixed alike, and one of a.
+// Bank conflicts: row k of an operand is 8 or 16 vec4s, and eight of them, a line, fill the 32 banks. A thread copies 4
+// x 4 values, transposed in registers; the neighbours in a quarter of a warp are neighbours along k, as in memory. At
+// plain addresses they would all write to one bank or two, so the place in a line is XORed with k (`mixed`): eight
+// threads write to eight places. When reading, eight neighbouring threads want eight neighbouring vec4s of b, mixed in
+// the same way, and one vec4 of a.
 //
 // Arithmetic for 64 x 64, ROW_VEC4S = COLUMN_VEC4S = 2, STEP_VEC4S = 4, on a GPU whose cores have 128 f32 lanes, 64 Ki
 // registers and 64 KB for workgroups:
@@ -38,8 +40,8 @@
 //   expected       a k takes 68 instructions per thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
 //                  89 %. 70 % of the ceiling with what latency is left, 50 % where reads aren't merged
 // With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few
-// tiles. Staging 16-bit weights as such (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions for
-// 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
+// tiles. Keeping 16-bit weights in 16 bits (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions
+// for 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
 //
 // predicted, not measured: 70 % of a GPU's multiply-add ceiling at 1024^3 (see above)
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon,
@@ -59,7 +61,7 @@ const SIDE = 8u;
 const WG = SIDE * SIDE;
 /** k of a step. */
 const DEPTH = 4u * STEP_VEC4S;
-/** Vec4s of rows, and of columns of b and b_up, of a tile. */
+/** Vec4s of rows of a tile, and vec4s of columns of b and b_up. */
 const HIGH = SIDE * ROW_VEC4S;
 const WIDE = SIDE * COLUMN_VEC4S;
 const PAIRS = select(COLUMN_VEC4S, COLUMN_VEC4S / 2u, GATED);
@@ -72,7 +74,7 @@ var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 /** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
 struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
-/** The place of vec4 number `f` in a line whose k is in the k4-th vec4 of the step. */
+/** The place of vec4 `f` in its line, where k is in vec4 k4 of the step: without bank conflicts (see above). */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
 
 /** The scale of the values of column n at the k-th vec4. */
@@ -80,7 +82,7 @@ fn scale_of(up: bool, n: u32, k: u32) -> f32 {
   return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, b_row() / 8u);
 }
 
-/** Columns n .. n + 3 of y, of which b's rows begin at `first`, at the k-th vec4, k first. */
+/** The weights of columns n .. n + 3 of y at the k-th vec4, k first; b begins at index `first`. */
 fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row();
@@ -103,7 +105,7 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
     b4_in(up, rows.z, i, b_row()), b4_in(up, rows.w, i, b_row()));
 }
 
-/** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row again, whose sums are never stored. */
+/** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row, whose sums are never stored. */
 @if(CONV) fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
   let map = image();
   let all = patches(map, min(m + NEXT, vec4u(sizes.M - 1u)));
@@ -117,7 +119,7 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
     a4_in(rows.x, k, sizes.K), a4_in(rows.y, k, sizes.K), a4_in(rows.z, k, sizes.K), a4_in(rows.w, k, sizes.K)));
 }
 
-// Four columns of b at one k as workgroup memory holds them. int8 goes as f16, which has every integer up to 2,048
+// Four columns of b at one k, as workgroup memory holds them. int8 is held as f16, which has all integers up to 2,048
 
 @if(HALF) alias Held = vec2u;
 @else alias Held = vec4f;
@@ -137,7 +139,7 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 @else fn widened(v: Held) -> vec4f { return v; }
 
-/** The vec4 of columns, and the vec4 of the step's k, that block i of b is: neighbours lie as in memory. */
+/** The place of block i of b: (vec4 of columns, vec4 of the step's k). Neighbours are neighbours in memory. */
 fn b_place(i: u32) -> vec2u {
   if (B_IS_NK) { return vec2u(i / STEP_VEC4S, i % STEP_VEC4S); }
   return vec2u(i % WIDE, i / WIDE);
@@ -174,8 +176,8 @@ fn main(
   var next: Blocks;
   let vec4s = (sizes.K + STEP - 1u) / STEP;
   for (var k = 0u; ; k += STEP_VEC4S) {
-    // Ask for what comes next, multiply what is held meanwhile, then copy it: in this order, so that each is written
-    // once
+    // Load the next step's blocks, multiply the tiles of this step meanwhile, then copy the blocks to the tiles. In
+    // this order the loop has each of the three once
     if (k < vec4s) { next = fetch(corner.x, corner.y, group.z, thread, k); }
     if (k > 0u) {
       for (var k4 = 0u; k4 < STEP_VEC4S; k4++) {
@@ -216,7 +218,7 @@ fn main(
 
   @if(CONV) let scale = 1.0;
   @else let scale = sizes.scale;
-  // In a copy, as it is indexed by a variable and so lies in memory
+  // A copy, as indexing by a variable puts an array into memory
   var done: array<vec4f, SUMS>;
   /*unroll*/ for (var i = 0u; i < SUMS; i++) { done[i] = sums[i]; }
   for (var i = 0u; i < 4u * ROW_VEC4S * PAIRS; i++) {

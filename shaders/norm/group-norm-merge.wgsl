@@ -1,4 +1,5 @@
-// group-norm-merge: the chunks' statistics joined: mean and 1 / sqrt(variance + eps) of each group, scaled by `down`
+// group-norm-merge: joins the statistics of all chunks: mean and 1 / sqrt(variance + eps) of each group, where x is
+// scaled by `down`
 //
 // shapes    partials [chunks, groups] (mean, deviation), stats [groups] (down, down * mean, scale of down * x, 0)
 // threads   LANES threads per group, WG / LANES groups per workgroup; lanes stride over the chunks
@@ -6,7 +7,7 @@
 //           where squares overflow
 // host      every chunk but the last holds `full` values of a group, the last one `rest`; more than
 //           65,535 workgroups fold into workgroup_id.y
-// prelude   const LANES and WG with lib/rows, lib/nan
+// prelude   const LANES, WG (see lib/rows)
 
 import package::lib::nan::is_finite;
 import package::lib::range::DOWN;
@@ -28,9 +29,9 @@ fn main(
 ) {
   let row = row_at(group, groups, thread);
   let lane = thread % LANES;
-  let g = min(row, sizes.groups - 1u);  // rows past the end keep pace for the barriers
+  let g = min(row, sizes.groups - 1u);  // rows past the end take part in the barriers
   let size = sizes.full * f32(sizes.chunks - 1u) + sizes.rest;
-  // The second turn has nothing to do but where squares overflow
+  // The second turn has work only where squares overflow
   var merged = vec4f();
   var is_done = false;
   var down = 1.0;

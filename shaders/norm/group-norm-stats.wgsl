@@ -2,10 +2,10 @@
 //
 // shapes    x [pixels, groups, cols] Elem, partials [chunks, groups] (mean, deviation); cols Elem of a group
 // threads   one per chunk and group, neighbouring threads take neighbouring groups
-// numerics  as in layer-norm: shifted by the chunk's first value, then lib/statistics; where squares overflow, scaled
-//           by DOWN and looked at again. The variance might not fit, the deviation does.
+// numerics  as in layer-norm: values are shifted by the chunk's first one, then lib/statistics. Where squares overflow,
+//           the chunk is scaled by DOWN and read again. The deviation is stored, as the variance might overflow
 // host      chunks * chunk >= pixels, no chunk is empty; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/statistics, lib/nan, const WG
+// prelude   const WG
 
 import package::lib::elem::{Elem, part};
 import package::lib::nan::is_finite;
@@ -19,7 +19,7 @@ struct Sizes { pixels: u32, groups: u32, cols: u32, chunk: u32, chunks: u32 }
 @group(0) @binding(1) var<storage, read_write> partials: array<vec2f>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-/** The Elem at a place, (index, column in the group), which then moves on. */
+/** The Elem at a place (index in x, column in the group), which then advances to the group's next one. */
 fn take(place: ptr<function, vec2u>) -> Elem {
   let at = *place;
   let is_last = at.y + 1u == sizes.cols;
@@ -39,7 +39,7 @@ fn main(
   let g = i - chunk * sizes.groups;
 
   let first = chunk * sizes.chunk;
-  // The second turn has nothing to do but where squares overflow
+  // The second turn has work only where squares overflow
   var is_done = false;
   var scale = vec2f(1.0);  // and its inverse
   for (var turn = 0u; turn < 2u && !is_done; turn++) {

@@ -2,13 +2,12 @@
 //
 // shapes    x, residual, y [rows, cols] Elem, weight, bias [cols] Elem
 // threads   LANES threads take RUN rows, WG / LANES such groups of threads per workgroup; lanes stride over the columns
-// numerics  a row is first shifted by its first value, which takes a large common offset out exactly; then
-//           lib/statistics, and lanes joined by their means. A row whose squares overflow, of numbers from 1e19 on, is
-//           scaled by DOWN and looked at again
+// numerics  a row is first shifted by its first value, which removes a large common offset exactly; then
+//           lib/statistics, whose results the lanes join by their means. A row whose squares overflow, with numbers
+//           from 1e19 on, is scaled by DOWN and read again
 // host      rows, cols >= 1; RUN = 1 unless LANES = 1; more than 65,535 workgroups fold into workgroup_id.y; the marked
-//           loops are written out first (src/kernels/unroll.ts)
-// prelude   const WIDTH with lib/elem-*, lib/statistics, const LANES, RUN and WG with lib/rows, lib/nan, const
-//           HAS_RESIDUAL
+//           loops are unrolled first (src/gpu/unroll.ts)
+// prelude   const LANES, WG (see lib/rows), RUN, HAS_RESIDUAL
 // predicted 8 bytes and 8 FLOPs per element, for which a row is read twice and a quarter of weight and bias: 57 % of a
 //           copy
 // measured  [729, 1152] 7.0 and 2.0 GB/s, 74 and 86 %; 4.3 and 1.1 by four threads per row (lavapipe and SwiftShader,
@@ -47,8 +46,8 @@ fn main(
   let size = f32(sizes.cols * WIDTH);
   var statistics = array<vec4f, RUN>();
   for (var i = 0u; i < RUN; i++) {
-    let start = min(first + i, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
-    // The second turn has nothing to do but for a row whose squares overflow
+    let start = min(first + i, sizes.rows - 1u) * sizes.cols;  // rows past the end take part in the barriers
+    // The second turn has work only for a row whose squares overflow
     var is_done = false;
     var down = 1.0;
     for (var turn = 0u; turn < 2u; turn++) {

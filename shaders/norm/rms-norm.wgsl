@@ -3,10 +3,10 @@
 // shapes    x, y [rows, cols] Elem, weight [cols] Elem
 // threads   LANES threads take RUN rows, WG / LANES such groups of threads per workgroup; lanes stride over the columns
 // numerics  squares add up in f32, in column order per lane, then lane by lane: same bits every run. A row whose
-//           squares overflow, of numbers from 1e19 on, is scaled by DOWN and added up again
+//           squares overflow, with numbers from 1e19 on, is scaled by DOWN and added up again
 // host      rows, cols >= 1; RUN = 1 unless LANES = 1; more than 65,535 workgroups fold into workgroup_id.y; the marked
-//           loops are written out first (src/kernels/unroll.ts)
-// prelude   const WIDTH with lib/elem-*, const LANES, RUN and WG with lib/rows, lib/nan
+//           loops are unrolled first (src/gpu/unroll.ts)
+// prelude   const LANES, WG (see lib/rows), RUN
 // predicted 8 bytes and 4 FLOPs per element, for which a row is read twice and a quarter of the weight: 62 % of a copy
 // measured  [1800, 2560] 7.7 and 2.4 GB/s, 81 and 103 %; 5.5 and 1.4 by four threads per row (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
@@ -31,7 +31,7 @@ fn main(
 ) {
   let first = row_at(group, groups, thread) * RUN;
   let lane = thread % LANES;
-  var starts = array<u32, RUN>();  // rows past the end keep pace for the barriers
+  var starts = array<u32, RUN>();  // rows past the end take part in the barriers
   /*unroll*/ for (var i = 0u; i < RUN; i++) { starts[i] = min(first + i, sizes.rows - 1u) * sizes.cols; }
 
   // Sums of squares

@@ -1,9 +1,9 @@
 // argmax: y[r] = the lowest c with the largest x[r, c], where NaN is larger than any number
 //
-// shapes    x [rows, cols] Elem, y [rows]
+// shapes    x [rows, cols] Elem, y [rows] u32
 // threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, lib/nan, const LANES and WG (powers of two, LANES <= WG)
+// prelude   const LANES, WG (see lib/rows)
 // predicted a load and four comparisons: 5 GB/s
 // measured  [1800, 15194] 5.2 and 0.8 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
@@ -28,9 +28,9 @@ fn main(
 ) {
   let row = row_at(group, groups, thread);
   let lane = thread % LANES;
-  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barrier
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end take part in the barrier
 
-  // Each lane's own: columns come in ascending order, so a tie leaves the first
+  // Each lane's own largest value. Columns come in ascending order, so of equal ones the first stays
   var value = part(x[start], 0);
   var place = 0u;
   var bits = Bits();
@@ -44,7 +44,7 @@ fn main(
       }
     }
   }
-  // Only where there is a NaN, the first
+  // If the row has a NaN, the first of them replaces it
   var is_spoilt = false;
   for (var c = select(sizes.cols, lane, largest_bits(bits) > 0x7f800000u); c < sizes.cols; c += LANES) {
     let v = x[start + c];

@@ -1,13 +1,13 @@
-// magnitude: y[g] = the bits of the largest |x[i]| in the part of x that workgroup g has
+// magnitude: y[g] = the bits of the largest |x[i]| in the chunk of x that workgroup g takes
 //
-// As integers, the bits of absolute values are in their order, then comes infinity, then NaN: a y of 0x7f800000 or more
-// says that x isn't finite. Nothing is computed with floats here, so there is no number that a compiler could take for
-// finite.
+// As integers, the bits of absolute values are in the order of the values, followed by infinity, then NaN: a y of
+// 0x7f800000 or more means that x has a number that isn't finite. The kernel computes with integers alone, so no
+// compiler can assume that numbers are finite.
 //
 // shapes    x [count] Elem, y [workgroups] u32
 // threads   a workgroup takes a chunk of Elem, WG at a time
 // host      count > (workgroups - 1) * chunk; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const WG
+// prelude   const WG
 // predicted a load, an AND and a maximum for 16 bytes: as fast as the loads of a copy
 
 import package::lib::elem::{Bits, Elem, largest_bits, magnitude};

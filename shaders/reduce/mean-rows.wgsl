@@ -4,7 +4,7 @@
 // threads   one per Elem of y
 // numerics  adds up in row order, relative to the first row: a large common offset costs no digits
 // host      cols >= 1; a length past the end means all rows; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   alias Elem, const WG
+// prelude   alias Elem (f32 or vec4f), const WG
 
 import prelude::{Elem, WG};
 

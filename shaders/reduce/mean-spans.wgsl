@@ -3,8 +3,8 @@
 // shapes    x [rows, cols] Elem, spans [phrases, 2] u32: begin and end of each, y [phrases, cols] Elem
 // threads   one per Elem of y
 // numerics  adds up in row order, relative to the first row: a large common offset costs no digits
-// host      cols >= 1; what lies past the last row doesn't count; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   alias Elem, const WG
+// host      cols >= 1; a span ends at the last row at the latest; more than 65,535 workgroups fold into workgroup_id.y
+// prelude   alias Elem (f32 or vec4f), const WG
 
 import prelude::{Elem, WG};
 

@@ -3,9 +3,9 @@
 // shapes    x, y [rows, cols] Elem
 // threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // numerics  a row is scaled by a power of two first, so that its largest value is in [1, 4) and squares neither
-//           overflow nor vanish; NaN makes the row NaN, as its sum of squares is
+//           overflow nor underflow; a NaN makes the sum of squares NaN, and so the row
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows
+// prelude   const LANES, WG (see lib/rows)
 // predicted 8 bytes per element, three loads and a store: 50 % of a copy
 // measured  [4096, 1024] 5.3 and 1.3 GB/s, 55 and 57 % (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
@@ -27,7 +27,7 @@ fn main(
 ) {
   let row = row_at(group, groups, thread);
   let lane = thread % LANES;
-  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end take part in the barriers
 
   var best = Elem();
   for (var c = lane; c < sizes.cols; c += LANES) { best = max(best, abs(x[start + c])); }

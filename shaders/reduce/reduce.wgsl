@@ -1,10 +1,10 @@
-// reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c]), NaN if one of them is
+// reduce: y[r] = sum_c(x[r, c]) or max_c(x[r, c]), NaN if one of the values is
 //
 // shapes    x [rows, cols] Elem, y [rows] f32
 // threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // numerics  sums add up in column order per lane, then lane by lane: same bits every run
 // host      rows, cols >= 1; more than 65,535 workgroups fold into workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const MAXIMUM
+// prelude   const LANES, WG (see lib/rows), MAXIMUM
 // predicted a load: as fast as a copy
 // measured  [200, 65536] 9.6 and 2.4 GB/s (lavapipe and SwiftShader, two cores of a Xeon, November 2026)
 
@@ -26,7 +26,7 @@ fn main(
 ) {
   let row = row_at(group, groups, thread);
   let lane = thread % LANES;
-  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end take part in the barriers
   var value: f32;
   if (MAXIMUM) {
     var best = x[start];

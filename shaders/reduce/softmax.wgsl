@@ -3,11 +3,11 @@
 // shapes    x, y [rows, cols] Elem
 // threads   LANES threads per row, WG / LANES rows per workgroup; lanes stride over the columns
 // numerics  exp only sees arguments <= 0; the sum is at least 1. A lane keeps its largest value so far and the sum
-//           relative to it, four Elem at a time, so that the row is read twice and not three times. NaN makes the row
-//           NaN: drivers' exp gives NaN or infinity then, and so does the sum, which is at most `cols` otherwise.
-// host      rows, cols >= 1; in place, x's values are found in y; more than 65,535 workgroups fold into
+//           relative to it, four Elem at a time, so that the row is read twice and not three times. A NaN makes the row
+//           NaN: drivers' exp gives NaN or infinity for it, so the sum isn't finite, and is at most `cols` otherwise
+// host      rows, cols >= 1; where IN_PLACE, y holds x's values; more than 65,535 workgroups fold into
 //           workgroup_id.y
-// prelude   const WIDTH with lib/elem-*, const LANES and WG with lib/rows, lib/nan, const IN_PLACE
+// prelude   const LANES, WG (see lib/rows), IN_PLACE
 // predicted 8 bytes per element, two loads, a store and two exponentials (35 cycles): 48 % of a copy
 // measured  [11664, 728] 5.8 and 1.5 GB/s, 61 and 65 %; [11664, 729], not in vec4s, 3.8 and 0.9 (lavapipe and
 //           SwiftShader, two cores of a Xeon, November 2026)
@@ -35,9 +35,9 @@ fn main(
 ) {
   let row = row_at(group, groups, thread);
   let lane = thread % LANES;
-  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end keep pace for the barriers
+  let start = min(row, sizes.rows - 1u) * sizes.cols;  // rows past the end take part in the barriers
 
-  // Each lane's maximum, and what the exponentials come to relative to it
+  // Each lane's maximum, and its sum of exponentials relative to that
   var top = -3.4028234663852886e38;  // the lowest there is
   var sum = 0.0;
   var c = lane;
@@ -57,7 +57,7 @@ fn main(
     top = next;
   }
 
-  // The row's
+  // The row's maximum and sum
   let row_top = max_of_row(top, thread, 0u);
   let row_sum = sum_of_row(sum * exp(top - row_top), thread, 1u);
   let scale = select(nan_of(row_sum), 1.0 / row_sum, is_finite(row_sum));

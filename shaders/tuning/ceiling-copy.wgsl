@@ -1,7 +1,7 @@
 // ceiling-copy: y[i] = x[i]
 //
-// This measures the bytes that an adapter moves at best from kernels: the widest loads and stores there are, neighbours
-// side by side, no index arithmetic worth mentioning.
+// This measures the largest bandwidth that an adapter reaches in a kernel: the widest loads and stores there are,
+// coalesced, with hardly any index arithmetic.
 //
 // shapes    x, y [count] vec4u
 // threads   a workgroup takes 8 * WG elements, WG at a time

@@ -3,9 +3,9 @@
 // This measures the multiply-adds that an adapter does at best: nothing is loaded, so only arithmetic counts.
 //
 // shapes    y [threads] f32
-// threads   each has ACCUMULATORS chains that don't wait for one another
+// threads   each has ACCUMULATORS chains of multiply-adds that don't depend on one another
 // numerics  s_a begins with thread + a and stays finite for scale < 1
-// host      a whole number of workgroups of WG; counts 16 * steps * ACCUMULATORS flops a thread
+// host      a whole number of workgroups of WG; a thread counts 16 * steps * ACCUMULATORS flops
 // prelude   const WG, const ACCUMULATORS
 
 import prelude::{ACCUMULATORS, WG};

@@ -2,7 +2,7 @@
 //
 // There are two lanes, each in the order of asking. Calls on scenes that are open go before looks: they finish what is
 // begun, and so free memory, while every look takes more. After a task, looks wait until the callers have had a turn of
-// the event loop: whoever got a scene just now asks it first. A task that fails is its caller's concern alone.
+// the event loop: a caller that got a scene just now asks it first. A task that fails is its caller's concern alone.
 
 import { nextTask } from '../breathe.ts'
 

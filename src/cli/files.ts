@@ -1,5 +1,5 @@
 // Files out. What a command makes is held in memory until all of it is there, then written beside its place and moved
-// there: whoever looks sees whole files, and a failure leaves no new one behind.
+// there: readers see whole files, and a failure leaves no new one behind.
 
 import { existsSync } from 'node:fs'
 import { link, rename, rm, writeFile } from 'node:fs/promises'

@@ -56,14 +56,14 @@ export function metricsOf(overlaps: readonly Overlap[]): Metrics {
   }
 }
 
-/** What became of the sentences that another model has failed at. */
+/** The results of this model on the sentences that another model failed at. */
 export interface Rescue {
-  /** Failed is an IoU below this one. */
+  /** The IoU below which a sentence counts as failed. */
   readonly threshold: number
   readonly sentences: number
   /** Their mean IoU with the other model; null of no sentence. */
   readonly before: number | null
-  /** And with this one. */
+  /** Their mean IoU with this model; null of no sentence. */
   readonly after: number | null
   /** The share of them that reach the threshold with this one. */
   readonly rescued: number | null

@@ -24,7 +24,7 @@ export interface ProcessTerminal extends Terminal {
 export function processTerminal(): ProcessTerminal {
   const controller = new AbortController()
   let failure: number | undefined
-  const err = streamOutput(process.stderr, () => undefined) // whoever doesn't listen isn't told
+  const err = streamOutput(process.stderr, () => undefined) // a failed write is ignored: nobody reads stderr
   const fail = (message: string): void => {
     process.exitCode = failure = 1
     err.write(`flowseg: ${visible(message)}\n`)

@@ -1,5 +1,5 @@
 // Checks the files of a data set before anything runs: whether each image is there, can be read, and is as large as its
-// masks. Headers tell all of it; what is wrong behind them is told when its turn comes.
+// masks. Headers have all of it; faults behind them are reported when an image's turn comes.
 
 import { ImageError } from '../errors.ts'
 import { decodeOwn, decodeStored, type Image, sizeOfImage } from '../io/image/image.ts'

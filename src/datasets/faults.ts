@@ -1,4 +1,4 @@
-// Faults of a data set: all of them are looked for before anything runs, and the first few are told together.
+// Faults of a data set: all of them are looked for before anything runs, and the first few are reported together.
 
 import { FlowSegError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -11,7 +11,7 @@ const MOST = 1000
 /** Something wrong at one place of a data set. The message says what to do. */
 export class Fault extends Error {}
 
-/** What is wrong with a data set. */
+/** The faults of a data set, collected while it is checked. */
 export class Faults {
   readonly #name: string
   readonly #found: string[] = []

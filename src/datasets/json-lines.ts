@@ -65,7 +65,7 @@ export async function listJsonLines(path: string, name: string, signal: AbortSig
 
 interface Entry extends Question {
   readonly image: string
-  /** Of two lines with the same one, one is too much. */
+  /** The identity of a line, which no two lines may share. */
   readonly identity: string
   /** The full paths of its masks' files. */
   readonly masks: readonly string[]

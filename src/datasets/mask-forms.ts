@@ -126,7 +126,7 @@ function ringOf(numbers: readonly number[]): Point[] {
   ])
 }
 
-/** Whether it may be the x or y of a point, outside of the image too. */
+/** True if a value may be the x or y of a point, inside or outside of the image. */
 export function isCoordinate(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) <= MAX_COORDINATE
 }

@@ -9,7 +9,7 @@ import type { Size } from '../io/image/image-kind.ts'
 /** The layouts that are read. */
 export type Layout = 'JSON Lines' | 'RefCOCO' | 'ReasonSeg'
 
-/** What a data set says, without a pixel of it. */
+/** The listing of a data set: images, sentences and masks by reference, without any pixels. */
 export interface OwnData {
   readonly layout: Layout
   readonly pictures: readonly Picture[]

@@ -17,7 +17,7 @@ import { isCoordinate } from './mask-forms.ts'
 import { fillOutline } from './outline.ts'
 import type { OwnData, Picture, TruthSource } from './own-data.ts'
 
-/** Whether a folder has a photograph with its JSON beside it. */
+/** True if a folder has a photograph with a JSON file of the same name beside it. */
 export function looksLikeReasonSeg(folder: string): boolean {
   return readdirSync(folder).some((file) => file.endsWith('.json') && existsSync(join(folder, photoOf(file))))
 }
@@ -113,7 +113,7 @@ function paintedTruth(shapes: readonly Shape[]): TruthSource {
         const pixels = fillOutline(points, size)
         return { isIgnored, pixels, area: pixels.reduce((sum, pixel) => sum + pixel, 0) }
       })
-      // Of two that are as large, the later one is painted first
+      // If two are as large, the later one is painted first
       const order = painted.toSorted((a, b) => a.area - b.area).toReversed()
       const mask = new Uint8Array(size.width * size.height)
       const ignored = new Uint8Array(mask.length)

@@ -30,7 +30,7 @@ export interface RefcocoOptions {
   readonly images: string | undefined
 }
 
-/** Whether a folder, or the file of references in it, is of this layout. */
+/** True if a path is a folder in the layout of RefCOCO, or the file of references in one. */
 export function looksLikeRefcoco(path: string): boolean {
   const folder = REFS.test(basename(path)) ? dirname(path) : path
   return existsSync(join(folder, INSTANCES))

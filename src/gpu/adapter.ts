@@ -28,9 +28,12 @@ export interface AdapterFacts {
 }
 
 /**
- * What can be forced: the variants of each kernel family (the families in src/ops), how weights lie
- * (src/kernels/packed.ts), and what matmul/tiled holds weights of 16 or 8 bits as in workgroup memory: f16 stands for
- * 16 bits.
+ * The choices that a caller can force, and their values:
+ *
+ * - a kernel family (src/ops)  the variant that computes it
+ * - `weights`                  the weight layout (src/kernels/packed.ts)
+ * - `tiles`                    the type of weights of 16 or 8 bits in the workgroup memory of matmul/tiled: f32, or
+ *                              f16, which stands for the weights' own 16 bits
  */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   matmul: ['subgroup', 'tiled', 'gemv', 'registers'],

@@ -1,7 +1,7 @@
-// Why a kernel doesn't compile, with the line of its body: the prelude takes no line of its own, so the compiler's line
-// numbers are the body's. Lines of the engine's own kernels are traced to their files in shaders/. Compilers tell in
-// different ways. Tint (Dawn, Chromium) gives messages with places; naga (Deno) gives one message that holds a drawing
-// of the line, and older versions only throw it.
+// Errors of kernels that don't compile, with the line of their body. The prelude takes no line of its own, so the
+// compiler's line numbers are the body's. Lines of the engine's own kernels are traced to their files in shaders/.
+// Compilers report in different ways: Tint (Dawn, Chromium) gives messages with positions; naga (Deno) gives one
+// message that contains a drawing of the line, and older versions of it only throw.
 
 import { KernelError, UsageError } from '../errors.ts'
 import { printable } from '../printable.ts'
@@ -9,7 +9,7 @@ import type { Kernel } from './kernel.ts'
 
 interface Place {
   readonly line: number
-  /** From 1 on. */
+  /** The column, counted from 1. */
   readonly column: number
   readonly message: string
 }

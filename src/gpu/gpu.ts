@@ -14,7 +14,7 @@ import { KernelCache } from './kernel.ts'
 import { Memory, type MemoryReport } from './memory.ts'
 import { applyTuned, type Identity, identityOf, readTuned, type Tuned } from './tuned.ts'
 
-/** What {@link openGpu} opens, and how. */
+/** Options of {@link openGpu}: the adapter or device to open, and the features and kernel variants to use. */
 export interface OpenOptions {
   /** A device of the caller's own. It is used as it is and never destroyed; its uncaptured errors stay the caller's. */
   readonly device?: GPUDevice
@@ -23,9 +23,9 @@ export interface OpenOptions {
    */
   readonly adapter?: string
   /**
-   * Whether shaders that leave their buffers are caught, as in every browser. In Node they aren't unless this is true:
-   * the engine's own kernels stay inside, and SwiftShader takes up to half as long again with checks. Turn it on for
-   * kernels of your own, until you trust them.
+   * Checks every access of a shader against the bounds of its buffer, as every browser does. In Node the default is
+   * false: the engine's own kernels stay in bounds, and SwiftShader takes up to half as long again with checks. Turn it
+   * on for kernels of your own, until you trust them.
    */
   readonly boundsChecks?: boolean
   /** Features not to use although the adapter has them; for tests. */
@@ -88,15 +88,15 @@ export class Gpu {
   declare readonly [Symbol.dispose]: () => void
   /** The WebGPU device; of the caller, if it was given. */
   readonly device: GPUDevice
-  /** For people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
+  /** The adapter's name for people: 'llvmpipe (LLVM 15.0.6, 256 bits)', or 'google swiftshader'. */
   readonly name: string
-  /** The adapter in WebGPU's own words. */
+  /** WebGPU's own information on the adapter. */
   readonly info: GPUAdapterInfo
   /** The program and the WebGPU implementation that speaks to the driver: 'Node 20.20.2, Dawn'. */
   readonly runtime: string
-  /** What the device was opened with. */
+  /** The features that the device was opened with. */
   readonly features: Features
-  /** @internal What ops know of the adapter. */
+  /** @internal The adapter's properties that ops choose kernels by. */
   readonly adapter: AdapterFacts
   /** The adapter, driver and engine that tuned choices belong to. */
   readonly identity: Identity
@@ -117,7 +117,7 @@ export class Gpu {
   /** Called when the device is lost: `device.lost` lives long, so nothing is chained to it per call. */
   readonly #waiting = new Set<(error: DeviceLostError) => void>()
   readonly #onError = (event: GPUUncapturedErrorEvent): void => {
-    event.preventDefault() // or the runtime prints it: whoever awaits our work gets it instead
+    event.preventDefault() // or the runtime prints it; the caller that awaits our work gets it instead
     this.#fault ??= new FlowSegError('ERR_GPU', `The device reported: ${event.error.message}`)
   }
   #closed = false
@@ -214,7 +214,7 @@ export class Gpu {
     }
   }
 
-  /** Bytes on the device, by owner: what was really created. */
+  /** Bytes on the device, by owner, of the buffers and textures that exist now. */
   memory(): MemoryReport {
     return this.buffers.report()
   }
@@ -243,7 +243,7 @@ export class Gpu {
     }
   }
 
-  /** Neither closed nor lost, as far as is known now. */
+  /** True if the device is neither closed nor lost, as far as is known now. */
   get isOpen(): boolean {
     return !this.#closed && !this.#lost
   }
@@ -306,7 +306,7 @@ function checkOptions(options: OpenOptions): void {
   }
 }
 
-/** By what it can do: a device may come from another realm, or be a proxy for one. */
+/** True if a value has a device's methods: a device may come from another realm, or be a proxy for one. */
 function isDevice(device: unknown): device is GPUDevice {
   if (typeof device !== 'object' || device === null) return false
   const { createBuffer, limits, queue } = device as Partial<GPUDevice>

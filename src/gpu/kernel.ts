@@ -6,7 +6,7 @@
 // Node cache nothing.
 //
 // A body is WGSL that uses a few names it does not define. The prelude defines them with `alias` and `const`. The
-// engine's bodies come linked from shaders/ (shader.ts), and their marked loops are written out (unroll.ts); there is
+// engine's bodies come linked from shaders/ (shader.ts), and their marked loops are unrolled (unroll.ts); there is
 // no other templating. The bindings and the `Sizes` struct are read from the body itself, so shader and host can't
 // disagree about an index or an offset: a dispatch names what it binds, and kernel.ts finds the place.
 
@@ -44,13 +44,15 @@ export interface Kernel {
    * rewritten.
    */
   readonly key: string
-  /** As it was given, for errors and profiles. */
+  /** The name that the caller gave it, for errors and profiles. */
   readonly name: string
-  /** The prelude is on the first line, before the body's own: lines count as in the body. */
+  /**
+   * The WGSL. The prelude is on the first line, before the body's own first line, so that lines count as in the body.
+   */
   readonly code: string
   /** @internal Characters of the prelude. */
   readonly preludeLength: number
-  /** @internal A caller's: its mistakes are told as the caller's. */
+  /** @internal True for a caller's own kernel, whose mistakes are reported as the caller's. */
   readonly own: boolean
   /**
    * @internal Where a line of the code comes from, counted from 1: a file under shaders/. Undefined for a caller's own.
@@ -231,7 +233,7 @@ function withoutComplaint<T>(name: string, own: boolean, work: () => T): T {
   }
 }
 
-/** On one line, so that the body's lines keep their numbers. */
+/** The prelude, on one line, so that the body's lines keep their numbers. */
 function preludeOf(text: string, directives: string, constants: Constants): string {
   const words = [directives]
   const types = Object.values(constants).join(' ')
@@ -276,7 +278,7 @@ export interface Pipeline {
 /** Compiles kernels for one device, each once. */
 export class KernelCache {
   readonly #device: GPUDevice
-  /** By code. */
+  /** Pipelines by their code. */
   readonly #pipelines = new Map<string, Promise<Pipeline>>()
 
   constructor(device: GPUDevice) {

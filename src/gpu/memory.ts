@@ -23,7 +23,7 @@ export interface TextureRequest {
   readonly width: number
   readonly height: number
   readonly owner: string
-  /** By default texels for kernels to read. */
+  /** The format of a texel; by default that of texels for kernels to read. */
   readonly format?: keyof typeof TEXEL_BYTES
   readonly usage?: GPUTextureUsageFlags
 }
@@ -160,7 +160,7 @@ export class Memory {
     return entryOf(texture, 0)
   }
 
-  /** Whether it is ours, and not released. */
+  /** True if the buffer or texture was allocated here and is not released yet. */
   has(resource: GPUBuffer | GPUTexture): boolean {
     return this.#entries.has(resource)
   }

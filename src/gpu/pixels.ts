@@ -1,5 +1,5 @@
-// Pixels of images on their way to the device and masks on their way out of it, without a detour through host memory
-// where there is one that avoids it.
+// Transfers of image pixels to the device and of masks from it, without a copy in host memory where the runtime allows
+// that.
 //
 // An image of any size comes in strips of its rows, so that a photograph takes a few megabytes more than a thumbnail,
 // and stays within what one binding allows.
@@ -29,7 +29,7 @@ export const PIXEL_FORMATS = {
 /** A texture format in which pixels are taken. */
 export type PixelFormat = keyof typeof PIXEL_FORMATS
 
-/** Whether pixels of an ImageBitmap reach this device without host memory: in browsers. */
+/** True if the device copies the pixels of an ImageBitmap without a way through host memory, as browsers do. */
 export function takesBitmaps(gpu: Gpu): boolean {
   return typeof gpu.device.queue.copyExternalImageToTexture === 'function'
 }

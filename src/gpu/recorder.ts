@@ -33,11 +33,11 @@ export const STORAGE_ALIGNMENT = 256
 
 /** A size that may change between runs without a new plan, such as a position in a KV cache. */
 export interface Param {
-  /** The name by which a run gives it. */
+  /** The name under which a run passes its value. */
   readonly param: string
-  /** Added to what a run gives. */
+  /** A number that is added to the value. */
   readonly plus: number
-  /** The largest sum of both that a run may give; the op says so. */
+  /** The largest sum of both that a run may pass, which the op sets. */
   readonly most?: number
 }
 
@@ -64,7 +64,7 @@ export type Workgroups = number | readonly [x: number, y: number, z: number]
 export interface Dispatch {
   /** The kernel that runs. */
   readonly kernel: Kernel
-  /** By binding name. `undefined`: this variant declares the binding but never reads it. */
+  /** The tensors read, by binding name. `undefined`: this variant declares the binding but never reads it. */
   readonly reads: Readonly<Record<string, Storage | undefined>>
   readonly writes: Readonly<Record<string, Storage>>
   /** The values of the kernel's `Sizes`, by field name. */
@@ -131,7 +131,7 @@ export class Recorder {
     return this.#declare(this.bound, { kind: 'bound', bytes, label: name })
   }
 
-  /** Whether an input, a bound tensor or an intermediate is this plan's. */
+  /** True if the storage is an input, a bound tensor or an intermediate of this plan. */
   owns(storage: Storage): boolean {
     return this.#isQuestion || this.#own.has(storage)
   }
@@ -169,7 +169,7 @@ export function recorder(): Recorder {
   return current
 }
 
-/** The same where there may be none. */
+/** The recorder of the plan being built; undefined if none is. */
 export function currentRecorder(): Recorder | undefined {
   return current
 }
@@ -184,7 +184,7 @@ export function recordWith<T>(
   return { recorder: mine, result: recordOn(mine, () => build(mine)) }
 }
 
-/** The same of a long `build`, which yields where others of this thread may have their turn. */
+/** Runs a long `build` with a fresh recorder. Where it yields, other work of this thread gets its turn. */
 export async function recordInTurns<T>(
   build: (recorder: Recorder) => Generator<void, T, void>,
   adapter: AdapterFacts,
@@ -234,7 +234,7 @@ export function scope<T>(label: string, build: () => T): T {
   }
 }
 
-/** The same of a build that yields: what it records between is labelled. */
+/** Labels what a build that yields records, as {@link scope} does. */
 export function* scopeSteps<T>(label: string, steps: Generator<void, T, void>): Generator<void, T, void> {
   for (;;) {
     const step = scope(label, () => steps.next())

@@ -1,4 +1,4 @@
-// Between host memory and the device. Uploads go in slices, so that weights of any size need only one
+// Transfers between host memory and the device. Uploads go in slices, so that weights of any size need only one
 // slice of host memory; readbacks copy out of a mapped buffer and unmap at once.
 
 import { breathe } from '../breathe.ts'

@@ -8,14 +8,14 @@ import type { Choices } from './adapter.ts'
 /** The engine's version: that of package.json. */
 export const ENGINE_VERSION = '0.1.0'
 
-/** Of the layout below, and of the names in it. */
+/** Version of the layout below, and of the names in it. */
 const FORMAT = 2
 
 /** The adapter, driver and engine that choices are made for. */
 export interface Identity {
   /** The adapter's name, as {@link Gpu.name}. */
   readonly adapter: string
-  /** The driver and its version, where they are told. */
+  /** The driver and its version, where WebGPU reveals them. */
   readonly driver: string
   /** The WebGPU implementation: 'Dawn', 'wgpu' or 'browser'. */
   readonly runtime: string
@@ -27,11 +27,11 @@ export interface Identity {
 export interface Tuned extends Identity {
   /** The version of this layout. */
   readonly format: number
-  /** ISO 8601. */
+  /** The time of the measurement, in ISO 8601. */
   readonly when: string
   /** The variant by family and class of shapes, 'matmul 256x256x256 f32': 'subgroup'; and the form of 'weights'. */
   readonly choices: Readonly<Record<string, string>>
-  /** Why a variant, 'matmul/subgroup', must not be taken on this adapter. */
+  /** The reason of each veto, by variant: 'matmul/subgroup'. Vetoed variants are not used on this adapter. */
   readonly vetoes: Readonly<Record<string, string>>
   /** Milliseconds of the variants that were timed, by family and class. */
   readonly times: Readonly<Record<string, Readonly<Record<string, number>>>>

@@ -1,13 +1,13 @@
-// Loops written out before the compiler sees them.
+// Unrolls marked loops before the compiler sees them.
 //
 // An array of a thread's own stays in registers only while every index is a constant. Most drivers unroll short
 // loops and get there by themselves; SwiftShader doesn't, and then reads and writes such arrays lane by lane
-// (attention over 1,024 tokens: 0.65 GFLOP/s as loops, 6 written out; November 2026). So kernels mark the loops:
+// (attention over 1,024 tokens: 0.65 GFLOP/s as loops, 6 unrolled; November 2026). So kernels mark the loops:
 //
 //   /*unroll*/ for (var c = 0u; c < D4; c++) { sum += q[c] * k[c]; }
 //
-// which is WGSL as it stands, and means the same before and after. A marked loop that can't be written out without
-// changing what it means is refused.
+// which is WGSL as it is, with the same meaning before and after. A marked loop that can't be unrolled without a change
+// of its meaning is refused.
 
 import { Complaint, withoutComments } from './wgsl.ts'
 
@@ -22,7 +22,7 @@ const MOST_TURNS = 1024
 type Constants = Readonly<Record<string, unknown>>
 
 /**
- * Writes out the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the
+ * Unrolls the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the
  * counter replaced by a number.
  *
  * @param constants the bounds are named there, or are numbers
@@ -92,7 +92,7 @@ function turnsOf(bound: string, constants: Constants, whole: string): number {
   }
   if (turns > MOST_TURNS) {
     throw new Complaint(
-      `a loop that is marked /*unroll*/ runs ${turns} times: at most ${MOST_TURNS} are written out.`,
+      `a loop that is marked /*unroll*/ runs ${turns} times: at most ${MOST_TURNS} are unrolled.`,
     )
   }
   if (!isNumber && declares(bound).test(whole)) {
@@ -116,7 +116,7 @@ function declares(name: string): RegExp {
 /** @throws Complaint if the body, once per turn with a number for the counter, isn't what the loop does */
 function refuseWhatDiffers(body: string, counter: string): void {
   const refuse = (what: string): never => {
-    throw new Complaint(`a loop over ${counter} that is marked /*unroll*/ ${what}, and can't be written out.`)
+    throw new Complaint(`a loop over ${counter} that is marked /*unroll*/ ${what}, and can't be unrolled.`)
   }
   if (declares(counter).test(body)) refuse(`declares another ${counter}`)
   // Between the two there may be brackets: (i)++
@@ -126,7 +126,7 @@ function refuseWhatDiffers(body: string, counter: string): void {
   if (/\b(?:break|continue)\b/.test(withoutOwnJumps(body))) refuse('is left by break or continue')
 }
 
-/** Without the loops inside, and without the `break` of switches inside, whose `continue` is the outer loop's. */
+/** The body without its inner loops, and without the `break` of its switches, whose `continue` is the outer loop's. */
 function withoutOwnJumps(body: string): string {
   const begin = /\b(for|while|loop|switch)\b[^{;]*(?:;[^{;]*;[^{]*)?\{/g
   let result = ''

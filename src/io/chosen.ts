@@ -6,8 +6,8 @@ import { UsageError, WeightsError } from '../errors.ts'
 import { firstOf, printable, reasonOf } from '../printable.ts'
 
 /**
- * From `input.files` (with or without webkitdirectory), `event.dataTransfer`, showDirectoryPicker(),
- * showOpenFilePicker().
+ * The files that a user chose in a browser: from `input.files` (with or without webkitdirectory), `event.dataTransfer`,
+ * showDirectoryPicker(), showOpenFilePicker().
  */
 export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | FileSystemDirectoryHandle
 
@@ -35,7 +35,7 @@ export async function chosenFiles(chosen: Chosen): Promise<File[]> {
   return [...(await filesOf(chosen)).files]
 }
 
-/** For messages. */
+/** The chosen files in words, for messages. */
 export function describeChosen(chosen: Chosen): string {
   if (isDrop(chosen)) return 'what was dropped'
   return isDirectory(chosen) ? `the folder ${printable(chosen.name)}` : 'the chosen files'
@@ -53,7 +53,7 @@ export async function filesOf(chosen: Chosen): Promise<ChosenFiles> {
   return oneFolderOf(await Promise.all(files))
 }
 
-/** Whether it is of these kinds; the files themselves are looked at when they are read. */
+/** True if a value is of one of these kinds. The files themselves are checked when they are read. */
 export function isChosen(value: unknown): value is Chosen {
   if (typeof value !== 'object' || value === null) return false
   return Symbol.iterator in value || isDrop(value as Chosen) || isDirectory(value as Chosen)

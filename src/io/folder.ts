@@ -3,7 +3,7 @@
 // File names may come from an index that somebody else wrote, so a folder opens plain names only: no
 // slashes, no drive letters, nothing a server or a file system would read as a way out of the folder.
 
-import { describe, tagOf } from '../check.ts'
+import { describe, lastOf, tagOf } from '../check.ts'
 import { UsageError, WeightsError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
 import { firstOf, printable, quoted } from '../printable.ts'
@@ -26,7 +26,7 @@ import { type JsonLimits, JsonReader, plainJson, SMALL_JSON } from './text/json.
  * Files side by side, wherever they are: on disk, on a server, chosen by a page's user. {@link openFolder} makes one.
  */
 export interface Folder {
-  /** For messages: the path, the URL, or what kind of files these are. */
+  /** The folder in words, for messages: its path, its URL, or the kind of its files. */
   readonly describe: string
   /** The path of a directory on disk. */
   readonly directory?: string
@@ -35,36 +35,39 @@ export interface Folder {
   /** Notes for the user on how files were read, in sentences: that they can't be cached, for instance. */
   readonly notes?: readonly string[]
   /**
-   * The file, or undefined if there is none of that name, or a server has none for us: whoever asks can do without. It
-   * is closed by whoever asks.
+   * The file, or undefined if there is none of that name, or a server has none for us: the caller can do without it.
+   * The caller closes it.
    */
   find(file: string, signal?: AbortSignal): Promise<Source | undefined>
-  /** Why a file that was not found may be there all the same: a server refused to send it. */
+  /**
+   * The refusal of a server to send this file, which may exist although `find` returned undefined; undefined if there
+   * was none.
+   */
   refusal?(file: string): WeightsError | undefined
   /** @throws WeightsError if there is none, naming the folder and what it does have */
   open(file: string, signal?: AbortSignal): Promise<Source>
-  /** Names of what is in it; undefined where nobody can tell, such as on a server. */
+  /** Names of what is in it; undefined where they can't be listed, such as on a server. */
   list?(): Promise<readonly string[] | undefined>
   /** A small file as text, which must be UTF-8. */
   readText(file: string, signal?: AbortSignal): Promise<string>
 }
 
 /**
- * Where files can be: a path, an address, what an input element or a drop gives, a folder made elsewhere, or EMBEDDED,
- * the model that comes with the package.
+ * The place of a model's files: a path, an address, the files of an input element or a drop, a {@link Folder}, or
+ * {@link EMBEDDED}, the model that comes with the package.
  */
 export type FolderLocation = string | URL | Chosen | Folder | typeof EMBEDDED
 
 /** The values of the option `cache`. */
 export const CACHE_PLACES = ['disk', 'opfs', 'none'] as const
-/** Where downloaded files are kept for the next visit. */
+/** The place where downloaded files are cached, or `none`. */
 export type CachePlace = (typeof CACHE_PLACES)[number]
 
 /** Options for web addresses only. */
 export interface FolderOptions extends UrlOptions, BlockCacheOptions, HubOptions {
   /**
-   * Where what was downloaded is kept for the next visit. 'disk', the default, is the cache folder of the user in Node
-   * and Deno, and in browsers the origin private file system; 'opfs' is its older name.
+   * The place where downloaded bytes are cached for the next visit. 'disk', the default, is the user's cache folder in
+   * Node and Deno, and the origin private file system in browsers; 'opfs' is its older name. 'none' caches nothing.
    */
   readonly cache?: CachePlace | undefined
   /** Requests at a time; 4 by default. */
@@ -79,7 +82,7 @@ const MAX_NAMES_TOLD = 8
 const WEIGHTS_NAME = /\.(safetensors|bin|pth|pt)(\.index\.json)?$/i
 
 /**
- * Opens nothing yet: a folder that isn't there is reported with the first file asked of it.
+ * A folder at a place. Nothing is opened yet: a missing folder is reported with the first file that is asked of it.
  *
  * @param where a drop must be given in its event's handler, before anything is awaited: it is empty afterwards
  */
@@ -103,7 +106,9 @@ export function openFolder(where: FolderLocation, options: FolderOptions = {}): 
   return urlFolder(new URL(text, globalThis.location.href), options)
 }
 
-/** For a place that is a file of weights, or an index of them: the folder that it is in, and its name. */
+/**
+ * The parent folder and the name of a place that is a file of weights, or an index of them; undefined of other places.
+ */
 function weightsIn(text: string): { parent: string; name: string } | undefined {
   if (/^(https?|file):/i.test(text) && URL.canParse(text)) {
     const url = new URL(text)
@@ -151,7 +156,7 @@ function isFolder(where: unknown): where is Folder {
   return typeof where === 'object' && where !== null && 'readText' in where
 }
 
-/** Of any realm. */
+/** True if a value is a URL, of any realm. */
 function isUrl(where: unknown): where is URL {
   return tagOf(where) === 'URL'
 }
@@ -172,7 +177,7 @@ function embeddedFolder(options: FolderOptions): Folder {
       const url = await embeddedFile(file)
       if (!url) return undefined
       if (url.protocol === 'data:') return bytesSource(dataOf(url), file)
-      if (url.protocol !== 'file:') return folderOf(url).find(url.pathname.split('/').at(-1)!, signal)
+      if (url.protocol !== 'file:') return folderOf(url).find(lastOf(url.pathname.split('/')), signal)
       const { fileURLToPath } = await import('node:url')
       return findFile(fileURLToPath(url))
     },
@@ -302,7 +307,7 @@ export function urlFolder(
 export function chosenFolder(chosen: Chosen): Folder {
   const describe = describeChosen(chosen)
   const filesAndFolders = filesOf(chosen) // a drop must be read now
-  filesAndFolders.catch(() => undefined) // whoever asks for a file is told
+  filesAndFolders.catch(() => undefined) // the next request for a file reports it
   return folder(
     describe,
     async (name) => {
@@ -413,7 +418,7 @@ function notJson(text: string, name: string, cause: unknown): WeightsError {
 }
 
 /**
- * @param search gives the file, or why it is of no use to whoever needs it
+ * @param search gives the file, or the reason why it is of no use
  * @param remedy what else to do when a file is missing
  */
 function folder(

@@ -13,9 +13,9 @@ export const MANIFEST = 'manifest.json'
 
 /** The content that a manifest promises of a file. */
 export interface FileFacts {
-  /** In hex, lower case. */
+  /** SHA-256 of the file in hex, lower case. */
   readonly sha256: string
-  /** In bytes. */
+  /** Size of the file in bytes. */
   readonly size?: number
 }
 
@@ -46,7 +46,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
   })
 }
 
-/** Files on disk may have been changed by whoever asks, and the manifest be what is stale. */
+/** The user may have changed files on disk on purpose, so that the manifest is stale. */
 function remedy({ directory }: Folder): string {
   if (directory === undefined) return 'Get the file again.'
   return `Get the file again; or if you changed it, renew ${MANIFEST}: flowseg manifest ${printable(directory)}`

@@ -17,7 +17,7 @@ import { readSafetensors } from './safetensors.ts'
 import { MAX_HEADER_BYTES } from './safetensors-header.ts'
 import type { Source } from './source.ts'
 
-/** How {@link openCheckpoint} opens a folder. */
+/** Options of {@link openCheckpoint}. */
 export interface OpenCheckpointOptions extends ReadOptions {
   /**
    * Name of the file in the folder: of the weights, or of the index that lists their shards (.index.json). By default
@@ -29,7 +29,7 @@ export interface OpenCheckpointOptions extends ReadOptions {
   readonly onOpen?: (() => void) | undefined
 }
 
-/** In this order. */
+/** The usual names of weights, in the order in which they are looked for. */
 const USUAL = [
   'model.safetensors',
   'model.safetensors.index.json',
@@ -73,7 +73,7 @@ export async function openCheckpoint(
 }
 
 /**
- * Whether a folder has weights that openCheckpoint would open, readable or not.
+ * True if a folder has weights that openCheckpoint would open, readable or not.
  *
  * @throws WeightsError if there are several, or a server refuses to tell
  */
@@ -117,7 +117,7 @@ function noWeights(from: Folder): never {
   )
 }
 
-/** Whether there is another checkpoint, where looking for it takes no request. */
+/** A note on another checkpoint in the folder, which is not read. Servers are not asked for one. */
 async function notesOn(from: Folder, name: string, signal: AbortSignal | undefined): Promise<string[]> {
   if (from.refusal) return []
   const others: string[] = []

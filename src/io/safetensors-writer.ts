@@ -17,7 +17,7 @@ export interface TensorOutline {
   readonly shape: readonly number[]
 }
 
-/** Where a tensor goes. */
+/** A tensor and its range of bytes in the file. */
 export interface TensorPlace extends TensorOutline {
   /** The first byte, counted from the beginning of the file. */
   readonly begin: number
@@ -27,7 +27,7 @@ export interface TensorPlace extends TensorOutline {
 
 /** A file before its data. */
 export interface FileOutline {
-  /** In the order of the file: wide types first, so that each is aligned. */
+  /** The tensors in the order of the file: wide types first, so that each is aligned. */
   readonly tensors: readonly TensorPlace[]
   /** Bytes of the whole file. */
   readonly size: number

@@ -40,7 +40,7 @@ export { DTYPE_BITS, type Dtype, toFloat32 } from './checkpoint/dtype.ts'
 const SINGLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
 
-/** How {@link openSafetensors} opens a folder. */
+/** Options of {@link openSafetensors}. */
 export interface OpenSafetensorsOptions extends ReadOptions {
   /** Name of the file that lists the shards; model.safetensors.index.json by default. */
   readonly index?: string

@@ -1,6 +1,6 @@
 // Bytes by range: a file, a Blob or an array, read as those on servers are (url-source.ts).
 //
-// A checkpoint of eight gigabytes is never held whole: whoever reads it asks a Source for one range at
+// A checkpoint of eight gigabytes is never held whole: its readers ask a Source for one range at
 // a time, gets exactly those bytes in a buffer of their own, and uploads them. Named files side by side
 // are a Folder (folder.ts); what the bytes mean is known to safetensors.ts.
 
@@ -10,19 +10,19 @@ import { FileProblem, openRegular, readInto } from '../regular-file.ts'
 
 /** Bytes that can be read by range: of a file, of an array, of an answer from a server. */
 export interface Source {
-  /** For messages: a path, a URL or a file's name. */
+  /** A path, a URL or a file's name, for messages. */
   readonly name: string
-  /** In bytes. */
+  /** Size in bytes. */
   readonly size: number
   /**
-   * Exactly `length` bytes from `offset` on, at the start of a buffer of their own, so that any typed
+   * Reads exactly `length` bytes from `offset` on, at the start of a buffer of their own, so that any typed
    * array may view them.
    *
    * @throws WeightsError if the range is outside the source or the bytes can't be had
    * @throws the signal's own reason once it is aborted
    */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
-  /** Idempotent; reads after it fail. */
+  /** Closes the source. Idempotent; reads after it fail. */
   close(): Promise<void>
   /** The reads to come, in order, so that they can be fetched ahead; other parts needn't be fetched. */
   willRead?(ranges: readonly ByteRange[]): void
@@ -41,7 +41,7 @@ export interface Source {
   forget?(range: ByteRange): Promise<boolean>
 }
 
-/** First byte, and one past the last. */
+/** A range of bytes: the first, and one past the last. */
 export type ByteRange = readonly [begin: number, end: number]
 
 /** Bytes that are not those that were written. */
@@ -55,9 +55,9 @@ export class DamagedError extends WeightsError {
   }
 }
 
-/** No answer, or none but that the server is out of order: what is kept of the file may be of use. */
+/** The server sent no answer, or is out of order. Cached bytes of the file may still be of use. */
 export class UnreachableError extends WeightsError {
-  /** When the server said that it may be asked again. */
+  /** The time at which the server may be asked again, if it named one. */
   readonly retryAt: Date | undefined
 
   /** @param options `retryAt`, if the server named a time, and the `cause` */

@@ -1,5 +1,6 @@
-// A thread takes one number at once, or four. Kernels written for `Elem` (shaders/lib/elem.wgsl) are linked with vec4f,
-// for rows that start on a multiple of four, which is almost always, and with f32.
+// The width of the unit that a thread loads and stores: one number, or four. Kernels written for `Elem`
+// (shaders/lib/elem.wgsl) are linked with vec4f, for rows that start on a multiple of four, which is almost always, and
+// with f32.
 
 import type { Shader } from '../gpu/shader.ts'
 

@@ -4,7 +4,7 @@
 // subgroup has lanes, and a group holds texel 0 of all its rows, then texel 1 of all ... A texel is 16 bytes: 4
 // values of f32, 8 of 16 bits, 16 of int8, 32 of int4. Rows end in zeros where K leaves part of a texel.
 //
-// They lie in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read
+// They are in a storage texture, which costs a CPU behind Vulkan half of what a storage buffer does to read
 // (lavapipe: 30 cycles against 60 for eight lanes of 16 bytes, November 2026). Texel i of the whole is at x = i %
 // TEXTURE_WIDTH.
 
@@ -27,9 +27,9 @@ export const TEXTURE_WIDTH = 2048
 /** Rows of the texture written at a time. */
 const ROWS_AT_ONCE = 32
 
-/** How weights lie: as in the checkpoint, or packed. */
+/** The weight layouts: rows as in the checkpoint, or packed. */
 export const WEIGHT_LAYOUTS = ['rows', 'packed'] as const
-/** How a weight of a matrix product lies in memory: row after row, or packed. */
+/** The layout of a weight of a matrix product in memory: row after row, or packed for subgroup kernels. */
 export type WeightLayout = (typeof WEIGHT_LAYOUTS)[number]
 
 /** The shape and type of a weight that may be packed. */
@@ -46,7 +46,7 @@ function texelsOfRow({ shape, dtype, runs = 1 }: PackedShape): number {
   return runs * Math.ceil(sizeOf(shape) / N / runs / weightType(dtype).perTexel)
 }
 
-/** How a weight lies once it is packed. */
+/** The packed layout of a weight, in groups of `lanes` rows. */
 export function packedAs(weight: PackedShape, lanes: number): Packed {
   return { lanes, texels: texelsOfRow(weight), firstRow: 0 }
 }
@@ -57,7 +57,7 @@ function textureRows(weight: PackedShape, lanes: number): number {
   return Math.ceil((rows * texelsOfRow(weight)) / TEXTURE_WIDTH)
 }
 
-/** Whether the adapter can hold this weight packed. */
+/** True if the adapter can hold this weight packed: it reads storage textures, and the texture fits its limits. */
 export function fitsPacked(gpu: Gpu, weight: PackedShape): boolean {
   const { subgroupSize, readsTextures } = gpu.adapter
   if (subgroupSize < 4 || subgroupSize > 32 || !readsTextures) return false
@@ -65,9 +65,9 @@ export function fitsPacked(gpu: Gpu, weight: PackedShape): boolean {
 }
 
 /**
- * Whether weights should be packed on this adapter: where it is a CPU with wide subgroups. On a GPU workgroup memory
- * spreads operands better, and with four lanes a broadcast costs what it saves (SwiftShader: 5.6 GFLOP/s packed, 6 in
- * registers; lavapipe with eight: 52 against 12; November 2026).
+ * True if weights should be packed on this adapter, which by default is a CPU with wide subgroups. On a GPU workgroup
+ * memory spreads operands better, and with four lanes a broadcast costs what it saves (SwiftShader: 5.6 GFLOP/s packed,
+ * 6 in registers; lavapipe with eight: 52 against 12; November 2026).
  */
 export function prefersPacked(
   { software, subgroupSize, choices }: AdapterFacts,
@@ -165,6 +165,8 @@ export class PackedWriter {
   async #endRow(): Promise<void> {
     const [row, group] = [this.#row, this.#group]
     const step = 4 * this.#lanes
+    // Indexed directly, as `from` stays below the length, a multiple of 4: a checked index takes four times as long
+    // (view.ts)
     for (let from = 0, to = 4 * this.#rows; from < row.length; from += 4, to += step) {
       group[to] = row[from]!
       group[to + 1] = row[from + 1]!

@@ -21,6 +21,7 @@ import type { TaskOptions } from '../progress.ts'
 import {
   type AllocateOptions,
   allocate,
+  lastDim,
   release,
   type Shape,
   sizeOf,
@@ -40,7 +41,7 @@ export const GROUP = 32
 
 /** Rows of a weight in few bits. */
 export interface QuantizedRows {
-  /** As on the device: rows of K bytes, or of 16 bytes for each group. */
+  /** The codes as on the device: rows of K bytes, or of 16 bytes for each group. */
   readonly data: Uint8Array<ArrayBuffer>
   /** [N], or [N, groups]. */
   readonly scales: Float32Array<ArrayBuffer>
@@ -207,7 +208,7 @@ export function heldScales(
   return bits
 }
 
-/** Whether a kernel of this adapter multiplies by such a weight. */
+/** True if this adapter has a kernel that multiplies by a weight of this shape and type. */
 export function fitsQuantized(gpu: Gpu, shape: Shape, dtype: Quantized): boolean {
   const [, K = 0] = shape
   return shape.length === 2 && (liesPacked(gpu, shape, dtype) || K % 4 === 0)
@@ -274,7 +275,7 @@ export class QuantizedWriter {
 
   /** The next values of the weight, row after row; they may end anywhere. */
   async write(values: Float32Array): Promise<void> {
-    const K = this.#x.shape[1]!
+    const K = lastDim(this.#x)
     const all = joined(this.#rest, values)
     const whole = all.length - (all.length % K)
     this.#rest = all.slice(whole)

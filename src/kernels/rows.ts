@@ -6,7 +6,7 @@ import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
 import { THREADS, type Width, widthOf } from './elem.ts'
 import { about, type Family, type Variant } from './variants.ts'
 
-/** How threads share rows, for the kernel's prelude. */
+/** The assignment of threads to rows, as constants of the kernel's prelude. */
 export interface RowThreads {
   /** Threads that share a row. */
   readonly LANES: number
@@ -19,7 +19,7 @@ export interface RowThreads {
 export interface Rows {
   readonly rows: number
   readonly width: Width
-  /** In Elem. */
+  /** Length of a row, in Elem. */
   readonly cols: number
   readonly threads: RowThreads
   readonly workgroups: number
@@ -29,7 +29,7 @@ export interface Rows {
 const RUN = 4
 /** Threads per workgroup where each works alone: so few that even 200 rows make some for each core. */
 const ALONE = 16
-/** What every WebGPU adapter allows per workgroup. */
+/** The threads per workgroup that every WebGPU adapter allows. */
 const MOST_THREADS = 256
 /** Loads of a row that keep so many busy. */
 const MANY = 4096

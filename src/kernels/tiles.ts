@@ -1,4 +1,5 @@
-// Tiles of a product's outputs: which size takes the least time, and the grid of workgroups that covers them.
+// Tiles of a product's outputs: the search for the size that takes the least time, and the grid of workgroups that
+// covers them.
 
 import { expectDefined } from '../check.ts'
 

@@ -1,4 +1,4 @@
-// Kernel families: several ways to compute one thing, and which of them to take.
+// Kernel families: several ways to compute one thing, and the choice among them.
 //
 // Adapters differ tenfold in what is cheap: a barrier is free on a GPU and costs 272 cycles on a CPU behind Vulkan,
 // where a subgroup shuffle costs 3. So a family is a table of variants. Those that can't run a problem here, or gave
@@ -13,9 +13,9 @@ import type { Tensor } from '../tensor/tensor.ts'
 /** One way to compute the problems of a family. */
 export interface Variant<P> {
   readonly name: string
-  /** Whether it can compute this on that adapter. */
+  /** True if the variant can compute the problem on the adapter. */
   readonly fits: (problem: P, adapter: AdapterFacts) => boolean
-  /** How long it should take, in a unit that the family chooses. */
+  /** The predicted time of the problem on the adapter, in a unit of the family's own. */
   readonly cost: (problem: P, adapter: AdapterFacts) => number
   readonly record: (problem: P) => void
   /** Made for GPUs: so slow on a CPU that there it isn't even worth being what others are checked against. */
@@ -27,20 +27,20 @@ export interface Variant<P> {
 /** A kernel family: the variants that compute the same, of problems of type P. */
 export interface Family<P> {
   readonly name: string
-  /** At least one of them fits any problem on any adapter. */
+  /** The variants, of which at least one fits any problem on any adapter. */
   readonly variants: readonly Variant<P>[]
   /** Problems of a class are best solved by the same variant: '1024x1024x1024 bf16'. */
   readonly classOf: (problem: P) => string
-  /** For the tuner: weights that could lie in rows or packed (packed.ts). None by default. */
+  /** The weights that could be in rows or packed (packed.ts), for the tuner. None by default. */
   readonly weights?: (problem: P) => readonly FamilyWeight[]
-  /** For the tuner: the problem with numbers for the sizes that are given at each run. 1 by default. */
+  /** The problem with numbers for the sizes that are params of a run, for the tuner. They are 1 by default. */
   readonly concrete?: (problem: P) => P
 }
 
 /** A weight of a problem, which the tuner may lay out in another way. */
 export interface FamilyWeight {
   readonly tensor: Tensor
-  /** As in PackedShape. */
+  /** The runs of a row, as in PackedShape. */
   readonly runs?: number
 }
 

@@ -25,7 +25,10 @@ export interface PolygonOptions {
 
 const POLYGON_KINDS: Kinds<PolygonOptions> = { tolerance: NOT_NEGATIVE }
 
-/** Below sqrt(2) / 4, by more than what is lost when coordinates are rounded to a 500th of a pixel. */
+/**
+ * The tolerance in pixels that keeps a mask exact: below sqrt(2) / 4 by more than the rounding of coordinates to a
+ * 500th of a pixel.
+ */
 export const EXACT_TOLERANCE: number = 0.35
 
 /** Corners of holes times edges of pixels: what the search for a hole's polygon may cost, a second or so. */

@@ -9,7 +9,7 @@ import { expectPolygons, type Point, type Polygon, type Ring } from './polygon.t
 export interface MaskFeature<Properties = Readonly<Record<string, unknown>>> {
   /** Always 'Feature'. */
   readonly type: 'Feature'
-  /** What else is known of the mask. */
+  /** Properties of the mask, such as a name or a score, as they were passed in. */
   readonly properties: Properties
   /** The polygons; every ring ends with its first point. */
   readonly geometry: {

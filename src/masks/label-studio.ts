@@ -26,7 +26,7 @@ export interface LabelStudioOptions {
   readonly id?: string | undefined
   /** The model's confidence, from 0 to 1. */
   readonly score?: number | undefined
-  /** As of {@link polygonsOf}. */
+  /** Tolerance of the outline in pixels, as of {@link polygonsOf}. */
   readonly tolerance?: number | undefined
 }
 
@@ -51,9 +51,9 @@ export interface LabelStudioResult {
   readonly from_name: string
   /** Name of the image in it. */
   readonly to_name: string
-  /** In pixels. */
+  /** Width in pixels. */
   readonly original_width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly original_height: number
   /** Degrees. */
   readonly image_rotation: number
@@ -75,7 +75,7 @@ export interface BrushValue {
 
 /** A region that is a polygon. */
 export interface PolygonValue {
-  /** In percent of the image's width and height. */
+  /** The polygon's points, in percent of the image's width and height. */
   readonly points: readonly Point[]
   /** Always true. */
   readonly closed: true
@@ -87,7 +87,7 @@ export interface PolygonValue {
 export interface LabelledMask {
   /** The labels of the region. */
   readonly labels: readonly string[]
-  /** At the size of the original image. */
+  /** The mask at the size of the original image. */
   readonly mask: Mask
 }
 

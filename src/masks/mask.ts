@@ -7,15 +7,15 @@ import { expectKind, POSITIVE } from '../options.ts'
 
 /** A width and a height in whole pixels. */
 export interface Size {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
 }
 
 /** The pixels of a mask. Functions that take a mask take these. */
 export interface MaskPixels extends Size {
-  /** Not 0 inside, 0 outside, row-major. */
+  /** [height, width], row-major: not 0 inside, 0 outside. */
   readonly data: Uint8Array
 }
 
@@ -27,7 +27,7 @@ export interface Mask extends MaskPixels {
   readonly area: number
 }
 
-/** The option of every function that makes a mask of a size it was told. */
+/** The option of every function that makes a mask of a size that its input names. */
 export interface PixelLimit {
   /** Larger masks are refused, before memory is taken; 64 megapixels by default. */
   readonly maxPixels?: number | undefined
@@ -115,7 +115,7 @@ export function expectSizeOf(call: string, size: unknown, maxPixels: number = MA
   )
 }
 
-/** Whether this is the length of a side: a whole number of at least 1. */
+/** True if a value can be the length of a side: a whole number of at least 1. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 1
 }

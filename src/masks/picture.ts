@@ -149,17 +149,17 @@ export function boxOf(mask: MaskPixels): Box | null {
 
 /** Options of {@link cutOut}. */
 export interface CutOutOptions {
-  /** Whether the picture is as large as the mask's box, the default, or as the image. */
+  /** Crop the picture to the mask's box (true, the default), or keep the image's size (false). */
   readonly crop?: boolean | undefined
 }
 
 const CUT_OUT_KINDS: Kinds<CutOutOptions> = { crop: FLAG }
 
-/** What is inside of the mask, on a transparent ground. */
+/** The pixels inside of a mask, on a transparent ground. */
 export interface CutOut {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 4]; transparent pixels are black. */
   readonly rgba: Uint8Array

@@ -20,7 +20,7 @@ import { expectSize, type Mask, maskOf, type PixelLimit, type Size } from './mas
 /** A place in an image: x to the right, y down, in pixels. */
 export type Point = readonly [x: number, y: number]
 
-/** A closed line. */
+/** A closed line; the last point is joined to the first. */
 export type Ring = readonly Point[]
 
 /** An outer ring, and rings of holes. */
@@ -91,7 +91,7 @@ function expectRing(call: string, name: string, ring: unknown): void {
   }
 }
 
-/** Whether this can be a coordinate. */
+/** True if a value can be a coordinate. */
 export function isPlace(value: unknown): value is number {
   return typeof value === 'number' && Math.abs(value) < FARTHEST
 }
@@ -120,7 +120,7 @@ function* edgesOf(polygon: Polygon): Generator<readonly [from: Point, to: Point]
   }
 }
 
-/** From `begin` up to, without, `end`. */
+/** A range of pixels from `begin` up to, without, `end`. */
 interface Span {
   readonly begin: number
   readonly end: number

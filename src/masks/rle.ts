@@ -119,7 +119,7 @@ export function decodeRle(rle: Rle, options: PixelLimit = {}): Mask {
   return { width, height, data, area }
 }
 
-/** Whether something looks like a run-length encoding rather than polygons; decodeRle says what is wrong with it. */
+/** True if a value has the form of a run-length encoding rather than of polygons. decodeRle checks its contents. */
 export function isRle(value: unknown): value is Rle {
   return isObject(value) && 'counts' in value
 }

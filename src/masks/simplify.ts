@@ -90,7 +90,7 @@ function fromSegment(point: Point, a: Point, b: Point): number {
   return squared(point, [a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])])
 }
 
-/** Whether a point lies on the way from one to another, which leads straight on. */
+/** True if a point lies on the straight segment between two others. */
 function isBetween([x, y]: Point, [x0, y0]: Point, [x1, y1]: Point): boolean {
   return (x - x0) * (y1 - y) === (x1 - x) * (y - y0) && (x - x0) * (x1 - x) + (y - y0) * (y1 - y) > 0
 }

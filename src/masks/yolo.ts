@@ -13,7 +13,7 @@ import { expectPolygons, isPlace, type Point, type Polygon } from './polygon.ts'
 export interface YoloObject {
   /** Index of the class, from 0. */
   readonly classId: number
-  /** In pixels; empty for no mask. */
+  /** The outline in pixels; empty for no mask. */
   readonly polygons: readonly Polygon[]
 }
 

@@ -1,5 +1,5 @@
-// From files to a model on the device: its weights, the plans that every image needs, and what scenes and sentences
-// share. Kernels compile while weights stream.
+// Loads a model from files to the device: its weights, the plans that every image needs, and the state that scenes and
+// sentences share. Kernels compile while weights stream.
 
 import { allOrAbort } from '../async/all-or-abort.ts'
 import { Queue } from '../async/queue.ts'
@@ -57,7 +57,7 @@ import {
 } from './plans.ts'
 import { SceneLimit } from './scene-limit.ts'
 
-/** How many callers a model takes. */
+/** Limits on the scenes and calls that a model takes at a time. */
 export interface CallerLimits {
   /**
    * Scenes that may be open at a time; a look beyond them waits until one is closed. By default as many as together
@@ -71,7 +71,7 @@ export interface CallerLimits {
   readonly maxPending?: number | undefined
 }
 
-/** How {@link FlowSeg.load} loads a model, and how many calls the model takes at a time. */
+/** Options of {@link FlowSeg.load}: the engine, the form of the weights, caching, progress, and limits on calls. */
 export interface LoadOptions extends TaskOptions, CallerLimits {
   /** An engine of the caller's; it is not closed with the model. Otherwise one is opened with these options. */
   readonly gpu?: Gpu | OpenOptions
@@ -81,8 +81,8 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
    */
   readonly quantize?: Quantized | undefined
   /**
-   * Where weights from a URL are kept for the next visit. 'disk', the default, is the cache folder of the user in Node
-   * and Deno, and in browsers the origin private file system; 'none' keeps nothing.
+   * The place where weights from a URL are cached for the next visit. 'disk', the default, is the user's cache folder
+   * in Node and Deno, and the origin private file system in browsers; 'none' caches nothing.
    */
   readonly cache?: CachePlace | undefined
   /** Ask the browser not to evict them when it runs short of space. Some ask the user. */
@@ -131,7 +131,7 @@ export interface LoadedModel {
   readonly look: Plan
   /** Rows of tokens, on the host. */
   readonly embeddings: TokenEmbeddings
-  /** From states to words, on the device once words were asked for. */
+  /** The head of the language model, on the device once words were asked for. */
   readonly head: LanguageHead
   /** The embedded tokens before the image. */
   readonly before: Float32Array
@@ -183,7 +183,7 @@ async function openAndPlace(folder: Folder, download: Download, options: LoadOpt
     const ownsGpu = !(options.gpu instanceof Gpu)
     const gpu = options.gpu instanceof Gpu ? options.gpu : await openGpu(options.gpu)
     try {
-      // Bytes on their way are told once: as a download, or else as an upload
+      // Progress counts bytes once: as a download, or else as an upload
       const how = { onProgress, isDownload: download.total > 0, signal, quantize, maxScenes, maxPending }
       // A folder's are not complete before all was read
       const { notes = [] } = folder
@@ -233,6 +233,8 @@ async function assemble(
         warmUp(gpu, tokenizer, parts).catch(() => undefined)
       },
     )
+    const lookPlan = expectDefined(look, 'the plan of a look')
+    const madeParts = built
     const world = config.knows?.world && new World(config, loaded.host, visionRows(config))
     const plans = new PlanCache(PLANS_KEPT)
     const language: LoadedModel['language'] = new Map()
@@ -244,7 +246,7 @@ async function assemble(
       parts,
       tokenizer,
       preprocessor,
-      look: look!,
+      look: lookPlan,
       embeddings,
       head,
       before: await embeddings.rows(before, before.length, signal),
@@ -262,9 +264,9 @@ async function assemble(
         plans.clear()
         for (const kept of language.values()) releaseAll(gpu, kept)
         preprocessor.release()
-        look!.release()
+        lookPlan.release()
         head.release()
-        built!.release()
+        madeParts.release()
         loaded.release()
         // Idempotent, and nobody waits for it
         checkpoint.close().catch(() => undefined)
@@ -289,7 +291,7 @@ const USUAL_SENTENCE = 'the red mug left of the laptop'
 
 /**
  * Compiles what the first sentence will need. A plan made meanwhile waits only for the kernels that are under way;
- * one that fails here fails again there, where somebody is told.
+ * one that fails here fails again there, where the caller gets the error.
  */
 async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
   const { T, K } = readInputs(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)

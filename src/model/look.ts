@@ -24,13 +24,13 @@ export interface SceneState extends Placement, Counted {
   readonly image: Readonly<Record<string, Tensor>>
   /** SAM's rows of the language model, from which regions are sampled; only where the checkpoint knows regions. */
   readonly tokens: Tensor | undefined
-  /** Whether the image is like those of training; undefined where the checkpoint doesn't tell. */
+  /** The image's distance from those of training; undefined if the checkpoint has no measure of it. */
   readonly world: ImageWorld | undefined
   /** Keys and values of everything up to the image's last row; larger ones take their place when they are needed. */
   cache: Readonly<Record<string, Tensor>>
   /** Rows of the cache. */
   capacity: number
-  /** On the device. */
+  /** Bytes on the device. */
   bytes: number
   /** Answers no more. */
   closed: boolean

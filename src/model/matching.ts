@@ -4,7 +4,7 @@
 
 import { entryOf } from '../check.ts'
 
-/** A query and how sure the model is that it is the one. */
+/** A query with its score. */
 export interface Match {
   /** The query's index, from 0 to N - 1. */
   readonly query: number

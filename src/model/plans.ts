@@ -92,7 +92,7 @@ export function lookPlan(inputs: Inputs, parts: Parts): Outputs {
   return inOneGo(lookSteps(inputs, parts))
 }
 
-/** The same, for `planInTurns`: at true size it is 1,200 dispatches. */
+/** The steps of {@link lookPlan}, for `planInTurns`: at true size it is 1,200 dispatches. */
 export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<void, Outputs, void> {
   const { config, weights: w, baseline, sines } = parts
 
@@ -179,7 +179,7 @@ function named({ keys, values, maskLevels, maskFeatures }: ImageSide): Record<st
   ])
 }
 
-/** The same, bound in another plan. */
+/** The image side of a look, bound in another plan. */
 function boundImage(bound: Inputs['bound'], config: Config): ImageSide {
   const { hidden: d, decoderLayers } = config.head
   const tokens = featureSizes(config).map(([H, W]) => H * W)
@@ -212,7 +212,7 @@ export interface Picked {
   readonly count: number
   /** The rows of C, padded with the last of them, then the row of S. */
   readonly rows: Uint32Array
-  /** Where each phrase is among the rows of C. */
+  /** The rows of C that belong to each phrase. */
   readonly spans: readonly Span[]
 }
 
@@ -227,7 +227,9 @@ export function pickRows(spans: readonly Span[], seg: number): Picked {
   return { K, count: all.length, rows, spans: moved }
 }
 
-/** What the read plan needs for a prompt: the rows to pick, how many tokens T, padding included, and their ids. */
+/**
+ * The read plan's inputs for a prompt: the rows to pick, the number of tokens T, padding included, and the tokens' ids.
+ */
 export function readInputs(
   { after, spans, seg }: Prompt,
   { capacity, prefix }: Pick<Parts, 'capacity' | 'prefix'>,
@@ -258,7 +260,7 @@ export function readPlan(
 /** C and S. */
 type ReadOutputs = Required<Outputs<Tensors, { readonly condition: Tensor; readonly seg: Tensor }>>
 
-/** The same, for `planInTurns`. */
+/** The steps of {@link readPlan}, for `planInTurns`. */
 export function* readSteps(
   { input, bound }: Inputs,
   T: number,
@@ -276,8 +278,8 @@ export function* readSteps(
 }
 
 /**
- * The same from rows of the language model that are there already, of a text that it wrote. In: `rows` [K + 1, H] of C
- * and S; else as readPlan.
+ * Projects C and S from rows of the language model that exist already, of a text that it wrote. In: `rows` [K + 1, H]
+ * of C and S; otherwise as {@link readPlan}.
  */
 export function languagePlan(
   { input }: Pick<Inputs, 'input'>,
@@ -288,7 +290,7 @@ export function languagePlan(
   return language(input('rows', [K + 1, parts.config.llm.hidden]), input, parts, phrases)
 }
 
-/** How the phrases of a prompt become C. */
+/** The phrases of a prompt, and the form in which they become C. */
 export interface Phrases {
   readonly count: number
   /** A row of C for each phrase, whatever the config says: for lists so long that training saw nothing like them. */
@@ -352,7 +354,7 @@ export function segmentPlan(
 /** The last prediction, and what was asked for beside it. */
 type SegmentOutputs = Outputs<Tensors & { readonly logits: Tensor; readonly masks: Tensor }>
 
-/** The same, for `planInTurns`. */
+/** The steps of {@link segmentPlan}, for `planInTurns`. */
 export function* segmentSteps(
   { input, bound }: Inputs,
   K: number,
@@ -419,9 +421,9 @@ export function queryMask(
 ): {
   /** [H, W] */
   readonly logits: Tensor
-  /** How they were refined. */
+  /** The intermediate results of the refinement; undefined for the baseline. */
   readonly refined: Refined | undefined
-  /** For the plan to read. */
+  /** Outputs that the plan reads back. */
   readonly watches: Tensors
 } {
   const { config, weights: w, baseline } = parts

@@ -68,7 +68,7 @@ export class SceneLimit<S extends Counted = Counted> {
     this.#lastUse = performance.now()
   }
 
-  /** As Entry.hold of queue.ts, for a look. */
+  /** The milliseconds that a look waits before it is tried again; 0 if it may begin. For Entry.hold of queue.ts. */
   hold(alone: boolean): number {
     const isStrict = this.#maxScenes !== undefined
     const counted = [...this.#open].filter(({ idle }) => isStrict || !idle)

@@ -24,20 +24,20 @@ import { type SegmentOptions, segment } from './tasks/sentence.ts'
 export class Scene {
   /** The same as {@link Scene.close}, for `using`. */
   declare readonly [Symbol.dispose]: () => void
-  /** The upright image's side in pixels. */
+  /** Width of the upright image in pixels. */
   readonly width: number
-  /** The upright image's side in pixels. */
+  /** Height of the upright image in pixels. */
   readonly height: number
   /**
-   * From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas, of
-   * config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
+   * The matrix from the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the model's canvas,
+   * of config.sam.image a side, whose pixels the flow's masks divide evenly; as wgpu-matrix's mat3.
    */
   readonly toModel: Mat3
-  /** And back. */
+  /** The inverse of `toModel`. */
   readonly toImage: Mat3
   /** Milliseconds that looking took. */
   readonly lookMs: number
-  /** How far the image is from those of training; undefined where the checkpoint doesn't tell. */
+  /** The image's distance from those of training; undefined if the checkpoint has no measure of it. */
   readonly world: ImageWorld | undefined
   readonly #model: LoadedModel
   readonly #state: SceneState
@@ -54,7 +54,7 @@ export class Scene {
     this.#state = state
   }
 
-  /** A closed scene, or one of a closed model, answers no more. */
+  /** True if the scene, or its model, is closed: it answers no more. */
   get closed(): boolean {
     return this.#state.closed
   }

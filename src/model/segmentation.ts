@@ -13,23 +13,23 @@ import type { Instance } from './output/answers.ts'
  * caller's, who destroys it: neither the scene nor the model does, but it goes with a device that the model opened.
  */
 export interface MaskTexture {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
-  /** Can be sampled, copied from and to, and drawn on. */
+  /** The texture, which can be sampled, copied from and to, and drawn on. */
   readonly texture: GPUTexture
 }
 
 /** A mask as bytes in a buffer on the model's device, 255 inside and 0 outside; the caller's like a MaskTexture's. */
 export interface MaskBuffer {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
-  /** Row-major; for storage, and to be copied from and to. */
+  /** The buffer, row-major, with the usages storage, copy source and copy destination. */
   readonly buffer: GPUBuffer
-  /** From a row to the next: a multiple of 256, as copies to textures want it. */
+  /** Bytes from a row to the next: a multiple of 256, as copies to textures require. */
   readonly bytesPerRow: number
 }
 
@@ -52,19 +52,19 @@ export interface MaskOptions<O extends MaskOutput = 'host'> extends TaskOptions 
   readonly output?: O | undefined
 }
 
-/** A query's answer. */
+/** A query with its score, and its mask when asked for. */
 export interface Candidate extends Match {
   /** Its mask at the image's size; computed when asked for, while the scene is open. */
   mask<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<Masks[O]>
-  /** The same with what boundary refinement did to it, as the answer has it. */
+  /** Its mask with the intermediate results of boundary refinement, as the answer has them. */
   refined<O extends MaskOutput = 'host'>(options?: MaskOptions<O>): Promise<RefinedMask<O>>
 }
 
 /** A mask and how boundary refinement came to it. */
 export interface RefinedMask<O extends MaskOutput = 'host'> {
-  /** At the image's size. */
+  /** The mask at the image's size. */
   readonly mask: Masks[O]
-  /** On the model's canvas. */
+  /** The logits on the model's canvas. */
   readonly logits: {
     /** Rows. */
     readonly height: number
@@ -81,7 +81,7 @@ export interface RefinedMask<O extends MaskOutput = 'host'> {
 
 /** The predictions of one decoder layer; entry 0 is before the first. */
 export interface FlowLayer {
-  /** Counted from 1; 0 stands for what the decoder begins with. */
+  /** Index of the layer, from 1; 0 stands for the predictions before the first layer. */
   readonly layer: number
   /** Queries by their score in this layer, best first; of several phrases by the best of them. */
   readonly ranking: readonly Match[]
@@ -107,7 +107,7 @@ export interface Times {
 
 /** The answer to a sentence. */
 export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask<O> {
-  /** As it was given. */
+  /** The sentence as it was given. */
   readonly sentence: string
   /** The prompt's text, from the question to the answer. */
   readonly text: string
@@ -115,7 +115,7 @@ export interface Segmentation<O extends MaskOutput = 'host'> extends RefinedMask
   readonly query: number
   /** Softmax of phrase against background, in [0, 1]. */
   readonly score: number
-  /** Whether it is there: the score reaches the threshold. The mask is the best one all the same. */
+  /** True if the score reaches the threshold. If it is false, the mask is still that of the best candidate. */
   readonly found: boolean
   /** Words of the sentence that the checkpoint doesn't know; none where its config has no `knows.words`. */
   readonly unknownWords: readonly string[]

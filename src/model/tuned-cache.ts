@@ -25,7 +25,7 @@ export async function loadTuned(
 /**
  * Adds choices to the cache, beside those for other shapes.
  *
- * @returns where
+ * @returns the place that they were saved in: a path, or words for it in browsers
  * @throws FlowSegError 'ERR_OUTPUT'
  */
 export async function saveTuned(tuned: Tuned, options: TunedCacheOptions = {}): Promise<string> {
@@ -42,7 +42,7 @@ export async function saveTuned(tuned: Tuned, options: TunedCacheOptions = {}): 
   return store.describe(name)
 }
 
-/** @returns where they were, if there were any */
+/** Deletes an adapter's cached choices. @returns the place where they were, if there were any */
 export async function clearTuned(
   identity: Identity,
   options: TunedCacheOptions = {},

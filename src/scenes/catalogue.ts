@@ -341,12 +341,12 @@ const HELD_OUT_PAIRS: readonly (readonly [string, string])[] = [
   ['plane', 'cactus'],
 ]
 
-/** Whether training leaves this shape in this colour out, so that a test shows whether the two combine. */
+/** True if training leaves out this shape in this colour, so that a test shows if the model combines the two. */
 export function isHeldOutShape(colour: string, shape: string): boolean {
   return HELD_OUT_SHAPES.some(([c, s]) => c === colour && s === shape)
 }
 
-/** Whether training never shows these two categories in one scene, in either order. */
+/** True if training never shows these two categories in one scene, in either order. */
 export function isHeldOutPair(a: string, b: string): boolean {
   return HELD_OUT_PAIRS.some(([x, y]) => (x === a && y === b) || (x === b && y === a))
 }

@@ -140,7 +140,7 @@ export async function writeDataset(folder: string, options: DatasetOptions): Pro
   return manifest
 }
 
-/** Of scenes.json, and of one image. */
+/** Bytes of scenes.json and of one image at most. */
 const MAX_FILE_BYTES = 16 * 2 ** 20
 
 /** @throws RangeError, FileProblem naming the file, or SyntaxError */

@@ -48,7 +48,7 @@ export function icon(category: string, style: IconStyle | 'own' = 'own'): Icon {
   return match
 }
 
-/** Whether the sprite covers (u, v) of its square, each in [-1, 1]. */
+/** True if the sprite covers (u, v) of its square, each in [-1, 1]. */
 export function spriteCovers(category: string, u: number, v: number, style?: IconStyle): boolean {
   const x = Math.floor((u + 1) * (GRID / 2))
   const y = Math.floor((v + 1) * (GRID / 2))

@@ -1,4 +1,4 @@
-// From a scene to pixels: the picture, and which object every pixel belongs to (Node, through resvg).
+// Rasterises a scene: the picture, and the object that every pixel belongs to (Node, through resvg).
 //
 // The id map is exact: every object's own alpha, at the same subpixel position, cut at one half and
 // painted in order. All objects are rasterised in one go, each in a cell of its own of an atlas.
@@ -24,7 +24,7 @@ export interface ScenePixels {
   readonly rgb: Uint8Array
   /** [SIZE, SIZE]: 0 is background, i + 1 is object i. */
   readonly ids: Uint8Array
-  /** Of every object, from the id map. */
+  /** The visible part of every object, from the id map. */
   readonly visible: readonly VisiblePart[]
   /** Pixels of every object if nothing covered it. */
   readonly whole: readonly number[]

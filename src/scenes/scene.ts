@@ -59,9 +59,9 @@ export const SPLIT_SEEDS: Record<Split, number> = {
   style2: 707,
 }
 
-/** Whether a split is of the second generation. */
+/** True if a split is of the second generation. */
 export const isSecond = (split: Split): boolean => split.endsWith('2')
-/** Whether a split may show combinations that training never shows. */
+/** True if a split may show combinations that training never shows. */
 export const isForTests = (split: Split): boolean => ['test', 'test2', 'style2'].includes(split)
 /** Share of the second generation's pictures that show nothing of the world. */
 const FOREIGN_SHARE = 0.07
@@ -164,7 +164,7 @@ export function objectElement(object: Placed, id: string): string {
   return `${patternElement(object, id)}<g transform="${place}">${plain}${over}</g>`
 }
 
-/** Whether the object covers the point, by its silhouette. */
+/** True if the object covers the point, by its silhouette. */
 export function covers(object: Placed, x: number, y: number): boolean {
   const angle = (-object.rotation * Math.PI) / 180
   const dx = (x - object.centre[0]) / object.radius

@@ -64,7 +64,7 @@ export interface Mention {
 /** A sentence with the steps to its answer, for training. */
 export interface ExplainedSentence extends Sentence {
   readonly mentions: readonly Mention[]
-  /** Of an order: the first, the second, .. up to the one it means. */
+  /** The objects that an order counts: the first, the second, ... up to the one that is meant. */
   readonly counted?: readonly number[] | undefined
 }
 

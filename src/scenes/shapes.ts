@@ -58,7 +58,7 @@ export function shapeElement(shape: ShapeName, radius: number, paint: string): s
   return `<polygon points="${points.join(' ')}" ${paint}/>`
 }
 
-/** Whether the shape of radius 1 covers (x, y). */
+/** True if the shape of radius 1 covers (x, y). */
 export function shapeCovers(shape: ShapeName, x: number, y: number): boolean {
   if (shape === 'circle') return x * x + y * y <= 1
   if (shape === 'ring') return x * x + y * y <= 1 && x * x + y * y >= RING_HOLE ** 2

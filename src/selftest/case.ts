@@ -24,7 +24,7 @@ export interface KernelCase {
 
 /** An op, and how its problems are drawn. */
 export interface KernelTest {
-  /** For reports and filters. */
+  /** The name of the case, for reports and filters. */
   readonly name: string
   /** Draws a case at random. All that differs between cases comes from `random`. */
   readonly draw: (random: Random, type: WeightType, layout: WeightLayout) => KernelCase

@@ -13,7 +13,7 @@ export const WEIGHT_TYPES = ['f32', 'f16', 'bf16', 'int8', 'int4'] as const
 /** The types that a weight can have. */
 export type WeightType = (typeof WEIGHT_TYPES)[number]
 
-/** How the weights of a case are laid out: as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
+/** The layout of a case's weights: rows as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
 export type WeightLayout = 'rows' | 'packed'
 
 /** A tensor of a case on the host. */
@@ -22,17 +22,17 @@ export interface HostTensor {
   readonly shape: Shape
   /** The type of the elements. */
   readonly dtype: DType
-  /** As the device holds it: bits of 16-bit types, quantised numbers of int8 and int4. */
+  /** The elements as the device holds them: bits of 16-bit types, codes of int8 and int4. */
   readonly data: HostArray
   /** The numbers that `data` stands for. A reference computes with these. */
   readonly values: ArrayLike<number>
-  /** Of int8 and int4: what the quantised numbers are multiplied by. */
+  /** The scales of int8 and int4, which their codes are multiplied by. */
   readonly scales?: Float32Array
   /**
    * Its way to the device: as an input of the plan (by default), or in memory of its own, as weights and caches do.
    */
   readonly place?: 'input' | 'resident' | 'packed'
-  /** Of packed weights: the runs of a row, as in PackedShape. */
+  /** The runs of a row of packed weights, as in PackedShape. */
   readonly runs?: number
 }
 
@@ -113,7 +113,13 @@ export class Random {
   }
 
   /** A tensor of numbers in [-scale, scale). */
-  tensor(shape: Shape, scale = 1): HostTensor & { readonly data: Float32Array } {
+  tensor(
+    shape: Shape,
+    scale = 1,
+  ): HostTensor & {
+    /** The numbers, row-major. */
+    readonly data: Float32Array
+  } {
     const data = this.floats(sizeOf(shape), scale)
     return { shape, dtype: 'f32', data, values: data }
   }

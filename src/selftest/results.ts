@@ -20,7 +20,10 @@ export interface KernelResult {
   readonly layout: WeightLayout | undefined
   /** Sizes and options: '33 x 65 x 36, bias, relu'. */
   readonly shape: string
-  /** Whether the result was right, was wrong, or can't be had here. */
+  /**
+   * 'passed' if the error is within the tolerance, 'failed' if it isn't or the case threw, 'skipped' if the case can't
+   * run on this adapter.
+   */
   readonly status: 'passed' | 'failed' | 'skipped'
   /** The distance of the result from float64: the relative norm, unless the case measures another way. */
   readonly error?: number
@@ -28,7 +31,7 @@ export interface KernelResult {
   readonly tolerance: number
   /** Milliseconds of the second run, from the host and back. */
   readonly ms?: number
-  /** Why it failed or was skipped. */
+  /** The reason why it failed or was skipped. */
   readonly reason?: string
 }
 
@@ -40,7 +43,7 @@ export interface SelfTestSummary {
   readonly failed: number
   /** Number of cases that can't run here. */
   readonly skipped: number
-  /** One per case, in the order in which they ran. */
+  /** The results, one per case, in the order in which they ran. */
   readonly results: readonly KernelResult[]
   /** The seed that draws the same cases again. */
   readonly seed: number
@@ -52,7 +55,7 @@ export interface SelfTestSummary {
   readonly runtime: string
   /** Seconds that it took. */
   readonly seconds: number
-  /** All problems were reached in the time given. */
+  /** True if all problems were reached in the time given. */
   readonly complete: boolean
   /** The variants that computed something wrong, each with why. */
   readonly vetoes: Readonly<Record<string, string>>

@@ -97,7 +97,7 @@ function isTensor(x: unknown): x is Tensor {
   )
 }
 
-/** Whether a value can be awaited. */
+/** True if a value has a method `then`, and so can be awaited. */
 export function isPromise(x: unknown): x is PromiseLike<unknown> {
   return typeof x === 'object' && x !== null && 'then' in x && typeof x.then === 'function'
 }

@@ -28,17 +28,20 @@ type NoTensors = Readonly<Record<never, Tensor>>
  * `({ input }: Inputs<'x'>)`, and TypeScript checks the names, here and where the plan runs.
  */
 export interface Inputs<Input extends string = string, Bound extends string = string> {
-  /** Filled from host memory at each run. */
+  /** Declares an input, which each run fills from host memory. */
   readonly input: (name: Input, shape: Shape, dtype?: DType) => Tensor
-  /** A resident tensor named at each run; the plan may read it and, through ops that say so, change it. */
+  /** Declares a resident tensor, which each run names; the plan may read it and, through ops that say so, change it. */
   readonly bound: (name: Bound, shape: Shape, dtype?: DType) => Tensor
 }
 
 /** The result of a plan's `build`. */
 export interface Outputs<Read extends Tensors = Tensors, Keep extends Tensors = Tensors> {
-  /** Read back to the host after each run. */
+  /** Tensors that are read back to the host after each run. */
   readonly read?: Read
-  /** Become the caller's after each run, as resident tensors to release or to name in a later run's `into`. */
+  /**
+   * Tensors that become the caller's after each run, as resident tensors to release or to name in a later run's
+   * `into`.
+   */
   readonly keep?: Keep
 }
 
@@ -59,13 +62,13 @@ export interface RunValues<
   readonly params?: Readonly<Record<string, number>>
   /** Kept tensors of an earlier run, to be overwritten: a run that makes no new ones creates nothing on the device. */
   readonly into?: Partial<Keep>
-  /** Owner of kept tensors on the memory ledger. */
+  /** Owner of kept tensors in the memory report. */
   readonly owner?: string
 }
 
 /** The outputs of a run, under the names that `build` returned them by. */
 export interface RunResult<Read extends Tensors = Tensors, Keep extends Tensors = Tensors> {
-  /** f32 as Float32Array, u32 as Uint32Array. */
+  /** The outputs that were read back: f32 as Float32Array, u32 as Uint32Array. */
   readonly read: { readonly [Name in keyof Read]: Float32Array | Uint32Array }
   /** The outputs that stay on the device; the caller releases them. */
   readonly kept: { readonly [Name in keyof Keep]: Tensor }
@@ -90,7 +93,7 @@ export interface Plan<
   profile(values?: RunValues<Input, Bound, Keep>): Promise<number[]>
   /** Frees what the plan owns; kept outputs are the caller's. */
   release(): void
-  /** The same, for `using`. */
+  /** The same as {@link Plan.release}, for `using`. */
   [Symbol.dispose](): void
 }
 
@@ -134,7 +137,10 @@ export async function plan<
   return prepared(gpu, name, recorded, options)
 }
 
-/** The same of a large plan: `build` yields where others of this thread may have their turn while it is recorded. */
+/**
+ * Makes a large plan as {@link plan} does, but `build` is a generator: where it yields, other work of this thread gets
+ * its turn.
+ */
 export async function planInTurns<Read extends Tensors, Keep extends Tensors>(
   gpu: Gpu,
   name: string,
@@ -220,7 +226,7 @@ export async function precompile(
   await GpuPlan.precompile(gpu, recordPlan(gpu, name, build).spec, options)
 }
 
-/** The same of a large plan, as `planInTurns` records it. */
+/** Compiles the kernels of a large plan, which is recorded as by {@link planInTurns}. */
 export async function precompileInTurns(
   gpu: Gpu,
   name: string,

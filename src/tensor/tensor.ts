@@ -46,19 +46,21 @@ export interface Tensor {
    */
   readonly packed?: Packed
   /**
-   * What stored numbers are multiplied by: of int8 [rows] f32, of int4 [rows, groups of 32] bf16. See
-   * src/kernels/quantize.ts.
+   * The scales of a quantised weight, which its codes are multiplied by: [rows] f32 of int8, [rows, groups of 32] bf16
+   * of int4. See src/kernels/quantize.ts.
    */
   readonly scales?: Tensor
 }
 
-/** How a weight lies in a texture: groups of rows, in which texel t of all rows precedes texel t + 1 of all. */
+/**
+ * The layout of a packed weight in a texture: groups of rows, in which texel t of all rows precedes texel t + 1 of all.
+ */
 export interface Packed {
   /** Rows of a group: as many as a subgroup has lanes. */
   readonly lanes: number
   /** Texels of a row. */
   readonly texels: number
-  /** Where the tensor begins in the texture: a multiple of lanes. */
+  /** The row of the texture's weight that the tensor begins at: a multiple of `lanes`. */
   readonly firstRow: number
 }
 
@@ -74,7 +76,7 @@ export interface Shard {
 
 /** Columns [start, start + count) of a tensor's last axis, read in place: one part of a fused qkv. */
 export interface Columns {
-  /** The whole. */
+  /** The tensor that the columns are a part of. */
   readonly tensor: Tensor
   /** The first column of the part. */
   readonly start: number
@@ -198,9 +200,11 @@ export function rowsOf(x: Tensor): number {
 
 /** A dispatch on tensors; see Dispatch for the fields. */
 export interface DispatchOf extends Omit<Dispatch, 'reads' | 'writes'> {
-  /** By the names of the bindings. `undefined`: this variant declares the binding but never reads it. */
+  /**
+   * The tensors read, by the names of the bindings. `undefined`: this variant declares the binding but never reads it.
+   */
   readonly reads: Readonly<Record<string, Tensor | undefined>>
-  /** By the names of the bindings. */
+  /** The tensors written, by the names of the bindings. */
   readonly writes: Readonly<Record<string, Tensor>>
 }
 
@@ -251,7 +255,7 @@ export function residentTensor(buffer: GPUBuffer, shape: Shape, dtype: DType, la
   return { shape, dtype, size: sizeOf(shape), storage }
 }
 
-/** How memory for a tensor is named in reports, and whether it may be split. */
+/** Options of `allocate`: names for reports, and leave to split a large tensor over several buffers. */
 export interface AllocateOptions {
   /** Name of the buffer, for messages and debuggers. */
   readonly label?: string

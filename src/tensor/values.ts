@@ -1,5 +1,5 @@
 // The values that go into a plan and come out of it: arrays, tensors and names that a caller passes to `run`, and what
-// its `build` returned, each held against what was declared.
+// its `build` returned, each checked against its declaration.
 
 import { expectDefined, expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
@@ -12,7 +12,7 @@ import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
 import type { Outputs, RunValues, Tensors } from './plan.ts'
 import type { Tensor } from './tensor.ts'
 
-/** By the names that the plan has for them. */
+/** Tensors by the names that the plan has for them. */
 export type TensorMap = ReadonlyMap<string, Tensor>
 
 /** The kinds of the fields of RunValues. */

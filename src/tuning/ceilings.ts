@@ -1,5 +1,5 @@
-// The upper bounds of an adapter: multiply-adds from registers, bytes copied, and what a dispatch costs that does
-// next to nothing. A kernel's rate is a share of these; no model uses what is here.
+// The upper bounds of an adapter: multiply-adds from registers, bytes copied, and the cost of a dispatch that does
+// next to nothing. A kernel's rate is compared with these; no model uses this file.
 
 import ceilingCopyShader from '#shaders/tuning/ceiling-copy.wgsl'
 import ceilingMultiplyAddShader from '#shaders/tuning/ceiling-multiply-add.wgsl'

@@ -11,7 +11,7 @@ import type { CandidateReport, ClassReport, Tuning, WeightsReport } from './repo
 
 /** A default stays unless another takes less than this share of its time: the same kernel moves by a few percent. */
 const MARGIN = 0.95
-/** With fewer rounds than are needed, a challenger must take less than this share. */
+/** The share of the default's time that a challenger must stay below, if there were fewer rounds than are needed. */
 const LARGE_LEAD = 0.7
 /** Weights have their layout once this share of the work was timed in both, and one is that much faster. */
 const ENOUGH_SHARE = 0.5
@@ -87,7 +87,7 @@ function defaultLayout(adapter: AdapterFacts): WeightLayout {
   return prefersPacked(adapter) ? 'packed' : 'rows'
 }
 
-/** Whether each candidate was tried, or has a reason why it couldn't be. */
+/** True if each candidate was tried, or has a reason why it couldn't be. */
 export function isReached({ candidates }: Pick<Comparison | ClassReport, 'candidates'>): boolean {
   return candidates.every(({ verdict, reason }) => verdict !== 'untried' || reason !== undefined)
 }
@@ -170,7 +170,7 @@ export function decide(
   return { choice: best.variant.name, why, ms, defaultMs }
 }
 
-/** For the model as a whole: its weights are loaded once. */
+/** Chooses the layout of the weights for the model as a whole, as they are loaded once. */
 function decideWeights(
   adapter: AdapterFacts,
   problems: readonly Problem[],

@@ -51,12 +51,12 @@ export interface Comparison {
 /** A variant in a comparison, and what is known of it so far. */
 export interface Candidate {
   readonly variant: Variant<never>
-  /** By the cost model, relative to the cheapest one's 1. */
+  /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
   verdict: CandidateReport['verdict']
-  /** Why it was vetoed or couldn't be tried. */
+  /** The reason why it was vetoed or couldn't be tried. */
   reason: string | undefined
-  /** Of one run. */
+  /** FLOPs of one run. */
   flops: number
   /** Milliseconds, round by round. */
   readonly samples: number[]
@@ -148,7 +148,7 @@ export function secondsOf(gpu: Gpu, { weight, count }: Problem, comparisons: rea
   return (runs * weight) / count / gpu.rate.flopsPerSecond
 }
 
-/** Whether there is something to choose. */
+/** True if there is a choice: more than one candidate isn't hopeless by the cost model. */
 export function isOpen({ candidates }: Comparison): boolean {
   return candidates.filter(({ predicted }) => predicted <= HOPELESS).length > 1
 }
@@ -169,7 +169,7 @@ function comparisonOf(
   return { form, shapes: family.classOf(problem), candidates }
 }
 
-/** Whether problems of this class come up when weights have that layout. */
+/** True if problems of this class come up when weights have the wanted layout. */
 export function isIn({ form }: Comparison, wanted: WeightLayout): boolean {
   return form === undefined || form === wanted
 }

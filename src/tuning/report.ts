@@ -5,19 +5,19 @@ import type { WeightLayout } from '../kernels/packed.ts'
 
 /** The result of `tune`. */
 export interface Tuning {
-  /** For `openGpu({ tuned })`, and to be kept. */
+  /** The choices, for `openGpu({ tuned })`, and to be saved. */
   readonly tuned: Tuned
-  /** The largest first. */
+  /** The classes of problems, the largest first. */
   readonly classes: readonly ClassReport[]
   /** The layout that weights should have, if there were any to try. */
   readonly weights: WeightsReport | undefined
   /** Seconds that it took. */
   readonly seconds: number
-  /** Everything was reached in the time given. */
+  /** True if everything was reached in the time given. */
   readonly complete: boolean
-  /** Milliseconds of all that was timed, as the defaults are and as chosen. */
+  /** Milliseconds of all that was timed, with the defaults. */
   readonly before: number
-  /** Milliseconds of all that was timed, as chosen. */
+  /** Milliseconds of all that was timed, with the choices. */
   readonly after: number
 }
 
@@ -33,11 +33,11 @@ export interface ClassReport {
   readonly count: number
   /** The variants that can run here, the one that the cost model prefers first. */
   readonly candidates: readonly CandidateReport[]
-  /** Undefined where no variant is left. */
+  /** The variant that was chosen; undefined if none is left. */
   readonly choice: string | undefined
   /** The reason for the choice, in words. */
   readonly why: string
-  /** The weights got another layout, so this class won't come up. */
+  /** True if the weights got the other layout, so that this class won't come up. */
   readonly skipped: boolean
 }
 
@@ -45,17 +45,20 @@ export interface ClassReport {
 export interface CandidateReport {
   /** The variant's name. */
   readonly name: string
-  /** By the cost model: 1 is the cheapest. */
+  /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
   /** Median milliseconds, if it was timed. */
   readonly ms?: number
   /** Billions of floating-point operations per second, if it was timed. */
   readonly gflops?: number
-  /** Whether it was timed, was predicted to be hopeless, computed wrong values, or wasn't reached. */
+  /**
+   * 'timed'; 'pruned' as the cost model predicts it to be hopeless; 'vetoed' for wrong values; or 'untried', as time
+   * ran out or it can't run.
+   */
   readonly verdict: 'timed' | 'pruned' | 'vetoed' | 'untried'
-  /** Why it was vetoed or couldn't be tried. */
+  /** The reason why it was vetoed or couldn't be tried. */
   readonly reason?: string
-  /** false: made for GPUs, and no GPU has measured it before. */
+  /** false if the variant is made for GPUs, and no GPU has measured it before; else absent. */
   readonly measuredOnGpu?: false
 }
 

@@ -1,4 +1,4 @@
-// A problem of a kernel family tried by itself: on tensors of its own, full of noise, by one variant or another.
+// Runs a problem of a kernel family by itself: on tensors of its own, filled with noise, by one variant or another.
 //
 // A family's problem is a plain object with tensors somewhere in it. So a problem that came up in a model
 // is rebuilt without knowing its family: each tensor is replaced by a resident one of the same shape and type. Weights
@@ -221,7 +221,7 @@ export function distance(a: Outputs, b: Outputs): number {
   )
 }
 
-/** Whether two runs gave the same bits. */
+/** True if two runs gave the same bits. */
 export function sameBits(a: Outputs, b: Outputs): boolean {
   const bits = (x: Float32Array | Uint32Array) => new Uint32Array(x.buffer, x.byteOffset, x.length)
   return a.every((x, i) => {

@@ -20,12 +20,12 @@ import { type Comparison, collect, isIn, isOpen, type Problem, secondsOf } from 
 import type { Tuning } from './report.ts'
 
 const LEAST_SLICE_MS = 300
-/** Of the time that is left: what should take longer isn't begun, as the estimate may be several times too low. */
+/** The share of the time that is left which a measurement may need: the estimate may be several times too low. */
 const LARGEST_SHARE = 0.3
 
-/** How long {@link tune} may take, and how it reports progress. */
+/** Options of {@link tune}: its time limit, progress and signal. */
 export interface TuneOptions extends TaskOptions {
-  /** It may take this long; 30 by default. Classes that aren't reached keep their defaults. */
+  /** The most seconds that tuning takes; 30 by default. Classes that aren't reached keep their defaults. */
   readonly seconds?: number
 }
 

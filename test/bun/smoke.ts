@@ -25,6 +25,13 @@ expect(
   `softmax of zeros is [${y}]`,
 )
 
+// The driver from npm, also where the system has others: it has to be mapped and announced to native code
+if (process.platform === 'linux' && process.arch === 'x64') {
+  const software = await openGpu({ adapter: 'SwiftShader' })
+  expect(/swiftshader/i.test(software.name), `SwiftShader is found, not ${software.name}`)
+  software.close()
+}
+
 // 2. A photograph
 const jpeg = new Uint8Array(readFileSync('test/fixtures/nano/0.jpg'))
 const { rgb } = await decodeImage(jpeg)

@@ -36,7 +36,7 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly signal?: AbortSignal
   readonly gpu?: Gpu
-  /** What is piped in; nothing at all without it. */
+  /** The bytes piped to stdin; stdin is no pipe without them. */
   readonly input?: Uint8Array
   /** Called with all that was written to stderr so far. */
   readonly onErr?: (text: string) => void
@@ -55,7 +55,7 @@ export async function flowseg(args: readonly string[], options: RunOptions): Pro
     columns: 80,
     colourBits: isTTY ? 24 : 1,
   })
-  // What this machine's user once tuned must not show
+  // Tuned choices of this machine's user must not have an effect
   const own = { FLOWSEG_TUNE: 'off', ...env }
   const terminal: Terminal = {
     in: { isTTY: input === undefined, read: () => Readable.from([input]) },
@@ -98,9 +98,9 @@ export interface SpawnOptions {
   readonly redirect?: string
 }
 
-/** How a process ended. */
+/** The end of a process. */
 export interface Ended extends Outcome {
-  /** What ended it, if that was a signal; the code is -1 then. */
+  /** The signal that ended it, if one did; the code is -1 then. */
   readonly signal: NodeJS.Signals | null
 }
 

@@ -9,7 +9,7 @@ import { type Answer, pixelsOf, reference } from './reference.ts'
 
 declare module 'vitest' {
   interface TaskMeta {
-    /** What this runtime answered, for comparing it with the others (tools/test.mjs). */
+    /** The answers in this runtime, to be compared with those of others (tools/test.mjs). */
     answers?: Answer[]
   }
 }

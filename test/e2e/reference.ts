@@ -1,5 +1,5 @@
-// What PyTorch answers about the first scenes of the test split, a line a sentence: made by training/reference.py from
-// the weights and the scenes, whose images are test/fixtures/nano/*.png.
+// The answers of PyTorch about the first scenes of the test split, a line per sentence: made by training/reference.py
+// from the weights and the scenes, whose images are test/fixtures/nano/*.png.
 
 import { readText } from '../runtime.ts'
 

@@ -208,7 +208,7 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-/** What lies a gigabyte further on. */
+/** Records a kernel that reads a gigabyte past the end of x. */
 function readOutside(x: Tensor): Tensor {
   const y = tensor(x.shape)
   const body = `

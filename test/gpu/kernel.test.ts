@@ -187,7 +187,7 @@ test('who gives up while kernels compile does not wait for them', async () => {
   const compiling = gpu.kernels.compile([kernel('given-up', body)], { signal: controller.signal })
   controller.abort(reason)
   await expect(compiling).rejects.toBe(reason)
-  // What was begun goes on, and serves whoever asks next
+  // A compilation that was begun goes on, and serves the next caller
   await expect(gpu.kernels.compile([kernel('given-up', body)])).resolves.toHaveLength(1)
 })
 

@@ -18,7 +18,7 @@ const BODY = `struct Sizes { count: u32 }
   if (id.x < sizes.count) { y[id.x] = 0.5 * x[id.x]; }
 }`
 
-/** Where a thread is in a grid that was folded. */
+/** The built-ins that give the place of a thread in a folded grid. */
 const GRID = '@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u'
 
 /** An op by a body like that. */

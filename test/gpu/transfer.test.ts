@@ -100,7 +100,7 @@ test('a table larger than a binding goes up in shards of whole rows', async () =
   }
   expect(gpu.memory().bytes).toBe(0)
 
-  // What may not be split, or can't, says so
+  // A tensor that may not be split, or can't, is refused
   await expect(allocate(gpu, [300], 'f32', { label: 'llm.norm' })).rejects.toThrow(
     new LimitError(
       'llm.norm: [300] f32 is 1.2 KiB, this adapter binds at most 1000 B at once. ' +

@@ -1,4 +1,4 @@
-// Marked loops are written out with the same meaning, whatever comments stand around them, or are refused; and each
+// Marked loops are unrolled with the same meaning, whatever comments stand around them, or are refused; and each
 // line of the result is traced to the line that it comes from.
 
 import { describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ function loop(body: string, bound = '2u'): string {
 }
 
 /**
- * The text that is written out, without the spaces that don't matter: several, as for comments, and those beside
+ * The unrolled text, without the spaces that don't matter: several, as for comments, and those beside
  * braces.
  */
 function written(source: string, constants: Record<string, unknown> = {}): string {
@@ -192,7 +192,7 @@ describe('refused is', () => {
 })
 
 describe('lines are traced', () => {
-  /** Each line that is written out, with the number of the one that it is from. */
+  /** Each line of the unrolled text, with the number of the line that it is from. */
   const traced = (source: string, constants: Record<string, unknown> = {}): string[] => {
     const lines = unroll(source, constants).split('\n')
     const from = unrolledLines(source, constants)

@@ -22,7 +22,7 @@ test('200 lists of polygons by the rule of COCO are as pycocotools has them', ()
   }
 })
 
-/** Whether a point is inside, by a ray to the left of it; undefined where rounding decides. */
+/** True if a point is inside, by a ray to its left; undefined where rounding decides. */
 function isInside(polygon: Polygon, x: number, y: number, isExact: boolean): boolean | undefined {
   let inside = false
   for (const ring of polygon) {
@@ -30,7 +30,7 @@ function isInside(polygon: Polygon, x: number, y: number, isExact: boolean): boo
       const to = ring[(i + 1) % ring.length]!
       const [[x0, y0], [x1, y1]] = from[1] < to[1] ? [from, to] : [to, from]
       if (y < y0 || y >= y1) continue
-      // How far the point is to the right of the line, times the height of the edge
+      // The distance of the point to the right of the line, times the height of the edge
       const aside = (x - x0) * (y1 - y0) - (y - y0) * (x1 - x0)
       if (!isExact && Math.abs(aside) < 1e-9) return undefined
       if (aside >= 0) inside = !inside

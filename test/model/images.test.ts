@@ -35,7 +35,7 @@ const bytesOf = (base64: string) => Uint8Array.from(atob(base64), (character) =>
 
 /** Browsers convert inks in their own way. */
 const isOwn = (name: string) => runtime === 'browser' && /CMYK|YCCK|inks|four components/.test(name)
-/** What a canvas keeps is multiplied by alpha. */
+/** A canvas keeps colours multiplied by alpha. */
 const isClear = (name: string) => runtime === 'browser' && name.includes('with alpha')
 
 describe(`as Pillow ${versions.pillow}`, () => {
@@ -56,7 +56,7 @@ describe(`as Pillow ${versions.pillow}`, () => {
     expect(hash.reduce((text, byte) => text + byte.toString(16).padStart(2, '0'), '')).toBe(sha256)
   })
 
-  // Where chroma is subsampled, libheif repeats it and libavif doesn't: 4:4:4 is all but the same
+  // libheif repeats subsampled chroma and libavif doesn't; 4:4:4 is all but the same
   test.each(fixtures.filter(({ name }) => name.startsWith('AVIF')))(
     '$name, within a few levels',
     async ({ name, file, png }) => {
@@ -74,7 +74,7 @@ describe('looked at', async () => {
   const preprocessor = new Preprocessor(gpu, config)
   afterAll(() => preprocessor.release())
 
-  /** What SAM takes of it. */
+  /** The pixels that SAM gets of it. */
   const seen = async (input: ImageInput): Promise<Float32Array> => {
     const image = captureImage(input, gpu)
     try {

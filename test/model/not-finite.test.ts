@@ -175,7 +175,7 @@ function spoilRow(row: number): () => void {
   return () => spy.mockRestore()
 }
 
-/** Where weights go that are allocated from now on, by name. */
+/** Notes the memory of weights that are allocated from now on, by name. */
 function noteHomes(gpu: Gpu, homes: Map<string, GPUBuffer | GPUTexture>): void {
   const { buffers } = gpu
   const [allocate, allocateTexture] = [buffers.allocate.bind(buffers), buffers.allocateTexture.bind(buffers)]

@@ -294,7 +294,7 @@ describe('C(0)', () => {
   test.each([[['sam']], [['siglip']], [['sam', 'siglip']]] as const)(
     'after the rows of %s',
     async (vision) => {
-      // What the language model doesn't see isn't needed, nor loaded
+      // An encoder that the language model doesn't see isn't needed, nor loaded
       const gpu = await anyGpu()
       const config = { ...small, prompt: { ...small.prompt, vision } }
       expect(visionTokens(config)).toBe(16 * vision.length)

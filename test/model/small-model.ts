@@ -9,7 +9,7 @@ import { smallCheckpoint } from './checkpoint/small-checkpoint.ts'
 
 export const files: File[] = smallCheckpoint()
 
-/** What must be the same when a sentence is asked again. */
+/** Compares all that must be the same when a sentence is asked again. */
 export function expectSame(a: Segmentation, b: Segmentation): void {
   expectSameBits(a.logits.raw, b.logits.raw)
   expectSameBits(a.logits.refined, b.logits.refined)

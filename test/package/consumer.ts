@@ -1,4 +1,4 @@
-// What the tests of the package share: the tarball as npm would publish it, empty projects that install it, and a
+// Shared by the tests of the package: the tarball as npm would publish it, empty projects that install it, and a
 // server and a browser to open their pages in.
 
 import { execFile, spawn } from 'node:child_process'

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'vite'
 import { expect, test } from 'vitest'
+import { bunProgram } from '../bun/program.ts'
 import { execute, project, ROOT, serve, visit, writeFiles } from './consumer.ts'
 
 /** An op of the consumer's own and one of the engine's, in one plan: [1, 4, 9] / 14. */
@@ -53,7 +54,7 @@ export async function segment(image) {
 }
 `
 const MODEL_SAYS = /^query \d+, score 0\.\d{3}, \d+ pixels$/
-/** What Node found, for the others. */
+/** The answer in Node, for the others to be compared with. */
 let answerOfNode = ''
 
 const HOST = `
@@ -90,16 +91,6 @@ try {
 }
 `
 
-/** Bun's program itself, as in tools/test.mjs. */
-function bunProgram(): string {
-  const platform = { win32: 'windows' as const }[process.platform as 'win32'] ?? process.platform
-  const arch = { arm64: 'aarch64' as const }[process.arch as 'arm64'] ?? process.arch
-  return join(
-    ROOT,
-    `node_modules/@oven/bun-${platform}-${arch}/bin/bun${process.platform === 'win32' ? '.exe' : ''}`,
-  )
-}
-
 /** Empty but for these, and the package. */
 const host = project({ 'engine.js': ENGINE, 'model.js': MODEL, 'main.js': HOST, 'page.js': PAGE })
 
@@ -124,7 +115,7 @@ test('Node: engine and model, and importing touches nothing', async () => {
   await writeFiles(folder, { 'import.mjs': importing })
   expect(await execute(process.execPath, ['import.mjs'], folder)).toBe('true\n'.repeat(doors.length))
 
-  // What browsers get is whole in itself, and has nothing of Node's
+  // The files for browsers import nothing else, and have nothing of Node's
   for (const file of readdirSync(join(home, 'dist/browser'))) {
     const code = readFileSync(join(home, 'dist/browser', file), 'utf8')
     expect(code.match(/(?:from|import)\s*\(?\s*['"](?!\.)[^'"]*['"]/g) ?? [], file).toEqual([])
@@ -229,7 +220,7 @@ test("a bare page: an import map, a worker, and default-src 'self'", async () =>
   expect(text.split('\n')).toEqual([ENGINE_SAYS, answerOfNode, 'NoAdapterError', `worker: ${ENGINE_SAYS}`])
 })
 
-/** What a consumer writes, and what mustn't compile. */
+/** Code of a consumer, with lines that mustn't compile. */
 const TYPED = `
 import { EMBEDDED, encodePng, FlowSeg, type Mask, type Scene, type Segmentation } from 'flowseg'
 import { type Gpu, openGpu, type Tensor } from 'flowseg/engine'

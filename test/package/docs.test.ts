@@ -31,7 +31,7 @@ beforeAll(async () => {
   folder = await project() // empty but for the package
 }, 300_000)
 
-/** What an example says that it prints, line by line; undefined where it leaves that open. */
+/** The output that an example states, line by line; undefined where it states none. */
 function printsOf(code: string): (string | undefined)[] {
   return [...code.matchAll(/^console\.log\(.*\)(?: \/\/ (.*))?$/gm)].map(([, words]) => words)
 }

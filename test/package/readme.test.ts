@@ -21,7 +21,7 @@ const snippets = [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map((match
   return { language: match[1]!, code: match[2]!, heading: headings.at(-1)![1]! }
 })
 
-/** What a snippet prints or shows; where it says nothing, that it ends well is enough. */
+/** The output of a snippet; one that states none only has to end well. */
 const SAYS: Readonly<Record<string, RegExp>> = {
   'In ten lines': /^\d+ pixels, score [01]\.\d\d$/,
   'Other questions': /^there true\ntrue true\ntrue,true$/,

@@ -21,7 +21,7 @@ test('outputs have the names that build returned, without a question whether the
   expect(read.thrice).toBeUndefined()
   // @ts-expect-error: it is read, not kept
   expect(kept.twice).toBeUndefined()
-  // Where the names don't matter, any plan will do
+  // Functions that don't depend on the names take any plan
   const any: Plan = ready
   any.release()
   release(gpu, kept.kept)

@@ -298,6 +298,16 @@ test.each<readonly [what: string, build: unknown, words: string]>([
   ['nothing to read', () => ({ read: { y: undefined } }), 'read.y is undefined'],
   ['null to keep', () => ({ keep: null }), 'keep is null'],
   [
+    'a promise of outputs',
+    ({ input }: Inputs) => ({ read: Promise.resolve({ y: softmax(input('x', [4])) }) }),
+    'read is a Promise, expected an object',
+  ],
+  [
+    'a map of outputs',
+    ({ input }: Inputs) => ({ read: new Map([['y', softmax(input('x', [4]))]]) }),
+    'read is a Map, expected an object',
+  ],
+  [
     'a promise to read',
     () => ({ read: { y: Promise.resolve(1) } }),
     'read.y is a Promise, expected a tensor: await it',

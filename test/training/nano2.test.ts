@@ -58,7 +58,7 @@ test.skipIf(!canTrain)(
       expect(existsSync(join(folder, name)), name).toBe(true)
     }
 
-    // What it knows: words that were asked, and no typos of them; and the engine tells how far an image is
+    // `knows` has words that were asked, and no typos of them; and the engine tells how far an image is
     const { domain, words, examples, world } = config.knows
     expect(domain).toContain('shapes')
     expect(words).toEqual(expect.arrayContaining(['the', 'shape']))

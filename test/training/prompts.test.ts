@@ -83,7 +83,7 @@ function someAsks(): Ask[] {
   return asks
 }
 
-/** How many pixels a gesture covers, and the sum of their numbers: training draws the same ones. */
+/** The number of pixels that a gesture covers, and the sum of their indices: training draws the same ones. */
 function pixels(ask: Ask): { readonly pixels?: readonly number[] } {
   if (ask.task !== 'region') return {}
   const inside = pixelsOf(ask.gesture)

@@ -65,7 +65,7 @@ test.skipIf(missing !== undefined)(
     const inspected = await flowseg(['inspect', weights], { cwd: folder })
     expect(inspected.out).toMatch(/All \d+ tensors that flowseg-nano needs are there and fit\./)
     expect(inspected.code).toBe(0)
-    // What `flowseg eval` printed last
+    // The last lines that `flowseg eval` printed
     expect(run.stdout).toMatch(/cIoU/)
   },
   900_000,

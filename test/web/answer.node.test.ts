@@ -9,7 +9,7 @@ import { NANO, ROOT } from '../e2e/cli-harness.ts'
 import { FIRST, FOLDER, openHouse, pixelsOf, SECOND } from './house/house.ts'
 import { DESKTOP, type Person } from './house/person.ts'
 
-/** What a service worker answers can't be held back. */
+/** Without a service worker, as its answers can't be held back. */
 const house = openHouse({ serviceWorkers: 'block' })
 const { theRegular } = house
 
@@ -17,7 +17,7 @@ const PATIENCE = { timeout: 20_000 }
 
 interface Held {
   readonly release: () => void
-  /** Whether it was asked for meanwhile. */
+  /** True if it was asked for meanwhile. */
   readonly isWanted: () => boolean
 }
 
@@ -187,7 +187,7 @@ test('view, opacity and saving act on a layer that is kept, and Escape lets it g
   }
   expect(pictures.size).toBe(3)
 
-  // What is saved is what stays on the canvas, and its name says so
+  // The saved mask is the one that stays on the canvas, and the button's name says so
   expect(await page.getByRole('group', { name: 'Save before layer 1' }).isVisible()).toBe(true)
   const kept = await me.saves('Mask')
   expect(kept.name).toBe('scene-22-the-dotted-shape-layer-0-mask.png')
@@ -293,7 +293,7 @@ test('a wheel scrolls the page, and zooms by notches for those who work on the c
   await expect.poll(at, PATIENCE).toBeGreaterThan(first)
   expect((await at()) / first).toBeCloseTo(1.2, 1)
   expect(await scrolled()).toBe(still)
-  // Where it can go no farther the page scrolls: nobody is caught
+  // At its end the page scrolls instead, so that nobody is caught in it
   await expect
     .poll(async () => {
       await page.mouse.wheel(0, 100)

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterEach(() => expect(hub.leaks).toEqual([]))
 afterAll(() => hub.close())
 
-/** What is in a folder, as files of a repository. */
+/** The files of a folder, as those of a repository. */
 function filesIn(folder: string, under = ''): Files {
   const read = (name: string): Uint8Array => new Uint8Array(readFileSync(join(folder, name)))
   return Object.fromEntries(readdirSync(folder).map((name) => [under + name, read(name)]))

@@ -1,5 +1,5 @@
-// What people drop, paste and drag here: several images, images with weights or with anything else, folders, links,
-// photos that a browser can't read, and images that one can see through.
+// Things that people drop, paste and drag here: several images, images with weights or with anything else, folders,
+// links, photos that a browser can't read, and images that one can see through.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -43,7 +43,7 @@ afterEach(async () => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Which build a page is of. */
+/** The script of a page, whose name tells its build. */
 function scriptOf(page: Page): Promise<string | undefined> {
   return page.evaluate(() => document.querySelector('script')?.src.split('/').at(-1))
 }
@@ -212,7 +212,7 @@ test('a whole session keeps to the policy that is shipped and documented', async
   expect(me.complaints).toEqual([])
   expect(host.reports).toEqual([])
 
-  // What would break it is stopped, and told
+  // Changes that would break it are stopped, and reported
   await me.page.evaluate(() => {
     const script = document.createElement('script')
     script.textContent = 'globalThis.isBroken = true'

@@ -79,7 +79,7 @@ test("a layer's mask is interpolated twice: to the canvas, then from its part th
   const mask = maskOf({ width: 4, height: 4, data }, 8, [4, 8], 16, 8)
   expect([mask.width, mask.height, mask.area]).toEqual([16, 8, 64])
   expect(Array.from(mask.data.subarray(0, 16))).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0])
-  // What is below the image on the canvas doesn't reach into it: the edge repeats
+  // Rows below the image on the canvas don't reach into it: the edge repeats
   const rows = Float32Array.from({ length: 16 }, (_, i) => (i < 8 ? 1 : -9))
   expect(maskOf({ width: 4, height: 4, data: rows }, 8, [3, 8], 8, 6).area).toBe(48)
 })

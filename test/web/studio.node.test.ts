@@ -176,7 +176,7 @@ test('a download is cancelled, and goes on where it stopped', async () => {
   const answers = await me.answers()
   await notice.getByRole('button', { name: 'Try again' }).click()
   await me.answersMore(answers)
-  // What had been kept did not come again: only the rest, and blocks that were under way
+  // Kept blocks did not come again: only the rest, and blocks that were under way
   expect(house.host.sent.get(path)! - before).toBeLessThan(18e6)
   expect(me.complaints).toEqual([])
 })

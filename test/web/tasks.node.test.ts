@@ -1,4 +1,4 @@
-// What is asked besides one sentence for one mask: all objects, a click, a box, lists of categories, questions. With
+// Questions besides one sentence for one mask: all objects, a click, a box, lists of categories, questions. With
 // small random weights that know every task, and with the embedded ones, which know sentences.
 
 import { rm } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// What most people do at the studio, in a minute: they come for the first time, ask a second sentence, drop an image of
-// their own, save what was found, and make mistakes. `npm test` runs this file and not its neighbours. Times are
+// A minute at the studio, as most people spend it: they come for the first time, ask a second sentence, drop an image
+// of their own, save what was found, and make mistakes. `npm test` runs this file and not its neighbours. Times are
 // measured here, too.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

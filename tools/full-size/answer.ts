@@ -21,7 +21,7 @@ import { sliceRows } from '../../src/ops/layout/layout.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { firstDim, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
 
-/** Of the image that is asked about: square, so that PyTorch's side needs no crop. */
+/** Side of the image that is asked about: square, so that PyTorch's side needs no crop. */
 const SIDE = 512
 const SENTENCES = ['the red mug to the left of the laptop', 'the second bottle from the right'] as const
 
@@ -33,7 +33,7 @@ const MACHINE = {
   dispatchSeconds: GPU.launchUs * 1e-6,
 }
 
-/** What was measured, in milliseconds and bytes. */
+/** The measurements of a run, in milliseconds and bytes. */
 export interface Measured {
   readonly adapter: string
   readonly load: number
@@ -41,7 +41,7 @@ export interface Measured {
   /** The first sentence, its plans included, and a further one of the same length in tokens. */
   readonly sentence: number
   readonly further: number
-  /** Of the further sentence: the language model's part, and what comes behind it. */
+  /** Times of the further sentence: the language model's part, and the rest. */
   readonly furtherRead: number
   readonly furtherSegment: number
   readonly deviceBytes: number
@@ -56,7 +56,7 @@ export interface Measured {
   readonly loopOwnMs: number
   /** The same dispatches at the ceiling of a GPU like this, in milliseconds. */
   readonly gpu: typeof GPU & { readonly look: number; readonly sentence: number }
-  /** Of the whole process; on a software adapter the device's memory is in it. */
+  /** Memory of the whole process; on a software adapter it includes the device's. */
   readonly processPeak: number
   readonly query: number
   readonly score: number

@@ -10,7 +10,7 @@ import { allocatePacked, fitsPacked, PackedWriter } from '../../src/kernels/pack
 import { loadModel } from '../../src/model/load.ts'
 import { release } from '../../src/tensor/tensor.ts'
 
-/** Of each, in turns: others may be at work on the machine. */
+/** Runs of each measurement, in turns, as others may be at work on the machine. */
 const TIMES = 3
 const MIB = 2 ** 20
 const SAMPLE_ROWS = 4096
@@ -21,7 +21,7 @@ interface Loading {
   readonly adapter: string
   readonly rounding: number
   readonly stored: number
-  /** Of the stored weights' files. */
+  /** Bytes of the stored weights' files. */
   readonly bytes: number
   /** MiB per second of each part of loading them, on this thread. */
   readonly rates: { readonly read: number; readonly hash: number; readonly place: number }

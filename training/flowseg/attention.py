@@ -13,7 +13,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, scale: f
 
 
 class Kernel:
-    """What every attention here calls; training swaps in what its machine runs fastest."""
+    """The function that every attention here calls; training replaces it by the fastest one of its machine."""
 
     attend = staticmethod(attend)
 

@@ -17,7 +17,7 @@ from .pixel_decoder import sine_positions
 
 @dataclass
 class Prediction:
-    """What one decoder layer says: normed queries [B, N, Q, C], mask embeddings likewise, pooled C [B, N, C], or
+    """Predictions of one decoder layer: normed queries [B, N, Q, C], mask embeddings likewise, pooled C [B, N, C], or
     [B, N, P, C] where prompts have several phrases."""
 
     output: Tensor

@@ -1,4 +1,4 @@
-"""Which query is which phrase: cosine with each pooled condition against the background vector."""
+"""Matches queries with phrases: the cosine with each pooled condition against the background vector."""
 
 import math
 

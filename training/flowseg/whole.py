@@ -36,7 +36,7 @@ def load_weights(path: str | Path) -> dict[str, Tensor]:
 
 @dataclass
 class Look:
-    """What an image gives: rows for the language model, levels and mask features for the decoder."""
+    """The features of an image: rows for the language model, levels and mask features for the decoder."""
 
     taps: list[Tensor]  #        every SAM layer, [B, s, s, C]
     rows: Tensor  #              [B, N_siglip + N_sam, H]
@@ -76,12 +76,12 @@ class FlowSeg(nn.Module):
         return Look(taps, self.rows(taps, semantic), *self.maps(taps))
 
     def rows(self, taps: list[Tensor], semantic: Tensor) -> Tensor:
-        """What the language model reads of an image: SigLIP's tokens, then SAM's, [B, N_siglip + N_sam, H]"""
+        """The rows of an image for the language model: SigLIP's tokens, then SAM's, [B, N_siglip + N_sam, H]"""
         tokens = space_to_depth(taps[self.config["sam"]["llmLayer"] - 1]).flatten(1, 2)
         return torch.cat([self.visual_projector(self.vision_encoder(semantic)), self.seg_projector(tokens)], 1)
 
     def maps(self, taps: list[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]], Tensor]:
-        """What the decoder looks at: levels coarse to fine, their shapes, mask features"""
+        """The features of an image for the decoder: levels coarse to fine, their shapes, mask features"""
         fine, middle, coarse = self.seg_connector([taps[i - 1] for i in self.config["sam"]["connectorLayers"]])
         maps = [m.permute(0, 3, 1, 2) for m in (coarse, middle, fine)]
         levels, mask_features = self.segmentor.pixel_decoder(maps)

@@ -1,4 +1,4 @@
-"""How far an image is from those of training: by the mean and the spread of what the language model reads of it.
+"""The distance of an image from those of training, by the mean and the spread of its rows of the language model.
 
 The engine has the same in src/model/knows/world.ts.
 """

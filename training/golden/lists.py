@@ -1,4 +1,4 @@
-"""What lists of categories become after the decoder: semantic, instance and panoptic answers in plain numpy, float64.
+"""The answers to lists of categories, from the decoder on: semantic, instance and panoptic, in plain numpy, float64.
 
 Written from the definition alone, pixel by pixel where that is the clearest: nothing here is shared with the engine.
 All of it in both generations of X-SAM, `aaai` and `main`. Random logits come from streams; the small cases stand for the

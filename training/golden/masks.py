@@ -1,4 +1,4 @@
-"""What pycocotools says of 600 masks and 200 lists of polygons, and Label Studio of 13: test/fixtures/golden/masks.json.
+"""Writes test/fixtures/golden/masks.json: pycocotools on 600 masks and 200 lists of polygons, and Label Studio on 13.
 
     pip install numpy pillow pycocotools==2.0.11
     pip install --no-deps label-studio-converter==0.0.59

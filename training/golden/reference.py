@@ -76,7 +76,7 @@ FLOW = (
 
 
 def watch_decoder(decoder: Decoder) -> dict[str, list]:
-    """What goes on inside each layer, filled when the decoder runs."""
+    """The intermediate results of each layer, filled when the decoder runs."""
     layers = decoder.decoder.layers
     return dict(
         layer=layer_outputs(layers, keep=lambda out: out),

@@ -1,4 +1,4 @@
-"""How far an image is from those of training, by the functions of training/flowseg/world.py."""
+"""The distance of an image from those of training, by the functions of training/flowseg/world.py."""
 
 import torch
 

@@ -47,7 +47,7 @@ fn value(map: texture_2d<f32>, uv: vec2f) -> f32 {
   return textureSampleLevel(map, smooth_sampler, uv, 0.0).r;
 }
 
-// How much of this pixel is inside, from the value here and how fast it changes
+// The share of this pixel that is inside, from the value here and its slope
 fn coverage(v: f32, slope: f32) -> f32 {
   return clamp((v - 0.5) / max(slope, 0.004) + 0.5, 0.0, 1.0);
 }

@@ -4,7 +4,7 @@
 /** The facts of a dispatch that a plan reports. */
 export interface Work {
   readonly flops: number
-  /** That have to move at the least. */
+  /** The least bytes that must move: each operand read once, each result written once. */
   readonly bytes: number
 }
 

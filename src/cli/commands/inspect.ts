@@ -340,7 +340,7 @@ function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> 
   return groups
 }
 
-/** Of tensors whose names differ in the numbers of layers only. */
+/** The common name of tensors whose names differ only in the numbers of layers. */
 function commonName(group: readonly TensorEntry[]): string {
   const layers = group.map(({ name }) => name.match(LAYER) ?? [])
   let i = 0
@@ -418,7 +418,10 @@ function totalOf(
   }
 }
 
-/** Which component a tensor belongs to: by the config's list if there is one, else by its prefix. */
+/**
+ * A function from a tensor's name to its component: by the config's list of parameters if there is one, else by the
+ * prefix.
+ */
 function partsOf(config: Config | undefined): (name: string) => Part {
   const known = new Map((config ? parameters(config) : []).map((p) => [p.name, p.component]))
   return (name) => {

@@ -15,7 +15,7 @@ const page: Page = {
   details:
     'NAME is a path below shaders/, such as norm/rms-norm; without it all are listed. The text is linked from the modules that ' +
     'the kernel imports. It lacks what the host defines in front of it, unless --constants gives it: then marked loops ' +
-    'are written out as well.',
+    'are unrolled as well.',
   options: {
     if: { value: 'CONDITIONS', help: 'those of @if that are true, with commas between: VEC4' },
     constants: { value: 'LIST', help: 'what the host defines: WG=64,IS_CAUSAL=true,Elem=vec4f' },

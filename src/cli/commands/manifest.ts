@@ -178,7 +178,7 @@ async function check(place: string, folder: Folder, args: Given, { out, signal }
   const listed = await readManifest(folder, signal)
   const remedy = `\`flowseg manifest ${printable(place)}\` lists the files as they are now.`
   if (!listed || listed.size === 0) {
-    // Whether there is a folder, and a model in it, is worth knowing first
+    // A missing folder, or one without a model, is the first thing to report
     await modelFiles(place, folder, signal)
     const what = listed
       ? `${MANIFEST} in ${printable(place)} lists no files`

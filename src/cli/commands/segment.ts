@@ -174,7 +174,7 @@ async function answer(
   let isFound = false
   try {
     for (const [j, sentence] of sentences.entries()) {
-      const name = entryOf(names, i)[j]!
+      const name = entryOf(entryOf(names, i), j)
       const flow = name.flow !== undefined || undefined
       const result = await scene.segment(sentence, { ...task, ...prompt, flow, all, threshold })
       progress.clear()

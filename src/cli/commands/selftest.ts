@@ -97,7 +97,7 @@ function listOf<T extends string>(
 
 function lines({ results, report, passed, failed, skipped }: SelfTestSummary, { out }: Terminal): string[] {
   const paint = painter(out)
-  // What never ran has nothing to show
+  // A group whose cases were all skipped has no numbers to show
   const groups = groupResults(results).filter((group) => group.passed + group.failed > 0)
   const titles = ['', 'op', 'weights', 'variant', 'cases', 'error', 'allowed', 'ms']
   const rows = table([titles, ...groups.map(rowOf)], [0, 1, 2, 3])

@@ -147,7 +147,7 @@ function unmeasuredOf(classes: readonly ClassReport[]): string[] {
   return [...new Set(names)]
 }
 
-/** The same class with its weights in the other form, which they won't have. */
+/** The report of the same class of shapes in the other weight layout, if that was skipped. */
 function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
   const { form } = entryOf(classes, i)
   const other = form === 'rows' ? classes[i + 1] : form === 'packed' ? classes[i - 1] : undefined

@@ -26,10 +26,10 @@ import {
 
 /** The largest seed: 32 bits. */
 const MOST_SEED = 2 ** 32 - 1
-/** Where newer repositories keep the template of a chat. */
+/** The file that holds the chat template in newer repositories. */
 const TEMPLATE = 'chat_template.jinja'
 
-/** Where the base models are, as the user named them. */
+/** The folder, address or repository of each base model, as the user named it. */
 export type BasePlaces = Readonly<Record<Base, string>>
 
 /**
@@ -153,7 +153,10 @@ async function chatOf(
   return template.includes('enable_thinking') ? 'qwen3-no-think' : 'qwen3'
 }
 
-/** That a config which is given has the sizes of the bases; a sequence may be shorter, and taps of SAM are its own. */
+/**
+ * Checks that the user's config has the sizes of the bases. Its sequences may be shorter, and the taps of SAM are its
+ * own.
+ */
 function expectSizes(config: Config, name: string, sizes: Sizes, places: BasePlaces): void {
   for (const base of BASES) {
     const asked = new Map(Object.entries<unknown>({ ...config[base] }))

@@ -37,7 +37,7 @@ export interface Original {
   readonly tokenizer: TokenizerTexts
   /** Its fingerprint: no other checkpoint has it. */
   readonly source: string
-  /** What was found, in sentences; those of its servers are not complete before all was read. */
+  /** Notes for the user, in sentences. Notes about servers are complete only after all bytes were read. */
   readonly notes: readonly string[]
   close(): Promise<void>
 }
@@ -186,7 +186,10 @@ export async function tokenizerTexts(
   }
 }
 
-/** That <SEG>, <p> and </p> get the ids that the model was trained with, and that the embedding has rows for them. */
+/**
+ * Checks that the embedding has rows for all ids, and that <SEG>, <p> and </p> get the ids that the model was trained
+ * with.
+ */
 async function expectTokenizer(
   { vocabulary, settings }: TokenizerTexts,
   config: Config,

@@ -45,13 +45,13 @@ export interface Measured {
   readonly rows: readonly Row[]
 }
 
-/** What to measure with. */
+/** The settings of a measurement. */
 export interface MeasureOptions {
   readonly ask: AskOptions
-  /** Whether to look for the best candidate: on the host, for each in turn. */
+  /** True to find the candidate with the largest overlap as well, which compares all of them on the host. */
   readonly hasOracle: boolean
   readonly shard: Shard
-  /** What an earlier run has done, by its place. */
+  /** The images that an earlier run measured, by the image's ordinal. */
   readonly done: ReadonlyMap<number, Measured>
   /** Takes the rows of each image, once they are there. */
   readonly keep: (measured: Measured) => Promise<void>

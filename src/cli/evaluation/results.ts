@@ -30,7 +30,7 @@ const LINE_FEED = 0x0a
 export interface About {
   readonly model: string
   readonly data: string
-  /** Of the data, as Source has it. */
+  /** The fingerprint of the data, as Source has it. */
   readonly fingerprint: string
   /** All that changes answers, or which sentences there are. */
   readonly options: Readonly<Record<string, unknown>>

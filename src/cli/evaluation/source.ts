@@ -87,7 +87,7 @@ export interface Shard {
 /** The shard of a whole. */
 export const WHOLE: Shard = { index: 0, of: 1 }
 
-/** Whether the image at a place belongs to a shard. */
+/** True if the image with this ordinal belongs to the shard. */
 export function isIn({ index, of }: Shard, ordinal: number): boolean {
   return ordinal % of === index
 }

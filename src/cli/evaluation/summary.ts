@@ -22,7 +22,7 @@ export interface Summary {
   readonly floors: { readonly largest?: Metrics; readonly shuffled: Metrics }
   /** Medians, milliseconds. */
   readonly times: Times
-  /** Of the sentences that another model fails at, if its results were given. */
+  /** The results on sentences that another model fails at, if its results were given. */
   readonly rescue?: readonly Rescue[]
 }
 

@@ -19,7 +19,7 @@ import type { Terminal } from './terminal.ts'
 /** Bytes that a form of the weights takes. */
 export interface Need {
   readonly weights: 'as stored' | Quantized
-  /** Of the weights' files: to download, or after `flowseg convert`. */
+  /** Bytes of the weights' files: to download, or after `flowseg convert`. */
   readonly disk: number
   /** The most on the device, from loading to the first answer. */
   readonly device: number
@@ -27,7 +27,9 @@ export interface Need {
   readonly host: number
 }
 
-/** What each form takes, and the adapter that it is told for; or why that isn't known. */
+/**
+ * The bytes that each form of the weights takes on an adapter; or, in `unknown`, the reason why they can't be computed.
+ */
 export type Needs =
   | { readonly adapter: string; readonly forms: readonly Need[] }
   | { readonly unknown: string }
@@ -69,7 +71,7 @@ function diskBytes(checkpoint: Checkpoint, config: Config, quantize: Quantized |
   if (quantize === undefined) {
     return [...checkpoint.tensors.values()].reduce((sum, { begin, end }) => sum + end - begin, 0)
   }
-  // What tells the original from others is in each header: 64 digits, whatever they are
+  // Each header holds the original's fingerprint of 64 digits; their values don't change the size
   const settings = { recipe: parseRecipe(quantize), shardBytes: 2 ** 30, source: '0'.repeat(64), all: false }
   return planConversion(checkpoint, config, settings).bytes
 }

@@ -19,7 +19,7 @@ export interface WrittenObject {
   readonly score: number
 }
 
-/** What is known of an answer whose masks are written. */
+/** An answer whose masks are written, with its image and sentence. */
 export interface Answered {
   readonly image: Image
   /** The image's name, as the user wrote it. */
@@ -93,7 +93,7 @@ export type MaskFormatName = keyof typeof FORMATS
 /** The names of all formats, for --help. */
 export const FORMAT_NAMES: readonly MaskFormatName[] = Object.keys(FORMATS) as MaskFormatName[]
 
-/** What the end of a file's name says, where --format isn't used. */
+/** The format by the file's extension, used without --format. */
 const BY_EXTENSION: readonly (readonly [extension: string, MaskFormatName])[] = [
   ['.png', 'png'],
   ['.json', 'rle'],

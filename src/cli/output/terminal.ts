@@ -41,10 +41,10 @@ export interface Terminal {
   readonly gpu?: Gpu | undefined
 }
 
-/** Why a run was stopped, and the exit code that says so. */
+/** A run that was stopped before its end, with the exit code that says why. */
 export class Interrupted extends Error {
   readonly exitCode: number
-  /** Nothing is left to say: nobody reads, or the reason was printed. */
+  /** True if no message is to be printed: nobody reads the output, or the reason was printed already. */
   readonly isTold: boolean
 
   constructor(exitCode: number, isTold = false) {

@@ -48,15 +48,15 @@ export interface Looked {
   readonly terminal: Terminal
 }
 
-/** What is asked. */
+/** A question about one image. */
 export interface OneImage {
   /** The operand that names the image. */
   readonly typed: string
   /** The words of the name of the picture. */
   readonly words: string
-  /** What the checkpoint must know. */
+  /** The tasks that the checkpoint must have been trained on. */
   readonly tasks: readonly TaskName[]
-  /** What can be said against the question before the model is loaded. */
+  /** Checks the question against config and image before the weights are loaded; throws if it is refused. */
   readonly check?: ((config: Config, image: Image) => void) | undefined
   /** Whether it is asked in words. */
   readonly isInWords: boolean

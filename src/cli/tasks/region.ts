@@ -157,7 +157,7 @@ function wordsOf(args: Given): string {
 
 type RegionAnswer = RegionSegmentation | RegionInstances
 
-/** What was found, the surest first. */
+/** The objects that were found, by falling score. */
 function objectsOf(answer: RegionAnswer): (Labelled & { readonly score: number; readonly query: number })[] {
   if (!answer.found) return []
   const found = 'instances' in answer ? answer.instances : [answer]

@@ -129,7 +129,7 @@ interface Absent {
   readonly reason: string
 }
 
-/** In this order. */
+/** The drivers to try, in this order. */
 function* drivers(): Generator<Driver | Absent> {
   // Asking Dawn without any driver only makes it complain on stderr
   const hasSystemDriver = process.platform !== 'linux' || hasVulkanDriver()

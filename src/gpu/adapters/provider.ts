@@ -1,6 +1,6 @@
-// Where WebGPU comes from. A runtime with `navigator.gpu` (browsers, Deno) brings its own; this file speaks to that.
-// Which of the two ways a build knows is told by package.json's import `#runtime`: host.ts, which also has Dawn for
-// Node, or browser.ts, which has nothing but `navigator.gpu`, so that no bundle for browsers drags Dawn along.
+// Providers of WebGPU. This file serves runtimes that have `navigator.gpu` (browsers, Deno). The import `#runtime` of
+// package.json selects a file per build: host.ts, which adds Dawn for Node, or browser.ts, which has `navigator.gpu`
+// alone, so that bundles for browsers don't contain Dawn.
 
 import { NoAdapterError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
@@ -9,7 +9,10 @@ import { printable } from '../../printable.ts'
 export interface Language {
   /** Read-only storage textures. */
   readonly readsTextures: boolean
-  /** Where there are subgroups, `subgroup_id` and `num_subgroups`: which of a workgroup's subgroups one is. */
+  /**
+   * The built-ins `subgroup_id` and `num_subgroups`, on devices with subgroups: the index of a subgroup in its
+   * workgroup, and their number.
+   */
   readonly countsSubgroups: boolean
 }
 

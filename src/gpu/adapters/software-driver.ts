@@ -1,6 +1,6 @@
 // A Vulkan driver without a GPU, without root and without a system package: SwiftShader, as shipped in the
 // npm package @sparticuz/chromium (Linux x64). It is unpacked once into a cache folder; the Vulkan loader
-// beside it is mapped into this process before Dawn (Node) or wgpu (Deno) looks for one.
+// beside it is mapped into this process before Dawn (Node, Bun) or wgpu (Deno) looks for one.
 
 import {
   existsSync,
@@ -36,6 +36,19 @@ const RTLD_NODELETE = 0x1000
 
 interface DenoLike {
   readonly Deno: { dlopen(file: string, symbols: object): unknown }
+}
+
+/** Bun's door to native code. */
+interface BunFfi {
+  dlopen(
+    file: string,
+    symbols: Readonly<Record<string, { readonly args: readonly string[]; readonly returns: string }>>,
+  ): { readonly symbols: Readonly<Record<string, (...args: readonly unknown[]) => unknown>> }
+}
+
+/** Undefined outside of Bun. */
+function bunFfi(): BunFfi | undefined {
+  return 'Bun' in globalThis ? (createRequire(import.meta.url)('bun:ffi') as BunFfi) : undefined
 }
 
 /** Has the system announced a Vulkan driver, by file or by environment? */
@@ -74,18 +87,34 @@ export function softwareDriver(): { ready: true; manifest: string } | { ready: f
  * made; afterwards we leave it as it was, so that the next to open an adapter finds the system's drivers.
  */
 export async function withDriver<T>(manifest: string, work: () => Promise<T>): Promise<T> {
-  const { env } = process
-  const before = VARIABLES.map((name) => env[name])
-  delete env['VK_DRIVER_FILES']
-  Object.assign(env, variablesFor(manifest))
+  const before = Object.fromEntries(VARIABLES.map((name) => [name, process.env[name]]))
+  setVariables({ VK_DRIVER_FILES: undefined, ...variablesFor(manifest) })
   try {
     return await work()
   } finally {
-    VARIABLES.forEach((name, i) => {
-      if (before[i] === undefined) delete env[name]
-      else env[name] = before[i]
-    })
+    setVariables(before)
   }
+}
+
+/** Bun's `process.env` is a copy: a native library such as the Vulkan loader sees what `setenv` has set. */
+function setVariables(values: Readonly<Record<string, string | undefined>>): void {
+  const native = bunFfi()?.dlopen('libc.so.6', {
+    setenv: { args: ['ptr', 'ptr', 'i32'], returns: 'i32' },
+    unsetenv: { args: ['ptr'], returns: 'i32' },
+  }).symbols
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) {
+      delete process.env[name]
+      native?.['unsetenv']?.(cString(name))
+    } else {
+      process.env[name] = value
+      native?.['setenv']?.(cString(name), cString(value), 1)
+    }
+  }
+}
+
+function cString(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`)
 }
 
 /** Environment variables that make a driver the only one that the Vulkan loader finds. */
@@ -112,6 +141,9 @@ function mapLibrary(file: string): void {
   try {
     // Deno's process.dlopen refuses what is no addon before it is mapped; its own keeps what it opens
     if ('Deno' in globalThis) return void (globalThis as unknown as DenoLike).Deno.dlopen(file, {})
+    // Nor does Bun's leave what is no addon where it is
+    const symbols = { vkGetInstanceProcAddr: { args: ['ptr', 'ptr'], returns: 'ptr' } }
+    if ('Bun' in globalThis) return void bunFfi()?.dlopen(file, symbols)
     process.dlopen(
       { exports: {} },
       file,

@@ -58,7 +58,7 @@ export class Arena {
     this.#names = new Set([...declared, ...places.map(({ param }) => param)])
   }
 
-  /** Of the buffer that it is uploaded to. */
+  /** Bytes of the buffer that the arena of so many steps is uploaded to. */
   static bytesFor(steps: number): number {
     return Math.max(steps, 1) * SIZES_SLOT_BYTES
   }

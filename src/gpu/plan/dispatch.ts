@@ -100,7 +100,7 @@ export const SIZE_RANGES: Readonly<Record<SizeField['type'], string>> = {
   f32: 'a finite number (f32)',
 }
 
-/** Whether a number is one of that type; an f32 is rounded, but not to infinity. */
+/** True if a value can be stored in a field of that type. An f32 may be rounded, but not to infinity. */
 export function fitsSize(type: SizeField['type'], value: unknown): value is number {
   if (type === 'f32') return Number.isFinite(Math.fround(value as number)) && typeof value === 'number'
   const [least, most] = type === 'u32' ? [0, MOST] : [-(2 ** 31), 2 ** 31 - 1]

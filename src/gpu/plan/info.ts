@@ -1,4 +1,4 @@
-// The cost of a plan, as it is told to people and to those who predict its time.
+// The cost of a plan, for reports to users and for predictions of its time.
 
 import { roundUp } from '../memory.ts'
 import type { Layout } from './liveness.ts'
@@ -14,27 +14,27 @@ export interface DispatchInfo {
   readonly workgroups: readonly [number, number, number]
   /** Floating-point operations. */
   readonly flops: number
-  /** Bytes that have to move at the least. */
+  /** The least bytes that must move: operands read once, results written once. */
   readonly bytes: number
-  /** The output takes the memory of an input that nobody reads afterwards. */
+  /** True if the output takes the memory of an input that nobody reads afterwards. */
   readonly inPlace: boolean
 }
 
 /** The cost of a plan, known before it runs. */
 export interface PlanInfo {
-  /** As given to `plan`. */
+  /** The name that was given to `plan`. */
   readonly name: string
-  /** In the order in which they run. */
+  /** The dispatches, in the order in which they run. */
   readonly dispatches: readonly DispatchInfo[]
   /** Floating-point operations of a run. */
   readonly flops: number
-  /** Bytes that all dispatches of a run have to move at the least. */
+  /** The sum of the least bytes that the dispatches of a run must move. */
   readonly bytes: number
   /** Number of different kernels that are compiled for the plan. */
   readonly kernels: number
   /** Bytes that the plan allocates: slots, inputs, outputs, sizes, readback. */
   readonly ownBytes: number
-  /** Bytes of the kept outputs of a run that is given no tensors to overwrite: they are the caller's. */
+  /** Bytes of the kept outputs of a run without `into`; they are the caller's. */
   readonly keptBytes: number
   /** Bytes of the buffers that intermediate tensors share. */
   readonly slotBytes: number

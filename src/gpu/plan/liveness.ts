@@ -1,4 +1,4 @@
-// Memory for a plan: which slot each intermediate lives in.
+// Memory for a plan: assigns each intermediate to a slot.
 //
 // Two tensors that are never alive together may share a slot. We walk the dispatches once to find each
 // tensor's first write and last read, then place the largest first (greedy by size, Pisarchyk & Lee

@@ -1,4 +1,5 @@
-// From a recording to steps: what is launched, in which order, and with which kernel. What nothing wrote isn't read.
+// Turns a recording into steps: the launches of a plan, in order, with their kernels. An output that no step writes is
+// refused.
 
 import { breathe } from '../../breathe.ts'
 import { UsageError } from '../../errors.ts'

@@ -1,4 +1,4 @@
-// Timestamps: how long each dispatch of a plan takes on the device. Each gets a compute pass of its own, which
+// Timestamps: the time that each dispatch of a plan takes on the device. Each gets a compute pass of its own, which
 // is what timestamps are taken around, so the sum is a little more than a replay takes.
 
 import { entryOf } from '../../check.ts'

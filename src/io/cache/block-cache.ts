@@ -30,7 +30,7 @@ const FOLDER_NAME = /^[0-9a-f]{32}-([0-9a-f]{32}|none)$/
 
 /** A file that is kept, wholly or in part. */
 export interface CachedFile {
-  /** Without its query, which may be secret. */
+  /** The address without its query, which may be secret. */
   readonly url: string
   /** Bytes that are kept. */
   readonly bytes: number
@@ -40,11 +40,11 @@ export interface CachedFile {
 
 /** The facts of a cached file; undefined stands for "the server has no such file". */
 interface Entry {
-  /** As it is shown. The folder's name has the hash of all but what signs a request. */
+  /** The address as it is shown. The folder's name has a hash of all of it but the parameters that sign a request. */
   readonly url: string
   readonly blockBytes: number
   readonly remote?: Omit<Remote, 'url' | 'body'> | undefined
-  /** Of the whole file, once it was compared. */
+  /** The hash of the whole file, once it was compared. */
   readonly sha256?: string | undefined
 }
 
@@ -53,7 +53,7 @@ export interface KeptFile {
   readonly blockBytes: number
   /** The same for all who keep this version. */
   readonly key: string
-  /** Of the whole file, once it was compared; its blocks have their own. */
+  /** The hash of the whole file, once it was compared; its blocks have hashes of their own. */
   readonly sha256: string | undefined
   /** The block, or undefined if it isn't there, or not whole. */
   read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined>
@@ -64,7 +64,7 @@ export interface KeptFile {
   approve(sha256: string): Promise<void>
 }
 
-/** How blocks are kept. */
+/** Options of a block cache. */
 export interface BlockCacheOptions {
   /** Bytes of a block but the last; 4 MiB by default. */
   readonly blockBytes?: number | undefined
@@ -322,7 +322,10 @@ function fileName(url: string): string {
   return shownAddress(url).split('/').at(-1) || shownAddress(url)
 }
 
-/** Whether a file lies at an address or below. @throws UsageError if it is no address */
+/**
+ * A function that is true of addresses of files at or below `place`; of all if that is undefined. @throws UsageError if
+ * `place` is no address
+ */
 function filterOf(place: string | URL | undefined): (url: string) => boolean {
   if (place === undefined) return () => true
   const page = globalThis.location?.href

@@ -1,11 +1,11 @@
-// Where blocks are kept: folders of small files, one folder deep, in the browser's origin private file system
+// Storage for blocks: folders of small files, one folder deep, in the browser's origin private file system
 // (opfs-store.ts) or in the cache folder of the user (disk-store.ts).
 
 /** A store of small files in folders, which may refuse to keep them. */
 export interface BlockStore {
-  /** For notes, at the beginning of a sentence: 'The browser'. */
+  /** The store's name at the beginning of a sentence, for notes: 'The browser'. */
   readonly name: string
-  /** Of folders; none if all was cleared. */
+  /** The names of its folders; none if all was cleared. */
   folders(): Promise<string[]>
   files(folder: string): Promise<string[]>
   /** Undefined if it isn't there, has more than `maxBytes`, or can't be read. */
@@ -19,7 +19,10 @@ export interface BlockStore {
    */
   write(folder: string, file: string, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void>
   removeFile(folder: string, file: string): Promise<void>
-  /** With all files in it. @throws StoreError 'elsewhere' if it is gone, 'taken' if somebody is writing there */
+  /**
+   * Removes a folder with all its files. @throws StoreError 'elsewhere' if it is gone, 'taken' if somebody is writing
+   * there
+   */
   removeFolder(folder: string): Promise<void>
   /** A sentence without its end: 'The disk is full'. */
   describeFull(): Promise<string>

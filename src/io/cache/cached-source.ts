@@ -1,4 +1,4 @@
-// A file in blocks of a few MiB: fetched once, ahead of whoever reads, and kept for the next visit.
+// A file in blocks of a few MiB: fetched once, ahead of the reader, and kept for the next visit.
 //
 //   read -> blocks in memory -> blocks that are kept (block-cache.ts) -> the server
 //
@@ -24,7 +24,7 @@ import type { BlockCache, KeptFile } from './block-cache.ts'
 const AHEAD = 4
 const STAY = 8
 
-/** How the blocks of a file are had and kept. */
+/** Options of a source that reads a file in blocks: their size, and the cache and queue that it uses. */
 export interface BlockOptions {
   readonly kept?: KeptFile | undefined
   /** 4 MiB by default; where blocks are kept, theirs. */
@@ -64,17 +64,17 @@ export class BlockSource implements Source {
   readonly #kept: KeptFile | undefined
   readonly #blockBytes: number
   readonly #count: number
-  /** For progress. */
+  /** The file's name in progress. */
   readonly #label: string
   readonly #download: Download | undefined
   readonly #gate: Gate
 
-  /** In memory or on their way, the least recently read first. */
+  /** The blocks in memory or on their way, the least recently read first. */
   readonly #blocks = new Map<number, Block>()
   /** The reads to come: the blocks in order, and the place of each. Without it, nobody knows. */
   #order: readonly number[] = []
   #placeOf = new Map<number, number>()
-  /** Blocks that were told as loaded; those that came over the network; those that an earlier visit had kept. */
+  /** Blocks that were reported as loaded; those that came over the network; those that an earlier visit had kept. */
   readonly #told = new Set<number>()
   readonly #haveCome = new Set<number>()
   readonly #wereKept = new Set<number>()
@@ -300,7 +300,7 @@ export class BlockSource implements Source {
     }
   }
 
-  /** @returns whether it is told for the first time */
+  /** @returns whether it is reported for the first time */
   #tell(i: number): boolean {
     const isNew = !this.#told.has(i)
     this.#told.add(i)
@@ -351,9 +351,9 @@ export class Gate {
 // ---------------------------------------------------------------------------------------------------------
 // Files on servers
 
-/** How a file on a server is read and kept. */
+/** Options for a file on a server that is read in blocks. */
 export interface CachedUrlOptions extends UrlOptions, Omit<BlockOptions, 'kept'> {
-  /** Undefined: nothing is kept. */
+  /** The cache that blocks are kept in; without it nothing is kept. */
   readonly cache?: BlockCache | undefined
 }
 
@@ -401,7 +401,7 @@ async function probeOrKept(url: string, options: UrlOptions, cache: BlockCache):
   return have.remote ?? new Absent('gone', new WeightsError(`${wasAbsent} Check the connection.`))
 }
 
-/** For progress: the file's name. */
+/** The file's name, for progress. */
 function labelOf(url: string): string {
   return lastOf(shownAddress(url).split('/'))
 }

@@ -86,7 +86,7 @@ function nameOf(error: unknown): string {
   return error instanceof Error || error instanceof DOMException ? error.name : ''
 }
 
-/** In workers. Its methods returned promises in the first browsers that had it. */
+/** The synchronous access of workers. Its methods returned promises in the first browsers that had it. */
 interface SyncAccessHandle {
   truncate(size: number): void | Promise<void>
   write(bytes: Uint8Array<ArrayBuffer>, options: { at: number }): number

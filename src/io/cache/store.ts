@@ -8,7 +8,7 @@ import { readRegular } from '../../regular-file.ts'
 
 /** A store of texts by name. */
 export interface Store {
-  /** For messages: where a text is. */
+  /** The place of a text, for messages. */
   describe(name: string): string
   read(name: string): Promise<string | undefined>
   /** Whole or not at all. @throws FlowSegError 'ERR_OUTPUT' */

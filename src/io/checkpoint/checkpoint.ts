@@ -9,7 +9,7 @@ import type { Dtype } from './dtype.ts'
 
 /** A tensor as its header describes it. */
 export interface TensorEntry {
-  /** Unique in a checkpoint. */
+  /** Its name, unique in a checkpoint. */
   readonly name: string
   /** The type of its elements. */
   readonly dtype: Dtype
@@ -17,9 +17,9 @@ export interface TensorEntry {
   readonly shape: readonly number[]
   /** Name of the file that holds it. */
   readonly file: string
-  /** The first byte, counted from the beginning of the file. */
+  /** Offset in the file of its first byte. */
   readonly begin: number
-  /** One past the last byte. */
+  /** Offset in the file of the byte after its last one. */
   readonly end: number
   /**
    * Elements from one index of an axis to the next in the file, per axis, where that isn't C order. The tensor is
@@ -30,21 +30,21 @@ export interface TensorEntry {
 
 /** A part of a tensor. */
 export interface Slice {
-  /** Of its first byte, counted from the tensor's. */
+  /** Offset of its first byte in the tensor, in bytes. */
   readonly offset: number
-  /** In a buffer of their own. */
+  /** The bytes, in a buffer of their own. */
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-/** How reading is aborted. */
+/** Options of all reads. */
 export interface ReadOptions {
-  /** The rejection is the signal's own reason. */
+  /** Aborts the read, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
 }
 
 /** A file of tensors, or several with an index: names, types and shapes at once, values by range. */
 export interface Checkpoint {
-  /** For messages: the file or the folder. */
+  /** The name of the file or the folder, for messages. */
   readonly name: string
   /** Types, shapes and places, by name. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
@@ -66,7 +66,9 @@ export interface Checkpoint {
     name: string,
     options?: ReadOptions & { readonly offset?: number; readonly length?: number },
   ): Promise<Uint8Array<ArrayBuffer>>
-  /** The tensor in order, at most `maxBytes` at a time; all but the last a multiple of 16 bytes. */
+  /**
+   * The bytes of a tensor in order, at most `maxBytes` at a time; all slices but the last are a multiple of 16 bytes.
+   */
   slices(name: string, maxBytes: number, options?: ReadOptions): AsyncGenerator<Slice, void, void>
   /** The reads to come, in order, so that they can be fetched ahead; other parts needn't be fetched. */
   willRead?(names: readonly string[]): void

@@ -36,14 +36,14 @@ export interface Header {
 /** Reads and checks the header of a file, and none of its values. */
 export type ReadHeader = (source: Source, signal: AbortSignal | undefined) => Promise<Header>
 
-/** Which file must hold which tensor. */
+/** The index of a sharded checkpoint: the file that must hold each tensor. */
 export interface ShardIndex {
-  /** Of the index's own file, for messages. */
+  /** The name of the index's own file, for messages. */
   readonly name: string
   readonly fileOf: ReadonlyMap<string, string>
 }
 
-/** How several files are opened as one checkpoint. */
+/** Options for opening several files as one checkpoint. */
 export interface ShardOptions extends ReadOptions {
   readonly readHeader: ReadHeader
   /** Undefined for a single file. */

@@ -19,7 +19,7 @@ export type Strided = Pick<TensorEntry, 'dtype' | 'shape' | 'begin'> & {
 
 interface Axis {
   readonly length: number
-  /** In elements. */
+  /** The step from an index to the next, in elements. */
   readonly stride: number
 }
 
@@ -42,7 +42,7 @@ export function stridesOf(shape: readonly number[]): number[] {
   return strides
 }
 
-/** Whether the elements follow each other in C order. */
+/** True if the elements follow each other in C order (row-major, without gaps). */
 export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   if (shape.includes(0)) return true
   const [axis, ...others] = axesOf(shape, strides)
@@ -89,7 +89,7 @@ export async function gather(
   return bytes
 }
 
-/** Without axes of one index, and with those joined that follow each other as in C order. */
+/** The axes with more than one index, where axes that follow each other as in C order are joined. */
 function axesOf(shape: readonly number[], strides: readonly number[]): Axis[] {
   const axes: Axis[] = []
   for (const [i, length] of shape.entries()) {
@@ -147,7 +147,7 @@ function boxesOf(axes: readonly Axis[], begin: number, end: number): Box[] {
   })
 }
 
-/** From the first to the last, both counted. */
+/** The number of elements from the first to the last, both counted. */
 function spanOf({ axes }: Box): number {
   return axes.reduce((sum, { length, stride }) => sum + (length - 1) * stride, 1)
 }

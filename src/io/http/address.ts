@@ -1,5 +1,5 @@
 // Addresses of files, which may hold secrets: a signature or a token in the query, a user's password before the host.
-// What is shown or stored is the address without them.
+// Messages and caches get the address without these secrets.
 
 import { printable } from '../../printable.ts'
 
@@ -7,7 +7,7 @@ import { printable } from '../../printable.ts'
 const SIGNING =
   /^(x-(amz|goog|oss|cos|ms)-.*|awsaccesskeyid|googleaccessid|ossaccesskeyid|.*(signature|token|secret|password|credential|auth).*|(api_?)?key|key-pair-id|expires|policy|hmac|sig|s[vertp]|spr|sip|ske|skt|sks|skv|skoid|sktid)$/i
 
-/** For messages and lists: one line, without user, query and fragment. */
+/** The address for messages and lists: one line, without user, query and fragment. */
 export function shownAddress(address: string | URL): string {
   try {
     const { origin, host, protocol, pathname } = new URL(address)

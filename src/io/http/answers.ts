@@ -5,17 +5,17 @@ import { printable, quoted } from '../../printable.ts'
 import { shownAddress } from './address.ts'
 import { type Answer, isBrowser, statusOf } from './http.ts'
 
-/** No file of weights is that large: whoever claims more is wrong, and planning for it would take memory. */
+/** No file of weights is that large: a server that claims more is wrong, and planning for it would take memory. */
 const MAX_FILE_BYTES = 2 ** 40
 
-/** A server's answer that amounts to "there is no such file", for whoever can do without it. */
+/** A server's answer that amounts to "there is no such file", for callers that can do without it. */
 export class Absent {
   /**
    * By 404 or 410; by 401 or 403, as S3 and CloudFront answer for what isn't there; or with a page of HTML in its
    * place.
    */
   readonly why: 'gone' | 'refused' | 'page'
-  /** For whoever can't do without. */
+  /** The error for callers that can't do without the file. */
   readonly error: WeightsError
 
   constructor(why: Absent['why'], error: WeightsError) {
@@ -49,7 +49,7 @@ export function pageError(name: string, url: string = name): WeightsError {
   )
 }
 
-/** For a status that is neither the file nor its absence. */
+/** The error for a status that means neither the file nor its absence. */
 export function refused({ response, leftHeaders, url }: Answer, name: string): WeightsError {
   const { status } = response
   const left = leftHeaders
@@ -75,7 +75,10 @@ export function versionOf({ response: { headers }, stated }: Answer): string | u
   return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
 }
 
-/** Whether it is another version of the file. Answers may lack what others had. */
+/**
+ * True if an answer is of another version of the file. An answer without a version that can be compared counts as the
+ * same.
+ */
 export function isOther(answer: Answer, version: string | undefined): boolean {
   const now = version?.startsWith('"') ? versionOf(answer) : answer.response.headers.get('last-modified')
   const isSameKind = now?.startsWith('"') === version?.startsWith('"')
@@ -100,7 +103,7 @@ export function expectSize(name: string, size: number, stated?: Answer['stated']
 /** The range that a 206 says it has. */
 export interface Part {
   readonly length: number
-  /** Of the whole file; undefined if the server doesn't know. */
+  /** Bytes of the whole file; undefined if the server doesn't know. */
   readonly total: number | undefined
 }
 
@@ -205,7 +208,7 @@ export async function readWhole(
   return bytes
 }
 
-/** Whether what lies there is meant to be a page. */
+/** True if the address is that of a web page, by its extension. */
 export function isPageAddress(url: string): boolean {
   return /\.html?$/i.test(new URL(url).pathname)
 }

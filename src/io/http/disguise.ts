@@ -15,7 +15,7 @@ const MAGIC: readonly (readonly [begin: string, what: string])[] = [
   ['\xfe\xff', 'It is UTF-16 text: save it as UTF-8.'],
 ]
 
-/** As many bytes as are worth giving. */
+/** The first bytes of a file that are enough to recognise what it is. */
 export const DISGUISE_BYTES = 64
 
 /** @returns a sentence that names it and says what to do, or undefined */

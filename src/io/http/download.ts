@@ -2,7 +2,7 @@
 
 import type { Progress, Waiting } from '../../progress.ts'
 
-/** Between two reports. */
+/** Bytes between two reports. */
 const STEP_BYTES = 256 * 1024
 
 /** The bytes of all files of a load: how many there are, how many have come, and from where. */
@@ -24,7 +24,7 @@ export class Download {
     return this.#total
   }
 
-  /** Whether the total was told. */
+  /** True once all files are open, so that the total is final and progress is reported. */
   get hasBegun(): boolean {
     return this.#hasBegun
   }
@@ -34,13 +34,13 @@ export class Download {
     this.#total += bytes
   }
 
-  /** All files are open: from here on the total stays, and progress is told. */
+  /** All files are open: from here on the total stays, and progress is reported. */
   begin(what: string): void {
     this.#hasBegun = true
     this.#tell(what)
   }
 
-  /** To load anew. */
+  /** Sets all counts to zero, to load anew. */
   reset(): void {
     this.#total = this.#fromCache = this.#fromNetwork = this.#skipped = 0
     this.#told = -1
@@ -58,7 +58,7 @@ export class Download {
     this.#tell(file)
   }
 
-  /** Nobody needs these bytes: they are no part of the total, or count as loaded if that was told already. */
+  /** Nobody needs these bytes: they are no part of the total, or count as loaded if that was reported already. */
   skip(file: string, bytes: number): void {
     if (this.#hasBegun) this.#skipped += bytes
     else this.#total -= bytes

@@ -5,6 +5,7 @@
 // seconds. `Patience` decides what follows a failure: a pause that doubles each time, the pause that the server asks
 // for (Retry-After), or the end. The bytes are the business of url-source.ts.
 
+import { describe, tagOf } from '../../check.ts'
 import { UsageError, WeightsError } from '../../errors.ts'
 import { hasFiles } from '../../has-files.ts'
 import { printable, quoted } from '../../printable.ts'
@@ -65,7 +66,7 @@ export interface Question {
 /** The answer's head: its body is still to come. */
 export interface Reply {
   readonly response: Response
-  /** Where redirects led to. */
+  /** The address that answered, after all redirects. */
   readonly url: string
   /** The caller's headers were left out, as a redirect led to another origin. */
   readonly leftHeaders: boolean
@@ -77,10 +78,10 @@ export interface Reply {
 
 /** A server's facts of a whole file. */
 export interface Stated {
-  /** Of its contents, in quotes like an ETag. */
+  /** The version of its contents, in quotes like an ETag. */
   readonly version?: string | undefined
   readonly size?: number | undefined
-  /** Of the whole file, in hex. */
+  /** The hash of the whole file, in hex. */
   readonly sha256?: string | undefined
 }
 
@@ -89,7 +90,10 @@ export interface Answer extends Reply {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
 
-/** What is known of a kind of server beyond HTTP: where its files are to be had just now, and what its answers mean. */
+/**
+ * The rules of one kind of server beyond HTTP: the addresses that serve its files at present, and the meaning of its
+ * answers.
+ */
 export interface Resolver {
   /**
    * Asks by `send`, at that address or at another.
@@ -233,6 +237,13 @@ function parseUrl(address: string, base: URL): URL | undefined {
 
 /** @throws UsageError naming the header, and not what is in it */
 export function headersOf(headers: Readonly<Record<string, string>> = {}): Headers {
+  // Headers have no names of their own: they would be left out without a word
+  if (tagOf(headers) !== 'Object') {
+    throw new UsageError(
+      `headers is ${describe(headers)}, expected an object of strings: { authorization: 'Bearer …' } for instance, or ` +
+        'Object.fromEntries(headers).',
+    )
+  }
   const checked = new Headers()
   for (const [name, value] of Object.entries(headers)) {
     try {
@@ -263,7 +274,7 @@ export class Silence extends Error {
 }
 
 class Watchdog {
-  /** Once it has ended the exchange. */
+  /** The silence that has ended the exchange, if one has. */
   silence: Silence | undefined
   readonly #options: HttpOptions
   readonly #bark: (silence: Silence) => void
@@ -308,7 +319,7 @@ export class Busy extends Error {
   readonly status: string
   /** It is asked to wait, rather than out of order. */
   readonly asksToWait: boolean
-  /** By its Retry-After. */
+  /** The pause that the server's Retry-After asks for. */
   readonly retryAfterMs: number | undefined
 
   constructor({ status, statusText, headers }: Response, { clock = WALL_CLOCK }: HttpOptions) {
@@ -337,7 +348,7 @@ export function statusOf({ status, statusText }: Pick<Response, 'status' | 'stat
   return `${status} ${printable(statusText)}`.trim()
 }
 
-/** How often, and how long, one file's bytes are asked for again. */
+/** The retries of one file's requests: their number, and the pauses between them. */
 export class Patience {
   readonly #name: string
   readonly #options: HttpOptions
@@ -451,7 +462,7 @@ function codeOf(failure: unknown): string {
 function plainReason(failure: unknown): string {
   const cause = causeOf(failure)
   if (!(cause instanceof Error)) return String(cause)
-  // Where several addresses of a host were tried, there is only a code
+  // An AggregateError, of a host with several addresses, has a code and no message
   return cause.message || codeOf(failure) || cause.name
 }
 

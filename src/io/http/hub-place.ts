@@ -11,7 +11,7 @@ import { quoted } from '../../printable.ts'
 export interface HubPlace {
   readonly owner: string
   readonly name: string
-  /** Below the repository, without slashes at its ends; '' is the repository itself. */
+  /** The path below the repository, without slashes at its ends; '' is the repository itself. */
   readonly path: string
   /** A branch, a tag or a commit. */
   readonly revision: string
@@ -22,7 +22,7 @@ const FORM = 'The form is hf:owner/name, hf:owner/name/folder or hf:owner/name/f
 /** Kinds of repositories that have no weights; no owner can have these names. */
 const OTHER_KINDS: readonly string[] = ['datasets', 'spaces', 'models', 'api', 'buckets']
 
-/** Whether a place is meant to be on the hub; it may be misspelt all the same. */
+/** True if a place begins with "hf:", and so means a repository on the hub. The rest of it may still be misspelt. */
 export function isHubPlace(place: string): boolean {
   return /^hf:/i.test(place)
 }
@@ -67,7 +67,7 @@ export function parseHubPlace(place: string): HubPlace {
   return { owner, name, path: path.join('/'), revision }
 }
 
-/** As users write it, without the revision that is the default. */
+/** The place as users write it, without the revision if that is the default. */
 export function describeHubPlace({ owner, name, path, revision }: HubPlace): string {
   const below = path === '' ? '' : `/${path}`
   // A path with an "@" needs a revision behind it
@@ -92,7 +92,7 @@ function problemOf(part: string): string | undefined {
   return undefined
 }
 
-/** By git's rules for names of branches and tags. */
+/** True if a text can be a revision by git's rules for names of branches and tags. */
 function isRevision(revision: string): boolean {
   const isWritten = /^[^\s~^:?*[\\]{1,255}$/.test(revision) && !/\.\.|\/\/|@\{|\p{Cc}/u.test(revision)
   return isWritten && !/^[/.-]|[/.]$|\.lock$/.test(revision)

@@ -34,7 +34,7 @@ export interface HubOptions {
   readonly endpoint?: string | undefined
 }
 
-/** Of a folder's listing. */
+/** An entry of a folder's listing. */
 interface Entry {
   readonly isFolder: boolean
   readonly size: number | undefined
@@ -46,24 +46,24 @@ type Send = (question: Question) => Promise<Reply>
 
 /** The known facts of a file. */
 interface HubFile extends Stated {
-  /** Where its contents were had last; the address expires. */
+  /** The address of the content server that sent the file last; it expires. */
   readonly content?: string | undefined
 }
 
 const HUB = 'https://huggingface.co'
 const COMMIT = /^[0-9a-f]{40}$/i
-/** Of the content server: the address has expired, or leads nowhere any more. */
+/** Statuses of the content server for an address that has expired, or leads nowhere any more. */
 const EXPIRED: readonly number[] = [400, 401, 403, 404, 410]
 const REFUSALS: readonly number[] = [401, 403, 404, 410, 451]
-/** Of a listing; the hub sends the first thousand names of a folder. */
+/** Bytes of a listing at most; the hub sends the first thousand names of a folder. */
 const MAX_LIST_BYTES = 4 * 2 ** 20
 const TOKENS = 'https://huggingface.co/settings/tokens'
 
 /** A folder or a file of a repository on the hub, as a resolver of the requests for it. */
 export class Hub implements Resolver {
-  /** For messages, as users write it. */
+  /** The place as users write it, for messages. */
   readonly describe: string
-  /** Of the folder or the file, at the revision as it was given. */
+  /** The address of the folder or the file, at the revision that the user named. */
   readonly address: string
   /** The caller's, and the token: for the hub alone. */
   readonly headers: Readonly<Record<string, string>>
@@ -77,9 +77,9 @@ export class Hub implements Resolver {
   readonly #files = new Map<string, HubFile>()
   #entries: Promise<ReadonlyMap<string, Entry> | undefined> | undefined
   #commit: string | undefined
-  /** The hub has answered, so that the commit is known if it is told at all. */
+  /** True once the hub has answered, so that the commit is known if the hub names one. */
   #isSettled: boolean
-  /** Until its answer has come, nobody else asks. */
+  /** The first request. Until its answer has come, the others wait. */
   #first: Promise<void> | undefined
 
   /**
@@ -115,7 +115,7 @@ export class Hub implements Resolver {
     return entries && [...entries].map(([name, { isFolder }]) => (isFolder ? `${name}/` : name))
   }
 
-  /** Asked for once. */
+  /** The folder's listing, which is requested once. */
   #list(): Promise<ReadonlyMap<string, Entry> | undefined> {
     const { owner, name, path, revision } = this.#place
     const parts = [this.#commit ?? revision, ...path.split('/')].filter((part) => part !== '')
@@ -145,7 +145,7 @@ export class Hub implements Resolver {
     return reply.response.ok ? { ...reply, stated: await this.#learn(question.url, reply) } : reply
   }
 
-  /** By the address that the hub signed before. @returns undefined if it has expired */
+  /** Asks at the address that the hub signed before. @returns undefined if it has expired */
   async #askContent(content: string, question: Question, send: Send): Promise<Reply | undefined> {
     const { url } = question
     const forget = (): void => {
@@ -212,7 +212,7 @@ export class Hub implements Resolver {
     return file
   }
 
-  /** Undefined for a file that isn't there, which whoever asks may do without. */
+  /** Undefined for a file that isn't there, which the caller may do without. */
   #refusalIn({ response, url, leftHeaders }: Reply): WeightsError | undefined {
     const { status, headers } = response
     if (!REFUSALS.includes(status)) return undefined
@@ -281,7 +281,10 @@ function entryIn(json: unknown): (readonly [name: string, entry: Entry])[] {
   return [[lastOf(path.split('/')), entry]]
 }
 
-/** By its header, or by the address of the hub's own cache, which browsers show where they hide the header. */
+/**
+ * The commit of an answer, by its header, or by the address of the hub's own cache, which browsers show where they hide
+ * the header.
+ */
 function commitIn({ heads, url }: Reply): string | undefined {
   for (const head of heads) {
     const commit = head.get('x-repo-commit')

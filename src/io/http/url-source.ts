@@ -3,7 +3,7 @@
 // One request of two bytes tells a file's size and version. Then each range is asked for until all of it is here: what
 // a short answer or a broken connection leaves out is asked for again from there on. An answer counts only if its
 // headers say that these are the bytes that were asked for. A server that knows no ranges may send a small file whole.
-// How patiently a server is asked is in http.ts; blocks, and those that are kept, are in cached-source.ts.
+// Retries are in http.ts; blocks, and the cache of them, in cached-source.ts.
 
 import { WeightsError } from '../../errors.ts'
 import { bytesSource, expectRange, type Source, UnreachableError } from '../source.ts'
@@ -39,7 +39,7 @@ export interface Remote {
   readonly hasRanges: boolean
   /** The whole file, if it has come already. */
   readonly body?: Uint8Array<ArrayBuffer>
-  /** By the server, in hex: of the whole file. */
+  /** The hash of the whole file by the server, in hex. */
   readonly sha256?: string | undefined
 }
 
@@ -169,7 +169,7 @@ async function completed(
   return { ...remote, size }
 }
 
-/** By a file's first two bytes: it may be a page ('<', the byte order mark, white space), or a pointer ('ve'). */
+/** True if a file may be a page ('<', the byte order mark, white space) or a pointer ('ve'), by its first two bytes. */
 function isDoubtful([first = 0, second]: Uint8Array, size: number): boolean {
   const isText = first === 0x3c || first === 0xef || (first <= 0x20 && first > 8)
   return isText || (first === 0x76 && second === 0x65 && size <= MAX_POINTER)
@@ -250,7 +250,7 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
   return source
 }
 
-/** Asked for once, when the first byte is read. */
+/** A source that requests the whole file once, when the first byte is read. */
 function wholeSource({ url, size, version, body }: Remote, options: UrlOptions): RemoteSource {
   const name = shownAddress(url)
   let whole = body && Promise.resolve(bytesSource(body, name))
@@ -298,7 +298,10 @@ function limitOf({ maxWholeBytes = MAX_WHOLE_BYTES }: UrlOptions): number {
   return maxWholeBytes
 }
 
-/** Where the total is hidden (CORS), or the server doesn't tell it with a range. */
+/**
+ * Bytes of the file by a HEAD request, for servers whose answer to a range lacks the total, or hides it from pages
+ * (CORS).
+ */
 async function sizeByHead(url: string, name: string, options: UrlOptions): Promise<number> {
   const patience = new Patience(name, options)
   return patience.insist(() =>

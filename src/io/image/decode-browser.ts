@@ -29,6 +29,36 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
   }
 }
 
+/**
+ * Inflates a zlib stream, beside this thread.
+ *
+ * @throws Error if the stream is damaged, cut short, or not all that the pieces hold
+ */
+export async function* inflate(
+  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  _packedBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const source = pieces[Symbol.asyncIterator]()
+  const pull = async (
+    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
+  ): Promise<void> => {
+    const { done, value } = await source.next()
+    if (done) controller.close()
+    else controller.enqueue(value)
+  }
+  const packed = new ReadableStream({ pull }, { highWaterMark: 0 })
+  const reader = packed.pipeThrough(new DecompressionStream('deflate')).getReader()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      yield value
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined)
+  }
+}
+
 async function bitmapOf({ bytes, kind, name, jpeg }: ImageFile): Promise<ImageBitmap> {
   try {
     const options = { premultiplyAlpha: 'none', colorSpaceConversion: 'none' } as const

@@ -3,8 +3,11 @@
 // Its JPEG is libjpeg-turbo's: on a corpus of 101 files (every sampling, progressive, restarts, grey, CMYK, YCCK;
 // November 2026) not one value differs from Pillow 12.2, where mozjpeg in WebAssembly (@jsquash/jpeg 1.6) refuses four
 // inks and differs for 4:4:0. It gets a file whose headers were read before (image.ts), without metadata, so that it
-// has no profile to go by.
+// has no profile to go by. Inflate is zlib's: the streams of these runtimes disagree about data that lack their end, and
+// about what comes after it.
 
+import { pipeline, Readable } from 'node:stream'
+import { createInflate } from 'node:zlib'
 import type sharp from 'sharp'
 import type { Sharp } from 'sharp'
 import { breathe } from '../../breathe.ts'
@@ -61,6 +64,23 @@ export async function decodeFile(file: ImageFile, signal: AbortSignal | undefine
   }
 }
 
+/**
+ * Inflates a zlib stream, on a thread of its own.
+ *
+ * @param packedBytes of all pieces together
+ * @throws Error if the stream is damaged, cut short, or not all that the pieces hold
+ */
+export async function* inflate(
+  pieces: AsyncIterable<Uint8Array<ArrayBuffer>>,
+  packedBytes: number,
+): AsyncGenerator<Uint8Array> {
+  const inflating = createInflate()
+  // Whatever goes wrong in it comes out of the loop
+  pipeline(Readable.from(pieces), inflating, () => undefined)
+  for await (const bytes of inflating as AsyncIterable<Uint8Array>) yield bytes
+  if (inflating.bytesWritten < packedBytes) throw new Error('data go on after their end')
+}
+
 async function loadSharp(kind: ImageKind, name: string): Promise<SharpConstructor> {
   try {
     return (await import('sharp')).default
@@ -94,7 +114,9 @@ const TURNS: Readonly<Record<number, readonly [angle: number, mirror?: 'flip' | 
 /** Pixels between two moments for other work. */
 const STEP = 2 ** 16
 
-/** As Pillow does it: r = (255 - k) - c (255 - k) / 255, rounded. Inks come inverted, as Adobe writes them. */
+/**
+ * CMYK to RGB as Pillow does it: r = (255 - k) - c (255 - k) / 255, rounded. Inks come inverted, as Adobe writes them.
+ */
 async function rgbOfCmyk(inks: Uint8Array, signal: AbortSignal | undefined): Promise<Uint8Array> {
   const view = viewOf(inks)
   const pixels = inks.length / 4

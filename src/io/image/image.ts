@@ -1,9 +1,9 @@
 // Image files <-> pixels.
 //
-// A file's kind is told by its first bytes, never by a name. What it claims to be is read from its headers and refused
-// there if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime; the
-// other kinds by `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded on
-// the thread that asks for it, but for the rows of a PNG, which take turns with other work.
+// A file's kind is recognised by its first bytes, never by a name. What it claims to be is read from its headers and
+// refused there if it is too large, before anything of that size is allocated. PNGs are decoded here, in every runtime;
+// the other kinds by `#decoder`: libvips in Node, Deno and Bun, the browser's own decoders in pages. Nothing is decoded
+// on the thread that asks for it, but for the rows of a PNG, which take turns with other work.
 
 import { encode } from 'fast-png'
 import { canDecode, decodeFile } from '#decoder'
@@ -27,9 +27,9 @@ import { decodePng, type PngHeader, readPngHeader } from './png.ts'
 
 /** An image in host memory. */
 export interface Image {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 3], 8 bits each. */
   readonly rgb: Uint8Array
@@ -157,9 +157,9 @@ function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, n
 
 /** Pixels of 8 bits: three channels, four or one. */
 export type PngPixels = {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
 } & (
   | {

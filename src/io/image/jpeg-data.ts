@@ -134,7 +134,7 @@ class Bits {
     return (this.#buffer >>> (this.#count - 16)) & 0xffff
   }
 
-  /** At most 16. */
+  /** Skips bits, at most 16. */
   skip(count: number): void {
     while (this.#count < count) this.#fill()
     this.#count -= count

@@ -14,7 +14,7 @@ import { orientationOf } from './orientation.ts'
 
 /** The facts that a JPEG's segments give of its pixels, checked. */
 export interface JpegHeader {
-  /** As stored, before it is turned upright. */
+  /** Width in pixels as stored, before the image is turned upright. */
   readonly width: number
   readonly height: number
   /** 1 grey, 3 colour, 4 CMYK. */

@@ -2,12 +2,13 @@
 // models were trained on pixels read so. 16 bits keep their high byte.
 //
 // The chunks are walked first, all of them, and only those that hold pixels are read: a broken colour profile or
-// comment is no reason to refuse an image. The runtime's own inflate runs beside this thread and stops at the size that
-// the header promises; rows are unfiltered as they come.
+// comment is no reason to refuse an image, but what other decoders would read as other pixels is. The runtime's own
+// inflate runs beside this thread and stops at the size that the header promises; rows are unfiltered as they come.
 
+import { inflate } from '#decoder'
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
-import { reasonOf } from '../../printable.ts'
+import { printable, reasonOf } from '../../printable.ts'
 import { viewOf } from '../../view.ts'
 import { crc32 } from './crc32.ts'
 import { orientationOf } from './orientation.ts'
@@ -45,6 +46,8 @@ const SIGNATURE_BYTES = 8
 
 // Type bytes as one number
 const [IHDR, PLTE, IDAT, IEND, EXIF] = [0x49484452, 0x504c5445, 0x49444154, 0x49454e44, 0x65584966]
+const CRITICAL: readonly number[] = [IHDR, PLTE, IDAT, IEND]
+const MAX_PALETTE_BYTES = 3 * 256
 
 /**
  * Walks over a PNG's chunks, all of them.
@@ -72,8 +75,8 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
   let palette: Uint8Array = new Uint8Array(0)
   const data: { bytes: Uint8Array; crc: number }[] = []
   let orientation: number | undefined
-  let type = 0
-  for (let at = SIGNATURE_BYTES; type !== IEND; ) {
+  let [type, before] = [0, 0]
+  for (let at = SIGNATURE_BYTES; type !== IEND; before = type) {
     const end = at + 12 <= bytes.length ? at + 12 + view.getUint32(at) : bytes.length + 1
     if (end > bytes.length) {
       throw new ImageError(
@@ -84,18 +87,23 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
     const [contents, crc] = [bytes.subarray(at + 8, end - 4), view.getUint32(end - 4)]
     if (type === IHDR && at > SIGNATURE_BYTES) throw damaged(name, 'it has two headers (IHDR)')
     if (type === PLTE && palette.length > 0) throw damaged(name, 'it has two palettes')
+    if (type === PLTE && colour === PALETTE) expectPalette(contents, data.length > 0, name)
+    if (type === IDAT && data.length > 0 && before !== IDAT) {
+      throw damaged(name, 'another chunk stands among its pixel data (IDAT)')
+    }
     if (type === IDAT) data.push({ bytes: contents, crc })
     if (type === PLTE) palette = contents
+    // The first letter of what a reader may pass over is a small one
+    if (!((type >>> 24) & 32) && !CRITICAL.includes(type)) {
+      throw damaged(name, `its chunk ${typeName(bytes, at)} is unknown, and its pixels may depend on it`)
+    }
     // A chunk about the image counts before its pixels, and if it is sound
     if (type === EXIF && data.length === 0 && crc32(bytes.subarray(at + 4, end - 4)) === crc) {
       orientation ??= orientationOf(contents)
     }
     // Those of pixel data are checked while they are read
     if ((type === IHDR || type === PLTE || type === IEND) && crc32(bytes.subarray(at + 4, end - 4)) !== crc) {
-      throw damaged(
-        name,
-        `the checksum of chunk ${String.fromCharCode(...bytes.subarray(at + 4, at + 8))} is wrong`,
-      )
+      throw damaged(name, `the checksum of chunk ${typeName(bytes, at)} is wrong`)
     }
     at = end
   }
@@ -115,6 +123,17 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
   }
 }
 
+function expectPalette(contents: Uint8Array, isLate: boolean, name: string): void {
+  if (isLate) throw damaged(name, 'its palette comes after its pixels')
+  if (contents.length % 3 !== 0 || contents.length > MAX_PALETTE_BYTES)
+    throw damaged(name, `its palette has ${contents.length} bytes, expected up to 256 times 3`)
+}
+
+/** @param at where the chunk begins */
+function typeName(bytes: Uint8Array, at: number): string {
+  return printable(String.fromCharCode(...bytes.subarray(at + 4, at + 8)))
+}
+
 /**
  * Inflates and unfilters a PNG's pixels.
  *
@@ -123,16 +142,13 @@ export function readPngHeader(bytes: Uint8Array, name: string): PngHeader {
  */
 export async function decodePng(header: PngHeader, name: string, signal?: AbortSignal): Promise<Uint8Array> {
   const rows = new Rows(header, name)
-  const reader = streamOf(header, name).pipeThrough(new DecompressionStream('deflate')).getReader()
+  const packedBytes = header.data.reduce((sum, { bytes }) => sum + bytes.length, 0)
   try {
-    for (;;) {
+    for await (const bytes of inflate(piecesOf(header, name), packedBytes)) {
       await breathe(signal)
-      const { done, value } = await reader.read()
-      if (done) break
-      rows.push(value)
+      rows.push(bytes)
     }
   } catch (cause) {
-    await reader.cancel().catch(() => undefined)
     if (cause instanceof ImageError || signal?.aborted) throw cause
     throw new ImageError(
       `${name} is damaged: its PNG data can't be decoded (${reasonOf(cause)}). ` +
@@ -147,12 +163,10 @@ export async function decodePng(header: PngHeader, name: string, signal?: AbortS
 const STEP = 2 ** 15
 
 /** The contents of the data chunks, in larger pieces than the chunks may be. */
-function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+async function* piecesOf({ data }: PngHeader, name: string): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   let [chunk, offset] = [0, 0]
   let crc = IDAT_CRC
-  const pull = async (
-    controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>,
-  ): Promise<void> => {
+  while (chunk < data.length) {
     await breathe() // inflate may ask for a hundred pieces in a row
     const piece = new Uint8Array(STEP)
     let filled = 0
@@ -164,18 +178,13 @@ function streamOf({ data }: PngHeader, name: string): ReadableStream<Uint8Array<
       filled += part.length
       offset += part.length
       if (offset < bytes.length) continue
-      if (crc !== expected) {
-        controller.error(damaged(name, 'the checksum of its pixel data (IDAT) is wrong'))
-        return
-      }
+      if (crc !== expected) throw damaged(name, 'the checksum of its pixel data (IDAT) is wrong')
       chunk++
       offset = 0
       crc = IDAT_CRC
     }
-    if (filled > 0) controller.enqueue(piece.subarray(0, filled))
-    if (chunk === data.length) controller.close()
+    if (filled > 0) yield piece.subarray(0, filled)
   }
-  return new ReadableStream({ pull }, { highWaterMark: 0 })
 }
 
 const IDAT_CRC = crc32(Uint8Array.of(0x49, 0x44, 0x41, 0x54))
@@ -199,6 +208,15 @@ const ADAM7: readonly Pass[] = [
   { x0: 0, y0: 1, dx: 1, dy: 2 },
 ]
 
+/** Filter type and bytes of a row; the view is made once, as a narrow image may have millions. */
+interface Line {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+}
+
+/** Fewer bytes are copied one by one. */
+const SHORT = 64
+
 /** Filtered rows in, pixels out. */
 class Rows {
   readonly #header: PngHeader
@@ -211,9 +229,9 @@ class Rows {
   /** The pass that is being read; undefined after the last. */
   #pass: Pass | undefined
   #y = 0
-  /** Filter type and bytes of the row that is being read, and the bytes of the one above. */
-  #row = new Uint8Array(0)
-  #above = new Uint8Array(0)
+  /** The row that is being read, and the one above. */
+  #row: Line = lineOf(0)
+  #above: Line = lineOf(0)
   #filled = 0
 
   constructor(header: PngHeader, name: string) {
@@ -228,13 +246,16 @@ class Rows {
   }
 
   push(bytes: Uint8Array): void {
+    const view = viewOf(bytes)
     for (let at = 0; at < bytes.length; ) {
       if (!this.#pass) throw damaged(this.#name, 'its pixel data go on after the last row')
-      const part = bytes.subarray(at, at + this.#row.length - this.#filled)
-      this.#row.set(part, this.#filled)
-      this.#filled += part.length
-      at += part.length
-      if (this.#filled === this.#row.length) this.#finishRow(this.#pass)
+      const row = this.#row
+      const count = Math.min(bytes.length - at, row.bytes.length - this.#filled)
+      if (count > SHORT) row.bytes.set(bytes.subarray(at, at + count), this.#filled)
+      else for (let i = 0; i < count; i++) row.view.setUint8(this.#filled + i, view.getUint8(at + i))
+      this.#filled += count
+      at += count
+      if (this.#filled === row.bytes.length) this.#finishRow(this.#pass)
     }
   }
 
@@ -254,16 +275,16 @@ class Rows {
     const { width, channels, depth } = this.#header
     this.#y = pass.y0
     const bits = Math.ceil((width - pass.x0) / pass.dx) * channels * depth
-    this.#row = new Uint8Array(1 + Math.ceil(bits / 8))
-    this.#above = new Uint8Array(this.#row.length)
+    this.#row = lineOf(1 + Math.ceil(bits / 8))
+    this.#above = lineOf(this.#row.bytes.length)
   }
 
   #finishRow(pass: Pass): void {
-    const row = viewOf(this.#row)
-    const filter = row.getUint8(0)
+    const { view } = this.#row
+    const filter = view.getUint8(0)
     if (filter > 4) throw damaged(this.#name, `a row has the filter ${filter}`)
-    unfilter(row, viewOf(this.#above), this.#back)
-    this.#write(row, pass)
+    unfilter(view, this.#above.view, this.#back)
+    this.#write(view, pass)
     ;[this.#row, this.#above] = [this.#above, this.#row]
     this.#filled = 0
     this.#y += pass.dy
@@ -305,6 +326,11 @@ class Rows {
       this.#rgb[to + c] = colour === PALETTE ? (palette[value * 3 + c] ?? 0) : value
     }
   }
+}
+
+function lineOf(length: number): Line {
+  const bytes = new Uint8Array(length)
+  return { bytes, view: viewOf(bytes) }
 }
 
 /**

@@ -286,7 +286,7 @@ export class JsonReader {
     return String.fromCharCode.apply(null, this.#bytes.subarray(begin, end) as unknown as number[])
   }
 
-  /** As it is written. */
+  /** Reads a number, and returns it as it is written. */
   #number(): string {
     const begin = this.#at
     this.#skipNumber()

@@ -10,7 +10,7 @@ import type { JsonLimits, JsonReader } from './json.ts'
 /** The largest published vocabularies have 260,000 tokens and 520,000 merges. */
 const LIMITS: JsonLimits = { values: 4_000_000, containers: 1_500_000, keyBytes: 4096 }
 
-/** What a tokenizer.json holds. */
+/** The contents of a tokenizer.json. */
 export interface TokenizerFile {
   /** All but the model. */
   readonly rest: Readonly<Record<string, unknown>>
@@ -102,7 +102,7 @@ function pairIn(reader: JsonReader): string[] | undefined {
   return texts.length === 2 && parts.length === 2 ? texts : undefined
 }
 
-/** Whether something can be the id of a token. */
+/** True if a value can be the id of a token. */
 export function isId(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

@@ -1,6 +1,6 @@
 // The steps of a tokenizer.json, vetted before they see a text: normalizers, pre-tokenizers and decoders of strangers.
 //
-// The library runs what it is told to. So we take the kinds of steps that we know, so many of them, with regular
+// The library runs every step of the file. So we take the kinds of steps that we know, so many of them, with regular
 // expressions whose time can be told from their text (pattern.ts) and replacements that can't blow a text up; and the
 // steps that prepare a text are then run one by one, with a look at its length after each.
 
@@ -153,7 +153,7 @@ function vetted(json: Entry, stage: Stage): Entry | null {
   return first as Entry
 }
 
-/** That a step has what the library takes from it unseen. */
+/** Checks the fields of a step that the library uses without a check. */
 function expectSane(entry: Entry, type: string, place: string, stage: Stage): void {
   for (const [key, kind] of Object.entries(FIELDS)) {
     const value = entry[key] ?? undefined
@@ -185,7 +185,7 @@ function expectSane(entry: Entry, type: string, place: string, stage: Stage): vo
   }
 }
 
-/** That a regular expression ends in time, as the library compiles it. */
+/** Checks that a regular expression, as the library compiles it, ends in time on every text. */
 function expectQuick(regex: string, entry: Entry, place: string, stage: Stage): void {
   const shown = quoted(regex, 120)
   try {

@@ -21,20 +21,20 @@ const MAX_ADDED = 20_000 // the published ones have up to 6,500
 const TOKENS_PER_TURN = 4096
 const CONFIG_LIMITS: JsonLimits = { values: 1_000_000, containers: 100_000, keyBytes: 4096 }
 
-/** In the order of their ids. */
+/** The tokens that FlowSeg adds to the language model's, in the order of their ids. */
 export const FLOWSEG_TOKENS = ['<SEG>', '<p>', '</p>'] as const
 
 /** The way from text to the language model's token ids, and back. */
 export interface Tokenizer {
-  /** Ids in use: the highest plus one. */
+  /** Number of ids in use: the highest plus one. */
   readonly length: number
-  /** Nothing is added to the text: no beginning or end of sequence. */
+  /** The token ids of a text. Nothing is added to it: no beginning or end of sequence. */
   encode(text: string): number[]
   /** The text of these ids, special tokens included. */
   decode(ids: readonly number[]): string
-  /** @throws WeightsError if the vocabulary has no such token */
+  /** The id of a token. @throws WeightsError if the vocabulary has no such token */
   idOf(token: string): number
-  /** The same; undefined if the vocabulary has no such token. */
+  /** The id of a token; undefined if the vocabulary has no such token. */
   find(token: string): number | undefined
 }
 
@@ -105,7 +105,7 @@ export async function loadTokenizer(
 export interface ExtendedTokenizer {
   /** The text of its tokenizer.json. */
   readonly json: string
-  /** Ids in use: the highest plus one. */
+  /** Number of ids in use: the highest plus one. */
   readonly length: number
 }
 

@@ -377,7 +377,7 @@ class Machine {
     return Number.isSafeInteger(number) ? number : new Other('a large number')
   }
 
-  /** To the next line feed. */
+  /** The text up to the next line feed. */
   #line(): string {
     const begin = this.#at
     const end = this.#bytes.subarray(begin, begin + MAX_LINE).indexOf(0x0a)

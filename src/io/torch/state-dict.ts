@@ -3,14 +3,14 @@
 // The root is a dictionary of tensors, as model.state_dict() gives, or one that has such a dictionary under a common
 // key, beside an optimizer's state for instance: then that one is the checkpoint. Names of nested dictionaries are
 // joined by dots. All that isn't a tensor is passed over. Prefixes of the names themselves ('module.') are left to
-// whoever knows the names (model/checkpoint/fit.ts).
+// model/checkpoint/fit.ts, which knows them.
 
 import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { fail } from '../checkpoint/checkpoint.ts'
 import { Dict, kindOf, List, Rebuilt, Tuple, type Value } from './values.ts'
 
-/** Under which programs for training keep a model, the first that there is. */
+/** The keys under which training programs keep a model. The first that there is counts. */
 const KEYS = [
   'state_dict',
   'model_state_dict',

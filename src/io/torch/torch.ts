@@ -187,11 +187,11 @@ interface Place {
 // Arguments of the functions that rebuild tensors
 
 interface Facts {
-  /** Of the storage, and how many bytes it must have. */
+  /** The key of the storage, and the bytes that it must have. */
   readonly key: string
   readonly bytes: number
   readonly dtype: Dtype
-  /** In elements. */
+  /** The offset in the storage, in elements. */
   readonly offset: number
   readonly shape: readonly number[]
   readonly strides: readonly number[]

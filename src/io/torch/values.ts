@@ -32,7 +32,7 @@ export class Global {
   }
 }
 
-/** What the items are is known to whoever asks. */
+/** A tuple. The types of its items depend on the callable that takes it. */
 export class Tuple {
   readonly items: readonly Value[]
 

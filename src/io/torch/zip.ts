@@ -19,7 +19,7 @@ import type { Source } from '../source.ts'
 /** An entry of an archive. */
 export interface ZipEntry {
   readonly name: string
-  /** Of its local header, counted from the file's first byte. */
+  /** Offset of its local header in the file. */
   readonly header: number
   /** One past the last byte that can belong to it: the next entry's header, or the directory. */
   readonly limit: number
@@ -31,7 +31,7 @@ export interface ZipEntry {
   readonly checksum: number | undefined
   /** A descriptor follows the data, and the local header has no size. */
   readonly hasDescriptor: boolean
-  /** Why its data can't be read in place: it is compressed, or encrypted. */
+  /** The reason why its data can't be read in place, such as compression or encryption; undefined if it can. */
   readonly problem: string | undefined
 }
 
@@ -95,7 +95,8 @@ export async function readDirectory(
 }
 
 /**
- * Where the data of an entry begins, which is a guess for archives of torch.save.
+ * The offset of an entry's data in the file. For archives of torch.save it is computed from the entry's end, without
+ * reading the local header; `confirm` verifies it.
  *
  * @throws WeightsError if its local header makes no sense
  */
@@ -160,7 +161,7 @@ interface Directory {
   readonly count: number
 }
 
-/** By the end record, which is the last of the file but for a comment. */
+/** Finds the directory by the end record, which only a comment follows in the file. */
 async function findDirectory(source: Source, signal: AbortSignal | undefined): Promise<Directory> {
   const file = printable(source.name)
   const { size } = source

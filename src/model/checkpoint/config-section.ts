@@ -152,7 +152,7 @@ export class Section {
     this.expect(value % divisor === 0, key, `a divisor of ${this.#path}${ofKey} (${value})`)
   }
 
-  /** That `heads` of an attention share `hidden` channels evenly, and that it takes their size. */
+  /** Checks that `heads` divides `hidden` channels, and that attention takes heads of that size. */
   expectHeads(heads: number, hidden: number): void {
     this.expectDivisor('heads', heads, 'hidden', hidden)
     const size = hidden / heads
@@ -194,10 +194,13 @@ function isWhole(value: unknown): value is number {
   return Number.isInteger(value)
 }
 
-/** What every attention needs of the channels of a head; deformable attention needs only the multiple of 4. */
+/**
+ * The requirement of every attention on a head's channels, for messages. Deformable attention needs only the multiple
+ * of 4.
+ */
 export const HEAD: string = `a multiple of 4 channels, at most ${MAX_HEAD}`
 
-/** Whether an attention takes heads of so many channels. */
+/** True if attention takes heads of so many channels. */
 export function isHead(size: number): boolean {
   return size % 4 === 0 && size <= MAX_HEAD
 }

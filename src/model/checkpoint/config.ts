@@ -64,7 +64,7 @@ export interface SamConfig {
   readonly llmLayer: number
 }
 
-/** From three of SAM's layers to a fine, a middle and a coarse map. */
+/** The connector, from three of SAM's layers to a fine, a middle and a coarse map. */
 export interface ConnectorConfig {
   /** Channels between the convolutions of a branch. */
   readonly hidden: number
@@ -97,7 +97,7 @@ export interface LlmConfig {
   readonly ropeTheta: number
   /** Added to the mean square in every norm. */
   readonly eps: number
-  /** Whether lm_head shares the embedding's values. */
+  /** True if lm_head is tied to the embedding: both are one matrix. */
   readonly tied: boolean
   /** Longest sequence that the model reads. */
   readonly maxPositions: number
@@ -113,13 +113,13 @@ export interface HeadConfig {
   readonly heads: number
   /** Number of queries N: candidates for what a sentence means. */
   readonly queries: number
-  /** Of every GroupNorm. */
+  /** Groups of every GroupNorm. */
   readonly groups: number
   /** Added to the variance in every norm. */
   readonly eps: number
   /** Layers of the pixel decoder. */
   readonly pixelLayers: number
-  /** Places that a token of the pixel decoder looks at, a head and level. */
+  /** Places that a token of the pixel decoder looks at, per head and level. */
   readonly points: number
   /** Channels between the linear layers of the pixel decoder's MLPs. */
   readonly pixelMlp: number
@@ -135,7 +135,7 @@ export interface HeadConfig {
 export interface FlowConfig {
   /** The form of C(0): a row for each token of the phrase, their mean, or their mean and the background vector. */
   readonly condition: 'tokens' | 'pooled' | 'pooled+background'
-  /** Whether the queries' positions enter the flow's two attentions. */
+  /** True if the queries' position embeddings are added in the flow's two attentions. */
   readonly positions: boolean
   /** The tasks that the flow was trained on: for others it is left out, unless asked for. */
   readonly tasks: readonly TaskName[]
@@ -160,11 +160,11 @@ export interface PromptConfig {
   readonly template: string
   /** The answer given for the model to read; contains <SEG>. */
   readonly answer: string
-  /** Whose tokens stand at the image placeholder, in order. */
+  /** The encoders whose tokens replace the image placeholder, in order. */
   readonly vision: readonly Vision[]
   /** Most text tokens of a prompt, image rows not counted. */
   readonly maxTokens: number
-  /** Whether Phi-3's prompts begin with <s>: they do in X-SAM's training and evaluation, not in its demo. */
+  /** True if Phi-3's prompts begin with <s>, as in X-SAM's training and evaluation; its demo leaves it out. */
   readonly bos?: boolean
 }
 
@@ -172,7 +172,7 @@ export interface PromptConfig {
 export interface Config {
   /** The kind of model that the file describes. */
   readonly model: 'flowseg'
-  /** For people. */
+  /** The model's name, for people. */
   readonly name: string
   /** Behaviour of X-SAM's AAAI branch or of its main branch where they differ (spec, section 12). */
   readonly compat: 'aaai' | 'main'
@@ -180,7 +180,7 @@ export interface Config {
   readonly siglip: SiglipConfig
   /** The encoder whose maps the pixel decoder reads. */
   readonly sam: SamConfig
-  /** From SAM's maps to three scales. */
+  /** The connector from SAM's maps to three scales. */
   readonly connector: ConnectorConfig
   /** The language model. */
   readonly llm: LlmConfig
@@ -190,13 +190,13 @@ export interface Config {
   readonly flow: FlowConfig
   /** The boundary-aware refinement. */
   readonly boundary: BoundaryConfig
-  /** How the model is asked. */
+  /** The prompt: the chat frame, the question and answer, and the image's place. */
   readonly prompt: PromptConfig
-  /** What the checkpoint was trained on. */
+  /** The tasks that the checkpoint was trained on. */
   readonly tasks: readonly TaskName[]
-  /** How regions become rows of a prompt. */
+  /** The rows that stand for a region in a prompt. */
   readonly regions: RegionConfig
-  /** When something counts as found. */
+  /** The thresholds by which an object counts as found. */
   readonly presence: PresenceConfig
   /** The words and images that the checkpoint knows, if the file says so. */
   readonly knows?: KnowsConfig
@@ -205,7 +205,7 @@ export interface Config {
 // ---------------------------------------------------------------------------------------------------------
 // Sizes that follow
 
-/** Whether the model answers in words, for which it needs the language model's head. */
+/** True if the model answers in words, for which it needs the language model's head. */
 export function writesWords({ tasks }: Pick<Config, 'tasks'>): boolean {
   return tasks.includes('chat') || tasks.includes('grounded')
 }

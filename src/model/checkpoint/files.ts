@@ -15,7 +15,7 @@ export const SMALL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.j
 export interface ModelFiles {
   readonly config: Config
   readonly tokenizer: Tokenizer
-  /** To be closed. */
+  /** The checkpoint, which the caller closes. */
   readonly checkpoint: Checkpoint
 }
 

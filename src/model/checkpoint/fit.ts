@@ -1,8 +1,8 @@
-// Whether a checkpoint fits a config: what its header lists against what the config's networks read.
+// Compares a checkpoint with a config: the tensors in its header with those that the config's networks read.
 //
-// Every tensor that a network reads must be there, in its shape, in a type we know. What no network reads is
-// passed over. All that is wrong is told, not only the first of it: weights.ts refuses to load what doesn't
-// fit, and `flowseg inspect` says why without loading anything.
+// Every tensor that a network reads must be there, in its shape, in a type we know. Tensors that no network reads are
+// passed over. All misfits are reported, not only the first: weights.ts refuses to load a checkpoint that doesn't fit,
+// and `flowseg inspect` prints the reasons without loading anything.
 
 import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
@@ -20,7 +20,7 @@ const HEAD_NAME = 'llm.lm_head.weight'
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
-/** How a checkpoint fits a config. */
+/** The result of comparing a checkpoint with a config: the tensors used, missing, misfitting and unknown. */
 export interface Fit {
   /** The tensors that the networks read. */
   readonly used: readonly Match[]

@@ -15,14 +15,17 @@ import { type LoadedMatrix, loadMatrix } from './weights.ts'
 /** Its owner in the memory report. */
 const OWNER = 'lm_head'
 
-/** Where the head comes from, and how it is held. */
+/** The source of the head in the checkpoint, and the type it is quantised to on the device. */
 export interface HeadSource {
   readonly gpu: Gpu
   /** Open for as long as this is used. */
   readonly checkpoint: Checkpoint
-  /** Where it is stored; undefined if it isn't. */
+  /** The tensor that stores it; undefined if there is none. */
   readonly match: Match | undefined
-  /** What the language model's matrices are rounded to when they are loaded. */
+  /**
+   * The type that the language model's matrices are quantised to while they are loaded; undefined if they stay as
+   * stored.
+   */
   readonly quantize: Quantized | undefined
 }
 
@@ -35,7 +38,7 @@ export class LanguageHead {
     this.#source = source
   }
 
-  /** Whether the checkpoint has one. */
+  /** True if the checkpoint stores a head. */
   get isStored(): boolean {
     return this.#source.match !== undefined
   }

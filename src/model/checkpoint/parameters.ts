@@ -33,7 +33,7 @@ export type Component =
   | 'world'
 
 /**
- * How a tensor is held on the device.
+ * The form in which a tensor is held on the device.
  *
  * - `matrix`     [rows, K] of a linear layer: stored type kept, packed where the adapter prefers it, else split by
  *                rows when too large
@@ -47,15 +47,15 @@ export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table' | 'host'
 
 /** A tensor that a checkpoint of this config has, and what becomes of it on the device. */
 export interface Parameter {
-  /** As in the file. */
+  /** The tensor's name in the file. */
   readonly name: string
-  /** As in the file. */
+  /** The tensor's shape in the file. */
   readonly shape: readonly number[]
   /** The network that it belongs to. */
   readonly component: Component
-  /** How it is held on the device. */
+  /** The form in which it is held on the device. */
   readonly kind: Kind
-  /** Whether any network reads it; only such tensors are loaded. */
+  /** True if a network reads it. Only such tensors are loaded. */
   readonly used: boolean
   /** One of FlowSeg's additions. A checkpoint with none of them is X-SAM, the baseline. */
   readonly flow: boolean
@@ -315,7 +315,7 @@ function flowEntries({ hidden: d, decoderLayers }: HeadConfig): Entry[] {
   )
 }
 
-/** Of the features of an image (src/model/knows/world.ts): no parameters of a network. */
+/** Tensors for the features of an image (src/model/knows/world.ts), which are no parameters of a network. */
 function worldEntries({ knows, prompt, llm }: Config): Entry[] {
   if (!knows?.world) return []
   const { axes } = knows.world

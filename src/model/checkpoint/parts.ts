@@ -1,4 +1,4 @@
-// From weights to what plans are built from: the tables that depend on the config alone, and the cache's size.
+// The parts that plans are built from: the weights, the tables that depend on the config alone, and the cache's size.
 
 import type { Gpu } from '../../gpu/gpu.ts'
 import { release, type Tensor, upload } from '../../tensor/tensor.ts'

@@ -66,7 +66,7 @@ export function outlineQuantized(
   }
 }
 
-/** Whether a tensor is stored as outlined. */
+/** True if a tensor is stored in the type and shape of the outline. */
 export function isAsOutlined(entry: TensorEntry | undefined, { dtype, shape }: TensorOutline): boolean {
   return entry !== undefined && entry.dtype === dtype && entry.shape.join() === shape.join()
 }
@@ -75,9 +75,10 @@ export function isAsOutlined(entry: TensorEntry | undefined, { dtype, shape }: T
 const QUANTIZED_PARTS: readonly Component[] = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
 
 /**
- * What a tensor is held in when its component is held in few bits; undefined if it stays as it is stored. What decides
- * between masks does, and so do rows that not every adapter's kernels read: whatever holds a model, it gives the same
- * answer. Of the embedding, rows are picked, and no sum hides an error in them: it takes 8 bits at least.
+ * The type that a tensor is quantised to when its component is held in 8 or 4 bits; undefined if it stays as it is
+ * stored. Tensors that decide between masks stay, and so do matrices whose K isn't a multiple of 4, which not every
+ * adapter's kernels read: a model gives the same answer on all adapters. The embedding takes 8 bits at least, as its
+ * rows are picked, and no sum over many values evens out an error in them.
  */
 export function quantizedTo(
   { kind, component, shape: [, K = 0] }: Parameter,

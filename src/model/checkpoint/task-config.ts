@@ -1,8 +1,8 @@
-// What a checkpoint was trained on, and the few numbers that its tasks need.
+// The tasks that a checkpoint was trained on, and the few numbers that they need.
 
 import { MOST, type Section } from './config-section.ts'
 
-/** What a checkpoint can be asked; each needs training of its own. */
+/** A task, which is a kind of question. A checkpoint can be asked those that it was trained on. */
 export type TaskName = 'referring' | 'reasoning' | 'categories' | 'regions' | 'chat' | 'grounded'
 
 /** All of them. */
@@ -25,7 +25,7 @@ export interface RegionConfig {
   readonly points: number
 }
 
-/** When something counts as found. */
+/** The thresholds by which an object counts as found; scores are in [0, 1]. */
 export interface PresenceConfig {
   /** The least score of an answer that is there. */
   readonly threshold: number
@@ -33,7 +33,10 @@ export interface PresenceConfig {
   readonly all: number
 }
 
-/** What a checkpoint knows, told to people before they ask, and what its answers say about that. */
+/**
+ * The images and words that a checkpoint was trained on. Users see them before they ask, and answers mark what is
+ * outside of them.
+ */
 export interface KnowsConfig {
   /** The images that it was trained on, in a sentence. */
   readonly domain?: string
@@ -41,7 +44,7 @@ export interface KnowsConfig {
   readonly words: readonly string[]
   /** Sentences that it can be asked. */
   readonly examples: readonly string[]
-  /** When an image is unlike those of training. */
+  /** The measure of how far an image is from those of training. */
   readonly world?: WorldConfig
 }
 
@@ -58,7 +61,7 @@ export interface WorldConfig {
   readonly axes: number
 }
 
-/** What every checkpoint was trained on, by default. */
+/** The tasks of a config that names none. */
 export const SENTENCES: readonly TaskName[] = ['referring', 'reasoning']
 
 /** X-SAM's AAAI branch has one row for a region, of maxima; its main branch has 64, of means. */

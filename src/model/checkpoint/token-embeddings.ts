@@ -20,14 +20,14 @@ const ROWS_KEPT = 1024
 export class TokenEmbeddings {
   /** Values of a row: the width of the language model. */
   readonly width: number
-  /** Whether rows are read from the checkpoint, which must stay open then. */
+  /** True if rows are read from the checkpoint when they are needed; it must stay open then. */
   readonly isStreamed: boolean
   readonly #checkpoint: Checkpoint
   readonly #entry: TensorEntry
   readonly #rowBytes: number
   /** The whole table as it is stored; empty where it is streamed. */
   readonly #held: Uint8Array<ArrayBuffer>
-  /** Of a table that is stored in int8: one scale per row. */
+  /** The scales of a table that is stored in int8, one per row. */
   readonly #scales: Float32Array | undefined
   /** Rows are rounded to int8 and back. */
   readonly #isRounded: boolean

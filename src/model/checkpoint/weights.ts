@@ -37,7 +37,7 @@ export interface LoadedWeights {
   readonly embeddings: TokenEmbeddings | undefined
   /** Small tables that the host computes with, by name. */
   readonly host: ReadonlyMap<string, Float32Array>
-  /** Where the head of the language model is stored; it is loaded when words are asked for. */
+  /** The tensor that stores the head of the language model, which is loaded when words are asked for. */
   readonly head: Match | undefined
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
@@ -49,7 +49,7 @@ export interface LoadedWeights {
   readonly release: () => void
 }
 
-/** How weights are held, and how loading reports progress. */
+/** Options of loading: the type that matrices are quantised to, progress and signal. */
 export interface PlaceOptions extends TaskOptions {
   /** Hold the matrices of the encoders and the language model in so many bits; as they are stored by default. */
   readonly quantize?: Quantized | undefined

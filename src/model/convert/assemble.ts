@@ -35,7 +35,7 @@ export interface Assembled extends Checkpoint {
   readonly foreign: readonly string[]
 }
 
-/** Where the tensors of a base are. */
+/** The names of the tensors of a base, and the names that they get here. */
 interface Layout {
   /** The end of a name that every model of the kind has. What stands before it is the prefix of all names. */
   readonly mark: string
@@ -169,7 +169,7 @@ function underOwnNames(
   return { named, others }
 }
 
-/** That a base has all that the networks read, in the config's shapes. */
+/** Checks that a base has all tensors that the networks read, in the config's shapes. */
 function expectBase(
   base: Base,
   place: string,

@@ -62,7 +62,7 @@ export function samSizes(json: unknown, file: string): SamConfig {
   }
 }
 
-/** What the library takes for sizes that a language model's file leaves out. */
+/** The sizes that the transformers library assumes when a language model's file leaves them out. */
 const LANGUAGE = {
   qwen3: {
     hidden: 4096,
@@ -141,7 +141,7 @@ function visionSection(json: unknown, file: string, types: readonly [whole: stri
   return s.oneOf('model_type', types) === types[0] ? s.section('vision_config', {}) : s
 }
 
-/** The same without keys that are null, which say as much as those that aren't there. */
+/** The JSON without keys that are null, which mean the same as missing ones. */
 function withoutNulls(json: unknown): unknown {
   if (!isObject(json)) return json
   const known = Object.entries(json).filter(([, value]) => value !== null)

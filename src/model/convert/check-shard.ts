@@ -1,4 +1,4 @@
-// Whether a file is a shard of a conversion: the same header but for its checksums, and data that has them.
+// Recognises a shard of a conversion: its header is the expected one but for checksums, and its data matches these.
 
 import type { FileHandle } from 'node:fs/promises'
 import { crc32 } from '../../io/image/crc32.ts'
@@ -8,14 +8,14 @@ import { openRegular, readInto } from '../../regular-file.ts'
 import { CONVERSION, type Shard } from './convert-plan.ts'
 
 const CHUNK = 4 * 2 ** 20
-/** Of the headers that are looked at. */
+/** The most bytes of a header that is read. */
 const MAX_HEADER_BYTES = 100_000_000
 
 /** The kind of a file. */
 export interface ShardReport {
   /** `whole`: the shard; `other`: of another conversion; `damaged`: the shard, but not its data. */
   readonly state: 'whole' | 'other' | 'damaged'
-  /** In hex, of a whole one. */
+  /** The hash of a whole shard, in hex. */
   readonly sha256?: string
   /** The conversion that a header belongs to, by its own words. */
   readonly conversion?: string | undefined

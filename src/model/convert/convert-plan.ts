@@ -17,13 +17,13 @@ export const CONVERSION = 'flowseg.conversion'
 
 /** A tensor of the original, and what becomes of it. */
 export interface Step {
-  /** Where it is read. */
+  /** The tensor in the original. */
   readonly entry: TensorEntry
-  /** Its name from now on. */
+  /** Its name in the converted model. */
   readonly name: string
   /** The type of its codes; undefined if it stays numbers. */
   readonly quantized?: Quantized | undefined
-  /** Whether it is rounded on its way, or copied as it is. */
+  /** True if it is quantised on its way, false if it is copied as it is. */
   readonly isRounded: boolean
   /** The tensors that are written: its values, or codes and scales. */
   readonly outputs: readonly TensorOutline[]
@@ -35,7 +35,7 @@ export interface Shard {
   readonly file: string
   /** Its tensors, in the order of reading. */
   readonly steps: readonly Step[]
-  /** Where they go. */
+  /** The places of its tensors in the file. */
   readonly outline: FileOutline
 }
 
@@ -61,15 +61,15 @@ export interface Left {
   readonly bytes: number
 }
 
-/** How a checkpoint is converted. */
+/** The settings of a conversion. */
 export interface ConvertSettings {
-  /** What each part is rounded to. */
+  /** The type that each part is quantised to. */
   readonly recipe: Recipe
   /** Most bytes of a shard; a tensor that is larger has one of its own. */
   readonly shardBytes: number
-  /** What tells this original from every other (fingerprint.ts). */
+  /** The fingerprint of the original (fingerprint.ts). */
   readonly source: string
-  /** Whether tensors that no network reads are kept as well. */
+  /** Keep tensors that no network reads, too. */
   readonly all: boolean
 }
 
@@ -127,7 +127,7 @@ export function planConversion(
   }
 }
 
-/** In the order of the spec's section 3. */
+/** The steps of a conversion, in the order of the spec's section 3. */
 function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: ConvertSettings): Step[] {
   const fit = fitOf(checkpoint, config)
   expectFit(fit, checkpoint, config)

@@ -9,16 +9,16 @@ import type { Step } from './convert-plan.ts'
 
 /** Bytes that are read at a time. */
 const SLICE_BYTES = 4 * 2 ** 20
-/** The same of what is rounded. */
+/** Bytes of a tensor to be quantised that are read at a time. */
 const ROUNDED_BYTES = 2 ** 20
 /** Slices begin at multiples of this (Checkpoint.slices). */
 const ALIGNMENT = 16
 
 /** The next bytes of an output. */
 export interface ConvertedPiece {
-  /** Which of the step's outputs. */
+  /** The index of the output among the step's `outputs`. */
   readonly output: number
-  /** What follows the piece before. */
+  /** The bytes of that output which follow those of the previous piece. */
   readonly bytes: Uint8Array
   /** Bytes of the original that were read for it. */
   readonly read: number

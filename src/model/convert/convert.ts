@@ -23,11 +23,11 @@ export const INDEX = 'model.safetensors.index.json'
 const SMALL_DRAFT = /^\.draft-[\da-f-]{36}$/
 const SHARD_NAME = /^model-\d{5}-of-\d{5}\.safetensors$/
 
-/** How far a conversion has come. */
+/** The progress of a conversion. */
 export interface ConvertProgress {
-  /** What is done: shards of an earlier run are read, tensors are converted. */
+  /** 'check' while shards of an earlier run are read, 'convert' while tensors are converted. */
   readonly phase: 'check' | 'convert'
-  /** A file, or a tensor. */
+  /** The name of the file that is checked, or of the tensor that is converted. */
   readonly what: string
   /** Bytes that were read. */
   readonly loaded: number
@@ -35,17 +35,17 @@ export interface ConvertProgress {
   readonly total: number
 }
 
-/** How a conversion is run. */
+/** Options of running a conversion. */
 export interface ConvertOptions {
   /** Aborts; shards that are whole stay. */
   readonly signal: AbortSignal
-  /** Whether an earlier conversion with other settings is replaced. */
+  /** Replace an earlier conversion that had other settings. */
   readonly force: boolean
   /** Called with each step. */
   readonly onProgress: (progress: ConvertProgress) => void
 }
 
-/** What was done. */
+/** The result of a conversion. */
 export interface Converted {
   /** Shards that an earlier run had written. */
   readonly kept: readonly string[]
@@ -156,7 +156,7 @@ async function verified(
   }
 }
 
-/** Whether a conversion writes files of this name. */
+/** True if a conversion writes files of this name. */
 function isOurs(name: string, small: ReadonlyMap<string, Uint8Array>): boolean {
   const isDraft = DRAFT_NAME.test(name) || SMALL_DRAFT.test(name)
   return isDraft || SHARD_NAME.test(name) || name === INDEX || name === MANIFEST || small.has(name)
@@ -202,7 +202,7 @@ async function clean(
   }
 }
 
-/** Whether a process of this machine is alive: its draft is not ours to remove. */
+/** True if a process of this machine is alive; its drafts must not be removed. */
 function isRunning(pid: number): boolean {
   if (pid === process.pid) return true
   try {

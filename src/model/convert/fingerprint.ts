@@ -1,5 +1,5 @@
-// What tells a checkpoint from every other: its tensors' names, types and shapes, and a few of their values. So a shard
-// of an earlier conversion is only taken if it came from the same weights, whatever file they were in.
+// The fingerprint of a checkpoint: a hash of its tensors' names, types and shapes, and of a few of their values. A
+// shard of an earlier conversion is kept only if it came from the same weights, in whatever file they were.
 
 import type { Checkpoint, TensorEntry } from '../../io/safetensors.ts'
 import { Sha256 } from '../../io/sha256.ts'
@@ -9,7 +9,7 @@ import { canonicalName } from '../checkpoint/parameters.ts'
 const SAMPLES = 16
 const SAMPLE_BYTES = 4096
 
-/** In hex. */
+/** The fingerprint: SHA-256 in hex. */
 export async function fingerprintOf(checkpoint: Checkpoint, signal?: AbortSignal): Promise<string> {
   const entries = [...checkpoint.tensors.values()]
     .map((entry) => ({ entry, name: canonicalName(entry.name) }))

@@ -1,4 +1,5 @@
-// What each component of a converted checkpoint is held in: --quantize int4, or llm=int4,siglip=int8.
+// The recipe of a conversion: the type that each component is quantised to, as in --quantize int4, or
+// llm=int4,siglip=int8.
 
 import { UsageError } from '../../errors.ts'
 import { QUANTIZED, type Quantized } from '../../kernels/quantize.ts'
@@ -14,7 +15,7 @@ const PARTS: Readonly<Record<string, readonly Component[]>> = {
   projectors: ['visualProjector', 'segProjector'],
 }
 
-/** What the matrices of each part are rounded to; a part that isn't named stays as it is stored. */
+/** The type that the matrices of each part are quantised to. A part that isn't named stays as it is stored. */
 export type Recipe = ReadonlyMap<string, Quantized>
 
 /**
@@ -48,7 +49,7 @@ export function recipeText(recipe: Recipe): string {
   return [...recipe].map(([part, type]) => `${part}=${type}`).join()
 }
 
-/** What a tensor is rounded to; undefined if it stays as it is stored. */
+/** The type that a tensor is quantised to; undefined if it stays as it is stored. */
 export function quantizedBy(recipe: Recipe, parameter: Parameter): Quantized | undefined {
   const part = Object.keys(PARTS).find((name) => PARTS[name]?.includes(parameter.component))
   return quantizedTo(parameter, part === undefined ? undefined : recipe.get(part))

@@ -1,4 +1,4 @@
-// Which model a checkpoint is, by the names and shapes of its tensors.
+// Recognises the model of a checkpoint by the names and shapes of its tensors.
 
 import { isObject } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
@@ -11,7 +11,7 @@ import { type Fit, fitOf } from '../checkpoint/fit.ts'
 export interface Recognized {
   /** Its config. */
   readonly config: Config
-  /** What was found, in sentences. */
+  /** Notes for the user on what was recognised, in sentences. */
   readonly notes: readonly string[]
 }
 
@@ -81,7 +81,7 @@ function compatOf({ tensors }: Checkpoint): Config['compat'] | undefined {
   return tensors.has('segmentor.class_predictor.logit_scale') ? 'main' : undefined
 }
 
-/** As the transformers library writes it. */
+/** The base of the rotary frequencies, where the transformers library writes it. */
 function ropeThetaOf(base: unknown, { llm }: Config): number | undefined {
   if (!isObject(base) || base['model_type'] !== llm.type) return undefined
   const theta = base['rope_theta']

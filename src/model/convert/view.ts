@@ -8,7 +8,7 @@ import { canonicalName, parameters } from '../checkpoint/parameters.ts'
 
 /** A checkpoint as it is converted. */
 export interface CheckpointView extends Checkpoint {
-  /** What every name began with. */
+  /** The prefix that all names had in the file, which is left out here; undefined if there was none. */
   readonly prefix: string | undefined
 }
 

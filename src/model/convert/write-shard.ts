@@ -12,7 +12,7 @@ import { convertedPieces } from './convert-step.ts'
 /** The names of unfinished shards; the number is that of the process. */
 export const DRAFT_NAME: RegExp = /^\.flowseg-(\d+)-[\da-f-]+\.part$/
 
-/** How writing is followed and given up. */
+/** Options of writing: progress and signal. */
 export interface WriteOptions {
   /** Aborts between two slices; the draft is removed then. */
   readonly signal: AbortSignal
@@ -49,7 +49,7 @@ export async function writeShard(
         step.outputs.forEach(({ name }, i) => checksums.set(name, entryOf(writers, i).checksum))
       }
       await new PlacedWriter(file, 0).write(outline.header(checksums))
-      // What is renamed is on the disk, also if the power fails
+      // The data must be on the disk before the draft gets its name, in case the power fails
       await file.sync()
     } finally {
       await file.close()

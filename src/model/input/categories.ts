@@ -22,22 +22,22 @@ import {
 
 /** Categories to tell apart in an image. A name is in one of the lists, once. */
 export interface CategoryList {
-  /** What can be counted, such as 'person': each is an object of its own. */
+  /** Names of countable things, such as 'person': each instance is an object of its own. */
   readonly things?: readonly string[] | undefined
-  /** What can't, such as 'sky': all of it is one segment. */
+  /** Names of uncountable stuff, such as 'sky': all of it is one segment. */
   readonly stuff?: readonly string[] | undefined
 }
 
-/** Whether objects of a category are told apart. */
+/** The kind of a category: a 'thing', whose instances are told apart, or 'stuff', which is one segment. */
 export type CategoryKind = 'thing' | 'stuff'
 
 /** A category that was asked for. */
 export interface Category {
-  /** As it was given. */
+  /** The category's name as it was given. */
   readonly name: string
   /** The list it was in. */
   readonly kind: CategoryKind
-  /** As the model reads it. */
+  /** The category's words as the model reads them. */
   readonly prompt: string
 }
 

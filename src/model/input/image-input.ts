@@ -3,8 +3,8 @@
 // An image is read when it is given, since its owner may draw on it, reuse it or close it in the next line; its turn to
 // be looked at may come much later. Browsers have a dozen kinds of image; what we can't take as it is becomes an
 // ImageBitmap, whose pixels go to the device without a detour, or is drawn on a canvas where there is no such way.
-// Kinds are told by what they have, never by `instanceof`: the classes don't exist in Node, and an image of another
-// frame is of another class. Alpha is dropped, never multiplied by, as for files.
+// Kinds are recognised by their properties, never by `instanceof`: the classes don't exist in Node, and an image of
+// another frame is of another class. Alpha is dropped, never multiplied by, as for files.
 
 import { orAborted } from '../../breathe.ts'
 import { describe, tagOf } from '../../check.ts'
@@ -22,9 +22,9 @@ import { kindOf } from '../../io/image/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
 export interface RgbaImage {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** [height, width, 4] */
   readonly rgba: Uint8Array | Uint8ClampedArray
@@ -65,7 +65,7 @@ const ACCEPTED =
 /** The readyState of a video that has a frame. */
 const HAVE_CURRENT_DATA = 2
 
-/** On the memory ledger. */
+/** The owner in the memory report. */
 const OWNER = 'image'
 
 /**
@@ -151,8 +151,8 @@ function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
 }
 
 /**
- * Where the device takes bitmaps, the browser decodes: it knows more kinds than we do, and works beside this thread.
- * Faults in the headers, or in the data of a JPEG, are refused all the same.
+ * Captures a file, to be decoded later. If the device takes bitmaps, the browser decodes it: it knows more formats than
+ * we do, and works beside this thread. Faults in the headers, or in the data of a JPEG, are refused all the same.
  */
 function captureFile(
   read: () => Promise<Uint8Array<ArrayBuffer>>,
@@ -192,7 +192,7 @@ function capturing<T>(
     else there = x
     return x
   })
-  kept.catch(() => undefined) // whoever opens it is told, if anybody does
+  kept.catch(() => undefined) // the error is reported when it is opened, if it is
   return {
     open: async () => pixels(await kept),
     close: () => {
@@ -273,7 +273,7 @@ function drawnPixels(what: string, context: CanvasRenderingContext2D, width: num
   }
 }
 
-/** Without a way through the device: a copy of the frame converts itself. */
+/** Captures a video frame without a way through the device: a copy of the frame converts itself. */
 function captureFrame(frame: VideoFrame): CapturedImage {
   const own = frame.clone()
   return { open: () => framePixels(own), close: () => own.close() }

@@ -38,9 +38,9 @@ export type Mat3 = Float32Array
 export interface Placement {
   /** [h', w']: the part of SAM's canvas that holds the image, at its top left. */
   readonly scaled: readonly [height: number, width: number]
-  /** From the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the canvas's. */
+  /** The matrix from the image's coordinates (x right, y down, the first pixel's centre at 0.5) to the canvas's. */
   readonly toModel: Mat3
-  /** And back. */
+  /** The inverse of `toModel`. */
   readonly toImage: Mat3
 }
 
@@ -119,7 +119,7 @@ interface Ready {
   readonly release: () => void
 }
 
-/** On the memory ledger. */
+/** The owner in the memory report. */
 const OWNER = 'image'
 const ROWS = 'image rows'
 const COLUMNS = 'image columns'
@@ -246,7 +246,10 @@ export class Preprocessor {
   }
 }
 
-/** In: taps across; bound: a strip's `pixels`, and for each target the rows that it is resized into. */
+/**
+ * The plan that resizes rows. In: taps across; bound: a strip's `pixels`, and for each target the rows that it is
+ * resized into.
+ */
 function rowsPlan(
   { input, bound }: Inputs,
   targets: readonly Target[],
@@ -263,7 +266,10 @@ function rowsPlan(
   return {}
 }
 
-/** In: taps down, and the table of levels; bound: for each target the rows. Kept: what the encoder takes. */
+/**
+ * The plan that resizes columns. In: taps down, and the table of levels; bound: for each target the rows. Kept: the
+ * encoder's input.
+ */
 function columnsPlan({ input, bound }: Inputs, targets: readonly Target[], height: number): Outputs {
   const entries = targets.map(({ name, side, width, height: h, down, table }): [string, Tensor] => {
     const rows = bound(`${name} rows`, [height, width], 'u32')

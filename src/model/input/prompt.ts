@@ -41,7 +41,7 @@ export interface Question {
   readonly after: readonly number[]
   /** The phrases, in order. */
   readonly spans: readonly Span[]
-  /** For each region, the index of its first row in `after`. */
+  /** The index in `after` of each region's first row. */
   readonly regions: readonly number[]
   /** All of it, to show; <image> stands for the rows of the image. */
   readonly text: string
@@ -115,7 +115,7 @@ const FRAMES: Readonly<Record<PromptConfig['chat'], Frame>> = {
   phi3: { before: '<|user|>\n', after: '<|end|>\n<|assistant|>\n' },
 }
 
-/** Whatever a chat tokenizer may read as a token of its own. */
+/** Texts that a chat tokenizer may read as a token of its own. */
 export const MARKER: RegExp = /<\|[^|\s]*\|>|<\/?(?:p|seg|image|region|s|unk|think|tool_call|tool_response)>/i
 /** No token of any vocabulary is longer. What is much too long is refused without being encoded. */
 export const MAX_TOKEN_CHARACTERS = 256

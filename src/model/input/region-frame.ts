@@ -46,7 +46,7 @@ export function frameRegion(
   return { scaled, inside }
 }
 
-/** For each pixel of the image's axis, and its end: the first pick that is not before it. */
+/** The first pick that is not before each pixel of the image's axis, and before its end. */
 function firstPicks(picked: readonly number[], count: number): number[] {
   let j = 0
   return Array.from({ length: count + 1 }, (_, x) => {

@@ -12,15 +12,15 @@ import type { Point } from '../../masks/polygon.ts'
 
 /** The pixels of a region: those that aren't 0. A Mask of an answer is one. */
 export interface RegionMask {
-  /** In pixels: the image's. */
+  /** Width in pixels, which must be the image's. */
   readonly width: number
-  /** In pixels: the image's. */
+  /** Height in pixels, which must be the image's. */
   readonly height: number
   /** [height, width], row-major. */
   readonly data: Uint8Array | Uint8ClampedArray
 }
 
-/** What a user pointed at. With several gestures it is all that they cover: one region. */
+/** The region that a user pointed at. Several gestures make one region, which is all that they cover. */
 export interface Region {
   /** A click on the object, or several clicks on it. */
   readonly point?: Point | readonly Point[] | undefined
@@ -36,7 +36,7 @@ export interface Region {
 export interface Gesture {
   /** Its pixels in a row of the image: from column `begin` on, `end` not included; undefined if there are none. */
   readonly rowSpan?: (y: number) => readonly [begin: number, end: number] | undefined
-  /** Of a mask, instead. */
+  /** A mask, instead of a shape. */
   readonly mask?: RegionMask
   /** Its middle, in the image's coordinates. */
   readonly centre: Point
@@ -134,7 +134,7 @@ function rectangle(what: string, box: unknown, image: Size): Gesture {
   }
 }
 
-/** Of the `count` pixels of an axis, those whose centres are from `low` on and before `high`; at least one. */
+/** The pixels, of the `count` of an axis, whose centres are from `low` on and before `high`; at least one. */
 function centresIn(low: number, high: number, count: number): [begin: number, end: number] {
   const [from, to] = [Math.max(0, low), Math.min(count, high)]
   const [begin, end] = [Math.ceil(from - 0.5), Math.ceil(to - 0.5)]

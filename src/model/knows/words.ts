@@ -34,7 +34,7 @@ const SUBSTITUTION = 6
  */
 export class KnownWords {
   readonly #words: ReadonlySet<string>
-  /** By the first letter and the length: where words with a slip are looked for. */
+  /** Words by first letter and length, among which those with a typing error are looked for. */
   readonly #similar = new Map<string, string[]>()
 
   /**
@@ -108,7 +108,7 @@ function formsOf(word: string): string[] {
   return forms
 }
 
-/** Whether two words that begin with the same letter differ by one slip. */
+/** True if two words that begin with the same letter differ by one typing error. */
 function isSlip(a: string, b: string): boolean {
   const [short, long] = a.length <= b.length ? [a, b] : [b, a]
   let i = 0

@@ -1,5 +1,5 @@
-// Whether an image is like those that a checkpoint was trained on. A model cuts something out of any image, so people
-// are told when what it says about theirs means little.
+// The distance of an image from those that a checkpoint was trained on. A model segments something in any image, so
+// users are told when its answers about theirs mean little.
 //
 // The features x of an image are the mean and the standard deviation of each channel over the rows that the language
 // model reads, for each encoder. Training's features have a mean m, K main axes A and deviations s along them
@@ -19,13 +19,13 @@ import type { Config, Vision } from '../checkpoint/config.ts'
 import type { WorldConfig } from '../checkpoint/task-config.ts'
 import { floats, type HostArrays } from '../segmentation.ts'
 
-/** How far an image is from those that the checkpoint was trained on. */
+/** The distance of an image from those that the checkpoint was trained on. */
 export interface ImageWorld {
   /** About 1 for an image of training's kind, in standard deviations along the main axes of training's features. */
   readonly distance: number
   /** The largest distance that counts as known, `knows.world.threshold` of config.json. */
   readonly threshold: number
-  /** Whether the image is like those of training. Answers about one that isn't mean little. */
+  /** True if the distance is at most the threshold. Answers about an image beyond it mean little. */
   readonly isKnown: boolean
 }
 

@@ -68,9 +68,9 @@ export async function deviceFootprint(
   return gpu.memory().peakBytes + look.info.keptBytes + read.info.keptBytes
 }
 
-/** Of a tensor on its way: what is read, the same as it is on the device, and the runtime's copy. */
+/** Bytes of a tensor on its way: the bytes read, their form on the device, and the runtime's copy. */
 const ON_THEIR_WAY_BYTES = 64 * 2 ** 20
-/** Of a token of the vocabulary: its text in two maps and a list, and a merge that makes it. */
+/** Bytes of a token of the vocabulary: its text in two maps and a list, and a merge that makes it. */
 const TOKEN_BYTES = 512
 
 /** The most bytes of host memory that loading takes beside the device's: of arrays, objects, and the table of rows. */

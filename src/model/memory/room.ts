@@ -1,5 +1,5 @@
-// Whether a device has room for a model is found out before a byte of its weights is read. The weights get their memory
-// at once; what an image and a sentence will take beside them is asked for as well, and given back until it is needed.
+// Checks that a device has room for a model before a byte of its weights is read. The weights get their memory at once;
+// the memory for an image and a sentence is allocated as well, and released until it is needed.
 
 import { LimitError, OutOfMemoryError } from '../../errors.ts'
 import type { Gpu } from '../../gpu/gpu.ts'

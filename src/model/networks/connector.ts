@@ -1,4 +1,5 @@
-// From three depths of SAM's encoder, all on one grid, to three feature maps at strides 8, 16 and 32.
+// The connector: turns outputs of SAM's encoder at three depths, all on one grid, into three feature maps at strides 8,
+// 16 and 32.
 //
 // Each branch changes the channels, looks at the neighbours and changes the channels again, with a norm
 // after each convolution and no activation anywhere; then the fine map trades channels for pixels and the

@@ -75,7 +75,7 @@ export function llm(x: Tensor, w: Weights, config: LlmConfig, cache: KvCache, po
   return inOneGo(llmSteps(x, w, config, cache, position))
 }
 
-/** The same, for a plan that is recorded in turns. */
+/** The steps of {@link llm}, one per layer, for a plan that is recorded in turns. */
 export function* llmSteps(
   x: Tensor,
   w: Weights,
@@ -91,7 +91,10 @@ export function* llmSteps(
   return rmsNorm(x, w.tensor('model.norm.weight'), config.eps)
 }
 
-/** The same for rows whose states nobody wants, only that what follows can see them: the last layer stops early. */
+/**
+ * Reads T rows as {@link llm} does, for their keys and values alone: the last layer stops once it has added its own to
+ * the cache.
+ */
 export function llmPrefix(
   x: Tensor,
   w: Weights,
@@ -102,7 +105,7 @@ export function llmPrefix(
   inOneGo(llmPrefixSteps(x, w, config, cache, position))
 }
 
-/** The same, for a plan that is recorded in turns. */
+/** The steps of {@link llmPrefix}, one per layer, for a plan that is recorded in turns. */
 export function* llmPrefixSteps(
   x: Tensor,
   w: Weights,

@@ -1,4 +1,4 @@
-// From one width to another: encoder tokens to the language model's, its states to the decoder's C and S.
+// Projectors between widths: encoder tokens to the language model's, and its states to the decoder's C and S.
 
 import type { Tensor } from '../../tensor/tensor.ts'
 import type { Weights } from '../checkpoint/weights.ts'

@@ -30,7 +30,7 @@ export function samEncoder(pixels: Tensor, w: Weights, config: SamConfig): SamTa
   return inOneGo(samSteps(pixels, w, config))
 }
 
-/** The same, for a plan that is recorded in turns. */
+/** The steps of {@link samEncoder}, one per layer, for a plan that is recorded in turns. */
 export function* samSteps(pixels: Tensor, w: Weights, config: SamConfig): Generator<void, SamTaps, void> {
   const { globalLayers, connectorLayers, llmLayer } = config
   const outputs = [scope('patches', () => samPatches(pixels, w, config))] // entry i: after layer i, from 1

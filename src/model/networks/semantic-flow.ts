@@ -130,7 +130,7 @@ export function semanticFlow(
   return inOneGo(flowSteps(image, language, w, config, { baseline, every }))
 }
 
-/** The same, for a plan that is recorded in turns. */
+/** The steps of {@link semanticFlow}, one per layer, for a plan that is recorded in turns. */
 export function* flowSteps(
   image: ImageSide,
   language: LanguageSide,

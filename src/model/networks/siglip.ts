@@ -23,7 +23,7 @@ export function siglip(pixels: Tensor, w: Weights, config: SiglipConfig): Tensor
   return inOneGo(siglipSteps(pixels, w, config))
 }
 
-/** The same, for a plan that is recorded in turns. */
+/** The steps of {@link siglip}, one per layer, for a plan that is recorded in turns. */
 export function* siglipSteps(
   pixels: Tensor,
   w: Weights,

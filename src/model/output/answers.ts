@@ -8,13 +8,13 @@ import type { FlowLayer, Times } from '../segmentation.ts'
 
 /** One object of several. */
 export interface Instance {
-  /** At the image's size. */
+  /** The mask at the image's size. */
   readonly mask: Mask
   /** Pixels inside of the mask. */
   readonly area: number
   /** The smallest box around the mask, or null when it is empty. */
   readonly box: Box | null
-  /** How sure the model is of it, in [0, 1]. */
+  /** The model's confidence in it, in [0, 1]. */
   readonly score: number
   /** The query whose mask it is, from 0 to N - 1. */
   readonly query: number
@@ -26,9 +26,9 @@ export interface CategoryInstance extends Instance {
   readonly category: number
   /** The category's name, as it was given. */
   readonly name: string
-  /** Whether the category is one of things or of stuff. */
+  /** The category's kind: 'thing' or 'stuff'. */
   readonly kind: CategoryKind
-  /** That the query is of the category, in [0, 1]. */
+  /** Probability that the query is of the category, in [0, 1]. */
   readonly probability: number
   /** The mean probability of the pixels inside of the mask, in [0, 1]. */
   readonly quality: number
@@ -42,19 +42,19 @@ export interface Segment {
   readonly category: number
   /** The category's name, as it was given. */
   readonly name: string
-  /** Whether the category is one of things or of stuff. */
+  /** The category's kind: 'thing' or 'stuff'. */
   readonly kind: CategoryKind
-  /** Pixels. */
+  /** Area in pixels. */
   readonly area: number
   /** The smallest box around it, or null when it has no pixel. */
   readonly box: Box | null
-  /** At the image's size. */
+  /** The mask at the image's size. */
   readonly mask: Mask
 }
 
 /** A segment of a panoptic map. */
 export interface PanopticSegment extends Segment {
-  /** How sure the model is of it, in [0, 1]: of fused stuff the largest of its queries. */
+  /** The model's confidence in it, in [0, 1]; of fused stuff the highest of its queries' scores. */
   readonly score: number
   /** The queries that it is made of. */
   readonly queries: readonly number[]
@@ -78,13 +78,13 @@ export interface CategoryFlow {
 
 /** The parts that all answers to lists of categories have. */
 export interface LabelMap {
-  /** The image's side in pixels. */
+  /** Width of the image in pixels. */
   readonly width: number
-  /** The image's side in pixels. */
+  /** Height of the image in pixels. */
   readonly height: number
-  /** A value per pixel, row-major; the mode says what it means. */
+  /** [height, width]: a value per pixel, whose meaning depends on `mode`. */
   readonly labels: Uint16Array
-  /** Whether anything of the list is there. */
+  /** True if anything of the list was found. */
   readonly found: boolean
   /** The list that was asked for, things first. */
   readonly categories: readonly Category[]
@@ -110,7 +110,7 @@ export interface SemanticMap extends LabelMap {
 export interface InstanceMap extends LabelMap {
   /** The kind of this answer. */
   readonly mode: 'instance'
-  /** The surest first. */
+  /** The objects, by falling score. */
   readonly instances: readonly CategoryInstance[]
 }
 
@@ -118,7 +118,7 @@ export interface InstanceMap extends LabelMap {
 export interface PanopticMap extends LabelMap {
   /** The kind of this answer. */
   readonly mode: 'panoptic'
-  /** In the order of their queries. */
+  /** The segments in the order of their queries. */
   readonly segments: readonly PanopticSegment[]
 }
 

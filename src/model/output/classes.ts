@@ -1,5 +1,5 @@
-// From class logits to what a query may be: probabilities of the classes, and the pairs of a query and a class that are
-// worth a mask. N queries, K classes, and the background behind them.
+// Turns class logits into classes of queries: probabilities of the classes, and the pairs of a query and a class that
+// are worth a mask. N queries, K classes, and the background behind them.
 
 import { entryOf } from '../../check.ts'
 
@@ -25,15 +25,15 @@ export function classProbabilities(logits: ArrayLike<number>, K: number): Float6
 
 /** A query as one of the classes. */
 export interface Pair {
-  /** From 0 to N - 1. */
+  /** The query, from 0 to N - 1. */
   readonly query: number
   /** The class, from 0 to K - 1. */
   readonly category: number
-  /** That it is this class. */
+  /** Probability that the query is of this class, in [0, 1]. */
   readonly probability: number
 }
 
-/** By descending probability; of equals the lower query first, then the lower class. */
+/** Compares pairs by descending probability; of equals the lower query comes first, then the lower class. */
 function byProbability(a: Pair, b: Pair): number {
   return b.probability - a.probability || a.query - b.query || a.category - b.category
 }

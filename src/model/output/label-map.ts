@@ -6,9 +6,9 @@ import type { Box } from '../../masks/picture.ts'
 
 /** Labels of an image's pixels, row-major. */
 export interface Labels {
-  /** In pixels. */
+  /** Width in pixels. */
   readonly width: number
-  /** In pixels. */
+  /** Height in pixels. */
   readonly height: number
   /** A value per pixel. */
   readonly labels: Uint16Array

@@ -22,7 +22,7 @@ import { type DecodedMasks, masksOf, refinedOf } from './masks.ts'
 import { segmentsOf } from './panoptic.ts'
 import { panopticPlan, semanticPlan } from './plans.ts'
 
-/** What the decoder found, and the list that it was asked for. */
+/** The decoder's output for a list of categories, and the list. */
 export interface Found {
   readonly model: Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
   readonly scene: Pick<SceneState, 'size' | 'image'>

@@ -15,11 +15,11 @@ import { instancePlan, refinePlan } from './plans.ts'
 type MaskModel = Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
 type MaskScene = Pick<SceneState, 'size' | 'image'>
 
-/** What the decoder found, as far as masks are concerned. */
+/** The masks of the decoder's output. */
 export interface DecodedMasks {
   /** Mask logits [N, H * W]. */
   readonly masks: Float32Array
-  /** Without the flow, and so without refinement at the boundary. */
+  /** True without the semantic flow, and so without refinement at the boundary. */
   readonly baseline: boolean
 }
 
@@ -91,7 +91,7 @@ function logitsOf({ parts }: MaskModel, { masks }: DecodedMasks, query: number):
   return masks.slice(query * H * W, (query + 1) * H * W)
 }
 
-/** What boundary refinement reads of the image. */
+/** The features of the image that boundary refinement reads; none for the baseline. */
 function featuresOf({ image }: MaskScene, baseline: boolean): SceneState['image'] {
   const { compressed } = image
   return compressed && !baseline ? { compressed } : {}

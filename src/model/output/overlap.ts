@@ -29,7 +29,7 @@ export function overlapOf(a: MaskBits, b: MaskBits): number {
   return union === 0 ? 0 : common / union
 }
 
-/** Of masks in the order of their worth those that are no near-duplicate of one before. */
+/** The masks, which come best first, without near-duplicates of earlier ones. */
 export function distinct<M extends MaskBits>(masks: readonly M[]): M[] {
   const kept: M[] = []
   for (const mask of masks) {

@@ -1,4 +1,4 @@
-// From the pixels that each kept query owns to segments: one per thing, one per class of stuff (spec of the tasks,
+// Turns the pixels that each kept query owns into segments: one per thing, one per class of stuff (spec of the tasks,
 // 2.5).
 
 import { entryOf } from '../../check.ts'
@@ -17,7 +17,7 @@ export interface OwnCounts {
 
 /** A segment of a panoptic map, in numbers. */
 export interface SegmentEntry {
-  /** From 1; 0 is void. */
+  /** The label, from 1 on; 0 is void. */
   readonly id: number
   /** The class, from 0 to K - 1. */
   readonly category: number
@@ -32,7 +32,7 @@ export interface SegmentEntry {
 /** The segments of a panoptic map, and the id that the pixels of each kept query get. */
 export interface Segments {
   readonly entries: readonly SegmentEntry[]
-  /** By kept query; 0, void, where it makes no segment. */
+  /** The label of each kept query; 0, which is void, if it makes no segment. */
   readonly ids: readonly number[]
 }
 

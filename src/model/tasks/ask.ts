@@ -49,7 +49,7 @@ export interface AskOptions<O extends MaskOutput = 'host'> extends MaskOptions<O
    * no room for them.
    */
   readonly maxTokens?: number | undefined
-  /** As of {@link SegmentOptions}: what happened in every layer (true), or without the flow (false). */
+  /** The semantic flow, as in {@link SegmentOptions}: report every layer of it (true), or decode without it (false). */
   readonly flow?: boolean | undefined
 }
 
@@ -59,7 +59,10 @@ export interface GroundedPhrase<O extends MaskOutput = 'host'> extends Match, Re
   readonly text: string
   /** [begin, end) in the answer's text, as `slice` takes it; absent if it is the question's. */
   readonly span?: readonly [begin: number, end: number]
-  /** Whether its score reaches the config's `presence.threshold`. The mask is the best one in any case. */
+  /**
+   * True if its score reaches the config's `presence.threshold`. If it is false, the mask is still that of the best
+   * candidate.
+   */
   readonly found: boolean
 }
 
@@ -69,7 +72,10 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly prompt: string
   /** The words, without markers and without the sentence that only hands out the mask. */
   readonly text: string
-  /** The same in parts; those with a `phrase` are that one of `phrases`, if it is the answer's and there are masks. */
+  /**
+   * The text in parts. A part's `phrase` is its index in `phrases`, if the phrase is the answer's own and masks were
+   * asked for.
+   */
   readonly parts: readonly AnswerPart[]
   /** The phrases with their masks: the answer's own, or else the question's. Empty if the answer only speaks. */
   readonly phrases: readonly GroundedPhrase<O>[]
@@ -81,7 +87,7 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly tokens: readonly number[]
   /** 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`. */
   readonly end: 'stop' | 'length'
-  /** The answer should have had a <SEG> and hadn't: it was added, so that there are masks. */
+  /** True if the answer lacked a <SEG> that it should have had: it was added, so that there are masks. */
   readonly forced: boolean
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
@@ -173,7 +179,7 @@ const ENDS = {
 
 interface AnswerOptions<O extends MaskOutput> extends AskOptions<O> {
   readonly task: TaskName
-  /** What the caller asked, in the caller's words. */
+  /** The caller's question, in the caller's words. */
   readonly words: string
 }
 

@@ -37,7 +37,7 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
    */
   readonly threshold?: number | undefined
   /**
-   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * true: decode with the semantic flow, and report every layer. false: decode without it, as X-SAM, the baseline. By
    * default it is on if the checkpoint's flow was trained on lists of categories.
    */
   readonly flow?: boolean | undefined
@@ -105,7 +105,7 @@ export async function segmentCategories<M extends CategoryMode>(
   })
 }
 
-/** As X-SAM's demo chooses: by the lists that are there, of a text those with names in them. */
+/** The mode that X-SAM's demo chooses: by the lists that are there, of a text by those with names in them. */
 function defaultMode(list: CategoryList | string, categories: readonly Category[]): CategoryMode {
   const has = (kind: CategoryKind): boolean => categories.some((category) => category.kind === kind)
   const { things, stuff } =

@@ -1,5 +1,5 @@
-// From a prompt to the queries' answers: the language model reads it after the image -> C and S, and the decoder
-// finds what they mean. Every task goes through here.
+// Decodes a prompt: the language model reads it after the image, which gives C and S, and the decoder turns them into
+// masks and class logits of the queries. Every task goes through here.
 
 import { entryOf } from '../../check.ts'
 import type { TaskOptions } from '../../progress.ts'
@@ -24,11 +24,11 @@ import {
 import { floats, type HostArrays } from '../segmentation.ts'
 import { expectFiniteStages } from '../stages.ts'
 
-/** How a prompt is decoded. */
+/** Options of decoding a prompt. */
 export interface DecodeOptions {
   /** The task that is asked: the flow is left out of those that it wasn't trained on. */
   readonly task: TaskName
-  /** With the flow (true) or without (false), whatever the config says. */
+  /** Decode with the flow (true) or without (false), whatever the config says. */
   readonly flow?: boolean | undefined
   /** Also read what happened in every layer. */
   readonly every?: boolean | undefined
@@ -44,11 +44,11 @@ export interface Language {
   readonly seg: Tensor
   /** Rows of C that count. */
   readonly length: number
-  /** Where each phrase is among the rows of C. */
+  /** The rows of C that belong to each phrase. */
   readonly spans: readonly Span[]
 }
 
-/** What the decoder found. */
+/** The decoder's output for a prompt. */
 export interface Decoded {
   /** Class logits [N, P + 1]: the phrases in order, then the background. */
   readonly logits: Float32Array
@@ -56,7 +56,7 @@ export interface Decoded {
   readonly masks: Float32Array
   /** Columns of `logits` but for the background. */
   readonly phrases: number
-  /** Without the flow: as X-SAM. */
+  /** True without the flow, as in X-SAM. */
   readonly baseline: boolean
   /** All that was read, of every layer if it was asked for. */
   readonly read: HostArrays
@@ -189,7 +189,7 @@ export async function languageOfStates(
   return { ...languageOf(parts, picked), ...kept }
 }
 
-/** How the phrases of these spans become C. */
+/** The phrases of these spans, each pooled into one row of C if they are many. */
 export function phrasesOf(spans: readonly Span[]): Phrases {
   return { count: spans.length, pooled: spans.length > MOST_TOKEN_PHRASES }
 }
@@ -200,7 +200,7 @@ function paddedRows(parts: Parts, { K, spans }: Picked): number {
   return { tokens: K, pooled: spans.length, 'pooled+background': spans.length + 1 }[form]
 }
 
-/** How many rows of C count, and where its phrases are. */
+/** The number of rows of C that count, and the rows of each phrase. */
 export function languageOf(parts: Parts, picked: Picked): Pick<Language, 'length' | 'spans'> {
   const { count, spans } = picked
   const form = conditionForm(parts, phrasesOf(spans))

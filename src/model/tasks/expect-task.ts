@@ -5,7 +5,7 @@ import { printable } from '../../printable.ts'
 import type { Config } from '../checkpoint/config.ts'
 import type { TaskName } from '../checkpoint/task-config.ts'
 
-/** What each task asks for. */
+/** The questions of each task, for messages. */
 const WHAT: Readonly<Record<TaskName, string>> = {
   referring: 'phrases that name an object',
   reasoning: 'sentences from which an object must be inferred',

@@ -1,15 +1,15 @@
-// Which of the queries' masks a region means (spec of the tasks, 4.5): by scores, and by overlaps with the region.
+// Chooses the query whose mask a region means (spec of the tasks, 4.5), by scores and by overlaps with the region.
 
 import type { Box } from '../../masks/picture.ts'
 
-/** A mask that may be what a region means. */
+/** A mask that a region may mean. */
 export interface MeasuredMask {
   readonly query: number
   /** Its probability times the quality of its mask. */
   readonly score: number
   /** Its overlap with the region, in [0, 1]. */
   readonly overlap: number
-  /** Whether all clicks of the region are inside of it. */
+  /** True if all clicks of the region are inside of the mask. */
   readonly isHit: boolean
 }
 

@@ -43,7 +43,7 @@ import { boxOverlap, chooseMask, type MeasuredMask } from './region-choice.ts'
 
 /** Options of {@link Scene.segmentRegion}. */
 export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, RegionPromptOptions {
-  /** true: everything like the regions, instead of what was pointed at. */
+  /** true: find everything that is like the regions, instead of the object that was pointed at. */
   readonly like?: boolean | undefined
   /**
    * For clicks. true: of the masks that the clicks are inside of, the one with the highest score; by default, as in
@@ -58,7 +58,7 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
    */
   readonly seed?: number | undefined
   /**
-   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * true: decode with the semantic flow, and report every layer. false: decode without it, as X-SAM, the baseline. By
    * default it is on if the checkpoint's flow was trained on regions.
    */
   readonly flow?: boolean | undefined
@@ -66,7 +66,7 @@ export interface RegionOptions<O extends MaskOutput = 'host'> extends MaskOption
 
 /** The rows of C that stand for a region: its marker, its rows and its end marker. */
 export interface RegionRows {
-  /** Counted from 0. */
+  /** Index of the region, from 0. */
   readonly region: number
   /** [begin, end) among the rows of C. */
   readonly rows: readonly [begin: number, end: number]
@@ -82,7 +82,7 @@ export interface RegionFlow {
 
 /** The parts that all answers about regions have. */
 export interface RegionAnswer {
-  /** Whether anything was found. */
+  /** True if anything was found. */
   readonly found: boolean
   /** The prompt's text, from the question to the answer. */
   readonly text: string
@@ -95,8 +95,8 @@ export interface RegionAnswer {
 }
 
 /**
- * What the user pointed at. It is found if its score reaches the threshold and its mask meets the region; the mask is
- * the best one all the same.
+ * The object that the user pointed at. `found` is true if its score reaches the threshold and its mask meets the
+ * region; if it is false, the mask is still that of the best candidate.
  */
 export interface RegionSegmentation<O extends MaskOutput = 'host'> extends RegionAnswer, RefinedMask<O> {
   /** Index of the query that was chosen, from 0 to N - 1. */
@@ -353,7 +353,10 @@ export async function sampleRegion(
   return floats(read, 'rows')
 }
 
-/** How much a mask of the image overlaps with a region: by boxes, or in X-SAM's main branch by pixels. */
+/**
+ * A function from a mask to its overlap with a region: intersection over union of their boxes, or in X-SAM's main
+ * branch of their pixels.
+ */
 function overlapWith(
   frame: FramedRegion,
   { size: { width, height } }: SceneState,

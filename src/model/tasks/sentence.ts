@@ -14,7 +14,7 @@ import { instancesOf, meant } from './instances.ts'
 /** Options of {@link Scene.segment}: the wording of the prompt, and the parts of the answer. */
 export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptions<O>, PromptOptions {
   /**
-   * true: with the semantic flow, and told what happened in every layer. false: without it, as X-SAM, the baseline. By
+   * true: decode with the semantic flow, and report every layer. false: decode without it, as X-SAM, the baseline. By
    * default it is on for the tasks that the checkpoint's flow was trained on.
    */
   readonly flow?: boolean | undefined

@@ -34,7 +34,7 @@ export function marksOf(tokenizer: Tokenizer, ends: readonly string[]): Marks {
 export interface AnswerPart {
   /** Its words, with the spaces around them. */
   readonly text: string
-  /** The number of the phrase that it is, from 0 on; absent for the words between. */
+  /** Index of the phrase that it is, from 0; absent for the words between phrases. */
   readonly phrase?: number
 }
 
@@ -53,7 +53,7 @@ export interface AnswerText {
   readonly phrases: readonly AnswerPhrase[]
 }
 
-/** How sentences begin that end with <SEG>, in the answers that models are trained with. */
+/** The beginnings of sentences that end with <SEG>, in the answers that models are trained with. */
 const LEADS = [
   '',
   'it is',
@@ -68,7 +68,7 @@ const LEADS = [
   'and the segmentation result is',
   'sure, the segmentation result is',
 ]
-/** After these no sentence goes on. */
+/** The ends of a sentence: nothing after these belongs to it. */
 const SENTENCE_END = /[.!?。！？]["'”’)\]]*\s|\n/gu
 /** No space stands before these where a marker was. */
 const CLOSING = /^[.,;:!?)\]]/u
@@ -162,10 +162,10 @@ function phraseOf(pieces: readonly Piece[], complete: boolean): ReadonlyMap<numb
   return numbers
 }
 
-/** Where text stands. */
+/** The place of a piece of text: the phrase that it belongs to, if any. */
 interface Place {
   readonly phrase: number | undefined
-  /** After <p>, whether or not it turns out to be a phrase. */
+  /** True after <p>, whether or not it turns out to be a phrase. */
   readonly isMarked: boolean
 }
 
@@ -290,7 +290,7 @@ class Text {
   }
 }
 
-/** Of two stretches of white space one remains: a line feed where either has one. */
+/** Joins two stretches of white space into one: a line feed if either has one. */
 function widest(a: string, b: string): string {
   return /\n/u.test(a + b) ? '\n' : ' '
 }

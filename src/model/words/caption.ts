@@ -11,7 +11,7 @@ export function captionOf(decoder: Decoder, ids: readonly number[], compat: Conf
   return captionIn(decoder.decode(ids), compat)
 }
 
-/** The same, of the text with its markers: sentences without <SEG>; empty if none has it. */
+/** The caption in a text with its markers: the sentences without <SEG>; '' if no sentence has one. */
 export function captionIn(text: string, compat: Config['compat']): string {
   if (!text.includes('<SEG>')) return ''
   const isAaai = compat === 'aaai'
@@ -23,7 +23,7 @@ export function captionIn(text: string, compat: Config['compat']): string {
   return quotes.reduce(stripped, clean.trim()).trim()
 }
 
-/** Without this character at both ends. */
+/** The text without this character at both ends. */
 function stripped(text: string, quote: string): string {
   let [begin, end] = [0, text.length]
   while (begin < end && text[begin] === quote) begin++

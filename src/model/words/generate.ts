@@ -27,7 +27,7 @@ const TOKEN_BUCKET = 8
 /** Rows that stay free behind the longest answer, for a `<SEG>` that it lacks. */
 export const SPARE_ROWS = 16
 
-/** What is generated, and when it ends. */
+/** Options of generating text: its limits, sampling, progress and signal. */
 export interface GenerateOptions extends TaskOptions, SamplingOptions {
   /** Most tokens of the answer. */
   readonly maxTokens: number
@@ -41,7 +41,7 @@ export interface GenerateOptions extends TaskOptions, SamplingOptions {
 export interface Generated {
   /** The ids of the answer, the one that ended it included. */
   readonly ids: readonly number[]
-  /** Whether the model ended it, or its length did. */
+  /** 'stop' if the model ended it, 'length' if `maxTokens` did. */
   readonly end: 'stop' | 'length'
   /** States after the final norm of the text's rows and of all ids but the last, [H] each. */
   readonly states: Float32Array[]
@@ -55,7 +55,7 @@ export interface Writer {
 }
 
 /**
- * How many tokens an answer may have.
+ * The most tokens that an answer may have.
  *
  * @param text   rows of the text between the image and the answer
  * @param wanted by the caller; by default as many as X-SAM's generation allows, or as there is room for
@@ -88,7 +88,7 @@ export function answerLength(
   return wanted ?? Math.min(room, MOST_TOKENS[config.compat])
 }
 
-/** Of X-SAM's generation. */
+/** The most tokens of an answer in X-SAM's generation. */
 const MOST_TOKENS = { aaai: 512, main: 2048 } as const
 
 /**

@@ -3,7 +3,7 @@
 // In the order of transformers: the temperature divides the logits, then the most likely `topK` are kept, then as many
 // of these as together have the probability `topP`, at least one; and one of them is drawn by its probability.
 
-/** How the next token is drawn; without a temperature the likeliest is taken. */
+/** Options of drawing the next token. Without a temperature the likeliest one is taken. */
 export interface SamplingOptions {
   /** Divides the logits: below 1 likely words become likelier. 0, the default, takes the likeliest word each time. */
   readonly temperature?: number | undefined
@@ -52,7 +52,7 @@ export class Sampler {
     return kept[nucleus - 1] ?? 0
   }
 
-  /** In [0, 1), by the seed and a count: the same in every runtime (lowbias32; Wellons 2018). */
+  /** A number in [0, 1) by the seed and a count, the same in every runtime (lowbias32; Wellons 2018). */
   #uniform(): number {
     return mix(mix(this.#options.seed ^ 0x51ed270b) ^ mix(Math.imul(++this.#drawn, 0x9e3779b9))) / 2 ** 32
   }

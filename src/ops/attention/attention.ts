@@ -1,4 +1,4 @@
-// Attention: for all of the model's kinds, without ever storing the scores.
+// Attention of all kinds that the model has, without ever storing the scores.
 //
 //   y = softmax(scale * q k^T + bias) v
 //
@@ -40,9 +40,9 @@ export interface AttentionOptions {
   readonly heads: number
   /** Heads of keys and values, each shared by heads / kvHeads heads of queries; `heads` by default. */
   readonly kvHeads?: number
-  /** Of the scores; d^-0.5 by default. */
+  /** The factor of the scores; d^-0.5 by default. */
   readonly scale?: number
-  /** None by default: every query sees every key. */
+  /** The keys that a query sees, or a position bias. By default every query sees every key. */
   readonly bias?: AttentionBias
 }
 
@@ -85,8 +85,8 @@ export const attentionFamily: Family<Problem> = {
 }
 
 /**
- * The keys that a query doesn't see, as bits that attention's `mask` takes: those of a logit < 0, which NaN is not. A
- * query that would see no key sees all of them.
+ * The keys that a query doesn't see, as bits that attention's `mask` takes: a key is hidden where its logit is below 0.
+ * NaN hides none. A query that would see no key sees all of them.
  *
  * @param logits [Q, T]
  * @returns      u32 [Q, ceil(T / 32)]

@@ -1,6 +1,6 @@
-// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default. And what
-// the variants share, which is all but their kernels: the position bias is computed before, split keys are added up
-// after.
+// One attention as attention.ts hands it to the variants of the family: checked, with nothing left to default. It also
+// has the parts that the variants share, which is all but their kernels: the position bias is computed before, and the
+// results of split keys are joined after.
 
 import combineShader from '#shaders/attention/combine.wgsl'
 import positionShader from '#shaders/attention/relative-position.wgsl'
@@ -23,17 +23,33 @@ import { type Columns, lastDim, record, type Tensor, tensor } from '../../tensor
  */
 export type AttentionBias =
   | {
+      /** Queries see the keys up to their own position. */
       readonly kind: 'causal'
+      /** Position of query 0 among the keys, 0 or more. */
       readonly start: SizeValue
       /** Keys that a query sees at most, its own included; all up to there by default. */
       readonly window?: number
     }
-  | { readonly kind: 'length'; readonly length: SizeValue }
-  | { readonly kind: 'mask'; readonly bits: Tensor }
   | {
+      /** Queries see the first keys. */
+      readonly kind: 'length'
+      /** Number of keys that all queries see. */
+      readonly length: SizeValue
+    }
+  | {
+      /** Each query sees the keys that its bits don't hide. */
+      readonly kind: 'mask'
+      /** u32 [Tq, ceil(Tk / 32)]: bit t of word w hides key 32 w + t. */
+      readonly bits: Tensor
+    }
+  | {
+      /** Scores grow by the positions of query and key on a map. */
       readonly kind: 'relative'
+      /** [2H - 1, d], by the difference of the rows of query and key. */
       readonly height: Tensor
+      /** [2W - 1, d], by the difference of the columns of query and key. */
       readonly width: Tensor
+      /** Rows and columns of the map. */
       readonly size: readonly [H: number, W: number]
     }
 
@@ -43,7 +59,7 @@ const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const 
   number
 >
 
-/** What a kernel is compiled for: a window is a kind of its own. */
+/** The kinds of bias that kernels are compiled for. A causal bias with a window is a kind of its own. */
 type BiasKind = AttentionBias['kind'] | 'window'
 
 /** The kind of a bias as kernels have it; undefined if there is none. */
@@ -80,7 +96,10 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
   return (Tq * heads) / kvHeads
 }
 
-/** Of both products; causal queries count the keys that the last of them sees, and under a window all of them see. */
+/**
+ * FLOPs of both products. Causal queries count the keys that the last of them sees, and under a window those that any
+ * sees.
+ */
 export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
   const { start, window = Infinity } = bias?.kind === 'causal' ? bias : { start: Tk }
   const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
@@ -91,14 +110,17 @@ export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
 export interface Layout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
-  /** Where a loop of the kernel ends that Mesa must not write out; 0 by default, for a kernel without one. */
+  /**
+   * The end of a loop that Mesa must not unroll, passed as a size so that the compiler can't know it; 0 by default, for
+   * a kernel without such a loop.
+   */
   readonly loopEnd?: number
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
   /** Number of these that one workgroup takes. */
   readonly splitsPerGroup: number
-  /** Of the subgroups that compute the position bias; by default threads compute it by themselves. */
+  /** Lanes of the subgroups that compute the position bias; by default threads compute it by themselves. */
   readonly lanes?: number
 }
 

@@ -34,7 +34,8 @@ export interface RopeOptions {
 const OPTIONS = namesOf<RopeOptions>({ heads: true, theta: true, position: true })
 
 /**
- * Turns each head's channel pairs (i, i + d/2) by the angle position * theta^(-2i/d) (half-split style, as in Llama).
+ * Rotary position embedding: rotates each head's channel pairs (i, i + d/2) by the angle position * theta^(-2i/d)
+ * (half-split style, as in Llama).
  *
  * @param x [T, heads * d]
  * @returns [T, heads * d]

@@ -57,7 +57,7 @@ interface Tile {
   /** Rows of a lane. */
   readonly ROWS: number
   readonly splits: number
-  /** In cycles of a core of lavapipe (a Xeon, November 2026): see the shader. */
+  /** The cost in cycles of a core of lavapipe (a Xeon, November 2026): see the shader. */
   readonly cost: number
 }
 

@@ -13,14 +13,15 @@ import { registers } from '../matmul/registers.ts'
 import { subgroup } from '../matmul/subgroup.ts'
 import { tiled } from '../matmul/tiled.ts'
 
-/** The options of `conv2d`: what it does besides the sums. */
+/** Options of {@link conv2d}: bias, stride, padding and activation. */
 export interface Conv2dOptions {
-  /** [O] */
+  /** [O], added to the sums. */
   readonly bias?: Tensor
   /** Pixels from one output to the next, in both directions; 1 by default. */
   readonly stride?: number
   /** Zeros around the image, in pixels; 0 by default. */
   readonly padding?: number
+  /** Applied after the bias; none by default. */
   readonly activation?: Activation
 }
 

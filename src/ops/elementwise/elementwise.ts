@@ -1,5 +1,5 @@
-// One number in, one number out. Every op here can run in place: where its first operand is read for the last
-// time, the plan lets the result take its memory.
+// Elementwise ops. Every op here can run in place: if its first operand is read for the last time, the plan gives its
+// memory to the result.
 
 import binaryShader from '#shaders/elementwise/binary.wgsl'
 import mixF32 from '#shaders/elementwise/mix.wgsl'
@@ -29,17 +29,26 @@ const mixShader: ByWidth = { 1: mixF32, 4: mixVec4 }
 const swigluShader: ByWidth = { 1: swigluF32, 4: swigluVec4 }
 const unaryShader: ByWidth = { 1: unaryF32, 4: unaryVec4 }
 
-/** a + b. See `binary` for the shapes. */
+/**
+ * a + b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function add(a: Tensor, b: Tensor): Tensor {
   return binary('add', a, b)
 }
 
-/** a - b. See `binary` for the shapes. */
+/**
+ * a - b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function sub(a: Tensor, b: Tensor): Tensor {
   return binary('sub', a, b)
 }
 
-/** a * b. See `binary` for the shapes. */
+/**
+ * a * b, shaped like a [...]. b has a's shape, or its last axes (repeated over the others), or one element. @throws
+ * ShapeError if b has none of these shapes
+ */
 export function mul(a: Tensor, b: Tensor): Tensor {
   return binary('mul', a, b)
 }
@@ -66,7 +75,7 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
   const one = b.size === 1
   const width = one ? widthOf(a.size) : widthOf(b.size)
   const y = tensor(a.shape)
-  // Where the order doesn't matter, let the operand come first whose memory the plan may reuse
+  // If the op is commutative, the operand whose memory the plan may reuse comes first
   const swaps = op !== 'sub' && a.size === b.size && a.storage.kind !== 'intermediate'
   const [first, second] = swaps ? [b, a] : [a, b]
   const Elem = width === 4 ? 'vec4f' : 'f32'
@@ -181,7 +190,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
 
 /**
  * A gate between two tensors: y = s * a + (1 - s) * b with s = sigmoid(gate), all of one shape. From gate = 17
- * on, y is a bit for bit: what a shut gate guards stays as it was. y is NaN where the gate isn't finite.
+ * on, y is a bit for bit: a closed gate leaves its input unchanged. y is NaN where the gate isn't finite.
  *
  * @throws ShapeError if the shapes differ
  */

@@ -1,4 +1,4 @@
-// From masks and what they are worth to classes, to a label for each pixel. A map of all classes at the image's size
+// Labels of pixels, from masks and their weights for each class. A map of all classes at the image's size
 // would take gigabytes, so this goes strip by strip: probabilities of all masks at the pixels of a strip, a matrix
 // product with the weights, and for each pixel the largest.
 

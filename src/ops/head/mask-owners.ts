@@ -1,4 +1,4 @@
-// Which of several masks each pixel belongs to.
+// The owner of each pixel: the mask with the highest weighted probability there.
 
 import maskOwnersShader from '#shaders/head/mask-owners.wgsl'
 import { MOST } from '../../check.ts'

@@ -1,6 +1,6 @@
 // The last step of a mask: from logits on the model's canvas to one bit for each pixel of the image. Resizing
 // and thresholding in one kernel spares a float for every pixel of what may be a large photograph. Bits become bytes
-// only where somebody goes on with them on the device.
+// only for callers that use the mask on the device.
 
 import maskBytesShader from '#shaders/head/mask-bytes.wgsl'
 import maskPixelsShader from '#shaders/head/mask-pixels.wgsl'

@@ -1,4 +1,4 @@
-// How sure a mask is of itself: the probability of its pixels, added up.
+// The quality of a mask: the sum of the probabilities of its pixels.
 
 import maskQualityShader from '#shaders/head/mask-quality.wgsl'
 import { kernel } from '../../gpu/kernel.ts'

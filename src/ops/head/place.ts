@@ -1,4 +1,5 @@
-// The way from mask logits to the image's pixels, for the kernels that go it without writing down what lies between.
+// The place of mask logits on the image, for kernels that resize to the image's pixels without storing the canvas in
+// between.
 
 import { ShapeError } from '../../errors.ts'
 import { expectPair } from '../../tensor/check.ts'
@@ -7,11 +8,11 @@ import { expectPair } from '../../tensor/check.ts'
 export interface Place {
   /** Rows and columns of a map of logits. */
   readonly map: readonly [H: number, W: number]
-  /** Of the model's canvas. */
+  /** Size of the model's canvas, in pixels. */
   readonly canvas: readonly [height: number, width: number]
   /** The corner of the canvas that holds the image. */
   readonly crop: readonly [height: number, width: number]
-  /** Of the image, in pixels. */
+  /** Size of the image, in pixels. */
   readonly size: readonly [height: number, width: number]
 }
 

@@ -1,5 +1,5 @@
-// From the points of regions that a user pointed at to the rows that stand for them: X-SAM's vision sampler, which has
-// no weights.
+// Samples a map at the points of regions, into the rows that stand for them in a prompt: X-SAM's vision sampler, which
+// has no weights.
 
 import sampleF32 from '#shaders/head/sample-regions.wgsl'
 import sampleVec4 from '#shaders/head/sample-regions.wgsl?VEC4'

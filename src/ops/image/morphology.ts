@@ -1,4 +1,4 @@
-// Grey-scale morphology: what lies between a map dilated and the same map eroded is its boundary.
+// Grey-scale morphology: the difference of a map dilated and the same map eroded marks its boundary.
 
 import morphologyF32 from '#shaders/image/morphology.wgsl'
 import morphologyVec4 from '#shaders/image/morphology.wgsl?VEC4'

@@ -83,7 +83,7 @@ export function triangleTaps(from: number, to: number, margin?: Margin): Taps {
 export interface StripOfRows {
   /** u32 [at least rows * stride]: pixels of 4 bytes, of which the last is alpha and counts nothing. */
   readonly pixels: Tensor
-  /** At most so many rows. */
+  /** The most rows that it holds. */
   readonly capacity: number
   /** Index in the image of the strip's first row. */
   readonly first: SizeValue

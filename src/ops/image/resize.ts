@@ -1,4 +1,4 @@
-// Maps of another size.
+// Bilinear resizing of maps.
 
 import resizeShader from '#shaders/image/resize.wgsl'
 import resizeMapShader from '#shaders/image/resize.wgsl?MAP'

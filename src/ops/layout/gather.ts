@@ -1,4 +1,4 @@
-// Rows by number: out of a table, and into a cache.
+// Copies of rows by index: out of a table, and into a cache.
 
 import copyShader from '#shaders/layout/copy.wgsl'
 import copyHalf from '#shaders/layout/copy.wgsl?HALF'

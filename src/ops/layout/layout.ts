@@ -1,4 +1,5 @@
-// Elements in another order. Where the order stays and only the shape changes, use reshape (tensor.ts): it is free.
+// Ops that put elements into another order. If the order stays and only the shape changes, use reshape (tensor.ts),
+// which is free.
 
 import shuffleShader from '#shaders/layout/shuffle.wgsl'
 import transposeF32 from '#shaders/layout/transpose.wgsl'

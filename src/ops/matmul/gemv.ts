@@ -44,7 +44,10 @@ export const gemv: Variant<Product> = {
   },
 }
 
-/** For each vec4 of k a thread loads one of each row and column, which cost what 8 multiply-adds do, and multiplies. */
+/**
+ * The tile of least cost: for each vec4 of k a thread loads one of each row and column, which costs as much as 8
+ * multiply-adds, and multiplies.
+ */
 function tileOf({ M, N, pair }: Product): Tiling<TileSize> {
   const rows = [1, 2, 4, 8].find((count) => count >= M) ?? MOST_ROWS
   return leastWork([{ rows, cols: pair ? 2 : 4, cycles: 8 * (rows + 4) + 16 * rows }], { M, N }, CORES)

@@ -1,4 +1,4 @@
-// Matrix products: linear layers, batched matmul, and what conv.ts needs to be one more.
+// Matrix products: linear layers, gated pairs and batched matmul. Convolutions are products too: see conv.ts.
 //
 // Shapes are checked here; the variants of the family (gemv, tiled, subgroup, registers) do the work, each in a file of
 // its own. Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N,
@@ -27,9 +27,9 @@ import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
 import { tiled } from './tiled.ts'
 
-/** The options of `linear`: what it does besides the product. */
+/** Options of {@link linear}: bias, activation and residual. */
 export interface LinearOptions {
-  /** [N] */
+  /** [N], added to the product. */
   readonly bias?: Tensor
   /** Applied after the bias, before the residual. */
   readonly activation?: Activation
@@ -37,7 +37,7 @@ export interface LinearOptions {
   readonly residual?: Tensor
 }
 
-/** How `matmul` takes its operands. */
+/** Options of {@link matmul}: the order of the second operand, and the scale of the result. */
 export interface MatmulOptions {
   /** b is [B, N, K], as weights and keys are stored. */
   readonly transposeB?: boolean

@@ -50,7 +50,7 @@ export interface ImageSizes {
   readonly leftPad: number
 }
 
-/** Whether the kernels can load and count whole vec4s. */
+/** True if the kernels can load and count whole vec4s: every row that they read is a multiple of 4 values long. */
 export function isAligned({ K, N, bIsNK, image }: Product): boolean {
   if (image) return [image.row, image.run, image.step, image.leftPad].every((n) => n % 4 === 0)
   return K % 4 === 0 && (bIsNK || N % 4 === 0)

@@ -69,7 +69,7 @@ const QUAD = 4
 
 /** Threads that run side by side on the smallest adapters we care for: 2 cores x 8 lanes, a few times over. */
 const PARALLEL = 64
-/** From this many tiles on, workgroups are large. */
+/** The number of tiles from which on workgroups are large. */
 const MANY_TILES = 4096
 
 /** The tile with the least work, and threads per workgroup. Quads share where a subgroup is one. */

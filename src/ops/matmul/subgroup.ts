@@ -1,4 +1,4 @@
-// Matrix products by subgroups: lanes own rows, operands go round by broadcast. For CPUs behind Vulkan, and for packed
+// Matrix products by subgroups: lanes own rows, operands are broadcast. For CPUs behind Vulkan, and for packed
 // weights. Two kernels: shaders/matmul/subgroup.wgsl, and shaders/matmul/skinny.wgsl for few rows of a.
 
 import skinny from '#shaders/matmul/skinny.wgsl'
@@ -54,7 +54,7 @@ export const subgroup: Variant<Product> = {
 
 /** The tile that a subgroup computes. */
 interface Tile extends TileSize {
-  /** By the kernel for few rows of a, each of which all lanes load together. */
+  /** True for the kernel for few rows of a (skinny), each of which all lanes load together. */
   readonly skinny: boolean
   /** Rows of a: of the skinny kernel, else as groups of as many as there are lanes. */
   readonly aGroups: number
@@ -99,7 +99,7 @@ export function chooseTile(
   return leastWork(sizes, { M, N }, PARALLEL)
 }
 
-/** Of shaders/matmul/skinny.wgsl. */
+/** The prelude constants of shaders/matmul/skinny.wgsl. */
 function skinnyConstants(
   { b, pair }: Product,
   { rows, bGroups }: Tile,

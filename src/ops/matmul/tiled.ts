@@ -50,7 +50,7 @@ export const tiled: Variant<Product> = {
   },
 }
 
-/** Whether b lies in rows that the kernels for GPUs read. */
+/** True if b is in the row layout, in a type and shape that the kernels for GPUs read. */
 export function readsRows(product: Product): boolean {
   const { b, pair, bIsNK, batch = 1 } = product
   if (b.packed || (pair && (b.shards || pair.shards))) return false
@@ -62,7 +62,7 @@ export function readsRows(product: Product): boolean {
 // Costs: cycles of a GPU with 16 cores of 128 lanes. What the other variants give are cycles of a CPU's lanes,
 // thousands of times as many, so on a GPU these come first.
 
-/** Cores of the GPU that costs are told in. */
+/** Cores of the GPU whose cycles are the unit of costs. */
 export const CORES = 16
 
 /**

@@ -1,4 +1,4 @@
-// The test whether a tensor is finite costs little more than reading it once.
+// A test that all elements of a tensor are finite, which costs little more than reading them once.
 
 import magnitudeF32 from '#shaders/reduce/magnitude.wgsl'
 import magnitudeVec4 from '#shaders/reduce/magnitude.wgsl?VEC4'

@@ -1,4 +1,4 @@
-// Rows to numbers: sums, maxima and their places, and what is made of them. All over the last axis but means of rows.
+// Reductions: sums, maxima and their indices, and the ops built on them. All are over the last axis, but means of rows.
 
 import argmaxF32 from '#shaders/reduce/argmax.wgsl'
 import argmaxVec4 from '#shaders/reduce/argmax.wgsl?VEC4'

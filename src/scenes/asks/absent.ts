@@ -18,7 +18,10 @@ const absent = (kind: PhraseKind, text: string, from?: string): PhraseAsk => ({
   ...(from === undefined ? {} : { from }),
 })
 
-/** What the pictures of nothing in particular show all the same, or might: never asked of them. */
+/**
+ * Words for things that pictures of nothing in particular show or might show; sentences about those never have these
+ * words.
+ */
 const DEPICTED =
   /sun|moon|cloud|tower|window|door|wall|roof|castle|person|man|woman|boy|girl|child|face|eye|nose|mouth|hair|doctor|teacher|king|queen|soldier|tooth|doll|painting|sign|letter|chip|map|road|street|grass|hill|ball/
 

@@ -1,4 +1,4 @@
-// What a scene is asked beyond sentences that mean one object, and the true answers (second generation).
+// Questions about a scene beyond sentences that mean one object, with their true answers (second generation).
 //
 //   phrase       words for any number of objects: none, one in other words than usual, several
 //   categories   a list of names, some of which aren't there

@@ -17,7 +17,7 @@ export type Gesture =
 /** Radii of a click and of a line of a scribble, as the model's input draws them at this size. */
 const RADII = { point: 4, scribble: 2 } as const
 
-/** What a gesture needs to know: the objects' categories and visible boxes, and the id of each pixel. */
+/** A scene as gestures need it: the objects' categories and visible boxes, and the id of each pixel. */
 export interface Pointable {
   readonly objects: readonly {
     readonly category: string

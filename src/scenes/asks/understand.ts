@@ -1,7 +1,7 @@
-// What a sentence of the first generation asks of each object.
+// The meaning of a sentence of the first generation: a question about each object, read from the words.
 //
-// The writers of sentences.ts know it as they write; this reads it from the words, with the same margins, so that a
-// sentence whose words were changed can be judged: is there still an object that it means, and might somebody think so?
+// The writers of sentences.ts know the meaning as they write. This file reads it from the words, with the same margins,
+// so that a sentence whose words were changed can be judged: does it still mean an object, and might a reader think so?
 
 import {
   COLOUR_NAMES,
@@ -45,7 +45,10 @@ const RANKS = ['first', 'second', 'third', 'fourth', 'fifth']
 const RELATION =
   /^the (.+?) (nearest to|closest to|next to|to the left of|left of|to the right of|right of|above|below|under) the (.+)$/
 
-/** What `text` asks; null if it isn't of the form of a sentence, or names something that isn't one object. */
+/**
+ * The question that `text` asks of each object; null if it doesn't have the form of a sentence, or a part of it names
+ * something that isn't exactly one object.
+ */
 export function understand(text: string, objects: Objects): Question | null {
   const fact = FACTS.find(({ wordings }) => wordings.includes(text))
   if (fact) {
@@ -60,7 +63,7 @@ export function understand(text: string, objects: Objects): Question | null {
   )
 }
 
-/** How many objects a question means: 'one', 'none', or 'unclear'. */
+/** The number of objects that a question means: 'one', 'none', or 'unclear'. */
 export function answerOf(asks: Question, objects: Objects): 'one' | 'none' | 'unclear' {
   if (onlyAnswer(asks, objects) !== null) return 'one'
   return objects.every((o) => asks(o) === 'no') ? 'none' : 'unclear'
@@ -171,7 +174,7 @@ function nounOf(noun: string): Question {
   return CATEGORIES.includes(noun) ? isCategory(noun) : isAnything
 }
 
-/** What an adjective, or a noun behind "not a", asks. */
+/** The question that an adjective, or a noun after "not a", asks; null of other words. */
 function word(text: string): Question | null {
   if (COLOUR_NAMES.includes(text as Colour)) return isColour(text as Colour)
   if (PATTERNS.includes(text as Pattern)) return isPattern(text as Pattern)

@@ -112,7 +112,7 @@ const UNKNOWN = (
   'octagon cube sphere cone pyramid spiral crescent trapezoid cylinder'
 ).split(' ')
 
-/** Adjectives that no object of this world is told by. */
+/** Adjectives that describe no object of this world. */
 const UNKNOWN_ADJECTIVES =
   'pink white grey transparent golden wooden rusty furry broken wet angry invisible'.split(' ')
 
@@ -146,7 +146,7 @@ const OTHER_QUESTIONS = [
 
 const isHeldOut = (i: number): boolean => i % 4 === 3
 
-/** Of a list, the part that training or tests are asked about. */
+/** The part of a list that training or tests are asked about. */
 function part<T>(list: readonly T[], isForTests: boolean): T[] {
   return list.filter((_, i) => isHeldOut(i) === isForTests)
 }

@@ -1,14 +1,14 @@
 // Backgrounds of the second generation: gradients, textures, soft shadows below the objects, and noise.
 //
-// Whatever is drawn stays near one quiet colour, which differs clearly from every object's: a background may be rich,
-// but never looks like an object.
+// Everything that is drawn stays near one quiet colour, which differs clearly from every object's: a background may be
+// rich, but never looks like an object.
 
 import type { Random } from '../random.ts'
 import { fixed } from '../shapes.ts'
 import { type Backdrop, covering, SIZE } from './canvas.ts'
 import { type Rgb, shift, toHex } from './colour.ts'
 
-/** Where an object stands. */
+/** The place of an object on the canvas, in pixels. */
 interface Standing {
   readonly centre: readonly [number, number]
   readonly radius: number

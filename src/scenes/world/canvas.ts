@@ -3,7 +3,7 @@
 /** Scenes are SIZE x SIZE pixels. */
 export const SIZE = 256
 
-/** What is drawn behind the objects, as SVG elements, and how much noise goes over all of it. */
+/** The background behind the objects, as SVG elements, and the strength of the noise over the whole scene. */
 export interface Backdrop {
   readonly background: string
   /** The most that noise adds to or takes from each channel of each pixel. */

@@ -126,7 +126,7 @@ const BIASES: Readonly<Record<string, (random: Random, type: WeightType) => Kern
     const drawn = drawSizes(random)
     const sizes = { ...drawn, Tk: Math.max(drawn.Tk, drawn.Tq) }
     const start = random.whole(0, sizes.Tk - sizes.Tq)
-    // Of one key, shorter than a block of keys, and as long as what is there
+    // Lengths of one key, of less than a block of keys, and of all keys
     const window = random.pick([1, random.whole(1, 40), random.whole(1, start + sizes.Tq)])
     const inputs = inputsOf(random, sizes, type)
     spoil(inputs, sizes, start + sizes.Tq)

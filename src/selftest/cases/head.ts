@@ -134,7 +134,7 @@ function wrongShare(words: ArrayLike<number>, values: ArrayLike<number>, pixels:
     const { first, value } = winnerOf(values, i, count)
     if (entry >= count || (entry !== first && at(values, i * count + entry) < value - TIED)) wrong++
   }
-  // What follows the last pixel is 0
+  // The half of the last word behind the last pixel must be 0
   return wrong / pixels + (pixels % 2 === 1 ? at(words, words.length - 1) >>> 16 : 0)
 }
 

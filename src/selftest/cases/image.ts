@@ -15,7 +15,7 @@ function drawResize(random: Random): KernelCase {
   const size = [random.size(130), random.size(130)] as const
   const crop = [random.whole(1, H), random.whole(1, W)] as const
   const x = random.tensor([B, H, W, C], 3)
-  // What is outside of the crop must not matter
+  // Pixels outside of the crop must not matter
   const spoilt = x.data.map((v, i) =>
     Math.floor(i / C / W) % H < crop[0] && Math.floor(i / C) % W < crop[1] ? v : 1e6,
   )

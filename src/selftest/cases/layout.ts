@@ -134,7 +134,7 @@ function drawGather(random: Random, type: WeightType): KernelCase {
 
 function drawCopyRows(random: Random): KernelCase {
   const [rows, held, C] = [random.size(33), random.size(130), random.size(70)]
-  // What is past the end is not copied
+  // Rows past the end are not copied
   const at = random.pick([random.whole(0, held - 1), held, 0xffff_ffff])
   const x = random.tensor([rows, C])
   const into = random.tensor([held, C])
@@ -155,7 +155,7 @@ function drawCopyRows(random: Random): KernelCase {
   })
 }
 
-/** From f32 to f16, of numbers that f16 has; and back, as `gather` widens them. */
+/** A case of a copy from f32 to f16, with numbers that f16 has, and back, as `gather` widens them. */
 function drawCopyHalves(random: Random): KernelCase {
   const [rows, held, C] = [random.size(33), random.size(130), 4 * random.size(17)]
   const at = random.whole(0, held - 1)

@@ -82,7 +82,7 @@ export function relativeBias(
   }
 }
 
-/** Whether a mask of bits [Q, words] blocks key j for query i. */
+/** True if a mask of bits [Q, words] blocks key j for query i. */
 export function isBlocked(bits: ArrayLike<number>, Tk: number, i: number, j: number): boolean {
   return ((at(bits, i * Math.ceil(Tk / 32) + (j >> 5)) >>> (j & 31)) & 1) === 1
 }

@@ -39,7 +39,7 @@ export function layerNormReference(
   return y
 }
 
-/** The same over all pixels of a group of channels; x [pixels, C] */
+/** Group norm: the mean and variance are those of all pixels and all channels of a group; x [pixels, C] */
 export function groupNormReference(
   x: ArrayLike<number>,
   C: number,

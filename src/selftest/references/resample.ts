@@ -78,7 +78,7 @@ function alongColumns(rgb: Uint8Array, n: number, m: number, W: number): Uint8Ar
   return out
 }
 
-/** At most 255 * 2^22 and some roundings come in, so no sum leaves 31 bits. */
+/** A sum rounded to 8 bits. Sums are at most 255 * 2^22 and some roundings, so they fit 31 bits. */
 function to8(sum: number): number {
   return Math.min(255, sum >> PRECISION)
 }

@@ -1,5 +1,5 @@
-// What --mask writes: a format by the file's extension or by --format, each of which is read back as the same mask; and
-// nothing is written, nor computed, for a name that doesn't fit.
+// --mask writes the format of the file's extension or of --format, each of which is read back as the same mask; nothing
+// is written, nor computed, for a name that doesn't fit.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// Which images and sentences a command line means, and where its answers go: decided before anything runs. Nothing
+// The images and sentences of a command line, and the places of its outputs, are decided before anything runs. Nothing
 // ambiguous is guessed, and no output takes the place of an input, of another output, or of somebody's file.
 
 import { execFileSync } from 'node:child_process'

@@ -15,7 +15,7 @@ vi.setConfig({ testTimeout: 600_000, hookTimeout: 300_000 })
 type Figures = Record<string, unknown> & { all: { sentences: number; cIoU: number }; kinds: object }
 type Row = Record<string, unknown> & { answer: { intersection: number; union: number } }
 
-/** What a run found, without what differs from run to run. */
+/** The figures of a run, without those that differ from run to run. */
 async function figures(args: readonly string[], cwd: string): Promise<Figures> {
   const { code, out, err } = await flowseg(['eval', ...args, '--json'], { cwd, gpu })
   expect(code, out + err).toBe(0)
@@ -154,7 +154,7 @@ test('photographs of any size: masks in every form, kinds, ignored pixels, and a
     expect([code, err]).toEqual([2, expect.stringContaining(`would overwrite ${message}`)])
   }
 
-  // What doesn't merge
+  // Results that don't merge
   const failures: [string[], string][] = [
     [['1', '2'], 'The results of 3/3 are missing.'],
     [['1', '1', '2'], '1 and 1 are both shard 1/3.'],

@@ -1,4 +1,4 @@
-// What the command draws, writes and counts, without a model: outlines, previews, labels, files, metrics.
+// The command's drawings, files and figures, without a model: outlines, previews, labels, files, metrics.
 
 import { mkdirSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'

@@ -205,7 +205,7 @@ test('nothing that others wrote reaches the terminal raw: sentence, path, names 
   const json = await flowseg([...line, '--json'], { cwd, gpu })
   expect(json.out).not.toMatch(raw)
   expect(linesOf(json.out)).toMatchObject([{ image: `${evil}.png`, sentence: `the umbrella${evil}` }, {}])
-  // What was made of the sentence and the image's name has nothing of it
+  // The names made from the sentence and the image's name have nothing of it
   const names = await filesIn(join(cwd, evil))
   expect(names).toHaveLength(4)
   for (const name of names) expect(name).not.toMatch(raw)

@@ -1,4 +1,4 @@
-// What the command prints that others wrote: one line of visible characters, in text, tables, progress and JSON.
+// Texts of others that the command prints are one line of visible characters, in text, tables, progress and JSON.
 
 import { expect, test } from 'vitest'
 import { jsonLine } from '../../../src/cli/json.ts'

@@ -18,7 +18,7 @@ const adapter = name ? ['--adapter', name] : []
 test('tuned, taken, turned off, damaged, forgotten', async () => {
   const folder = await temporaryFolder()
   const env = { XDG_CACHE_HOME: folder, FLOWSEG_TUNE: 'on' }
-  /** What a command opens. */
+  /** The engine that a command opens. */
   const opened = async (more: string[] = [], other: Record<string, string> = {}) => {
     const args = parse(doctor.page, [...adapter, ...more])
     const own = await openGpu(engineOptions(args, { env: { ...env, ...other } }))

@@ -1,4 +1,4 @@
-// What `flowseg convert --siglip --sam --llm` is given: every layout that published models have, on disk and on a hub.
+// `flowseg convert --siglip --sam --llm` reads every layout that published models have, on disk and on a hub.
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'

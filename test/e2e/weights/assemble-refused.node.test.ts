@@ -1,5 +1,5 @@
-// What `flowseg convert --siglip --sam --llm` refuses: the base and the first thing that doesn't fit are named, and
-// nothing is written.
+// `flowseg convert --siglip --sam --llm` refuses bases that don't fit: it names the base and the first misfit, and
+// writes nothing.
 
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

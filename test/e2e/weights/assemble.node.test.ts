@@ -80,7 +80,7 @@ describe.each(LANGUAGES)('a model with %s', (language) => {
     }
     expect(count).toBeGreaterThan(language === 'qwen3' ? 120 : 110)
 
-    // What no network reads is left out of the usual one, and all else is the same
+    // The usual one lacks tensors that no network reads, and all others are the same
     await assemble(cwd, language, ['usual'])
     const usual = await openSafetensors(openFolder(join(cwd, 'usual')))
     const left = [...whole.tensors.keys()].filter((name) => !usual.tensors.has(name))

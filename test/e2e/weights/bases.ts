@@ -66,7 +66,7 @@ export function smallConfig(language: Language): Record<string, unknown> {
   }
 }
 
-/** What an assembly is made of. */
+/** The parts of an assembly. */
 export interface Parts {
   readonly siglip?: string
   readonly sam?: string
@@ -125,10 +125,10 @@ export async function changed(
   return folder
 }
 
-/** How a copy differs. */
+/** The change that a copy has. */
 export type Change = Parameters<typeof changed>[2]
 
-/** Which option names a base. */
+/** The option that names each base. */
 export const OPTION = { siglip: 'siglip', sam: 'sam', qwen3: 'llm', phi3: 'llm' } as const
 
 /** Tensors under other names. */

@@ -26,7 +26,7 @@ const segmentArgs = (weights: string, cwd: string): string[] => [
 ]
 
 const gpu = await anyGpu()
-/** What inspect says, but for where the files are, and whether they were compared with a manifest. */
+/** The output of inspect, without the place of the files, and without the note on a manifest. */
 function withoutPlaces(out: string): object {
   const {
     source: _,

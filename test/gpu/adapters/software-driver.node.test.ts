@@ -34,7 +34,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-/** Where the driver was found or put: the folder of its version's folder. */
+/** The cache that holds the driver: the parent of its version's folder. */
 function cacheOf(driver: ReturnType<typeof softwareDriver>): string {
   if (!driver.ready) throw new Error(driver.reason)
   expect(existsSync(driver.manifest)).toBe(true)

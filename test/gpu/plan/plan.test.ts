@@ -278,7 +278,7 @@ test('kept outputs of an earlier run may be overwritten: then a run creates noth
   expect(half.kept.twice.storage.buffer).not.toBe(first.kept.twice.storage.buffer)
   release(gpu, half.kept.twice)
 
-  // What doesn't fit is named, and leaves everything as it was
+  // A misfit is named, and leaves everything as it was
   const { bytes } = gpu.memory()
   await expect(run(1, { into: { other: sum } })).rejects.toThrow("there is no kept output 'other'")
   await expect(run(1, { into: { sum, twice: sum } })).rejects.toThrow(

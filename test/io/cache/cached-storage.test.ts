@@ -61,7 +61,7 @@ describe('storage', () => {
     expect(await readAll(folder)).toEqual(bytes)
     expect(folder.notes).toEqual([expect.stringMatching(/storage for this page is full.* from w.bin on/)])
     server.taken()
-    // What fitted serves the next visit
+    // The blocks that fitted serve the next visit
     expect(await readAll(open())).toEqual(bytes)
     const missing = server.taken()
     expect(missing.length).toBeGreaterThan(3)

@@ -44,7 +44,7 @@ const BLOCK = 1000
 const bytes = Uint8Array.from({ length: 10 * BLOCK + 500 }, (_, i) => (i * i) >> 4)
 const server = new FileServer()
 let home = ''
-/** Where blocks are. */
+/** The folder that blocks are in. */
 let root = ''
 
 beforeAll(() => server.listen())
@@ -202,7 +202,7 @@ describe('what is kept', () => {
     server.taken()
     expect(await readAll(open({}, signed('def456')))).toEqual(bytes)
     expect(requested()).toBe(0)
-    // What chooses another file is another file
+    // A query that chooses another file makes another entry
     await readAll(open({}, `${server.origin}/m?revision=2`))
     expect(requested()).toBe(11)
   })

@@ -1,6 +1,6 @@
-// What test/io/cache/cached-url.test.ts proves with an imitation holds in Chromium's own storage: from a window, which
-// writes files as streams, and from a worker, which opens them (createSyncAccessHandle). Server, quota and damage are
-// real.
+// The claims of test/io/cache/cached-url.test.ts, which has an imitation, hold in Chromium's own storage: from a
+// window, which writes files as streams, and from a worker, which opens them (createSyncAccessHandle). Server, quota
+// and damage are real.
 
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { cdp } from 'vitest/browser'

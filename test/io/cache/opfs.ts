@@ -23,7 +23,7 @@ export interface Options {
   worker?: boolean
   /** Handles have neither, as in windows of Safari 15 to 18. */
   readonly?: boolean
-  /** What closing a file takes, in milliseconds. */
+  /** The time that closing a file takes, in milliseconds. */
   writeMs?: number
   /** The page may persist what it stores. */
   persist?: boolean

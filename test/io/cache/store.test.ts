@@ -1,4 +1,4 @@
-// What is kept is found again, whole; what can't be read is as good as not there.
+// Kept blocks are found again, whole; a block that can't be read counts as missing.
 
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

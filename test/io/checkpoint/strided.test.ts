@@ -28,7 +28,7 @@ test('any shape, strides, part and window', async () => {
     const places = placesOf(shape, strides)
     expect(extentOf(shape, strides)).toBe(places.length === 0 ? 0 : Math.max(...places) + 1)
     const inOrder = places.every((place, k) => place === k)
-    // Where there is nothing to tell them apart, both are right
+    // If no element tells them apart, both are right
     expect(isContiguous(shape, strides)).toBe(inOrder)
 
     const dtype = random.of(DTYPES)

@@ -1,4 +1,4 @@
-// What people give instead of a file is named as what it is, with what to do: as weights, as a config, as a tokenizer.
+// A file of the wrong kind is named as what it is, with the remedy: as weights, as a config, as a tokenizer.
 
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'

@@ -4,7 +4,7 @@ import type { Clock } from '../../../src/io/http/http.ts'
 
 /** Forty times as fast as others. */
 export class FastClock implements Clock {
-  /** What was waited for, in milliseconds, but for the watchdog's ticks of two seconds. */
+  /** The waits so far in milliseconds, without the watchdog's ticks of two seconds. */
   readonly waits: number[] = []
   /** Timers that neither ran out nor were cancelled. */
   pending = 0

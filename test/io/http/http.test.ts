@@ -419,6 +419,16 @@ describe('secrets', () => {
     }
     expect(server.requests).toEqual([])
   })
+
+  test('in headers that have no names of their own', async () => {
+    const pairs = [['authorization', 'Bearer secret']] as [string, string][]
+    for (const headers of [new Headers(pairs), new Map(pairs), pairs, 'authorization: secret', null]) {
+      const folder = () => openFolder(server.origin, { headers: headers as never })
+      expect(folder).toThrow(UsageError)
+      expect(folder).toThrow(/^headers is .*, expected an object of strings/)
+    }
+    expect(server.requests).toEqual([])
+  })
 })
 
 test("a caller's range is not sent, in any spelling", async () => {

@@ -1,4 +1,4 @@
-// What a client makes of a server with bad manners (manners.ts), in whatever runtime it is.
+// A client's visit to a server with bad manners (manners.ts), in any runtime.
 
 import { openFolder } from '../../../src/io/folder.ts'
 import { urlSource } from '../../../src/io/http/url-source.ts'

@@ -303,7 +303,7 @@ describe('damage', () => {
     'JPEG, CMYK',
   ]
 
-  /** What becomes of each file: many at a time, as decoders have threads of their own. */
+  /** The error or success of each file: many at a time, as decoders have threads of their own. */
   async function outcomes(files: Uint8Array[]): Promise<(ImageError | undefined)[]> {
     const errors: (ImageError | undefined)[] = []
     for (let first = 0; first < files.length; first += 32) {

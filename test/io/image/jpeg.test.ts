@@ -15,7 +15,7 @@ const fixture = (name: string) =>
 const BASELINE = fixture('4:2:0, quality 85, baseline')
 const PROGRESSIVE = fixture('4:2:0, quality 85, progressive')
 
-/** Where segments with this marker begin. */
+/** The offsets of segments with this marker. */
 function markers(bytes: Uint8Array, marker: number): number[] {
   return [...bytes.keys()].filter((i) => bytes[i] === 0xff && bytes[i + 1] === marker)
 }

@@ -1,4 +1,5 @@
-// What may run away is refused; what published tokenizers use passes; and a matcher takes no more time than was told.
+// Patterns that may run away are refused, those of published tokenizers pass, and a matcher takes no more time than
+// stated.
 
 import { describe, expect, test } from 'vitest'
 import { stepsOf, UnsafePattern } from '../../../src/io/text/pattern.ts'

@@ -133,7 +133,7 @@ describe('refused by name', () => {
     // Or from the stack
     const stacked = start().text(module).text(name).op(0x93, NONE, TUPLE1, REDUCE, STOP)
     await expect(read(stacked)).rejects.toThrow(said)
-    // Whether it is called or not, and whatever comes after
+    // The same error comes if it is never called, and whatever comes after
     await expect(read(start().global(module, name).op(STOP))).rejects.toThrow(said)
   })
 

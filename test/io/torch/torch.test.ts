@@ -21,7 +21,7 @@ type Row = readonly [name: string, dtype: string, shape: number[], crc: string]
 const expected = JSON.parse(readFileSync(`${FIXTURES}/expected.json`, 'utf8')) as Record<string, Row[]>
 const names = Object.keys(expected)
 
-/** What is read of a checkpoint, as expected.json has it. */
+/** The tensors that are read from a checkpoint, in the form of expected.json. */
 async function rowsOf(checkpoint: Checkpoint): Promise<Row[]> {
   const rows: Row[] = []
   for (const { name, dtype, shape } of checkpoint.tensors.values()) {

@@ -116,7 +116,7 @@ describe(`${CALLERS} callers at once`, () => {
       }),
     )
     expect(most).toBe(3)
-    // Who waits for others to close their scenes is told, once each
+    // Each caller that waits for others to close their scenes is told so, once
     expect(waits.length).toBeGreaterThan(0)
     expect(waits.length).toBeLessThanOrEqual(9)
   })

@@ -21,7 +21,7 @@ describe('memory', () => {
     const scene = await model.look(picture(40, 30))
     const { scene: seen = 0, ...rest } = model.memory().byOwner
     expect(seen).toBeGreaterThan(0)
-    // What an image comes in stays for the next one of its size
+    // The memory that an image is uploaded to stays for the next one of its size
     const image = ['image', 'plan image rows', 'plan image columns'].map((owner) => rest[owner] ?? 0)
     const kept = image.reduce((sum, bytes) => sum + bytes)
     expect(Math.min(...image)).toBeGreaterThan(0)
@@ -54,7 +54,7 @@ describe('memory', () => {
     const gpu = await anyGpu()
     const model = await load(files, { gpu })
     const scene = await model.look(picture(40, 30))
-    // How long dispatches are cut depends on how fast the device seems, and so do the plans' sizes by some bytes
+    // The cuts of dispatches depend on the measured speed of the device, and so do the plans' sizes, by some bytes
     vi.spyOn(gpu.rate, 'flopsPerSecond', 'get').mockReturnValue(5e9)
     const round = async () => {
       const peaks: number[] = []

@@ -1,4 +1,4 @@
-// Whether a checkpoint fits is told from its header alone, and all that is wrong with it at once.
+// A checkpoint is compared with a config by its header alone, and all misfits are reported at once.
 
 import { expect, test } from 'vitest'
 import type { TensorEntry } from '../../../src/io/safetensors.ts'
@@ -107,7 +107,7 @@ test.each(['module.', '_orig_mod.', 'model.module.', 'xsam.'])(
         const name = `${prefix}${entry.name.replace(/^vision_encoder/, 'visual_encoder')}`
         tensors.set(name, { ...entry, name })
       }
-      // What a program keeps beside the model has none
+      // A tensor that a program keeps beside the model has none
       set(tensors, 'criterion.weight', { ...entries[0], name: 'criterion.weight' })
     })
     expect(fit).toMatchObject({

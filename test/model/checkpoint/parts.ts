@@ -1,4 +1,4 @@
-// What plans are built from, as FlowSeg makes it, for the tests of the plans and of the whole.
+// The parts that plans are built from, as FlowSeg makes them, for the tests of the plans and of the whole.
 
 import type { Gpu } from '../../../src/gpu/gpu.ts'
 import { type Config, featureSizes, visionTokens } from '../../../src/model/checkpoint/config.ts'
@@ -16,7 +16,7 @@ import {
 import { allocate, release, type Tensor, upload } from '../../../src/tensor/tensor.ts'
 import { goldenWeights } from '../networks/networks.ts'
 
-/** What plans are built from, and the rows of tokens, with zeros up to `count`. */
+/** The parts that plans are built from, and the rows of tokens, with zeros up to `count`. */
 export interface TestParts extends Parts {
   readonly embed: (ids: ArrayLike<number>, count?: number) => Promise<Float32Array<ArrayBuffer>>
 }

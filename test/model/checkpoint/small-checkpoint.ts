@@ -8,14 +8,14 @@ import { readFixture } from '../../fixtures/golden.ts'
 import { counterBytes, weightTensor } from '../../fixtures/random.ts'
 
 interface CheckpointOptions {
-  /** Whether it has the flow's tensors. */
+  /** Include the flow's tensors. */
   flow?: boolean
   /** More names, of tensors that nobody knows. */
   unknown?: string[]
   maxTokens?: number
   /** Rows that the language model reads; by default as many as a prompt may need. */
   positions?: number
-  /** What it was trained on; by default sentences. */
+  /** The tasks that it was trained on; those of sentences by default. */
   tasks?: string[]
   /** More of config.json. */
   config?: object
@@ -23,15 +23,22 @@ interface CheckpointOptions {
   edit?: (name: string, values: Float32Array) => void
   /** The language model, with the chat's tokens that it needs. */
   type?: keyof typeof CHATS
-  /** Whether the embedding is the language model's head; by default as that model is published. */
+  /** Tie the language model's head to the embedding; by default as that model is published. */
   tied?: boolean
-  /** Whether a head of its own is stored. */
+  /** Store a head of its own. */
   head?: boolean
   /** Rows of the embedding: by default as many as there are tokens. */
   vocab?: number
 }
 
 const HEAD = 'llm.lm_head.weight'
+
+/** An `edit`: gates let vision through alone, C learns nothing, nothing is refined. The flow is then the baseline. */
+export function saturate(name: string, values: Float32Array): void {
+  if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
+  if (name.includes('semantic_gate.bias')) values.fill(30)
+  if (name.endsWith('boundary_refiner.alpha')) values.fill(0)
+}
 
 /** The chat's tokens. */
 const CHATS = {

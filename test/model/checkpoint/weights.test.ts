@@ -56,7 +56,7 @@ async function checkpointOf(tensors: ReadonlyMap<string, TensorData>): Promise<C
   return openSafetensors(bytesSource(writeSafetensors(tensors.values()), 'test.safetensors'))
 }
 
-/** What the device holds, all shards one after another, unpacked if it is packed. */
+/** The bytes that the device holds, all shards one after another, unpacked if packed. */
 async function heldBytes(on: Gpu, x: Tensor): Promise<Uint8Array> {
   const all = await deviceBytes(on, x)
   return x.packed ? unpackRows(all, x) : all

@@ -27,7 +27,7 @@ describe.skipIf(typeof document === 'undefined')('in a browser', () => {
   })
   afterAll(() => gpu.close())
 
-  /** What SAM takes of it. */
+  /** The pixels that SAM gets of it. */
   async function seen(input: ImageInput, meanwhile: () => void = () => undefined): Promise<Float32Array> {
     const config = { siglip: { image: 28 }, sam: { image: 64 }, prompt: { vision: ['sam'] as const } }
     const preprocessor = new Preprocessor(gpu, config, 20 * 128 * 4) // three strips

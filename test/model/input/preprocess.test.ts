@@ -25,7 +25,7 @@ const imageOf = (width: number, height: number) => ({ width, height, rgb: noise(
 const mean = [0.485, 0.456, 0.406]
 const std = [0.229, 0.224, 0.225]
 
-/** What the encoders take of an image, by a preprocessor of its own. */
+/** The pixels that the encoders get of an image, by a preprocessor of its own. */
 async function prepare(
   gpu: Gpu,
   pixels: Pixels,
@@ -133,7 +133,7 @@ for (const gpu of await adapters()) {
       expect(again['sam']!.storage.buffer).toBe(sam!.storage.buffer)
       expectSameBits(await valuesOf(gpu, again['sam']!), reference(50, 37).sam)
 
-      // What one of another size takes replaces it
+      // The memory of an image of another size replaces it
       await preprocessor.run(imageOf(500, 370))
       await preprocessor.run(imageOf(50, 37))
       expect(gpu.memory().bytes).toBe(before)

@@ -35,7 +35,7 @@ async function refined(gpu: Gpu, logits: Float32Array, alpha?: number) {
   return { logits: y['logits'], band: y['band'] }
 }
 
-/** Where a probability changes by more than 0.1 within three pixels, in float64. */
+/** 1 where a probability changes by more than 0.1 within three pixels, else 0; in float64. */
 function bandReference(logits: Float32Array): Float32Array {
   return Float32Array.from(logits, (_, i) => {
     const around: number[] = []

@@ -1,4 +1,4 @@
-// What the tests of networks share: weights by the rule of the golden files, and running a network on arrays.
+// Shared by the tests of networks: weights by the rule of the golden files, and running a network on arrays.
 
 import type { Gpu } from '../../../src/gpu/gpu.ts'
 import { type Config, parseConfig } from '../../../src/model/checkpoint/config.ts'

@@ -94,7 +94,7 @@ async function decode(
   })
 }
 
-/** What an attention mask's bits say, 1 = blocked; but rows that are open everywhere may have been opened. */
+/** The bits of an attention mask, 1 = blocked. Rows without a blocked key may be rows that were opened. */
 function unpackBlocked(bits: ArrayLike<number>, queries: number, tokens: number): Float32Array[] {
   const words = Math.ceil(tokens / 32)
   return Array.from({ length: queries }, (_, q) =>

@@ -87,7 +87,7 @@ for (const gpu of await adapters()) {
   })
 }
 
-/** What a decoder would have found that gave these logits. */
+/** The result of a decoder that gave these logits. */
 async function foundIn(
   golden: Golden,
   { classes, masks, logits, inside, place, things }: Case,

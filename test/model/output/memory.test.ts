@@ -1,4 +1,4 @@
-// What a large photograph costs: no plan holds a map of all masks, or of all classes, at the image's size.
+// The memory for a large photograph is small: no plan holds a map of all masks, or of all classes, at the image's size.
 
 import { expect, test } from 'vitest'
 import type { Config } from '../../../src/model/checkpoint/config.ts'

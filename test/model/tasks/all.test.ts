@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { PromptError, UsageError } from '../../../src/errors.ts'
 import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import { adapters, anyGpu, creations } from '../../support.ts'
-import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { bytesOn, cleanUp, expectSame, files, load } from '../small-model.ts'
 
 cleanUp()
@@ -175,6 +175,21 @@ test('options, regions and lists are read as they are when a call is made', asyn
   const [, second] = await Promise.all(looks)
   expect((await second?.segment('a dog'))?.score).toBe(grey.score)
   expect((await scene.segment('a dog')).score).not.toBe(grey.score)
+})
+
+test('with saturated gates the flow is the baseline to the bit, in each of several sentences', async () => {
+  const model = await load(smallCheckpoint({ edit: saturate }), { gpu: await anyGpu() })
+  const scene = await model.look(picture(40, 30))
+  const sentences = ['a dog', 'the red mug', 'what keeps you dry in the rain']
+  const options = { all: true, threshold: 0 } as const
+  const on = await scene.segmentEach(sentences, { ...options, flow: true })
+  const off = await scene.segmentEach(sentences, { ...options, flow: false })
+  for (const [i, answer] of on.entries()) {
+    expect(answer.flow).toBeDefined()
+    expectSame(answer, off[i]!)
+    expect(answer.instances).toEqual(off[i]!.instances)
+  }
+  expect(on[0]!.logits.raw).not.toEqual(on[1]!.logits.raw)
 })
 
 test('an abort ends the sentences that are left', async () => {

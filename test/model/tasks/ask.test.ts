@@ -16,9 +16,9 @@ import { decode } from '../../../src/model/tasks/decode.ts'
 import { finish } from '../../../src/model/tasks/finish.ts'
 import type { Plan } from '../../../src/tensor/plan.ts'
 import { weightTensor } from '../../fixtures/random.ts'
-import { adapters, creations, expectClose } from '../../support.ts'
+import { adapters, creations, expectClose, expectSameBits } from '../../support.ts'
 import { valuesOf } from '../../values.ts'
-import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
 import { logitsInOnePass } from '../words/one-pass.ts'
 
@@ -49,6 +49,13 @@ function idOfByte(byte: number): number {
   return byte
 }
 
+/** An answer with two phrases. */
+const TWO_PHRASES = [
+  ...[OPEN, ...bytes('a man'), CLOSE, ...bytes('  on ')],
+  ...[OPEN, ...bytes('a horse'), CLOSE, ...bytes(' . And ')],
+  ...[SEG, ...bytes('.'), END],
+]
+
 const [first, ...others] = await adapters()
 
 for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
@@ -74,22 +81,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
     })
 
     test.each([
-      [
-        'phrases of the answer',
-        [
-          OPEN,
-          ...bytes('a man'),
-          CLOSE,
-          ...bytes('  on '),
-          OPEN,
-          ...bytes('a horse'),
-          CLOSE,
-          ...bytes(' . And '),
-          SEG,
-          ...bytes('.'),
-          END,
-        ],
-      ],
+      ['phrases of the answer', TWO_PHRASES],
       ['one phrase', [...bytes('It is '), OPEN, ...bytes('a dog'), CLOSE, ...bytes(' '), SEG, END]],
     ] as const)('the masks are those of a prompt with the same text: %s', async (_, ids) => {
       const model = await loadModel(files, { gpu })
@@ -314,6 +306,27 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       }
       expect(answers[0]).toHaveLength(12 * 31)
       expectClose(answers[0]!, answers[1]!, 1e-4)
+    })
+
+    test('with saturated gates the flow is the baseline to the bit, in every phrase', async () => {
+      const saturated = smallCheckpoint({ positions: 1024, tasks: TASKS, edit: saturate })
+      const model = await loadModel(saturated, { gpu })
+      const scene = await look(model, picture(50, 40), {})
+      const phrases = async (flow: boolean) => {
+        script(model, [...TWO_PHRASES])
+        const answer = await describeImage(model, scene, { flow })
+        vi.restoreAllMocks()
+        return answer.phrases
+      }
+      const [on, off] = [await phrases(true), await phrases(false)]
+      expect(on.map(({ text }) => text)).toEqual(['a man', 'a horse'])
+      for (const [k, { query, score, mask, logits }] of on.entries()) {
+        expect([query, score]).toEqual([off[k]!.query, off[k]!.score])
+        expect(mask).toEqual(off[k]!.mask)
+        expectSameBits(logits.refined, off[k]!.logits.refined)
+      }
+      closeScene(model, scene)
+      model.release()
     })
 
     test('drawn words are the same by seed', async () => {

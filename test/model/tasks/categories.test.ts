@@ -6,7 +6,7 @@ import { PromptError, UsageError } from '../../../src/errors.ts'
 import type { FlowSeg, Scene } from '../../../src/model/flowseg.ts'
 import type { CategoryList } from '../../../src/model/input/categories.ts'
 import { adapters, anyGpu, creations, expectClose, expectSameBits } from '../../support.ts'
-import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { bytesOn, cleanUp, load } from '../small-model.ts'
 
 cleanUp()
@@ -14,17 +14,7 @@ cleanUp()
 const TASKS = ['referring', 'categories']
 const files = smallCheckpoint({ maxTokens: 500, tasks: TASKS })
 const LIST = { things: ['red mug', 'Bird'], stuff: ['sky-other-merged'] }
-
-/** Gates that let vision through alone, nothing that C learns, and no refinement: the baseline. */
-const saturated = smallCheckpoint({
-  maxTokens: 500,
-  tasks: TASKS,
-  edit: (name, values) => {
-    if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
-    if (name.includes('semantic_gate.bias')) values.fill(30)
-    if (name.endsWith('boundary_refiner.alpha')) values.fill(0)
-  },
-})
+const saturated = smallCheckpoint({ maxTokens: 500, tasks: TASKS, edit: saturate })
 
 /** Everything that a list's answers say, for comparisons. */
 async function all(scene: Scene, list: CategoryList, options: { flow?: boolean; shuffle?: number } = {}) {

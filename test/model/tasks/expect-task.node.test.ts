@@ -1,4 +1,4 @@
-// What a checkpoint wasn't trained on is refused by the field of its config.
+// A task that a checkpoint wasn't trained on is refused, by the field of its config.
 
 import { expect, test } from 'vitest'
 import { UsageError } from '../../../src/errors.ts'

@@ -26,7 +26,7 @@ import { expectGolden, goldenInput, loadGolden, readFixture } from '../../fixtur
 import { adapters, anyGpu, expectSameBits } from '../../support.ts'
 import { valuesOf } from '../../values.ts'
 import { assemble, freeAll, runOnce } from '../checkpoint/parts.ts'
-import { picture, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
+import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
 
 cleanUp()
@@ -302,13 +302,8 @@ test('a region is what it was when it was given', async () => {
 
 test('with saturated gates the flow is the baseline to the bit', async () => {
   const gpu = await anyGpu()
-  const edit = (name: string, values: Float32Array): void => {
-    if (name.includes('semantic_gate.weight') || name.includes('condition_attn.out_proj')) values.fill(0)
-    if (name.includes('semantic_gate.bias')) values.fill(30)
-    if (name.includes('boundary_refiner.alpha')) values.fill(0)
-  }
   const model = await load(
-    smallCheckpoint({ edit, maxTokens: 600, config: { compat: 'main', tasks: TASKS } }),
+    smallCheckpoint({ edit: saturate, maxTokens: 600, config: { compat: 'main', tasks: TASKS } }),
     { gpu },
   )
   const scene = await model.look(picture(40, 30))

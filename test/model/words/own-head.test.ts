@@ -79,7 +79,7 @@ for (const [i, gpu] of (await adapters()).entries()) {
             return scene.ask(QUESTION, { maxTokens: 20, temperature: 1.2, seed: 3 })
           }),
         )
-        // What is rounded in the language model alone is not what loading rounds
+        // A conversion of the language model alone rounds other tensors than loading does
         if (recipe !== 'llm=int8') expect(actual?.tokens).toEqual(expected?.tokens)
         expect(actual?.tokens.length).toBeGreaterThan(0)
         expect(copied.memory().byOwner).toHaveProperty('lm_head')

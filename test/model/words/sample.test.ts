@@ -6,7 +6,7 @@ import { uniform } from '../../support.ts'
 
 const LOGITS = Float32Array.from([0, 2, 1, -1, 2, -30])
 
-/** How often each id is drawn. */
+/** The share of draws of each id. */
 function shares(sampler: Sampler, draws = 20_000): number[] {
   const counts = Array.from(LOGITS, () => 0)
   for (let i = 0; i < draws; i++) counts[sampler.draw(LOGITS)]! += 1 / draws

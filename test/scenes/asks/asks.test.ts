@@ -1,5 +1,5 @@
-// What scenes of the second generation are asked is true: an independent listener and the id map say the same. Every
-// kind has its share, absent sentences are as near to true ones as they claim, and nothing depends on chance.
+// Questions about scenes of the second generation have true answers: an independent listener and the id map agree.
+// Every kind has its share, absent sentences are as near to true ones as they claim, and nothing depends on chance.
 
 import { expect, test } from 'vitest'
 import type { Ask, ChatAsk, PhraseAsk } from '../../../src/scenes/asks/ask.ts'

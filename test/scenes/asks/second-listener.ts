@@ -45,7 +45,7 @@ function singular(text: string): string {
   return `the ${words.join(' ').replace(/that are not/, 'that is not')}`
 }
 
-/** Whether the listener has a way to read such a phrase. */
+/** The objects that a phrase means, by the independent listener. */
 export function listenToSeveral(text: string, objects: Objects): SceneObject[] {
   const fact = FACT_OF.find(([pattern]) => pattern.test(text))
   if (fact) {

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
-/** What `build` writes without arguments. */
+/** The folder that `build` writes to without arguments. */
 export const DIST: string = join(ROOT, 'web/dist')
 
 export function setup(): Promise<void> {

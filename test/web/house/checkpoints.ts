@@ -19,7 +19,9 @@ interface Presence {
 /** Ids of the small tokenizer: bytes, the chat's two, and the markers. */
 const [END, SEG, OPEN, CLOSE] = [257, 258, 259, 260]
 const VOCAB = 261
-/** What `writer` says: one phrase, in letters of which none comes twice, as each token follows from the one before. */
+/**
+ * The answer of `writer`: one phrase, in letters of which none comes twice, as each token follows from the one before.
+ */
 export const WRITTEN = 'It mug.'
 const CHAIN = [...bytes('\nIt '), OPEN, ...bytes('mug'), CLOSE, ...bytes('.'), SEG, END]
 

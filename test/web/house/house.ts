@@ -1,4 +1,4 @@
-// Where people come to see the studio: it is served by a plain host in a folder of its own under the policy that the
+// The house of the studio's tests: a plain host serves the studio in a folder of its own, under the policy that the
 // README gives, and there is a browser. One per test file. Vitest builds the studio before all of them (build.ts).
 
 import { type Browser, chromium } from 'playwright'
@@ -52,7 +52,7 @@ export function openHouse(usual: Options = {}): House {
   let host: Host
   /** Those who leave after a test. */
   const people: Person[] = []
-  /** Who stays: loading the model anew for every test would take a minute and a half. */
+  /** A person that stays for all tests: loading the model anew for each would take a minute and a half. */
   let regular: Person | undefined
 
   beforeAll(async () => {
@@ -63,7 +63,7 @@ export function openHouse(usual: Options = {}): House {
 
   afterEach(async ({ task }) => {
     Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false, gate: undefined })
-    // Who knows in what state a failure has left the page
+    // A failure may have left the page in any state
     if (regular && task.result?.state === 'fail') {
       people.push(regular)
       regular = undefined

@@ -21,7 +21,7 @@ export interface LongTask {
 export class Person {
   readonly page: Page
   readonly context: BrowserContext
-  /** What the page said on its console that nobody should have to read. */
+  /** Warnings and errors on the page's console. */
   readonly complaints: string[] = []
 
   private constructor(page: Page, context: BrowserContext) {
@@ -77,7 +77,7 @@ export class Person {
     this.complaints.length = 0
   }
 
-  /** How many answers there were so far. */
+  /** The number of answers so far. */
   async answers(): Promise<number> {
     return this.page.evaluate(() => performance.getEntriesByName('flowseg:answer').length)
   }
@@ -229,7 +229,7 @@ export class Person {
         if (!element.checkVisibility() || element.closest('.hidden, .skip')) return false
         return modal ? modal.contains(element) : true
       }
-      // What scrolls sideways on purpose shows the rest when it is pushed
+      // An element that scrolls sideways on purpose shows the rest when it is scrolled
       const scrolls = (element: Element): boolean => {
         for (let at: Element | null = element; at && at !== document.body; at = at.parentElement) {
           if (/auto|scroll/.test(getComputedStyle(at).overflowX) && at.tagName !== 'DIALOG') return true
@@ -345,7 +345,7 @@ export class Person {
     await frames()
   }
 
-  /** What axe-core finds wrong with the page as it is, in short. */
+  /** The violations that axe-core finds on the page as it is, in short. */
   async violations(): Promise<string[]> {
     const { violations } = await new AxeBuilder({ page: this.page }).analyze()
     return violations.map(

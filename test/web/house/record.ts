@@ -21,7 +21,7 @@ export interface Measured {
   readonly files: readonly FileSize[]
 }
 
-/** What a visitor downloads before the weights; hashes left out of the names. */
+/** The files that a visitor downloads before the weights; hashes left out of the names. */
 export function bundleSizes(folder: string): FileSize[] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
   return names

@@ -18,16 +18,16 @@ const TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 }
 
-/** Where browsers send what breaks the policy. */
+/** The path that browsers send violations of the policy to. */
 const REPORTS = '/reports'
 
 export interface Host {
   readonly url: string
-  /** What is served, by the first part of the path: '/some/where/' for instance. */
+  /** The folders that are served, by the first part of the path: '/some/where/' for instance. */
   readonly folders: Record<string, string>
-  /** What was sent, by path. */
+  /** Bytes that were sent, by path. */
   readonly sent: Map<string, number>
-  /** What broke the policy: directives and what they forbid. */
+  /** Violations of the policy: the directive and what it forbids. */
   readonly reports: string[]
   /** Requests that are being answered. */
   readonly busy: number

@@ -1,4 +1,4 @@
-// How a place on the hub is written, and what a misspelt one is told.
+// Places on the hub are parsed, and misspelt ones refused with the remedy.
 
 import { describe, expect, test } from 'vitest'
 import { UsageError } from '../../../../src/errors.ts'
@@ -26,7 +26,7 @@ describe('a place', () => {
     const parsed = parseHubPlace(place)
     const { owner, name, path, revision } = parsed
     if (parts) expect([owner, name, path, revision]).toEqual(parts)
-    // What is shown means the same
+    // The shown form means the same
     expect(parseHubPlace(describeHubPlace(parsed))).toEqual(parsed)
   })
 

@@ -1,4 +1,4 @@
-// What a client makes of a hub (local-hub.ts), in whatever runtime it is.
+// A client's visit to a hub (local-hub.ts), in any runtime.
 
 import { openFolder } from '../../../../src/io/folder.ts'
 

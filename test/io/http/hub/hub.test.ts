@@ -1,5 +1,5 @@
-// What comes of a hub's answers: files of one commit, few requests, a token that goes to the hub alone, and refusals
-// that say what to do. The hub is local-hub.ts; in Deno and in Chromium, see hub-visit.ts.
+// The client handles a hub's answers: files of one commit, few requests, a token that goes to the hub alone, and
+// refusals that say what to do. The hub is local-hub.ts; in Deno and in Chromium, see hub-visit.ts.
 
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'

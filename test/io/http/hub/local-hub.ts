@@ -13,7 +13,7 @@ export interface Repository {
   readonly commits: Map<string, Files>
   /** Commits by branch or tag. */
   readonly revisions: Map<string, string>
-  /** Who may read it, by token; everybody if undefined. */
+  /** The tokens that may read it; everybody may if undefined. */
   readers?: readonly string[]
   isGated?: boolean
   isClosed?: boolean
@@ -21,7 +21,7 @@ export interface Repository {
   says?: string
 }
 
-/** What a page of another origin may see; the same that the hub lets it see. */
+/** The headers that a page of another origin may see, as on the hub. */
 const EXPOSED =
   'X-Repo-Commit, X-Request-Id, X-Error-Code, X-Error-Message, ETag, Link, Accept-Ranges, Content-Range, X-Linked-Size, X-Linked-ETag, Retry-After, RateLimit'
 
@@ -33,7 +33,7 @@ export class LocalHub {
   readonly tokens: string[] = ['hf_mine', 'hf_other']
   /** Files of this extension are large ones. */
   isLarge: (path: string) => boolean = (path) => /\.(safetensors|bin)$/.test(path)
-  /** How many requests a signed address is good for. */
+  /** The number of requests that a signed address is valid for. */
   signatureLasts = Infinity
   /** Large files come as the pointers that Git LFS keeps. */
   sendsPointers = false
@@ -55,13 +55,13 @@ export class LocalHub {
   readonly contents: string[] = []
   /** Authorization that came to the content server. */
   readonly leaks: string[] = []
-  /** What came to the hub. */
+  /** The Authorization headers that came to the hub. */
   readonly authorizations: (string | undefined)[] = []
   readonly #hub = new Server()
   readonly #content = new Server()
   /** Addresses that are good for some requests more. */
   readonly signed = new Map<string, { readonly bytes: Uint8Array; readonly name: string; left: number }>()
-  /** What the content server makes of a file. */
+  /** A change that the content server makes to a file. */
   contentOf: ((bytes: Uint8Array) => Uint8Array) | undefined
 
   get endpoint(): string {
@@ -104,7 +104,7 @@ export class LocalHub {
     return commit
   }
 
-  /** What was asked and sent since the last time. */
+  /** The requests to the hub and the files sent since the last call. */
   taken(): { asked: string[]; contents: string[] } {
     return { asked: this.asked.splice(0), contents: this.contents.splice(0) }
   }

@@ -5,12 +5,12 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { encodePng } from '../../../src/io/image/image.ts'
-import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
-import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
-import { DOMAIN, EXAMPLES, fillWorld, knowsOf } from '../../model/knows/knowing.ts'
-import { anyGpu } from '../../support.ts'
-import { flowseg, NANO, type Outcome, rewriteNano, temporaryFolder } from '../cli-harness.ts'
+import { encodePng } from '../../src/io/image/image.ts'
+import { TASKS } from '../../src/model/checkpoint/task-config.ts'
+import { picture, smallCheckpoint } from '../model/checkpoint/small-checkpoint.ts'
+import { DOMAIN, EXAMPLES, fillWorld, knowsOf } from '../model/knows/knowing.ts'
+import { anyGpu } from '../support.ts'
+import { flowseg, NANO, type Outcome, rewriteNano, temporaryFolder } from './cli-harness.ts'
 
 const gpu = await anyGpu()
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
