@@ -31,7 +31,7 @@ export function namesOf<T extends object>(names: Readonly<Record<keyof T, true>>
   return Object.keys(names)
 }
 
-/** An object with these options and no others; their values are checked by the functions that take them, or by options.ts. */
+/** An object with these options and no others. Their values are checked by what takes them, or by options.ts. */
 export function expectNames(what: string, options: unknown, known: readonly string[]): void {
   // Neither a signal nor a promise nor a map, which have no names of their own and would pass for no options at all
   if (typeof options !== 'object' || options === null || tagOf(options) !== 'Object') {

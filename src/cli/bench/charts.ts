@@ -4,7 +4,7 @@ import { entryOf } from '../../check.ts'
 import type { Ceilings } from '../../tuning/ceilings.ts'
 import { byKernel, type Measured } from './measure.ts'
 
-/** Neighbours differ in lightness too, for readers who see fewer colours (after Tol 2021, muted, and Okabe & Ito 2008). */
+/** Neighbours differ in lightness too, for readers who see fewer colours (Tol 2021, muted; Okabe & Ito 2008). */
 const PALETTE = [
   '#332288',
   '#e69f00',

@@ -3,8 +3,8 @@
 // Its JPEG is libjpeg-turbo's: on a corpus of 101 files (every sampling, progressive, restarts, grey, CMYK, YCCK;
 // November 2026) not one value differs from Pillow 12.2, where mozjpeg in WebAssembly (@jsquash/jpeg 1.6) refuses four
 // inks and differs for 4:4:0. It gets a file whose headers were read before (image.ts), without metadata, so that it
-// has no profile to go by. Inflate is zlib's: the streams of these runtimes disagree about data that lack their end, and
-// about what comes after it.
+// has no profile to go by. Inflate is zlib's: the streams of these runtimes disagree about data that lack their end,
+// and about what comes after it.
 
 import { pipeline, Readable } from 'node:stream'
 import { createInflate } from 'node:zlib'

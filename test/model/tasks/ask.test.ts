@@ -51,10 +51,10 @@ function idOfByte(byte: number): number {
 
 /** An answer with two phrases. */
 const TWO_PHRASES = [
-  ...[OPEN, ...bytes('a man'), CLOSE, ...bytes('  on ')],
-  ...[OPEN, ...bytes('a horse'), CLOSE, ...bytes(' . And ')],
-  ...[SEG, ...bytes('.'), END],
-]
+  [OPEN, ...bytes('a man'), CLOSE, ...bytes('  on ')],
+  [OPEN, ...bytes('a horse'), CLOSE, ...bytes(' . And ')],
+  [SEG, ...bytes('.'), END],
+].flat()
 
 const [first, ...others] = await adapters()
 
