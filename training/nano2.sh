@@ -3,6 +3,7 @@
 #
 #   HOURS=5 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
 #   SCALE=0.5 ./nano2.sh FOLDER        half of the steps that are wanted, however long they take: beside other work
+#   KEPT=kept ./nano2.sh FOLDER        goes on with what keep.py kept of a run on another machine
 #   STEPS=3 COUNT=8 ./nano2.sh FOLDER  a few steps of each part, to see that they run
 #
 # Each part leaves a mark in FOLDER/done and is skipped where it has one. A training phase that is interrupted goes on from
@@ -36,6 +37,9 @@ both() { # both COMMAND... : with each of the two halves of the data, at the sam
   "$@" 1
   wait $first
 }
+
+# 0. A run of another machine, if there is one (keep.py)
+[ -z "${KEPT:-}" ] || part kept "$python" "$here/keep.py" --to "$out" --in "$KEPT"
 
 # 1. Scenes, written once: 50 ms each and 290 MB a thousand, pixels and asks
 half() {

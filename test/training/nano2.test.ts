@@ -83,6 +83,27 @@ test.skipIf(!canTrain)(
     const second = make()
     expect(second.stdout).not.toContain('==')
 
+    // Kept in float16, taken up elsewhere, kept again: the same bytes
+    const keep = (...args: string[]) => {
+      const { status, stderr } = spawnSync(python, ['keep.py', ...args], {
+        cwd: join(ROOT, 'training'),
+        encoding: 'utf8',
+      })
+      expect(status, stderr.slice(-2000)).toBe(0)
+    }
+    const [kept, other, keptAgain] = ['kept', 'other', 'kept-again'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ]
+    keep('--of', folder, '--in', kept)
+    keep('--to', other, '--in', kept)
+    keep('--of', other, '--in', keptAgain)
+    const state = (of: string) => readFileSync(join(of, 'state.safetensors'))
+    expect(state(keptAgain).equals(state(kept))).toBe(true)
+    expect(existsSync(join(other, 'done/tune2'))).toBe(true)
+    expect(existsSync(join(other, 'done/rows1'))).toBe(false)
+
     const checks = spawnSync(python, ['smoke.py', folder], { cwd: join(ROOT, 'training'), encoding: 'utf8' })
     expect(checks.status, `${checks.stdout}\n${checks.stderr}`.slice(-4000)).toBe(0)
   },
