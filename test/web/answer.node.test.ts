@@ -51,7 +51,7 @@ test('what is typed while the first sample is on its way stays, and is asked of 
   await me.page.waitForFunction(
     () => document.getElementById('status')?.textContent === 'The image was looked at',
     null,
-    { timeout: 60_000 },
+    { timeout: 180_000 },
   )
   expect(await field.inputValue()).toBe(SECOND)
   expect(await me.answers()).toBe(0) // nobody has asked yet

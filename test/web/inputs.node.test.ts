@@ -55,7 +55,7 @@ test('an image and weights that are dropped together are both taken', async () =
   await me.page.waitForFunction(
     () => document.getElementById('status')?.textContent === 'The image was looked at',
     null,
-    { timeout: 60_000 },
+    { timeout: 180_000 },
   )
   await me.asks(FIRST)
   await me.sees(FIRST)

@@ -12,7 +12,7 @@ import { FIRST, FOLDER, openHouse, SECOND } from './house/house.ts'
 import { DESKTOP, Person, PHONE, SMALL } from './house/person.ts'
 
 const house = openHouse()
-const PATIENCE = { timeout: 60_000 }
+const PATIENCE = { timeout: 180_000 }
 const USUAL = { threshold: 0.5, all: 0.6 }
 
 const folders = {

@@ -10,7 +10,7 @@ import { DESKTOP, type Person, SMALL } from './house/person.ts'
 
 const house = openHouse()
 const { theRegular, somebody } = house
-const PATIENCE = { timeout: 60_000 }
+const PATIENCE = { timeout: 180_000 }
 
 const EASY = { threshold: 0.001, all: 0.001 }
 const folders = {

@@ -86,7 +86,7 @@ export class Person {
     await this.page.waitForFunction(
       (count) => performance.getEntriesByName('flowseg:answer').length > count,
       than,
-      { timeout: 60_000 },
+      { timeout: 180_000 },
     )
   }
 
@@ -95,7 +95,7 @@ export class Person {
     await this.page.waitForFunction(
       (text) => document.getElementById('status')?.textContent?.includes(`Found ${text},`),
       sentence,
-      { timeout: 60_000 },
+      { timeout: 180_000 },
     )
     await this.seesAll()
   }
@@ -119,7 +119,7 @@ export class Person {
   }
 
   /** A notice with this title. */
-  async isTold(title: string | RegExp, timeout = 60_000): Promise<Locator> {
+  async isTold(title: string | RegExp, timeout = 180_000): Promise<Locator> {
     const notice = this.page
       .getByRole('alert')
       .filter({ has: this.page.getByRole('heading', { name: title }) })
@@ -141,7 +141,7 @@ export class Person {
     await this.page.waitForFunction(
       (text) => document.getElementById('canvas')?.getAttribute('aria-label')?.includes(text),
       title,
-      { timeout: 60_000 },
+      { timeout: 180_000 },
     )
   }
 
