@@ -33,7 +33,7 @@ def keep(folder: Path, kept: Path) -> None:
     kept.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copy(folder / "weights" / name, kept / name)
-    save_file(tensors, kept / f"{STATE}.tmp", metadata={name: json.dumps(value) for name, value in facts.items()})
+    save_file(tensors, kept / f"{STATE}.tmp", metadata={"run": json.dumps(facts)})  # one, as their order is by chance
     os.replace(kept / f"{STATE}.tmp", kept / STATE)
     print(f"step {facts['step']}, done: {' '.join(facts['done'])}")
 
@@ -44,7 +44,7 @@ def restore(folder: Path, kept: Path) -> None:
     for name in FILES:
         shutil.copy(kept / name, folder / "weights" / name)
     with safe_open(kept / STATE, "pt") as file:
-        state = {name: json.loads(value) for name, value in file.metadata().items()}
+        state = json.loads(file.metadata()["run"])
         of = lambda part: {n.removeprefix(part): file.get_tensor(n).float() for n in file.keys() if n.startswith(part)}
         state |= {"model": of("model."), "help": of("help."), "optimizer": {}}
     state["average"] = {name: t.clone() for name, t in state["model"].items()}
