@@ -160,7 +160,7 @@ async function main() {
   console.log(options.before ? comparison(results.cases) : `Wrote ${file}`)
 }
 
-/** What a change did to the time of each case: the ratio of the medians, now over before. */
+/** The ratio of each case's median times, now over before, the slowest first, and their geometric mean. */
 function comparison(cases) {
   const ratios = Object.entries(cases).flatMap(([name, { engines }]) => {
     const [now, before] = [engines.ours, engines.before].map((one) => (one?.ms ? median(one.ms) : undefined))

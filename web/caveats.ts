@@ -1,4 +1,4 @@
-// What a saved answer says of what the model knows: the fields that the command prints with --json.
+// Fields of a saved answer about what the model knows: the same as the command prints with --json.
 
 import type { FlowSeg, ImageWorld } from '../src/index.ts'
 

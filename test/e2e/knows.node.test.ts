@@ -1,6 +1,5 @@
-// What a checkpoint says of itself is told by every command that asks it: its world before the answer, and with the
-// answer the words that it doesn't know and that the image is unlike those of training. One that says nothing adds
-// nothing.
+// Each command that asks a checkpoint shows the `knows` section of its config: the domain before the answer, and with the
+// answer unknown words and an image unlike those of training. Without the section they show nothing.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

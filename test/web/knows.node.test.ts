@@ -22,7 +22,7 @@ const folders = {
 }
 afterAll(() => Promise.all(Object.values(folders).map((folder) => rm(folder, { recursive: true }))))
 
-/** Who has loaded one of these, and stays for the next test. */
+/** The person who has loaded each of these folders, kept for the next test. */
 const people = new Map<keyof typeof folders, Person>()
 async function withWeights(kind: keyof typeof folders): Promise<Person> {
   const present = people.get(kind)

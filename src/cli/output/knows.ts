@@ -1,6 +1,6 @@
-// What a checkpoint says of itself, as the command shows it. Before the first answer: the images that it knows, and
-// sentences that it can be asked. With an answer: words that it doesn't know, and that its image is unlike those of
-// training. A checkpoint that says nothing of itself adds nothing.
+// The `knows` section of a checkpoint's config, as the command shows it. Before the first answer it prints the domain and
+// some examples; with an answer it names the words that the checkpoint doesn't know, and says if the image is unlike
+// those of training. Without the section it prints nothing.
 
 import { listed } from '../../check.ts'
 import type { Config } from '../../model/checkpoint/config.ts'

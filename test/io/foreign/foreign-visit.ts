@@ -1,4 +1,5 @@
-// What becomes of files that strangers wrote, in whatever runtime this is: images, weights, JSON, tokenizers.
+// Opens files that strangers wrote (images, weights, JSON, tokenizers) in the runtime that runs this, and returns those
+// whose outcome is not the expected one.
 
 import { readFileSync } from 'node:fs'
 import { deflateSync } from 'node:zlib'
