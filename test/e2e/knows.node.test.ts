@@ -1,5 +1,5 @@
-// Each command that asks a checkpoint shows the `knows` section of its config: the domain before the answer, and with the
-// answer unknown words and an image unlike those of training. Without the section they show nothing.
+// Each command that asks a checkpoint shows the `knows` section of its config: the domain before the answer, and with
+// the answer unknown words and an image unlike those of training. Without the section they show nothing.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
