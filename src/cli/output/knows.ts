@@ -1,6 +1,6 @@
 // The `knows` section of a checkpoint's config, as the command shows it. Before the first answer it prints the domain
-// and some examples; with an answer it names the words that the checkpoint doesn't know, and says if the image is unlike
-// those of training. Without the section it prints nothing.
+// and some examples. With an answer it names the words that the checkpoint doesn't know, and says if the image is
+// unlike those of training. Without the section it prints nothing.
 
 import { listed } from '../../check.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
