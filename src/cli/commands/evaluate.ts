@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { FlowSegError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
+import { evaluateAsks } from '../evaluation/asks/run.ts'
 import { type Measured, measure, type Row } from '../evaluation/measure.ts'
 import {
   type About,
@@ -36,11 +37,13 @@ const page: Page = {
     'folder of RefCOCO or ReasonSeg (docs/evaluation.md). Without any, scenes of the test split are drawn as they ' +
     `are needed, until there are ${grouped(SENTENCES)} sentences; the model has seen none of them. cIoU is the ` +
     'sum of intersections by the sum of unions, gIoU the mean IoU. Every image is taken with all its sentences. ' +
-    'With --merge, the operands are the results of all shards.',
+    'With --merge, the operands are the results of all shards. With --asks, scenes are asked all that the model can be ' +
+    'asked: sentences about nothing and about several objects, other wordings, gestures, lists, questions, descriptions.',
   options: {
     count: { value: 'N', help: 'stop with the scene that brings the Nth sentence' },
     limit: { value: 'N', help: 'only the first N images' },
-    split: { value: 'NAME', help: 'of RefCOCO: val, testA, testB or test' },
+    split: { value: 'NAME', help: 'of RefCOCO: val, testA, testB or test; of --asks: test2, style2 or val2' },
+    asks: { help: 'everything that a scene can be asked, on 100 scenes of test2, or on --limit N' },
     images: { value: 'DIR', help: 'of RefCOCO: the folder of the images, if it is no usual one' },
     'no-oracle': { help: 'without the best of all candidates, which takes long for large images' },
     results: {
@@ -64,6 +67,10 @@ const page: Page = {
     ['eval mine.jsonl --results mine.results', 'data of your own; a run that can be stopped'],
     ['eval refcoco/ --split testA --shard 1/2 --results a', 'the first half of a split of RefCOCO'],
     ['eval --merge a b', 'the figures of both halves'],
+    [
+      'eval --asks --limit 20',
+      'absent things, several objects, gestures, lists and questions, on twenty scenes',
+    ],
   ],
 }
 
@@ -71,8 +78,9 @@ const page: Page = {
 export const evaluate: Command = { page, run }
 
 async function run(args: Given, terminal: Terminal): Promise<number> {
-  if (args.has('merge')) return merge(args, terminal)
+  if (args.has('merge') && !args.has('asks')) return merge(args, terminal)
   expectOperands(page, args, 0, 1)
+  if (args.has('asks')) return evaluateAsks(args, terminal)
   const amount = { count: args.number('count', 1), limit: args.number('limit', 1) }
   const shard = shardOption(args)
   const ask = askOptions(args)

@@ -15,7 +15,7 @@ import { grouped, type Terminal } from '../output/terminal.ts'
 import { type Item, isIn, type Shard, type Source } from './source.ts'
 
 /** Between two lines about progress when nobody watches. */
-const REPORT_SECONDS = 15
+export const REPORT_SECONDS = 15
 
 /** A sentence, its answer, and what we make of it. */
 export interface Row {

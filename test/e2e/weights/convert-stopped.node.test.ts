@@ -66,8 +66,8 @@ describe('an interrupted conversion', () => {
       expect(await hashes(join(cwd, 'out'))).toEqual(expected)
       await rm(join(cwd, 'out'), { recursive: true })
 
-      // From before it begins to after its end. One that ended first starts anew and is given less time, since how long it
-      // takes depends on what else runs.
+      // From before it begins to after its end. One that ended first starts anew and is given less time, since how long
+      // it takes depends on what else runs.
       for (let i = 0; i < 60 && interrupted < 12; i++) {
         const code = await killedAfter(whole * (0.2 + (0.85 * ((i * 7) % 20)) / 20), cwd, signal)
         if (code === 0) {

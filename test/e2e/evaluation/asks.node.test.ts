@@ -1,0 +1,232 @@
+// `flowseg eval --asks`: a model that knows the truth gets full marks, one that is always wrong none; figures are what
+// their definitions say; and the command measures the model that comes along.
+
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { answerScene } from '../../../src/cli/evaluation/asks/answer.ts'
+import { edgeIou } from '../../../src/cli/evaluation/asks/edges.ts'
+import { auc, figuresOf } from '../../../src/cli/evaluation/asks/figures.ts'
+import type { AskRow, ListRow } from '../../../src/cli/evaluation/asks/row.ts'
+import type { FlowSeg } from '../../../src/model/flowseg.ts'
+import type { Ask, GroundedAsk, ListAsk, RegionAsk } from '../../../src/scenes/asks/ask.ts'
+import { type DatasetScene, datasetScene, writeDataset } from '../../../src/scenes/dataset.ts'
+import { Random } from '../../../src/scenes/random.ts'
+import { SIZE } from '../../../src/scenes/scene.ts'
+import { anyGpu } from '../../support.ts'
+import { flowseg, temporaryFolder } from '../cli-harness.ts'
+
+const gpu = await anyGpu()
+const noSignal = new AbortController().signal
+
+// ---------------------------------------------------------------------------------------------------------
+// Answers from the truth
+
+/** Looks like a model, and answers with what is there, or, `isRight` false, with what isn't. */
+function oracle(truth: DatasetScene, isRight: boolean): FlowSeg {
+  const asks = truth.asks ?? []
+  const of = <T extends Ask['task']>(task: T): Extract<Ask, { task: T }>[] =>
+    asks.filter((ask): ask is Extract<Ask, { task: T }> => ask.task === task)
+  const maskOf = (objects: readonly number[]): { data: Uint8Array } => ({
+    data: truth.ids.map((id) => {
+      const isIn = id > 0 && objects.includes(id - 1)
+      return Number(isRight ? isIn : id === 0 && !isIn)
+    }),
+  })
+  const meant = new Map<string, readonly number[]>([
+    ...truth.sentences.map(({ text, target }) => [text, [target]] as const),
+    ...of('phrase').map(({ text, targets }) => [text, targets] as const),
+  ])
+  const gestures = of('region')[Symbol.iterator]()
+  const presence = (isThere: boolean): { score: number; found: boolean } => {
+    const found = isThere === isRight
+    return { score: found ? 0.9 : 0.1, found }
+  }
+  const scene = {
+    width: SIZE,
+    height: SIZE,
+    world: { distance: 1, isKnown: (truth.foreign === undefined) === isRight },
+    async segment(text: string) {
+      const targets = meant.get(text) ?? []
+      const mask = maskOf(targets)
+      const raw = Float32Array.from(mask.data, (bit) => bit - 0.5)
+      return {
+        ...presence(targets.length > 0),
+        mask,
+        union: mask,
+        instances: isRight ? targets : [],
+        logits: { raw, height: SIZE, width: SIZE },
+        canvas: [SIZE, SIZE],
+      }
+    },
+    async segmentRegion() {
+      const { target } = gestures.next().value as RegionAsk
+      return { ...presence(target !== null), mask: maskOf(target === null ? [] : [target]) }
+    },
+    async segmentCategories({ things }: { things: readonly string[] }) {
+      const { names, targets } = of('categories').find((list) => list.names === things) as ListAsk
+      const segments = names.flatMap((_, category) =>
+        (targets[category] ?? []).map((object) => ({ category, mask: maskOf([object]) })),
+      )
+      return { segments }
+    },
+    async ask(question: string) {
+      const { answer } = of('chat').find(({ text }) => text === question) ?? { answer: '' }
+      return { text: isRight ? answer : `${answer} ` }
+    },
+    async describe() {
+      const { answer, targets } = of('grounded')[0] as GroundedAsk
+      const phrases = [...answer.matchAll(/<p>(.*?)<\/p>/g)].map(([, text = ''], i) => ({
+        text: text.trim(),
+        span: [0, 1],
+        mask: maskOf([targets[i] as number]),
+      }))
+      return { text: answer, phrases }
+    },
+    close: () => undefined,
+  }
+  const config = { tasks: ['referring', 'regions', 'categories', 'chat', 'grounded'], sam: { image: SIZE } }
+  return { config, look: async () => scene } as unknown as FlowSeg
+}
+
+describe('answers about scenes of test2', () => {
+  const isStrange = ({ foreign }: DatasetScene): boolean => foreign !== undefined
+  const first = Array.from({ length: 40 }, (_, i) => datasetScene('test2', i))
+  const scenes = [
+    ...first.filter((one) => !isStrange(one)).slice(0, 3),
+    first.find(isStrange) as DatasetScene,
+  ]
+  async function figuresWith(isRight: boolean) {
+    const rows: AskRow[] = []
+    for (const scene of scenes) rows.push(...(await answerScene(oracle(scene, isRight), scene, noSignal)))
+    return figuresOf(rows)
+  }
+
+  test('that are right get full marks', async () => {
+    const figures = await figuresWith(true)
+    expect(figures.sentences).toMatchObject({ cIoU: 1, gIoU: 1, half: 1, edges: { refined: 1, raw: 1 } })
+    expect(figures.presence).toMatchObject({ auc: 1, refused: 1, kept: 1, foreign: 1 })
+    expect(figures.several).toMatchObject({ cIoU: 1, gIoU: 1, number: 1 })
+    expect(figures.wordings).toMatchObject({ wordings: 48, cIoU: 1, same: 1 })
+    expect(figures.regions).toMatchObject({ kinds: { box: 1, mask: 1, point: 1, scribble: 1 }, nothing: 1 })
+    expect(figures.lists).toEqual({ lists: 8, pq: 1 })
+    expect(figures.questions?.right).toBe(1)
+    expect(figures.descriptions).toMatchObject({ right: 1, named: 1 })
+    expect(figures.pictures).toEqual({ scenes: 3, known: 1, others: 1, refused: 1 })
+  })
+
+  test('that are wrong get none', async () => {
+    const figures = await figuresWith(false)
+    expect(figures.sentences).toMatchObject({ cIoU: 0, gIoU: 0, half: 0, edges: { refined: 0, raw: 0 } })
+    expect(figures.presence).toMatchObject({ auc: 0, refused: 0, kept: 0, foreign: 0 })
+    expect(figures.several).toMatchObject({ cIoU: 0, gIoU: 0, number: 0 })
+    expect(figures.wordings).toMatchObject({ cIoU: 0 })
+    expect(figures.regions).toMatchObject({ kinds: { box: 0, mask: 0, point: 0, scribble: 0 }, nothing: 0 })
+    expect(figures.lists).toEqual({ lists: 8, pq: 0 })
+    expect(figures.questions?.right).toBe(0)
+    expect(figures.descriptions).toMatchObject({ right: 0, named: 0 })
+    expect(figures.pictures).toEqual({ scenes: 3, known: 0, others: 1, refused: 0 })
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------
+// Figures
+
+test('AUC is the share of pairs in order, and half of those that are equal', () => {
+  const random = new Random(5, 0, 0)
+  const draw = (n: number): number[] => Array.from({ length: n }, () => Math.floor(random.next() * 10))
+  const [positive, negative] = [draw(40), draw(31)]
+  let pairs = 0
+  for (const p of positive) for (const n of negative) pairs += p > n ? 1 : p === n ? 0.5 : 0
+  expect(auc(positive, negative)).toBeCloseTo(pairs / (40 * 31), 12)
+  expect(auc([], negative)).toBe(null)
+})
+
+test('panoptic quality: the sum of IoUs by hits and half of what is surplus or missed', () => {
+  const list: ListRow = {
+    scene: 0,
+    task: 'categories',
+    kind: 'list',
+    hits: [0.8, 0.6],
+    surplus: 1,
+    missed: 2,
+  }
+  expect(figuresOf([list, { ...list, hits: [] }]).lists).toEqual({ lists: 2, pq: 1.4 / (2 + 6 / 2) })
+})
+
+test('boundary IoU counts what is inside of a mask and at most two pixels from the outside', () => {
+  const [width, height] = [13, 9]
+  const random = new Random(5, 1, 0)
+  // Rectangles, some of them over the frame, so that masks have an inside as well as rims
+  const drawn = (): Uint8Array => {
+    const [x0, y0] = [random.int(-2, 5), random.int(-2, 3)]
+    const [x1, y1] = [x0 + random.int(5, 10), y0 + random.int(5, 8)]
+    return Uint8Array.from({ length: width * height }, (_, i) => {
+      const [x, y] = [i % width, Math.floor(i / width)]
+      return Number(x >= x0 && x < x1 && y >= y0 && y < y1)
+    })
+  }
+  const isInside = (mask: Uint8Array, x: number, y: number): boolean =>
+    x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1
+  const around = [-2, -1, 0, 1, 2].flatMap((dy) => [-2, -1, 0, 1, 2].map((dx) => [dx, dy] as const))
+  const isRim = (mask: Uint8Array, i: number): boolean => {
+    const [x, y] = [i % width, Math.floor(i / width)]
+    return isInside(mask, x, y) && around.some(([dx, dy]) => !isInside(mask, x + dx, y + dy))
+  }
+  for (let n = 0; n < 50; n++) {
+    const [a, b] = [drawn(), drawn()]
+    let [both, either] = [0, 0]
+    for (const i of a.keys()) {
+      both += Number(isRim(a, i) && isRim(b, i))
+      either += Number(isRim(a, i) || isRim(b, i))
+    }
+    expect(edgeIou(a, b, width)).toBe(both / either)
+  }
+  expect(edgeIou(drawn(), new Uint8Array(width * height), width)).toBe(0)
+})
+
+// ---------------------------------------------------------------------------------------------------------
+// The command
+
+describe('flowseg eval --asks', () => {
+  test('measures what the model was trained on, in a folder of scenes', async () => {
+    const cwd = await temporaryFolder()
+    await writeDataset(join(cwd, 'scenes'), { split: 'test2', start: 1, count: 1 })
+    const { sentences, asks = [], objects, index } = datasetScene('test2', 1)
+    const some = ['wording', 'absent-word', 'several-category', 'list', 'point', 'count', 'description']
+    const chosen = some.flatMap((kind) => asks.filter((ask) => ask.kind === kind).slice(0, 1))
+    const record = { index, objects, sentences: sentences.slice(0, 2), asks: chosen }
+    await writeFile(join(cwd, 'scenes/scenes.jsonl'), `${JSON.stringify(record)}\n`)
+
+    const args = ['eval', 'scenes', '--asks', '--dump', 'rows.jsonl']
+    const { code, out, err } = await flowseg([...args, '--json'], { cwd, gpu })
+    expect([code, err]).toEqual([0, ''])
+    expect(JSON.parse(out)).toMatchObject({
+      data: 'scenes',
+      scenes: 1,
+      sentences: { sentences: 2 },
+      presence: { absent: 1, auc: expect.any(Number) },
+    })
+    const rows = (await readFile(join(cwd, 'rows.jsonl'), 'utf8')).trim().split('\n')
+    expect(rows.length).toBeGreaterThanOrEqual(4)
+    const table = await flowseg(args, { cwd, gpu })
+    expect(table.out).toMatch(/flowseg-nano on scenes: 1 scene, .*\n\n.*asked +figure\n/)
+    expect(table.out).toMatch(/sentences about one object +2 +cIoU +[01]\.\d{4}\n/)
+  })
+
+  test.each<[string[], RegExp]>([
+    [['--asks', '--shard', '1/2'], /--shard doesn't go with --asks/],
+    [['--asks', '--split', 'train2'], /--split is 'train2', expected test2 or style2 or val2/],
+    [['scenes', '--asks', '--split', 'val2'], /--split names a split to draw, and DATA is drawn already/],
+    [['--asks', '--limit', '0'], /--limit is '0'/],
+    [['nowhere', '--asks'], /There are no scenes in nowhere: scenes\.json is missing/],
+    [['old', '--asks'], /Scene 0 of old has no asks, as those of the first generation/],
+  ])('%j is refused', async (args, message) => {
+    const cwd = await temporaryFolder()
+    if (args[0] === 'old') await writeDataset(join(cwd, 'old'), { split: 'test', count: 1 })
+    const { code, err, out } = await flowseg(['eval', ...args], { cwd, gpu })
+    expect(code).not.toBe(0)
+    expect(out).toBe('')
+    expect(err).toMatch(message)
+  })
+})
