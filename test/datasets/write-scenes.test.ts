@@ -1,6 +1,6 @@
 // The test split that the recorded evaluation is of, written in the layouts of data of one's own, is read back as the
 // split itself: the same pixels, sentences in the same order, kinds, masks, and largest objects. What a model answers
-// to them is then the same (test/e2e/cli/own-data.node.test.ts).
+// to them is then the same (test/e2e/evaluation/own-data.node.test.ts).
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -270,6 +270,6 @@ function shardOption(args: Given): Shard {
   return { index, of }
 }
 
-function dumped({ scene, image, sentence, kind, query, score, answer, runs }: Row): object {
-  return { scene, image, sentence, kind, query, score, iou: iouOf(answer), runs }
+function dumped({ scene, image, sentence, kind, query, score, found, answer, runs }: Row): object {
+  return { scene, image, sentence, kind, query, score, found, iou: iouOf(answer), runs }
 }

@@ -26,6 +26,8 @@ export interface Row {
   readonly kind?: string | undefined
   readonly query: number
   readonly score: number
+  /** Absent from results of versions that didn't keep it. */
+  readonly found?: boolean | undefined
   readonly answer: Overlap
   /** Undefined if nobody asked for it. */
   readonly oracle?: Overlap | undefined
@@ -138,6 +140,7 @@ async function measureItem(
         ...(kind !== undefined && { kind }),
         query: result.query,
         score: result.score,
+        found: result.found,
         answer,
         ...(best && { oracle: better(answer, best) }),
         ...(largest && { largest: compare(largest) }),

@@ -117,12 +117,13 @@ function measuredIn(value: unknown, name: string, line: number): Measured {
 
 function isRow(value: unknown): value is Row {
   if (!isObject(value)) return false
-  const { scene, sentence, kind, query, score, answer, oracle, largest, shuffled, runs, times } = value
+  const { scene, sentence, kind, query, score, found, answer, oracle, largest, shuffled, runs, times } = value
   const isText = (one: unknown): boolean => one === undefined || typeof one === 'string'
   return (
     [scene, query, score].every((one) => typeof one === 'number') &&
     typeof sentence === 'string' &&
     isText(kind) &&
+    (found === undefined || typeof found === 'boolean') &&
     [answer, shuffled].every(isOverlap) &&
     [oracle, largest].every((one) => one === undefined || isOverlap(one)) &&
     Array.isArray(runs) &&

@@ -11,6 +11,8 @@ import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { duration, type Measured, type Row } from './measure.ts'
 
 interface Scored extends Metrics {
+  /** Share of sentences whose answer counts as found. */
+  readonly found?: number
   /** cIoU of the best candidates, where they were looked for. */
   readonly oracle?: number
 }
@@ -61,7 +63,12 @@ export function summarise(rows: readonly Row[], baseline?: readonly Row[]): Summ
   const scored = (some: readonly Row[]): Scored => {
     const best = some.flatMap((row): Overlap[] => (row.oracle ? [row.oracle] : []))
     const oracle = best.length === some.length ? metricsOf(best).cIoU : undefined
-    return { ...metricsOf(some.map(({ answer }) => answer)), ...(oracle !== undefined && { oracle }) }
+    const found = some.flatMap((row) => (row.found === undefined ? [] : [Number(row.found)]))
+    return {
+      ...metricsOf(some.map(({ answer }) => answer)),
+      ...(found.length === some.length && { found: found.reduce((sum, one) => sum + one, 0) / some.length }),
+      ...(oracle !== undefined && { oracle }),
+    }
   }
   const kinds = kindsIn(rows).map((kind) => [kind, rows.filter((row) => (row.kind ?? '') === kind)] as const)
   const times = (step: keyof Times): number => median(rows.map((row) => row.times[step]))
@@ -107,10 +114,19 @@ export function tell(run: Run, summary: Summary, asJson: boolean, { out }: Termi
     digits(m.cIoU),
     digits(m.gIoU),
     digits(m.half),
+    m.found === undefined ? '' : digits(m.found),
     m.oracle === undefined ? '' : digits(m.oracle),
   ]
   const [head = '', total = '', ...rest] = table([
-    ['', 'sentences', 'cIoU', 'gIoU', 'IoU >= 0.5', all.oracle === undefined ? '' : 'oracle cIoU'],
+    [
+      '',
+      'sentences',
+      'cIoU',
+      'gIoU',
+      'IoU >= 0.5',
+      all.found === undefined ? '' : 'found',
+      all.oracle === undefined ? '' : 'oracle cIoU',
+    ],
     row('all', all),
     ...Object.entries(kinds).map(([kind, m]) => row(`  ${kind || '(no kind)'}`, m)),
     ...(floors.largest ? [row('floor: largest object', floors.largest)] : []),

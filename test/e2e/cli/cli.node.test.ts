@@ -251,7 +251,7 @@ test('eval measures a dataset: metrics, oracle, floors, kinds, and a line a sent
   expect(code).toBe(0)
   expect(err).toMatch(/^(eval: .* left, cIoU so far .*\n)*$/) // on a slow machine, a line now and then
   const result = JSON.parse(out) as {
-    all: { sentences: number; cIoU: number; gIoU: number; half: number; oracle: number }
+    all: { sentences: number; cIoU: number; gIoU: number; half: number; found: number; oracle: number }
     kinds: Record<string, { sentences: number }>
     floors: { largest: { cIoU: number }; shuffled: { sentences: number } }
   }
@@ -273,13 +273,16 @@ test('eval measures a dataset: metrics, oracle, floors, kinds, and a line a sent
   expect(result.floors.largest.cIoU).toBeCloseTo(intersection / union, 12)
 
   const rows = (await readFile(join(cwd, 'd.jsonl'), 'utf8')).trim().split('\n')
-  const dumped = rows.map((row) => JSON.parse(row) as { sentence: string; iou: number; runs: number[] })
+  const dumped = rows.map(
+    (row) => JSON.parse(row) as { sentence: string; found: boolean; iou: number; runs: number[] },
+  )
   expect(dumped.map(({ sentence }) => sentence)).toEqual(sentences.map(({ text }) => text))
   expect(dumped[0]).toMatchObject({ scene: 40, kind: sentences[0]!.kind, query: expect.any(Number) })
   const pixels = dumped.map(({ runs }) => runs.reduce((sum, length) => sum + length, 0))
   expect(pixels).toEqual(dumped.map(() => SIZE ** 2))
   const mean = dumped.reduce((sum, { iou }) => sum + iou, 0) / dumped.length
   expect(result.all.gIoU).toBeCloseTo(mean, 12)
+  expect(result.all.found).toBe(dumped.filter(({ found }) => found).length / dumped.length)
 
   // As a table, and only as much as asked for
   const some = await flowseg(['eval', 'scenes', '--count', '1'], { cwd, gpu })
