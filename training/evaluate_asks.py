@@ -8,6 +8,7 @@ the query that overlaps most with a gesture, a panoptic map, greedy words.
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -248,10 +249,11 @@ def scene_rows(a: Answerer, i: int, limits: dict) -> list[dict]:
 
 def fits(name: str, o: dict) -> bool:
     """True if a phrase such as "a dotted red star on the left" names the object"""
-    words = name.split(" ")
-    clash = lambda own, all_: own is not None and any(w in words for w in all_ if w != own)
+    words = f" {' '.join(re.findall('[a-z0-9]+', name.lower()))} "
+    has = lambda name: f" {name} " in words
+    clash = lambda own, all_: own is not None and any(has(w) for w in all_ if w != own)
     colours = ["red", "orange", "yellow", "green", "blue", "purple", "brown", "black"]
-    return (o["category"] in name and not clash(o["colour"], colours)
+    return (has(o["category"]) and not clash(o["colour"], colours)
             and not clash(o["pattern"], ["plain", "striped", "dotted"]))
 
 
@@ -305,8 +307,8 @@ def numbers(rows: list[dict], threshold: float) -> dict:
         "right number": share(r["instances"] == r["targets"] for r in several),
     }
     first = {(r["scene"], r["text"]): r["object"] for r in plain}
-    same = [r["object"] == first[r["scene"], r["from"]] for r in phrases
-            if r["kind"] == "wording" and (r["scene"], r["from"]) in first]
+    same = [r["object"] > 0 and r["object"] == first.get((r["scene"], r["from"]))
+            for r in phrases if r["kind"] == "wording"]
     wording = [r for r in phrases if r["kind"] == "wording"]
     table["wordings"] = {"wordings": len(wording), "cIoU": ciou(wording), "same object": share(same)}
     regions = of("region")

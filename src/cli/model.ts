@@ -9,6 +9,7 @@ import { type Config, parseConfig } from '../model/checkpoint/config.ts'
 import { SMALL_FILES } from '../model/checkpoint/files.ts'
 import { FlowSeg, type LookOptions } from '../model/flowseg.ts'
 import { buildPrompt, type PromptOptions } from '../model/input/prompt.ts'
+import { expectTask } from '../model/tasks/expect-task.ts'
 import { printable } from '../printable.ts'
 import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
@@ -109,7 +110,7 @@ export interface Prompts {
   readonly expectSentence: (sentence: string) => void
 }
 
-/** @throws WeightsError from the model's small files */
+/** @throws WeightsError from the model's small files, UsageError if the model wasn't trained on the task */
 export async function openPrompts(options: PromptOptions, args: Given, terminal: Terminal): Promise<Prompts> {
   const { signal } = terminal
   const folder = openFolder(modelSource(args, terminal))
@@ -120,6 +121,7 @@ export async function openPrompts(options: PromptOptions, args: Given, terminal:
     config.llm.vocab,
     signal,
   )
+  expectTask(config, options.task ?? 'referring')
   return {
     config,
     expectSentence: (sentence) => void buildPrompt(tokenizer, sentence, config, options),

@@ -64,6 +64,7 @@ export class Scene {
    * every object that it means, as `instances`, and their `union`: an empty list and an empty mask if there is none.
    *
    * @throws PromptError when the sentence can't be used
+   * @throws UsageError when the checkpoint wasn't trained on the task
    * @throws NumericError when a number isn't finite
    *
    * @example

@@ -16,6 +16,7 @@
 import { type FileHandle, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decode, encode } from 'fast-png'
+import { isObject } from '../check.ts'
 import { makeFolders } from '../make-folders.ts'
 import type { TaskOptions } from '../progress.ts'
 import { FileProblem, openRegular, readRegular } from '../regular-file.ts'
@@ -204,7 +205,42 @@ function recordIn(line: string, row: number): SceneRecord {
       `readDataset: line ${row + 1} of scenes.jsonl lacks objects, or sentences with a target`,
     )
   }
+  const { asks, objects } = record
+  if (asks !== undefined && !(Array.isArray(asks) && asks.every((ask) => isAsk(ask, objects.length)))) {
+    throw new RangeError(`readDataset: line ${row + 1} of scenes.jsonl has asks that are none`)
+  }
   return record
+}
+
+/** True if a task has what it is asked with, and its targets are among the objects. */
+function isAsk(ask: unknown, objects: number): ask is Ask {
+  if (!isObject(ask)) return false
+  const { task, kind, text, targets, names, gesture, target, answer } = ask
+  const isTarget = (one: unknown): boolean =>
+    Number.isInteger(one) && Number(one) >= 0 && Number(one) < objects
+  const areTargets = (all: unknown): boolean => Array.isArray(all) && all.every(isTarget)
+  const isText = (one: unknown): boolean => typeof one === 'string'
+  if (!isText(kind)) return false
+  switch (task) {
+    case 'phrase':
+      return isText(text) && areTargets(targets)
+    case 'categories':
+      return (
+        Array.isArray(names) &&
+        names.every(isText) &&
+        Array.isArray(targets) &&
+        targets.length === names.length &&
+        targets.every(areTargets)
+      )
+    case 'region':
+      return isObject(gesture) && (target === null || isTarget(target))
+    case 'chat':
+      return isText(text) && isText(answer)
+    case 'grounded':
+      return isText(answer) && areTargets(targets)
+    default:
+      return false
+  }
 }
 
 async function openIn(folder: string, name: string): Promise<FileHandle> {

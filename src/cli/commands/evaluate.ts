@@ -6,7 +6,7 @@ import { basename } from 'node:path'
 import { FlowSegError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
-import { evaluateAsks } from '../evaluation/asks/run.ts'
+import { evaluateAsks, expectAsks } from '../evaluation/asks/run.ts'
 import { type Measured, measure, type Row } from '../evaluation/measure.ts'
 import {
   type About,
@@ -38,12 +38,12 @@ const page: Page = {
     `are needed, until there are ${grouped(SENTENCES)} sentences; the model has seen none of them. cIoU is the ` +
     'sum of intersections by the sum of unions, gIoU the mean IoU. Every image is taken with all its sentences. ' +
     'With --merge, the operands are the results of all shards. With --asks, scenes are asked all that the model can be ' +
-    'asked: sentences about nothing and about several objects, other wordings, gestures, lists, questions, descriptions.',
+    "asked: things that aren't there, several objects, other wordings, gestures, lists, questions, descriptions.",
   options: {
     count: { value: 'N', help: 'stop with the scene that brings the Nth sentence' },
     limit: { value: 'N', help: 'only the first N images' },
     split: { value: 'NAME', help: 'of RefCOCO: val, testA, testB or test; of --asks: test2, style2 or val2' },
-    asks: { help: 'everything that a scene can be asked, on 100 scenes of test2, or on --limit N' },
+    asks: { help: 'everything that a scene can be asked, on 120 scenes of test2, or on --limit N' },
     images: { value: 'DIR', help: 'of RefCOCO: the folder of the images, if it is no usual one' },
     'no-oracle': { help: 'without the best of all candidates, which takes long for large images' },
     results: {
@@ -55,7 +55,7 @@ const page: Page = {
     baseline: { value: 'FILE', help: 'results of another model: how many of its failures are answered now' },
     dump: {
       value: 'FILE',
-      help: 'also write a line of JSON per sentence, with the mask as lengths of runs, zeros first',
+      help: 'also write a line of JSON per sentence, with the mask as lengths of runs, zeros first; or per ask',
     },
     ...MODEL_OPTIONS,
     json: SHARED.json,
@@ -78,9 +78,13 @@ const page: Page = {
 export const evaluate: Command = { page, run }
 
 async function run(args: Given, terminal: Terminal): Promise<number> {
-  if (args.has('merge') && !args.has('asks')) return merge(args, terminal)
+  if (args.has('asks')) {
+    expectAsks(args)
+    expectOperands(page, args, 0, 1)
+    return evaluateAsks(args, terminal)
+  }
+  if (args.has('merge')) return merge(args, terminal)
   expectOperands(page, args, 0, 1)
-  if (args.has('asks')) return evaluateAsks(args, terminal)
   const amount = { count: args.number('count', 1), limit: args.number('limit', 1) }
   const shard = shardOption(args)
   const ask = askOptions(args)

@@ -132,15 +132,8 @@ export async function sourceOf(
     const hash = createHash('sha256') // of a file that can't be read its name: readDataset says what is wrong
     for (const file of ['scenes.json', 'scenes.jsonl'])
       hash.update(await readRegular(join(path, file), MAX_LIST_BYTES, signal).catch(() => file))
-    const files = DATASET_FILES.map((file) => ({ path: join(path, file), what: 'the dataset itself' }))
-    const folders = DATASET_FOLDERS.map((folder) => ({
-      path: join(path, folder),
-      what: 'the dataset itself',
-    }))
-    return scenesSource(name, hash.digest('hex'), checked(readDataset(path), name), amount, manifest.count, {
-      files,
-      folders,
-    })
+    const scenes = folderScenes(path, name)
+    return scenesSource(name, hash.digest('hex'), scenes, amount, manifest.count, keptScenes(path))
   }
   const images = args.text('images')
   const options = {
@@ -231,15 +224,30 @@ async function* testSplit(): AsyncGenerator<DatasetScene> {
   for (let index = 0; ; index++) yield datasetScene('test', index)
 }
 
-async function* checked(scenes: AsyncIterable<DatasetScene>, folder: string): AsyncGenerator<DatasetScene> {
+/**
+ * The scenes of a folder, which a user named so.
+ *
+ * @throws FlowSegError 'ERR_DATASET' if they are damaged
+ */
+export async function* folderScenes(path: string, name: string): AsyncGenerator<DatasetScene> {
   try {
-    yield* scenes
+    yield* readDataset(path)
   } catch (cause) {
-    throw damaged(folder, cause)
+    throw damaged(name, cause)
   }
 }
 
-function damaged(folder: string, cause: unknown): FlowSegError {
+/** The files and folders of a folder of scenes that no output may touch. */
+export function keptScenes(path: string): Kept {
+  const what = 'the dataset itself'
+  return {
+    files: DATASET_FILES.map((file) => ({ path: join(path, file), what })),
+    folders: DATASET_FOLDERS.map((folder) => ({ path: join(path, folder), what })),
+  }
+}
+
+/** The error of a folder of scenes that can't be read, which a user named so. */
+export function damaged(folder: string, cause: unknown): FlowSegError {
   return new FlowSegError(
     'ERR_DATASET',
     `The dataset in ${printable(folder)} is damaged: ${reasonOf(cause)}. Write it again.`,

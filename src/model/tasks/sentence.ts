@@ -8,6 +8,7 @@ import type { SceneState } from '../look.ts'
 import { rank } from '../matching.ts'
 import { flowLayers, type MaskOptions, type MaskOutput, type Segmentation } from '../segmentation.ts'
 import { decode } from './decode.ts'
+import { expectTask } from './expect-task.ts'
 import { candidate, finish, MASK_KINDS } from './finish.ts'
 import { instancesOf, meant } from './instances.ts'
 
@@ -56,6 +57,7 @@ export async function segment<O extends MaskOutput = 'host'>(
   const task = { onProgress, signal }
   signal?.throwIfAborted()
   const { config } = model.parts
+  expectTask(config, name)
   const prompt = buildPrompt(model.tokenizer, sentence, config, options)
   return callScene(model, scene, task, async () => {
     const decoded = await decode(model, scene, prompt, { task: name, flow, every: flow }, task)

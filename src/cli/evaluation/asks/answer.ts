@@ -1,4 +1,4 @@
-// Asks a model everything that a scene of the second generation can be asked, the way any user would, and compares the
+// Asks a model everything that a scene of the second generation can be asked, as any user would, and compares the
 // answers with what is there. A task that the checkpoint wasn't trained on is left out.
 
 import { entryOf } from '../../../check.ts'
@@ -9,9 +9,9 @@ import type { Ask, GroundedAsk, ListAsk, PhraseAsk, RegionAsk } from '../../../s
 import { type Gesture, pixelsOf } from '../../../scenes/asks/gestures.ts'
 import { COLOUR_NAMES, PATTERNS } from '../../../scenes/catalogue.ts'
 import type { DatasetScene, ObjectRecord } from '../../../scenes/dataset.ts'
-import { type Bits, iouOf, type Overlap, overlap } from '../../metrics.ts'
+import { type Bits, iouOf, overlap } from '../../metrics.ts'
 import { maskFromLogits } from '../../output/resample.ts'
-import { edgeIou } from './edges.ts'
+import { boundaryIou } from './boundary.ts'
 import type { AskRow, DescriptionRow, ListRow, PhraseRow, RegionRow } from './row.ts'
 
 /** Most tokens of a short answer, and of a description of all objects. */
@@ -23,6 +23,13 @@ interface Asked {
   readonly scene: Scene
   readonly truth: DatasetScene
   readonly signal: AbortSignal
+}
+
+/** Words for objects: a sentence of the first generation, or a phrase of the second. */
+interface Phrase extends Pick<PhraseAsk, 'text' | 'targets' | 'from'> {
+  readonly kind: string
+  /** True for a sentence of the first generation, whose boundaries are measured. */
+  readonly isSentence: boolean
 }
 
 /**
@@ -39,16 +46,18 @@ export async function answerScene(
   const scene = await model.look({ width: side, height: side, rgb: truth.rgb }, { signal })
   try {
     const asked: Asked = { model, scene, truth, signal }
+    const knows = (task: TaskName): boolean => model.config.tasks.includes(task)
     const rows: AskRow[] = []
     const { world } = scene
     if (world) {
+      const kind = isForeign(truth) ? (truth.foreign ?? '') : 'scene'
       const { distance, isKnown } = world
-      rows.push({ scene: truth.index, task: 'picture', kind: truth.foreign ?? 'scene', distance, isKnown })
+      rows.push({ scene: truth.index, task: 'picture', kind, distance, isKnown })
     }
-    for (const { text, kind, target } of truth.sentences)
-      rows.push(await answerPhrase(asked, { kind, text, targets: [target] }))
+    for (const { text, kind, target } of knows('referring') ? truth.sentences : [])
+      rows.push(await answerPhrase(asked, { kind, text, targets: [target], isSentence: true }))
     for (const ask of truth.asks ?? []) {
-      if (model.config.tasks.includes(TASKS[ask.task])) rows.push(await answerAsk(asked, ask))
+      if (knows(TASKS[ask.task])) rows.push(await answerAsk(asked, ask))
     }
     return rows
   } finally {
@@ -56,7 +65,7 @@ export async function answerScene(
   }
 }
 
-const TASKS: Record<Ask['task'], TaskName> = {
+const TASKS: Readonly<Record<Ask['task'], TaskName>> = {
   phrase: 'referring',
   categories: 'categories',
   region: 'regions',
@@ -64,8 +73,13 @@ const TASKS: Record<Ask['task'], TaskName> = {
   grounded: 'grounded',
 }
 
+/** True if a picture is of another world. An empty wall is one of this world. */
+function isForeign({ foreign }: DatasetScene): boolean {
+  return foreign !== undefined && foreign !== 'empty'
+}
+
 async function answerAsk(asked: Asked, ask: Ask): Promise<AskRow> {
-  if (ask.task === 'phrase') return answerPhrase(asked, ask)
+  if (ask.task === 'phrase') return answerPhrase(asked, { ...ask, isSentence: false })
   if (ask.task === 'region') return answerRegion(asked, ask)
   if (ask.task === 'categories') return answerList(asked, ask)
   if (ask.task === 'grounded') return describeScene(asked, ask)
@@ -78,16 +92,8 @@ async function answerAsk(asked: Asked, ask: Ask): Promise<AskRow> {
 // ---------------------------------------------------------------------------------------------------------
 // Phrases
 
-/** Kinds that have the rims of their masks measured: those of the first generation, which mean one object each. */
-const isPlain = (ask: Pick<PhraseAsk, 'from'> & { readonly kind: string }): boolean =>
-  ask.from === undefined && !/^(absent|several|other)-/.test(ask.kind)
-
-async function answerPhrase(
-  asked: Asked,
-  ask: Pick<PhraseAsk, 'text' | 'targets' | 'from'> & { readonly kind: string },
-): Promise<PhraseRow> {
-  const { model, scene, truth, signal } = asked
-  const { kind, text, targets, from } = ask
+async function answerPhrase({ model, scene, truth, signal }: Asked, phrase: Phrase): Promise<PhraseRow> {
+  const { kind, text, targets, from, isSentence } = phrase
   const isSeveral = kind.startsWith('several-') && targets.length > 0
   const result = await scene.segment(text, { all: isSeveral, signal })
   const row: PhraseRow = {
@@ -97,7 +103,7 @@ async function answerPhrase(
     text,
     ...(from !== undefined && kind === 'wording' && { from }),
     targets: targets.length,
-    isForeign: truth.foreign !== undefined,
+    isForeign: isForeign(truth),
     score: result.score,
     found: result.found,
   }
@@ -111,10 +117,10 @@ async function answerPhrase(
     ...row,
     answer: overlap(result.mask.data, meant),
     object: objectUnder(result.mask.data, truth).object,
-    ...(isPlain(ask) && {
-      edges: {
-        refined: edgeIou(result.mask.data, meant, scene.width),
-        raw: edgeIou(unrefined(result, scene, model.config.sam.image), meant, scene.width),
+    ...(isSentence && {
+      boundary: {
+        refined: boundaryIou(result.mask.data, meant, scene.width),
+        raw: boundaryIou(unrefined(result, scene, model.config.sam.image), meant, scene.width),
       },
     }),
   }
@@ -140,29 +146,27 @@ function regionOf(gesture: Gesture, { width, height }: Scene): Region {
   return 'runs' in gesture ? { mask: { width, height, data: pixelsOf(gesture) } } : gesture
 }
 
-/** Each segment of the panoptic map is right if more than half of it and of an object of its name are the same. */
 async function answerList({ scene, truth, signal }: Asked, { names, targets }: ListAsk): Promise<ListRow> {
   const { segments } = await scene.segmentCategories({ things: names }, { mode: 'panoptic', signal })
-  const left = targets.map((objects) => new Set(objects))
-  const hits: number[] = []
+  const missing = targets.map((objects) => new Set(objects))
+  const truePositives: number[] = []
   for (const { category, mask } of segments) {
-    const same = left[category] ?? new Set()
-    for (const object of same) {
+    const ofName = missing[category] ?? new Set()
+    for (const object of ofName) {
       const iou = iouOf(overlap(mask.data, bitsOf(truth.ids, [object])))
       if (iou <= 0.5) continue
-      hits.push(iou)
-      same.delete(object)
+      truePositives.push(iou)
+      ofName.delete(object)
       break
     }
   }
-  const missed = left.reduce((sum, { size }) => sum + size, 0)
   return {
     scene: truth.index,
     task: 'categories',
     kind: 'list',
-    hits,
-    surplus: segments.length - hits.length,
-    missed,
+    truePositives,
+    falsePositives: segments.length - truePositives.length,
+    falseNegatives: missing.reduce((sum, { size }) => sum + size, 0),
   }
 }
 
@@ -193,11 +197,18 @@ async function describeScene({ scene, truth, signal }: Asked, ask: GroundedAsk):
 }
 
 /** True if a phrase such as "a dotted red star" names the object: its category, and no other colour or pattern. */
-function names(phrase: string, { category, colour, pattern }: ObjectRecord): boolean {
-  const words = phrase.toLowerCase().split(/\s+/)
+export function names(
+  phrase: string,
+  { category, colour, pattern }: Pick<ObjectRecord, 'category' | 'colour' | 'pattern'>,
+): boolean {
+  const words = ` ${phrase
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, ' ')
+    .trim()} `
+  const has = (name: string): boolean => words.includes(` ${name} `)
   const clashes = (own: string | null, all: readonly string[]): boolean =>
-    own !== null && all.some((word) => word !== own && words.includes(word))
-  return phrase.includes(category) && !clashes(colour, COLOUR_NAMES) && !clashes(pattern, PATTERNS)
+    own !== null && all.some((name) => name !== own && has(name))
+  return has(category) && !clashes(colour, COLOUR_NAMES) && !clashes(pattern, PATTERNS)
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -211,7 +222,7 @@ function bitsOf(ids: Uint8Array, objects: readonly number[]): Uint8Array {
 function objectUnder(mask: Bits, { ids, objects }: DatasetScene): { object: number; iou: number } {
   let best = { object: -1, iou: 0 }
   for (const object of objects.keys()) {
-    const both: Overlap = overlap(mask, bitsOf(ids, [object]))
+    const both = overlap(mask, bitsOf(ids, [object]))
     const iou = both.intersection === 0 ? 0 : iouOf(both)
     if (iou > best.iou) best = { object, iou }
   }

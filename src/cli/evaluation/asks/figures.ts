@@ -2,79 +2,88 @@
 
 import { expectDefined } from '../../../check.ts'
 import { iouOf, type Metrics, metricsOf, type Overlap } from '../../metrics.ts'
-import type { AskRow, PhraseRow } from './row.ts'
+import type { AskRow, ListRow, PhraseRow } from './row.ts'
 
-/** A share from 0 to 1; null of nothing. */
-export type Share = number | null
+/** A figure from 0 to 1; null if there is nothing to measure. */
+export type Figure = number | null
+
+/** The figure of each kind of ask, and the number of them. */
+export type KindFigures = Readonly<Record<string, { readonly count: number; readonly figure: Figure }>>
 
 /** The figures, by what was asked; a part is absent if nothing of it was. */
 export interface AskFigures {
-  /** Sentences as those of the first generation, each about one object. */
+  /** Sentences of the first generation, each about one object. */
   readonly sentences?: Metrics & {
+    /** The share that is found. */
+    readonly found: Figure
+    /** The AUC of their scores against those of what isn't there. */
+    readonly auc: Figure
     /** Mean boundary IoU, with boundary refinement and without. */
-    readonly edges: { readonly refined: Share; readonly raw: Share }
+    readonly boundary: { readonly refined: Figure; readonly raw: Figure }
   }
-  /** Whether what isn't there is told from what is. */
+  /** Whether what isn't there is told from what is: sentences, "the other one" and words for several objects. */
   readonly presence?: {
     readonly absent: number
     readonly present: number
     /** The share of pairs in which what is there has the higher score. */
-    readonly auc: Share
+    readonly auc: Figure
     /** The share of what isn't there that isn't found. */
-    readonly refused: Share
+    readonly refused: Figure
     /** The share of what is there that is found. */
-    readonly kept: Share
+    readonly found: Figure
     /** The share that isn't found, of each kind of what isn't there. */
-    readonly kinds: Readonly<Record<string, Share>>
-    /** The share that isn't found in pictures of something else. */
-    readonly foreign: Share
+    readonly kinds: KindFigures
+    /** The share that isn't found in pictures of another world. */
+    readonly foreign: Figure
   }
-  /** Words for several objects: all that was found, together, beside all that was meant. */
+  /** Words for several objects: the union of all that was found beside all that was meant. */
   readonly several?: {
     readonly phrases: number
-    readonly cIoU: Share
-    readonly gIoU: Share
+    readonly cIoU: Figure
+    readonly gIoU: Figure
     /** The share with the right number of instances. */
-    readonly number: Share
+    readonly rightNumber: Figure
   }
   /** Other wordings of sentences. */
   readonly wordings?: {
     readonly wordings: number
-    readonly cIoU: Share
-    /** The share that find the object that the sentence finds. */
-    readonly same: Share
+    readonly found: Figure
+    /** The share whose mask is of the object that the sentence's mask is of. */
+    readonly same: Figure
+    readonly cIoU: Figure
   }
-  /** Gestures: cIoU of each kind. */
+  /** Gestures at objects: cIoU of each kind. */
   readonly regions?: {
     readonly regions: number
-    readonly kinds: Readonly<Record<string, Share>>
-    /** The share of gestures at the background with which nothing is found. */
-    readonly nothing: Share
+    readonly found: Figure
+    readonly kinds: KindFigures
+    readonly background: {
+      readonly regions: number
+      /** The share with which nothing is found. */
+      readonly refused: Figure
+    }
   }
-  /** Lists of names: panoptic quality. */
-  readonly lists?: { readonly lists: number; readonly pq: Share }
+  /** Lists of names: panoptic quality over all names together. */
+  readonly lists?: { readonly lists: number; readonly pq: Figure }
   /** Questions: the share of answers that are right to the letter. */
-  readonly questions?: {
-    readonly questions: number
-    readonly right: Share
-    readonly kinds: Readonly<Record<string, Share>>
-  }
+  readonly questions?: { readonly questions: number; readonly right: Figure; readonly kinds: KindFigures }
   /** Descriptions of scenes. */
   readonly descriptions?: {
     readonly descriptions: number
     readonly phrases: number
     /** The share of phrases whose mask is of an object that they name. */
-    readonly right: Share
+    readonly right: Figure
     /** The share of objects that a right phrase is about. */
-    readonly named: Share
+    readonly named: Figure
   }
   /** Pictures: whether the checkpoint takes them for its world. */
   readonly pictures?: {
     readonly scenes: number
-    readonly known: Share
+    readonly known: Figure
     readonly others: number
-    /** The share of the others that the checkpoint doesn't take for its world. */
-    readonly refused: Share
+    /** The share of pictures of another world that it doesn't take for its own. */
+    readonly refused: Figure
+    readonly kinds: KindFigures
   }
 }
 
@@ -83,25 +92,27 @@ export function figuresOf(rows: readonly AskRow[]): AskFigures {
   const of = <T extends AskRow['task']>(task: T): Extract<AskRow, { task: T }>[] =>
     rows.filter((row): row is Extract<AskRow, { task: T }> => row.task === task)
   const phrases = of('phrase')
-  const plain = phrases.filter(({ edges }) => edges !== undefined)
+  const sentences = phrases.filter(({ boundary }) => boundary !== undefined)
   const absent = phrases.filter(({ targets }) => targets === 0)
   const wordings = phrases.filter(({ kind }) => kind === 'wording')
   const several = phrases.flatMap((row) => (row.several ? [{ ...row.several, targets: row.targets }] : []))
   const [regions, lists, chats] = [of('region'), of('categories'), of('chat')]
   const [descriptions, pictures] = [of('grounded'), of('picture')]
   const gestures = regions.filter(({ kind }) => kind !== 'nothing')
+  const atBackground = regions.filter(({ kind }) => kind === 'nothing')
   const scenes = pictures.filter(({ kind }) => kind === 'scene')
   const others = pictures.filter(({ kind }) => kind !== 'scene')
-  const total = <T>(all: readonly T[], one: (row: T) => number): number =>
-    all.reduce((sum, row) => sum + one(row), 0)
+  const isRight = ({ said, answer }: (typeof chats)[number]): boolean => said === answer
 
   return {
-    ...(plain.length > 0 && {
+    ...(sentences.length > 0 && {
       sentences: {
-        ...metricsOf(overlapsOf(plain)),
-        edges: {
-          refined: meanOf(plain, ({ edges }) => expectDefined(edges, 'edges').refined),
-          raw: meanOf(plain, ({ edges }) => expectDefined(edges, 'edges').raw),
+        ...metricsOf(overlapsOf(sentences)),
+        found: shareOf(sentences, isFound),
+        auc: auc(scoresOf(sentences), scoresOf(absent)),
+        boundary: {
+          refined: meanOf(sentences, ({ boundary }) => expectDefined(boundary, 'a figure').refined),
+          raw: meanOf(sentences, ({ boundary }) => expectDefined(boundary, 'a figure').raw),
         },
       },
     }),
@@ -111,45 +122,44 @@ export function figuresOf(rows: readonly AskRow[]): AskFigures {
         phrases: several.length,
         cIoU: metricsOf(several.map(({ union }) => union)).cIoU,
         gIoU: meanOf(several, ({ union }) => iouOf(union)),
-        number: shareOf(several, ({ instances, targets }) => instances === targets),
+        rightNumber: shareOf(several, ({ instances, targets }) => instances === targets),
       },
     }),
     ...(wordings.length > 0 && {
       wordings: {
         wordings: wordings.length,
+        found: shareOf(wordings, isFound),
+        same: sameObject(wordings, sentences),
         cIoU: metricsOf(overlapsOf(wordings)).cIoU,
-        same: sameObject(wordings, plain),
       },
     }),
     ...(regions.length > 0 && {
       regions: {
-        regions: regions.length,
+        regions: gestures.length,
+        found: shareOf(gestures, isFound),
         kinds: byKind(gestures, (some) => metricsOf(overlapsOf(some)).cIoU),
-        nothing: shareOf(
-          regions.filter(({ kind }) => kind === 'nothing'),
-          ({ found }) => !found,
-        ),
+        background: { regions: atBackground.length, refused: shareOf(atBackground, isRefused) },
       },
     }),
     ...(lists.length > 0 && { lists: { lists: lists.length, pq: panopticQuality(lists) } }),
     ...(chats.length > 0 && {
       questions: {
         questions: chats.length,
-        right: shareOf(chats, ({ said, answer }) => said === answer),
-        kinds: byKind(chats, (some) => shareOf(some, ({ said, answer }) => said === answer)),
+        right: shareOf(chats, isRight),
+        kinds: byKind(chats, (some) => shareOf(some, isRight)),
       },
     }),
     ...(descriptions.length > 0 && {
       descriptions: {
         descriptions: descriptions.length,
-        phrases: total(descriptions, (row) => row.phrases),
+        phrases: sumOf(descriptions, (row) => row.phrases),
         right: quotient(
-          total(descriptions, (row) => row.right),
-          total(descriptions, (row) => row.phrases),
+          sumOf(descriptions, (row) => row.right),
+          sumOf(descriptions, (row) => row.phrases),
         ),
         named: quotient(
-          total(descriptions, (row) => row.named),
-          total(descriptions, (row) => row.objects),
+          sumOf(descriptions, (row) => row.named),
+          sumOf(descriptions, (row) => row.objects),
         ),
       },
     }),
@@ -159,6 +169,7 @@ export function figuresOf(rows: readonly AskRow[]): AskFigures {
         known: shareOf(scenes, ({ isKnown }) => isKnown),
         others: others.length,
         refused: shareOf(others, ({ isKnown }) => !isKnown),
+        kinds: byKind(others, (some) => shareOf(some, ({ isKnown }) => !isKnown)),
       },
     }),
   }
@@ -170,46 +181,43 @@ function presenceOf(
   absent: readonly PhraseRow[],
 ): NonNullable<AskFigures['presence']> {
   const present = phrases.filter(({ targets, kind }) => targets > 0 && kind !== 'wording')
-  const isRefused = ({ found }: PhraseRow): boolean => !found
+  const elsewhere = absent.filter(({ isForeign }) => isForeign)
   return {
     absent: absent.length,
     present: present.length,
-    auc: auc(
-      present.map(({ score }) => score),
-      absent.map(({ score }) => score),
-    ),
+    auc: auc(scoresOf(present), scoresOf(absent)),
     refused: shareOf(absent, isRefused),
-    kept: shareOf(present, ({ found }) => found),
+    found: shareOf(present, isFound),
     kinds: byKind(absent, (some) => shareOf(some, isRefused)),
-    foreign: shareOf(
-      absent.filter(({ isForeign }) => isForeign),
-      isRefused,
-    ),
+    foreign: shareOf(elsewhere, isRefused),
   }
 }
 
-function sameObject(wordings: readonly PhraseRow[], plain: readonly PhraseRow[]): Share {
-  const key = (scene: number, text: string): string => `${scene} ${text}`
-  const objects = new Map(plain.map(({ scene, text, object }) => [key(scene, text), object]))
-  const pairs = wordings.flatMap(({ scene, from = '', object }) =>
-    objects.has(key(scene, from)) ? [{ object, first: objects.get(key(scene, from)) }] : [],
+/** A wording whose mask is of no object is of none that is the same. */
+function sameObject(wordings: readonly PhraseRow[], sentences: readonly PhraseRow[]): Figure {
+  const key = (scene: number, text = ''): string => `${scene} ${text}`
+  const objects = new Map(sentences.map(({ scene, text, object }) => [key(scene, text), object]))
+  return shareOf(
+    wordings,
+    ({ scene, from, object = -1 }) => object >= 0 && object === objects.get(key(scene, from)),
   )
-  return shareOf(pairs, ({ object, first }) => object === first)
 }
 
-/** The sum of the hits' IoUs, by hits and half of what is surplus or missed (Kirillov et al. 2019). */
-function panopticQuality(rows: readonly Extract<AskRow, { task: 'categories' }>[]): Share {
-  let [sum, hits, wrong] = [0, 0, 0]
-  for (const row of rows) {
-    for (const iou of row.hits) sum += iou
-    hits += row.hits.length
-    wrong += row.surplus + row.missed
-  }
-  return quotient(sum, hits + wrong / 2)
+/**
+ * The sum of the true positives' IoUs, divided by their number and half of that of all others (Kirillov et al. 2019);
+ * not averaged over categories, since a name of a list is asked for a few times only.
+ */
+function panopticQuality(rows: readonly ListRow[]): Figure {
+  const ious = rows.flatMap(({ truePositives }) => truePositives)
+  const wrong = sumOf(rows, ({ falsePositives, falseNegatives }) => falsePositives + falseNegatives)
+  return quotient(
+    sumOf(ious, (iou) => iou),
+    ious.length + wrong / 2,
+  )
 }
 
-/** The share of pairs in which the first has the higher score, and half of those with equal scores. */
-export function auc(positive: readonly number[], negative: readonly number[]): Share {
+/** The area under the ROC curve: the share of pairs in which the first has the higher score, and half of equal ones. */
+export function auc(positive: readonly number[], negative: readonly number[]): Figure {
   const all = [
     ...positive.map((score) => ({ score, isPositive: true })),
     ...negative.map((score) => ({ score, isPositive: false })),
@@ -228,29 +236,46 @@ export function auc(positive: readonly number[], negative: readonly number[]): S
   return quotient(pairs, positive.length * negative.length)
 }
 
+function isFound({ found }: { readonly found: boolean }): boolean {
+  return found
+}
+
+function isRefused({ found }: { readonly found: boolean }): boolean {
+  return !found
+}
+
+function scoresOf(rows: readonly PhraseRow[]): number[] {
+  return rows.map(({ score }) => score)
+}
+
 function overlapsOf(rows: readonly { readonly answer?: Overlap }[]): Overlap[] {
   return rows.flatMap(({ answer }) => (answer ? [answer] : []))
 }
 
 function byKind<T extends { readonly kind: string }>(
   rows: readonly T[],
-  figure: (some: readonly T[]) => Share,
-): Record<string, Share> {
+  figure: (some: readonly T[]) => Figure,
+): KindFigures {
   const kinds = [...new Set(rows.map(({ kind }) => kind))].sort()
-  return Object.fromEntries(kinds.map((kind) => [kind, figure(rows.filter((row) => row.kind === kind))]))
+  const entries = kinds.map((kind) => {
+    const some = rows.filter((row) => row.kind === kind)
+    return [kind, { count: some.length, figure: figure(some) }] as const
+  })
+  return Object.fromEntries(entries)
 }
 
-function shareOf<T>(rows: readonly T[], is: (row: T) => boolean): Share {
+function sumOf<T>(rows: readonly T[], value: (row: T) => number): number {
+  return rows.reduce((sum, row) => sum + value(row), 0)
+}
+
+function meanOf<T>(rows: readonly T[], value: (row: T) => number): Figure {
+  return quotient(sumOf(rows, value), rows.length)
+}
+
+function shareOf<T>(rows: readonly T[], is: (row: T) => boolean): Figure {
   return quotient(rows.filter(is).length, rows.length)
 }
 
-function meanOf<T>(rows: readonly T[], value: (row: T) => number): Share {
-  return quotient(
-    rows.reduce((sum, row) => sum + value(row), 0),
-    rows.length,
-  )
-}
-
-function quotient(part: number, whole: number): Share {
+function quotient(part: number, whole: number): Figure {
   return whole === 0 ? null : part / whole
 }

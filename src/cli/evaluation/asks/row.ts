@@ -1,9 +1,9 @@
-// What an answer about a scene of the second generation is worth: all that figures are computed from. The kinds of asks
+// A row for each answer about a scene of the second generation: all that figures are computed from. The kinds of asks
 // are those of src/scenes/asks/ask.ts.
 
 import type { Overlap } from '../../metrics.ts'
 
-/** Words for none, one or several objects. */
+/** The answer to words for none, one or several objects. */
 export interface PhraseRow {
   readonly scene: number
   readonly task: 'phrase'
@@ -13,45 +13,43 @@ export interface PhraseRow {
   readonly from?: string
   /** The number of objects that it means. */
   readonly targets: number
-  /** True if the picture shows something else than objects. */
+  /** True if the picture is of another world. */
   readonly isForeign: boolean
   readonly score: number
   readonly found: boolean
-  /** The answer's mask beside the object, of words for one. */
+  /** The mask beside the object, if it means one. */
   readonly answer?: Overlap
-  /** The object that the answer's mask overlaps most, from 0; -1 if there is none. */
+  /** The object that the mask overlaps most, from 0, if it means one; -1 if there is none. */
   readonly object?: number
-  /** IoU of the rims of mask and object, with boundary refinement and without. */
-  readonly edges?: { readonly refined: number; readonly raw: number }
-  /** All that was found beside all that was meant, of words for several. */
+  /** Boundary IoU with boundary refinement and without, of a sentence of the first generation. */
+  readonly boundary?: { readonly refined: number; readonly raw: number }
+  /** The union of all that was found beside all that was meant, if it means several. */
   readonly several?: { readonly instances: number; readonly union: Overlap }
 }
 
-/** A gesture at an object, or at the background. */
+/** The answer to a gesture at an object, or at the background. */
 export interface RegionRow {
   readonly scene: number
   readonly task: 'region'
   readonly kind: string
   readonly score: number
   readonly found: boolean
-  /** Absent of the background. */
+  /** Absent for a gesture at the background. */
   readonly answer?: Overlap
 }
 
-/** A list of names: what panoptic quality is computed from. */
+/** The answer to a list of names. A segment is right if its IoU with an object of its name is above one half. */
 export interface ListRow {
   readonly scene: number
   readonly task: 'categories'
   readonly kind: 'list'
-  /** IoUs of the segments that are right. */
-  readonly hits: readonly number[]
-  /** Segments that are wrong. */
-  readonly surplus: number
-  /** Objects that were missed. */
-  readonly missed: number
+  /** IoUs of the true positives. */
+  readonly truePositives: readonly number[]
+  readonly falsePositives: number
+  readonly falseNegatives: number
 }
 
-/** A question that is answered in words. */
+/** The answer to a question, in words. */
 export interface ChatRow {
   readonly scene: number
   readonly task: 'chat'
@@ -68,7 +66,7 @@ export interface DescriptionRow {
   readonly kind: 'description'
   readonly said: string
   readonly phrases: number
-  /** Phrases whose masks are of an object that they name. */
+  /** Phrases whose mask is of an object that they name. */
   readonly right: number
   readonly objects: number
   /** Objects that a right phrase is about. */

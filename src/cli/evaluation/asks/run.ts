@@ -4,16 +4,18 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { FlowSegError } from '../../../errors.ts'
-import { printable, reasonOf } from '../../../printable.ts'
-import { type DatasetScene, datasetScene, readDataset, readManifest } from '../../../scenes/dataset.ts'
+import { printable } from '../../../printable.ts'
+import { type DatasetScene, datasetScene, readManifest } from '../../../scenes/dataset.ts'
+import { isSecond } from '../../../scenes/scene.ts'
 import { type Given, UsageError } from '../../args.ts'
 import { Drafts, locationOf } from '../../files.ts'
 import { jsonLine } from '../../json.ts'
 import { inputsOf, loadModel } from '../../model.ts'
-import { expectApart, type Known } from '../../output/outputs.ts'
+import { expectApart, type Kept } from '../../output/outputs.ts'
 import { ProgressLine } from '../../output/progress-line.ts'
 import { grouped, type Terminal } from '../../output/terminal.ts'
 import { duration, REPORT_SECONDS } from '../measure.ts'
+import { damaged, folderScenes, keptScenes } from '../source.ts'
 import type { Run } from '../summary.ts'
 import { answerScene } from './answer.ts'
 import { figuresOf } from './figures.ts'
@@ -23,7 +25,7 @@ import { tellAsks } from './tell.ts'
 /** The splits that scenes are drawn of. */
 const SPLITS = ['test2', 'style2', 'val2'] as const
 /** Scenes of a split, if nobody says how many. */
-const SCENES = 100
+const SCENES = 120
 /** Options of `flowseg eval` that are about one mask per sentence. */
 const OTHERS = [
   'count',
@@ -44,29 +46,33 @@ interface Source {
   readonly name: string
   readonly count: number
   readonly scenes: AsyncIterable<DatasetScene>
-  readonly files: readonly Known[]
+  readonly kept: Kept
+}
+
+/** @throws UsageError if an option doesn't go with --asks */
+export function expectAsks(args: Given): void {
+  const clash = OTHERS.find((option) => args.has(option))
+  if (clash) throw new UsageError(`--${clash} doesn't go with --asks. Leave one of them out.`)
 }
 
 /** `flowseg eval --asks` */
 export async function evaluateAsks(args: Given, terminal: Terminal): Promise<number> {
-  const clash = OTHERS.find((option) => args.has(option))
-  if (clash) throw new UsageError(`--${clash} doesn't go with --asks. Leave one of them out.`)
   const source = await sourceOf(args, terminal)
   const dump = args.text('dump')
+  const { files, folders } = inputsOf(args, terminal, source.kept.files)
   const outputs = dump === undefined ? [] : [dump]
-  await expectApart(inputsOf(args, terminal, source.files), outputs, terminal)
+  await expectApart({ files, folders: [...folders, ...source.kept.folders] }, outputs, terminal)
 
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
   const begun = performance.now()
   const seconds = (): number => (performance.now() - begun) / 1000
   const rows: AskRow[] = []
-  let scenes = 0
-  let reported = 0
+  let [scenes, reported] = [0, 0]
   try {
     for await (const scene of source.scenes) {
       rows.push(...(await answerScene(model, scene, terminal.signal)))
-      scenes++
+      if (++scenes === source.count) break
       const share = scenes / source.count
       const line = `${grouped(rows.length)} asks, ${duration((seconds() * (1 - share)) / share)} left`
       progress.show('eval', share, line)
@@ -74,16 +80,10 @@ export async function evaluateAsks(args: Given, terminal: Terminal): Promise<num
         reported = seconds()
         terminal.err.write(`eval: ${Math.floor(100 * share)} %, ${line}\n`)
       }
-      if (scenes === source.count) break
     }
   } finally {
     progress.clear()
     model.close()
-  }
-  if (dump !== undefined) {
-    const drafts = new Drafts(terminal)
-    drafts.add(dump, rows.map(jsonLine).join(''))
-    await drafts.commit()
   }
   const run: Run = {
     model: model.config.name,
@@ -93,6 +93,11 @@ export async function evaluateAsks(args: Given, terminal: Terminal): Promise<num
     seconds: seconds(),
   }
   tellAsks(run, figuresOf(rows), args.has('json'), terminal)
+  if (dump !== undefined) {
+    const drafts = new Drafts(terminal)
+    drafts.add(dump, rows.map(jsonLine).join(''))
+    await drafts.commit()
+  }
   return 0
 }
 
@@ -102,56 +107,44 @@ async function sourceOf(args: Given, terminal: Terminal): Promise<Source> {
   const [name] = args.operands
   if (name === undefined) {
     const split = args.oneOf('split', SPLITS) ?? 'test2'
-    return { name: `split ${split}`, count: limit ?? SCENES, scenes: scenesOf(split), files: [] }
+    const kept = { files: [], folders: [] }
+    return { name: `split ${split}`, count: limit ?? SCENES, scenes: scenesOf(split), kept }
   }
   if (args.has('split'))
     throw new UsageError('--split names a split to draw, and DATA is drawn already. Leave one of them out.')
   const folder = locationOf(name, terminal)
+  const shown = printable(name)
+  const remedy = '--asks takes a folder that `flowseg scenes DIR --split test2` wrote.'
+  if (!existsSync(folder)) {
+    throw new FlowSegError('ERR_DATASET', `There is nothing at ${shown}. Check the path; ${remedy}`)
+  }
   if (!existsSync(join(folder, 'scenes.json'))) {
     throw new FlowSegError(
       'ERR_DATASET',
-      `There are no scenes in ${printable(name)}: scenes.json is missing. \`flowseg scenes ${printable(name)} --split test2\` writes some.`,
+      `There are no scenes in ${shown}: scenes.json is missing. ${remedy}`,
     )
   }
-  const { count } = await readManifest(folder).catch((cause: unknown) => {
+  const { count, split } = await readManifest(folder).catch((cause: unknown) => {
     throw damaged(name, cause)
   })
-  const files = ['scenes.json', 'scenes.jsonl', 'images.u8', 'ids.u8'].map((file) => ({
-    path: join(folder, file),
-    what: 'the dataset itself',
-  }))
-  return { name, count: Math.min(count, limit ?? count), scenes: withAsks(readDataset(folder), name), files }
+  if (!isSecond(split)) {
+    throw new FlowSegError(
+      'ERR_DATASET',
+      `The scenes in ${shown} are of split ${printable(split)}, which has no asks: ${remedy}`,
+    )
+  }
+  if (count === 0) {
+    throw new FlowSegError('ERR_DATASET', `There is no scene in ${shown}. Write some: ${remedy}`)
+  }
+  return {
+    name,
+    count: Math.min(count, limit ?? count),
+    scenes: folderScenes(folder, name),
+    kept: keptScenes(folder),
+  }
 }
 
 async function* scenesOf(split: (typeof SPLITS)[number]): AsyncGenerator<DatasetScene> {
   if (split === 'style2') (await import('../../../scenes/world/second-style.ts')).addSecondStyle()
   for (let index = 0; ; index++) yield datasetScene(split, index)
-}
-
-async function* withAsks(scenes: AsyncIterable<DatasetScene>, name: string): AsyncGenerator<DatasetScene> {
-  const checked = async function* (): AsyncGenerator<DatasetScene> {
-    for await (const scene of scenes) {
-      if (!scene.asks) {
-        throw new FlowSegError(
-          'ERR_DATASET',
-          `Scene ${scene.index} of ${printable(name)} has no asks, as those of the first generation. Write scenes of test2, val2 or style2.`,
-        )
-      }
-      yield scene
-    }
-  }
-  try {
-    yield* checked()
-  } catch (cause) {
-    if (cause instanceof FlowSegError) throw cause
-    throw damaged(name, cause)
-  }
-}
-
-function damaged(name: string, cause: unknown): FlowSegError {
-  return new FlowSegError(
-    'ERR_DATASET',
-    `The dataset in ${printable(name)} is damaged: ${reasonOf(cause)}. Write it again.`,
-    { cause },
-  )
 }
