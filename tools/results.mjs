@@ -38,50 +38,77 @@ function sentences({ all, kinds, floors }) {
   )
 }
 
-/** What each part is called, how many there are, and its figures. */
+/** Each part of the figures by its name, its number, and its lines; the number of a line where it has one of its own. */
 const PARTS = [
-  ['sentences about one object', (f) => f.sentences.sentences, 'cIoU', (f) => f.sentences.cIoU],
-  ['', () => '', 'share with IoU >= 0.5', (f) => f.sentences.half],
-  ['', () => '', 'boundary IoU', (f) => f.sentences.edges.refined],
-  ['', () => '', 'boundary IoU without refinement', (f) => f.sentences.edges.raw],
-  ['other wordings', (f) => f.wordings.wordings, 'same object', (f) => f.wordings.same],
-  ['what is there', (f) => f.presence.present, 'found', (f) => f.presence.kept],
-  ['', () => '', 'AUC', (f) => f.presence.auc],
-  ['what is not', (f) => f.presence.absent, 'not found', (f) => f.presence.refused],
-  ['', () => '', 'a true sentence with a word changed', (f) => f.presence.kinds['absent-word']],
-  ['', () => '', 'words that it does not know', (f) => f.presence.kinds['absent-unknown']],
-  ['', () => '', 'gibberish', (f) => f.presence.kinds['absent-gibberish']],
-  ['several objects', (f) => f.several.phrases, 'gIoU', (f) => f.several.gIoU],
-  ['', () => '', 'right number', (f) => f.several.number],
-  ['gestures', (f) => f.regions.regions, 'cIoU of points', (f) => f.regions.kinds.point],
-  ['', () => '', 'of boxes', (f) => f.regions.kinds.box],
-  ['', () => '', 'of scribbles', (f) => f.regions.kinds.scribble],
-  ['', () => '', 'of masks', (f) => f.regions.kinds.mask],
-  ['', () => '', 'nothing at the background', (f) => f.regions.nothing],
-  ['lists of 3 to 12 names', (f) => f.lists.lists, 'panoptic quality', (f) => f.lists.pq],
-  ['questions', (f) => f.questions.questions, 'right', (f) => f.questions.right],
-  ['phrases of descriptions', (f) => f.descriptions.phrases, 'right', (f) => f.descriptions.right],
-  ['', () => '', 'objects named', (f) => f.descriptions.named],
-  ['pictures of its world', (f) => f.pictures.scenes, 'known', (f) => f.pictures.known],
-  ['other pictures', (f) => f.pictures.others, 'not known', (f) => f.pictures.refused],
+  [
+    'sentences about one object',
+    (f) => f.sentences.sentences,
+    ['cIoU', (f) => f.sentences.cIoU],
+    ['share with IoU >= 0.5', (f) => f.sentences.half],
+    ['found', (f) => f.sentences.found],
+    ['AUC', (f) => f.sentences.auc],
+    ['boundary IoU', (f) => f.sentences.boundary.refined],
+    ['boundary IoU without refinement', (f) => f.sentences.boundary.raw],
+  ],
+  ['other wordings', (f) => f.wordings.wordings, ['same object', (f) => f.wordings.same]],
+  ["what isn't there", (f) => f.presence.absent, ['not found', (f) => f.presence.refused]],
+  ...[
+    ['a true sentence with a word changed', 'absent-word'],
+    ["words that it doesn't know", 'absent-unknown'],
+    ['gibberish', 'absent-gibberish'],
+  ].map(([name, kind]) => [
+    name,
+    (f) => f.presence.kinds[kind].count,
+    ['not found', (f) => f.presence.kinds[kind].figure],
+  ]),
+  [
+    'several objects',
+    (f) => f.several.phrases,
+    ['gIoU', (f) => f.several.gIoU],
+    ['right number', (f) => f.several.rightNumber],
+  ],
+  ...['point', 'box', 'scribble', 'mask'].map((kind) => [
+    { point: 'points', box: 'boxes', scribble: 'scribbles', mask: 'masks' }[kind],
+    (f) => f.regions.kinds[kind].count,
+    ['cIoU', (f) => f.regions.kinds[kind].figure],
+  ]),
+  [
+    'gestures at the background',
+    (f) => f.regions.background.regions,
+    ['not found', (f) => f.regions.background.refused],
+  ],
+  ['lists of 3 to 12 names', (f) => f.lists.lists, ['panoptic quality', (f) => f.lists.pq]],
+  ['questions', (f) => f.questions.questions, ['right', (f) => f.questions.right]],
+  [
+    'phrases of descriptions',
+    (f) => f.descriptions.phrases,
+    ['right', (f) => f.descriptions.right],
+    ['objects named', (f) => f.descriptions.named],
+  ],
+  ['pictures of its world', (f) => f.pictures.scenes, ['known', (f) => f.pictures.known]],
+  ['pictures of another world', (f) => f.pictures.others, ['not known', (f) => f.pictures.refused]],
 ]
 
-function asks(seen, style) {
-  const rows = PARTS.map(([name, count, figure, value]) => [
-    name,
-    count(seen),
-    figure,
-    percent(value(seen)),
-    percent(value(style)),
-  ])
-  return table(['asked', 'count', 'figure', 'test2', 'icons of another hand'], rows)
+/** Both splits side by side: figures, and numbers where they differ. */
+function asks(own, style) {
+  const rows = PARTS.flatMap(([name, count, ...lines]) =>
+    lines.map(([figure, value], i) => [
+      i === 0 ? name : '',
+      i === 0 ? [...new Set([count(own), count(style)])].join(', ') : '',
+      figure,
+      percent(value(own)),
+      percent(value(style)),
+    ]),
+  )
+  return table(['asked', 'count', 'figure', 'test2', 'icons of a second style'], rows)
 }
 
 const tables = {
   results: sentences(recorded('evaluation.json')),
   asks: asks(recorded('asks.json'), recorded('asks-style2.json')),
 }
-for (const file of ['README.md', 'weights/flowseg-nano/README.md']) {
+// All files are checked before one is written
+const texts = ['README.md', 'weights/flowseg-nano/README.md'].map((file) => {
   const url = new URL(file, root)
   let text = readFileSync(url, 'utf8')
   for (const [name, content] of Object.entries(tables)) {
@@ -89,5 +116,6 @@ for (const file of ['README.md', 'weights/flowseg-nano/README.md']) {
     if (!marked.test(text)) throw new Error(`${file} has no <!-- ${name} --> ... <!-- /${name} -->`)
     text = text.replace(marked, () => `<!-- ${name} -->\n\n${content}\n\n<!-- /${name} -->`)
   }
-  writeFileSync(url, text)
-}
+  return [url, text]
+})
+for (const [url, text] of texts) writeFileSync(url, text)

@@ -43,7 +43,8 @@ const ASK: Page = {
   details:
     'The words are printed as they are written. Where they point something out, a picture shows it: a colour for each ' +
     'phrase. With --explain the text is a sentence to be found, as for `flowseg segment`, and the answer says why. ' +
-    'The model must have been trained to answer, as X-SAM and the embedded one were; --explain takes X-SAM.',
+    'The model must have been trained to answer, as X-SAM and the embedded one were; --explain needs one that ' +
+    'was trained on `reasoning` as well, as X-SAM was.',
   options: {
     explain: { help: 'the text says what to find; the answer explains what was found' },
     ...OPTIONS,

@@ -39,11 +39,11 @@ const page: Page = {
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: {
-      help: 'one JSON array of {image, sentence, found, score, iou, overlay} instead of text; errors as well',
+      help: 'one JSON array of {image, sentence, found, score, instances, iou, overlay} instead of text; errors as well',
     },
   },
   examples: [
-    ['demo', 'writes outlined images into out/'],
+    ['demo', 'writes images into out/, with what was found outlined'],
     ['demo --json', 'the same, told for programs'],
   ],
 }
@@ -68,7 +68,8 @@ interface Shown {
   readonly result: Segmentation
   /** The pixels that were found; none where nothing was. */
   readonly mask: Mask
-  readonly iou: number
+  /** Absent if what it means isn't there. */
+  readonly iou?: number
   readonly picture: Image
   readonly overlay: string
 }
@@ -100,15 +101,13 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
       const result = await scene.segment(text, { ...options, all })
       const mask = maskFound(result)
       const expected =
-        truth === undefined
-          ? new Uint8Array(mask.data.length)
-          : await readTruth(packagePath('examples', truth), terminal)
+        truth === undefined ? undefined : await readTruth(packagePath('examples', truth), terminal)
       const picture = result.found ? overlay(image, mask) : copy(image)
       shown.push({
         sentence: text,
         result,
         mask,
-        iou: iouOf(overlap(mask.data, expected)),
+        ...(expected && { iou: iouOf(overlap(mask.data, expected)) }),
         picture,
         overlay: drafts.add(nameOf(text), encodePng(picture)),
       })
@@ -125,7 +124,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
         found: result.found,
         score: result.score,
         ...(result.instances && { instances: result.instances.length }),
-        iou,
+        ...(iou !== undefined && { iou }),
         overlay,
         ...caveatFields(config, { world: scene.world, unknownWords: result.unknownWords }),
       }))
@@ -179,7 +178,7 @@ function tell(
       '',
       ...preview(picture, out),
       paint('bold', sentence),
-      `  ${finding(result, terminal)}, IoU with the truth ${iou.toFixed(3)}`,
+      `  ${finding(result, terminal)}, ${iou === undefined ? "and it isn't there" : `IoU with the truth ${iou.toFixed(3)}`}`,
       ...caveatLines({ world, unknownWords: result.unknownWords }, terminal),
       `  ${timesText(result.times)}`,
       `  ${place(overlay)}`,

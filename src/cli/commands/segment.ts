@@ -76,7 +76,7 @@ const page: Page = {
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment scene.png "the red shapes" --all', 'all of them'],
     ['segment photo.jpg --point 120,80 --weights xsam', 'what is there, with a model that knows regions'],
-    ['segment scene.png "what keeps you dry" --task reasoning --mask umbrella.png', 'also writes the mask'],
+    ['segment scene.png "what keeps you dry" --mask umbrella.png', 'also writes the mask'],
     ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
     ['segment photo.png "the cat" --weights hf:owner/name', 'with a model from Hugging Face, or from a URL'],

@@ -32,6 +32,8 @@ const CALLS = [
 
 test('each question stands in the README once', () => {
   for (const [call] of CALLS) expect(code.split(`await scene.${call}`), call).toHaveLength(2)
+  const sentences = code.match(/await scene\.segment(Each)?\(/g) ?? []
+  expect(code.match(/await scene\./g)).toHaveLength(CALLS.length + sentences.length)
 })
 
 test('weights that know every task explain as it stands there', async () => {
