@@ -86,9 +86,9 @@ export {
   type Vision,
 } from './model/checkpoint/config.ts'
 export {
-  type Component as ParameterComponent,
-  type Kind as ParameterKind,
   type Parameter,
+  type ParameterComponent,
+  type ParameterKind,
   parameters,
 } from './model/checkpoint/parameters.ts'
 export {

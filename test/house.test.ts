@@ -8,6 +8,7 @@ interface Reading {
   readonly longComments: readonly number[]
   readonly names: readonly string[]
   readonly bare: readonly string[]
+  readonly types: readonly string[]
   readonly asserted: number
 }
 
@@ -48,6 +49,18 @@ test('exports without a doc comment count, once for overloads', () => {
     'function local() {}',
   ].join('\n')
   expect(tools.readCode('a.ts', text).bare).toEqual(['bare', 'Bare'])
+})
+
+test('types that are declared and exported count, others do not', () => {
+  const text = [
+    'export interface A {}',
+    'export type B = A',
+    'export abstract class C {}',
+    'interface D {}',
+    "export type { E } from './e.ts'",
+    'export const f = 1',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).types).toEqual(['A', 'B', 'C'])
 })
 
 test('non-null assertions count, negations do not', () => {

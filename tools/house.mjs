@@ -60,6 +60,7 @@ const places = {
   'exports without a doc comment, in src': within('src', (file, { bare }) =>
     bare.map((name) => `${file}: ${name}`),
   ),
+  'exported types of one name, in src': typesOfOneName(),
   'comment lines of more than 120 columns': within('', (file, { longComments }) =>
     longComments.map((line) => `${file}:${line}`),
   ),
@@ -106,6 +107,14 @@ if (process.argv.includes('--write')) {
 
 function within(folder, placesIn) {
   return code.filter((file) => file.startsWith(folder)).flatMap((file) => placesIn(file, readings.get(file)))
+}
+
+/** Each file of src that declares and exports a type whose name another does too. */
+function typesOfOneName() {
+  const declared = within('src/', (file, { types }) => types.map((name) => ({ name, file })))
+  const counts = new Map()
+  for (const { name } of declared) counts.set(name, (counts.get(name) ?? 0) + 1)
+  return declared.filter(({ name }) => counts.get(name) > 1).map(({ name, file }) => `${file}: ${name}`)
 }
 
 function largeFolders() {

@@ -46,7 +46,7 @@ export const MODEL_OPTIONS = {
 } as const satisfies Options
 
 /** The way the model is asked. */
-export interface AskOptions {
+export interface AskSettings {
   readonly prompt: PromptOptions
   readonly look: Pick<LookOptions, 'padding'>
 }
@@ -57,7 +57,7 @@ export interface AskOptions {
  *
  * @throws UsageError naming the values that there are
  */
-export function askOptions(args: Given): AskOptions {
+export function askOptions(args: Given): AskSettings {
   compatOption(args)
   args.oneOf('quantize', QUANTIZED)
   return {

@@ -13,7 +13,7 @@
 
 import { describe } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'
-import { expectOptions, type Kinds, oneOf, POSITIVE } from '../options.ts'
+import { expectOptions, type OptionKinds, oneOf, POSITIVE } from '../options.ts'
 import { viewOf } from '../view.ts'
 import { expectSize, type Mask, maskOf, type PixelLimit, type Size } from './mask.ts'
 
@@ -32,7 +32,7 @@ export interface RasterOptions extends PixelLimit {
   readonly rule?: 'centres' | 'coco' | undefined
 }
 
-const RASTER_KINDS: Kinds<RasterOptions> = { rule: oneOf('centres', 'coco'), maxPixels: POSITIVE }
+const RASTER_KINDS: OptionKinds<RasterOptions> = { rule: oneOf('centres', 'coco'), maxPixels: POSITIVE }
 
 /** Beyond these, fifths of a pixel are no 32-bit integers any more. */
 const FARTHEST = 2 ** 31 / 5 - 1

@@ -42,8 +42,8 @@ import {
   flowSteps,
   type ImageSide,
   imageSide,
+  type LayerPrediction,
   levelOf,
-  type Prediction,
   phraseMeans,
 } from './networks/semantic-flow.ts'
 import { siglipSteps } from './networks/siglip.ts'
@@ -380,7 +380,10 @@ export function* segmentSteps(
   return { read: { ...Object.fromEntries(layers), ...magnitudes, logits, masks } }
 }
 
-function readable({ logits, masks, condition, refinement }: Prediction, layer: number): [string, Tensor][] {
+function readable(
+  { logits, masks, condition, refinement }: LayerPrediction,
+  layer: number,
+): [string, Tensor][] {
   const gate = refinement && activate(refinement.gate, 'sigmoid')
   const entries = Object.entries({ logits, masks, condition, gate })
   return entries.flatMap(([name, x]): [string, Tensor][] => (x ? [[`${name} ${layer}`, x]] : []))

@@ -10,6 +10,7 @@ import ts from 'typescript-5'
  * @property {number[]} longComments  lines of comments that are too long, counted from 1
  * @property {string[]} names         declared here, once per declaration
  * @property {string[]} bare          exports without a doc comment
+ * @property {string[]} types           exported interfaces, type aliases, classes and enums
  * @property {number} asserted        non-null assertions
  */
 
@@ -39,7 +40,13 @@ function readScript(file, text) {
   }
   visit(source)
   const comments = [...ranges].sort(([a], [b]) => a - b)
-  return { ...commented(text, comments), names, bare: bareExports(source), asserted }
+  return {
+    ...commented(text, comments),
+    names,
+    bare: bareExports(source),
+    types: exportedTypes(source),
+    asserted,
+  }
 }
 
 function isDeclared(node) {
@@ -70,6 +77,19 @@ function bareExports(source) {
   return [...documented].filter(([, has]) => !has).map(([name]) => name)
 }
 
+/** Names of types that are declared and exported here; those that are only passed on are not. */
+function exportedTypes(source) {
+  const isType = (node) =>
+    ts.isInterfaceDeclaration(node) ||
+    ts.isTypeAliasDeclaration(node) ||
+    ts.isClassDeclaration(node) ||
+    ts.isEnumDeclaration(node)
+  return source.statements
+    .filter((node) => isType(node) && node.name)
+    .filter(({ modifiers }) => modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword))
+    .map(({ name }) => name.text)
+}
+
 /** @returns {Reading} */
 function readWgsl(text) {
   const comments = [...text.matchAll(/\/\/[^\n]*|\/\*[^]*?\*\//g)].map(({ index, 0: { length } }) => [
@@ -79,7 +99,7 @@ function readWgsl(text) {
   const code = text.replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
   const declared = /\b(?:fn|let|const|override|struct|alias|var(?:<[^>]*>)?)\s+(\w+)|\b(\w+)\s*:(?!:)/g
   const names = [...code.matchAll(declared)].map(([, a, b]) => a ?? b)
-  return { ...commented(text, comments), names, bare: [], asserted: 0 }
+  return { ...commented(text, comments), names, bare: [], types: [], asserted: 0 }
 }
 
 const COLUMNS = 120

@@ -12,7 +12,7 @@ import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { fileSource } from '../../io/source.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/checkpoint/fit.ts'
-import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
+import { canonicalName, type ParameterComponent, parameters } from '../../model/checkpoint/parameters.ts'
 import { scalesName, storedQuantized } from '../../model/checkpoint/stored.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
@@ -60,7 +60,7 @@ const page: Page = {
 /** The command. */
 export const inspect: Command = { page, run }
 
-type Part = Component | 'unknown'
+type Part = ParameterComponent | 'unknown'
 
 const TITLES: Record<Part, string> = {
   siglip: 'SigLIP encoder',
@@ -430,7 +430,7 @@ function partsOf(config: Config | undefined): (name: string) => Part {
   }
 }
 
-const PREFIXES: readonly (readonly [RegExp, Component])[] = [
+const PREFIXES: readonly (readonly [RegExp, ParameterComponent])[] = [
   [/^vision_encoder\./, 'siglip'],
   [/^segmentor\.(encoder|shared_image_embedding)\./, 'sam'],
   [/^seg_connector\./, 'connector'],

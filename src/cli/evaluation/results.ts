@@ -18,8 +18,8 @@ import { FileProblem, readRegular } from '../../regular-file.ts'
 import { jsonLine } from '../json.ts'
 import type { Overlap } from '../metrics.ts'
 import type { Terminal } from '../output/terminal.ts'
-import type { Measured, Row } from './measure.ts'
-import type { Shard } from './source.ts'
+import type { MeasuredImage, Row } from './measure.ts'
+import type { EvaluationShard } from './source.ts'
 
 const VERSION = 1
 /** V8 holds no longer text. */
@@ -41,8 +41,8 @@ export interface Results {
   /** As the user typed it. */
   readonly name: string
   readonly about: About
-  readonly shard: Shard
-  readonly measured: readonly Measured[]
+  readonly shard: EvaluationShard
+  readonly measured: readonly MeasuredImage[]
   /** All of the shard is there. */
   readonly isWhole: boolean
   /** The bytes of whole lines: what follows was cut off in the middle. */
@@ -85,7 +85,7 @@ export async function readResults(
   return { name, about, shard, measured, isWhole, bytes: length }
 }
 
-function headIn(line: string, name: string): { about: About; shard: Shard } {
+function headIn(line: string, name: string): { about: About; shard: EvaluationShard } {
   let head: unknown
   try {
     head = JSON.parse(line)
@@ -107,7 +107,7 @@ function headIn(line: string, name: string): { about: About; shard: Shard } {
   return { about, shard: { index, of } }
 }
 
-function measuredIn(value: unknown, name: string, line: number): Measured {
+function measuredIn(value: unknown, name: string, line: number): MeasuredImage {
   const { ordinal, adapter, seconds, rows } = isObject(value) ? value : {}
   const isRight = isCount(ordinal) && typeof adapter === 'string' && typeof seconds === 'number'
   if (!isRight || !Array.isArray(rows) || !rows.every(isRow))
@@ -194,7 +194,7 @@ export function mergeResults(parts: readonly Results[]): Results {
 }
 
 /** '1/4' is the first of four. */
-export function shardName({ index, of }: Shard): string {
+export function shardName({ index, of }: EvaluationShard): string {
   return `${index + 1}/${of}`
 }
 
@@ -223,11 +223,11 @@ export function resultLines({
   return headLine(about, shard) + measured.map(jsonLine).join('') + endLine(measured)
 }
 
-function headLine(about: About, { index, of }: Shard): string {
+function headLine(about: About, { index, of }: EvaluationShard): string {
   return jsonLine({ flowseg: 'eval', version: VERSION, ...about, shard: [index, of] })
 }
 
-function endLine(measured: readonly Measured[]): string {
+function endLine(measured: readonly MeasuredImage[]): string {
   const sentences = measured.reduce((sum, { rows }) => sum + rows.length, 0)
   return jsonLine({ scenes: measured.length, sentences })
 }
@@ -253,7 +253,7 @@ export class ResultsFile {
   static async open(
     name: string,
     about: About,
-    shard: Shard,
+    shard: EvaluationShard,
     { cwd, signal }: Pick<Terminal, 'cwd' | 'signal'>,
   ): Promise<ResultsFile> {
     const path = resolve(cwd, name)
@@ -280,12 +280,12 @@ export class ResultsFile {
   }
 
   /** Writes the results of an image. @throws FlowSegError 'ERR_OUTPUT' */
-  async add(measured: Measured): Promise<void> {
+  async add(measured: MeasuredImage): Promise<void> {
     await this.#append(jsonLine(measured))
   }
 
   /** Writes that all of it is there. @throws FlowSegError 'ERR_OUTPUT' */
-  async end(measured: readonly Measured[]): Promise<void> {
+  async end(measured: readonly MeasuredImage[]): Promise<void> {
     if (!this.earlier?.isWhole) await this.#append(endLine(measured))
   }
 

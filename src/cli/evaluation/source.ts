@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { checkFiles, readPicture } from '../../datasets/check-files.ts'
 import { damagedData, Fault, Faults } from '../../datasets/faults.ts'
 import { openOwnData } from '../../datasets/open-own-data.ts'
-import type { OwnData, Picture, Truth } from '../../datasets/own-data.ts'
+import type { OwnData, Picture, TruthMask } from '../../datasets/own-data.ts'
 import { FlowSegError, PromptError } from '../../errors.ts'
 import type { Image } from '../../io/image/image.ts'
 import { printable, reasonOf } from '../../printable.ts'
@@ -46,11 +46,11 @@ export interface Item {
 export interface ItemQuestion {
   readonly text: string
   readonly kind: string | undefined
-  truth(image: Image, signal: AbortSignal): Promise<Truth>
+  truth(image: Image, signal: AbortSignal): Promise<TruthMask>
 }
 
 /** The data to measure on. */
-export interface Source {
+export interface EvaluationData {
   readonly name: string
   /** Distinguishes the data from others. */
   readonly fingerprint: string
@@ -72,23 +72,23 @@ export interface Source {
    */
   check(
     expectSentence: (sentence: string) => void,
-    shard: Shard,
+    shard: EvaluationShard,
     progress: ProgressLine,
     signal: AbortSignal,
   ): Promise<void>
 }
 
 /** Every `of`th image, beginning with the one at `index`. */
-export interface Shard {
+export interface EvaluationShard {
   readonly index: number
   readonly of: number
 }
 
 /** The shard of a whole. */
-export const WHOLE: Shard = { index: 0, of: 1 }
+export const WHOLE: EvaluationShard = { index: 0, of: 1 }
 
 /** True if the image with this ordinal belongs to the shard. */
-export function isIn({ index, of }: Shard, ordinal: number): boolean {
+export function isIn({ index, of }: EvaluationShard, ordinal: number): boolean {
   return ordinal % of === index
 }
 
@@ -111,7 +111,7 @@ export async function sourceOf(
   amount: Amount,
   args: Pick<Given, 'text'>,
   { cwd, signal }: Pick<Terminal, 'cwd' | 'signal'>,
-): Promise<Source> {
+): Promise<EvaluationData> {
   if (name === undefined) {
     expectNoLayout(args, 'the test split')
     return scenesSource(
@@ -176,7 +176,7 @@ function scenesSource(
   { count, limit = Infinity }: Amount,
   total: number,
   kept: Kept,
-): Source {
+): EvaluationData {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const images = Math.min(total, limit)
   return {
@@ -260,7 +260,7 @@ export function damaged(folder: string, cause: unknown): FlowSegError {
 // ---------------------------------------------------------------------------------------------------------
 // Data of the user's own
 
-function ownSource(data: OwnData, name: string, { count, limit = Infinity }: Amount): Source {
+function ownSource(data: OwnData, name: string, { count, limit = Infinity }: Amount): EvaluationData {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const pictures: Picture[] = []
   for (let sentences = 0, i = 0; sentences < wanted && i < limit; i++) {

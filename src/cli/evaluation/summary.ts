@@ -8,7 +8,7 @@ import { SENTENCE_KINDS } from '../../scenes/sentences.ts'
 import { jsonLine } from '../json.ts'
 import { type Metrics, metricsOf, type Overlap, type Rescue, rescueOf } from '../metrics.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
-import { duration, type Measured, type Row } from './measure.ts'
+import { duration, type MeasuredImage, type Row } from './measure.ts'
 
 interface Scored extends Metrics {
   /** Share of sentences whose answer counts as found. */
@@ -42,7 +42,7 @@ export interface Run {
 /** The run as its results tell it. */
 export function runOf(
   { model, data, shard }: { model: string; data: string; shard: string | undefined },
-  measured: readonly Measured[],
+  measured: readonly MeasuredImage[],
 ): Run {
   return {
     model,

@@ -13,8 +13,8 @@ import { QuantizedWriter, writeInto } from '../../kernels/quantize.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import type { Match } from './fit.ts'
-import type { Kind } from './parameters.ts'
+import type { ParameterMatch } from './fit.ts'
+import type { ParameterKind } from './parameters.ts'
 import { bytesPerElement } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
@@ -29,7 +29,7 @@ const REWRITTEN_BYTES = 2 ** 20
 const READERS = 4
 
 /** A tensor that has its memory. */
-export interface Placed extends Match {
+export interface Placed extends ParameterMatch {
   /** The tensor on the device, or the table that stays on the host. */
   readonly home: Tensor | TokenEmbeddings | Float32Array
 }
@@ -136,7 +136,7 @@ function sinkFor(
 }
 
 /** A convolution's weight has a run of values for each row of its window. */
-export function runsOf(kind: Kind, shape: readonly number[]): number {
+export function runsOf(kind: ParameterKind, shape: readonly number[]): number {
   return kind === 'conv' ? entryOf(shape, 2) : 1
 }
 

@@ -6,11 +6,19 @@
 // An answer is one turn of the model: its keys and values are in the scene's cache until it is complete.
 
 import { expectDefined } from '../../check.ts'
-import { COUNT, expectOptions, FLAG, FUNCTION, type Kind, type Kinds, SECONDS } from '../../options.ts'
+import {
+  COUNT,
+  expectOptions,
+  FLAG,
+  FUNCTION,
+  type OptionKind,
+  type OptionKinds,
+  SECONDS,
+} from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { callScene } from '../calls.ts'
 import type { TaskName } from '../checkpoint/task-config.ts'
-import { clean, frameQuestion, type Question, type Span } from '../input/prompt.ts'
+import { clean, frameQuestion, type PromptQuestion, type Span } from '../input/prompt.ts'
 import { cleanQuestion, EXPLAIN_TEMPLATES, GROUNDED_TEMPLATES } from '../input/questions.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
@@ -104,17 +112,17 @@ export interface Answer<O extends MaskOutput = 'host'> {
   }
 }
 
-const SHARE: Kind = {
+const SHARE: OptionKind = {
   is: (value) => typeof value === 'number' && value > 0 && value <= 1,
   what: 'a number above 0, at most 1',
 }
-const SEED: Kind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
-const LIMIT: Kind = {
+const SEED: OptionKind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
+const LIMIT: OptionKind = {
   is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
   what: 'a whole number of at least 1',
 }
 
-const ASK_KINDS: Kinds<AskOptions<MaskOutput>> = {
+const ASK_KINDS: OptionKinds<AskOptions<MaskOutput>> = {
   ...MASK_KINDS,
   onText: FUNCTION,
   maxTokens: LIMIT,
@@ -186,7 +194,7 @@ interface AnswerOptions<O extends MaskOutput> extends AskOptions<O> {
 async function answer<O extends MaskOutput>(
   model: LoadedModel,
   scene: SceneState,
-  question: Question,
+  question: PromptQuestion,
   options: AnswerOptions<O>,
 ): Promise<Answer<O>> {
   const { onProgress, signal, onText, task: name, flow, output } = options
@@ -296,7 +304,7 @@ const NOTHING: Target = { phrases: [], seg: undefined, forced: false }
  */
 async function target(
   { tokenizer, parts }: LoadedModel,
-  question: Question,
+  question: PromptQuestion,
   { generated, force }: Writer,
   reader: AnswerReader,
   marks: Marks,

@@ -11,7 +11,7 @@ import type { AskRow, ListRow, PhraseRow } from '../../../src/cli/evaluation/ask
 import { FlowSeg } from '../../../src/model/flowseg.ts'
 import type { Ask, GroundedAsk, ListAsk, RegionAsk } from '../../../src/scenes/asks/ask.ts'
 import { type DatasetScene, datasetScene, readDataset, writeDataset } from '../../../src/scenes/dataset.ts'
-import { Random } from '../../../src/scenes/random.ts'
+import { KeyedRandom } from '../../../src/scenes/random.ts'
 import { makeScene, SIZE } from '../../../src/scenes/scene.ts'
 import { anyGpu } from '../../support.ts'
 import { flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
@@ -157,7 +157,7 @@ describe('answers about scenes of test2', () => {
 // Figures
 
 test('AUC is the share of pairs in order, and half of those that are equal', () => {
-  const random = new Random(5, 0, 0)
+  const random = new KeyedRandom(5, 0, 0)
   const draw = (n: number): number[] => Array.from({ length: n }, () => Math.floor(random.next() * 10))
   const [positive, negative] = [draw(40), draw(31)]
   let pairs = 0
@@ -216,7 +216,7 @@ test('panoptic quality: the sum of IoUs by true positives and half of what is wr
 
 test('boundary IoU counts what is inside of a mask and at most two pixels from the outside', () => {
   const [width, height] = [13, 9]
-  const random = new Random(5, 1, 0)
+  const random = new KeyedRandom(5, 1, 0)
   // Rectangles, some of them over the frame, so that masks have an inside as well as rims
   const drawn = (): Uint8Array => {
     const [x0, y0] = [random.int(-2, 5), random.int(-2, 3)]
