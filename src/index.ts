@@ -150,6 +150,7 @@ export {
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
 export type { Region, RegionMask } from './model/input/region.ts'
+export { type CaveatFields, type Caveats, caveatFields } from './model/knows/caveats.ts'
 export { KnownWords } from './model/knows/words.ts'
 export type { ImageWorld } from './model/knows/world.ts'
 export type { Match } from './model/matching.ts'

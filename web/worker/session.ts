@@ -5,6 +5,7 @@
 
 import {
   boxOf,
+  caveatFields,
   type FlowLayer,
   FlowSeg,
   type Image,
@@ -51,7 +52,6 @@ import {
 } from '../pixels/mask-preview.ts'
 import type { Objects } from '../pixels/objects-of.ts'
 import { viewOf } from '../pixels/pixels.ts'
-import { caveatFields } from './caveats.ts'
 import { embeddedFiles, forgetEmbedded } from './embedded.ts'
 import { saved } from './save.ts'
 import { savedObjects } from './save-objects.ts'
@@ -263,7 +263,8 @@ export class Session {
     }
     this.#answer = undefined
     const isInWords = ask.kind !== 'region' && ask.kind !== 'description'
-    const caveats = caveatFields(model, answer.world, isInWords ? answer.unknownWords : undefined)
+    const { world, unknownWords } = answer
+    const caveats = caveatFields(model.config, { world, unknownWords: isInWords ? unknownWords : undefined })
     this.#several = { picture, objects, title: titleOf(ask), caveats }
     return answer
   }
@@ -371,7 +372,7 @@ export class Session {
 
 /** The fields of a saved answer that say what the model knows. */
 function caveatsOf({ of, world, result }: Answer): object {
-  return caveatFields(of, world, result.unknownWords)
+  return caveatFields(of.config, { world, unknownWords: result.unknownWords })
 }
 
 /** The question, in words. */
