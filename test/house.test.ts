@@ -8,7 +8,7 @@ interface Reading {
   readonly longComments: readonly number[]
   readonly names: readonly string[]
   readonly bare: readonly string[]
-  readonly types: readonly string[]
+  readonly types: readonly { readonly name: string; readonly isExported: boolean }[]
   readonly asserted: number
 }
 
@@ -51,7 +51,7 @@ test('exports without a doc comment count, once for overloads', () => {
   expect(tools.readCode('a.ts', text).bare).toEqual(['bare', 'Bare'])
 })
 
-test('types that are declared and exported count, others do not', () => {
+test('types that are declared count, those that are passed on do not', () => {
   const text = [
     'export interface A {}',
     'export type B = A',
@@ -60,7 +60,12 @@ test('types that are declared and exported count, others do not', () => {
     "export type { E } from './e.ts'",
     'export const f = 1',
   ].join('\n')
-  expect(tools.readCode('a.ts', text).types).toEqual(['A', 'B', 'C'])
+  expect(tools.readCode('a.ts', text).types).toEqual([
+    { name: 'A', isExported: true },
+    { name: 'B', isExported: true },
+    { name: 'C', isExported: true },
+    { name: 'D', isExported: false },
+  ])
 })
 
 test('non-null assertions count, negations do not', () => {

@@ -60,7 +60,7 @@ const places = {
   'exports without a doc comment, in src': within('src', (file, { bare }) =>
     bare.map((name) => `${file}: ${name}`),
   ),
-  'exported types of one name, in src': typesOfOneName(),
+  'types with the name of an exported one, in src': typesOfOneName(),
   'comment lines of more than 120 columns': within('', (file, { longComments }) =>
     longComments.map((line) => `${file}:${line}`),
   ),
@@ -109,12 +109,15 @@ function within(folder, placesIn) {
   return code.filter((file) => file.startsWith(folder)).flatMap((file) => placesIn(file, readings.get(file)))
 }
 
-/** Each file of src that declares and exports a type whose name another does too. */
+/** Each declaration in src of a type whose name an exported type of another file has. */
 function typesOfOneName() {
-  const declared = within('src/', (file, { types }) => types.map((name) => ({ name, file })))
-  const counts = new Map()
-  for (const { name } of declared) counts.set(name, (counts.get(name) ?? 0) + 1)
-  return declared.filter(({ name }) => counts.get(name) > 1).map(({ name, file }) => `${file}: ${name}`)
+  const byName = new Map()
+  for (const declared of within('src/', (file, { types }) => types.map((type) => ({ ...type, file })))) {
+    byName.set(declared.name, [...(byName.get(declared.name) ?? []), declared])
+  }
+  return [...byName.values()]
+    .filter((all) => all.length > 1 && all.some(({ isExported }) => isExported))
+    .flatMap((all) => all.map(({ name, file }) => `${file}: ${name}`))
 }
 
 function largeFolders() {

@@ -15,7 +15,7 @@ import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
 import { isUrl, locationOf } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
-import type { Kept, Known } from './output/outputs.ts'
+import type { KeptPaths, Known } from './output/outputs.ts'
 import type { ProgressLine } from './output/progress-line.ts'
 import { painter, type Terminal } from './output/terminal.ts'
 
@@ -133,7 +133,7 @@ export async function openPrompts(options: PromptOptions, args: Given, terminal:
  *
  * @param files the command's own
  */
-export function inputsOf(args: Given, terminal: Terminal, files: readonly Known[] = []): Kept {
+export function inputsOf(args: Given, terminal: Terminal, files: readonly Known[] = []): KeptPaths {
   const weights = weightsLocation(args, terminal)
   const config = args.text('config')
   const folders =

@@ -243,7 +243,7 @@ function inSplit(refs: readonly Ref[], split: string | undefined, name: string):
 // ---------------------------------------------------------------------------------------------------------
 // Instances
 
-interface Instances {
+interface CocoInstances {
   readonly images: ReadonlyMap<
     number,
     { readonly file: string; readonly width: number; readonly height: number }
@@ -265,7 +265,7 @@ async function readInstances(
   path: string,
   name: string,
   wanted: ReadonlySet<number>,
-): Promise<Instances> {
+): Promise<CocoInstances> {
   const root = await files.json(path, INSTANCES)
   const { images, annotations } = isObject(root) ? root : {}
   if (!Array.isArray(images) || !Array.isArray(annotations))

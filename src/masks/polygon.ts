@@ -121,13 +121,13 @@ function* edgesOf(polygon: Polygon): Generator<readonly [from: Point, to: Point]
 }
 
 /** A range of pixels from `begin` up to, without, `end`. */
-interface Span {
+interface PixelSpan {
   readonly begin: number
   readonly end: number
 }
 
 /** The pixels along an axis that a polygon can reach, and one before and after. */
-function spanOf(polygon: Polygon, axis: 0 | 1, most: number): Span {
+function spanOf(polygon: Polygon, axis: 0 | 1, most: number): PixelSpan {
   let [least, greatest] = [Infinity, -Infinity]
   for (const ring of polygon) {
     for (const point of ring) {
@@ -224,7 +224,7 @@ function gridLine(a: Point, b: Point): GridLine {
   }
 }
 
-function within({ begin, end }: Span, place: number): number {
+function within({ begin, end }: PixelSpan, place: number): number {
   return Math.min(end, Math.max(begin, place))
 }
 

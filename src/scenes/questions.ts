@@ -122,7 +122,7 @@ const atBottom: ObjectProperty = (o) => graded(down(o), 0.6, 0.44)
 const inMiddle: ObjectProperty = (o) =>
   graded(Math.max(Math.abs(across(o) - 0.5), Math.abs(down(o) - 0.5)), 0.13, 0.23)
 
-const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): Region => ({
+const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): PictureRegion => ({
   asks: (o) => {
     const x = horizontal === 'left' ? across(o) : 1 - across(o)
     const y = vertical === 'top' ? down(o) : 1 - down(o)
@@ -132,14 +132,14 @@ const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): Regio
   form: 'corner',
 })
 
-interface Region {
+interface PictureRegion {
   readonly asks: ObjectProperty
   readonly wordings: readonly string[]
   readonly form: 'side' | 'middle' | 'corner'
 }
 
 /** The parts of the picture that a sentence names. */
-export const REGIONS: readonly Region[] = [
+export const REGIONS: readonly PictureRegion[] = [
   { asks: onLeft, wordings: ['on the left', 'on the left side'], form: 'side' },
   { asks: onRight, wordings: ['on the right', 'on the right side'], form: 'side' },
   { asks: atTop, wordings: ['at the top', 'in the upper half'], form: 'side' },

@@ -68,7 +68,7 @@ export interface ExplainedSentence extends Sentence {
   readonly counted?: readonly number[] | undefined
 }
 
-interface Candidate extends Phrase {
+interface SentenceCandidate extends Phrase {
   readonly kind: SentenceKind
   /** The rest without the words that make its kind; null when it has no such words. */
   readonly bare: ObjectProperty | null
@@ -192,7 +192,11 @@ function landmark(random: KeyedRandom, object: SceneObject, objects: readonly Sc
 
 // ---- Writers: each makes a candidate about `object`, or null when it can't
 
-type Writer = (random: KeyedRandom, object: SceneObject, objects: readonly SceneObject[]) => Candidate | null
+type Writer = (
+  random: KeyedRandom,
+  object: SceneObject,
+  objects: readonly SceneObject[],
+) => SentenceCandidate | null
 
 const writers: Record<SentenceKind, Writer> = {
   category(random, object) {

@@ -10,7 +10,7 @@ import ts from 'typescript-5'
  * @property {number[]} longComments  lines of comments that are too long, counted from 1
  * @property {string[]} names         declared here, once per declaration
  * @property {string[]} bare          exports without a doc comment
- * @property {string[]} types           exported interfaces, type aliases, classes and enums
+ * @property {{ name: string, isExported: boolean }[]} types  interfaces, type aliases, classes and enums
  * @property {number} asserted        non-null assertions
  */
 
@@ -44,7 +44,7 @@ function readScript(file, text) {
     ...commented(text, comments),
     names,
     bare: bareExports(source),
-    types: exportedTypes(source),
+    types: typesOf(source),
     asserted,
   }
 }
@@ -77,17 +77,21 @@ function bareExports(source) {
   return [...documented].filter(([, has]) => !has).map(([name]) => name)
 }
 
-/** Names of types that are declared and exported here; those that are only passed on are not. */
-function exportedTypes(source) {
-  const isType = (node) =>
-    ts.isInterfaceDeclaration(node) ||
-    ts.isTypeAliasDeclaration(node) ||
-    ts.isClassDeclaration(node) ||
-    ts.isEnumDeclaration(node)
+/** The types that are declared here; those that are only passed on are not. */
+function typesOf(source) {
   return source.statements
-    .filter((node) => isType(node) && node.name)
-    .filter(({ modifiers }) => modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword))
-    .map(({ name }) => name.text)
+    .filter(
+      (node) =>
+        node.name &&
+        (ts.isInterfaceDeclaration(node) ||
+          ts.isTypeAliasDeclaration(node) ||
+          ts.isClassDeclaration(node) ||
+          ts.isEnumDeclaration(node)),
+    )
+    .map(({ name, modifiers }) => ({
+      name: name.text,
+      isExported: modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false,
+    }))
 }
 
 /** @returns {Reading} */

@@ -79,7 +79,7 @@ const TITLES: Record<Part, string> = {
   unknown: 'unknown',
 }
 
-interface Total {
+interface PartTotal {
   readonly part: Part
   readonly tensors: number
   readonly parameters: number
@@ -303,7 +303,7 @@ function fileLines(files: readonly FileVerdict[]): string[] {
   return isStale ? [...lines, 'If you changed them, renew it: flowseg manifest DIR'] : lines
 }
 
-function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: unknown): string[] {
+function totalRow({ part, tensors, parameters, bytes, types }: PartTotal, title?: unknown): string[] {
   const name = typeof title === 'string' ? title : TITLES[part]
   const noun = tensors === 1 ? 'tensor' : 'tensors'
   return [
@@ -395,7 +395,7 @@ function totalsOf(
   entries: readonly TensorEntry[],
   partOf: (name: string) => Part,
   contents: (entry: TensorEntry) => Contents,
-): Total[] {
+): PartTotal[] {
   const groups = groupBy(entries, ({ name }) => partOf(name))
   const order = Object.keys(TITLES) as Part[]
   return [...groups]
@@ -407,7 +407,7 @@ function totalOf(
   part: Part,
   group: readonly TensorEntry[],
   contents: (entry: TensorEntry) => Contents,
-): Total {
+): PartTotal {
   const all = group.map(contents)
   return {
     part,

@@ -89,7 +89,7 @@ const page: Page = {
 export const segment: Command = { page, run }
 
 /** The things that all answers of a run share. */
-interface Run {
+interface SegmentRun {
   readonly request: Request
   readonly names: readonly (readonly Names[])[]
   readonly format: MaskFormatName
@@ -134,7 +134,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   introduce(config, args, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
-  const all: Run = { request, names, format, args, config, model, progress, terminal }
+  const all: SegmentRun = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
   let isFound = false
   try {
@@ -162,7 +162,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
 
 /** Looks at an image once and answers every sentence about it. @returns whether any of them found anything */
 async function answer(
-  { request, names, format, args, config, model, progress, terminal }: Run,
+  { request, names, format, args, config, model, progress, terminal }: SegmentRun,
   i: number,
   image: Image,
 ): Promise<boolean> {

@@ -15,7 +15,7 @@ import { readRegular } from '../../regular-file.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../../scenes/dataset.ts'
 import { type Given, UsageError } from '../args.ts'
 import { locationOf } from '../files.ts'
-import type { Kept } from '../output/outputs.ts'
+import type { KeptPaths } from '../output/outputs.ts'
 import type { ProgressLine } from '../output/progress-line.ts'
 import type { Terminal } from '../output/terminal.ts'
 
@@ -62,7 +62,7 @@ export interface EvaluationData {
   /** Things that a person should know. */
   readonly notes: readonly string[]
   /** The files and folders that no output may touch. */
-  readonly kept: Kept
+  readonly kept: KeptPaths
   /** The data ask questions that must be thought about. */
   readonly isReasoning: boolean
   /**
@@ -175,7 +175,7 @@ function scenesSource(
   scenes: AsyncIterable<DatasetScene>,
   { count, limit = Infinity }: Amount,
   total: number,
-  kept: Kept,
+  kept: KeptPaths,
 ): EvaluationData {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const images = Math.min(total, limit)
@@ -238,7 +238,7 @@ export async function* folderScenes(path: string, name: string): AsyncGenerator<
 }
 
 /** The files and folders of a folder of scenes that no output may touch. */
-export function keptScenes(path: string): Kept {
+export function keptScenes(path: string): KeptPaths {
   const what = 'the dataset itself'
   return {
     files: DATASET_FILES.map((file) => ({ path: join(path, file), what })),

@@ -156,17 +156,19 @@ function wordsOf(args: Given): string {
   return places.length > 0 ? places.join(' ') : 'region'
 }
 
-type RegionAnswer = RegionSegmentation | RegionInstances
+type AnyRegionAnswer = RegionSegmentation | RegionInstances
 
 /** The objects that were found, by falling score. */
-function objectsOf(answer: RegionAnswer): (Labelled & { readonly score: number; readonly query: number })[] {
+function objectsOf(
+  answer: AnyRegionAnswer,
+): (Labelled & { readonly score: number; readonly query: number })[] {
   if (!answer.found) return []
   const found = 'instances' in answer ? answer.instances : [answer]
   return found.map(({ mask, score, query }) => ({ mask, score, query, label: score.toFixed(2) }))
 }
 
 function textOf(
-  { times }: RegionAnswer,
+  { times }: AnyRegionAnswer,
   objects: ReturnType<typeof objectsOf>,
   caveats: readonly string[],
   { overlay, mask }: AnswerFiles,
@@ -192,7 +194,7 @@ function textOf(
 /** The object that `--json` prints. */
 function accountOf(
   image: string,
-  { found, times }: RegionAnswer,
+  { found, times }: AnyRegionAnswer,
   objects: ReturnType<typeof objectsOf>,
   files: AnswerFiles,
 ): object {

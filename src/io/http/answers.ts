@@ -101,7 +101,7 @@ export function expectSize(name: string, size: number, stated?: HttpAnswer['stat
 }
 
 /** The range that a 206 says it has. */
-export interface Part {
+export interface AnsweredRange {
   readonly length: number
   /** Bytes of the whole file; undefined if the server doesn't know. */
   readonly total: number | undefined
@@ -117,7 +117,7 @@ export function partOf(
   { response: { headers } }: HttpAnswer,
   name: string,
   [offset, length]: readonly [number, number],
-): Part | undefined {
+): AnsweredRange | undefined {
   expectPlain(headers, name)
   const type = headers.get('content-type') ?? ''
   if (/^\s*multipart\//i.test(type)) {

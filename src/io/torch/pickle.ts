@@ -43,7 +43,7 @@ export async function readPickle(
       `${printable(file)}: its pickle has ${bytes.length} bytes, at most ${MAX_PICKLE_BYTES} are allowed.`,
     )
   }
-  const machine = new Machine(bytes, file)
+  const machine = new PickleMachine(bytes, file)
   for (let steps = 1; ; steps++) {
     const result = machine.step()
     if (result !== undefined) return result
@@ -59,7 +59,7 @@ export async function readPickle(
 
 const SAVE_TENSORS = 'Save the tensors alone: torch.save(model.state_dict(), path).'
 
-class Machine {
+class PickleMachine {
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #view: DataView<ArrayBuffer>
   readonly #file: string

@@ -15,7 +15,7 @@ import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { allocate, release, sizeOf, type Tensor } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
-import { fillAll, type Placed, runsOf, throwFirst } from './fill.ts'
+import { fillAll, type PlacedParameter, runsOf, throwFirst } from './fill.ts'
 import { expectFit, fitOf, KEPT_AS, misfitOf, type ParameterMatch } from './fit.ts'
 import { canonicalName, type ParameterComponent, parameters } from './parameters.ts'
 import { quantizedTo } from './stored.ts'
@@ -213,7 +213,7 @@ async function place(
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
   const outcomes = await Promise.allSettled(
-    matches.map(async (match): Promise<Placed> => {
+    matches.map(async (match): Promise<PlacedParameter> => {
       const { parameter, entry, quantized } = match
       await breathe(signal)
       if (parameter.kind === 'host') return { ...match, home: new Float32Array(sizeOf(parameter.shape)) }

@@ -39,7 +39,7 @@ import {
   marksOf,
 } from '../words/answer.ts'
 import { captionOf } from '../words/caption.ts'
-import { answerLength, type Generated, generate, type Writer } from '../words/generate.ts'
+import { answerLength, type Generated, generate, type OngoingAnswer } from '../words/generate.ts'
 import type { SamplingOptions } from '../words/sample.ts'
 import { decodeLanguage, languageOfStates } from './decode.ts'
 import { expectTask } from './expect-task.ts'
@@ -305,7 +305,7 @@ const NOTHING: Target = { phrases: [], seg: undefined, forced: false }
 async function target(
   { tokenizer, parts }: LoadedModel,
   question: PromptQuestion,
-  { generated, force }: Writer,
+  { generated, force }: OngoingAnswer,
   reader: AnswerReader,
   marks: Marks,
   task: TaskName,

@@ -5,13 +5,13 @@ import type { KeyedRandom } from '../random.ts'
 import { SIZE } from '../world/canvas.ts'
 import type { RegionAsk } from './ask.ts'
 
-type Point = readonly [number, number]
+type GesturePoint = readonly [number, number]
 
 /** In pixels of the picture; of a mask the lengths of runs, row by row, zeros first. */
 export type Gesture =
-  | { readonly point: Point }
+  | { readonly point: GesturePoint }
   | { readonly box: readonly [number, number, number, number] }
-  | { readonly scribble: readonly Point[] }
+  | { readonly scribble: readonly GesturePoint[] }
   | { readonly runs: readonly number[] }
 
 /** Radii of a click and of a line of a scribble, as the model's input draws them at this size. */
@@ -93,7 +93,12 @@ const idAt = (ids: Uint8Array, x: number, y: number): number =>
   x < 0 || y < 0 || x >= SIZE || y >= SIZE ? 0 : (ids[y * SIZE + x] as number)
 
 /** A pixel of the object whose neighbours `clear` away are the object's as well, if one turns up. */
-function pixelOf(random: KeyedRandom, target: number, { objects, ids }: Pointable, clear: number): Point {
+function pixelOf(
+  random: KeyedRandom,
+  target: number,
+  { objects, ids }: Pointable,
+  clear: number,
+): GesturePoint {
   const [x0, y0, x1, y1] = objects[target]?.box ?? [0, 0, 1, 1]
   const isInside = (x: number, y: number) => idAt(ids, x, y) === target + 1
   for (let draw = 0; draw < 400; draw++) {
@@ -207,7 +212,7 @@ function fill(
   return inside
 }
 
-function fromLine(x: number, y: number, [x0, y0]: Point, [x1, y1]: Point): number {
+function fromLine(x: number, y: number, [x0, y0]: GesturePoint, [x1, y1]: GesturePoint): number {
   const [dx, dy] = [x1 - x0, y1 - y0]
   const along = dx === 0 && dy === 0 ? 0 : ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)
   const t = Math.min(1, Math.max(0, along))

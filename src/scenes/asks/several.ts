@@ -23,7 +23,7 @@ import { CATEGORIES, plural } from './words.ts'
 
 type Objects = readonly SceneObject[]
 
-interface Candidate {
+interface SeveralCandidate {
   readonly kind: PhraseKind
   readonly text: string
   readonly asks: ObjectProperty
@@ -93,7 +93,7 @@ export const NUMBERS: readonly string[] = 'zero one two three four five six seve
 
 // ---- Writers
 
-type Writer = (random: KeyedRandom, object: SceneObject, objects: Objects) => Candidate | null
+type Writer = (random: KeyedRandom, object: SceneObject, objects: Objects) => SeveralCandidate | null
 
 const relation: Writer = (random, object, objects) => {
   const other = random.pick(objects)

@@ -9,9 +9,9 @@ import { richBackground } from './backdrop.ts'
 import { type Backdrop, covering, SIZE } from './canvas.ts'
 import { fromHsl, type RgbBytes, toHex } from './colour.ts'
 
-type Draw = (random: KeyedRandom) => Backdrop
+type DrawBackdrop = (random: KeyedRandom) => Backdrop
 
-const DRAWN: Readonly<Record<ForeignKind, Draw>> = {
+const DRAWN: Readonly<Record<ForeignKind, DrawBackdrop>> = {
   empty,
   noise,
   bands,
@@ -49,7 +49,7 @@ export function anyForeign(
   isForTests: boolean,
 ): Backdrop & { readonly foreign: ForeignKind } {
   const foreign = random.pick(isForTests && random.chance(0.5) ? HELD_OUT_FOREIGN : TRAINED)
-  const draw: Draw = DRAWN[foreign]
+  const draw: DrawBackdrop = DRAWN[foreign]
   return { foreign, ...draw(random) }
 }
 

@@ -19,14 +19,14 @@ export function tellAsks(run: Run, figures: AskFigures, asJson: boolean, { out }
   out.write(`${[what, '', painter(out)('dim', head), ...rest].join('\n')}\n`)
 }
 
-type Row = readonly [name: string, count: number, figure: string, value: Figure]
+type FigureRow = readonly [name: string, count: number, figure: string, value: Figure]
 
 function rows(figures: AskFigures): string[][] {
   const { sentences, presence, several, wordings, regions, lists, questions, descriptions, pictures } =
     figures
-  const kinds = (of: KindFigures, what: string): Row[] =>
-    Object.entries(of).map(([kind, { count, figure }]): Row => [`  ${kind}`, count, what, figure])
-  const parts: Row[][] = [
+  const kinds = (of: KindFigures, what: string): FigureRow[] =>
+    Object.entries(of).map(([kind, { count, figure }]): FigureRow => [`  ${kind}`, count, what, figure])
+  const parts: FigureRow[][] = [
     sentences
       ? [
           ['sentences about one object', sentences.sentences, 'cIoU', sentences.cIoU],
