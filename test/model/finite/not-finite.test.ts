@@ -3,13 +3,13 @@
 // were.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { NumericError } from '../../src/errors.ts'
-import type { Gpu } from '../../src/gpu/gpu.ts'
-import { TokenEmbeddings } from '../../src/model/checkpoint/token-embeddings.ts'
-import { FlowSeg, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
-import { buildPrompt } from '../../src/model/input/prompt.ts'
-import { placeOf, readBytes, runtime, sample } from '../runtime.ts'
-import { adapters, expectSameBits } from '../support.ts'
+import { NumericError } from '../../../src/errors.ts'
+import type { Gpu } from '../../../src/gpu/gpu.ts'
+import { TokenEmbeddings } from '../../../src/model/checkpoint/token-embeddings.ts'
+import { FlowSeg, type Scene, type Segmentation } from '../../../src/model/flowseg.ts'
+import { buildPrompt } from '../../../src/model/input/prompt.ts'
+import { placeOf, readBytes, runtime, sample } from '../../runtime.ts'
+import { adapters, expectSameBits } from '../../support.ts'
 
 const SENTENCE = 'the dotted shape'
 
