@@ -3,24 +3,29 @@
 // were.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { NumericError } from '../../src/errors.ts'
-import type { Gpu } from '../../src/gpu/gpu.ts'
-import { TokenEmbeddings } from '../../src/model/checkpoint/token-embeddings.ts'
-import { FlowSeg, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
-import { buildPrompt } from '../../src/model/input/prompt.ts'
-import { placeOf, readBytes, runtime, sample } from '../runtime.ts'
-import { adapters, expectSameBits } from '../support.ts'
+import { TokenEmbeddings } from '../../../src/model/checkpoint/token-embeddings.ts'
+import { FlowSeg, type Scene, type Segmentation } from '../../../src/model/flowseg.ts'
+import { buildPrompt } from '../../../src/model/input/prompt.ts'
+import { placeOf, readBytes, runtime, sample } from '../../runtime.ts'
+import { adapters, expectSameBits } from '../../support.ts'
+import {
+  bytesKept,
+  CLASSES,
+  CONDITION,
+  expectStage,
+  FEATURES,
+  type Home,
+  MASKS,
+  noteHomes,
+  REFINED,
+  SAM,
+  SEG,
+  SIGLIP,
+  WORDS,
+  whileSpoilt,
+} from './spoil.ts'
 
 const SENTENCE = 'the dotted shape'
-
-const SAM = "The output of SAM's encoder"
-const SIGLIP = "The output of SigLIP's encoder"
-const FEATURES = 'The mask features of the pixel decoder'
-const CONDITION = "The language model's C"
-const SEG = "The language model's S"
-const CLASSES = 'The class logits of the decoder'
-const MASKS = 'The mask logits of the decoder'
-const REFINED = 'The mask after boundary refinement'
 
 /**
  * Tensors of every network, and the stage that is the first to show it: of `look`, or where an image was looked at
@@ -60,14 +65,12 @@ const IN_SEGMENT: [name: string, stage: string][] = [
   ['segmentor.boundary_refiner.alpha', REFINED],
 ]
 
-const WORDS = { NaN: 0x7fc00000, infinity: 0x7f800000 }
-
 vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 })
 
 for (const [place, gpu] of (await adapters()).entries()) {
   const isFirst = place === 0 && runtime === 'node'
   describe(`flowseg-nano, spoilt on ${gpu.name}`, () => {
-    const homes = new Map<string, GPUBuffer | GPUTexture>()
+    const homes = new Map<string, Home>()
     let model: FlowSeg
     let scene: Scene
     let image: Uint8Array<ArrayBuffer>
@@ -85,32 +88,14 @@ for (const [place, gpu] of (await adapters()).entries()) {
     })
     afterAll(() => model.close())
 
-    /** Runs it with the word of the tensor's first value changed. */
-    async function spoilt(name: string, word: number, run: () => Promise<void>): Promise<void> {
-      const restore = await poke(gpu, homes.get(name)!, word)
-      try {
-        await run()
-      } finally {
-        restore()
-      }
-    }
+    const spoilt = (name: string, word: number, run: () => Promise<void>): Promise<void> =>
+      whileSpoilt(gpu, homes.get(name)!, word, run)
 
     async function expectAsBefore(): Promise<void> {
       const again = await scene.segment(SENTENCE)
       expectSameBits(again.logits.refined, answer.logits.refined)
       expect(again.score).toBe(answer.score)
       expect(bytesKept(gpu)).toBe(bytes)
-    }
-
-    async function expectStage(what: Promise<unknown>, stage: string, kind: string): Promise<void> {
-      const error = await what.then(
-        () => undefined,
-        (reason: unknown) => reason,
-      )
-      expect(error).toBeInstanceOf(NumericError)
-      expect(error).toMatchObject({ code: 'ERR_NUMERIC' })
-      const { message } = error as NumericError
-      expect(message.startsWith(stage), `${kind}: ${message}`).toBe(true)
     }
 
     test.each(isFirst ? IN_LOOK : FEWER_LOOKS)('%s', async (name, stage) => {
@@ -154,12 +139,6 @@ for (const [place, gpu] of (await adapters()).entries()) {
   })
 }
 
-/** Bytes on the device that aren't plans': those stay ready for the next sentence. */
-function bytesKept(gpu: Gpu): number {
-  const owners = Object.entries(gpu.memory().byOwner)
-  return owners.reduce((sum, [owner, bytes]) => sum + (owner.startsWith('plan ') ? 0 : bytes), 0)
-}
-
 /** A token's row has a NaN whenever tokens are embedded. @returns what ends that */
 function spoilRow(row: number): () => void {
   // oxlint-disable-next-line typescript/unbound-method -- it is applied to its object below
@@ -173,45 +152,4 @@ function spoilRow(row: number): () => void {
     return embedded
   })
   return () => spy.mockRestore()
-}
-
-/** Notes the memory of weights that are allocated from now on, by name. */
-function noteHomes(gpu: Gpu, homes: Map<string, GPUBuffer | GPUTexture>): void {
-  const { buffers } = gpu
-  const [allocate, allocateTexture] = [buffers.allocate.bind(buffers), buffers.allocateTexture.bind(buffers)]
-  vi.spyOn(buffers, 'allocate').mockImplementation(async (requests) => {
-    const buffers = await allocate(requests)
-    requests.forEach(({ label, owner }, i) => owner === 'weights' && homes.set(label, buffers[i]!))
-    return buffers
-  })
-  vi.spyOn(buffers, 'allocateTexture').mockImplementation(async (request) => {
-    const texture = await allocateTexture(request)
-    homes.set(request.label, texture)
-    return texture
-  })
-}
-
-/** Changes the first word, or in a texture the first texel. @returns what changes it back */
-async function poke(gpu: Gpu, home: GPUBuffer | GPUTexture, word: number): Promise<() => void> {
-  const { device } = gpu
-  const { COPY_SRC, COPY_DST } = GPUBufferUsage
-  const own = device.createBuffer({ size: 256, usage: COPY_SRC | COPY_DST })
-  const copy = (encode: (encoder: GPUCommandEncoder) => void): void => {
-    const encoder = device.createCommandEncoder()
-    encode(encoder)
-    device.queue.submit([encoder.finish()])
-  }
-  const texel = { buffer: own, bytesPerRow: 256 }
-  if ('format' in home) {
-    copy((encoder) => encoder.copyTextureToBuffer({ texture: home }, texel, [1, 1]))
-    device.queue.writeTexture({ texture: home }, Uint32Array.of(word, 0, 0, 0), { bytesPerRow: 16 }, [1, 1])
-  } else {
-    copy((encoder) => encoder.copyBufferToBuffer(home, 0, own, 0, 4))
-    device.queue.writeBuffer(home, 0, Uint32Array.of(word))
-  }
-  return () => {
-    if ('format' in home) copy((encoder) => encoder.copyBufferToTexture(texel, { texture: home }, [1, 1]))
-    else copy((encoder) => encoder.copyBufferToBuffer(own, 0, home, 0, 4))
-    own.destroy()
-  }
 }
