@@ -1,5 +1,5 @@
-// Names of categories as the model reads them, X-SAM's way to type a list with its oddities, seeded orders, and how many
-// names fit.
+// Names of categories as the model reads them, X-SAM's way to type a list with its oddities, seeded orders, and how
+// many names fit.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
