@@ -58,8 +58,8 @@ test('tuned, taken, turned off, damaged, forgotten', async () => {
 
   // 4. Forgotten
   const forget = () => flowseg(['tune', '--forget'], { cwd, gpu, env })
-  expect(await forget()).toEqual({ code: 0, out: `Forgotten: ${path}\n`, err: '' })
-  expect((await forget()).out).toBe(`Nothing was remembered for ${gpu.name}.\n`)
+  expect(await forget()).toEqual({ code: 0, out: `Deleted: ${path}\n`, err: '' })
+  expect((await forget()).out).toBe(`No choices are kept for ${gpu.name}.\n`)
 })
 
 test('for programs', async () => {

@@ -83,7 +83,7 @@ describe('names', () => {
     ])
   })
 
-  test("COCO's 133 are told apart, and those that differ in an ending as well", () => {
+  test("COCO's 133 are told apart, and those that share their first word as well", () => {
     expect([COCO.things.length, COCO.stuff.length]).toEqual([80, 53])
     const list = readCategories(COCO)
     expect(list.map(({ name }) => name)).toEqual([...COCO.things, ...COCO.stuff])
