@@ -111,7 +111,7 @@ function lines(
   const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
   const rows = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
   const others = shown.map(({ one, other }) => othersOf(one, other))
-  const unmeasured = unmeasuredOf(classes)
+  const unmeasured = unmeasuredText(classes)
   const left = classes.filter((one) => !one.skipped && !isReached(one)).length
   const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
   return [
@@ -125,9 +125,7 @@ function lines(
     }),
     ...(left > 0 ? [`${left} more were not reached, or not in full: give it more --seconds.`] : []),
     paint('dim', 'In brackets what the cost model predicted: 1 is the least.'),
-    ...(unmeasured.length > 0
-      ? [paint('dim', `No GPU had measured these before: ${unmeasured.join(', ')}.`)]
-      : []),
+    ...(unmeasured ? [paint('dim', unmeasured)] : []),
     '',
     ...(weights ? [`Weights in ${weights.choice}: ${weights.why}.`] : []),
     `An image and a sentence: ${before.toFixed(1)} ms of these kernels by default, ${after.toFixed(1)} ms as chosen${faster}.`,
@@ -139,12 +137,15 @@ function lines(
   ]
 }
 
-/** Variants that are made for GPUs and that no GPU had measured, as 'matmul/tiled'. */
-function unmeasuredOf(classes: readonly ClassReport[]): string[] {
+/** The variants that are made for GPUs and that no GPU had measured, in a sentence; undefined if there are none. */
+export function unmeasuredText(
+  classes: readonly Pick<ClassReport, 'family' | 'candidates'>[],
+): string | undefined {
   const names = classes.flatMap(({ family, candidates }) =>
     candidates.filter((one) => one.measuredOnGpu === false).map(({ name }) => `${family}/${name}`),
   )
-  return [...new Set(names)]
+  if (names.length === 0) return undefined
+  return `No GPU had measured these before: ${[...new Set(names)].join(', ')}.`
 }
 
 /** The report of the same class of shapes in the other weight layout, if that was skipped. */
