@@ -5,6 +5,8 @@ import { expect, test } from 'vitest'
 
 interface Reading {
   readonly comments: readonly string[]
+  readonly strings: readonly string[]
+  readonly titles: readonly string[]
   readonly longComments: readonly number[]
   readonly names: readonly string[]
   readonly bare: readonly string[]
@@ -29,6 +31,39 @@ test('comments of TypeScript are found, and nothing else is', () => {
   const { comments, names } = tools.readCode('a.ts', text)
   expect(comments).toEqual(['// one', '/** two */', '/* three */', '// four', '// five, before a brace'])
   expect(names).toEqual(['rowFours', 'f', 'team'])
+})
+
+test('strings and pieces of templates are read, names of modules are not', () => {
+  const text = [
+    "import { a } from 'a team'",
+    "export * from 'teams'",
+    "const b = { 'two words': `one ${a('in')} three` }",
+    'const c = `whole` // comment',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).strings).toEqual(['two words', 'one ', 'in', ' three', 'whole'])
+  expect(tools.readCode('a.wgsl', '// "text"').strings).toEqual([])
+})
+
+test('titles of tests are read, other strings of tests are not', () => {
+  const text = [
+    "test('one', () => expect('value').toBe(test.name))",
+    'describe(`two on ${gpu.name}`, () => {',
+    "  test.each(['case'])('three %s', f)",
+    "  test.runIf(name === 'x')('four', f)",
+    "  describe.each`a`('five', f)",
+    "  test.skip('six', f)",
+    "  other.test('none')",
+    '})',
+  ].join('\n')
+  expect(tools.readCode('a.test.ts', text).titles).toEqual([
+    'one',
+    'two on ',
+    '',
+    'three %s',
+    'four',
+    'five',
+    'six',
+  ])
 })
 
 test('long lines of comments count, long lines of code do not', () => {

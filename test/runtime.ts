@@ -57,3 +57,15 @@ export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> 
 export function variable(name: string): string {
   return (import.meta.env as Record<string, string | undefined>)[name] ?? ''
 }
+
+/** Collects all garbage. Undefined where the runtime has no way to ask for it: outside of Node. */
+export const collect: (() => void) | undefined = runtime === 'node' ? await collector() : undefined
+
+async function collector(): Promise<() => void> {
+  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
+    import('node:v8'),
+    import('node:vm'),
+  ])
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}

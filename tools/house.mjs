@@ -48,7 +48,10 @@ const text = (file) => readFileSync(join(root, file), 'utf8')
 const code = below('src', 'shaders', 'web', 'test', 'tools', 'examples', 'bench').filter(
   (file) => /\.(ts|mjs|wgsl)$/.test(file) && !file.startsWith('test/fixtures/'),
 )
-const documents = ['README.md', 'CONTRIBUTING.md', ...below('docs').filter((file) => file.endsWith('.md'))]
+const documents = [
+  ...['README.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'training/README.md', 'examples/README.md'],
+  ...below('docs').filter((file) => file.endsWith('.md')),
+]
 const readings = new Map(code.map((file) => [file, readCode(file, text(file))]))
 
 /** Places by rule: 'file', 'file: name' or 'file:line'. */
@@ -131,18 +134,25 @@ function largeFolders() {
     .map(([folder, count]) => `${folder}: ${count} of ${mostOf(folder)}`)
 }
 
-function placesOf({ words, names, whole, prose, below: folder }) {
+/** What people read: comments; where the library and the studio speak, strings; and what tests are called. */
+function proseOf(file, { comments, strings, titles }) {
+  const speaks = file.startsWith('src/') || file.startsWith('web/')
+  return [...comments, ...(speaks ? strings : []), ...(file.startsWith('test/') ? titles : [])]
+}
+
+function placesOf({ words, names, whole, prose, below: folder, except }) {
   const isWord = new RegExp(`^(?:${words})$`, 'i')
   const isWhole = new RegExp(`^(?:${words})$`)
   const inProse = new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+(?:[*/]+\\s+)?')})\\b`, 'gi')
   const has = (name) =>
     (whole && isWhole.test(name)) || (names && wordsOf(name).some((word) => isWord.test(word)))
   const inCode = code
-    .filter((file) => (!folder || file.startsWith(`${folder}/`)) && !(file in KEPT))
+    .filter((file) => !folder || file.startsWith(`${folder}/`))
+    .filter((file) => !(except && file.startsWith(`${except}/`)) && !(file in KEPT))
     .flatMap((file) => {
       const reading = readings.get(file)
       const named = [basename(file).replace(/\.\w+$/, ''), ...reading.names].filter(has)
-      const said = prose ? reading.comments.flatMap((comment) => comment.match(inProse) ?? []) : []
+      const said = prose ? proseOf(file, reading).flatMap((text) => text.match(inProse) ?? []) : []
       return [...new Set(named), ...said].map((word) => `${file}: ${word}`)
     })
   const inDocuments = documents

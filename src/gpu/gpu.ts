@@ -284,7 +284,7 @@ const OPEN_KINDS: OptionKinds<OpenOptions> = {
   tuned: {
     is: (value) =>
       typeof value === 'object' ? value !== null : ['string', 'function'].includes(typeof value),
-    what: 'what `tune` returned as `tuned`, its JSON, or a function that recalls it',
+    what: 'what `tune` returned as `tuned`, its JSON, or a function that loads it',
   },
 }
 
