@@ -107,16 +107,16 @@ test('a hash is right whatever the order, and takes a MiB between two turns', as
   let clock = performance.now()
   vi.spyOn(performance, 'now').mockImplementation(() => (clock += 10))
   let turns = 0
-  let isOver = false
+  const work = { isOver: false }
   const others = (async () => {
-    while (!isOver) {
+    while (!work.isOver) {
       await nextTask()
       turns++
     }
   })()
   for (const at of [5, 4, 3, 2, 1, 0, 9, 6, 7, 8]) await source.read(at * 4 * MIB, MIB)
   await source.verify()
-  isOver = true
+  work.isOver = true
   await others
   expect(turns).toBeGreaterThan(size / MIB)
 })
