@@ -38,7 +38,11 @@ const code = below('src', 'shaders', 'web', 'test', 'tools', 'examples', 'bench'
   (file) => /\.(ts|mjs|wgsl)$/.test(file) && !file.startsWith('test/fixtures/'),
 )
 const documents = [
-  ...['README.md', 'CONTRIBUTING.md', 'bench/NOTES.md', 'training/README.md', 'examples/README.md'],
+  'README.md',
+  'CONTRIBUTING.md',
+  'bench/NOTES.md',
+  'training/README.md',
+  'examples/README.md',
   ...below('docs').filter((file) => file.endsWith('.md')),
 ]
 const readings = new Map(code.map((file) => [file, readCode(file, text(file))]))
