@@ -41,9 +41,9 @@ function peakBytes(gpu: Gpu): () => number {
   let most = 0
   const [allocate, allocateTexture] = [buffers.allocate.bind(buffers), buffers.allocateTexture.bind(buffers)]
   // What is asked for is on the ledger before the call returns its promise
-  const noted = <T>(made: T): T => {
+  const noted = <T>(result: T): T => {
     most = Math.max(most, gpu.memory().bytes)
-    return made
+    return result
   }
   vi.spyOn(buffers, 'allocate').mockImplementation((...args) => noted(allocate(...args)))
   vi.spyOn(buffers, 'allocateTexture').mockImplementation((...args) => noted(allocateTexture(...args)))
