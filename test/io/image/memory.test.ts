@@ -21,8 +21,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 /**
- * Decodes the file in its first argument with the library in its second, and tells size and bytes of memory. Linux counts
- * what the process was started from into `maxRSS`; its VmHWM is that of the process alone.
+ * Decodes the file in its first argument with the library in its second, and tells size and bytes of memory. Linux
+ * counts what the process was started from into `maxRSS`; its VmHWM is that of the process alone.
  */
 const DECODE = `
   import { existsSync, readFileSync } from 'node:fs'

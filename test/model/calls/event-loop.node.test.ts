@@ -52,9 +52,9 @@ async function longestHold(work: () => unknown): Promise<Hold> {
 const isShort = ({ thread, clock }: Hold): boolean => thread < LIMIT.thread && clock < LIMIT.clock
 
 /**
- * Works once to be warm, and once to be measured. If that holds the loop for too long, then twice more, and neither may:
- * a machine that is busy with something else takes a thread off its processor once in a while, work that holds the loop
- * does it again.
+ * Works once to be warm, and once to be measured. If that holds the loop for too long, then twice more, and neither
+ * may: a machine that is busy with something else takes a thread off its processor once in a while, and memory is
+ * collected; work that holds the loop does it again.
  */
 async function expectFree(work: () => Promise<unknown>): Promise<void> {
   await work()
