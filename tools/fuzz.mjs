@@ -1,6 +1,6 @@
 // Files that strangers wrote, thousands of them: mutated from good ones, and read by the library.
 //
-//   npm run fuzz                                        30,000 cases in all, 2,500 per format: minutes
+//   npm run fuzz                                        30,000 cases in all, 2,500 per format
 //   npm run fuzz -- --count 1200 --seed 2               fewer of them, others with another seed
 //   npm run fuzz -- --only png,jpeg --seconds 60        of some formats, for a minute at most
 //   npm run fuzz -- --only png --case 123 --seed 1      one of them again, and what it said
