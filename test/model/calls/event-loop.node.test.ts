@@ -1,13 +1,17 @@
 // A server goes on answering while a photograph of 12 megapixels is decoded and looked at, and whoever gives up needn't
 // wait.
 
+import { pbkdf2 } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import sharp from 'sharp'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { decodeImage } from '../../../src/io/image/image.ts'
 import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { type PhotographFormat, photograph } from '../../io/image/photograph.ts'
 import { noise } from '../../io/image/pixels.ts'
 import { anyGpu } from '../../support.ts'
+
+vi.setConfig({ testTimeout: 400_000, hookTimeout: 400_000 })
 
 const SCHEDULED = '/proc/thread-self/schedstat'
 
@@ -17,45 +21,55 @@ function threadMs(): number {
   return Number(readFileSync(SCHEDULED, 'utf8').split(' ')[0]) / 1e6
 }
 
-/** @returns the longest time between two turns of the event loop, not counting what other processes took */
-async function longestHold(work: () => Promise<unknown>): Promise<number> {
-  let [longest, last, isOver] = [0, threadMs(), false]
+/** The longest time between two turns of the event loop, in milliseconds. */
+interface Hold {
+  /** What this thread computed in it: the time that it takes on a machine that has nothing else to do. */
+  readonly thread: number
+  /** What went by: with it waiting for anything too, and for other processes. */
+  readonly clock: number
+}
+
+/** What is promised of the thread; the clock counts what else the machine does, so its limit is loose. */
+const LIMIT: Hold = { thread: 50, clock: 250 }
+
+async function longestHold(work: () => unknown): Promise<Hold> {
+  let [thread, clock, isOver] = [0, 0, false]
+  let [lastThread, lastClock] = [threadMs(), performance.now()]
   const turn = (): void => {
-    const now = threadMs()
-    longest = Math.max(longest, now - last)
-    last = now
+    const [nowThread, nowClock] = [threadMs(), performance.now()]
+    thread = Math.max(thread, nowThread - lastThread)
+    clock = Math.max(clock, nowClock - lastClock)
+    ;[lastThread, lastClock] = [nowThread, nowClock]
     if (!isOver) setImmediate(turn)
   }
   setImmediate(turn)
   await work()
   await new Promise((done) => setImmediate(done))
   isOver = true
-  return longest
+  return { thread, clock }
 }
 
-/** Milliseconds. */
-const LIMIT = 50
+const isShort = ({ thread, clock }: Hold): boolean => thread < LIMIT.thread && clock < LIMIT.clock
 
 /**
- * The longest hold of up to three times, until one is short enough: something may be compiled, or collected, but not
- * each time.
+ * Works once to be warm, and once to be measured. If that holds the loop for too long, then twice more, and neither
+ * may: a machine that is busy with something else takes a thread off its processor once in a while, and memory is
+ * collected; work that holds the loop does it again.
  */
-async function bestHold(work: () => Promise<unknown>): Promise<number> {
-  let best = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 3 && best >= LIMIT; i++) best = Math.min(best, await longestHold(work))
-  return best
+async function expectFree(work: () => Promise<unknown>): Promise<void> {
+  await work()
+  const first = await longestHold(work)
+  if (isShort(first)) return
+  const holds = [await longestHold(work), await longestHold(work)]
+  expect(holds.filter(isShort), JSON.stringify([first, ...holds])).toHaveLength(2)
 }
 
-let jpeg: Uint8Array
-let png: Uint8Array
+const FORMATS = ['JPEG', 'progressive JPEG', 'PNG', 'interlaced PNG', 'WebP', 'AVIF'] as const
+const files = new Map<PhotographFormat, Uint8Array<ArrayBuffer>>()
 let model: FlowSeg
 const gpu = await anyGpu()
 beforeAll(async () => {
-  const [width, height] = [4000, 3000]
-  const small = sharp(noise(400, 300), { raw: { width: 400, height: 300, channels: 3 } })
-  const large = small.resize(width, height)
-  jpeg = new Uint8Array(await large.clone().jpeg({ quality: 90 }).toBuffer())
-  png = new Uint8Array(await large.clone().png({ compressionLevel: 1 }).toBuffer())
+  for (const format of FORMATS) files.set(format, await photograph(format))
   model = await FlowSeg.load('weights/flowseg-nano', { gpu })
   // Compiles what any image and sentence need
   const scene = await model.look({ width: 9, height: 9, rgb: noise(9, 9) })
@@ -64,39 +78,82 @@ beforeAll(async () => {
 })
 afterAll(() => model.close())
 
-test('decoding a JPEG of 12 megapixels holds the event loop for less than 50 ms', async () => {
-  expect(await bestHold(() => decodeImage(jpeg))).toBeLessThan(LIMIT)
+test('work that holds the event loop is noticed by both clocks', async () => {
+  const hold = await longestHold(() => {
+    const until = threadMs() + 1.2 * LIMIT.clock
+    while (threadMs() < until) Math.random()
+  })
+  expect(hold.thread).toBeGreaterThan(LIMIT.clock)
+  expect(hold.clock).toBeGreaterThan(LIMIT.clock)
 })
 
-test('and so does a PNG', async () => {
-  expect(await bestHold(() => decodeImage(png))).toBeLessThan(LIMIT)
-})
+test.each(FORMATS)(
+  'decoding a %s of 12 megapixels holds the event loop for less than 50 ms',
+  async (format) => {
+    await expectFree(() => decodeImage(files.get(format)!))
+  },
+)
 
 test(`and so does looking at the JPEG on ${gpu.name}`, async () => {
-  const look = async () => (await model.look(jpeg)).close()
-  expect(await bestHold(look)).toBeLessThan(LIMIT)
+  await expectFree(async () => (await model.look(files.get('JPEG')!)).close())
 })
 
-test(`giving up takes effect within 200 ms on ${gpu.name}`, async () => {
-  for (const start of [
-    (signal: AbortSignal) => decodeImage(jpeg, { signal }),
-    (signal: AbortSignal) => model.look(jpeg, { signal }),
-  ]) {
-    const taken: number[] = []
-    for (const after of [0, 20, 60, 150]) {
-      const controller = new AbortController()
-      const reason = new Error('enough')
-      const work = start(controller.signal)
-      const begun = new Promise<number>((done) =>
-        setTimeout(() => {
-          controller.abort(reason)
-          done(performance.now())
-        }, after),
-      )
-      await expect(work).rejects.toBe(reason)
-      taken.push(performance.now() - (await begun))
-    }
-    // The machine may be busy with something else once
-    expect(taken.sort((a, b) => a - b).at(-2)).toBeLessThan(200)
+/** Milliseconds until giving up takes effect. */
+const AT_ONCE = 200
+
+type Start = (signal: AbortSignal) => Promise<unknown>
+
+/**
+ * Starts work and gives it up after some time.
+ *
+ * @returns milliseconds from there to its end; undefined if it was faster
+ */
+async function giveUp(start: Start, after: number): Promise<number | undefined> {
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  let abortedAt = Number.POSITIVE_INFINITY
+  const timer = setTimeout(() => {
+    abortedAt = performance.now()
+    controller.abort(reason)
+  }, after)
+  const end = await start(controller.signal).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  clearTimeout(timer)
+  if (!controller.signal.aborted) return undefined
+  const taken = performance.now() - abortedAt
+  expect(end).toBe(reason)
+  return taken
+}
+
+const WORK: [what: string, start: Start][] = [
+  ...FORMATS.map((format): [string, Start] => [
+    `decoding a ${format}`,
+    (signal) => decodeImage(files.get(format)!, { signal }),
+  ]),
+  [
+    `looking at a JPEG on ${gpu.name}`,
+    async (signal) => (await model.look(files.get('JPEG')!, { signal })).close(),
+  ],
+]
+
+test.each(WORK)('giving up %s takes effect within 200 ms', async (_, start) => {
+  const taken: number[] = []
+  for (const after of [0, 20, 60, 150]) {
+    const ms = await giveUp(start, after)
+    if (ms === undefined) break
+    taken.push(ms)
   }
+  expect(taken.length).toBeGreaterThan(0)
+  expect(Math.max(...taken)).toBeLessThan(AT_ONCE)
+})
+
+test.each(WORK)('and giving up %s while all other threads are busy', async (_, start) => {
+  const threads = Number(process.env['UV_THREADPOOL_SIZE'] ?? 4)
+  const busy = Array.from({ length: threads }, () =>
+    promisify(pbkdf2)('a password', 'salt', 1_000_000, 64, 'sha512'),
+  )
+  expect(await giveUp(start, 20)).toBeLessThan(AT_ONCE)
+  await Promise.all(busy)
 })
