@@ -1,5 +1,5 @@
-// `flowseg convert` where a model can't be written: a disk that is too small or full, a limit for files, a folder that is
-// locked. It says what to do, leaves nothing half, and goes on from there.
+// `flowseg convert` where a model can't be written: a disk that is too small or full, a limit for files, a folder that
+// is locked. It says what to do, leaves nothing half, and goes on from there.
 
 import { spawn, spawnSync } from 'node:child_process'
 import fs, { chmod, mkdir, readdir } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// From an empty folder to weights of one's own, and a mask by them: converted from a hub, interrupted wherever it may be,
-// the same bytes.
+// From an empty folder to weights of one's own, and a mask by them: converted from a hub, interrupted wherever it may
+// be, the same bytes.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
