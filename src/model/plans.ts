@@ -35,7 +35,7 @@ import { rowFeatures } from './knows/world.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
 import { type KvCache, kvCacheShapes, llmPrefixSteps, llmSteps } from './networks/llm.ts'
-import { pixelDecoder } from './networks/pixel-decoder.ts'
+import { pixelDecoderSteps } from './networks/pixel-decoder.ts'
 import { projector } from './networks/projector.ts'
 import { samSteps } from './networks/sam.ts'
 import {
@@ -140,9 +140,8 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
   yield* scopeSteps('llm', llmPrefixSteps(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0))
 
   // 4. Pixels
-  const pixels = scope('pixel decoder', () =>
-    pixelDecoder(features, sines, w.scope('segmentor.pixel_decoder.'), config.head),
-  )
+  const decoder = pixelDecoderSteps(features, sines, w.scope('segmentor.pixel_decoder.'), config.head)
+  const pixels = yield* scopeSteps('pixel decoder', decoder)
   yield
   const image = scope('decoder', () =>
     imageSide(pixels, featureSizes(config), sines, w.scope('segmentor.decoder.'), config),

@@ -106,17 +106,16 @@ test('a hash is right whatever the order, and takes a MiB between two turns', as
   // A clock that is later whenever somebody looks: every step but the first waits for a turn
   let clock = performance.now()
   vi.spyOn(performance, 'now').mockImplementation(() => (clock += 10))
-  let turns = 0
-  const work = { isOver: false }
+  const state = { turns: 0, isOver: false }
   const others = (async () => {
-    while (!work.isOver) {
+    while (!state.isOver) {
       await nextTask()
-      turns++
+      state.turns++
     }
   })()
   for (const at of [5, 4, 3, 2, 1, 0, 9, 6, 7, 8]) await source.read(at * 4 * MIB, MIB)
   await source.verify()
-  work.isOver = true
+  state.isOver = true
   await others
-  expect(turns).toBeGreaterThan(size / MIB)
+  expect(state.turns).toBeGreaterThan(size / MIB)
 })
