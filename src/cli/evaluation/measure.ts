@@ -120,7 +120,7 @@ async function measureItem(
     const answers: Segmentation[] = []
     const options = { ...prompt, signal }
     for (const { text } of item.questions)
-      answers.push(await scene.segment(text, { ...options, flow: hasOracle }))
+      answers.push(await scene.segment(text, { ...options, ...(hasOracle && { flow: true }) }))
     const others = item.questions.length > 1 ? answers : [await scene.segment(elsewhere, options)]
     const largest = await item.largest?.(image, signal)
 

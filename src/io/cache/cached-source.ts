@@ -168,6 +168,7 @@ export class BlockSource implements Source {
   async #verify(signal: AbortSignal | undefined): Promise<void> {
     const checking = this.#checking
     if (!checking || checking.isKnown) return
+    await checking.work // what has come may not be hashed yet
     if (checking.by === 'the server' && !this.#isAtHand(checking)) return
     this.#wereRead.clear()
     for (;;) {

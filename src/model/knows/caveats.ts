@@ -1,6 +1,8 @@
 // What to tell with an answer of what the checkpoint knows, as fields of an account in JSON: the command prints them
 // with --json, and the studio saves them.
 
+import { describe, expectNames, tagOf } from '../../check.ts'
+import { UsageError } from '../../errors.ts'
 import type { Config } from '../checkpoint/config.ts'
 import type { KnowsConfig } from '../checkpoint/task-config.ts'
 import type { ImageWorld } from './world.ts'
@@ -29,11 +31,14 @@ export interface CaveatFields {
  *
  * @param config   the model's config
  * @param caveats  the scene's world, and the answer's unknown words
+ * @throws UsageError for what is no config, or a caveat that doesn't exist
  */
-export function caveatFields(
-  { knows }: Pick<Config, 'knows'>,
-  { world, unknownWords }: Caveats,
-): CaveatFields {
+export function caveatFields(config: Pick<Config, 'knows'>, caveats: Caveats): CaveatFields {
+  if (tagOf(config) !== 'Object')
+    throw new UsageError(`caveatFields: the config is ${describe(config)}, expected a model's config.`)
+  expectNames('caveatFields', caveats, ['world', 'unknownWords'])
+  const { knows } = config
+  const { world, unknownWords } = caveats
   if (!knows) return {}
   const { domain, examples, words } = knows
   return {

@@ -134,12 +134,19 @@ test('photographs of any size: masks in every form, kinds, ignored pixels, and a
   expect(summary.out).not.toContain('largest')
 
   // Without the oracle the rest is the same
-  const plain = await figures(['d.jsonl', '--no-oracle', '--limit', '2', '--count', '1'], cwd)
-  const { oracle, ...rest } = (await figures(['d.jsonl', '--limit', '1'], cwd)).all as Figures['all'] & {
+  const dumped = async (file: string): Promise<unknown[]> =>
+    (await readFile(join(cwd, file), 'utf8')).split('\n').map((line) => line && (JSON.parse(line) as unknown))
+  const plain = await figures(
+    ['d.jsonl', '--no-oracle', '--limit', '2', '--count', '1', '--dump', 'plain'],
+    cwd,
+  )
+  const { oracle, ...rest } = (await figures(['d.jsonl', '--limit', '1', '--dump', 'best'], cwd))
+    .all as Figures['all'] & {
     oracle: number
   }
   expect(oracle).toBeGreaterThanOrEqual(rest.cIoU)
   expect(plain.all).toEqual(rest)
+  expect(await dumped('plain')).toEqual(await dumped('best'))
 
   // No output replaces what is read
   for (const [args, message] of [

@@ -97,6 +97,16 @@ test('the blocks that stay are those that were read last, of all files together'
   expect(await fetched(b, 0)).toBe(true)
 })
 
+test('a hash of the server is compared, however long hashing takes', async () => {
+  const bytes = new Uint8Array(6 * MIB).fill(1)
+  const source = new BlockSource(bytesSource(bytes, 'x'), { blockBytes: MIB })
+  source.expectSha256('0'.repeat(64), undefined, 'the server')
+  let clock = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => (clock += 10))
+  await source.read(0, bytes.length)
+  await expect(source.verify()).rejects.toThrow('x: its bytes are damaged')
+})
+
 test('a hash is right whatever the order, and takes a MiB between two turns', async () => {
   const size = 40 * MIB
   const bytes = new Uint8Array(size).map((_, i) => (i * i) >> 7)
