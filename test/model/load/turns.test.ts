@@ -28,7 +28,8 @@ const MIB = 2 ** 20
 
 const restores: (() => void)[] = []
 afterEach(() => {
-  for (const restore of restores.splice(0)) restore()
+  // The last first: what was replaced twice is then what it was at first
+  for (const restore of restores.splice(0).toReversed()) restore()
 })
 
 /** Puts a function in the place of a method; a spy would keep the arguments of a million calls. */
