@@ -59,9 +59,10 @@ export function variable(name: string): string {
 }
 
 /** Collects all garbage. Undefined where the runtime has no way to ask for it: outside of Node. */
-export const collect: (() => void) | undefined = runtime === 'node' ? await collector() : undefined
+export const collect: (() => void) | undefined = await collector()
 
-async function collector(): Promise<() => void> {
+async function collector(): Promise<(() => void) | undefined> {
+  if (runtime !== 'node' || 'Bun' in globalThis) return undefined // Bun imports this file as well
   const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
     import('node:v8'),
     import('node:vm'),
