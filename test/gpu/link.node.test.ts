@@ -110,7 +110,7 @@ test('a name that two files of a kernel have is refused, not changed', async () 
   expect(textOf(await linkShader('test.wgsl', [], apart))).toContain('store(value)')
 })
 
-/** What a file declares besides bindings: a function with its signature, a type with its definition. */
+/** The declarations of a file besides bindings: functions with their signatures, types with their definitions. */
 function declared(
   file: string,
 ): { readonly kind: string; readonly name: string; readonly contract: string }[] {

@@ -179,21 +179,27 @@ def wrapped(names):
 # The files
 
 
+def encoders():
+    """Of both chats and both generations"""
+    for chat in ("qwen3", "phi3"):
+        encoder = Encoder(chat, byte_level(chat))
+        for compat in ROWS:
+            yield chat, compat, encoder
+
+
 def list_prompts(_small) -> Golden:
     golden = Golden(
         "list-prompts", SOURCE,
         "Token ids of prompts for lists of categories, before and after the image. Cases: chat, generation, number of the "
         "question, of the answer, and the names.",
     )  # fmt: skip
-    for chat in ("qwen3", "phi3"):
-        encoder = Encoder(chat, byte_level(chat))
-        for compat in ROWS:
-            for q, question in enumerate(CATEGORIES):
-                names, answer = NAMES[q % len(NAMES)], q % len(LIST_ANSWERS)
-                asked = question.format(wrapped(cleaned(name) for name in names))
-                after = encoder.after(compat, asked, LIST_ANSWERS[answer])
-                case = dict(chat=chat, compat=compat, question=q, answer=answer, names=names)
-                golden.fact(f"{chat} {compat} {q}", case | dict(before=encoder.before, after=after))
+    for chat, compat, encoder in encoders():
+        for q, question in enumerate(CATEGORIES):
+            names, answer = NAMES[q % len(NAMES)], q % len(LIST_ANSWERS)
+            asked = question.format(wrapped(cleaned(name) for name in names))
+            after = encoder.after(compat, asked, LIST_ANSWERS[answer])
+            case = dict(chat=chat, compat=compat, question=q, answer=answer, names=names)
+            golden.fact(f"{chat} {compat} {q}", case | dict(before=encoder.before, after=after))
     return golden
 
 
@@ -203,14 +209,12 @@ def region_prompts(_small: dict) -> Golden:
         "Token ids of prompts for regions, before and after the image, -300 for a row of a region: pieces between <region> "
         "are encoded apart, and main drops those of white space alone. Cases: chat, generation, question, regions.",
     )  # fmt: skip
-    for chat in ("qwen3", "phi3"):
-        encoder = Encoder(chat, byte_level(chat))
-        for compat in ROWS:
-            for q, question in enumerate(REGIONS):
-                count, answer = 1 + q % 3, q % len(LIST_ANSWERS)
-                after = encoder.after(compat, question.format(wrapped(["<region>"] * count)), LIST_ANSWERS[answer])
-                case = dict(chat=chat, compat=compat, question=q, answer=answer, count=count)
-                golden.fact(f"{chat} {compat} {q}", case | dict(before=encoder.before, after=after))
+    for chat, compat, encoder in encoders():
+        for q, question in enumerate(REGIONS):
+            count, answer = 1 + q % 3, q % len(LIST_ANSWERS)
+            after = encoder.after(compat, question.format(wrapped(["<region>"] * count)), LIST_ANSWERS[answer])
+            case = dict(chat=chat, compat=compat, question=q, answer=answer, count=count)
+            golden.fact(f"{chat} {compat} {q}", case | dict(before=encoder.before, after=after))
     return golden
 
 

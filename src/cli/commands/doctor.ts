@@ -160,7 +160,7 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
-/** What `kernelsText` reads of a Gpu. */
+/** The facts of a Gpu that `kernelsText` tells. */
 interface KernelFacts {
   readonly adapter: { readonly choices: Pick<Choices, 'tuned' | 'vetoed'>; readonly software: boolean }
   readonly notes: readonly string[]

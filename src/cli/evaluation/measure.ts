@@ -26,8 +26,7 @@ export interface Row {
   readonly kind?: string | undefined
   readonly query: number
   readonly score: number
-  /** Absent from results of versions that didn't keep it. */
-  readonly found?: boolean | undefined
+  readonly found: boolean
   readonly answer: Overlap
   /** Undefined if nobody asked for it. */
   readonly oracle?: Overlap | undefined

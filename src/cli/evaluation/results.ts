@@ -1,7 +1,7 @@
 // Files of results: JSON Lines that grow while a model is measured, an image per line. A run that was stopped goes on
 // where it was; the files of several shards are merged into what the whole run would have written.
 //
-//   {"flowseg": "eval", "version": 1, "model": ..., "data": ..., "fingerprint": ..., "shard": [0, 4], "options": {...}}
+//   {"flowseg": "eval", "version": 2, "model": ..., "data": ..., "fingerprint": ..., "shard": [0, 4], "options": {...}}
 //   {"ordinal": 0, "adapter": ..., "seconds": ..., "rows": [...]}
 //   {"scenes": 10, "sentences": 112}                                      once all of it is there
 //
@@ -21,7 +21,8 @@ import type { Terminal } from '../output/terminal.ts'
 import type { MeasuredImage, Row } from './measure.ts'
 import type { EvaluationShard } from './source.ts'
 
-const VERSION = 1
+/** Those of version 1 that are without an oracle were decoded without the semantic flow. */
+const VERSION = 2
 /** V8 holds no longer text. */
 const MAX_BYTES = 500 * 2 ** 20
 const LINE_FEED = 0x0a
@@ -123,7 +124,7 @@ function isRow(value: unknown): value is Row {
     [scene, query, score].every((one) => typeof one === 'number') &&
     typeof sentence === 'string' &&
     isText(kind) &&
-    (found === undefined || typeof found === 'boolean') &&
+    typeof found === 'boolean' &&
     [answer, shuffled].every(isOverlap) &&
     [oracle, largest].every((one) => one === undefined || isOverlap(one)) &&
     Array.isArray(runs) &&

@@ -225,8 +225,9 @@ async function* testSplit(): AsyncGenerator<DatasetScene> {
 }
 
 /**
- * The scenes of a folder, which a user named so.
+ * The scenes of a folder.
  *
+ * @param name as the user typed it
  * @throws FlowSegError 'ERR_DATASET' if they are damaged
  */
 export async function* folderScenes(path: string, name: string): AsyncGenerator<DatasetScene> {
@@ -246,7 +247,7 @@ export function keptScenes(path: string): KeptPaths {
   }
 }
 
-/** The error of a folder of scenes that can't be read, which a user named so. */
+/** The error of a folder of scenes that can't be read. @param folder as the user typed it */
 export function damaged(folder: string, cause: unknown): FlowSegError {
   return new FlowSegError(
     'ERR_DATASET',

@@ -4,9 +4,8 @@
 //
 // A reader of weights asks for thousands of small ranges. Here they become a request a block, a few at a time and
 // always some ahead; the last blocks that were read of a folder's files stay in memory, as the next range often begins
-// in them. A block is written to the
-// cache as soon as it has come, so what was downloaded isn't lost when the rest is given up. Tabs that load the same
-// file take turns at each block (Web Locks), and so download it once.
+// in them. A block is written to the cache as soon as it has come, so what was downloaded isn't lost when the rest is
+// given up. Tabs that load the same file take turns at each block (Web Locks), and so download it once.
 
 import { breathe, orAborted } from '../../breathe.ts'
 import { lastOf } from '../../check.ts'
@@ -374,7 +373,7 @@ async function hashInTurns(checking: Checking): Promise<void> {
 export class Shelf {
   /** Blocks that stay. */
   readonly most: number
-  /** What lets go of each, the least recently read first. */
+  /** Blocks with the functions that let go of them, the least recently read first. */
   readonly #blocks = new Map<object, () => void>()
 
   constructor(most: number = STAY) {

@@ -1,5 +1,5 @@
-// What to tell with an answer of what the checkpoint knows, as fields of an account in JSON: the command prints them
-// with --json, and the studio saves them.
+// The caveats of an answer, which follow from what the checkpoint knows, as fields of an account in JSON: the command
+// prints them with --json, and the studio saves them.
 
 import { describe, expectNames, tagOf } from '../../check.ts'
 import { UsageError } from '../../errors.ts'

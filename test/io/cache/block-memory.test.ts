@@ -37,7 +37,7 @@ class Watched {
   }
 
   async inMemory(): Promise<number> {
-    // What a first collection finds marked goes with the second
+    // An object that the first collection finds marked goes with the second
     for (let i = 0; i < 2; i++) {
       await nextTask()
       collect()

@@ -1,5 +1,5 @@
-// Asks a model everything that a scene of the second generation can be asked, as any user would, and compares the
-// answers with what is there. A task that the checkpoint wasn't trained on is left out.
+// Asks a model everything that a scene of the second generation can be asked, by the public methods of a scene, and
+// compares the answers with what is there. A task that the checkpoint wasn't trained on is left out.
 
 import { entryOf } from '../../../check.ts'
 import type { TaskName } from '../../../model/checkpoint/task-config.ts'
