@@ -121,6 +121,8 @@ export class BlockSource implements Source {
     for (const i of indices) {
       const begin = i * this.#blockBytes
       const block = await this.#get(i, lastOf(indices), signal)
+      // Reading doesn't run ahead of hashing: blocks that wait for it would fill the memory, or be left out of it
+      await this.#checking?.work
       bytes.set(block.subarray(Math.max(0, offset - begin), end - begin), Math.max(0, begin - offset))
     }
     return bytes
