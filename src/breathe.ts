@@ -18,7 +18,8 @@ export async function breathe(signal?: AbortSignal): Promise<void> {
   let done = (): void => undefined
   step = new Promise((resolve) => (done = resolve))
   await before
-  if (performance.now() - since > LONGEST_MS) {
+  // A clock that was set back must not hold others up until it is where it was
+  if (Math.abs(performance.now() - since) > LONGEST_MS) {
     await nextTask()
     since = performance.now()
   }

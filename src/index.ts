@@ -86,9 +86,9 @@ export {
   type Vision,
 } from './model/checkpoint/config.ts'
 export {
-  type Component as ParameterComponent,
-  type Kind as ParameterKind,
   type Parameter,
+  type ParameterComponent,
+  type ParameterKind,
   parameters,
 } from './model/checkpoint/parameters.ts'
 export {
@@ -150,6 +150,7 @@ export {
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'
 export type { Region, RegionMask } from './model/input/region.ts'
+export { type CaveatFields, type Caveats, caveatFields } from './model/knows/caveats.ts'
 export { KnownWords } from './model/knows/words.ts'
 export type { ImageWorld } from './model/knows/world.ts'
 export type { Match } from './model/matching.ts'

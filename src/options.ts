@@ -6,64 +6,64 @@ import { describe, expectNames, isObject, listed, tagOf } from './check.ts'
 import { UsageError } from './errors.ts'
 
 /** A kind of value: whether something is one, and what it is called. */
-export interface Kind {
+export interface OptionKind {
   readonly is: (value: unknown) => boolean
   readonly what: string
 }
 
 /** The kind of each option; all are optional, and undefined stands for the default. */
-export type Kinds<Options> = { readonly [Name in keyof Required<Options>]: Kind }
+export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]: OptionKind }
 
 /** A function of any signature. */
-export const FUNCTION: Kind = { is: (value) => typeof value === 'function', what: 'a function' }
+export const FUNCTION: OptionKind = { is: (value) => typeof value === 'function', what: 'a function' }
 /** A string, which may be empty. */
-export const TEXT: Kind = { is: (value) => typeof value === 'string', what: 'a string' }
+export const TEXT: OptionKind = { is: (value) => typeof value === 'string', what: 'a string' }
 /** A string that is not empty. */
-export const NAME: Kind = {
+export const NAME: OptionKind = {
   is: (value) => typeof value === 'string' && value !== '',
   what: "a string that isn't empty",
 }
 /** A boolean. */
-export const FLAG: Kind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
+export const FLAG: OptionKind = { is: (value) => typeof value === 'boolean', what: 'true or false' }
 /** An object with names of its own. */
-export const OBJECT: Kind = { is: isObject, what: 'an object' }
+export const OBJECT: OptionKind = { is: isObject, what: 'an object' }
 /** An AbortSignal of any realm, such as an iframe's. */
-export const SIGNAL: Kind = {
+export const SIGNAL: OptionKind = {
   is: (value) => isObject(value) && 'aborted' in value && 'addEventListener' in value,
   what: 'the `signal` of an AbortController',
 }
 /** A URL as a string or as a URL of any realm. */
-export const ADDRESS: Kind = {
+export const ADDRESS: OptionKind = {
   is: (value) => typeof value === 'string' || tagOf(value) === 'URL',
   what: 'an address',
 }
 /** A whole number from 1 on, or Infinity. */
-export const COUNT: Kind = {
+export const COUNT: OptionKind = {
   is: (value) => value === Infinity || (Number.isSafeInteger(value) && (value as number) >= 1),
   what: 'a whole number of at least 1',
 }
 /** A number above 0, Infinity included. */
-export const POSITIVE: Kind = {
+export const POSITIVE: OptionKind = {
   is: (value) => typeof value === 'number' && value > 0,
   what: 'a number above 0',
 }
 /** A number from 0 to 1. */
-export const SHARE: Kind = {
+export const SHARE: OptionKind = {
   is: (value) => typeof value === 'number' && value >= 0 && value <= 1,
   what: 'a number from 0 to 1',
 }
 /** A finite number from 0 on. */
-export const SECONDS: Kind = {
+export const SECONDS: OptionKind = {
   is: (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0,
   what: 'a finite number of at least 0',
 }
 /** A table of tensors, arrays or numbers, each under its name. */
-export const TABLE: Kind = {
+export const TABLE: OptionKind = {
   is: (value) => isTable(value) && !('storage' in value),
   what: 'an object: a value for each name',
 }
 /** An object whose values are strings. */
-export const TEXTS: Kind = {
+export const TEXTS: OptionKind = {
   is: (value) => isTable(value) && Object.values(value).every((text) => typeof text === 'string'),
   what: 'an object of strings',
 }
@@ -74,15 +74,15 @@ function isTable(value: unknown): value is Record<string, unknown> {
 }
 
 /** One of these words. */
-export function oneOf(...words: readonly string[]): Kind {
+export function oneOf(...words: readonly string[]): OptionKind {
   const quotes = words.map((word) => `'${word}'`)
   return { is: (value) => typeof value === 'string' && words.includes(value), what: listed(quotes, 'or') }
 }
 
 /** The kinds of TaskOptions, which every long task takes. */
 export const TASK_KINDS: {
-  readonly onProgress: Kind
-  readonly signal: Kind
+  readonly onProgress: OptionKind
+  readonly signal: OptionKind
 } = { onProgress: FUNCTION, signal: SIGNAL }
 
 /**
@@ -92,7 +92,7 @@ export const TASK_KINDS: {
 export function expectOptions<Options extends object>(
   call: string,
   options: Options,
-  kinds: Kinds<Options>,
+  kinds: OptionKinds<Options>,
 ): void {
   expectNames(call, options, Object.keys(kinds))
   for (const [name, value] of Object.entries(options)) {
@@ -101,7 +101,7 @@ export function expectOptions<Options extends object>(
 }
 
 /** @param what for messages: 'FlowSeg.load: quantize' */
-export function expectKind(what: string, value: unknown, kind: Kind): void {
+export function expectKind(what: string, value: unknown, kind: OptionKind): void {
   if (kind.is(value)) return
   throw new UsageError(`${what} is ${describe(value)}, expected ${kind.what}.`)
 }

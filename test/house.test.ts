@@ -5,9 +5,12 @@ import { expect, test } from 'vitest'
 
 interface Reading {
   readonly comments: readonly string[]
+  readonly strings: readonly string[]
+  readonly titles: readonly string[]
   readonly longComments: readonly number[]
   readonly names: readonly string[]
   readonly bare: readonly string[]
+  readonly types: readonly { readonly name: string; readonly isExported: boolean }[]
   readonly asserted: number
 }
 
@@ -30,6 +33,39 @@ test('comments of TypeScript are found, and nothing else is', () => {
   expect(names).toEqual(['rowFours', 'f', 'team'])
 })
 
+test('strings and pieces of templates are read, names of modules are not', () => {
+  const text = [
+    "import { a } from 'a team'",
+    "export * from 'teams'",
+    "const b = { 'two words': `one ${a('in')} three` }",
+    'const c = `whole` // comment',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).strings).toEqual(['two words', 'one ', 'in', ' three', 'whole'])
+  expect(tools.readCode('a.wgsl', '// "text"').strings).toEqual([])
+})
+
+test('titles of tests are read, other strings of tests are not', () => {
+  const text = [
+    "test('one', () => expect('value').toBe(test.name))",
+    'describe(`two on ${gpu.name}`, () => {',
+    "  test.each(['case'])('three %s', f)",
+    "  test.runIf(name === 'x')('four', f)",
+    "  describe.each`a`('five', f)",
+    "  test.skip('six', f)",
+    "  other.test('none')",
+    '})',
+  ].join('\n')
+  expect(tools.readCode('a.test.ts', text).titles).toEqual([
+    'one',
+    'two on ',
+    '',
+    'three %s',
+    'four',
+    'five',
+    'six',
+  ])
+})
+
 test('long lines of comments count, long lines of code do not', () => {
   const long = 'x'.repeat(121)
   const text = `// ${long}\nconst a = '${long}'\n/*\n * ${long}\n */\n`
@@ -48,6 +84,23 @@ test('exports without a doc comment count, once for overloads', () => {
     'function local() {}',
   ].join('\n')
   expect(tools.readCode('a.ts', text).bare).toEqual(['bare', 'Bare'])
+})
+
+test('types that are declared count, those that are passed on do not', () => {
+  const text = [
+    'export interface A {}',
+    'export type B = A',
+    'export abstract class C {}',
+    'interface D {}',
+    "export type { E } from './e.ts'",
+    'export const f = 1',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).types).toEqual([
+    { name: 'A', isExported: true },
+    { name: 'B', isExported: true },
+    { name: 'C', isExported: true },
+    { name: 'D', isExported: false },
+  ])
 })
 
 test('non-null assertions count, negations do not', () => {

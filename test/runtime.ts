@@ -57,3 +57,16 @@ export async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> 
 export function variable(name: string): string {
   return (import.meta.env as Record<string, string | undefined>)[name] ?? ''
 }
+
+/** Collects all garbage. Undefined where the runtime has no way to ask for it: outside of Node. */
+export const collect: (() => void) | undefined = await collector()
+
+async function collector(): Promise<(() => void) | undefined> {
+  if (runtime !== 'node' || 'Bun' in globalThis) return undefined // Bun imports this file as well
+  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([
+    import('node:v8'),
+    import('node:vm'),
+  ])
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}

@@ -12,7 +12,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { link } from 'wesl/core'
-import type { Piece, Shader } from '../src/gpu/shader.ts'
+import type { Shader, ShaderPiece } from '../src/gpu/shader.ts'
 import { withMarksOnly } from '../src/gpu/unroll.ts'
 import { withoutComments } from '../src/gpu/wgsl.ts'
 
@@ -52,7 +52,7 @@ export async function linkShader(
     throw located(error)
   })
   const constants: string[] = []
-  const pieces: Piece[] = []
+  const pieces: ShaderPiece[] = []
   for (const declaration of declarationsOf(dest)) {
     const { src, position } = sourceMap.destToSrc(declaration[0]!.at)
     const source = pathOf(src.path ?? '')
@@ -66,7 +66,7 @@ export async function linkShader(
   return { name: file.replace(/\.wgsl$/, ''), conditions, constants: constants.sort(), pieces }
 
   /** A declaration that conditions inside of it changed: the linker's lines, each traced by itself. */
-  function rewritten(declaration: readonly Line[]): Omit<Piece, 'source'> {
+  function rewritten(declaration: readonly Line[]): Omit<ShaderPiece, 'source'> {
     const runs: number[] = []
     for (const [i, { text, at }] of declaration.entries()) {
       // A line of braces goes with the one before: nothing in it can be wrong
@@ -119,7 +119,7 @@ function verbatim(
   declaration: readonly Line[],
   text: string,
   position: number,
-): Omit<Piece, 'source'> | undefined {
+): Omit<ShaderPiece, 'source'> | undefined {
   const start = placeOf(declaration[0]!.text, text, position)
   const end = endOf(bare(text), start)
   const wanted = tokens(declaration.map((line) => line.text).join('\n'))

@@ -6,21 +6,7 @@
 // If a variant can't run a problem, another is chosen, as for a user.
 
 import { spawn } from 'node:child_process'
-
-/** Ops along rows, each a family of its own. */
-function rows(variant) {
-  const families = ['layerNorm', 'rmsNorm', 'softmax', 'reduce', 'argmax', 'normalizeRows']
-  return families.map((family) => `${family}=${variant}`).join(' ')
-}
-
-const TURNS = [
-  `weights=rows matmul=registers conv=registers attention=registers ${rows('thread')}`,
-  `weights=rows matmul=subgroup attention=subgroup ${rows('shared')}`,
-  'weights=panels matmul=subgroup conv=subgroup attention=subgroup',
-  'weights=rows matmul=tiled conv=tiled attention=tiled',
-  'weights=rows matmul=gemv',
-  'weights=rows matmul=tiled conv=tiled tiles=f16',
-]
+import { TURNS } from './variant-turns.mjs'
 
 /**
  * A family's own test says something new once for each variant. Of these it has said all without any being forced: it

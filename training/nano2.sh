@@ -86,7 +86,7 @@ estimate() {
 
 part tune1 train tune1 0.22 1500 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
 part export1 export_weights
-part rows1 both rows
+[ -e "$out/done/read1" ] || part rows1 both rows # for read1 alone
 part read1 train read1 0.30 5000 --phase read --frozen --sentences 32 --rate 1.2e-3 --settle 60
 estimate
 part tune2 train tune2 0.48 4000 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2

@@ -13,8 +13,8 @@ import {
   type SelfTestSummary,
   selfTest,
 } from '../src/engine.ts'
-import { byId, make } from './dom.ts'
-import { milliseconds } from './format.ts'
+import { milliseconds } from './common/format.ts'
+import { byId, make } from './page/dom.ts'
 
 const what = byId('what', HTMLSelectElement)
 const count = byId('count', HTMLInputElement)

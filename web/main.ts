@@ -2,23 +2,18 @@
 // two workers do everything that takes time.
 
 import { printable } from '../src/index.ts'
-import { inWords, markCandidate, showAnswer, showCandidates } from './answer.ts'
-import { scoreChart } from './chart.ts'
-import { type AskOptions, ModelClient, RemoteError } from './client.ts'
-import { byId, make } from './dom.ts'
-import { failureOf, type WayOn } from './failures.ts'
-import { closeFlow, markKept, showFlow } from './flow.ts'
-import { setStale } from './freshness.ts'
-import { listen } from './inputs.ts'
-import { showWorld, suggest, withExample } from './knows.ts'
-import { fetchImage } from './links.ts'
-import { clear, note, show, tell as tellNotice } from './notices.ts'
-import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './objects.ts'
-import { goOffline, watchForUpdates } from './offline.ts'
-import { Pointed } from './pointed.ts'
-import { listenToPointing, regionAsk } from './pointing.ts'
-import { expectRegions, mapsOf, presentModel, presentObjects, spokenTitle } from './present.ts'
-import { say, showProgress } from './progress.ts'
+import { inWords, markCandidate, showAnswer, showCandidates } from './answers/answer.ts'
+import { scoreChart } from './answers/chart.ts'
+import { closeFlow, markKept, showFlow } from './answers/flow.ts'
+import { setStale } from './answers/freshness.ts'
+import { forgetObjects, markKeptObject, type ObjectsPlace, showObjects } from './answers/objects.ts'
+import { Pointed } from './answers/pointed.ts'
+import { expectRegions, mapsOf, presentModel, presentObjects, spokenTitle } from './answers/present.ts'
+import { beginWords } from './answers/words.ts'
+import { listenToPointing, regionAsk } from './canvas/pointing.ts'
+import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './canvas/saving.ts'
+import { listenToTools } from './canvas/tools.ts'
+import { failureOf, type WayOn } from './common/failures.ts'
 import type {
   AnswerFacts,
   CandidateFacts,
@@ -29,21 +24,26 @@ import type {
   ObjectsAsk,
   PictureFacts,
   SaveKind,
-} from './protocol.ts'
-import { markSample, SAMPLES, type Sample, showSamples } from './samples.ts'
-import { chosenOpacity, download, listenToSaving, nameSaving, setSaving } from './saving.ts'
-import * as sentence from './sentence.ts'
-import { complainOf, listenToTabs } from './tabs.ts'
-import { listenToTools } from './tools.ts'
-import { nextFrame, turn } from './turns.ts'
+} from './common/protocol.ts'
+import { listen } from './inputs/inputs.ts'
+import { showWorld, suggest, withExample } from './inputs/knows.ts'
+import { fetchImage } from './inputs/links.ts'
+import { markSample, SAMPLES, type Sample, showSamples } from './inputs/samples.ts'
+import * as sentence from './inputs/sentence.ts'
+import { complainOf, listenToTabs } from './inputs/tabs.ts'
+import { listenToWeights, openWeights } from './inputs/weights.ts'
+import { type AskOptions, ModelClient, RemoteError } from './page/client.ts'
+import { byId, make } from './page/dom.ts'
+import { clear, note, show, tell as tellNotice } from './page/notices.ts'
+import { goOffline, watchForUpdates } from './page/offline.ts'
+import { say, showProgress } from './page/progress.ts'
+import { nextFrame, turn } from './page/turns.ts'
 import type { Size } from './view/camera.ts'
-import { listenToWeights, openWeights } from './weights.ts'
-import { beginWords } from './words.ts'
 
 // The model first: its worker has the most to do
 const client = new ModelClient()
 // In pieces, as a page that starts has other things to do too
-const { ImageCanvas } = await import('./image-canvas.ts')
+const { ImageCanvas } = await import('./canvas/image-canvas.ts')
 const canvas = new ImageCanvas()
 await turn()
 const candidates = byId('candidates')

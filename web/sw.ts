@@ -1,5 +1,5 @@
 // The service worker: keeps the files of this build, and answers from what is kept. The weights are kept by the model's
-// worker as it downloads them (embedded.ts), so that nothing is downloaded twice; they are found here as well.
+// worker as it downloads them (worker/embedded.ts), so that nothing is downloaded twice; they are found here as well.
 //
 // Every visit is served from one build: page, scripts and samples come from one cache, which was filled past the HTTP
 // cache and verified file by file. A newer build gets a cache of its own and waits until somebody asks for it, or until
@@ -41,11 +41,11 @@ export interface Kept {
 const VERSION = '__VERSION__'
 const FILES = '__FILES__' as unknown as Readonly<Record<string, string>>
 const NAMED = '__NAMED__' as unknown as readonly string[]
-/** Needed offline, but kept by embedded.ts. */
+/** Needed offline, but kept by worker/embedded.ts. */
 const WEIGHTS = '__WEIGHTS__' as unknown as readonly string[]
 
 const PREFIX = 'flowseg-studio-'
-/** The name in embedded.ts, which can't be imported: a service worker is one file. */
+/** The name in worker/embedded.ts, which can't be imported: a service worker is one file. */
 const WEIGHTS_CACHE = 'flowseg-weights'
 const PAGE = 'index.html'
 const scope = globalThis as unknown as Scope

@@ -7,8 +7,8 @@
 //   values(words)        four values of type B_TYPE, in `words` from the first bit on
 //   from_f16(words), from_bf16(words)   four values of two words
 //
-// b in rows, by vec4: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s where ALIGNED,
-// else elements.
+// b in rows, by vec4, unless PACKED: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s
+// where ALIGNED, else elements.
 //   b1(i)                element i of b; not of int8 and int4
 //   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them
 //                        is repeated
@@ -121,9 +121,9 @@ fn words_of(i: u32) -> u32 {
   return at;
 }
 
-fn b1(i: u32) -> f32 { return widen(b[word_of(i, B_TYPE)][0], i, B_TYPE); }
+@if(!PACKED) fn b1(i: u32) -> f32 { return widen(b[word_of(i, B_TYPE)][0], i, B_TYPE); }
 
-fn b4(i: u32, left: u32) -> vec4f {
+@if(!PACKED) fn b4(i: u32, left: u32) -> vec4f {
   var v: vec4f;
   if (ALIGNED) {
     v = unpacked(b[words_of(i)], i);
@@ -134,9 +134,9 @@ fn b4(i: u32, left: u32) -> vec4f {
   return v;
 }
 
-fn up1(i: u32) -> f32 { return widen(b_up[word_of(i, B_TYPE)][0], i, B_TYPE); }
+@if(!PACKED) fn up1(i: u32) -> f32 { return widen(b_up[word_of(i, B_TYPE)][0], i, B_TYPE); }
 
-fn up4(i: u32, left: u32) -> vec4f {
+@if(!PACKED) fn up4(i: u32, left: u32) -> vec4f {
   var v: vec4f;
   if (ALIGNED) {
     v = unpacked(b_up[words_of(i)], i);
@@ -147,7 +147,7 @@ fn up4(i: u32, left: u32) -> vec4f {
   return v;
 }
 
-fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
+@if(!PACKED) fn b4_in(up: bool, begin: u32, k: u32, count: u32) -> vec4f {
   let i = min(k * STEP, count - 1u);
   if (GATED && up) { return up4(begin + i, count - i); }
   return b4(begin + i, count - i);

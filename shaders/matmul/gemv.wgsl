@@ -47,8 +47,8 @@ struct Sizes {
 
 @group(0) @binding(6) var<uniform> sizes: Sizes;
 
-const PAIRS = select(4u, 2u, GATED);
-const COLS = PAIRS;
+/** Columns of y of a tile. */
+const COLS = select(4u, 2u, GATED);
 
 /** Partial sums of an output in workgroup memory: one per thread, or one per subgroup, of at least four lanes. */
 @if(SUBGROUPS) const PARTIALS = WG / 4u;
@@ -57,6 +57,7 @@ const COLS = PAIRS;
 /** The partial sums of a pass, of PASS_ROWS rows each. */
 var<workgroup> partial: array<vec4f, PARTIALS * PASS_ROWS>;
 
+/** The scale of the values of column n at the k-th vec4. */
 fn scale_of(up: bool, n: u32, k: u32) -> f32 {
   return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, sizes.b_row / 8u);
 }
@@ -69,16 +70,16 @@ fn total_of_threads(row: u32, c: u32, count: u32) -> f32 {
 
 /** Adds up `count` partial sums of each of the pass's outputs, an output per thread, and stores it. */
 fn end_pass(corner: vec2u, pass_index: u32, thread: u32, count: u32) {
-  if (thread >= PASS_ROWS * PAIRS) { return; }
-  let row = thread / PAIRS;
-  let c = thread % PAIRS;
+  if (thread >= PASS_ROWS * COLS) { return; }
+  let row = thread / COLS;
+  let c = thread % COLS;
   let m = corner.x + pass_index * PASS_ROWS + row;
   let n = corner.y + c;
   if (m >= sizes.M || n >= sizes.N) { return; }
   var value = total_of_threads(row, c, count);
   if (SCALE_GROUPS == 1u) { value *= scale_of(false, n, 0u); }
   if (GATED) {
-    var gate_up = total_of_threads(row, c + PAIRS, count);
+    var gate_up = total_of_threads(row, c + COLS, count);
     if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n, 0u); }
     value = activate(value, SILU) * gate_up;
   }
@@ -102,9 +103,9 @@ fn main(
   let vec4s = (sizes.K + STEP - 1u) / STEP;
   for (var k = thread; k < vec4s; k += WG) {
     /*unroll*/ for (var c = 0u; c < 4u; c++) {
-      let n = min(corner.y + c % PAIRS, sizes.N - 1u);
-      column[c] = b4_in(c >= PAIRS, n * sizes.b_row, k, sizes.K);
-      if (SCALE_GROUPS == 2u) { column[c] *= scale_of(c >= PAIRS, n, k); }
+      let n = min(corner.y + c % COLS, sizes.N - 1u);
+      column[c] = b4_in(c >= COLS, n * sizes.b_row, k, sizes.K);
+      if (SCALE_GROUPS == 2u) { column[c] *= scale_of(c >= COLS, n, k); }
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let v = a4_in(min(corner.x + r, sizes.M - 1u) * sizes.K, k, sizes.K);

@@ -7,18 +7,18 @@
 // shapes    a [B, M, K] f32, or under @if(CONV) an image (shaders/conv/patch.wgsl); b [B, N, K] or (not B_IS_NK) [B, K,
 //           N], f32, f16 or bf16; y [B, M, y_cols], where b's columns begin at y_first: a weight in several bindings
 //           takes one dispatch per binding
-// threads   a thread takes ROWS x COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a time; ROWS = 1 is
-//           the matrix-vector product. QUADS: a workgroup is one quad, whose threads compute BELOW x BESIDE tiles.
-//           Threads in a row of tiles need the same rows of a, threads in a column the same columns of b. In a square
-//           (2 x 2) each loads one of its two blocks of four and swaps it for the other with its neighbour, so that a
-//           thread's blocks are in an order of its own, `first`. In a line (1 x 4) each loads one row of every block
-//           of a for all four
+// threads   a thread takes THREAD_ROWS x THREAD_COLS outputs in registers, in blocks of 4 x 4 summed over 4 k at a
+//           time; THREAD_ROWS = 1 is the matrix-vector product. QUADS: a workgroup is one quad, whose threads compute
+//           BELOW x BESIDE such tiles. Threads in a row of tiles need the same rows of a, threads in a column the same
+//           columns of b. In a square (2 x 2) each loads one of its two blocks of four and swaps it for the other with
+//           its neighbour, so that a thread's blocks are in an order of its own, `first`. In a line (1 x 4) each loads
+//           one row of every block of a for all four
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count WG tiles each, or
 //           quads, z is B; first_group is added to workgroup_id.y; indices fit 32 bits
-// prelude   const ROWS (1, 4, 8), const COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS: 2 and 2 with
-//           ROWS = COLS = 8, or 4 and 1 with ROWS = 4 or 8; else 1 and 1), and those of left_operand.wgsl
-//           and lib/operands.wgsl
+// prelude   const THREAD_ROWS (1, 4, 8), const THREAD_COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS:
+//           2 and 2 with 8 x 8 outputs per thread, or 4 and 1 with 4 or 8 rows; else 1 and 1), and those of
+//           left_operand.wgsl and lib/operands.wgsl
 //
 // There is no workgroup memory, as on software adapters a barrier costs more than the loads it saves, and no larger
 // tile, as an inner loop of more than 32 KiB leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon,
@@ -33,7 +33,7 @@ import package::lib::operands::{NEXT, b4, bias4, store};
 import package::lib::tile_order::tile_at;
 import package::matmul::left_operand::a4;
 import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
-import prelude::{BELOW, BESIDE, B_IS_NK, COLS, ROWS, STEP, WG};
+import prelude::{BELOW, BESIDE, B_IS_NK, STEP, THREAD_COLS, THREAD_ROWS, WG};
 
 // ---------------------------------------------------------------------------------------------------------
 // Rows of a, by the places where they begin; of an image, where their patches begin
@@ -115,20 +115,20 @@ fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
 // ---------------------------------------------------------------------------------------------------------
 
 /** A tile's outputs in blocks of 4 x 4, whose columns are rows of y. Block 2 r + c lies at row 4 r, column 4 c. */
-alias Blocks = array<mat4x4f, 4>;
+alias TileSums = array<mat4x4f, 4>;
 
 /**
  * Stores a tile. One loop serves all blocks, as indexing by a variable puts them into memory once.
  *
  * @param first which of the blocks of rows, and of columns, come first in `sums`
  */
-fn store_tile(m0: u32, n0: u32, z: u32, first: vec2u, sums: Blocks, scale: f32) {
+fn store_tile(m0: u32, n0: u32, z: u32, first: vec2u, sums: TileSums, scale: f32) {
   var blocks = sums;
-  let halves = COLS / 4u;
+  let halves = THREAD_COLS / 4u;
   // Past the edge the last column again
   let bias0 = bias4(sizes.y_first + min(n0 + NEXT, vec4u(sizes.N - 1u)));
   let bias1 = bias4(sizes.y_first + min(n0 + 4u + NEXT, vec4u(sizes.N - 1u)));
-  for (var i = 0u; i < ROWS * halves; i++) {
+  for (var i = 0u; i < THREAD_ROWS * halves; i++) {
     let half = i % halves;
     let row = i / halves;
     let block = ((row / 4u) ^ first.x) * 2u + (half ^ first.y);
@@ -152,9 +152,9 @@ fn main(
   @if(QUADS) let tile = group_index;
   @else let tile = group_index * WG + thread;
   if (tile >= sizes.tiles_m * sizes.tiles_n) { return; }
-  let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(BELOW * ROWS, BESIDE * COLS);
-  let m = at.x + ROWS * (thread / BESIDE % BELOW);
-  let n = at.y + COLS * (thread % BESIDE);
+  let at = tile_at(tile, sizes.tiles_m, sizes.tiles_n) * vec2u(BELOW * THREAD_ROWS, BESIDE * THREAD_COLS);
+  let m = at.x + THREAD_ROWS * (thread / BESIDE % BELOW);
+  let n = at.y + THREAD_COLS * (thread % BESIDE);
   // The block that the thread loads first, of its two blocks of rows and of its two blocks of columns
   let first = select(vec2u(), vec2u(thread % 2u, thread / 2u), BESIDE == 2u);
 
@@ -164,7 +164,7 @@ fn main(
   let rows1 = rows_of_a(m + 4u + own_row, group.z);
   let columns0 = columns_of_b(n + 4u * first.y, group.z);
   let columns1 = columns_of_b(n + 4u, group.z);
-  // The sums: block c<row><col> has a column for each row of a; row0 and row1 serve where ROWS = 1
+  // The sums: block c<row><col> has a column for each row of a; row0 and row1 serve where THREAD_ROWS = 1
   var c00 = mat4x4f();
   var c01 = mat4x4f();
   var c10 = mat4x4f();
@@ -186,41 +186,41 @@ fn main(
       dy += select(0u, 1u, has_ended);
     }
     let k = i - begin;
-    if (ROWS == 1u) {
+    if (THREAD_ROWS == 1u) {
       let row = a_row(rows0, dy, k);
       row0 += b_block(columns0, dy, k) * row;
-      if (COLS > 4u) { row1 += b_block(columns1, dy, k) * row; }
+      if (THREAD_COLS > 4u) { row1 += b_block(columns1, dy, k) * row; }
     } else {
-      var a0: mat4x4f;
-      var a1 = mat4x4f();
+      var block_a0: mat4x4f;
+      var block_a1 = mat4x4f();
       @if(QUADS) {
         // In a line each thread loads one row for all
-        if (BESIDE == 4u) { a0 = from_line(a_row(rows0, dy, k)); } else { a0 = a_block(rows0, dy, k); }
-      } @else { a0 = a_block(rows0, dy, k); }
-      let b0 = b_block(columns0, dy, k);
-      c00 += b0 * a0;
-      if (ROWS > 4u) {
+        if (BESIDE == 4u) { block_a0 = from_line(a_row(rows0, dy, k)); } else { block_a0 = a_block(rows0, dy, k); }
+      } @else { block_a0 = a_block(rows0, dy, k); }
+      let block_b0 = b_block(columns0, dy, k);
+      c00 += block_b0 * block_a0;
+      if (THREAD_ROWS > 4u) {
         @if(QUADS) {
-          if (BESIDE == 4u) { a1 = from_line(a_row(rows1, dy, k)); } else { a1 = from_beside(a0); }
-        } @else { a1 = a_block(rows1, dy, k); }
-        c10 += b0 * a1;
+          if (BESIDE == 4u) { block_a1 = from_line(a_row(rows1, dy, k)); } else { block_a1 = from_beside(block_a0); }
+        } @else { block_a1 = a_block(rows1, dy, k); }
+        c10 += block_b0 * block_a1;
       }
-      if (COLS > 4u) {
-        var b1: mat4x4f;
+      if (THREAD_COLS > 4u) {
+        var block_b1: mat4x4f;
         @if(QUADS) {
-          if (BELOW == 2u) { b1 = from_below(b0); } else { b1 = b_block(columns1, dy, k); }
-        } @else { b1 = b_block(columns1, dy, k); }
-        c01 += b1 * a0;
-        if (ROWS > 4u) { c11 += b1 * a1; }
+          if (BELOW == 2u) { block_b1 = from_below(block_b0); } else { block_b1 = b_block(columns1, dy, k); }
+        } @else { block_b1 = b_block(columns1, dy, k); }
+        c01 += block_b1 * block_a0;
+        if (THREAD_ROWS > 4u) { c11 += block_b1 * block_a1; }
       }
     }
   }
 
-  if (ROWS == 1u) {
+  if (THREAD_ROWS == 1u) {
     c00[0] = row0;
     c01[0] = row1;
   }
   @if(CONV) let scale = 1.0;
   @else let scale = sizes.scale;
-  store_tile(m, n, group.z, first, Blocks(c00, c01, c10, c11), scale);
+  store_tile(m, n, group.z, first, TileSums(c00, c01, c10, c11), scale);
 }

@@ -10,9 +10,9 @@
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to
 //           workgroup_id.y
-// prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, PAIRS (B_GROUPS, or half of it where GATED: then the first half
-//           of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK (vec4s
-//           of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
+// prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, Y_GROUPS (B_GROUPS, or half of it where GATED: then the first
+//           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK
+//           (vec4s of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
 //           left_operand.wgsl and lib/operands.wgsl
 //
 // predicted per block of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
@@ -23,11 +23,13 @@ import package::lib::operands::{INT4, b_scale, b_texel, biased, lane_row, next_t
 import package::lib::tile_order::tile_at;
 import package::matmul::left_operand::a4_in;
 import package::matmul::texel_sizes::{first_row, sizes};
-import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, PAIRS, ROWS, SCALE_GROUPS, TURNS};
+import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, TURNS, Y_GROUPS};
 
-const COLS = PAIRS * LANES;
+/** Columns of y of a tile. */
+const COLS = Y_GROUPS * LANES;
 
-fn scale_of(up: bool, n: u32, t: u32) -> f32 {
+/** The scale of the values of column n in texel t. */
+fn texel_scale(up: bool, n: u32, t: u32) -> f32 {
   return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);
 }
 
@@ -50,7 +52,7 @@ fn main(
   var b_at: array<u32, B_GROUPS>;
   /*unroll*/ for (var r = 0u; r < ROWS; r++) { a_at[r] = min(at.x + r, sizes.M - 1u) * sizes.K; }
   /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-    b_at[p] = lane_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
+    b_at[p] = lane_row(at.y + p % Y_GROUPS * LANES, lane, first_row(p >= Y_GROUPS), sizes.N, sizes.texels);
   }
 
   var sums: array<f32, ROWS * B_GROUPS>;
@@ -80,8 +82,8 @@ fn main(
         if (s % TURNS == 0u) {
           // Past a row's end a is 0, so any value of b will do
           let t = min((k + s) / TURNS, sizes.texels - 1u);
-          texel[p] = b_texel(p >= PAIRS, b_at[p], t);
-          if (SCALE_GROUPS == 2u) { factor[p] = scale_of(p >= PAIRS, at.y + p % PAIRS * LANES + lane, t); }
+          texel[p] = b_texel(p >= Y_GROUPS, b_at[p], t);
+          if (SCALE_GROUPS == 2u) { factor[p] = texel_scale(p >= Y_GROUPS, at.y + p % Y_GROUPS * LANES + lane, t); }
         }
         if (B_TYPE == INT4) {
           let numbers = nibbles_in_place(texel[p][s % TURNS / 2u] >> (16u * (s % 2u)));
@@ -103,14 +105,14 @@ fn main(
 
   /*unroll*/ for (var r = 0u; r < ROWS; r++) {
     if (at.x + r < sizes.M) {
-      /*unroll*/ for (var p = 0u; p < PAIRS; p++) {
+      /*unroll*/ for (var p = 0u; p < Y_GROUPS; p++) {
         let n = at.y + p * LANES + lane;
         if (n < sizes.N) {
           var value = sums[r * B_GROUPS + p];
-          if (SCALE_GROUPS == 1u) { value *= scale_of(false, n, 0u); }
+          if (SCALE_GROUPS == 1u) { value *= texel_scale(false, n, 0u); }
           if (GATED) {
-            var gate_up = sums[r * B_GROUPS + (PAIRS + p) % B_GROUPS];
-            if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n, 0u); }
+            var gate_up = sums[r * B_GROUPS + (Y_GROUPS + p) % B_GROUPS];
+            if (SCALE_GROUPS == 1u) { gate_up *= texel_scale(true, n, 0u); }
             value = activate(value, SILU) * gate_up;
           }
           store(biased(value * sizes.scale, n), (at.x + r) * sizes.N + n);

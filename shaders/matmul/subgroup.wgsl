@@ -22,22 +22,19 @@
 //           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone
 //           reach. 3 x 3, 256 -> 256 channels of 64 x 64: 40
 
-import package::conv::patch::{Image, patches, run4};
+import package::conv::patch::{patches, run4};
 import package::lib::activation::{SILU, activate};
 import package::lib::operands::{b_scale, b_texel, biased, lane_row, next_turn, store, values};
 import package::lib::tile_order::tile_at;
 import package::matmul::left_operand::a4_in;
-import package::matmul::texel_sizes::{first_row, sizes};
+import package::matmul::texel_sizes::{first_row, image, sizes};
 import prelude::{A_GROUPS, B_GROUPS, GATED, LANES, SCALE_GROUPS, STEP, TURNS};
 
-/** GATED: the first half of the groups is of b, the second of b_up, for the same columns. */
-const PAIRS = select(B_GROUPS, B_GROUPS / 2u, GATED);
+/** Groups of columns of y. GATED: the first half of the groups is of b, the second of b_up, for the same columns. */
+const Y_GROUPS = select(B_GROUPS, B_GROUPS / 2u, GATED);
+/** Rows and columns of y of a tile. */
 const ROWS = A_GROUPS * LANES;
-const COLS = PAIRS * LANES;
-
-@if(CONV) fn image() -> Image {
-  return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
-}
+const COLS = Y_GROUPS * LANES;
 
 // The place where a lane's row of a begins; of an image, where its patch begins
 @if(CONV) alias Row = vec2i;  // image row and position in it
@@ -72,7 +69,7 @@ fn main(
     a_at[p] = row_of_a(min(at.x + p * LANES + lane, sizes.M - 1u));
   }
   /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-    b_at[p] = lane_row(at.y + p % PAIRS * LANES, lane, first_row(p >= PAIRS), sizes.N, sizes.texels);
+    b_at[p] = lane_row(at.y + p % Y_GROUPS * LANES, lane, first_row(p >= Y_GROUPS), sizes.N, sizes.texels);
   }
 
   var sums: array<f32, ROWS * B_GROUPS>;
@@ -93,9 +90,9 @@ fn main(
       }
     }
     /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
-      let up = p >= PAIRS;
+      let up = p >= Y_GROUPS;
       texel[p] = b_texel(up, b_at[p], t);
-      let n = min(at.y + p % PAIRS * LANES + lane, sizes.N - 1u);
+      let n = min(at.y + p % Y_GROUPS * LANES + lane, sizes.N - 1u);
       factor[p] = b_scale(up, first_row(up) + n, t, sizes.texels);
     }
     for (var turn = 0u; turn < TURNS; turn++) {
@@ -121,11 +118,11 @@ fn main(
   // A copy, as indexing by a variable puts an array into memory
   var done = sums;
   for (var r = 0u; r < min(ROWS, sizes.M - at.x); r++) {
-    for (var q = 0u; q < PAIRS; q++) {
+    for (var q = 0u; q < Y_GROUPS; q++) {
       let n = at.y + q * LANES + lane;
       if (n >= sizes.N) { continue; }
       var value = done[r * B_GROUPS + q];
-      if (GATED) { value = activate(value, SILU) * done[r * B_GROUPS + PAIRS + q]; }
+      if (GATED) { value = activate(value, SILU) * done[r * B_GROUPS + Y_GROUPS + q]; }
       store(biased(value * scale, n), (at.x + r) * sizes.N + n);
     }
   }

@@ -1,9 +1,12 @@
 // The sizes of a product whose weight b is read by texels (lib/operands.wgsl).
 //
 //   first_row(up)   the first row of b, or of b_up, in its texture or buffer
+//   image()         under @if(CONV), the image that is the left operand
 //
 // bindings  6 sizes
 // host      K counts vec4s where ALIGNED; texels are those of a row of b, run_texels those of a run (conv/patch)
+
+@if(CONV) import package::conv::patch::Image;
 
 struct Sizes {
   M: u32, N: u32,
@@ -24,3 +27,7 @@ struct Sizes {
 
 @if(CONV) fn first_row(up: bool) -> u32 { return 0u; }
 @else fn first_row(up: bool) -> u32 { return select(sizes.b_first, sizes.up_first, up); }
+
+@if(CONV) fn image() -> Image {
+  return Image(sizes.H, sizes.row, sizes.run, sizes.out_w, sizes.stride, sizes.step, sizes.padding, sizes.left_pad);
+}

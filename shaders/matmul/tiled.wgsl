@@ -64,15 +64,17 @@ const DEPTH = 4u * STEP_VEC4S;
 /** Vec4s of rows of a tile, and vec4s of columns of b and b_up. */
 const HIGH = SIDE * ROW_VEC4S;
 const WIDE = SIDE * COLUMN_VEC4S;
-const PAIRS = select(COLUMN_VEC4S, COLUMN_VEC4S / 2u, GATED);
+/** Vec4s of columns of y of a thread. */
+const Y_VEC4S = select(COLUMN_VEC4S, COLUMN_VEC4S / 2u, GATED);
+/** Rows and columns of y of a tile. */
 const ROWS = 4u * HIGH;
-const COLS = 4u * SIDE * PAIRS;
+const COLS = 4u * SIDE * Y_VEC4S;
 
 var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
 var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 
 /** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
-struct Blocks { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
+struct Fetched { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 
 /** The place of vec4 `f` in its line, where k is in vec4 k4 of the step: without bank conflicts (see above). */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
@@ -83,7 +85,7 @@ fn scale_of(up: bool, n: u32, k: u32) -> f32 {
 }
 
 /** The weights of columns n .. n + 3 of y at the k-th vec4, k first; b begins at index `first`. */
-fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
+fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let rows = first + min(n + NEXT, vec4u(sizes.N - 1u)) * b_row();
     var block = mat4x4f(
@@ -106,14 +108,14 @@ fn b_block(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 
 /** Rows m .. m + 3 of a at the k-th vec4, k first; past the edge the last row, whose sums are never stored. */
-@if(CONV) fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
+@if(CONV) fn a_by_k(z: u32, m: u32, k: u32) -> mat4x4f {
   let map = image();
   let all = patches(map, min(m + NEXT, vec4u(sizes.M - 1u)));
   return transpose(mat4x4f(
     patch4(map, all.row.x, all.at.x, k, sizes.K), patch4(map, all.row.y, all.at.y, k, sizes.K),
     patch4(map, all.row.z, all.at.z, k, sizes.K), patch4(map, all.row.w, all.at.w, k, sizes.K)));
 }
-@else fn a_block(z: u32, m: u32, k: u32) -> mat4x4f {
+@else fn a_by_k(z: u32, m: u32, k: u32) -> mat4x4f {
   let rows = z * sizes.a_stride + min(m + NEXT, vec4u(sizes.M - 1u)) * sizes.K;
   return transpose(mat4x4f(
     a4_in(rows.x, k, sizes.K), a4_in(rows.y, k, sizes.K), a4_in(rows.z, k, sizes.K), a4_in(rows.w, k, sizes.K)));
@@ -145,16 +147,16 @@ fn b_place(i: u32) -> vec2u {
   return vec2u(i % WIDE, i / WIDE);
 }
 
-fn fetch(m0: u32, n0: u32, z: u32, thread: u32, k: u32) -> Blocks {
-  var blocks: Blocks;
+fn fetch(m0: u32, n0: u32, z: u32, thread: u32, k: u32) -> Fetched {
+  var blocks: Fetched;
   /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
     let i = t * WG + thread;
-    blocks.a[t] = a_block(z, m0 + 4u * (i / STEP_VEC4S), k + i % STEP_VEC4S);
+    blocks.a[t] = a_by_k(z, m0 + 4u * (i / STEP_VEC4S), k + i % STEP_VEC4S);
   }
   /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
     let at = b_place(t * WG + thread);
-    let up = GATED && at.x >= SIDE * PAIRS;
-    blocks.b[t] = b_block(up, b_begin(z), n0 + 4u * select(at.x, at.x - SIDE * PAIRS, up), k + at.y);
+    let up = GATED && at.x >= SIDE * Y_VEC4S;
+    blocks.b[t] = b_by_k(up, b_begin(z), n0 + 4u * select(at.x, at.x - SIDE * Y_VEC4S, up), k + at.y);
   }
   return blocks;
 }
@@ -173,7 +175,7 @@ fn main(
   var sums: array<vec4f, SUMS>;
   var row: array<vec4f, ROW_VEC4S>;
   var column: array<vec4f, COLUMN_VEC4S>;
-  var next: Blocks;
+  var next: Fetched;
   let vec4s = (sizes.K + STEP - 1u) / STEP;
   for (var k = 0u; ; k += STEP_VEC4S) {
     // Load the next step's blocks, multiply the tiles of this step meanwhile, then copy the blocks to the tiles. In
@@ -221,9 +223,9 @@ fn main(
   // A copy, as indexing by a variable puts an array into memory
   var done: array<vec4f, SUMS>;
   /*unroll*/ for (var i = 0u; i < SUMS; i++) { done[i] = sums[i]; }
-  for (var i = 0u; i < 4u * ROW_VEC4S * PAIRS; i++) {
-    let r = i / PAIRS;
-    let q = i % PAIRS;
+  for (var i = 0u; i < 4u * ROW_VEC4S * Y_VEC4S; i++) {
+    let r = i / Y_VEC4S;
+    let q = i % Y_VEC4S;
     let m = corner.x + r / 4u * 4u * SIDE + 4u * y_vec4 + r % 4u;
     let n = corner.y + 4u * (q * SIDE + x);
     if (m >= sizes.M || n >= sizes.N) { continue; }
@@ -232,7 +234,7 @@ fn main(
       var value = done[r * COLUMN_VEC4S + q][j];
       if (SCALE_GROUPS == 1u) { value *= scale_of(false, n + j, 0u); }
       if (GATED) {
-        var gate_up = done[r * COLUMN_VEC4S + PAIRS + q][j];
+        var gate_up = done[r * COLUMN_VEC4S + Y_VEC4S + q][j];
         if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n + j, 0u); }
         value = activate(value, SILU) * gate_up;
       }

@@ -18,7 +18,7 @@ struct Sizes { rows: u32, cols: u32 }  // cols in Elem
 @group(0) @binding(1) var<storage, read_write> y: array<u32>;
 @group(0) @binding(2) var<uniform> sizes: Sizes;
 
-var<workgroup> values: array<f32, WG>;
+var<workgroup> thread_values: array<f32, WG>;
 var<workgroup> places: array<u32, WG>;
 
 @compute @workgroup_size(WG)
@@ -56,16 +56,16 @@ fn main(
       }
     }
   }
-  values[thread] = value;
+  thread_values[thread] = value;
   places[thread] = place;
   workgroupBarrier();
 
   if (row >= sizes.rows || lane != 0u) { return; }
   for (var i = thread + 1u; i < thread + LANES; i++) {
-    let other = is_nan(values[i]);
-    let is_larger = values[i] > value || (values[i] == value && places[i] < place);
+    let other = is_nan(thread_values[i]);
+    let is_larger = thread_values[i] > value || (thread_values[i] == value && places[i] < place);
     let better = select(is_larger, other && (!is_nan(value) || places[i] < place), other || is_nan(value));
-    value = select(value, values[i], better);
+    value = select(value, thread_values[i], better);
     place = select(place, places[i], better);
   }
   y[row] = place;

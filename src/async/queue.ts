@@ -13,7 +13,7 @@ export type Lane = 'scene' | 'look'
 const MAX_PASSES = 32
 
 /** The place of a call in the queue: its lane, and what drops it before its turn. */
-export interface Entry {
+export interface QueueEntry {
   readonly lane: Lane
   /** The scene that the call works on: closing it drops the calls that still wait for it. */
   readonly owner?: object | undefined
@@ -29,7 +29,7 @@ export interface Entry {
   readonly hold?: ((alone: boolean) => number) | undefined
 }
 
-interface Call extends Entry {
+interface Call extends QueueEntry {
   readonly start: () => Promise<void>
   readonly refuse: (reason: unknown) => void
 }
@@ -55,7 +55,7 @@ export class Queue {
   }
 
   /** @throws the signal's reason, what `hold` throws, what `drop` was given, or what the task throws */
-  run<T>(entry: Entry, task: () => Promise<T>): Promise<T> {
+  run<T>(entry: QueueEntry, task: () => Promise<T>): Promise<T> {
     const { lane, signal } = entry
     return new Promise<T>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)

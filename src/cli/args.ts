@@ -67,7 +67,7 @@ export const SHARED = {
     help: 'hold the large weights in int8 or int4: less memory, and masks that differ a little',
   },
   adapter: { value: 'NAME', help: "part of an adapter's name, as `flowseg doctor` lists them" },
-  'no-tune': { help: 'kernels by the cost model alone, not those that `flowseg tune` remembered' },
+  'no-tune': { help: 'kernels by the cost model alone, not those that `flowseg tune` measured' },
   json: { help: 'one line of JSON on standard output instead of text; errors as well' },
 } as const satisfies Options
 

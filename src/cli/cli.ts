@@ -40,7 +40,7 @@ const COMMANDS: Readonly<Record<string, { does: string; load: () => Promise<Comm
     load: async () => (await import('./commands/selftest.ts')).selftest,
   },
   tune: {
-    does: 'measure which kernels are the fastest here, and remember it',
+    does: 'measure which kernels are the fastest here, and keep the choices',
     load: async () => (await import('./commands/tune.ts')).tune,
   },
   inspect: {

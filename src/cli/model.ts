@@ -15,7 +15,7 @@ import { type Given, type Options, SHARED } from './args.ts'
 import { engineOptions } from './engine.ts'
 import { isUrl, locationOf } from './files.ts'
 import { compatOption, modelSource, weightsLocation } from './model-folder.ts'
-import type { Kept, Known } from './output/outputs.ts'
+import type { KeptPaths, Known } from './output/outputs.ts'
 import type { ProgressLine } from './output/progress-line.ts'
 import { painter, type Terminal } from './output/terminal.ts'
 
@@ -46,7 +46,7 @@ export const MODEL_OPTIONS = {
 } as const satisfies Options
 
 /** The way the model is asked. */
-export interface AskOptions {
+export interface AskSettings {
   readonly prompt: PromptOptions
   readonly look: Pick<LookOptions, 'padding'>
 }
@@ -57,7 +57,7 @@ export interface AskOptions {
  *
  * @throws UsageError naming the values that there are
  */
-export function askOptions(args: Given): AskOptions {
+export function askOptions(args: Given): AskSettings {
   compatOption(args)
   args.oneOf('quantize', QUANTIZED)
   return {
@@ -133,7 +133,7 @@ export async function openPrompts(options: PromptOptions, args: Given, terminal:
  *
  * @param files the command's own
  */
-export function inputsOf(args: Given, terminal: Terminal, files: readonly Known[] = []): Kept {
+export function inputsOf(args: Given, terminal: Terminal, files: readonly Known[] = []): KeptPaths {
   const weights = weightsLocation(args, terminal)
   const config = args.text('config')
   const folders =

@@ -11,7 +11,7 @@ import { printable, quoted, reasonOf } from '../printable.ts'
 import { Fault, Faults } from './faults.ts'
 import { ListFiles } from './list-files.ts'
 import { maskOf } from './mask-forms.ts'
-import { type OwnData, type Picture, type Question, truthOf } from './own-data.ts'
+import { type DataQuestion, type OwnData, type Picture, truthOf } from './own-data.ts'
 
 /** The longest name of a kind: it is a row of a table. */
 const MAX_KIND = 60
@@ -26,7 +26,7 @@ export async function listJsonLines(path: string, name: string, signal: AbortSig
   const files = new ListFiles(name, signal)
   const folder = dirname(path)
   const faults = new Faults(name)
-  const questions = new Map<string, Question[]>()
+  const questions = new Map<string, DataQuestion[]>()
   const pictures: Picture[] = []
   const masks: string[] = []
   const places = new Map<string, string>()
@@ -63,7 +63,7 @@ export async function listJsonLines(path: string, name: string, signal: AbortSig
   return { layout: 'JSON Lines', pictures, fingerprint, notes: [], files: [...paths, ...masks] }
 }
 
-interface Entry extends Question {
+interface Entry extends DataQuestion {
   readonly image: string
   /** The identity of a line, which no two lines may share. */
   readonly identity: string

@@ -6,16 +6,16 @@
 import { entryOf } from '../check.ts'
 import type { Size } from '../io/image/image-kind.ts'
 
-type Point = readonly [x: number, y: number]
+type OutlinePoint = readonly [x: number, y: number]
 
 /** Fractions of a pixel along a row. */
 const ONE = 65_536
 
 /** [height, width], 1 where the polygon is. A part outside of the image is cut off. */
-export function fillOutline(points: readonly Point[], { width, height }: Size): Uint8Array {
+export function fillOutline(points: readonly OutlinePoint[], { width, height }: Size): Uint8Array {
   const pixels = new Uint8Array(width * height)
-  const corners = points.map(([x, y]): Point => [Math.trunc(x), Math.trunc(y)])
-  const edges = corners.map((to, i): readonly [Point, Point] => [corners.at(i - 1) ?? to, to])
+  const corners = points.map(([x, y]): OutlinePoint => [Math.trunc(x), Math.trunc(y)])
+  const edges = corners.map((to, i): readonly [OutlinePoint, OutlinePoint] => [corners.at(i - 1) ?? to, to])
 
   // 1. The outline
   const dot = (x: number, y: number): void => {
@@ -43,7 +43,7 @@ export function fillOutline(points: readonly Point[], { width, height }: Size): 
 }
 
 /** Bresenham's line, from left to right: of two pixels that are as near, the one straight ahead. */
-function drawLine(from: Point, to: Point, dot: (x: number, y: number) => void): void {
+function drawLine(from: OutlinePoint, to: OutlinePoint, dot: (x: number, y: number) => void): void {
   const [[x0, y0], [x1, y1]] = from[0] <= to[0] ? [from, to] : [to, from]
   const dx = x1 - x0
   const dy = Math.abs(y1 - y0)

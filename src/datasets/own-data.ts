@@ -7,11 +7,11 @@
 import type { Size } from '../io/image/image-kind.ts'
 
 /** The layouts that are read. */
-export type Layout = 'JSON Lines' | 'RefCOCO' | 'ReasonSeg'
+export type DataLayout = 'JSON Lines' | 'RefCOCO' | 'ReasonSeg'
 
 /** The listing of a data set: images, sentences and masks by reference, without any pixels. */
 export interface OwnData {
-  readonly layout: Layout
+  readonly layout: DataLayout
   readonly pictures: readonly Picture[]
   /** SHA-256 of the files that list it, to tell it from another data set. */
   readonly fingerprint: string
@@ -33,13 +33,13 @@ export interface Picture {
   readonly size: Size | undefined
   /** The place that names it, for messages: 'line 3'. */
   readonly place: string
-  readonly questions: readonly Question[]
+  readonly questions: readonly DataQuestion[]
   /** The largest object of the image, where the data set lists objects. */
   readonly largest: MaskSource | undefined
 }
 
 /** A sentence, and its answer. */
-export interface Question {
+export interface DataQuestion {
   readonly sentence: string
   /** The data set's own word for sentences of this sort. */
   readonly kind: string | undefined
@@ -49,7 +49,7 @@ export interface Question {
 }
 
 /** The pixels that a sentence means, 1 or 0 each, and those that count neither as right nor as wrong. */
-export interface Truth {
+export interface TruthMask {
   /** [height, width] */
   readonly mask: Uint8Array
   /** [height, width] */
@@ -64,7 +64,7 @@ export interface TruthSource {
    * @param size the image's
    * @throws FlowSegError 'ERR_DATASET'
    */
-  read(size: Size, signal: AbortSignal): Promise<Truth>
+  read(size: Size, signal: AbortSignal): Promise<TruthMask>
 }
 
 /** A mask that has not been drawn yet. */

@@ -34,7 +34,7 @@ export async function plainPickle(
   refused: (fault: string) => Error,
   signal?: AbortSignal,
 ): Promise<unknown> {
-  const machine = new Machine(bytes, refused)
+  const machine = new PlainPickleMachine(bytes, refused)
   for (let steps = 1; !machine.step(); steps++) {
     if (steps === MAX_STEPS)
       throw refused(`it has more than the ${MAX_STEPS} instructions that are allowed. ${TO_JSON}`)
@@ -44,9 +44,9 @@ export async function plainPickle(
 }
 
 /** An object without a prototype: no key means anything of its own. */
-type Dict = Record<string, unknown>
+type PlainDict = Record<string, unknown>
 
-class Machine {
+class PlainPickleMachine {
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #view: DataView
   readonly #refused: (fault: string) => Error
@@ -165,7 +165,7 @@ class Machine {
         this.#push(Object.create(null))
         break
       case 0x64: // DICT
-        this.#push(this.#setItems(Object.create(null) as Dict, this.#popToMark()))
+        this.#push(this.#setItems(Object.create(null) as PlainDict, this.#popToMark()))
         break
       case 0x73: // SETITEM
         this.#setItems(...this.#popItems(2))
@@ -226,15 +226,15 @@ class Machine {
     for (const item of items) list.push(item)
   }
 
-  #popItems(count?: number): [Dict, unknown[]] {
+  #popItems(count?: number): [PlainDict, unknown[]] {
     const items = count === undefined ? this.#popToMark() : this.#popMany(count)
     const dict = this.#top()
     if (typeof dict !== 'object' || dict === null || Array.isArray(dict))
       throw this.#fault('it sets items of what is no dictionary')
-    return [dict as Dict, items]
+    return [dict as PlainDict, items]
   }
 
-  #setItems(dict: Dict, items: readonly unknown[]): Dict {
+  #setItems(dict: PlainDict, items: readonly unknown[]): PlainDict {
     if (items.length % 2 === 1) throw this.#fault('it sets an item without a value')
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i]

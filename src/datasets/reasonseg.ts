@@ -71,13 +71,13 @@ function photoOf(file: string): string {
   return file.replace(/json$/, 'jpg')
 }
 
-interface Shape {
+interface LabelledShape {
   readonly isIgnored: boolean
   readonly points: readonly (readonly [x: number, y: number])[]
 }
 
 /** @throws Fault */
-function listingOf(json: unknown): { texts: string[]; kind: string | undefined; shapes: Shape[] } {
+function listingOf(json: unknown): { texts: string[]; kind: string | undefined; shapes: LabelledShape[] } {
   if (!isObject(json))
     throw new Fault(`it is ${describe(json)}, expected an object with "text" and "shapes".`)
   const { text, is_sentence: isSentence, shapes } = json
@@ -91,7 +91,7 @@ function listingOf(json: unknown): { texts: string[]; kind: string | undefined; 
 }
 
 /** @throws Fault */
-function shapeOf(value: unknown, what: string): Shape[] {
+function shapeOf(value: unknown, what: string): LabelledShape[] {
   const { label, points } = isObject(value) ? value : {}
   if (typeof label !== 'string')
     throw new Fault(`the "label" of ${what} is ${describe(label)}, expected a text.`)
@@ -105,7 +105,7 @@ function shapeOf(value: unknown, what: string): Shape[] {
 }
 
 /** Painted anew per image size: the areas that decide their order are those inside the image. */
-function paintedTruth(shapes: readonly Shape[]): TruthSource {
+function paintedTruth(shapes: readonly LabelledShape[]): TruthSource {
   return {
     sizes: async () => [],
     read: async (size) => {

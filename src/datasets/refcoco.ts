@@ -16,7 +16,7 @@ import { printable } from '../printable.ts'
 import { damagedData, Fault, Faults } from './faults.ts'
 import { ListFiles } from './list-files.ts'
 import { maskOf } from './mask-forms.ts'
-import { type MaskSource, type OwnData, type Picture, type Question, truthOf } from './own-data.ts'
+import { type DataQuestion, type MaskSource, type OwnData, type Picture, truthOf } from './own-data.ts'
 import { plainPickle } from './plain-pickle.ts'
 
 const INSTANCES = 'instances.json'
@@ -62,7 +62,10 @@ export async function listRefcoco(
   )
 
   const faults = new Faults(name)
-  const pictures = new Map<number, Picture & { readonly questions: (Question & { readonly id: number })[] }>()
+  const pictures = new Map<
+    number,
+    Picture & { readonly questions: (DataQuestion & { readonly id: number })[] }
+  >()
   const seen = new Set<string>()
   let repeated = 0
   let place: string | undefined
@@ -240,7 +243,7 @@ function inSplit(refs: readonly Ref[], split: string | undefined, name: string):
 // ---------------------------------------------------------------------------------------------------------
 // Instances
 
-interface Instances {
+interface CocoInstances {
   readonly images: ReadonlyMap<
     number,
     { readonly file: string; readonly width: number; readonly height: number }
@@ -262,7 +265,7 @@ async function readInstances(
   path: string,
   name: string,
   wanted: ReadonlySet<number>,
-): Promise<Instances> {
+): Promise<CocoInstances> {
   const root = await files.json(path, INSTANCES)
   const { images, annotations } = isObject(root) ? root : {}
   if (!Array.isArray(images) || !Array.isArray(annotations))

@@ -6,7 +6,7 @@ import { openProvider } from '#runtime'
 import { describe, expectDefined } from '../check.ts'
 import { closeWhenDisposed } from '../dispose.ts'
 import { DeviceLostError, FlowSegError, NoAdapterError, UsageError } from '../errors.ts'
-import { COUNT, expectKind, expectOptions, FLAG, type Kinds, NAME, oneOf, TABLE } from '../options.ts'
+import { COUNT, expectKind, expectOptions, FLAG, NAME, type OptionKinds, oneOf, TABLE } from '../options.ts'
 import { printable, reasonOf } from '../printable.ts'
 import { type AdapterFacts, Choices, type Features, VARIANTS } from './adapter.ts'
 import { languageOf, type Provider } from './adapters/provider.ts'
@@ -274,7 +274,7 @@ export class Gpu {
   }
 }
 
-const OPEN_KINDS: Kinds<OpenOptions> = {
+const OPEN_KINDS: OptionKinds<OpenOptions> = {
   device: { is: isDevice, what: "the GPUDevice that an adapter's requestDevice() resolves to" },
   adapter: NAME,
   boundsChecks: FLAG,
@@ -284,7 +284,7 @@ const OPEN_KINDS: Kinds<OpenOptions> = {
   tuned: {
     is: (value) =>
       typeof value === 'object' ? value !== null : ['string', 'function'].includes(typeof value),
-    what: 'what `tune` returned as `tuned`, its JSON, or a function that recalls it',
+    what: 'what `tune` returned as `tuned`, its JSON, or a function that loads it',
   },
 }
 

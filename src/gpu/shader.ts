@@ -10,11 +10,11 @@ export interface Shader {
   /** The names that the prelude must define. */
   readonly constants: readonly string[]
   /** Together, one after the other, WGSL that lacks what the prelude defines. */
-  readonly pieces: readonly Piece[]
+  readonly pieces: readonly ShaderPiece[]
 }
 
 /** Declarations of one file; a module's are shared by the kernels that use them. */
-export interface Piece {
+export interface ShaderPiece {
   /** The file under shaders/: 'lib/nan.wgsl'. */
   readonly source: string
   readonly text: string

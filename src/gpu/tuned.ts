@@ -68,16 +68,16 @@ export function readTuned(text: unknown, identity: Identity): { tuned: Tuned } |
   try {
     if (typeof text === 'string') value = JSON.parse(text)
   } catch {
-    return { note: 'The remembered choices of kernels are damaged (no JSON): the defaults are taken.' }
+    return { note: 'The saved choices of kernels are damaged (no JSON): the defaults are taken.' }
   }
   if (!isTuned(value)) {
-    return { note: 'The remembered choices of kernels are damaged: the defaults are taken.' }
+    return { note: 'The saved choices of kernels are damaged: the defaults are taken.' }
   }
   for (const key of ['adapter', 'driver', 'runtime', 'engine'] as const) {
     if (value[key] === identity[key]) continue
     return {
       note:
-        `The remembered choices of kernels were made for another ${key} (${value[key]}, now ${identity[key]}): ` +
+        `The saved choices of kernels were made for another ${key} (${value[key]}, now ${identity[key]}): ` +
         'the defaults are taken.',
     }
   }

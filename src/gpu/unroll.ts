@@ -19,7 +19,7 @@ const HEAD =
 const MOST_TURNS = 1024
 
 /** The prelude's constants, by name. */
-type Constants = Readonly<Record<string, unknown>>
+type LoopConstants = Readonly<Record<string, unknown>>
 
 /**
  * Unrolls the marked loops, inner ones too, and leaves out comments. A body becomes one block per turn, with the
@@ -29,13 +29,13 @@ type Constants = Readonly<Record<string, unknown>>
  * @throws Complaint if a marked loop has another form than the one above, its bound is no number of `constants`, or its
  *         body changes the counter, declares another thing of its name, or leaves the loop by `break` or `continue`
  */
-export function unroll(source: string, constants: Constants): string {
+export function unroll(source: string, constants: LoopConstants): string {
   const text = withMarksOnly(source)
   return text.includes('/*') ? expand(text, constants, text) : source
 }
 
 /** For each line of what `unroll` returns, the index of the line that it comes from. */
-export function unrolledLines(source: string, constants: Constants): number[] {
+export function unrolledLines(source: string, constants: LoopConstants): number[] {
   const text = withMarksOnly(source)
   const lines = text.split('\n')
   if (!text.includes('/*')) return lines.map((_, i) => i)
@@ -61,7 +61,7 @@ export function withMarksOnly(source: string): string {
 }
 
 /** @param whole the text that this is a part of, where the bounds could be declared as well */
-function expand(text: string, constants: Constants, whole: string): string {
+function expand(text: string, constants: LoopConstants, whole: string): string {
   const at = text.indexOf('/*')
   if (at < 0) return text
   const untagged = text.slice(at).replaceAll(/\uE000\d+\uE001/g, (tag) => ' '.repeat(tag.length))
@@ -84,7 +84,7 @@ function expand(text: string, constants: Constants, whole: string): string {
 }
 
 /** Number of turns of a loop up to the bound. */
-function turnsOf(bound: string, constants: Constants, whole: string): number {
+function turnsOf(bound: string, constants: LoopConstants, whole: string): number {
   const isNumber = /^\d+u$/.test(bound)
   const turns = isNumber ? Number.parseInt(bound, 10) : Object.hasOwn(constants, bound) && constants[bound]
   if (typeof turns !== 'number' || !Number.isInteger(turns) || turns < 0) {

@@ -8,7 +8,7 @@ import { UsageError, WeightsError } from '../errors.ts'
 import { hasFiles } from '../has-files.ts'
 import { firstOf, printable, quoted } from '../printable.ts'
 import { BlockCache, type BlockCacheOptions } from './cache/block-cache.ts'
-import { findCachedUrl, Gate } from './cache/cached-source.ts'
+import { findCachedUrl, Gate, Shelf } from './cache/cached-source.ts'
 import { type Chosen, type ChosenFiles, describeChosen, filesOf, isChosen } from './chosen.ts'
 import { EMBEDDED, embeddedFile } from './embedded.ts'
 import { shownAddress } from './http/address.ts'
@@ -280,7 +280,7 @@ export function urlFolder(
   if (!base.pathname.endsWith('/')) base.pathname += '/'
   const notes: string[] = []
   const refusals = new Map<string, WeightsError>()
-  const gate = new Gate(options.maxRequests)
+  const [gate, shelf] = [new Gate(options.maxRequests), new Shelf()]
   let cache: Promise<BlockCache | undefined> | undefined
   const isFile = base.pathname.endsWith('.json/')
   const files = folder(
@@ -289,7 +289,7 @@ export function urlFolder(
       const address = new URL(file, base)
       address.search = base.search // signed addresses keep their signature
       if (options.cache !== 'none') cache ??= BlockCache.open(options, notes)
-      const how = { ...options, signal: signal ?? options.signal, gate, cache: await cache }
+      const how = { ...options, signal: signal ?? options.signal, gate, shelf, cache: await cache }
       const source = await findCachedUrl(address.href, how)
       refusals.delete(file)
       if (!(source instanceof Absent)) return source

@@ -5,11 +5,15 @@
 import { isObject } from '../check.ts'
 import { WeightsError } from '../errors.ts'
 import { printable, quoted } from '../printable.ts'
-import { BlockSource } from './cache/cached-source.ts'
+import { BlockSource, Shelf } from './cache/cached-source.ts'
 import { type Folder, folderWith, jsonIn, readText } from './folder.ts'
 
 /** The manifest's file name, in the folder that it describes. */
 export const MANIFEST = 'manifest.json'
+
+/** Blocks of a file on disk, which takes a request as quickly for few bytes, and those that stay in memory. */
+const DISK_BLOCK_BYTES = 2 ** 20
+const DISK_STAY = 32
 
 /** The content that a manifest promises of a file. */
 export interface FileFacts {
@@ -28,6 +32,7 @@ export interface FileFacts {
 export async function withManifest(from: Folder, signal?: AbortSignal): Promise<Folder> {
   const files = await readManifest(from, signal)
   if (!files) return from
+  const disk = { blockBytes: DISK_BLOCK_BYTES, shelf: new Shelf(DISK_STAY) }
 
   return folderWith(from, async (file, stop) => {
     const stored = await from.find(file, stop)
@@ -40,7 +45,7 @@ export async function withManifest(from: Folder, signal?: AbortSignal): Promise<
           `another version. ${remedy(from)}`,
       )
     }
-    const source = stored instanceof BlockSource ? stored : new BlockSource(stored)
+    const source = stored instanceof BlockSource ? stored : new BlockSource(stored, disk)
     source.expectSha256(facts.sha256, remedy(from))
     return source
   })

@@ -18,13 +18,16 @@ const HEADER_LIMITS: JsonLimits = { values: Infinity, containers: Infinity, keyB
 const U64_MAX = 2n ** 64n - 1n
 
 /** The checked contents of a header. */
-export interface Header {
+export interface SafetensorsHeader {
   readonly metadata: ReadonlyMap<string, string>
   readonly tensors: readonly TensorEntry[]
 }
 
 /** Reads and checks a header. @throws WeightsError naming the file, the tensor and the rule */
-export async function readHeader(source: Source, signal: AbortSignal | undefined): Promise<Header> {
+export async function readHeader(
+  source: Source,
+  signal: AbortSignal | undefined,
+): Promise<SafetensorsHeader> {
   const { size } = source
   const file = printable(source.name)
   if (size < 8) throw new WeightsError(`${file} has ${size} bytes, too few for a safetensors file.`)

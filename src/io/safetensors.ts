@@ -21,12 +21,12 @@ import { printable, quoted } from '../printable.ts'
 import type { Checkpoint, ReadOptions } from './checkpoint/checkpoint.ts'
 import type { Dtype } from './checkpoint/dtype.ts'
 import {
-  type Header,
   INDEX_LIMITS,
   openShards,
   type ReadHeader,
   readIndex,
   type StoredTensor,
+  type TensorFileHeader,
 } from './checkpoint/shards.ts'
 import { type Folder, openAll, readText } from './folder.ts'
 import { readHeader } from './safetensors-header.ts'
@@ -95,7 +95,7 @@ export async function openSafetensors(
 }
 
 /** The header of a file, with the checksums that its metadata lists. */
-export const readSafetensors: ReadHeader = async (source, signal): Promise<Header> => {
+export const readSafetensors: ReadHeader = async (source, signal): Promise<TensorFileHeader> => {
   const { metadata, tensors } = await readHeader(source, signal)
   const checksums = readChecksums(source.name, metadata.get('flowseg.crc32'))
   const stored = tensors.map((entry): StoredTensor => ({ ...entry, checksum: checksums.get(entry.name) }))

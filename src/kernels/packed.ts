@@ -27,10 +27,10 @@ export const TEXTURE_WIDTH = 2048
 /** Rows of the texture written at a time. */
 const ROWS_AT_ONCE = 32
 
-/** The weight layouts: rows as in the checkpoint, or packed. */
-export const WEIGHT_LAYOUTS = ['rows', 'packed'] as const
-/** The layout of a weight of a matrix product in memory: row after row, or packed for subgroup kernels. */
-export type WeightLayout = (typeof WEIGHT_LAYOUTS)[number]
+/** The layout of a weight of a matrix product in memory: row after row as in a checkpoint, or packed for subgroups. */
+export type WeightLayout = 'rows' | 'packed'
+/** The weight layouts. */
+export const WEIGHT_LAYOUTS: readonly WeightLayout[] = ['rows', 'packed']
 
 /** The shape and type of a weight that may be packed. */
 export interface PackedShape {

@@ -4,7 +4,7 @@
 import { recorder } from '../gpu/recorder.ts'
 import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
 import { THREADS, type Width, widthOf } from './elem.ts'
-import { about, type Family, type Variant } from './variants.ts'
+import { about, type KernelFamily, type Variant } from './variants.ts'
 
 /** The assignment of threads to rows, as constants of the kernel's prelude. */
 export interface RowThreads {
@@ -67,7 +67,7 @@ export function alongRows<P extends { readonly x: Tensor }>(
   name: string,
   share: boolean,
   record: (problem: P, rows: Rows) => void,
-): Family<P> {
+): KernelFamily<P> {
   const variant = (
     kind: string,
     cost: Variant<P>['cost'],

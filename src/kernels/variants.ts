@@ -25,7 +25,7 @@ export interface Variant<P> {
 }
 
 /** A kernel family: the variants that compute the same, of problems of type P. */
-export interface Family<P> {
+export interface KernelFamily<P> {
   readonly name: string
   /** The variants, of which at least one fits any problem on any adapter. */
   readonly variants: readonly Variant<P>[]
@@ -46,7 +46,7 @@ export interface FamilyWeight {
 
 /** A problem that came up while ops were recorded; its type is known to its family only. */
 export interface SeenProblem {
-  readonly family: Family<never>
+  readonly family: KernelFamily<never>
   readonly problem: never
 }
 
@@ -71,7 +71,7 @@ export function about(size: number): number {
 }
 
 /** The variants that can compute this here, the one to take first. */
-export function ranked<P>(family: Family<P>, problem: P, adapter: AdapterFacts): Variant<P>[] {
+export function ranked<P>(family: KernelFamily<P>, problem: P, adapter: AdapterFacts): Variant<P>[] {
   const { choices } = adapter
   const able = family.variants.filter(
     (v) => !choices.vetoed.has(`${family.name}/${v.name}`) && v.fits(problem, adapter),
@@ -83,7 +83,7 @@ export function ranked<P>(family: Family<P>, problem: P, adapter: AdapterFacts):
 }
 
 /** Records the problem with the variant to take. */
-export function recordBest<P>(family: Family<P>, problem: P): void {
+export function recordBest<P>(family: KernelFamily<P>, problem: P): void {
   const { adapter } = recorder()
   const [best] = ranked(family, problem, adapter)
   if (!best) {

@@ -4,7 +4,7 @@ import { ShapeError } from '../errors.ts'
 import type { DType } from '../tensor/tensor.ts'
 
 /** A type of weights on the device. */
-export interface WeightType {
+export interface WeightTypeFacts {
   /** B_TYPE of the kernels. */
   readonly id: number
   /** The WGSL type that holds four values, and its words. */
@@ -17,7 +17,7 @@ export interface WeightType {
 
 const ONE_WORD = { type: 'array<u32, 1>', words: 1 }
 
-const TYPES: Partial<Record<DType, WeightType>> = {
+const TYPES: Partial<Record<DType, WeightTypeFacts>> = {
   f32: { id: 0, vec4: { type: 'vec4u', words: 4 }, perTexel: 4, scaleGroups: 0 },
   f16: { id: 1, vec4: { type: 'vec2u', words: 2 }, perTexel: 8, scaleGroups: 0 },
   bf16: { id: 2, vec4: { type: 'vec2u', words: 2 }, perTexel: 8, scaleGroups: 0 },
@@ -27,7 +27,7 @@ const TYPES: Partial<Record<DType, WeightType>> = {
 }
 
 /** @throws ShapeError if no weight is stored as that */
-export function weightType(dtype: DType): WeightType {
+export function weightType(dtype: DType): WeightTypeFacts {
   const type = TYPES[dtype]
   if (!type) throw new ShapeError(`A weight is f32, f16, bf16, int8 or int4, found ${dtype}.`)
   return type

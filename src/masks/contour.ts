@@ -9,7 +9,7 @@
 // minutes per megapixel; these are cut into tiles, and their polygons end at the edges of those.
 
 import { contours } from 'd3-contour'
-import { expectOptions, type Kinds, SECONDS as NOT_NEGATIVE } from '../options.ts'
+import { expectOptions, SECONDS as NOT_NEGATIVE, type OptionKinds } from '../options.ts'
 import { expectMask, type MaskPixels, type Size } from './mask.ts'
 import type { Point, Polygon } from './polygon.ts'
 import { simplifyRing } from './simplify.ts'
@@ -23,7 +23,7 @@ export interface PolygonOptions {
   readonly tolerance?: number | undefined
 }
 
-const POLYGON_KINDS: Kinds<PolygonOptions> = { tolerance: NOT_NEGATIVE }
+const POLYGON_KINDS: OptionKinds<PolygonOptions> = { tolerance: NOT_NEGATIVE }
 
 /**
  * The tolerance in pixels that keeps a mask exact: below sqrt(2) / 4 by more than the rounding of coordinates to a

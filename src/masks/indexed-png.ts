@@ -6,7 +6,7 @@ import { describe, expectWhole } from '../check.ts'
 import { ImageError, MaskError, UsageError } from '../errors.ts'
 import { kindOf } from '../io/image/image-kind.ts'
 import { decodePng, PALETTE, readPngHeader } from '../io/image/png.ts'
-import { expectOptions, type Kinds, POSITIVE } from '../options.ts'
+import { expectOptions, type OptionKinds, POSITIVE } from '../options.ts'
 import { viewOf } from '../view.ts'
 import { colourOf } from './colours.ts'
 import {
@@ -23,7 +23,7 @@ import {
 /** A byte has 256 values, of which 0 is no mask. */
 const MOST = 255
 
-const LIMIT_KINDS: Kinds<PixelLimit> = { maxPixels: POSITIVE }
+const LIMIT_KINDS: OptionKinds<PixelLimit> = { maxPixels: POSITIVE }
 
 /**
  * Masks of one size as a PNG file. Where masks overlap, the pixel is that of the first.

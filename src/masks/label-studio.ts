@@ -6,7 +6,14 @@
 
 import { describe, expectFinite, isObject } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'
-import { expectOptions, type Kinds, NAME, SECONDS as NOT_NEGATIVE, oneOf, POSITIVE } from '../options.ts'
+import {
+  expectOptions,
+  NAME,
+  SECONDS as NOT_NEGATIVE,
+  type OptionKinds,
+  oneOf,
+  POSITIVE,
+} from '../options.ts'
 import { decodeBrush, encodeBrush } from './brush.ts'
 import { polygonsOf } from './contour.ts'
 import { expectMask, expectSize, type Mask, type MaskPixels, type PixelLimit, type Size } from './mask.ts'
@@ -30,7 +37,7 @@ export interface LabelStudioOptions {
   readonly tolerance?: number | undefined
 }
 
-const KINDS: Kinds<LabelStudioOptions> = {
+const KINDS: OptionKinds<LabelStudioOptions> = {
   label: NAME,
   as: oneOf('brush', 'polygon'),
   from: NAME,
@@ -39,7 +46,7 @@ const KINDS: Kinds<LabelStudioOptions> = {
   score: NOT_NEGATIVE,
   tolerance: NOT_NEGATIVE,
 }
-const LIMIT_KINDS: Kinds<PixelLimit> = { maxPixels: POSITIVE }
+const LIMIT_KINDS: OptionKinds<PixelLimit> = { maxPixels: POSITIVE }
 
 /** A region of Label Studio, an entry of `result`. */
 export interface LabelStudioResult {

@@ -2,16 +2,11 @@
 
 import { describe, isObject, tagOf } from '../check.ts'
 import { ImageError, MaskError, UsageError } from '../errors.ts'
+import type { Size } from '../io/image/image-kind.ts'
 import { MAX_PIXELS, megapixels } from '../io/image/pixel-limit.ts'
 import { expectKind, POSITIVE } from '../options.ts'
 
-/** A width and a height in whole pixels. */
-export interface Size {
-  /** Width in pixels. */
-  readonly width: number
-  /** Height in pixels. */
-  readonly height: number
-}
+export type { Size }
 
 /** The pixels of a mask. Functions that take a mask take these. */
 export interface MaskPixels extends Size {

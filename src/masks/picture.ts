@@ -3,7 +3,7 @@
 import { describe, expectFinite } from '../check.ts'
 import { ImageError, MaskError, UsageError } from '../errors.ts'
 import type { Image } from '../io/image/image.ts'
-import { expectOptions, FLAG, type Kinds } from '../options.ts'
+import { expectOptions, FLAG, type OptionKinds } from '../options.ts'
 import { viewOf } from '../view.ts'
 import { expectMask, expectPixels, type Mask, type MaskPixels } from './mask.ts'
 
@@ -153,7 +153,7 @@ export interface CutOutOptions {
   readonly crop?: boolean | undefined
 }
 
-const CUT_OUT_KINDS: Kinds<CutOutOptions> = { crop: FLAG }
+const CUT_OUT_KINDS: OptionKinds<CutOutOptions> = { crop: FLAG }
 
 /** The pixels inside of a mask, on a transparent ground. */
 export interface CutOut {

@@ -13,7 +13,7 @@
 
 import { describe } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'
-import { expectOptions, type Kinds, oneOf, POSITIVE } from '../options.ts'
+import { expectOptions, type OptionKinds, oneOf, POSITIVE } from '../options.ts'
 import { viewOf } from '../view.ts'
 import { expectSize, type Mask, maskOf, type PixelLimit, type Size } from './mask.ts'
 
@@ -32,7 +32,7 @@ export interface RasterOptions extends PixelLimit {
   readonly rule?: 'centres' | 'coco' | undefined
 }
 
-const RASTER_KINDS: Kinds<RasterOptions> = { rule: oneOf('centres', 'coco'), maxPixels: POSITIVE }
+const RASTER_KINDS: OptionKinds<RasterOptions> = { rule: oneOf('centres', 'coco'), maxPixels: POSITIVE }
 
 /** Beyond these, fifths of a pixel are no 32-bit integers any more. */
 const FARTHEST = 2 ** 31 / 5 - 1
@@ -121,13 +121,13 @@ function* edgesOf(polygon: Polygon): Generator<readonly [from: Point, to: Point]
 }
 
 /** A range of pixels from `begin` up to, without, `end`. */
-interface Span {
+interface PixelSpan {
   readonly begin: number
   readonly end: number
 }
 
 /** The pixels along an axis that a polygon can reach, and one before and after. */
-function spanOf(polygon: Polygon, axis: 0 | 1, most: number): Span {
+function spanOf(polygon: Polygon, axis: 0 | 1, most: number): PixelSpan {
   let [least, greatest] = [Infinity, -Infinity]
   for (const ring of polygon) {
     for (const point of ring) {
@@ -224,7 +224,7 @@ function gridLine(a: Point, b: Point): GridLine {
   }
 }
 
-function within({ begin, end }: Span, place: number): number {
+function within({ begin, end }: PixelSpan, place: number): number {
   return Math.min(end, Math.max(begin, place))
 }
 

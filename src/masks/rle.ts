@@ -7,7 +7,7 @@
 
 import { describe, isObject } from '../check.ts'
 import { MaskError, UsageError } from '../errors.ts'
-import { expectOptions, FLAG, type Kinds, POSITIVE } from '../options.ts'
+import { expectOptions, FLAG, type OptionKinds, POSITIVE } from '../options.ts'
 import { expectMask, expectSize, type Mask, type MaskPixels, type PixelLimit } from './mask.ts'
 
 /** COCO's run lengths as a list. */
@@ -35,8 +35,8 @@ export interface RleOptions {
   readonly compressed?: boolean | undefined
 }
 
-const RLE_KINDS: Kinds<RleOptions> = { compressed: FLAG }
-const LIMIT_KINDS: Kinds<PixelLimit> = { maxPixels: POSITIVE }
+const RLE_KINDS: OptionKinds<RleOptions> = { compressed: FLAG }
+const LIMIT_KINDS: OptionKinds<PixelLimit> = { maxPixels: POSITIVE }
 
 const FIRST = 48 // '0'
 const BITS = 5

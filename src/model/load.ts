@@ -21,9 +21,9 @@ import {
   COUNT,
   expectOptions,
   FLAG,
-  type Kinds,
   NAME,
   OBJECT,
+  type OptionKinds,
   oneOf,
   TASK_KINDS,
   TEXT,
@@ -104,7 +104,7 @@ export interface LoadOptions extends TaskOptions, CallerLimits {
   readonly endpoint?: string | undefined
 }
 
-const LOAD_KINDS: Kinds<LoadOptions> = {
+const LOAD_KINDS: OptionKinds<LoadOptions> = {
   ...TASK_KINDS,
   gpu: OBJECT,
   quantize: oneOf(...QUANTIZED),

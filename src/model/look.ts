@@ -1,7 +1,7 @@
 // Looking at an image: both encoders, the pixel decoder, and the language model over everything up to and including the
 // image. What it found stays on the device for any number of sentences.
 
-import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../options.ts'
+import { expectOptions, type OptionKinds, oneOf, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
 import { allocate, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 import { callLook, expectOpen, expectTurn, sceneClosed } from './calls.ts'
@@ -16,7 +16,7 @@ import { expectFiniteStages } from './stages.ts'
 /** Options of {@link FlowSeg.look}: the way it prepares an image, and its progress. */
 export interface LookOptions extends TaskOptions, PrepareOptions {}
 
-const LOOK_KINDS: Kinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', 'grey') }
+const LOOK_KINDS: OptionKinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('none', 'grey') }
 
 /** The result of a look, on the device until the scene is closed. */
 export interface SceneState extends Placement, Counted {

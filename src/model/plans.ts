@@ -35,15 +35,15 @@ import { rowFeatures } from './knows/world.ts'
 import { compressFeatures, type Refined, refineBoundary } from './networks/boundary.ts'
 import { connector } from './networks/connector.ts'
 import { type KvCache, kvCacheShapes, llmPrefixSteps, llmSteps } from './networks/llm.ts'
-import { pixelDecoder } from './networks/pixel-decoder.ts'
+import { pixelDecoderSteps } from './networks/pixel-decoder.ts'
 import { projector } from './networks/projector.ts'
 import { samSteps } from './networks/sam.ts'
 import {
   flowSteps,
   type ImageSide,
   imageSide,
+  type LayerPrediction,
   levelOf,
-  type Prediction,
   phraseMeans,
 } from './networks/semantic-flow.ts'
 import { siglipSteps } from './networks/siglip.ts'
@@ -140,9 +140,8 @@ export function* lookSteps({ input, bound }: Inputs, parts: Parts): Generator<vo
   yield* scopeSteps('llm', llmPrefixSteps(x, w.scope('llm.'), config.llm, boundCache(bound, parts), 0))
 
   // 4. Pixels
-  const pixels = scope('pixel decoder', () =>
-    pixelDecoder(features, sines, w.scope('segmentor.pixel_decoder.'), config.head),
-  )
+  const decoder = pixelDecoderSteps(features, sines, w.scope('segmentor.pixel_decoder.'), config.head)
+  const pixels = yield* scopeSteps('pixel decoder', decoder)
   yield
   const image = scope('decoder', () =>
     imageSide(pixels, featureSizes(config), sines, w.scope('segmentor.decoder.'), config),
@@ -380,7 +379,10 @@ export function* segmentSteps(
   return { read: { ...Object.fromEntries(layers), ...magnitudes, logits, masks } }
 }
 
-function readable({ logits, masks, condition, refinement }: Prediction, layer: number): [string, Tensor][] {
+function readable(
+  { logits, masks, condition, refinement }: LayerPrediction,
+  layer: number,
+): [string, Tensor][] {
   const gate = refinement && activate(refinement.gate, 'sigmoid')
   const entries = Object.entries({ logits, masks, condition, gate })
   return entries.flatMap(([name, x]): [string, Tensor][] => (x ? [[`${name} ${layer}`, x]] : []))

@@ -8,21 +8,21 @@ import { icon } from './icons.ts'
 import { type SceneObject, SIZE } from './scene.ts'
 
 /** An answer; `unsure` where people might disagree. */
-export type Truth = 'yes' | 'no' | 'unsure'
+export type TruthValue = 'yes' | 'no' | 'unsure'
 /** A property that an object has or lacks. */
-export type Question = (object: SceneObject) => Truth
+export type ObjectProperty = (object: SceneObject) => TruthValue
 
 /** Words and what they ask. */
 export interface Phrase {
   readonly text: string
-  readonly asks: Question
+  readonly asks: ObjectProperty
 }
 
 /** Pixels by which one object must be further along an axis than the next to be called so. */
 export const CLEAR_GAP = 14
 
 /** The one object that says yes when all others say no, else null. */
-export function onlyAnswer(asks: Question, objects: readonly SceneObject[]): number | null {
+export function onlyAnswer(asks: ObjectProperty, objects: readonly SceneObject[]): number | null {
   let answer: number | null = null
   for (const [i, object] of objects.entries()) {
     const truth = asks(object)
@@ -34,7 +34,7 @@ export function onlyAnswer(asks: Question, objects: readonly SceneObject[]): num
 
 /** 'no' if one of the answers is no, else 'unsure' if one of them is, else 'yes'. */
 export const and =
-  (...questions: Question[]): Question =>
+  (...questions: ObjectProperty[]): ObjectProperty =>
   (object) => {
     const truths = questions.map((asks) => asks(object))
     return truths.includes('no') ? 'no' : truths.includes('unsure') ? 'unsure' : 'yes'
@@ -42,24 +42,24 @@ export const and =
 
 /** The opposite answer; 'unsure' stays. */
 export const not =
-  (asks: Question): Question =>
+  (asks: ObjectProperty): ObjectProperty =>
   (object) => {
     const truth = asks(object)
     return truth === 'yes' ? 'no' : truth === 'no' ? 'yes' : 'unsure'
   }
 
 /** The answer of a property that nobody disputes. */
-export const sure = (isTrue: boolean): Truth => (isTrue ? 'yes' : 'no')
+export const sure = (isTrue: boolean): TruthValue => (isTrue ? 'yes' : 'no')
 
 /** yes at `good` and beyond, no at `bad` and beyond on the other side, unsure between. */
-export function graded(value: number, good: number, bad: number): Truth {
+export function graded(value: number, good: number, bad: number): TruthValue {
   if (good > bad) return value >= good ? 'yes' : value <= bad ? 'no' : 'unsure'
   return value <= good ? 'yes' : value >= bad ? 'no' : 'unsure'
 }
 
 /** The colour of a shape. Of an icon, a colour that it shows among others is unsure. */
 export const isColour =
-  (colour: Colour): Question =>
+  (colour: Colour): ObjectProperty =>
   (object) =>
     object.colour
       ? sure(object.colour === colour)
@@ -69,30 +69,30 @@ export const isColour =
 
 /** The size; of a medium object both are unsure. */
 export const isSize =
-  (size: 'small' | 'large'): Question =>
+  (size: 'small' | 'large'): ObjectProperty =>
   (object) =>
     object.size === 'medium' ? 'unsure' : sure(object.size === size)
 
 /** The filling of a shape; that of an icon is unsure. */
 export const isPattern =
-  (pattern: Pattern): Question =>
+  (pattern: Pattern): ObjectProperty =>
   (object) =>
     object.pattern ? sure(object.pattern === pattern) : 'unsure'
 
 /** The category, by its name. */
 export const isCategory =
-  (category: string): Question =>
+  (category: string): ObjectProperty =>
   (object) =>
     sure(object.category === category)
 
 /** The group that the category belongs to; unsure where people might count it among another. */
 export const isGroup =
-  (group: SceneObject['group']): Question =>
+  (group: SceneObject['group']): ObjectProperty =>
   (object) =>
     object.group === group ? 'yes' : GROUP_MAYBE[group]?.includes(object.category) ? 'unsure' : 'no'
 
 /** Any object. */
-export const isAnything: Question = () => 'yes'
+export const isAnything: ObjectProperty = () => 'yes'
 
 // ---- Places
 
@@ -115,14 +115,14 @@ export const SIDES: readonly Side[] = [
 const across = (o: SceneObject) => o.centre[0] / SIZE
 const down = (o: SceneObject) => o.centre[1] / SIZE
 
-const onLeft: Question = (o) => graded(across(o), 0.4, 0.56)
-const onRight: Question = (o) => graded(across(o), 0.6, 0.44)
-const atTop: Question = (o) => graded(down(o), 0.4, 0.56)
-const atBottom: Question = (o) => graded(down(o), 0.6, 0.44)
-const inMiddle: Question = (o) =>
+const onLeft: ObjectProperty = (o) => graded(across(o), 0.4, 0.56)
+const onRight: ObjectProperty = (o) => graded(across(o), 0.6, 0.44)
+const atTop: ObjectProperty = (o) => graded(down(o), 0.4, 0.56)
+const atBottom: ObjectProperty = (o) => graded(down(o), 0.6, 0.44)
+const inMiddle: ObjectProperty = (o) =>
   graded(Math.max(Math.abs(across(o) - 0.5), Math.abs(down(o) - 0.5)), 0.13, 0.23)
 
-const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): Region => ({
+const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): PictureRegion => ({
   asks: (o) => {
     const x = horizontal === 'left' ? across(o) : 1 - across(o)
     const y = vertical === 'top' ? down(o) : 1 - down(o)
@@ -132,14 +132,14 @@ const corner = (horizontal: 'left' | 'right', vertical: 'top' | 'bottom'): Regio
   form: 'corner',
 })
 
-interface Region {
-  readonly asks: Question
+interface PictureRegion {
+  readonly asks: ObjectProperty
   readonly wordings: readonly string[]
   readonly form: 'side' | 'middle' | 'corner'
 }
 
 /** The parts of the picture that a sentence names. */
-export const REGIONS: readonly Region[] = [
+export const REGIONS: readonly PictureRegion[] = [
   { asks: onLeft, wordings: ['on the left', 'on the left side'], form: 'side' },
   { asks: onRight, wordings: ['on the right', 'on the right side'], form: 'side' },
   { asks: atTop, wordings: ['at the top', 'in the upper half'], form: 'side' },
@@ -152,14 +152,14 @@ export const REGIONS: readonly Region[] = [
 ]
 
 /** Yes within 45 degrees of the axis and clearly apart, no on the other side. */
-function towards(dx: number, dy: number): Truth {
+function towards(dx: number, dy: number): TruthValue {
   if (dx >= 18 && Math.abs(dy) <= dx) return 'yes'
   return dx <= -4 ? 'no' : 'unsure'
 }
 
 /** The directions from one object to another, and their wordings. */
 export const DIRECTIONS: readonly {
-  asks: (object: SceneObject, other: SceneObject) => Truth
+  asks: (object: SceneObject, other: SceneObject) => TruthValue
   wordings: readonly string[]
 }[] = [
   {
@@ -183,17 +183,21 @@ export const DIRECTIONS: readonly {
 /** Yes for the one with the most `along` of those asked for, if it leads by `gap`; nobody else might be. */
 export function extreme(
   objects: readonly SceneObject[],
-  asks: Question,
+  asks: ObjectProperty,
   along: (o: SceneObject) => number,
   gap: number,
-): Question {
+): ObjectProperty {
   const rivals = objects.filter((o) => asks(o) !== 'no')
   const most = Math.max(...rivals.map(along))
   return (object) => (along(object) === most ? 'yes' : along(object) > most - gap ? 'unsure' : 'no')
 }
 
 /** The nearest by centres and by rims, each with a margin. */
-export function nearest(objects: readonly SceneObject[], asks: Question, other: SceneObject): Question {
+export function nearest(
+  objects: readonly SceneObject[],
+  asks: ObjectProperty,
+  other: SceneObject,
+): ObjectProperty {
   const rivals = objects.filter((o) => asks(o) !== 'no')
   const centreBest = Math.min(...rivals.map((o) => distance(o, other)))
   const gapBest = Math.min(...rivals.map((o) => gapBetween(o, other)))

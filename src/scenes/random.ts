@@ -9,7 +9,7 @@ function mix(x: number): number {
 }
 
 /** Numbers that follow from a list of keys, the same on every machine (a hash of key and count). */
-export class Random {
+export class KeyedRandom {
   readonly #key: number
   #count = 0
 

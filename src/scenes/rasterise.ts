@@ -4,12 +4,12 @@
 // painted in order. All objects are rasterised in one go, each in a cell of its own of an atlas.
 
 import { Resvg } from '@resvg/resvg-js'
-import { Random } from './random.ts'
+import { KeyedRandom } from './random.ts'
 import {
   objectElement,
-  type Scene,
   SIZE,
   SPLIT_SEEDS,
+  type SyntheticScene,
   sceneSvg,
   svgDocument,
   type VisiblePart,
@@ -31,7 +31,7 @@ export interface ScenePixels {
 }
 
 /** Paints a scene, and each object by itself for the id map. */
-export function rasteriseScene(scene: Scene): ScenePixels {
+export function rasteriseScene(scene: SyntheticScene): ScenePixels {
   const rgba = rasterise(sceneSvg(scene))
   const rgb = new Uint8Array(SIZE * SIZE * 3)
   for (let i = 0, j = 0; i < rgba.length; i += 4) {
@@ -45,9 +45,9 @@ export function rasteriseScene(scene: Scene): ScenePixels {
 }
 
 /** Noise over all of the picture, of whole steps and as likely up as down, the same for the three channels. */
-function addGrain(rgb: Uint8Array, { grain = 0, split, index }: Scene): void {
+function addGrain(rgb: Uint8Array, { grain = 0, split, index }: SyntheticScene): void {
   if (grain === 0) return
-  const random = new Random(SPLIT_SEEDS[split], index, 65537)
+  const random = new KeyedRandom(SPLIT_SEEDS[split], index, 65537)
   const clamped = new Uint8ClampedArray(rgb.buffer)
   for (let i = 0; i < clamped.length; i += 3) {
     const step = random.int(-grain, grain)
@@ -55,7 +55,7 @@ function addGrain(rgb: Uint8Array, { grain = 0, split, index }: Scene): void {
   }
 }
 
-function idMap(scene: Scene): { ids: Uint8Array; whole: number[] } {
+function idMap(scene: SyntheticScene): { ids: Uint8Array; whole: number[] } {
   if (scene.objects.length === 0) return { ids: new Uint8Array(SIZE * SIZE), whole: [] }
 
   // 1. Move every object by whole pixels to the middle of its cell

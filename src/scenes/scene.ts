@@ -20,7 +20,7 @@ import {
   SPRITE_NAMES,
 } from './catalogue.ts'
 import { type IconStyle, icon, spriteCovers } from './icons.ts'
-import { Random } from './random.ts'
+import { KeyedRandom } from './random.ts'
 import { fixed, shapeCovers, shapeElement } from './shapes.ts'
 import { richBackground } from './world/backdrop.ts'
 import { SIZE } from './world/canvas.ts'
@@ -30,7 +30,7 @@ import {
   jitter,
   mixHex,
   perceivedDistance,
-  type Rgb,
+  type RgbBytes,
   shift,
   toHex,
 } from './world/colour.ts'
@@ -100,7 +100,7 @@ export interface SceneObject {
 }
 
 /** A picture of objects on a background, before it is painted. */
-export interface Scene {
+export interface SyntheticScene {
   readonly split: Split
   readonly index: number
   /** In painting order: later ones cover earlier ones. */
@@ -117,10 +117,10 @@ type Look = Pick<SceneObject, 'kind' | 'category' | 'group' | 'colour' | 'patter
 type Placed = Omit<SceneObject, 'box' | 'area'>
 
 /** Scene number `index` of a split, always the same one. */
-export function makeScene(split: Split, index: number): Scene {
+export function makeScene(split: Split, index: number): SyntheticScene {
   // A layout that hides too much of an object is thrown away whole; the second try nearly always holds
   for (let attempt = 0; ; attempt++) {
-    const random = new Random(SPLIT_SEEDS[split], index, attempt)
+    const random = new KeyedRandom(SPLIT_SEEDS[split], index, attempt)
     const foreign =
       isSecond(split) && random.chance(FOREIGN_SHARE) ? anyForeign(random, isForTests(split)) : null
     if (foreign) return { split, index, objects: [], ...foreign }
@@ -134,7 +134,7 @@ export function makeScene(split: Split, index: number): Scene {
 }
 
 /** The whole scene as an SVG document. */
-export function sceneSvg(scene: Scene): string {
+export function sceneSvg(scene: SyntheticScene): string {
   return svgDocument(
     SIZE,
     SIZE,
@@ -178,7 +178,7 @@ export function covers(object: Placed, x: number, y: number): boolean {
 
 // ---- What is in it
 
-function chooseLooks(random: Random, split: Split): Look[] {
+function chooseLooks(random: KeyedRandom, split: Split): Look[] {
   const count = isSecond(split) ? Math.min(9, random.int(2, 11)) : random.int(4, 9)
   const style = split === 'style2' ? { style: 'noto' as const } : {}
   const looks: Look[] = []
@@ -197,14 +197,14 @@ function isHeldOut(look: Look, others: readonly Look[]): boolean {
   return others.some((o) => isHeldOutPair(o.category, look.category))
 }
 
-function anyLook(random: Random): Look {
+function anyLook(random: KeyedRandom): Look {
   return random.chance(0.5)
     ? shapeLook(random, random.pick(SHAPES), random.pick(COLOUR_NAMES))
     : spriteLook(random, random.pick(SPRITE_NAMES))
 }
 
 /** Shares something with `sibling`, so that one word is not enough to tell them apart. */
-function relative(random: Random, sibling: Look): Look {
+function relative(random: KeyedRandom, sibling: Look): Look {
   if (sibling.kind === 'shape') {
     return random.chance(0.6)
       ? shapeLook(random, sibling.category as ShapeName, random.pick(COLOUR_NAMES))
@@ -214,17 +214,17 @@ function relative(random: Random, sibling: Look): Look {
   return spriteLook(random, random.pick(SPRITE_NAMES.filter((name) => GROUP_OF.get(name) === sibling.group)))
 }
 
-function shapeLook(random: Random, category: ShapeName, colour: Colour): Look {
+function shapeLook(random: KeyedRandom, category: ShapeName, colour: Colour): Look {
   const pattern = random.chance(0.55) ? 'plain' : random.pick(PATTERNS.slice(1))
   return { kind: 'shape', category, group: 'shape', colour, pattern, size: anySize(random) }
 }
 
-function spriteLook(random: Random, category: string): Look {
+function spriteLook(random: KeyedRandom, category: string): Look {
   const group = GROUP_OF.get(category) as Group
   return { kind: 'sprite', category, group, colour: null, pattern: null, size: anySize(random) }
 }
 
-function anySize(random: Random): SizeName {
+function anySize(random: KeyedRandom): SizeName {
   const u = random.next()
   return u < 0.38 ? 'small' : u < 0.58 ? 'medium' : 'large'
 }
@@ -232,7 +232,7 @@ function anySize(random: Random): SizeName {
 // ---- Where it is
 
 /** Finds a place for every object, or null. Most keep apart, a share of `overlapping` overlaps another one. */
-function place(random: Random, looks: readonly Look[], overlapping: number): Placed[] | null {
+function place(random: KeyedRandom, looks: readonly Look[], overlapping: number): Placed[] | null {
   const placed: Placed[] = []
   for (const look of looks) {
     const radius = random.range(...RADII[look.size])
@@ -251,7 +251,7 @@ function place(random: Random, looks: readonly Look[], overlapping: number): Pla
 
 /** A free centre that, given a neighbour, overlaps it; null when none turns up. */
 function findPlace(
-  random: Random,
+  random: KeyedRandom,
   placed: readonly Placed[],
   neighbour: Placed | null,
   radius: number,
@@ -274,7 +274,7 @@ function findPlace(
   return null
 }
 
-function anyRotation(random: Random, category: string): number {
+function anyRotation(random: KeyedRandom, category: string): number {
   const most =
     category === 'star' || category === 'hexagon'
       ? 30
@@ -350,10 +350,10 @@ function patternElement(object: Placed, id: string): string {
 }
 
 /** A colour that is clearly another than every object's. */
-function quietColour(random: Random, objects: readonly SceneObject[]): Rgb {
+function quietColour(random: KeyedRandom, objects: readonly SceneObject[]): RgbBytes {
   const paints = objects.flatMap((o) => (o.paint ? [fromHex(o.paint)] : []))
   const inks = objects.flatMap((o) => (o.paint ? [] : icon(o.category, o.style).inks))
-  let [best, bestScore]: [Rgb, number] = [[236, 236, 236], -1]
+  let [best, bestScore]: [RgbBytes, number] = [[236, 236, 236], -1]
   for (let attempt = 0; attempt < 24 && bestScore < 1; attempt++) {
     const rgb = anyBackgroundColour(random)
     const score = Math.min(
@@ -366,7 +366,7 @@ function quietColour(random: Random, objects: readonly SceneObject[]): Rgb {
 }
 
 /** Plain, graded or noisy. */
-function chooseBackground(random: Random, objects: readonly SceneObject[]): string {
+function chooseBackground(random: KeyedRandom, objects: readonly SceneObject[]): string {
   const best = quietColour(random, objects)
   const base = toHex(best)
   const fill = `<rect width="${SIZE}" height="${SIZE}" fill="${base}"/>`
@@ -384,13 +384,13 @@ function chooseBackground(random: Random, objects: readonly SceneObject[]): stri
   return fill + (random.chance(0.5) ? blobs(random, best) : lines(random, best))
 }
 
-function blobs(random: Random, base: Rgb): string {
+function blobs(random: KeyedRandom, base: RgbBytes): string {
   const blob = () =>
     `<circle cx="${random.int(0, SIZE)}" cy="${random.int(0, SIZE)}" r="${random.int(3, 30)}" fill="${toHex(shift(random, base, 12))}"/>`
   return Array.from({ length: random.int(20, 50) }, blob).join('')
 }
 
-function lines(random: Random, base: Rgb): string {
+function lines(random: KeyedRandom, base: RgbBytes): string {
   const line = () => {
     const [x, y] = [random.int(0, SIZE), random.int(0, SIZE)]
     const [dx, dy] = [random.int(-90, 90), random.int(-90, 90)]
@@ -400,7 +400,7 @@ function lines(random: Random, base: Rgb): string {
 }
 
 /** Mostly pale, sometimes a darker grey. */
-function anyBackgroundColour(random: Random): Rgb {
+function anyBackgroundColour(random: KeyedRandom): RgbBytes {
   const hue = random.range(0, 360)
   return random.chance(0.8)
     ? fromHsl(hue, random.range(0.05, 0.4), random.range(0.74, 0.93))

@@ -21,15 +21,15 @@ import {
   isSize,
   nearest,
   not,
+  type ObjectProperty,
   onlyAnswer,
   type Phrase,
-  type Question,
   REGIONS,
   SIDES,
   sure,
 } from './questions.ts'
-import { Random } from './random.ts'
-import { type Scene, type SceneObject, SPLIT_SEEDS } from './scene.ts'
+import { KeyedRandom } from './random.ts'
+import { type SceneObject, SPLIT_SEEDS, type SyntheticScene } from './scene.ts'
 
 /** The kinds of sentences, by what they tell their object by. */
 export const SENTENCE_KINDS = [
@@ -68,10 +68,10 @@ export interface ExplainedSentence extends Sentence {
   readonly counted?: readonly number[] | undefined
 }
 
-interface Candidate extends Phrase {
+interface SentenceCandidate extends Phrase {
   readonly kind: SentenceKind
   /** The rest without the words that make its kind; null when it has no such words. */
-  readonly bare: Question | null
+  readonly bare: ObjectProperty | null
   /** Forms of a kind take turns, so that an easy one ("nearest to") doesn't crowd out a rare one ("above"). */
   readonly form?: string
   /** Nobody says "the smallest cat" of the only cat: dropped unless its words are needed. */
@@ -90,8 +90,8 @@ interface Found {
 const DRAWS = 90
 
 /** 8 to 14 sentences (fewer in a scene that offers fewer), of as many kinds as the scene allows. */
-export function writeSentences(scene: Scene): Sentence[] {
-  const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
+export function writeSentences(scene: SyntheticScene): Sentence[] {
+  const random = new KeyedRandom(SPLIT_SEEDS[scene.split], scene.index, 7919)
   const candidates = findSentences(random, scene.objects)
 
   // Deal them out kind by kind and form by form, each time the one whose object was asked for least
@@ -117,13 +117,13 @@ export function writeSentences(scene: Scene): Sentence[] {
 }
 
 /** Every sentence that the draws for a scene find, some sixty: what a language model learns from. */
-export function everySentence(scene: Scene): ExplainedSentence[] {
-  const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 7919)
+export function everySentence(scene: SyntheticScene): ExplainedSentence[] {
+  const random = new KeyedRandom(SPLIT_SEEDS[scene.split], scene.index, 7919)
   return [...findSentences(random, scene.objects).values()].flat().map(({ sentence }) => sentence)
 }
 
 /** Draws candidates and keeps the sure ones; those with idle words are kept now and then. */
-function findSentences(random: Random, objects: readonly SceneObject[]): Map<SentenceKind, Found[]> {
+function findSentences(random: KeyedRandom, objects: readonly SceneObject[]): Map<SentenceKind, Found[]> {
   const candidates = new Map<SentenceKind, Found[]>(SENTENCE_KINDS.map((kind) => [kind, []]))
   if (objects.length === 0) return candidates
   const seen = new Set<string>()
@@ -156,7 +156,7 @@ function findMentions(text: string, names: readonly Phrase[], objects: readonly 
 // ---- Nouns
 
 /** A category, "shape", a group or "object": a noun that fits the object, mostly the plainest. */
-function noun(random: Random, object: SceneObject): Phrase {
+function noun(random: KeyedRandom, object: SceneObject): Phrase {
   const u = random.next()
   const group = GROUP_NOUNS[object.group]
   if (u < 0.62) return { text: object.category, asks: isCategory(object.category) }
@@ -165,12 +165,12 @@ function noun(random: Random, object: SceneObject): Phrase {
   return anything(random)
 }
 
-function anything(random: Random): Phrase {
+function anything(random: KeyedRandom): Phrase {
   return { text: random.pick(['object', 'object', 'thing']), asks: isAnything }
 }
 
 /** A noun with an adjective or none: what a place, a relation or an order picks from. */
-function described(random: Random, object: SceneObject): Phrase {
+function described(random: KeyedRandom, object: SceneObject): Phrase {
   const head = noun(random, object)
   if (!object.colour || head.asks === isAnything || random.chance(0.6)) return head
   const adjective: Phrase = random.chance(0.7)
@@ -180,7 +180,7 @@ function described(random: Random, object: SceneObject): Phrase {
 }
 
 /** A short phrase that only `object` answers to, or null. */
-function landmark(random: Random, object: SceneObject, objects: readonly SceneObject[]): string | null {
+function landmark(random: KeyedRandom, object: SceneObject, objects: readonly SceneObject[]): string | null {
   const phrases: Phrase[] = [{ text: object.category, asks: isCategory(object.category) }]
   if (object.colour) {
     const text = `${object.colour} ${object.category}`
@@ -192,7 +192,11 @@ function landmark(random: Random, object: SceneObject, objects: readonly SceneOb
 
 // ---- Writers: each makes a candidate about `object`, or null when it can't
 
-type Writer = (random: Random, object: SceneObject, objects: readonly SceneObject[]) => Candidate | null
+type Writer = (
+  random: KeyedRandom,
+  object: SceneObject,
+  objects: readonly SceneObject[],
+) => SentenceCandidate | null
 
 const writers: Record<SentenceKind, Writer> = {
   category(random, object) {
@@ -278,7 +282,7 @@ const writers: Record<SentenceKind, Writer> = {
     const anchor = other === object ? null : landmark(random, other, objects)
     if (!anchor) return null
     const head = described(random, object)
-    const isOther: Question = (o) => sure(o === other)
+    const isOther: ObjectProperty = (o) => sure(o === other)
 
     // The other one is never meant itself, whatever the noun
     const among = and(head.asks, not(isOther))
@@ -399,7 +403,7 @@ const writers: Record<SentenceKind, Writer> = {
     const known = FACTS.filter((fact) => fact.yes.includes(object.category))
     if (known.length === 0) return null
     const fact = random.pick(known)
-    const asks: Question = ({ category }) =>
+    const asks: ObjectProperty = ({ category }) =>
       fact.yes.includes(category) ? 'yes' : fact.maybe?.includes(category) ? 'unsure' : 'no'
     return { kind: 'reasoning', text: random.pick(fact.wordings), asks, bare: null }
   },

@@ -4,11 +4,11 @@
 
 import type { ShapeName } from './catalogue.ts'
 
-type Point = readonly [number, number]
+type ShapePoint = readonly [number, number]
 
 const RING_HOLE = 0.55
 
-const outlines: Record<Exclude<ShapeName, 'circle' | 'ring'>, readonly Point[]> = {
+const outlines: Record<Exclude<ShapeName, 'circle' | 'ring'>, readonly ShapePoint[]> = {
   square: [
     [-0.88, -0.88],
     [0.88, -0.88],
@@ -68,8 +68,8 @@ export function shapeCovers(shape: ShapeName, x: number, y: number): boolean {
   const outline = outlines[shape]
   let inside = false
   for (let i = 0, j = outline.length - 1; i < outline.length; j = i++) {
-    const from = outline[i] as Point
-    const to = outline[j] as Point
+    const from = outline[i] as ShapePoint
+    const to = outline[j] as ShapePoint
     const x0 = from[0]
     const y0 = from[1]
     const x1 = to[0]
@@ -84,11 +84,11 @@ export function fixed(value: number): string {
   return String(Math.round(value * 100) / 100)
 }
 
-function polar(r: number, angle: number): Point {
+function polar(r: number, angle: number): ShapePoint {
   return [r * Math.cos(angle), r * Math.sin(angle)]
 }
 
-function heartPoint(t: number): Point {
+function heartPoint(t: number): ShapePoint {
   const x = 16 * Math.sin(t) ** 3
   const y = 13 * Math.cos(t) - 5 * Math.cos(2 * t) - 2 * Math.cos(3 * t) - Math.cos(4 * t)
   return [x / 16, -(y + 2.5) / 15]

@@ -1,7 +1,8 @@
 // A case: one problem of an op, the function that records it, and what it should give.
 
+import type { WeightLayout } from '../kernels/packed.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import type { HostTensor, Random, WeightLayout, WeightType } from './random.ts'
+import type { HostTensor, Random, WeightType } from './random.ts'
 import { at } from './references/at.ts'
 
 /** One problem of an op with its inputs, drawn at random. */

@@ -9,8 +9,8 @@ import {
   expectOptions,
   FLAG,
   FUNCTION,
-  type Kinds,
   NAME,
+  type OptionKinds,
   POSITIVE,
   SECONDS,
   TABLE,
@@ -55,7 +55,7 @@ export interface SelfTestOptions extends TaskOptions {
 
 const ARRAY = { is: Array.isArray, what: 'an array' }
 
-const KINDS: Kinds<SelfTestOptions> = {
+const KINDS: OptionKinds<SelfTestOptions> = {
   ...TASK_KINDS,
   families: { is: Array.isArray, what: 'an array of families of ops' },
   ops: { is: Array.isArray, what: 'an array of names of ops' },
@@ -75,7 +75,7 @@ const KINDS: Kinds<SelfTestOptions> = {
   onResult: FUNCTION,
 }
 
-const CASE_KINDS: Kinds<KernelCase> = {
+const CASE_KINDS: OptionKinds<KernelCase> = {
   shape: NAME,
   inputs: TABLE,
   params: TABLE,
@@ -85,7 +85,7 @@ const CASE_KINDS: Kinds<KernelCase> = {
   measure: FUNCTION,
 }
 
-const TEST_KINDS: Kinds<KernelTest> = { name: NAME, draw: FUNCTION, types: ARRAY, packs: FLAG }
+const TEST_KINDS: OptionKinds<KernelTest> = { name: NAME, draw: FUNCTION, types: ARRAY, packs: FLAG }
 
 /** The variants that can be asked for: by name, and with their families. */
 export function variantNames(): string[] {

@@ -4,6 +4,7 @@
 // tiles or anything. Every case draws from its own seed and names: a filtered run tests the same cases as a full one.
 
 import { expectFinite, lastOf } from '../check.ts'
+import type { WeightLayout } from '../kernels/packed.ts'
 import { dequantizeRows, GROUP, quantizeRows } from '../kernels/quantize.ts'
 import type { HostArray } from '../tensor/host-array.ts'
 import { type DType, type Shape, sizeOf } from '../tensor/tensor.ts'
@@ -12,9 +13,6 @@ import { type DType, type Shape, sizeOf } from '../tensor/tensor.ts'
 export const WEIGHT_TYPES = ['f32', 'f16', 'bf16', 'int8', 'int4'] as const
 /** The types that a weight can have. */
 export type WeightType = (typeof WEIGHT_TYPES)[number]
-
-/** The layout of a case's weights: rows as in a checkpoint, or packed for subgroups (src/kernels/packed.ts). */
-export type WeightLayout = 'rows' | 'packed'
 
 /** A tensor of a case on the host. */
 export interface HostTensor {

@@ -1,7 +1,8 @@
 // The results of a self-test: one per case and variant, and a summary.
 
 import type { Tuned } from '../gpu/tuned.ts'
-import type { WeightLayout, WeightType } from './random.ts'
+import type { WeightLayout } from '../kernels/packed.ts'
+import type { WeightType } from './random.ts'
 
 /** One case, computed twice by one variant. */
 export interface KernelResult {

@@ -12,7 +12,7 @@ import { formatBytes, roundUp } from '../gpu/memory.ts'
 import { isKernel } from '../gpu/plan/dispatch.ts'
 import { type Dispatch, recorder, STORAGE_ALIGNMENT, type Storage } from '../gpu/recorder.ts'
 import { Uploader } from '../gpu/transfer.ts'
-import { expectKind, expectOptions, FLAG, type Kinds, NAME, TABLE } from '../options.ts'
+import { expectKind, expectOptions, FLAG, NAME, type OptionKinds, TABLE } from '../options.ts'
 import { BITS, expectDims, expectDType, expectGpu, expectPlain, expectTensor } from './check.ts'
 import { deviceBytes, type HostArray } from './host-array.ts'
 
@@ -39,7 +39,7 @@ export interface Tensor {
    * @internal A weight too large for one binding is several buffers along its first axis, in order; `storage` is then
    * the first of them. Only `gather` and `matmul` read such tensors.
    */
-  readonly shards?: readonly Shard[]
+  readonly shards?: readonly WeightShard[]
   /**
    * @internal A weight laid out for subgroup kernels, in a texture: see src/kernels/packed.ts. Only matrix products and
    * convolutions read it.
@@ -65,7 +65,7 @@ export interface Packed {
 }
 
 /** One of the buffers of a weight that is too large for one binding. */
-export interface Shard {
+export interface WeightShard {
   /** The buffer, which the shard fills. */
   readonly storage: Storage
   /** Index of its first row in the weight. */
@@ -265,7 +265,7 @@ export interface AllocateOptions {
   readonly sharded?: boolean
 }
 
-const ALLOCATE_KINDS: Kinds<AllocateOptions> = { label: NAME, owner: NAME, sharded: FLAG }
+const ALLOCATE_KINDS: OptionKinds<AllocateOptions> = { label: NAME, owner: NAME, sharded: FLAG }
 
 function expectAllocation(op: string, gpu: Gpu, shape: Shape, dtype: DType, options: AllocateOptions): void {
   expectGpu(op, gpu)
@@ -312,7 +312,7 @@ export async function allocate(
       owner,
     })),
   )
-  const shards = parts.map((part, i): Shard => {
+  const shards = parts.map((part, i): WeightShard => {
     const partBytes = bytesOf([part.rows, ...rest], dtype)
     return { ...part, storage: { kind: 'resident', bytes: partBytes, label, buffer: entryOf(buffers, i) } }
   })

@@ -5,7 +5,7 @@ import { expectDefined, expectNames, listed, namesOf } from '../check.ts'
 import { ShapeError, UsageError } from '../errors.ts'
 import type { PlanSpec } from '../gpu/plan/plan.ts'
 import type { Recorder } from '../gpu/recorder.ts'
-import { expectKind, type Kinds, NAME, TABLE, TASK_KINDS } from '../options.ts'
+import { expectKind, NAME, type OptionKinds, TABLE, TASK_KINDS } from '../options.ts'
 import { printable } from '../printable.ts'
 import { expectPlain, expectShape, expectTensor, expectType, isPromise } from './check.ts'
 import { deviceBytes, expectIds, type HostArray } from './host-array.ts'
@@ -16,7 +16,7 @@ import type { Tensor } from './tensor.ts'
 export type TensorMap = ReadonlyMap<string, Tensor>
 
 /** The kinds of the fields of RunValues. */
-export const RUN_KINDS: Kinds<RunValues> = {
+export const RUN_KINDS: OptionKinds<RunValues> = {
   inputs: TABLE,
   bound: TABLE,
   params: TABLE,

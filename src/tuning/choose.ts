@@ -6,7 +6,14 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { makeTuned } from '../gpu/tuned.ts'
 import { prefersPacked, type WeightLayout } from '../kernels/packed.ts'
 import { median } from '../statistics.ts'
-import { type Candidate, type Comparison, FEWEST_ROUNDS, HOPELESS, isIn, type Problem } from './problems.ts'
+import {
+  type ComparedVariant,
+  type Comparison,
+  FEWEST_ROUNDS,
+  HOPELESS,
+  isIn,
+  type ProblemClass,
+} from './problems.ts'
 import type { CandidateReport, ClassReport, Tuning, WeightsReport } from './report.ts'
 
 /** A default stays unless another takes less than this share of its time: the same kernel moves by a few percent. */
@@ -21,7 +28,7 @@ const ENOUGH_LEAD = 1.25
 export function conclude(
   gpu: Gpu,
   adapter: AdapterFacts,
-  problems: readonly Problem[],
+  problems: readonly ProblemClass[],
   seconds: number,
 ): Tuning {
   const { vetoed } = adapter.choices
@@ -99,7 +106,7 @@ function reportOf({
   flops,
   verdict,
   reason,
-}: Candidate): CandidateReport {
+}: ComparedVariant): CandidateReport {
   const ms = samples.length > 0 ? median(samples) : undefined
   return {
     name,
@@ -173,7 +180,7 @@ export function decide(
 /** Chooses the layout of the weights for the model as a whole, as they are loaded once. */
 function decideWeights(
   adapter: AdapterFacts,
-  problems: readonly Problem[],
+  problems: readonly ProblemClass[],
   vetoed: ReadonlySet<string>,
 ): WeightsReport | undefined {
   const both = problems.flatMap(({ family, count, comparisons }) => {
@@ -220,11 +227,15 @@ function inWords(form: WeightLayout): string {
 }
 
 /** The layout that is known to be the faster one, so that the rest needn't be timed with the other. */
-export function layoutDecided(problems: readonly Problem[], adapter: AdapterFacts): WeightLayout | undefined {
+export function layoutDecided(
+  problems: readonly ProblemClass[],
+  adapter: AdapterFacts,
+): WeightLayout | undefined {
   const both = problems.filter(({ comparisons }) => comparisons.length > 1)
-  const isTimed = ({ comparisons }: Problem): boolean =>
+  const isTimed = ({ comparisons }: ProblemClass): boolean =>
     comparisons.every(({ candidates }) => candidates.some(({ samples }) => samples.length > 0))
-  const weightOf = (some: readonly Problem[]): number => some.reduce((sum, { weight }) => sum + weight, 0)
+  const weightOf = (some: readonly ProblemClass[]): number =>
+    some.reduce((sum, { weight }) => sum + weight, 0)
   if (both.length === 0 || weightOf(both.filter(isTimed)) < ENOUGH_SHARE * weightOf(both)) return undefined
   const report = decideWeights(adapter, problems, adapter.choices.vetoed)
   if (!report) return undefined

@@ -3,8 +3,8 @@
 import { DeviceLostError, FlowSegError, LimitError, OutOfMemoryError } from '../errors.ts'
 import { type AdapterFacts, PLAIN_ADAPTER } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { type Candidate, FEWEST_ROUNDS, HOPELESS, type Problem, weightsOf } from './problems.ts'
-import { distance, type Outputs, type Rebuilt, rebuild, sameBits, Trial } from './trial.ts'
+import { type ComparedVariant, FEWEST_ROUNDS, HOPELESS, type ProblemClass, weightsOf } from './problems.ts'
+import { distance, rebuild, type StandaloneProblem, sameBits, Trial, type TrialOutputs } from './trial.ts'
 
 /** |y - reference| / |reference|: f32 sums of some thousand products in another order. */
 const TOLERANCE = 1e-5
@@ -24,15 +24,15 @@ const BEATEN = 2
  */
 export async function measure(
   gpu: Gpu,
-  { family, problem, comparisons }: Problem,
+  { family, problem, comparisons }: ProblemClass,
   adapter: AdapterFacts,
   deadline: { readonly soft: number; readonly hard: number },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { vetoed } = adapter.choices
   const weights = weightsOf(family, problem)
-  const rebuilts: Rebuilt<never>[] = []
-  const running: { candidate: Candidate; trial: Trial<never> }[] = []
+  const rebuilts: StandaloneProblem<never>[] = []
+  const running: { candidate: ComparedVariant; trial: Trial<never> }[] = []
   try {
     // 1. The expected values come from a variant that runs anywhere; it wants weights in rows
     const plain = await rebuild(gpu, problem, weights, weights.length > 0 ? 'rows' : undefined)
@@ -106,9 +106,9 @@ export async function measure(
 /** The result of a variant, and the fault in it; the reference itself is compared with nothing. */
 async function tryOut(
   trial: Trial<never>,
-  expected: Outputs | undefined,
+  expected: TrialOutputs | undefined,
   signal: AbortSignal | undefined,
-): Promise<{ readonly outputs?: Outputs; readonly fault?: string }> {
+): Promise<{ readonly outputs?: TrialOutputs; readonly fault?: string }> {
   try {
     const [outputs, again] = await trial.outputs(expected ? 2 : 1, signal)
     const error = expected ? distance(outputs, expected) : 0

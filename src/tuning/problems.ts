@@ -7,8 +7,8 @@ import type { Gpu } from '../gpu/gpu.ts'
 import { recordWith } from '../gpu/recorder.ts'
 import { fitsPacked, packedAs, type WeightLayout } from '../kernels/packed.ts'
 import {
-  type Family,
   type FamilyWeight,
+  type KernelFamily,
   problemsSeenIn,
   ranked,
   type SeenProblem,
@@ -26,8 +26,8 @@ export const HOPELESS = 4
 export const FEWEST_ROUNDS = 3
 
 /** The problems of one class of shapes, of which one is tried. */
-export interface Problem {
-  readonly family: Family<never>
+export interface ProblemClass {
+  readonly family: KernelFamily<never>
   /** The one that is tried, with numbers for the sizes that each run gives. */
   readonly problem: never
   /** Number of them in the plans. */
@@ -45,11 +45,11 @@ export interface Comparison {
   /** The class of the problem, as its family names it. */
   readonly shapes: string
   /** The variant that the cost model prefers comes first. */
-  readonly candidates: readonly Candidate[]
+  readonly candidates: readonly ComparedVariant[]
 }
 
 /** A variant in a comparison, and what is known of it so far. */
-export interface Candidate {
+export interface ComparedVariant {
   readonly variant: Variant<never>
   /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
@@ -63,7 +63,7 @@ export interface Candidate {
 }
 
 /** The problems of the plans, one per class, the largest first. */
-export function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): Problem[] {
+export function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[]): ProblemClass[] {
   const classes = new Map<string, { seen: SeenProblem; count: number; weight: number }>()
   for (const build of builds) {
     const record = (): unknown => recordWith((r) => expectSync(build(waysIn(r, 'tune').argument)), adapter)
@@ -108,12 +108,12 @@ function workOf({ family, problem }: SeenProblem, adapter: AdapterFacts): number
 }
 
 /** The weights of a problem that may take another layout: those that are resident. */
-export function weightsOf(family: Family<never>, problem: never): readonly FamilyWeight[] {
+export function weightsOf(family: KernelFamily<never>, problem: never): readonly FamilyWeight[] {
   return (family.weights?.(problem) ?? []).filter(({ tensor }) => tensor.storage.kind === 'resident')
 }
 
 /** The layouts that its weights can have here. */
-function layoutsOf(gpu: Gpu, family: Family<never>, problem: never): (WeightLayout | undefined)[] {
+function layoutsOf(gpu: Gpu, family: KernelFamily<never>, problem: never): (WeightLayout | undefined)[] {
   const weights = weightsOf(family, problem)
   if (weights.length === 0) return [undefined]
   const fits = weights.every(({ tensor: { shape, dtype }, runs = 1 }) =>
@@ -124,7 +124,7 @@ function layoutsOf(gpu: Gpu, family: Family<never>, problem: never): (WeightLayo
 
 /** The same problem with its weights in that layout; for questions, not for running. */
 function inLayout(
-  family: Family<never>,
+  family: KernelFamily<never>,
   problem: never,
   form: WeightLayout | undefined,
   adapter: AdapterFacts,
@@ -142,7 +142,11 @@ function inLayout(
 }
 
 /** About how long trying it takes, by the speed seen so far. */
-export function secondsOf(gpu: Gpu, { weight, count }: Problem, comparisons: readonly Comparison[]): number {
+export function secondsOf(
+  gpu: Gpu,
+  { weight, count }: ProblemClass,
+  comparisons: readonly Comparison[],
+): number {
   const variants = comparisons.reduce((sum, { candidates }) => sum + candidates.length, 0)
   const runs = variants * (2 + FEWEST_ROUNDS)
   return (runs * weight) / count / gpu.rate.flopsPerSecond
@@ -154,7 +158,7 @@ export function isOpen({ candidates }: Comparison): boolean {
 }
 
 function comparisonOf(
-  family: Family<never>,
+  family: KernelFamily<never>,
   concrete: never,
   form: WeightLayout | undefined,
   adapter: AdapterFacts,
@@ -162,7 +166,7 @@ function comparisonOf(
   const problem = inLayout(family, concrete, form, adapter)
   const able = ranked(family, problem, adapter)
   const costs = able.map((variant) => variant.cost(problem, adapter))
-  const candidates = able.map((variant, i): Candidate => {
+  const candidates = able.map((variant, i): ComparedVariant => {
     const predicted = entryOf(costs, i) / entryOf(costs, 0)
     return { variant, predicted, verdict: 'untried', reason: undefined, flops: 0, samples: [] }
   })

@@ -14,7 +14,7 @@ import { type Plan, plan } from '../tensor/plan.ts'
 import { allocate, type DType, release, storagesOf, type Tensor } from '../tensor/tensor.ts'
 
 /** A problem that stands alone. */
-export interface Rebuilt<P> {
+export interface StandaloneProblem<P> {
   readonly problem: P
   /** The tensors that its variants read or write. */
   readonly tensors: readonly Tensor[]
@@ -36,7 +36,7 @@ export async function rebuild<P>(
   problem: P,
   weights: readonly FamilyWeight[] = [],
   form?: WeightLayout,
-): Promise<Rebuilt<P>> {
+): Promise<StandaloneProblem<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   const replacements = new Map<Storage, Tensor>()
   const owned: Tensor[] = []
@@ -104,7 +104,7 @@ export function mapTensors<T>(value: T, change: (x: Tensor) => Tensor): T {
 /** One variant on a rebuilt problem. */
 export class Trial<P> {
   readonly #gpu: Gpu
-  readonly #rebuilt: Rebuilt<P>
+  readonly #rebuilt: StandaloneProblem<P>
   readonly #variant: Variant<P>
   readonly #written: readonly Tensor[]
   readonly #params: Readonly<Record<string, number>>
@@ -114,7 +114,7 @@ export class Trial<P> {
   #seenMs = 0
 
   /** @throws KernelError and ShapeError as recording the variant does */
-  constructor(gpu: Gpu, rebuilt: Rebuilt<P>, variant: Variant<P>) {
+  constructor(gpu: Gpu, rebuilt: StandaloneProblem<P>, variant: Variant<P>) {
     this.#gpu = gpu
     this.#rebuilt = rebuilt
     this.#variant = variant
@@ -131,9 +131,9 @@ export class Trial<P> {
    *
    * @param seed of what its outputs hold before: other noise for another variant shows what one of them leaves as it is
    */
-  async outputs(seed: number, signal?: AbortSignal): Promise<[first: Outputs, second: Outputs]> {
+  async outputs(seed: number, signal?: AbortSignal): Promise<[first: TrialOutputs, second: TrialOutputs]> {
     const ready = await this.#plan(1, true, signal)
-    const run = async (): Promise<Outputs> => {
+    const run = async (): Promise<TrialOutputs> => {
       for (const [i, x] of this.#written.entries()) {
         const own = this.#rebuilt.fresh.has(x) ? seed : 0
         await fill(this.#gpu, x, noise(x.dtype, x.size, -1 - i - 100 * own))
@@ -193,7 +193,7 @@ export class Trial<P> {
 }
 
 /** The values that a variant computes: an array per tensor that it writes. */
-export type Outputs = readonly (Float32Array | Uint32Array)[]
+export type TrialOutputs = readonly (Float32Array | Uint32Array)[]
 
 /** Dispatches of one sample: they take at least some 10 us each on any adapter. */
 const MOST_REPEATS = 100
@@ -203,7 +203,7 @@ function isParam(size: unknown): size is Param {
 }
 
 /** |a - b| / |b|, the worst of the outputs; infinite where anything isn't finite. */
-export function distance(a: Outputs, b: Outputs): number {
+export function distance(a: TrialOutputs, b: TrialOutputs): number {
   return Math.max(
     ...a.map((x, i) => {
       const y = entryOf(b, i)
@@ -222,7 +222,7 @@ export function distance(a: Outputs, b: Outputs): number {
 }
 
 /** True if two runs gave the same bits. */
-export function sameBits(a: Outputs, b: Outputs): boolean {
+export function sameBits(a: TrialOutputs, b: TrialOutputs): boolean {
   const bits = (x: Float32Array | Uint32Array) => new Uint32Array(x.buffer, x.byteOffset, x.length)
   return a.every((x, i) => {
     const y = bits(entryOf(b, i))

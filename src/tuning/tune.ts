@@ -10,13 +10,13 @@ import { describe, entryOf } from '../check.ts'
 import { UsageError } from '../errors.ts'
 import { type AdapterFacts, Choices } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
-import { expectKind, expectOptions, FUNCTION, type Kinds, SECONDS, TASK_KINDS } from '../options.ts'
+import { expectKind, expectOptions, FUNCTION, type OptionKinds, SECONDS, TASK_KINDS } from '../options.ts'
 import type { TaskOptions } from '../progress.ts'
 import { expectGpu } from '../tensor/check.ts'
 import type { Inputs } from '../tensor/plan.ts'
 import { conclude, layoutDecided } from './choose.ts'
 import { measure } from './measure.ts'
-import { type Comparison, collect, isIn, isOpen, type Problem, secondsOf } from './problems.ts'
+import { type Comparison, collect, isIn, isOpen, type ProblemClass, secondsOf } from './problems.ts'
 import type { Tuning } from './report.ts'
 
 const LEAST_SLICE_MS = 300
@@ -30,7 +30,7 @@ export interface TuneOptions extends TaskOptions {
 }
 
 /** The kinds of the options of `tune`, for whoever passes them on. */
-export const TUNE_KINDS: Kinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS }
+export const TUNE_KINDS: OptionKinds<TuneOptions> = { ...TASK_KINDS, seconds: SECONDS }
 
 /** A function that records a plan, as for `plan`. */
 export type Build = (inputs: Inputs) => unknown
@@ -64,11 +64,11 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
     signal?.throwIfAborted()
     // Those where there is something to choose come first
     const form = layoutDecided(problems, adapter)
-    const comparisonsOf = ({ comparisons }: Problem): Comparison[] =>
+    const comparisonsOf = ({ comparisons }: ProblemClass): Comparison[] =>
       comparisons.filter((comparison) => form === undefined || isIn(comparison, form))
     const now = performance.now()
-    const isOpenNow = (problem: Problem): boolean => comparisonsOf(problem).some(isOpen)
-    const fitsIn = (problem: Problem): boolean =>
+    const isOpenNow = (problem: ProblemClass): boolean => comparisonsOf(problem).some(isOpen)
+    const fitsIn = (problem: ProblemClass): boolean =>
       secondsOf(gpu, problem, comparisonsOf(problem)) < (LARGEST_SHARE * (deadline - now)) / 1000
     const problem = left.find((one) => isOpenNow(one) && fitsIn(one)) ?? left.find(fitsIn)
     if (problem === undefined) break

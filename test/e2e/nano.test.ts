@@ -2,7 +2,8 @@
 // reference, a second sentence is cheap, and creates nothing on the device.
 
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
+import { decodeImage } from '../../src/io/image/image.ts'
+import { FlowSeg, type Scene, type Segmentation } from '../../src/model/flowseg.ts'
 import { placeOf, readBytes, readText, runtime, sample, some, thorough } from '../runtime.ts'
 import { adapters, anyGpu, creations } from '../support.ts'
 import { type Answer, pixelsOf, reference } from './reference.ts'
@@ -55,19 +56,41 @@ describe(`flowseg-nano on ${gpu.name}`, () => {
   })
 
   // In every runtime a JPEG's pixels are Pillow's, and bytes, Blobs and Files reach the encoders as the same bits:
-  // test/model/images.test.ts. All of the sentences are asked in Node, and with FLOWSEG_SLOW=1 everywhere
-  test('answers about JPEGs are the same in every runtime', async () => {
+  // test/model/images.test.ts. All of the sentences are asked of bytes in Node, and with FLOWSEG_SLOW=1 everywhere; a
+  // look costs the most, so of each other form of an image one sentence is asked
+  test('answers about JPEGs are the same in every runtime, and for bytes, Blob, File and pixels', async () => {
     const expected = JSON.parse(readText('test/fixtures/nano-jpeg.json')) as number[][]
     const isWhole = thorough || runtime === 'node'
     for (const [index, queries] of isWhole ? expected.entries() : sample([...expected.entries()])) {
       const asked = reference
         .filter(({ scene }) => scene === index)
         .map(({ sentence }, i) => ({ sentence, query: queries[i] }))
-      const scene = await model.look(await readBytes(`test/fixtures/nano/${index}.jpg`))
+      const name = `${index}.jpg`
+      const bytes = await readBytes(`test/fixtures/nano/${name}`)
+      const answers: Segmentation[] = []
+      const scene = await model.look(bytes)
       for (const { sentence, query } of isWhole ? asked : some(asked)) {
-        expect((await scene.segment(sentence)).query, sentence).toBe(query)
+        const answer = await scene.segment(sentence)
+        expect(answer.query, sentence).toBe(query)
+        answers.push(answer)
       }
       scene.close()
+
+      // One sentence of each image: another one from image to image
+      const right = answers[index % answers.length]!
+      const forms = {
+        Blob: new Blob([bytes]),
+        File: new File([bytes], name, { type: 'image/jpeg' }),
+        pixels: await decodeImage(bytes), // Pillow's, by their hash: test/model/images.test.ts
+      }
+      for (const [form, image] of Object.entries(forms)) {
+        const other = await model.look(image)
+        const { query, score, mask, sentence } = await other.segment(right.sentence)
+        const what = `${name} as ${form}: ${sentence}`
+        expect({ query, score }, what).toEqual({ query: right.query, score: right.score })
+        expect(mask, what).toEqual(right.mask)
+        other.close()
+      }
     }
   })
 

@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { kernel } from '../../src/gpu/kernel.ts'
 import { placeOf, textOf } from '../../src/gpu/shader.ts'
+import { withoutComments } from '../../src/gpu/wgsl.ts'
 import { linkShader, shaderFiles } from '../../tools/link-shader.ts'
 import { anyGpu } from '../support.ts'
 
@@ -107,4 +108,57 @@ test('a name that two files of a kernel have is refused, not changed', async () 
   await expect(linkShader('test.wgsl', [], clash)).rejects.toThrow(/y would be renamed to y0/)
   const apart = { ...clash, 'test.wgsl': clash['test.wgsl'].replaceAll(/\by\b/g, 'value') }
   expect(textOf(await linkShader('test.wgsl', [], apart))).toContain('store(value)')
+})
+
+/** The declarations of a file besides bindings: functions with their signatures, types with their definitions. */
+function declared(
+  file: string,
+): { readonly kind: string; readonly name: string; readonly contract: string }[] {
+  const text = withoutComments(files[file]!)
+  return [
+    ...text.matchAll(
+      /^(?:@\w+(?:\([^)]*\))? )*(fn|struct|alias|const|var<workgroup>) *(\w+)\s*([^{;]*)(\{[^}]*\})?/gm,
+    ),
+  ].map(([, kind = '', name = '', signature = '', body = '']) => ({
+    kind,
+    name,
+    contract: (kind === 'struct' ? body : signature).replaceAll(/\s+/g, ' ').trim(),
+  }))
+}
+
+test('a name of shaders/lib is declared nowhere else', () => {
+  const inLib = Object.keys(files).filter((file) => file.startsWith('lib/'))
+  const seen = new Map<string, string>()
+  for (const file of inLib) {
+    for (const name of new Set(declared(file).map((one) => one.name))) {
+      expect(seen.get(name), `${name} of ${file}`).toBeUndefined()
+      seen.set(name, file)
+    }
+  }
+  expect(seen.size).toBeGreaterThan(50)
+  const again = Object.keys(files)
+    .filter((file) => !inLib.includes(file))
+    .flatMap((file) => declared(file).flatMap(({ name }) => (seen.has(name) ? `${file}: ${name}` : [])))
+  expect(again).toEqual([])
+})
+
+test('a function or type that two files of a family declare is the same in both', () => {
+  // Each kernel has an entry point and sizes of its own; a constant's value may depend on the kernel
+  const contracts = new Map<string, Map<string, Set<string>>>()
+  for (const file of Object.keys(files)) {
+    for (const { kind, name, contract } of declared(file)) {
+      if (/^(?:const|var)/.test(kind) || name === 'main' || name === 'Sizes') continue
+      const key = `${file.split('/')[0]}: ${name}`
+      const byFile = contracts.get(key) ?? new Map<string, Set<string>>()
+      // One per condition
+      byFile.set(file, (byFile.get(file) ?? new Set()).add(`${kind} ${contract}`))
+      contracts.set(key, byFile)
+    }
+  }
+  const several = [...contracts].filter(([, byFile]) => byFile.size > 1)
+  expect(several.map(([key]) => key)).toContain('matmul: scale_of')
+  const different = several.filter(
+    ([, byFile]) => new Set([...byFile.values()].map((set) => [...set].sort().join())).size > 1,
+  )
+  expect(different.map(([key, byFile]) => `${key} in ${[...byFile.keys()].join(' and ')}`)).toEqual([])
 })

@@ -1,4 +1,5 @@
-// Every module that kernels import compiles by itself, on each adapter: by Tint in Node and Chromium, by naga in Deno.
+// Every module that kernels import compiles by itself, on each adapter: by Tint in Node and Chromium, by naga in Deno;
+// as it is, and under each of the conditions by which it changes.
 
 import { expect, test } from 'vitest'
 import { type Shader, textOf } from '../../src/gpu/shader.ts'
@@ -14,10 +15,38 @@ const vec4 = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
   import: 'default',
   eager: true,
 })
-// A kernel has an entry point, a module has none
-const modules = [...Object.values(linked), ...Object.values(vec4)].filter(
-  (shader) => !textOf(shader).includes('@compute'),
-)
+const half = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
+  query: '?HALF&linked',
+  import: 'default',
+  eager: true,
+})
+// Of lib alone: kernels that read weights in rows can't be linked with packed ones
+const packed = import.meta.glob<Shader>('../../shaders/lib/*.wgsl', {
+  query: '?PACKED&linked',
+  import: 'default',
+  eager: true,
+})
+const conv = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
+  query: '?CONV&linked',
+  import: 'default',
+  eager: true,
+})
+const sources = import.meta.glob<string>('../../shaders/**/*.wgsl', {
+  query: '?raw',
+  import: 'default',
+  eager: true,
+})
+
+/** A kernel has an entry point, a module has none. A module that a condition doesn't change is here once. */
+const seen = new Set<string>()
+const modules = [linked, vec4, half, packed, conv]
+  .flatMap((all) => Object.values(all))
+  .filter((shader) => {
+    const text = `${shader.name}: ${textOf(shader)}`
+    if (text.includes('@compute') || seen.has(text)) return false
+    seen.add(text)
+    return true
+  })
 
 /** Constants that a host may define; the numbers are small powers of two, as sizes of tiles are. */
 const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:SPLIT|GATED|ALIGNED|PACKED|PADDED|CAUSAL|RELATIVE|BLOCKED)$/
@@ -33,8 +62,17 @@ function complete(shader: Shader): string {
   return [enable, ...prelude, text].join('\n')
 }
 
-test('there are modules', () => {
-  expect(modules.length).toBeGreaterThan(20)
+test('there are modules, under each condition that one has', () => {
+  expect(modules.filter(({ conditions }) => conditions.length === 0).length).toBeGreaterThan(15)
+  const tested = modules.flatMap(({ name, conditions }) => conditions.map((one) => `${name} ${one}`))
+  const written = Object.entries(sources)
+    .filter(([, text]) => !text.includes('@compute'))
+    .flatMap(([path, text]) => {
+      const name = path.replace('../../shaders/', '').replace('.wgsl', '')
+      return [...text.matchAll(/^ *@if\(!?(\w+)\)/gm)].map(([, one]) => `${name} ${one}`)
+    })
+  expect(new Set(written).size).toBeGreaterThan(4)
+  expect(tested).toEqual(expect.arrayContaining(written))
 })
 
 for (const gpu of await adapters()) {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { vec2 } from 'wgpu-matrix'
-import { ImageError, PromptError, WeightsError } from '../../src/errors.ts'
+import { ImageError, PromptError, UsageError, WeightsError } from '../../src/errors.ts'
 import { FlowSeg, type Mask, type Segmentation } from '../../src/model/flowseg.ts'
 import { Preprocessor, placeImage } from '../../src/model/input/preprocess.ts'
 import { buildPrompt, type Span } from '../../src/model/input/prompt.ts'
@@ -267,6 +267,20 @@ describe('a look and a sentence', () => {
     expect(other.text).toContain('Where is <p>A dog</p>?')
     expect(other.text).toMatch(/There: <SEG>$/)
     expect(relative(other.logits.raw, plain.logits.raw)).toBeGreaterThan(1e-4)
+  })
+
+  test('a task that the checkpoint was not trained on is refused, also by default', async () => {
+    for (const [known, other] of [
+      ['referring', 'reasoning'],
+      ['reasoning', 'referring'],
+    ] as const) {
+      const model = await load(smallCheckpoint({ tasks: [known] }), { gpu: await anyGpu() })
+      const scene = await model.look(picture(9, 9))
+      await expect(scene.segment('a dog', { task: other })).rejects.toThrow(`knows '${other}'`)
+      await expect(scene.segmentEach(['a dog'], { task: other })).rejects.toThrow(UsageError)
+      expect((await scene.segment('a dog', { task: known })).mask.width).toBe(9)
+      if (other === 'referring') await expect(scene.segment('a dog')).rejects.toThrow("knows 'referring'")
+    }
   })
 
   test('grey padding is another look', async () => {

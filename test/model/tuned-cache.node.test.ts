@@ -13,31 +13,31 @@ const where = { folder }
 const identity: Identity = { adapter: 'A GPU (1)', driver: 'v1', runtime: 'Dawn', engine: ENGINE_VERSION }
 const of = (choices: Record<string, string>, who = identity) =>
   makeTuned(who, { choices, vetoes: {}, times: {} })
-const recalled = async (who = identity) => readTuned(await loadTuned(who, where), who)
+const loaded = async (who = identity) => readTuned(await loadTuned(who, where), who)
 
 test('the engine has the version of the package', async () => {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string }
   expect(ENGINE_VERSION).toBe(version)
 })
 
-test('remembered, recalled, added to, replaced by another driver, forgotten', async () => {
+test('saved, loaded, added to, replaced by another driver, forgotten', async () => {
   expect(await loadTuned(identity, where)).toBe(undefined)
   const file = await saveTuned(of({ 'f 1': 'a', 'f 2': 'a' }), where)
   expect(await readdir(folder)).toEqual(['tuned-a-gpu-1-dawn.json'])
   expect(file).toBe(join(folder, 'tuned-a-gpu-1-dawn.json'))
   await saveTuned(of({ 'f 2': 'b', 'f 3': 'b' }), where)
-  expect(await recalled()).toMatchObject({
+  expect(await loaded()).toMatchObject({
     tuned: { ...identity, choices: { 'f 1': 'a', 'f 2': 'b', 'f 3': 'b' } },
   })
 
   // Another adapter has its own, another driver takes the place
   expect(await loadTuned({ ...identity, adapter: 'B' }, where)).toBe(undefined)
   const next = { ...identity, driver: 'v2' }
-  expect(await recalled(next)).toEqual({
+  expect(await loaded(next)).toEqual({
     note: expect.stringContaining('made for another driver (v1, now v2): the defaults are taken.'),
   })
   await saveTuned(of({ 'f 9': 'c' }, next), where)
-  expect(await recalled(next)).toMatchObject({ tuned: { driver: 'v2', choices: { 'f 9': 'c' } } })
+  expect(await loaded(next)).toMatchObject({ tuned: { driver: 'v2', choices: { 'f 9': 'c' } } })
 
   expect(await clearTuned(identity, where)).toBe(file)
   expect(await clearTuned(identity, where)).toBe(undefined)
@@ -53,7 +53,7 @@ test.each([
 ])('a damaged file, %s: a note, and the next tuning replaces it', async (_, text) => {
   const file = await saveTuned(of({ f: 'a' }), where)
   await writeFile(file, text)
-  expect(await recalled()).toEqual({ note: expect.stringContaining('damaged') })
+  expect(await loaded()).toEqual({ note: expect.stringContaining('damaged') })
   await saveTuned(of({ f: 'b' }), where)
-  expect(await recalled()).toMatchObject({ tuned: { choices: { f: 'b' } } })
+  expect(await loaded()).toMatchObject({ tuned: { choices: { f: 'b' } } })
 })

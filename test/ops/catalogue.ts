@@ -12,7 +12,7 @@ import { maskLabels } from '../../src/ops/head/mask-labels.ts'
 import { maskOwners } from '../../src/ops/head/mask-owners.ts'
 import { maskBytes, maskPixels } from '../../src/ops/head/mask-pixels.ts'
 import { maskQuality } from '../../src/ops/head/mask-quality.ts'
-import type { Place } from '../../src/ops/head/place.ts'
+import type { CanvasPlace } from '../../src/ops/head/place.ts'
 import { sampleRegions } from '../../src/ops/head/sample-regions.ts'
 import { dilate, erode } from '../../src/ops/image/morphology.ts'
 import { resampleColumns, resampleRows } from '../../src/ops/image/resample.ts'
@@ -77,7 +77,7 @@ const PRODUCTS: [M: number, N: number, K: number][] = [
   [520, 512, 8],
 ]
 
-function place(width: number): Place {
+function place(width: number): CanvasPlace {
   return { map: [20, 20], canvas: [80, 80], crop: [80, 60], size: [21, width] }
 }
 

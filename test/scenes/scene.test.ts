@@ -5,11 +5,11 @@ import { describe, expect, test } from 'vitest'
 import { HELD_OUT_SHAPES, isHeldOutPair, isHeldOutShape, SPRITE_NAMES } from '../../src/scenes/catalogue.ts'
 import { icon } from '../../src/scenes/icons.ts'
 import { rasteriseScene } from '../../src/scenes/rasterise.ts'
-import { covers, makeScene, type Scene, SIZE, type Split, sceneSvg } from '../../src/scenes/scene.ts'
+import { covers, makeScene, SIZE, type Split, type SyntheticScene, sceneSvg } from '../../src/scenes/scene.ts'
 
 const scenes = (split: Split, count: number) => Array.from({ length: count }, (_, i) => makeScene(split, i))
 
-const pairs = ({ objects }: Scene) =>
+const pairs = ({ objects }: SyntheticScene) =>
   objects.flatMap((a, i) => objects.slice(i + 1).map((b) => [a, b] as const))
 
 test('the same scene every time, and another one for every split and index', () => {

@@ -2,7 +2,7 @@
 
 import type { Gpu } from '../../src/gpu/gpu.ts'
 import { ownKernel } from '../../src/gpu/kernel.ts'
-import type { Family, Variant } from '../../src/kernels/variants.ts'
+import type { KernelFamily, Variant } from '../../src/kernels/variants.ts'
 import type { softmaxFamily } from '../../src/ops/reduce/reduce.ts'
 import { record } from '../../src/tensor/tensor.ts'
 
@@ -11,7 +11,7 @@ type Softmax = Parameters<(typeof softmaxFamily.variants)[number]['record']>[0]
 /** Adds a variant to a family for as long as `then` runs. */
 export async function planted<P>(
   gpu: Gpu,
-  family: Family<P>,
+  family: KernelFamily<P>,
   variant: Variant<P>,
   then: () => Promise<void>,
 ): Promise<void> {

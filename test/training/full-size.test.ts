@@ -65,6 +65,14 @@ test.skipIf(missing !== undefined)(
       expect(rounded8, name).toBeGreaterThan(int8)
       expect(rounded4, name).toBeGreaterThan(rounded8)
     }
+    // Memory in GB, predicted beside measured, of the three forms
+    for (const name of [
+      'the same, as `flowseg inspect` predicts it',
+      'the same, as `flowseg inspect` predicts it at most',
+    ]) {
+      expect(cells(name), name).toHaveLength(3)
+      expect(Math.min(...cells(name)), name).toBeGreaterThan(0)
+    }
     const [stored = 0] = cells('equal mask pixels')
     expect(stored).toBeGreaterThanOrEqual(99.9)
   },

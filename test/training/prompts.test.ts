@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loadTokenizer } from '../../src/io/text/tokenizer.ts'
 import { parseConfig } from '../../src/model/checkpoint/config.ts'
-import { answered, buildPrompt, frameQuestion, type Question } from '../../src/model/input/prompt.ts'
+import { answered, buildPrompt, frameQuestion, type PromptQuestion } from '../../src/model/input/prompt.ts'
 import type { Ask } from '../../src/scenes/asks/ask.ts'
 import { pixelsOf } from '../../src/scenes/asks/gestures.ts'
 import { datasetScene } from '../../src/scenes/dataset.ts'
@@ -48,12 +48,12 @@ function promptOf(ask: Ask): Line {
   return said(frameQuestion(tokenizer, config, ask.task === 'chat' ? ask.text : DESCRIBE), ask.answer)
 }
 
-function lineOf({ after, spans, regions, seg }: Question & { readonly seg: number }): Line {
+function lineOf({ after, spans, regions, seg }: PromptQuestion & { readonly seg: number }): Line {
   return { ids: after, spans, regions, seg }
 }
 
 /** A question with the answer that a model should say, and the end of its turn. */
-function said({ after }: Question, answer: string): Line {
+function said({ after }: PromptQuestion, answer: string): Line {
   const ids = [...after, ...tokenizer.encode(answer), tokenizer.idOf('<|im_end|>')]
   const at = (marker: string) => ids.flatMap((id, i) => (id === tokenizer.idOf(marker) ? [i] : []))
   const ends = at('</p>')

@@ -3,12 +3,12 @@
 
 import { expect, test } from 'vitest'
 import { openGpu } from '../../src/gpu/gpu.ts'
-import { type Family, recordBest, type Variant } from '../../src/kernels/variants.ts'
+import { type KernelFamily, recordBest, type Variant } from '../../src/kernels/variants.ts'
 import { linear } from '../../src/ops/matmul/matmul.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { param, record, type Tensor, tensor, upload } from '../../src/tensor/tensor.ts'
 import { decide } from '../../src/tuning/choose.ts'
-import type { Candidate, Comparison } from '../../src/tuning/problems.ts'
+import type { ComparedVariant, Comparison } from '../../src/tuning/problems.ts'
 import { tune } from '../../src/tuning/tune.ts'
 import {
   adapterNames,
@@ -71,7 +71,7 @@ function doubling(name: string, ways: Ways): Variant<Doubling> {
 }
 
 let families = 0
-function familyOf(...variants: Variant<Doubling>[]): Family<Doubling> {
+function familyOf(...variants: Variant<Doubling>[]): KernelFamily<Doubling> {
   return {
     name: `double${families++}`,
     variants,
@@ -81,7 +81,7 @@ function familyOf(...variants: Variant<Doubling>[]): Family<Doubling> {
 }
 
 /** Records one problem; the sizes are those of a run that isn't told of. */
-function build(family: Family<Doubling>, size = 20_000) {
+function build(family: KernelFamily<Doubling>, size = 20_000) {
   return ({ input }: { input: (name: string, shape: readonly number[]) => Tensor }) => {
     const x = input('x', [size])
     const y = tensor([size])
@@ -216,8 +216,8 @@ test('a lead must be larger than noise, and seen often enough', () => {
     form: undefined,
     shapes: '',
     candidates: Object.entries(samples).map(
-      ([name, ms]): Candidate => ({
-        variant: doubling(name, {}) as unknown as Candidate['variant'],
+      ([name, ms]): ComparedVariant => ({
+        variant: doubling(name, {}) as unknown as ComparedVariant['variant'],
         predicted: 1,
         verdict: 'timed',
         reason: undefined,

@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { WeightsError } from '../../src/errors.ts'
-import { adviceOn, failureOf } from '../../web/failures.ts'
-import type { LoadRequest } from '../../web/protocol.ts'
+import { adviceOn, failureOf } from '../../web/common/failures.ts'
+import type { LoadRequest } from '../../web/common/protocol.ts'
 
 const EMBEDDED: LoadRequest = { place: { kind: 'embedded' } }
 const OWN: LoadRequest = { place: { kind: 'url', url: 'https://some.where/' } }

@@ -12,6 +12,7 @@ import type { Person } from './house/person.ts'
 const house = openHouse()
 const hub = new LocalHub()
 const TOKEN = 'hf_mine'
+const UNREACHABLE = 'The server can not be reached: the weights are those of an earlier visit.'
 
 beforeAll(async () => {
   await hub.listen()
@@ -95,12 +96,11 @@ test('weights from the hub are downloaded once, and there without a network afte
   await me.button('Load').click()
   await me.answersMore(before)
   await me.button(/flowseg-nano/).click()
-  const note = 'The server can not be reached: the weights are those of an earlier visit.'
-  await me.page.locator('#model-notes').getByText(note).waitFor()
+  await me.page.locator('#model-notes').getByText(UNREACHABLE).waitFor()
   expect(hub.taken()).toEqual({ asked: [], contents: [] })
 })
 
-test('converted weights in int4 come once: later visits ask whether they changed, and download nothing', async () => {
+test('converted weights in int4 come once: later visits ask whether they changed, and need no network', async () => {
   hub.isDown = house.host.isDown = false
   hub.rate = 0
   const cwd = await temporaryFolder()
@@ -147,4 +147,11 @@ test('converted weights in int4 come once: later visits ask whether they changed
   expect(Math.max(...sent(second)), second.join()).toBeLessThan(100)
   await me.button(/flowseg-nano/).click()
   expect(await me.page.locator('#model-notes').textContent()).not.toContain('can not be reached')
+
+  hub.isDown = true
+  await me.page.reload()
+  await me.sees(FIRST)
+  expect(await visit()).toEqual([])
+  await me.button(/flowseg-nano/).click()
+  await me.page.locator('#model-notes').getByText(UNREACHABLE).waitFor()
 })

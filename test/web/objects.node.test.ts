@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { colourOf, type Mask } from '../../src/index.ts'
-import { Objects } from '../../web/objects-of.ts'
+import { Objects } from '../../web/pixels/objects-of.ts'
 
 function maskOf(width: number, height: number, isInside: (x: number, y: number) => boolean): Mask {
   const data = Uint8Array.from({ length: width * height }, (_, i) =>

@@ -15,7 +15,7 @@ import { captureImage } from '../../src/model/input/image-input.ts'
 import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { type LoadedModel, loadModel } from '../../src/model/load.ts'
 import { closeScene, look } from '../../src/model/look.ts'
-import { deviceFootprint } from '../../src/model/memory/footprint.ts'
+import { deviceFootprint, hostFootprint } from '../../src/model/memory/footprint.ts'
 import { segment } from '../../src/model/tasks/sentence.ts'
 import { sliceRows } from '../../src/ops/layout/layout.ts'
 import { plan } from '../../src/tensor/plan.ts'
@@ -50,6 +50,8 @@ export interface Measured {
   readonly devicePredicted: number
   /** The most that arrays and heap took while loading, sampled, less what there was before. */
   readonly hostPeak: number
+  /** As `flowseg inspect` predicts it. */
+  readonly hostPredicted: number
   /** The longest that the event loop was held while loading. */
   readonly loopMs: number
   /** The most that this thread computed between two turns of it: without what else the machine did. */
@@ -68,7 +70,7 @@ export async function answer(
   folder: string,
   quantize: Quantized | undefined,
 ): Promise<{ measured: Measured; file: Uint8Array }> {
-  const devicePredicted = await predictDevice(gpu, folder, quantize)
+  const predicted = await predictMemory(gpu, folder, quantize)
   const watch = watchHost()
   const [loadMs, model] = await timed(() => loadModel(folder, { gpu, ...(quantize ? { quantize } : {}) }))
   const host = watch()
@@ -96,9 +98,13 @@ export async function answer(
       u32('query', [result.query]),
       { name: 'mask', dtype: 'U8', shape: [SIDE, SIDE], bytes: result.mask.data },
     ]
-    const predicted = (plans: readonly PlanInfo[]): number =>
+    const millisecondsOf = (plans: readonly PlanInfo[]): number =>
       1000 * plans.reduce((sum, { dispatches }) => sum + predictSeconds(dispatches, MACHINE), 0)
-    const onGpu = { ...GPU, look: predicted([model.look.info]), sentence: predicted(model.plans.infos()) }
+    const onGpu = {
+      ...GPU,
+      look: millisecondsOf([model.look.info]),
+      sentence: millisecondsOf(model.plans.infos()),
+    }
     await segment(model, scene, second, {}) // its plans
     const [further, { times }] = await timed(() => segment(model, scene, second, {}))
     const { bytes, peakBytes } = gpu.memory()
@@ -114,7 +120,7 @@ export async function answer(
         furtherSegment: times.segment,
         deviceBytes: bytes,
         devicePeak: peakBytes,
-        devicePredicted,
+        ...predicted,
         ...host,
         gpu: onGpu,
         processPeak: process.resourceUsage().maxRSS * 1024,
@@ -128,12 +134,17 @@ export async function answer(
   }
 }
 
-async function predictDevice(gpu: Gpu, folder: string, quantize: Quantized | undefined): Promise<number> {
+async function predictMemory(
+  gpu: Gpu,
+  folder: string,
+  quantize: Quantized | undefined,
+): Promise<Pick<Measured, 'devicePredicted' | 'hostPredicted'>> {
   const files = openFolder(folder)
   const config = parseConfig(await readJson(files, 'config.json'), 'config.json')
   const checkpoint = await openCheckpoint(files)
   try {
-    return await deviceFootprint(gpu, checkpoint, config, { quantize })
+    const devicePredicted = await deviceFootprint(gpu, checkpoint, config, { quantize })
+    return { devicePredicted, hostPredicted: hostFootprint(config) }
   } finally {
     await checkpoint.close()
   }

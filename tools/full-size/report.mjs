@@ -38,6 +38,9 @@ ${[
     devicePredicted === undefined ? '' : gigabytes(devicePredicted),
   ),
   line('host memory while loading, arrays and heap, largest', ({ hostPeak }) => gigabytes(hostPeak)),
+  line('the same, as `flowseg inspect` predicts it at most', ({ hostPredicted }) =>
+    hostPredicted === undefined ? '' : gigabytes(hostPredicted),
+  ),
   line('process, largest, the software adapter included', ({ processPeak }) => gigabytes(processPeak)),
   line('event loop while loading, longest hold', ({ loopMs }) => `${Math.round(loopMs)} ms`),
   line('the same, of this thread alone', ({ loopOwnMs }) =>

@@ -1,5 +1,5 @@
-// The text of a file as the house counts it: its comments, the names that it declares, the exports among them without a
-// doc comment.
+// The text of a file as the house counts it: its comments, its strings and the titles of its tests, the names that it
+// declares, the exports among them without a doc comment.
 
 import ts from 'typescript-5'
 
@@ -8,8 +8,11 @@ import ts from 'typescript-5'
  * @property {string[]} lines
  * @property {string[]} comments      with their slashes and stars
  * @property {number[]} longComments  lines of comments that are too long, counted from 1
+ * @property {string[]} strings       of literals and templates, those that name modules left out
+ * @property {string[]} titles        of tests
  * @property {string[]} names         declared here, once per declaration
  * @property {string[]} bare          exports without a doc comment
+ * @property {{ name: string, isExported: boolean }[]} types  interfaces, type aliases, classes and enums
  * @property {number} asserted        non-null assertions
  */
 
@@ -22,11 +25,15 @@ export function readCode(file, text) {
 function readScript(file, text) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
   const names = []
+  const strings = []
+  const titles = []
   let asserted = 0
   const ranges = new Map()
   const visit = (node) => {
     if (ts.isNonNullExpression(node)) asserted++
     if (isDeclared(node)) names.push(node.text)
+    if (isText(node)) strings.push(node.text)
+    if (isTest(node)) titles.push(...textsOf(node.arguments[0]))
     // Comments stand before tokens, and behind them on their line
     if (node.getChildCount(source) === 0) {
       const around = [
@@ -39,7 +46,53 @@ function readScript(file, text) {
   }
   visit(source)
   const comments = [...ranges].sort(([a], [b]) => a - b)
-  return { ...commented(text, comments), names, bare: bareExports(source), asserted }
+  return {
+    ...commented(text, comments),
+    strings,
+    titles,
+    names,
+    bare: bareExports(source),
+    types: typesOf(source),
+    asserted,
+  }
+}
+
+/** A literal, or a piece of a template. */
+function isText(node) {
+  if (ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node)) return true
+  const { parent } = node
+  return (
+    ts.isStringLiteralLike(node) &&
+    !ts.isImportDeclaration(parent) &&
+    !ts.isExportDeclaration(parent) &&
+    !ts.isExternalModuleReference(parent)
+  )
+}
+
+/** Members of `test` and `describe` that take a title themselves. */
+const TITLED = new Set(['only', 'skip', 'concurrent', 'sequential', 'fails'])
+
+/** `test(title, …)`, `describe.each(…)(title, …)` and the like. */
+function isTest(node) {
+  if (!ts.isCallExpression(node) || node.arguments.length === 0) return false
+  let callee = node.expression
+  if (ts.isPropertyAccessExpression(callee) && !TITLED.has(callee.name.text)) return false // each, runIf: no title
+  while (!ts.isIdentifier(callee)) {
+    if (ts.isTaggedTemplateExpression(callee)) callee = callee.tag
+    else if (ts.isPropertyAccessExpression(callee) || ts.isCallExpression(callee)) callee = callee.expression
+    else return false
+  }
+  return ['test', 'describe'].includes(callee.text)
+}
+
+function textsOf(title) {
+  const texts = []
+  const visit = (node) => {
+    if (isText(node)) texts.push(node.text)
+    ts.forEachChild(node, visit)
+  }
+  visit(title)
+  return texts
 }
 
 function isDeclared(node) {
@@ -70,6 +123,23 @@ function bareExports(source) {
   return [...documented].filter(([, has]) => !has).map(([name]) => name)
 }
 
+/** The types that are declared here; those that are only passed on are not. */
+function typesOf(source) {
+  return source.statements
+    .filter(
+      (node) =>
+        node.name &&
+        (ts.isInterfaceDeclaration(node) ||
+          ts.isTypeAliasDeclaration(node) ||
+          ts.isClassDeclaration(node) ||
+          ts.isEnumDeclaration(node)),
+    )
+    .map(({ name, modifiers }) => ({
+      name: name.text,
+      isExported: modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false,
+    }))
+}
+
 /** @returns {Reading} */
 function readWgsl(text) {
   const comments = [...text.matchAll(/\/\/[^\n]*|\/\*[^]*?\*\//g)].map(({ index, 0: { length } }) => [
@@ -79,7 +149,7 @@ function readWgsl(text) {
   const code = text.replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
   const declared = /\b(?:fn|let|const|override|struct|alias|var(?:<[^>]*>)?)\s+(\w+)|\b(\w+)\s*:(?!:)/g
   const names = [...code.matchAll(declared)].map(([, a, b]) => a ?? b)
-  return { ...commented(text, comments), names, bare: [], asserted: 0 }
+  return { ...commented(text, comments), strings: [], titles: [], names, bare: [], types: [], asserted: 0 }
 }
 
 const COLUMNS = 120

@@ -4,15 +4,18 @@
 /**
  * - `names`     names that are declared, and files, have the word in them: rowFours has "fours"
  * - `whole`     names that are nothing but the word
- * - `prose`     comments and documents say it
+ * - `prose`     comments, documents, titles of tests, and the strings of src and web say it
  * - `below`     only in this folder
+ * - `except`    not in this folder
  *
- * @typedef {{ words: string, better: string, names?: boolean, whole?: boolean, prose?: boolean, below?: string }} Entry
+ * @typedef {{ words: string, better: string, names?: boolean, whole?: boolean, prose?: boolean, below?: string,
+ *   except?: string }} Entry
  * @type {readonly Entry[]}
  */
 export const WORDS = [
   { words: 'fours', better: 'vec4, vec4 rows', names: true, prose: true },
-  { words: 'panel|panels', better: 'packed weights', names: true, prose: true },
+  // A page has tab panels, as ARIA calls them
+  { words: 'panel|panels', better: 'packed weights', names: true, prose: true, except: 'web' },
   { words: 'Form', better: 'weight layout', whole: true },
   { words: 'few|rowsSubgroup', better: 'gemv, skinny matmul', whole: true },
   { words: 'ending|endings', better: 'epilogue', names: true, prose: true },
@@ -31,8 +34,8 @@ export const WORDS = [
   { words: 'hand over|hands over|handed over', better: 'transfer ownership', prose: true },
   { words: 'abreast', better: 'all or abort', names: true, prose: true },
   { words: 'turnstile', better: 'mutex (queue)', names: true, prose: true },
-  { words: 'remembered|remember', better: 'cache', names: true, prose: true },
-  { words: 'recall', better: 'load', names: true },
+  { words: 'remember|remembers|remembered', better: 'cache', names: true, prose: true },
+  { words: 'recall|recalls|recalled', better: 'load', names: true, prose: true },
   { words: 'course', better: 'chart', names: true, below: 'web' },
   { words: 'soft', better: 'mask preview', names: true, below: 'web' },
   { words: 'busy', better: 'progress', names: true, below: 'web' },

@@ -5,12 +5,9 @@ All of it in both generations of X-SAM, `aaai` and `main`. Random logits come fr
 constants, and hold their numbers themselves.
 """
 
-import json
-
 import numpy as np
-from tokenizers import AddedToken, Tokenizer
 
-from .golden import FOLDER, Golden
+from .golden import Golden
 
 SOURCE = "numpy, float64"
 SURE = 1e-4  # a value that decides something is at least this far from where it would decide otherwise
@@ -245,74 +242,4 @@ def small_cases():
     yield "stuff fused", rows_of([(1, 0.8), (0, 0.9), (1, 0.95)], 2), 6, [[0, 1], [2, 3], [4]], [0], (0.5,)
 
 
-# Prompts
-
-
-QUESTIONS = [
-    "Can you segment the image based on the following categories: {}? Please output the segmentation masks.",
-    "Can you generate segmentation masks for this image based on the specified categories: {}? Please generate the "
-    "segmentation masks.",
-    "Can you provide segmentation masks for this image based on these categories: {}? Please provide the segmentation "
-    "masks.",
-    "Could you create segmentation masks for this image according to the specified categories: {}? Please create the "
-    "segmentation masks.",
-    "Could you output segmentation masks for this image that highlight the following categories: {}? Please output the "
-    "segmentation masks.",
-    "Could you provide segmentation masks for this image according to the specified categories: {}? Please respond with "
-    "the segmentation masks.",
-]
-ANSWERS = ["<SEG>", "It is <SEG>", "Sure, <SEG>", "Sure, it is <SEG>", "Sure, the segmentation result is <SEG>"]
-NAMES = [["person", "potted-plant"], ["Dog"], ["wall-other-merged", "St. Bernard (dog)", "traffic_light", "food-stuff"]]
-FRAMES = {
-    "qwen3": ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"),
-    "phi3": ("<|user|>\n", "<|end|>\n<|assistant|>\n"),
-}
-
-
-def tokenizers():
-    """The vocabulary of test/fixtures/io with Qwen3's markers, and with Phi-3's; <SEG>, <p> and </p> come last."""
-    text = (FOLDER.parent / "io" / "tokenizer.json").read_text()
-    def plain(content):
-        return AddedToken(content, normalized=False, special=True)
-
-    for chat in FRAMES:
-        tokenizer = Tokenizer.from_str(text)
-        tokenizer.post_processor = None
-        if chat == "phi3":
-            stripped = [AddedToken(x, rstrip=True, normalized=False, special=True) for x in ("<|user|>", "<|assistant|>", "<|end|>")]
-            tokenizer.add_special_tokens([plain("<s>"), *stripped])
-        tokenizer.add_special_tokens([plain(x) for x in ("<SEG>", "<p>", "</p>")])
-        yield chat, tokenizer
-
-
-def cleaned(name):
-    for ending in ("-merged", "-other", "-stuff"):
-        name = name.replace(ending, "")
-    return name.replace("-", " ").lower()
-
-
-def list_prompts(_small) -> Golden:
-    golden = Golden(
-        "list-prompts", "Hugging Face tokenizers",
-        "Token ids of prompts for lists of categories, before and after the image. Cases: chat, generation, number of the "
-        "question, of the answer, and the names.",
-    )  # fmt: skip
-    for chat, tokenizer in tokenizers():
-        def encode(text):
-            return tokenizer.encode(text, add_special_tokens=False).ids
-
-        header, middle = FRAMES[chat]
-        before = ([tokenizer.token_to_id("<s>")] if chat == "phi3" else []) + encode(header)
-        for compat in ("aaai", "main"):
-            for q, question in enumerate(QUESTIONS):
-                names, answer = NAMES[q % len(NAMES)], q % len(ANSWERS)
-                asked = question.format(", ".join(f"<p>{cleaned(name)}</p>" for name in names))
-                after = encode(("\n" if compat == "aaai" else "") + asked + middle) + encode(ANSWERS[answer])
-                golden.fact(
-                    f"{chat} {compat} {q}",
-                    dict(chat=chat, compat=compat, question=q, answer=answer, names=names, before=before, after=after),
-                )
-    return golden
-
-
-FILES = [lists, list_prompts]
+FILES = [lists]

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from . import bases, images, language, lists, reference, regions, segmentor, vision, words, world
+from . import bases, images, language, lists, prompts, reference, regions, segmentor, vision, words, world
 from .counter import counter_tensor, stream_seed, weight_tensor
 from .golden import FOLDER
 
@@ -105,7 +105,7 @@ def main():
         else:
             path.write_text(counter_text())
 
-    rooms = [images, vision, language, words, segmentor, reference, world, regions, lists, bases]
+    rooms = [images, vision, language, words, segmentor, reference, world, regions, lists, prompts, bases]
     for make in [make for room in rooms for make in room.FILES]:
         name = make.__name__.replace("_", "-")
         if arguments.names and name not in arguments.names:

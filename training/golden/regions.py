@@ -6,11 +6,10 @@ What X-SAM draws at random, the points of a region, is spread evenly here, as in
 import numpy as np
 import torch
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer
 from torch.nn.functional import cosine_similarity, grid_sample, interpolate
 
 from ..flowseg import FlowSeg
-from .golden import FOLDER, Golden, layer_outputs, load_weights
+from .golden import Golden, layer_outputs, load_weights
 from .reference import ORIGINAL, SCALED, Exactly
 from .segmentor import first
 
@@ -207,62 +206,4 @@ def regions_phi3(small: dict) -> Golden:
     return run_regions(Golden("regions-phi3", "training/flowseg, float64", ABOUT), small | dict(llm=small["phi3"]), "aaai")
 
 
-# Prompts
-
-QUESTIONS = [
-    "Can you segment the image based on the following regions: {}? Please output the corresponding segmentation mask.",
-    "Can you generate segmentation masks for this image based on the specified regions: {}? Please generate the "
-    "segmentation masks.",
-    "Can you provide segmentation masks for this image based on these regions: {}? Please provide the segmentation masks.",
-    "Could you create segmentation masks for this image according to the specified regions: {}? Please create the "
-    "segmentation masks.",
-    "Could you output segmentation masks for this image that highlight the following regions: {}? Please output the "
-    "segmentation masks.",
-    "Could you provide segmentation masks for this image according to the specified regions: {}? Please respond with the "
-    "segmentation masks.",
-]
-ANSWERS = ["<SEG>", "It is <SEG>", "Sure, <SEG>", "Sure, it is <SEG>", "Sure, the segmentation result is <SEG>"]
-FRAMES = dict(
-    qwen3=("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"), phi3=("<|user|>\n", "<|end|>\n<|assistant|>\n")
-)
-
-
-def tokenizer_of(chat: str) -> Tokenizer:
-    """The vocabulary of test/fixtures/io, which has Qwen3's markers; <SEG>, <p> and </p> come last."""
-    tokenizer = Tokenizer.from_file(str(FOLDER.parent / "io" / "tokenizer.json"))
-    tokenizer.post_processor = None
-    if chat == "phi3":
-        tokenizer.add_special_tokens([AddedToken("<s>", normalized=False)])
-        markers = ("<|user|>", "<|assistant|>", "<|end|>")
-        tokenizer.add_special_tokens([AddedToken(x, rstrip=True, normalized=False) for x in markers])
-    tokenizer.add_special_tokens([AddedToken(x, normalized=False) for x in ("<SEG>", "<p>", "</p>")])
-    return tokenizer
-
-
-def region_prompts(_small: dict) -> Golden:
-    golden = Golden(
-        "region-prompts", "Hugging Face tokenizers",
-        "Token ids of prompts for regions, before and after the image, -300 for a row of a region: pieces between <region> "
-        "are encoded apart, and main drops those of white space alone. Cases: chat, generation, question, regions.",
-    )  # fmt: skip
-    for chat, (header, middle) in FRAMES.items():
-        tokenizer = tokenizer_of(chat)
-
-        def encode(text: str) -> list[int]:
-            return tokenizer.encode(text, add_special_tokens=False).ids
-
-        before = ([tokenizer.token_to_id("<s>")] if chat == "phi3" else []) + encode(header)
-        for compat, rows in ROWS.items():
-            for q, question in enumerate(QUESTIONS):
-                count, answer = 1 + q % 3, q % len(ANSWERS)
-                asked = question.format(", ".join(["<p><region></p>"] * count))
-                pieces = (("\n" if compat == "aaai" else "") + asked + middle).split("<region>")
-                after = []
-                for i, piece in enumerate(pieces):
-                    after += ([-300] * rows if i else []) + (encode(piece) if compat == "aaai" or piece.strip() else [])
-                case = dict(chat=chat, compat=compat, question=q, answer=answer, count=count, before=before)
-                golden.fact(f"{chat} {compat} {q}", case | dict(after=after + encode(ANSWERS[answer])))
-    return golden
-
-
-FILES = [regions, regions_qwen3, regions_phi3, region_prompts]
+FILES = [regions, regions_qwen3, regions_phi3]

@@ -2,9 +2,9 @@
 // device of its own: panning stays smooth while that computes.
 
 import { mat3 } from 'wgpu-matrix'
-import { FOUND } from '../colours.ts'
-import { viewOf } from '../pixels.ts'
-import type { MaskPreview } from '../protocol.ts'
+import type { MaskPreview } from '../common/protocol.ts'
+import { FOUND } from '../pixels/colours.ts'
+import { viewOf } from '../pixels/pixels.ts'
 import { panesOf, type Size } from './camera.ts'
 import type { Frame, Maps } from './protocol.ts'
 import shrinkSource from './shrink.wgsl' with { type: 'text' }

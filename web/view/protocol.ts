@@ -1,6 +1,6 @@
 // The messages from the page to the view's worker: what to draw, and how.
 
-import type { ColourMap, MaskPreview } from '../protocol.ts'
+import type { ColourMap, MaskPreview } from '../common/protocol.ts'
 import type { Size } from './camera.ts'
 
 /** All that a frame depends on, besides the image and its maps. */

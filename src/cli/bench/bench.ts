@@ -18,8 +18,8 @@ import { ProgressLine } from '../output/progress-line.ts'
 import { type Terminal, table } from '../output/terminal.ts'
 import { barsChart, rooflineChart } from './charts.ts'
 import { fullConfig, fullPieces } from './full.ts'
-import { type Measured, measure } from './measure.ts'
-import { modelPieces, type OpenModel, openModel, type Piece } from './pieces.ts'
+import { type MeasuredPiece, measure } from './measure.ts'
+import { type BenchPiece, modelPieces, type OpenModel, openModel } from './pieces.ts'
 import { accountOf, milliseconds, shortName, textOf } from './report.ts'
 import type { Machine } from './roofline.ts'
 
@@ -110,7 +110,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   // 2. One piece after the other, and nothing of it left when the next begins
   const theirs = args.text('adapter') === undefined ? terminal.gpu : undefined
   gpu = theirs ?? (await openGpu(engineOptions(args, terminal)))
-  const measured: Measured[] = []
+  const measured: MeasuredPiece[] = []
   try {
     const before = await measureCeilings(gpu, task)
     for (const [i, piece] of pieces.entries()) {
@@ -184,7 +184,7 @@ async function expectCharts(args: Given, terminal: Terminal): Promise<void> {
 }
 
 /** @throws UsageError naming what there is */
-function chosen(only: string | undefined, pieces: readonly Piece[]): readonly Piece[] {
+function chosen(only: string | undefined, pieces: readonly BenchPiece[]): readonly BenchPiece[] {
   if (only === undefined) return pieces
   const known = pieces.map(({ name }) => name)
   const wanted = only.split(',').map((name) => name.trim())

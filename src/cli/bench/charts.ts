@@ -2,7 +2,7 @@
 
 import { entryOf } from '../../check.ts'
 import type { Ceilings } from '../../tuning/ceilings.ts'
-import { byKernel, type Measured } from './measure.ts'
+import { byKernel, type MeasuredPiece } from './measure.ts'
 
 /** Neighbours differ in lightness too, for readers who see fewer colours (Tol 2021, muted; Okabe & Ito 2008). */
 const PALETTE = [
@@ -31,7 +31,7 @@ interface Legend {
 }
 
 /** A colour for each of the kernels that take the most, in shares of their pieces; one for all others. */
-function legendOf(measured: readonly Measured[], ceilings: Ceilings): Legend {
+function legendOf(measured: readonly MeasuredPiece[], ceilings: Ceilings): Legend {
   const shares = new Map<string, number>()
   for (const { dispatches, runMs } of measured) {
     for (const [kernel, { ms }] of byKernel(dispatches, ceilings)) {
@@ -50,7 +50,7 @@ function legendOf(measured: readonly Measured[], ceilings: Ceilings): Legend {
 const BARS = { width: 1120, left: 330, bar: 490, row: 26 }
 
 /** A bar a piece, all of one length: its time, by kernel. */
-export function barsChart(measured: readonly Measured[], ceilings: Ceilings, adapter: string): string {
+export function barsChart(measured: readonly MeasuredPiece[], ceilings: Ceilings, adapter: string): string {
   const { width, left, bar, row } = BARS
   const { colourOf, entries } = legendOf(measured, ceilings)
   const legend = legendLines([...entries, ['between kernels', BETWEEN]], 16, 62, width - 32)
@@ -134,7 +134,11 @@ const ROOF = { width: 1120, height: 700, left: 76, right: 28, bottom: 62 }
 const LEAST_SHARE = 0.005
 
 /** A dot a kernel and piece: FLOPs for each byte that must move, against what came of it. */
-export function rooflineChart(measured: readonly Measured[], ceilings: Ceilings, adapter: string): string {
+export function rooflineChart(
+  measured: readonly MeasuredPiece[],
+  ceilings: Ceilings,
+  adapter: string,
+): string {
   const { width, height, left, right, bottom } = ROOF
   const { colourOf, entries } = legendOf(measured, ceilings)
   const legend = legendLines(entries, 16, 82, width - 32)

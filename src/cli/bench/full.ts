@@ -28,7 +28,7 @@ import type { Inputs, Outputs } from '../../tensor/plan.ts'
 import { lastDim, reshape, rowsOf, type Tensor } from '../../tensor/tensor.ts'
 import { grouped } from '../output/terminal.ts'
 import { packagePath } from '../package.ts'
-import { type Piece, prepare, rowsOfC, type Step } from './pieces.ts'
+import { type BenchPiece, type BenchStep, prepare, rowsOfC } from './pieces.ts'
 
 /** The published model whose layers are taken. */
 export async function fullConfig(): Promise<Config> {
@@ -44,7 +44,7 @@ const CONDITION = 16
 const HEAD_PARTS = 8
 
 /** All that one image and one sentence take, in the order in which they take it. */
-export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
+export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): BenchPiece[] {
   const { siglip, sam, llm, head } = config
   const [patches, grid] = [gridSide(siglip) ** 2, gridSide(sam)]
   const sizes = featureSizes(config)
@@ -52,7 +52,7 @@ export function fullPieces(config: Config, dtype: 'f32' | 'bf16'): Piece[] {
   const samLayers = Math.max(...sam.connectorLayers, sam.llmLayer)
   const globals = sam.globalLayers.filter((i) => i < samLayers)
   const windowed = Array.from({ length: samLayers }, (_, i) => i).find((i) => !globals.includes(i)) ?? 0
-  const step = (of: Step, pieces: readonly Full[]): Piece[] =>
+  const step = (of: BenchStep, pieces: readonly Full[]): BenchPiece[] =>
     pieces.map(({ name, title, count, weights: prefixes, build, params = {}, config: own = config }) => ({
       name,
       title,

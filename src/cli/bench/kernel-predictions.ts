@@ -7,7 +7,7 @@
 // bytes do, nothing but a load and a store for every vec4 that comes and goes. Shares are those of large dispatches.
 
 /** A share, and how it comes about. */
-export interface Prediction {
+export interface SharePrediction {
   readonly share: number
   readonly because: string
 }
@@ -18,12 +18,12 @@ const BROADCAST = 13
 const STEP = 13
 
 /** Multiply-adds among all that is done. */
-function arithmetic(multiplyAdds: number, others: number, because: string): Prediction {
+function arithmetic(multiplyAdds: number, others: number, because: string): SharePrediction {
   return { share: multiplyAdds / (multiplyAdds + others), because }
 }
 
 /** Loads and stores that must be among those that are done, and what is computed besides. */
-function traffic(needed: number, done: number, computed: number, because: string): Prediction {
+function traffic(needed: number, done: number, computed: number, because: string): SharePrediction {
   return { share: (needed * LOAD) / (done * LOAD + computed), because }
 }
 
@@ -41,7 +41,7 @@ const plain = traffic(2, 2, 25, 'a load and a store for each vec4, and where it 
 const gatherers = traffic(2, 2, 40, 'a load and a store for each vec4, and two divisions for its place')
 
 /** The predictions, by the shader's name. */
-export const PREDICTIONS: Readonly<Record<string, Prediction>> = {
+export const PREDICTIONS: Readonly<Record<string, SharePrediction>> = {
   'matmul/subgroup': subgroups,
   'matmul/skinny': {
     share: (2 * LOAD) / ((2 * TEXEL) / 0.75),

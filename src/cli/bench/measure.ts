@@ -6,7 +6,7 @@ import type { Gpu } from '../../gpu/gpu.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { release, type Tensor } from '../../tensor/tensor.ts'
 import type { Ceilings } from '../../tuning/ceilings.ts'
-import type { Piece } from './pieces.ts'
+import type { BenchPiece } from './pieces.ts'
 import { idealSeconds, type Work } from './roofline.ts'
 
 /** The work of a dispatch, and the time it took. */
@@ -19,7 +19,7 @@ export interface DispatchTime extends Work {
 }
 
 /** A piece's times. */
-export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count'> {
+export interface MeasuredPiece extends Pick<BenchPiece, 'name' | 'title' | 'step' | 'count'> {
   readonly dispatches: readonly DispatchTime[]
   /** Bytes of its weights on the device; absent of pieces of the small model. */
   readonly weightBytes?: number | undefined
@@ -38,7 +38,12 @@ export interface Measured extends Pick<Piece, 'name' | 'title' | 'step' | 'count
 const MOST_RUNS = 25
 
 /** Runs and profiles in turns until the time is used up, once at least. */
-export async function measure(gpu: Gpu, piece: Piece, seconds: number, task: TaskOptions): Promise<Measured> {
+export async function measure(
+  gpu: Gpu,
+  piece: BenchPiece,
+  seconds: number,
+  task: TaskOptions,
+): Promise<MeasuredPiece> {
   const prepared = await piece.prepare(gpu, task)
   // Runs write their kept outputs to the same place, as we don't time the making of new ones
   let kept: Readonly<Record<string, Tensor>> = {}

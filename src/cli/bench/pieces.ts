@@ -33,15 +33,15 @@ import { packagePath } from '../package.ts'
 const SENTENCE = 'the dotted shape'
 
 /** One of the model's steps; a token of an answer in words is one by itself. */
-export type Step = 'look' | 'read' | 'segment' | 'token'
+export type BenchStep = 'look' | 'read' | 'segment' | 'token'
 
 /** Something that is timed by itself: a step of the model, or a layer of it. */
-export interface Piece {
+export interface BenchPiece {
   /** The name that --only takes. */
   readonly name: string
   /** A description for people. */
   readonly title: string
-  readonly step: Step
+  readonly step: BenchStep
   /** The number of times that the full model runs it; 0 is a plan of the small one. */
   readonly count: number
   readonly prepare: (gpu: Gpu, task: TaskOptions) => Promise<Prepared>
@@ -57,7 +57,7 @@ export interface Prepared {
 }
 
 /** A function that records a piece. */
-export type Build = (inputs: Inputs) => Outputs
+export type PieceBuild = (inputs: Inputs) => Outputs
 
 /** Inputs of a piece are noise, unless they are given. */
 interface Sources {
@@ -70,7 +70,7 @@ interface Sources {
 export async function prepare(
   gpu: Gpu,
   name: string,
-  build: Build,
+  build: PieceBuild,
   sources: Sources,
   task: TaskOptions,
   free: () => void = () => undefined,
@@ -137,7 +137,7 @@ const PLANS = {
 type PlanName = keyof typeof PLANS
 
 /** @param open called when one of them is prepared */
-export function modelPieces(model: string, open: () => Promise<OpenModel>): Piece[] {
+export function modelPieces(model: string, open: () => Promise<OpenModel>): BenchPiece[] {
   return (Object.keys(PLANS) as PlanName[]).map((name) => ({
     name,
     title: `${model}: ${PLANS[name]}`,
@@ -203,7 +203,7 @@ export async function openModel(gpu: Gpu, location: string, task: TaskOptions): 
     owned.push(() => head.release())
     const matrix = loaded.head && (await head.load(task))
     const sizes = { T: 1, capacity: parts.capacity, sampled: false }
-    const tasks: Record<PlanName, { build: Build } & Pick<Sources, 'inputs' | 'params'>> = {
+    const tasks: Record<PlanName, { build: PieceBuild } & Pick<Sources, 'inputs' | 'params'>> = {
       look: {
         build: (from) => lookPlan(from, parts),
         inputs: { before: await embeddings.rows(prompt.before) },

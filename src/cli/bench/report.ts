@@ -4,8 +4,8 @@ import type { Ceilings } from '../../tuning/ceilings.ts'
 import { painter, type Terminal, table } from '../output/terminal.ts'
 import { packageVersion } from '../package.ts'
 import { PREDICTIONS, predictedShare } from './kernel-predictions.ts'
-import { byKernel, type Measured, totalOf } from './measure.ts'
-import type { Step } from './pieces.ts'
+import { byKernel, type MeasuredPiece, totalOf } from './measure.ts'
+import type { BenchStep } from './pieces.ts'
 import { type Machine, predictSeconds } from './roofline.ts'
 
 /** A data sheet's f32 rate and memory bandwidth. */
@@ -24,7 +24,7 @@ export interface Report {
   /** True if kernel-predictions.ts is about adapters such as this. */
   readonly isPredicted: boolean
   readonly ceilings: Ceilings
-  readonly measured: readonly Measured[]
+  readonly measured: readonly MeasuredPiece[]
   /** To predict for. */
   readonly machine: Machine
   readonly dtype: 'f32' | 'bf16'
@@ -87,7 +87,7 @@ function pieceTable({ measured, ceilings, machine, isSoftware }: Report): string
   return table([head, ...rows])
 }
 
-function kernelTable({ dispatches, runMs }: Measured, { ceilings, isPredicted }: Report): string[] {
+function kernelTable({ dispatches, runMs }: MeasuredPiece, { ceilings, isPredicted }: Report): string[] {
   const head = ['kernel', 'dispatches', 'GFLOP', 'MB', 'FLOP/byte', 'time', 'share', 'GFLOP/s', 'GB/s']
   const rows = [...byKernel(dispatches, ceilings)].map(([kernel, total]) => {
     const { dispatches, flops, bytes, ms, idealMs } = total
@@ -148,7 +148,10 @@ function tokenLines(
 }
 
 /** The sums over the pieces; a token of an answer is no part of `all`, which is an image and a sentence. */
-function wholeOf({ measured }: Report, of: (piece: Measured) => number): Record<Step | 'all', number> {
+function wholeOf(
+  { measured }: Report,
+  of: (piece: MeasuredPiece) => number,
+): Record<BenchStep | 'all', number> {
   const sums = { look: 0, read: 0, segment: 0, token: 0, all: 0 }
   for (const one of measured) {
     sums[one.step] += one.count * of(one)
@@ -159,11 +162,11 @@ function wholeOf({ measured }: Report, of: (piece: Measured) => number): Record<
 
 function wholeLines(report: Report, paint: ReturnType<typeof painter>): string[] {
   const { machine, dtype } = report
-  const row = (name: string, of: (piece: Measured) => number): string[] => {
+  const row = (name: string, of: (piece: MeasuredPiece) => number): string[] => {
     const { look, read, segment, all, token } = wholeOf(report, of)
     return [`  ${name}`, ...[look, read, segment, all, token].map(milliseconds)]
   }
-  const on = (gpu: Machine) => (piece: Measured) => 1000 * predictSeconds(piece.dispatches, gpu)
+  const on = (gpu: Machine) => (piece: MeasuredPiece) => 1000 * predictSeconds(piece.dispatches, gpu)
   const rows = [
     ['', 'look', 'read', 'segment', 'all', 'a token more'],
     row('here', ({ runMs }) => runMs),
@@ -188,7 +191,7 @@ function wholeLines(report: Report, paint: ReturnType<typeof painter>): string[]
 /** The report for programs, as JSON takes it. */
 export async function accountOf(report: Report): Promise<object> {
   const { measured, ceilings, machine, isWhole, isPredicted, adapter, dtype } = report
-  const on = (piece: Measured): number => 1000 * predictSeconds(piece.dispatches, machine)
+  const on = (piece: MeasuredPiece): number => 1000 * predictSeconds(piece.dispatches, machine)
   return {
     flowseg: await packageVersion(),
     adapter,

@@ -5,6 +5,7 @@ import type { Config } from '../../model/checkpoint/config.ts'
 import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
 import { clean } from '../../model/input/prompt.ts'
 import { cleanQuestion } from '../../model/input/questions.ts'
+import { type Caveats, caveatFields } from '../../model/knows/caveats.ts'
 import { printable } from '../../printable.ts'
 import {
   type Command,
@@ -17,7 +18,7 @@ import {
   UsageError,
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
-import { type Caveats, caveatFields, caveatLines } from '../output/knows.ts'
+import { caveatLines } from '../output/knows.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal, visible } from '../output/terminal.ts'
 import { ms } from '../output/times.ts'

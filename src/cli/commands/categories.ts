@@ -3,6 +3,7 @@
 import { boxOf } from '../../masks/picture.ts'
 import type { CategoryAnswers, CategoryMode } from '../../model/flowseg.ts'
 import { readCategories } from '../../model/input/categories.ts'
+import { caveatFields } from '../../model/knows/caveats.ts'
 import { printable } from '../../printable.ts'
 import {
   type Command,
@@ -14,7 +15,7 @@ import {
   UsageError,
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
-import { caveatFields, caveatLines } from '../output/knows.ts'
+import { caveatLines } from '../output/knows.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'

@@ -125,7 +125,7 @@ function encode(text: string): Uint8Array {
 }
 
 /** A place that is read, as the user named it. */
-interface Source {
+interface NamedSource {
   /** The option or the operand. */
   readonly label: string
   readonly at: string
@@ -133,7 +133,7 @@ interface Source {
 }
 
 /** Refuses places that can't be read or written before anything is. */
-async function expectPlaces(sources: readonly Source[], target: string, out: string): Promise<void> {
+async function expectPlaces(sources: readonly NamedSource[], target: string, out: string): Promise<void> {
   for (const { label, at, location } of sources) {
     if (isUrl(location) || existsSync(location)) continue
     throw new WeightsError(`There is nothing at ${printable(at)}. Check the path of ${label}.`)

@@ -5,8 +5,10 @@ import { availableParallelism, freemem, totalmem } from 'node:os'
 import { listAdapters } from '#runtime'
 import { entryOf } from '../../check.ts'
 import { NoAdapterError } from '../../errors.ts'
+import type { Choices } from '../../gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../gpu/gpu.ts'
 import { formatBytes } from '../../gpu/memory.ts'
+import { attentionFamily } from '../../ops/attention/attention.ts'
 import { convFamily } from '../../ops/conv/conv.ts'
 import { matmulFamily } from '../../ops/matmul/matmul.ts'
 import { printable } from '../../printable.ts'
@@ -158,11 +160,17 @@ function gpuLines(gpu: Gpu, { out }: Terminal): string[] {
   ]
 }
 
+/** The facts of a Gpu that `kernelsText` tells. */
+interface KernelFacts {
+  readonly adapter: { readonly choices: Pick<Choices, 'tuned' | 'vetoed'>; readonly software: boolean }
+  readonly notes: readonly string[]
+}
+
 /** The way kernels are chosen, in words. */
-function kernelsText({ adapter: { choices, software }, notes }: Gpu): string {
+export function kernelsText({ adapter: { choices, software }, notes }: KernelFacts): string {
   if (notes.length > 0) return notes.join(' ')
   if (choices.tuned.size === 0) {
-    const variants = [matmulFamily, convFamily].flatMap((family) =>
+    const variants = [matmulFamily, convFamily, attentionFamily].flatMap((family) =>
       family.variants.flatMap((one) => (one.measuredOnGpu === false ? [`${family.name}/${one.name}`] : [])),
     )
     // Software adapters take none of them

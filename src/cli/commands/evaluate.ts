@@ -7,7 +7,7 @@ import { FlowSegError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED, UsageError } from '../args.ts'
 import { evaluateAsks, expectAsks } from '../evaluation/asks/run.ts'
-import { type Measured, measure, type Row } from '../evaluation/measure.ts'
+import { type MeasuredImage, measure, type Row } from '../evaluation/measure.ts'
 import {
   type About,
   mergeResults,
@@ -17,12 +17,19 @@ import {
   resultLines,
   shardName,
 } from '../evaluation/results.ts'
-import { isIn, SENTENCES, type Shard, type Source, sourceOf, WHOLE } from '../evaluation/source.ts'
+import {
+  type EvaluationData,
+  type EvaluationShard,
+  isIn,
+  SENTENCES,
+  sourceOf,
+  WHOLE,
+} from '../evaluation/source.ts'
 import { runOf, summarise, tell } from '../evaluation/summary.ts'
 import { Drafts } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { iouOf } from '../metrics.ts'
-import { type AskOptions, askOptions, inputsOf, loadModel, MODEL_OPTIONS, openPrompts } from '../model.ts'
+import { type AskSettings, askOptions, inputsOf, loadModel, MODEL_OPTIONS, openPrompts } from '../model.ts'
 import { weightsLocation } from '../model-folder.ts'
 import { expectApart, type Known } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
@@ -122,20 +129,20 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   return 0
 }
 
-function reasoning({ prompt, look }: AskOptions): AskOptions {
+function reasoning({ prompt, look }: AskSettings): AskSettings {
   return { prompt: { ...prompt, task: 'reasoning' }, look }
 }
 
 /** The answers, of an earlier run as far as it came. */
 async function answer(
   about: About,
-  source: Source,
-  shard: Shard,
-  ask: AskOptions,
+  source: EvaluationData,
+  shard: EvaluationShard,
+  ask: AskSettings,
   progress: ProgressLine,
   args: Given,
   terminal: Terminal,
-): Promise<readonly Measured[]> {
+): Promise<readonly MeasuredImage[]> {
   const name = args.text('results')
   const file = name === undefined ? undefined : await ResultsFile.open(name, about, shard, terminal)
   try {
@@ -143,7 +150,7 @@ async function answer(
     const model = await loadModel(args, terminal, progress)
     try {
       const done = new Map(file?.earlier?.measured.map((one) => [one.ordinal, one]))
-      const keep = async (measured: Measured): Promise<void> => file?.add(measured)
+      const keep = async (measured: MeasuredImage): Promise<void> => file?.add(measured)
       const measured = await measure(
         model,
         source,
@@ -201,8 +208,8 @@ async function merge(args: Given, terminal: Terminal): Promise<number> {
 /** Writes what a run has found. */
 async function conclude(
   about: About,
-  shard: Shard,
-  measured: readonly Measured[],
+  shard: EvaluationShard,
+  measured: readonly MeasuredImage[],
   baseline: Results | undefined,
   args: Given,
   terminal: Terminal,
@@ -243,7 +250,7 @@ async function openBaseline(about: About, args: Given, terminal: Terminal): Prom
 }
 
 /** The rows of another model's results that are of the same sentences. */
-function baselineRows(baseline: Results, shard: Shard, measured: readonly Measured[]): Row[] {
+function baselineRows(baseline: Results, shard: EvaluationShard, measured: readonly MeasuredImage[]): Row[] {
   const byPlace = new Map(baseline.measured.map((one) => [one.ordinal, one.rows]))
   return measured.flatMap(({ ordinal, rows }) => {
     const before = byPlace.get(ordinal) ?? []
@@ -257,7 +264,7 @@ function baselineRows(baseline: Results, shard: Shard, measured: readonly Measur
   })
 }
 
-function shardOption(args: Given): Shard {
+function shardOption(args: Given): EvaluationShard {
   const typed = args.text('shard')
   if (typed === undefined) return WHOLE
   const [, i, n] = /^(\d{1,6})\/(\d{1,6})$/.exec(typed) ?? []

@@ -12,7 +12,7 @@ import { openCheckpoint } from '../../io/open-checkpoint.ts'
 import { fileSource } from '../../io/source.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/checkpoint/fit.ts'
-import { type Component, canonicalName, parameters } from '../../model/checkpoint/parameters.ts'
+import { canonicalName, type ParameterComponent, parameters } from '../../model/checkpoint/parameters.ts'
 import { scalesName, storedQuantized } from '../../model/checkpoint/stored.ts'
 import { printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
@@ -60,7 +60,7 @@ const page: Page = {
 /** The command. */
 export const inspect: Command = { page, run }
 
-type Part = Component | 'unknown'
+type Part = ParameterComponent | 'unknown'
 
 const TITLES: Record<Part, string> = {
   siglip: 'SigLIP encoder',
@@ -79,7 +79,7 @@ const TITLES: Record<Part, string> = {
   unknown: 'unknown',
 }
 
-interface Total {
+interface PartTotal {
   readonly part: Part
   readonly tensors: number
   readonly parameters: number
@@ -303,7 +303,7 @@ function fileLines(files: readonly FileVerdict[]): string[] {
   return isStale ? [...lines, 'If you changed them, renew it: flowseg manifest DIR'] : lines
 }
 
-function totalRow({ part, tensors, parameters, bytes, types }: Total, title?: unknown): string[] {
+function totalRow({ part, tensors, parameters, bytes, types }: PartTotal, title?: unknown): string[] {
   const name = typeof title === 'string' ? title : TITLES[part]
   const noun = tensors === 1 ? 'tensor' : 'tensors'
   return [
@@ -395,7 +395,7 @@ function totalsOf(
   entries: readonly TensorEntry[],
   partOf: (name: string) => Part,
   contents: (entry: TensorEntry) => Contents,
-): Total[] {
+): PartTotal[] {
   const groups = groupBy(entries, ({ name }) => partOf(name))
   const order = Object.keys(TITLES) as Part[]
   return [...groups]
@@ -407,7 +407,7 @@ function totalOf(
   part: Part,
   group: readonly TensorEntry[],
   contents: (entry: TensorEntry) => Contents,
-): Total {
+): PartTotal {
   const all = group.map(contents)
   return {
     part,
@@ -430,7 +430,7 @@ function partsOf(config: Config | undefined): (name: string) => Part {
   }
 }
 
-const PREFIXES: readonly (readonly [RegExp, Component])[] = [
+const PREFIXES: readonly (readonly [RegExp, ParameterComponent])[] = [
   [/^vision_encoder\./, 'siglip'],
   [/^segmentor\.(encoder|shared_image_embedding)\./, 'sam'],
   [/^seg_connector\./, 'connector'],

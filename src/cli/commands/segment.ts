@@ -8,6 +8,7 @@ import { maskOf } from '../../masks/mask.ts'
 import { boxOf, copy, overlay } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
 import type { FlowSeg, Instance, Mask, Scene, Segmentation } from '../../model/flowseg.ts'
+import { caveatFields } from '../../model/knows/caveats.ts'
 import { printable } from '../../printable.ts'
 import { type Command, EXIT_NOTHING, type Given, type Page, shareOption } from '../args.ts'
 import { Drafts } from '../files.ts'
@@ -15,7 +16,7 @@ import { expectReadable, type ImagePlace, readImage } from '../image-files.ts'
 import { accountOfError, jsonLine } from '../json.ts'
 import { askOptions, checkSentences, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { flowFiles, flowNames, SHEET } from '../output/flow.ts'
-import { caveatFields, caveatLines, introduce } from '../output/knows.ts'
+import { caveatLines, introduce } from '../output/knows.ts'
 import { legend } from '../output/legend.ts'
 import {
   extensionOf,
@@ -88,7 +89,7 @@ const page: Page = {
 export const segment: Command = { page, run }
 
 /** The things that all answers of a run share. */
-interface Run {
+interface SegmentRun {
   readonly request: Request
   readonly names: readonly (readonly Names[])[]
   readonly format: MaskFormatName
@@ -133,7 +134,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   introduce(config, args, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
-  const all: Run = { request, names, format, args, config, model, progress, terminal }
+  const all: SegmentRun = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
   let isFound = false
   try {
@@ -161,7 +162,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
 
 /** Looks at an image once and answers every sentence about it. @returns whether any of them found anything */
 async function answer(
-  { request, names, format, args, config, model, progress, terminal }: Run,
+  { request, names, format, args, config, model, progress, terminal }: SegmentRun,
   i: number,
   image: Image,
 ): Promise<boolean> {

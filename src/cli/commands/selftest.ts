@@ -33,7 +33,7 @@ const page: Page = {
     type: { value: 'NAME', many: true, help: `a type of weights: ${WEIGHT_TYPES.join(', ')}` },
     seed: { value: 'N', help: 'draw other problems; 1 by default' },
     count: { value: 'N', help: 'problems per op, type and layout of weights; 3 by default' },
-    veto: { help: 'remember variants that are wrong here: no command takes them' },
+    veto: { help: 'save which variants are wrong here: no command takes them' },
     adapter: SHARED.adapter,
     json: SHARED.json,
   },

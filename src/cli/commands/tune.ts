@@ -1,4 +1,4 @@
-// flowseg tune: measures which kernels are the fastest here, and remembers it for all other commands.
+// flowseg tune: measures which kernels are the fastest here, and keeps the choices for all other commands.
 
 import { entryOf } from '../../check.ts'
 import { openGpu } from '../../gpu/gpu.ts'
@@ -17,7 +17,7 @@ import { painter, type Terminal, table } from '../output/terminal.ts'
 const page: Page = {
   name: 'tune',
   operands: '',
-  summary: 'measure which kernels are the fastest here, and remember it',
+  summary: 'measure which kernels are the fastest here, and keep the choices',
   details:
     'Times the variants of every kernel family on the shapes that the model has, on this adapter. A variant that ' +
     'computes something else than the reference, or not the same bits twice, is never taken here. What was found is ' +
@@ -28,7 +28,7 @@ const page: Page = {
       value: 'N',
       help: 'how long it may take, 30 by default; what is not reached keeps its default',
     },
-    forget: { help: 'forget what was remembered for this adapter, and measure nothing' },
+    forget: { help: 'delete the choices that are kept for this adapter, and measure nothing' },
     weights: SHARED.weights,
     adapter: SHARED.adapter,
     json: SHARED.json,
@@ -89,7 +89,7 @@ async function forget(args: Given, terminal: Terminal): Promise<number> {
   const gpu = own ?? (await openGpu(adapterOption(args)))
   try {
     const file = (await clearTuned(gpu.identity, tunedCacheOptions(terminal.env))) ?? null
-    const text = file ? `Forgotten: ${printable(file, Infinity)}` : `Nothing was remembered for ${gpu.name}.`
+    const text = file ? `Deleted: ${printable(file, Infinity)}` : `No choices are kept for ${gpu.name}.`
     terminal.out.write(args.has('json') ? jsonLine({ adapter: gpu.name, forgotten: file }) : `${text}\n`)
     return 0
   } finally {
@@ -111,7 +111,7 @@ function lines(
   const titles = ['', 'shapes', 'count', 'share', 'choice', 'ms', 'why']
   const rows = table([titles, ...shown.map(({ one }) => rowOf(one, after))], [0, 1, 4, 6])
   const others = shown.map(({ one, other }) => othersOf(one, other))
-  const unmeasured = unmeasuredOf(classes)
+  const unmeasured = unmeasuredText(classes)
   const left = classes.filter((one) => !one.skipped && !isReached(one)).length
   const faster = before > 1.02 * after ? `, ${(before / after).toFixed(2)}x faster` : ''
   return [
@@ -125,13 +125,11 @@ function lines(
     }),
     ...(left > 0 ? [`${left} more were not reached, or not in full: give it more --seconds.`] : []),
     paint('dim', 'In brackets what the cost model predicted: 1 is the least.'),
-    ...(unmeasured.length > 0
-      ? [paint('dim', `No GPU had measured these before: ${unmeasured.join(', ')}.`)]
-      : []),
+    ...(unmeasured ? [paint('dim', unmeasured)] : []),
     '',
     ...(weights ? [`Weights in ${weights.choice}: ${weights.why}.`] : []),
     `An image and a sentence: ${before.toFixed(1)} ms of these kernels by default, ${after.toFixed(1)} ms as chosen${faster}.`,
-    `Remembered in ${printable(about.file, Infinity)}`,
+    `Saved in ${printable(about.file, Infinity)}`,
     paint(
       'dim',
       '--no-tune or FLOWSEG_TUNE=off takes the defaults; flowseg tune --forget goes back to them.',
@@ -139,12 +137,15 @@ function lines(
   ]
 }
 
-/** Variants that are made for GPUs and that no GPU had measured, as 'matmul/tiled'. */
-function unmeasuredOf(classes: readonly ClassReport[]): string[] {
+/** The variants that are made for GPUs and that no GPU had measured, in a sentence; undefined if there are none. */
+export function unmeasuredText(
+  classes: readonly Pick<ClassReport, 'family' | 'candidates'>[],
+): string | undefined {
   const names = classes.flatMap(({ family, candidates }) =>
     candidates.filter((one) => one.measuredOnGpu === false).map(({ name }) => `${family}/${name}`),
   )
-  return [...new Set(names)]
+  if (names.length === 0) return undefined
+  return `No GPU had measured these before: ${[...new Set(names)].join(', ')}.`
 }
 
 /** The report of the same class of shapes in the other weight layout, if that was skipped. */

@@ -8,11 +8,11 @@
 import { entryOf, expectDefined, lastOf } from '../../check.ts'
 import type { FlowSeg, Scene, Segmentation, Times } from '../../model/flowseg.ts'
 import { type Bits, iouOf, metricsOf, type Overlap, overlap } from '../metrics.ts'
-import type { AskOptions } from '../model.ts'
+import type { AskSettings } from '../model.ts'
 import type { ProgressLine } from '../output/progress-line.ts'
 import { maskFromLogits } from '../output/resample.ts'
 import { grouped, type Terminal } from '../output/terminal.ts'
-import { type Item, isIn, type Shard, type Source } from './source.ts'
+import { type EvaluationData, type EvaluationShard, type Item, isIn } from './source.ts'
 
 /** Between two lines about progress when nobody watches. */
 export const REPORT_SECONDS = 15
@@ -26,8 +26,7 @@ export interface Row {
   readonly kind?: string | undefined
   readonly query: number
   readonly score: number
-  /** Absent from results of versions that didn't keep it. */
-  readonly found?: boolean | undefined
+  readonly found: boolean
   readonly answer: Overlap
   /** Undefined if nobody asked for it. */
   readonly oracle?: Overlap | undefined
@@ -39,7 +38,7 @@ export interface Row {
 }
 
 /** The rows of an image. */
-export interface Measured {
+export interface MeasuredImage {
   /** The image's place among all of the data. */
   readonly ordinal: number
   readonly adapter: string
@@ -49,25 +48,25 @@ export interface Measured {
 
 /** The settings of a measurement. */
 export interface MeasureOptions {
-  readonly ask: AskOptions
+  readonly ask: AskSettings
   /** True to find the candidate with the largest overlap as well, which compares all of them on the host. */
   readonly hasOracle: boolean
-  readonly shard: Shard
+  readonly shard: EvaluationShard
   /** The images that an earlier run measured, by the image's ordinal. */
-  readonly done: ReadonlyMap<number, Measured>
+  readonly done: ReadonlyMap<number, MeasuredImage>
   /** Takes the rows of each image, once they are there. */
-  readonly keep: (measured: Measured) => Promise<void>
+  readonly keep: (measured: MeasuredImage) => Promise<void>
 }
 
 /** @returns the rows of the shard, in the order of the data */
 export async function measure(
   model: FlowSeg,
-  source: Source,
+  source: EvaluationData,
   { ask, hasOracle, shard, done, keep }: MeasureOptions,
   progress: ProgressLine,
   terminal: Terminal,
-): Promise<Measured[]> {
-  const all: Measured[] = []
+): Promise<MeasuredImage[]> {
+  const all: MeasuredImage[] = []
   const rows: Row[] = []
   const started = performance.now()
   let [last, reported] = [started, started]
@@ -120,7 +119,7 @@ async function measureItem(
     const answers: Segmentation[] = []
     const options = { ...prompt, signal }
     for (const { text } of item.questions)
-      answers.push(await scene.segment(text, { ...options, flow: hasOracle }))
+      answers.push(await scene.segment(text, { ...options, ...(hasOracle && { flow: true }) }))
     const others = item.questions.length > 1 ? answers : [await scene.segment(elsewhere, options)]
     const largest = await item.largest?.(image, signal)
 

@@ -1,7 +1,7 @@
 // Files of results: JSON Lines that grow while a model is measured, an image per line. A run that was stopped goes on
 // where it was; the files of several shards are merged into what the whole run would have written.
 //
-//   {"flowseg": "eval", "version": 1, "model": ..., "data": ..., "fingerprint": ..., "shard": [0, 4], "options": {...}}
+//   {"flowseg": "eval", "version": 2, "model": ..., "data": ..., "fingerprint": ..., "shard": [0, 4], "options": {...}}
 //   {"ordinal": 0, "adapter": ..., "seconds": ..., "rows": [...]}
 //   {"scenes": 10, "sentences": 112}                                      once all of it is there
 //
@@ -18,10 +18,11 @@ import { FileProblem, readRegular } from '../../regular-file.ts'
 import { jsonLine } from '../json.ts'
 import type { Overlap } from '../metrics.ts'
 import type { Terminal } from '../output/terminal.ts'
-import type { Measured, Row } from './measure.ts'
-import type { Shard } from './source.ts'
+import type { MeasuredImage, Row } from './measure.ts'
+import type { EvaluationShard } from './source.ts'
 
-const VERSION = 1
+/** Those of version 1 that are without an oracle were decoded without the semantic flow. */
+const VERSION = 2
 /** V8 holds no longer text. */
 const MAX_BYTES = 500 * 2 ** 20
 const LINE_FEED = 0x0a
@@ -41,8 +42,8 @@ export interface Results {
   /** As the user typed it. */
   readonly name: string
   readonly about: About
-  readonly shard: Shard
-  readonly measured: readonly Measured[]
+  readonly shard: EvaluationShard
+  readonly measured: readonly MeasuredImage[]
   /** All of the shard is there. */
   readonly isWhole: boolean
   /** The bytes of whole lines: what follows was cut off in the middle. */
@@ -85,7 +86,7 @@ export async function readResults(
   return { name, about, shard, measured, isWhole, bytes: length }
 }
 
-function headIn(line: string, name: string): { about: About; shard: Shard } {
+function headIn(line: string, name: string): { about: About; shard: EvaluationShard } {
   let head: unknown
   try {
     head = JSON.parse(line)
@@ -107,7 +108,7 @@ function headIn(line: string, name: string): { about: About; shard: Shard } {
   return { about, shard: { index, of } }
 }
 
-function measuredIn(value: unknown, name: string, line: number): Measured {
+function measuredIn(value: unknown, name: string, line: number): MeasuredImage {
   const { ordinal, adapter, seconds, rows } = isObject(value) ? value : {}
   const isRight = isCount(ordinal) && typeof adapter === 'string' && typeof seconds === 'number'
   if (!isRight || !Array.isArray(rows) || !rows.every(isRow))
@@ -123,7 +124,7 @@ function isRow(value: unknown): value is Row {
     [scene, query, score].every((one) => typeof one === 'number') &&
     typeof sentence === 'string' &&
     isText(kind) &&
-    (found === undefined || typeof found === 'boolean') &&
+    typeof found === 'boolean' &&
     [answer, shuffled].every(isOverlap) &&
     [oracle, largest].every((one) => one === undefined || isOverlap(one)) &&
     Array.isArray(runs) &&
@@ -194,7 +195,7 @@ export function mergeResults(parts: readonly Results[]): Results {
 }
 
 /** '1/4' is the first of four. */
-export function shardName({ index, of }: Shard): string {
+export function shardName({ index, of }: EvaluationShard): string {
   return `${index + 1}/${of}`
 }
 
@@ -223,11 +224,11 @@ export function resultLines({
   return headLine(about, shard) + measured.map(jsonLine).join('') + endLine(measured)
 }
 
-function headLine(about: About, { index, of }: Shard): string {
+function headLine(about: About, { index, of }: EvaluationShard): string {
   return jsonLine({ flowseg: 'eval', version: VERSION, ...about, shard: [index, of] })
 }
 
-function endLine(measured: readonly Measured[]): string {
+function endLine(measured: readonly MeasuredImage[]): string {
   const sentences = measured.reduce((sum, { rows }) => sum + rows.length, 0)
   return jsonLine({ scenes: measured.length, sentences })
 }
@@ -253,7 +254,7 @@ export class ResultsFile {
   static async open(
     name: string,
     about: About,
-    shard: Shard,
+    shard: EvaluationShard,
     { cwd, signal }: Pick<Terminal, 'cwd' | 'signal'>,
   ): Promise<ResultsFile> {
     const path = resolve(cwd, name)
@@ -280,12 +281,12 @@ export class ResultsFile {
   }
 
   /** Writes the results of an image. @throws FlowSegError 'ERR_OUTPUT' */
-  async add(measured: Measured): Promise<void> {
+  async add(measured: MeasuredImage): Promise<void> {
     await this.#append(jsonLine(measured))
   }
 
   /** Writes that all of it is there. @throws FlowSegError 'ERR_OUTPUT' */
-  async end(measured: readonly Measured[]): Promise<void> {
+  async end(measured: readonly MeasuredImage[]): Promise<void> {
     if (!this.earlier?.isWhole) await this.#append(endLine(measured))
   }
 

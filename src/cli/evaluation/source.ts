@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { checkFiles, readPicture } from '../../datasets/check-files.ts'
 import { damagedData, Fault, Faults } from '../../datasets/faults.ts'
 import { openOwnData } from '../../datasets/open-own-data.ts'
-import type { OwnData, Picture, Truth } from '../../datasets/own-data.ts'
+import type { OwnData, Picture, TruthMask } from '../../datasets/own-data.ts'
 import { FlowSegError, PromptError } from '../../errors.ts'
 import type { Image } from '../../io/image/image.ts'
 import { printable, reasonOf } from '../../printable.ts'
@@ -15,7 +15,7 @@ import { readRegular } from '../../regular-file.ts'
 import { type DatasetScene, datasetScene, readDataset, readManifest } from '../../scenes/dataset.ts'
 import { type Given, UsageError } from '../args.ts'
 import { locationOf } from '../files.ts'
-import type { Kept } from '../output/outputs.ts'
+import type { KeptPaths } from '../output/outputs.ts'
 import type { ProgressLine } from '../output/progress-line.ts'
 import type { Terminal } from '../output/terminal.ts'
 
@@ -46,11 +46,11 @@ export interface Item {
 export interface ItemQuestion {
   readonly text: string
   readonly kind: string | undefined
-  truth(image: Image, signal: AbortSignal): Promise<Truth>
+  truth(image: Image, signal: AbortSignal): Promise<TruthMask>
 }
 
 /** The data to measure on. */
-export interface Source {
+export interface EvaluationData {
   readonly name: string
   /** Distinguishes the data from others. */
   readonly fingerprint: string
@@ -62,7 +62,7 @@ export interface Source {
   /** Things that a person should know. */
   readonly notes: readonly string[]
   /** The files and folders that no output may touch. */
-  readonly kept: Kept
+  readonly kept: KeptPaths
   /** The data ask questions that must be thought about. */
   readonly isReasoning: boolean
   /**
@@ -72,23 +72,23 @@ export interface Source {
    */
   check(
     expectSentence: (sentence: string) => void,
-    shard: Shard,
+    shard: EvaluationShard,
     progress: ProgressLine,
     signal: AbortSignal,
   ): Promise<void>
 }
 
 /** Every `of`th image, beginning with the one at `index`. */
-export interface Shard {
+export interface EvaluationShard {
   readonly index: number
   readonly of: number
 }
 
 /** The shard of a whole. */
-export const WHOLE: Shard = { index: 0, of: 1 }
+export const WHOLE: EvaluationShard = { index: 0, of: 1 }
 
 /** True if the image with this ordinal belongs to the shard. */
-export function isIn({ index, of }: Shard, ordinal: number): boolean {
+export function isIn({ index, of }: EvaluationShard, ordinal: number): boolean {
   return ordinal % of === index
 }
 
@@ -111,7 +111,7 @@ export async function sourceOf(
   amount: Amount,
   args: Pick<Given, 'text'>,
   { cwd, signal }: Pick<Terminal, 'cwd' | 'signal'>,
-): Promise<Source> {
+): Promise<EvaluationData> {
   if (name === undefined) {
     expectNoLayout(args, 'the test split')
     return scenesSource(
@@ -175,8 +175,8 @@ function scenesSource(
   scenes: AsyncIterable<DatasetScene>,
   { count, limit = Infinity }: Amount,
   total: number,
-  kept: Kept,
-): Source {
+  kept: KeptPaths,
+): EvaluationData {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const images = Math.min(total, limit)
   return {
@@ -225,8 +225,9 @@ async function* testSplit(): AsyncGenerator<DatasetScene> {
 }
 
 /**
- * The scenes of a folder, which a user named so.
+ * The scenes of a folder.
  *
+ * @param name as the user typed it
  * @throws FlowSegError 'ERR_DATASET' if they are damaged
  */
 export async function* folderScenes(path: string, name: string): AsyncGenerator<DatasetScene> {
@@ -238,7 +239,7 @@ export async function* folderScenes(path: string, name: string): AsyncGenerator<
 }
 
 /** The files and folders of a folder of scenes that no output may touch. */
-export function keptScenes(path: string): Kept {
+export function keptScenes(path: string): KeptPaths {
   const what = 'the dataset itself'
   return {
     files: DATASET_FILES.map((file) => ({ path: join(path, file), what })),
@@ -246,7 +247,7 @@ export function keptScenes(path: string): Kept {
   }
 }
 
-/** The error of a folder of scenes that can't be read, which a user named so. */
+/** The error of a folder of scenes that can't be read. @param folder as the user typed it */
 export function damaged(folder: string, cause: unknown): FlowSegError {
   return new FlowSegError(
     'ERR_DATASET',
@@ -260,7 +261,7 @@ export function damaged(folder: string, cause: unknown): FlowSegError {
 // ---------------------------------------------------------------------------------------------------------
 // Data of the user's own
 
-function ownSource(data: OwnData, name: string, { count, limit = Infinity }: Amount): Source {
+function ownSource(data: OwnData, name: string, { count, limit = Infinity }: Amount): EvaluationData {
   const wanted = count ?? Number.POSITIVE_INFINITY
   const pictures: Picture[] = []
   for (let sentences = 0, i = 0; sentences < wanted && i < limit; i++) {

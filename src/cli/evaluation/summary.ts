@@ -8,10 +8,10 @@ import { SENTENCE_KINDS } from '../../scenes/sentences.ts'
 import { jsonLine } from '../json.ts'
 import { type Metrics, metricsOf, type Overlap, type Rescue, rescueOf } from '../metrics.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
-import { duration, type Measured, type Row } from './measure.ts'
+import { duration, type MeasuredImage, type Row } from './measure.ts'
 
 interface Scored extends Metrics {
-  /** Share of sentences whose answer counts as found. */
+  /** Share of sentences whose answer counts as found; none of a floor. */
   readonly found?: number
   /** cIoU of the best candidates, where they were looked for. */
   readonly oracle?: number
@@ -42,7 +42,7 @@ export interface Run {
 /** The run as its results tell it. */
 export function runOf(
   { model, data, shard }: { model: string; data: string; shard: string | undefined },
-  measured: readonly Measured[],
+  measured: readonly MeasuredImage[],
 ): Run {
   return {
     model,
@@ -63,10 +63,9 @@ export function summarise(rows: readonly Row[], baseline?: readonly Row[]): Summ
   const scored = (some: readonly Row[]): Scored => {
     const best = some.flatMap((row): Overlap[] => (row.oracle ? [row.oracle] : []))
     const oracle = best.length === some.length ? metricsOf(best).cIoU : undefined
-    const found = some.flatMap((row) => (row.found === undefined ? [] : [Number(row.found)]))
     return {
       ...metricsOf(some.map(({ answer }) => answer)),
-      ...(found.length === some.length && { found: found.reduce((sum, one) => sum + one, 0) / some.length }),
+      found: some.filter(({ found }) => found).length / some.length,
       ...(oracle !== undefined && { oracle }),
     }
   }
@@ -118,15 +117,7 @@ export function tell(run: Run, summary: Summary, asJson: boolean, { out }: Termi
     m.oracle === undefined ? '' : digits(m.oracle),
   ]
   const [head = '', total = '', ...rest] = table([
-    [
-      '',
-      'sentences',
-      'cIoU',
-      'gIoU',
-      'IoU >= 0.5',
-      all.found === undefined ? '' : 'found',
-      all.oracle === undefined ? '' : 'oracle cIoU',
-    ],
+    ['', 'sentences', 'cIoU', 'gIoU', 'IoU >= 0.5', 'found', all.oracle === undefined ? '' : 'oracle cIoU'],
     row('all', all),
     ...Object.entries(kinds).map(([kind, m]) => row(`  ${kind || '(no kind)'}`, m)),
     ...(floors.largest ? [row('floor: largest object', floors.largest)] : []),

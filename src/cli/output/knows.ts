@@ -4,7 +4,7 @@
 
 import { listed } from '../../check.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
-import type { ImageWorld } from '../../model/knows/world.ts'
+import type { Caveats } from '../../model/knows/caveats.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { Given } from '../args.ts'
 import { grouped, painter, type Terminal } from './terminal.ts'
@@ -34,14 +34,6 @@ export function introduce(
   }
 }
 
-/** An answer, as far as it tells what the checkpoint doesn't know. */
-export interface Caveats {
-  /** Of the scene. */
-  readonly world: ImageWorld | undefined
-  /** None of a question without words. */
-  readonly unknownWords?: readonly string[]
-}
-
 /** Lines of an answer: nothing where the checkpoint knows all of it. */
 export function caveatLines({ world, unknownWords = [] }: Caveats, { out }: Pick<Terminal, 'out'>): string[] {
   const paint = painter(out)
@@ -59,19 +51,6 @@ export function caveatLines({ world, unknownWords = [] }: Caveats, { out }: Pick
     lines.push(`  world    ${paint('yellow', 'the image is unlike those that it knows')}: ${far}`)
   }
   return lines
-}
-
-/** The same as fields of what `--json` prints, with the domain and the examples. */
-export function caveatFields({ knows }: Knowing, { world, unknownWords }: Caveats): object {
-  if (!knows) return {}
-  const { domain, examples, words } = knows
-  return {
-    ...(unknownWords && words.length > 0 && { unknownWords }),
-    ...(world && { world }),
-    ...((domain !== undefined || examples.length > 0) && {
-      knows: { ...(domain !== undefined && { domain }), examples },
-    }),
-  }
 }
 
 /** Rows of what `flowseg inspect` tells of it; undefined where the config says nothing. */

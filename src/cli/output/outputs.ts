@@ -151,7 +151,7 @@ export interface Known {
 }
 
 /** Files and folders that no output may touch. */
-export interface Kept {
+export interface KeptPaths {
   /** Not to be overwritten. */
   readonly files: readonly Known[]
   /** Not to be written into. */
@@ -165,7 +165,7 @@ export interface Kept {
  * @throws UsageError, or FlowSegError 'ERR_OUTPUT' where writing isn't allowed
  */
 export async function expectApart(
-  { files, folders }: Kept,
+  { files, folders }: KeptPaths,
   outputs: readonly string[],
   { cwd }: Pick<Terminal, 'cwd'>,
 ): Promise<void> {

@@ -8,7 +8,7 @@ import { viewOf } from '../../view.ts'
 /** Bytes of a value. */
 const F32 = Float32Array.BYTES_PER_ELEMENT
 
-type Size = readonly [height: number, width: number]
+type HeightWidth = readonly [height: number, width: number]
 
 /**
  * The pixels whose logit is above zero once it is resized.
@@ -19,7 +19,13 @@ type Size = readonly [height: number, width: number]
  * @param crop   part of the canvas that holds the image
  * @param to     size of the mask
  */
-export function maskFromLogits(logits: Float32Array, from: Size, canvas: number, crop: Size, to: Size): Mask {
+export function maskFromLogits(
+  logits: Float32Array,
+  from: HeightWidth,
+  canvas: number,
+  crop: HeightWidth,
+  to: HeightWidth,
+): Mask {
   const whole = resizeCorner(logits, from[1], from, [canvas, canvas])
   const [height, width] = to
   const same = height === crop[0] && width === crop[1] && width === canvas
@@ -34,7 +40,12 @@ export function maskFromLogits(logits: Float32Array, from: Size, canvas: number,
 }
 
 /** Bilinear resize of the top-left [h, w] of a map with rows of `stride`, align_corners false. */
-function resizeCorner(x: Float32Array, stride: number, [h, w]: Size, [height, width]: Size): Float32Array {
+function resizeCorner(
+  x: Float32Array,
+  stride: number,
+  [h, w]: HeightWidth,
+  [height, width]: HeightWidth,
+): Float32Array {
   const columns = taps(w, width)
   const y = new Float32Array(height * width)
   const values = viewOf(x)

@@ -5,11 +5,12 @@ import { boxOf } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
 import type { RegionInstances, RegionSegmentation } from '../../model/flowseg.ts'
 import { gesturesOf, type Region } from '../../model/input/region.ts'
+import { caveatFields } from '../../model/knows/caveats.ts'
 import { printable } from '../../printable.ts'
 import { EXIT_NOTHING, type Given, type Options, shareOption, UsageError } from '../args.ts'
 import { type ImagePlace, imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
-import { caveatFields, caveatLines } from '../output/knows.ts'
+import { caveatLines } from '../output/knows.ts'
 import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
@@ -155,17 +156,19 @@ function wordsOf(args: Given): string {
   return places.length > 0 ? places.join(' ') : 'region'
 }
 
-type RegionAnswer = RegionSegmentation | RegionInstances
+type AnyRegionAnswer = RegionSegmentation | RegionInstances
 
 /** The objects that were found, by falling score. */
-function objectsOf(answer: RegionAnswer): (Labelled & { readonly score: number; readonly query: number })[] {
+function objectsOf(
+  answer: AnyRegionAnswer,
+): (Labelled & { readonly score: number; readonly query: number })[] {
   if (!answer.found) return []
   const found = 'instances' in answer ? answer.instances : [answer]
   return found.map(({ mask, score, query }) => ({ mask, score, query, label: score.toFixed(2) }))
 }
 
 function textOf(
-  { times }: RegionAnswer,
+  { times }: AnyRegionAnswer,
   objects: ReturnType<typeof objectsOf>,
   caveats: readonly string[],
   { overlay, mask }: AnswerFiles,
@@ -191,7 +194,7 @@ function textOf(
 /** The object that `--json` prints. */
 function accountOf(
   image: string,
-  { found, times }: RegionAnswer,
+  { found, times }: AnyRegionAnswer,
   objects: ReturnType<typeof objectsOf>,
   files: AnswerFiles,
 ): object {

@@ -124,13 +124,13 @@ interface Driver {
 }
 
 /** One that can't be used. */
-interface Absent {
+interface UnusableAdapter {
   readonly name: string
   readonly reason: string
 }
 
 /** The drivers to try, in this order. */
-function* drivers(): Generator<Driver | Absent> {
+function* drivers(): Generator<Driver | UnusableAdapter> {
   // Asking Dawn without any driver only makes it complain on stderr
   const hasSystemDriver = process.platform !== 'linux' || hasVulkanDriver()
   if (hasSystemDriver) yield { name: "the system's drivers", use: (work) => work() }
@@ -138,7 +138,7 @@ function* drivers(): Generator<Driver | Absent> {
   yield npmDriver()
 }
 
-function npmDriver(): Driver | Absent {
+function npmDriver(): Driver | UnusableAdapter {
   const software = softwareDriver()
   const name = 'SwiftShader from npm'
   if (!software.ready) return { name, reason: software.reason }
@@ -146,7 +146,10 @@ function npmDriver(): Driver | Absent {
 }
 
 /** The names of these drivers' adapters, each with the driver that it is found with first. */
-async function listed(create: Create, from: Iterable<Driver | Absent>): Promise<Map<string, Driver>> {
+async function listed(
+  create: Create,
+  from: Iterable<Driver | UnusableAdapter>,
+): Promise<Map<string, Driver>> {
   const all = new Map<string, Driver>()
   for (const driver of from) {
     if ('reason' in driver) continue

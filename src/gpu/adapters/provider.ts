@@ -6,7 +6,7 @@ import { NoAdapterError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 
 /** The extensions of this runtime's WGSL that we use. */
-export interface Language {
+export interface WgslExtensions {
   /** Read-only storage textures. */
   readonly readsTextures: boolean
   /**
@@ -21,7 +21,7 @@ export interface Provider {
   /** 'Node 20.20.2, Dawn', 'Deno 2.9.6, wgpu' or 'browser'. */
   readonly runtime: string
   readonly adapter: GPUAdapter
-  readonly language: Language
+  readonly language: WgslExtensions
   /** Awaits without burning a core while the device works. */
   calm<T>(promise: Promise<T>): Promise<T>
   /** Lets go of the implementation, so that the process can end. */
@@ -71,7 +71,7 @@ export function namesMeant(part: string, names: readonly string[]): string[] {
 }
 
 /** The features of the WGSL language that this implementation has; none where it doesn't say. */
-export function languageOf(gpu: GPU | undefined): Language {
+export function languageOf(gpu: GPU | undefined): WgslExtensions {
   const has = (name: string): boolean => gpu?.wgslLanguageFeatures?.has(name) ?? false
   return {
     readsTextures: has('readonly_and_readwrite_storage_textures'),

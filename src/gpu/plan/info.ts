@@ -1,7 +1,7 @@
 // The cost of a plan, for reports to users and for predictions of its time.
 
 import { roundUp } from '../memory.ts'
-import type { Layout } from './liveness.ts'
+import type { MemoryLayout } from './liveness.ts'
 import type { PlanSpec, RecordedStep } from './steps.ts'
 
 /** One line of a plan's description. */
@@ -44,7 +44,7 @@ export interface PlanInfo {
 export function infoOf(
   { name, keep }: PlanSpec,
   steps: readonly RecordedStep[],
-  layout: Layout,
+  layout: MemoryLayout,
   ownBytes: number,
 ): PlanInfo {
   return {

@@ -17,7 +17,7 @@ interface Tenant {
 }
 
 /** The memory of a plan's intermediates: slots, each for several that are never alive together. */
-export interface Layout {
+export interface MemoryLayout {
   /** Bytes of each slot. */
   readonly slots: readonly number[]
   readonly slotOf: ReadonlyMap<Storage, number>
@@ -33,7 +33,7 @@ export interface Layout {
  * @param dispatches  in order
  * @param outputs     storages that must survive the run; they get no slot here
  */
-export function layOut(dispatches: readonly RecordedDispatch[], outputs: ReadonlySet<Storage>): Layout {
+export function layOut(dispatches: readonly RecordedDispatch[], outputs: ReadonlySet<Storage>): MemoryLayout {
   // 1. First and last use of every intermediate
   const tenantOf = new Map<Storage, Tenant>()
   const lastRead = new Map<Storage, number>()

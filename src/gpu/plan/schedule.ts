@@ -11,7 +11,7 @@ import { withoutComments } from '../wgsl.ts'
 export const SUBMIT_SECONDS = 0.2
 
 /** A dispatch, or a part of one that was cut. */
-export interface Piece {
+export interface DispatchPiece {
   readonly grid: readonly [number, number, number]
   /** First workgroup along y. */
   readonly firstGroup: number
@@ -20,7 +20,7 @@ export interface Piece {
 }
 
 /** A dispatch's grid, in pieces along y when it is too long for one submission and allows it. */
-export function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
+export function cut(dispatch: RecordedDispatch, gpu: Gpu): DispatchPiece[] {
   const limit = gpu.device.limits.maxComputeWorkgroupsPerDimension
   const [x, y, z] = toGrid(dispatch, limit)
   if (x > limit || y > limit || z > limit) {
@@ -32,7 +32,7 @@ export function cut(dispatch: RecordedDispatch, gpu: Gpu): Piece[] {
   const seconds = dispatch.flops / gpu.rate.flopsPerSecond
   const pieces = dispatch.cut ? Math.min(y, Math.max(1, Math.ceil(seconds / SUBMIT_SECONDS))) : 1
   const rows = Math.ceil(y / pieces)
-  const result: Piece[] = []
+  const result: DispatchPiece[] = []
   for (let first = 0; first < y; first += rows) {
     const height = Math.min(rows, y - first)
     const share = height / y

@@ -7,8 +7,8 @@ import { printable } from '../../printable.ts'
 import type { Gpu } from '../gpu.ts'
 import type { Kernel } from '../kernel.ts'
 import type { RecordedDispatch, Recorder, Storage } from '../recorder.ts'
-import { type Layout, layOut } from './liveness.ts'
-import { checkBindings, cut, type Piece } from './schedule.ts'
+import { layOut, type MemoryLayout } from './liveness.ts'
+import { checkBindings, cut, type DispatchPiece } from './schedule.ts'
 
 /** A millisecond or two. */
 const DISPATCHES_PER_TURN = 64
@@ -24,7 +24,7 @@ export interface PlanSpec {
 }
 
 /** One launch: a dispatch, or a piece of one whose grid was cut. */
-export interface RecordedStep extends Piece {
+export interface RecordedStep extends DispatchPiece {
   readonly dispatch: RecordedDispatch
   readonly kernel: Kernel
   readonly slot: number
@@ -39,7 +39,7 @@ export async function stepsOf(
   gpu: Gpu,
   spec: PlanSpec,
   signal?: AbortSignal,
-): Promise<{ layout: Layout; steps: RecordedStep[] }> {
+): Promise<{ layout: MemoryLayout; steps: RecordedStep[] }> {
   await breathe(signal)
   checkWrites(spec)
   const { dispatches } = spec.recorder

@@ -3,11 +3,11 @@
 //   read -> blocks in memory -> blocks that are kept (block-cache.ts) -> the server
 //
 // A reader of weights asks for thousands of small ranges. Here they become a request a block, a few at a time and
-// always some ahead; the last blocks stay in memory, as the next range often begins in them. A block is written to the
-// cache as soon as it has come, so what was downloaded isn't lost when the rest is given up. Tabs that load the same
-// file take turns at each block (Web Locks), and so download it once.
+// always some ahead; the last blocks that were read of a folder's files stay in memory, as the next range often begins
+// in them. A block is written to the cache as soon as it has come, so what was downloaded isn't lost when the rest is
+// given up. Tabs that load the same file take turns at each block (Web Locks), and so download it once.
 
-import { orAborted } from '../../breathe.ts'
+import { breathe, orAborted } from '../../breathe.ts'
 import { lastOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
@@ -23,6 +23,8 @@ import type { BlockCache, KeptFile } from './block-cache.ts'
 /** Blocks that are fetched before they are read, and blocks that stay in memory after. */
 const AHEAD = 4
 const STAY = 8
+/** Bytes that are hashed in one turn: 1 to 4 ms of a host's hash. */
+const HASHED_BYTES = 2 ** 20
 
 /** Options of a source that reads a file in blocks: their size, and the cache and queue that it uses. */
 export interface BlockOptions {
@@ -32,6 +34,8 @@ export interface BlockOptions {
   readonly download?: Download | undefined
   /** Shared by the files of a server. */
   readonly gate?: Gate | undefined
+  /** Shared by the files of a folder. */
+  readonly shelf?: Shelf | undefined
 }
 
 interface Block {
@@ -54,6 +58,10 @@ interface Checking {
   /** The block that comes next, and those that came too early. */
   next: number
   readonly early: Map<number, Uint8Array>
+  /** The first block that came too early to wait: from it on, `verify` reads again. */
+  end: number
+  /** Settles once all that can be hashed is. */
+  work: Promise<void> | undefined
 }
 
 /** A file in blocks: those in memory, those that are kept, and the server. */
@@ -68,9 +76,12 @@ export class BlockSource implements Source {
   readonly #label: string
   readonly #download: Download | undefined
   readonly #gate: Gate
+  readonly #shelf: Shelf
 
-  /** The blocks in memory or on their way, the least recently read first. */
+  /** The blocks in memory or on their way. */
   readonly #blocks = new Map<number, Block>()
+  /** Blocks that were read: none is fetched ahead for another reader that has been there. */
+  readonly #wereRead = new Set<number>()
   /** The reads to come: the blocks in order, and the place of each. Without it, nobody knows. */
   #order: readonly number[] = []
   #placeOf = new Map<number, number>()
@@ -85,7 +96,8 @@ export class BlockSource implements Source {
   readonly #work = new Map<number, Promise<void>>()
   #closed: Promise<void> | undefined
 
-  constructor(origin: RemoteSource, { kept, blockBytes = 4 * 2 ** 20, download, gate }: BlockOptions = {}) {
+  constructor(origin: RemoteSource, options: BlockOptions = {}) {
+    const { kept, blockBytes = 4 * 2 ** 20, download, gate, shelf } = options
     this.name = origin.name
     this.size = origin.size
     this.#origin = origin
@@ -95,6 +107,7 @@ export class BlockSource implements Source {
     this.#label = labelOf(origin.name)
     this.#download = download
     this.#gate = gate ?? new Gate()
+    this.#shelf = shelf ?? new Shelf()
     download?.add(origin.size)
   }
 
@@ -108,6 +121,8 @@ export class BlockSource implements Source {
     for (const i of indices) {
       const begin = i * this.#blockBytes
       const block = await this.#get(i, lastOf(indices), signal)
+      // Reading doesn't run ahead of hashing: blocks that wait for it would fill the memory, or be left out of it
+      await this.#checking?.work
       bytes.set(block.subarray(Math.max(0, offset - begin), end - begin), Math.max(0, begin - offset))
     }
     return bytes
@@ -138,6 +153,8 @@ export class BlockSource implements Source {
       hash: new Sha256(),
       next: 0,
       early: new Map(),
+      end: Infinity,
+      work: undefined,
     }
   }
 
@@ -152,9 +169,14 @@ export class BlockSource implements Source {
   async #verify(signal: AbortSignal | undefined): Promise<void> {
     const checking = this.#checking
     if (!checking || checking.isKnown) return
+    await checking.work // what has come may not be hashed yet
     if (checking.by === 'the server' && !this.#isAtHand(checking)) return
-    while (checking.next < this.#count) {
+    this.#wereRead.clear()
+    for (;;) {
+      await checking.work
       const i = checking.next
+      if (i >= this.#count) break
+      checking.end = Infinity
       this.#check(i, await this.#get(i, this.#count - 1, signal))
     }
     const sha256 = checking.hash.digest()
@@ -176,7 +198,7 @@ export class BlockSource implements Source {
     const indices = this.#blocksOf(range)
     for (const i of indices) {
       await this.#work.get(i)
-      this.#blocks.delete(i)
+      this.#drop(i)
       await this.#kept?.remove(i)
     }
     return indices.some((i) => this.#wereKept.has(i))
@@ -187,6 +209,7 @@ export class BlockSource implements Source {
     this.#closed ??= (async () => {
       this.#closing.abort(new WeightsError(`${this.name} was closed while it was being read.`))
       await this.#settle()
+      for (const i of this.#blocks.keys()) this.#drop(i)
       if (!this.#download?.hasBegun) for (let i = 0; i < this.#count; i++) this.#skip(i)
       await this.#origin.close()
     })()
@@ -207,16 +230,27 @@ export class BlockSource implements Source {
   async #get(i: number, last: number, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
     const block = this.#blocks.get(i) ?? this.#fetch(i)
     block.isRead = true
-    this.#blocks.delete(i)
-    this.#blocks.set(i, block) // the most recently read
+    this.#wereRead.add(i)
+    if (block.isHere) this.#stay(i, block)
     const place = this.#placeOf.get(i)
     for (let k = 1; k < AHEAD; k++) {
       const next = place === undefined ? (i + k <= last ? i + k : undefined) : this.#order[place + k]
       if (next === undefined || this.#unread() >= AHEAD) break
-      if (!this.#blocks.has(next)) this.#fetch(next)
+      if (!this.#blocks.has(next) && !this.#wereRead.has(next)) this.#fetch(next)
     }
     // Others may wait for it too
     return orAborted(block.bytes, signal)
+  }
+
+  /** Keeps a block that was just read, until others were read after it. */
+  #stay(i: number, block: Block): void {
+    if (this.#blocks.get(i) === block) this.#shelf.put(block, () => this.#drop(i))
+  }
+
+  #drop(i: number): void {
+    const block = this.#blocks.get(i)
+    this.#blocks.delete(i)
+    if (block) this.#shelf.remove(block)
   }
 
   #unread(): number {
@@ -232,8 +266,7 @@ export class BlockSource implements Source {
       (bytes) => {
         block.isHere = true
         this.#check(i, bytes)
-        const read = [...this.#blocks].filter(([, { isHere, isRead }]) => isHere && isRead)
-        for (const [old] of read.slice(0, -STAY)) this.#blocks.delete(old)
+        if (block.isRead) this.#stay(i, block)
       },
       // The reader gets the error; the next one may have more luck
       () => this.#blocks.get(i) === block && this.#blocks.delete(i),
@@ -314,15 +347,54 @@ export class BlockSource implements Source {
 
   #check(i: number, bytes: Uint8Array): void {
     const checking = this.#checking
-    if (!checking || checking.isKnown || i < checking.next) return
-    const { early, hash } = checking
+    if (!checking || checking.isKnown || i < checking.next || i >= checking.end) return
+    const { early } = checking
     early.set(i, bytes)
-    for (let next = early.get(checking.next); next; next = early.get(checking.next)) {
-      hash.update(next)
-      early.delete(checking.next++)
+    if (early.size > this.#shelf.most) {
+      checking.end = Math.max(...early.keys())
+      early.delete(checking.end)
     }
-    // Too many: `verify` will read them again
-    for (const k of early.keys()) if (early.size > STAY) early.delete(k)
+    if (early.has(checking.next)) checking.work ??= hashInTurns(checking)
+  }
+}
+
+/** Hashes the blocks that are there, up to the first that isn't. */
+async function hashInTurns(checking: Checking): Promise<void> {
+  const { early, hash } = checking
+  for (let bytes = early.get(checking.next); bytes; bytes = early.get(checking.next)) {
+    for (let at = 0; at < bytes.length; at += HASHED_BYTES) {
+      await breathe()
+      hash.update(bytes.subarray(at, at + HASHED_BYTES))
+    }
+    early.delete(checking.next++)
+  }
+  checking.work = undefined
+}
+
+/** The blocks of several files that were read last: others leave the memory. */
+export class Shelf {
+  /** Blocks that stay. */
+  readonly most: number
+  /** Blocks with the functions that let go of them, the least recently read first. */
+  readonly #blocks = new Map<object, () => void>()
+
+  constructor(most: number = STAY) {
+    this.most = most
+  }
+
+  /** @param drop called once others were read after it */
+  put(block: object, drop: () => void): void {
+    this.#blocks.delete(block)
+    this.#blocks.set(block, drop)
+    for (const [old, dropOld] of this.#blocks) {
+      if (this.#blocks.size <= this.most) break
+      this.#blocks.delete(old)
+      dropOld()
+    }
+  }
+
+  remove(block: object): void {
+    this.#blocks.delete(block)
   }
 }
 

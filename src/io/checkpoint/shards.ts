@@ -28,13 +28,13 @@ export interface StoredTensor extends TensorEntry {
 }
 
 /** The header of a file of tensors, checked. */
-export interface Header {
+export interface TensorFileHeader {
   readonly metadata: ReadonlyMap<string, string>
   readonly tensors: readonly StoredTensor[]
 }
 
 /** Reads and checks the header of a file, and none of its values. */
-export type ReadHeader = (source: Source, signal: AbortSignal | undefined) => Promise<Header>
+export type ReadHeader = (source: Source, signal: AbortSignal | undefined) => Promise<TensorFileHeader>
 
 /** The index of a sharded checkpoint: the file that must hold each tensor. */
 export interface ShardIndex {

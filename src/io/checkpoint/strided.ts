@@ -24,7 +24,7 @@ interface Axis {
 }
 
 /** A part of a tensor that has a length along every axis. */
-interface Box {
+interface TensorBox {
   /** Elements before its first one, in the file and in the result. */
   readonly from: number
   readonly to: number
@@ -110,9 +110,9 @@ function viewOf({ buffer }: Uint8Array<ArrayBuffer>, unit: number): Words {
 }
 
 /** The elements from `begin` to `end`, counted in C order, as boxes. */
-function boxesOf(axes: readonly Axis[], begin: number, end: number): Box[] {
+function boxesOf(axes: readonly Axis[], begin: number, end: number): TensorBox[] {
   const inner = stridesOf(axes.map(({ length }) => length))
-  const boxes: Box[] = []
+  const boxes: TensorBox[] = []
   const cut = (k: number, low: number, high: number, from: number): void => {
     if (low >= high) return
     const axis = axes[k]
@@ -148,12 +148,12 @@ function boxesOf(axes: readonly Axis[], begin: number, end: number): Box[] {
 }
 
 /** The number of elements from the first to the last, both counted. */
-function spanOf({ axes }: Box): number {
+function spanOf({ axes }: TensorBox): number {
   return axes.reduce((sum, { length, stride }) => sum + (length - 1) * stride, 1)
 }
 
 /** The box in parts, none of which spreads over more than `most`. */
-function* fitting(box: Box, most: number): Generator<Box> {
+function* fitting(box: TensorBox, most: number): Generator<TensorBox> {
   if (spanOf(box) <= most) {
     yield box
     return
@@ -162,7 +162,7 @@ function* fitting(box: Box, most: number): Generator<Box> {
   const k = spans.indexOf(Math.max(...spans))
   const { length, stride, toStride } = entryOf(box.axes, k)
   const half = length >> 1
-  const part = (at: number, end: number): Box => ({
+  const part = (at: number, end: number): TensorBox => ({
     from: box.from + at * stride,
     to: box.to + at * toStride,
     axes: box.axes.with(k, { length: end - at, stride, toStride }),
@@ -171,7 +171,7 @@ function* fitting(box: Box, most: number): Generator<Box> {
   yield* fitting(part(half, length), most)
 }
 
-function copy(from: Words, i: number, to: Words, j: number, axes: Box['axes'], k: number): void {
+function copy(from: Words, i: number, to: Words, j: number, axes: TensorBox['axes'], k: number): void {
   const axis = axes[k]
   if (!axis) {
     to[j] = from[i] as number

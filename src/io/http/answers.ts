@@ -3,7 +3,7 @@
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import { shownAddress } from './address.ts'
-import { type Answer, isBrowser, statusOf } from './http.ts'
+import { type HttpAnswer, isBrowser, statusOf } from './http.ts'
 
 /** No file of weights is that large: a server that claims more is wrong, and planning for it would take memory. */
 const MAX_FILE_BYTES = 2 ** 40
@@ -25,7 +25,7 @@ export class Absent {
 }
 
 /** @returns why there is no file, if the answer amounts to that */
-export function absence(answer: Answer, name: string): Absent | undefined {
+export function absence(answer: HttpAnswer, name: string): Absent | undefined {
   const { response, url } = answer
   const { status } = response
   if (status === 404 || status === 410) {
@@ -50,7 +50,7 @@ export function pageError(name: string, url: string = name): WeightsError {
 }
 
 /** The error for a status that means neither the file nor its absence. */
-export function refused({ response, leftHeaders, url }: Answer, name: string): WeightsError {
+export function refused({ response, leftHeaders, url }: HttpAnswer, name: string): WeightsError {
   const { status } = response
   const left = leftHeaders
     ? ` Your headers were not sent to ${shownAddress(new URL(url).origin)}, where the server redirects to.`
@@ -69,7 +69,7 @@ export function refused({ response, leftHeaders, url }: Answer, name: string): W
  * An ETag in its quotes, which some servers leave out, and else the date. A weak one counts like a strong one: servers
  * that compress send both for the same file. What the server states of the file itself goes before both.
  */
-export function versionOf({ response: { headers }, stated }: Answer): string | undefined {
+export function versionOf({ response: { headers }, stated }: HttpAnswer): string | undefined {
   if (stated?.version !== undefined) return stated.version
   const tag = /^\s*(?:W\/)?"?([^"]*)"?\s*$/i.exec(headers.get('etag') ?? '')?.[1]
   return tag ? `"${tag}"` : (headers.get('last-modified') ?? undefined)
@@ -79,14 +79,14 @@ export function versionOf({ response: { headers }, stated }: Answer): string | u
  * True if an answer is of another version of the file. An answer without a version that can be compared counts as the
  * same.
  */
-export function isOther(answer: Answer, version: string | undefined): boolean {
+export function isOther(answer: HttpAnswer, version: string | undefined): boolean {
   const now = version?.startsWith('"') ? versionOf(answer) : answer.response.headers.get('last-modified')
   const isSameKind = now?.startsWith('"') === version?.startsWith('"')
   return version !== undefined && Boolean(now) && isSameKind && now !== version
 }
 
 /** @throws WeightsError if no file has that many bytes, or this one is stated to have others */
-export function expectSize(name: string, size: number, stated?: Answer['stated']): void {
+export function expectSize(name: string, size: number, stated?: HttpAnswer['stated']): void {
   if (stated?.size !== undefined && stated.size !== size) {
     throw new WeightsError(
       `${name}: the file has ${stated.size} bytes by the server's own account, and ${size} bytes are sent for it. ` +
@@ -101,7 +101,7 @@ export function expectSize(name: string, size: number, stated?: Answer['stated']
 }
 
 /** The range that a 206 says it has. */
-export interface Part {
+export interface AnsweredRange {
   readonly length: number
   /** Bytes of the whole file; undefined if the server doesn't know. */
   readonly total: number | undefined
@@ -114,10 +114,10 @@ export interface Part {
  * @throws WeightsError
  */
 export function partOf(
-  { response: { headers } }: Answer,
+  { response: { headers } }: HttpAnswer,
   name: string,
   [offset, length]: readonly [number, number],
-): Part | undefined {
+): AnsweredRange | undefined {
   expectPlain(headers, name)
   const type = headers.get('content-type') ?? ''
   if (/^\s*multipart\//i.test(type)) {
@@ -158,7 +158,7 @@ function expectPlain(headers: Headers, name: string): void {
 
 /** Into `bytes`, at most `length` of them: fewer, if the connection ends before. */
 export async function readPart(
-  answer: Answer,
+  answer: HttpAnswer,
   name: string,
   length: number,
   bytes: Uint8Array,
@@ -179,7 +179,7 @@ export async function readPart(
 
 /** All of an answer's bytes: not one byte more than `limit` is taken from the network. */
 export async function readWhole(
-  answer: Answer,
+  answer: HttpAnswer,
   name: string,
   limit: number,
 ): Promise<Uint8Array<ArrayBuffer>> {

@@ -54,7 +54,7 @@ const WALL_CLOCK: Clock = {
 }
 
 /** One request. */
-export interface Question {
+export interface HttpRequest {
   readonly url: string
   readonly method?: 'HEAD'
   /** First byte, and how many. */
@@ -86,7 +86,7 @@ export interface Stated {
 }
 
 /** The head of an answer, and its bytes as they come. */
-export interface Answer extends Reply {
+export interface HttpAnswer extends Reply {
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
 
@@ -100,7 +100,7 @@ export interface Resolver {
    *
    * @throws WeightsError for an answer that amounts to a refusal, and whatever `send` throws
    */
-  ask(question: Question, send: (question: Question) => Promise<Reply>): Promise<Reply>
+  ask(question: HttpRequest, send: (question: HttpRequest) => Promise<Reply>): Promise<Reply>
 }
 
 const RETRIES = 3
@@ -126,9 +126,9 @@ export function isBrowser(): boolean {
  * @throws the signal's own reason, and whatever `fetch` and `use` throw
  */
 export async function exchange<T>(
-  question: Question,
+  question: HttpRequest,
   options: HttpOptions,
-  use: (answer: Answer) => Promise<T>,
+  use: (answer: HttpAnswer) => Promise<T>,
 ): Promise<T> {
   const { signal } = options
   signal?.throwIfAborted()
@@ -137,7 +137,7 @@ export async function exchange<T>(
   signal?.addEventListener('abort', stop)
   const watchdog = new Watchdog(options, (silence) => stopping.abort(silence))
   try {
-    const send = (asked: Question): Promise<Reply> => follow(asked, options, stopping.signal, watchdog)
+    const send = (asked: HttpRequest): Promise<Reply> => follow(asked, options, stopping.signal, watchdog)
     const { response, ...led } = await (options.resolver?.ask(question, send) ?? send(question))
     if (BUSY.includes(response.status) || response.status >= 500) throw new Busy(response, options)
     return await use({ response, ...led, pieces: () => piecesOf(response, watchdog) })
@@ -161,7 +161,7 @@ async function* piecesOf({ body }: Response, watchdog: Watchdog): AsyncGenerator
 }
 
 async function follow(
-  { url, method, range, isForeign = false }: Question,
+  { url, method, range, isForeign = false }: HttpRequest,
   { headers, httpCache }: HttpOptions,
   signal: AbortSignal,
   watchdog: Watchdog,

@@ -17,7 +17,14 @@ import { hasFiles } from '../../has-files.ts'
 import { printable, quoted } from '../../printable.ts'
 import { shownAddress } from './address.ts'
 import { readWhole } from './answers.ts'
-import { exchange, type HttpOptions, type Question, type Reply, type Resolver, type Stated } from './http.ts'
+import {
+  exchange,
+  type HttpOptions,
+  type HttpRequest,
+  type Reply,
+  type Resolver,
+  type Stated,
+} from './http.ts'
 import { describeHubPlace, type HubPlace, parseHubPlace } from './hub-place.ts'
 
 /** Options for places on Hugging Face's hub only. */
@@ -42,7 +49,7 @@ interface Entry {
   readonly tag: string | undefined
 }
 
-type Send = (question: Question) => Promise<Reply>
+type Send = (question: HttpRequest) => Promise<Reply>
 
 /** The known facts of a file. */
 interface HubFile extends Stated {
@@ -131,7 +138,7 @@ export class Hub implements Resolver {
     return this.#entries
   }
 
-  async ask(question: Question, send: Send): Promise<Reply> {
+  async ask(question: HttpRequest, send: Send): Promise<Reply> {
     const content = question.range && this.#files.get(question.url)?.content
     const again = content === undefined ? undefined : await this.#askContent(content, question, send)
     if (again) return again
@@ -146,7 +153,7 @@ export class Hub implements Resolver {
   }
 
   /** Asks at the address that the hub signed before. @returns undefined if it has expired */
-  async #askContent(content: string, question: Question, send: Send): Promise<Reply | undefined> {
+  async #askContent(content: string, question: HttpRequest, send: Send): Promise<Reply | undefined> {
     const { url } = question
     const forget = (): void => {
       this.#files.set(url, { ...this.#files.get(url), content: undefined })
@@ -164,7 +171,7 @@ export class Hub implements Resolver {
     }
   }
 
-  async #askHub(question: Question, send: Send): Promise<Reply> {
+  async #askHub(question: HttpRequest, send: Send): Promise<Reply> {
     while (!this.#isSettled && this.#first) await this.#first
     if (this.#isSettled) return send({ ...question, url: this.#pinned(question.url) })
     let leave: () => void = () => undefined

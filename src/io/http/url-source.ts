@@ -21,7 +21,7 @@ import {
   refused,
   versionOf,
 } from './answers.ts'
-import { type Answer, exchange, type HttpOptions, Patience, type Stated } from './http.ts'
+import { exchange, type HttpAnswer, type HttpOptions, Patience, type Stated } from './http.ts'
 
 /** Options of requests for files. */
 export interface UrlOptions extends HttpOptions {
@@ -211,7 +211,7 @@ function rangeSource({ url, size, version }: Remote, options: UrlOptions): Remot
         patience.progressed()
         received?.(count)
       }
-      const next = async (answer: Answer): Promise<void> => {
+      const next = async (answer: HttpAnswer): Promise<void> => {
         const { response } = answer
         const rest = [offset + got.bytes, length - got.bytes] as const
         if (response.status === 206) {

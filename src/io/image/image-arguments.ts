@@ -2,10 +2,10 @@
 
 import { describe } from '../../check.ts'
 import { ImageError } from '../../errors.ts'
-import { expectOptions, type Kinds, POSITIVE, SIGNAL, TEXT } from '../../options.ts'
+import { expectOptions, type OptionKinds, POSITIVE, SIGNAL, TEXT } from '../../options.ts'
 import type { DecodeOptions } from './image.ts'
 
-const DECODE_KINDS: Kinds<DecodeOptions> = { maxPixels: POSITIVE, name: TEXT, signal: SIGNAL }
+const DECODE_KINDS: OptionKinds<DecodeOptions> = { maxPixels: POSITIVE, name: TEXT, signal: SIGNAL }
 
 /** @throws ImageError, UsageError */
 export function expectDecodable(bytes: unknown, options: object): void {

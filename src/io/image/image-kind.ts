@@ -9,9 +9,11 @@ import { viewOf } from '../../view.ts'
 /** Formats that are told apart by their first bytes. */
 export type ImageKind = 'PNG' | 'JPEG' | 'WebP' | 'AVIF' | 'GIF' | 'BMP' | 'HEIC'
 
-/** A size in pixels. */
+/** A width and a height in whole pixels. */
 export interface Size {
+  /** Width in pixels. */
   readonly width: number
+  /** Height in pixels. */
   readonly height: number
 }
 

@@ -106,7 +106,9 @@ export function sizeOfImage(
 async function decodeRead(file: ImageFile, signal: AbortSignal | undefined): Promise<Image> {
   if (file.png) {
     const { width, height, orientation } = file.png
-    return upright({ width, height, rgb: await decodePng(file.png, file.name, signal) }, orientation, signal)
+    // Between two of its rows it waits for a thread that inflates: all of them may be busy
+    const rgb = await orAborted(decodePng(file.png, file.name, signal), signal)
+    return upright({ width, height, rgb }, orientation, signal)
   }
   if (!canDecode(file.kind)) throw unreadable(file.kind, file.name)
   await file.jpeg?.expectWhole(signal)

@@ -49,7 +49,7 @@ export async function expectAllBlocks(
     const tables = components.flatMap(({ blocks, dc, ac }) =>
       Array.from({ length: blocks }, () => ({ dc: lookup(dc), ac: lookup(ac) })),
     )
-    const bits = new Bits(data)
+    const bits = new ScanBits(data)
     for (let unit = 0; unit < units; unit++) {
       if (unit % STEP === 0) await breathe(signal)
       if (restart > 0 && unit > 0 && unit % restart === 0 && !bits.restart((unit / restart - 1) & 7)) {
@@ -67,7 +67,7 @@ export async function expectAllBlocks(
 }
 
 /** Skips a block. @returns false if a code means nothing */
-function readBlock(bits: Bits, dc: DataView, ac: DataView): boolean {
+function readBlock(bits: ScanBits, dc: DataView, ac: DataView): boolean {
   let code = dc.getUint16(2 * bits.peek(), true)
   if (code === 0) return bits.missing
   bits.skip(code >> 8)
@@ -110,7 +110,7 @@ function lookupOf(table: Uint8Array, name: string): DataView {
 /**
  * The bits of a scan's data, without the zeros that follow FF. Past the end, or a marker, come zeros that are missing.
  */
-class Bits {
+class ScanBits {
   readonly #data: Uint8Array
   #at = 0
   /** The bits that were read and not yet used, in its low bits. */

@@ -3,7 +3,7 @@
 import { breathe } from '../../breathe.ts'
 import { viewOf } from '../../view.ts'
 
-interface Pixels {
+interface TurnablePixels {
   readonly width: number
   readonly height: number
   /** [height, width, 3] */
@@ -40,10 +40,10 @@ export function orientationOf(exif: Uint8Array): number | undefined {
 
 /** An image as it is to be seen, of one as it is stored. */
 export async function upright(
-  { width: W, height: H, rgb }: Pixels,
+  { width: W, height: H, rgb }: TurnablePixels,
   orientation: number,
   signal?: AbortSignal,
-): Promise<Pixels> {
+): Promise<TurnablePixels> {
   if (orientation === 1) return { width: W, height: H, rgb }
   const swapped = orientation >= 5
   const [width, height] = swapped ? [H, W] : [W, H]

@@ -141,7 +141,7 @@ function typeName(bytes: Uint8Array, at: number): string {
  * @throws ImageError if there are fewer rows than the header says, or more, or they are damaged
  */
 export async function decodePng(header: PngHeader, name: string, signal?: AbortSignal): Promise<Uint8Array> {
-  const rows = new Rows(header, name)
+  const rows = new PngRows(header, name)
   const packedBytes = header.data.reduce((sum, { bytes }) => sum + bytes.length, 0)
   try {
     for await (const bytes of inflate(piecesOf(header, name), packedBytes)) {
@@ -218,7 +218,7 @@ interface Line {
 const SHORT = 64
 
 /** Filtered rows in, pixels out. */
-class Rows {
+class PngRows {
   readonly #header: PngHeader
   readonly #name: string
   readonly #rgb: Uint8Array

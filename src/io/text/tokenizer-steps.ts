@@ -24,7 +24,7 @@ const MAX_GROWTH = 256
 const MAX_CONTENT = 64
 
 type Entry = Readonly<Record<string, unknown>>
-type Stage = 'normalizer' | 'pre_tokenizer' | 'decoder'
+type TokenizerStage = 'normalizer' | 'pre_tokenizer' | 'decoder'
 
 /** The factor by which a step may lengthen a text: a number, or a function of its entry. */
 type Growth = number | ((entry: Entry) => number)
@@ -33,7 +33,7 @@ const text = (entry: Entry, key: string): number => (typeof entry[key] === 'stri
 const replacing: Growth = (entry) => 1 + text(entry, 'content')
 
 /** The kinds that the library knows, too. NFKD makes 18 letters of one, NFD 4, a lower case 3. */
-const KINDS: Readonly<Record<Stage, Readonly<Record<string, Growth>>>> = {
+const KINDS: Readonly<Record<TokenizerStage, Readonly<Record<string, Growth>>>> = {
   normalizer: {
     NFC: 3,
     NFD: 4,
@@ -72,7 +72,7 @@ const KINDS: Readonly<Record<Stage, Readonly<Record<string, Growth>>>> = {
   },
 }
 
-const CHILDREN: Readonly<Record<Stage, string>> = {
+const CHILDREN: Readonly<Record<TokenizerStage, string>> = {
   normalizer: 'normalizers',
   pre_tokenizer: 'pretokenizers',
   decoder: 'decoders',
@@ -111,8 +111,8 @@ const FIELDS: Readonly<Record<string, 'string' | 'boolean' | 'number'>> = {
  *
  * @throws WeightsError that names the first entry which isn't known to be safe
  */
-export function vettedSteps(json: Entry): Record<Stage, Entry | null> {
-  const stages: Record<Stage, Entry | null> = {
+export function vettedSteps(json: Entry): Record<TokenizerStage, Entry | null> {
+  const stages: Record<TokenizerStage, Entry | null> = {
     normalizer: vetted(json, 'normalizer'),
     pre_tokenizer: vetted(json, 'pre_tokenizer'),
     decoder: vetted(json, 'decoder'),
@@ -120,7 +120,7 @@ export function vettedSteps(json: Entry): Record<Stage, Entry | null> {
   return stages
 }
 
-function vetted(json: Entry, stage: Stage): Entry | null {
+function vetted(json: Entry, stage: TokenizerStage): Entry | null {
   const first = json[stage] ?? null
   if (first === null) return null
   let growth = 1
@@ -154,7 +154,7 @@ function vetted(json: Entry, stage: Stage): Entry | null {
 }
 
 /** Checks the fields of a step that the library uses without a check. */
-function expectSane(entry: Entry, type: string, place: string, stage: Stage): void {
+function expectSane(entry: Entry, type: string, place: string, stage: TokenizerStage): void {
   for (const [key, kind] of Object.entries(FIELDS)) {
     const value = entry[key] ?? undefined
     if (value === undefined) continue
@@ -186,7 +186,7 @@ function expectSane(entry: Entry, type: string, place: string, stage: Stage): vo
 }
 
 /** Checks that a regular expression, as the library compiles it, ends in time on every text. */
-function expectQuick(regex: string, entry: Entry, place: string, stage: Stage): void {
+function expectQuick(regex: string, entry: Entry, place: string, stage: TokenizerStage): void {
   const shown = quoted(regex, 120)
   try {
     if (stepsOf(compiled(regex, entry, stage).source, MAX_TEXT) <= MAX_STEPS) return
@@ -198,7 +198,7 @@ function expectQuick(regex: string, entry: Entry, place: string, stage: Stage): 
 }
 
 /** Published expressions are of another dialect, which the library rewrites. */
-function compiled(regex: string, entry: Entry, stage: Stage): RegExp {
+function compiled(regex: string, entry: Entry, stage: TokenizerStage): RegExp {
   if (regex.length > 4096) throw new UnsafePattern('has more than 4096 characters')
   const none = {
     normalizer: null,

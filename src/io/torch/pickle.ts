@@ -12,7 +12,7 @@ import { breathe } from '../../breathe.ts'
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import { GLOBALS } from './globals.ts'
-import { Dict, Global, kindOf, List, Other, Rebuilt, Storage, Tuple, type Value } from './values.ts'
+import { Dict, Global, kindOf, List, Other, Rebuilt, TorchStorage, Tuple, type Value } from './values.ts'
 
 /** The largest checkpoints have a few hundred kilobytes: some 300 per tensor. */
 export const MAX_PICKLE_BYTES: number = 64 * 2 ** 20
@@ -43,7 +43,7 @@ export async function readPickle(
       `${printable(file)}: its pickle has ${bytes.length} bytes, at most ${MAX_PICKLE_BYTES} are allowed.`,
     )
   }
-  const machine = new Machine(bytes, file)
+  const machine = new PickleMachine(bytes, file)
   for (let steps = 1; ; steps++) {
     const result = machine.step()
     if (result !== undefined) return result
@@ -59,7 +59,7 @@ export async function readPickle(
 
 const SAVE_TENSORS = 'Save the tensors alone: torch.save(model.state_dict(), path).'
 
-class Machine {
+class PickleMachine {
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #view: DataView<ArrayBuffer>
   readonly #file: string
@@ -209,7 +209,7 @@ class Machine {
         if (!(id instanceof Tuple) || id.items[0] !== 'storage') {
           return this.#fail(`it refers to ${kindOf(id)} outside of itself, expected a storage`)
         }
-        return this.#push(new Storage(id))
+        return this.#push(new TorchStorage(id))
       }
       case 0x62: {
         // BUILD: attributes of an OrderedDict, such as the _metadata of a state_dict

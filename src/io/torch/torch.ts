@@ -15,14 +15,14 @@ import { WeightsError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
 import { fail } from '../checkpoint/checkpoint.ts'
 import { DTYPE_BITS, type Dtype } from '../checkpoint/dtype.ts'
-import type { Header, StoredTensor } from '../checkpoint/shards.ts'
+import type { StoredTensor, TensorFileHeader } from '../checkpoint/shards.ts'
 import { extentOf, isContiguous } from '../checkpoint/strided.ts'
 import { crc32 } from '../image/crc32.ts'
 import { DamagedError, type Source } from '../source.ts'
 import { DTYPES, STORAGES, UNTYPED } from './globals.ts'
 import { MAX_PICKLE_BYTES, readPickle } from './pickle.ts'
 import { namedTensors } from './state-dict.ts'
-import { Dict, Global, kindOf, type Rebuilt, Storage, Tuple, type Value } from './values.ts'
+import { Dict, Global, kindOf, type Rebuilt, TorchStorage, Tuple, type Value } from './values.ts'
 import { confirm, dataBegin, readDirectory, type ZipEntry } from './zip.ts'
 
 const PICKLE = /^[^/]+\/data\.pkl$/
@@ -36,7 +36,7 @@ const MAX_REPEATED_BYTES = 64 * 2 ** 20
  *
  * @throws WeightsError naming the file, the tensor and the rule
  */
-export async function readTorch(source: Source, signal: AbortSignal | undefined): Promise<Header> {
+export async function readTorch(source: Source, signal: AbortSignal | undefined): Promise<TensorFileHeader> {
   const { name: file } = source
   const entries = await readDirectory(source, signal)
   const archive = new Archive(source, entries)
@@ -219,7 +219,7 @@ function storageOf(
   name: string,
   storage: Value | undefined,
 ): { key: string; count: number; type: string } {
-  if (!(storage instanceof Storage)) fail(file, name, `its storage is ${kindOf(storage)}`)
+  if (!(storage instanceof TorchStorage)) fail(file, name, `its storage is ${kindOf(storage)}`)
   // ('storage', type, key, device, elements)
   const [, type, key, , count] = storage.id.items
   if (!(type instanceof Global) || typeof key !== 'string' || !isSize(count)) {

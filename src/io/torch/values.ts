@@ -11,7 +11,7 @@ export type Value =
   | Tuple
   | List
   | Dict
-  | Storage
+  | TorchStorage
   | Rebuilt
 
 /** A value that is passed over: a float, bytes, a set, a device. */
@@ -52,7 +52,7 @@ export class Dict {
 }
 
 /** The bytes of one or more tensors, by the words that torch.save has for them. */
-export class Storage {
+export class TorchStorage {
   readonly id: Tuple
 
   constructor(id: Tuple) {
@@ -80,7 +80,7 @@ export function kindOf(value: Value | undefined): string {
   if (value instanceof Tuple) return 'a tuple'
   if (value instanceof List) return 'a list'
   if (value instanceof Dict) return 'a dictionary'
-  if (value instanceof Storage) return 'a storage'
+  if (value instanceof TorchStorage) return 'a storage'
   if (value instanceof Rebuilt) return 'a tensor'
   return typeof value === 'string' ? 'a string' : 'a number'
 }

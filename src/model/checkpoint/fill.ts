@@ -13,8 +13,8 @@ import { QuantizedWriter, writeInto } from '../../kernels/quantize.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import type { Match } from './fit.ts'
-import type { Kind } from './parameters.ts'
+import type { ParameterMatch } from './fit.ts'
+import type { ParameterKind } from './parameters.ts'
 import { bytesPerElement } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
@@ -29,13 +29,13 @@ const REWRITTEN_BYTES = 2 ** 20
 const READERS = 4
 
 /** A tensor that has its memory. */
-export interface Placed extends Match {
+export interface PlacedParameter extends ParameterMatch {
   /** The tensor on the device, or the table that stays on the host. */
   readonly home: Tensor | TokenEmbeddings | Float32Array
 }
 
 /** A tensor to be read, and where its bytes go. */
-interface Job extends Placed {
+interface Job extends PlacedParameter {
   readonly entry: TensorEntry
   /** These are the scales of codes that are another job. */
   readonly isScales?: boolean
@@ -49,7 +49,7 @@ interface Job extends Placed {
 export async function fillAll(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  placed: readonly Placed[],
+  placed: readonly PlacedParameter[],
   { signal, onProgress }: TaskOptions,
 ): Promise<void> {
   const queue = placed.flatMap(jobsOf).sort((a, b) => compare(a.entry, b.entry))
@@ -98,7 +98,7 @@ export async function fillAll(
 }
 
 /** The tensors that are read for one on the device: one that may be missing is zero. */
-function jobsOf({ entry, scales, ...rest }: Placed): Job[] {
+function jobsOf({ entry, scales, ...rest }: PlacedParameter): Job[] {
   if (!entry) return []
   const codes = { ...rest, entry, scales }
   return scales ? [codes, { ...rest, entry: scales, scales, isScales: true }] : [codes]
@@ -136,7 +136,7 @@ function sinkFor(
 }
 
 /** A convolution's weight has a run of values for each row of its window. */
-export function runsOf(kind: Kind, shape: readonly number[]): number {
+export function runsOf(kind: ParameterKind, shape: readonly number[]): number {
   return kind === 'conv' ? entryOf(shape, 2) : 1
 }
 

@@ -23,12 +23,12 @@ export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', 
 /** The result of comparing a checkpoint with a config: the tensors used, missing, misfitting and unknown. */
 export interface Fit {
   /** The tensors that the networks read. */
-  readonly used: readonly Match[]
+  readonly used: readonly ParameterMatch[]
   /**
    * The head of the language model, which only words need: a matrix of its own, or the embedding where they are tied.
    * Undefined where the checkpoint has none.
    */
-  readonly head: Match | undefined
+  readonly head: ParameterMatch | undefined
   /** Names of what they can't do without. */
   readonly missing: readonly string[]
   readonly misfits: readonly Misfit[]
@@ -41,7 +41,7 @@ export interface Fit {
 }
 
 /** A parameter and where it is stored; an optional one that isn't is zero. */
-export interface Match {
+export interface ParameterMatch {
   readonly parameter: Parameter
   readonly entry: TensorEntry | undefined
   /** The type that it is stored in, of few bits; undefined if it is stored as numbers. */
@@ -72,7 +72,7 @@ export function fitOf(checkpoint: Pick<Checkpoint, 'tensors' | 'metadata'>, conf
 
   // FlowSeg's additions may be missing, but only all together
   const baseline = !expected.some((p) => p.flow && stored.has(p.name))
-  const matchOf = (parameter: Parameter, name = parameter.name): Match => {
+  const matchOf = (parameter: Parameter, name = parameter.name): ParameterMatch => {
     const [entry, type] = [stored.get(name), quantized.get(name)]
     return { parameter, entry, ...(type && { quantized: type, scales: stored.get(scalesName(name)) }) }
   }
@@ -168,7 +168,7 @@ export function aboutPrefix(prefix: string): string {
 }
 
 /** The fault of a stored tensor, if it has one. */
-export function misfitOf({ parameter, entry, quantized, scales }: Match): Misfit | undefined {
+export function misfitOf({ parameter, entry, quantized, scales }: ParameterMatch): Misfit | undefined {
   if (!entry) return undefined
   const { name, shape: expected } = parameter
   const { dtype, shape } = entry

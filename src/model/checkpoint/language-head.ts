@@ -9,7 +9,7 @@ import type { Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import type { Match } from './fit.ts'
+import type { ParameterMatch } from './fit.ts'
 import { type LoadedMatrix, loadMatrix } from './weights.ts'
 
 /** Its owner in the memory report. */
@@ -21,7 +21,7 @@ export interface HeadSource {
   /** Open for as long as this is used. */
   readonly checkpoint: Checkpoint
   /** The tensor that stores it; undefined if there is none. */
-  readonly match: Match | undefined
+  readonly match: ParameterMatch | undefined
   /**
    * The type that the language model's matrices are quantised to while they are loaded; undefined if they stay as
    * stored.

@@ -17,7 +17,7 @@ import {
 } from './config.ts'
 
 /** The networks of a model, and what it knows of its images: a tensor belongs to one of them. */
-export type Component =
+export type ParameterComponent =
   | 'siglip'
   | 'sam'
   | 'connector'
@@ -43,7 +43,7 @@ export type Component =
  * - `table`      positions, queries, levels, which are added to activations: f32
  * - `host`       small: stays on the host, as f32
  */
-export type Kind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table' | 'host'
+export type ParameterKind = 'matrix' | 'embedding' | 'conv' | 'vector' | 'table' | 'host'
 
 /** A tensor that a checkpoint of this config has, and what becomes of it on the device. */
 export interface Parameter {
@@ -52,9 +52,9 @@ export interface Parameter {
   /** The tensor's shape in the file. */
   readonly shape: readonly number[]
   /** The network that it belongs to. */
-  readonly component: Component
+  readonly component: ParameterComponent
   /** The form in which it is held on the device. */
-  readonly kind: Kind
+  readonly kind: ParameterKind
   /** True if a network reads it. Only such tensors are loaded. */
   readonly used: boolean
   /** One of FlowSeg's additions. A checkpoint with none of them is X-SAM, the baseline. */
@@ -69,7 +69,7 @@ export interface Parameter {
 interface Entry {
   readonly name: string
   readonly shape: readonly number[]
-  readonly kind: Kind
+  readonly kind: ParameterKind
   readonly used?: boolean
   readonly counted?: boolean
   readonly optional?: boolean
@@ -136,7 +136,10 @@ function expectConfig(config: unknown): void {
 }
 
 /** Number of parameters of a component, or of several. */
-export function countParameters(all: readonly Parameter[], ...components: readonly Component[]): number {
+export function countParameters(
+  all: readonly Parameter[],
+  ...components: readonly ParameterComponent[]
+): number {
   return all.reduce((sum, p) => sum + (components.includes(p.component) ? p.count : 0), 0)
 }
 
@@ -383,7 +386,7 @@ function notCounted(entry: Entry): Entry {
   return { ...entry, counted: false }
 }
 
-function component(name: Component, prefix: string, entries: readonly Entry[]): Parameter[] {
+function component(name: ParameterComponent, prefix: string, entries: readonly Entry[]): Parameter[] {
   const flow = name === 'semanticFlow' || name === 'boundary'
   return entries.map(({ name: own, shape, kind, used = true, counted = true, optional = false }) => {
     const count = counted ? shape.reduce((product, n) => product * n, 1) : 0

@@ -1,10 +1,12 @@
 // The parts that plans are built from: the weights, the tables that depend on the config alone, and the cache's size.
 
 import type { Gpu } from '../../gpu/gpu.ts'
-import { release, type Tensor, upload } from '../../tensor/tensor.ts'
+import { Uploader } from '../../gpu/transfer.ts'
+import { writeInto } from '../../kernels/quantize.ts'
+import { allocate, release, type Tensor } from '../../tensor/tensor.ts'
 import type { Parts } from '../plans.ts'
 import { type Config, featureSizes, visionTokens } from './config.ts'
-import { sineEmbedding } from './sine.ts'
+import { sineStrips } from './sine.ts'
 import type { LoadedWeights } from './weights.ts'
 
 /** Parts with the tables that were uploaded for them. */
@@ -28,9 +30,15 @@ export async function makeParts(
   const free = (): void => sines.forEach((sine) => release(gpu, sine))
   try {
     const d = config.head.hidden
+    const uploader = new Uploader(gpu)
     for (const [H, W] of featureSizes(config)) {
-      const table = sineEmbedding(H, W, d)
-      sines.push(await upload(gpu, table, [H * W, d], 'f32', { label: 'sine', owner: 'weights' }))
+      const sine = await allocate(gpu, [H * W, d], 'f32', { label: 'sine', owner: 'weights' })
+      sines.push(sine)
+      let offset = 0
+      for (const { buffer } of sineStrips(H, W, d)) {
+        await writeInto(uploader, sine, offset, new Uint8Array(buffer))
+        offset += buffer.byteLength
+      }
     }
   } catch (error) {
     free()

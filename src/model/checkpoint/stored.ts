@@ -9,7 +9,7 @@ import type { TensorOutline } from '../../io/safetensors-writer.ts'
 import { type Json, type JsonLimits, parseJson } from '../../io/text/json.ts'
 import { type Quantized, quantizedRow } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
-import type { Component, Parameter } from './parameters.ts'
+import type { Parameter, ParameterComponent } from './parameters.ts'
 
 /** The key of the metadata: a JSON object of names to 'int8' or 'int4'. Every file of a checkpoint has all of them. */
 export const QUANTIZED_NAMES = 'flowseg.quantized'
@@ -72,7 +72,13 @@ export function isAsOutlined(entry: TensorEntry | undefined, { dtype, shape }: T
 }
 
 /** The components of which a model may hold matrices in few bits: nine tenths of it, and those that stand rounding. */
-const QUANTIZED_PARTS: readonly Component[] = ['siglip', 'sam', 'llm', 'visualProjector', 'segProjector']
+const QUANTIZED_PARTS: readonly ParameterComponent[] = [
+  'siglip',
+  'sam',
+  'llm',
+  'visualProjector',
+  'segProjector',
+]
 
 /**
  * The type that a tensor is quantised to when its component is held in 8 or 4 bits; undefined if it stays as it is

@@ -15,9 +15,9 @@ import { printable } from '../../printable.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { allocate, release, sizeOf, type Tensor } from '../../tensor/tensor.ts'
 import type { Config } from './config.ts'
-import { fillAll, type Placed, runsOf, throwFirst } from './fill.ts'
-import { expectFit, fitOf, KEPT_AS, type Match, misfitOf } from './fit.ts'
-import { type Component, canonicalName, parameters } from './parameters.ts'
+import { fillAll, type PlacedParameter, runsOf, throwFirst } from './fill.ts'
+import { expectFit, fitOf, KEPT_AS, misfitOf, type ParameterMatch } from './fit.ts'
+import { canonicalName, type ParameterComponent, parameters } from './parameters.ts'
 import { quantizedTo } from './stored.ts'
 import { TokenEmbeddings } from './token-embeddings.ts'
 
@@ -38,13 +38,13 @@ export interface LoadedWeights {
   /** Small tables that the host computes with, by name. */
   readonly host: ReadonlyMap<string, Float32Array>
   /** The tensor that stores the head of the language model, which is loaded when words are asked for. */
-  readonly head: Match | undefined
+  readonly head: ParameterMatch | undefined
   /** The checkpoint has no tensors of the semantic flow: it is X-SAM. */
   readonly baseline: boolean
   /** Names in the checkpoint that mean nothing to this engine. */
   readonly unknown: readonly string[]
   /** The types of few bits, by component. */
-  readonly quantized: ReadonlyMap<Component, Quantized>
+  readonly quantized: ReadonlyMap<ParameterComponent, Quantized>
   /** Frees all of them. */
   readonly release: () => void
 }
@@ -90,7 +90,11 @@ export async function placeWeights(
 }
 
 /** Bits can't be had back, nor rounded twice. */
-function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: Quantized | undefined): void {
+function expectSameBits(
+  { name }: Checkpoint,
+  used: readonly ParameterMatch[],
+  quantize: Quantized | undefined,
+): void {
   const held = quantizedParts(used)
   if (quantize === undefined || [...held.values()].every((bits) => bits === quantize)) return
   const list = [...held].map(([part, bits]) => `${part} in ${bits}`)
@@ -101,7 +105,10 @@ function expectSameBits({ name }: Checkpoint, used: readonly Match[], quantize: 
 }
 
 /** The types of few bits, by component: those of the checkpoint, or else those that it is rounded to. */
-function quantizedParts(used: readonly Match[], quantize?: Quantized): Map<Component, Quantized> {
+function quantizedParts(
+  used: readonly ParameterMatch[],
+  quantize?: Quantized,
+): Map<ParameterComponent, Quantized> {
   return new Map(
     used.flatMap(({ parameter, quantized }) => {
       const bits = quantized ?? quantizedTo(parameter, quantize)
@@ -182,7 +189,7 @@ export interface LoadedMatrix {
 export async function loadMatrix(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  match: Match,
+  match: ParameterMatch,
   { owner, ...options }: PlaceOptions & { readonly owner: string },
 ): Promise<LoadedMatrix> {
   const misfit = misfitOf(match)
@@ -200,13 +207,13 @@ export async function loadMatrix(
 async function place(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  matches: readonly Match[],
+  matches: readonly ParameterMatch[],
   { signal, quantize, owner = 'weights' }: PlaceOptions & { readonly owner?: string },
 ): Promise<Pick<PlacedWeights, 'weights' | 'embeddings' | 'host' | 'stream' | 'release'>> {
   // All memory first: if it doesn't suffice, we know now
   signal?.throwIfAborted()
   const outcomes = await Promise.allSettled(
-    matches.map(async (match): Promise<Placed> => {
+    matches.map(async (match): Promise<PlacedParameter> => {
       const { parameter, entry, quantized } = match
       await breathe(signal)
       if (parameter.kind === 'host') return { ...match, home: new Float32Array(sizeOf(parameter.shape)) }
@@ -243,7 +250,7 @@ async function place(
 
 async function allocateFor(
   gpu: Gpu,
-  { parameter, entry, quantized }: Match,
+  { parameter, entry, quantized }: ParameterMatch,
   quantize: Quantized | undefined,
   owner: string,
 ): Promise<Tensor> {

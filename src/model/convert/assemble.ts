@@ -16,7 +16,7 @@ import { FLOWSEG_TOKENS } from '../../io/text/tokenizer.ts'
 import { printable, quoted } from '../../printable.ts'
 import type { Config } from '../checkpoint/config.ts'
 import { misfitOf } from '../checkpoint/fit.ts'
-import { type Component, type Parameter, parameters } from '../checkpoint/parameters.ts'
+import { type Parameter, type ParameterComponent, parameters } from '../checkpoint/parameters.ts'
 import { bytesPerElement } from '../checkpoint/stored.ts'
 import { BASES, type Base } from './base-config.ts'
 import { untrained, untrainedRows } from './untrained.ts'
@@ -126,7 +126,7 @@ export function assemble(bases: Bases, config: Config, seed: number): Assembled 
   return { ...checkpointOf(pieces, Object.values(bases)), drawn, padding, foreign }
 }
 
-function baseOf(component: Component): Base | undefined {
+function baseOf(component: ParameterComponent): Base | undefined {
   return BASES.find((base) => base === component)
 }
 

@@ -101,9 +101,12 @@ export function llmSizes(json: unknown, file: string, vocab: number): LlmConfig 
   s.oneOf('hidden_act', ['silu'], 'silu')
   const hidden = s.size('hidden_size', MOST.channels, usual.hidden)
   const heads = s.size('num_attention_heads', MOST.heads, usual.heads)
-  // Phi-3 has a window wherever a size is given, Qwen3 only where it is switched on
-  const hasWindow = type === 'phi3' || s.flag('use_sliding_window', false)
-  const window = hasWindow ? s.size('sliding_window', MOST.positions, MOST.positions) : MOST.positions
+  const positions = s.size('max_position_embeddings', MOST.positions, usual.positions)
+  // All layers of Phi-3 have a window wherever a size is given. Qwen3's layers have one where it is switched on, but
+  // not all of them: a sequence that it doesn't cut is right for both kinds.
+  const isPhi3 = type === 'phi3'
+  const hasWindow = isPhi3 || s.flag('use_sliding_window', false)
+  const window = hasWindow ? s.size('sliding_window', MOST.positions, positions) : positions
   return {
     type,
     hidden,
@@ -116,7 +119,8 @@ export function llmSizes(json: unknown, file: string, vocab: number): LlmConfig 
     ropeTheta: ropeTheta(s),
     eps: s.between('rms_norm_eps', 1e-12, 1, usual.eps),
     tied: s.flag('tie_word_embeddings', false),
-    maxPositions: Math.min(s.size('max_position_embeddings', MOST.positions, usual.positions), window),
+    maxPositions: isPhi3 ? positions : Math.min(positions, window),
+    ...(isPhi3 && { window: Math.min(window, MOST.window) }),
   }
 }
 

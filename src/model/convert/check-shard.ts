@@ -5,7 +5,7 @@ import { crc32 } from '../../io/image/crc32.ts'
 import { CHECKSUMS } from '../../io/safetensors-writer.ts'
 import { Sha256 } from '../../io/sha256.ts'
 import { openRegular, readInto } from '../../regular-file.ts'
-import { CONVERSION, type Shard } from './convert-plan.ts'
+import { CONVERSION, type ShardPlan } from './convert-plan.ts'
 
 const CHUNK = 4 * 2 ** 20
 /** The most bytes of a header that is read. */
@@ -28,7 +28,7 @@ export interface ShardReport {
  */
 export async function checkShard(
   path: string,
-  { outline }: Pick<Shard, 'outline'>,
+  { outline }: Pick<ShardPlan, 'outline'>,
   signal: AbortSignal,
   onRead: (bytes: number) => void = () => undefined,
 ): Promise<ShardReport> {

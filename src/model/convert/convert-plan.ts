@@ -7,7 +7,7 @@ import { bytesOf, type FileOutline, outlineFile, type TensorOutline } from '../.
 import type { Quantized } from '../../kernels/quantize.ts'
 import { printable } from '../../printable.ts'
 import type { Config } from '../checkpoint/config.ts'
-import { expectFit, type Fit, fitOf, type Match, misfitOf } from '../checkpoint/fit.ts'
+import { expectFit, type Fit, fitOf, misfitOf, type ParameterMatch } from '../checkpoint/fit.ts'
 import { canonicalName, type Parameter, parameters } from '../checkpoint/parameters.ts'
 import { outlineQuantized, QUANTIZED_NAMES, scalesName } from '../checkpoint/stored.ts'
 import { quantizedBy, type Recipe, recipeText } from './recipe.ts'
@@ -16,7 +16,7 @@ import { quantizedBy, type Recipe, recipeText } from './recipe.ts'
 export const CONVERSION = 'flowseg.conversion'
 
 /** A tensor of the original, and what becomes of it. */
-export interface Step {
+export interface ConversionStep {
   /** The tensor in the original. */
   readonly entry: TensorEntry
   /** Its name in the converted model. */
@@ -30,11 +30,11 @@ export interface Step {
 }
 
 /** A file to be written. */
-export interface Shard {
+export interface ShardPlan {
   /** Its name in the folder. */
   readonly file: string
   /** Its tensors, in the order of reading. */
-  readonly steps: readonly Step[]
+  readonly steps: readonly ConversionStep[]
   /** The places of its tensors in the file. */
   readonly outline: FileOutline
 }
@@ -42,7 +42,7 @@ export interface Shard {
 /** A conversion before anything is written. */
 export interface ConvertPlan {
   /** The files, in order. */
-  readonly shards: readonly Shard[]
+  readonly shards: readonly ShardPlan[]
   /** The text of model.safetensors.index.json. */
   readonly index: string
   /** Bytes of all shards. */
@@ -104,7 +104,7 @@ export function planConversion(
       `--shard-size: this checkpoint would become ${groups.length} files, at most ${MAX_SHARDS} are read. Give a larger size.`,
     )
   }
-  const shards = groups.map((group, i): Shard => {
+  const shards = groups.map((group, i): ShardPlan => {
     const file = `model-${digits(i + 1)}-of-${digits(groups.length)}.safetensors`
     return {
       file,
@@ -128,10 +128,10 @@ export function planConversion(
 }
 
 /** The steps of a conversion, in the order of the spec's section 3. */
-function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: ConvertSettings): Step[] {
+function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: ConvertSettings): ConversionStep[] {
   const fit = fitOf(checkpoint, config)
   expectFit(fit, checkpoint, config)
-  const steps = [...fit.used, ...ownHead(fit, config)].flatMap((match): Step[] => {
+  const steps = [...fit.used, ...ownHead(fit, config)].flatMap((match): ConversionStep[] => {
     const { parameter, entry, quantized, scales } = match
     if (!entry) return []
     const { name } = parameter
@@ -153,7 +153,7 @@ function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: Conver
   const others = [...checkpoint.tensors.values()].filter(({ name }) => !taken.has(name))
   return [
     ...steps,
-    ...others.map((entry): Step => {
+    ...others.map((entry): ConversionStep => {
       const name = canonicalName(entry.name)
       return { entry, name, isRounded: false, outputs: [{ name, dtype: entry.dtype, shape: entry.shape }] }
     }),
@@ -164,20 +164,20 @@ function stepsOf(checkpoint: Checkpoint, config: Config, { recipe, all }: Conver
  * The language model's head, if it isn't the embedding: words need it. As the embedding it is rounded to no fewer than
  * 8 bits, as single words hang on it.
  */
-function ownHead({ head }: Fit, { llm }: Config): Match[] {
+function ownHead({ head }: Fit, { llm }: Config): ParameterMatch[] {
   if (!head || llm.tied || misfitOf(head)) return []
   return [{ ...head, parameter: { ...head.parameter, kind: 'embedding' } }]
 }
 
-function stepOf(entry: TensorEntry, parameter: Parameter, quantized: Quantized | undefined): Step {
+function stepOf(entry: TensorEntry, parameter: Parameter, quantized: Quantized | undefined): ConversionStep {
   const { name, shape } = parameter
   if (!quantized) return { entry, name, isRounded: false, outputs: [{ name, dtype: entry.dtype, shape }] }
   const { codes, scales } = outlineQuantized(parameter, quantized)
   return { entry, name, quantized, isRounded: true, outputs: [codes, scales] }
 }
 
-function inShards(steps: readonly Step[], most: number): Step[][] {
-  const groups: Step[][] = []
+function inShards(steps: readonly ConversionStep[], most: number): ConversionStep[][] {
+  const groups: ConversionStep[][] = []
   let room = 0
   for (const step of steps) {
     const bytes = sum(step.outputs.map(bytesOf))
@@ -194,7 +194,7 @@ function inShards(steps: readonly Step[], most: number): Step[][] {
 }
 
 /** The index of Hugging Face's libraries: which file has which tensor. */
-function indexText(shards: readonly Shard[]): string {
+function indexText(shards: readonly ShardPlan[]): string {
   const map: Record<string, string> = {}
   let size = 0
   for (const { file, outline } of shards) {

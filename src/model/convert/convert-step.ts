@@ -5,7 +5,7 @@ import { type Checkpoint, toFloat32 } from '../../io/safetensors.ts'
 import { heldScales, quantizeRows } from '../../kernels/quantize.ts'
 import { notFinite } from '../checkpoint/fill.ts'
 import { bytesPerElement } from '../checkpoint/stored.ts'
-import type { Step } from './convert-plan.ts'
+import type { ConversionStep } from './convert-plan.ts'
 
 /** Bytes that are read at a time. */
 const SLICE_BYTES = 4 * 2 ** 20
@@ -31,7 +31,7 @@ export interface ConvertedPiece {
  */
 export async function* convertedPieces(
   checkpoint: Checkpoint,
-  { entry, quantized, isRounded }: Step,
+  { entry, quantized, isRounded }: ConversionStep,
   signal?: AbortSignal,
 ): AsyncGenerator<ConvertedPiece, void, void> {
   const [, K = 1] = entry.shape

@@ -4,11 +4,11 @@
 import { UsageError } from '../../errors.ts'
 import { QUANTIZED, type Quantized } from '../../kernels/quantize.ts'
 import { quoted } from '../../printable.ts'
-import type { Component, Parameter } from '../checkpoint/parameters.ts'
+import type { Parameter, ParameterComponent } from '../checkpoint/parameters.ts'
 import { quantizedTo } from '../checkpoint/stored.ts'
 
 /** The parts of a model that a recipe names, and their components. */
-const PARTS: Readonly<Record<string, readonly Component[]>> = {
+const PARTS: Readonly<Record<string, readonly ParameterComponent[]>> = {
   llm: ['llm'],
   siglip: ['siglip'],
   sam: ['sam'],

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { entryOf, expectDefined } from '../../check.ts'
 import { crc32 } from '../../io/image/crc32.ts'
 import type { Checkpoint } from '../../io/safetensors.ts'
-import type { Shard } from './convert-plan.ts'
+import type { ShardPlan } from './convert-plan.ts'
 import { convertedPieces } from './convert-step.ts'
 
 /** The names of unfinished shards; the number is that of the process. */
@@ -28,7 +28,7 @@ export interface WriteOptions {
  */
 export async function writeShard(
   checkpoint: Checkpoint,
-  { steps, outline }: Pick<Shard, 'steps' | 'outline'>,
+  { steps, outline }: Pick<ShardPlan, 'steps' | 'outline'>,
   path: string,
   options: WriteOptions,
 ): Promise<void> {

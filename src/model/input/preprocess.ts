@@ -12,6 +12,7 @@ import { entryOf } from '../../check.ts'
 import type { Gpu } from '../../gpu/gpu.ts'
 import { type Pixels, Strip } from '../../gpu/pixels.ts'
 import type { PlanInfo } from '../../gpu/plan/plan.ts'
+import type { Size } from '../../io/image/image-kind.ts'
 import { resampleColumns, resampleRows, type Taps, triangleTaps } from '../../ops/image/resample.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { type Inputs, type Outputs, type Plan, plan, precompile } from '../../tensor/plan.ts'
@@ -42,11 +43,6 @@ export interface Placement {
   readonly toModel: Mat3
   /** The inverse of `toModel`. */
   readonly toImage: Mat3
-}
-
-interface Size {
-  readonly width: number
-  readonly height: number
 }
 
 /** The longest side goes to `canvas`. A sliver keeps one row: Pillow has no image of none. */

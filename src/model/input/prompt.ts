@@ -34,7 +34,7 @@ export type Span = readonly [begin: number, end: number]
 export const REGION = -300
 
 /** A prompt up to where the model's answer begins, as token ids, and the places in it that matter. */
-export interface Question {
+export interface PromptQuestion {
   /** Ids before the rows of the image. */
   readonly before: readonly number[]
   /** Ids after them; REGION for each row of a region. */
@@ -48,7 +48,7 @@ export interface Question {
 }
 
 /** A prompt with the answer that the model reads: <SEG> is the last of the ids after the image. */
-export interface Prompt extends Question {
+export interface Prompt extends PromptQuestion {
   /** Index of <SEG> in `after`. */
   readonly seg: number
 }
@@ -157,7 +157,7 @@ export function buildPrompt(
  *
  * @param text with `<p>…</p>` around each phrase and `<region>` where the rows of a region stand; checked already
  */
-export function frameQuestion(tokenizer: Tokenizer, config: PromptSettings, text: string): Question {
+export function frameQuestion(tokenizer: Tokenizer, config: PromptSettings, text: string): PromptQuestion {
   const { chat, bos = true } = config.prompt
   const frame = FRAMES[chat]
   const isAaai = config.compat === 'aaai'
@@ -186,7 +186,7 @@ export function frameQuestion(tokenizer: Tokenizer, config: PromptSettings, text
 }
 
 /** The question with an answer that the model reads as if it were its own, up to its <SEG>. */
-export function answered(tokenizer: Tokenizer, question: Question, answer: string): Prompt {
+export function answered(tokenizer: Tokenizer, question: PromptQuestion, answer: string): Prompt {
   const reply = answer.slice(0, answer.indexOf('<SEG>') + '<SEG>'.length)
   const after = [...question.after, ...tokenizer.encode(reply)]
   return { ...question, after, seg: after.length - 1, text: question.text + reply }
@@ -206,7 +206,7 @@ export function spansOf(ids: readonly number[], tokenizer: Tokenizer): Span[] {
 }
 
 /** Rows of the language model that a prompt takes, the image's not counted. */
-export function tokensOf({ before, after }: Question): number {
+export function tokensOf({ before, after }: PromptQuestion): number {
   return before.length + after.length
 }
 

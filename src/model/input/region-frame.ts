@@ -6,7 +6,7 @@ import type { Size } from '../../io/image/image-kind.ts'
 import { viewOf } from '../../view.ts'
 import type { RegionConfig } from '../checkpoint/task-config.ts'
 import { shuffled } from './categories.ts'
-import type { Gesture } from './region.ts'
+import type { GestureShape } from './region.ts'
 
 /** A region on the part of the canvas that holds the image. */
 export interface FramedRegion {
@@ -22,7 +22,7 @@ export interface FramedRegion {
  * @param scaled [height, width] of the part of the canvas that holds the image
  */
 export function frameRegion(
-  gestures: readonly Gesture[],
+  gestures: readonly GestureShape[],
   image: Size,
   scaled: readonly [height: number, width: number],
 ): FramedRegion {
@@ -57,7 +57,7 @@ function firstPicks(picked: readonly number[], count: number): number[] {
 
 /** The pixel of the canvas that the mean of the gestures' middles is in. */
 function middleOf(
-  gestures: readonly Gesture[],
+  gestures: readonly GestureShape[],
   image: Size,
   [height, width]: readonly [number, number],
 ): number {

@@ -33,7 +33,7 @@ export interface Region {
 }
 
 /** A gesture as a shape that covers pixels of the image. */
-export interface Gesture {
+export interface GestureShape {
   /** Its pixels in a row of the image: from column `begin` on, `end` not included; undefined if there are none. */
   readonly rowSpan?: (y: number) => readonly [begin: number, end: number] | undefined
   /** A mask, instead of a shape. */
@@ -44,7 +44,7 @@ export interface Gesture {
 
 /** A region that was checked. */
 export interface Gestures {
-  readonly gestures: readonly Gesture[]
+  readonly gestures: readonly GestureShape[]
   /** The pixels that were clicked, [x, y]. */
   readonly clicks: readonly Point[]
 }
@@ -68,7 +68,9 @@ export function gesturesOf(what: string, region: Region, image: Size): Gestures 
   const { point, box, scribble, mask } = region
   const unit = Math.max(image.width, image.height) / TRAINED_SIDE
   const clicks = point === undefined ? [] : clicksOf(`${what}: point`, point, image)
-  const gestures: Gesture[] = clicks.map(([x, y]) => disc([x, y], Math.max(1, POINT_RADIUS * unit), image))
+  const gestures: GestureShape[] = clicks.map(([x, y]) =>
+    disc([x, y], Math.max(1, POINT_RADIUS * unit), image),
+  )
   if (box !== undefined) gestures.push(rectangle(`${what}: box`, box, image))
   if (scribble !== undefined) {
     gestures.push(...strokes(`${what}: scribble`, scribble, Math.max(1, SCRIBBLE_RADIUS * unit), image))
@@ -100,12 +102,12 @@ function clicksOf(what: string, point: Point | readonly Point[], image: Size): P
 }
 
 /** All pixels whose distance to one of them is at most the radius. */
-function disc([x, y]: Point, radius: number, image: Size): Gesture {
+function disc([x, y]: Point, radius: number, image: Size): GestureShape {
   return { rowSpan: capsule([x, y], [x, y], radius, image), centre: [x + 0.5, y + 0.5] }
 }
 
 /** The pixels whose centres are inside; of a box between centres, the one that its middle is in. */
-function rectangle(what: string, box: unknown, image: Size): Gesture {
+function rectangle(what: string, box: unknown, image: Size): GestureShape {
   if (!Array.isArray(box) || box.length !== 4) {
     throw new UsageError(`${what} is ${describe(box)}, expected [left, top, right, bottom].`)
   }
@@ -144,7 +146,7 @@ function centresIn(low: number, high: number, count: number): [begin: number, en
 }
 
 /** A thick line from each pixel of a scribble to the next. It may leave the image, but must touch it. */
-function strokes(what: string, scribble: unknown, radius: number, image: Size): Gesture[] {
+function strokes(what: string, scribble: unknown, radius: number, image: Size): GestureShape[] {
   const points = pointsOf(what, scribble)
   if (!points.some((point) => isInside(point, image))) {
     throw new UsageError(
@@ -164,7 +166,7 @@ function strokes(what: string, scribble: unknown, radius: number, image: Size): 
 }
 
 /** The pixels of a mask, which is copied. */
-function pixelsOf(what: string, mask: unknown, image: Size): Gesture {
+function pixelsOf(what: string, mask: unknown, image: Size): GestureShape {
   const wanted = 'an object with width, height and data, a Uint8Array of a byte per pixel'
   if (typeof mask !== 'object' || mask === null || !('data' in mask)) {
     throw new UsageError(`${what} is ${describe(mask)}, expected ${wanted}.`)

@@ -29,14 +29,14 @@ export interface Heads {
 }
 
 /** The differences between language models. Both functions get the layer's weights. */
-export interface Family {
+export interface LlmFamily {
   /** @param position of the first row */
   heads(x: Tensor, w: Weights, config: LlmConfig, position: SizeValue): Heads
   /** silu(gate(x)) * up(x), [T, I]: the MLP up to its down projection. */
   gated(x: Tensor, w: Weights, config: LlmConfig): Tensor
 }
 
-const families: Record<LlmConfig['type'], Family> = { qwen3, phi3 }
+const families: Record<LlmConfig['type'], LlmFamily> = { qwen3, phi3 }
 
 /** Keys and values of a layer, [capacity, kvHeads * d]; rows are positions. */
 export interface LayerCache {

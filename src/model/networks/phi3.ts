@@ -7,10 +7,10 @@ import { rope } from '../../ops/attention/rope.ts'
 import { swiglu } from '../../ops/elementwise/elementwise.ts'
 import { gatedLinear, linear } from '../../ops/matmul/matmul.ts'
 import { columns, viewRows } from '../../tensor/tensor.ts'
-import type { Family } from './llm.ts'
+import type { LlmFamily } from './llm.ts'
 
 /** Phi-3's attention heads and MLP. */
-export const phi3: Family = {
+export const phi3: LlmFamily = {
   heads(x, w, { heads, kvHeads, headDim: d, ropeTheta: theta }, position) {
     const qkv = linear(x, w.tensor('self_attn.qkv_proj.weight')) //     [T, (heads + 2 kvHeads) * d]
     const [q, kv] = [heads * d, kvHeads * d]

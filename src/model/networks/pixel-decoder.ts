@@ -6,6 +6,7 @@
 // Source: Cheng et al. 2022 (Mask2Former), section 3.2; Mask2FormerPixelDecoder.
 
 import { entryOf, lastOf } from '../../check.ts'
+import { inOneGo } from '../../gpu/recorder.ts'
 import { deformableAttention } from '../../ops/attention/deformable.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import type { Activation } from '../../ops/elementwise/activation.ts'
@@ -36,6 +37,16 @@ export function pixelDecoder(
   w: Weights,
   config: HeadConfig,
 ): PixelFeatures {
+  return inOneGo(pixelDecoderSteps(features, sines, w, config))
+}
+
+/** The steps of {@link pixelDecoder}, one per layer, for a plan that is recorded in turns. */
+export function* pixelDecoderSteps(
+  features: readonly Tensor[],
+  sines: readonly Tensor[],
+  w: Weights,
+  config: HeadConfig,
+): Generator<void, PixelFeatures, void> {
   const d = config.hidden
   const sizes = features.map(({ shape }) => [entryOf(shape, 0), entryOf(shape, 1)] as const)
   const tokens = sizes.map(([H, W]) => H * W)
@@ -58,10 +69,12 @@ export function pixelDecoder(
 
   // 3. Deformable layers, post-norm
   for (let i = 0; i < config.pixelLayers; i++) {
+    yield
     x = scope(`layers.${i}`, () =>
       deformableLayer(x, positions, sizes, w.scope(`encoder.layers.${i}.`), config),
     )
   }
+  yield
   let start = 0
   const levels = tokens.map((count) => {
     const level = sliceRows(x, start, count)

@@ -7,10 +7,10 @@ import { rope } from '../../ops/attention/rope.ts'
 import { gatedLinear, linear } from '../../ops/matmul/matmul.ts'
 import { rmsNorm } from '../../ops/norm/norm.ts'
 import { reshape, type Tensor } from '../../tensor/tensor.ts'
-import type { Family } from './llm.ts'
+import type { LlmFamily } from './llm.ts'
 
 /** Qwen3's attention heads and MLP. */
-export const qwen3: Family = {
+export const qwen3: LlmFamily = {
   heads(x, w, { heads, kvHeads, ropeTheta: theta, eps }, position) {
     const query = perHead(
       linear(x, w.tensor('self_attn.q_proj.weight')),

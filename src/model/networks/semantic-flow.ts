@@ -105,7 +105,7 @@ interface Refinement {
 }
 
 /** One prediction: before the first layer, then after each. */
-export interface Prediction extends Layer {
+export interface LayerPrediction extends Layer {
   /** [N, P + 1]: the phrases, then the background. */
   readonly logits: Tensor
   /** Mask logits, [N, H * W]; absent in the predictions that nobody asked for. */
@@ -126,7 +126,7 @@ export function semanticFlow(
   w: Weights,
   config: Config,
   { baseline, every }: { baseline: boolean; every: boolean },
-): Prediction[] {
+): LayerPrediction[] {
   return inOneGo(flowSteps(image, language, w, config, { baseline, every }))
 }
 
@@ -137,11 +137,11 @@ export function* flowSteps(
   w: Weights,
   config: Config,
   { baseline, every }: { baseline: boolean; every: boolean },
-): Generator<void, Prediction[], void> {
+): Generator<void, LayerPrediction[], void> {
   const { hidden: d, decoderLayers } = config.head
   const decoder = w.scope('segmentor.decoder.')
 
-  const predict = (after: Layer, done: number): Prediction =>
+  const predict = (after: Layer, done: number): LayerPrediction =>
     scope('predict', () => {
       const output = normed(after.queries, decoder.scope('decoder.layernorm.'), config.head.eps)
       const embedding = maskEmbedding(output, decoder, config)
@@ -173,7 +173,7 @@ export function* flowSteps(
 /** Layer `i`, post-norm; Q_vis, Q_fused and Q_s as in the paper. */
 function decoderLayer(
   i: number,
-  { queries, condition, blocked }: Prediction,
+  { queries, condition, blocked }: LayerPrediction,
   image: ImageSide,
   length: SizeValue,
   decoder: Weights,

@@ -23,7 +23,7 @@ import { segmentsOf } from './panoptic.ts'
 import { panopticPlan, semanticPlan } from './plans.ts'
 
 /** The decoder's output for a list of categories, and the list. */
-export interface Found {
+export interface DecodedCategories {
   readonly model: Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
   readonly scene: Pick<SceneState, 'size' | 'image'>
   readonly decoded: DecodedMasks
@@ -43,8 +43,8 @@ export type MapOf<M extends CategoryMode> = Omit<
 >
 
 /** The map of a mode. The caller has the model's turn. */
-export function categoryMap<M extends CategoryMode>(mode: M, found: Found): Promise<MapOf<M>> {
-  const makers: { [P in CategoryMode]: (found: Found) => Promise<MapOf<P>> } = {
+export function categoryMap<M extends CategoryMode>(mode: M, found: DecodedCategories): Promise<MapOf<M>> {
+  const makers: { [P in CategoryMode]: (found: DecodedCategories) => Promise<MapOf<P>> } = {
     semantic,
     instance: instances,
     panoptic,
@@ -59,7 +59,7 @@ async function semantic({
   categories,
   probabilities,
   task,
-}: Found): Promise<MapOf<'semantic'>> {
+}: DecodedCategories): Promise<MapOf<'semantic'>> {
   const { gpu, parts, plans } = model
   const { width, height } = scene.size
   const K = categories.length
@@ -81,7 +81,7 @@ async function semantic({
   }
 }
 
-async function instances(found: Found): Promise<MapOf<'instance'>> {
+async function instances(found: DecodedCategories): Promise<MapOf<'instance'>> {
   const { model, scene, decoded, categories, probabilities, threshold, task } = found
   const { width, height } = scene.size
   const pairs = bestPairs(probabilities, categories.length, threshold)
@@ -112,7 +112,7 @@ async function instances(found: Found): Promise<MapOf<'instance'>> {
 /** Rows of masks are padded to a multiple of this, so that few plans serve all lists. */
 const MASK_BUCKET = 16
 
-async function panoptic(found: Found): Promise<MapOf<'panoptic'>> {
+async function panoptic(found: DecodedCategories): Promise<MapOf<'panoptic'>> {
   const { model, scene, decoded, categories, probabilities, threshold, asXSam, task } = found
   const { gpu, parts, plans } = model
   const { width, height } = scene.size

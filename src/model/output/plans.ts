@@ -4,14 +4,14 @@
 import { maskLabels } from '../../ops/head/mask-labels.ts'
 import { maskOwners } from '../../ops/head/mask-owners.ts'
 import { maskQuality } from '../../ops/head/mask-quality.ts'
-import type { Place } from '../../ops/head/place.ts'
+import type { CanvasPlace } from '../../ops/head/place.ts'
 import type { Inputs, Outputs, Tensors } from '../../tensor/plan.ts'
 import { param, type Tensor } from '../../tensor/tensor.ts'
 import { type Config, finestSize } from '../checkpoint/config.ts'
 import { type ImageSize, imageBits, type Parts, queryMask } from '../plans.ts'
 
 /** The place of an image among the mask logits. */
-export function placeOf({ width, height, scaled }: ImageSize, config: Config): Place {
+export function placeOf({ width, height, scaled }: ImageSize, config: Config): CanvasPlace {
   const { image: side } = config.sam
   return { map: finestSize(config), canvas: [side, side], crop: scaled, size: [height, width] }
 }

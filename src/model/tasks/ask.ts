@@ -6,11 +6,19 @@
 // An answer is one turn of the model: its keys and values are in the scene's cache until it is complete.
 
 import { expectDefined } from '../../check.ts'
-import { COUNT, expectOptions, FLAG, FUNCTION, type Kind, type Kinds, SECONDS } from '../../options.ts'
+import {
+  COUNT,
+  expectOptions,
+  FLAG,
+  FUNCTION,
+  type OptionKind,
+  type OptionKinds,
+  SECONDS,
+} from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { callScene } from '../calls.ts'
 import type { TaskName } from '../checkpoint/task-config.ts'
-import { clean, frameQuestion, type Question, type Span } from '../input/prompt.ts'
+import { clean, frameQuestion, type PromptQuestion, type Span } from '../input/prompt.ts'
 import { cleanQuestion, EXPLAIN_TEMPLATES, GROUNDED_TEMPLATES } from '../input/questions.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
@@ -31,7 +39,7 @@ import {
   marksOf,
 } from '../words/answer.ts'
 import { captionOf } from '../words/caption.ts'
-import { answerLength, type Generated, generate, type Writer } from '../words/generate.ts'
+import { answerLength, type Generated, generate, type OngoingAnswer } from '../words/generate.ts'
 import type { SamplingOptions } from '../words/sample.ts'
 import { decodeLanguage, languageOfStates } from './decode.ts'
 import { expectTask } from './expect-task.ts'
@@ -104,17 +112,17 @@ export interface Answer<O extends MaskOutput = 'host'> {
   }
 }
 
-const SHARE: Kind = {
+const SHARE: OptionKind = {
   is: (value) => typeof value === 'number' && value > 0 && value <= 1,
   what: 'a number above 0, at most 1',
 }
-const SEED: Kind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
-const LIMIT: Kind = {
+const SEED: OptionKind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
+const LIMIT: OptionKind = {
   is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
   what: 'a whole number of at least 1',
 }
 
-const ASK_KINDS: Kinds<AskOptions<MaskOutput>> = {
+const ASK_KINDS: OptionKinds<AskOptions<MaskOutput>> = {
   ...MASK_KINDS,
   onText: FUNCTION,
   maxTokens: LIMIT,
@@ -186,7 +194,7 @@ interface AnswerOptions<O extends MaskOutput> extends AskOptions<O> {
 async function answer<O extends MaskOutput>(
   model: LoadedModel,
   scene: SceneState,
-  question: Question,
+  question: PromptQuestion,
   options: AnswerOptions<O>,
 ): Promise<Answer<O>> {
   const { onProgress, signal, onText, task: name, flow, output } = options
@@ -296,8 +304,8 @@ const NOTHING: Target = { phrases: [], seg: undefined, forced: false }
  */
 async function target(
   { tokenizer, parts }: LoadedModel,
-  question: Question,
-  { generated, force }: Writer,
+  question: PromptQuestion,
+  { generated, force }: OngoingAnswer,
   reader: AnswerReader,
   marks: Marks,
   task: TaskName,

@@ -2,7 +2,16 @@
 // a semantic, an instance or a panoptic map (spec of the tasks, section 2).
 
 import { entryOf } from '../../check.ts'
-import { expectOptions, FLAG, type Kind, type Kinds, oneOf, SHARE, TASK_KINDS, TEXT } from '../../options.ts'
+import {
+  expectOptions,
+  FLAG,
+  type OptionKind,
+  type OptionKinds,
+  oneOf,
+  SHARE,
+  TASK_KINDS,
+  TEXT,
+} from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { callScene } from '../calls.ts'
 import {
@@ -47,11 +56,11 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
   readonly ids?: 'own' | 'xsam' | undefined
 }
 
-const SEED: Kind = {
+const SEED: OptionKind = {
   is: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
   what: 'a whole number of at least 0',
 }
-const CATEGORY_KINDS: Kinds<CategoryOptions> = {
+const CATEGORY_KINDS: OptionKinds<CategoryOptions> = {
   ...TASK_KINDS,
   mode: oneOf('semantic', 'instance', 'panoptic'),
   threshold: SHARE,

@@ -25,7 +25,7 @@ import { floats, type HostArrays } from '../segmentation.ts'
 import { expectFiniteStages } from '../stages.ts'
 
 /** Options of decoding a prompt. */
-export interface DecodeOptions {
+export interface PromptDecodeOptions {
   /** The task that is asked: the flow is left out of those that it wasn't trained on. */
   readonly task: TaskName
   /** Decode with the flow (true) or without (false), whatever the config says. */
@@ -37,7 +37,7 @@ export interface DecodeOptions {
 }
 
 /** C(0) and S on the device, until the next prompt is read. */
-export interface Language {
+export interface LanguageState {
   /** [K, d] */
   readonly condition: Tensor
   /** [1, d] */
@@ -60,7 +60,7 @@ export interface Decoded {
   readonly baseline: boolean
   /** All that was read, of every layer if it was asked for. */
   readonly read: HostArrays
-  readonly language: Language
+  readonly language: LanguageState
   /** Milliseconds. */
   readonly times: { readonly read: number; readonly segment: number }
 }
@@ -77,7 +77,7 @@ export async function decode(
   model: LoadedModel,
   scene: SceneState,
   prompt: Prompt,
-  options: DecodeOptions,
+  options: PromptDecodeOptions,
   task: TaskOptions,
 ): Promise<Decoded> {
   const started = performance.now()
@@ -91,8 +91,8 @@ export async function decode(
 export async function decodeLanguage(
   { gpu, parts, plans }: LoadedModel,
   scene: SceneState,
-  language: Language,
-  { task: name, flow, every = false }: DecodeOptions,
+  language: LanguageState,
+  { task: name, flow, every = false }: PromptDecodeOptions,
   task: TaskOptions,
 ): Promise<Decoded> {
   const started = performance.now()
@@ -126,9 +126,9 @@ async function read(
   model: LoadedModel,
   scene: SceneState,
   prompt: Prompt,
-  { regions }: DecodeOptions,
+  { regions }: PromptDecodeOptions,
   task: TaskOptions,
-): Promise<Language> {
+): Promise<LanguageState> {
   const { gpu, parts, plans } = model
   // A long list takes more rows than a sentence
   await growCache(model, scene, parts.prefix + prompt.after.length, task)
@@ -168,7 +168,7 @@ export async function languageOfStates(
   spans: readonly Span[],
   seg: number,
   task: TaskOptions,
-): Promise<Language> {
+): Promise<LanguageState> {
   const { gpu, parts, plans } = model
   const { hidden: H } = parts.config.llm
   const picked = pickRows(spans, seg)
@@ -201,7 +201,7 @@ function paddedRows(parts: Parts, { K, spans }: Picked): number {
 }
 
 /** The number of rows of C that count, and the rows of each phrase. */
-export function languageOf(parts: Parts, picked: Picked): Pick<Language, 'length' | 'spans'> {
+export function languageOf(parts: Parts, picked: Picked): Pick<LanguageState, 'length' | 'spans'> {
   const { count, spans } = picked
   const form = conditionForm(parts, phrasesOf(spans))
   if (form === 'tokens') return { length: count, spans }

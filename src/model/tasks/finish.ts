@@ -2,7 +2,7 @@
 
 import { expectDefined } from '../../check.ts'
 import { maskRowBytes } from '../../gpu/pixels.ts'
-import { expectOptions, type Kinds, oneOf, TASK_KINDS } from '../../options.ts'
+import { expectOptions, type OptionKinds, oneOf, TASK_KINDS } from '../../options.ts'
 import { exportBuffer, exportTexture } from '../../tensor/export.ts'
 import { plan } from '../../tensor/plan.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
@@ -25,7 +25,7 @@ import { expectFiniteStages } from '../stages.ts'
 import type { Decoded } from './decode.ts'
 
 /** The kinds of MaskOptions. */
-export const MASK_KINDS: Kinds<MaskOptions<MaskOutput>> = {
+export const MASK_KINDS: OptionKinds<MaskOptions<MaskOutput>> = {
   ...TASK_KINDS,
   output: oneOf('host', 'texture', 'buffer'),
 }

@@ -8,7 +8,7 @@
 import { describe, entryOf, expectDefined } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
 import { boxOf } from '../../masks/picture.ts'
-import { expectOptions, FLAG, type Kind, type Kinds, SHARE, TEXT } from '../../options.ts'
+import { expectOptions, FLAG, type OptionKind, type OptionKinds, SHARE, TEXT } from '../../options.ts'
 import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { callScene } from '../calls.ts'
@@ -130,11 +130,11 @@ export interface RegionInstances extends RegionAnswer {
   readonly instances: readonly RegionInstance[]
 }
 
-const SEED: Kind = {
+const SEED: OptionKind = {
   is: (value) => Number.isSafeInteger(value) && (value as number) >= 0,
   what: 'a whole number of at least 0',
 }
-const REGION_KINDS: Kinds<RegionOptions<MaskOutput>> = {
+const REGION_KINDS: OptionKinds<RegionOptions<MaskOutput>> = {
   ...MASK_KINDS,
   like: FLAG,
   hit: FLAG,

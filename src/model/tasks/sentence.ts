@@ -1,6 +1,6 @@
 // A sentence about an image that was looked at: the best query's mask is its answer.
 
-import { expectOptions, FLAG, type Kinds, oneOf, SHARE, TEXT } from '../../options.ts'
+import { expectOptions, FLAG, type OptionKinds, oneOf, SHARE, TEXT } from '../../options.ts'
 import { callScene } from '../calls.ts'
 import { buildPrompt, type PromptOptions } from '../input/prompt.ts'
 import type { LoadedModel } from '../load.ts'
@@ -30,7 +30,7 @@ export interface SegmentOptions<O extends MaskOutput = 'host'> extends MaskOptio
   readonly threshold?: number | undefined
 }
 
-const SEGMENT_KINDS: Kinds<SegmentOptions<MaskOutput>> = {
+const SEGMENT_KINDS: OptionKinds<SegmentOptions<MaskOutput>> = {
   ...MASK_KINDS,
   flow: FLAG,
   all: FLAG,

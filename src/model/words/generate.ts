@@ -48,7 +48,7 @@ export interface Generated {
 }
 
 /** An answer that goes on: more of it can be read. */
-export interface Writer {
+export interface OngoingAnswer {
   readonly generated: Generated
   /** Reads ids that the model didn't choose, as if it had. */
   readonly force: (ids: readonly number[]) => Promise<void>
@@ -103,7 +103,7 @@ export async function generate(
   scene: SceneState,
   text: Float32Array,
   options: GenerateOptions,
-): Promise<Writer> {
+): Promise<OngoingAnswer> {
   const { gpu, parts, plans, embeddings } = model
   const { onProgress, signal, maxTokens, stops, onToken, temperature = 0 } = options
   const { width: H } = embeddings

@@ -8,7 +8,7 @@ import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
 import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { about, type Family, recordBest } from '../../kernels/variants.ts'
+import { about, type KernelFamily, recordBest } from '../../kernels/variants.ts'
 import { expectKind, oneOf } from '../../options.ts'
 import { expectPair, expectSize, MOST_POSITION } from '../../tensor/check.ts'
 import {
@@ -21,7 +21,7 @@ import {
   type Tensor,
   tensor,
 } from '../../tensor/tensor.ts'
-import { type AttentionBias, kindOf, type Problem, type Shapes, WG } from './problem.ts'
+import { type AttentionBias, type AttentionProblem, kindOf, type Shapes, WG } from './problem.ts'
 import { registers } from './registers.ts'
 import { subgroup } from './subgroup.ts'
 import { tiled } from './tiled.ts'
@@ -69,7 +69,7 @@ export function attention(options: AttentionOptions): Tensor {
 }
 
 /** The variants of attention. */
-export const attentionFamily: Family<Problem> = {
+export const attentionFamily: KernelFamily<AttentionProblem> = {
   name: 'attention',
   variants: [subgroup, tiled, registers],
   classOf: ({ B, Tq, Tk, d, heads, kvHeads, bias, key }) => {
@@ -121,7 +121,7 @@ const OPTIONS = namesOf<AttentionOptions>({
   bias: true,
 })
 
-interface Checked extends Pick<Problem, 'query' | 'key' | 'value' | 'bias'> {
+interface Checked extends Pick<AttentionProblem, 'query' | 'key' | 'value' | 'bias'> {
   readonly shapes: Shapes
 }
 

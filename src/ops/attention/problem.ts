@@ -81,7 +81,7 @@ export interface Shapes {
 }
 
 /** One attention, checked. */
-export interface Problem extends Shapes {
+export interface AttentionProblem extends Shapes {
   readonly query: Columns
   readonly key: Columns
   readonly value: Columns
@@ -100,14 +100,14 @@ export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
  * FLOPs of both products. Causal queries count the keys that the last of them sees, and under a window those that any
  * sees.
  */
-export function flopsOf({ B, Tq, Tk, d, heads, bias }: Problem): number {
+export function flopsOf({ B, Tq, Tk, d, heads, bias }: AttentionProblem): number {
   const { start, window = Infinity } = bias?.kind === 'causal' ? bias : { start: Tk }
   const seen = Math.min(Tk, typeof start === 'number' ? start + Tq : Tk, window + Tq - 1)
   return 4 * B * heads * Tq * seen * d
 }
 
 /** The distribution of rows and keys over workgroups by a variant. */
-export interface Layout {
+export interface WorkgroupLayout {
   /** The prelude constants of the kernel besides those of all variants. */
   readonly constants: Constants
   /**
@@ -130,9 +130,9 @@ export interface Layout {
  * @param shaders of the kernel, by the type of keys and values
  */
 export function recordAttention(
-  problem: Problem,
+  problem: AttentionProblem,
   shaders: Readonly<Record<'f32' | 'f16', Shader>>,
-  { constants, loopEnd = 0, rowsPerGroup, splits, splitsPerGroup, lanes }: Layout,
+  { constants, loopEnd = 0, rowsPerGroup, splits, splitsPerGroup, lanes }: WorkgroupLayout,
 ): void {
   const { B, Tq, Tk, d, heads, kvHeads, query, key, value, scale, bias, y } = problem
   const D4 = d / 4
@@ -208,7 +208,7 @@ function relativePositions(
   table: Tensor,
   axis: 0 | 1,
   size: readonly [H: number, W: number],
-  { query, B, Tq, d, heads }: Problem,
+  { query, B, Tq, d, heads }: AttentionProblem,
   lanes: number | undefined,
 ): Tensor {
   const [H, W] = size

@@ -7,10 +7,10 @@
 import f32 from '#shaders/attention/registers.wgsl'
 import f16 from '#shaders/attention/registers.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
-import { flopsOf, type Problem, recordAttention, rowsOfHead, WG } from './problem.ts'
+import { type AttentionProblem, flopsOf, recordAttention, rowsOfHead, WG } from './problem.ts'
 
 /** Threads keep their rows in registers, and share nothing: right everywhere. */
-export const registers: Variant<Problem> = {
+export const registers: Variant<AttentionProblem> = {
   name: 'registers',
   fits: () => true,
   cost: costOf,
@@ -45,7 +45,7 @@ interface Tile {
  * More rows per thread mean fewer loads, which is where software adapters spend their time, but more registers (2 d
  * floats per row) and a longer compile.
  */
-function chooseTile(problem: Problem): Tile {
+function chooseTile(problem: AttentionProblem): Tile {
   const { B, Tk, d, kvHeads, bias } = problem
   const rows = rowsOfHead(problem)
   const flops = flopsOf(problem)
@@ -69,7 +69,7 @@ function chooseTile(problem: Problem): Tile {
  * Cycles of a core of lavapipe (a Xeon, November 2026): eight threads load a vec4f in 100, with the calls that several
  * rows share and their larger code, and multiply and add four values in 4.
  */
-function costOf(problem: Problem): number {
+function costOf(problem: AttentionProblem): number {
   const { B, Tk, d, kvHeads } = problem
   const { ROWS } = chooseTile(problem)
   const threads = Math.max(8, B * kvHeads * Math.ceil(rowsOfHead(problem) / ROWS))

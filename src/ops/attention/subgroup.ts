@@ -17,10 +17,10 @@ import f16 from '#shaders/attention/subgroup.wgsl?HALF'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import type { Variant } from '../../kernels/variants.ts'
-import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
+import { type AttentionProblem, recordAttention, rowsOfHead } from './problem.ts'
 
 /** The lanes of a subgroup share their loads: for CPUs behind Vulkan. */
-export const subgroup: Variant<Problem> = {
+export const subgroup: Variant<AttentionProblem> = {
   name: 'subgroup',
   fits: (_, { subgroupSize }) => subgroupSize === 4 || subgroupSize === 8,
   cost: (problem, adapter) => chooseTile(problem, adapter).cost,
@@ -62,7 +62,7 @@ interface Tile {
 }
 
 /** The rows of a lane with the least work, and splits of the keys where there are few rows. */
-function chooseTile(problem: Problem, { subgroupSize: lanes }: AdapterFacts): Tile {
+function chooseTile(problem: AttentionProblem, { subgroupSize: lanes }: AdapterFacts): Tile {
   const { B, Tk, d, kvHeads, bias } = problem
   const D4 = d / 4
   const rows = rowsOfHead(problem)

@@ -6,7 +6,7 @@
 import f32 from '#shaders/attention/tiled.wgsl'
 import f16 from '#shaders/attention/tiled.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
-import { type Problem, recordAttention, rowsOfHead } from './problem.ts'
+import { type AttentionProblem, recordAttention, rowsOfHead } from './problem.ts'
 
 /** Threads that share a row: the shader adds up four parts of a score. */
 const PARTS = 4
@@ -21,7 +21,7 @@ const PARALLEL = 512
 const SPLIT_KEYS = 64
 
 /** Workgroups share tiles of keys and values: for GPUs. */
-export const tiled: Variant<Problem> = {
+export const tiled: Variant<AttentionProblem> = {
   name: 'tiled',
   measuredOnGpu: false,
   fits: ({ d }, { maxInvocations, maxWorkgroupBytes }) =>

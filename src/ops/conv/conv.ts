@@ -3,7 +3,7 @@
 
 import { expectNames, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
-import { about, type Family, recordBest } from '../../kernels/variants.ts'
+import { about, type KernelFamily, recordBest } from '../../kernels/variants.ts'
 import { expectTensor } from '../../tensor/check.ts'
 import { reshape, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type Activation, expectActivation } from '../elementwise/activation.ts'
@@ -90,7 +90,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 type Convolution = Product & { readonly image: ImageSizes }
 
 /** The kernels of convolutions. */
-export const convFamily: Family<Convolution> = {
+export const convFamily: KernelFamily<Convolution> = {
   name: 'conv',
   variants: [subgroup, tiled, registers],
   classOf: ({ b, M, N, K, image }) => {

@@ -21,7 +21,7 @@ import {
 } from '../../tensor/tensor.ts'
 import { transpose } from '../layout/layout.ts'
 import { matmul } from '../matmul/matmul.ts'
-import { expectPlace, onCanvas, type Place, pixelsOf, placeSizes } from './place.ts'
+import { type CanvasPlace, expectPlace, onCanvas, pixelsOf, placeSizes } from './place.ts'
 
 const maskProbabilitiesShader: ByWidth = { 1: maskProbabilitiesF32, 4: maskProbabilitiesVec4 }
 
@@ -31,7 +31,7 @@ const MOST_CLASSES = 2 ** 16
 const STRIP_BYTES = 2 ** 25
 
 /** Rows [first, first + rows) of a map. */
-interface Strip {
+interface MapStrip {
   readonly first: number
   readonly rows: number
 }
@@ -52,7 +52,12 @@ export interface LabelOptions {
  * @returns       u32 [ceil(height * width / 2)]: two labels a word, row-major, the first in the lower half
  * @throws ShapeError if the shapes are others, LimitError for too many classes
  */
-export function maskLabels(masks: Tensor, weights: Tensor, place: Place, options: LabelOptions): Tensor {
+export function maskLabels(
+  masks: Tensor,
+  weights: Tensor,
+  place: CanvasPlace,
+  options: LabelOptions,
+): Tensor {
   expectPlace('maskLabels', place)
   const [H, W] = place.map
   expectShape('maskLabels', 'masks', masks, [undefined, H * W])
@@ -83,7 +88,11 @@ export function maskLabels(masks: Tensor, weights: Tensor, place: Place, options
  *
  * @param pixels of the source that a strip may have
  */
-function stripsOf(source: Place, place: Place, pixels: number): { target: Strip; from: Strip }[] {
+function stripsOf(
+  source: CanvasPlace,
+  place: CanvasPlace,
+  pixels: number,
+): { target: MapStrip; from: MapStrip }[] {
   const [height] = place.size
   const [sourceHeight, sourceWidth] = source.size
   const scale = sourceHeight / height
@@ -91,7 +100,7 @@ function stripsOf(source: Place, place: Place, pixels: number): { target: Strip;
   const room = Math.floor((pixels / sourceWidth - 2) / scale / 2) * 2
   const step = Math.max(2, room)
   const at = (row: number): number => Math.min(Math.max((row + 0.5) * scale - 0.5, 0), sourceHeight - 1)
-  const strips: { target: Strip; from: Strip }[] = []
+  const strips: { target: MapStrip; from: MapStrip }[] = []
   for (let first = 0; first < height; first += step) {
     const rows = Math.min(step, height - first)
     // One more on either side: the kernel's places are f32
@@ -108,7 +117,7 @@ function stripsOf(source: Place, place: Place, pixels: number): { target: Strip;
  * @param masks [H, W, N] logits
  * @returns     [rows * width, N]
  */
-function maskProbabilities(masks: Tensor, place: Place, { first, rows }: Strip): Tensor {
+function maskProbabilities(masks: Tensor, place: CanvasPlace, { first, rows }: MapStrip): Tensor {
   expectPlace('maskProbabilities', place)
   const [H, W] = place.map
   expectShape('maskProbabilities', 'masks', masks, [H, W, undefined])
@@ -138,8 +147,8 @@ function maskProbabilities(masks: Tensor, place: Place, { first, rows }: Strip):
 function labelPixels(
   classes: Tensor,
   labels: Tensor,
-  { source, from }: { readonly source: Place['size']; readonly from: Strip },
-  { size: [height, width], strip }: { readonly size: Place['size']; readonly strip: Strip },
+  { source, from }: { readonly source: CanvasPlace['size']; readonly from: MapStrip },
+  { size: [height, width], strip }: { readonly size: CanvasPlace['size']; readonly strip: MapStrip },
 ): void {
   const K = lastDim(classes)
   const [crop_height, crop_width] = source

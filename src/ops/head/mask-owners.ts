@@ -8,7 +8,7 @@ import type { SizeValue } from '../../gpu/recorder.ts'
 import { share, THREADS } from '../../kernels/elem.ts'
 import { expectSize } from '../../tensor/check.ts'
 import { expectShape, expectType, firstDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
-import { expectPlace, type Place, pixelsOf, placeSizes } from './place.ts'
+import { type CanvasPlace, expectPlace, pixelsOf, placeSizes } from './place.ts'
 
 /** Two counts a mask fit into the workgroup memory that every adapter has. */
 const MOST_MASKS = 2048
@@ -29,7 +29,7 @@ export interface Owners {
  * @param count  how many of the masks there are, 1 or more; the rest is padding. May be a `param`
  * @throws ShapeError if the shapes are others, LimitError for too many masks
  */
-export function maskOwners(masks: Tensor, scores: Tensor, count: SizeValue, place: Place): Owners {
+export function maskOwners(masks: Tensor, scores: Tensor, count: SizeValue, place: CanvasPlace): Owners {
   expectPlace('maskOwners', place)
   const [H, W] = place.map
   expectShape('maskOwners', 'masks', masks, [undefined, H * W])

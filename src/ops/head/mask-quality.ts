@@ -5,7 +5,7 @@ import { kernel } from '../../gpu/kernel.ts'
 import { share, THREADS } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { sumLast } from '../reduce/reduce.ts'
-import { expectPlace, type Place, pixelsOf, placeSizes } from './place.ts'
+import { type CanvasPlace, expectPlace, pixelsOf, placeSizes } from './place.ts'
 
 /**
  * The sum of sigmoid(logit) over the pixels inside of a mask; divided by their number it is the mask's quality.
@@ -15,7 +15,7 @@ import { expectPlace, type Place, pixelsOf, placeSizes } from './place.ts'
  * @returns      [1]
  * @throws ShapeError if the shapes are others
  */
-export function maskQuality(logits: Tensor, bits: Tensor, place: Place): Tensor {
+export function maskQuality(logits: Tensor, bits: Tensor, place: CanvasPlace): Tensor {
   expectPlace('maskQuality', place)
   const words = Math.ceil(pixelsOf(place) / 32)
   expectShape('maskQuality', 'logits', logits, place.map)

@@ -5,7 +5,7 @@ import { ShapeError } from '../../errors.ts'
 import { expectPair } from '../../tensor/check.ts'
 
 /** The place of an image: the map of logits is resized to the canvas, whose corner `crop` is resized to the image. */
-export interface Place {
+export interface CanvasPlace {
   /** Rows and columns of a map of logits. */
   readonly map: readonly [H: number, W: number]
   /** Size of the model's canvas, in pixels. */
@@ -17,7 +17,7 @@ export interface Place {
 }
 
 /** @throws ShapeError if a size is none, or the crop isn't inside of the canvas */
-export function expectPlace(op: string, { map, canvas, crop, size }: Place): void {
+export function expectPlace(op: string, { map, canvas, crop, size }: CanvasPlace): void {
   for (const [name, pair] of Object.entries({ map, canvas, crop, size })) expectPair(op, name, pair)
   if (crop[0] > canvas[0] || crop[1] > canvas[1]) {
     throw new ShapeError(
@@ -27,12 +27,12 @@ export function expectPlace(op: string, { map, canvas, crop, size }: Place): voi
 }
 
 /** The place on the canvas itself, of which only the corner that holds the image counts. */
-export function onCanvas(place: Place): Place {
+export function onCanvas(place: CanvasPlace): CanvasPlace {
   return { ...place, size: place.crop }
 }
 
 /** The fields of a kernel's sizes. */
-export function placeSizes({ map, canvas, crop, size }: Place): Readonly<Record<string, number>> {
+export function placeSizes({ map, canvas, crop, size }: CanvasPlace): Readonly<Record<string, number>> {
   return {
     map_height: map[0],
     map_width: map[1],
@@ -46,6 +46,6 @@ export function placeSizes({ map, canvas, crop, size }: Place): Readonly<Record<
 }
 
 /** Pixels of the image. */
-export function pixelsOf({ size: [height, width] }: Place): number {
+export function pixelsOf({ size: [height, width] }: CanvasPlace): number {
   return height * width
 }

@@ -7,7 +7,7 @@
 import { expectFinite, expectNames, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { about, type Family, ranked, recordBest } from '../../kernels/variants.ts'
+import { about, type KernelFamily, ranked, recordBest } from '../../kernels/variants.ts'
 import { expectKind, FLAG } from '../../options.ts'
 import { expectTensor, expectWeight } from '../../tensor/check.ts'
 import {
@@ -175,7 +175,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
 }
 
 /** The kernels of matrix products. */
-export const matmulFamily: Family<Product> = {
+export const matmulFamily: KernelFamily<Product> = {
   name: 'matmul',
   // The last that can is what the tuner checks the others against: registers, or on GPUs gemv or tiled for weights in
   // few bits

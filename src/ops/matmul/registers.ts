@@ -27,8 +27,8 @@ export const registers: Variant<Product> = {
       const isShared = beside * below > 1
       const shader = part.image ? (isShared ? convQuads : conv) : isShared ? quads : plain
       const chosen = kernel(shader, {
-        ROWS: rows / below,
-        COLS: cols / beside,
+        THREAD_ROWS: rows / below,
+        THREAD_COLS: cols / beside,
         WG: threads,
         BESIDE: beside,
         BELOW: below,

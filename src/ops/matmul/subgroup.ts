@@ -109,7 +109,7 @@ function skinnyConstants(
   return {
     ROWS: rows,
     B_GROUPS: bGroups,
-    PAIRS: bGroups / (pair ? 2 : 1),
+    Y_GROUPS: bGroups / (pair ? 2 : 1),
     BLOCK: block,
     LOADS: block / lanes,
   }

@@ -16,7 +16,7 @@ import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import { type ByWidth, groupsFor, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
 import { alongRows, groupsForRows, sharedRows } from '../../kernels/rows.ts'
-import { type Family, recordBest } from '../../kernels/variants.ts'
+import { type KernelFamily, recordBest } from '../../kernels/variants.ts'
 import { expectShape, expectType, lastDim, record, rowsOf, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { ACTIVATIONS, type Activation, expectActivation } from '../elementwise/activation.ts'
 
@@ -72,7 +72,7 @@ interface LayerNorm {
 }
 
 /** The variants of `layerNorm`. */
-export const layerNormFamily: Family<LayerNorm> = alongRows(
+export const layerNormFamily: KernelFamily<LayerNorm> = alongRows(
   'layerNorm',
   true,
   ({ x, residual, weight, bias, eps, y }, { rows, width, cols, threads, workgroups }) => {
@@ -120,7 +120,7 @@ interface RmsNorm {
 }
 
 /** The variants of `rmsNorm`. */
-export const rmsNormFamily: Family<RmsNorm> = alongRows(
+export const rmsNormFamily: KernelFamily<RmsNorm> = alongRows(
   'rmsNorm',
   true,
   ({ x, weight, eps, y }, { rows, width, cols, threads, workgroups }) => {

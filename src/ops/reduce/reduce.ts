@@ -15,7 +15,7 @@ import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
 import { alongRows } from '../../kernels/rows.ts'
-import { type Family, recordBest } from '../../kernels/variants.ts'
+import { type KernelFamily, recordBest } from '../../kernels/variants.ts'
 import { expectSize } from '../../tensor/check.ts'
 import {
   expectShape,
@@ -51,7 +51,7 @@ interface Mapped {
 }
 
 /** The variants of `softmax`. */
-export const softmaxFamily: Family<Mapped> = alongRows(
+export const softmaxFamily: KernelFamily<Mapped> = alongRows(
   'softmax',
   false,
   ({ x, y }, { rows, width, cols, threads, workgroups }) => {
@@ -88,7 +88,7 @@ function reduce(op: string, x: Tensor, maximum: boolean): Tensor {
 }
 
 /** The variants of `sumLast` and `maxLast`. */
-export const reduceFamily: Family<Mapped & { readonly maximum: boolean }> = alongRows(
+export const reduceFamily: KernelFamily<Mapped & { readonly maximum: boolean }> = alongRows(
   'reduce',
   false,
   ({ x, y, maximum }, { rows, width, cols, threads, workgroups }) => {
@@ -121,7 +121,7 @@ export function argmax(x: Tensor): Tensor {
 }
 
 /** The variants of `argmax`. */
-export const argmaxFamily: Family<Mapped> = alongRows(
+export const argmaxFamily: KernelFamily<Mapped> = alongRows(
   'argmax',
   false,
   ({ x, y }, { rows, width, cols, threads, workgroups }) => {
@@ -150,7 +150,7 @@ export function normalizeRows(x: Tensor): Tensor {
 }
 
 /** The variants of `normalizeRows`. */
-export const normalizeFamily: Family<Mapped> = alongRows(
+export const normalizeFamily: KernelFamily<Mapped> = alongRows(
   'normalizeRows',
   false,
   ({ x, y }, { rows, width, cols, threads, workgroups }) => {

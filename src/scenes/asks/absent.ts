@@ -4,8 +4,8 @@
 // object that somebody might take for what is asked for rules a sentence out.
 
 import { COLOUR_NAMES, GROUP_NOUNS, PATTERNS, SPRITE_NAMES } from '../catalogue.ts'
-import type { Random } from '../random.ts'
-import type { Scene, SceneObject } from '../scene.ts'
+import type { KeyedRandom } from '../random.ts'
+import type { SceneObject, SyntheticScene } from '../scene.ts'
 import type { PhraseAsk, PhraseKind } from './ask.ts'
 import { answerOf, understand } from './understand.ts'
 import { CATEGORIES, gibberish, otherQuestion, plural, SYNONYMS, unknownThing } from './words.ts'
@@ -27,8 +27,8 @@ const DEPICTED =
 
 /** Sentences without a referent, of every kind that the scene allows. `sentences` are true ones. */
 export function absentPhrases(
-  random: Random,
-  scene: Scene,
+  random: KeyedRandom,
+  scene: SyntheticScene,
   sentences: readonly string[],
   isForTests: boolean,
 ): PhraseAsk[] {
@@ -92,11 +92,11 @@ export function absentPhrases(
   return asks
 }
 
-function propertyOf(random: Random, { colour, pattern, size }: SceneObject): string | null {
+function propertyOf(random: KeyedRandom, { colour, pattern, size }: SceneObject): string | null {
   return random.pick([colour, colour, pattern, size === 'medium' ? null : size])
 }
 
-function unknownPhrase(random: Random, objects: readonly SceneObject[], isForTests: boolean): string {
+function unknownPhrase(random: KeyedRandom, objects: readonly SceneObject[], isForTests: boolean): string {
   const thing = unknownThing(random, isForTests)
   const u = random.next()
   if (u < 0.45 || objects.length === 0) return `the ${thing}`
@@ -138,7 +138,7 @@ const EXCHANGES: readonly Word[] = [
 )
 
 /** The sentence with one of its words exchanged, or null where it has none of those. A name is the easiest to miss. */
-function changed(random: Random, text: string): string | null {
+function changed(random: KeyedRandom, text: string): string | null {
   const present = EXCHANGES.filter(({ word }) => text.includes(word)).filter(({ pattern }) =>
     pattern.test(text),
   )

@@ -1,7 +1,7 @@
 // All that a scene of the second generation is asked, as one list that depends on split and number alone.
 
-import { Random } from '../random.ts'
-import { isForTests, type Scene, SPLIT_SEEDS } from '../scene.ts'
+import { KeyedRandom } from '../random.ts'
+import { isForTests, SPLIT_SEEDS, type SyntheticScene } from '../scene.ts'
 import { type ExplainedSentence, writeSentences } from '../sentences.ts'
 import { absentPhrases } from './absent.ts'
 import type { Ask, PhraseAsk } from './ask.ts'
@@ -18,8 +18,12 @@ const WORDINGS = 8
  * @param sentences those of the first generation that are true of the scene
  * @param visible   boxes and ids of what is seen
  */
-export function everyAsk(scene: Scene, sentences: readonly ExplainedSentence[], visible: Pointable): Ask[] {
-  const random = new Random(SPLIT_SEEDS[scene.split], scene.index, 104729)
+export function everyAsk(
+  scene: SyntheticScene,
+  sentences: readonly ExplainedSentence[],
+  visible: Pointable,
+): Ask[] {
+  const random = new KeyedRandom(SPLIT_SEEDS[scene.split], scene.index, 104729)
   const isTest = isForTests(scene.split)
   const texts = sentences.map(({ text }) => text)
 

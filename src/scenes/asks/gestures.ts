@@ -1,17 +1,17 @@
 // Gestures at objects as people make them: off the centre, over the rim, partly outside of the picture, on what another
 // object leaves free, or at the background.
 
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 import { SIZE } from '../world/canvas.ts'
 import type { RegionAsk } from './ask.ts'
 
-type Point = readonly [number, number]
+type GesturePoint = readonly [number, number]
 
 /** In pixels of the picture; of a mask the lengths of runs, row by row, zeros first. */
 export type Gesture =
-  | { readonly point: Point }
+  | { readonly point: GesturePoint }
   | { readonly box: readonly [number, number, number, number] }
-  | { readonly scribble: readonly Point[] }
+  | { readonly scribble: readonly GesturePoint[] }
   | { readonly runs: readonly number[] }
 
 /** Radii of a click and of a line of a scribble, as the model's input draws them at this size. */
@@ -27,7 +27,7 @@ export interface Pointable {
 }
 
 /** Two gestures at each object, and one or two at the background. */
-export function gestures(random: Random, { objects, ids }: Pointable): RegionAsk[] {
+export function gestures(random: KeyedRandom, { objects, ids }: Pointable): RegionAsk[] {
   const at = objects.flatMap((_, target) =>
     random
       .shuffle(KINDS)
@@ -50,7 +50,7 @@ export function gestures(random: Random, { objects, ids }: Pointable): RegionAsk
 /** Pixels from the frame. */
 const NEAR = 14
 const KINDS = ['point', 'box', 'scribble', 'mask'] as const
-type Maker = (random: Random, target: number, scene: Pointable) => Gesture
+type Maker = (random: KeyedRandom, target: number, scene: Pointable) => Gesture
 
 const MAKERS: Record<(typeof KINDS)[number], Maker> = {
   point: (random, target, scene) => ({ point: pixelOf(random, target, scene, random.chance(0.3) ? 0 : 2) }),
@@ -93,7 +93,12 @@ const idAt = (ids: Uint8Array, x: number, y: number): number =>
   x < 0 || y < 0 || x >= SIZE || y >= SIZE ? 0 : (ids[y * SIZE + x] as number)
 
 /** A pixel of the object whose neighbours `clear` away are the object's as well, if one turns up. */
-function pixelOf(random: Random, target: number, { objects, ids }: Pointable, clear: number): Point {
+function pixelOf(
+  random: KeyedRandom,
+  target: number,
+  { objects, ids }: Pointable,
+  clear: number,
+): GesturePoint {
   const [x0, y0, x1, y1] = objects[target]?.box ?? [0, 0, 1, 1]
   const isInside = (x: number, y: number) => idAt(ids, x, y) === target + 1
   for (let draw = 0; draw < 400; draw++) {
@@ -138,7 +143,7 @@ export function runsOf(mask: Uint8Array): number[] {
 }
 
 /** A click, a line or a box where no object is, or null where none turned up. */
-function atBackground(random: Random, ids: Uint8Array): RegionAsk | null {
+function atBackground(random: KeyedRandom, ids: Uint8Array): RegionAsk | null {
   const kind = random.pick(['point', 'point', 'box', 'scribble'] as const)
   for (let draw = 0; draw < 40; draw++) {
     const [x, y] = [random.int(8, SIZE - 9), random.int(8, SIZE - 9)]
@@ -207,7 +212,7 @@ function fill(
   return inside
 }
 
-function fromLine(x: number, y: number, [x0, y0]: Point, [x1, y1]: Point): number {
+function fromLine(x: number, y: number, [x0, y0]: GesturePoint, [x1, y1]: GesturePoint): number {
   const [dx, dy] = [x1 - x0, y1 - y0]
   const along = dx === 0 && dy === 0 ? 0 : ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)
   const t = Math.min(1, Math.max(0, along))

@@ -1,15 +1,19 @@
 // Lists of categories about a scene, a third of which isn't there.
 
 import { and, isCategory, isColour, type Phrase } from '../questions.ts'
-import type { Random } from '../random.ts'
-import type { Scene } from '../scene.ts'
+import type { KeyedRandom } from '../random.ts'
+import type { SyntheticScene } from '../scene.ts'
 import type { ListAsk } from './ask.ts'
 import { CATEGORIES, SYNONYMS, unknownThing } from './words.ts'
 
 const [LEAST, MOST] = [3, 12]
 
 /** A list of 3 to 12 names. No object answers to two of them. */
-export function categoryList(random: Random, { objects, foreign }: Scene, isForTests: boolean): ListAsk {
+export function categoryList(
+  random: KeyedRandom,
+  { objects, foreign }: SyntheticScene,
+  isForTests: boolean,
+): ListAsk {
   const isStrange = foreign !== undefined && foreign !== 'empty'
 
   // 1. Categories that are there; at times each colour of one is a name of its own

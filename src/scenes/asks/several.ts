@@ -11,32 +11,32 @@ import {
   isPattern,
   isSize,
   not,
+  type ObjectProperty,
   onlyAnswer,
   type Phrase,
-  type Question,
   REGIONS,
 } from '../questions.ts'
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 import type { SceneObject } from '../scene.ts'
 import type { PhraseAsk, PhraseKind } from './ask.ts'
 import { CATEGORIES, plural } from './words.ts'
 
 type Objects = readonly SceneObject[]
 
-interface Candidate {
+interface SeveralCandidate {
   readonly kind: PhraseKind
   readonly text: string
-  readonly asks: Question
+  readonly asks: ObjectProperty
 }
 
 /** Everything that says yes where nobody is unsure; else null. */
-function all(asks: Question, objects: Objects): number[] | null {
+function all(asks: ObjectProperty, objects: Objects): number[] | null {
   const truths = objects.map(asks)
   return truths.includes('unsure') ? null : truths.flatMap((truth, i) => (truth === 'yes' ? [i] : []))
 }
 
 /** Phrases for two objects or more; now and then for one, as "all the cats" of one cat. */
-export function severalPhrases(random: Random, objects: Objects): PhraseAsk[] {
+export function severalPhrases(random: KeyedRandom, objects: Objects): PhraseAsk[] {
   const asks = new Map<string, PhraseAsk>()
   for (let draw = 0; draw < 90 && objects.length > 1; draw++) {
     const { kind, text, asks: asked } = random.pick(WRITERS)(random, random.pick(objects), objects) ?? {}
@@ -53,7 +53,7 @@ export function severalPhrases(random: Random, objects: Objects): PhraseAsk[] {
 
 /** A category, "shape" or a group's noun that fits the object, with its plural. */
 function noun(
-  random: Random,
+  random: KeyedRandom,
   { category, group, kind }: SceneObject,
 ): Phrase & { readonly kind: PhraseKind } {
   const name = GROUP_NOUNS[group]
@@ -64,7 +64,7 @@ function noun(
   return { text: random.pick(['objects', 'things']), asks: isAnything, kind: 'several-all' }
 }
 
-function adjective(random: Random, { colour, pattern, size }: SceneObject): Phrase | null {
+function adjective(random: KeyedRandom, { colour, pattern, size }: SceneObject): Phrase | null {
   const u = random.next()
   if (colour && u < 0.6) return { text: colour, asks: isColour(colour) }
   if (pattern && u < 0.8) return { text: pattern, asks: isPattern(pattern) }
@@ -72,7 +72,7 @@ function adjective(random: Random, { colour, pattern, size }: SceneObject): Phra
 }
 
 /** "all the cats", "the cats", "both cats", "the three cats", "every one of the cats" */
-function counted(random: Random, nouns: string, asks: Question, objects: Objects): string {
+function counted(random: KeyedRandom, nouns: string, asks: ObjectProperty, objects: Objects): string {
   const count = all(asks, objects)?.length ?? 0
   const u = random.next()
   if (count === 2 && u < 0.35)
@@ -93,7 +93,7 @@ export const NUMBERS: readonly string[] = 'zero one two three four five six seve
 
 // ---- Writers
 
-type Writer = (random: Random, object: SceneObject, objects: Objects) => Candidate | null
+type Writer = (random: KeyedRandom, object: SceneObject, objects: Objects) => SeveralCandidate | null
 
 const relation: Writer = (random, object, objects) => {
   const other = random.pick(objects)
@@ -101,7 +101,7 @@ const relation: Writer = (random, object, objects) => {
   if (!name || other === object) return null
   const direction = random.pick(DIRECTIONS)
   const link = random.pick(direction.wordings)
-  const beside: Question = (o) => (o === other ? 'no' : direction.asks(o, other))
+  const beside: ObjectProperty = (o) => (o === other ? 'no' : direction.asks(o, other))
   if (random.chance(0.35))
     return { kind: 'several-relation', text: `everything ${link} the ${name}`, asks: beside }
   const head = noun(random, object)
@@ -160,7 +160,7 @@ const WRITERS: readonly Writer[] = [
     if (known.length === 0) return null
     const { fact, words } = random.pick(known)
     const { yes = [], maybe } = FACTS[fact] ?? {}
-    const asks: Question = (o) =>
+    const asks: ObjectProperty = (o) =>
       yes.includes(o.category) ? 'yes' : maybe?.includes(o.category) ? 'unsure' : 'no'
     return { kind: 'several-fact', text: random.pick(words), asks }
   },
@@ -171,7 +171,7 @@ const WRITERS: readonly Writer[] = [
   }),
 ]
 
-const pick = <T extends Colour | Pattern>(text: T, asks: (value: T) => Question): Phrase => ({
+const pick = <T extends Colour | Pattern>(text: T, asks: (value: T) => ObjectProperty): Phrase => ({
   text,
   asks: asks(text),
 })
@@ -181,7 +181,11 @@ function onlyCategory(category: string, objects: Objects): string | null {
 }
 
 /** A name that only this object answers to. */
-export function onlyName(random: Random, { category, colour }: SceneObject, objects: Objects): string | null {
+export function onlyName(
+  random: KeyedRandom,
+  { category, colour }: SceneObject,
+  objects: Objects,
+): string | null {
   const names: Phrase[] = [{ text: category, asks: isCategory(category) }]
   if (colour) names.push({ text: `${colour} ${category}`, asks: and(isCategory(category), isColour(colour)) })
   const good = names.filter(({ asks }) => onlyAnswer(asks, objects) !== null)
@@ -209,7 +213,7 @@ const FACT_PLURALS: readonly { readonly fact: number; readonly words: readonly s
 // ---- The other one of two
 
 /** "the other star, not the red one": of two of a category, that which the words don't describe. */
-export function otherOnes(random: Random, objects: Objects): PhraseAsk[] {
+export function otherOnes(random: KeyedRandom, objects: Objects): PhraseAsk[] {
   const asks: PhraseAsk[] = []
   for (const category of CATEGORIES) {
     const pair = objects.flatMap((o, i) => (o.category === category ? [i] : []))
@@ -222,7 +226,12 @@ export function otherOnes(random: Random, objects: Objects): PhraseAsk[] {
   return asks
 }
 
-function otherThan(random: Random, category: string, one: SceneObject, other: SceneObject): string | null {
+function otherThan(
+  random: KeyedRandom,
+  category: string,
+  one: SceneObject,
+  other: SceneObject,
+): string | null {
   const tells: Phrase[] = []
   if (one.colour) tells.push(pick(one.colour, isColour))
   if (one.pattern) tells.push(pick(one.pattern, isPattern))

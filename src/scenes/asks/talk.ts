@@ -8,13 +8,13 @@ import {
   isCategory,
   isColour,
   isGroup,
+  type ObjectProperty,
   onlyAnswer,
   type Phrase,
-  type Question,
   REGIONS,
 } from '../questions.ts'
-import type { Random } from '../random.ts'
-import type { Scene, SceneObject } from '../scene.ts'
+import type { KeyedRandom } from '../random.ts'
+import type { SceneObject, SyntheticScene } from '../scene.ts'
 import type { ChatAsk, GroundedAsk } from './ask.ts'
 import { NUMBERS, onlyName } from './several.ts'
 import { CATEGORIES, otherQuestion, plural, unknownThing } from './words.ts'
@@ -22,7 +22,11 @@ import { CATEGORIES, otherQuestion, plural, unknownThing } from './words.ts'
 type Objects = readonly SceneObject[]
 
 /** Questions of every kind that the scene allows, each once. */
-export function questions(random: Random, { objects, foreign }: Scene, isForTests: boolean): ChatAsk[] {
+export function questions(
+  random: KeyedRandom,
+  { objects, foreign }: SyntheticScene,
+  isForTests: boolean,
+): ChatAsk[] {
   const isStrange = foreign !== undefined && foreign !== 'empty'
   const asks = new Map<string, ChatAsk>()
   const add = (kind: ChatAsk['kind'], text: string, answer: string | null, from: Objects = []): void => {
@@ -78,7 +82,7 @@ export function questions(random: Random, { objects, foreign }: Scene, isForTest
 // ---- Counting
 
 type Noun = Phrase & { readonly many: string }
-const NOUNS: readonly ((random: Random, objects: Objects, isStrange: boolean) => Noun)[] = [
+const NOUNS: readonly ((random: KeyedRandom, objects: Objects, isStrange: boolean) => Noun)[] = [
   (random, objects, isStrange) => {
     const names = isStrange ? SPRITE_NAMES : CATEGORIES
     const category =
@@ -106,13 +110,13 @@ const NOUNS: readonly ((random: Random, objects: Objects, isStrange: boolean) =>
   },
 ]
 
-function groupNoun(random: Random): Noun {
+function groupNoun(random: KeyedRandom): Noun {
   const [group, text] = random.pick(Object.entries(GROUP_NOUNS)) as [SceneObject['group'], string]
   return { text, many: plural(text), asks: isGroup(group) }
 }
 
 /** All that say yes; null where somebody is unsure. */
-function those(asks: Question, objects: Objects): SceneObject[] | null {
+function those(asks: ObjectProperty, objects: Objects): SceneObject[] | null {
   return objects.some((o) => asks(o) === 'unsure') ? null : objects.filter((o) => asks(o) === 'yes')
 }
 
@@ -159,7 +163,7 @@ const capital = (text: string): string => text.charAt(0).toUpperCase() + text.sl
  * All objects from left to right, in X-SAM's form: "<p>a cat</p> , <p>a red star</p>  and <p>a dog</p> . <SEG>." Each
  * phrase is followed by a space, as in its training texts. Of several objects with one name the phrase says the place.
  */
-export function description({ objects }: Scene): GroundedAsk {
+export function description({ objects }: SyntheticScene): GroundedAsk {
   const task = { task: 'grounded', kind: 'description' } as const
   if (objects.length === 0) return { ...task, answer: 'i see nothing that i know.', targets: [] }
   const row = objects.map((object, index) => ({ object, index })).sort((a, b) => fromLeft(a.object, b.object))

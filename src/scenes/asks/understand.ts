@@ -27,8 +27,8 @@ import {
   isSize,
   nearest,
   not,
+  type ObjectProperty,
   onlyAnswer,
-  type Question,
   REGIONS,
   SIDES,
   sure,
@@ -39,7 +39,7 @@ import { CATEGORIES } from './words.ts'
 type Objects = readonly SceneObject[]
 
 /** Nobody. */
-const isNobody: Question = () => 'no'
+const isNobody: ObjectProperty = () => 'no'
 const RANKS = ['first', 'second', 'third', 'fourth', 'fifth']
 
 const RELATION =
@@ -49,7 +49,7 @@ const RELATION =
  * The question that `text` asks of each object; null if it doesn't have the form of a sentence, or a part of it names
  * something that isn't exactly one object.
  */
-export function understand(text: string, objects: Objects): Question | null {
+export function understand(text: string, objects: Objects): ObjectProperty | null {
   const fact = FACTS.find(({ wordings }) => wordings.includes(text))
   if (fact) {
     return ({ category }) =>
@@ -64,12 +64,12 @@ export function understand(text: string, objects: Objects): Question | null {
 }
 
 /** The number of objects that a question means: 'one', 'none', or 'unclear'. */
-export function answerOf(asks: Question, objects: Objects): 'one' | 'none' | 'unclear' {
+export function answerOf(asks: ObjectProperty, objects: Objects): 'one' | 'none' | 'unclear' {
   if (onlyAnswer(asks, objects) !== null) return 'one'
   return objects.every((o) => asks(o) === 'no') ? 'none' : 'unclear'
 }
 
-function relation(text: string, objects: Objects): Question | null {
+function relation(text: string, objects: Objects): ObjectProperty | null {
   const parts = RELATION.exec(text)
   if (!parts || /the (?:top|bottom|left|right)$/.test(text)) return null
   const [, head = '', link = '', name = ''] = parts
@@ -90,7 +90,7 @@ function relation(text: string, objects: Objects): Question | null {
   return direction ? and(among, (o) => direction.asks(o, other)) : null
 }
 
-function negation(text: string, objects: Objects): Question | null {
+function negation(text: string, objects: Objects): ObjectProperty | null {
   const parts = /^the (.+) that (?:is|are) (not )?(.+)$/.exec(text)
   if (!parts) return null
   const [, head = '', no, what = ''] = parts
@@ -101,7 +101,7 @@ function negation(text: string, objects: Objects): Question | null {
   return and(heads, no ? not(property) : property)
 }
 
-function order(text: string, objects: Objects): Question | null {
+function order(text: string, objects: Objects): ObjectProperty | null {
   const parts = /^the (first|second|third|fourth|fifth) (.+) from the (left|right|top|bottom)$/.exec(text)
   if (!parts) return null
   const [, rank = '', head = '', name] = parts
@@ -120,7 +120,7 @@ function order(text: string, objects: Objects): Question | null {
 }
 
 /** Adjectives, a noun, and a place, a mark or a furthest side behind it. */
-function described(text: string, objects: Objects): Question | null {
+function described(text: string, objects: Objects): ObjectProperty | null {
   for (const { wordings, asks } of REGIONS) {
     const place = wordings.find((wording) => text.endsWith(` ${wording}`))
     if (place === undefined) continue
@@ -141,7 +141,7 @@ function described(text: string, objects: Objects): Question | null {
   if (noun === undefined) return null
   const adjectives = text.slice(0, -noun.length).trim().split(' ').filter(Boolean)
   const asked = [nounOf(noun)]
-  let furthest: ((head: Question) => Question) | null = null
+  let furthest: ((head: ObjectProperty) => ObjectProperty) | null = null
   for (const adjective of adjectives) {
     const side = SIDES.find((one) => one.most === adjective)
     const sign = /^(largest|biggest)$/.test(adjective) ? 1 : adjective === 'smallest' ? -1 : 0
@@ -158,7 +158,12 @@ function described(text: string, objects: Objects): Question | null {
   return furthest ? furthest(all) : all
 }
 
-function most(head: Question, objects: Objects, along: (o: SceneObject) => number, gap: number): Question {
+function most(
+  head: ObjectProperty,
+  objects: Objects,
+  along: (o: SceneObject) => number,
+  gap: number,
+): ObjectProperty {
   return answerOf(head, objects) === 'none' ? isNobody : and(head, extreme(objects, head, along, gap))
 }
 
@@ -168,14 +173,14 @@ const GROUPS = new Map<string, Group>([
 ])
 const NOUNS = [...CATEGORIES, ...GROUPS.keys(), 'object', 'thing', 'one'].sort((a, b) => b.length - a.length)
 
-function nounOf(noun: string): Question {
+function nounOf(noun: string): ObjectProperty {
   const group = GROUPS.get(noun)
   if (group) return isGroup(group)
   return CATEGORIES.includes(noun) ? isCategory(noun) : isAnything
 }
 
 /** The question that an adjective, or a noun after "not a", asks; null of other words. */
-function word(text: string): Question | null {
+function word(text: string): ObjectProperty | null {
   if (COLOUR_NAMES.includes(text as Colour)) return isColour(text as Colour)
   if (PATTERNS.includes(text as Pattern)) return isPattern(text as Pattern)
   if (text === 'small' || text === 'little') return isSize('small')

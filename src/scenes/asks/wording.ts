@@ -2,10 +2,10 @@
 // or with another word for the thing.
 
 import { FACTS } from '../catalogue.ts'
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 import { CATEGORIES, SYNONYMS } from './words.ts'
 
-type Reword = (random: Random, text: string) => string | null
+type Reword = (random: KeyedRandom, text: string) => string | null
 
 const POLITE_BEFORE = [
   'please find ',
@@ -48,7 +48,7 @@ const REWORDS: readonly Reword[] = [
 ]
 
 /** One other wording of a sentence. Its meaning is the same in every scene. */
-export function reworded(random: Random, text: string): string {
+export function reworded(random: KeyedRandom, text: string): string {
   const chosen = random.chance(0.3) ? synonym(random, text) : random.pick(REWORDS)(random, text)
   const once = chosen ?? random.pick(POLITE_BEFORE) + text
   if (!random.chance(0.25)) return once
@@ -56,7 +56,7 @@ export function reworded(random: Random, text: string): string {
 }
 
 /** `count` different wordings, none of them the sentence itself once case is dropped, as far as there are so many. */
-export function wordings(random: Random, text: string, count: number): string[] {
+export function wordings(random: KeyedRandom, text: string, count: number): string[] {
   const seen = new Set([text])
   for (let draw = 0; draw < 20 * count && seen.size <= count; draw++) seen.add(reworded(random, text))
   seen.delete(text)
@@ -64,7 +64,7 @@ export function wordings(random: Random, text: string, count: number): string[] 
 }
 
 /** Another word for one of the categories that the sentence names. */
-function synonym(random: Random, text: string): string | null {
+function synonym(random: KeyedRandom, text: string): string | null {
   const named = CATEGORIES.filter((name) => text.includes(name) && new RegExp(`\\b${name}\\b`).test(text))
   // "the light bulb" names no bulb of another kind, and a sentence with two names keeps one
   const longest = named.filter((name) => !named.some((other) => other !== name && other.includes(name)))
@@ -79,7 +79,7 @@ function synonym(random: Random, text: string): string | null {
 }
 
 /** Two letters swapped, one left out or one doubled, inside of a long word. */
-function typo(random: Random, text: string): string | null {
+function typo(random: KeyedRandom, text: string): string | null {
   const words = text.split(' ')
   const long = words.flatMap((word, i) => (word.length >= 5 ? [i] : []))
   if (long.length === 0) return null

@@ -2,7 +2,7 @@
 // words at all. Those held out are asked of tests only.
 
 import { SHAPES, SPRITE_NAMES } from '../catalogue.ts'
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 
 /** All categories. */
 export const CATEGORIES: readonly string[] = [...SHAPES, ...SPRITE_NAMES]
@@ -152,13 +152,13 @@ function part<T>(list: readonly T[], isForTests: boolean): T[] {
 }
 
 /** A thing that is in no scene; tests ask for others than training. */
-export function unknownThing(random: Random, isForTests: boolean): string {
+export function unknownThing(random: KeyedRandom, isForTests: boolean): string {
   const noun = random.chance(0.8) ? random.pick(part(UNKNOWN, isForTests)) : madeUp(random)
   return random.chance(0.25) ? `${random.pick(part(UNKNOWN_ADJECTIVES, isForTests))} ${noun}` : noun
 }
 
 /** A question that has nothing to do with a picture. */
-export function otherQuestion(random: Random, isForTests: boolean): string {
+export function otherQuestion(random: KeyedRandom, isForTests: boolean): string {
   return random.pick(part(OTHER_QUESTIONS, isForTests))
 }
 
@@ -167,7 +167,7 @@ const VOWELS = 'a e i o u ee oo ai'.split(' ')
 const CODAS = ['', '', 'b', 'ck', 'd', 'ff', 'g', 'm', 'mp', 'n', 'nk', 'p', 'rf', 'sh', 't', 'x', 'zz']
 
 /** A word that could be one, such as "blorf". */
-function madeUp(random: Random): string {
+function madeUp(random: KeyedRandom): string {
   const syllable = () => random.pick(ONSETS) + random.pick(VOWELS)
   const word = Array.from({ length: random.int(1, 2) }, syllable).join('') + random.pick(CODAS)
   return CATEGORIES.includes(word) || word.length < 3 ? `${word}ble` : word
@@ -176,7 +176,7 @@ function madeUp(random: Random): string {
 const ROWS = ['qwertyuiop', 'asdfghjkl', 'zxcvbnm', '1234567890', '.,;:!?-+*/']
 
 /** Letters without sense, such as "asdf qwer". */
-export function gibberish(random: Random): string {
+export function gibberish(random: KeyedRandom): string {
   const word = () => {
     const length = random.int(2, 7)
     if (random.chance(0.5)) return Array.from({ length }, () => random.pick(LETTERS)).join('')

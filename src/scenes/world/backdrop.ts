@@ -3,10 +3,10 @@
 // Everything that is drawn stays near one quiet colour, which differs clearly from every object's: a background may be
 // rich, but never looks like an object.
 
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 import { fixed } from '../shapes.ts'
 import { type Backdrop, covering, SIZE } from './canvas.ts'
-import { type Rgb, shift, toHex } from './colour.ts'
+import { type RgbBytes, shift, toHex } from './colour.ts'
 
 /** The place of an object on the canvas, in pixels. */
 interface Standing {
@@ -15,7 +15,7 @@ interface Standing {
 }
 
 /** A background around one colour for these objects. */
-export function richBackground(random: Random, objects: readonly Standing[], base: Rgb): Backdrop {
+export function richBackground(random: KeyedRandom, objects: readonly Standing[], base: RgbBytes): Backdrop {
   const ground = random.chance(0.55) ? gradient(random, base) : covering(toHex(base))
   const texture = random.chance(0.65) ? random.pick(TEXTURES)(random, base) : ''
   const shade = random.chance(0.4) ? shadows(random, objects) : ''
@@ -23,7 +23,7 @@ export function richBackground(random: Random, objects: readonly Standing[], bas
   return { background: ground + texture + shade, grain }
 }
 
-function gradient(random: Random, base: Rgb): string {
+function gradient(random: KeyedRandom, base: RgbBytes): string {
   const stops =
     `<stop offset="0" stop-color="${toHex(shift(random, base, 20))}"/>` +
     `<stop offset="1" stop-color="${toHex(shift(random, base, 20))}"/>`
@@ -34,18 +34,18 @@ function gradient(random: Random, base: Rgb): string {
   return place + covering('url(#bg)')
 }
 
-type Texture = (random: Random, base: Rgb) => string
+type Texture = (random: KeyedRandom, base: RgbBytes) => string
 
 const TEXTURES: readonly Texture[] = [blobs, strokes, stripes, checks, waves, speckles]
 
-function blobs(random: Random, base: Rgb): string {
+function blobs(random: KeyedRandom, base: RgbBytes): string {
   return many(random, 15, 45, () => {
     const [cx, cy, r] = [random.int(0, SIZE), random.int(0, SIZE), random.int(3, 32)]
     return `<circle cx="${cx}" cy="${cy}" r="${r}" fill="${toHex(shift(random, base, 13))}"/>`
   })
 }
 
-function strokes(random: Random, base: Rgb): string {
+function strokes(random: KeyedRandom, base: RgbBytes): string {
   return many(random, 20, 60, () => {
     const [x, y, dx, dy] = [
       random.int(0, SIZE),
@@ -58,13 +58,13 @@ function strokes(random: Random, base: Rgb): string {
   })
 }
 
-function stripes(random: Random, base: Rgb): string {
+function stripes(random: KeyedRandom, base: RgbBytes): string {
   const [step, turn] = [random.range(9, 40), random.int(0, 179)]
   const bar = `<rect width="${fixed(step)}" height="${fixed(step * 0.5)}" fill="${toHex(shift(random, base, 14))}"/>`
   return tiled(step, turn, bar)
 }
 
-function checks(random: Random, base: Rgb): string {
+function checks(random: KeyedRandom, base: RgbBytes): string {
   const [step, turn, paint] = [random.range(12, 44), random.int(0, 89), toHex(shift(random, base, 13))]
   const half = fixed(step / 2)
   const squares =
@@ -79,7 +79,7 @@ function tiled(step: number, turn: number, tile: string): string {
   return `${pattern}${tile}</pattern>${covering('url(#texture)')}`
 }
 
-function waves(random: Random, base: Rgb): string {
+function waves(random: KeyedRandom, base: RgbBytes): string {
   const [step, height, width] = [random.int(16, 40), random.int(4, 16), random.int(2, 8)]
   const line = (y: number) => {
     const swings = Array.from({ length: 8 }, () => `q16 ${-height} 32 0t32 0`).join('')
@@ -88,7 +88,7 @@ function waves(random: Random, base: Rgb): string {
   return Array.from({ length: Math.ceil(SIZE / step) + 1 }, (_, i) => line(i * step)).join('')
 }
 
-function speckles(random: Random, base: Rgb): string {
+function speckles(random: KeyedRandom, base: RgbBytes): string {
   return many(random, 80, 200, () => {
     const [x, y, size] = [random.int(0, SIZE), random.int(0, SIZE), random.int(1, 4)]
     return `<rect x="${x}" y="${y}" width="${size}" height="${size}" fill="${toHex(shift(random, base, 22))}"/>`
@@ -96,7 +96,7 @@ function speckles(random: Random, base: Rgb): string {
 }
 
 /** A soft dark ellipse below and beside each object; all fall the same way. */
-function shadows(random: Random, objects: readonly Standing[]): string {
+function shadows(random: KeyedRandom, objects: readonly Standing[]): string {
   const [dx, dy, dark] = [random.range(-0.35, 0.35), random.range(0.25, 0.5), random.range(0.18, 0.4)]
   const soft =
     `<radialGradient id="shade"><stop offset="0.3" stop-opacity="${fixed(dark)}"/>` +
@@ -108,6 +108,6 @@ function shadows(random: Random, objects: readonly Standing[]): string {
   return soft + each.join('')
 }
 
-function many(random: Random, least: number, most: number, one: () => string): string {
+function many(random: KeyedRandom, least: number, most: number, one: () => string): string {
   return Array.from({ length: random.int(least, most) }, one).join('')
 }

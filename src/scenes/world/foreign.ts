@@ -3,15 +3,15 @@
 // Four of the kinds are never trained on: they tell whether a model knows that a picture is foreign, or only knows the
 // foreign pictures it has seen. 'empty' is a wall of the world without an object on it.
 
-import type { Random } from '../random.ts'
+import type { KeyedRandom } from '../random.ts'
 import { fixed } from '../shapes.ts'
 import { richBackground } from './backdrop.ts'
 import { type Backdrop, covering, SIZE } from './canvas.ts'
-import { fromHsl, type Rgb, toHex } from './colour.ts'
+import { fromHsl, type RgbBytes, toHex } from './colour.ts'
 
-type Draw = (random: Random) => Backdrop
+type DrawBackdrop = (random: KeyedRandom) => Backdrop
 
-const DRAWN: Readonly<Record<ForeignKind, Draw>> = {
+const DRAWN: Readonly<Record<ForeignKind, DrawBackdrop>> = {
   empty,
   noise,
   bands,
@@ -45,17 +45,17 @@ const TRAINED = (Object.keys(DRAWN) as ForeignKind[]).filter((kind) => !HELD_OUT
 
 /** Some picture without objects; half of those for tests are of kinds that training never shows. */
 export function anyForeign(
-  random: Random,
+  random: KeyedRandom,
   isForTests: boolean,
 ): Backdrop & { readonly foreign: ForeignKind } {
   const foreign = random.pick(isForTests && random.chance(0.5) ? HELD_OUT_FOREIGN : TRAINED)
-  const draw: Draw = DRAWN[foreign]
+  const draw: DrawBackdrop = DRAWN[foreign]
   return { foreign, ...draw(random) }
 }
 
 // ---- Trained on
 
-function empty(random: Random): Backdrop {
+function empty(random: KeyedRandom): Backdrop {
   return richBackground(
     random,
     [],
@@ -63,11 +63,11 @@ function empty(random: Random): Backdrop {
   )
 }
 
-function noise(random: Random): Backdrop {
+function noise(random: KeyedRandom): Backdrop {
   return { background: covering(colour(random)), grain: random.int(30, 120) }
 }
 
-function bands(random: Random): Backdrop {
+function bands(random: KeyedRandom): Backdrop {
   const turn = random.int(0, 179)
   let y = -SIZE
   const rows: string[] = []
@@ -80,7 +80,7 @@ function bands(random: Random): Backdrop {
 }
 
 /** Lines of letters as a display with fourteen bars would show them. */
-function text(random: Random): Backdrop {
+function text(random: KeyedRandom): Backdrop {
   const [ink, size] = [toHex(dark(random)), random.int(8, 22)]
   const letters: string[] = []
   for (let y = 10; y + 1.6 * size < SIZE; y += 2.1 * size) {
@@ -110,7 +110,7 @@ const BARS: readonly Bar[] = [
 ]
 
 /** A sky, hills one behind the other, and a sun at times. */
-function landscape(random: Random): Backdrop {
+function landscape(random: KeyedRandom): Backdrop {
   const sky = fromHsl(random.int(180, 240), random.range(0.3, 0.7), random.range(0.6, 0.85))
   const sun = random.chance(0.6)
     ? `<circle cx="${random.int(20, 236)}" cy="${random.int(15, 90)}" r="${random.int(10, 24)}" fill="#ffe9a0"/>`
@@ -123,7 +123,7 @@ function landscape(random: Random): Backdrop {
   return { background: covering(toHex(sky)) + sun + hills.join(''), grain: random.int(0, 12) }
 }
 
-function curve(random: Random, y: number): string {
+function curve(random: KeyedRandom, y: number): string {
   const ups = Array.from({ length: 4 }, (_, i) => {
     const [x, high] = [64 * (i + 1), y + random.int(-30, 30)]
     return `Q${x - 32} ${high - random.int(-25, 25)} ${x} ${high}`
@@ -131,7 +131,7 @@ function curve(random: Random, y: number): string {
   return ups.join('')
 }
 
-function scribble(random: Random): Backdrop {
+function scribble(random: KeyedRandom): Backdrop {
   const lines = Array.from({ length: random.int(4, 14) }, () => {
     const points = Array.from(
       { length: random.int(4, 12) },
@@ -143,7 +143,7 @@ function scribble(random: Random): Backdrop {
   return { background: covering(toHex(pale(random))) + lines.join('') }
 }
 
-function mosaic(random: Random): Backdrop {
+function mosaic(random: KeyedRandom): Backdrop {
   const step = random.int(12, 52)
   const tiles: string[] = []
   for (let y = 0; y < SIZE; y += step) {
@@ -157,7 +157,7 @@ function mosaic(random: Random): Backdrop {
 // ---- Held out
 
 /** Towers with windows in front of a sky. */
-function city(random: Random): Backdrop {
+function city(random: KeyedRandom): Backdrop {
   const parts = [covering(toHex(fromHsl(random.int(190, 260), 0.4, random.range(0.2, 0.8))))]
   for (let x = -8; x < SIZE; x += random.int(20, 46)) {
     const [width, top, wall] = [random.int(22, 52), random.int(40, 190), toHex(dark(random))]
@@ -172,7 +172,7 @@ function city(random: Random): Backdrop {
 }
 
 /** Large soft spots that run into one another. */
-function plasma(random: Random): Backdrop {
+function plasma(random: KeyedRandom): Backdrop {
   const spots = Array.from({ length: random.int(6, 12) }, (_, i) => {
     const stops = `<stop offset="0" stop-color="${colour(random)}"/><stop offset="1" stop-color="#000" stop-opacity="0"/>`
     const at = `cx="${random.int(0, SIZE)}" cy="${random.int(0, SIZE)}" r="${random.int(50, 140)}"`
@@ -182,7 +182,7 @@ function plasma(random: Random): Backdrop {
 }
 
 /** A head with shoulders. */
-function portrait(random: Random): Backdrop {
+function portrait(random: KeyedRandom): Backdrop {
   const [x, y, r] = [random.int(96, 160), random.int(90, 130), random.int(38, 62)]
   const skin = toHex(fromHsl(random.int(15, 35), random.range(0.3, 0.6), random.range(0.35, 0.75)))
   const hair = toHex(dark(random))
@@ -201,7 +201,7 @@ function portrait(random: Random): Backdrop {
 }
 
 /** Straight tracks between round pads. */
-function circuit(random: Random): Backdrop {
+function circuit(random: KeyedRandom): Backdrop {
   const paint = colour(random)
   const tracks = Array.from({ length: random.int(14, 34) }, () => {
     const [x, y, dx, dy] = [
@@ -218,9 +218,9 @@ function circuit(random: Random): Backdrop {
 
 // ---- Colours
 
-const colour = (random: Random): string =>
+const colour = (random: KeyedRandom): string =>
   toHex(fromHsl(random.int(0, 359), random.range(0.2, 0.9), random.range(0.25, 0.8)))
-const dark = (random: Random): Rgb =>
+const dark = (random: KeyedRandom): RgbBytes =>
   fromHsl(random.int(0, 359), random.range(0, 0.5), random.range(0.08, 0.3))
-const pale = (random: Random): Rgb =>
+const pale = (random: KeyedRandom): RgbBytes =>
   fromHsl(random.int(0, 359), random.range(0, 0.4), random.range(0.82, 0.97))

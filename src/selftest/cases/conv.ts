@@ -1,8 +1,9 @@
 // Cases of convolution: 1 x 1, 3 x 3, patches and whatever comes, every weight type and layout.
 
+import type { WeightLayout } from '../../kernels/packed.ts'
 import { conv2d } from '../../ops/conv/conv.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
-import type { Random, WeightLayout, WeightType } from '../random.ts'
+import type { Random, WeightType } from '../random.ts'
 import { at } from '../references/at.ts'
 import { type ConvolutionSize, convReference } from '../references/conv.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'

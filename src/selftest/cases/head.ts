@@ -6,7 +6,7 @@ import { maskLabels } from '../../ops/head/mask-labels.ts'
 import { maskOwners } from '../../ops/head/mask-owners.ts'
 import { maskBytes, maskPixels } from '../../ops/head/mask-pixels.ts'
 import { maskQuality } from '../../ops/head/mask-quality.ts'
-import type { Place } from '../../ops/head/place.ts'
+import type { CanvasPlace } from '../../ops/head/place.ts'
 import { sampleRegions } from '../../ops/head/sample-regions.ts'
 import { type KernelCase, type KernelTest, kernelCase } from '../case.ts'
 import { type HostTensor, hostTensor, type Random } from '../random.ts'
@@ -82,14 +82,14 @@ function drawMaskBytes(random: Random): KernelCase {
 }
 
 /** An image of at most so many pixels, whose masks go to it by way of a canvas that may be smaller or larger. */
-function drawPlace(random: Random, pixels: number): Place {
+function drawPlace(random: Random, pixels: number): CanvasPlace {
   const map = [random.size(33), random.size(33)] as const
   const canvas = random.sizes(pixels, 130, 130) as [number, number]
   const crop = [random.whole(1, canvas[0]), random.whole(1, canvas[1])] as const
   return { map, canvas, crop, size: random.sizes(pixels, 130, 130) as [number, number] }
 }
 
-function placeText({ map, canvas, crop, size }: Place): string {
+function placeText({ map, canvas, crop, size }: CanvasPlace): string {
   return `${map.join(' x ')} on ${crop.join(' x ')} of ${canvas.join(' x ')} to ${size.join(' x ')}`
 }
 
@@ -157,7 +157,7 @@ function drawMaskLabels(random: Random): KernelCase {
   })
 }
 
-function ownersCase(random: Random): { N: number; place: Place; shape: string; draw: OwnersInputs } {
+function ownersCase(random: Random): { N: number; place: CanvasPlace; shape: string; draw: OwnersInputs } {
   const place = drawPlace(random, 4_000)
   const N = random.size(40)
   const count = random.whole(1, N)
@@ -173,7 +173,7 @@ interface OwnersInputs {
   readonly count: number
 }
 
-function ownership({ masks, scores, count }: OwnersInputs, place: Place): Float64Array {
+function ownership({ masks, scores, count }: OwnersInputs, place: CanvasPlace): Float64Array {
   const area = place.map[0] * place.map[1]
   const values = Array.from(scores.values).slice(0, count)
   return ownershipReference(masks.data.subarray(0, count * area), values, place)

@@ -1,9 +1,10 @@
 // Cases of matrix products: every weight type and layout, epilogues, batches and both orders of b.
 
+import type { WeightLayout } from '../../kernels/packed.ts'
 import { ACTIVATIONS, type Activation } from '../../ops/elementwise/activation.ts'
 import { gatedLinear, linear, matmul } from '../../ops/matmul/matmul.ts'
 import { differenceBy, type KernelCase, type KernelTest, kernelCase, normOf } from '../case.ts'
-import { type Random, WEIGHT_TYPES, type WeightLayout, type WeightType } from '../random.ts'
+import { type Random, WEIGHT_TYPES, type WeightType } from '../random.ts'
 import { at } from '../references/at.ts'
 import { ACTIVATION_FORMULAS } from '../references/elementwise.ts'
 import { batchedReference, productReference } from '../references/matmul.ts'

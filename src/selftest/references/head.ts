@@ -1,6 +1,6 @@
 // The model's head: cosines with classes, bytes of masks, what masks are at the image's pixels, and rows of regions.
 
-import type { Place } from '../../ops/head/place.ts'
+import type { CanvasPlace } from '../../ops/head/place.ts'
 import { at } from './at.ts'
 import { resizeReference } from './image.ts'
 
@@ -47,7 +47,7 @@ export function maskBytesReference(
 }
 
 /** A map of logits [H, W] at the image's pixels, by way of the canvas. */
-export function logitsAt(map: ArrayLike<number>, place: Place): Float64Array {
+export function logitsAt(map: ArrayLike<number>, place: CanvasPlace): Float64Array {
   const onCanvas = resizeReference(map, [1, ...place.map, 1], place.canvas)
   return resizeReference(onCanvas, [1, ...place.canvas, 1], place.size, place.crop)
 }
@@ -58,7 +58,11 @@ export function sigmoid(x: number): number {
 }
 
 /** The sum of sigmoid(logit) over the pixels whose bit is set. */
-export function maskQualityReference(map: ArrayLike<number>, bits: ArrayLike<number>, place: Place): number {
+export function maskQualityReference(
+  map: ArrayLike<number>,
+  bits: ArrayLike<number>,
+  place: CanvasPlace,
+): number {
   return logitsAt(map, place).reduce((sum, logit, i) => sum + bitOf(bits, i) * sigmoid(logit), 0)
 }
 
@@ -66,7 +70,7 @@ export function maskQualityReference(map: ArrayLike<number>, bits: ArrayLike<num
 export function labelSumsReference(
   masks: ArrayLike<number>,
   weights: ArrayLike<number>,
-  place: Place,
+  place: CanvasPlace,
   grid: 'canvas' | 'image',
 ): Float64Array {
   const [H, W] = place.map
@@ -89,7 +93,7 @@ export function labelSumsReference(
 export function ownershipReference(
   masks: ArrayLike<number>,
   scores: ArrayLike<number>,
-  place: Place,
+  place: CanvasPlace,
 ): Float64Array {
   const [H, W] = place.map
   const N = scores.length

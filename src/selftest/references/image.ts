@@ -2,7 +2,7 @@
 
 import { at } from './at.ts'
 
-type Size = readonly [H: number, W: number]
+type RowsColumns = readonly [H: number, W: number]
 
 /**
  * Two neighbours of a place and the share of the second: PyTorch's bilinear with align_corners = false, no antialias.
@@ -17,8 +17,8 @@ function taps(i: number, from: number, to: number): [low: number, high: number, 
 export function resizeReference(
   x: ArrayLike<number>,
   [B, H, W, C]: readonly [B: number, H: number, W: number, C: number],
-  [height, width]: Size,
-  [h, w]: Size = [H, W],
+  [height, width]: RowsColumns,
+  [h, w]: RowsColumns = [H, W],
 ): Float64Array {
   const y = new Float64Array(B * height * width * C)
   let i = 0
@@ -41,7 +41,7 @@ export function resizeReference(
 /** The extreme of the 3 x 3 window around each pixel, clipped at the border. */
 export function morphologyReference(
   x: ArrayLike<number>,
-  [H, W]: Size,
+  [H, W]: RowsColumns,
   extreme: (...values: number[]) => number,
 ): Float64Array {
   return Float64Array.from({ length: H * W }, (_, i) => {

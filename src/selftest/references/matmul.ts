@@ -2,13 +2,13 @@
 
 import { at } from './at.ts'
 
-type Size = readonly [M: number, N: number, K: number]
+type ProductSize = readonly [M: number, N: number, K: number]
 
 /** y[m, n] = sum_k a[m, k] b[n, k], or b[k, n] */
 export function productReference(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
-  [M, N, K]: Size,
+  [M, N, K]: ProductSize,
   bIsNK = true,
 ): Float64Array {
   const y = new Float64Array(M * N)
@@ -27,7 +27,7 @@ export function productReference(
 export function batchedReference(
   a: ArrayLike<number>,
   b: ArrayLike<number>,
-  [M, N, K]: Size,
+  [M, N, K]: ProductSize,
   batches: number,
   bIsNK: boolean,
 ): Float64Array {

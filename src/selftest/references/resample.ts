@@ -6,7 +6,7 @@
 import { at } from './at.ts'
 
 /** An image of three bytes per pixel. */
-interface Image {
+interface ByteImage {
   readonly width: number
   readonly height: number
   readonly rgb: Uint8Array
@@ -16,7 +16,7 @@ const PRECISION = 22
 const HALF = 1 << (PRECISION - 1)
 
 /** The triangle's weights along one axis. */
-interface Taps {
+interface TriangleTaps {
   /** Most inputs that one output sums. */
   readonly size: number
   /** First input of each output, and how many. */
@@ -27,7 +27,7 @@ interface Taps {
 }
 
 /** An image of another size, as Pillow 12 resizes it: rows first, each pass rounded to 8 bits. */
-export function resizeBilinear(image: Image, width: number, height: number): Image {
+export function resizeBilinear(image: ByteImage, width: number, height: number): ByteImage {
   let { rgb } = image
   if (width !== image.width) rgb = alongRows(rgb, image.height, image.width, width)
   if (height !== image.height) rgb = alongColumns(rgb, image.height, height, width)
@@ -83,7 +83,7 @@ function to8(sum: number): number {
   return Math.min(255, sum >> PRECISION)
 }
 
-function triangle(n: number, m: number): Taps {
+function triangle(n: number, m: number): TriangleTaps {
   const scale = n / m
   const support = Math.max(scale, 1)
   const perInput = 1 / support // multiplied, not divided by: Pillow's last bit

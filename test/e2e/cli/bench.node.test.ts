@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { barsChart, rooflineChart } from '../../../src/cli/bench/charts.ts'
 import { fullConfig, fullPieces } from '../../../src/cli/bench/full.ts'
 import { PREDICTIONS, predictedShare } from '../../../src/cli/bench/kernel-predictions.ts'
-import { byKernel, type Measured, totalOf } from '../../../src/cli/bench/measure.ts'
+import { byKernel, type MeasuredPiece, totalOf } from '../../../src/cli/bench/measure.ts'
 import { tokenOf } from '../../../src/cli/bench/report.ts'
 import { idealSeconds, predictSeconds } from '../../../src/cli/bench/roofline.ts'
 import { anyGpu } from '../../support.ts'
@@ -17,7 +17,7 @@ import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
 /** 100 GFLOP/s, 10 GB/s. */
 const CEILINGS = { flopsPerSecond: 1e11, bytesPerSecond: 1e10, dispatchSeconds: 1e-5 }
 
-const PIECE: Measured = {
+const PIECE: MeasuredPiece = {
   name: 'siglip',
   title: 'SigLIP layer <&>',
   step: 'look',
@@ -104,7 +104,7 @@ test('predicted shares are shares', () => {
 })
 
 test('charts are SVG that renders, with names escaped', () => {
-  const without: Measured = {
+  const without: MeasuredPiece = {
     ...PIECE,
     name: 'b',
     dispatches: PIECE.dispatches.map((d) => ({ ...d, ms: Number.NaN })),

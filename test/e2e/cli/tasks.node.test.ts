@@ -266,6 +266,23 @@ test('no output replaces a file that the question or the model is read from', as
   load.mockRestore()
 })
 
+test('a sentence of a task that the model was not trained on is refused before it is loaded', async () => {
+  const cwd = await setUp()
+  const config = JSON.parse(await readFile(join(cwd, 'model/config.json'), 'utf8')) as object
+  await writeFile(join(cwd, 'own.json'), JSON.stringify({ ...config, tasks: ['referring'] }))
+  const load = vi.spyOn(FlowSeg, 'load')
+  for (const args of [
+    ['segment', 'photo.png', 'a dog'],
+    ['eval', '--count', '1'],
+  ]) {
+    const own = ['--task', 'reasoning', '--weights', 'model', '--config', 'own.json']
+    const { code, err } = await flowseg([...args, ...own], { cwd, gpu })
+    expect([code, err]).toEqual([2, expect.stringContaining("knows 'reasoning'")])
+  }
+  expect(load).not.toHaveBeenCalled()
+  load.mockRestore()
+})
+
 test('what is wrong with a question is told before the model is loaded', async () => {
   const cwd = await setUp()
   const load = vi.spyOn(FlowSeg, 'load')

@@ -3,10 +3,12 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { parse } from '../../../src/cli/args.ts'
-import { doctor } from '../../../src/cli/commands/doctor.ts'
+import { doctor, kernelsText } from '../../../src/cli/commands/doctor.ts'
+import { unmeasuredText } from '../../../src/cli/commands/tune.ts'
 import { engineOptions } from '../../../src/cli/engine.ts'
+import { Choices } from '../../../src/gpu/adapter.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
 import { adapterNames, anyGpu } from '../../support.ts'
 import { ROOT as cwd, filesIn, flowseg, temporaryFolder } from '../cli-harness.ts'
@@ -33,7 +35,7 @@ test('tuned, taken, turned off, damaged, forgotten', async () => {
   expect(err).toMatch(/tune.*%/)
   expect(out).toContain(gpu.name)
   expect(out).toMatch(/shapes +count +share +choice +ms +why/)
-  expect(out).toMatch(/^(matmul|conv|attention) .* (registers|subgroup|few) /m)
+  expect(out).toMatch(/^(matmul|conv|attention) .* (registers|subgroup|tiled|gemv) /m)
   expect(out).toMatch(/An image and a sentence: [\d.]+ ms of these kernels by default, [\d.]+ ms as chosen/)
   const [file = ''] = (await filesIn(join(folder, 'flowseg'))).filter((entry) => entry.startsWith('tuned-'))
   const path = join(folder, 'flowseg', file)
@@ -58,8 +60,39 @@ test('tuned, taken, turned off, damaged, forgotten', async () => {
 
   // 4. Forgotten
   const forget = () => flowseg(['tune', '--forget'], { cwd, gpu, env })
-  expect(await forget()).toEqual({ code: 0, out: `Forgotten: ${path}\n`, err: '' })
-  expect((await forget()).out).toBe(`Nothing was remembered for ${gpu.name}.\n`)
+  expect(await forget()).toEqual({ code: 0, out: `Deleted: ${path}\n`, err: '' })
+  expect((await forget()).out).toBe(`No choices are kept for ${gpu.name}.\n`)
+})
+
+describe('what no GPU has measured', () => {
+  test('doctor names the variants of all families that are tuned, for GPUs alone', () => {
+    const textOf = (software: boolean, tuned: readonly string[] = [], notes: readonly string[] = []) => {
+      const choices = new Choices()
+      for (const key of tuned) choices.tuned.set(key, 'registers')
+      return kernelsText({ adapter: { choices, software }, notes })
+    }
+    expect(textOf(false)).toBe(
+      'by the cost model; `flowseg tune` measures; no GPU has measured matmul/tiled, matmul/gemv, conv/tiled, ' +
+        'attention/tiled yet',
+    )
+    expect(textOf(true)).toBe('by the cost model; `flowseg tune` measures')
+    expect(textOf(false, ['matmul 1x1x1 f32'])).toBe('as `flowseg tune` measured, 1 choices')
+    expect(textOf(false, [], ['A note.'])).toBe('A note.')
+  })
+
+  test('tune names each variant once, and nothing where all were measured', () => {
+    const candidate = { predicted: 1, verdict: 'timed' } as const
+    const registers = { ...candidate, name: 'registers' }
+    const tiled = { ...candidate, name: 'tiled', measuredOnGpu: false } as const
+    expect(
+      unmeasuredText([
+        { family: 'matmul', candidates: [tiled, registers] },
+        { family: 'matmul', candidates: [registers, tiled] },
+        { family: 'attention', candidates: [tiled] },
+      ]),
+    ).toBe('No GPU had measured these before: matmul/tiled, attention/tiled.')
+    expect(unmeasuredText([{ family: 'matmul', candidates: [registers] }])).toBeUndefined()
+  })
 })
 
 test('for programs', async () => {

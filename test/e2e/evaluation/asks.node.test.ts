@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { answerScene, names } from '../../../src/cli/evaluation/asks/answer.ts'
 import { boundaryIou } from '../../../src/cli/evaluation/asks/boundary.ts'
-import { type AskFigures, auc, figuresOf } from '../../../src/cli/evaluation/asks/figures.ts'
+import { auc, figuresOf } from '../../../src/cli/evaluation/asks/figures.ts'
 import type { AskRow, ListRow, PhraseRow } from '../../../src/cli/evaluation/asks/row.ts'
 import { FlowSeg } from '../../../src/model/flowseg.ts'
 import type { Ask, GroundedAsk, ListAsk, RegionAsk } from '../../../src/scenes/asks/ask.ts'
 import { type DatasetScene, datasetScene, readDataset, writeDataset } from '../../../src/scenes/dataset.ts'
-import { Random } from '../../../src/scenes/random.ts'
+import { KeyedRandom } from '../../../src/scenes/random.ts'
 import { makeScene, SIZE } from '../../../src/scenes/scene.ts'
 import { anyGpu } from '../../support.ts'
 import { flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
@@ -99,57 +99,37 @@ describe('answers about scenes of test2', () => {
   const own = first.filter(({ foreign }) => foreign === undefined).slice(0, 3)
   const numbers = [...own.map(({ index }) => index), another]
   const scenes = [...numbers.map((index) => datasetScene('test2', index)), datasetScene('val2', wall)]
-  function expectRegions(regions: AskFigures['regions'], figure: 0 | 1): void {
-    const kinds = ['box', 'mask', 'point', 'scribble']
-    expect(regions).toMatchObject({ found: figure, background: { refused: figure } })
-    const kindFigures = Object.entries(regions?.kinds ?? {})
-    expect(kindFigures.map(([kind, of]) => [kind, of.figure])).toEqual(kinds.map((kind) => [kind, figure]))
-    expect(kindFigures.reduce((sum, [, { count }]) => sum + count, 0)).toBe(regions?.regions)
-  }
   async function figuresWith(isRight: boolean) {
     const rows: AskRow[] = []
     for (const scene of scenes) rows.push(...(await answerScene(fakeModel(scene, isRight), scene, noSignal)))
     return figuresOf(rows)
   }
 
-  test('that are right get full marks', async () => {
-    const figures = await figuresWith(true)
+  test.each([
+    ['right', 1],
+    ['wrong', 0],
+  ] as const)('that are all %s have figures of %d', async (word, figure) => {
+    const figures = await figuresWith(word === 'right')
+    const all = (...names: string[]) => Object.fromEntries(names.map((name) => [name, figure]))
     expect(figures.sentences).toMatchObject({
-      cIoU: 1,
-      gIoU: 1,
-      half: 1,
-      found: 1,
-      auc: 1,
-      boundary: { refined: 1, raw: 1 },
+      ...all('cIoU', 'gIoU', 'half', 'found', 'auc'),
+      boundary: all('refined', 'raw'),
     })
-    expect(figures.presence).toMatchObject({ auc: 1, refused: 1, found: 1, foreign: 1 })
-    expect(figures.several).toMatchObject({ cIoU: 1, gIoU: 1, rightNumber: 1 })
-    expect(figures.wordings).toMatchObject({ wordings: 48, cIoU: 1, found: 1, same: 1 })
-    expectRegions(figures.regions, 1)
-    expect(figures.lists).toEqual({ lists: 10, pq: 1 })
-    expect(figures.questions?.right).toBe(1)
-    expect(figures.descriptions).toMatchObject({ right: 1, named: 1 })
-    expect(figures.pictures).toMatchObject({ scenes: 4, known: 1, others: 1, refused: 1 })
-  })
+    expect(figures.presence).toMatchObject(all('auc', 'refused', 'found', 'foreign'))
+    expect(figures.several).toMatchObject(all('cIoU', 'gIoU', 'rightNumber'))
+    expect(figures.wordings).toMatchObject({ wordings: 48, ...all('cIoU', 'found', 'same') })
+    expect(figures.lists).toEqual({ lists: 10, ...all('pq') })
+    expect(figures.questions).toMatchObject(all('right'))
+    expect(figures.descriptions).toMatchObject(all('right', 'named'))
+    expect(figures.pictures).toMatchObject({ scenes: 4, others: 1, ...all('known', 'refused') })
 
-  test('that are wrong get none', async () => {
-    const figures = await figuresWith(false)
-    expect(figures.sentences).toMatchObject({
-      cIoU: 0,
-      gIoU: 0,
-      half: 0,
-      found: 0,
-      auc: 0,
-      boundary: { refined: 0, raw: 0 },
-    })
-    expect(figures.presence).toMatchObject({ auc: 0, refused: 0, found: 0, foreign: 0 })
-    expect(figures.several).toMatchObject({ cIoU: 0, gIoU: 0, rightNumber: 0 })
-    expect(figures.wordings).toMatchObject({ cIoU: 0, found: 0, same: 0 })
-    expectRegions(figures.regions, 0)
-    expect(figures.lists).toEqual({ lists: 10, pq: 0 })
-    expect(figures.questions?.right).toBe(0)
-    expect(figures.descriptions).toMatchObject({ right: 0, named: 0 })
-    expect(figures.pictures).toMatchObject({ scenes: 4, known: 0, others: 1, refused: 0 })
+    const { regions } = figures
+    expect(regions).toMatchObject({ ...all('found'), background: all('refused') })
+    const kinds = Object.entries(regions?.kinds ?? {})
+    expect(kinds.map(([kind, of]) => [kind, of.figure])).toEqual(
+      ['box', 'mask', 'point', 'scribble'].map((kind) => [kind, figure]),
+    )
+    expect(kinds.reduce((sum, [, { count }]) => sum + count, 0)).toBe(regions?.regions)
   })
 })
 
@@ -157,7 +137,7 @@ describe('answers about scenes of test2', () => {
 // Figures
 
 test('AUC is the share of pairs in order, and half of those that are equal', () => {
-  const random = new Random(5, 0, 0)
+  const random = new KeyedRandom(5, 0, 0)
   const draw = (n: number): number[] => Array.from({ length: n }, () => Math.floor(random.next() * 10))
   const [positive, negative] = [draw(40), draw(31)]
   let pairs = 0
@@ -216,7 +196,7 @@ test('panoptic quality: the sum of IoUs by true positives and half of what is wr
 
 test('boundary IoU counts what is inside of a mask and at most two pixels from the outside', () => {
   const [width, height] = [13, 9]
-  const random = new Random(5, 1, 0)
+  const random = new KeyedRandom(5, 1, 0)
   // Rectangles, some of them over the frame, so that masks have an inside as well as rims
   const drawn = (): Uint8Array => {
     const [x0, y0] = [random.int(-2, 5), random.int(-2, 3)]

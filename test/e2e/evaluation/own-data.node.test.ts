@@ -134,12 +134,19 @@ test('photographs of any size: masks in every form, kinds, ignored pixels, and a
   expect(summary.out).not.toContain('largest')
 
   // Without the oracle the rest is the same
-  const plain = await figures(['d.jsonl', '--no-oracle', '--limit', '2', '--count', '1'], cwd)
-  const { oracle, ...rest } = (await figures(['d.jsonl', '--limit', '1'], cwd)).all as Figures['all'] & {
+  const dumped = async (file: string): Promise<unknown[]> =>
+    (await readFile(join(cwd, file), 'utf8')).split('\n').map((line) => line && (JSON.parse(line) as unknown))
+  const plain = await figures(
+    ['d.jsonl', '--no-oracle', '--limit', '2', '--count', '1', '--dump', 'plain'],
+    cwd,
+  )
+  const { oracle, ...rest } = (await figures(['d.jsonl', '--limit', '1', '--dump', 'best'], cwd))
+    .all as Figures['all'] & {
     oracle: number
   }
   expect(oracle).toBeGreaterThanOrEqual(rest.cIoU)
   expect(plain.all).toEqual(rest)
+  expect(await dumped('plain')).toEqual(await dumped('best'))
 
   // No output replaces what is read
   for (const [args, message] of [
@@ -154,13 +161,16 @@ test('photographs of any size: masks in every form, kinds, ignored pixels, and a
     expect([code, err]).toEqual([2, expect.stringContaining(`would overwrite ${message}`)])
   }
 
-  // Results that don't merge
+  // Results that don't merge; those of version 1 may be of the baseline
+  const old = (await readFile(join(cwd, 'whole'), 'utf8')).replace('"version":2', '"version":1')
+  await writeFile(join(cwd, 'old'), old)
   const failures: [string[], string][] = [
     [['1', '2'], 'The results of 3/3 are missing.'],
     [['1', '1', '2'], '1 and 1 are both shard 1/3.'],
     [['1', 'whole'], 'the number of shards differs'],
     [['d.jsonl'], 'd.jsonl: it is no file of results.'],
     [['nothing'], 'nothing: is not there.'],
+    [['old'], 'old: its version is "1", expected 2.'],
   ]
   for (const [files, message] of failures) {
     const { code, err } = await flowseg(['eval', '--merge', ...files], { cwd })

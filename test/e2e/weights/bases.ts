@@ -37,7 +37,7 @@ export function smallConfig(language: Language): Record<string, unknown> {
     vocab: TOKENS[language],
     ...(language === 'qwen3'
       ? { heads: 4, kvHeads: 2, ropeTheta: 1e6, eps: 1e-6, tied: true, maxPositions: 4096 }
-      : { heads: 2, kvHeads: 2, ropeTheta: 1e4, eps: 1e-5, tied: false, maxPositions: 2047 }),
+      : { heads: 2, kvHeads: 2, ropeTheta: 1e4, eps: 1e-5, tied: false, maxPositions: 4096, window: 2047 }),
   }
   return {
     model: 'flowseg',

@@ -1,14 +1,16 @@
-// From an empty folder to weights of one's own: converted from a hub, interrupted wherever it may be, the same bytes.
+// From an empty folder to weights of one's own, and a mask by them: converted from a hub, interrupted wherever it may
+// be, the same bytes.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { LocalHub } from '../../io/http/hub/local-hub.ts'
-import { flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
+import { flowseg, NANO, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const hub = new LocalHub()
 const INTERRUPTIONS = 20
+const PHOTO = join(ROOT, 'test/fixtures/nano/0.jpg')
 
 beforeAll(async () => {
   await hub.listen()
@@ -51,22 +53,37 @@ test('convert from the hub is resumed wherever it was interrupted, and ends with
   // The content server takes its time, so that there is something to interrupt. Who is through begins anew
   hub.rate = 40e6
   const out = join(cwd, 'hub')
-  let [interrupted, finished] = [0, 0]
-  while (interrupted < INTERRUPTIONS || finished === 0) {
+  for (let interrupted = 0; ; ) {
     const stop = new AbortController()
     const isLast = interrupted >= INTERRUPTIONS
     const timer = setTimeout(() => isLast || stop.abort(new Error('interrupted')), 900 * Math.random())
-    const { code } = await flowseg(args('hf:me/nano/stage 3', 'hub'), { cwd, signal: stop.signal })
+    const { code, err } = await flowseg(args('hf:me/nano/stage 3', 'hub'), { cwd, signal: stop.signal })
     clearTimeout(timer)
-    if (code !== 0) interrupted++
-    else {
-      finished++
-      expect(contentsOf(out)).toEqual(expected)
-      await rm(out, { recursive: true })
-      vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
+    if (isLast) expect(code, err).toBe(0)
+    if (code !== 0) {
+      interrupted++
+      continue
     }
+    expect(contentsOf(out)).toEqual(expected)
+    if (isLast) break
+    await rm(out, { recursive: true })
+    vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
   }
   expect(hub.leaks).toEqual([])
+
+  // The guide's second command
+  const answers: object[] = []
+  for (const weights of ['disk', 'hub']) {
+    const file = `${weights}.png`
+    const args = [PHOTO, 'the small dotted shape', '--weights', weights, '--json', '--mask', file]
+    const segment = await flowseg(['segment', ...args], { cwd })
+    expect(segment.code, segment.err).toBe(0)
+    const { query, score, box, area, candidates } = JSON.parse(segment.out) as Record<string, unknown>
+    const pixels = readFileSync(join(cwd, file)).toString('base64')
+    answers.push({ query, score, box, area, candidates, pixels })
+  }
+  expect(answers[0]).toMatchObject({ query: expect.any(Number), box: expect.any(Array) })
+  expect(answers[1]).toEqual(answers[0])
 })
 
 test('weights without a tokenizer take that of another repository, as published ones must', async () => {

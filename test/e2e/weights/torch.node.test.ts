@@ -1,12 +1,16 @@
-// The command takes a checkpoint of PyTorch wherever it takes weights: a folder, or the file in it.
+// The command takes a checkpoint of PyTorch wherever it takes weights: a folder, or the file in it; and converts it.
 
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { openFolder } from '../../../src/io/folder.ts'
 import { openCheckpoint } from '../../../src/io/open-checkpoint.ts'
+import { writeSafetensors } from '../../../src/io/safetensors.ts'
+import { FlowSeg } from '../../../src/model/flowseg.ts'
 import { Pickle, type TorchTensor, torchEntries, writeTorch } from '../../io/torch/torch-writer.ts'
 import { zip } from '../../io/torch/zip-writer.ts'
+import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
+import { anyGpu, toBf16 } from '../../support.ts'
 import { flowseg, NANO, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const PICTURE = join(ROOT, 'examples/scene.png')
@@ -89,6 +93,57 @@ test('safetensors go before it, and the other one is named', async () => {
   const loaded = await segment(folder)
   expect(loaded).toMatchObject({ code: 0, err: `note: ${said}\n` })
 })
+
+test.each(['qwen3', 'phi3'] as const)(
+  'X-SAM with %s in bf16, as PyTorch wrote it: converted, it has the same bytes, and all of them answer alike',
+  async (type) => {
+    // A tied head is stored beside the embedding, in one storage
+    const files = smallCheckpoint({ type, flow: false, head: type === 'phi3' })
+    const wide = await openCheckpoint(openFolder(files))
+    const original: (TorchTensor & { bytes: Uint8Array })[] = []
+    for (const { name, shape } of wide.tensors.values()) {
+      const { bits } = toBf16(new Float32Array((await wide.read(name)).buffer))
+      original.push({ name, dtype: 'BF16', shape, bytes: new Uint8Array(bits.buffer) })
+    }
+    const published = original.map((x) => ({
+      ...x,
+      name: x.name.replace(/^vision_encoder/, 'visual_encoder'),
+    }))
+    const embedding = original.find(({ name }) => name === 'llm.model.embed_tokens.weight')
+    if (type === 'qwen3') published.push({ ...embedding!, name: 'llm.lm_head.weight' })
+    const cwd = await temporaryFolder()
+    for (const name of ['original', 'torch']) {
+      await mkdir(join(cwd, name))
+      for (const file of files) await writeFile(join(cwd, name, file.name), file.stream())
+    }
+    await writeFile(join(cwd, 'original/model.safetensors'), writeSafetensors(original))
+    await rm(join(cwd, 'torch/model.safetensors'))
+    await writeFile(join(cwd, 'torch/pytorch_model.bin'), writeTorch(published, { under: ['state_dict'] }))
+    const { code, err } = await flowseg(['convert', 'torch', 'converted', '--shard-size', '1MiB'], { cwd })
+    expect(code, err).toBe(0)
+
+    const converted = await openCheckpoint(openFolder(join(cwd, 'converted')))
+    expect([...converted.tensors.keys()].sort()).toEqual(original.map(({ name }) => name).sort())
+    for (const { name, dtype, shape, bytes } of original) {
+      expect(converted.tensors.get(name), name).toMatchObject({ dtype, shape })
+      expect(Buffer.compare(await converted.read(name), bytes), name).toBe(0)
+    }
+    await converted.close()
+
+    const gpu = await anyGpu()
+    const answers: object[] = []
+    for (const name of ['original', 'torch', 'converted']) {
+      using model = await FlowSeg.load(join(cwd, name), { gpu })
+      expect(model.config.llm.type).toBe(type)
+      using scene = await model.look(picture(150, 100))
+      const { candidates, logits, mask } = await scene.segment('the red mug')
+      const scores = candidates.map(({ query, score }) => [query, score])
+      answers.push({ scores, logits: logits.refined, mask: mask.data })
+    }
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+  },
+)
 
 test('a pickle that would run a program is refused by its name, and nothing runs', async () => {
   const folder = await temporaryFolder()

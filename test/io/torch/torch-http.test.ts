@@ -1,9 +1,11 @@
 // On a server, a checkpoint of PyTorch is opened by its end and its beginning, and a tensor is fetched alone.
 
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openFolder } from '../../../src/io/folder.ts'
 import { openCheckpoint } from '../../../src/io/open-checkpoint.ts'
 import { FileServer } from '../http/file-server.ts'
+import { EXPECTED, FIXTURES, rowsOf } from './torch-files.ts'
 import { type TorchTensor, writeTorch } from './torch-writer.ts'
 
 const MIB = 2 ** 20
@@ -51,6 +53,25 @@ test('only what is asked for comes, whether the folder or the file is named', as
     expect(within.length).toBeGreaterThan(0)
     await checkpoint.close()
   }
+})
+
+test.each(Object.keys(EXPECTED))('%s of PyTorch is read from a server as PyTorch reads it', async (name) => {
+  server.files.set(`/torch/${name}`, { bytes: readFileSync(`${FIXTURES}/${name}`), etag: '"1"' })
+  server.taken()
+  const checkpoint = await openCheckpoint(openFolder(`${server.origin}/torch/${name}`, { cache: 'none' }))
+  expect(await rowsOf(checkpoint)).toEqual(EXPECTED[name])
+  await checkpoint.close()
+  expect(server.taken().filter((request) => request.endsWith('whole'))).toEqual([])
+})
+
+test('a folder of shards of PyTorch is read from a server as PyTorch reads it', async () => {
+  const shards = readdirSync(`${FIXTURES}/shards`).sort()
+  for (const name of shards) {
+    server.files.set(`/folder/${name}`, { bytes: readFileSync(`${FIXTURES}/shards/${name}`), etag: '"1"' })
+  }
+  const checkpoint = await openCheckpoint(openFolder(`${server.origin}/folder`, { cache: 'none' }))
+  expect(await rowsOf(checkpoint)).toEqual(shards.flatMap((name) => EXPECTED[`shards/${name}`] ?? []))
+  await checkpoint.close()
 })
 
 test('a server that refuses is told by what it answered', async () => {

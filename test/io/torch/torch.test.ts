@@ -6,30 +6,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { WeightsError } from '../../../src/errors.ts'
-import type { Checkpoint } from '../../../src/io/checkpoint/checkpoint.ts'
 import { openFolder } from '../../../src/io/folder.ts'
-import { crc32 } from '../../../src/io/image/crc32.ts'
 import { openCheckpoint } from '../../../src/io/open-checkpoint.ts'
 import { openSafetensors } from '../../../src/io/safetensors.ts'
 import { blobSource, bytesSource, fileSource, type Source } from '../../../src/io/source.ts'
+import { EXPECTED, FIXTURES, rowsOf } from './torch-files.ts'
 
-const FIXTURES = 'test/fixtures/io/torch'
 const bytesOf = (name: string) => new Uint8Array(readFileSync(`${FIXTURES}/${name}`))
 const open = (name: string) => openCheckpoint(bytesSource(bytesOf(name), name))
-
-type Row = readonly [name: string, dtype: string, shape: number[], crc: string]
-const expected = JSON.parse(readFileSync(`${FIXTURES}/expected.json`, 'utf8')) as Record<string, Row[]>
-const names = Object.keys(expected)
-
-/** The tensors that are read from a checkpoint, in the form of expected.json. */
-async function rowsOf(checkpoint: Checkpoint): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const { name, dtype, shape } of checkpoint.tensors.values()) {
-    const bytes = await checkpoint.read(name)
-    rows.push([name, dtype, [...shape], crc32(bytes).toString(16).padStart(8, '0')])
-  }
-  return rows
-}
+const names = Object.keys(EXPECTED)
 
 /** The same source, and the ranges that were read of it. */
 function watched(source: Source): Source & { readonly reads: [number, number][] } {
@@ -46,12 +31,12 @@ function watched(source: Source): Source & { readonly reads: [number, number][] 
 
 describe.each(names)('%s', (name) => {
   test('is read as PyTorch reads it, from bytes, a Blob and a file', async () => {
-    expect(await rowsOf(await open(name))).toEqual(expected[name])
+    expect(await rowsOf(await open(name))).toEqual(EXPECTED[name])
     expect(await rowsOf(await openCheckpoint(blobSource(new Blob([bytesOf(name)]), name)))).toEqual(
-      expected[name],
+      EXPECTED[name],
     )
     const file = await openCheckpoint(await fileSource(`${FIXTURES}/${name}`))
-    expect(await rowsOf(file)).toEqual(expected[name])
+    expect(await rowsOf(file)).toEqual(EXPECTED[name])
     await file.close()
   })
 
@@ -148,8 +133,8 @@ describe('folders', () => {
   test('with an index and its shards', async () => {
     const checkpoint = await openCheckpoint(openFolder(`${FIXTURES}/shards`))
     const rows = await rowsOf(checkpoint)
-    const each = Object.keys(expected).filter((name) => name.startsWith('shards/'))
-    expect(rows).toEqual(each.flatMap((name) => expected[name] ?? []))
+    const each = Object.keys(EXPECTED).filter((name) => name.startsWith('shards/'))
+    expect(rows).toEqual(each.flatMap((name) => EXPECTED[name] ?? []))
     expect(checkpoint.files).toEqual(['pytorch_model.bin.index.json', ...each.map((name) => name.slice(7))])
     await checkpoint.close()
 
@@ -206,7 +191,7 @@ describe('folders', () => {
       const named = openFolder(join(folder, 'my_model.bin'))
       expect([named.directory, named.weights]).toEqual([folder, 'my_model.bin'])
       const checkpoint = await openCheckpoint(named)
-      expect(await rowsOf(checkpoint)).toEqual(expected['phi3.bin'])
+      expect(await rowsOf(checkpoint)).toEqual(EXPECTED['phi3.bin'])
       await checkpoint.close()
     } finally {
       rmSync(folder, { recursive: true })

@@ -141,6 +141,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   fromSvgPath: [{ call: (d) => door.fromSvgPath(d), takes: ['empty text'] }],
   toYolo: [{ call: (polygons) => door.toYolo(polygons, dot), takes: ['empty array'] }],
   fromYolo: [{ call: (text) => door.fromYolo(text, dot), takes: ['empty text'] }],
+  caveatFields: [
+    { call: (config) => door.caveatFields(config, { world: undefined }), takes: ['empty object'] },
+    { call: (caveats) => door.caveatFields({}, caveats), takes: ['empty object'] },
+  ],
   printable: [{ call: (text) => door.printable(text), takes: ['text', 'empty text'] }],
   quoted: [{ call: (text) => door.quoted(text), takes: ['text', 'empty text'] }],
   openFolder: [{ call: (place) => door.openFolder(place), takes: ['text', 'empty array', 'array', 'map'] }],

@@ -5,14 +5,14 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../../src/model/checkpoint/config.ts'
 import {
-  type Component,
   canonicalName,
   countParameters,
   type Parameter,
+  type ParameterComponent,
   parameters,
 } from '../../../src/model/checkpoint/parameters.ts'
 
-const SCENE: Partial<Record<Component, number>> = {
+const SCENE: Partial<Record<ParameterComponent, number>> = {
   siglip: 428_225_600,
   sam: 308_278_272,
   connector: 10_499_072,
@@ -67,7 +67,7 @@ for (const [model, { counts, baseline, total }] of Object.entries(MODELS)) {
   test(`parameters of ${model}`, () => {
     const all = parametersOf(model)
     for (const [component, count] of Object.entries({ ...SCENE, ...counts })) {
-      expect(countParameters(all, component as Component), component).toBe(count)
+      expect(countParameters(all, component as ParameterComponent), component).toBe(count)
     }
     expect(sum(all.filter((p) => !p.flow))).toBe(baseline)
     expect(sum(all.filter((p) => p.flow))).toBe(5_929_658)
@@ -77,7 +77,7 @@ for (const [model, { counts, baseline, total }] of Object.entries(MODELS)) {
 
 test('parameters that no network reads', () => {
   const skipped = (model: string) => parametersOf(model).filter((p) => !p.used)
-  const of = (all: readonly Parameter[], component: Component) =>
+  const of = (all: readonly Parameter[], component: ParameterComponent) =>
     sum(all.filter((p) => p.component === component))
 
   const qwen = skipped('flowseg-qwen3-4b')

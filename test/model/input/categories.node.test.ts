@@ -1,9 +1,11 @@
-// Names of categories as the model reads them, X-SAM's way to type a list with its oddities, and seeded orders.
+// Names of categories as the model reads them, X-SAM's way to type a list with its oddities, seeded orders, and how
+// many names fit.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { PromptError } from '../../../src/errors.ts'
 import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
+import { parseConfig, visionTokens } from '../../../src/model/checkpoint/config.ts'
 import {
   CATEGORY_ANSWERS,
   CATEGORY_TEMPLATES,
@@ -13,6 +15,31 @@ import {
   shuffled,
 } from '../../../src/model/input/categories.ts'
 import { loadGolden } from '../../fixtures/golden.ts'
+
+/** The names of COCO's panoptic categories. */
+const COCO = {
+  things: names(`
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
+    parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella,
+    handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard,
+    surfboard, tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
+    broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv,
+    laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase,
+    scissors, teddy bear, hair drier, toothbrush
+  `),
+  stuff: names(`
+    banner, blanket, bridge, cardboard, counter, curtain, door-stuff, floor-wood, flower, fruit, gravel, house,
+    light, mirror-stuff, net, pillow, platform, playingfield, railroad, river, road, roof, sand, sea, shelf, snow,
+    stairs, tent, towel, wall-brick, wall-stone, wall-tile, wall-wood, water-other, window-blind, window-other,
+    tree-merged, fence-merged, ceiling-merged, sky-other-merged, cabinet-merged, table-merged, floor-other-merged,
+    pavement-merged, mountain-merged, grass-merged, dirt-merged, paper-merged, food-other-merged, building-other-
+    merged, rock-merged, wall-other-merged, rug-merged
+  `),
+}
+
+function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim().replace(/\s+/g, ' '))
+}
 
 const prompted = (...things: string[]) => readCategories({ things }).map(({ prompt }) => prompt)
 
@@ -56,17 +83,17 @@ describe('names', () => {
     ])
   })
 
-  test("COCO's 133 are told apart", () => {
-    // Two that differ in nothing but what is removed would share a column: the whole of COCO has none
-    const pairs = [
-      'door-stuff',
-      'floor-wood',
-      'floor-other-merged',
-      'wall-brick',
-      'wall-other-merged',
-      'window-other',
-    ]
-    expect(new Set(prompted(...pairs)).size).toBe(pairs.length)
+  test("COCO's 133 are told apart, and those that share their first word as well", () => {
+    expect([COCO.things.length, COCO.stuff.length]).toEqual([80, 53])
+    const list = readCategories(COCO)
+    expect(list.map(({ name }) => name)).toEqual([...COCO.things, ...COCO.stuff])
+    expect(new Set(list.map(({ prompt }) => prompt)).size).toBe(133)
+    const prompts = new Map(list.map(({ name, prompt }) => [name, prompt]))
+    expect(
+      ['floor-wood', 'floor-other-merged', 'wall-wood', 'wall-other-merged', 'table-merged'].map((name) =>
+        prompts.get(name),
+      ),
+    ).toEqual(['floor wood', 'floor', 'wall wood', 'wall', 'table'])
   })
 })
 
@@ -152,4 +179,31 @@ describe('prompts have the ids of the Rust library', () => {
     expect(() => categoriesPrompt(tokenizer, settings, list, after.length - 1, words)).toThrow('fit')
     expect(categoriesPrompt(tokenizer, settings, list, after.length, words)).toEqual(prompt)
   })
+})
+
+test("COCO's 133 fit Phi-3, whose window bounds what a query sees and not the prompt", async () => {
+  const file: { added_tokens: readonly { id: number }[] } = JSON.parse(
+    JSON.stringify(loadGolden('task-prompts').facts['tokenizer']),
+  )
+  const length = Math.max(...file.added_tokens.map(({ id }) => id)) + 1
+  const tokenizer = await loadTokenizer(JSON.stringify(file), '{}', length)
+  const name = 'configs/flowseg-phi3.json'
+  const config = parseConfig(JSON.parse(readFileSync(`weights/${name}`, 'utf8')), name)
+  const { maxPositions, window = 0 } = config.llm
+  expect([maxPositions, visionTokens(config), window]).toEqual([4096, 1753, 2047])
+
+  const before = 2 // <s> <|user|>
+  const room = maxPositions - visionTokens(config) - before
+  const prompt = categoriesPrompt(tokenizer, config, readCategories(COCO), room)
+  expect(prompt.before).toHaveLength(before)
+  expect(prompt.spans).toHaveLength(133)
+  expect(prompt.after.length).toBeLessThanOrEqual(room)
+  // A vocabulary of a few hundred makes more tokens of them than Phi-3's own, which makes 788
+  expect(prompt.after.length).toBeGreaterThan(788)
+
+  // Were the prompt bounded by the window, a few names would fit
+  const bounded = () =>
+    categoriesPrompt(tokenizer, config, readCategories(COCO), window - visionTokens(config) - before)
+  expect(bounded).toThrow(PromptError)
+  expect(bounded).toThrow(/ [1-9]\d? of the names fit\./)
 })

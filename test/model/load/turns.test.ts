@@ -3,13 +3,20 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { nextTask } from '../../../src/breathe.ts'
+import { dryGpu } from '../../../src/gpu/dry-gpu.ts'
 import { openGpu } from '../../../src/gpu/gpu.ts'
+import { recorder } from '../../../src/gpu/recorder.ts'
+import { openFolder } from '../../../src/io/folder.ts'
+import { openCheckpoint } from '../../../src/io/open-checkpoint.ts'
 import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
 import { readTokenizerFile } from '../../../src/io/text/tokenizer-file.ts'
 import { parseConfig } from '../../../src/model/checkpoint/config.ts'
 import { parameters } from '../../../src/model/checkpoint/parameters.ts'
-import { weightsFrom } from '../../../src/model/checkpoint/weights.ts'
+import { makeParts } from '../../../src/model/checkpoint/parts.ts'
+import { placeWeights, type Weights, weightsFrom } from '../../../src/model/checkpoint/weights.ts'
 import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { conditionRows, lookSteps, readSteps, segmentSteps } from '../../../src/model/plans.ts'
+import { type Inputs, planInTurns } from '../../../src/tensor/plan.ts'
 import { readText } from '../../runtime.ts'
 import { adapterNames, anyGpu, toBf16, uniform } from '../../support.ts'
 import { smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
@@ -21,7 +28,8 @@ const MIB = 2 ** 20
 
 const restores: (() => void)[] = []
 afterEach(() => {
-  for (const restore of restores.splice(0)) restore()
+  // The last first: what was replaced twice is then what it was at first
+  for (const restore of restores.splice(0).toReversed()) restore()
 })
 
 /** Puts a function in the place of a method; a spy would keep the arguments of a million calls. */
@@ -34,10 +42,11 @@ function replace<T extends object, K extends keyof T>(object: T, method: K, by: 
 }
 
 // It never goes back, as what was noted by it stays
-let clock = performance.now()
+let clock = 0
 
 /** A clock that is later whenever somebody looks: after a turn one step is taken, and the next must wait. */
 function hurryClock(): void {
+  clock = Math.max(clock, performance.now())
   replace(performance, 'now', () => () => (clock += 10))
 }
 
@@ -123,6 +132,57 @@ describe('between two turns, loading does', () => {
     // 2 MiB as they are stored, or a table of 1 MiB that becomes f32; a texture takes 1 MiB at a time
     expect(written.most).toBeLessThanOrEqual(2 * MIB)
     expect(written.total).toBeGreaterThan((dtype === 'F32' ? 70 : 40) * MIB)
+  })
+
+  test('a strip of a table of positions', async () => {
+    const path = 'weights/configs/flowseg-qwen3-1.7b.json'
+    const config = parseConfig(JSON.parse(readText(path)), path)
+    const none = { has: () => false } as unknown as Weights
+    const gpu = await anyGpu()
+    const written = new PerTurn()
+    hurryClock()
+    const { result } = await inTurns(async (turn) => {
+      replace(gpu.device.queue, 'writeBuffer', (own) => (...args: Parameters<GPUQueue['writeBuffer']>) => {
+        const [, , data, , size] = args
+        written.add(turn(), size ?? data.byteLength)
+        return Reflect.apply(own, gpu.device.queue, args)
+      })
+      return makeParts(gpu, { weights: none, baseline: true }, config, 3)
+    })
+    result.release()
+    expect(written.most).toBeLessThanOrEqual(MIB)
+    expect(written.total).toBe((32 ** 2 + 64 ** 2 + 128 ** 2) * 256 * 4)
+  })
+
+  test('a layer of a plan', async () => {
+    // As many layers as at true size
+    const { head } = JSON.parse(await smallCheckpoint()[0]!.text()) as { head: object }
+    const [file, , , weights] = smallCheckpoint({ config: { head: { ...head, pixelLayers: 6 } } })
+    const config = parseConfig(JSON.parse(await file!.text()), 'config.json')
+    const gpu = dryGpu(await anyGpu())
+    const checkpoint = await openCheckpoint(openFolder([weights!]))
+    const { parts } = await makeParts(gpu, await placeWeights(gpu, checkpoint, config), config, 3)
+    for (const build of [
+      (inputs: Inputs) => lookSteps(inputs, parts),
+      (inputs: Inputs) => readSteps(inputs, 40, 16, parts),
+      (inputs: Inputs) => segmentSteps(inputs, conditionRows(config, 16), false, parts),
+    ]) {
+      const steps: number[] = []
+      hurryClock()
+      await planInTurns(gpu, 'counted', function* (inputs) {
+        const all = build(inputs)
+        for (;;) {
+          const before = recorder().dispatches.length
+          const { done, value } = all.next()
+          steps.push(recorder().dispatches.length - before)
+          if (done) return value
+          yield
+        }
+      })
+      expect(steps.length).toBeGreaterThan(2)
+      expect(Math.max(...steps), steps.join()).toBeLessThanOrEqual(60)
+    }
+    await checkpoint.close()
   })
 
   test('some hundred tokens or merges', async () => {

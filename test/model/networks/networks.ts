@@ -18,7 +18,12 @@ export function smallConfig(file: 'small' | 'small-phi3' = 'small'): Config {
 
 /** A configuration at its full size, from weights/configs. */
 export function realConfig(name: string): Config {
-  return parseConfig(JSON.parse(readText(`weights/configs/${name}.json`)), `${name}.json`)
+  return configAt(`weights/configs/${name}.json`)
+}
+
+/** The configuration in a file of the repository. */
+export function configAt(path: string): Config {
+  return parseConfig(JSON.parse(readText(path)), path)
 }
 
 /**

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { Config } from '../../../src/model/checkpoint/config.ts'
 import type { Category } from '../../../src/model/input/categories.ts'
 import { classProbabilities } from '../../../src/model/output/classes.ts'
-import { categoryMap, type Found } from '../../../src/model/output/maps.ts'
+import { categoryMap, type DecodedCategories } from '../../../src/model/output/maps.ts'
 import { PlanCache } from '../../../src/model/plan-cache.ts'
 import type { Parts } from '../../../src/model/plans.ts'
 import { type Golden, goldenInput, loadGolden } from '../../fixtures/golden.ts'
@@ -51,7 +51,7 @@ for (const gpu of await adapters()) {
     test.each(cases)('%s', async (_, one) => {
       const { threshold: __, ...found } = await foundIn(golden, one)
       const plans = { aaai: new PlanCache(8), main: new PlanCache(8) }
-      const run = (compat: 'aaai' | 'main', threshold: number, asXSam = false): Found => ({
+      const run = (compat: 'aaai' | 'main', threshold: number, asXSam = false): DecodedCategories => ({
         ...found,
         model: { gpu, parts: partsOf(one, found, compat), plans: plans[compat] },
         threshold,
@@ -91,7 +91,7 @@ for (const gpu of await adapters()) {
 async function foundIn(
   golden: Golden,
   { classes, masks, logits, inside, place, things }: Case,
-): Promise<Omit<Found, 'model'>> {
+): Promise<Omit<DecodedCategories, 'model'>> {
   const values = classes ? goldenInput(golden, classes) : Float32Array.from(logits!.flat())
   const maskLogits = masks ? goldenInput(golden, masks) : rows(inside!, place.map)
   const N = maskLogits.length / (place.map[0] * place.map[1])
@@ -118,7 +118,11 @@ function rows(inside: readonly (readonly number[])[], [H, W]: Pair): Float32Arra
 }
 
 /** As much of a model as maps of these sizes need: mask logits have twice as many rows as SAM has patches. */
-function partsOf({ place }: Case, { decoded }: Pick<Found, 'decoded'>, compat: 'aaai' | 'main'): Parts {
+function partsOf(
+  { place }: Case,
+  { decoded }: Pick<DecodedCategories, 'decoded'>,
+  compat: 'aaai' | 'main',
+): Parts {
   const [H, W] = place.map
   const [side] = place.canvas
   const sam = { image: side, patch: (2 * side) / H }

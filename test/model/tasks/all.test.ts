@@ -86,11 +86,23 @@ for (const gpu of await adapters()) {
       }
     })
 
-    test('nothing found is an empty list and an empty mask', async () => {
+    test('nothing found is an empty list and an empty union, beside the mask of the best candidate', async () => {
       const scene = await (await load(files, { gpu })).look(picture(20, 10))
+      const best = await scene.segment('a dog', { threshold: 0 })
+      expect([best.found, best.mask.area > 0]).toEqual([true, true])
       const answer = await scene.segment('a dog', { all: true, threshold: 1 })
-      expect(answer).toMatchObject({ found: false, instances: [], union: { width: 20, height: 10, area: 0 } })
-      expect(answer.mask.data).toHaveLength(200) // the best one all the same
+      expect(answer.found).toBe(false)
+      expect(answer.instances).toEqual([])
+      expect(answer.union).toMatchObject({ width: 20, height: 10, area: 0 })
+      expect(answer.union.data).toEqual(new Uint8Array(200))
+
+      expect(answer.mask).toEqual(best.mask)
+      expect(answer.mask).toEqual(await answer.candidates[0]!.mask())
+      expect(answer.score).toBe(Math.max(...answer.candidates.map(({ score }) => score)))
+      // Without `all` as well
+      const alone = await scene.segment('a dog', { threshold: 1 })
+      expect(alone.found).toBe(false)
+      expect(alone.mask).toEqual(best.mask)
     })
 
     test('each sentence is answered as if it were asked alone', async () => {

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { Checkpoint } from '../../../src/io/safetensors.ts'
-import type { Match } from '../../../src/model/checkpoint/fit.ts'
+import type { ParameterMatch } from '../../../src/model/checkpoint/fit.ts'
 import { LanguageHead } from '../../../src/model/checkpoint/language-head.ts'
 import { parameters } from '../../../src/model/checkpoint/parameters.ts'
 import type { LoadedModel } from '../../../src/model/load.ts'
@@ -55,7 +55,7 @@ for (const gpu of await adapters()) {
       const name = tied ? 'llm.model.embed_tokens.weight' : 'llm.lm_head.weight'
       const checkpoint = headOnly(name, [vocab, H])
       const parameter = parameters(config).find((p) => p.name === 'llm.lm_head.weight')!
-      const match: Match = { parameter, entry: checkpoint.tensors.get(name) }
+      const match: ParameterMatch = { parameter, entry: checkpoint.tensors.get(name) }
       const head = new LanguageHead({ gpu, checkpoint, match, quantize: undefined })
       const plans = new PlanCache(8)
       const model = { gpu, parts, plans, head, embeddings: loaded.embeddings } as unknown as LoadedModel

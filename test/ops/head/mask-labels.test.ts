@@ -6,12 +6,12 @@ import { LimitError, ShapeError } from '../../../src/errors.ts'
 import { maskLabels } from '../../../src/ops/head/mask-labels.ts'
 import { maskOwners } from '../../../src/ops/head/mask-owners.ts'
 import { maskQuality } from '../../../src/ops/head/mask-quality.ts'
-import type { Place } from '../../../src/ops/head/place.ts'
+import type { CanvasPlace } from '../../../src/ops/head/place.ts'
 import { plan } from '../../../src/tensor/plan.ts'
 import { expectRight } from '../../selftest/right.ts'
 import { adapters, anyGpu, evaluate, expectSameBits, random, uniform } from '../../support.ts'
 
-const SQUARE: Place = { map: [4, 4], canvas: [4, 4], crop: [4, 4], size: [4, 4] }
+const SQUARE: CanvasPlace = { map: [4, 4], canvas: [4, 4], crop: [4, 4], size: [4, 4] }
 
 for (const gpu of await adapters()) {
   describe(`masks at the image's pixels on ${gpu.name}`, () => {
@@ -44,7 +44,7 @@ for (const gpu of await adapters()) {
     })
 
     test('the same labels in one strip and in many, on either grid', async () => {
-      const place: Place = { map: [9, 13], canvas: [72, 104], crop: [60, 104], size: [117, 203] }
+      const place: CanvasPlace = { map: [9, 13], canvas: [72, 104], crop: [60, 104], size: [117, 203] }
       const masks = random([20, 9 * 13], 3, 4)
       const weights = { data: uniform(20 * 5, 4).map(Math.abs), shape: [20, 5] }
       for (const grid of ['canvas', 'image'] as const) {
@@ -62,7 +62,7 @@ for (const gpu of await adapters()) {
 
 test('shapes that do not fit are named', async () => {
   const gpu = await anyGpu()
-  const make = (place: Place, N: number, K: number) =>
+  const make = (place: CanvasPlace, N: number, K: number) =>
     plan(gpu, 'test', ({ input }) => ({
       read: { y: maskLabels(input('masks', [3, 16]), input('weights', [N, K]), place, { grid: 'image' }) },
     }))

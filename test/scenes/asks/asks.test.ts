@@ -11,9 +11,9 @@ import { reworded, wordings } from '../../../src/scenes/asks/wording.ts'
 import { CATEGORIES, gibberish, plural, SYNONYMS, unknownThing } from '../../../src/scenes/asks/words.ts'
 import { isHeldOutPair, isHeldOutShape, SHAPES } from '../../../src/scenes/catalogue.ts'
 import { onlyAnswer } from '../../../src/scenes/questions.ts'
-import { Random } from '../../../src/scenes/random.ts'
+import { KeyedRandom } from '../../../src/scenes/random.ts'
 import { rasteriseScene } from '../../../src/scenes/rasterise.ts'
-import { makeScene, type Scene, SIZE, SPLITS, type Split } from '../../../src/scenes/scene.ts'
+import { makeScene, SIZE, SPLITS, type Split, type SyntheticScene } from '../../../src/scenes/scene.ts'
 import { everySentence, writeSentences } from '../../../src/scenes/sentences.ts'
 import { HELD_OUT_FOREIGN } from '../../../src/scenes/world/foreign.ts'
 import { addSecondStyle } from '../../../src/scenes/world/second-style.ts'
@@ -23,7 +23,7 @@ import { listenToOther, listenToSeveral } from './second-listener.ts'
 addSecondStyle()
 
 interface Asked {
-  readonly scene: Scene
+  readonly scene: SyntheticScene
   readonly ids: Uint8Array
   readonly asks: readonly Ask[]
 }
@@ -42,7 +42,7 @@ const tests = asked('test2', 25)
 const all = [...train, ...tests]
 
 const phrases = ({ asks }: Asked): PhraseAsk[] => asks.filter((ask) => ask.task === 'phrase')
-const where = ({ split, index }: Scene, text: string) => `${split} ${index}: ${text}`
+const where = ({ split, index }: SyntheticScene, text: string) => `${split} ${index}: ${text}`
 
 test('the listener finds all that phrases for several objects mean, and the other one of two', () => {
   let heard = 0
@@ -85,7 +85,7 @@ test('sentences without a referent mean nothing to the listener, and half of the
 })
 
 /** A landmark that isn't there means nobody, whatever stands where. */
-function listenOrNobody(text: string, objects: Scene['objects']): unknown[] {
+function listenOrNobody(text: string, objects: SyntheticScene['objects']): unknown[] {
   try {
     return listen(text, objects)
   } catch (error) {
@@ -119,10 +119,10 @@ test('rewordings keep the object, and change the words', () => {
       expect(text).not.toBe(from)
     }
   }
-  const eight = wordings(new Random(1), 'the red star left of the light bulb', 8)
+  const eight = wordings(new KeyedRandom(1), 'the red star left of the light bulb', 8)
   expect(new Set(eight).size).toBe(8)
   const many = Array.from({ length: 400 }, (_, i) =>
-    reworded(new Random(2, i), 'the red star left of the light bulb'),
+    reworded(new KeyedRandom(2, i), 'the red star left of the light bulb'),
   )
   expect(many.some((text) => text === 'red star left of the light bulb')).toBe(true)
   expect(many.some((text) => text === 'THE RED STAR LEFT OF THE LIGHT BULB')).toBe(true)
@@ -296,7 +296,7 @@ test('training sees nothing that is held out for tests', () => {
   const words = (isForTests: boolean) =>
     new Set(
       Array.from({ length: 600 }, (_, i) =>
-        unknownThing(new Random(isForTests ? 33 : 3, i), isForTests),
+        unknownThing(new KeyedRandom(isForTests ? 33 : 3, i), isForTests),
       ).filter((w) => !/ /.test(w)),
     )
   const [known, heldOut] = [words(false), words(true)]
@@ -315,8 +315,8 @@ test('words that name nothing are no words of the world', () => {
     ...SHAPES,
   ])
   for (let i = 0; i < 500; i++) {
-    expect(known.has(unknownThing(new Random(4, i), i % 2 === 0))).toBe(false)
-    expect(known.has(gibberish(new Random(5, i)))).toBe(false)
+    expect(known.has(unknownThing(new KeyedRandom(4, i), i % 2 === 0))).toBe(false)
+    expect(known.has(gibberish(new KeyedRandom(5, i)))).toBe(false)
   }
   const synonyms = Object.values(SYNONYMS).flat()
   expect(new Set(synonyms).size).toBe(synonyms.length)

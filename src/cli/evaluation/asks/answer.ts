@@ -1,5 +1,5 @@
-// Asks a model everything that a scene of the second generation can be asked, as any user would, and compares the
-// answers with what is there. A task that the checkpoint wasn't trained on is left out.
+// Asks a model everything that a scene of the second generation can be asked, by the public methods of a scene, and
+// compares the answers with what is there. A task that the checkpoint wasn't trained on is left out.
 
 import { entryOf } from '../../../check.ts'
 import type { TaskName } from '../../../model/checkpoint/task-config.ts'
@@ -26,7 +26,7 @@ interface Asked {
 }
 
 /** Words for objects: a sentence of the first generation, or a phrase of the second. */
-interface Phrase extends Pick<PhraseAsk, 'text' | 'targets' | 'from'> {
+interface AskedPhrase extends Pick<PhraseAsk, 'text' | 'targets' | 'from'> {
   readonly kind: string
   /** True for a sentence of the first generation, whose boundaries are measured. */
   readonly isSentence: boolean
@@ -92,7 +92,7 @@ async function answerAsk(asked: Asked, ask: Ask): Promise<AskRow> {
 // ---------------------------------------------------------------------------------------------------------
 // Phrases
 
-async function answerPhrase({ model, scene, truth, signal }: Asked, phrase: Phrase): Promise<PhraseRow> {
+async function answerPhrase({ model, scene, truth, signal }: Asked, phrase: AskedPhrase): Promise<PhraseRow> {
   const { kind, text, targets, from, isSentence } = phrase
   const isSeveral = kind.startsWith('several-') && targets.length > 0
   const result = await scene.segment(text, { all: isSeveral, signal })

@@ -11,7 +11,7 @@ import { type Given, UsageError } from '../../args.ts'
 import { Drafts, locationOf } from '../../files.ts'
 import { jsonLine } from '../../json.ts'
 import { inputsOf, loadModel } from '../../model.ts'
-import { expectApart, type Kept } from '../../output/outputs.ts'
+import { expectApart, type KeptPaths } from '../../output/outputs.ts'
 import { ProgressLine } from '../../output/progress-line.ts'
 import { grouped, type Terminal } from '../../output/terminal.ts'
 import { duration, REPORT_SECONDS } from '../measure.ts'
@@ -42,11 +42,11 @@ const OTHERS = [
 ] as const
 
 /** The scenes to ask about. */
-interface Source {
+interface AskSource {
   readonly name: string
   readonly count: number
   readonly scenes: AsyncIterable<DatasetScene>
-  readonly kept: Kept
+  readonly kept: KeptPaths
 }
 
 /** @throws UsageError if an option doesn't go with --asks */
@@ -102,7 +102,7 @@ export async function evaluateAsks(args: Given, terminal: Terminal): Promise<num
 }
 
 /** @throws FlowSegError 'ERR_DATASET' for a folder without asks, of its scenes too */
-async function sourceOf(args: Given, terminal: Terminal): Promise<Source> {
+async function sourceOf(args: Given, terminal: Terminal): Promise<AskSource> {
   const limit = args.number('limit', 1)
   const [name] = args.operands
   if (name === undefined) {

@@ -14,84 +14,97 @@ export function tellAsks(run: Run, figures: AskFigures, asJson: boolean, { out }
     return
   }
   const { model, adapter, data, scenes, seconds } = run
-  const [head = '', ...rest] = table([['', 'count', 'figure', ''], ...rows(figures)], [0, 2])
+  const [head = '', ...rest] = table(
+    [['', 'count', 'figure', ''], ...partsOf(figures).flatMap(rowsOf)],
+    [0, 2],
+  )
   const what = `${printable(model)} on ${printable(data)}: ${grouped(scenes)} ${scenes === 1 ? 'scene' : 'scenes'}, ${duration(seconds)} on ${printable(adapter)}`
   out.write(`${[what, '', painter(out)('dim', head), ...rest].join('\n')}\n`)
 }
 
-type Row = readonly [name: string, count: number, figure: string, value: Figure]
+/** A kind of question, the number of those asked, and its figures. */
+interface Part {
+  readonly name: string
+  readonly count: number
+  readonly figures: readonly (readonly [name: string, value: Figure])[]
+}
 
-function rows(figures: AskFigures): string[][] {
-  const { sentences, presence, several, wordings, regions, lists, questions, descriptions, pictures } =
-    figures
-  const kinds = (of: KindFigures, what: string): Row[] =>
-    Object.entries(of).map(([kind, { count, figure }]): Row => [`  ${kind}`, count, what, figure])
-  const parts: Row[][] = [
-    sentences
-      ? [
-          ['sentences about one object', sentences.sentences, 'cIoU', sentences.cIoU],
-          ['', 0, 'gIoU', sentences.gIoU],
-          ['', 0, 'IoU >= 0.5', sentences.half],
-          ['', 0, 'found', sentences.found],
-          ['', 0, 'AUC', sentences.auc],
-          ['', 0, 'boundary IoU', sentences.boundary.refined],
-          ['', 0, 'boundary IoU without refinement', sentences.boundary.raw],
-        ]
-      : [],
-    wordings
-      ? [
-          ['other wordings', wordings.wordings, 'same object', wordings.same],
-          ['', 0, 'found', wordings.found],
-          ['', 0, 'cIoU', wordings.cIoU],
-        ]
-      : [],
-    presence
-      ? [
-          ['what is there', presence.present, 'found', presence.found],
-          ['', 0, 'AUC', presence.auc],
-          ["what isn't", presence.absent, 'not found', presence.refused],
-          ...kinds(presence.kinds, 'not found'),
-          ['', 0, 'not found in pictures of another world', presence.foreign],
-        ]
-      : [],
-    several
-      ? [
-          ['several objects', several.phrases, 'gIoU', several.gIoU],
-          ['', 0, 'cIoU', several.cIoU],
-          ['', 0, 'right number', several.rightNumber],
-        ]
-      : [],
-    regions
-      ? [
-          ['gestures', regions.regions, 'found', regions.found],
-          ...kinds(regions.kinds, 'cIoU'),
-          ['  at the background', regions.background.regions, 'not found', regions.background.refused],
-        ]
-      : [],
-    lists ? [['lists of names', lists.lists, 'panoptic quality', lists.pq]] : [],
-    questions
-      ? [['questions', questions.questions, 'right', questions.right], ...kinds(questions.kinds, 'right')]
-      : [],
-    descriptions
-      ? [
-          ['phrases of descriptions', descriptions.phrases, 'right', descriptions.right],
-          ['', 0, 'objects named', descriptions.named],
-        ]
-      : [],
-    pictures
-      ? [
-          ['pictures of its world', pictures.scenes, 'known', pictures.known],
-          ['pictures of another world', pictures.others, 'not known', pictures.refused],
-          ...kinds(pictures.kinds, 'not known'),
-        ]
-      : [],
-  ]
+/** A row per figure; name and number stand in the first. */
+function rowsOf({ name, count, figures }: Part): string[][] {
+  return figures.map(([figure, value], i) => [
+    i === 0 ? name : '',
+    i === 0 ? grouped(count) : '',
+    figure,
+    value === null ? '-' : value.toFixed(4),
+  ])
+}
+
+function partsOf(all: AskFigures): Part[] {
+  const { sentences, presence, several, wordings, regions, lists, questions, descriptions, pictures } = all
+  const part = (name: string, count: number, ...figures: Part['figures']): Part => ({ name, count, figures })
+  const kinds = (of: KindFigures, what: string): Part[] =>
+    Object.entries(of).map(([kind, { count, figure }]) => part(`  ${kind}`, count, [what, figure]))
+  const parts: Part[] = []
+  if (sentences) {
+    parts.push(
+      part(
+        'sentences about one object',
+        sentences.sentences,
+        ['cIoU', sentences.cIoU],
+        ['gIoU', sentences.gIoU],
+        ['IoU >= 0.5', sentences.half],
+        ['found', sentences.found],
+        ['AUC', sentences.auc],
+        ['boundary IoU', sentences.boundary.refined],
+        ['boundary IoU without refinement', sentences.boundary.raw],
+      ),
+    )
+  }
+  if (wordings) {
+    const { same, found, cIoU } = wordings
+    parts.push(
+      part('other wordings', wordings.wordings, ['same object', same], ['found', found], ['cIoU', cIoU]),
+    )
+  }
+  if (presence) {
+    const { present, found, auc, absent, refused, foreign } = presence
+    parts.push(
+      part('what is there', present, ['found', found], ['AUC', auc]),
+      part("what isn't", absent, ['not found', refused], ['not found in pictures of another world', foreign]),
+      ...kinds(presence.kinds, 'not found'),
+    )
+  }
+  if (several) {
+    const { phrases, gIoU, cIoU, rightNumber } = several
+    parts.push(
+      part('several objects', phrases, ['gIoU', gIoU], ['cIoU', cIoU], ['right number', rightNumber]),
+    )
+  }
+  if (regions) {
+    const { found, background } = regions
+    parts.push(
+      part('gestures', regions.regions, ['found', found]),
+      ...kinds(regions.kinds, 'cIoU'),
+      part('  at the background', background.regions, ['not found', background.refused]),
+    )
+  }
+  if (lists) parts.push(part('lists of names', lists.lists, ['panoptic quality', lists.pq]))
+  if (questions) {
+    parts.push(
+      part('questions', questions.questions, ['right', questions.right]),
+      ...kinds(questions.kinds, 'right'),
+    )
+  }
+  if (descriptions) {
+    const { phrases, right, named } = descriptions
+    parts.push(part('phrases of descriptions', phrases, ['right', right], ['objects named', named]))
+  }
+  if (pictures) {
+    parts.push(
+      part('pictures of its world', pictures.scenes, ['known', pictures.known]),
+      part('pictures of another world', pictures.others, ['not known', pictures.refused]),
+      ...kinds(pictures.kinds, 'not known'),
+    )
+  }
   return parts
-    .flat()
-    .map(([name, count, figure, value]) => [
-      name,
-      name === '' ? '' : grouped(count),
-      figure,
-      value === null ? '-' : value.toFixed(4),
-    ])
 }
