@@ -10,6 +10,7 @@ import { canDecode, decodeFile } from '#decoder'
 import { orAborted } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
 import { printable } from '../../printable.ts'
+import { expectAllPixels } from './gif-data.ts'
 import { expectDecodable, expectEncodable } from './image-arguments.ts'
 import {
   type ImageKind,
@@ -111,19 +112,28 @@ async function decodeRead(file: ImageFile, signal: AbortSignal | undefined): Pro
     return upright({ width, height, rgb }, orientation, signal)
   }
   if (!canDecode(file.kind)) throw unreadable(file.kind, file.name)
-  await file.jpeg?.expectWhole(signal)
+  await expectWhole(file, signal)
   return orAborted(decodeFile(file, signal), signal)
+}
+
+/** Decoders are silent about what is missing of a JPEG or a GIF. */
+async function expectWhole(
+  { bytes, kind, name, jpeg }: ImageFile,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await jpeg?.expectWhole(signal)
+  if (kind === 'GIF') await expectAllPixels(bytes, name, signal)
 }
 
 /**
  * Looks through a file that the browser decodes.
  *
  * @returns what to give to the browser
- * @throws ImageError if its headers are damaged or promise too much, or a JPEG's data end early
+ * @throws ImageError if its headers are damaged or promise too much, or a JPEG's or GIF's data end early
  */
 export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
   const file = readImageFile(bytes, options)
-  await file.jpeg?.expectWhole(options.signal)
+  await expectWhole(file, options.signal)
   return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.missingEnd] : [])])
 }
 
