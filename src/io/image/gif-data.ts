@@ -1,6 +1,5 @@
-// The first frame of a GIF has all of its pixels: its LZW codes are counted to the last one, and nothing is made of them.
-//
-// Decoders fill up with black what is missing, and say nothing.
+// The first frame of a GIF has all of its pixels: its LZW codes are counted to the last one, and nothing is made of
+// them. Decoders fill up with black what is missing, and say nothing.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'

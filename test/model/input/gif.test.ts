@@ -46,7 +46,7 @@ function gif({
     const part = data.slice(at, at + block)
     blocks.push(part.length, ...part)
   }
-  const head = [...'GIF89a'].map((letter) => letter.charCodeAt(0))
+  const head = new TextEncoder().encode('GIF89a')
   const extension = [0x21, 0xf9, 4, 0, 0, 0, 0, 0]
   return new Uint8Array([
     ...head, ...u16(width), ...u16(height), 0xf7, 0, 0, ...table,
