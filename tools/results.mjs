@@ -38,7 +38,7 @@ function sentences({ all, kinds, floors }) {
   )
 }
 
-/** Each part of the figures by its name, its number, and its lines; the number of a line where it has one of its own. */
+/** Each part of the figures: its name, its number, and its lines; a line's number where it has one of its own. */
 const PARTS = [
   [
     'sentences about one object',

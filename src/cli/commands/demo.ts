@@ -1,5 +1,5 @@
-// flowseg demo, which is `npm start`: a sample scene of the package, with sentences about one object, about several, and
-// about one that isn't there.
+// flowseg demo, which is `npm start`: a sample scene of the package, with sentences about one object, about several,
+// and about one that isn't there.
 
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'

@@ -108,14 +108,10 @@ export async function knowing(
 export async function sentencesAlone(name: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'flowseg-weights-'))
   await rewriteNano(folder, (all) => all)
-  const { tasks, regions, knows, flow, ...config } = JSON.parse(
-    await readFile(join(NANO, 'config.json'), 'utf8'),
-  ) as Record<string, object>
-  const { condition, positions } = flow as Record<string, unknown>
-  await writeFile(
-    join(folder, 'config.json'),
-    JSON.stringify({ ...config, name, flow: { condition, positions } }),
-  )
+  const config = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as Record<string, object>
+  const flow = { ...config.flow, tasks: undefined }
+  const sentences = { ...config, name, tasks: undefined, regions: undefined, knows: undefined, flow }
+  await writeFile(join(folder, 'config.json'), JSON.stringify(sentences))
   return folder
 }
 
