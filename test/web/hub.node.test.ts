@@ -12,7 +12,6 @@ import type { Person } from './house/person.ts'
 const house = openHouse()
 const hub = new LocalHub()
 const TOKEN = 'hf_mine'
-const IS_OFFLINE = 'It works offline from now on.'
 const UNREACHABLE = 'The server can not be reached: the weights are those of an earlier visit.'
 
 beforeAll(async () => {
@@ -60,7 +59,7 @@ async function storedBy(me: Person): Promise<string> {
 
 test('weights from the hub are downloaded once, and there without a network after that', async () => {
   const me = await house.somebody()
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
 
   // Misspelt, and without a token: what is told leads back
   await loads(me, 'hf:me')
@@ -117,7 +116,7 @@ test('converted weights in int4 come once: later visits ask whether they changed
   const shards = Object.keys(files).filter((name) => name.endsWith('.safetensors'))
   expect(shards.length).toBeGreaterThan(2)
   const me = await house.somebody()
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   const embedded = await me.page.locator('#model-facts').textContent()
   const visit = async (): Promise<string[]> => {
     await me.looksAt('scene-22.png')
@@ -128,6 +127,7 @@ test('converted weights in int4 come once: later visits ask whether they changed
     await me.page.waitForFunction(
       (other) => !['', other].includes(document.getElementById('model-facts')!.textContent),
       embedded,
+      { timeout: 180_000 },
     )
     return hub.taken().contents
   }

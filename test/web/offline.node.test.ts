@@ -22,7 +22,6 @@ const folder = mkdtempSync(join(tmpdir(), 'flowseg-builds-'))
 const NEWER = join(folder, 'newer')
 /** In the middle of being put on the host: its files are there, the page is the old one. */
 const HALF = join(folder, 'half')
-const IS_OFFLINE = 'It works offline from now on.'
 const NEEDS_NETWORK = /^It needs the network/
 const OFFER = 'A new version is ready.'
 
@@ -62,7 +61,7 @@ async function caches(me: Person): Promise<string[]> {
 
 test('after a new build, on a host with max-age, each visit has one build, with and without a network', async () => {
   const me = await somebody({}, host)
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   const old = await scriptOf(me.page)
 
   host.folders[FOLDER] = NEWER // and nothing of the old one is on the host any more
@@ -81,7 +80,7 @@ test('after a new build, on a host with max-age, each visit has one build, with 
   await me.button('Reload').click()
   await expect.poll(() => scriptOf(me.page).catch(() => old), { timeout: 30_000 }).not.toBe(old)
   await me.sees(FIRST)
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   expect(await me.page.getByText(OFFER).isVisible()).toBe(false)
   const newer = await scriptOf(me.page)
   await goesOffline(me)
@@ -95,7 +94,7 @@ test('after a new build, on a host with max-age, each visit has one build, with 
 
 test('the new version comes to no tab but the one that asks for it', async () => {
   const me = await somebody({}, host)
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   const other = await me.context.newPage()
   await other.goto(host.url + FOLDER)
   const mine = other.getByLabel('What should be found?')
@@ -127,7 +126,7 @@ test('the new version comes to no tab but the one that asks for it', async () =>
 
 test('a build that is only half on its host is not kept', async () => {
   const me = await somebody({}, host)
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   const before = await caches(me)
   const old = await scriptOf(me.page)
   host.folders[FOLDER] = HALF
@@ -173,7 +172,7 @@ test('where there is no room for all of it, it says so, and keeps nothing by hal
 
   await allow()
   await me.page.reload()
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   await goesOffline(me)
   await me.page.reload()
   await me.looksAt('scene-22.png')
@@ -187,7 +186,7 @@ test('a whole session keeps to the policy that is shipped and documented', async
   elsewhere.isOpen = true
   const me = await somebody({}, host)
   await me.sees(FIRST)
-  await me.page.getByText(IS_OFFLINE).waitFor()
+  await me.keepsAll()
   // Weights and an image from another origin, a photograph, what is saved
   await me.button(/flowseg-nano/).click()
   await me.page.getByLabel('Address of the folder').fill(`${elsewhere.url}/weights/`)

@@ -139,6 +139,11 @@ export class Person {
     })
   }
 
+  /** Waits until everything is kept for a visit without a network. */
+  async keepsAll(): Promise<void> {
+    await this.page.getByText('It works offline from now on.').waitFor({ timeout: 180_000 })
+  }
+
   async asks(sentence: string): Promise<void> {
     const field = this.page.getByLabel('What should be found?')
     await field.fill(sentence)
