@@ -33,8 +33,8 @@ const NOBODY = ['**/node_modules/**', '**/.cache/**']
 const SHARED = { isolate: false }
 
 /**
- * Where Mesa keeps the machine code of kernels without being told. Tests with an XDG_CACHE_HOME of their own would wait for
- * it to be made again, which takes most of a minute for a whole model.
+ * Where Mesa keeps the machine code of kernels without being told. Tests with an XDG_CACHE_HOME of their own would wait
+ * for it to be made again, which takes most of a minute for a whole model.
  */
 process.env['MESA_SHADER_CACHE_DIR'] ||= process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache')
 

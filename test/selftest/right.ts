@@ -14,8 +14,8 @@ import { anyGpu } from '../support.ts'
  * @param options.count on the first adapter in Node; other adapters and runtimes take a third: what another compiler of
  *   WGSL
  *   may get wrong is a kernel, not the size of an edge
- * @param options.variants in Chromium, whose compilers are those of SwiftShader in Node, only what is taken there, unless
- *   tests are thorough; that all others compile is tested there, too (test/gpu/kernel.test.ts)
+ * @param options.variants in Chromium, whose compilers are those of SwiftShader in Node, only what is taken there
+ *   anyway, unless tests are thorough; that all are WGSL to it, test/gpu/kernel.test.ts tests
  */
 export async function expectRight(gpu: Gpu, options: SelfTestOptions): Promise<void> {
   const { count = 1 } = options
