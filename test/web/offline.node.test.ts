@@ -98,7 +98,9 @@ test('the new version comes to no tab but the one that asks for it', async () =>
   const other = await me.context.newPage()
   await other.goto(host.url + FOLDER)
   const mine = other.getByLabel('What should be found?')
-  await other.waitForFunction(() => performance.getEntriesByName('flowseg:shown').length > 0)
+  // Both tabs compile at the same time
+  const isShown = () => performance.getEntriesByName('flowseg:shown').length > 0
+  await other.waitForFunction(isShown, null, { timeout: 180_000 })
   await mine.fill('half a sente')
 
   host.folders[FOLDER] = NEWER
@@ -118,6 +120,7 @@ test('the new version comes to no tab but the one that asks for it', async () =>
   await other.waitForFunction(
     (sentence) => document.getElementById('status')?.textContent?.includes(`Found ${sentence},`),
     SECOND,
+    { timeout: 180_000 },
   )
   await other.getByText(OFFER).waitFor()
   await other.getByRole('button', { name: 'Reload' }).click()
