@@ -21,11 +21,11 @@ POINTS = 256
 POINT_RADIUS, SCRIBBLE_RADIUS = 4, 2  # pixels: 10 and 5 of 640
 # Modes of a batch: the share of batches, and the kinds of question with their shares. Asks with masks come first.
 MODES = {
-    "phrases": (0.55, {"phrase": 1.0}),
-    "regions": (0.20, {"region": 0.5, "chat": 0.5}),
+    "phrases": (0.60, {"phrase": 1.0}),
+    "regions": (0.15, {"region": 0.5, "chat": 0.5}),
     "lists": (0.25, {"categories": 0.4, "grounded": 0.2, "chat": 0.4}),
 }
-SHARE_OF_SENTENCES = 0.45  # of phrases: those of one object in plain words
+SHARE_OF_SENTENCES = 0.6  # of phrases: those of one object in plain words
 SENTENCES = KINDS | {"relation": 5.0, "ordinal": 6.0}  # how often each kind of them is chosen
 WEIGHTS = {  # how often each kind of ask is chosen among those of its task
     "wording": 4.0, "other-one": 1.0,
