@@ -9,6 +9,8 @@
 //
 // `npm test` and `npm run test:all` run them (tools/test.mjs); `npx vitest --project node` is for working on one thing.
 
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
@@ -29,6 +31,12 @@ const NOBODY = ['**/node_modules/**', '**/.cache/**']
 
 /** Files share what a worker has loaded, and its devices with their pipelines: a third of the time goes by that. */
 const SHARED = { isolate: false }
+
+/**
+ * Where Mesa keeps the machine code of kernels without being told. Tests with an XDG_CACHE_HOME of their own would wait
+ * for it to be made again, which takes most of a minute for a whole model.
+ */
+process.env['MESA_SHADER_CACHE_DIR'] ||= process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache')
 
 /** Variables that tests look at; browsers have none of their own. */
 const VARIABLES = ['FLOWSEG_VARIANTS', 'FLOWSEG_SEED', 'FLOWSEG_SLOW']

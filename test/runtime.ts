@@ -18,8 +18,8 @@ export function some<T>(cases: readonly T[]): readonly T[] {
   return runtime === 'node' ? cases : cases.filter((_, i) => i % 3 === 0)
 }
 
-/** FLOWSEG_SLOW=1, as .ci/run sets it: nothing is left out because it takes long. */
-export const thorough: boolean = variable('FLOWSEG_SLOW') !== ''
+/** FLOWSEG_SLOW=1: nothing is left out because it takes long; FLOWSEG_SLOW=node, as .ci/run sets it: in Node alone. */
+export const thorough: boolean = ['1', runtime].includes(variable('FLOWSEG_SLOW'))
 
 /** Of cases that take long and seldom say something new, each third; all of them where the tests are thorough. */
 export function sample<T>(cases: readonly T[]): readonly T[] {

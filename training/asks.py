@@ -21,17 +21,18 @@ POINTS = 256
 POINT_RADIUS, SCRIBBLE_RADIUS = 4, 2  # pixels: 10 and 5 of 640
 # Modes of a batch: the share of batches, and the kinds of question with their shares. Asks with masks come first.
 MODES = {
-    "phrases": (0.55, {"phrase": 1.0}),
-    "regions": (0.20, {"region": 0.5, "chat": 0.5}),
+    "phrases": (0.60, {"phrase": 1.0}),
+    "regions": (0.15, {"region": 0.5, "chat": 0.5}),
     "lists": (0.25, {"categories": 0.4, "grounded": 0.2, "chat": 0.4}),
 }
-SHARE_OF_SENTENCES = 0.45  # of phrases: those of one object in plain words, by KINDS
+SHARE_OF_SENTENCES = 0.6  # of phrases: those of one object in plain words
+SENTENCES = KINDS | {"relation": 5.0, "ordinal": 6.0}  # how often each kind of them is chosen
 WEIGHTS = {  # how often each kind of ask is chosen among those of its task
     "wording": 4.0, "other-one": 1.0,
     "absent-category": 1.5, "absent-attribute": 1.5, "absent-word": 5.0, "absent-unknown": 1.0, "absent-gibberish": 0.5,
     "absent-question": 0.3, "absent-several": 0.8,
-    "several-category": 1.2, "several-attribute": 1.2, "several-group": 0.8, "several-place": 1.2,
-    "several-relation": 1.2, "several-negation": 0.8, "several-fact": 0.5, "several-all": 0.3,
+    "several-category": 2.4, "several-attribute": 2.4, "several-group": 1.6, "several-place": 2.4,
+    "several-relation": 2.4, "several-negation": 2.0, "several-fact": 1.0, "several-all": 0.3,
     "point": 1.0, "box": 1.0, "scribble": 1.0, "mask": 1.0, "nothing": 0.6,
     "count": 1.5, "colour": 1.0, "pattern": 1.0, "there": 1.2, "beside": 1.2, "place": 0.8, "foreign": 0.2,
 }
@@ -53,6 +54,7 @@ class AskBatch(Batch):
     look_to: Tensor  #   [B, N, L, M] 1 for these objects
     said: Tensor  #      [B, N, 2] the answer's ids, [begin, end), that are learnt; empty for most
     is_one: Tensor  #    [B, N] asks for at most one object: whatever tells of objects' facts holds for them
+    maps: Tensor  #      [B, ..] levels and mask features of each image if they are frozen, else empty
 
 
 def pixels_of(gesture: dict) -> np.ndarray:
@@ -139,6 +141,7 @@ class AskLoader(Loader):
                  rank: int = 0, workers: int = 1, frozen: bool = False, cells: int = 16):
         super().__init__(folders, prompt, side, batch, sentences, seed, rank, workers, frozen)
         self.cells = cells  # of a side of SAM's map
+        self.maps = False  # whether frozen images come with what the decoder reads
         self.modes = np.random.default_rng([seed, 77])  # the same for all workers
 
     def __iter__(self):
@@ -169,7 +172,7 @@ class AskLoader(Loader):
             plain = [a for a in asks if a["kind"] in KINDS]
             other = [a for a in asks if a["task"] == "phrase" and a["kind"] not in KINDS]
             n = round(self.N * SHARE_OF_SENTENCES) if plain and other else self.N * bool(plain)
-            chosen = self.some(plain, n, KINDS) + self.some(other, self.N - n, WEIGHTS)
+            chosen = self.some(plain, n, SENTENCES) + self.some(other, self.N - n, WEIGHTS)
             return [chosen[i] for i in self.rng.permutation(len(chosen))]
         n = max(4, self.N // 2)
         shares = MODES[mode][1]
@@ -252,10 +255,11 @@ class AskLoader(Loader):
         ids = np.stack([folders[f].ids[i] for f, i in where])
         none = torch.empty(B, 0)
         if self.frozen:
-            rows, semantic, pixels = torch.from_numpy(np.stack([folders[f].rows[i] for f, i in where])).float(), none, none
+            read = lambda name: torch.from_numpy(np.stack([getattr(folders[f], name)[i] for f, i in where])).float()
+            rows, semantic, pixels, maps = read("rows"), none, none, read("maps") if self.maps else none
         else:
             images = np.stack([folders[f].images[i] for f, i in where])
-            rows, semantic, pixels = none, siglip_pixels(images, self.side), sam_pixels(images)
+            rows, semantic, pixels, maps = none, siglip_pixels(images, self.side), sam_pixels(images), none
         R = max([len(p) for p in points] + [1])
         padded = np.zeros((B, R, POINTS, 2), np.float32)
         for b, p in enumerate(points):
@@ -268,7 +272,7 @@ class AskLoader(Loader):
             torch.stack([folders[f].boxes[i] for f, i in where]),
             tokens, last, span, target, end, named, counted,
             masked, rows_at, valid, member, wanted, columns, torch.from_numpy(padded),
-            torch.tensor(region_at, dtype=torch.long).view(-1, 4), look_at, look_to, said, is_one,
+            torch.tensor(region_at, dtype=torch.long).view(-1, 4), look_at, look_to, said, is_one, maps,
         )
 
 

@@ -3,7 +3,7 @@
 A folder holds images.u8 [n, 256, 256, 3], ids.u8 [n, 256, 256] (0 is background, i + 1 is object i) and
 scenes.jsonl, one scene a line with its objects and sentences {text, kind, target, mentions}: a mention
 {end, objects} says which objects the first `end` characters have named, `counted` which objects an ordinal
-counts, the last being the target. rows.py adds rows.f16.
+counts, the last being the target. rows.py adds rows.f16 and maps.f16.
 """
 
 import json
@@ -39,9 +39,8 @@ class Scenes:
         n = len(lines)
         self.images = np.memmap(folder / "images.u8", np.uint8, "r", shape=(n, SIZE, SIZE, 3))
         self.ids = np.memmap(folder / "ids.u8", np.uint8, "r", shape=(n, SIZE, SIZE))
-        self.rows = None
-        if (folder / "rows.f16").exists():
-            self.rows = np.memmap(folder / "rows.f16", np.float16, "r").reshape(n, -1)
+        written = lambda name: np.memmap(folder / name, np.float16, "r").reshape(n, -1) if (folder / name).exists() else None
+        self.rows, self.maps = written("rows.f16"), written("maps.f16")
         self.objects = [line["objects"] for line in lines]
         self.sentences = [line["sentences"] for line in lines]
         self.categories = categories or sorted({o["category"] for scene in self.objects for o in scene})

@@ -136,12 +136,13 @@ def panoptic(shares: Tensor, logits: Tensor, threshold: float) -> list[tuple[int
     kept = (s > threshold).nonzero()[:, 0]
     if len(kept) == 0:
         return []
-    weighted = s[kept, None, None] * logits[kept].sigmoid()
-    owner, segments = weighted.argmax(0), []
+    inside = logits[kept] > 0
+    owner = (s[kept, None, None] * logits[kept].sigmoid()).where(inside, 0).argmax(0)
+    segments = []
     for n, k in enumerate(kept.tolist()):
-        own, full = int((owner == n).sum()), int((weighted[n] >= 0.5).sum())
-        if own > 0 and full > 0 and own / full > 0.8:
-            segments.append((int(c[k]), owner == n))
+        own = (owner == n) & inside[n]
+        if inside[n].any() and own.sum() / inside[n].sum() > 0.8:
+            segments.append((int(c[k]), own))
     return segments
 
 

@@ -14,10 +14,11 @@ from assign import assign
 from data import MOST_OBJECTS
 from flowseg import FlowSeg
 from flowseg.decoder import Prediction
-from losses import (BACKGROUND_WEIGHT, MATCH_POINTS, POINTS, Help, Point, at_points, by_object, coarser, ids_at,
-                    mask_losses, sample_points)
+from losses import (MATCH_POINTS, POINTS, Help, Point, at_points, by_object, coarser, ids_at, mask_losses,
+                    sample_points)
 
 AMOUNTS = 4  # none, one, two, more
+BACKGROUND_WEIGHT = 0.3  # more than for one object of 16 queries: with 0.1, two of four look like four of four
 
 
 class MoreHelp(Help):
@@ -211,8 +212,10 @@ def segmentation(model: FlowSeg, batch: AskBatch, mask_features: Tensor, predict
 
 
 def losses_of(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, phase: str, w: dict, most: int):
-    """As train.losses_of, for phases "read" (language model alone) and "tune" (the decoder as well)"""
+    """As train.losses_of, for phases "read" (language model alone), "decode" (decoder alone) and "tune" (all of it)"""
     losses, seen = {}, {}
+    if phase == "decode":
+        return weighted(model, decoding(model, help, batch, before, w, most, seen), seen, w)
     if batch.rows.numel() > 0:
         rows = batch.rows.unflatten(1, (-1, model.config["llm"]["hidden"]))
     else:
@@ -229,7 +232,32 @@ def losses_of(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, p
         predictions = model.segmentor.decoder(levels, shapes, mask_features, S, C, batch.valid[:, :D], batch.member[:, :D])
         for k, v in segmentation(model, batch, mask_features, predictions, D, w["refine"]).items():
             (seen if k in ("iou", "present_right") else losses)[k] = v
+    return weighted(model, losses, seen, w)
 
+
+def decoding(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, w: dict, most: int, seen: dict) -> dict:
+    """Losses of the decoder and of what leads from the language model to it, with all before them as it is"""
+    D, d = min(batch.masked, most), model.config["head"]["hidden"]
+    with torch.no_grad():
+        states, prefix = read(model, batch.rows.unflatten(1, (-1, model.config["llm"]["hidden"])), before, batch)
+        final = states[-1][:, prefix:].unflatten(1, batch.tokens.shape[1:])
+    S, C = conditions(model, final, batch, D)
+    losses, one = {}, batch.is_one[:, :D]
+    if one.any():
+        labels, boxes = (by_object(t, batch.target[:, :D])[one] for t in (batch.labels, batch.boxes))
+        losses["s"], seen["s_right"] = help.s.loss(S[one], labels, boxes)
+    side = model.config["sam"]["image"] // model.config["sam"]["patch"]
+    shapes = [(side // 2,) * 2, (side,) * 2, (2 * side,) * 2]
+    sizes = [y * x * d for y, x in shapes]
+    *levels, features = batch.maps.split([*sizes, batch.maps.shape[1] - sum(sizes)], 1)
+    levels, features = [l.unflatten(1, (-1, d)) for l in levels], features.unflatten(1, (d, *shapes[-1]))
+    predictions = model.segmentor.decoder(levels, shapes, features, S, C, batch.valid[:, :D], batch.member[:, :D])
+    for k, v in segmentation(model, batch, features, predictions, D, w["refine"]).items():
+        (seen if k in ("iou", "present_right") else losses)[k] = v
+    return losses
+
+
+def weighted(model: FlowSeg, losses: dict, seen: dict, w: dict) -> tuple[Tensor, dict[str, float]]:
     deep = len(model.segmentor.decoder.decoder.layers) + 1
     scale = {"class": 2, "bce": 5, "dice": 5, "rim": 5, "say": 1.0, "amount": 0.5}
     scale |= {k: w["ground"] for k in ("s", "end", "point", "mention", "count", "look")}

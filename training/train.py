@@ -145,7 +145,7 @@ def hear(model: FlowSeg, help: Help, batch: Batch, before: torch.Tensor, rows: t
 
 def weights_at(t: float, phase: str) -> dict:
     """Curriculum over progress t in 0..1 of the whole budget"""
-    if phase == "tune":
+    if phase in ("decode", "tune"):
         return {"dense": 0, "ground": 1.0, "oracle": 0, "follow": 0, "refine": t > 0.5}
     return {
         "dense": 1.0 if phase != "all" else max(0.15, 1 - 1.5 * max(0, t - 0.35)),
@@ -156,6 +156,11 @@ def weights_at(t: float, phase: str) -> dict:
     }
 
 
+FROZEN = {  # what learns of each phase while images stay as rows.py wrote them
+    "read": ("llm", "help"),
+    "decode": ("segmentor.decoder", "segmentor.class_predictor", "segmentor.boundary_refiner", "bg_embeds", "llm_projector",
+               "help.s."),
+}
 HEADS = 4  # rate at which heads begin to settle, as a share of --rate
 
 
@@ -207,10 +212,10 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--begin", help="model.safetensors to begin a new run with; the heads of losses.py start anew")
-    parser.add_argument("--frozen", action="store_true", help="with --phase read: images as rows.py wrote them")
+    parser.add_argument("--frozen", action="store_true", help="with --phase read or decode: images as rows.py wrote them")
     parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
     parser.add_argument("--encoders", type=float, default=1.0, help="rate of the image encoders, as a share of --rate")
-    parser.add_argument("--phase", choices=["look", "read", "all", "tune"], default="all")
+    parser.add_argument("--phase", choices=["look", "read", "all", "decode", "tune"], default="all")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=0, help="stop after so many, for profiling")
@@ -246,7 +251,8 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         import multi
         from prompts import Prompts
 
-        assert args.phase in ("read", "tune"), "--asks trains the language model (read) or all together (tune)"
+        assert args.phase in ("read", "decode", "tune"), (
+            "--asks trains the language model (read), the decoder (decode) or all together (tune)")
         prompt, Folder, Load, Heads, losses_fn = (
             Prompts(args.weights, config), asks.AskScenes, asks.AskLoader, multi.MoreHelp, multi.losses_of)
         known = sorted(json.loads((Path(args.data[0]) / "scenes.json").read_text())["categories"])
@@ -257,6 +263,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     folders += [Folder(f, folders[0].categories) for f in args.data[1:]]
     loader = Load(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
                     args.sentences, args.seed, rank, args.workers, args.frozen)
+    loader.maps = args.phase == "decode"
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)
@@ -271,7 +278,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     help = Heads(config, len(folders[0].categories))
     parameters = [*model.named_parameters(), *(("help." + n, p) for n, p in help.named_parameters())]
     if args.frozen:
-        parameters = [(n, p) for n, p in parameters if n.startswith(("llm", "help"))]
+        parameters = [(n, p) for n, p in parameters if n.startswith(FROZEN[args.phase])]
     groups: dict[tuple[float, float], list[torch.Tensor]] = {}
     for n, p in parameters:
         is_plain = p.ndim < 2 or "embed" in n or "rel_pos" in n or "names" in n
@@ -287,7 +294,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     # Resume
     run = Path(args.run)
     run.mkdir(parents=True, exist_ok=True)
-    step, used = 0, 60 * args.minutes * args.start
+    step, used, others = 0, 60 * args.minutes * args.start, {}
     if (run / "last.pt").exists():
         state = torch.load(run / "last.pt", weights_only=True)
         model.load_state_dict(state["model"])
@@ -295,6 +302,8 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
         for name, p in parameters:
             if name in state["optimizer"] and state["optimizer"][name]["exp_avg"].shape == p.shape:
                 optimizer.state[p] = state["optimizer"][name]
+        named = dict(parameters)
+        others = {name: moments for name, moments in state["optimizer"].items() if name not in named}
         average, step = state["average"], state["step"]
         assert list(average) == list(model.state_dict()), "the run is of another config"
         used = state["used"] if not args.start else used
@@ -358,7 +367,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
             sums, told = {}, time.time()
         if done or time.time() - saved > 150:
             state = {"model": model.state_dict(), "help": help.state_dict(), "average": average,
-                     "optimizer": {n: optimizer.state[p] for n, p in parameters if p in optimizer.state},
+                     "optimizer": others | {n: optimizer.state[p] for n, p in parameters if p in optimizer.state},
                      "step": step, "used": used, "config": config, "categories": folders[0].categories}
             save(run / "last.pt", state)
             saved = time.time()

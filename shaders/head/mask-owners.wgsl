@@ -1,8 +1,10 @@
 // mask-owners: the mask that each pixel belongs to, and the number of pixels of each mask
 //
 //   w[q]   = scores[q] * sigmoid(logit of mask q at the pixel)
-//   owner  = the lowest q with the largest w[q]
-//   own[q] = pixels whose owner is q, full[q] = pixels with w[q] >= 0.5
+//   within = 0: owner = the lowest q with the largest w[q]; full[q] = pixels with w[q] >= 0.5
+//   within = 1: the same among the masks whose logit is above 0 there, `count` if there is none; full[q] = pixels with
+//               a logit above 0
+//   own[q] = pixels whose owner is q
 //
 // shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels a word, row-major, the
 //           first in the lower half; counts u32 [groups, 2, MASKS] are those of a workgroup, `own` and then `full`
@@ -19,7 +21,7 @@ import prelude::{MASKS, WG};
 struct Sizes {
   map_height: u32, map_width: u32, canvas_height: u32, canvas_width: u32,
   crop_height: u32, crop_width: u32, height: u32, width: u32,
-  count: u32, words: u32, chunk: u32, first_group: u32,
+  count: u32, within: u32, words: u32, chunk: u32, first_group: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -37,7 +39,7 @@ fn owner_of(pixel: u32) -> u32 {
     pixel - row * sizes.width, Axis(sizes.map_width, sizes.canvas_width, sizes.crop_width, sizes.width),
   );
   var best = -1.0;
-  var owner = 0u;
+  var owner = sizes.count;
   for (var q = 0u; q < sizes.count; q++) {
     let map = q * sizes.map_height * sizes.map_width;
     var logit = 0.0;
@@ -47,13 +49,14 @@ fn owner_of(pixel: u32) -> u32 {
       logit += rows.weight[k] * dot(values, cols.weight);
     }
     let w = scores[q] * sigmoid(logit);
-    if (w > best) {
+    let is_within = sizes.within == 1u;
+    if (w > best && !(is_within && logit <= 0.0)) {
       best = w;
       owner = q;
     }
-    if (w >= 0.5) { atomicAdd(&tally[MASKS + q], 1u); }
+    if (select(w >= 0.5, logit > 0.0, is_within)) { atomicAdd(&tally[MASKS + q], 1u); }
   }
-  atomicAdd(&tally[owner], 1u);
+  if (owner < sizes.count) { atomicAdd(&tally[owner], 1u); }
   return owner;
 }
 

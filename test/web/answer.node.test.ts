@@ -58,6 +58,7 @@ test('what is typed while the first sample is on its way stays, and is asked of 
   expect(await me.page.locator('#answer').textContent()).toBe('Say what to find in this image.')
   await field.press('Enter')
   await me.sees(SECOND)
+  house.lastStays()
 })
 
 test('a sentence that is asked while an image is on its way is about that image', async () => {

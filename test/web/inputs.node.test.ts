@@ -140,11 +140,14 @@ test('images that one can see through lie on white, small and large', async () =
     // Black under what is transparent, as drawing programs leave it
     const write = (hidden: readonly number[], alpha: number): Buffer => {
       const rgba = new Uint8Array(width * height * 4)
-      for (let i = 0; i < width * height; i++) {
-        const [x, y] = [i % width, Math.floor(i / width)]
-        const from = 3 * (Math.floor(y / factor) * scene.width + Math.floor(x / factor))
+      for (let y = 0; y < height; y++) {
+        const row = rgba.subarray(4 * y * width, 4 * (y + 1) * width)
         const isHidden = y < height / 8
-        rgba.set(isHidden ? [...hidden, alpha] : [...scene.rgb.slice(from, from + 3), 255], 4 * i)
+        for (let x = 0; x < width; x++) {
+          const from = 3 * (Math.floor(y / factor) * scene.width + Math.floor(x / factor))
+          for (let c = 0; c < 3; c++) row[4 * x + c] = isHidden ? hidden[c]! : scene.rgb[from + c]!
+          row[4 * x + 3] = isHidden ? alpha : 255
+        }
       }
       return Buffer.from(encodePng({ width, height, rgba }))
     }

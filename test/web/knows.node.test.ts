@@ -8,8 +8,8 @@ import { afterAll, expect, test } from 'vitest'
 import { ROOT } from '../e2e/cli-harness.ts'
 import { DOMAIN, EXAMPLES, knowsOf } from '../model/knows/knowing.ts'
 import { everyTask, knowing } from './house/checkpoints.ts'
-import { FIRST, FOLDER, openHouse, SECOND } from './house/house.ts'
-import { DESKTOP, Person, PHONE, SMALL } from './house/person.ts'
+import { FIRST, openHouse, SECOND } from './house/house.ts'
+import { DESKTOP, type Person, PHONE, SMALL } from './house/person.ts'
 
 const house = openHouse()
 const PATIENCE = { timeout: 180_000 }
@@ -22,25 +22,9 @@ const folders = {
 }
 afterAll(() => Promise.all(Object.values(folders).map((folder) => rm(folder, { recursive: true }))))
 
-/** The person who has loaded each of these folders, kept for the next test. */
-const people = new Map<keyof typeof folders, Person>()
-async function withWeights(kind: keyof typeof folders): Promise<Person> {
-  const present = people.get(kind)
-  if (present) {
-    // A test that failed may have left another look
-    await present.enlarges(1)
-    await present.page.emulateMedia({ colorScheme: 'light' })
-    await present.page.setViewportSize(DESKTOP)
-    return present
-  }
-  const me = await Person.at(house.browser, house.host.url + FOLDER)
-  people.set(kind, me)
-  await me.page.getByRole('list', { name: 'Samples' }).getByRole('button').first().waitFor()
-  await me.page.getByLabel('Folder of weights').setInputFiles(folders[kind])
-  await me.page.locator('#model-name').getByText(kind).waitFor(PATIENCE)
-  await me.answersMore(0)
-  await me.seesAll()
-  return me
+/** The person who has loaded this folder. */
+function withWeights(kind: keyof typeof folders): Promise<Person> {
+  return house.ownerOf(folders[kind])
 }
 
 const texts = (me: Person, list: string) =>
@@ -57,23 +41,23 @@ async function largest(me: Person): Promise<string> {
   })
 }
 
-/** At each width, light and dark, all is in its place, and can be read. */
+/** At each width all is in its place, and can be read; in the dark, too, whose colours are the same at each. */
 async function looksRight(me: Person, name: string): Promise<void> {
+  await me.page.emulateMedia({ colorScheme: 'dark' })
+  await me.shootsWhole(`${name}-dark`)
+  expect(await me.violations(), `${name}, dark`).toEqual([])
+  await me.page.emulateMedia({ colorScheme: 'light' })
   const screens = { desktop: DESKTOP, phone: PHONE, small: SMALL }
   for (const [width, viewport] of Object.entries(screens)) {
     await me.page.setViewportSize(viewport)
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await me.page.emulateMedia({ colorScheme })
-      await me.shootsWhole(`${name}-${width}-${colorScheme}`)
-      expect(await me.misfits(), `${name}, ${width}, ${colorScheme}`).toEqual([])
-      expect(await me.violations(), `${name}, ${width}, ${colorScheme}`).toEqual([])
-    }
+    await me.shootsWhole(`${name}-${width}`)
+    expect(await me.misfits(), `${name}, ${width}`).toEqual([])
+    expect(await me.violations(), `${name}, ${width}`).toEqual([])
     await me.enlarges(2)
     await me.shootsWhole(`${name}-${width}-large`)
     expect(await me.misfits(), `${name}, ${width}, large`).toEqual([])
     await me.enlarges(1)
   }
-  await me.page.emulateMedia({ colorScheme: 'light' })
   await me.page.setViewportSize(DESKTOP)
 }
 

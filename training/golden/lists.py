@@ -102,8 +102,9 @@ def instances(logits, masks, place, compat, threshold, things):
     return found
 
 
-def panoptic(logits, masks, place, threshold, stuff, ids):
-    """The map of ids, and its segments [id, class, score, area]."""
+def panoptic(logits, masks, place, threshold, stuff, rules):
+    """The map of ids, and its segments [id, class, score, area]. By X-SAM's rules every pixel goes to the likeliest query;
+    by ours to the likeliest of those whose mask it is in."""
     P = probabilities(logits)
     s, c = P.max(1), P.argmax(1)
     if threshold > 0:
@@ -112,19 +113,27 @@ def panoptic(logits, masks, place, threshold, stuff, ids):
     result = np.zeros(place["size"], int)
     if not kept:
         return result, []
-    w = np.stack([s[q] * sigmoid(unpad(up(masks[q], place), place)) for q in kept])
+    L = np.stack([unpad(up(masks[q], place), place) for q in kept])
+    w = s[kept][:, None, None] * sigmoid(L)
+    if rules == "own":
+        sure(L)
+        inside = L > 0
+        w = np.where(inside, w, 0)
+    else:
+        sure(w - 0.5)
+        inside = w >= 0.5
     if len(kept) > 1:
         ordered = np.sort(w, 0)
-        sure(1 - ordered[-2] / ordered[-1])
-    sure(w - 0.5)
-    owner = w.argmax(0)
+        best, second = ordered[-1], ordered[-2]
+        sure(1 - second[best > 0] / best[best > 0])
+    owner = np.where(w.max(0) > 0, w.argmax(0), -1)
     current, highest, fused, segments = 0, 0, {}, []
     for i, q in enumerate(kept):
-        own, full = int((owner == i).sum()), int((w[i] >= 0.5).sum())
+        own, full = int((owner == i).sum()), int(inside[i].sum())
         if own == 0 or full == 0 or not float(np.float32(np.float32(own) / np.float32(full))) > 0.8:
             continue
         k = int(c[q])
-        if ids == "xsam":
+        if rules == "xsam":
             current = fused[k] if k in fused else current + 1
             segments.append([current, k, round(float(s[q]), 6), own])
         elif k in fused:
@@ -161,10 +170,10 @@ def answers(logits, masks, place, things, stuff, thresholds):
         for t in thresholds
     ]
     out["panoptic"] = []
-    for ids in ("own", "xsam"):
+    for rules in ("own", "xsam"):
         for t in thresholds:
-            labels, segments = panoptic(logits, masks, place, t, stuff, ids)
-            out["panoptic"].append(dict(ids=ids, threshold=t, labels=runs(labels), segments=segments))
+            labels, segments = panoptic(logits, masks, place, t, stuff, rules)
+            out["panoptic"].append(dict(rules=rules, threshold=t, labels=runs(labels), segments=segments))
     return out
 
 

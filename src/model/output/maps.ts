@@ -31,7 +31,7 @@ export interface DecodedCategories {
   /** [N, K] */
   readonly probabilities: Float64Array
   readonly threshold: number
-  /** Number and list the segments of a panoptic map as X-SAM does. */
+  /** Fill, number and list the segments of a panoptic map as X-SAM does. */
   readonly asXSam: boolean
   readonly task: TaskOptions
 }
@@ -130,8 +130,8 @@ async function panoptic(found: DecodedCategories): Promise<MapOf<'panoptic'>> {
   const masks = new Float32Array(rows * H * W)
   refined.forEach((logits, i) => masks.set(logits, i * H * W))
   const scores = Float32Array.from({ length: rows }, (_, i) => kept[i]?.probability ?? 0)
-  const ready = await plans.get(`panoptic ${width} ${height} ${rows}`, () =>
-    plan(gpu, 'panoptic', (inputs) => panopticPlan(inputs, scene.size, rows, parts), task),
+  const ready = await plans.get(`panoptic ${width} ${height} ${rows} ${asXSam}`, () =>
+    plan(gpu, 'panoptic', (inputs) => panopticPlan(inputs, scene.size, rows, !asXSam, parts), task),
   )
   const { read } = await ready.run({ ...task, inputs: { masks, scores }, params: { count: kept.length } })
   const [own, full] = totals(read.counts, rows)
@@ -139,7 +139,7 @@ async function panoptic(found: DecodedCategories): Promise<MapOf<'panoptic'>> {
   // 2. Those that own enough are segments
   const isStuff = (category: number): boolean => entryOf(categories, category).kind === 'stuff'
   const { entries, ids } = segmentsOf(kept, { own, full }, isStuff, asXSam)
-  const labels = unpackLabels(read.owners as Uint32Array, width * height).map((owner) => entryOf(ids, owner))
+  const labels = unpackLabels(read.owners as Uint32Array, width * height).map((owner) => ids[owner] ?? 0)
   const map = { width, height, labels }
   const extents = extentsOf(map, Math.max(0, ...ids) + 1)
   return {

@@ -1,17 +1,18 @@
 // Turns the pixels that each kept query owns into segments: one per thing, one per class of stuff (spec of the tasks,
-// 2.5).
+// 2.5). A pixel belongs to the likeliest query whose mask it is in; in X-SAM to the likeliest query, be it ever so
+// unlikely, so that what no category names is given to those that are listed.
 
 import { entryOf } from '../../check.ts'
 import type { Pair } from './classes.ts'
 
-/** A query must own more than this share of the pixels where it is likely. */
+/** A query must own more than this share of the pixels in its mask. */
 const OVERLAP = 0.8
 
 /** The pixels of the kept queries. */
 export interface OwnCounts {
   /** Pixels whose owner a query is. */
   readonly own: readonly number[]
-  /** Pixels where its score times its mask's probability is at least 0.5. */
+  /** Pixels in its mask; in X-SAM those where its score times its mask's probability is at least 0.5. */
   readonly full: readonly number[]
 }
 

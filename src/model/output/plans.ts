@@ -60,15 +60,20 @@ export function semanticPlan(
  * Runs once per list of categories. In: `masks` [rows, H * W] logits and `scores` [rows] of the queries that are kept;
  * params: `count`, how many these are. Read: `owners`, two per word, and `counts` [groups, 2, rows].
  *
- * @param rows padding included
+ * @param rows   padding included
+ * @param within whether pixels outside of all masks are nobody's
  */
 export function panopticPlan(
   { input }: Inputs,
   image: ImageSize,
   rows: number,
+  within: boolean,
   { config }: Pick<Parts, 'config'>,
 ): Outputs<Tensors & { readonly owners: Tensor; readonly counts: Tensor }> {
   const [H, W] = finestSize(config)
   const masks = input('masks', [rows, H * W])
-  return { read: { ...maskOwners(masks, input('scores', [rows]), param('count'), placeOf(image, config)) } }
+  const owners = maskOwners(masks, input('scores', [rows]), param('count'), placeOf(image, config), {
+    within,
+  })
+  return { read: { ...owners } }
 }

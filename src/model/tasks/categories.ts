@@ -41,8 +41,7 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
    */
   readonly mode?: M | undefined
   /**
-   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map has none. In
-   * panoptic maps nothing below 0.5 becomes a segment, whatever the threshold.
+   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map has none.
    */
   readonly threshold?: number | undefined
   /**
@@ -52,8 +51,12 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
   readonly flow?: boolean | undefined
   /** A whole number: the model reads the names in a random order that depends on it, as X-SAM's demo does. */
   readonly shuffle?: number | undefined
-  /** 'xsam': segments of a panoptic map are numbered and listed as X-SAM does, where ids may collide. */
-  readonly ids?: 'own' | 'xsam' | undefined
+  /**
+   * 'xsam': a panoptic map by X-SAM's rules. Each pixel then goes to the likeliest object, be it ever so unlikely, also
+   * if nothing listed is there; nothing with a score below 0.5 becomes a segment; and ids may collide. 'own', the
+   * default: a pixel outside of all masks is 0.
+   */
+  readonly rules?: 'own' | 'xsam' | undefined
 }
 
 const SEED: OptionKind = {
@@ -66,7 +69,7 @@ const CATEGORY_KINDS: OptionKinds<CategoryOptions> = {
   threshold: SHARE,
   flow: FLAG,
   shuffle: SEED,
-  ids: oneOf('own', 'xsam'),
+  rules: oneOf('own', 'xsam'),
   template: TEXT,
   answer: TEXT,
 }
@@ -82,7 +85,7 @@ export async function segmentCategories<M extends CategoryMode>(
   const { config } = parts
   expectOptions('segmentCategories', options, CATEGORY_KINDS)
   expectTask(config, 'categories')
-  const { onProgress, signal, flow, shuffle, threshold = config.presence.threshold, ids = 'own' } = options
+  const { onProgress, signal, flow, shuffle, threshold = config.presence.threshold, rules = 'own' } = options
   const task = { onProgress, signal }
   signal?.throwIfAborted()
   const categories = readCategories(list)
@@ -97,7 +100,7 @@ export async function segmentCategories<M extends CategoryMode>(
     const started = performance.now()
     const K = categories.length
     const probabilities = reordered(classProbabilities(decoded.logits, K), columns)
-    const asXSam = ids === 'xsam'
+    const asXSam = rules === 'xsam'
     const found = { model, scene, decoded, categories, probabilities, threshold, asXSam, task }
     const map = await categoryMap(mode, found)
     const { times } = decoded

@@ -17,19 +17,27 @@ const MOST_MASKS = 2048
 export interface Owners {
   /** u32 [ceil(height * width / 2)]: two owners a word, row-major, the first in the lower half. */
   readonly owners: Tensor
-  /** u32 [groups, 2, N], to be added up over the groups: pixels that a mask owns, and pixels where w >= 0.5. */
+  /** u32 [groups, 2, N], to be added up over the groups: pixels that a mask owns, and pixels where it is likely. */
   readonly counts: Tensor
 }
 
 /**
- * owner(pixel) = argmax_q w[q], of equals the lowest, with w[q] = scores[q] sigmoid(mask q at the pixel)
+ * owner(pixel) = argmax_q w[q], of equals the lowest, with w[q] = scores[q] sigmoid(mask q at the pixel). A mask is
+ * likely where w[q] >= 0.5. With `within`, only masks with a logit above 0 at a pixel are compared, they are likely
+ * there, and a pixel without any has the owner `count`.
  *
  * @param masks  [N, H * W] logits, place.map; at most 2,048 masks
  * @param scores [N], not negative
  * @param count  how many of the masks there are, 1 or more; the rest is padding. May be a `param`
  * @throws ShapeError if the shapes are others, LimitError for too many masks
  */
-export function maskOwners(masks: Tensor, scores: Tensor, count: SizeValue, place: CanvasPlace): Owners {
+export function maskOwners(
+  masks: Tensor,
+  scores: Tensor,
+  count: SizeValue,
+  place: CanvasPlace,
+  { within = false }: { readonly within?: boolean } = {},
+): Owners {
   expectPlace('maskOwners', place)
   const [H, W] = place.map
   expectShape('maskOwners', 'masks', masks, [undefined, H * W])
@@ -50,7 +58,7 @@ export function maskOwners(masks: Tensor, scores: Tensor, count: SizeValue, plac
     kernel: kernel(maskOwnersShader, { MASKS: N, WG: THREADS }),
     reads: { x: masks, scores },
     writes: { owners, counts },
-    sizes: { ...placeSizes(place), count: masksThatCount, words, chunk },
+    sizes: { ...placeSizes(place), count: masksThatCount, within: Number(within), words, chunk },
     workgroups: [1, groups, 1],
     cut: 'first_group',
     flops: 60 * N * pixels,

@@ -157,14 +157,23 @@ function drawMaskLabels(random: Random): KernelCase {
   })
 }
 
-function ownersCase(random: Random): { N: number; place: CanvasPlace; shape: string; draw: OwnersInputs } {
+function ownersCase(random: Random): OwnersCase {
   const place = drawPlace(random, 4_000)
   const N = random.size(40)
   const count = random.whole(1, N)
   const masks = random.tensor([N, place.map[0] * place.map[1]], 8)
   const scores = hostTensor(random.floats(N).map(Math.abs), [N])
-  const shape = `${count} of ${N} masks ${placeText(place)}`
-  return { N, place, shape, draw: { masks, scores, count } }
+  const within = random.pick([false, true])
+  const shape = `${count} of ${N} masks ${placeText(place)}${within ? ', within masks' : ''}`
+  return { N, place, shape, within, draw: { masks, scores, count } }
+}
+
+interface OwnersCase {
+  readonly N: number
+  readonly place: CanvasPlace
+  readonly shape: string
+  readonly within: boolean
+  readonly draw: OwnersInputs
 }
 
 interface OwnersInputs {
@@ -179,28 +188,65 @@ function ownership({ masks, scores, count }: OwnersInputs, place: CanvasPlace): 
   return ownershipReference(masks.data.subarray(0, count * area), values, place)
 }
 
+/** By how much the weight of mask q at pixel i is above that of a logit of 0; Infinity if every mask takes part. */
+function marginOf(values: ArrayLike<number>, i: number, q: number, { draw, within }: OwnersCase): number {
+  return within ? at(values, i * draw.count + q) - at(draw.scores.values, q) / 2 : Infinity
+}
+
+/** The weight and the mask of the likeliest owner of pixel i, of equals the first; -1 and `count` if there is none. */
+function ownerOf(
+  values: ArrayLike<number>,
+  i: number,
+  one: OwnersCase,
+  margin: number,
+): { first: number; value: number } {
+  const { count } = one.draw
+  let [first, value] = [count, -1]
+  for (let q = 0; q < count; q++) {
+    const w = at(values, i * count + q)
+    if (w > value && marginOf(values, i, q, one) > margin) [first, value] = [q, w]
+  }
+  return { first, value }
+}
+
 function drawMaskOwners(random: Random): KernelCase {
-  const { place, shape, draw } = ownersCase(random)
+  const one = ownersCase(random)
+  const { place, shape, within, draw } = one
   const pixels = place.size[0] * place.size[1]
   const { masks, scores, count } = draw
   return kernelCase({
     shape,
     inputs: { masks, scores },
-    run: (t) => maskOwners(t.masks, t.scores, count, place).owners,
+    run: (t) => maskOwners(t.masks, t.scores, count, place, { within }).owners,
     reference: () => ownership(draw, place),
-    measure: (owners, values) => wrongShare(owners, values, pixels),
+    measure: (owners, values) => {
+      if (owners.length !== Math.ceil(pixels / 2)) return Infinity
+      let wrong = 0
+      for (let i = 0; i < pixels; i++) {
+        const owner = (at(owners, i >>> 1) >>> (16 * (i & 1))) & 0xffff
+        const { value } = ownerOf(values, i, one, TIED) // the best of those that take part for sure
+        const isRight =
+          owner < count
+            ? marginOf(values, i, owner, one) > -TIED && at(values, i * count + owner) >= value - TIED
+            : owner === count && value < 0
+        if (!isRight) wrong++
+      }
+      // The half of the last word behind the last pixel must be 0
+      return wrong / pixels + (pixels % 2 === 1 ? at(owners, owners.length - 1) >>> 16 : 0)
+    },
     tolerance: 0,
   })
 }
 
 function drawMaskCounts(random: Random): KernelCase {
-  const { N, place, shape, draw } = ownersCase(random)
+  const one = ownersCase(random)
+  const { N, place, shape, within, draw } = one
   const pixels = place.size[0] * place.size[1]
   const { masks, scores, count } = draw
   return kernelCase({
     shape,
     inputs: { masks, scores },
-    run: (t) => maskOwners(t.masks, t.scores, count, place).counts,
+    run: (t) => maskOwners(t.masks, t.scores, count, place, { within }).counts,
     reference: () => ownership(draw, place),
     // The share of pixels that are counted too often or too seldom, but for those that may fall on either side
     measure: (counts, values) => {
@@ -208,13 +254,15 @@ function drawMaskCounts(random: Random): KernelCase {
       for (let i = 0; i < counts.length; i++) totals[i % (2 * N)] = at(totals, i % (2 * N)) + at(counts, i)
       let may = 0
       for (let i = 0; i < pixels; i++) {
-        const { first, value } = winnerOf(values, i, count)
-        totals[first] = at(totals, first) - 1
+        const { first, value } = ownerOf(values, i, one, 0)
+        if (first < count) totals[first] = at(totals, first) - 1
         for (let q = 0; q < count; q++) {
           const w = at(values, i * count + q)
-          if (w >= 0.5) totals[N + q] = at(totals, N + q) - 1
-          if (Math.abs(w - 0.5) < TIED) may++
-          if (q !== first && w > value - TIED) may += 2
+          const margin = marginOf(values, i, q, one)
+          const likely = within ? margin : w - 0.5
+          if (within ? likely > 0 : likely >= 0) totals[N + q] = at(totals, N + q) - 1
+          if (Math.abs(likely) < TIED) may++
+          if (Math.abs(margin) < TIED || (q !== first && margin > 0 && w > value - TIED)) may += 2
         }
       }
       const wrong = totals.reduce((sum, n) => sum + Math.abs(n), 0)

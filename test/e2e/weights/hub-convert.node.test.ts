@@ -9,7 +9,7 @@ import { LocalHub } from '../../io/http/hub/local-hub.ts'
 import { flowseg, NANO, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const hub = new LocalHub()
-const INTERRUPTIONS = 20
+const INTERRUPTIONS = 8
 const PHOTO = join(ROOT, 'test/fixtures/nano/0.jpg')
 
 beforeAll(async () => {

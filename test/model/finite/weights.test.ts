@@ -4,6 +4,7 @@
 import { expect, test, vi } from 'vitest'
 import { WeightsError } from '../../../src/errors.ts'
 import { FlowSeg } from '../../../src/model/flowseg.ts'
+import { some } from '../../runtime.ts'
 import { anyGpu } from '../../support.ts'
 import { smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 
@@ -40,7 +41,8 @@ const TENSORS = [
 
 const gpu = await anyGpu()
 
-test.each(TENSORS)(`%s on ${gpu.name}`, async (tensor) => {
+// Numbers are checked on the host, in every runtime by the same code
+test.each(some(TENSORS))(`%s on ${gpu.name}`, async (tensor) => {
   const bytes = gpu.memory().bytes
   const spoilt = [
     ['NaN', 0],

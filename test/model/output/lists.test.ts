@@ -36,7 +36,7 @@ interface Case {
     ])[]
   }[]
   readonly panoptic: readonly {
-    readonly ids: 'own' | 'xsam'
+    readonly rules: 'own' | 'xsam'
     readonly threshold: number
     readonly labels: Runs
     readonly segments: readonly (readonly [id: number, category: number, score: number, area: number])[]
@@ -71,8 +71,8 @@ for (const gpu of await adapters()) {
           map.instances.forEach(({ score }, i) => expect(score).toBeCloseTo(instances[i]![2], 5))
           expect(map.found).toBe(instances.some(([, , , area]) => area > 0))
         }
-        for (const { ids, threshold, labels, segments } of one.panoptic) {
-          const map = await categoryMap('panoptic', run('aaai', threshold, ids === 'xsam'))
+        for (const { rules, threshold, labels, segments } of one.panoptic) {
+          const map = await categoryMap('panoptic', run('aaai', threshold, rules === 'xsam'))
           expect(runsOf(map.labels)).toEqual(labels)
           expect(map.segments.map(({ id, category, area }) => [id, category, area])).toEqual(
             segments.map(([id, category, , area]) => [id, category, area]),

@@ -22,5 +22,5 @@ test.each(['aaai', 'main'] as const)('133 categories on 12 megapixels, %s', asyn
   }
   // Masks go in twice, by row and by pixel, labels come out twice, 24 MB each, and a strip takes up to 32 MiB each time
   expect(await bytesOf((inputs) => semanticPlan(inputs, PHOTO, 133, parts))).toBeLessThan(192 * MiB)
-  expect(await bytesOf((inputs) => panopticPlan(inputs, PHOTO, 32, parts))).toBeLessThan(64 * MiB)
+  expect(await bytesOf((inputs) => panopticPlan(inputs, PHOTO, 32, true, parts))).toBeLessThan(64 * MiB)
 })

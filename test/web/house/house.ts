@@ -40,6 +40,11 @@ export interface House {
   readonly theRegular: () => Promise<Person>
   /** From now on the regular is who came last. */
   readonly lastStays: () => void
+  /**
+   * Somebody who chose this folder of weights, with the first sample and its sentence answered. The next time it's the
+   * same person, who loaded them already.
+   */
+  readonly ownerOf: (folder: string) => Promise<Person>
 }
 
 /**
@@ -54,6 +59,8 @@ export function openHouse(usual: Options = {}): House {
   const people: Person[] = []
   /** A person that stays for all tests: loading the model anew for each would take a minute and a half. */
   let regular: Person | undefined
+  /** The others who stay, by their folder of weights. */
+  const owners = new Map<string, Person>()
 
   beforeAll(async () => {
     host = await serve({ [FOLDER]: DIST, '/weights/': NANO })
@@ -64,9 +71,10 @@ export function openHouse(usual: Options = {}): House {
   afterEach(async ({ task }) => {
     Object.assign(host, { rate: 0, breakAfter: 0, maxAge: 0, isDown: false, gate: undefined })
     // A failure may have left the page in any state
-    if (regular && task.result?.state === 'fail') {
-      people.push(regular)
+    if (task.result?.state === 'fail') {
+      people.push(...[regular, ...owners.values()].filter((person) => person !== undefined))
       regular = undefined
+      owners.clear()
     }
     await Promise.all(people.splice(0).map((person) => person.leaves()))
   })
@@ -101,6 +109,17 @@ export function openHouse(usual: Options = {}): House {
     },
     lastStays() {
       regular = people.pop()
+    },
+    async ownerOf(folder) {
+      const present = owners.get(folder)
+      if (present) {
+        await present.startsOver(FIRST)
+        return present
+      }
+      const me = await Person.at(browser, host.url + FOLDER, usual)
+      owners.set(folder, me)
+      await me.choosesWeights(folder)
+      return me
     },
   }
 }

@@ -7,7 +7,9 @@ import type { Browser, BrowserContext, BrowserContextOptions, Locator, Page, Wor
 import { ROOT } from '../../e2e/cli-harness.ts'
 
 const SHOTS = join(ROOT, 'out/studio')
-mkdirSync(SHOTS, { recursive: true })
+/** FLOWSEG_PICTURES=0 where nobody looks at them: one takes a second of a processor that draws. */
+const TAKES_PICTURES = process.env['FLOWSEG_PICTURES'] !== '0'
+if (TAKES_PICTURES) mkdirSync(SHOTS, { recursive: true })
 
 export const DESKTOP = { width: 1280, height: 860 }
 export const PHONE = { width: 390, height: 760 }
@@ -56,13 +58,42 @@ export class Person {
     })
   }
 
+  /**
+   * Chooses weights as soon as there is a page, so that the embedded ones are given up, and waits for the answer to the
+   * first sample's sentence.
+   */
+  async choosesWeights(folder: string): Promise<void> {
+    const { page } = this
+    const { name } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { name: string }
+    await page.getByRole('list', { name: 'Samples' }).getByRole('button').first().waitFor()
+    await page.getByLabel('Folder of weights').setInputFiles(folder)
+    await page.locator('#model-name').getByText(name, { exact: true }).waitFor({ timeout: 180_000 })
+    await page.waitForFunction(
+      () => {
+        const last = (mark: string): number => performance.getEntriesByName(mark).at(-1)?.startTime ?? 0
+        return last('flowseg:answer') > last('flowseg:ask')
+      },
+      null,
+      { timeout: 180_000 },
+    )
+    await this.seesAll()
+  }
+
   /** Asks for the first sample and its sentence again, from whatever state. */
   async startsOver(sentence: string): Promise<void> {
     const { page } = this
     await page.setViewportSize(DESKTOP)
+    await page.emulateMedia({ colorScheme: 'light' })
+    await this.enlarges(1)
     await page.keyboard.press('Escape')
     const notice = page.getByRole('alert').getByRole('button', { name: 'Close' })
     if (await notice.isVisible()) await notice.click()
+    await page.getByRole('tab', { name: 'Sentence' }).click()
+    await page.getByLabel('All of them').uncheck()
+    for (const name of ['Box', 'Like it']) {
+      const button = page.getByRole('button', { name, exact: true })
+      if ((await button.getAttribute('aria-pressed')) === 'true') await button.click()
+    }
     const answers = await this.answers()
     const sample = page.getByRole('list', { name: 'Samples' }).getByRole('button').first()
     if ((await sample.getAttribute('aria-pressed')) === 'true') await this.asks(sentence)
@@ -106,6 +137,11 @@ export class Person {
       const last = (name: string): number => performance.getEntriesByName(name).at(-1)?.startTime ?? 0
       return last('flowseg:shown') >= last('flowseg:answer')
     })
+  }
+
+  /** Waits until everything is kept for a visit without a network. */
+  async keepsAll(): Promise<void> {
+    await this.page.getByText('It works offline from now on.').waitFor({ timeout: 180_000 })
   }
 
   async asks(sentence: string): Promise<void> {
@@ -293,15 +329,18 @@ export class Person {
     throw new Error('no worker has the model')
   }
 
-  async shoots(name: string): Promise<Buffer> {
-    await this.settles()
-    return this.page.screenshot({ path: join(SHOTS, `${name}.png`) })
+  async shoots(name: string): Promise<void> {
+    await this.#shoots(name, false)
   }
 
   /** All of the page, however long. */
   async shootsWhole(name: string): Promise<void> {
+    await this.#shoots(name, true)
+  }
+
+  async #shoots(name: string, fullPage: boolean): Promise<void> {
     await this.settles()
-    await this.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true })
+    if (TAKES_PICTURES) await this.page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage })
   }
 
   /**
@@ -318,11 +357,7 @@ export class Person {
       await this.page.setViewportSize(viewport)
       for (const colorScheme of isRecorded ? (['light', 'dark'] as const) : (['light'] as const)) {
         await this.page.emulateMedia({ colorScheme })
-        await this.settles()
-        await this.page.screenshot({
-          path: join(SHOTS, `${name}-${width}-${colorScheme}.png`),
-          fullPage: true,
-        })
+        await this.shootsWhole(`${name}-${width}-${colorScheme}`)
       }
     }
     await this.page.emulateMedia({ colorScheme: 'light' })
