@@ -105,6 +105,11 @@ describe('refused', () => {
       gif({ codes: plain(600) }),
       /end after 600 of 1200 pixels/,
     ],
+    [
+      'rows behind the code of the end',
+      gif({ codes: [...plain(600), ...plain(600)] }),
+      /end after 600 of 1200 pixels/,
+    ],
     ['the code of the end one pixel early', gif({ codes: plain(1199) }), /end after 1199 of 1200 pixels/],
     ['no data at all', gif({ codes: [] }), /end after 0 of 1200 pixels/],
     ['data that stop', gif({ codes: plain(1200).slice(0, 700) }), /end after \d+ of 1200 pixels/],
