@@ -11,8 +11,9 @@ import json
 from pathlib import Path
 
 PLAN = [  # phase in the log, name, share of the hours, steps wanted
-    ("tune", "tune1", 0.14, 1_500), ("read*", "read1", 0.20, 5_000), ("tune", "tune2", 0.26, 4_000),
-    ("decode*", "decode", 0.08, 3_000), ("read*", "read2", 0.14, 3_000), ("tune", "tune3", 0.18, 3_000),
+    ("tune", "tune1", 0.12, 1_500), ("read*", "read1", 0.20, 5_000), ("tune", "tune2", 0.24, 4_000),
+    ("decode*", "decode", 0.08, 3_000), ("read*", "read2", 0.14, 3_000), ("tune*", "join", 0.10, 3_000),
+    ("tune", "tune3", 0.12, 2_000),
 ]
 OTHERS = 0.35  # hours: scenes, rows, figures of 4 x 200 scenes
 

@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 STATE = "state.safetensors"
 FILES = ["config.json", "tokenizer.json", "tokenizer_config.json"]
-PARTS = [f"{name}{mark}" for name in ("tune1", "read1", "tune2", "decode", "read2", "tune3") for mark in ("", ".begun")]
+PARTS = [f"{name}{mark}" for name in ("tune1", "read1", "tune2", "decode", "read2", "join", "tune3") for mark in ("", ".begun")]
 PARTS += ["vocabulary", "export1", "export2", "export3"]
 
 

@@ -17,6 +17,7 @@ from flowseg.decoder import Prediction
 from losses import (MATCH_POINTS, POINTS, Help, Point, at_points, by_object, coarser, ids_at, mask_losses,
                     sample_points)
 
+RIGHT = ("iou", "present_right")  # what segmentation tells besides losses
 AMOUNTS = 4  # none, one, two, more
 BACKGROUND_WEIGHT = 0.3  # more than for one object of 16 queries: with 0.1, two of four look like four of four
 
@@ -212,7 +213,8 @@ def segmentation(model: FlowSeg, batch: AskBatch, mask_features: Tensor, predict
 
 
 def losses_of(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, phase: str, w: dict, most: int):
-    """As train.losses_of, for phases "read" (language model alone), "decode" (decoder alone) and "tune" (all of it)"""
+    """As train.losses_of, for phases "read" (language model alone), "decode" (decoder alone) and "tune" (both; and
+    the encoders, if images aren't frozen)"""
     losses, seen = {}, {}
     if phase == "decode":
         return weighted(model, decoding(model, help, batch, before, w, most, seen), seen, w)
@@ -228,16 +230,14 @@ def losses_of(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, p
     if phase == "tune" and batch.masked > 0:
         D = min(batch.masked, most)
         S, C = conditions(model, final, batch, D)
-        levels, shapes, mask_features = model.maps(taps)
-        predictions = model.segmentor.decoder(levels, shapes, mask_features, S, C, batch.valid[:, :D], batch.member[:, :D])
-        for k, v in segmentation(model, batch, mask_features, predictions, D, w["refine"]).items():
-            (seen if k in ("iou", "present_right") else losses)[k] = v
+        maps = written_maps(model, batch) if batch.maps.numel() > 0 else model.maps(taps)
+        losses |= judged(model, batch, maps, S, C, D, w["refine"], seen)
     return weighted(model, losses, seen, w)
 
 
 def decoding(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, w: dict, most: int, seen: dict) -> dict:
     """Losses of the decoder and of what leads from the language model to it, with all before them as it is"""
-    D, d = min(batch.masked, most), model.config["head"]["hidden"]
+    D = min(batch.masked, most)
     with torch.no_grad():
         states, prefix = read(model, batch.rows.unflatten(1, (-1, model.config["llm"]["hidden"])), before, batch)
         final = states[-1][:, prefix:].unflatten(1, batch.tokens.shape[1:])
@@ -246,14 +246,26 @@ def decoding(model: FlowSeg, help: MoreHelp, batch: AskBatch, before: Tensor, w:
     if one.any():
         labels, boxes = (by_object(t, batch.target[:, :D])[one] for t in (batch.labels, batch.boxes))
         losses["s"], seen["s_right"] = help.s.loss(S[one], labels, boxes)
-    side = model.config["sam"]["image"] // model.config["sam"]["patch"]
+    return losses | judged(model, batch, written_maps(model, batch), S, C, D, w["refine"], seen)
+
+
+def written_maps(model: FlowSeg, batch: AskBatch) -> tuple[list[Tensor], list[tuple[int, int]], Tensor]:
+    """FlowSeg.maps of frozen images"""
+    side, d = model.config["sam"]["image"] // model.config["sam"]["patch"], model.config["head"]["hidden"]
     shapes = [(side // 2,) * 2, (side,) * 2, (2 * side,) * 2]
     sizes = [y * x * d for y, x in shapes]
     *levels, features = batch.maps.split([*sizes, batch.maps.shape[1] - sum(sizes)], 1)
-    levels, features = [l.unflatten(1, (-1, d)) for l in levels], features.unflatten(1, (d, *shapes[-1]))
+    return [l.unflatten(1, (-1, d)) for l in levels], shapes, features.unflatten(1, (d, *shapes[-1]))
+
+
+def judged(model: FlowSeg, batch: AskBatch, maps: tuple, S: Tensor, C: Tensor, D: int, refine: bool, seen: dict) -> dict:
+    """Losses of the decoder about the first D asks; adds to `seen` what is right"""
+    levels, shapes, features = maps
     predictions = model.segmentor.decoder(levels, shapes, features, S, C, batch.valid[:, :D], batch.member[:, :D])
-    for k, v in segmentation(model, batch, features, predictions, D, w["refine"]).items():
-        (seen if k in ("iou", "present_right") else losses)[k] = v
+    losses = segmentation(model, batch, features, predictions, D, refine)
+    for name in RIGHT:
+        if name in losses:
+            seen[name] = losses.pop(name)
     return losses
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, six phases of training, thresholds, figures.
+# Makes flowseg-nano 2 from the present weights: scenes, vocabulary, rows, seven phases of training, thresholds, figures.
 #
 #   HOURS=5 ./nano2.sh FOLDER          everything; run it again to go on where it stopped
 #   SCALE=0.5 ./nano2.sh FOLDER        half of the steps that are wanted, however long they take: beside other work
@@ -62,7 +62,7 @@ part vocabulary vocabulary
 
 # 3. Training: all of it together, so that the encoders see the new pictures; the image's rows are written once and the
 #    language model learns alone; all of it again; what the decoder reads is written once and it learns alone, then the
-#    language model; and all of it a last time. Shares of the hours are below
+#    language model; both together; and all of it a last time. Shares of the hours are below
 rows() {
   "$python" "$here/rows.py" --data "$out/train2-$1" --weights "$weights" ${MAPS:+--maps}
 }
@@ -85,18 +85,19 @@ estimate() {
   "$python" "$here/estimate.py" --log "$out/run/log.jsonl" --hours "$hours" --scenes "$count"
 }
 
-part tune1 train tune1 0.14 1500 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
+part tune1 train tune1 0.12 1500 --phase tune --sentences 20 --masked 12 --rate 6e-4 --encoders 0.3 --settle 80 --reach 2
 part export1 export_weights
 [ -e "$out/done/read1" ] || part rows1 both rows # for read1 alone
 part read1 train read1 0.20 5000 --phase read --frozen --sentences 32 --rate 1.2e-3 --settle 60
 estimate
-part tune2 train tune2 0.26 4000 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
+part tune2 train tune2 0.24 4000 --phase tune --sentences 20 --masked 12 --rate 5e-4 --encoders 0.2
 part export2 export_weights
 #    The decoder follows what the language model means; four times as many steps an hour without all before it
-[ -e "$out/done/read2" ] || MAPS=1 part rows2 both rows
+[ -e "$out/done/join" ] || MAPS=1 part rows2 both rows
 part decode train decode 0.08 3000 --phase decode --frozen --sentences 18 --masked 18 --rate 1e-3
 part read2 train read2 0.14 3000 --phase read --frozen --sentences 32 --rate 1e-3
-part tune3 train tune3 0.18 3000 --phase tune --sentences 20 --masked 12 --rate 4e-4 --encoders 0.2
+part join train join 0.10 3000 --phase tune --frozen --sentences 20 --masked 14 --rate 6e-4
+part tune3 train tune3 0.12 2000 --phase tune --sentences 20 --masked 12 --rate 4e-4 --encoders 0.2
 part export3 export_weights
 
 # 4. Thresholds from validation, then the figures of each test split, and what the checkpoint tells of itself

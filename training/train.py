@@ -156,10 +156,11 @@ def weights_at(t: float, phase: str) -> dict:
     }
 
 
+DECODER = ("segmentor.decoder", "segmentor.class_predictor", "segmentor.boundary_refiner", "bg_embeds")
 FROZEN = {  # what learns of each phase while images stay as rows.py wrote them
     "read": ("llm", "help"),
-    "decode": ("segmentor.decoder", "segmentor.class_predictor", "segmentor.boundary_refiner", "bg_embeds", "llm_projector",
-               "help.s."),
+    "decode": (*DECODER, "llm_projector", "help.s."),
+    "tune": (*DECODER, "llm", "help"),
 }
 HEADS = 4  # rate at which heads begin to settle, as a share of --rate
 
@@ -212,7 +213,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=10)
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--begin", help="model.safetensors to begin a new run with; the heads of losses.py start anew")
-    parser.add_argument("--frozen", action="store_true", help="with --phase read or decode: images as rows.py wrote them")
+    parser.add_argument("--frozen", action="store_true", help="images as rows.py wrote them: --phase read, decode or tune")
     parser.add_argument("--masked", type=int, default=99, help="sentences an image that go on to the decoder")
     parser.add_argument("--encoders", type=float, default=1.0, help="rate of the image encoders, as a share of --rate")
     parser.add_argument("--phase", choices=["look", "read", "all", "decode", "tune"], default="all")
@@ -263,7 +264,7 @@ def work(rank: int, args: argparse.Namespace, port: int) -> None:
     folders += [Folder(f, folders[0].categories) for f in args.data[1:]]
     loader = Load(folders, prompt, config["siglip"]["image"], args.batch // args.workers,
                     args.sentences, args.seed, rank, args.workers, args.frozen)
-    loader.maps = args.phase == "decode"
+    loader.maps = args.frozen and args.phase != "read"
     before = torch.tensor(prompt.before)
 
     model = FlowSeg(config)

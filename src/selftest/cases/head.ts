@@ -124,18 +124,27 @@ function winnerOf(values: ArrayLike<number>, i: number, count: number): { first:
   return { first, value }
 }
 
+/** Entry i of those that are packed by two into words. */
+function packedAt(words: ArrayLike<number>, i: number): number {
+  return (at(words, i >>> 1) >>> (16 * (i & 1))) & 0xffff
+}
+
+/** The half of the last word behind the last pixel, which must be 0. */
+function tailOf(words: ArrayLike<number>, pixels: number): number {
+  return pixels % 2 === 1 ? at(words, words.length - 1) >>> 16 : 0
+}
+
 /** The share of pixels whose packed entry is not the winner nor tied with it. */
 function wrongShare(words: ArrayLike<number>, values: ArrayLike<number>, pixels: number): number {
   const count = values.length / pixels
   if (words.length !== Math.ceil(pixels / 2)) return Infinity
   let wrong = 0
   for (let i = 0; i < pixels; i++) {
-    const entry = (at(words, i >>> 1) >>> (16 * (i & 1))) & 0xffff
+    const entry = packedAt(words, i)
     const { first, value } = winnerOf(values, i, count)
     if (entry >= count || (entry !== first && at(values, i * count + entry) < value - TIED)) wrong++
   }
-  // The half of the last word behind the last pixel must be 0
-  return wrong / pixels + (pixels % 2 === 1 ? at(words, words.length - 1) >>> 16 : 0)
+  return wrong / pixels + tailOf(words, pixels)
 }
 
 function drawMaskLabels(random: Random): KernelCase {
@@ -223,7 +232,7 @@ function drawMaskOwners(random: Random): KernelCase {
       if (owners.length !== Math.ceil(pixels / 2)) return Infinity
       let wrong = 0
       for (let i = 0; i < pixels; i++) {
-        const owner = (at(owners, i >>> 1) >>> (16 * (i & 1))) & 0xffff
+        const owner = packedAt(owners, i)
         const { value } = ownerOf(values, i, one, TIED) // the best of those that take part for sure
         const isRight =
           owner < count
@@ -231,8 +240,7 @@ function drawMaskOwners(random: Random): KernelCase {
             : owner === count && value < 0
         if (!isRight) wrong++
       }
-      // The half of the last word behind the last pixel must be 0
-      return wrong / pixels + (pixels % 2 === 1 ? at(owners, owners.length - 1) >>> 16 : 0)
+      return wrong / pixels + tailOf(owners, pixels)
     },
     tolerance: 0,
   })

@@ -6,10 +6,11 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { LocalHub } from '../../io/http/hub/local-hub.ts'
+import { thorough } from '../../runtime.ts'
 import { flowseg, NANO, ROOT, temporaryFolder } from '../cli-harness.ts'
 
 const hub = new LocalHub()
-const INTERRUPTIONS = 8
+const INTERRUPTIONS = thorough ? 20 : 8
 const PHOTO = join(ROOT, 'test/fixtures/nano/0.jpg')
 
 beforeAll(async () => {

@@ -79,7 +79,7 @@ test.each(['four readers are far from each other', 'hashing takes long as well']
         if (at % (8 * MIB) === 0) most = Math.max(most, await watched.inMemory())
       }
     }
-    // What was read last, what came too early for a hash, and what comes next
+    // The blocks that were read last, those that came too early for a hash, and those that come next are held
     expect(most).toBeLessThanOrEqual((32 + 32 + 4) * MIB)
     await expect(files[0]?.verify?.()).rejects.toThrow('a: its bytes are damaged')
     for (const file of files) await file.close()

@@ -49,11 +49,22 @@ function gif({
   const head = new TextEncoder().encode('GIF89a')
   const extension = [0x21, 0xf9, 4, 0, 0, 0, 0, 0]
   return new Uint8Array([
-    ...head, ...u16(width), ...u16(height), 0xf7, 0, 0, ...table,
+    ...head,
+    ...u16(width),
+    ...u16(height),
+    0xf7,
+    0,
+    0,
+    ...table,
     ...extension,
-    0x2c, ...frame.flatMap(u16), 0, 8, ...blocks, 0,
+    0x2c,
+    ...frame.flatMap(u16),
+    0,
+    8,
+    ...blocks,
+    0,
     0x3b,
-  ]) // biome-ignore format: as the file is laid out
+  ])
 }
 
 /** A code for each pixel, with the table cleared in time. */
@@ -92,6 +103,11 @@ describe('refused', () => {
     [
       'the code of the end after half of the rows',
       gif({ codes: plain(600) }),
+      /end after 600 of 1200 pixels/,
+    ],
+    [
+      'rows behind the code of the end',
+      gif({ codes: [...plain(600), ...plain(600)] }),
       /end after 600 of 1200 pixels/,
     ],
     ['the code of the end one pixel early', gif({ codes: plain(1199) }), /end after 1199 of 1200 pixels/],

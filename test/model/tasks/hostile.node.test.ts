@@ -1,5 +1,6 @@
 // At least 30 hostile inputs per task: each ends in a typed error that is one line, or is answered right, and leaves
-// nothing on the device; afterwards the scene answers as before, to the bit.
+// nothing on the device; afterwards the scene answers as before, to the bit. What is refused is refused by plain
+// TypeScript, the same everywhere.
 
 import { expect, test } from 'vitest'
 import { FlowSegError } from '../../../src/errors.ts'
