@@ -103,15 +103,16 @@ function asks(own, style) {
   return table(['asked', 'count', 'figure', 'test2', 'icons of a second style'], rows)
 }
 
+const results = sentences(recorded('evaluation.json'))
 const tables = {
-  results: sentences(recorded('evaluation.json')),
-  asks: asks(recorded('asks.json'), recorded('asks-style2.json')),
+  'README.md': { results },
+  'weights/flowseg-nano/README.md': { results, asks: asks(recorded('asks.json'), recorded('asks-style2.json')) },
 }
 // All files are checked before one is written
-const texts = ['README.md', 'weights/flowseg-nano/README.md'].map((file) => {
+const texts = Object.entries(tables).map(([file, own]) => {
   const url = new URL(file, root)
   let text = readFileSync(url, 'utf8')
-  for (const [name, content] of Object.entries(tables)) {
+  for (const [name, content] of Object.entries(own)) {
     const marked = new RegExp(`<!-- ${name} -->[\\s\\S]*?<!-- /${name} -->`)
     if (!marked.test(text)) throw new Error(`${file} has no <!-- ${name} --> ... <!-- /${name} -->`)
     text = text.replace(marked, () => `<!-- ${name} -->\n\n${content}\n\n<!-- /${name} -->`)
