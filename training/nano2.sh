@@ -41,11 +41,12 @@ both() { # both COMMAND... : with each of the two halves of the data, at the sam
 # 0. A run of another machine, if there is one (keep.py)
 [ -z "${KEPT:-}" ] || part kept "$python" "$here/keep.py" --to "$out" --in "$KEPT"
 
-# 1. Scenes, written once: 50 ms each and 290 MB a thousand, pixels and asks
-half() {
-  $flowseg scenes "$out/train2-$1" --split train2 --count $((count / 2)) --start $(($1 * (count / 2))) --raw --every
+# 1. Scenes, written once: 290 MB a thousand, pixels and asks; as many again for the last phase
+half() { # half FOLDER START 0-OR-1
+  $flowseg scenes "$out/$1-$3" --split train2 --count $((count / 2)) --start $(($2 + $3 * (count / 2))) --raw --every
 }
-part train2 both half
+part train2 both half train2 0
+part train3 both half train3 "$count"
 for split in val2 test2 style2; do
   part $split $flowseg scenes "$out/$split" --split $split --count "$tests" --raw
 done
@@ -62,7 +63,7 @@ part vocabulary vocabulary
 
 # 3. Training: all of it together, so that the encoders see the new pictures; the image's rows are written once and the
 #    language model learns alone; all of it again; what the decoder reads is written once and it learns alone, then the
-#    language model; both together; and all of it a last time. Shares of the hours are below
+#    language model; both together; and all of it a last time, on scenes of its own. Shares of the hours are below
 rows() {
   "$python" "$here/rows.py" --data "$out/train2-$1" --weights "$weights" ${MAPS:+--maps}
 }
@@ -72,7 +73,8 @@ train() { # train NAME SHARE WANTED OPTIONS... : a share of the hours, or SCALE 
   state=$out/run/last.pt
   length=$(awk "BEGIN { print int($wanted * ${SCALE:-0}) }")
   [ -e "$out/done/$name.begun" ] || { rm -f "$out/run/STOP"; START="--start 0.001"; touch "$out/done/$name.begun"; }
-  "$here/run.sh" --data "$out/train2-0" "$out/train2-1" --weights "$weights" --run "$out/run" --asks --history 30 \
+  data=$out/${DATA:-train2}
+  "$here/run.sh" --data "$data-0" "$data-1" --weights "$weights" --run "$out/run" --asks --history 30 \
     --minutes "$(minutes "$share")" --length "$length" \
     --steps "$([ "$steps" -gt 0 ] && echo $(($(reached) + steps)) || echo 0)" \
     $([ -e "$state" ] || echo --begin "$weights/model.safetensors") ${START:-} "$@"
@@ -97,7 +99,7 @@ part export2 export_weights
 part decode train decode 0.08 3000 --phase decode --frozen --sentences 18 --masked 18 --rate 1e-3
 part read2 train read2 0.14 3000 --phase read --frozen --sentences 32 --rate 1e-3
 part join train join 0.10 3000 --phase tune --frozen --sentences 20 --masked 14 --rate 6e-4
-part tune3 train tune3 0.12 2000 --phase tune --sentences 20 --masked 12 --rate 4e-4 --encoders 0.2
+DATA=train3 part tune3 train tune3 0.12 2000 --phase tune --sentences 20 --masked 12 --rate 4e-4 --encoders 0.2
 part export3 export_weights
 
 # 4. Thresholds from validation, then the figures of each test split, and what the checkpoint tells of itself

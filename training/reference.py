@@ -1,10 +1,13 @@
 """Writes the answers of the PyTorch reference about scenes, which the engine is compared with.
 
     python reference.py --data test --weights ../weights/flowseg-nano --out answers.jsonl [--scenes 8]
+    python reference.py --data test --weights ../weights/flowseg-nano --out queries.json --jpeg FOLDER --scenes 6
 
 Each line is one of `flowseg eval --dump`: {scene, sentence, kind, query, score, iou, runs}, the mask as lengths
 of runs, zeros first. Sentences go one by one through the plain reference, nothing shared or reordered;
 tools/agreement.mjs compares two such files, test/e2e/nano.test.ts the engine with a few of the lines.
+With --jpeg the pixels are those of FOLDER/0.jpg, FOLDER/1.jpg and so on, as Pillow decodes them, and a list of the chosen
+queries is written for each scene.
 """
 
 import argparse
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from data import Prompt, Scenes, sam_pixels, siglip_pixels
 from evaluate import load
@@ -32,6 +36,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--scenes", type=int, default=10**9)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--jpeg")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = load(Path(args.weights), None)
@@ -40,7 +45,9 @@ def main() -> None:
 
     lines = []
     for i in range(min(args.scenes, len(scenes))):
-        image, ids = np.array(scenes.images[i]), np.array(scenes.ids[i])
+        ids = np.array(scenes.ids[i])
+        jpeg = args.jpeg and Image.open(Path(args.jpeg) / f"{i}.jpg").convert("RGB")
+        image = np.array(jpeg or scenes.images[i])
         look = model.look(siglip_pixels(image[None], model.config["siglip"]["image"]), sam_pixels(image[None]))
         for s in scenes.sentences[i]:
             after = prompt.after(s["text"])
@@ -51,7 +58,12 @@ def main() -> None:
             lines.append({"scene": i, "sentence": s["text"], "kind": s["kind"], "query": out["query"],
                           "score": round(float(out["scores"].max()), 6),
                           "iou": round(float((mask & truth).sum() / (mask | truth).sum()), 6), "runs": runs(mask)})
-    Path(args.out).write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    compact = lambda value: json.dumps(value, separators=(",", ":"))
+    if args.jpeg:
+        queries = [[line["query"] for line in lines if line["scene"] == i] for i in range(lines[-1]["scene"] + 1)]
+        Path(args.out).write_text("[\n  " + ",\n  ".join(map(compact, queries)) + "\n]\n")
+    else:
+        Path(args.out).write_text("".join(compact(line) + "\n" for line in lines))
     print(f"{len(lines)} sentences about {lines[-1]['scene'] + 1} scenes")
 
 
