@@ -106,7 +106,10 @@ function asks(own, style) {
 const results = sentences(recorded('evaluation.json'))
 const tables = {
   'README.md': { results },
-  'weights/flowseg-nano/README.md': { results, asks: asks(recorded('asks.json'), recorded('asks-style2.json')) },
+  'weights/flowseg-nano/README.md': {
+    results,
+    asks: asks(recorded('asks.json'), recorded('asks-style2.json')),
+  },
 }
 // All files are checked before one is written
 const texts = Object.entries(tables).map(([file, own]) => {

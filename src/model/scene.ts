@@ -194,8 +194,8 @@ export class Scene {
    * const model = await FlowSeg.load()
    * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
    * const scene = await model.look(await readFile(sample))
-   * const { mask, found } = await scene.segmentRegion({ point: [180, 140] }) // or a box, a scribble, a mask
-   * console.log(found, mask.data[140 * scene.width + 180]) // true 1
+   * const { mask, found } = await scene.segmentRegion({ point: [158, 95] }) // or a box, a scribble, a mask
+   * console.log(found, mask.data[95 * scene.width + 158]) // true 1
    * const { instances } = await scene.segmentRegion({ mask }, { like: true }) // everything like it
    * console.log(instances.every(({ region }) => region === 0)) // true
    * model.close()
@@ -236,8 +236,8 @@ export class Scene {
    * const model = await FlowSeg.load()
    * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
    * const scene = await model.look(await readFile(sample))
-   * const { text } = await scene.ask('How many cacti are there?')
-   * console.log(text) // Two.
+   * const { text } = await scene.ask('What colour is the circle?')
+   * console.log(text) // Yellow.
    * const { phrases } = await scene.describe() // a mask for each thing that it names
    * console.log(phrases.every(({ mask }) => mask.width === scene.width)) // true
    * model.close()

@@ -131,9 +131,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   await expectApart(inputsOf(args, terminal, files), outputs, terminal)
 
   // 3. The answers
-  introduce(config, args, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
+  introduce(config, args, terminal)
   const all: SegmentRun = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
   let isFound = false

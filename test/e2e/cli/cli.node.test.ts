@@ -101,12 +101,15 @@ test('segment --json prints one object whose numbers are those of the mask', asy
       'flow',
       'found',
       'image',
+      'knows',
       'mask',
       'overlay',
       'query',
       'score',
       'sentence',
       'times',
+      'unknownWords',
+      'world',
     ].sort(),
   )
   expect(result).toMatchObject({ image: 'photo.png', sentence: SENTENCE, flow: null })
@@ -145,7 +148,7 @@ test.each([
   ['  \n ', /The sentence is empty/],
   ['the <p> red', /holds "<p>"/],
   ['the <SEG> one', /holds "<SEG>"/],
-  ['very '.repeat(200), /prompt of \d+ tokens; this model takes 96/],
+  ['very '.repeat(200), /prompt of \d+ tokens; this model takes 160/],
 ])('a bad sentence: %j', async (sentence, message) => {
   await expectFailure(['segment', 'photo.png', sentence], await imageFolder(), message)
 })
