@@ -132,23 +132,23 @@ export class Scene {
    *
    * @param list `{ things: ['person', 'bird'], stuff: ['sky'] }` with either or both; or X-SAM's text,
    *   `'ins: person, bird; sem: sky'`
-   * @throws UsageError for a checkpoint that wasn't trained on lists of categories, such as the embedded one
+   * @throws UsageError for a checkpoint that wasn't trained on lists of categories
    * @throws PromptError naming a name that can't be asked for, or how many names fit
    * @throws NumericError when a number isn't finite
    *
    * @example
    * ```ts
+   * import { readFile } from 'node:fs/promises'
    * import { FlowSeg } from 'flowseg'
    *
    * const model = await FlowSeg.load()
-   * const [width, height] = [64, 48]
-   * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
-   * // The model that comes with the package was not trained on lists
-   * const knowsLists = model.config.tasks.includes('categories')
-   * const list = { things: ['person'], stuff: ['sky'] }
-   * const map = knowsLists ? await scene.segmentCategories(list) : undefined
-   * for (const { id, name, area } of map?.segments ?? []) console.log(id, name, area, map?.labels.indexOf(id))
-   * console.log(map?.mode) // undefined
+   * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+   * const scene = await model.look(await readFile(sample))
+   * const list = { things: ['cactus', 'umbrella', 'rocket'] }
+   * const { labels, segments } = await scene.segmentCategories(list, { mode: 'panoptic' })
+   * const areaOf = (id: number) => labels.filter((label) => label === id).length
+   * console.log(segments.every(({ id, area }) => areaOf(id) === area)) // true
+   * console.log(segments.some(({ name }) => name === 'umbrella')) // true
    * model.close()
    * ```
    */
@@ -188,18 +188,16 @@ export class Scene {
    *
    * @example
    * ```ts
+   * import { readFile } from 'node:fs/promises'
    * import { FlowSeg } from 'flowseg'
    *
-   * const model = await FlowSeg.load() // flowseg-nano knows sentences alone; X-SAM's checkpoints know regions
-   * const [width, height] = [64, 48]
-   * const scene = await model.look({ width, height, rgb: new Uint8Array(height * width * 3) })
-   * const countLike = async () => {
-   *   const { mask } = await scene.segmentRegion({ point: [32, 24] }) // or a box, a scribble, a mask
-   *   const { instances } = await scene.segmentRegion({ mask }, { like: true }) // everything like it
-   *   return instances.length
-   * }
-   * const knowsRegions = model.config.tasks.includes('regions')
-   * console.log(knowsRegions ? await countLike() : 'a sentence, please') // a sentence, please
+   * const model = await FlowSeg.load()
+   * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+   * const scene = await model.look(await readFile(sample))
+   * const { mask, found } = await scene.segmentRegion({ point: [158, 95] }) // or a box, a scribble, a mask
+   * console.log(found, mask.data[95 * scene.width + 158]) // true 1
+   * const { instances } = await scene.segmentRegion({ mask }, { like: true }) // everything like it
+   * console.log(instances.every(({ region }) => region === 0)) // true
    * model.close()
    * ```
    */
@@ -232,15 +230,16 @@ export class Scene {
    *
    * @example
    * ```ts
+   * import { readFile } from 'node:fs/promises'
    * import { FlowSeg } from 'flowseg'
    *
    * const model = await FlowSeg.load()
-   * const scene = await model.look({ width: 64, height: 48, rgb: new Uint8Array(48 * 64 * 3) })
-   * // The model that comes with the package was not trained to write
-   * const canWrite = model.config.tasks.includes('chat')
-   * const answer = canWrite ? await scene.ask('What is on the table?') : undefined
-   * for (const { text, mask } of answer?.phrases ?? []) console.log(text, mask.area)
-   * console.log(answer?.text) // undefined
+   * const sample = new URL(import.meta.resolve('flowseg/examples/scene.png'))
+   * const scene = await model.look(await readFile(sample))
+   * const { text } = await scene.ask('What colour is the circle?')
+   * console.log(text) // Yellow.
+   * const { phrases } = await scene.describe() // a mask for each thing that it names
+   * console.log(phrases.every(({ mask }) => mask.width === scene.width)) // true
    * model.close()
    * ```
    */

@@ -34,7 +34,7 @@ test('the reference finds what it is asked for', () => {
     })
   })
   const { cIoU, half } = metricsOf(overlaps)
-  expect(cIoU).toBeGreaterThanOrEqual(0.75)
+  expect(cIoU).toBeGreaterThanOrEqual(0.65)
   expect(half).toBeGreaterThanOrEqual(0.8)
 })
 
@@ -54,8 +54,8 @@ test('in int8 and int4 it finds the same, in less memory', async () => {
   const full = await answers({})
   // Of the matrices alone: vectors, tables and convolutions stay as they are stored, and textures are filled up
   for (const [quantize, same, memory] of [
-    ['int8', 0.97, 0.75],
-    ['int4', 0.85, 0.65],
+    ['int8', 0.97, 0.8],
+    ['int4', 0.85, 0.7],
   ] as const) {
     const quantized = await answers({ quantize })
     const agreeing = quantized.queries.filter((query, i) => query === full.queries[i]).length

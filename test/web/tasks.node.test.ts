@@ -1,21 +1,22 @@
 // Questions besides one sentence for one mask: all objects, a click, a box, lists of categories, questions. With
-// small random weights that know every task, and with the embedded ones, which know sentences.
+// small random weights that know every task, and with the embedded ones as if they knew sentences alone.
 
 import { rm } from 'node:fs/promises'
 import { afterAll, expect, test } from 'vitest'
 import { decodeIndexedPng } from '../../src/masks/indexed-png.ts'
-import { everyTask, WRITTEN, writer } from './house/checkpoints.ts'
+import { everyTask, sentencesAlone, WRITTEN, writer } from './house/checkpoints.ts'
 import { FIRST, openHouse } from './house/house.ts'
 import { DESKTOP, type Person, SMALL } from './house/person.ts'
 
 const house = openHouse()
-const { theRegular, ownerOf } = house
+const { ownerOf } = house
 const PATIENCE = { timeout: 180_000 }
 
 const EASY = { threshold: 0.001, all: 0.001 }
 const folders = {
   knowing: await everyTask(EASY),
   writing: await writer(EASY),
+  sentences: await sentencesAlone('flowseg-sentences'),
   strict: await everyTask({ threshold: 1, all: 1 }),
 }
 afterAll(() => Promise.all(Object.values(folders).map((folder) => rm(folder, { recursive: true }))))
@@ -59,7 +60,7 @@ async function fits(me: Person): Promise<void> {
 }
 
 test('with weights that know sentences: all objects, a click picks a candidate, a box says why not', async () => {
-  const me = await theRegular()
+  const me = await withWeights('sentences')
   const { page } = me
 
   // Tabs of other tasks say why they stay closed

@@ -44,7 +44,8 @@ const ASK: Page = {
   details:
     'The words are printed as they are written. Where they point something out, a picture shows it: a colour for each ' +
     'phrase. With --explain the text is a sentence to be found, as for `flowseg segment`, and the answer says why. ' +
-    'The model must have been trained to answer: X-SAM was, the embedded one was not.',
+    'The model must have been trained to answer, as X-SAM and the embedded one were; --explain needs one that ' +
+    'was trained on `reasoning` as well, as X-SAM was.',
   options: {
     explain: { help: 'the text says what to find; the answer explains what was found' },
     ...OPTIONS,
@@ -68,7 +69,7 @@ const DESCRIBE: Page = {
   summary: 'describe an image, with a mask for each thing that is named',
   details:
     'The description is printed as it is written, and a picture shows a colour for each of its phrases. The model must ' +
-    'have been trained to describe: X-SAM was, the embedded one was not.',
+    'have been trained to describe, as X-SAM and the embedded one were.',
   options: OPTIONS,
   examples: [['describe photo.jpg --weights xsam', 'writes photo-description.png']],
 }

@@ -30,7 +30,7 @@ const page: Page = {
     'Names are separated by commas: --things for what can be counted, of which each is an object of its own; --stuff ' +
     "for what can't, such as sky. Both make a panoptic map, things alone a list of objects, stuff alone a semantic " +
     'map, unless --mode says otherwise. The names are your own. The model must have been trained on lists of ' +
-    'categories: X-SAM was, the embedded one was not.',
+    'categories, as X-SAM and the embedded one were.',
   options: {
     things: { value: 'NAMES', help: 'person, bird: each is an object of its own' },
     stuff: { value: 'NAMES', help: 'sky, wall: all of it is one segment' },

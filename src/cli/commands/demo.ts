@@ -1,8 +1,11 @@
-// flowseg demo, which is `npm start`: a sample scene of the package, two sentences, two outlined objects.
+// flowseg demo, which is `npm start`: a sample scene of the package, with sentences about one object, about several,
+// and about one that isn't there.
 
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { listed } from '../../check.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
+import type { Mask } from '../../masks/mask.ts'
 import { copy, overlay } from '../../masks/picture.ts'
 import type { Segmentation } from '../../model/flowseg.ts'
 import { caveatFields } from '../../model/knows/caveats.ts'
@@ -26,10 +29,10 @@ import { packagePath } from '../package.ts'
 const page: Page = {
   name: 'demo',
   operands: '',
-  summary: 'find two things in a sample scene',
+  summary: 'find things in a sample scene',
   details:
     'The scene is of the test split: the model has never seen it. Its true masks are known, so that the answers ' +
-    'can be scored.',
+    'can be scored. One of the things that it is asked for is not there.',
   options: {
     out: { value: 'DIR', help: 'folder for the outlined images; by default out/ in the current folder' },
     weights: SHARED.weights,
@@ -37,11 +40,11 @@ const page: Page = {
     adapter: SHARED.adapter,
     'no-tune': SHARED['no-tune'],
     json: {
-      help: 'one JSON array of {image, sentence, found, score, iou, overlay} instead of text; errors as well',
+      help: 'one JSON array of {image, sentence, found, score, instances, iou, overlay} instead of text; errors as well',
     },
   },
   examples: [
-    ['demo', 'writes two images into out/'],
+    ['demo', 'writes images into out/, with what was found outlined'],
     ['demo --json', 'the same, told for programs'],
   ],
 }
@@ -54,15 +57,20 @@ interface Example {
   readonly image: string
   readonly sentences: readonly {
     readonly text: string
-    /** A grey PNG, 255 inside of the object. */
-    readonly truth: string
+    /** True if it means several objects. */
+    readonly all?: boolean
+    /** A grey PNG, 255 inside of what it means; absent if that isn't there. */
+    readonly truth?: string
   }[]
 }
 
 interface Shown {
   readonly sentence: string
   readonly result: Segmentation
-  readonly iou: number
+  /** The pixels that were found; none where nothing was. */
+  readonly mask: Mask
+  /** Absent if what it means isn't there. */
+  readonly iou?: number
   readonly picture: Image
   readonly overlay: string
 }
@@ -80,7 +88,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   const kept = inputsOf(args, terminal, [{ path: file, what: 'the sample itself' }])
   await expectApart(kept, names, terminal)
 
-  // 2. Look once, ask twice
+  // 2. Look once, ask several times
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
   const { config } = model
@@ -90,14 +98,17 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
     const scene = await model.look(image, options)
     const drafts = new Drafts(terminal)
     const shown: Shown[] = []
-    for (const { text, truth } of example.sentences) {
-      const result = await scene.segment(text, options)
-      const expected = await readTruth(packagePath('examples', truth), terminal)
-      const picture = result.found ? overlay(image, result.mask) : copy(image)
+    for (const { text, all = false, truth } of example.sentences) {
+      const result = await scene.segment(text, { ...options, all })
+      const mask = maskFound(result)
+      const expected =
+        truth === undefined ? undefined : await readTruth(packagePath('examples', truth), terminal)
+      const picture = result.found ? overlay(image, mask) : copy(image)
       shown.push({
         sentence: text,
         result,
-        iou: iouOf(overlap(maskFound(result), expected)),
+        mask,
+        ...(expected && { iou: iouOf(overlap(mask.data, expected)) }),
         picture,
         overlay: drafts.add(nameOf(text), encodePng(picture)),
       })
@@ -108,14 +119,15 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
 
     // 3. Tell
     if (args.has('json')) {
-      const account = shown.map(({ sentence, result: { found, score, unknownWords }, iou, overlay }) => ({
+      const account = shown.map(({ sentence, result, iou, overlay }) => ({
         image: file,
         sentence,
-        found,
-        score,
-        iou,
+        found: result.found,
+        score: result.score,
+        ...(result.instances && { instances: result.instances.length }),
+        ...(iou !== undefined && { iou }),
         overlay,
-        ...caveatFields(config, { world: scene.world, unknownWords }),
+        ...caveatFields(config, { world: scene.world, unknownWords: result.unknownWords }),
       }))
       terminal.out.write(jsonLine(account))
     } else {
@@ -134,9 +146,17 @@ async function readTruth(path: string, terminal: Terminal): Promise<Uint8Array> 
   return Uint8Array.from({ length: width * height }, (_, i) => (view.getUint8(3 * i) > 127 ? 1 : 0))
 }
 
-/** Empty where nothing was found. */
-function maskFound({ found, mask }: Segmentation): Uint8Array {
-  return found ? mask.data : new Uint8Array(mask.data.length)
+function maskFound({ found, mask, union = mask }: Segmentation): Mask {
+  return found ? union : { ...mask, data: new Uint8Array(mask.data.length), area: 0 }
+}
+
+/** 'score 0.998', '2 objects, scores 0.998 and 0.987', 'Not found, score 0.012'. */
+function finding({ found, score, instances }: Segmentation, terminal: Terminal): string {
+  if (!found) return `${painter(terminal.out)('yellow', 'Not found')}, score ${score.toFixed(3)}`
+  if (!instances) return `score ${score.toFixed(3)}`
+  const scores = listed(instances.map((instance) => instance.score.toFixed(3)))
+  const [objects, each] = instances.length === 1 ? ['object', 'score'] : ['objects', 'scores']
+  return `${instances.length} ${objects}, ${each} ${scores}`
 }
 
 function tell(
@@ -159,13 +179,13 @@ function tell(
       '',
       ...preview(picture, out),
       paint('bold', sentence),
-      `  ${result.found ? '' : `${paint('yellow', 'Not found')}, `}score ${result.score.toFixed(3)}, IoU with the truth ${iou.toFixed(3)}`,
+      `  ${finding(result, terminal)}, ${iou === undefined ? "and it isn't there" : `IoU with the truth ${iou.toFixed(3)}`}`,
       ...caveatLines({ world, unknownWords: result.unknownWords }, terminal),
       `  ${timesText(result.times)}`,
       `  ${place(overlay)}`,
     ]),
     '',
-    'The image was looked at once: the second sentence cost only read and segment.',
+    'The image was looked at once: each further sentence cost only read and segment.',
     'Try your own: flowseg segment IMAGE "SENTENCE"',
   ]
   out.write(`${lines.join('\n')}\n`)

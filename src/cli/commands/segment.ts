@@ -77,7 +77,7 @@ const page: Page = {
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment scene.png "the red shapes" --all', 'all of them'],
     ['segment photo.jpg --point 120,80 --weights xsam', 'what is there, with a model that knows regions'],
-    ['segment scene.png "what keeps you dry" --task reasoning --mask umbrella.png', 'also writes the mask'],
+    ['segment scene.png "what keeps you dry" --mask umbrella.png', 'also writes the mask'],
     ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],
     ['segment photo.png "the cat" --weights hf:owner/name', 'with a model from Hugging Face, or from a URL'],
@@ -131,9 +131,9 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   await expectApart(inputsOf(args, terminal, files), outputs, terminal)
 
   // 3. The answers
-  introduce(config, args, terminal)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
+  introduce(config, args, terminal)
   const all: SegmentRun = { request, names, format, args, config, model, progress, terminal }
   let failures = 0
   let isFound = false

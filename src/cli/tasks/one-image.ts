@@ -90,9 +90,9 @@ export async function askOneImage(
   const outputs = [names.overlay.path, ...(names.mask ? [names.mask.path] : [])]
   await expectApart(inputsOf(args, terminal, [...files, ...inputs]), outputs, terminal)
 
-  introduce(config, args, terminal, isInWords)
   const progress = new ProgressLine(terminal)
   const model = await loadModel(args, terminal, progress)
+  introduce(config, args, terminal, isInWords)
   try {
     const task = { onProgress: progress.on, signal: terminal.signal }
     const scene = await model.look(image, { ...task, ...look })

@@ -138,13 +138,20 @@ test('--padding, --task, --template and --answer are as in the library', async (
   const cwd = await temporaryFolder()
   const image = wide(await decodeImage(await readFile(EXAMPLE)))
   await writeFile(join(cwd, 'a.png'), encodePng(image))
+  // The embedded weights don't say that they know reasoning
+  const folder = join(cwd, 'model')
+  await mkdir(folder)
+  await rewriteNano(folder, (tensors) => tensors)
+  const config = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as { tasks: string[] }
+  const tasks = [...config.tasks, 'reasoning']
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, tasks }))
   const sentence = 'The Umbrella' // reasoning keeps its case
   const candidatesOf = async (...more: string[]): Promise<unknown> => {
-    const line = ['segment', 'a.png', sentence, '--json', '--out', 'o.png', ...more]
+    const line = ['segment', 'a.png', sentence, '--json', '--out', 'o.png', '--weights', 'model', ...more]
     return (JSON.parse((await flowseg(line, { cwd, gpu })).out) as { candidates: unknown }).candidates
   }
   const plain = await candidatesOf()
-  const model = await FlowSeg.load(NANO, { gpu })
+  const model = await FlowSeg.load(folder, { gpu })
   const [scene, onGrey] = [await model.look(image), await model.look(image, { padding: 'grey' })]
   const options: [string, string, Scene, SegmentOptions][] = [
     ['--padding', 'grey', onGrey, {}],

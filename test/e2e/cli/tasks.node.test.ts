@@ -316,8 +316,13 @@ test('what is wrong with a question is told before the model is loaded', async (
   load.mockRestore()
 })
 
-test('the embedded model is asked for what it was trained on alone', async () => {
+test('a model is asked for what it was trained on alone', async () => {
   const cwd = await setUp()
+  const { flow, ...config } = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as {
+    flow: object
+  }
+  const sentences = { ...config, tasks: undefined, flow: { ...flow, tasks: undefined } }
+  await writeFile(join(cwd, 'sentences.json'), JSON.stringify(sentences))
   const load = vi.spyOn(FlowSeg, 'load')
   for (const args of [
     ['segment', 'photo.png', '--point', '3,4'],
@@ -325,7 +330,8 @@ test('the embedded model is asked for what it was trained on alone', async () =>
     ['ask', 'photo.png', 'Who is it?'],
     ['describe', 'photo.png'],
   ]) {
-    const { code, err } = await flowseg([...args, '--weights', NANO], { cwd, gpu })
+    const own = ['--weights', NANO, '--config', 'sentences.json']
+    const { code, err } = await flowseg([...args, ...own], { cwd, gpu })
     expect([code, err]).toEqual([2, expect.stringContaining('was not trained on')])
   }
   expect(load).not.toHaveBeenCalled()

@@ -249,10 +249,12 @@ describe('flowseg eval --asks', () => {
       presence: { absent: 1, auc: expect.any(Number) },
     })
     const rows = (await readFile(join(cwd, 'rows.jsonl'), 'utf8')).trim().split('\n')
-    const { tasks } = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as { tasks?: string[] }
+    const config = await readFile(join(NANO, 'config.json'), 'utf8')
+    const { tasks, knows } = JSON.parse(config) as { tasks?: string[]; knows?: { world?: object } }
     const isAsked = ({ task }: { task: string }): boolean =>
       task === 'phrase' || (tasks ?? []).includes(task === 'region' ? 'regions' : task)
-    expect(rows).toHaveLength(2 + chosen.filter(isAsked).length)
+    // The picture itself, two sentences, and the rest
+    expect(rows).toHaveLength((knows?.world ? 1 : 0) + 2 + chosen.filter(isAsked).length)
     const table = await flowseg(args, { cwd, gpu })
     expect(table.out).toMatch(/flowseg-nano on scenes: 1 scene, .*\n\n.*count +figure\n/)
     expect(table.out).toMatch(/sentences about one object +2 +cIoU +[01]\.\d{4}\n/)

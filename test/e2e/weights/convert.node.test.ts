@@ -234,7 +234,7 @@ describe('the model it is', () => {
     const { code, err } = await convert(cwd, 'm', 'out')
     expect([code, err]).toEqual([
       1,
-      expect.stringContaining('The embedding has 784 rows, and flowseg-nano has 787 tokens'),
+      expect.stringContaining('The embedding has 1,277 rows, and flowseg-nano has 1,280 tokens'),
     ])
   })
 
@@ -245,7 +245,7 @@ describe('the model it is', () => {
     const json = JSON.parse(await readFile(join(NANO, 'tokenizer.json'), 'utf8')) as {
       added_tokens: { id: number; content: string }[]
     }
-    json.added_tokens.push({ id: 900, content: '<other>' })
+    json.added_tokens.push({ id: 1400, content: '<other>' })
     await writeFile(join(cwd, 't/tokenizer.json'), JSON.stringify(json))
     const { code, err } = await convert(cwd, NANO, 'out', '--tokenizer', 't')
     expect([code, err]).toEqual([1, expect.stringContaining('The tokenizer does not fit the model')])
@@ -309,7 +309,7 @@ test('SOURCE may be a file, whose small files lie beside it', async () => {
 test('progress on a terminal has bytes and a rate, and --json is one line', async () => {
   const cwd = await temporaryFolder()
   const { err } = await flowseg(['convert', NANO, 'out', ...SHARDS], { cwd, isTTY: true })
-  expect(err).toMatch(/convert.* of 18\.\d MiB, [\d.]+ [KMG]iB\/s/)
+  expect(err).toMatch(/convert.* of 19\.\d MiB, [\d.]+ [KMG]iB\/s/)
   const { out, err: quiet } = await convert(cwd, NANO, 'small', '--quantize', 'int4', '--json')
   expect(quiet).toBe('')
   expect(JSON.parse(out)).toMatchObject({

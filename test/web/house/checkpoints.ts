@@ -1,5 +1,5 @@
 // Small random weights that know every task, as folders to choose; such that write a sentence that we know; and the
-// embedded ones saying of themselves what they know.
+// embedded ones saying of themselves what they know, or that they know sentences alone.
 
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -101,6 +101,17 @@ export async function knowing(
   await rewriteNano(folder, (all) => [...all.filter((one) => !(one.name in shapes)), ...tensors])
   const json = JSON.stringify({ ...config, name, presence, knows: knowsOf(world) })
   await writeFile(join(folder, 'config.json'), json)
+  return folder
+}
+
+/** A folder of the embedded weights under a name of their own, as if they had been trained on sentences alone. */
+export async function sentencesAlone(name: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'flowseg-weights-'))
+  await rewriteNano(folder, (all) => all)
+  const config = JSON.parse(await readFile(join(NANO, 'config.json'), 'utf8')) as Record<string, object>
+  const flow = { ...config.flow, tasks: undefined }
+  const sentences = { ...config, name, tasks: undefined, regions: undefined, knows: undefined, flow }
+  await writeFile(join(folder, 'config.json'), JSON.stringify(sentences))
   return folder
 }
 
