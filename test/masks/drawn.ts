@@ -34,17 +34,14 @@ class Draws {
   }
 }
 
-/** Answers of the embedded model. */
-const realMasks: readonly Uint8Array[] = readText('test/fixtures/nano.jsonl')
-  .trim()
-  .split('\n')
-  .map((line) => {
-    const { runs } = JSON.parse(line) as { runs: number[] }
-    const data = new Uint8Array(256 * 256)
-    let at = 0
-    for (const [i, length] of runs.entries()) data.fill(i % 2, at, (at += length))
-    return data
-  })
+/** Answers of a model, as lengths of runs, zeros first. */
+const runsOfMasks = JSON.parse(readText('test/fixtures/real-masks.json')) as readonly (readonly number[])[]
+const realMasks: readonly Uint8Array[] = runsOfMasks.map((runs) => {
+  const data = new Uint8Array(256 * 256)
+  let at = 0
+  for (const [i, length] of runs.entries()) data.fill(i % 2, at, (at += length))
+  return data
+})
 
 /** The kind of mask n. */
 export function kindOf(n: number): string {

@@ -6,7 +6,7 @@
     python -m training.golden.masks --check    compares with the committed one
 
 The masks are drawn by whole numbers from `counter.py` and not stored; test/masks/drawn.ts draws the same ones. Those of
-the kind `real` are answers of the embedded model, from test/fixtures/nano.jsonl.
+the kind `real` are answers of the first flowseg-nano, from test/fixtures/real-masks.json.
 """
 
 import base64
@@ -39,8 +39,7 @@ class Draws:
 
 def real_masks() -> list[np.ndarray]:
     masks = []
-    for line in (FOLDER / "nano.jsonl").read_text().splitlines():
-        runs = json.loads(line)["runs"]
+    for runs in json.loads((FOLDER / "real-masks.json").read_text()):
         bits = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8)
         masks.append(bits.reshape(256, 256))
     return masks
