@@ -40,15 +40,24 @@ async function make(): Promise<void> {
   await copyFile(join(TOKENIZER, 'tokenizer_config.json'), join(folder, 'tokenizer_config.json'))
 }
 
-/** A tenth of the layers is enough to see what a byte of weights costs, and the nano's vocabulary needs no table. */
+/**
+ * The config without `knows`, as random weights know nothing. Of a small one, a tenth of the layers is enough to see what
+ * a byte of weights costs, and the nano's vocabulary needs no table.
+ */
 async function configText(path: string, isSmall: boolean): Promise<string> {
-  const text = await readFile(path, 'utf8')
-  if (!isSmall) return text
-  const config = JSON.parse(text) as { llm: { layers: number; vocab: number }; siglip: { layers: number } }
-  const nano = JSON.parse(await readFile(join(TOKENIZER, 'config.json'), 'utf8')) as typeof config
+  const read = async (file: string) => JSON.parse(await readFile(file, 'utf8')) as Layers
+  const { knows: _, ...config } = await read(path)
+  if (!isSmall) return JSON.stringify(config)
+  const nano = await read(join(TOKENIZER, 'config.json'))
   const llm = { ...config.llm, layers: Math.min(4, config.llm.layers), vocab: nano.llm.vocab }
   const siglip = { ...config.siglip, layers: Math.min(4, config.siglip.layers) }
   return JSON.stringify({ ...config, llm, siglip })
+}
+
+interface Layers {
+  readonly llm: { readonly layers: number; readonly vocab: number }
+  readonly siglip: { readonly layers: number }
+  readonly knows?: object
 }
 
 async function compare(): Promise<void> {
