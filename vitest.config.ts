@@ -3,7 +3,7 @@
 //   test/{gpu,tensor,kernels,ops,selftest,tuning,masks,model,e2e}/   everywhere, unless the name says otherwise:
 //   *.node.test.ts                         only in Node: files, processes, and plain TypeScript, the same everywhere
 //   *.browser.test.ts                      only in a browser: what no other runtime has
-//   *.host.test.ts                         not in a browser, but with FLOWSEG_SLOW=1
+//   *.host.test.ts                         in Node and Deno; in a browser with FLOWSEG_SLOW=1 only
 //   test/package/                          only in the project package: projects that install the packed tarball
 //   test/web/                              only in the project studio: a browser that is driven from Node
 //   anything else under test/              only in Node
@@ -29,8 +29,8 @@ const ONLY_BROWSER = '**/*.browser.test.ts'
 const PACKAGE = 'test/package/**/*.test.ts'
 const STUDIO = 'test/web/**/*.test.ts'
 /**
- * What whole models do on an adapter that Node has as well, without golden values: in a browser these tests take a
- * minute, and the studio's ask the same.
+ * These tests run whole models, without golden values, on an adapter that Node has as well. In a browser they take a
+ * minute, and the studio's tests ask the same.
  */
 const SELDOM_IN_BROWSERS = process.env['FLOWSEG_SLOW'] === '1' ? [] : ['**/*.host.test.ts']
 const NOBODY = ['**/node_modules/**', '**/.cache/**']

@@ -97,7 +97,8 @@ for (const name of adapterNames()) {
         const copied = await loadWeights(gpu, stored, config)
         let compared = 0
         for (const { name: tensor, kind, used, component } of parameters(config)) {
-          if (!used || kind === 'embedding' || component === 'world') continue // the last two stay on the host
+          // The embedding and the world's tensors stay on the host
+          if (!used || kind === 'embedding' || component === 'world') continue
           const [a, b] = [atLoad.weights.tensor(tensor), copied.weights.tensor(tensor)]
           expect([b.dtype, b.packed], tensor).toEqual([a.dtype, a.packed])
           expect(await isSame(gpu, a, b), tensor).toBe(true)

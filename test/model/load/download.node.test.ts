@@ -180,7 +180,7 @@ test('bytes that were damaged on their way are refused by name, and fetched agai
 test('damaged bytes that an interrupted visit had kept are fetched again at once', async () => {
   const good = server.files.get('/nano/model.safetensors')!
   const bytes = new Uint8Array(good.bytes)
-  bytes[1.5 * BLOCK]! ^= 1 // of a tensor that lies in this block alone
+  bytes[1.5 * BLOCK]! ^= 1 // its tensor lies in this block alone
   server.files.set('/nano/model.safetensors', { ...good, bytes })
   const sha256 = createHash('sha256').update(good.bytes).digest('hex')
   const manifest = JSON.stringify({ files: { 'model.safetensors': { sha256, size } } })
