@@ -63,8 +63,8 @@ export const SPLIT_SEEDS: Record<Split, number> = {
 export const isSecond = (split: Split): boolean => split.endsWith('2')
 /** True if a split may show combinations that training never shows. */
 export const isForTests = (split: Split): boolean => ['test', 'test2', 'style2'].includes(split)
-/** Share of the second generation's pictures that show nothing of the world. */
-const FOREIGN_SHARE = 0.07
+/** The chance of each try at a picture of the second generation to show nothing of the world; one picture in eleven does. */
+const FOREIGN_CHANCE = 0.07
 
 /** Objects of one category in a scene. */
 const MOST_ALIKE = 3
@@ -122,7 +122,7 @@ export function makeScene(split: Split, index: number): SyntheticScene {
   for (let attempt = 0; ; attempt++) {
     const random = new KeyedRandom(SPLIT_SEEDS[split], index, attempt)
     const foreign =
-      isSecond(split) && random.chance(FOREIGN_SHARE) ? anyForeign(random, isForTests(split)) : null
+      isSecond(split) && random.chance(FOREIGN_CHANCE) ? anyForeign(random, isForTests(split)) : null
     if (foreign) return { split, index, objects: [], ...foreign }
     const looks = chooseLooks(random, split)
     const placed = place(random, looks, isSecond(split) ? 0.4 : 0.25)
