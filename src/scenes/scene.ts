@@ -63,7 +63,7 @@ export const SPLIT_SEEDS: Record<Split, number> = {
 export const isSecond = (split: Split): boolean => split.endsWith('2')
 /** True if a split may show combinations that training never shows. */
 export const isForTests = (split: Split): boolean => ['test', 'test2', 'style2'].includes(split)
-/** The chance of each try at a picture of the second generation to show nothing of the world; one picture in eleven does. */
+/** The chance of each try at a picture of the second generation to be of another world: one picture in eleven is. */
 const FOREIGN_CHANCE = 0.07
 
 /** Objects of one category in a scene. */

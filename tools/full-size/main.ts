@@ -41,8 +41,8 @@ async function make(): Promise<void> {
 }
 
 /**
- * The config without `knows`, as random weights know nothing. Of a small one, a tenth of the layers is enough to see what
- * a byte of weights costs, and the nano's vocabulary needs no table.
+ * The config without `knows`, as random weights know nothing. Of a small one, a tenth of the layers is enough to see
+ * what a byte of weights costs, and the nano's vocabulary needs no table.
  */
 async function configText(path: string, isSmall: boolean): Promise<string> {
   const read = async (file: string) => JSON.parse(await readFile(file, 'utf8')) as Layers
