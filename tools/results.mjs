@@ -78,6 +78,7 @@ const PARTS = [
     ['not found', (f) => f.regions.background.refused],
   ],
   ['lists of 3 to 12 names', (f) => f.lists.lists, ['panoptic quality', (f) => f.lists.pq]],
+  ['lists of 1 to 4 names', (f) => f.shortLists.lists, ['panoptic quality', (f) => f.shortLists.pq]],
   ['questions', (f) => f.questions.questions, ['right', (f) => f.questions.right]],
   [
     'phrases of descriptions',

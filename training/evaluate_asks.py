@@ -212,7 +212,7 @@ def scene_rows(a: Answerer, i: int, limits: dict) -> list[dict]:
                     hits.append(both["I"] / both["U"])
                     used.add(w)
                     break
-        rows.append({"task": "categories", "kind": "list", "TP": len(hits), "sum": sum(hits),
+        rows.append({"task": "categories", "kind": ask["kind"], "TP": len(hits), "sum": sum(hits),
                      "FP": len(segments) - len(hits), "FN": len(wanted) - len(hits)})
 
     # 4. Questions
@@ -316,10 +316,11 @@ def numbers(rows: list[dict], threshold: float) -> dict:
     table["regions"] = {"regions": len(regions)} | {
         kind: ciou([r for r in regions if r["kind"] == kind]) for kind in ("point", "box", "scribble", "mask")
     } | {"nothing refused": share(r["score"] < threshold for r in regions if r["kind"] == "nothing")}
-    lists = of("categories")
-    total = lambda k: sum(r[k] for r in lists)
-    table["lists"] = {"lists": len(lists),
-                      "PQ": round(total("sum") / max(total("TP") + (total("FP") + total("FN")) / 2, 1), 4)}
+    for name, kind in (("lists", "list"), ("short lists", "short-list")):
+        lists = [r for r in of("categories") if r["kind"] == kind]
+        total = lambda k: sum(r[k] for r in lists)
+        table[name] = {"lists": len(lists),
+                       "PQ": round(total("sum") / max(total("TP") + (total("FP") + total("FN")) / 2, 1), 4)}
     chats = of("chat")
     table["questions"] = {"questions": len(chats), "right": share(r["right"] for r in chats)} | {
         kind: share(r["right"] for r in chats if r["kind"] == kind) for kind in sorted({r["kind"] for r in chats})}

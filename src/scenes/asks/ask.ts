@@ -53,7 +53,7 @@ export interface PhraseAsk {
 /** Names of categories, each there or not. */
 export interface ListAsk {
   readonly task: 'categories'
-  readonly kind: 'list'
+  readonly kind: 'list' | 'short-list'
   readonly names: readonly string[]
   /** For each name, the indices of its objects. */
   readonly targets: readonly (readonly number[])[]

@@ -6,7 +6,7 @@ import { type ExplainedSentence, writeSentences } from '../sentences.ts'
 import { absentPhrases } from './absent.ts'
 import type { Ask, PhraseAsk } from './ask.ts'
 import { gestures, type Pointable } from './gestures.ts'
-import { categoryList } from './lists.ts'
+import { categoryList, shortList } from './lists.ts'
 import { otherOnes, severalPhrases } from './several.ts'
 import { description, questions } from './talk.ts'
 import { reworded, wordings } from './wording.ts'
@@ -58,5 +58,6 @@ export function everyAsk(
     ...gestures(random, visible),
     ...questions(random, scene, isTest),
     description(scene),
+    shortList(random, scene, isTest),
   ]
 }

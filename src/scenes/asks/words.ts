@@ -112,6 +112,38 @@ const UNKNOWN = (
   'octagon cube sphere cone pyramid spiral crescent trapezoid cylinder'
 ).split(' ')
 
+/** More of them, for training alone. */
+const MORE_UNKNOWN = (
+  'camel donkey moose deer elk bison buffalo goose turkey peacock ostrich flamingo crow raven seagull ' +
+  'pelican stork hamster squirrel hedgehog beaver badger raccoon otter seal walrus hippo rhino kangaroo ' +
+  'koala panda leopard cheetah jaguar panther hyena weasel ferret bat mole rat lynx gorilla chimpanzee ' +
+  'orangutan lemur sloth toad salamander newt cobra python viper jellyfish starfish squid shrimp oyster ' +
+  'clam eel beetle ladybug grasshopper cricket mosquito wasp worm caterpillar scorpion apricot plum fig ' +
+  'kiwi papaya coconut lime raspberry blueberry cranberry raisin olive avocado pumpkin cucumber zucchini ' +
+  'eggplant lettuce cabbage spinach broccoli cauliflower celery garlic ginger radish beetroot turnip pea ' +
+  'bean lentil peanut almond walnut hazelnut honey jam butter yogurt cream chocolate candy lollipop ' +
+  'pudding pie pancake waffle croissant bagel pretzel biscuit sandwich taco burrito sushi steak bacon ham ' +
+  'pasta spaghetti ketchup mustard salt sugar flour juice tea wine beer lemonade jar teapot thermos tray ' +
+  'napkin chopsticks whisk grater blender toaster microwave dishwasher sink faucet bathtub shower toilet ' +
+  'towel soap shampoo toothbrush toothpaste comb hairbrush razor perfume lipstick sponge broom mop vacuum ' +
+  'dustpan bin basket crate barrel bag sack purse briefcase parcel bookcase dresser wardrobe drawer ' +
+  'mattress pillow blanket quilt rug vase chandelier fireplace chimney radiator fan heater thermostat ' +
+  'doorbell gate hinge lock padlock chain pliers chisel file sandpaper anvil wheelbarrow hoe pitchfork ' +
+  'sickle lawnmower hose sprinkler tent canoe kayak raft ambulance firetruck bulldozer excavator crane ' +
+  'forklift caravan sled skateboard rollerblades skis snowboard surfboard parachute drone satellite ' +
+  'telescope microscope binoculars compass calculator typewriter projector headphones earphones joystick ' +
+  'mousepad modem router antenna charger plug socket lightning thunder tornado volcano jungle meadow cave ' +
+  'cliff canyon waterfall glacier iceberg comet asteroid galaxy clarinet oboe bassoon tuba trombone cello ' +
+  'banjo ukulele mandolin accordion harmonica xylophone tambourine cymbal gong bell whistle metronome ' +
+  'tuxedo pyjamas bikini swimsuit shorts jeans leggings stocking heel veil mask earring bracelet brooch ' +
+  'cufflink ribbon zipper button needle thread yarn fabric lily orchid daffodil violet poppy lavender ivy ' +
+  'fern moss clover dandelion acorn pinecone branch twig trunk chef waiter pilot sailor farmer nurse ' +
+  'policeman fireman clown wizard witch vampire zombie mermaid fairy giant dwarf pirate knight ninja ' +
+  'cowboy hockey tennis golf racket goal hurdle dumbbell trampoline swing slide seesaw carousel dart ' +
+  'domino marble yo-yo frisbee snowman scarecrow totem monument windmill lighthouse igloo skyscraper ' +
+  'garage tunnel dam well pier dock harbour'
+).split(' ')
+
 /** Adjectives that describe no object of this world. */
 const UNKNOWN_ADJECTIVES =
   'pink white grey transparent golden wooden rusty furry broken wet angry invisible'.split(' ')
@@ -151,9 +183,12 @@ function part<T>(list: readonly T[], isForTests: boolean): T[] {
   return list.filter((_, i) => isHeldOut(i) === isForTests)
 }
 
+const TRAINED_UNKNOWN = [...part(UNKNOWN, false), ...MORE_UNKNOWN]
+
 /** A thing that is in no scene; tests ask for others than training. */
 export function unknownThing(random: KeyedRandom, isForTests: boolean): string {
-  const noun = random.chance(0.8) ? random.pick(part(UNKNOWN, isForTests)) : madeUp(random)
+  const nouns = isForTests ? part(UNKNOWN, true) : TRAINED_UNKNOWN
+  const noun = random.chance(0.8) ? random.pick(nouns) : madeUp(random)
   return random.chance(0.25) ? `${random.pick(part(UNKNOWN_ADJECTIVES, isForTests))} ${noun}` : noun
 }
 

@@ -131,13 +131,16 @@ test('rewordings keep the object, and change the words', () => {
   expect(many.every((text) => !/left/i.test(text) || !/right of/i.test(text))).toBe(true)
 })
 
-test('lists have 3 to 12 names, about a third absent, and no object answers to two', () => {
+test.each([
+  { kind: 'list', least: 3, most: 12, low: 0.28, high: 0.5 },
+  { kind: 'short-list', least: 1, most: 4, low: 0.4, high: 0.6 },
+])('a $kind has $least to $most names, and no object answers to two', ({ kind, least, most, low, high }) => {
   let [names, absent] = [0, 0]
   for (const { scene, asks } of all) {
     for (const ask of asks) {
-      if (ask.task !== 'categories') continue
-      expect(ask.names.length).toBeGreaterThanOrEqual(3)
-      expect(ask.names.length).toBeLessThanOrEqual(12)
+      if (ask.task !== 'categories' || ask.kind !== kind) continue
+      expect(ask.names.length).toBeGreaterThanOrEqual(least)
+      expect(ask.names.length).toBeLessThanOrEqual(most)
       expect(new Set(ask.names).size).toBe(ask.names.length)
       const flat = ask.targets.flat()
       expect(new Set(flat).size).toBe(flat.length)
@@ -157,8 +160,8 @@ test('lists have 3 to 12 names, about a third absent, and no object answers to t
       }
     }
   }
-  expect(absent / names).toBeGreaterThan(0.28)
-  expect(absent / names).toBeLessThan(0.5)
+  expect(absent / names).toBeGreaterThan(low)
+  expect(absent / names).toBeLessThan(high)
 })
 
 test('gestures touch their object, those at nothing touch none, and some leave the picture', () => {
@@ -274,6 +277,7 @@ test('every kind has its share', () => {
     'mask',
     'nothing',
     'list',
+    'short-list',
     'description',
   ]) {
     expect((counts.get(kind) ?? 0) / scenes, kind).toBeGreaterThan(0.2)

@@ -146,7 +146,10 @@ function regionOf(gesture: Gesture, { width, height }: Scene): Region {
   return 'runs' in gesture ? { mask: { width, height, data: pixelsOf(gesture) } } : gesture
 }
 
-async function answerList({ scene, truth, signal }: Asked, { names, targets }: ListAsk): Promise<ListRow> {
+async function answerList(
+  { scene, truth, signal }: Asked,
+  { kind, names, targets }: ListAsk,
+): Promise<ListRow> {
   const { segments } = await scene.segmentCategories({ things: names }, { mode: 'panoptic', signal })
   const missing = targets.map((objects) => new Set(objects))
   const truePositives: number[] = []
@@ -163,7 +166,7 @@ async function answerList({ scene, truth, signal }: Asked, { names, targets }: L
   return {
     scene: truth.index,
     task: 'categories',
-    kind: 'list',
+    kind,
     truePositives,
     falsePositives: segments.length - truePositives.length,
     falseNegatives: missing.reduce((sum, { size }) => sum + size, 0),

@@ -63,8 +63,10 @@ export interface AskFigures {
       readonly refused: Figure
     }
   }
-  /** Lists of names: panoptic quality over all names together. */
+  /** Lists of names, long ones in which each object has its name: panoptic quality over all names together. */
   readonly lists?: { readonly lists: number; readonly pq: Figure }
+  /** Short lists, which leave most objects out. */
+  readonly shortLists?: { readonly lists: number; readonly pq: Figure }
   /** Questions: the share of answers that are right to the letter. */
   readonly questions?: { readonly questions: number; readonly right: Figure; readonly kinds: KindFigures }
   /** Descriptions of scenes. */
@@ -96,7 +98,9 @@ export function figuresOf(rows: readonly AskRow[]): AskFigures {
   const absent = phrases.filter(({ targets }) => targets === 0)
   const wordings = phrases.filter(({ kind }) => kind === 'wording')
   const several = phrases.flatMap((row) => (row.several ? [{ ...row.several, targets: row.targets }] : []))
-  const [regions, lists, chats] = [of('region'), of('categories'), of('chat')]
+  const [regions, chats] = [of('region'), of('chat')]
+  const lists = of('categories').filter(({ kind }) => kind === 'list')
+  const shortLists = of('categories').filter(({ kind }) => kind === 'short-list')
   const [descriptions, pictures] = [of('grounded'), of('picture')]
   const gestures = regions.filter(({ kind }) => kind !== 'nothing')
   const atBackground = regions.filter(({ kind }) => kind === 'nothing')
@@ -142,6 +146,9 @@ export function figuresOf(rows: readonly AskRow[]): AskFigures {
       },
     }),
     ...(lists.length > 0 && { lists: { lists: lists.length, pq: panopticQuality(lists) } }),
+    ...(shortLists.length > 0 && {
+      shortLists: { lists: shortLists.length, pq: panopticQuality(shortLists) },
+    }),
     ...(chats.length > 0 && {
       questions: {
         questions: chats.length,

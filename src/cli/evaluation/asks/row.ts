@@ -42,7 +42,7 @@ export interface RegionRow {
 export interface ListRow {
   readonly scene: number
   readonly task: 'categories'
-  readonly kind: 'list'
+  readonly kind: 'list' | 'short-list'
   /** IoUs of the true positives. */
   readonly truePositives: readonly number[]
   readonly falsePositives: number

@@ -40,7 +40,8 @@ function rowsOf({ name, count, figures }: Part): string[][] {
 }
 
 function partsOf(all: AskFigures): Part[] {
-  const { sentences, presence, several, wordings, regions, lists, questions, descriptions, pictures } = all
+  const { sentences, presence, several, wordings, regions, lists, shortLists } = all
+  const { questions, descriptions, pictures } = all
   const part = (name: string, count: number, ...figures: Part['figures']): Part => ({ name, count, figures })
   const kinds = (of: KindFigures, what: string): Part[] =>
     Object.entries(of).map(([kind, { count, figure }]) => part(`  ${kind}`, count, [what, figure]))
@@ -89,6 +90,8 @@ function partsOf(all: AskFigures): Part[] {
     )
   }
   if (lists) parts.push(part('lists of names', lists.lists, ['panoptic quality', lists.pq]))
+  if (shortLists)
+    parts.push(part('short lists of names', shortLists.lists, ['panoptic quality', shortLists.pq]))
   if (questions) {
     parts.push(
       part('questions', questions.questions, ['right', questions.right]),
