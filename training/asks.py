@@ -29,7 +29,7 @@ SHARE_OF_SENTENCES = 0.6  # of phrases: those of one object in plain words
 SENTENCES = KINDS | {"relation": 5.0, "ordinal": 6.0}  # how often each kind of them is chosen
 WEIGHTS = {  # how often each kind of ask is chosen among those of its task
     "wording": 4.0, "other-one": 1.0,
-    "absent-category": 1.5, "absent-attribute": 1.5, "absent-word": 5.0, "absent-unknown": 1.0, "absent-gibberish": 0.5,
+    "absent-category": 1.5, "absent-attribute": 1.5, "absent-word": 5.0, "absent-unknown": 1.8, "absent-gibberish": 0.8,
     "absent-question": 0.3, "absent-several": 0.8,
     "several-category": 2.4, "several-attribute": 2.4, "several-group": 1.6, "several-place": 2.4,
     "several-relation": 2.4, "several-negation": 2.0, "several-fact": 1.0, "several-all": 0.3,
