@@ -1,10 +1,10 @@
 // Links a kernel: one WGSL file that imports from the modules in shaders/lib, in WESL's notation, becomes plain WGSL
 // with the declarations that it uses. This happens when the package is built, so that no linker ships.
 //
-//   import package::lib::load::{load4, load4_clamped};   declarations of shaders/lib/load.wgsl
-//   import prelude::{Elem, WG};                          the host defines these in front of the text: types are
-//                                                        CamelCase, constants UPPER_CASE (src/gpu/kernel.ts)
-//   @if(PACKED) @group(0) @binding(1) ...                a declaration that only `./tiles.wgsl?PACKED` has
+//   import package::lib::nan::{is_finite, nan_of};   declarations of shaders/lib/nan.wgsl
+//   import prelude::{Elem, WG};                      the host defines these in front of the text: types are CamelCase,
+//                                                    constants UPPER_CASE (src/gpu/kernel.ts)
+//   @if(PACKED) @group(0) @binding(1) ...            a declaration that only `#shaders/matmul/gemv.wgsl?PACKED` has
 //
 // Each line of the linked text is traced to its file and line, for errors of the compiler on somebody's device.
 
@@ -27,7 +27,7 @@ export function shaderFiles(root: string = ROOT): Record<string, string> {
 }
 
 /**
- * @param file       path under shaders/, 'matmul/tiles.wgsl'
+ * @param file       path under shaders/, 'matmul/tiled.wgsl'
  * @param conditions those of @if that are true; all others are false
  * @param files      the texts, by path
  * @throws Error that names file, line and column, if something that is imported or used doesn't exist
@@ -80,6 +80,30 @@ export async function linkShader(
   }
 }
 
+/**
+ * The files that a text is linked from: its own, and all that it imports, directly or not, under any condition. A
+ * change in one of them may change the text.
+ *
+ * @param file  path under shaders/
+ * @param files the texts, by path
+ */
+export function inputsOf(file: string, files: Readonly<Record<string, string>>): string[] {
+  const result = new Set<string>()
+  const visit = (path: string): void => {
+    if (result.has(path)) return
+    result.add(path)
+    for (const [, names = ''] of withoutComments(files[path] ?? '').matchAll(/\bpackage((?:::\w+)+)/g)) {
+      // All but the last names are the module's path; the last may be a declaration or, before a list, the module
+      const words = names.split('::').filter(Boolean)
+      const paths = [words, words.slice(0, -1)].map((part) => `${part.join('/')}.wgsl`)
+      const found = paths.find((one) => one in files)
+      if (found !== undefined) visit(found)
+    }
+  }
+  visit(file)
+  return [...result]
+}
+
 /** A line of the linker's text, and where it begins there. */
 interface Line {
   readonly text: string
@@ -114,7 +138,10 @@ function expectOwnNames(declaration: readonly Line[], text: string, source: stri
   }
 }
 
-/** A declaration as it stands in its file, with the comments right above; undefined if the linker's differs from it. */
+/**
+ * A declaration as it stands in its file, with the comments of one line right above; undefined if the linker's differs
+ * from it. `flowseg kernel` adds all other comments (src/cli/commands/kernel.ts).
+ */
 function verbatim(
   declaration: readonly Line[],
   text: string,

@@ -1,6 +1,6 @@
 // Makes WGSL importable in Vite and Vitest. A kernel, `import rope from '#shaders/attention/rope.wgsl'`, is linked with
 // the modules that it imports (link-shader.ts); any other file is its text. 'virtual:shaders' lists all that src/
-// imports.
+// imports, and 'virtual:shader-files' has the files as they are written.
 
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -10,9 +10,10 @@ import { fileURLToPath } from 'node:url'
 import type { Plugin } from 'vite'
 import type { Shader } from '../src/gpu/shader.ts'
 import { withMarksOnly } from '../src/gpu/unroll.ts'
-import { linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
+import { inputsOf, linkShader, ROOT, shaderFiles, shaderOf } from './link-shader.ts'
 
 const LIST = 'virtual:shaders'
+const FILES = 'virtual:shader-files'
 const PIECE = '\0virtual:wgsl/'
 
 /**
@@ -39,24 +40,29 @@ export default { ...${JSON.stringify(shader)}, pieces: [${ids.map((_, i) => `p${
     name: 'wgsl',
     enforce: 'pre',
     resolveId: {
-      filter: { id: /^#shaders\/|^virtual:shaders$|^\0virtual:wgsl\// },
+      filter: { id: /^#shaders\/|^virtual:shader(?:s|-files)$|^\0virtual:wgsl\// },
       handler(source) {
-        if (source === LIST) return `\0${LIST}`
+        if (source === LIST || source === FILES) return `\0${source}`
         if (source.startsWith(PIECE)) return source
         const [path = '', query = ''] = source.slice('#shaders/'.length).split('?')
         return `${ROOT}${path}?${[...query.split('&').filter(Boolean), 'linked'].join('&')}`
       },
     },
     load: {
-      filter: { id: /\.wgsl(?:\?(?!raw)[^/]*)?$|^\0virtual:(?:shaders$|wgsl\/)/ },
+      filter: { id: /\.wgsl(?:\?(?!raw)[^/]*)?$|^\0virtual:(?:shaders$|shader-files$|wgsl\/)/ },
       async handler(id: string) {
         if (id === `\0${LIST}`) return listOfShaders()
+        if (id === `\0${FILES}`) {
+          files ??= shaderFiles()
+          for (const file of Object.keys(files)) this.addWatchFile(ROOT + file)
+          return { code: `export default ${JSON.stringify(files)}`, moduleType: 'js' }
+        }
         if (id.startsWith(PIECE)) return { code: `export default ${pieces.get(id)}`, moduleType: 'js' }
         const imported = shaderOf(id)
         if (!imported?.linked)
           return { code: `export default ${JSON.stringify(await readFile(id, 'utf8'))}`, moduleType: 'js' }
         files ??= shaderFiles()
-        for (const file of Object.keys(files)) if (file.startsWith('lib/')) this.addWatchFile(ROOT + file)
+        for (const file of inputsOf(imported.file, files)) this.addWatchFile(ROOT + file)
         const shader = await linkShader(imported.file, imported.conditions, files)
         return { code: shaderModule(shader), moduleType: 'js' }
       },

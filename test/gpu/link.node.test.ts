@@ -1,11 +1,13 @@
 // Kernels are linked from the modules that they import: what is wrong in a file is told with its name and line, when it
 // is linked and when a device compiles it, and every line of a linked text comes from where it is said to come from.
 
+import shaders from 'virtual:shaders'
 import { expect, test } from 'vitest'
 import { kernel } from '../../src/gpu/kernel.ts'
 import { placeOf, textOf } from '../../src/gpu/shader.ts'
 import { withoutComments } from '../../src/gpu/wgsl.ts'
-import { linkShader, shaderFiles } from '../../tools/link-shader.ts'
+import { inputsOf, linkShader, ROOT, shaderFiles } from '../../tools/link-shader.ts'
+import { wgsl } from '../../tools/wgsl-plugin.ts'
 import { anyGpu } from '../support.ts'
 
 const files = shaderFiles()
@@ -89,6 +91,34 @@ test('every line of a linked text comes from the file and line that are said', a
     }
   }
   expect(count).toBeGreaterThan(1000)
+})
+
+test('the inputs of a kernel are the files that it is linked from, under all conditions', () => {
+  for (const { name, pieces } of shaders) {
+    const inputs = inputsOf(`${name}.wgsl`, files)
+    for (const { source } of pieces) expect(inputs, name).toContain(source)
+  }
+  // Only under a condition, and only by way of another module
+  expect(inputsOf('matmul/registers.wgsl', files)).toContain('conv/patch.wgsl')
+  expect(inputsOf('matmul/registers.wgsl', files)).toContain('lib/activation.wgsl')
+  expect(inputsOf('image/resample-rows.wgsl', files)).not.toContain('lib/operands.wgsl')
+})
+
+test.each([
+  ['attention/tiled', 'attention/rows'],
+  ['matmul/registers', 'matmul/left_operand'],
+  ['matmul/registers', 'matmul/row_sizes'],
+  ['matmul/registers', 'conv/patch'],
+  ['matmul/skinny', 'matmul/texel_sizes'],
+  ['image/resample-rows', 'image/strips'],
+  ['image/resample-rows', 'image/taps'],
+])('while developing, %s is linked again when %s changes', async (name, module) => {
+  const watched: string[] = []
+  const { load } = wgsl()
+  if (typeof load !== 'object') throw new Error('the plugin has changed')
+  const context = { addWatchFile: (file: string) => watched.push(file) }
+  await load.handler.call(context as never, `${ROOT}${name}.wgsl?linked`)
+  expect(watched).toContain(`${ROOT}${module}.wgsl`)
 })
 
 test('a kernel that imports a name which its host does not define is refused by that name', async () => {
