@@ -15,3 +15,9 @@ declare module 'virtual:shaders' {
   const shaders: readonly import('./gpu/shader.ts').Shader[]
   export default shaders
 }
+
+/** The files under shaders/ as they are written, by their path there. */
+declare module 'virtual:shader-files' {
+  const files: Readonly<Record<string, string>>
+  export default files
+}
