@@ -71,3 +71,28 @@ function escaped(character: string): string {
     (code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`)
   )
 }
+
+/**
+ * A part of a file's name for a sentence: 'The red mug, left!' gives 'the-red-mug-left'. It has the letters and digits
+ * of any script, in lower case, with a dash for all between them: whole words as long as they fit into 47 UTF-16 code
+ * units, or at most 48 characters of a first word that is longer. 'mask' for a sentence without letters and digits.
+ *
+ * @throws UsageError if the sentence is no string
+ */
+export function slug(sentence: string): string {
+  expectText('slug', sentence)
+  const words =
+    sentence
+      .normalize('NFC')
+      .toLowerCase()
+      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
+  let name = ''
+  for (const word of words) {
+    if (name && name.length + word.length > 47) break
+    name += `${name && '-'}${word}`
+  }
+  // Names of 255 bytes are what file systems agree on, and a letter may take four
+  return Array.from(name || 'mask')
+    .slice(0, 48)
+    .join('')
+}

@@ -1,7 +1,8 @@
 // Foreign text can't command a terminal, forge a line or reverse what is read.
 
 import { expect, test } from 'vitest'
-import { firstOf, printable, quoted, reasonOf } from '../src/printable.ts'
+import { UsageError } from '../src/errors.ts'
+import { firstOf, printable, quoted, reasonOf, slug } from '../src/printable.ts'
 
 test('visible text stays as it is', () => {
   for (const text of [
@@ -54,4 +55,16 @@ test('of many names the first are told', () => {
   expect(firstOf([], 2)).toBe('')
   expect(firstOf(['a', 'b'], 2)).toBe('a, b')
   expect(firstOf(['a\n', 'b', 'c', 'd'], 2)).toBe('a\\n, b and 2 more')
+})
+
+test('slugs are file names in any script', () => {
+  expect(slug('The red mug, left!')).toBe('the-red-mug-left')
+  expect(slug('  ../../etc/passwd ')).toBe('etc-passwd')
+  expect(slug('红色的杯子')).toBe('红色的杯子')
+  expect(slug('?!')).toBe('mask')
+  expect(slug('word '.repeat(40)).length).toBeLessThanOrEqual(48)
+  expect(slug('x'.repeat(300))).toBe('x'.repeat(48))
+  // A word is left out rather than cut
+  expect(slug(`${'x'.repeat(40)} yyyyyyyyyy`)).toBe('x'.repeat(40))
+  expect(() => slug(5 as never)).toThrow(UsageError)
 })

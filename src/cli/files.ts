@@ -132,24 +132,6 @@ async function moveToNew(part: string, path: string): Promise<void> {
   }
 }
 
-/** 'The red mug, left!' -> 'the-red-mug-left': letters and digits of any script. */
-export function slug(sentence: string): string {
-  const words =
-    sentence
-      .normalize('NFC')
-      .toLowerCase()
-      .match(/[\p{L}\p{M}\p{N}]+/gu) ?? []
-  let name = ''
-  for (const word of words) {
-    if (name && name.length + word.length > 47) break
-    name += `${name && '-'}${word}`
-  }
-  // Names of 255 bytes are what file systems agree on, and a letter may take four
-  return Array.from(name || 'mask')
-    .slice(0, 48)
-    .join('')
-}
-
 /** A file's name without its folder and extension. */
 export function stem(path: string): string {
   return basename(path, extname(path))

@@ -1,13 +1,13 @@
 // Files to save of an answer with several objects: their masks as one PNG with a number per object, the image with a
 // colour per object, the cut-out of all of them, and the numbers.
 
-import { boxOf, encodeIndexedPng, outline, tint } from '../../src/index.ts'
+import { boxOf, encodeIndexedPng, outline, slug, tint } from '../../src/index.ts'
 import { RequestError } from '../common/failures.ts'
 import type { Requests } from '../common/protocol.ts'
 import { type Picture, rgbOf } from '../pixels/decode.ts'
 import { Objects } from '../pixels/objects-of.ts'
 import { rgbaOf } from '../pixels/pixels.ts'
-import { slug, stem } from './names.ts'
+import { stem } from './names.ts'
 import { pngOf } from './save.ts'
 
 /** What a file is of. */

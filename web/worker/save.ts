@@ -1,13 +1,13 @@
 // Files to save of the mask on the canvas, the answer's or a layer's: the mask as the command writes it, the image with
 // the mask over it, the cut-out, and the numbers.
 
-import { boxOf, encodePng, type Mask, outline, type Segmentation, tint } from '../../src/index.ts'
+import { boxOf, encodePng, type Mask, outline, type Segmentation, slug, tint } from '../../src/index.ts'
 import type { SaveKind, Shown } from '../common/protocol.ts'
 import { FOUND } from '../pixels/colours.ts'
 import { contextOf } from '../pixels/context.ts'
 import { type Picture, rgbOf } from '../pixels/decode.ts'
 import { rgbaOf } from '../pixels/pixels.ts'
-import { slug, stem } from './names.ts'
+import { stem } from './names.ts'
 import type { Chosen } from './session.ts'
 
 /** What a file is of. */

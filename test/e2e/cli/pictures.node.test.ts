@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import { Drafts, slug } from '../../../src/cli/files.ts'
+import { Drafts } from '../../../src/cli/files.ts'
 import { iouOf, metricsOf, overlap } from '../../../src/cli/metrics.ts'
 import { textWidth, write } from '../../../src/cli/output/font.ts'
 import { preview } from '../../../src/cli/output/preview.ts'
@@ -109,15 +109,6 @@ test('the progress line stays on one line and goes away', () => {
 })
 
 // ---- Files
-
-test('slugs are file names in any script', () => {
-  expect(slug('The red mug, left!')).toBe('the-red-mug-left')
-  expect(slug('  ../../etc/passwd ')).toBe('etc-passwd')
-  expect(slug('红色的杯子')).toBe('红色的杯子')
-  expect(slug('?!')).toBe('mask')
-  expect(slug('word '.repeat(40)).length).toBeLessThanOrEqual(48)
-  expect(slug('x'.repeat(300))).toBe('x'.repeat(48))
-})
 
 test('drafts are written all together or not at all', async () => {
   const folder = await temporaryFolder()
