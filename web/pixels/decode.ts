@@ -5,8 +5,8 @@
 // fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../../src/index.ts'
-import { contextOf } from './context.ts'
 import { copyRgb, rgbaOf } from './pixels.ts'
+import { stripsOf } from './strips.ts'
 
 /** Pixels that the engine's decoders may take, which are slower. */
 const OWN_PIXELS = 4e6
@@ -15,8 +15,6 @@ const MAX_PIXELS = 64e6
 /** The picture on the page needs no more: it has to fit into a texture, on phones too. */
 const SHOWN_PIXELS = 16e6
 const SHOWN_SIDE = 8192
-/** Rows that are copied out of the browser's bitmap at a time. */
-const STRIP = 512
 
 /** An image that was opened. */
 export interface Picture {
@@ -100,17 +98,9 @@ export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array>
   return png ? (await decodeImage(new Uint8Array(await png.arrayBuffer()), { name })).rgb : drawn(pixels)
 }
 
-/** Strip by strip, so that there is never a second whole copy. */
 function drawn(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {
   const { width, height } = bitmap
   const rgb = new Uint8Array(width * height * 3)
-  const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
-  const context = contextOf(canvas, { willReadFrequently: true })
-  for (let top = 0; top < height; top += STRIP) {
-    const rows = Math.min(STRIP, height - top)
-    context.clearRect(0, 0, width, rows)
-    context.drawImage(bitmap, 0, -top)
-    copyRgb(context.getImageData(0, 0, width, rows).data, rgb, 3 * width * top)
-  }
+  for (const { top, data } of stripsOf(bitmap)) copyRgb(data, rgb, 3 * width * top)
   return rgb
 }

@@ -3,9 +3,8 @@
 // it, so their pixels are the same as on the command line.
 
 import { contextOf } from './context.ts'
+import { stripsOf } from './strips.ts'
 
-/** Rows read back per step. */
-const STRIP = 512
 const OPAQUE = 255
 
 /** @returns a bitmap that the caller closes; undefined if the image is opaque or the browser can't decode it */
@@ -40,14 +39,7 @@ async function mayBeTransparent(file: Blob): Promise<boolean> {
 }
 
 function isOpaque(bitmap: ImageBitmap): boolean {
-  const { width, height } = bitmap
-  const canvas = new OffscreenCanvas(width, Math.min(STRIP, height))
-  const context = contextOf(canvas, { willReadFrequently: true })
-  for (let top = 0; top < height; top += STRIP) {
-    const rows = Math.min(STRIP, height - top)
-    context.clearRect(0, 0, width, rows)
-    context.drawImage(bitmap, 0, -top)
-    const { data } = context.getImageData(0, 0, width, rows)
+  for (const { data } of stripsOf(bitmap)) {
     for (let i = 3; i < data.length; i += 4) if (data[i] !== OPAQUE) return false
   }
   return true
