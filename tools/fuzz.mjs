@@ -17,30 +17,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
-const FORMATS = [
-  'safetensors',
-  'torch',
-  'index',
-  'config',
-  'tokenizer',
-  'manifest',
-  'jpeg',
-  'png',
-  'webp',
-  'masks',
-  'refs',
-  'lines',
-]
-const EXTENSIONS = {
-  safetensors: 'safetensors',
-  torch: 'bin',
-  jpeg: 'jpg',
-  png: 'png',
-  webp: 'webp',
-  masks: 'txt',
-  refs: 'p',
-  lines: 'jsonl',
-}
 /** Cases of a format by default: 20,000 of the eight that a checkpoint's files and images have. */
 const PER_FORMAT = 2500
 const MOST_BYTES = 512 * 2 ** 20
@@ -50,6 +26,9 @@ const BATCH = 1000
 const root = fileURLToPath(new URL('../', import.meta.url))
 const CHILD = join(root, 'node_modules/.cache/flowseg-fuzz/child.js')
 const OUT = join(root, 'out/fuzz')
+/** By the name of a format, the extension of its saved inputs. */
+const EXTENSIONS = JSON.parse(readFileSync(join(root, 'tools/fuzz/formats.json'), 'utf8'))
+const FORMATS = Object.keys(EXTENSIONS)
 
 const { values } = parseArgs({
   options: {

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { beforeAll, expect, test } from 'vitest'
+import formats from '../../tools/fuzz/formats.json' with { type: 'json' }
 import { onlyOnLinux } from '../where.ts'
 
 const SEED = process.env['FLOWSEG_SEED'] ?? '1'
@@ -25,20 +26,7 @@ test(`${COUNT} mutated files, or a minute of them, seed ${SEED}: no untyped erro
   const { status, stdout, stderr } = fuzz('--count', `${COUNT}`, '--seconds', `${SECONDS}`, '--seed', SEED)
   expect(`${stdout}${stderr}`).toMatch(/ cases, 0 failures/)
   expect(status).toBe(0)
-  for (const format of [
-    'safetensors',
-    'torch',
-    'index',
-    'config',
-    'tokenizer',
-    'manifest',
-    'jpeg',
-    'png',
-    'webp',
-    'masks',
-    'refs',
-    'lines',
-  ]) {
+  for (const format of Object.keys(formats)) {
     expect(stdout).toMatch(new RegExp(`^${format} +[1-9]`, 'm'))
   }
 })

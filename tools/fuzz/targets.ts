@@ -20,6 +20,7 @@ import { parseConfig } from '../../src/model/checkpoint/config.ts'
 import { fitOf } from '../../src/model/checkpoint/fit.ts'
 import { parameters } from '../../src/model/checkpoint/parameters.ts'
 import { join, mutateBytes } from './bytes.ts'
+import type formats from './formats.json'
 import { mutateJpeg, mutatePng, mutateWebp } from './images.ts'
 import { disguised, mutateJson } from './json.ts'
 import { MASK_TEXTS, readMasks } from './masks.ts'
@@ -27,8 +28,6 @@ import type { Random } from './random.ts'
 import { entriesOf, mutateTorch } from './torch.ts'
 
 export interface Target {
-  /** The file extension of a saved input. */
-  readonly extension: string
   make(random: Random, number: number): Uint8Array
   /** Does with the bytes what the library does. Throws what it throws. */
   run(bytes: Uint8Array<ArrayBuffer>, random: Random): Promise<void>
@@ -62,7 +61,6 @@ const configs = [
 ]
 
 const config: Target = {
-  extension: 'json',
   make: (random) => mutateText(random, configs),
   async run(bytes) {
     const folder = openFolder([new File([bytes], 'config.json')])
@@ -135,7 +133,6 @@ const SENTENCES = [
 ]
 
 const tokenizer: Target = {
-  extension: 'json',
   make: (random) => (random.chance(0.6) ? mutateSteps(random) : mutateText(random, [tokenizerText])),
   async run(bytes, random) {
     const tokenizer = await openFolder([new File([bytes], 'tokenizer.json')]).readText('tokenizer.json')
@@ -178,7 +175,6 @@ async function readAll(from: Parameters<typeof openSafetensors>[0], open = openS
 }
 
 const safetensors: Target = {
-  extension: 'safetensors',
   make(random) {
     const file = random.of(files)
     if (random.chance(0.4)) return mutateBytes(random, file, files)
@@ -201,7 +197,6 @@ const indexText = JSON.stringify({
 })
 
 const index: Target = {
-  extension: 'json',
   make: (random) => mutateText(random, [indexText]),
   run: (bytes) =>
     readAll(
@@ -219,7 +214,6 @@ const manifestText = JSON.stringify({
 })
 
 const manifest: Target = {
-  extension: 'json',
   make: (random) => mutateText(random, [manifestText, text('weights/flowseg-nano/manifest.json')]),
   async run(bytes) {
     const folder = await withManifest(
@@ -248,7 +242,6 @@ const pickles = archives.flatMap((entries) =>
 )
 
 const torch: Target = {
-  extension: 'bin',
   make: (random) =>
     random.chance(0.4)
       ? mutateBytes(random, random.of(torchFiles), torchFiles)
@@ -266,7 +259,6 @@ const refPickles = [
 ].map((base64) => new Uint8Array(Buffer.from(base64, 'base64')))
 
 const refs: Target = {
-  extension: 'p',
   make: (random) => mutateBytes(random, random.of(refPickles), refPickles),
   async run(bytes) {
     const value = await plainPickle(bytes, (fault) => damagedData('refs.p', fault))
@@ -281,7 +273,6 @@ const lineTexts = [
 ]
 
 const lines: Target = {
-  extension: 'jsonl',
   make: (random) => join(mutateText(random, lineTexts), utf8.encode('\n'), mutateText(random, lineTexts)),
   async run(bytes) {
     const folder = mkdtempSync(path(tmpdir(), 'flowseg-fuzz-'))
@@ -323,7 +314,6 @@ function image(extension: string, mutate: typeof mutatePng): Target {
     .filter((name) => name.endsWith(`.${extension}`))
     .map((name) => read(folder, name))
   return {
-    extension,
     make: (random) =>
       random.chance(0.5)
         ? mutate(random, random.of(seeds), seeds)
@@ -335,14 +325,12 @@ function image(extension: string, mutate: typeof mutatePng): Target {
 }
 
 const masks: Target = {
-  extension: 'txt',
   make: (random) => mutateText(random, MASK_TEXTS),
   run: (bytes) => Promise.resolve(readMasks(new TextDecoder().decode(bytes))),
 }
 
 /** Fails in all ways: whether the fuzzer notices. */
 const broken: Target = {
-  extension: 'json',
   make: (_, number) => Uint8Array.of(number % 5),
   async run([kind]) {
     if (kind === 1) throw new TypeError('of no kind of ours')
@@ -366,4 +354,4 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   refs,
   lines,
   broken,
-}
+} satisfies Record<keyof typeof formats | 'broken', Target>
