@@ -46,7 +46,7 @@ export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undef
 
 /**
  * Settles once other work of this thread has had its turn. A timer is the last resort: pages in the background have
- * theirs once a second.
+ * theirs once per second.
  */
 export function nextTask(): Promise<void> {
   const { setImmediate, MessageChannel } = globalThis as Partial<typeof globalThis>

@@ -22,7 +22,8 @@ const LOCK = join(root, 'node_modules/.cache/flowseg-building')
 let built: Promise<string> | undefined
 
 /**
- * Builds dist/ unless it is newer than all it is made of: once a run, as files that are tested side by side take turns.
+ * Builds dist/ unless it is newer than all it is made of: once per run, as files that are tested side by side take
+ * turns.
  */
 export function upToDate(): Promise<string> {
   built ??= build()

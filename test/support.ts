@@ -27,7 +27,7 @@ export function forcedVariants(): Record<string, string> {
   return Object.fromEntries(words.map((word) => word.split('=') as [string, string]))
 }
 
-/** Every adapter of this machine, opened once a worker. */
+/** Every adapter of this machine, opened once per worker. */
 export function adapters(): Promise<Gpu[]> {
   return Promise.all(adapterNames().map(gpuNamed))
 }

@@ -1,7 +1,7 @@
 // label-pixels: the label of a pixel is the lowest k with the largest bilinear sample of x[.., .., k]
 //
 // shapes    x [strip, crop_width, classes], rows from first_source on of a map of crop_height rows;
-//           y u32 [ceil(height * width / 2)], two pixels a word, row-major, the first in the lower half
+//           y u32 [ceil(height * width / 2)], two pixels per word, row-major, the first in the lower half
 // threads   one per word: two pixels
 // numerics  sample points as in place.wgsl
 // host      the strip holds what the pixels from `first` to `end` read, `first` is even; more than 65,535 workgroups

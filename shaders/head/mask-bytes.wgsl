@@ -1,7 +1,7 @@
 // mask-bytes: byte c of row r of y is 255 where bit (r * width + c) is set, and 0 elsewhere
 //
 // shapes    bits u32 [ceil(height * width / 32)], the first pixel in the lowest bit; y u32 [height, words], four pixels
-//           a word, the first in the lowest byte
+//           per word, the first in the lowest byte
 // threads   one per word
 // host      total = height * words, words * 4 >= width; more than 65,535 workgroups fold into workgroup_id.y
 // prelude   const WG

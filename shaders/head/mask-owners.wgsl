@@ -6,7 +6,7 @@
 //               a logit above 0
 //   own[q] = pixels whose owner is q
 //
-// shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels a word, row-major, the
+// shapes    x [masks, map_height, map_width], scores [masks]; owners u32 [words], two pixels per word, row-major, the
 //           first in the lower half; counts u32 [groups, 2, MASKS] are those of a workgroup, `own` and then `full`
 // threads   a workgroup takes a chunk of words, WG at a time; a thread takes both pixels of a word
 // host      1 <= count <= MASKS; masks from `count` on are padding. place.wgsl explains the sizes; first_group is added

@@ -1,9 +1,9 @@
 // FlowSeg, the whole, in three steps:
 //
-//   look     once an image: both encoders, the pixel decoder, and the language model over everything up to
+//   look     once per image: both encoders, the pixel decoder, and the language model over everything up to
 //            and including the image
-//   read     once a sentence: the language model over the rest -> C and S
-//   segment  once a sentence: the decoder with the semantic flow; then, for the chosen query, boundary
+//   read     once per sentence: the language model over the rest -> C and S
+//   segment  once per sentence: the decoder with the semantic flow; then, for the chosen query, boundary
 //            refinement and the way back to the image's own pixels
 //
 // A Scene holds what `look` computed, so a second sentence about the same image costs only `read` and `segment`.

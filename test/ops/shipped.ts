@@ -14,7 +14,7 @@ const SUBGROUPS: AdapterFacts = {
   subgroupSize: 8,
   readsTextures: true,
 }
-/** Ops along rows, a thread a row: by default only of many rows, on CPUs. */
+/** Ops along rows, a thread per row: by default only of many rows, on CPUs. */
 const BY_THREADS = Object.fromEntries(
   ['layerNorm', 'rmsNorm', 'softmax', 'reduce', 'argmax', 'normalizeRows'].map((op) => [op, 'thread']),
 )

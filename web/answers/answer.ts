@@ -121,7 +121,7 @@ function placeInWords(
   return `${which} ${asked}, at the ${where} of the image, ${percent(share, 1)} of it. Score ${score.toFixed(2)}.`
 }
 
-/** The steps apart: the first is paid once an image. */
+/** The steps apart: the first is paid once per image. */
 function times({ times: { look, read, segment } }: AnswerFacts, looked: boolean): HTMLElement {
   const most = Math.max(look, read, segment)
   const row = (name: string, ms: number, note: string, isPaid = false): HTMLElement[] => {
@@ -149,7 +149,7 @@ function times({ times: { look, read, segment } }: AnswerFacts, looked: boolean)
       'p',
       { className: 'total' },
       looked
-        ? `${milliseconds(look + now)} in all. Looking is done once an image: the next sentence will take only the rest.`
+        ? `${milliseconds(look + now)} in all. Looking is done once per image: the next sentence will take only the rest.`
         : `${milliseconds(now)} for this sentence: the image had been looked at before.`,
     ),
   )

@@ -14,7 +14,7 @@ const isRestored = edits > 0
 
 /** Called after every change, by hand or by the page. */
 let onChange: () => void = () => undefined
-/** Called once a sentence that the page offers is in the field. */
+/** Called as soon as a sentence that the page offers is in the field. */
 let onAsk: () => void = () => undefined
 
 /** Listens to the field of the sentence and its form. */

@@ -105,7 +105,7 @@ function sample({ width, height, data, scale }: MaskPreview, u: number, v: numbe
   return above + (y - top) * (below - above)
 }
 
-/** The image within `side` pixels a side, resized by the browser. */
+/** The image within `side` pixels per side, resized by the browser. */
 export function smallImage(bitmap: ImageBitmap, side: number): Image {
   const factor = side / Math.max(bitmap.width, bitmap.height)
   const width = Math.max(1, Math.round(bitmap.width * factor))

@@ -51,7 +51,7 @@ export const PREDICTIONS: Readonly<Record<string, SharePrediction>> = {
   'attention/subgroup': arithmetic(
     4 * 128,
     4 * LOAD + 32 * 6 + 4 * (32 + 30),
-    'of a key and 4 rows a lane, 64 channels: 4 loads, 32 broadcasts, a mask and an exponential a row, 512 multiply-adds',
+    'of a key and 4 rows per lane, 64 channels: 4 loads, 32 broadcasts, a mask and an exponential per row, 512 multiply-adds',
   ),
   'attention/registers': arithmetic(
     8,

@@ -42,10 +42,10 @@ export const doctor: Command = { page, run }
 const LIMITS = [
   ['maxBufferSize', 'largest buffer', true],
   ['maxStorageBufferBindingSize', 'largest binding', true],
-  ['maxStorageBuffersPerShaderStage', 'storage buffers a kernel', false],
+  ['maxStorageBuffersPerShaderStage', 'storage buffers per kernel', false],
   ['maxComputeWorkgroupStorageSize', 'workgroup memory', true],
-  ['maxComputeInvocationsPerWorkgroup', 'threads a workgroup', false],
-  ['maxComputeWorkgroupsPerDimension', 'workgroups an axis', false],
+  ['maxComputeInvocationsPerWorkgroup', 'threads per workgroup', false],
+  ['maxComputeWorkgroupsPerDimension', 'workgroups per axis', false],
 ] as const
 
 /** The three kernels that everything rests on, as this adapter takes them; `flowseg selftest` tests all. */

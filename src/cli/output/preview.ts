@@ -1,4 +1,4 @@
-// A picture in the terminal: half blocks, two pixels a cell, in 24-bit colour.
+// A picture in the terminal: half blocks, two pixels per cell, in 24-bit colour.
 
 import type { Image } from '../../io/image/image.ts'
 import { fit, scale } from '../../masks/picture.ts'

@@ -58,7 +58,7 @@ function plainSize(kind: ImageKind, bytes: Uint8Array): Size[] | undefined {
   }
   if (kind !== 'BMP') return undefined
   if (bytes.length < 26) return []
-  // OS/2's first header has 16 bits a side; in the others a negative height means rows from the top
+  // OS/2's first header has 16 bits per side; in the others a negative height means rows from the top
   if (view.getUint32(14, true) === 12)
     return [{ width: view.getUint16(18, true), height: view.getUint16(20, true) }]
   return [{ width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) }]

@@ -26,7 +26,7 @@ export interface PngHeader {
   readonly interlaced: boolean
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number
-  /** Three bytes an entry; empty where there is none. */
+  /** Three bytes per entry; empty where there is none. */
   readonly palette: Uint8Array
   /** The contents of the data chunks, in order, each with the checksum that it should have. */
   readonly data: readonly { readonly bytes: Uint8Array; readonly crc: number }[]

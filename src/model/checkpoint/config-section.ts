@@ -34,7 +34,7 @@ type LimitedSize =
  */
 export const MOST: Readonly<Record<LimitedSize, number>> = {
   image: 8192,
-  /** Patches a side. */
+  /** Patches per side. */
   grid: 512,
   layers: 512,
   heads: 1024,

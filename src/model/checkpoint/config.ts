@@ -210,7 +210,7 @@ export function writesWords({ tasks }: Pick<Config, 'tasks'>): boolean {
   return tasks.includes('chat') || tasks.includes('grounded')
 }
 
-/** Patches a side; a remainder of the image is unused. */
+/** Patches per side; a remainder of the image is unused. */
 export function gridSide(config: { readonly image: number; readonly patch: number }): number {
   return Math.floor(config.image / config.patch)
 }
@@ -471,5 +471,5 @@ function promptConfig(s: Section, llm: LlmConfig['type']): PromptConfig {
 }
 
 function expectGrid(s: Section, config: { readonly image: number; readonly patch: number }): void {
-  s.expect(gridSide(config) <= MOST.grid, 'patch', `at most ${MOST.grid} patches a side of the image`)
+  s.expect(gridSide(config) <= MOST.grid, 'patch', `at most ${MOST.grid} patches per side of the image`)
 }

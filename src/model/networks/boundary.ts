@@ -17,7 +17,7 @@ import type { Weights } from '../checkpoint/weights.ts'
 /** A mask's probability may change this much within three pixels before we call it a boundary. */
 const BAND_THRESHOLD = 0.1
 
-/** The pixel features in fewer channels; once an image. @param maskFeatures [H, W, d] @returns [H, W, c] */
+/** The pixel features in fewer channels; once per image. @param maskFeatures [H, W, d] @returns [H, W, c] */
 export function compressFeatures(maskFeatures: Tensor, w: Weights): Tensor {
   return scope('compress', () =>
     conv2d(maskFeatures, w.tensor('compress.weight'), {

@@ -53,7 +53,7 @@ export function samPatches(pixels: Tensor, w: Weights, config: SamConfig): Tenso
 }
 
 /**
- * One pre-norm block: attention in windows of `window` tokens a side, or over the whole image when it is 0,
+ * One pre-norm block: attention in windows of `window` tokens per side, or over the whole image when it is 0,
  * then an MLP. x is [H, W, C].
  */
 export function samLayer(x: Tensor, w: Weights, window: number, { heads, eps }: SamConfig): Tensor {

@@ -55,7 +55,7 @@ export function maskOfLabel({ width, height, labels }: Labels, label: number): M
   return { width, height, data, area }
 }
 
-/** Two labels a word, as kernels leave them. */
+/** Two labels per word, as kernels leave them. */
 export function unpackLabels(words: Uint32Array, pixels: number): Uint16Array {
   return new Uint16Array(words.buffer, words.byteOffset, pixels)
 }

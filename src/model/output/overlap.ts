@@ -1,4 +1,4 @@
-// Masks as bits, 32 pixels a word: what they have in common, and all of them together.
+// Masks as bits, 32 pixels per word: what they have in common, and all of them together.
 
 import { expectDefined } from '../../check.ts'
 

@@ -49,7 +49,7 @@ export interface LabelOptions {
  *
  * @param masks   [N, H * W] logits, place.map
  * @param weights [N, K], at most 65,536 classes
- * @returns       u32 [ceil(height * width / 2)]: two labels a word, row-major, the first in the lower half
+ * @returns       u32 [ceil(height * width / 2)]: two labels per word, row-major, the first in the lower half
  * @throws ShapeError if the shapes are others, LimitError for too many classes
  */
 export function maskLabels(

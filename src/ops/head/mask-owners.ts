@@ -15,7 +15,7 @@ const MOST_MASKS = 2048
 
 /** The result of {@link maskOwners}. */
 export interface Owners {
-  /** u32 [ceil(height * width / 2)]: two owners a word, row-major, the first in the lower half. */
+  /** u32 [ceil(height * width / 2)]: two owners per word, row-major, the first in the lower half. */
   readonly owners: Tensor
   /** u32 [groups, 2, N], to be added up over the groups: pixels that a mask owns, and pixels where it is likely. */
   readonly counts: Tensor

@@ -3,7 +3,7 @@
 import { record, type Tensor, tensor } from '../../../src/tensor/tensor.ts'
 import { textKernel as kernel } from '../../support.ts'
 
-/** Doubles every row; a row of workgroups a row of x, so that it can be cut. */
+/** Doubles every row; a row of workgroups per row of x, so that it can be cut. */
 const DOUBLE = `
 struct Sizes { cols: u32, first_group: u32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;

@@ -15,7 +15,7 @@ export class FileServer {
   /** 'model.safetensors 4096-8191', or 'whole'; the two bytes that ask for the size are told as 'probe'. */
   readonly requests: string[] = []
   hasRanges = true
-  /** Bytes a write, and the pause before each. */
+  /** Bytes per write, and the pause before each. */
   slow: { bytes: number; ms: number } | undefined
   /** Instead of the file. @returns whether it answered */
   answer: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined

@@ -31,7 +31,7 @@ export interface Host {
   readonly reports: string[]
   /** Requests that are being answered. */
   readonly busy: number
-  /** Bytes a second for weights; 0 is no limit. */
+  /** Bytes per second for weights; 0 is no limit. */
   rate: number
   /** Bytes of weights after which connections break off, and are refused from then on; 0 is never. */
   breakAfter: number

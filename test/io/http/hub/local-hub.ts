@@ -41,7 +41,7 @@ export class LocalHub {
   busy: { count: number; readonly headers: Record<string, string> } | undefined
   /** Called before a request is answered. */
   beforeAnswer: ((path: string, repository: string) => void) | undefined
-  /** Bytes a second, of contents; 0 is no limit. */
+  /** Bytes per second, of contents; 0 is no limit. */
   rate = 0
   /** Instead of what is in a folder. */
   listing: string | undefined
