@@ -1,7 +1,12 @@
 // The counts of tools/house.mjs see what they are for.
 
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { afterTest } from './leftovers.ts'
 
 interface Reading {
   readonly comments: readonly string[]
@@ -10,6 +15,7 @@ interface Reading {
   readonly longComments: readonly number[]
   readonly names: readonly string[]
   readonly bare: readonly string[]
+  readonly bareMembers: readonly string[]
   readonly types: readonly { readonly name: string; readonly isExported: boolean }[]
   readonly asserted: number
 }
@@ -17,6 +23,16 @@ interface Reading {
 const tools = (await import(pathToFileURL('tools/house/read.mjs').href)) as {
   readCode: (file: string, text: string) => Reading
   wordsOf: (name: string) => string[]
+}
+
+const words = (await import(pathToFileURL('tools/house/words.mjs').href)) as {
+  WORDS: readonly { readonly words: string; readonly better: string }[]
+  inProse: (words: string) => RegExp
+}
+
+const { filesOf, longSubjects } = (await import(pathToFileURL('tools/house/git.mjs').href)) as {
+  filesOf: (root: string) => string[]
+  longSubjects: (root: string, since: string) => string[]
 }
 
 test('comments of TypeScript are found, and nothing else is', () => {
@@ -84,6 +100,84 @@ test('exports without a doc comment count, once for overloads', () => {
     'function local() {}',
   ].join('\n')
   expect(tools.readCode('a.ts', text).bare).toEqual(['bare', 'Bare'])
+})
+
+test('members of exported types without a doc comment count, private ones do not', () => {
+  const text = [
+    'export interface A {',
+    '  /** Is documented. */',
+    '  readonly one: number',
+    '  two(): void',
+    '  readonly three?: string // no doc comment',
+    '}',
+    'export abstract class B {',
+    '  #hidden = 1',
+    '  private own = 1',
+    '  protected heirs = 1',
+    '  constructor() {}',
+    '  /** Of two accessors one has it. */',
+    '  get four(): number { return 1 }',
+    '  set four(value: number) {}',
+    '  static five(): void {}',
+    '  abstract six(): void',
+    '}',
+    'interface C { readonly local: number }',
+  ].join('\n')
+  expect(tools.readCode('a.ts', text).bareMembers).toEqual(['A.two', 'A.three', 'B.five', 'B.six'])
+})
+
+test('"per" is missed, also across lines of a comment, and not where "a" is right', () => {
+  const { words: pattern } = words.WORDS.find(({ better }) => better === 'per')!
+  const missed = (text: string) => text.match(words.inProse(pattern)) ?? []
+  for (const text of [
+    'storage buffers a kernel',
+    'threads a workgroup',
+    'workgroups an axis',
+    'paid once an image',
+    '// two pixels\n// a word',
+    '/**\n * Tokens\n * a side. */',
+    'two bytes a value',
+  ]) {
+    expect(missed(text), text).toHaveLength(1)
+  }
+  for (const text of [
+    'threads per workgroup',
+    '// threads   a workgroup takes a row',
+    'a probability times a quality',
+    'once a scene is open',
+    'the bytes. A row',
+    'columns and a row',
+  ]) {
+    expect(missed(text), text).toEqual([])
+  }
+})
+
+test('long subjects of later commits count; without git or the commit there are none, and files are listed all the same', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'flowseg-house-'))
+  afterTest(() => rm(root, { recursive: true, force: true }))
+  await mkdir(join(root, 'src'))
+  await mkdir(join(root, 'node_modules'))
+  for (const file of ['a.ts', 'src/b.ts', 'node_modules/c.ts']) await writeFile(join(root, file), '')
+  // No repository around it may be asked
+  vi.stubEnv('GIT_CEILING_DIRECTORIES', tmpdir())
+  expect(filesOf(root).toSorted()).toEqual(['a.ts', 'src/b.ts'])
+  expect(longSubjects(root, 'HEAD')).toEqual([])
+
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=a', '-c', 'user.email=a@b.c', ...args], {
+      cwd: root,
+      encoding: 'utf8',
+    })
+  const commit = (subject: string) => git('commit', '-q', '--allow-empty', '--no-gpg-sign', '-m', subject)
+  git('init', '-q')
+  await writeFile(join(root, '.gitignore'), 'node_modules\n')
+  commit(`Before the rule ${'x'.repeat(60)}`)
+  const since = git('rev-parse', 'HEAD').trim()
+  commit('x'.repeat(60))
+  commit(`Say ${'y'.repeat(57)}`)
+  expect(longSubjects(root, since)).toEqual([expect.stringMatching(/^[0-9a-f]{7,}: Say y{57}$/)])
+  expect(longSubjects(root, 'fb5a3cad')).toEqual([])
+  expect(filesOf(root).toSorted()).toEqual(['.gitignore', 'a.ts', 'src/b.ts'])
 })
 
 test('types that are declared count, those that are passed on do not', () => {

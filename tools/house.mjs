@@ -6,21 +6,28 @@
 //
 // An allowance is what was there when the rule came. Zero needs none.
 
-import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { filesOf, longSubjects } from './house/git.mjs'
 import { readCode, wordsOf } from './house/read.mjs'
-import { KEPT, WORDS } from './house/words.mjs'
+import { inProse, KEPT, WORDS } from './house/words.mjs'
 
 const FILES_PER_FOLDER = 14
 const LINES_PER_FILE = 500
+/** Subjects of later commits have at most 60 characters. */
+const FIRST_COMMIT = 'fb5a3cad'
 
 /** Folders with a limit of their own, and why. */
 const FOLDERS = {
   src: { most: 17, why: 'the two doors, and the ground that every floor may import' },
   'shaders/matmul': { most: 8, why: 'the matrix product is read first, and must be read through' },
   'shaders/lib': { most: 12, why: 'what every kernel may import is what every reader must know' },
+  'bench/lib': {
+    most: 17,
+    why: 'what the engines that are compared share, a file per thing; no more should come',
+  },
+  'bench/results': { most: Infinity, why: 'data: a file per table or chart' },
   'test/fixtures/golden': { most: Infinity, why: 'data: a file per network part' },
   'test/fuzz/seeds': { most: Infinity, why: 'data: a file per format' },
   tools: {
@@ -37,11 +44,7 @@ const FOLDERS = {
 const root = fileURLToPath(new URL('../', import.meta.url))
 const record = join(root, 'tools/house.json')
 
-const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
-  cwd: root,
-  encoding: 'utf8',
-})
-const files = listed.split('\n').filter((file) => file !== '' && existsSync(join(root, file)))
+const files = filesOf(root).filter((file) => existsSync(join(root, file)))
 const below = (...folders) => files.filter((file) => folders.some((folder) => file.startsWith(`${folder}/`)))
 const text = (file) => readFileSync(join(root, file), 'utf8')
 
@@ -67,6 +70,9 @@ const places = {
   'exports without a doc comment, in src': within('src', (file, { bare }) =>
     bare.map((name) => `${file}: ${name}`),
   ),
+  'members of exported types without a doc comment, in src': within('src', (file, { bareMembers }) =>
+    bareMembers.map((name) => `${file}: ${name}`),
+  ),
   'types with the name of an exported one, in src': typesOfOneName(),
   'comment lines of more than 120 columns': within('', (file, { longComments }) =>
     longComments.map((line) => `${file}:${line}`),
@@ -75,9 +81,8 @@ const places = {
     ...within('src/', (file, { asserted }) => Array.from({ length: asserted }, () => file)),
     ...within('web/', (file, { asserted }) => Array.from({ length: asserted }, () => file)),
   ],
-  ...Object.fromEntries(
-    WORDS.map((entry) => [`"${entry.words.replaceAll('|', ', ')}" for ${entry.better}`, placesOf(entry)]),
-  ),
+  'commit subjects of more than 60 characters': longSubjects(root, FIRST_COMMIT),
+  ...Object.fromEntries(WORDS.map((entry) => [ruleOf(entry), placesOf(entry)])),
 }
 
 const allowances = existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : undefined
@@ -112,6 +117,11 @@ if (process.argv.includes('--write')) {
   )
 }
 
+function ruleOf({ label, words, better, whole, below: folder }) {
+  const where = whole && folder ? `, in ${folder}` : ''
+  return `"${label ?? words.replaceAll('|', ', ')}" for ${better}${where}`
+}
+
 function within(folder, placesIn) {
   return code.filter((file) => file.startsWith(folder)).flatMap((file) => placesIn(file, readings.get(file)))
 }
@@ -129,7 +139,7 @@ function typesOfOneName() {
 
 function largeFolders() {
   const counts = new Map()
-  for (const file of below('src', 'shaders', 'web', 'test', 'tools', 'training')) {
+  for (const file of below('src', 'shaders', 'web', 'test', 'tools', 'training', 'bench')) {
     counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
   }
   const mostOf = (folder) => FOLDERS[folder]?.most ?? FILES_PER_FOLDER
@@ -147,7 +157,7 @@ function proseOf(file, { comments, strings, titles }) {
 function placesOf({ words, names, whole, prose, below: folder, except }) {
   const isWord = new RegExp(`^(?:${words})$`, 'i')
   const isWhole = new RegExp(`^(?:${words})$`)
-  const inProse = new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+(?:[*/]+\\s+)?')})\\b`, 'gi')
+  const spoken = inProse(words)
   const has = (name) =>
     (whole && isWhole.test(name)) || (names && wordsOf(name).some((word) => isWord.test(word)))
   const inCode = code
@@ -156,11 +166,11 @@ function placesOf({ words, names, whole, prose, below: folder, except }) {
     .flatMap((file) => {
       const reading = readings.get(file)
       const named = [basename(file).replace(/\.\w+$/, ''), ...reading.names].filter(has)
-      const said = prose ? proseOf(file, reading).flatMap((text) => text.match(inProse) ?? []) : []
+      const said = prose ? proseOf(file, reading).flatMap((text) => text.match(spoken) ?? []) : []
       return [...new Set(named), ...said].map((word) => `${file}: ${word}`)
     })
   const inDocuments = documents
     .filter((file) => prose && !folder && !(file in KEPT))
-    .flatMap((file) => (text(file).match(inProse) ?? []).map((word) => `${file}: ${word}`))
+    .flatMap((file) => (text(file).match(spoken) ?? []).map((word) => `${file}: ${word}`))
   return [...inCode, ...inDocuments]
 }

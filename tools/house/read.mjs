@@ -12,6 +12,7 @@ import ts from 'typescript-5'
  * @property {string[]} titles        of tests
  * @property {string[]} names         declared here, once per declaration
  * @property {string[]} bare          exports without a doc comment
+ * @property {string[]} bareMembers   members of exported interfaces and classes without one, as 'Type.member'
  * @property {{ name: string, isExported: boolean }[]} types  interfaces, type aliases, classes and enums
  * @property {number} asserted        non-null assertions
  */
@@ -52,6 +53,7 @@ function readScript(file, text) {
     titles,
     names,
     bare: bareExports(source),
+    bareMembers: bareMembers(source),
     types: typesOf(source),
     asserted,
   }
@@ -111,8 +113,7 @@ function isDeclared(node) {
 function bareExports(source) {
   const documented = new Map()
   for (const statement of source.statements) {
-    const isExported = statement.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
-    if (!isExported) continue
+    if (!isExported(statement)) continue
     const has = (statement.jsDoc ?? []).length > 0
     const declared = ts.isVariableStatement(statement) ? statement.declarationList.declarations : [statement]
     for (const { name } of declared) {
@@ -121,6 +122,31 @@ function bareExports(source) {
     }
   }
   return [...documented].filter(([, has]) => !has).map(([name]) => name)
+}
+
+/**
+ * Members that callers of an exported interface or class meet, without a doc comment. Of overloads, and of the two
+ * accessors of a property, one that has it is enough.
+ */
+function bareMembers(source) {
+  const documented = new Map()
+  for (const type of source.statements) {
+    if (!ts.isInterfaceDeclaration(type) && !ts.isClassDeclaration(type)) continue
+    if (!isExported(type)) continue
+    for (const member of type.members) {
+      const isOwn = member.modifiers?.some(({ kind }) =>
+        [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword].includes(kind),
+      )
+      if (!member.name || ts.isPrivateIdentifier(member.name) || isOwn) continue
+      const name = `${type.name?.text ?? 'default'}.${member.name.getText(source)}`
+      documented.set(name, (member.jsDoc ?? []).length > 0 || documented.get(name) === true)
+    }
+  }
+  return [...documented].filter(([, has]) => !has).map(([name]) => name)
+}
+
+function isExported({ modifiers }) {
+  return modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false
 }
 
 /** The types that are declared here; those that are only passed on are not. */
@@ -134,10 +160,7 @@ function typesOf(source) {
           ts.isClassDeclaration(node) ||
           ts.isEnumDeclaration(node)),
     )
-    .map(({ name, modifiers }) => ({
-      name: name.text,
-      isExported: modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) ?? false,
-    }))
+    .map((node) => ({ name: node.name.text, isExported: isExported(node) }))
 }
 
 /** @returns {Reading} */
@@ -149,7 +172,16 @@ function readWgsl(text) {
   const code = text.replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
   const declared = /\b(?:fn|let|const|override|struct|alias|var(?:<[^>]*>)?)\s+(\w+)|\b(\w+)\s*:(?!:)/g
   const names = [...code.matchAll(declared)].map(([, a, b]) => a ?? b)
-  return { ...commented(text, comments), strings: [], titles: [], names, bare: [], types: [], asserted: 0 }
+  return {
+    ...commented(text, comments),
+    strings: [],
+    titles: [],
+    names,
+    bare: [],
+    bareMembers: [],
+    types: [],
+    asserted: 0,
+  }
 }
 
 const COLUMNS = 120
