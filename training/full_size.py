@@ -101,7 +101,7 @@ def stages(folder: Path, asked: dict[str, Tensor]) -> dict[str, Tensor]:
     mask = upsample(upsample(out["logits"], (canvas, canvas)), (side, side))[0] > 0
     return {
         "features": look.mask_features[0].permute(1, 2, 0).flatten(), "condition": C.flatten(), "seg": S,
-        "scores": out["scores"], "raw": raw.flatten(), "refined": out["logits"].flatten(),
+        "classes": out["classes"].flatten(), "scores": out["scores"], "raw": raw.flatten(), "refined": out["logits"].flatten(),
         "query": torch.tensor([out["query"]]), "mask": mask.to(torch.uint8),
     }
 
@@ -126,7 +126,7 @@ def main() -> None:
         x, y = asked[name].double().flatten(), wanted[name].double().flatten()
         return float((x - y).norm() / y.norm())
 
-    compared = {name: error(name) for name in ("features", "condition", "seg", "scores")}
+    compared = {name: error(name) for name in ("features", "condition", "seg", "classes", "scores")}
     queries = [int(asked["query"]), int(wanted["query"])]
     if queries[0] == queries[1]:
         compared |= {"raw": error("raw"), "refined": error("refined"),

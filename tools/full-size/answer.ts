@@ -1,7 +1,6 @@
 // The engine's answer, stage by stage, with what it was asked: training/full_size.py compares the file with PyTorch's.
 
-import { existsSync, openSync, readSync } from 'node:fs'
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
+import { performance } from 'node:perf_hooks'
 import { entryOf } from '../../src/check.ts'
 import { predictSeconds } from '../../src/cli/bench/roofline.ts'
 import type { Gpu } from '../../src/gpu/gpu.ts'
@@ -10,16 +9,20 @@ import { openFolder, readJson } from '../../src/io/folder.ts'
 import { openCheckpoint } from '../../src/io/open-checkpoint.ts'
 import { type TensorData, writeSafetensors } from '../../src/io/safetensors.ts'
 import type { Quantized } from '../../src/kernels/quantize.ts'
+import { callScene } from '../../src/model/calls.ts'
 import { parseConfig } from '../../src/model/checkpoint/config.ts'
+import { storedQuantized } from '../../src/model/checkpoint/stored.ts'
 import { captureImage } from '../../src/model/input/image-input.ts'
 import { buildPrompt } from '../../src/model/input/prompt.ts'
 import { type LoadedModel, loadModel } from '../../src/model/load.ts'
 import { closeScene, look } from '../../src/model/look.ts'
 import { deviceFootprint, hostFootprint } from '../../src/model/memory/footprint.ts'
+import { decode } from '../../src/model/tasks/decode.ts'
 import { segment } from '../../src/model/tasks/sentence.ts'
 import { sliceRows } from '../../src/ops/layout/layout.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { firstDim, reshape, rowsOf, type Tensor } from '../../src/tensor/tensor.ts'
+import { type HostUse, watchHost } from './watch-host.ts'
 
 /** Side of the image that is asked about: square, so that PyTorch's side needs no crop. */
 const SIDE = 512
@@ -34,11 +37,11 @@ const MACHINE = {
 }
 
 /** The measurements of a run, in milliseconds and bytes. */
-export interface Measured {
+export interface Measured extends HostUse {
   readonly adapter: string
   readonly load: number
   readonly look: number
-  /** The first sentence, its plans included, and a further one of the same length in tokens. */
+  /** The first sentence, its plans included, and a further one, of another length, whose plans are ready. */
   readonly sentence: number
   readonly further: number
   /** Times of the further sentence: the language model's part, and the rest. */
@@ -48,14 +51,8 @@ export interface Measured {
   readonly devicePeak: number
   /** As `flowseg inspect` predicts it. */
   readonly devicePredicted: number
-  /** The most that arrays and heap took while loading, sampled, less what there was before. */
-  readonly hostPeak: number
   /** As `flowseg inspect` predicts it. */
   readonly hostPredicted: number
-  /** The longest that the event loop was held while loading. */
-  readonly loopMs: number
-  /** The most that this thread computed between two turns of it: without what else the machine did. */
-  readonly loopOwnMs: number
   /** The same dispatches at the ceiling of a GPU like this, in milliseconds. */
   readonly gpu: typeof GPU & { readonly look: number; readonly sentence: number }
   /** Memory of the whole process; on a software adapter it includes the device's. */
@@ -76,28 +73,9 @@ export async function answer(
   const host = watch()
   try {
     const image = { width: SIDE, height: SIDE, rgb: picture() }
-    const pixels = await preprocessed(model, image)
     const [lookMs, scene] = await timed(() => look(model, image, {}))
     const [first, second] = SENTENCES
     const [sentenceMs, result] = await timed(() => segment(model, scene, first, {}))
-    const { before, after, spans, seg } = buildPrompt(model.tokenizer, first, model.parts.config)
-    const span = entryOf(spans, 0)
-    const rows = span[1] - span[0]
-    const language = [...model.language.values()].at(-1)
-    const stages: TensorData[] = [
-      ...pixels,
-      f32('features', await read(gpu, tensorOf(scene.image, 'mask features'))),
-      f32('condition', await read(gpu, tensorOf(language, 'condition'), rows)),
-      f32('seg', await read(gpu, tensorOf(language, 'seg'))),
-      f32('scores', Float32Array.from(byQuery(result.candidates))),
-      f32('refined', result.logits.refined),
-      f32('raw', result.logits.raw),
-      u32('before', before),
-      u32('after', after),
-      u32('span', [span[0], span[1], seg]),
-      u32('query', [result.query]),
-      { name: 'mask', dtype: 'U8', shape: [SIDE, SIDE], bytes: result.mask.data },
-    ]
     const millisecondsOf = (plans: readonly PlanInfo[]): number =>
       1000 * plans.reduce((sum, { dispatches }) => sum + predictSeconds(dispatches, MACHINE), 0)
     const onGpu = {
@@ -108,6 +86,30 @@ export async function answer(
     await segment(model, scene, second, {}) // its plans
     const [further, { times }] = await timed(() => segment(model, scene, second, {}))
     const { bytes, peakBytes } = gpu.memory()
+
+    // The stages of the first one, for which it is read again: copies of them would count as the model's memory above
+    const prompt = buildPrompt(model.tokenizer, first, model.parts.config)
+    const { before, after, spans, seg } = prompt
+    const span = entryOf(spans, 0)
+    const rows = span[1] - span[0]
+    const { logits, language } = await callScene(model, scene, {}, () =>
+      decode(model, scene, prompt, { task: 'referring' }, {}),
+    )
+    const stages: TensorData[] = [
+      ...(await preprocessed(model, image)),
+      f32('features', await read(gpu, tensorOf(scene.image, 'mask features'))),
+      f32('condition', await read(gpu, language.condition, rows)),
+      f32('seg', await read(gpu, language.seg)),
+      f32('classes', logits),
+      f32('scores', Float32Array.from(byQuery(result.candidates))),
+      f32('refined', result.logits.refined),
+      f32('raw', result.logits.raw),
+      u32('before', before),
+      u32('after', after),
+      u32('span', [span[0], span[1], seg]),
+      u32('query', [result.query]),
+      { name: 'mask', dtype: 'U8', shape: [SIDE, SIDE], bytes: result.mask.data },
+    ]
     closeScene(model, scene)
     return {
       measured: {
@@ -144,7 +146,8 @@ async function predictMemory(
   const checkpoint = await openCheckpoint(files)
   try {
     const devicePredicted = await deviceFootprint(gpu, checkpoint, config, { quantize })
-    return { devicePredicted, hostPredicted: hostFootprint(config) }
+    const isQuantized = quantize !== undefined || storedQuantized(checkpoint).size > 0
+    return { devicePredicted, hostPredicted: hostFootprint(config, isQuantized ? 'quantized' : 'stored') }
   } finally {
     await checkpoint.close()
   }
@@ -213,51 +216,6 @@ function u32(name: string, values: Iterable<number>): TensorData {
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
-}
-
-/** Watches memory and the event loop until it is called. */
-function watchHost(): () => Pick<Measured, 'hostPeak' | 'loopMs' | 'loopOwnMs'> {
-  const now = (): number => {
-    const { heapUsed, external } = process.memoryUsage()
-    return heapUsed + external
-  }
-  const before = now()
-  let most = before
-  const loop = monitorEventLoopDelay({ resolution: 5 })
-  loop.enable()
-  const timer = setInterval(() => (most = Math.max(most, now())), 20)
-  let [longest, last] = [0, threadMs()]
-  const turns = setInterval(() => {
-    const computed = threadMs()
-    longest = Math.max(longest, computed - last)
-    last = computed
-  }, 2)
-  return () => {
-    clearInterval(timer)
-    clearInterval(turns)
-    loop.disable()
-    return { hostPeak: most - before, loopMs: loop.max / 1e6, loopOwnMs: longest }
-  }
-}
-
-const SCHEDULED = '/proc/thread-self/schedstat'
-const scheduled = existsSync(SCHEDULED) ? openSync(SCHEDULED, 'r') : undefined
-const digits = new Uint8Array(64)
-const [SPACE, ZERO] = [0x20, 0x30]
-
-/**
- * Milliseconds that this thread has computed; where the system doesn't tell, those that went by. It makes nothing that
- * would have to be collected.
- */
-function threadMs(): number {
-  if (scheduled === undefined) return performance.now()
-  readSync(scheduled, digits, 0, digits.length, 0)
-  let nanoseconds = 0
-  for (const digit of digits) {
-    if (digit === SPACE) break
-    nanoseconds = 10 * nanoseconds + digit - ZERO
-  }
-  return nanoseconds / 1e6
 }
 
 async function timed<T>(work: () => Promise<T>): Promise<[ms: number, result: T]> {

@@ -4,6 +4,7 @@
 import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../src/model/checkpoint/config.ts'
+import { HEAD_NAME } from '../../src/model/checkpoint/fit.ts'
 import { type Parameter, parameters } from '../../src/model/checkpoint/parameters.ts'
 import { distributionOf, Noise } from '../../src/model/checkpoint/random-weights.ts'
 
@@ -22,7 +23,7 @@ interface Placed {
 
 /**
  * Writes sharded safetensors with their index: every tensor of the config in bf16, those that no network reads
- * included, as in published checkpoints.
+ * included, as in published checkpoints. A tied head of the language model is left out: it is the embedding.
  *
  * @param onTensor told the name and the bytes of each tensor once it is written
  */
@@ -33,7 +34,10 @@ export async function writeRandomCheckpoint(
   onTensor: (name: string, bytes: number) => void = () => undefined,
 ): Promise<void> {
   await mkdir(folder, { recursive: true })
-  const shards = shardsOf(parameters(config), seed)
+  // A tensor's seed is its place among all, so that what is left out changes no other
+  const numbered = parameters(config).map((parameter, i) => ({ parameter, seed: seed * 100_003 + i }))
+  const isTied = ({ name }: Parameter): boolean => config.llm.tied && name === HEAD_NAME
+  const shards = shardsOf(numbered.filter(({ parameter }) => !isTied(parameter)))
   const weightMap: Record<string, string> = {}
   for (const [i, shard] of shards.entries()) {
     const name = shardName(i, shards.length)
@@ -50,18 +54,18 @@ function shardName(i: number, count: number): string {
   return `model-${number(i + 1)}-of-${number(count)}.safetensors`
 }
 
-function shardsOf(all: readonly Parameter[], seed: number): Placed[][] {
+function shardsOf(all: readonly Pick<Placed, 'parameter' | 'seed'>[]): Placed[][] {
   const shards: Placed[][] = []
   let shard: Placed[] = []
   let end = 0
-  for (const [i, parameter] of all.entries()) {
+  for (const { parameter, seed } of all) {
     const bytes = 2 * sizeOf(parameter)
     if (shard.length > 0 && end + bytes > SHARD_BYTES) {
       shards.push(shard)
       shard = []
       end = 0
     }
-    shard.push({ parameter, seed: seed * 100_003 + i, begin: end, end: end + bytes })
+    shard.push({ parameter, seed, begin: end, end: end + bytes })
     end += bytes
   }
   return [...shards, shard]

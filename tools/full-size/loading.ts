@@ -17,14 +17,14 @@ const SAMPLE_ROWS = 4096
 const SAMPLE_COLUMNS = 4096
 
 /** Milliseconds, each the least of a few, and bytes. */
-interface Loading {
+export interface Loading {
   readonly adapter: string
   readonly rounding: number
   readonly stored: number
   /** Bytes of the stored weights' files. */
   readonly bytes: number
-  /** MiB per second of each part of loading them, on this thread. */
-  readonly rates: { readonly read: number; readonly hash: number; readonly place: number }
+  /** MiB per second of each part of loading them, on this thread; none where rows stay as they are stored. */
+  readonly rates: { readonly read: number; readonly hash: number; readonly place: number | undefined }
 }
 
 /** Loads both forms a few times. */
@@ -73,9 +73,9 @@ async function readAll(folder: string): Promise<{ bytes: number; read: number; h
 }
 
 /** Laying a matrix out for this adapter's kernels, and handing it to the device. */
-async function placing(gpu: Gpu): Promise<number> {
+async function placing(gpu: Gpu): Promise<number | undefined> {
   const weight = { shape: [SAMPLE_ROWS, SAMPLE_COLUMNS], dtype: 'int4' as const }
-  if (!fitsPacked(gpu, weight)) return Number.NaN
+  if (!fitsPacked(gpu, weight)) return undefined
   const x = await allocatePacked(gpu, weight)
   const uploader = new Uploader(gpu)
   const codes = new Uint8Array((SAMPLE_ROWS * SAMPLE_COLUMNS) / 2).fill(0x59)
@@ -89,16 +89,4 @@ async function placing(gpu: Gpu): Promise<number> {
   const ms = performance.now() - started
   release(gpu, x)
   return (8 * codes.length) / MIB / (ms / 1000)
-}
-
-/** For people. */
-export function reportLoading({ adapter, rounding, stored, bytes, rates }: Loading): string {
-  const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
-  const rate = (value: number): string =>
-    Number.isNaN(value) ? 'rows, as stored' : `${Math.round(value)} MiB/s`
-  return (
-    `${adapter}: rounded to int4 at load ${seconds(rounding)}, stored in int4 ${seconds(stored)}: ` +
-    `${(rounding / stored).toFixed(1)} times as fast. Of its ${Math.round(bytes / MIB)} MiB: read ${rate(rates.read)}, ` +
-    `hashed ${rate(rates.hash)}, laid out and uploaded ${rate(rates.place)}.`
-  )
 }

@@ -1,24 +1,31 @@
 // A step of tools/full-size.mjs in a process of its own, so that its memory can be measured:
 //
 //   make CONFIG FOLDER SEED [small]  a random checkpoint; with few layers and tokens, if it says so
-//   loading FOLDER INT4 ADAPTER      how long loading takes, rounded to int4 and stored in it: a line for people
+//   pack FOLDER OUT                  the same as pytorch_model.bin
+//   same FOLDER OTHER                fails if a tensor of FOLDER hasn't the same bits in OTHER; prints their number
+//   loading FOLDER INT4 ADAPTER      how long loading takes, rounded to int4 and stored in it: a line of JSON
 //   answer FOLDER OUT ADAPTER [TYPE] what the engine answers, and a line of JSON on standard output
 
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openGpu } from '../../src/gpu/gpu.ts'
+import { openFolder } from '../../src/io/folder.ts'
+import { openCheckpoint } from '../../src/io/open-checkpoint.ts'
 import { FLOWSEG_TOKENS } from '../../src/io/text/tokenizer.ts'
 import type { Quantized } from '../../src/kernels/quantize.ts'
 import { parseConfig } from '../../src/model/checkpoint/config.ts'
 import { answer } from './answer.ts'
 import { writeRandomCheckpoint } from './checkpoint.ts'
-import { compareLoading, reportLoading } from './loading.ts'
+import { compareLoading } from './loading.ts'
+import { countSame, writeTorchFile } from './torch-file.ts'
 
 /** Its words stand for any: the weights are random. */
 const TOKENIZER = 'weights/flowseg-nano'
 
 const [step, ...args] = process.argv.slice(2)
 if (step === 'make') await make()
+else if (step === 'pack') await pack()
+else if (step === 'same') await compareBits()
 else if (step === 'loading') await compare()
 else await ask()
 
@@ -54,6 +61,38 @@ async function configText(path: string, isSmall: boolean): Promise<string> {
   return JSON.stringify({ ...config, llm, siglip })
 }
 
+async function pack(): Promise<void> {
+  const [folder = '', out = ''] = args
+  const config = await readFile(join(folder, 'config.json'), 'utf8')
+  await mkdir(out, { recursive: true })
+  const checkpoint = await openCheckpoint(openFolder(folder))
+  try {
+    const { tied } = parseConfig(JSON.parse(config), folder).llm
+    await writeTorchFile(join(out, 'pytorch_model.bin'), checkpoint, tied)
+  } finally {
+    await checkpoint.close()
+  }
+  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
+    await copyFile(join(folder, name), join(out, name))
+  }
+  // Last, as it tells that all is there
+  await writeFile(join(out, 'config.json'), config)
+}
+
+async function compareBits(): Promise<void> {
+  const [folder = '', other = ''] = args
+  const [checkpoint, original] = await Promise.all([
+    openCheckpoint(openFolder(folder)),
+    openCheckpoint(openFolder(other)),
+  ])
+  try {
+    console.log(await countSame(checkpoint, original))
+  } finally {
+    await checkpoint.close()
+    await original.close()
+  }
+}
+
 interface Layers {
   readonly llm: { readonly layers: number; readonly vocab: number }
   readonly siglip: { readonly layers: number }
@@ -64,7 +103,7 @@ async function compare(): Promise<void> {
   const [original = '', int4 = '', adapter = ''] = args
   const gpu = await openGpu(adapter ? { adapter } : {})
   try {
-    console.log(reportLoading(await compareLoading(gpu, original, int4)))
+    console.log(JSON.stringify(await compareLoading(gpu, original, int4)))
   } finally {
     gpu.close()
   }

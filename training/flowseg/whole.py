@@ -108,14 +108,16 @@ class FlowSeg(nn.Module):
 
     @torch.no_grad()
     def segment(self, look: Look, C: Tensor, S: Tensor) -> dict[str, Tensor]:
-        """One sentence about one image -> scores [Q], query, logits [H, W] (refined), all logits [Q, H, W]"""
+        """One sentence about one image -> classes [Q, 2] (class logits), scores [Q], query,
+        logits [H, W] (refined), masks [Q, H, W] (all logits)"""
         seg = self.segmentor
         last = seg.decoder(look.levels, look.shapes, look.mask_features, S[None, None], C[None, None])[-1]
-        scores = self.classify(last)[0, 0].softmax(-1)[:, 0]
+        classes = self.classify(last)[0, 0]
+        scores = classes.softmax(-1)[:, 0]
         query = int(scores.argmax())
         masks = torch.einsum("qc,chw->qhw", last.embedding[0, 0], look.mask_features[0])
         refined = seg.boundary_refiner(masks[None, query : query + 1], look.mask_features)[0, 0]
-        return {"scores": scores, "query": query, "logits": refined, "masks": masks}
+        return {"classes": classes, "scores": scores, "query": query, "logits": refined, "masks": masks}
 
     def classify(self, prediction: Prediction) -> Tensor:
         return self.segmentor.class_predictor(prediction.output, prediction.phrase, self.bg_embeds.weight)

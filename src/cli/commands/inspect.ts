@@ -288,7 +288,7 @@ function needLines(needs: Needs): string[] {
   if ('unknown' in needs) return [`Not known, as there is no adapter here: ${needs.unknown}`]
   return [
     ...table(needRows(needs), [0]),
-    `On ${needs.adapter}, to the first answer about an image of 1024 x 1024. Fewer bits: flowseg convert, or --quantize.`,
+    `On ${needs.adapter}, to the first answers about an image of 1024 x 1024. Fewer bits: flowseg convert, or --quantize.`,
   ]
 }
 

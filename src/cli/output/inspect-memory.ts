@@ -21,7 +21,7 @@ export interface Need {
   readonly weights: 'as stored' | Quantized
   /** Bytes of the weights' files: to download, or after `flowseg convert`. */
   readonly disk: number
-  /** The most on the device, from loading to the first answer. */
+  /** The most on the device, from loading to the first answers. */
   readonly device: number
   /** The most of arrays and objects while loading. */
   readonly host: number
@@ -58,7 +58,7 @@ export async function needsOf(
         weights: quantize ?? 'as stored',
         disk: diskBytes(checkpoint, config, quantize),
         device,
-        host: hostFootprint(config),
+        host: hostFootprint(config, quantize || isQuantized ? 'quantized' : 'stored'),
       })
     }
     return { adapter: gpu.name, forms }

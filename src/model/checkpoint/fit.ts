@@ -14,8 +14,10 @@ import type { Config } from './config.ts'
 import { canonicalName, type Parameter, parameters } from './parameters.ts'
 import { isAsOutlined, outlineQuantized, quantizedTo, scalesName, storedQuantized } from './stored.ts'
 
-const EMBEDDING_NAME = 'llm.model.embed_tokens.weight'
-const HEAD_NAME = 'llm.lm_head.weight'
+/** The table of token embeddings. */
+export const EMBEDDING_NAME = 'llm.model.embed_tokens.weight'
+/** The head of the language model; where it is tied, a checkpoint may leave it out. */
+export const HEAD_NAME = 'llm.lm_head.weight'
 
 /** Types that a weight may be stored in, and how matrices of them are kept on the device. */
 export const KEPT_AS: Partial<Record<Dtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }

@@ -18,9 +18,9 @@ const LARGE_BYTES = 2 ** 30
 const RESERVED_BYTES = 2 ** 28
 
 /**
- * Places weights where there is room for them and for all that a first answer takes.
+ * Places weights where there is room for them and for all that first answers take.
  *
- * @param asked whether to ask for the memory of a first answer too; by default of large models
+ * @param asked whether to ask for the memory of first answers too; by default of large models
  * @throws as `placeWeights`; the OutOfMemoryError or LimitError says what the model takes, and in fewer bits
  */
 export async function placeWithRoom(
@@ -54,7 +54,7 @@ async function reserve(gpu: Gpu, bytes: number): Promise<void> {
   const requests: BufferRequest[] = []
   for (let left = bytes; left > 0; left -= RESERVED_BYTES) {
     requests.push({
-      label: 'room for a first answer',
+      label: 'room for first answers',
       bytes: Math.min(left, RESERVED_BYTES),
       usage: GPUBufferUsage.STORAGE,
       owner: 'room',
@@ -76,7 +76,7 @@ async function adviceFor(
   const whole =
     own === undefined
       ? ''
-      : `${printable(config.name, 80)} takes ${formatBytes(own)} from loading it to its first answer. `
+      : `${printable(config.name, 80)} takes ${formatBytes(own)} from loading it to its first answers. `
   if (storedQuantized(checkpoint).size > 0) return `${whole}Its weights are in few bits already.`.trim()
   const smaller: string[] = []
   for (const bits of QUANTIZED) {
