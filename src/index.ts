@@ -101,6 +101,7 @@ export {
 export {
   type AllSegmentation,
   type Answer,
+  type AnswerFlow,
   type AnswerPart,
   type AskOptions,
   type Candidate,
@@ -130,6 +131,7 @@ export {
   type MaskTexture,
   type PanopticMap,
   type PanopticSegment,
+  type PhraseRows,
   type RefinedMask,
   type RegionAnswer,
   type RegionFlow,

@@ -61,7 +61,7 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
-export type { Answer, AskOptions, GroundedPhrase } from './tasks/ask.ts'
+export type { Answer, AnswerFlow, AskOptions, GroundedPhrase, PhraseRows } from './tasks/ask.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
   RegionAnswer,

@@ -22,7 +22,7 @@ import { clean, frameQuestion, type PromptQuestion, type Span } from '../input/p
 import { cleanQuestion, EXPLAIN_TEMPLATES, GROUNDED_TEMPLATES } from '../input/questions.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import { type Match, rank } from '../matching.ts'
+import { type Match, presenceOf, rank } from '../matching.ts'
 import {
   type FlowLayer,
   flowLayers,
@@ -41,7 +41,7 @@ import {
 import { captionOf } from '../words/caption.ts'
 import { answerLength, type Generated, generate, type OngoingAnswer } from '../words/generate.ts'
 import type { SamplingOptions } from '../words/sample.ts'
-import { decodeLanguage, languageOfStates } from './decode.ts'
+import { type Decoded, decodeLanguage, languageOfStates } from './decode.ts'
 import { expectTask } from './expect-task.ts'
 import { finish, MASK_KINDS } from './finish.ts'
 
@@ -68,10 +68,31 @@ export interface GroundedPhrase<O extends MaskOutput = 'host'> extends Match, Re
   /** [begin, end) in the answer's text, as `slice` takes it; absent if it is the question's. */
   readonly span?: readonly [begin: number, end: number]
   /**
+   * Softmax of this phrase against the background alone, in [0, 1], as if nothing else had been named: two phrases may
+   * mean the same object. The query is X-SAM's, the best one by the softmax over all phrases and the background.
+   */
+  readonly score: number
+  /**
    * True if its score reaches the config's `presence.threshold`. If it is false, the mask is still that of the best
    * candidate.
    */
   readonly found: boolean
+}
+
+/** The rows of C that stand for a phrase. */
+export interface PhraseRows {
+  /** Index of the phrase in the answer's `phrases`. */
+  readonly phrase: number
+  /** [begin, end) among the rows of C. */
+  readonly rows: readonly [begin: number, end: number]
+}
+
+/** The flow of an answer in words. */
+export interface AnswerFlow {
+  /** The predictions of each decoder layer. */
+  readonly layers: readonly FlowLayer[]
+  /** The phrases in the order in which they were written. */
+  readonly phrases: readonly PhraseRows[]
 }
 
 /** An answer in words, and the masks of its phrases. */
@@ -99,8 +120,8 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly forced: boolean
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
-  /** The flow through the decoder's layers, if it was asked for and there are masks. */
-  readonly flow?: readonly FlowLayer[]
+  /** The flow through the decoder's layers, if it was asked for and there are masks, and the rows of each phrase. */
+  readonly flow?: AnswerFlow
   /** Milliseconds of each step; `look` is that of the scene, paid once. */
   readonly times: {
     /** Both encoders, the pixel decoder, and the language model over the image. */
@@ -245,26 +266,34 @@ async function answer<O extends MaskOutput>(
     const grounded: GroundedPhrase<O>[] = []
     for (const [k, { text: words, place }] of phrases.entries()) {
       const [best] = rank(decoded.logits, decoded.baseline, { phrases: phrases.length, phrase: k })
-      const match = expectDefined(best, 'a query')
-      const refined = await finish(model, scene, decoded, match.query, { ...task, output })
+      const { query } = expectDefined(best, 'a query')
+      const score = presenceOf(decoded.logits, { phrases: phrases.length, phrase: k, query })
+      const refined = await finish(model, scene, decoded, query, { ...task, output })
       grounded.push({
         text: words,
         ...(place && { span: place }),
-        found: match.score >= config.presence.threshold,
-        ...match,
+        found: score >= config.presence.threshold,
+        query,
+        score,
         ...refined,
       })
     }
-    const { decoderLayers, hidden } = config.head
-    const layers = () =>
-      flowLayers(decoded.read, decoderLayers + 1, language.length * hidden, decoded.baseline)
     return {
       ...common,
       phrases: grounded,
-      ...(flow ? { flow: layers() } : {}),
+      ...(flow ? { flow: flowOf(model, decoded) } : {}),
       times: { ...times, segment: performance.now() - written },
     }
   })
+}
+
+/** The flow through the layers, and the rows of C of each phrase. */
+function flowOf({ parts }: LoadedModel, { read, language, baseline, phrases }: Decoded): AnswerFlow {
+  const { decoderLayers, hidden } = parts.config.head
+  return {
+    layers: flowLayers(read, decoderLayers + 1, language.length * hidden, baseline, phrases),
+    phrases: language.spans.map((rows, phrase): PhraseRows => ({ phrase, rows })),
+  }
 }
 
 /** Tells of what is new in a text that grows. */

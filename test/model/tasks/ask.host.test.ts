@@ -1,63 +1,29 @@
-// Answers in words on a small checkpoint of random weights: each token is the likeliest after all that came before, an
-// answer's masks are those of a prompt that holds the same text, a token costs nothing on the device, and what can't be
-// answered is refused before it runs.
+// Answers in words on a small checkpoint of random weights: each token is the likeliest after all that came before, a
+// token costs nothing on the device, and what can't be answered is refused before it runs. Their masks have a file of
+// their own, ask-masks.host.test.ts.
 
 import { describe, expect, test, vi } from 'vitest'
 import { FlowSegError } from '../../../src/errors.ts'
-import { answered, frameQuestion, spansOf } from '../../../src/model/input/prompt.ts'
-import { GROUNDED_TEMPLATES } from '../../../src/model/input/questions.ts'
-import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
+import { answered, frameQuestion } from '../../../src/model/input/prompt.ts'
+import { loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
-import { rank } from '../../../src/model/matching.ts'
 import { workload } from '../../../src/model/plans.ts'
-import { flowLayers } from '../../../src/model/segmentation.ts'
-import { type Answer, ask, describe as describeImage, explain } from '../../../src/model/tasks/ask.ts'
+import { ask, describe as describeImage } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
-import { finish } from '../../../src/model/tasks/finish.ts'
-import type { Plan } from '../../../src/tensor/plan.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { collect, runtime } from '../../runtime.ts'
 import { adapters, creations, expectClose, expectSameBits } from '../../support.ts'
-import { valuesOf } from '../../values.ts'
 import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
 import { logitsInOnePass } from '../words/one-pass.ts'
+import { bytes, script, twoPhrases } from './scripted.ts'
 
 cleanUp()
 
 const TASKS = ['referring', 'reasoning', 'chat', 'grounded']
 const files = smallCheckpoint({ positions: 1024, tasks: TASKS })
-const [OPEN, CLOSE, SEG, END] = [259, 260, 258, 257]
 /** Only Node tells what they take on the host. */
 const MANY = runtime === 'node' ? 500 : 150
-
-/** Replaces the model's choices by these, one after the other; what it reads stays its own. */
-function script(model: LoadedModel, ids: number[]): void {
-  const get = model.plans.get.bind(model.plans)
-  vi.spyOn(model.plans, 'get').mockImplementation(async (key: string, make: () => Promise<Plan>) => {
-    const ready = await get(key, make)
-    if (!key.startsWith('words')) return ready
-    const run: Plan['run'] = async (values) => {
-      const { read, kept } = await ready.run(values)
-      return { kept, read: { ...read, id: Uint32Array.of(ids.shift() ?? END) } }
-    }
-    return { ...ready, run }
-  })
-}
-
-const bytes = (text: string): number[] => [...new TextEncoder().encode(text)].map((byte) => idOfByte(byte))
-
-/** The ids of the small checkpoint's tokenizer are the bytes. */
-function idOfByte(byte: number): number {
-  return byte
-}
-
-/** An answer with two phrases. */
-const TWO_PHRASES = [
-  [OPEN, ...bytes('a man'), CLOSE, ...bytes('  on ')],
-  [OPEN, ...bytes('a horse'), CLOSE, ...bytes(' . And ')],
-  [SEG, ...bytes('.'), END],
-].flat()
 
 const [first, ...others] = await adapters()
 
@@ -83,55 +49,6 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       model.release()
     })
 
-    test.each([
-      ['phrases of the answer', TWO_PHRASES],
-      ['one phrase', [...bytes('It is '), OPEN, ...bytes('a dog'), CLOSE, ...bytes(' '), SEG, END]],
-    ] as const)('the masks are those of a prompt with the same text: %s', async (_, ids) => {
-      const model = await loadModel(files, { gpu })
-      const scene = await look(model, picture(50, 40), {})
-      script(model, [...ids])
-      const answer = await describeImage(model, scene, { flow: true })
-      vi.restoreAllMocks()
-      expect(answer.tokens).toEqual(ids)
-      expect(answer.phrases.length).toBeGreaterThan(0)
-
-      const { tokenizer, parts } = model
-      const written = tokenizer.decode(ids)
-      const question = frameQuestion(tokenizer, parts.config, GROUNDED_TEMPLATES[1])
-      const prompt = answered(tokenizer, question, written)
-      const spans = spansOf(prompt.after, tokenizer)
-      const options = { task: 'grounded', flow: true, every: true } as const
-      // C and S of the answer are there until the next prompt is read
-      const [own] = model.language.values()
-      const [C, S] = [await valuesOf(gpu, own!['condition']!), await valuesOf(gpu, own!['seg']!)]
-      const decoded = await decode(model, scene, { ...prompt, spans }, options, {})
-      const rows = decoded.language.length * model.parts.config.head.hidden
-      expectClose(
-        C.subarray(0, rows),
-        (await valuesOf(gpu, decoded.language.condition)).subarray(0, rows),
-        1e-4,
-      )
-      expectClose(S, await valuesOf(gpu, decoded.language.seg), 1e-4)
-      const layers = flowLayers(decoded.read, 4, decoded.language.length * 64, decoded.baseline)
-      expect(answer.flow).toHaveLength(4)
-      answer.flow?.forEach((layer, l) => {
-        expectClose(layer.logits, layers[l]!.logits, 1e-4)
-        expectClose(layer.masks, layers[l]!.masks, 1e-4)
-        if (l > 0) expect(layer.moved).toBeCloseTo(layers[l]!.moved, 4)
-      })
-      for (const [k, phrase] of answer.phrases.entries()) {
-        const [best] = rank(decoded.logits, false, { phrases: spans.length, phrase: k })
-        expect(phrase).toMatchObject({ query: best!.query })
-        expect(phrase.score).toBeCloseTo(best!.score, 4)
-        const { mask, logits } = await finish(model, scene, decoded, best!.query, {})
-        expectClose(phrase.logits.refined, logits.refined, 1e-4)
-        const differ = phrase.mask.data.reduce((sum, bit, i) => sum + (bit === mask.data[i] ? 0 : 1), 0)
-        expect(differ).toBeLessThanOrEqual(2) // where a logit is as good as zero
-      }
-      closeScene(model, scene)
-      model.release()
-    })
-
     // It takes 10 s or more, and no adapter matters to it
     test.runIf(gpu === first)(
       `${MANY} tokens allocate nothing on the device, build no plan, and leave their states on the host`,
@@ -139,7 +56,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         const model = await loadModel(files, { gpu })
         const scene = await look(model, picture(50, 40), {})
         const text = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, MANY)
-        script(model, [...text])
+        script(model, text)
         let counts: ReadonlyMap<string, number> = new Map()
         const bytesThen: number[] = []
         const hostBytes: number[] = []
@@ -172,68 +89,6 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         model.release()
       },
     )
-
-    test('an answer without <SEG> gets one where it has phrases, or explains', async () => {
-      const model = await loadModel(files, { gpu })
-      const scene = await look(model, picture(50, 40), {})
-      const written = [OPEN, ...bytes('a cup'), CLOSE, ...bytes(' of tea.')]
-      const answerTo = async (ids: number[], asked: () => Promise<Answer>): Promise<Answer> => {
-        script(model, [...ids])
-        const answer = await asked()
-        vi.restoreAllMocks()
-        return answer
-      }
-      const forced = await answerTo([...written, END], () => ask(model, scene, 'What is it?', {}))
-      expect(forced).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'stop', caption: '' })
-      expect(forced.phrases).toMatchObject([{ text: 'a cup', span: [0, 5] }])
-      expect(forced.parts).toEqual([{ text: 'a cup', phrase: 0 }, { text: ' of tea.' }])
-      // As if it had written one
-      const own = await answerTo([...written, ...bytes(' '), SEG, END], () =>
-        ask(model, scene, 'What is it?', {}),
-      )
-      expect(own.forced).toBe(false)
-      expectClose(forced.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      // Cut off: the last token is read after all
-      const cut = await answerTo(written, () =>
-        ask(model, scene, 'What is it?', { maxTokens: written.length }),
-      )
-      expect(cut).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'length' })
-      expectClose(cut.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      const atLast = await answerTo([...written, ...bytes(' '), SEG], () =>
-        ask(model, scene, 'What is it?', { maxTokens: written.length + 2 }),
-      )
-      expectClose(atLast.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      // A phrase that was not read to its end is none
-      const unread = await answerTo(written.slice(0, 7), () =>
-        ask(model, scene, 'What is it?', { maxTokens: 7 }),
-      )
-      expect(unread).toMatchObject({ text: 'a cup', phrases: [], forced: false })
-
-      const plain = await answerTo([...bytes('No.'), END], () => ask(model, scene, 'Is it?', {}))
-      expect(plain).toMatchObject({ text: 'No.', phrases: [], forced: false })
-      const lone = await answerTo([SEG, END], () => ask(model, scene, 'Is it?', {}))
-      expect(lone).toMatchObject({ text: '', phrases: [], forced: false })
-
-      const why = await answerTo([...bytes('It is hot.'), END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(why).toMatchObject({ text: 'It is hot.', forced: true })
-      expect(why.phrases).toMatchObject([{ text: 'What burns?' }])
-      expect(why.phrases[0]).not.toHaveProperty('span')
-      expect(why.prompt).toContain('<p>What burns?</p> Please explain why and output the')
-      const said = await answerTo([...bytes('It is hot. It is '), SEG, ...bytes('.'), END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(said).toMatchObject({ text: 'It is hot.', forced: false })
-      expectClose(why.phrases[0]!.logits.raw, said.phrases[0]!.logits.raw, 1e-4)
-      // Of several the last counts
-      const twice = await answerTo([SEG, ...bytes('It is hot. It is '), SEG, END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(twice.phrases).toHaveLength(1)
-      closeScene(model, scene)
-      model.release()
-    })
 
     test('an abort takes effect within a token, and the scene goes on', async () => {
       const model = await load(files, { gpu })
@@ -331,7 +186,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       const model = await loadModel(saturated, { gpu })
       const scene = await look(model, picture(50, 40), {})
       const phrases = async (flow: boolean) => {
-        script(model, [...TWO_PHRASES])
+        script(model, twoPhrases())
         const answer = await describeImage(model, scene, { flow })
         vi.restoreAllMocks()
         return answer.phrases
