@@ -148,6 +148,7 @@ export {
   type Segmentation,
   type SegmentOptions,
   type SemanticMap,
+  type SemanticSegment,
   type Times,
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'

@@ -46,6 +46,7 @@ export type {
   PanopticSegment,
   Segment,
   SemanticMap,
+  SemanticSegment,
 } from './output/answers.ts'
 export { Scene } from './scene.ts'
 export type {

@@ -85,7 +85,7 @@ function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[Cat
       ? answer.instances.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
       : answer.mode === 'panoptic'
         ? answer.segments.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
-        : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
+        : answer.segments.map(({ name, score, mask }) => ({ name, score, found, mask }))
   return answerWith(scene, ask, named, {
     found,
     unknownWords,

@@ -188,6 +188,44 @@ describe('categories', () => {
     if (objects.length > 0) expect(await filesIn(cwd)).toContain('photo-categories.png')
   })
 
+  test('a semantic map of what is not there says so', async () => {
+    const cwd = await setUp({ threshold: 1, all: 1 })
+    const args = ['categories', 'photo.png', '--stuff', 'sky, wall']
+    const { code, json } = await run(cwd, ...args)
+    expect(code).toBe(3)
+    const answer = await ask(cwd, (scene) => scene.segmentCategories({ stuff: ['sky', 'wall'] }))
+    expect(json).toMatchObject({
+      mode: 'semantic',
+      found: false,
+      objects: answer.segments.map(({ name, area, score }) => ({ name, area, score })),
+    })
+    const text = await flowseg([...args, '--weights', 'model'], { cwd, gpu })
+    expect([text.code, text.out]).toEqual([3, expect.stringContaining('nothing of the list is surely there')])
+  })
+
+  test("X-SAM's rules for a panoptic map", async () => {
+    const cwd = await setUp()
+    const args = ['categories', 'photo.png', '--things', 'dog, cat', '--stuff', 'sky', '--threshold', '0']
+    const maps: string[] = []
+    for (const rules of ['own', 'xsam'] as const) {
+      const { json } = await run(cwd, ...args, '--rules', rules)
+      const { segments } = await ask(cwd, (scene) =>
+        scene.segmentCategories(
+          { things: ['dog', 'cat'], stuff: ['sky'] },
+          { mode: 'panoptic', threshold: 0, rules },
+        ),
+      )
+      expect(json['objects']).toMatchObject(segments.map(({ id, name, area }) => ({ id, name, area })))
+      maps.push(JSON.stringify(json['objects']))
+    }
+    expect(maps[0]).not.toBe(maps[1])
+    const { code, json } = await run(cwd, ...args, '--rules', 'coco')
+    expect([code, json['error']]).toEqual([
+      2,
+      { code: 'ERR_USAGE', message: expect.stringContaining("--rules is 'coco'") },
+    ])
+  })
+
   test.each([
     [[], 'needs names'],
     [['--things', 'dog,,cat'], 'has an empty name'],
