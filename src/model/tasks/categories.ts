@@ -23,6 +23,7 @@ import {
   readCategories,
   shuffled,
 } from '../input/categories.ts'
+import { roomAfterImage } from '../input/prompt.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
 import type { CategoryAnswers, CategoryFlow, CategoryMode, CategoryRows } from '../output/answers.ts'
@@ -94,7 +95,8 @@ export async function segmentCategories<M extends CategoryMode>(
   const order = categories.map((_, k) => k)
   const columns = shuffle === undefined ? order : shuffled(order, shuffle)
   const asked = columns.map((k) => entryOf(categories, k))
-  const prompt = categoriesPrompt(tokenizer, config, asked, config.llm.maxPositions - parts.prefix, options)
+  const room = roomAfterImage(config, parts.prefix)
+  const prompt = categoriesPrompt(tokenizer, config, asked, room, options)
 
   return callScene(model, scene, task, async () => {
     const decoded = await decode(model, scene, prompt, { task: 'categories', flow, every: flow }, task)
