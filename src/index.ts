@@ -101,6 +101,7 @@ export {
 export {
   type AllSegmentation,
   type Answer,
+  type AnswerEnd,
   type AnswerFlow,
   type AnswerPart,
   type AskOptions,

@@ -75,6 +75,7 @@ export type {
 } from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
 export type { AnswerPart } from './words/answer.ts'
+export type { AnswerEnd } from './words/generate.ts'
 export type { SamplingOptions } from './words/sample.ts'
 
 /**

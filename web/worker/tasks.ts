@@ -101,7 +101,7 @@ function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): SceneAnswer {
     found: phrases.some(({ found }) => found),
     unknownWords,
     ms: times.write + times.segment,
-    words: { text, parts, isCut: end === 'length', tokens: tokens.length },
+    words: { text, parts, end, tokens: tokens.length },
   })
 }
 

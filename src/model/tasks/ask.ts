@@ -39,7 +39,15 @@ import {
   marksOf,
 } from '../words/answer.ts'
 import { captionOf } from '../words/caption.ts'
-import { answerLength, type Generated, generate, type OngoingAnswer } from '../words/generate.ts'
+import {
+  type AnswerEnd,
+  answerLength,
+  type Generated,
+  generate,
+  MOST_ANSWER_TOKENS,
+  type OngoingAnswer,
+} from '../words/generate.ts'
+import { Repetition } from '../words/repetition.ts'
 import type { SamplingOptions } from '../words/sample.ts'
 import { type Decoded, decodeLanguage, languageOfStates } from './decode.ts'
 import { expectTask } from './expect-task.ts'
@@ -53,10 +61,15 @@ export interface AskOptions<O extends MaskOutput = 'host'> extends MaskOptions<O
    */
   readonly onText?: ((text: string, phrase?: number) => void) | undefined
   /**
-   * Most tokens of the answer. By default 512 (2,048 for models of X-SAM's main branch), or fewer where the model has
-   * no room for them.
+   * Most tokens of the answer, up to 65,536. By default 512 (2,048 for models of X-SAM's main branch), or fewer where
+   * the model has no room for them.
    */
   readonly maxTokens?: number | undefined
+  /**
+   * true: go on to `maxTokens` where the model only repeats itself. By default the answer ends when its last 64 tokens
+   * are white space, or the same 1 to 16 tokens over and over, as small models write for ever; X-SAM goes on.
+   */
+  readonly allowRepeats?: boolean | undefined
   /** The semantic flow, as in {@link SegmentOptions}: report every layer of it (true), or decode without it (false). */
   readonly flow?: boolean | undefined
 }
@@ -114,8 +127,11 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly unknownWords: readonly string[]
   /** All token ids that were written. */
   readonly tokens: readonly number[]
-  /** 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`. */
-  readonly end: 'stop' | 'length'
+  /**
+   * 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`, 'repeat' if it was ended because the
+   * model only repeated itself.
+   */
+  readonly end: AnswerEnd
   /** True if the answer lacked a <SEG> that it should have had: it was added, so that there are masks. */
   readonly forced: boolean
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
@@ -139,14 +155,16 @@ const SHARE: OptionKind = {
 }
 const SEED: OptionKind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
 const LIMIT: OptionKind = {
-  is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
-  what: 'a whole number of at least 1',
+  is: (value) =>
+    Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MOST_ANSWER_TOKENS,
+  what: `a whole number from 1 to ${MOST_ANSWER_TOKENS}`,
 }
 
 const ASK_KINDS: OptionKinds<AskOptions<MaskOutput>> = {
   ...MASK_KINDS,
   onText: FUNCTION,
   maxTokens: LIMIT,
+  allowRepeats: FLAG,
   flow: FLAG,
   temperature: SECONDS,
   topP: SHARE,
@@ -229,12 +247,14 @@ async function answer<O extends MaskOutput>(
   return callScene(model, scene, task, async () => {
     const started = performance.now()
     const reader = new AnswerReader(tokenizer, marks)
+    const repetition = new Repetition((id) => tokenizer.decode([id]).trim() === '')
     const tell = teller(onText)
     const text = await embeddings.rows(question.after, question.after.length, signal)
     const writer = await generate(model, scene, text, {
       ...options,
       maxTokens,
       stops: marks.stops,
+      repeats: options.allowRepeats ? undefined : (id) => repetition.push(id),
       onToken: (id) => {
         reader.push(id)
         tell(() => reader.textSoFar())
@@ -351,8 +371,8 @@ async function target(
 
   const at = ids.slice(0, states.length - T).lastIndexOf(marks.seg)
   if (at >= 0) return { phrases, seg: T + at, forced: false }
-  // The last token was not read: where the answer's length ended it, it belongs before what is added
-  const last = generated.end === 'length' ? ids.slice(-1) : []
+  // The last token was not read: unless it ended the answer, it belongs before what is added
+  const last = generated.end === 'stop' ? [] : ids.slice(-1)
   const space = parts.config.prompt.chat === 'phi3' ? '' : ' ' // Phi-3's tokenizer puts one there itself
   const words = task === 'reasoning' ? 'It is <SEG>' : '<SEG>'
   await force(last.includes(marks.seg) ? last : [...last, ...tokenizer.encode(space + words)])

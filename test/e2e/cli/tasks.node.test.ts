@@ -275,6 +275,23 @@ describe('words', () => {
   })
 })
 
+test('a model that repeats itself is said to, and not given more tokens', async () => {
+  const cwd = await setUp()
+  const { length } = await ask(cwd, async (scene) => (await scene.ask('What is it?')).tokens)
+  const args = ['ask', 'photo.png', 'What is it?', '--weights', 'model']
+  const { out } = await flowseg(args, { cwd, gpu })
+  expect(length).toBeLessThan(512) // random weights soon write the same for ever
+  expect(out).toContain('The model repeated itself')
+  expect(out).not.toContain('--max-tokens')
+  const on = await run(cwd, 'ask', 'photo.png', 'What is it?', '--allow-repeats', '--max-tokens', '200')
+  expect(on.json).toMatchObject({ end: 'length', tokens: 200 })
+  const { code, json } = await run(cwd, 'ask', 'photo.png', 'What is it?', '--max-tokens', '1000000')
+  expect([code, json['error']]).toEqual([
+    2,
+    { code: 'ERR_USAGE', message: expect.stringContaining('--max-tokens') },
+  ])
+})
+
 test('no output replaces a file that the question or the model is read from', async () => {
   const cwd = await setUp()
   await copyFile(join(cwd, 'model/config.json'), join(cwd, 'own.json'))

@@ -8,7 +8,7 @@ import { answered, frameQuestion } from '../../../src/model/input/prompt.ts'
 import { loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
 import { workload } from '../../../src/model/plans.ts'
-import { ask, describe as describeImage } from '../../../src/model/tasks/ask.ts'
+import { type Answer, type AskOptions, ask, describe as describeImage } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { collect, runtime } from '../../runtime.ts'
@@ -16,12 +16,13 @@ import { adapters, creations, expectClose, expectSameBits } from '../../support.
 import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
 import { logitsInOnePass } from '../words/one-pass.ts'
-import { bytes, script, twoPhrases } from './scripted.ts'
+import { bytes, IDS, script, twoPhrases } from './scripted.ts'
 
 cleanUp()
 
 const TASKS = ['referring', 'reasoning', 'chat', 'grounded']
 const files = smallCheckpoint({ positions: 1024, tasks: TASKS })
+const { OPEN, CLOSE } = IDS.qwen3
 /** Only Node tells what they take on the host. */
 const MANY = runtime === 'node' ? 500 : 150
 
@@ -156,6 +157,68 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       expect(gpu.memory().byOwner).not.toHaveProperty('lm_head')
     })
 
+    // Many tokens again
+    test.runIf(gpu === first)(
+      'the cache grows while an answer is written, and nothing else changes',
+      async () => {
+        // As a config that leaves out how long a sequence its language model reads
+        const endless = smallCheckpoint({ positions: 2 ** 31 - 1, tasks: TASKS })
+        const model = await loadModel(endless, { gpu })
+        const scene = await look(model, picture(50, 40), {})
+        const text = bytes('the red mug left of the laptop and so on; '.repeat(14))
+        const written = [...text, ...twoPhrases()]
+        expect(written.length).toBeGreaterThan(550)
+        script(model, bytes('No.'))
+        const before = scene.bytes
+        await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        const rows = 64 * Math.ceil((model.parts.prefix + 512 + 100) / 64)
+        expect(scene.capacity).toBeLessThanOrEqual(rows)
+        const { layers, kvHeads, headDim } = model.parts.config.llm
+        expect(scene.bytes - before).toBeLessThanOrEqual(rows * 2 * layers * kvHeads * headDim * 4)
+
+        script(model, written)
+        const grown = await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        expect(grown.tokens).toEqual(written)
+        expect(scene.capacity).toBeGreaterThan(rows)
+        expect(scene.capacity).toBeLessThan(2 * rows)
+        // In the larger cache from the beginning
+        script(model, written)
+        const again = await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        expect(grown.phrases.map(({ query }) => query)).toEqual(again.phrases.map(({ query }) => query))
+        for (const [k, { logits }] of grown.phrases.entries())
+          expectClose(logits.raw, again.phrases[k]!.logits.raw, 1e-4)
+        closeScene(model, scene)
+        model.release()
+      },
+    )
+
+    test('a model that only repeats itself is stopped', async () => {
+      const model = await loadModel(files, { gpu })
+      const scene = await look(model, picture(50, 40), {})
+      const asked = async (ids: number[], options: AskOptions = {}): Promise<Answer> => {
+        script(model, ids)
+        const answer = await ask(model, scene, 'What is it?', options)
+        vi.restoreAllMocks()
+        return answer
+      }
+      const cup = [OPEN, ...bytes('a cup'), CLOSE]
+      const spaces = await asked([...cup, ...bytes(' '.repeat(300))])
+      expect(spaces).toMatchObject({ text: 'a cup', end: 'repeat', forced: true })
+      expect(spaces.phrases).toHaveLength(1)
+      expect(spaces.tokens).toHaveLength(cup.length + 64)
+      const cycle = await asked(bytes('It is red. It is red. '.repeat(20)))
+      expect(cycle).toMatchObject({ end: 'repeat', phrases: [] })
+      expect(cycle.tokens).toHaveLength(64)
+      const on = await asked(bytes(' '.repeat(90)), { maxTokens: 80, allowRepeats: true })
+      expect(on.end).toBe('length')
+      expect(on.tokens).toHaveLength(80)
+      closeScene(model, scene)
+      model.release()
+    })
+
     test('a prompt longer than a sentence makes the cache larger, and is answered the same', async () => {
       const names = Array.from({ length: 30 }, (_, i) => `<p>thing ${i}</p>`).join(', ')
       const roomy = smallCheckpoint({ positions: 1024, maxTokens: 900 })
@@ -238,6 +301,9 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         ['What?', { maxTokens: 0 }, 'ask: maxTokens is 0'],
         ['What?', { maxTokens: 1.5 }, 'ask: maxTokens is 1.5'],
         ['What?', { maxTokens: Infinity }, 'ask: maxTokens is Infinity'],
+        ['What?', { maxTokens: 1e6 }, 'ask: maxTokens is 1000000, expected a whole number from 1 to 65536'],
+        ['What?', { maxTokens: 1e9 }, 'ask: maxTokens is 1000000000'],
+        ['What?', { allowRepeats: 1 }, 'ask: allowRepeats is 1'],
         ['What?', { temperature: -1 }, 'ask: temperature is -1'],
         ['What?', { temperature: Number.NaN }, 'ask: temperature is NaN'],
         ['What?', { topP: 0 }, 'ask: topP is 0'],
