@@ -185,7 +185,7 @@ function answerInWords(
 }
 
 /** What there is to say of an answer that the model didn't end. */
-const ENDINGS: Readonly<Record<Answer['end'], string | undefined>> = {
+const END_NOTES: Readonly<Record<Answer['end'], string | undefined>> = {
   stop: undefined,
   length: 'The answer was cut off: give --max-tokens more.',
   repeat: 'The model repeated itself, so the answer was ended. Ask in other words.',
@@ -203,7 +203,7 @@ function tell(
   const lines = [
     '',
     ...(overlay === null ? [] : preview(picture, out)),
-    ...(ENDINGS[end] === undefined ? [] : [paint('yellow', `  ${ENDINGS[end]}`)]),
+    ...(END_NOTES[end] === undefined ? [] : [paint('yellow', `  ${END_NOTES[end]}`)]),
     ...(forced
       ? [paint('dim', '  The answer had no <SEG>, and was given one, so that there are masks.')]
       : []),

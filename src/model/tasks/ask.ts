@@ -128,8 +128,8 @@ export interface Answer<O extends MaskOutput = 'host'> {
   /** All token ids that were written. */
   readonly tokens: readonly number[]
   /**
-   * 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`, 'repeat' if it was ended because the
-   * model only repeated itself.
+   * 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`, 'repeat' if it was ended because
+   * the model only repeated itself.
    */
   readonly end: AnswerEnd
   /** True if the answer lacked a <SEG> that it should have had: it was added, so that there are masks. */

@@ -42,8 +42,8 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
    */
   readonly mode?: M | undefined
   /**
-   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map is the same with
-   * any, and only its `found` depends on it.
+   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map is the same
+   * with any, and only its `found` depends on it.
    */
   readonly threshold?: number | undefined
   /**
