@@ -101,6 +101,8 @@ export {
 export {
   type AllSegmentation,
   type Answer,
+  type AnswerEnd,
+  type AnswerFlow,
   type AnswerPart,
   type AskOptions,
   type Candidate,
@@ -130,6 +132,7 @@ export {
   type MaskTexture,
   type PanopticMap,
   type PanopticSegment,
+  type PhraseRows,
   type RefinedMask,
   type RegionAnswer,
   type RegionFlow,
@@ -146,6 +149,7 @@ export {
   type Segmentation,
   type SegmentOptions,
   type SemanticMap,
+  type SemanticSegment,
   type Times,
 } from './model/flowseg.ts'
 export type { Mat3 } from './model/input/preprocess.ts'

@@ -46,6 +46,7 @@ export type {
   PanopticSegment,
   Segment,
   SemanticMap,
+  SemanticSegment,
 } from './output/answers.ts'
 export { Scene } from './scene.ts'
 export type {
@@ -61,7 +62,7 @@ export type {
   Segmentation,
   Times,
 } from './segmentation.ts'
-export type { Answer, AskOptions, GroundedPhrase } from './tasks/ask.ts'
+export type { Answer, AnswerFlow, AskOptions, GroundedPhrase, PhraseRows } from './tasks/ask.ts'
 export type { CategoryOptions } from './tasks/categories.ts'
 export type {
   RegionAnswer,
@@ -74,6 +75,7 @@ export type {
 } from './tasks/region.ts'
 export type { SegmentOptions } from './tasks/sentence.ts'
 export type { AnswerPart } from './words/answer.ts'
+export type { AnswerEnd } from './words/generate.ts'
 export type { SamplingOptions } from './words/sample.ts'
 
 /**

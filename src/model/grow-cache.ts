@@ -11,6 +11,12 @@ import { bytesOf, makeCache, type SceneState } from './look.ts'
 /** Capacities are multiples of this, so that few plans serve all of them. */
 const ROWS = 64
 
+/** Options of `growCache`. */
+export interface GrowOptions extends TaskOptions {
+  /** Rows that stay; by default those up to the image's last, as every question writes anew what follows. */
+  readonly kept?: number
+}
+
 /**
  * Gives a scene's cache room for at least so many rows, in a turn of the model. Plans that bind the cache are made for
  * `scene.capacity`.
@@ -22,7 +28,7 @@ export async function growCache(
   model: Pick<LoadedModel, 'gpu' | 'parts'>,
   scene: SceneState,
   rows: number,
-  { signal }: TaskOptions = {},
+  { signal, kept = model.parts.prefix }: GrowOptions = {},
 ): Promise<void> {
   if (rows <= scene.capacity) return
   signal?.throwIfAborted()
@@ -31,10 +37,9 @@ export async function growCache(
   const capacity = Math.min(roundUp(rows, ROWS), most)
   const cache = await makeCache(model, capacity)
 
-  // Only the rows up to the image's last: what follows is written anew by every question
   const encoder = gpu.device.createCommandEncoder({ label: 'grow cache' })
   for (const [name, x] of Object.entries(scene.cache)) {
-    const bytes = (x.storage.bytes / scene.capacity) * parts.prefix
+    const bytes = (x.storage.bytes / scene.capacity) * kept
     encoder.copyBufferToBuffer(
       bufferOf(x),
       0,

@@ -157,7 +157,10 @@ export class Scene {
     options: CategoryOptions & { readonly mode: M },
   ): Promise<CategoryAnswers[M]>
   segmentCategories(
-    list: { readonly things: readonly string[]; readonly stuff: readonly string[] },
+    list: {
+      readonly things: readonly [string, ...string[]] // an empty list is none
+      readonly stuff: readonly [string, ...string[]]
+    },
     options?: CategoryOptions & { readonly mode?: undefined },
   ): Promise<CategoryAnswers['panoptic']>
   segmentCategories(

@@ -60,8 +60,15 @@ export function showWords(asked: string, answer: ObjectsAnswer, place: ObjectsPl
   return `${isSilent ? 'No words came.' : printable(words.text, Infinity)}${masks}`
 }
 
+/** What there is to say of an answer that the model didn't end. */
+const END_NOTES = {
+  stop: '',
+  length: 'It was cut off: the answer may have no more tokens. ',
+  repeat: 'The model repeated itself, so it was ended. ',
+} as const
+
 function noteOf({ words, objects, found }: ObjectsAnswer): string {
-  const cut = words?.isCut ? 'It was cut off: the answer may have no more tokens. ' : ''
+  const cut = words ? END_NOTES[words.end] : ''
   if (objects.length === 0) return `${cut}It points at nothing in the image.`
   return found
     ? `${cut}Point at a phrase to see its mask.`

@@ -2,6 +2,7 @@
 // (pixels, masks, bitmaps) are transferred.
 
 import type {
+  Answer,
   AnswerPart,
   Box,
   CategoryList,
@@ -127,8 +128,8 @@ export interface ObjectsAnswer extends Caveats {
   readonly words?: {
     readonly text: string
     readonly parts: readonly AnswerPart[]
-    /** The answer had reached the most tokens that it may have. */
-    readonly isCut: boolean
+    /** The reason why it has no more tokens. */
+    readonly end: Answer['end']
     readonly tokens: number
   }
 }

@@ -85,7 +85,7 @@ function ofCategories(scene: Scene, ask: ObjectsAsk, answer: CategoryAnswers[Cat
       ? answer.instances.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
       : answer.mode === 'panoptic'
         ? answer.segments.map(({ name, score, mask }) => ({ name, score, found: true, mask }))
-        : answer.segments.map(({ name, mask }) => ({ name, found: true, mask }))
+        : answer.segments.map(({ name, score, mask }) => ({ name, score, found, mask }))
   return answerWith(scene, ask, named, {
     found,
     unknownWords,
@@ -101,7 +101,7 @@ function ofWords(scene: Scene, ask: ObjectsAsk, answer: Answer): SceneAnswer {
     found: phrases.some(({ found }) => found),
     unknownWords,
     ms: times.write + times.segment,
-    words: { text, parts, isCut: end === 'length', tokens: tokens.length },
+    words: { text, parts, end, tokens: tokens.length },
   })
 }
 

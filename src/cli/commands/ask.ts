@@ -6,6 +6,7 @@ import type { Answer, AskOptions, GroundedPhrase } from '../../model/flowseg.ts'
 import { clean } from '../../model/input/prompt.ts'
 import { cleanQuestion } from '../../model/input/questions.ts'
 import { type Caveats, caveatFields } from '../../model/knows/caveats.ts'
+import { MOST_ANSWER_TOKENS } from '../../model/words/generate.ts'
 import { printable } from '../../printable.ts'
 import {
   type Command,
@@ -30,6 +31,7 @@ const OPTIONS = {
     value: 'N',
     help: 'most tokens of the answer; by default 512, or what the model has room for',
   },
+  'allow-repeats': { help: 'go on when the model only repeats itself, as X-SAM does' },
   temperature: { value: 'T', help: 'above 0, tokens are drawn at random: the higher, the wilder' },
   'top-p': { value: 'P', help: 'with --temperature: among the likeliest tokens whose probabilities make P' },
   'top-k': { value: 'N', help: 'with --temperature: among the N likeliest tokens' },
@@ -134,7 +136,8 @@ function answerInWords(
   askScene: (scene: Looked['scene'], options: AskOptions) => Promise<Answer>,
 ): Promise<number> {
   const sampling = {
-    maxTokens: args.number('max-tokens', 1),
+    maxTokens: args.number('max-tokens', 1, MOST_ANSWER_TOKENS),
+    allowRepeats: args.has('allow-repeats') || undefined,
     temperature: args.positive('temperature'),
     topP: args.positive('top-p') && shareOption(args, 'top-p'),
     topK: args.number('top-k', 1),
@@ -181,6 +184,13 @@ function answerInWords(
   })
 }
 
+/** What there is to say of an answer that the model didn't end. */
+const END_NOTES: Readonly<Record<Answer['end'], string | undefined>> = {
+  stop: undefined,
+  length: 'The answer was cut off: give --max-tokens more.',
+  repeat: 'The model repeated itself, so the answer was ended. Ask in other words.',
+}
+
 function tell(
   { phrases, end, forced, tokens, times }: Answer,
   caveats: readonly string[],
@@ -193,7 +203,7 @@ function tell(
   const lines = [
     '',
     ...(overlay === null ? [] : preview(picture, out)),
-    ...(end === 'length' ? [paint('yellow', '  The answer was cut off: give --max-tokens more.')] : []),
+    ...(END_NOTES[end] === undefined ? [] : [paint('yellow', `  ${END_NOTES[end]}`)]),
     ...(forced
       ? [paint('dim', '  The answer had no <SEG>, and was given one, so that there are masks.')]
       : []),

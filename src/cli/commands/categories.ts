@@ -39,6 +39,10 @@ const page: Page = {
       value: 'SCORE',
       help: "the least score of an object, from 0 to 1; by default the model's own",
     },
+    rules: {
+      value: 'RULES',
+      help: 'of a panoptic map: own, or xsam, where the likeliest object has each pixel and ids may collide',
+    },
     shuffle: { value: 'SEED', help: "let the model read the names in a random order, as X-SAM's demo does" },
     ...IMAGE_OPTIONS,
   },
@@ -67,6 +71,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   }
   const mode = args.oneOf('mode', ['semantic', 'instance', 'panoptic'])
   const threshold = shareOption(args, 'threshold')
+  const rules = args.oneOf('rules', ['own', 'xsam'])
   const shuffle = args.number('shuffle', 0)
   const what = {
     typed,
@@ -77,7 +82,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   }
   return askOneImage(args, terminal, what, async (looked) => {
     const { scene, progress, task, place, model } = looked
-    const answer = await scene.segmentCategories(list, { ...task, mode, threshold, shuffle })
+    const answer = await scene.segmentCategories(list, { ...task, mode, threshold, shuffle, rules })
     progress.clear()
     const { picture, ...files } = await writeObjects(looked, objectsOf(answer))
     const caveats = { world: scene.world, unknownWords: answer.unknownWords }
@@ -149,12 +154,20 @@ function textOf(
   })
   return [
     paint('bold', `${answer.mode} map of ${grouped(answer.categories.length)} categories`),
-    ...(rows.length > 0 ? rows : [`  ${paint('yellow', 'Not found')}: nothing of the list is in the image.`]),
+    ...rows,
+    ...(answer.found ? [] : [`  ${paint('yellow', 'Not found')}: ${nothing(answer)}`]),
     ...caveats,
     `  time     ${timesText(answer.times)}   ${paint('dim', adapter)}`,
     ...(overlay === null ? [] : [`  picture  ${printable(overlay, Infinity)}`]),
     ...(mask === null ? [] : [`  mask     ${printable(mask, Infinity)}`]),
   ]
+}
+
+/** A semantic map has a category for every pixel, sure or not. */
+function nothing({ mode }: CategoryAnswer): string {
+  return mode === 'semantic'
+    ? 'nothing of the list is surely there. The map shows the likeliest category of each pixel.'
+    : 'nothing of the list is in the image.'
 }
 
 /** The object that `--json` prints. */

@@ -13,6 +13,7 @@ import { PromptError } from '../../errors.ts'
 import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import { quoted } from '../../printable.ts'
 import type { Config, PromptConfig } from '../checkpoint/config.ts'
+import { MOST } from '../checkpoint/config-section.ts'
 
 /** The wording around a sentence. */
 export interface PromptOptions {
@@ -206,8 +207,19 @@ export function spansOf(ids: readonly number[], tokenizer: Tokenizer): Span[] {
 }
 
 /** Rows of the language model that a prompt takes, the image's not counted. */
-export function tokensOf({ before, after }: PromptQuestion): number {
+function tokensOf({ before, after }: PromptQuestion): number {
   return before.length + after.length
+}
+
+/**
+ * Tokens that a prompt may have after an image: a list may be longer than a sentence, whose limit is the config's
+ * `prompt.maxTokens`. A config that doesn't say how long a sequence its language model reads would allow what no memory
+ * holds: then it is the longest prompt of any config.
+ *
+ * @param prefix rows up to the image's last
+ */
+export function roomAfterImage({ llm }: Pick<Config, 'llm'>, prefix: number): number {
+  return llm.maxPositions === MOST.positions ? MOST.tokens : llm.maxPositions - prefix
 }
 
 /** A model that was trained on a question of its own knows no other; X-SAM's know one for each task. */

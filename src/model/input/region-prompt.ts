@@ -4,7 +4,7 @@
 import { PromptError } from '../../errors.ts'
 import type { Tokenizer } from '../../io/text/tokenizer.ts'
 import type { Config } from '../checkpoint/config.ts'
-import { answered, expectPlace, frameQuestion, type Prompt, tokensOf } from './prompt.ts'
+import { answered, expectPlace, frameQuestion, type Prompt } from './prompt.ts'
 
 /** X-SAM's questions for regions; its code picks one at random, the default is the first. */
 export const REGION_TEMPLATES = [
@@ -28,12 +28,14 @@ export interface RegionPromptOptions {
 
 /**
  * @param count of regions
+ * @param room  tokens after the image that the model has positions for
  * @throws PromptError if there are more of them than the model takes, or a template lacks its place for them
  */
 export function regionPrompt(
   tokenizer: Tokenizer,
   config: Config,
   count: number,
+  room: number,
   { template = REGION_TEMPLATES[0], answer = ANSWER }: RegionPromptOptions = {},
 ): Prompt {
   expectPlace('template', template, '{regions}')
@@ -48,14 +50,13 @@ export function regionPrompt(
     return answered(tokenizer, question, answer)
   }
   // All regions but the first take as many tokens, so that two prompts tell how many fit
-  const { maxTokens } = config.prompt
-  const first = tokensOf(promptOf(1))
-  const more = tokensOf(promptOf(2)) - first
-  const most = Math.max(0, 1 + Math.floor((maxTokens - first) / more))
+  const first = promptOf(1).after.length
+  const more = promptOf(2).after.length - first
+  const most = Math.max(0, 1 + Math.floor((room - first) / more))
   if (count <= most) return promptOf(count)
   const size = config.regions.rows === 1 ? '' : ` Each takes ${config.regions.rows} rows.`
   throw new PromptError(
-    `${count} regions make a prompt of ${first + (count - 1) * more} tokens; this model takes ${maxTokens}.${size} ` +
-      (most > 0 ? `Ask for at most ${most} at a time.` : 'Raise prompt.maxTokens in its config.json.'),
+    `${count} regions make a prompt of ${first + (count - 1) * more} tokens after the image, where this model reads ` +
+      `${room}.${size} ${most > 0 ? `Ask for at most ${most} at a time.` : 'It can be asked for none.'}`,
   )
 }

@@ -52,6 +52,15 @@ export interface Segment {
   readonly mask: Mask
 }
 
+/** A segment of a semantic map: all pixels of one category. */
+export interface SemanticSegment extends Segment {
+  /**
+   * The largest probability of the category among all queries, in [0, 1]. A pixel goes to the likeliest category of the
+   * list, so a low score says that its pixels have no better one.
+   */
+  readonly score: number
+}
+
 /** A segment of a panoptic map. */
 export interface PanopticSegment extends Segment {
   /** The model's confidence in it, in [0, 1]; of fused stuff the highest of its queries' scores. */
@@ -84,7 +93,11 @@ export interface LabelMap {
   readonly height: number
   /** [height, width]: a value per pixel, whose meaning depends on `mode`. */
   readonly labels: Uint16Array
-  /** True if anything of the list was found. */
+  /**
+   * True if anything of the list was found: an object with pixels whose score reaches the threshold. A semantic map
+   * gives every pixel a category all the same; there, it is true if a query that is as likely as the threshold says has
+   * a mask with pixels.
+   */
   readonly found: boolean
   /** The list that was asked for, things first. */
   readonly categories: readonly Category[]
@@ -103,7 +116,7 @@ export interface SemanticMap extends LabelMap {
   /** The kind of this answer. */
   readonly mode: 'semantic'
   /** The categories that have pixels, the largest first. */
-  readonly segments: readonly Segment[]
+  readonly segments: readonly SemanticSegment[]
 }
 
 /** Objects that may overlap: in `labels` 0 is none, and i is instances[i - 1], the surer one on top. */

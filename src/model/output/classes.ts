@@ -60,6 +60,20 @@ export function bestPairs(probabilities: Float64Array, K: number, threshold: num
     .filter(({ probability }) => probability >= threshold)
 }
 
+/** The largest probability of each class, [K], and of each query, [N]. @param probabilities [N, K] */
+export function surest(
+  probabilities: Float64Array,
+  K: number,
+): { readonly ofClass: Float64Array; readonly ofQuery: Float64Array } {
+  const [ofClass, ofQuery] = [new Float64Array(K), new Float64Array(probabilities.length / K)]
+  for (const [i, p] of probabilities.entries()) {
+    const [query, k] = [Math.floor(i / K), i % K]
+    ofClass[k] = Math.max(ofClass[k] ?? 0, p)
+    ofQuery[query] = Math.max(ofQuery[query] ?? 0, p)
+  }
+  return { ofClass, ofQuery }
+}
+
 /**
  * Each query as its best class, in the order of the queries, where that is more probable than the threshold. The
  * background doesn't take part: a query that is rather nothing may still be kept.

@@ -14,9 +14,10 @@ import {
   type CategoryMode,
   type PanopticSegment,
   type Segment,
+  type SemanticSegment,
   withMask,
 } from './answers.ts'
-import { bestPairs, likelyQueries } from './classes.ts'
+import { bestPairs, likelyQueries, surest } from './classes.ts'
 import { extentsOf, type Labels, maskOfLabel, paintMasks, unpackLabels } from './label-map.ts'
 import { type DecodedMasks, masksOf, refinedOf } from './masks.ts'
 import { segmentsOf } from './panoptic.ts'
@@ -52,14 +53,8 @@ export function categoryMap<M extends CategoryMode>(mode: M, found: DecodedCateg
   return makers[mode](found)
 }
 
-async function semantic({
-  model,
-  scene,
-  decoded,
-  categories,
-  probabilities,
-  task,
-}: DecodedCategories): Promise<MapOf<'semantic'>> {
+async function semantic(found: DecodedCategories): Promise<MapOf<'semantic'>> {
+  const { model, scene, decoded, categories, probabilities, task } = found
   const { gpu, parts, plans } = model
   const { width, height } = scene.size
   const K = categories.length
@@ -69,16 +64,31 @@ async function semantic({
   const inputs = { masks: decoded.masks, weights: Float32Array.from(probabilities) }
   const { read } = await ready.run({ ...task, inputs })
   const map = { width, height, labels: unpackLabels(read.labels as Uint32Array, width * height) }
-  const segments = extentsOf(map, K).flatMap((extent, id): Segment[] => {
+  const { ofClass, ofQuery } = surest(probabilities, K)
+  const segments = extentsOf(map, K).flatMap((extent, id): SemanticSegment[] => {
     if (extent.area === 0) return []
-    return [segment(map, { id, ...labelOf(categories, id), ...extent })]
+    return [segment(map, { id, ...labelOf(categories, id), ...extent, score: ofClass[id] ?? 0 })]
   })
   return {
     mode: 'semantic',
     ...map,
-    found: true,
+    found: await isAnyThere(ofQuery, found),
     segments: segments.sort((a, b) => b.area - a.area || a.id - b.id),
   }
+}
+
+/**
+ * Whether a query is likely enough of a category, and its mask has a pixel. The map itself doesn't tell: each of its
+ * pixels has a category, be it ever so unlikely.
+ */
+async function isAnyThere(
+  ofQuery: Float64Array,
+  { model, scene, decoded, threshold, task }: DecodedCategories,
+): Promise<boolean> {
+  for (const { query } of bestPairs(ofQuery, 1, threshold)) {
+    for (const { area } of await masksOf(model, scene, decoded, [query], task)) if (area > 0) return true
+  }
+  return false
 }
 
 async function instances(found: DecodedCategories): Promise<MapOf<'instance'>> {

@@ -22,7 +22,7 @@ import { clean, frameQuestion, type PromptQuestion, type Span } from '../input/p
 import { cleanQuestion, EXPLAIN_TEMPLATES, GROUNDED_TEMPLATES } from '../input/questions.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
-import { type Match, rank } from '../matching.ts'
+import { type Match, presenceOf, rank } from '../matching.ts'
 import {
   type FlowLayer,
   flowLayers,
@@ -39,9 +39,17 @@ import {
   marksOf,
 } from '../words/answer.ts'
 import { captionOf } from '../words/caption.ts'
-import { answerLength, type Generated, generate, type OngoingAnswer } from '../words/generate.ts'
+import {
+  type AnswerEnd,
+  answerLength,
+  type Generated,
+  generate,
+  MOST_ANSWER_TOKENS,
+  type OngoingAnswer,
+} from '../words/generate.ts'
+import { Repetition } from '../words/repetition.ts'
 import type { SamplingOptions } from '../words/sample.ts'
-import { decodeLanguage, languageOfStates } from './decode.ts'
+import { type Decoded, decodeLanguage, languageOfStates } from './decode.ts'
 import { expectTask } from './expect-task.ts'
 import { finish, MASK_KINDS } from './finish.ts'
 
@@ -53,10 +61,15 @@ export interface AskOptions<O extends MaskOutput = 'host'> extends MaskOptions<O
    */
   readonly onText?: ((text: string, phrase?: number) => void) | undefined
   /**
-   * Most tokens of the answer. By default 512 (2,048 for models of X-SAM's main branch), or fewer where the model has
-   * no room for them.
+   * Most tokens of the answer, up to 65,536. By default 512 (2,048 for models of X-SAM's main branch), or fewer where
+   * the model has no room for them.
    */
   readonly maxTokens?: number | undefined
+  /**
+   * true: go on to `maxTokens` where the model only repeats itself. By default the answer ends when its last 64 tokens
+   * are white space, or the same 1 to 16 tokens over and over, as small models write for ever; X-SAM goes on.
+   */
+  readonly allowRepeats?: boolean | undefined
   /** The semantic flow, as in {@link SegmentOptions}: report every layer of it (true), or decode without it (false). */
   readonly flow?: boolean | undefined
 }
@@ -68,10 +81,31 @@ export interface GroundedPhrase<O extends MaskOutput = 'host'> extends Match, Re
   /** [begin, end) in the answer's text, as `slice` takes it; absent if it is the question's. */
   readonly span?: readonly [begin: number, end: number]
   /**
+   * Softmax of this phrase against the background alone, in [0, 1], as if nothing else had been named: two phrases may
+   * mean the same object. The query is X-SAM's, the best one by the softmax over all phrases and the background.
+   */
+  readonly score: number
+  /**
    * True if its score reaches the config's `presence.threshold`. If it is false, the mask is still that of the best
    * candidate.
    */
   readonly found: boolean
+}
+
+/** The rows of C that stand for a phrase. */
+export interface PhraseRows {
+  /** Index of the phrase in the answer's `phrases`. */
+  readonly phrase: number
+  /** [begin, end) among the rows of C. */
+  readonly rows: readonly [begin: number, end: number]
+}
+
+/** The flow of an answer in words. */
+export interface AnswerFlow {
+  /** The predictions of each decoder layer. */
+  readonly layers: readonly FlowLayer[]
+  /** The phrases in the order in which they were written. */
+  readonly phrases: readonly PhraseRows[]
 }
 
 /** An answer in words, and the masks of its phrases. */
@@ -93,14 +127,17 @@ export interface Answer<O extends MaskOutput = 'host'> {
   readonly unknownWords: readonly string[]
   /** All token ids that were written. */
   readonly tokens: readonly number[]
-  /** 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`. */
-  readonly end: 'stop' | 'length'
+  /**
+   * 'stop' if the model ended its answer, 'length' if it was cut off at `maxTokens`, 'repeat' if it was ended because
+   * the model only repeated itself.
+   */
+  readonly end: AnswerEnd
   /** True if the answer lacked a <SEG> that it should have had: it was added, so that there are masks. */
   readonly forced: boolean
   /** The part of SAM's square that holds the image, [height, width] in its pixels. */
   readonly canvas: readonly [number, number]
-  /** The flow through the decoder's layers, if it was asked for and there are masks. */
-  readonly flow?: readonly FlowLayer[]
+  /** The flow through the decoder's layers, if it was asked for and there are masks, and the rows of each phrase. */
+  readonly flow?: AnswerFlow
   /** Milliseconds of each step; `look` is that of the scene, paid once. */
   readonly times: {
     /** Both encoders, the pixel decoder, and the language model over the image. */
@@ -118,14 +155,16 @@ const SHARE: OptionKind = {
 }
 const SEED: OptionKind = { is: (value) => Number.isSafeInteger(value), what: 'a whole number' }
 const LIMIT: OptionKind = {
-  is: (value) => Number.isSafeInteger(value) && (value as number) >= 1,
-  what: 'a whole number of at least 1',
+  is: (value) =>
+    Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MOST_ANSWER_TOKENS,
+  what: `a whole number from 1 to ${MOST_ANSWER_TOKENS}`,
 }
 
 const ASK_KINDS: OptionKinds<AskOptions<MaskOutput>> = {
   ...MASK_KINDS,
   onText: FUNCTION,
   maxTokens: LIMIT,
+  allowRepeats: FLAG,
   flow: FLAG,
   temperature: SECONDS,
   topP: SHARE,
@@ -208,12 +247,14 @@ async function answer<O extends MaskOutput>(
   return callScene(model, scene, task, async () => {
     const started = performance.now()
     const reader = new AnswerReader(tokenizer, marks)
+    const repetition = new Repetition((id) => tokenizer.decode([id]).trim() === '')
     const tell = teller(onText)
     const text = await embeddings.rows(question.after, question.after.length, signal)
     const writer = await generate(model, scene, text, {
       ...options,
       maxTokens,
       stops: marks.stops,
+      repeats: options.allowRepeats ? undefined : (id) => repetition.push(id),
       onToken: (id) => {
         reader.push(id)
         tell(() => reader.textSoFar())
@@ -245,26 +286,34 @@ async function answer<O extends MaskOutput>(
     const grounded: GroundedPhrase<O>[] = []
     for (const [k, { text: words, place }] of phrases.entries()) {
       const [best] = rank(decoded.logits, decoded.baseline, { phrases: phrases.length, phrase: k })
-      const match = expectDefined(best, 'a query')
-      const refined = await finish(model, scene, decoded, match.query, { ...task, output })
+      const { query } = expectDefined(best, 'a query')
+      const score = presenceOf(decoded.logits, { phrases: phrases.length, phrase: k, query })
+      const refined = await finish(model, scene, decoded, query, { ...task, output })
       grounded.push({
         text: words,
         ...(place && { span: place }),
-        found: match.score >= config.presence.threshold,
-        ...match,
+        found: score >= config.presence.threshold,
+        query,
+        score,
         ...refined,
       })
     }
-    const { decoderLayers, hidden } = config.head
-    const layers = () =>
-      flowLayers(decoded.read, decoderLayers + 1, language.length * hidden, decoded.baseline)
     return {
       ...common,
       phrases: grounded,
-      ...(flow ? { flow: layers() } : {}),
+      ...(flow ? { flow: flowOf(model, decoded) } : {}),
       times: { ...times, segment: performance.now() - written },
     }
   })
+}
+
+/** The flow through the layers, and the rows of C of each phrase. */
+function flowOf({ parts }: LoadedModel, { read, language, baseline, phrases }: Decoded): AnswerFlow {
+  const { decoderLayers, hidden } = parts.config.head
+  return {
+    layers: flowLayers(read, decoderLayers + 1, language.length * hidden, baseline, phrases),
+    phrases: language.spans.map((rows, phrase): PhraseRows => ({ phrase, rows })),
+  }
 }
 
 /** Tells of what is new in a text that grows. */
@@ -322,8 +371,8 @@ async function target(
 
   const at = ids.slice(0, states.length - T).lastIndexOf(marks.seg)
   if (at >= 0) return { phrases, seg: T + at, forced: false }
-  // The last token was not read: where the answer's length ended it, it belongs before what is added
-  const last = generated.end === 'length' ? ids.slice(-1) : []
+  // The last token was not read: unless it ended the answer, it belongs before what is added
+  const last = generated.end === 'stop' ? [] : ids.slice(-1)
   const space = parts.config.prompt.chat === 'phi3' ? '' : ' ' // Phi-3's tokenizer puts one there itself
   const words = task === 'reasoning' ? 'It is <SEG>' : '<SEG>'
   await force(last.includes(marks.seg) ? last : [...last, ...tokenizer.encode(space + words)])

@@ -23,6 +23,7 @@ import {
   readCategories,
   shuffled,
 } from '../input/categories.ts'
+import { roomAfterImage } from '../input/prompt.ts'
 import type { LoadedModel } from '../load.ts'
 import type { SceneState } from '../look.ts'
 import type { CategoryAnswers, CategoryFlow, CategoryMode, CategoryRows } from '../output/answers.ts'
@@ -37,11 +38,12 @@ export interface CategoryOptions<M extends CategoryMode = CategoryMode> extends 
   /**
    * The kind of answer: 'semantic', a category for each pixel; 'instance', a list of objects; 'panoptic', each pixel in
    * at most one object. By default what X-SAM's demo does: panoptic for both lists, instance for things alone, semantic
-   * for stuff alone.
+   * for stuff alone. An empty list is none.
    */
   readonly mode?: M | undefined
   /**
-   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map has none.
+   * The least score of what is there, from 0 to 1; config.presence.threshold by default. A semantic map is the same
+   * with any, and only its `found` depends on it.
    */
   readonly threshold?: number | undefined
   /**
@@ -89,11 +91,12 @@ export async function segmentCategories<M extends CategoryMode>(
   const task = { onProgress, signal }
   signal?.throwIfAborted()
   const categories = readCategories(list)
-  const mode = options.mode ?? defaultMode(list, categories)
+  const mode = options.mode ?? defaultMode(categories)
   const order = categories.map((_, k) => k)
   const columns = shuffle === undefined ? order : shuffled(order, shuffle)
   const asked = columns.map((k) => entryOf(categories, k))
-  const prompt = categoriesPrompt(tokenizer, config, asked, config.llm.maxPositions - parts.prefix, options)
+  const room = roomAfterImage(config, parts.prefix)
+  const prompt = categoriesPrompt(tokenizer, config, asked, room, options)
 
   return callScene(model, scene, task, async () => {
     const decoded = await decode(model, scene, prompt, { task: 'categories', flow, every: flow }, task)
@@ -117,15 +120,11 @@ export async function segmentCategories<M extends CategoryMode>(
   })
 }
 
-/** The mode that X-SAM's demo chooses: by the lists that are there, of a text by those with names in them. */
-function defaultMode(list: CategoryList | string, categories: readonly Category[]): CategoryMode {
+/** The mode that X-SAM's demo chooses: by the kinds that have names. */
+function defaultMode(categories: readonly Category[]): CategoryMode {
   const has = (kind: CategoryKind): boolean => categories.some((category) => category.kind === kind)
-  const { things, stuff } =
-    typeof list === 'string'
-      ? { things: has('thing'), stuff: has('stuff') }
-      : { things: list.things !== undefined, stuff: list.stuff !== undefined }
-  if (things && stuff) return 'panoptic'
-  return things ? 'instance' : 'semantic'
+  if (has('thing') && has('stuff')) return 'panoptic'
+  return has('thing') ? 'instance' : 'semantic'
 }
 
 /** The classes in the caller's order. @param columns the category that each class is */

@@ -13,7 +13,7 @@ import type { TaskOptions } from '../../progress.ts'
 import { plan } from '../../tensor/plan.ts'
 import { callScene } from '../calls.ts'
 import { gridSide } from '../checkpoint/config.ts'
-import type { Prompt } from '../input/prompt.ts'
+import { type Prompt, roomAfterImage } from '../input/prompt.ts'
 import { type Gestures, gesturesOf, type Region } from '../input/region.ts'
 import { type FramedRegion, frameRegion, regionPixels, samplePoints } from '../input/region-frame.ts'
 import { type RegionPromptOptions, regionPrompt } from '../input/region-prompt.ts'
@@ -167,7 +167,8 @@ export async function segmentRegion<O extends MaskOutput = 'host'>(
   }
   const regions = captureRegions(region, scene, hit ?? false)
   const { tokenizer, parts } = model
-  const prompt = regionPrompt(tokenizer, parts.config, like ? regions.length : 1, options)
+  const room = roomAfterImage(parts.config, parts.prefix)
+  const prompt = regionPrompt(tokenizer, parts.config, like ? regions.length : 1, room, options)
   if (like) return likeRegions(model, scene, { regions, prompt }, options)
   const answers: RegionSegmentation<O>[] = []
   try {

@@ -26,6 +26,13 @@ import { Sampler, type SamplingOptions } from './sample.ts'
 const TOKEN_BUCKET = 8
 /** Rows that stay free behind the longest answer, for a `<SEG>` that it lacks. */
 export const SPARE_ROWS = 16
+/** Tokens that there is room for from the beginning. Longer answers get twice as many, and so on, while they grow. */
+const FIRST_TOKENS = 512
+/**
+ * The most tokens of an answer, whatever the language model reads: a config may leave out how much that is. It is twice
+ * the longest prompt of any config.
+ */
+export const MOST_ANSWER_TOKENS = 65_536
 
 /** Options of generating text: its limits, sampling, progress and signal. */
 export interface GenerateOptions extends TaskOptions, SamplingOptions {
@@ -35,14 +42,19 @@ export interface GenerateOptions extends TaskOptions, SamplingOptions {
   readonly stops: ReadonlySet<number>
   /** Called with each token, the one that ends it included. */
   readonly onToken?: ((id: number) => void) | undefined
+  /** Called with each token, in order: true if the model only repeats itself, which ends the answer. */
+  readonly repeats?: ((id: number) => boolean) | undefined
 }
+
+/** The reason why an answer has no more tokens. */
+export type AnswerEnd = 'stop' | 'length' | 'repeat'
 
 /** An answer as it was generated. */
 export interface Generated {
   /** The ids of the answer, the one that ended it included. */
   readonly ids: readonly number[]
-  /** 'stop' if the model ended it, 'length' if `maxTokens` did. */
-  readonly end: 'stop' | 'length'
+  /** 'stop' if the model ended it, 'length' if `maxTokens` did, 'repeat' if `repeats` did. */
+  readonly end: AnswerEnd
   /** States after the final norm of the text's rows and of all ids but the last, [H] each. */
   readonly states: Float32Array[]
 }
@@ -105,19 +117,28 @@ export async function generate(
   options: GenerateOptions,
 ): Promise<OngoingAnswer> {
   const { gpu, parts, plans, embeddings } = model
-  const { onProgress, signal, maxTokens, stops, onToken, temperature = 0 } = options
+  const { onProgress, signal, maxTokens, stops, onToken, repeats, temperature = 0 } = options
   const { width: H } = embeddings
   const head = await model.head.load({ onProgress, signal })
   const T = text.length / H
   const rows = roundUp(T, TOKEN_BUCKET)
-  await growCache(model, scene, parts.prefix + Math.max(rows, T + maxTokens + SPARE_ROWS), { signal })
-  const { capacity, cache } = scene
+  /** Rows of the cache for an answer of so many tokens. */
+  const rowsFor = (tokens: number): number =>
+    parts.prefix + Math.max(rows, T + Math.min(tokens, maxTokens) + SPARE_ROWS)
+  let tokens = FIRST_TOKENS
+  await growCache(model, scene, rowsFor(tokens), { signal })
   const sampler = temperature > 0 ? new Sampler(options) : undefined
   const sampled = sampler !== undefined
 
   const states: Float32Array[] = []
   /** Reads rows, and chooses the token after the last of them. */
   const read = async (x: Float32Array, count: number, T: number, task: TaskOptions): Promise<number> => {
+    const position = parts.prefix + states.length
+    if (position + T > scene.capacity) {
+      while (position + T > rowsFor(tokens) && tokens < maxTokens) tokens *= 2
+      await growCache(model, scene, Math.max(position + T, rowsFor(tokens)), { signal, kept: position })
+    }
+    const { capacity, cache } = scene
     const words = await plans.get(`words ${T} ${capacity} ${sampled}`, () =>
       plan(gpu, 'words', (inputs) => wordsPlan(inputs, { T, capacity, sampled }, parts, head), task),
     )
@@ -125,7 +146,7 @@ export async function generate(
     const values: RunValues = {
       inputs: { x, ...last },
       bound: cache,
-      params: { position: parts.prefix + states.length },
+      params: { position },
     }
     const { read: arrays } = await words.run({ ...task, ...values })
     expectFiniteStages(arrays, gpu.name)
@@ -145,15 +166,21 @@ export async function generate(
   const report = (): void => {
     onProgress?.({ phase: 'run', what: 'answer', loaded: ids.length, total: maxTokens })
   }
+  const endAfter = (id: number): AnswerEnd | undefined => {
+    if (stops.has(id)) return 'stop'
+    if (repeats?.(id)) return 'repeat'
+    return ids.length === maxTokens ? 'length' : undefined
+  }
+  let end: AnswerEnd | undefined
   for (let id = firstId(ids); ; ids.push(id)) {
     onToken?.(id)
     report()
     signal?.throwIfAborted()
     expectOpen(model, scene)
-    if (stops.has(id) || ids.length === maxTokens) break
+    end = endAfter(id)
+    if (end) break
     id = await readToken(id)
   }
-  const end = stops.has(ids.at(-1) ?? -1) ? 'stop' : 'length'
   return {
     generated: { ids, end, states },
     force: async (more) => {

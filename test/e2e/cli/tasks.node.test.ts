@@ -11,7 +11,7 @@ import {
   type CategoryAnswers,
   type CategoryMode,
   FlowSeg,
-  type Scene,
+  Scene,
   type Segmentation,
 } from '../../../src/model/flowseg.ts'
 import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
@@ -188,6 +188,38 @@ describe('categories', () => {
     if (objects.length > 0) expect(await filesIn(cwd)).toContain('photo-categories.png')
   })
 
+  test('a semantic map of what is not there says so', async () => {
+    const cwd = await setUp({ threshold: 1, all: 1 })
+    const args = ['categories', 'photo.png', '--stuff', 'sky, wall']
+    const { code, json } = await run(cwd, ...args)
+    expect(code).toBe(3)
+    const answer = await ask(cwd, (scene) => scene.segmentCategories({ stuff: ['sky', 'wall'] }))
+    expect(json).toMatchObject({
+      mode: 'semantic',
+      found: false,
+      objects: answer.segments.map(({ name, area, score }) => ({ name, area, score })),
+    })
+    const text = await flowseg([...args, '--weights', 'model'], { cwd, gpu })
+    expect([text.code, text.out]).toEqual([3, expect.stringContaining('nothing of the list is surely there')])
+  })
+
+  test("X-SAM's rules for a panoptic map", async () => {
+    const cwd = await setUp()
+    const args = ['categories', 'photo.png', '--things', 'dog, cat', '--stuff', 'sky']
+    const asked = vi.spyOn(Scene.prototype, 'segmentCategories')
+    for (const rules of [undefined, 'own', 'xsam']) {
+      const { json } = await run(cwd, ...args, ...(rules ? ['--rules', rules] : []))
+      expect(json['mode']).toBe('panoptic')
+      expect(asked.mock.lastCall?.[1]).toMatchObject({ rules })
+    }
+    asked.mockRestore()
+    const { code, json } = await run(cwd, ...args, '--rules', 'coco')
+    expect([code, json['error']]).toEqual([
+      2,
+      { code: 'ERR_USAGE', message: expect.stringContaining("--rules is 'coco'") },
+    ])
+  })
+
   test.each([
     [[], 'needs names'],
     [['--things', 'dog,,cat'], 'has an empty name'],
@@ -235,6 +267,23 @@ describe('words', () => {
     expect(shown.out).toContain(`${tokens.length} tokens`)
     expect(shown.out.length).toBeGreaterThan(text.length)
   })
+})
+
+test('a model that repeats itself is said to, and not given more tokens', async () => {
+  const cwd = await setUp()
+  const { length } = await ask(cwd, async (scene) => (await scene.ask('What is it?')).tokens)
+  const args = ['ask', 'photo.png', 'What is it?', '--weights', 'model']
+  const { out } = await flowseg(args, { cwd, gpu })
+  expect(length).toBeLessThan(512) // random weights soon write the same for ever
+  expect(out).toContain('The model repeated itself')
+  expect(out).not.toContain('--max-tokens')
+  const on = await run(cwd, 'ask', 'photo.png', 'What is it?', '--allow-repeats', '--max-tokens', '200')
+  expect(on.json).toMatchObject({ end: 'length', tokens: 200 })
+  const { code, json } = await run(cwd, 'ask', 'photo.png', 'What is it?', '--max-tokens', '1000000')
+  expect([code, json['error']]).toEqual([
+    2,
+    { code: 'ERR_USAGE', message: expect.stringContaining('--max-tokens') },
+  ])
 })
 
 test('no output replaces a file that the question or the model is read from', async () => {

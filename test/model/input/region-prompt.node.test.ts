@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { PromptError } from '../../../src/errors.ts'
 import { loadTokenizer } from '../../../src/io/text/tokenizer.ts'
 import { type Config, parseConfig } from '../../../src/model/checkpoint/config.ts'
-import { REGION } from '../../../src/model/input/prompt.ts'
+import { REGION, roomAfterImage } from '../../../src/model/input/prompt.ts'
 import { REGION_TEMPLATES, regionPrompt } from '../../../src/model/input/region-prompt.ts'
 import { loadGolden, readFixture } from '../../fixtures/golden.ts'
 
@@ -60,7 +60,7 @@ describe('ids', () => {
   test.each(cases)('%s', (_, { chat, compat, question, answer, count, before, after }) => {
     const config = configOf(chat, compat)
     const wording = { template: REGION_TEMPLATES[question], answer: ANSWERS[answer] }
-    const prompt = regionPrompt(tokenizers[chat], config, count, wording)
+    const prompt = regionPrompt(tokenizers[chat], config, count, 30_000, wording)
     expect(prompt.before).toEqual(before)
     expect(prompt.after).toEqual(after)
 
@@ -76,7 +76,7 @@ describe('ids', () => {
   })
 
   test('the default is the first question and the second answer', () => {
-    const { text } = regionPrompt(tokenizers.qwen3, configOf('qwen3', 'aaai'), 2)
+    const { text } = regionPrompt(tokenizers.qwen3, configOf('qwen3', 'aaai'), 2, 30_000)
     expect(text).toContain(
       '<image>\nCan you segment the image based on the following regions: <p><region></p>, <p><region></p>? ' +
         'Please output the corresponding segmentation mask.<|im_end|>',
@@ -88,23 +88,24 @@ describe('ids', () => {
 test.each([
   ['aaai', 1],
   ['main', 64],
-] as const)('as many regions as the model takes, in %s of %i rows', (compat, rows) => {
-  const config = configOf('qwen3', compat, 400)
-  const lengthOf = (count: number): number => {
-    const { before, after } = regionPrompt(tokenizers.qwen3, configOf('qwen3', compat, 30_000), count)
-    return before.length + after.length
-  }
+] as const)('as many regions as there is room for, in %s of %i rows', (compat, rows) => {
+  const config = configOf('qwen3', compat, 100) // a sentence's limit is no region's
+  const promptOf = (count: number, room = 400) => regionPrompt(tokenizers.qwen3, config, count, room)
+  const lengthOf = (count: number): number => promptOf(count, 30_000).after.length
   let most = 1
   while (lengthOf(most + 1) <= 400) most++
   expect(lengthOf(2) - lengthOf(1)).toBeGreaterThanOrEqual(rows + 2)
-  expect(() => regionPrompt(tokenizers.qwen3, config, most)).not.toThrow()
-  const refused = () => regionPrompt(tokenizers.qwen3, config, most + 1)
-  expect(refused).toThrow(PromptError)
-  expect(refused).toThrow(
-    `${most + 1} regions make a prompt of ${lengthOf(most + 1)} tokens; this model takes 400.` +
+  expect(() => promptOf(most)).not.toThrow()
+  expect(() => promptOf(most + 1)).toThrow(PromptError)
+  expect(() => promptOf(most + 1)).toThrow(
+    `${most + 1} regions make a prompt of ${lengthOf(most + 1)} tokens after the image, where this model reads 400.` +
       `${rows === 1 ? '' : ' Each takes 64 rows.'} Ask for at most ${most} at a time.`,
   )
-  expect(() => regionPrompt(tokenizers.qwen3, configOf('qwen3', compat, 20), 1)).toThrow(
-    'Raise prompt.maxTokens',
-  )
+  expect(() => promptOf(1, 20)).toThrow('It can be asked for none.')
+})
+
+test('a config that leaves out its positions has room for the longest prompt of any', () => {
+  const { llm } = configOf('qwen3', 'aaai')
+  expect(roomAfterImage({ llm }, 100)).toBe(32_768)
+  expect(roomAfterImage({ llm: { ...llm, maxPositions: 4096 } }, 100)).toBe(3996)
 })

@@ -94,7 +94,7 @@ function promptOf({ chat, compat, task, question, words }: PromptCase): PromptQu
       })
     }
     case 'regions':
-      return regionPrompt(tokenizer, config, words as number, {
+      return regionPrompt(tokenizer, config, words as number, 1000, {
         template: REGION_TEMPLATES[question]!,
         answer,
       })

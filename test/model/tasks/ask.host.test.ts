@@ -1,63 +1,30 @@
-// Answers in words on a small checkpoint of random weights: each token is the likeliest after all that came before, an
-// answer's masks are those of a prompt that holds the same text, a token costs nothing on the device, and what can't be
-// answered is refused before it runs.
+// Answers in words on a small checkpoint of random weights: each token is the likeliest after all that came before, a
+// token costs nothing on the device, and what can't be answered is refused before it runs. Their masks have a file of
+// their own, ask-masks.host.test.ts.
 
 import { describe, expect, test, vi } from 'vitest'
 import { FlowSegError } from '../../../src/errors.ts'
-import { answered, frameQuestion, spansOf } from '../../../src/model/input/prompt.ts'
-import { GROUNDED_TEMPLATES } from '../../../src/model/input/questions.ts'
-import { type LoadedModel, loadModel } from '../../../src/model/load.ts'
+import { answered, frameQuestion } from '../../../src/model/input/prompt.ts'
+import { loadModel } from '../../../src/model/load.ts'
 import { closeScene, look } from '../../../src/model/look.ts'
-import { rank } from '../../../src/model/matching.ts'
 import { workload } from '../../../src/model/plans.ts'
-import { flowLayers } from '../../../src/model/segmentation.ts'
-import { type Answer, ask, describe as describeImage, explain } from '../../../src/model/tasks/ask.ts'
+import { type Answer, type AskOptions, ask, describe as describeImage } from '../../../src/model/tasks/ask.ts'
 import { decode } from '../../../src/model/tasks/decode.ts'
-import { finish } from '../../../src/model/tasks/finish.ts'
-import type { Plan } from '../../../src/tensor/plan.ts'
 import { weightTensor } from '../../fixtures/random.ts'
 import { collect, runtime } from '../../runtime.ts'
 import { adapters, creations, expectClose, expectSameBits } from '../../support.ts'
-import { valuesOf } from '../../values.ts'
 import { picture, saturate, smallCheckpoint } from '../checkpoint/small-checkpoint.ts'
 import { cleanUp, load } from '../small-model.ts'
 import { logitsInOnePass } from '../words/one-pass.ts'
+import { bytes, IDS, script, twoPhrases } from './scripted.ts'
 
 cleanUp()
 
 const TASKS = ['referring', 'reasoning', 'chat', 'grounded']
 const files = smallCheckpoint({ positions: 1024, tasks: TASKS })
-const [OPEN, CLOSE, SEG, END] = [259, 260, 258, 257]
+const { OPEN, CLOSE } = IDS.qwen3
 /** Only Node tells what they take on the host. */
 const MANY = runtime === 'node' ? 500 : 150
-
-/** Replaces the model's choices by these, one after the other; what it reads stays its own. */
-function script(model: LoadedModel, ids: number[]): void {
-  const get = model.plans.get.bind(model.plans)
-  vi.spyOn(model.plans, 'get').mockImplementation(async (key: string, make: () => Promise<Plan>) => {
-    const ready = await get(key, make)
-    if (!key.startsWith('words')) return ready
-    const run: Plan['run'] = async (values) => {
-      const { read, kept } = await ready.run(values)
-      return { kept, read: { ...read, id: Uint32Array.of(ids.shift() ?? END) } }
-    }
-    return { ...ready, run }
-  })
-}
-
-const bytes = (text: string): number[] => [...new TextEncoder().encode(text)].map((byte) => idOfByte(byte))
-
-/** The ids of the small checkpoint's tokenizer are the bytes. */
-function idOfByte(byte: number): number {
-  return byte
-}
-
-/** An answer with two phrases. */
-const TWO_PHRASES = [
-  [OPEN, ...bytes('a man'), CLOSE, ...bytes('  on ')],
-  [OPEN, ...bytes('a horse'), CLOSE, ...bytes(' . And ')],
-  [SEG, ...bytes('.'), END],
-].flat()
 
 const [first, ...others] = await adapters()
 
@@ -83,55 +50,6 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       model.release()
     })
 
-    test.each([
-      ['phrases of the answer', TWO_PHRASES],
-      ['one phrase', [...bytes('It is '), OPEN, ...bytes('a dog'), CLOSE, ...bytes(' '), SEG, END]],
-    ] as const)('the masks are those of a prompt with the same text: %s', async (_, ids) => {
-      const model = await loadModel(files, { gpu })
-      const scene = await look(model, picture(50, 40), {})
-      script(model, [...ids])
-      const answer = await describeImage(model, scene, { flow: true })
-      vi.restoreAllMocks()
-      expect(answer.tokens).toEqual(ids)
-      expect(answer.phrases.length).toBeGreaterThan(0)
-
-      const { tokenizer, parts } = model
-      const written = tokenizer.decode(ids)
-      const question = frameQuestion(tokenizer, parts.config, GROUNDED_TEMPLATES[1])
-      const prompt = answered(tokenizer, question, written)
-      const spans = spansOf(prompt.after, tokenizer)
-      const options = { task: 'grounded', flow: true, every: true } as const
-      // C and S of the answer are there until the next prompt is read
-      const [own] = model.language.values()
-      const [C, S] = [await valuesOf(gpu, own!['condition']!), await valuesOf(gpu, own!['seg']!)]
-      const decoded = await decode(model, scene, { ...prompt, spans }, options, {})
-      const rows = decoded.language.length * model.parts.config.head.hidden
-      expectClose(
-        C.subarray(0, rows),
-        (await valuesOf(gpu, decoded.language.condition)).subarray(0, rows),
-        1e-4,
-      )
-      expectClose(S, await valuesOf(gpu, decoded.language.seg), 1e-4)
-      const layers = flowLayers(decoded.read, 4, decoded.language.length * 64, decoded.baseline)
-      expect(answer.flow).toHaveLength(4)
-      answer.flow?.forEach((layer, l) => {
-        expectClose(layer.logits, layers[l]!.logits, 1e-4)
-        expectClose(layer.masks, layers[l]!.masks, 1e-4)
-        if (l > 0) expect(layer.moved).toBeCloseTo(layers[l]!.moved, 4)
-      })
-      for (const [k, phrase] of answer.phrases.entries()) {
-        const [best] = rank(decoded.logits, false, { phrases: spans.length, phrase: k })
-        expect(phrase).toMatchObject({ query: best!.query })
-        expect(phrase.score).toBeCloseTo(best!.score, 4)
-        const { mask, logits } = await finish(model, scene, decoded, best!.query, {})
-        expectClose(phrase.logits.refined, logits.refined, 1e-4)
-        const differ = phrase.mask.data.reduce((sum, bit, i) => sum + (bit === mask.data[i] ? 0 : 1), 0)
-        expect(differ).toBeLessThanOrEqual(2) // where a logit is as good as zero
-      }
-      closeScene(model, scene)
-      model.release()
-    })
-
     // It takes 10 s or more, and no adapter matters to it
     test.runIf(gpu === first)(
       `${MANY} tokens allocate nothing on the device, build no plan, and leave their states on the host`,
@@ -139,7 +57,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         const model = await loadModel(files, { gpu })
         const scene = await look(model, picture(50, 40), {})
         const text = bytes('the red mug left of the laptop and so on; '.repeat(12)).slice(0, MANY)
-        script(model, [...text])
+        script(model, text)
         let counts: ReadonlyMap<string, number> = new Map()
         const bytesThen: number[] = []
         const hostBytes: number[] = []
@@ -172,68 +90,6 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         model.release()
       },
     )
-
-    test('an answer without <SEG> gets one where it has phrases, or explains', async () => {
-      const model = await loadModel(files, { gpu })
-      const scene = await look(model, picture(50, 40), {})
-      const written = [OPEN, ...bytes('a cup'), CLOSE, ...bytes(' of tea.')]
-      const answerTo = async (ids: number[], asked: () => Promise<Answer>): Promise<Answer> => {
-        script(model, [...ids])
-        const answer = await asked()
-        vi.restoreAllMocks()
-        return answer
-      }
-      const forced = await answerTo([...written, END], () => ask(model, scene, 'What is it?', {}))
-      expect(forced).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'stop', caption: '' })
-      expect(forced.phrases).toMatchObject([{ text: 'a cup', span: [0, 5] }])
-      expect(forced.parts).toEqual([{ text: 'a cup', phrase: 0 }, { text: ' of tea.' }])
-      // As if it had written one
-      const own = await answerTo([...written, ...bytes(' '), SEG, END], () =>
-        ask(model, scene, 'What is it?', {}),
-      )
-      expect(own.forced).toBe(false)
-      expectClose(forced.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      // Cut off: the last token is read after all
-      const cut = await answerTo(written, () =>
-        ask(model, scene, 'What is it?', { maxTokens: written.length }),
-      )
-      expect(cut).toMatchObject({ text: 'a cup of tea.', forced: true, end: 'length' })
-      expectClose(cut.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      const atLast = await answerTo([...written, ...bytes(' '), SEG], () =>
-        ask(model, scene, 'What is it?', { maxTokens: written.length + 2 }),
-      )
-      expectClose(atLast.phrases[0]!.logits.raw, own.phrases[0]!.logits.raw, 1e-5)
-      // A phrase that was not read to its end is none
-      const unread = await answerTo(written.slice(0, 7), () =>
-        ask(model, scene, 'What is it?', { maxTokens: 7 }),
-      )
-      expect(unread).toMatchObject({ text: 'a cup', phrases: [], forced: false })
-
-      const plain = await answerTo([...bytes('No.'), END], () => ask(model, scene, 'Is it?', {}))
-      expect(plain).toMatchObject({ text: 'No.', phrases: [], forced: false })
-      const lone = await answerTo([SEG, END], () => ask(model, scene, 'Is it?', {}))
-      expect(lone).toMatchObject({ text: '', phrases: [], forced: false })
-
-      const why = await answerTo([...bytes('It is hot.'), END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(why).toMatchObject({ text: 'It is hot.', forced: true })
-      expect(why.phrases).toMatchObject([{ text: 'What burns?' }])
-      expect(why.phrases[0]).not.toHaveProperty('span')
-      expect(why.prompt).toContain('<p>What burns?</p> Please explain why and output the')
-      const said = await answerTo([...bytes('It is hot. It is '), SEG, ...bytes('.'), END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(said).toMatchObject({ text: 'It is hot.', forced: false })
-      expectClose(why.phrases[0]!.logits.raw, said.phrases[0]!.logits.raw, 1e-4)
-      // Of several the last counts
-      const twice = await answerTo([SEG, ...bytes('It is hot. It is '), SEG, END], () =>
-        explain(model, scene, 'What burns?', {}),
-      )
-      expect(twice.phrases).toHaveLength(1)
-      closeScene(model, scene)
-      model.release()
-    })
 
     test('an abort takes effect within a token, and the scene goes on', async () => {
       const model = await load(files, { gpu })
@@ -301,6 +157,68 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       expect(gpu.memory().byOwner).not.toHaveProperty('lm_head')
     })
 
+    // Many tokens again
+    test.runIf(gpu === first)(
+      'the cache grows while an answer is written, and nothing else changes',
+      async () => {
+        // As a config that leaves out how long a sequence its language model reads
+        const endless = smallCheckpoint({ positions: 2 ** 31 - 1, tasks: TASKS })
+        const model = await loadModel(endless, { gpu })
+        const scene = await look(model, picture(50, 40), {})
+        const text = bytes('the red mug left of the laptop and so on; '.repeat(14))
+        const written = [...text, ...twoPhrases()]
+        expect(written.length).toBeGreaterThan(550)
+        script(model, bytes('No.'))
+        const before = scene.bytes
+        await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        const rows = 64 * Math.ceil((model.parts.prefix + 512 + 100) / 64)
+        expect(scene.capacity).toBeLessThanOrEqual(rows)
+        const { layers, kvHeads, headDim } = model.parts.config.llm
+        expect(scene.bytes - before).toBeLessThanOrEqual(rows * 2 * layers * kvHeads * headDim * 4)
+
+        script(model, written)
+        const grown = await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        expect(grown.tokens).toEqual(written)
+        expect(scene.capacity).toBeGreaterThan(rows)
+        expect(scene.capacity).toBeLessThan(2 * rows)
+        // In the larger cache from the beginning
+        script(model, written)
+        const again = await ask(model, scene, 'What is it?', { maxTokens: 50_000 })
+        vi.restoreAllMocks()
+        expect(grown.phrases.map(({ query }) => query)).toEqual(again.phrases.map(({ query }) => query))
+        for (const [k, { logits }] of grown.phrases.entries())
+          expectClose(logits.raw, again.phrases[k]!.logits.raw, 1e-4)
+        closeScene(model, scene)
+        model.release()
+      },
+    )
+
+    test('a model that only repeats itself is stopped', async () => {
+      const model = await loadModel(files, { gpu })
+      const scene = await look(model, picture(50, 40), {})
+      const asked = async (ids: number[], options: AskOptions = {}): Promise<Answer> => {
+        script(model, ids)
+        const answer = await ask(model, scene, 'What is it?', options)
+        vi.restoreAllMocks()
+        return answer
+      }
+      const cup = [OPEN, ...bytes('a cup'), CLOSE]
+      const spaces = await asked([...cup, ...bytes(' '.repeat(300))])
+      expect(spaces).toMatchObject({ text: 'a cup', end: 'repeat', forced: true })
+      expect(spaces.phrases).toHaveLength(1)
+      expect(spaces.tokens).toHaveLength(cup.length + 64)
+      const cycle = await asked(bytes('It is red. It is red. '.repeat(20)))
+      expect(cycle).toMatchObject({ end: 'repeat', phrases: [] })
+      expect(cycle.tokens).toHaveLength(64)
+      const on = await asked(bytes(' '.repeat(90)), { maxTokens: 80, allowRepeats: true })
+      expect(on.end).toBe('length')
+      expect(on.tokens).toHaveLength(80)
+      closeScene(model, scene)
+      model.release()
+    })
+
     test('a prompt longer than a sentence makes the cache larger, and is answered the same', async () => {
       const names = Array.from({ length: 30 }, (_, i) => `<p>thing ${i}</p>`).join(', ')
       const roomy = smallCheckpoint({ positions: 1024, maxTokens: 900 })
@@ -331,7 +249,7 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
       const model = await loadModel(saturated, { gpu })
       const scene = await look(model, picture(50, 40), {})
       const phrases = async (flow: boolean) => {
-        script(model, [...TWO_PHRASES])
+        script(model, twoPhrases())
         const answer = await describeImage(model, scene, { flow })
         vi.restoreAllMocks()
         return answer.phrases
@@ -383,6 +301,9 @@ for (const gpu of [first, ...others].filter((one) => one !== undefined)) {
         ['What?', { maxTokens: 0 }, 'ask: maxTokens is 0'],
         ['What?', { maxTokens: 1.5 }, 'ask: maxTokens is 1.5'],
         ['What?', { maxTokens: Infinity }, 'ask: maxTokens is Infinity'],
+        ['What?', { maxTokens: 1e6 }, 'ask: maxTokens is 1000000, expected a whole number from 1 to 65536'],
+        ['What?', { maxTokens: 1e9 }, 'ask: maxTokens is 1000000000'],
+        ['What?', { allowRepeats: 1 }, 'ask: allowRepeats is 1'],
         ['What?', { temperature: -1 }, 'ask: temperature is -1'],
         ['What?', { temperature: Number.NaN }, 'ask: temperature is NaN'],
         ['What?', { topP: 0 }, 'ask: topP is 0'],

@@ -13,7 +13,7 @@ cleanUp()
 
 const TASKS = ['referring', 'categories']
 const files = smallCheckpoint({ maxTokens: 500, tasks: TASKS })
-const LIST = { things: ['red mug', 'Bird'], stuff: ['sky-other-merged'] }
+const LIST = { things: ['red mug', 'Bird'], stuff: ['sky-other-merged'] } as const
 const saturated = smallCheckpoint({ maxTokens: 500, tasks: TASKS, edit: saturate })
 
 /** Everything that a list's answers say, for comparisons. */
@@ -42,7 +42,7 @@ for (const gpu of await adapters()) {
       ] as const) {
         const scene = await model.look(picture(width, height))
         const semantic = await scene.segmentCategories(LIST, { mode: 'semantic' })
-        expect(semantic).toMatchObject({ mode: 'semantic', width, height, found: true })
+        expect(semantic).toMatchObject({ mode: 'semantic', width, height })
         expect(semantic.categories.map(({ prompt }) => prompt)).toEqual(['red mug', 'bird', 'sky'])
         expect(semantic.text).toContain('<p>red mug</p>, <p>bird</p>, <p>sky</p>?')
         expect(semantic.labels).toHaveLength(width * height)
@@ -85,11 +85,36 @@ for (const gpu of await adapters()) {
       }
     })
 
+    test('a semantic map says whether anything of the list is there', async () => {
+      const scene = await (await load(files, { gpu })).look(picture(40, 30))
+      const instance = await scene.segmentCategories(LIST, { mode: 'instance', threshold: 0 })
+      // As sure as the surest query that has a mask
+      const level = Math.max(
+        ...instance.instances.map(({ probability, area }) => (area > 0 ? probability : 0)),
+      )
+      const semantic = (threshold: number) => scene.segmentCategories(LIST, { mode: 'semantic', threshold })
+      const [sure, unsure] = [await semantic(level), await semantic(Math.min(1, level + 1e-9))]
+      expect([sure.found, unsure.found]).toEqual([true, false])
+      expect((await semantic(0)).found).toBe(true)
+      expect((await semantic(1)).found).toBe(false)
+      // The map doesn't depend on it
+      expect(unsure.labels).toEqual(sure.labels)
+      const scores = unsure.segments.map(({ category, score }) => [category, score])
+      expect(sure.segments.map(({ category, score }) => [category, score])).toEqual(scores)
+      for (const { category, probability } of instance.instances) {
+        const segment = sure.segments.find((one) => one.category === category)
+        if (segment) expect(segment.score).toBeGreaterThanOrEqual(probability)
+      }
+      expect(Math.max(...sure.segments.map(({ score }) => score))).toBeLessThanOrEqual(1)
+    })
+
     test('the lists say which answer is meant, and a text is a list too', async () => {
       const scene = await (await load(files, { gpu })).look(picture(40, 30))
       expect((await scene.segmentCategories({ things: ['a dog'] })).mode).toBe('instance')
       expect((await scene.segmentCategories({ stuff: ['grass'] })).mode).toBe('semantic')
-      expect((await scene.segmentCategories({ things: [], stuff: ['grass'] })).mode).toBe('panoptic')
+      // An empty list is none
+      expect((await scene.segmentCategories({ things: [], stuff: ['grass'] })).mode).toBe('semantic')
+      expect((await scene.segmentCategories({ things: ['a dog'], stuff: [] })).mode).toBe('instance')
       expect((await scene.segmentCategories('ins: ; sem: grass')).mode).toBe('semantic')
       expect((await scene.segmentCategories('ins: a dog')).mode).toBe('instance')
       const typed = await scene.segmentCategories('ins: red mug, Bird; sem: sky-other-merged')

@@ -185,7 +185,9 @@ const CALLS: Readonly<
       ...[0, -1, 1.5, Number.NaN, Infinity, '5', null, 2 ** 53].map(
         (maxTokens): Hostile => [{ maxTokens }, U],
       ),
-      [{ maxTokens: 1e6 }, P],
+      [{ maxTokens: 1e6 }, U],
+      [{ maxTokens: 1e9 }, U],
+      [{ maxTokens: 60_000 }, P],
       [{ maxTokens: 4000 }, P],
       ...[-1, Number.NaN, '1', Infinity].map((temperature): Hostile => [{ temperature }, U]),
       ...[0, 1.1, Number.NaN, '1'].map((topP): Hostile => [{ topP }, U]),

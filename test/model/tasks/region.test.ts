@@ -413,7 +413,7 @@ describe('a caller who asks for what there is not', () => {
     const error = await on.segmentRegion(regions, { like: true }).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(PromptError)
     expect((error as Error).message).toMatch(
-      /^100 regions make a prompt of \d+ tokens; this model takes 330\. Each takes 64 rows/,
+      /^100 regions make a prompt of \d+ tokens after the image, where this model reads \d+\. Each takes 64 rows/,
     )
     const most = Number(/at most (\d+) at a time/.exec((error as Error).message)![1])
     const { instances } = await on.segmentRegion(regions.slice(0, most), { like: true, threshold: 0 })
@@ -422,9 +422,19 @@ describe('a caller who asks for what there is not', () => {
     const answers = await on.segmentRegion(regions.slice(0, 12))
     expect(answers).toHaveLength(12)
     const tiny = await scene('main', 167)
-    await expect(tiny.segmentRegion({ point: [1, 1] })).rejects.toThrow(
-      'Raise prompt.maxTokens in its config.json',
-    )
+    await expect(tiny.segmentRegion({ point: [1, 1] })).rejects.toThrow('It can be asked for none')
+  })
+
+  test('more regions than a sentence may have tokens, as the language model reads that many', async () => {
+    const long = smallCheckpoint({
+      maxTokens: 200,
+      positions: 1400,
+      config: { compat: 'main', tasks: TASKS },
+    })
+    const on = await (await load(long, { gpu: await anyGpu() })).look(picture(80, 60))
+    const regions = Array.from({ length: 12 }, (_, i) => ({ point: [5 * i, 4 * i] as const }))
+    const { instances } = await on.segmentRegion(regions, { like: true, threshold: 0 })
+    expect(instances).toHaveLength(12)
   })
 
   test('an abort comes through, and the scene goes on', async () => {
