@@ -227,6 +227,10 @@ describe('looked at', async () => {
     ['a JPEG without its last bytes', () => Uint8Array.of(...jpeg.slice(0, -12), 0xff, 0xd9)],
     ['a JPEG that is cut short', () => jpeg.slice(0, -100)],
     ['a progressive JPEG that is cut short', () => progressive.slice(0, -100)],
+    ...[0.5, 0.9].map((share): [string, () => Uint8Array] => [
+      `a progressive JPEG that is cut within a scan, at ${100 * share} %, with an end marker`,
+      () => Uint8Array.of(...progressive.slice(0, share * progressive.length), 0xff, 0xd9),
+    ]),
     [
       'a JPEG with two frame headers',
       () => {
@@ -243,6 +247,15 @@ describe('looked at', async () => {
     for (const input of [bytes, new Blob([bytes])]) {
       await expect(seen(input)).rejects.toBeInstanceOf(ImageError)
     }
+  })
+
+  test.each([
+    ['baseline', jpeg],
+    ['progressive', progressive],
+  ])(`a JPEG, %s, without its end marker on ${gpu.name} has all of its pixels`, async (_, whole) => {
+    const bytes = whole.slice(0, -2)
+    expect(await decodeImage(bytes)).toEqual(await decodeImage(whole))
+    expect(await seen(new Blob([bytes]))).toEqual(await seen(whole))
   })
 
   test(`the PNG of these tests on ${gpu.name}`, async () => {
