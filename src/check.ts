@@ -46,6 +46,16 @@ export function expectNames(what: string, options: unknown, known: readonly stri
   }
 }
 
+/** A call's `arguments` are at most so many: JavaScript drops others in silence, an option that isn't there or an axis. */
+export function expectNoMore(what: string, given: ArrayLike<unknown>, most: number): void {
+  for (let i = most; i < given.length; i++) {
+    if (given[i] === undefined) continue
+    throw new UsageError(
+      `${what}: argument ${i + 1} is ${describe(given[i])}, and there are at most ${most}. Leave it out.`,
+    )
+  }
+}
+
 /** A number that isn't NaN nor infinite; `least` is the least that is taken. */
 export function expectFinite(what: string, name: string, value: unknown, least: number = -Infinity): void {
   if (typeof value === 'number' && Number.isFinite(value) && value >= least) return
