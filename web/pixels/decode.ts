@@ -47,10 +47,10 @@ export async function openPicture(
   }).catch(() => undefined)
 
   // If the browser can't read it, our decoders can at least name the format
-  const kind = await kindOf(source)
+  const kind = await kindOf(source, name)
   if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
     decoded?.close()
-    const pixels = await decodeImage(new Uint8Array(await source.arrayBuffer()), { name })
+    const pixels = await decodeImage(await bytesOf(source, name), { name })
     const { width, height, rgb } = pixels
     const shown = await createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
     return { picture: { name, width, height, pixels, png: undefined }, shown }
@@ -74,8 +74,18 @@ async function withBitmap(
   return { picture: { name, width, height, pixels, png }, shown: await shownOf(pixels) }
 }
 
-async function kindOf(blob: Blob): Promise<'png' | 'jpeg' | undefined> {
-  const [a, b] = new Uint8Array(await blob.slice(0, 2).arrayBuffer())
+/** @throws ImageError if the file can't be read: it may have changed on disk since it was chosen */
+async function bytesOf(blob: Blob, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer())
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ImageError(`${name} can't be read (${reason}): choose the file again.`, { cause })
+  }
+}
+
+async function kindOf(blob: Blob, name: string): Promise<'png' | 'jpeg' | undefined> {
+  const [a, b] = await bytesOf(blob.slice(0, 2), name)
   if (a === 0x89 && b === 0x50) return 'png'
   return a === 0xff && b === 0xd8 ? 'jpeg' : undefined
 }
@@ -97,7 +107,7 @@ async function shownOf(bitmap: ImageBitmap): Promise<ImageBitmap> {
  */
 export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array> {
   if ('rgb' in pixels) return pixels.rgb
-  return png ? (await decodeImage(new Uint8Array(await png.arrayBuffer()), { name })).rgb : drawn(pixels)
+  return png ? (await decodeImage(await bytesOf(png, name), { name })).rgb : drawn(pixels)
 }
 
 /** Strip by strip, so that there is never a second whole copy. */

@@ -9,7 +9,7 @@ import { encode } from 'fast-png'
 import { canDecode, decodeFile } from '#decoder'
 import { orAborted } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
-import { printable } from '../../printable.ts'
+import { printable, reasonOf } from '../../printable.ts'
 import { expectAllPixels } from './gif-data.ts'
 import { expectDecodable, expectEncodable } from './image-arguments.ts'
 import {
@@ -82,6 +82,23 @@ export async function decodeStored(bytes: Uint8Array<ArrayBuffer>, options: Deco
   const file = readImageFile(bytes, options)
   const { jpeg } = file
   return decodeRead(jpeg ? { ...file, jpeg: { ...jpeg, orientation: 1 } } : file, options.signal)
+}
+
+/**
+ * Reads a Blob, or a File.
+ *
+ * @throws ImageError if it can't be read, as a file that has changed on disk since it was chosen
+ */
+export async function bytesOfBlob(blob: Blob, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer())
+  } catch (cause) {
+    throw new ImageError(
+      `${printable(name)} can't be read (${reasonOf(cause)}): choose the file again. It may have changed since it was ` +
+        'chosen.',
+      { cause },
+    )
+  }
 }
 
 /**
