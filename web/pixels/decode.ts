@@ -1,8 +1,9 @@
 // A file becomes pixels, for the model and to show.
 //
 // The engine's decodeImage reads small PNG and JPEG files: it refuses damaged ones, and its pixels are those of the
-// command. The browser decodes large photographs, and every other kind that it knows (WebP, AVIF, GIF ...): it takes a
-// fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
+// command. It reads WebPs, which not every browser turns upright by their EXIF orientation (Chromium 147 doesn't). The
+// browser decodes large photographs, and every other kind that it knows (AVIF, GIF ...): it takes a fraction of a second
+// for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../../src/index.ts'
 import { contextOf } from './context.ts'
@@ -48,7 +49,8 @@ export async function openPicture(
 
   // If the browser can't read it, our decoders can at least name the format
   const kind = await kindOf(source, name)
-  if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
+  const isOwn = kind === 'webp' || (kind && decoded && decoded.width * decoded.height <= OWN_PIXELS)
+  if (!decoded || isOwn) {
     decoded?.close()
     const pixels = await decodeImage(await bytesOf(source, name), { name })
     const { width, height, rgb } = pixels
@@ -84,8 +86,10 @@ async function bytesOf(blob: Blob, name: string): Promise<Uint8Array<ArrayBuffer
   }
 }
 
-async function kindOf(blob: Blob, name: string): Promise<'png' | 'jpeg' | undefined> {
-  const [a, b] = await bytesOf(blob.slice(0, 2), name)
+async function kindOf(blob: Blob, name: string): Promise<'png' | 'jpeg' | 'webp' | undefined> {
+  const head = await bytesOf(blob.slice(0, 12), name)
+  const [a, b] = head
+  if (/^RIFF.{4}WEBP$/s.test(String.fromCharCode(...head))) return 'webp'
   if (a === 0x89 && b === 0x50) return 'png'
   return a === 0xff && b === 0xd8 ? 'jpeg' : undefined
 }

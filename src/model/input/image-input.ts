@@ -164,7 +164,7 @@ function captureFile(
     const bytes = await read()
     if (bitmaps && typeof createImageBitmap === 'function') {
       const file = kindOf(bytes) ? await expectSound(bytes, { name, signal }) : new Blob([bytes])
-      bitmap = await makeBitmap(name, file, 'none').catch(() => undefined)
+      bitmap = file && (await makeBitmap(name, file, 'none').catch(() => undefined))
       if (isClosed) bitmap?.close()
       if (bitmap) return bitmapPixels(bitmap)
     }
