@@ -46,12 +46,12 @@ export function expectNames(what: string, options: unknown, known: readonly stri
   }
 }
 
-/** A call's `arguments` are at most so many: JavaScript drops others in silence, an option that isn't there or an axis. */
-export function expectNoMore(what: string, given: ArrayLike<unknown>, most: number): void {
-  for (let i = most; i < given.length; i++) {
-    if (given[i] === undefined) continue
+/** A call's `arguments` are at most so many: JavaScript drops others in silence, such as an axis. */
+export function expectNoMore(what: string, all: ArrayLike<unknown>, most: number): void {
+  for (let i = most; i < all.length; i++) {
+    if (all[i] === undefined) continue
     throw new UsageError(
-      `${what}: argument ${i + 1} is ${describe(given[i])}, and there are at most ${most}. Leave it out.`,
+      `${what}: argument ${i + 1} is ${describe(all[i])}, and there are at most ${most}. Leave it out.`,
     )
   }
 }

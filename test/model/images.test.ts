@@ -278,7 +278,7 @@ function tiffOf(orientation: number): number[] {
     [0x4d, 0x4d, 0, 42, 0, 0, 0, 8],
     [0x1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
   ]
-  return [...header!, 0, 1, ...entry!, 0, 0, 0, 0]
+  return [...header, 0, 1, ...entry, 0, 0, 0, 0]
 }
 
 /** A lossless WebP in the extended format, with EXIF data. */

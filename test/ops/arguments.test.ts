@@ -263,7 +263,7 @@ describe.each(CALLS)('$name', (call) => {
   test('wants no more than it takes', () => {
     for (const more of [{ axis: 0 }, { epsilon: 5 }, 3, -1.5, [0, 0], 'f32', null]) {
       const error = thrownBy(() => calling(call, (args) => [...args, more]))
-      expect(error, `${String(more)} as well: ${error}`).toBeInstanceOf(UsageError)
+      expect(error, `${JSON.stringify(more)} as well: ${error}`).toBeInstanceOf(UsageError)
       // It takes any number of tensors
       if (name === 'concatRows') continue
       const most = name === 'attention' ? 1 : tensors.length + rest.length

@@ -1,9 +1,9 @@
 // A file becomes pixels, for the model and to show.
 //
 // The engine's decodeImage reads small PNG and JPEG files: it refuses damaged ones, and its pixels are those of the
-// command. It reads WebPs, which not every browser turns upright by their EXIF orientation (Chromium 147 doesn't). The
-// browser decodes large photographs, and every other kind that it knows (AVIF, GIF ...): it takes a fraction of a second
-// for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
+// command. It reads WebPs, which not every browser turns upright by their EXIF orientation (Chromium 147 doesn't).
+// The browser decodes large photographs, and every other kind that it knows (AVIF, GIF ...): it takes a fraction of a
+// second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../../src/index.ts'
 import { contextOf } from './context.ts'

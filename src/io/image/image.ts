@@ -80,7 +80,9 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
   return decodeRead(readImageFile(bytes, options), options.signal)
 }
 
-/** The same, but a JPEG or a WebP stays as it is stored, as Pillow's open leaves it: its EXIF orientation is passed over. */
+/**
+ * The same, but a JPEG or a WebP stays as it is stored, as Pillow's open leaves it: its EXIF orientation is passed over.
+ */
 export async function decodeStored(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
   options.signal?.throwIfAborted()
   return decodeRead({ ...readImageFile(bytes, options), orientation: 1 }, options.signal)

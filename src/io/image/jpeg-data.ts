@@ -1,9 +1,9 @@
 // A JPEG has all of its blocks: the Huffman codes of every scan are read to the last one, and nothing is made of them.
 //
-// Decoders fill up with grey what is missing, or leave the image coarse, and only warn, if that. Reading the codes of 12
-// megapixels takes 0.1 s, 0.2 s if they are progressive (Node 20, December 2026). A progressive file brings its
-// coefficients piece by piece: a scan that refines them has a bit for each that isn't zero so far, so which those are is
-// kept, in one bit per coefficient.
+// Decoders fill up with grey what is missing, or leave the image coarse, and only warn, if that. Reading the codes of
+// 12 megapixels takes 0.1 s, 0.2 s if they are progressive (Node 20, December 2026). A progressive file brings its
+// coefficients piece by piece: a scan that refines them has a bit for each that isn't zero so far, so which those are
+// is kept, in one bit per coefficient.
 
 import { breathe } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'

@@ -139,8 +139,8 @@ describe('not whole', () => {
       new Uint8Array(20).fill(0x55),
       PROGRESSIVE.subarray(end),
     )
-    const { expectWhole } = readJpegHeader(bytes, 'it', () => undefined)
-    await expect(expectWhole(undefined)).rejects.toThrow('there are more JPEG data than blocks')
+    const header = readJpegHeader(bytes, 'it', () => undefined)
+    await expect(header.expectWhole(undefined)).rejects.toThrow('there are more JPEG data than blocks')
   })
 
   test('a component that never comes, or comes twice', async () => {

@@ -297,9 +297,9 @@ test('a Blob that can no longer be read, and what is read once', async () => {
   )
 
   const response = new Response(encoded)
-  const given = model.look(response as unknown as Blob)
-  await expect(given).rejects.toBeInstanceOf(door.ImageError)
-  await expect(given).rejects.toThrow('Give `await response.blob()`.')
+  const looked = model.look(response as unknown as Blob)
+  await expect(looked).rejects.toBeInstanceOf(door.ImageError)
+  await expect(looked).rejects.toThrow('Give `await response.blob()`.')
   ;(await model.look(await response.blob())).close()
 })
 
