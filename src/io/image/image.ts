@@ -81,7 +81,7 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
 }
 
 /**
- * The same, but a JPEG or a WebP stays as it is stored, as Pillow's open leaves it: its EXIF orientation is passed over.
+ * The same, but a JPEG or a WebP stays as it is stored, as Pillow's open leaves it: EXIF's orientation is passed over.
  */
 export async function decodeStored(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
   options.signal?.throwIfAborted()
