@@ -46,6 +46,16 @@ export function expectNames(what: string, options: unknown, known: readonly stri
   }
 }
 
+/** A call's `arguments` are at most so many: JavaScript drops others in silence, such as an axis. */
+export function expectNoMore(what: string, all: ArrayLike<unknown>, most: number): void {
+  for (let i = most; i < all.length; i++) {
+    if (all[i] === undefined) continue
+    throw new UsageError(
+      `${what}: argument ${i + 1} is ${describe(all[i])}, and there are at most ${most}. Leave it out.`,
+    )
+  }
+}
+
 /** A number that isn't NaN nor infinite; `least` is the least that is taken. */
 export function expectFinite(what: string, name: string, value: unknown, least: number = -Infinity): void {
   if (typeof value === 'number' && Number.isFinite(value) && value >= least) return

@@ -5,7 +5,7 @@
 // weights, widened in the kernels; activations are f32. Weights of matrix products may be packed
 // (src/kernels/packed.ts).
 
-import { describe, entryOf, expectDefined, expectWhole } from '../check.ts'
+import { describe, entryOf, expectDefined, expectNoMore, expectWhole } from '../check.ts'
 import { LimitError, ShapeError, UsageError } from '../errors.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { formatBytes, roundUp } from '../gpu/memory.ts'
@@ -103,6 +103,7 @@ export function tensor(shape: Shape, dtype: DType = 'f32'): Tensor {
 
 /** The same elements under another shape; no work is done. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  expectNoMore('reshape', arguments, 2)
   expectTensor('reshape', 'x', x)
   expectDims('reshape', 'the result', shape)
   if (sizeOf(shape) !== x.size) {
@@ -145,6 +146,7 @@ export function viewRows(x: Tensor, start: number, count: number): Tensor | unde
 
 /** Part of the last axis, without a copy; attention and rope take it where they take a tensor. */
 export function columns(x: Tensor, start: number, count: number): Columns {
+  expectNoMore('columns', arguments, 3)
   expectTensor('columns', 'x', x)
   const width = lastDim(x)
   expectWhole('columns', 'start', start, 0)

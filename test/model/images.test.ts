@@ -53,6 +53,17 @@ describe(`as Pillow ${versions.pillow}`, () => {
     expect(differing).toBe(0)
   })
 
+  // An inverted picture, or inks that are taken for others, are 50 levels away and more
+  test.each(fixtures.filter(({ name }) => isOwn(name)))(
+    '$name, within some levels',
+    async ({ file, png }) => {
+      const [image, expected] = [await decodeImage(bytesOf(file)), await decodeImage(bytesOf(png))]
+      expect([image.width, image.height]).toEqual([expected.width, expected.height])
+      const sum = expected.rgb.reduce((total, value, i) => total + Math.abs(value - image.rgb[i]!), 0)
+      expect(sum / expected.rgb.length).toBeLessThan(4)
+    },
+  )
+
   test.each(scenes)('the scene $name', async ({ name, sha256 }) => {
     const { rgb } = await decodeImage(await readBytes(`test/fixtures/nano/${name}`))
     const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', Uint8Array.from(rgb)))
@@ -139,36 +150,7 @@ describe('looked at', async () => {
     async (orientation) => {
       const rgb = noise(WIDE, HIGH)
       const stored = encodePng({ width: WIDE, height: HIGH, rgb })
-      // One entry of a TIFF directory, in the order of bytes of the processors that begin with the largest
-      const tiff = [
-        0x4d,
-        0x4d,
-        0,
-        42,
-        0,
-        0,
-        0,
-        8,
-        0,
-        1,
-        1,
-        0x12,
-        0,
-        3,
-        0,
-        0,
-        0,
-        1,
-        0,
-        orientation,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-      ]
-      const bytes = withChunk(stored, 'eXIf', Uint8Array.from(tiff))
+      const bytes = withChunk(stored, 'eXIf', Uint8Array.from(tiffOf(orientation)))
 
       const [width, height] = orientation >= 5 ? [HIGH, WIDE] : [WIDE, HIGH]
       const turned = Uint8Array.from({ length: rgb.length }, (_, i) => {
@@ -180,6 +162,32 @@ describe('looked at', async () => {
       const expected = await seen({ width, height, rgb: turned })
       expect(await seen(bytes)).toEqual(expected)
       expect(await seen(new Blob([bytes]))).toEqual(expected)
+    },
+  )
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    `a WebP of EXIF %i on ${gpu.name} is turned upright, as bytes and as a Blob`,
+    async (orientation) => {
+      const plain = bytesOf(fixtures.find(({ name }) => name === 'WebP, lossless')!.file)
+      const { width: W, height: H, rgb } = await decodeImage(plain)
+      const [width, height] = orientation >= 5 ? [H, W] : [W, H]
+      const fromRight = [2, 3, 7, 8].includes(orientation)
+      const fromBottom = [3, 4, 6, 7].includes(orientation)
+      const turned = Uint8Array.from({ length: rgb.length }, (_, i) => {
+        const pixel = Math.floor(i / 3)
+        const [right, down] = [pixel % width, Math.floor(pixel / width)]
+        const [x, y] = orientation >= 5 ? [down, right] : [right, down]
+        const [column, row] = [fromRight ? W - 1 - x : x, fromBottom ? H - 1 - y : y]
+        return rgb[3 * (row * W + column) + (i % 3)]!
+      })
+      const expected = await seen({ width, height, rgb: turned })
+      // Exif\0\0, as in a JPEG, is left out or not
+      for (const mark of [[], [0x45, 0x78, 0x69, 0x66, 0, 0]]) {
+        const bytes = webpWithExif(plain, { width: W, height: H }, [...mark, ...tiffOf(orientation)])
+        expect(await decodeImage(bytes)).toEqual({ width, height, rgb: turned })
+        expect(await seen(bytes)).toEqual(expected)
+        expect(await seen(new Blob([bytes]))).toEqual(expected)
+      }
     },
   )
 
@@ -227,6 +235,10 @@ describe('looked at', async () => {
     ['a JPEG without its last bytes', () => Uint8Array.of(...jpeg.slice(0, -12), 0xff, 0xd9)],
     ['a JPEG that is cut short', () => jpeg.slice(0, -100)],
     ['a progressive JPEG that is cut short', () => progressive.slice(0, -100)],
+    ...[0.5, 0.9].map((share): [string, () => Uint8Array] => [
+      `a progressive JPEG that is cut within a scan, at ${100 * share} %, with an end marker`,
+      () => Uint8Array.of(...progressive.slice(0, share * progressive.length), 0xff, 0xd9),
+    ]),
     [
       'a JPEG with two frame headers',
       () => {
@@ -245,11 +257,52 @@ describe('looked at', async () => {
     }
   })
 
+  test.each([
+    ['baseline', jpeg],
+    ['progressive', progressive],
+  ])(`a JPEG, %s, without its end marker on ${gpu.name} has all of its pixels`, async (_, whole) => {
+    const bytes = whole.slice(0, -2)
+    expect(await decodeImage(bytes)).toEqual(await decodeImage(whole))
+    expect(await seen(new Blob([bytes]))).toEqual(await seen(whole))
+  })
+
   test(`the PNG of these tests on ${gpu.name}`, async () => {
     const whole = await png(rows)
     expect(await seen(whole)).toEqual(await seen(await decodeImage(whole)))
   })
 })
+
+/** One entry of a TIFF directory, in the order of bytes of the processors that begin with the largest. */
+function tiffOf(orientation: number): number[] {
+  const [header, entry] = [
+    [0x4d, 0x4d, 0, 42, 0, 0, 0, 8],
+    [0x1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0],
+  ]
+  return [...header, 0, 1, ...entry, 0, 0, 0, 0]
+}
+
+/** A lossless WebP in the extended format, with EXIF data. */
+function webpWithExif(
+  plain: Uint8Array,
+  { width, height }: { width: number; height: number },
+  exif: readonly number[],
+): Uint8Array<ArrayBuffer> {
+  const u24 = (n: number) => [n & 255, (n >> 8) & 255, n >> 16]
+  const u32 = (n: number) => [...u24(n & 0xffffff), n >>> 24]
+  const chunk = (id: string, body: readonly number[]) => [
+    ...new TextEncoder().encode(id),
+    ...u32(body.length),
+    ...body,
+    ...(body.length % 2 ? [0] : []),
+  ]
+  const body = [
+    ...new TextEncoder().encode('WEBP'),
+    ...chunk('VP8X', [8, 0, 0, 0, ...u24(width - 1), ...u24(height - 1)]),
+    ...plain.subarray(12),
+    ...chunk('EXIF', exif),
+  ]
+  return Uint8Array.from([...new TextEncoder().encode('RIFF'), ...u32(body.length), ...body])
+}
 
 /** A PNG with another chunk behind its header. */
 function withChunk(png: Uint8Array, type: string, contents: Uint8Array): Uint8Array<ArrayBuffer> {

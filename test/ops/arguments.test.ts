@@ -48,6 +48,9 @@ interface Call {
   readonly op: (...args: never[]) => unknown
 }
 
+/** As JavaScript calls it. */
+const loosely = (op: unknown) => op as (...args: unknown[]) => unknown
+
 const CALLS: readonly Call[] = [
   { name: 'add', tensors: [[[4, 8]], [[8]]], op: add },
   { name: 'sub', tensors: [[[4, 8]], [[8]]], op: sub },
@@ -85,14 +88,21 @@ const CALLS: readonly Call[] = [
   { name: 'transpose', tensors: [[[4, 8]]], op: transpose },
   { name: 'dilate', tensors: [[[4, 8]]], op: dilate },
   { name: 'erode', tensors: [[[4, 8]]], op: erode },
-  { name: 'layerNorm', tensors: [[[4, 8]], [[8]], [[8]]], rest: [1e-6], op: layerNorm },
+  { name: 'layerNorm', tensors: [[[4, 8]], [[8]], [[8]]], rest: [1e-6, {}], op: layerNorm },
   { name: 'rmsNorm', tensors: [[[4, 8]], [[8]]], rest: [1e-6], op: rmsNorm },
   {
     name: 'groupNorm',
     tensors: [[[4, 8]], [[8]], [[8]]],
     rest: [1e-6, 2, { activation: 'relu' }],
-    op: (x: Tensor, weight: Tensor, bias: Tensor, eps: number, groups: number, options: object) =>
-      groupNorm(x, groups, weight, bias, eps, options),
+    op: (
+      x: Tensor,
+      weight: Tensor,
+      bias: Tensor,
+      eps: number,
+      groups: number,
+      options: object,
+      ...more: never[]
+    ) => loosely(groupNorm)(x, groups, weight, bias, eps, options, ...more),
   },
   { name: 'softmax', tensors: [[[4, 8]]], op: softmax },
   { name: 'sumLast', tensors: [[[4, 8]]], op: sumLast },
@@ -108,10 +118,11 @@ const CALLS: readonly Call[] = [
     name: 'attention',
     tensors: [[[4, 8]], [[6, 8]], [[6, 8]]],
     rest: [{ heads: 2, kvHeads: 2, scale: 0.5, bias: { kind: 'causal', start: 2 } }],
-    op: (query: Tensor, key: Tensor, value: Tensor, options: object) => {
+    op: (query: Tensor, key: Tensor, value: Tensor, options: object, ...more: never[]) => {
       const isObject = typeof options === 'object' && options !== null && !Array.isArray(options)
-      return attention(
-        (isObject && !('storage' in options) ? { query, key, value, ...options } : options) as never,
+      return loosely(attention)(
+        isObject && !('storage' in options) ? { query, key, value, ...options } : options,
+        ...more,
       )
     },
   },
@@ -247,6 +258,19 @@ describe.each(CALLS)('$name', (call) => {
         'a forged shape',
       )
     }
+  })
+
+  test('wants no more than it takes', () => {
+    for (const more of [{ axis: 0 }, { epsilon: 5 }, 3, -1.5, [0, 0], 'f32', null]) {
+      const error = thrownBy(() => calling(call, (args) => [...args, more]))
+      expect(error, `${JSON.stringify(more)} as well: ${error}`).toBeInstanceOf(UsageError)
+      // It takes any number of tensors
+      if (name === 'concatRows') continue
+      const most = name === 'attention' ? 1 : tensors.length + rest.length
+      expect((error as Error).message).toContain(`${name}: argument ${most + 1} is `)
+      expect((error as Error).message).toContain(`there are at most ${most}.`)
+    }
+    if (name !== 'concatRows') expect(() => calling(call, (args) => [...args, undefined])).not.toThrow()
   })
 
   test('wants its numbers and options', () => {

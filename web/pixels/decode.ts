@@ -1,8 +1,9 @@
 // A file becomes pixels, for the model and to show.
 //
 // The engine's decodeImage reads small PNG and JPEG files: it refuses damaged ones, and its pixels are those of the
-// command. The browser decodes large photographs, and every other kind that it knows (WebP, AVIF, GIF ...): it takes a
-// fraction of a second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
+// command. It reads WebPs, which not every browser turns upright by their EXIF orientation (Chromium 147 doesn't).
+// The browser decodes large photographs, and every other kind that it knows (AVIF, GIF ...): it takes a fraction of a
+// second for 30 megapixels, and the model takes its bitmap as it is, so that the pixels never come here.
 
 import { decodeImage, type Image, ImageError } from '../../src/index.ts'
 import { copyRgb, rgbaOf } from './pixels.ts'
@@ -45,10 +46,11 @@ export async function openPicture(
   }).catch(() => undefined)
 
   // If the browser can't read it, our decoders can at least name the format
-  const kind = await kindOf(source)
-  if (!decoded || (kind && decoded.width * decoded.height <= OWN_PIXELS)) {
+  const kind = await kindOf(source, name)
+  const isOwn = kind === 'webp' || (kind && decoded && decoded.width * decoded.height <= OWN_PIXELS)
+  if (!decoded || isOwn) {
     decoded?.close()
-    const pixels = await decodeImage(new Uint8Array(await source.arrayBuffer()), { name })
+    const pixels = await decodeImage(await bytesOf(source, name), { name })
     const { width, height, rgb } = pixels
     const shown = await createImageBitmap(new ImageData(rgbaOf(rgb), width, height))
     return { picture: { name, width, height, pixels, png: undefined }, shown }
@@ -72,8 +74,20 @@ async function withBitmap(
   return { picture: { name, width, height, pixels, png }, shown: await shownOf(pixels) }
 }
 
-async function kindOf(blob: Blob): Promise<'png' | 'jpeg' | undefined> {
-  const [a, b] = new Uint8Array(await blob.slice(0, 2).arrayBuffer())
+/** @throws ImageError if the file can't be read: it may have changed on disk since it was chosen */
+async function bytesOf(blob: Blob, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer())
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ImageError(`${name} can't be read (${reason}): choose the file again.`, { cause })
+  }
+}
+
+async function kindOf(blob: Blob, name: string): Promise<'png' | 'jpeg' | 'webp' | undefined> {
+  const head = await bytesOf(blob.slice(0, 12), name)
+  const [a, b] = head
+  if (/^RIFF.{4}WEBP$/s.test(String.fromCharCode(...head))) return 'webp'
   if (a === 0x89 && b === 0x50) return 'png'
   return a === 0xff && b === 0xd8 ? 'jpeg' : undefined
 }
@@ -95,7 +109,7 @@ async function shownOf(bitmap: ImageBitmap): Promise<ImageBitmap> {
  */
 export async function rgbOf({ name, pixels, png }: Picture): Promise<Uint8Array> {
   if ('rgb' in pixels) return pixels.rgb
-  return png ? (await decodeImage(new Uint8Array(await png.arrayBuffer()), { name })).rgb : drawn(pixels)
+  return png ? (await decodeImage(await bytesOf(png, name), { name })).rgb : drawn(pixels)
 }
 
 function drawn(bitmap: ImageBitmap): Uint8Array<ArrayBuffer> {

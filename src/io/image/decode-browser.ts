@@ -8,6 +8,8 @@ import { reasonOf } from '../../printable.ts'
 import { viewOf } from '../../view.ts'
 import type { Image, ImageFile } from './image.ts'
 import { type ImageKind, unreadable } from './image-kind.ts'
+import { upright } from './orientation.ts'
+import { withoutExif } from './webp-exif.ts'
 
 /** Every browser with WebGPU reads these. */
 const SURE: readonly ImageKind[] = ['JPEG', 'WebP', 'AVIF', 'GIF', 'BMP']
@@ -23,7 +25,9 @@ export function canDecode(_kind: ImageKind): boolean {
 export async function decodeFile(file: ImageFile, signal: AbortSignal | undefined): Promise<Image> {
   const bitmap = await bitmapOf(file)
   try {
-    return await pixelsOf(bitmap, signal)
+    const pixels = await pixelsOf(bitmap, signal)
+    // Of other kinds, browsers do it
+    return file.kind === 'WebP' ? await upright(pixels, file.orientation, signal) : pixels
   } finally {
     bitmap.close()
   }
@@ -62,7 +66,8 @@ export async function* inflate(
 async function bitmapOf({ bytes, kind, name, jpeg }: ImageFile): Promise<ImageBitmap> {
   try {
     const options = { premultiplyAlpha: 'none', colorSpaceConversion: 'none' } as const
-    return await createImageBitmap(new Blob([bytes, ...(jpeg ? [jpeg.missingEnd] : [])]), options)
+    const plain = kind === 'WebP' ? withoutExif(bytes) : bytes
+    return await createImageBitmap(new Blob([plain, ...(jpeg ? [jpeg.missingEnd] : [])]), options)
   } catch (cause) {
     if (!SURE.includes(kind)) throw unreadable(kind, name)
     throw new ImageError(

@@ -26,14 +26,14 @@ export function canDecode(kind: ImageKind): boolean {
 
 /** @throws ImageError if the file is damaged */
 export async function decodeFile(file: ImageFile, signal: AbortSignal | undefined): Promise<Image> {
-  const { bytes, kind, name, maxPixels, jpeg } = file
+  const { bytes, kind, name, maxPixels, orientation, jpeg } = file
   const open = await loadSharp(kind, name)
   const isCmyk = jpeg?.components === 4
   const plain = jpeg ? jpeg.plain() : bytes
   const decode = async (failOn: 'warning' | 'truncated'): Promise<Image> => {
     const limitInputPixels = Number.isSafeInteger(maxPixels) ? maxPixels : false // sharp takes no other numbers
     const image = open(plain, { failOn, ignoreIcc: true, limitInputPixels })
-    turn(image, jpeg?.orientation ?? 1)
+    turn(image, orientation)
     if (isCmyk) image.pipelineColourspace('cmyk').toColourspace('cmyk')
     else image.removeAlpha().toColourspace('srgb')
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })

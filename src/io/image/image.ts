@@ -9,7 +9,7 @@ import { encode } from 'fast-png'
 import { canDecode, decodeFile } from '#decoder'
 import { orAborted } from '../../breathe.ts'
 import { ImageError } from '../../errors.ts'
-import { printable } from '../../printable.ts'
+import { printable, reasonOf } from '../../printable.ts'
 import { expectAllPixels } from './gif-data.ts'
 import { expectDecodable, expectEncodable } from './image-arguments.ts'
 import {
@@ -25,6 +25,7 @@ import { type JpegHeader, readJpegHeader } from './jpeg.ts'
 import { upright } from './orientation.ts'
 import { MAX_PIXELS, megapixels } from './pixel-limit.ts'
 import { decodePng, type PngHeader, readPngHeader } from './png.ts'
+import { webpOrientation } from './webp-exif.ts'
 
 /** An image in host memory. */
 export interface Image {
@@ -53,13 +54,16 @@ export interface ImageFile {
   /** The file's name in messages. */
   readonly name: string
   readonly maxPixels: number
+  /** As EXIF names it, of a JPEG or a WebP; 1 is upright. */
+  readonly orientation: number
   readonly jpeg?: JpegHeader
   readonly png?: PngHeader
 }
 
 /**
  * A file's pixels: of a PNG, JPEG, WebP or AVIF, of a GIF the first frame; in pages of whatever the browser reads.
- * Transparency is dropped, as Pillow's convert('RGB') does; a JPEG is turned upright by its EXIF orientation.
+ * Transparency is dropped, as Pillow's convert('RGB') does; a JPEG, PNG or WebP is turned upright by its EXIF
+ * orientation.
  *
  * @param bytes are read before this returns
  * @throws ImageError if it is no such file, damaged, cut short or too large
@@ -76,12 +80,29 @@ export async function decodeOwn(bytes: Uint8Array<ArrayBuffer>, options: DecodeO
   return decodeRead(readImageFile(bytes, options), options.signal)
 }
 
-/** The same, but a JPEG stays as it is stored, as Pillow's open leaves it: its EXIF orientation is passed over. */
+/**
+ * The same, but a JPEG or a WebP stays as it is stored, as Pillow's open leaves it: EXIF's orientation is passed over.
+ */
 export async function decodeStored(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Image> {
   options.signal?.throwIfAborted()
-  const file = readImageFile(bytes, options)
-  const { jpeg } = file
-  return decodeRead(jpeg ? { ...file, jpeg: { ...jpeg, orientation: 1 } } : file, options.signal)
+  return decodeRead({ ...readImageFile(bytes, options), orientation: 1 }, options.signal)
+}
+
+/**
+ * Reads a Blob, or a File.
+ *
+ * @throws ImageError if it can't be read, as a file that has changed on disk since it was chosen
+ */
+export async function bytesOfBlob(blob: Blob, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer())
+  } catch (cause) {
+    throw new ImageError(
+      `${printable(name)} can't be read (${reasonOf(cause)}): choose the file again. It may have changed since it was ` +
+        'chosen.',
+      { cause },
+    )
+  }
 }
 
 /**
@@ -95,12 +116,12 @@ export function sizeOfImage(
   options: DecodeOptions,
   isStored: boolean = false,
 ): Size {
-  const { kind, jpeg, png, name } = readImageFile(bytes, options)
+  const { kind, jpeg, png, name, orientation } = readImageFile(bytes, options)
   const header = png ?? jpeg
   const size = header ?? (canDecode(kind) ? sizesOf(kind, bytes, name)[0] : undefined)
   if (!size) throw unreadable(kind, name)
   const { width, height } = size
-  const isTurned = header !== undefined && header.orientation >= 5 && !(isStored && jpeg)
+  const isTurned = (png?.orientation ?? (isStored ? 1 : orientation)) >= 5
   return isTurned ? { width: height, height: width } : { width, height }
 }
 
@@ -128,12 +149,16 @@ async function expectWhole(
 /**
  * Looks through a file that the browser decodes.
  *
- * @returns what to give to the browser
+ * @returns what to give to the browser; undefined for a WebP that isn't stored upright: not every browser turns it
  * @throws ImageError if its headers are damaged or promise too much, or a JPEG's or GIF's data end early
  */
-export async function expectSound(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): Promise<Blob> {
+export async function expectSound(
+  bytes: Uint8Array<ArrayBuffer>,
+  options: DecodeOptions,
+): Promise<Blob | undefined> {
   const file = readImageFile(bytes, options)
   await expectWhole(file, options.signal)
+  if (file.kind === 'WebP' && file.orientation !== 1) return undefined
   return new Blob([file.bytes, ...(file.jpeg ? [file.jpeg.missingEnd] : [])])
 }
 
@@ -151,12 +176,12 @@ function readImageFile(bytes: Uint8Array<ArrayBuffer>, options: DecodeOptions): 
 
   if (kind === 'JPEG') {
     const jpeg = readJpegHeader(bytes, name, (size) => expectPixels(size, kind, maxPixels, name))
-    return { bytes, kind, name, maxPixels, jpeg }
+    return { bytes, kind, name, maxPixels, orientation: jpeg.orientation, jpeg }
   }
   const png = kind === 'PNG' ? readPngHeader(bytes, name) : undefined
   for (const size of png ? [png] : sizesOf(kind, bytes, name)) expectPixels(size, kind, maxPixels, name)
-  if (png) return { bytes, kind, name, maxPixels, png }
-  return { bytes, kind, name, maxPixels }
+  if (png) return { bytes, kind, name, maxPixels, orientation: 1, png }
+  return { bytes, kind, name, maxPixels, orientation: kind === 'WebP' ? webpOrientation(bytes) : 1 }
 }
 
 function expectPixels({ width, height }: Size, kind: ImageKind, limit: number, name: string): void {

@@ -22,13 +22,12 @@ export interface JpegHeader {
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number
   /**
-   * The end marker that browsers want, where it is missing although all pixels are there. Of a progressive file only
-   * the decoder can tell, and a browser goes by that marker: it gets none.
+   * The end marker that browsers want, where it is missing although all pixels are there, as `expectWhole` tells.
    */
   readonly missingEnd: Uint8Array<ArrayBuffer>
   /** The file, with nothing in it but what pixels depend on. */
   plain(): Uint8Array<ArrayBuffer>
-  /** @throws ImageError if a sequential file's data are incomplete */
+  /** @throws ImageError if the data of a scan are incomplete */
   expectWhole(signal: AbortSignal | undefined): Promise<void>
 }
 
@@ -153,11 +152,9 @@ export function readJpegHeader(
     height,
     components: components.length,
     orientation,
-    missingEnd: hasEnd || frame.progressive ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
+    missingEnd: hasEnd ? new Uint8Array(0) : Uint8Array.of(0xff, EOI),
     plain: () => joined(parts),
-    expectWhole: async (signal) => {
-      if (!frame.progressive) await expectAllBlocks(scans, name, signal)
-    },
+    expectWhole: (signal) => expectAllBlocks(scans, name, signal),
   }
 }
 
@@ -201,7 +198,7 @@ function readTables(contents: Uint8Array, tables: Map<number, Uint8Array>, name:
 
 /** @param header has been checked */
 function scanOf(
-  { width, height, components }: Frame,
+  { width, height, components, progressive }: Frame,
   header: Uint8Array,
   tables: ReadonlyMap<number, Uint8Array>,
   restart: number,
@@ -215,15 +212,27 @@ function scanOf(
       components.find((component) => component.id === id),
       `component ${id} of a frame`,
     )
-    return { h, v, dc: tables.get(select >> 4), ac: tables.get(16 + (select & 15)) }
+    return { id, h, v, dc: tables.get(select >> 4), ac: tables.get(16 + (select & 15)) }
   })
+  const [from, to, approximation] = progressive ? bandOf(header) : [0, 63, 0]
+  const part = { progressive, from, to, refines: approximation >> 4 > 0 }
   const [only] = chosen
   if (chosen.length === 1 && only) {
     const units = Math.ceil((width * only.h) / hMax / 8) * Math.ceil((height * only.v) / vMax / 8)
-    return { components: [{ ...only, blocks: 1 }], units, restart, data }
+    return { components: [{ ...only, blocks: 1 }], units, restart, part, data }
   }
   const units = Math.ceil(width / hMax / 8) * Math.ceil(height / vMax / 8)
-  return { components: chosen.map((one) => ({ ...one, blocks: one.h * one.v })), units, restart, data }
+  return { components: chosen.map((one) => ({ ...one, blocks: one.h * one.v })), units, restart, part, data }
+}
+
+/**
+ * A progressive scan's first and last coefficient, and their bits in one byte: the lowest that came before (0 if none
+ * did), and the lowest that comes now.
+ */
+function bandOf(header: Uint8Array): [from: number, to: number, approximation: number] {
+  const view = viewOf(header)
+  const after = 1 + 2 * view.getUint8(0)
+  return [view.getUint8(after), view.getUint8(after + 1), view.getUint8(after + 2)]
 }
 
 /** Nothing of a coefficient has come. */
@@ -245,18 +254,16 @@ class Coverage {
     if (count < 1 || count > 4 || header.length < 4 + 2 * count)
       throw damaged(name, 'a scan header is malformed')
     const { components, progressive } = this.#frame
-    const view = viewOf(header)
-    const after = 1 + 2 * count
-    const [from, to, low] = progressive
-      ? [view.getUint8(after), view.getUint8(after + 1), view.getUint8(after + 2) & 15]
-      : [0, 63, 0]
-    if (from > to || to > 63) throw damaged(name, 'a scan header is malformed')
+    const [from, to, approximation] = progressive ? bandOf(header) : [0, 63, 0]
+    // The first coefficient comes alone, the others by component
+    const isBand = from === 0 ? to === 0 : count === 1
+    if (from > to || to > 63 || (progressive && !isBand)) throw damaged(name, 'a scan header is malformed')
     for (let i = 0; i < count; i++) {
       const which = components.findIndex(({ id }) => id === header[1 + 2 * i])
       const missing = this.#missing[which]
       if (!missing) throw damaged(name, 'a scan is of a component that the frame does not have')
       if (!progressive && missing[0] === 0) throw damaged(name, 'a component comes twice')
-      missing.fill(low, from, to + 1)
+      missing.fill(approximation & 15, from, to + 1)
     }
   }
 

@@ -17,7 +17,7 @@ import {
   type Pixels,
   takesBitmaps,
 } from '../../gpu/pixels.ts'
-import { decodeOwn, expectSound, type Image } from '../../io/image/image.ts'
+import { bytesOfBlob, decodeOwn, expectSound, type Image } from '../../io/image/image.ts'
 import { kindOf } from '../../io/image/image-kind.ts'
 
 /** Pixels of 4 bytes: red, green, blue and alpha, which is dropped. */
@@ -70,8 +70,8 @@ const OWNER = 'image'
 
 /**
  * Reads an image as it is now. Nothing is awaited before this returns: arrays are copied, what the browser shows
- * becomes a bitmap or is drawn, a texture is copied on the device. A Blob never changes; it is decoded when it is
- * opened, as bytes are.
+ * becomes a bitmap or is drawn, a texture is copied on the device. A Blob is read when it is opened: it never changes,
+ * or, if it is a file that has changed on disk, can't be read any more.
  *
  * @throws ImageError naming what was given and why it has no pixels to read
  */
@@ -117,7 +117,7 @@ export function captureImage(input: ImageInput, gpu: Gpu): CapturedImage {
     return snapshot('the canvas', input, { width, height }, bitmaps)
   }
   if ('data' in input) return captureArray(imageDataPixels(input))
-  if ('arrayBuffer' in input) return captureBlob(input, bitmaps)
+  if (isBlob(input)) return captureBlob(input, bitmaps)
   if ('close' in input && 'width' in input) {
     const { width, height } = input
     if (width === 0) throw closed('ImageBitmap')
@@ -144,10 +144,10 @@ function captureBytes(encoded: Uint8Array, bitmaps: boolean): CapturedImage {
   return captureFile(async () => bytes, 'The image', bitmaps)
 }
 
-/** A Blob doesn't change, and isn't read before its turn. */
+/** A Blob isn't read before its turn. */
 function captureBlob(blob: Blob, bitmaps: boolean): CapturedImage {
   const name = 'name' in blob ? String(blob.name) : 'The Blob'
-  return captureFile(async () => new Uint8Array(await blob.arrayBuffer()), name, bitmaps)
+  return captureFile(() => bytesOfBlob(blob, name), name, bitmaps)
 }
 
 /**
@@ -164,7 +164,7 @@ function captureFile(
     const bytes = await read()
     if (bitmaps && typeof createImageBitmap === 'function') {
       const file = kindOf(bytes) ? await expectSound(bytes, { name, signal }) : new Blob([bytes])
-      bitmap = await makeBitmap(name, file, 'none').catch(() => undefined)
+      bitmap = file && (await makeBitmap(name, file, 'none').catch(() => undefined))
       if (isClosed) bitmap?.close()
       if (bitmap) return bitmapPixels(bitmap)
     }
@@ -355,6 +355,13 @@ function empty(what: string, width: number, height: number): ImageError {
   return new ImageError(`${what} is ${width} x ${height}: it has no pixels.`)
 }
 
+/** A Response has `arrayBuffer` too, and is read once. */
+function isBlob(value: object): value is Blob {
+  return ['slice', 'arrayBuffer'].every(
+    (name) => typeof (value as Record<string, unknown>)[name] === 'function',
+  )
+}
+
 /** Shared memory too: its bytes are copied. */
 function isBuffer(value: object): value is ArrayBuffer {
   return /^(Shared)?ArrayBuffer$/.test(tagOf(value))
@@ -367,6 +374,8 @@ function unknownImage(input: unknown): ImageError {
       ? ' Read the file or fetch the address first.'
       : kind === 'Promise'
         ? ' Await it first.'
-        : ''
+        : kind === 'Response' || kind === 'Request'
+          ? ' Give `await response.blob()`.'.replace('response', kind.toLowerCase())
+          : ''
   return new ImageError(`look was given ${describe(input)}; it takes ${ACCEPTED}.${hint}`)
 }

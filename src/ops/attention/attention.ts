@@ -5,7 +5,7 @@
 // Shapes are checked here; the variants of the family (subgroup, tiled, registers) do the work, each in its own file.
 
 import maskBitsShader from '#shaders/attention/mask-bits.wgsl'
-import { describe, expectFinite, expectNames, expectWhole, MOST, namesOf } from '../../check.ts'
+import { describe, expectFinite, expectNames, expectNoMore, expectWhole, MOST, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { about, type KernelFamily, recordBest } from '../../kernels/variants.ts'
@@ -60,6 +60,7 @@ export const MAX_HEAD = 128
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 (grouped heads); Dao et al. 2022 (no stored scores).
  */
 export function attention(options: AttentionOptions): Tensor {
+  expectNoMore('attention', arguments, 1)
   const { query, key, value, bias, shapes } = check(options)
   const { d, heads } = shapes
   const { scale = d ** -0.5 } = options
@@ -94,6 +95,7 @@ export const attentionFamily: KernelFamily<AttentionProblem> = {
  * Source: Cheng et al. 2022, section 3.2.1; spec 6.4.
  */
 export function maskBits(logits: Tensor): Tensor {
+  expectNoMore('maskBits', arguments, 1)
   expectShape('maskBits', 'logits', logits, [undefined, undefined])
   expectType('maskBits', 'logits', logits, 'f32')
   const [Q = 1, T = 1] = logits.shape

@@ -1,7 +1,7 @@
 // Multi-scale deformable attention: every token looks at a few points of every level, near its own place.
 
 import deformableShader from '#shaders/attention/deformable.wgsl'
-import { describe, expectNames, expectWhole, namesOf } from '../../check.ts'
+import { describe, expectNames, expectNoMore, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError, UsageError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { expectPair, expectTensor } from '../../tensor/check.ts'
@@ -48,6 +48,7 @@ export function deformableAttention(
   weights: Tensor,
   options: DeformableOptions,
 ): Tensor {
+  expectNoMore('deformableAttention', arguments, 4)
   expectTensor('deformableAttention', 'value', value)
   expectNames('deformableAttention', options, OPTIONS)
   const { heads, points, levels } = options

@@ -3,7 +3,7 @@
 
 import ropeF32 from '#shaders/attention/rope.wgsl'
 import ropeVec4 from '#shaders/attention/rope.wgsl?VEC4'
-import { expectFinite, expectNames, expectWhole, namesOf } from '../../check.ts'
+import { expectFinite, expectNames, expectNoMore, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
@@ -44,6 +44,7 @@ const OPTIONS = namesOf<RopeOptions>({ heads: true, theta: true, position: true 
  * Source: Su et al. 2021, eq. 34; spec 2.3.
  */
 export function rope(x: Tensor | Columns, options: RopeOptions): Tensor {
+  expectNoMore('rope', arguments, 2)
   const { tensor: whole, start, count } = asColumns('rope', 'x', x)
   expectNames('rope', options, OPTIONS)
   const { heads, theta } = options

@@ -1,7 +1,7 @@
 // Convolution as an implicit matmul: rows are output pixels, the summed axis is the receptive field. The kernels are
 // matmul's, which find the rows in an image: see shaders/conv/patch.wgsl.
 
-import { expectNames, expectWhole, namesOf } from '../../check.ts'
+import { expectNames, expectNoMore, expectWhole, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { about, type KernelFamily, recordBest } from '../../kernels/variants.ts'
 import { expectTensor } from '../../tensor/check.ts'
@@ -37,6 +37,7 @@ const OPTIONS = namesOf<Conv2dOptions>({ bias: true, stride: true, padding: true
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  expectNoMore('conv2d', arguments, 3)
   expectTensor('conv2d', 'x', x)
   expectTensor('conv2d', 'weight', weight)
   expectNames('conv2d', options, OPTIONS)

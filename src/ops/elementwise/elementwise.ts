@@ -8,7 +8,7 @@ import swigluF32 from '#shaders/elementwise/swiglu.wgsl'
 import swigluVec4 from '#shaders/elementwise/swiglu.wgsl?VEC4'
 import unaryF32 from '#shaders/elementwise/unary.wgsl'
 import unaryVec4 from '#shaders/elementwise/unary.wgsl?VEC4'
-import { expectFinite } from '../../check.ts'
+import { expectFinite, expectNoMore } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
@@ -34,6 +34,7 @@ const unaryShader: ByWidth = { 1: unaryF32, 4: unaryVec4 }
  * ShapeError if b has none of these shapes
  */
 export function add(a: Tensor, b: Tensor): Tensor {
+  expectNoMore('add', arguments, 2)
   return binary('add', a, b)
 }
 
@@ -42,6 +43,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
  * ShapeError if b has none of these shapes
  */
 export function sub(a: Tensor, b: Tensor): Tensor {
+  expectNoMore('sub', arguments, 2)
   return binary('sub', a, b)
 }
 
@@ -50,6 +52,7 @@ export function sub(a: Tensor, b: Tensor): Tensor {
  * ShapeError if b has none of these shapes
  */
 export function mul(a: Tensor, b: Tensor): Tensor {
+  expectNoMore('mul', arguments, 2)
   return binary('mul', a, b)
 }
 
@@ -107,12 +110,14 @@ function binary(op: keyof typeof BINARY, a: Tensor, b: Tensor): Tensor {
 
 /** 1 where a > threshold, NaN where a is, else 0; shaped like a. */
 export function greater(a: Tensor, threshold: number): Tensor {
+  expectNoMore('greater', arguments, 2)
   expectFinite('greater', 'threshold', threshold)
   return unary('greater', a, GREATER, threshold)
 }
 
 /** The activation of every element, NaN where x is; shaped like x. */
 export function activate(x: Tensor, activation: Activation): Tensor {
+  expectNoMore('activate', arguments, 2)
   expectActivation('activate', activation)
   return unary('activate', x, ACTIVATIONS[activation], 0)
 }
@@ -152,6 +157,7 @@ function unary(op: string, x: Tensor, operation: number, threshold: number): Ten
  * Source: Shazeer 2020, eq. 6.
  */
 export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
+  expectNoMore('swiglu', arguments, 2)
   const g = asColumns('swiglu', 'gate', gate)
   const u = asColumns('swiglu', 'up', up)
   const [C, gateStride, upStride] = [g.count, lastDim(g.tensor), lastDim(u.tensor)]
@@ -195,6 +201,7 @@ export function swiglu(gate: Tensor | Columns, up: Tensor | Columns): Tensor {
  * @throws ShapeError if the shapes differ
  */
 export function mix(gate: Tensor, a: Tensor, b: Tensor): Tensor {
+  expectNoMore('mix', arguments, 3)
   expectType('mix', 'a', a, 'f32')
   for (const [name, x] of Object.entries({ gate, b })) {
     expectType('mix', name, x, 'f32')

@@ -1,7 +1,7 @@
 // Cosine similarity against a few class vectors, with a learned scale: the classifier of open vocabularies.
 
 import cosineLogitsShader from '#shaders/head/cosine-logits.wgsl'
-import { expectFinite } from '../../check.ts'
+import { expectFinite, expectNoMore } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import {
   expectShape,
@@ -26,6 +26,7 @@ import {
  * @throws ShapeError if the shapes are others
  */
 export function cosineLogits(x: Tensor, classes: Tensor, logScale: Tensor, bound: number): Tensor {
+  expectNoMore('cosineLogits', arguments, 4)
   expectShape('cosineLogits', 'x', x, [undefined, undefined])
   const cols = lastDim(x)
   expectShape('cosineLogits', 'classes', classes, [undefined, cols])

@@ -3,7 +3,7 @@
 
 import sampleF32 from '#shaders/head/sample-regions.wgsl'
 import sampleVec4 from '#shaders/head/sample-regions.wgsl?VEC4'
-import { expectNames } from '../../check.ts'
+import { expectNames, expectNoMore } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectKind, oneOf } from '../../options.ts'
@@ -30,6 +30,7 @@ export interface SampleRegionsOptions {
  * Source: spec of the tasks, 4.3; grid_sample of PyTorch with align_corners.
  */
 export function sampleRegions(map: Tensor, points: Tensor, options: SampleRegionsOptions): Tensor {
+  expectNoMore('sampleRegions', arguments, 3)
   expectShape('sampleRegions', 'map', map, [undefined, undefined, undefined])
   expectShape('sampleRegions', 'points', points, [undefined, undefined, 2])
   for (const [name, x] of Object.entries({ map, points })) expectType('sampleRegions', name, x, 'f32')

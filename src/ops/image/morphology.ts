@@ -2,6 +2,7 @@
 
 import morphologyF32 from '#shaders/image/morphology.wgsl'
 import morphologyVec4 from '#shaders/image/morphology.wgsl?VEC4'
+import { expectNoMore } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, strips, THREADS, widthOf } from '../../kernels/elem.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
@@ -13,6 +14,7 @@ const morphologyShader: ByWidth = { 1: morphologyF32, 4: morphologyVec4 }
  * it.
  */
 export function dilate(x: Tensor): Tensor {
+  expectNoMore('dilate', arguments, 1)
   return morph('dilate', x, false)
 }
 
@@ -21,6 +23,7 @@ export function dilate(x: Tensor): Tensor {
  * in it.
  */
 export function erode(x: Tensor): Tensor {
+  expectNoMore('erode', arguments, 1)
   return morph('erode', x, true)
 }
 

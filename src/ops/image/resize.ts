@@ -2,7 +2,7 @@
 
 import resizeShader from '#shaders/image/resize.wgsl'
 import resizeMapShader from '#shaders/image/resize.wgsl?MAP'
-import { expectNames } from '../../check.ts'
+import { expectNames, expectNoMore } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { strips, THREADS, widthOf } from '../../kernels/elem.ts'
@@ -23,6 +23,7 @@ export function resize(
   size: readonly [H2: number, W2: number],
   options: { readonly crop?: readonly [h: number, w: number] } = {},
 ): Tensor {
+  expectNoMore('resize', arguments, 3)
   expectType('resize', 'x', x, 'f32')
   if (x.shape.length !== 3 && x.shape.length !== 4) {
     throw new ShapeError(`resize: x is [${x.shape.join(', ')}], expected [H, W, C] or [B, H, W, C].`)

@@ -4,7 +4,7 @@ import copyShader from '#shaders/layout/copy.wgsl'
 import copyHalf from '#shaders/layout/copy.wgsl?HALF'
 import gatherF32 from '#shaders/layout/gather.wgsl'
 import gatherVec4 from '#shaders/layout/gather.wgsl?VEC4'
-import { MOST } from '../../check.ts'
+import { expectNoMore, MOST } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../../gpu/recorder.ts'
@@ -37,6 +37,7 @@ const gatherShader: ByWidth = { 1: gatherF32, 4: gatherVec4 }
  * @throws ShapeError if shapes or types are others
  */
 export function gather(table: Tensor, ids: Tensor): Tensor {
+  expectNoMore('gather', arguments, 2)
   expectShape('gather', 'table', table, [undefined, undefined])
   expectShape('gather', 'ids', ids, [undefined])
   expectWeight('gather', 'table', table, { dtypes: ['f32', 'f16', 'bf16'], sharded: true, packed: false })
@@ -81,6 +82,7 @@ export function gather(table: Tensor, ids: Tensor): Tensor {
  * @throws ShapeError if C differs, or `into` is no tensor of its own
  */
 export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void {
+  expectNoMore('copyRows', arguments, 3)
   const { tensor: source, start, count: C } = asColumns('copyRows', 'x', x)
   expectType('copyRows', 'x', source, 'f32')
   expectType('copyRows', 'into', into, 'f32', 'f16')

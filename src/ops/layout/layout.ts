@@ -5,7 +5,7 @@ import shuffleShader from '#shaders/layout/shuffle.wgsl'
 import transposeF32 from '#shaders/layout/transpose.wgsl'
 import transposeVec4 from '#shaders/layout/transpose.wgsl?VEC4'
 import windowsShader from '#shaders/layout/windows.wgsl'
-import { expectWhole } from '../../check.ts'
+import { expectNoMore, expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { type ByWidth, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
@@ -33,6 +33,7 @@ const transposeShader: ByWidth = { 1: transposeF32, 4: transposeVec4 }
  * Source: SAM (Kirillov et al. 2023), window_partition.
  */
 export function splitWindows(x: Tensor, window: number): Tensor {
+  expectNoMore('splitWindows', arguments, 2)
   expectShape('splitWindows', 'x', x, [undefined, undefined, undefined])
   expectType('splitWindows', 'x', x, 'f32')
   const [H = 0, W = 0, C = 0] = x.shape
@@ -52,6 +53,7 @@ export function splitWindows(x: Tensor, window: number): Tensor {
  * @throws ShapeError if x is not what splitWindows makes of such an image
  */
 export function joinWindows(x: Tensor, window: number, size: readonly [H: number, W: number]): Tensor {
+  expectNoMore('joinWindows', arguments, 3)
   expectPair('joinWindows', 'size', size)
   const [H, W] = size
   expectWhole('joinWindows', 'window', window)
@@ -92,6 +94,7 @@ function moveWindows(
  * Source: X-SAM's SAM -> LLM tokens (spec 4.4).
  */
 export function spaceToDepth(x: Tensor): Tensor {
+  expectNoMore('spaceToDepth', arguments, 1)
   expectShape('spaceToDepth', 'x', x, [undefined, undefined, undefined])
   const [H = 0, W = 0, C = 0] = x.shape
   if (H % 2 !== 0 || W % 2 !== 0) {
@@ -110,6 +113,7 @@ export function spaceToDepth(x: Tensor): Tensor {
  * Source: X-SAM's connector (spec 4.4).
  */
 export function depthToSpace(x: Tensor): Tensor {
+  expectNoMore('depthToSpace', arguments, 1)
   expectShape('depthToSpace', 'x', x, [undefined, undefined, undefined])
   const [H = 0, W = 0, C = 0] = x.shape
   if (C % 4 !== 0) {
@@ -151,6 +155,7 @@ function shuffle(
  * @returns [N, M] or [B, N, M]
  */
 export function transpose(x: Tensor): Tensor {
+  expectNoMore('transpose', arguments, 1)
   expectType('transpose', 'x', x, 'f32')
   if (x.shape.length === 2) expectShape('transpose', 'x', x, [undefined, undefined])
   else expectShape('transpose', 'x', x, [undefined, undefined, undefined])
@@ -206,6 +211,7 @@ export function concatRows(...xs: readonly Tensor[]): Tensor {
  * @returns [N, C1 + C2]
  */
 export function concatColumns(a: Tensor, b: Tensor): Tensor {
+  expectNoMore('concatColumns', arguments, 2)
   expectShape('concatColumns', 'a', a, [undefined, undefined])
   const [N = 0, C1 = 0] = a.shape
   expectShape('concatColumns', 'b', b, [N, undefined])
@@ -231,6 +237,7 @@ export function concatColumns(a: Tensor, b: Tensor): Tensor {
  * @throws ShapeError if there are no such rows, or rows of a 16-bit type begin in the middle of a word
  */
 export function sliceRows(x: Tensor, start: number, count: number): Tensor {
+  expectNoMore('sliceRows', arguments, 3)
   expectTensor('sliceRows', 'x', x)
   expectPlain('sliceRows', 'x', x)
   if (x.scales || x.dtype === 'int8' || x.dtype === 'int4') {

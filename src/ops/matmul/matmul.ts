@@ -4,7 +4,7 @@
 // its own. Weights may be 16-bit or quantised (widened as they are loaded), packed, and in several buffers along N,
 // each of which takes a dispatch that writes its columns of the output.
 
-import { expectFinite, expectNames, namesOf } from '../../check.ts'
+import { expectFinite, expectNames, expectNoMore, namesOf } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import { about, type KernelFamily, ranked, recordBest } from '../../kernels/variants.ts'
@@ -57,6 +57,7 @@ const MATMUL_OPTIONS = namesOf<MatmulOptions>({ transposeB: true, scale: true })
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
+  expectNoMore('linear', arguments, 3)
   expectTensor('linear', 'x', x)
   expectTensor('linear', 'weight', weight)
   expectNames('linear', options, LINEAR_OPTIONS)
@@ -106,6 +107,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
  * Source: Shazeer 2020, SwiGLU.
  */
 export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
+  expectNoMore('gatedLinear', arguments, 3)
   for (const [name, tensor] of Object.entries({ x, gate, up })) expectTensor('gatedLinear', name, tensor)
   const K = lastDim(x)
   const [N = 0] = gate.shape
@@ -134,6 +136,7 @@ export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
  * @throws ShapeError if a shape or type doesn't fit
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  expectNoMore('matmul', arguments, 3)
   expectNames('matmul', options, MATMUL_OPTIONS)
   const { transposeB = false, scale = 1 } = options
   expectKind('matmul: transposeB', transposeB, FLAG)

@@ -10,7 +10,7 @@ import layerNormF32 from '#shaders/norm/layer-norm.wgsl'
 import layerNormVec4 from '#shaders/norm/layer-norm.wgsl?VEC4'
 import rmsNormF32 from '#shaders/norm/rms-norm.wgsl'
 import rmsNormVec4 from '#shaders/norm/rms-norm.wgsl?VEC4'
-import { expectFinite, expectNames, expectWhole } from '../../check.ts'
+import { expectFinite, expectNames, expectNoMore, expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
@@ -45,6 +45,7 @@ export function layerNorm(
   eps: number,
   options: { readonly residual?: Tensor } = {},
 ): Tensor {
+  expectNoMore('layerNorm', arguments, 5)
   expectNames('layerNorm', options, ['residual'])
   const { residual } = options
   expectType('layerNorm', 'x', x, 'f32')
@@ -102,6 +103,7 @@ export const layerNormFamily: KernelFamily<LayerNorm> = alongRows(
  * Source: Zhang & Sennrich 2019, eq. 4.
  */
 export function rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor {
+  expectNoMore('rmsNorm', arguments, 3)
   expectType('rmsNorm', 'x', x, 'f32')
   expectFinite('rmsNorm', 'eps', eps, 0)
   const C = lastDim(x)
@@ -162,6 +164,7 @@ export function groupNorm(
   eps: number,
   options: { readonly activation?: Activation } = {},
 ): Tensor {
+  expectNoMore('groupNorm', arguments, 6)
   expectNames('groupNorm', options, ['activation'])
   const { activation = 'none' } = options
   expectActivation('groupNorm', activation)

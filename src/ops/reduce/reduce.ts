@@ -10,7 +10,7 @@ import reduceF32 from '#shaders/reduce/reduce.wgsl'
 import reduceVec4 from '#shaders/reduce/reduce.wgsl?VEC4'
 import softmaxF32 from '#shaders/reduce/softmax.wgsl'
 import softmaxVec4 from '#shaders/reduce/softmax.wgsl?VEC4'
-import { expectNames, MOST } from '../../check.ts'
+import { expectNames, expectNoMore, MOST } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
 import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
@@ -39,6 +39,7 @@ const softmaxShader: ByWidth = { 1: softmaxF32, 4: softmaxVec4 }
  * @returns [..., C]
  */
 export function softmax(x: Tensor): Tensor {
+  expectNoMore('softmax', arguments, 1)
   expectType('softmax', 'x', x, 'f32')
   const y = tensor(x.shape)
   recordBest(softmaxFamily, { x, y })
@@ -72,11 +73,13 @@ export const softmaxFamily: KernelFamily<Mapped> = alongRows(
 
 /** Sums over the last axis: [..., C] -> [...]; a vector [C] gives one number, [1]. */
 export function sumLast(x: Tensor): Tensor {
+  expectNoMore('sumLast', arguments, 1)
   return reduce('sumLast', x, false)
 }
 
 /** Maxima over the last axis, NaN where one is among them: [..., C] -> [...]; a vector [C] gives one number, [1]. */
 export function maxLast(x: Tensor): Tensor {
+  expectNoMore('maxLast', arguments, 1)
   return reduce('maxLast', x, true)
 }
 
@@ -114,6 +117,7 @@ export const reduceFamily: KernelFamily<Mapped & { readonly maximum: boolean }> 
  * @returns [...] u32; a vector [C] gives one number, [1]
  */
 export function argmax(x: Tensor): Tensor {
+  expectNoMore('argmax', arguments, 1)
   expectType('argmax', 'x', x, 'f32')
   const y = tensor(leading(x), 'u32')
   recordBest(argmaxFamily, { x, y })
@@ -143,6 +147,7 @@ export const argmaxFamily: KernelFamily<Mapped> = alongRows(
  * @returns [..., C]
  */
 export function normalizeRows(x: Tensor): Tensor {
+  expectNoMore('normalizeRows', arguments, 1)
   expectType('normalizeRows', 'x', x, 'f32')
   const y = tensor(x.shape)
   recordBest(normalizeFamily, { x, y })
@@ -176,6 +181,7 @@ export const normalizeFamily: KernelFamily<Mapped> = alongRows(
  * @returns [C]
  */
 export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {}): Tensor {
+  expectNoMore('meanRows', arguments, 2)
   expectNames('meanRows', options, ['length'])
   expectShape('meanRows', 'x', x, [undefined, undefined])
   expectType('meanRows', 'x', x, 'f32')
@@ -204,6 +210,7 @@ export function meanRows(x: Tensor, options: { readonly length?: SizeValue } = {
  * @throws ShapeError if shapes or types are others
  */
 export function meanSpans(x: Tensor, spans: Tensor): Tensor {
+  expectNoMore('meanSpans', arguments, 2)
   expectShape('meanSpans', 'x', x, [undefined, undefined])
   expectType('meanSpans', 'x', x, 'f32')
   expectShape('meanSpans', 'spans', spans, [undefined, 2])

@@ -2,9 +2,12 @@
 // That those which are in order become Pillow's pixels is shown by test/model/images.test.ts, in every runtime.
 
 import { readFileSync } from 'node:fs'
+import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
 import { ImageError } from '../../../src/errors.ts'
 import { decodeImage } from '../../../src/io/image/image.ts'
+import { readJpegHeader } from '../../../src/io/image/jpeg.ts'
+import { noise } from './pixels.ts'
 
 const fixtures = (
   JSON.parse(readFileSync('test/fixtures/io/images.json', 'utf8')) as { name: string; file: string }[]
@@ -19,6 +22,9 @@ const PROGRESSIVE = fixture('4:2:0, quality 85, progressive')
 function markers(bytes: Uint8Array, marker: number): number[] {
   return [...bytes.keys()].filter((i) => bytes[i] === 0xff && bytes[i + 1] === marker)
 }
+
+/** After FF in a scan's data: neither a byte of data nor a restart. */
+const isMarker = (byte = 0) => byte !== 0 && (byte < 0xd0 || byte > 0xd7)
 
 const joined = (...parts: Uint8Array[]) => new Uint8Array(Buffer.concat(parts))
 
@@ -95,6 +101,46 @@ describe('not whole', () => {
       ({ width }) => expect(width).toBe(45),
       (error) => expect(error).toBeInstanceOf(ImageError),
     )
+  })
+
+  test('any scan of a progressive file, wherever its data end', async () => {
+    const files = fixtures.filter(({ name }) => name.includes('progressive')).map(({ name }) => fixture(name))
+    expect(files.length).toBeGreaterThan(10)
+    // Of every kind of scan: first and further bits, of mean values and of the others
+    const large = await sharp(noise(40, 30), { raw: { width: 40, height: 30, channels: 3 } })
+      .resize(160, 120)
+      .jpeg({ quality: 90, progressive: true })
+      .toBuffer()
+    for (const bytes of [...files, new Uint8Array(large)]) {
+      await readJpegHeader(bytes, 'it', () => undefined).expectWhole(undefined)
+      const scans = markers(bytes, 0xda)
+      for (const [i, scan] of scans.entries()) {
+        const begin = scan + 4 + ((bytes[scan + 4] ?? 0) * 2 + 4)
+        const end = bytes.findIndex((byte, at) => at > begin && byte === 0xff && isMarker(bytes[at + 1]))
+        const at = Math.floor((begin + end) / 2)
+        // The rest of the file follows, or nothing but an end marker
+        for (const rest of [bytes.subarray(end), Uint8Array.of(0xff, 0xd9)]) {
+          const cut = joined(bytes.subarray(0, at), rest)
+          const walking = (async () => readJpegHeader(cut, 'it', () => undefined).expectWhole(undefined))()
+          await expect(walking, `scan ${i} of ${scans.length}`).rejects.toThrow(/damaged|cut short/)
+          await expect(decodeImage(cut)).rejects.toBeInstanceOf(ImageError)
+        }
+      }
+    }
+  })
+
+  test('data between two scans that no block asks for', async () => {
+    const scans = markers(PROGRESSIVE, 0xda)
+    const end = PROGRESSIVE.findIndex(
+      (byte, at) => at > scans[1]! + 10 && byte === 0xff && isMarker(PROGRESSIVE[at + 1]),
+    )
+    const bytes = joined(
+      PROGRESSIVE.subarray(0, end),
+      new Uint8Array(20).fill(0x55),
+      PROGRESSIVE.subarray(end),
+    )
+    const header = readJpegHeader(bytes, 'it', () => undefined)
+    await expect(header.expectWhole(undefined)).rejects.toThrow('there are more JPEG data than blocks')
   })
 
   test('a component that never comes, or comes twice', async () => {

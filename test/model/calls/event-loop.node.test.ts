@@ -34,7 +34,11 @@ function now(): Clocks {
 /** The longest time between two turns of the event loop. */
 type Hold = Clocks
 
-/** The thread's is what is promised; the other one also has what it waited for, which may have been starved itself. */
+/**
+ * The thread's is what is promised: 50 ms of its own work. The clock also counts what it waited for, other threads and
+ * locks of the library, which may have been starved themselves: on a busy machine of two cores, the best of three runs
+ * was 69 ms for an AVIF, whose thread computed for 8 (December 2026).
+ */
 const LIMIT: Hold = { thread: 50, clock: 250 }
 
 async function longestHold(work: () => unknown): Promise<Hold> {
@@ -65,7 +69,9 @@ async function expectFree(work: () => Promise<unknown>): Promise<void> {
   const first = await longestHold(work)
   if (isShort(first)) return
   const holds = [await longestHold(work), await longestHold(work)]
-  expect(holds.filter(isShort), JSON.stringify([first, ...holds])).toHaveLength(2)
+  const three = [first, ...holds].map(({ thread, clock }) => `${thread.toFixed(1)} (${clock.toFixed(1)})`)
+  const message = `the longest hold of three runs, in ms of the thread's work (by the clock): ${three.join(', ')}`
+  expect(holds.filter(isShort), message).toHaveLength(2)
 }
 
 const FORMATS = ['JPEG', 'progressive JPEG', 'PNG', 'interlaced PNG', 'WebP', 'AVIF'] as const
@@ -96,7 +102,7 @@ test('what computes holds the event loop by both clocks, and what waits by one',
 })
 
 test.each(FORMATS)(
-  'decoding a %s of 12 megapixels holds the event loop for less than 50 ms',
+  'decoding a %s of 12 megapixels holds the event loop for less than 50 ms of work, and 250 ms by the clock',
   async (format) => {
     await expectFree(() => decodeImage(files.get(format)!))
   },

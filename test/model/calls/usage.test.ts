@@ -29,6 +29,15 @@ const VALUES: Readonly<Record<string, unknown>> = {
   date: new Date(0),
   promise: Promise.resolve(1),
   map: new Map(),
+  'a buffer of none': { arrayBuffer: 5 },
+  response: new Response('nonsense'),
+  'used response': used(),
+}
+
+function used(): Response {
+  const response = new Response('nonsense')
+  void response.text()
+  return response
 }
 
 const files = smallCheckpoint()
@@ -65,6 +74,7 @@ async function expectTyped({ call, takes = [] }: Call): Promise<void> {
   }
 }
 
+const encoded = new Uint8Array(door.encodePng(picture(9, 9)))
 const red = [255, 0, 0] as const
 const dot: door.Mask = { width: 3, height: 3, data: Uint8Array.from([0, 0, 0, 0, 1, 0, 0, 0, 0]), area: 1 }
 const identity = { adapter: 'a', driver: 'd', runtime: 'r', engine: 'e' }
@@ -142,7 +152,10 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
   toYolo: [{ call: (polygons) => door.toYolo(polygons, dot), takes: ['empty array'] }],
   fromYolo: [{ call: (text) => door.fromYolo(text, dot), takes: ['empty text'] }],
   caveatFields: [
-    { call: (config) => door.caveatFields(config, { world: undefined }), takes: ['empty object'] },
+    {
+      call: (config) => door.caveatFields(config, { world: undefined }),
+      takes: ['empty object', 'a buffer of none'],
+    },
     { call: (caveats) => door.caveatFields({}, caveats), takes: ['empty object'] },
   ],
   printable: [{ call: (text) => door.printable(text), takes: ['text', 'empty text'] }],
@@ -184,6 +197,8 @@ const OPTIONS: Readonly<
       cache: 'none',
       persist: false,
       headers: { a: 'b' },
+      token: 'hf_x',
+      endpoint: 'https://huggingface.co',
       maxScenes: 1,
       maxPending: Infinity,
     },
@@ -199,6 +214,8 @@ const OPTIONS: Readonly<
       signal: new AbortController().signal,
       output: 'host',
       flow: true,
+      all: true,
+      threshold: 0.5,
       task: 'reasoning',
       template: 'Find {phrase}.',
       answer: '<SEG>',
@@ -233,6 +250,7 @@ describe.each(Object.entries(OPTIONS))('options of %s', (name, { call, right }) 
     }
     for (const [kind, value] of Object.entries(VALUES)) {
       if (value === undefined || isLike(value, right[option])) continue
+      if (typeof value === 'string' && ANY_TEXT.includes(option)) continue
       const error = (await outcome({ [option]: value })) as Error
       expect(error, kind).toBeInstanceOf(FlowSegError)
       expect(error.message, kind).toContain(option)
@@ -253,6 +271,9 @@ describe.each(Object.entries(OPTIONS))('options of %s', (name, { call, right }) 
   })
 })
 
+/** Options that any text may be right for: what is no address is told once it is used. */
+const ANY_TEXT = ['token', 'endpoint']
+
 /** A value of the same kind may be right as well. */
 function isLike(value: unknown, right: unknown): boolean {
   if (typeof right === 'function') return typeof value === 'function'
@@ -263,6 +284,24 @@ function isLike(value: unknown, right: unknown): boolean {
   }
   return false
 }
+
+test('a Blob that can no longer be read, and what is read once', async () => {
+  const gone = new Blob([encoded])
+  Object.defineProperty(gone, 'arrayBuffer', {
+    value: () => Promise.reject(new DOMException('The blob could not be read', 'NotReadableError')),
+  })
+  const looking = model.look(gone)
+  await expect(looking).rejects.toBeInstanceOf(door.ImageError)
+  await expect(looking).rejects.toThrow(
+    /^The Blob can't be read \(.*The blob could not be read.*\): choose the file again/,
+  )
+
+  const response = new Response(encoded)
+  const looked = model.look(response as unknown as Blob)
+  await expect(looked).rejects.toBeInstanceOf(door.ImageError)
+  await expect(looked).rejects.toThrow('Give `await response.blob()`.')
+  ;(await model.look(await response.blob())).close()
+})
 
 test('a place that is undefined says what to do', async () => {
   for (const nothing of [undefined, null, '']) {
