@@ -21,6 +21,7 @@ import type { Given } from '../args.ts'
 import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { grouped, type Terminal } from '../output/terminal.ts'
 import { defaultWeights, packagePath } from '../package.ts'
+import { bytesToCome } from './download.ts'
 
 /** The config of a model, beside its weights. */
 export const CONFIG = 'config.json'
@@ -40,6 +41,8 @@ export interface Original {
   readonly source: string
   /** Notes for the user, in sentences. Notes about servers are complete only after all bytes were read. */
   readonly notes: readonly string[]
+  /** Bytes of these tensors that must still be downloaded. */
+  bytesToCome(entries: readonly TensorEntry[]): Promise<number>
   close(): Promise<void>
 }
 
@@ -86,6 +89,7 @@ export async function openOriginal(location: string, options: Given, terminal: T
       get notes() {
         return [...notes, ...(folder.notes ?? [])]
       },
+      bytesToCome: (entries) => bytesToCome(location, entries),
       close: () => original.close(),
     }
   } catch (error) {

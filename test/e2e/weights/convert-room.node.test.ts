@@ -2,11 +2,13 @@
 // is locked. It says what to do, leaves nothing half, and goes on from there.
 
 import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import fs, { chmod, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { upToDate } from '../../built.ts'
 import { replaceInNode } from '../../fixtures/builtins.ts'
+import { LocalHub } from '../../io/http/hub/local-hub.ts'
 import { onlyOnLinux } from '../../where.ts'
 import { filesIn, flowseg, hashes, NANO, type Outcome, temporaryFolder } from '../cli-harness.ts'
 
@@ -62,6 +64,53 @@ test('a disk that is too small is refused before anything is written', async () 
   expect(await readdir(cwd)).toEqual([])
   disk.free = Infinity
   expect(await flowseg(ARGS, { cwd })).toMatchObject({ code: 0 })
+})
+
+test('the advice is one that helps: none to take int4 where that is asked for', async () => {
+  const cwd = await temporaryFolder()
+  disk.free = 1e6
+  const plain = await flowseg(ARGS, { cwd })
+  expect(plain.err).toMatch(/give a folder on another disk; --quantize int4 takes less\./)
+  const small = await flowseg([...ARGS, '--quantize', 'int4'], { cwd })
+  expect(small.err).toMatch(/give a folder on another disk\.\n/)
+  disk.free = Infinity
+  expect((await flowseg(['convert', NANO, 'int8', '--quantize', 'int8'], { cwd })).code).toBe(0)
+  disk.free = 1e6
+  expect((await flowseg(['convert', 'int8', 'again'], { cwd })).err).toMatch(/on another disk\.\n/)
+})
+
+test('the download needs room too, where the cache is on the same disk', async () => {
+  const hub = await new LocalHub().listen()
+  const cache = await temporaryFolder()
+  vi.stubEnv('HF_ENDPOINT', hub.endpoint)
+  vi.stubEnv('XDG_CACHE_HOME', cache)
+  try {
+    const names = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors']
+    const files = names.map((name) => [name, new Uint8Array(readFileSync(join(NANO, name)))] as const)
+    hub.commit('me/nano', Object.fromEntries(files))
+    const cwd = await temporaryFolder()
+    const args = ['convert', 'hf:me/nano', 'out', '--quantize', 'int4']
+
+    // What is written would fit
+    disk.free = 15e6
+    const { code, err } = await flowseg(args, { cwd })
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(
+        /out: \d\.\d MB are needed, and \d+\.\d MB for the download, which is kept on the same disk \(.*\), and the disk has 15\.0 MB left\. .*XDG_CACHE_HOME/,
+      ),
+    ])
+    expect(await readdir(cwd)).toEqual([])
+
+    // What was downloaded before needs no more
+    disk.free = Infinity
+    expect((await flowseg(args, { cwd })).code).toBe(0)
+    disk.free = 15e6
+    expect((await flowseg(args.with(2, 'other'), { cwd })).code).toBe(0)
+  } finally {
+    vi.unstubAllEnvs()
+    await hub.close()
+  }
 })
 
 test('a disk that is full meanwhile: whole shards stay, and the same command goes on', async () => {
