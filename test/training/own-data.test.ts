@@ -90,3 +90,31 @@ test.skipIf(missing !== undefined)(`scenes, photographs, and a step${note}`, asy
   )
   expect(run.status, `${run.stdout}\n${run.stderr}`.slice(-3000)).toBe(0)
 })
+
+const OPEN = `
+import sys
+sys.path.insert(0, sys.argv[1])
+from own_data import Lines
+print(len(Lines(sys.argv[2])))
+`
+
+test.skipIf(missing !== undefined)(
+  `pixels that don't count are refused: there are none in training${note}`,
+  () => {
+    const grey = new Uint8Array(64).fill(9)
+    writeFileSync(join(folder, 'p.png'), encodePng({ width: 8, height: 8, grey }))
+    const line = { image: 'p.png', sentence: 'the box', mask: 'p.png' }
+    const open = (ignore: unknown): { status: number | null; stdout: string; stderr: string } => {
+      const lines = [line, { ...line, sentence: 'the other', ignore }].map((one) => JSON.stringify(one))
+      writeFileSync(join(folder, 'ignore.jsonl'), `${lines.join('\n\n')}\n`)
+      const args = ['-c', OPEN, join(ROOT, 'training'), join(folder, 'ignore.jsonl')]
+      return spawnSync(python, args, { encoding: 'utf8' })
+    }
+    for (const nothing of [undefined, null]) expect(open(nothing)).toMatchObject({ status: 0, stdout: '1\n' })
+    const { status, stderr } = open('p.png')
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/ignore\.jsonl, line 3: .*`ignore` as background\. Leave out the lines/),
+    ])
+  },
+)
