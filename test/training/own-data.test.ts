@@ -13,14 +13,17 @@ import { flowseg, ROOT } from '../e2e/cli-harness.ts'
 vi.setConfig({ testTimeout: 300_000 })
 const python = process.env['FLOWSEG_PYTHON'] ?? 'python3'
 const PACKAGES = ['torch', 'numpy', 'PIL', 'safetensors', 'tokenizers', 'pycocotools']
-const missing = whatIsMissing()
+const missing = whatIsMissing(PACKAGES)
 const note = missing === undefined ? '' : ` (not run: ${missing})`
+// Masks of PNG need no pycocotools
+const missingForPng = whatIsMissing(PACKAGES.filter((name) => name !== 'pycocotools'))
+const noteForPng = missingForPng === undefined ? '' : ` (not run: ${missingForPng})`
 
 const folder = mkdtempSync(join(tmpdir(), 'flowseg-own-data-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function whatIsMissing(): string | undefined {
-  const code = `import importlib.util as u; print(*(p for p in ${JSON.stringify(PACKAGES)} if not u.find_spec(p)))`
+function whatIsMissing(packages: readonly string[]): string | undefined {
+  const code = `import importlib.util as u; print(*(p for p in ${JSON.stringify(packages)} if not u.find_spec(p)))`
   const { status, stdout } = spawnSync(python, ['-c', code], { encoding: 'utf8' })
   if (status === 0 && stdout.trim() === '')
     return spawnSync('g++', ['--version']).status === 0 ? undefined : 'there is no g++'
