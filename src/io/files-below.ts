@@ -7,7 +7,7 @@ const MOST_ENTRIES = 5000
 /** Paths from the directory, with slashes; hidden folders, links and what can't be listed are passed over. */
 export async function filesBelow(directory: string): Promise<string[]> {
   const { readdir } = await import('node:fs/promises')
-  const { join } = await import('node:path')
+  const path = await import('node:path')
   const files: string[] = []
   let seen = 0
   let level = ['']
@@ -15,7 +15,7 @@ export async function filesBelow(directory: string): Promise<string[]> {
     const next: string[] = []
     for (const folder of level) {
       if (seen > MOST_ENTRIES) return files
-      const entries = await readdir(join(directory, folder), { withFileTypes: true }).catch(() => [])
+      const entries = await readdir(path.join(directory, folder), { withFileTypes: true }).catch(() => [])
       seen += entries.length
       for (const entry of entries) {
         if (entry.isDirectory() && !entry.name.startsWith('.')) next.push(`${folder}${entry.name}/`)

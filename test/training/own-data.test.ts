@@ -101,8 +101,8 @@ from own_data import Lines
 print(len(Lines(sys.argv[2])))
 `
 
-test.skipIf(missing !== undefined)(
-  `pixels that don't count are refused: there are none in training${note}`,
+test.skipIf(missingForPng !== undefined)(
+  `pixels that don't count are refused: there are none in training${noteForPng}`,
   () => {
     const grey = new Uint8Array(64).fill(9)
     writeFileSync(join(folder, 'p.png'), encodePng({ width: 8, height: 8, grey }))

@@ -107,7 +107,10 @@ async function run(options: Given, terminal: Terminal): Promise<number> {
     const cache = downloadFolder()
     const converted = await convertInto(target, checkpoint, plan, small, {
       signal,
-      download: cache === undefined ? undefined : { folder: cache, bytesOf: original.bytesToCome },
+      download:
+        cache === undefined
+          ? undefined
+          : { folder: cache, bytesOf: (entries) => original.bytesToCome(entries) },
       force: options.has('force'),
       onProgress: ({ phase, what, loaded, total }) =>
         progress.show(phase, total > 0 ? loaded / total : 0, `${rate(phase, loaded, total)}, ${what}`),

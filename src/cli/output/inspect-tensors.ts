@@ -1,4 +1,5 @@
-// The part of `flowseg inspect` that lists tensors: those of many layers on one line, and what their names have in common.
+// The part of `flowseg inspect` that lists tensors: those of many layers on one line, and what their names have in
+// common.
 
 import { entryOf } from '../../check.ts'
 import type { TensorEntry } from '../../io/checkpoint/checkpoint.ts'

@@ -242,8 +242,8 @@ function notAsWritten(path: string): FlowSegError {
 }
 
 /**
- * Refuses before anything is written; a file system that doesn't say is asked no more. A cache that has no room on a disk
- * of its own is no reason: what it can't keep is read all the same.
+ * Refuses before anything is written; a file system that doesn't say is asked no more. A cache that has no room on a
+ * disk of its own is no reason: what it can't keep is read all the same.
  */
 async function expectRoom(
   folder: string,

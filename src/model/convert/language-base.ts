@@ -1,9 +1,9 @@
-// The config.json of the language model that a checkpoint was made of, held against the model that was recognised by its
-// tensors. Such a file lies beside published weights, or beside their tokenizer.
+// The config.json of the language model that a checkpoint was made of, held against the model that was recognised by
+// its tensors. Such a file lies beside published weights, or beside their tokenizer.
 //
-// Two things of it show in no shape, and are the language model's own to say: the base of its rotary angles, and how long
-// a sequence may be. They are taken over. Everything else must be what the recognised model has, as the answers would be
-// others: the file, or what was recognised, belongs to another checkpoint.
+// Two things of it show in no shape, and are the language model's own to say: the base of its rotary angles, and how
+// long a sequence may be. They are taken over. Everything else must be what the recognised model has, as the answers
+// would be others: the file, or what was recognised, belongs to another checkpoint.
 
 import { isObject } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
