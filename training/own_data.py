@@ -5,7 +5,8 @@
 A mask is the path of a PNG, an RLE of COCO, or COCO's polygons; the last two are read by pycocotools. Images may have any
 size: both encoders see them as at inference. The masks of an image are its objects. Objects of a scene don't overlap
 and are MOST_OBJECTS at most, so an image may become several scenes. Of an object nothing is known but where it is: its
-category is "object".
+category is "object". Every pixel outside of them is background: a line with `ignore` is refused, as the loss has no pixels
+that count neither way.
 """
 
 import json
@@ -48,8 +49,15 @@ class Lines:
         self.folder = Path(path).parent
         self.categories = categories or ["object"]
         images: dict[str, list[dict]] = {}
-        for line in filter(str.strip, Path(path).open(encoding="utf-8-sig")):
+        for number, line in enumerate(Path(path).open(encoding="utf-8-sig"), 1):
+            if not line.strip():
+                continue
             entry = json.loads(line)
+            if entry.get("ignore") is not None:
+                raise SystemExit(
+                    f"{path}, line {number}: training has no pixels that don't count, and would take those of `ignore` as "
+                    "background. Leave out the lines that have it, or the field where they may be background."
+                )
             images.setdefault(str((self.folder / entry["image"]).resolve()), []).append(entry)
 
         self.paths, self.masks, self.sentences, boxes = [], [], [], []

@@ -48,6 +48,8 @@ export interface Folder {
   open(file: string, signal?: AbortSignal): Promise<Source>
   /** Names of what is in it; undefined where they can't be listed, such as on a server. */
   list?(): Promise<readonly string[] | undefined>
+  /** Paths of files in it and in folders below, of the first if there are many; undefined where they can't be listed. */
+  listBelow?(): Promise<readonly string[] | undefined>
   /** A small file as text, which must be UTF-8. */
   readText(file: string, signal?: AbortSignal): Promise<string>
 }
@@ -243,7 +245,11 @@ export function directoryFolder(where: string | URL): Folder {
     },
     ' Copy or download it to there.',
   )
-  return { ...files, directory: String(where) }
+  return {
+    ...files,
+    directory: String(where),
+    listBelow: async () => (await import('./files-below.ts')).filesBelow(await directory()),
+  }
 }
 
 /** Files of a repository on Hugging Face's hub, `hf:owner/name` for instance. */
@@ -251,11 +257,12 @@ function hubFolder(place: string, { token, endpoint, ...options }: FolderOptions
   const hub = new Hub(place, { token, endpoint, ...options })
   const { describe, remedy } = hub
   const list = (): Promise<string[] | undefined> => hub.list()
-  return urlFolder(
+  const files = urlFolder(
     hub.address,
     { ...options, headers: hub.headers, resolver: hub },
     { describe, remedy, list },
   )
+  return { ...files, listBelow: () => hub.listBelow() }
 }
 
 /**

@@ -59,7 +59,7 @@ export async function openCheckpoint(
   const named = options.file ?? from.weights
   const { name, source } =
     named === undefined
-      ? ((await findWeights(from, signal)) ?? noWeights(from))
+      ? ((await findWeights(from, signal)) ?? (await noWeights(from)))
       : { name: named, source: await from.open(named, signal) }
   const notes = named === undefined ? await notesOn(from, name, signal) : []
   if (!isIndex(name)) return openShards(from.describe, new Map([[name, source]]), { ...how, notes })
@@ -97,9 +97,7 @@ async function findWeights(from: Folder, signal: AbortSignal | undefined): Promi
     const refusal = from.refusal?.(name)
     if (refusal) throw refusal
   }
-  const others = ((await from.list?.()) ?? []).filter(
-    (name) => EXTENSIONS.some((extension) => name.endsWith(extension)) && !NO_WEIGHTS.test(name),
-  )
+  const others = ((await from.list?.()) ?? []).filter(isWeights)
   const [only, second] = others
   if (only !== undefined && second !== undefined) {
     throw new WeightsError(
@@ -110,11 +108,27 @@ async function findWeights(from: Folder, signal: AbortSignal | undefined): Promi
   return only === undefined ? undefined : { name: only, source: await from.open(only, signal) }
 }
 
-function noWeights(from: Folder): never {
+/** @throws WeightsError naming the folders below that have some: repositories keep a folder per stage of training */
+async function noWeights(from: Folder): Promise<never> {
+  const folders = new Set(
+    ((await from.listBelow?.()) ?? []).flatMap((path) => {
+      const end = path.lastIndexOf('/')
+      return end >= 0 && isWeights(path.slice(end + 1)) ? [path.slice(0, end)] : []
+    }),
+  )
+  const below =
+    folders.size === 0
+      ? ''
+      : ` ${folders.size === 1 ? 'A folder in it has' : 'Folders in it have'} weights: ${firstOf([...folders].sort(), 8)}. ` +
+        `Give the path of ${folders.size === 1 ? 'that' : 'one of them'}.`
   throw new WeightsError(
     `There are no weights in ${printable(from.describe)}: neither model.safetensors nor pytorch_model.bin, nor the ` +
-      `index of either (.index.json). Weights of other formats (.gguf, .h5) must be converted to safetensors first.`,
+      `index of either (.index.json).${below || ' Weights of other formats (.gguf, .h5) must be converted to safetensors first.'}`,
   )
+}
+
+function isWeights(name: string): boolean {
+  return EXTENSIONS.some((extension) => name.endsWith(extension)) && !NO_WEIGHTS.test(name)
 }
 
 /** A note on another checkpoint in the folder, which is not read. Servers are not asked for one. */

@@ -13,14 +13,17 @@ import { flowseg, ROOT } from '../e2e/cli-harness.ts'
 vi.setConfig({ testTimeout: 300_000 })
 const python = process.env['FLOWSEG_PYTHON'] ?? 'python3'
 const PACKAGES = ['torch', 'numpy', 'PIL', 'safetensors', 'tokenizers', 'pycocotools']
-const missing = whatIsMissing()
+const missing = whatIsMissing(PACKAGES)
 const note = missing === undefined ? '' : ` (not run: ${missing})`
+// Masks of PNG need no pycocotools
+const missingForPng = whatIsMissing(PACKAGES.filter((name) => name !== 'pycocotools'))
+const noteForPng = missingForPng === undefined ? '' : ` (not run: ${missingForPng})`
 
 const folder = mkdtempSync(join(tmpdir(), 'flowseg-own-data-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
-function whatIsMissing(): string | undefined {
-  const code = `import importlib.util as u; print(*(p for p in ${JSON.stringify(PACKAGES)} if not u.find_spec(p)))`
+function whatIsMissing(packages: readonly string[]): string | undefined {
+  const code = `import importlib.util as u; print(*(p for p in ${JSON.stringify(packages)} if not u.find_spec(p)))`
   const { status, stdout } = spawnSync(python, ['-c', code], { encoding: 'utf8' })
   if (status === 0 && stdout.trim() === '')
     return spawnSync('g++', ['--version']).status === 0 ? undefined : 'there is no g++'
@@ -90,3 +93,31 @@ test.skipIf(missing !== undefined)(`scenes, photographs, and a step${note}`, asy
   )
   expect(run.status, `${run.stdout}\n${run.stderr}`.slice(-3000)).toBe(0)
 })
+
+const OPEN = `
+import sys
+sys.path.insert(0, sys.argv[1])
+from own_data import Lines
+print(len(Lines(sys.argv[2])))
+`
+
+test.skipIf(missingForPng !== undefined)(
+  `pixels that don't count are refused: there are none in training${noteForPng}`,
+  () => {
+    const grey = new Uint8Array(64).fill(9)
+    writeFileSync(join(folder, 'p.png'), encodePng({ width: 8, height: 8, grey }))
+    const line = { image: 'p.png', sentence: 'the box', mask: 'p.png' }
+    const open = (ignore: unknown): { status: number | null; stdout: string; stderr: string } => {
+      const lines = [line, { ...line, sentence: 'the other', ignore }].map((one) => JSON.stringify(one))
+      writeFileSync(join(folder, 'ignore.jsonl'), `${lines.join('\n\n')}\n`)
+      const args = ['-c', OPEN, join(ROOT, 'training'), join(folder, 'ignore.jsonl')]
+      return spawnSync(python, args, { encoding: 'utf8' })
+    }
+    for (const nothing of [undefined, null]) expect(open(nothing)).toMatchObject({ status: 0, stdout: '1\n' })
+    const { status, stderr } = open('p.png')
+    expect([status, stderr]).toEqual([
+      1,
+      expect.stringMatching(/ignore\.jsonl, line 3: .*`ignore` as background\. Leave out the lines/),
+    ])
+  },
+)

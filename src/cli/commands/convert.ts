@@ -12,6 +12,7 @@ import { parseRecipe, recipeText } from '../../model/convert/recipe.ts'
 import { firstOf, printable } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
 import { basePlaces, openBases } from '../convert/bases.ts'
+import { downloadFolder } from '../convert/download.ts'
 import { CONFIG, openOriginal, SETTINGS, VOCABULARY } from '../convert/source.ts'
 import { isUrl, locationOf } from '../files.ts'
 import { jsonLine } from '../json.ts'
@@ -103,8 +104,13 @@ async function run(options: Given, terminal: Terminal): Promise<number> {
     // 2. The files
     const begun = performance.now()
     const rate = rateSince(begun)
+    const cache = downloadFolder()
     const converted = await convertInto(target, checkpoint, plan, small, {
       signal,
+      download:
+        cache === undefined
+          ? undefined
+          : { folder: cache, bytesOf: (entries) => original.bytesToCome(entries) },
       force: options.has('force'),
       onProgress: ({ phase, what, loaded, total }) =>
         progress.show(phase, total > 0 ? loaded / total : 0, `${rate(phase, loaded, total)}, ${what}`),

@@ -52,6 +52,10 @@ const page: Page = {
     split: { value: 'NAME', help: 'of RefCOCO: val, testA, testB or test; of --asks: test2, style2 or val2' },
     asks: { help: 'everything that a scene can be asked, on 120 scenes of test2, or on --limit N' },
     images: { value: 'DIR', help: 'of RefCOCO: the folder of the images, if it is no usual one' },
+    exif: {
+      value: 'KIND',
+      help: 'upright, the default, or ignore: JPEGs as their files store them, as X-SAM evaluates; RefCOCO always has them so',
+    },
     'no-oracle': { help: 'without the best of all candidates, which takes long for large images' },
     results: {
       value: 'FILE',
@@ -94,6 +98,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
   expectOperands(page, args, 0, 1)
   const amount = { count: args.number('count', 1), limit: args.number('limit', 1) }
   const shard = shardOption(args)
+  const exif = args.oneOf('exif', ['upright', 'ignore'])
   const ask = askOptions(args)
   const source = await sourceOf(args.operands[0], amount, args, terminal)
   const asked = source.isReasoning && ask.prompt.task === undefined ? reasoning(ask) : ask
@@ -120,6 +125,7 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
       config: args.text('config'),
       quantize: args.text('quantize'),
       compat: args.text('compat'),
+      exif: exif === 'ignore' ? exif : undefined,
       oracle: !args.has('no-oracle'),
     },
   }
@@ -182,6 +188,7 @@ async function merge(args: Given, terminal: Terminal): Promise<number> {
     'limit',
     'split',
     'images',
+    'exif',
     'no-oracle',
     ...Object.keys(MODEL_OPTIONS),
   ]) {

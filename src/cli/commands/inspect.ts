@@ -2,7 +2,6 @@
 // is loaded, and no GPU is needed but to tell the memory.
 
 import { statSync } from 'node:fs'
-import { entryOf } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { formatBytes } from '../../gpu/memory.ts'
 import type { Checkpoint, TensorEntry } from '../../io/checkpoint/checkpoint.ts'
@@ -14,11 +13,16 @@ import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { aboutPrefix, type Fit, fitOf, plainName, prefixOf } from '../../model/checkpoint/fit.ts'
 import { canonicalName, type ParameterComponent, parameters } from '../../model/checkpoint/parameters.ts'
 import { scalesName, storedQuantized } from '../../model/checkpoint/stored.ts'
-import { printable } from '../../printable.ts'
+import { isLibraryConfig, type LanguageBase } from '../../model/convert/language-base.ts'
+import { type Recognized, recognize } from '../../model/convert/recognize.ts'
+import { viewOf } from '../../model/convert/view.ts'
+import { printable, quoted } from '../../printable.ts'
 import { type Command, expectOperands, type Given, type Page, SHARED } from '../args.ts'
+import { CONFIG, knownModels } from '../convert/source.ts'
 import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { jsonLine } from '../json.ts'
 import { type Needs, needRows, needsOf } from '../output/inspect-memory.ts'
+import { commonWords, families, groupBy } from '../output/inspect-tensors.ts'
 import { knowsFields, knowsRows } from '../output/knows.ts'
 import { grouped, painter, type Terminal, table } from '../output/terminal.ts'
 import { defaultWeights } from '../package.ts'
@@ -35,7 +39,8 @@ const page: Page = {
     'WEIGHTS is a folder with config.json and model.safetensors or pytorch_model.bin (or shards and their index), one ' +
     'file of weights (.safetensors, or .bin, .pth, .pt as torch.save writes), one .index.json of shards, or a ' +
     'config.json alone, whose parameters are then counted; or the URL of any of these, or a place on Hugging Face (hf:owner/name). Any such file is listed, also ' +
-    'beside the config of another model. Nothing in a file of PyTorch is executed. In a folder on disk, the ' +
+    'beside the config of another model. Without a config.json of FlowSeg, the model is found by the names and shapes of ' +
+    'its tensors. Nothing in a file of PyTorch is executed. In a folder on disk, the ' +
     `files are compared with manifest.json, those above ${formatBytes(MOST_HASHED)} by their sizes alone. The exit code is 1 ` +
     'when the model could not be loaded with these weights.',
   options: {
@@ -114,11 +119,13 @@ async function run(args: Given, terminal: Terminal): Promise<number> {
         : await configAt(locationOf(other, terminal), signal)
     const isPart = isFile || isIndex || folder.weights !== undefined
     const files = isPart ? undefined : await compareFiles(folder, signal)
-    const model = config && 'model' in config ? config : undefined
+    const own = config && 'model' in config ? config : undefined
+    const recognized = own ? undefined : await recognizedIn(checkpoint, config)
+    const model = own ?? (recognized && 'config' in recognized ? recognized.config : undefined)
     const fit = model && fitOf(checkpoint, model)
     const loads = fit && fit.missing.length === 0 && fit.misfits.length === 0
     const needs = loads ? await needsOf(checkpoint, model, args, terminal) : undefined
-    return tellCheckpoint({ place, checkpoint, config, files, fit, needs }, args, terminal)
+    return tellCheckpoint({ place, checkpoint, config, recognized, files, fit, needs }, args, terminal)
   } finally {
     await checkpoint.close()
   }
@@ -132,17 +139,38 @@ function isLocalFile(location: string): boolean {
 
 /** Undefined if there is none; why it can't be used, if it is another model's or a damaged one. */
 async function configBeside(folder: Folder, signal: AbortSignal): Promise<Config | Unusable | undefined> {
-  const file = await folder.find('config.json', signal)
+  const file = await folder.find(CONFIG, signal)
   await file?.close()
   if (!file) return undefined
-  return readConfig(folder, 'config.json', signal).catch((cause: unknown) => {
-    if (cause instanceof WeightsError) return { why: cause.message }
-    throw cause
-  })
+  const name = `${folder.describe}/${CONFIG}`
+  let json: unknown
+  try {
+    json = await readJson(folder, CONFIG, signal)
+    return parseConfig(json, name)
+  } catch (cause) {
+    if (!(cause instanceof WeightsError)) throw cause
+    return { why: cause.message, ...(isLibraryConfig(json) && { base: { json, file: name } }) }
+  }
 }
 
 interface Unusable {
   readonly why: string
+  /** That of the language model, if it is one. */
+  readonly base?: LanguageBase
+}
+
+/** The model that `flowseg convert` would find, or why it would find none. */
+async function recognizedIn(
+  checkpoint: Checkpoint,
+  config: Unusable | Config | undefined,
+): Promise<Recognized | Unusable> {
+  const known = await knownModels()
+  try {
+    return recognize(viewOf(checkpoint, known), known, config && 'base' in config ? config.base : undefined)
+  } catch (cause) {
+    if (cause instanceof WeightsError) return { why: cause.message }
+    throw cause
+  }
 }
 
 /** Compares files on disk with the manifest beside the weights; undefined without one. */
@@ -205,15 +233,17 @@ interface Found {
   readonly place: string
   readonly checkpoint: Checkpoint
   readonly config: Config | Unusable | undefined
+  /** Without a config that can be used: the model by its names and shapes, or why it is none. */
+  readonly recognized: Recognized | Unusable | undefined
   readonly files: readonly FileVerdict[] | undefined
-  /** Undefined without a config. */
+  /** Undefined without a model. */
   readonly fit: Fit | undefined
   /** Undefined where it would not load. */
   readonly needs: Needs | undefined
 }
 
 function tellCheckpoint(
-  { place, checkpoint, config: beside, files, fit, needs }: Found,
+  { place, checkpoint, config: beside, recognized, files, fit, needs }: Found,
   options: Given,
   { out }: Terminal,
 ): number {
@@ -221,8 +251,9 @@ function tellCheckpoint(
   const problem = beside && 'why' in beside ? beside.why : undefined
   const { notes = [] } = checkpoint
   const entries = [...checkpoint.tensors.values()]
-  const partOfPlain = partsOf(config)
-  const contents = contentsOf(checkpoint, config)
+  const model = config ?? (recognized && 'config' in recognized ? recognized.config : undefined)
+  const partOfPlain = partsOf(model)
+  const contents = contentsOf(checkpoint, model)
   const prefix = fit
     ? fit.prefix
     : prefixOf([...checkpoint.tensors.keys()], (name) => partOfPlain(name) !== 'unknown')
@@ -249,7 +280,13 @@ function tellCheckpoint(
       config: config?.name ?? null,
       ...(config && knowsFields(config)),
       ...(problem !== undefined && { problem }),
-      fits: fit || problem !== undefined ? fits : null,
+      fits: config || problem !== undefined ? fits : null,
+      ...(recognized && {
+        recognized:
+          'config' in recognized
+            ? { config: recognized.config.name, notes: recognized.notes }
+            : { config: null, problem: recognized.why },
+      }),
       ...(used && { needed: used.length, ...verdicts }),
       ...(prefix !== undefined && { prefix }),
       ...(files && { files }),
@@ -264,7 +301,12 @@ function tellCheckpoint(
   const paint = painter(out)
   const all = totalOf('unknown', entries, contents)
   const said = config && knowsRows(config)
-  const asModel = fit && config ? verdict(fit, config) : [problem ?? NO_CONFIG]
+  const without = config ? [] : [problem ?? NO_CONFIG]
+  const seen =
+    recognized && ('config' in recognized ? [...recognized.notes, HOW_TO_CONFIG] : [recognized.why])
+  const asModel = [...without, ...(seen ?? []), ...(fit && model ? verdict(fit, model) : [])]
+  const isForeign = totals.every(({ part }) => part === 'unknown')
+  const common = isForeign ? commonWords(entries.map(({ name }) => name)) : undefined
   const sections = [
     [paint('bold', 'Tensors'), ...indented(table(families(entries), [0, 1, 2]))],
     [
@@ -275,7 +317,11 @@ function tellCheckpoint(
     ...(files ? [[paint('bold', 'Files, by manifest.json'), ...indented(fileLines(files))]] : []),
     [
       paint('bold', 'As a model'),
-      ...indented([...asModel, ...(prefix === undefined ? [] : [aboutPrefix(prefix)])]),
+      ...indented([
+        ...asModel,
+        ...(prefix === undefined ? [] : [aboutPrefix(prefix)]),
+        ...(common === undefined ? [] : [`All names begin with ${quoted(common, 80)}.`]),
+      ]),
     ],
     ...(said ? [[paint('bold', 'What it says that it knows'), ...indented(table(said, [0, 1]))]] : []),
     ...(needs ? [[paint('bold', 'What it takes'), ...indented(needLines(needs))]] : []),
@@ -292,6 +338,7 @@ function needLines(needs: Needs): string[] {
   ]
 }
 
+const HOW_TO_CONFIG = 'flowseg convert writes it with its config.json and tokenizer.'
 const NO_CONFIG = 'No config.json beside it: give one with --config.'
 
 function fileLines(files: readonly FileVerdict[]): string[] {
@@ -313,58 +360,6 @@ function totalRow({ part, tensors, parameters, bytes, types }: PartTotal, title?
     formatBytes(bytes),
     types.join(', '),
   ]
-}
-
-/** A number between dots, or at the end. */
-const LAYER = /\.\d+(?=\.|$)/g
-
-/** Same tensor of many layers on one line: 'llm.model.layers.{0-35}.mlp.up_proj.weight'. */
-function families(entries: readonly TensorEntry[]): string[][] {
-  const key = ({ name, dtype, shape }: TensorEntry): string =>
-    `${name.replace(LAYER, '.#')} ${dtype} ${shape.join()}`
-  return [...groupBy(entries, key).values()].map((group) => {
-    const first = entryOf(group, 0)
-    const count = group.length > 1 ? `x ${group.length}` : ''
-    return [printable(commonName(group)), first.dtype, `[${first.shape.join(', ')}]`, count]
-  })
-}
-
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>()
-  for (const item of items) {
-    const key = keyOf(item)
-    const group = groups.get(key)
-    if (group) group.push(item)
-    else groups.set(key, [item])
-  }
-  return groups
-}
-
-/** The common name of tensors whose names differ only in the numbers of layers. */
-function commonName(group: readonly TensorEntry[]): string {
-  const layers = group.map(({ name }) => name.match(LAYER) ?? [])
-  let i = 0
-  return entryOf(group, 0).name.replace(LAYER, (layer) => {
-    const seen = new Set(layers.map((own) => own[i]))
-    i++
-    return seen.size === 1 ? layer : `.{${runsOf([...seen].map((number) => Number(number?.slice(1))))}}`
-  })
-}
-
-const MOST_RUNS = 8
-
-/** '0-3,5,7-9' */
-function runsOf(numbers: readonly number[]): string {
-  const runs: [first: number, last: number][] = []
-  for (const number of numbers.toSorted((a, b) => a - b)) {
-    const run = runs.at(-1)
-    if (run && number <= run[1] + 1) run[1] = number
-    else runs.push([number, number])
-  }
-  const shown = runs
-    .slice(0, MOST_RUNS)
-    .map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`))
-  return [...shown, ...(runs.length > MOST_RUNS ? ['...'] : [])].join(',')
 }
 
 /** The count of a stored tensor. */

@@ -7,6 +7,7 @@ import { type Folder, readJson, readText } from '../../io/folder.ts'
 import { sha256Hex } from '../../io/sha256.ts'
 import { extendTokenizer, FLOWSEG_TOKENS, loadTokenizer } from '../../io/text/tokenizer.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
+import { parameters } from '../../model/checkpoint/parameters.ts'
 import { assemble } from '../../model/convert/assemble.ts'
 import { BASES, type Base, llmSizes, samSizes, siglipSizes } from '../../model/convert/base-config.ts'
 import { fingerprintOf } from '../../model/convert/fingerprint.ts'
@@ -14,6 +15,7 @@ import { firstOf, printable } from '../../printable.ts'
 import type { Given } from '../args.ts'
 import { locationOf } from '../files.ts'
 import { grouped, type Terminal } from '../output/terminal.ts'
+import { bytesToCome } from './download.ts'
 import {
   CONFIG,
   chosenConfig,
@@ -93,6 +95,16 @@ export async function openBases(places: BasePlaces, options: Given, terminal: Te
       get notes() {
         const servers = Object.values(opened).flatMap(({ folder }) => folder.notes ?? [])
         return [...notesOn(checkpoint, config, seed), ...new Set(servers)]
+      },
+      bytesToCome: async (entries) => {
+        const componentOf = new Map(parameters(config).map(({ name, component }) => [name, component]))
+        const bytes = BASES.map((base) =>
+          bytesToCome(
+            locationOf(places[base], terminal),
+            entries.filter(({ name }) => componentOf.get(name) === base),
+          ),
+        )
+        return (await Promise.all(bytes)).reduce((sum, own) => sum + own, 0)
       },
       close,
     }

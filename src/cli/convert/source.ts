@@ -12,14 +12,16 @@ import type { TensorEntry } from '../../io/safetensors.ts'
 import { loadTokenizer } from '../../io/text/tokenizer.ts'
 import { isFolder } from '../../make-folders.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
-import { fingerprintOf } from '../../model/convert/fingerprint.ts'
-import { recognize } from '../../model/convert/recognize.ts'
+import { fingerprintOf, haveSameValues } from '../../model/convert/fingerprint.ts'
+import { isLibraryConfig, type LanguageBase } from '../../model/convert/language-base.ts'
+import { type Recognized, recognize, withoutClaims } from '../../model/convert/recognize.ts'
 import { viewOf } from '../../model/convert/view.ts'
 import { printable } from '../../printable.ts'
 import type { Given } from '../args.ts'
 import { isUrl, locationOf, splitLocation } from '../files.ts'
 import { grouped, type Terminal } from '../output/terminal.ts'
 import { defaultWeights, packagePath } from '../package.ts'
+import { bytesToCome } from './download.ts'
 
 /** The config of a model, beside its weights. */
 export const CONFIG = 'config.json'
@@ -39,6 +41,8 @@ export interface Original {
   readonly source: string
   /** Notes for the user, in sentences. Notes about servers are complete only after all bytes were read. */
   readonly notes: readonly string[]
+  /** Bytes of these tensors that must still be downloaded. */
+  bytesToCome(entries: readonly TensorEntry[]): Promise<number>
   close(): Promise<void>
 }
 
@@ -65,10 +69,11 @@ export async function openOriginal(location: string, options: Given, terminal: T
           config: own.config,
           notes: [`The model is ${printable(own.config.name)}, by ${printable(own.name)}.`],
         }
-      : recognize(checkpoint, known, own.base)
+      : await recognizeValues(checkpoint, known, own.base, signal)
     const { config } = model
-    const tokenizer = await tokenizerTexts(folder, options, terminal)
-    await expectTokenizer(tokenizer, config, checkpoint.tensors.get(EMBEDDING), signal)
+    const [found = ''] = model.notes
+    const tokenizer = await tokenizerTexts(folder, options, terminal, found)
+    await expectTokenizer(tokenizer, config, found, checkpoint.tensors.get(EMBEDDING), signal)
     const prefix =
       checkpoint.prefix === undefined
         ? []
@@ -84,6 +89,7 @@ export async function openOriginal(location: string, options: Given, terminal: T
       get notes() {
         return [...notes, ...(folder.notes ?? [])]
       },
+      bytesToCome: (entries) => bytesToCome(location, entries),
       close: () => original.close(),
     }
   } catch (error) {
@@ -112,6 +118,24 @@ export async function knownModels(): Promise<Config[]> {
   return Promise.all(paths.map(async (path) => parseConfig(JSON.parse(await readFile(path, 'utf8')), path)))
 }
 
+/** The model that has these tensors; it knows what its config says only if their values are the packaged ones, too. */
+async function recognizeValues(
+  checkpoint: Checkpoint,
+  known: readonly Config[],
+  base: LanguageBase | undefined,
+  signal: AbortSignal,
+): Promise<Recognized> {
+  const model = recognize(checkpoint, known, base)
+  const modest = withoutClaims(model)
+  if (modest.config === model.config) return model
+  const packaged = await openCheckpoint(openFolder(defaultWeights()), { signal })
+  try {
+    return (await haveSameValues(checkpoint, packaged, signal)) ? model : modest
+  } finally {
+    await packaged.close()
+  }
+}
+
 /** The config of --config. */
 export async function chosenConfig(
   options: Given,
@@ -130,7 +154,7 @@ interface OwnConfig {
   readonly name: string
   readonly config?: Config
   readonly text?: string
-  readonly base?: unknown
+  readonly base?: LanguageBase
 }
 
 async function ownConfig(folder: Folder, options: Given, terminal: Terminal): Promise<OwnConfig> {
@@ -146,10 +170,9 @@ async function ownConfig(folder: Folder, options: Given, terminal: Terminal): Pr
     await source?.close()
     if (!source) continue
     const json = await readJson(from, CONFIG, signal)
-    const isForeign = typeof json === 'object' && json !== null && !('model' in json) && 'model_type' in json
-    if (isForeign) return { name: from.describe, base: json }
+    const name = `${from.describe}/${CONFIG}`
+    if (isLibraryConfig(json)) return { name, base: { json, file: name } }
     if (from !== folder) continue
-    const name = `${folder.describe}/${CONFIG}`
     return { name, config: parseConfig(json, name), text: await folder.readText(CONFIG, signal) }
   }
   return { name: '' }
@@ -163,12 +186,14 @@ function tokenizerFolder(folder: Folder, options: Given, terminal: Terminal): Fo
 /**
  * The files of a tokenizer, as they are: in this folder, or by --tokenizer.
  *
+ * @param found which model was found, in a sentence for messages
  * @throws WeightsError if there are none
  */
 export async function tokenizerTexts(
   folder: Folder,
   options: Given,
   terminal: Terminal,
+  found = '',
 ): Promise<TokenizerTexts> {
   const { signal } = terminal
   const from = tokenizerFolder(folder, options, terminal)
@@ -176,7 +201,7 @@ export async function tokenizerTexts(
   await source?.close()
   if (!source && options.text('tokenizer') === undefined) {
     throw new WeightsError(
-      `There is no ${VOCABULARY} in ${printable(from.describe)}. Give the folder of the language model's tokenizer: ` +
+      `There is no ${VOCABULARY} in ${printable(from.describe)}. ${found && `${found} `}Give the folder of the language model's tokenizer: ` +
         '--tokenizer DIR, or its place on Hugging Face: --tokenizer hf:owner/name.',
     )
   }
@@ -193,6 +218,7 @@ export async function tokenizerTexts(
 async function expectTokenizer(
   { vocabulary, settings }: TokenizerTexts,
   config: Config,
+  found: string,
   embedding: TensorEntry | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -205,5 +231,10 @@ async function expectTokenizer(
         'of them <SEG>, <p> and </p>.',
     )
   }
-  await loadTokenizer(vocabulary, settings, vocab, signal)
+  try {
+    await loadTokenizer(vocabulary, settings, vocab, signal)
+  } catch (cause) {
+    if (!(cause instanceof WeightsError)) throw cause
+    throw new WeightsError(`${cause.message} ${found}`, { cause })
+  }
 }

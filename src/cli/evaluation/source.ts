@@ -112,8 +112,10 @@ export async function sourceOf(
   args: Pick<Given, 'text'>,
   { cwd, signal }: Pick<Terminal, 'cwd' | 'signal'>,
 ): Promise<EvaluationData> {
+  const isStored = args.text('exif') === 'ignore'
   if (name === undefined) {
     expectNoLayout(args, 'the test split')
+    expectNoExif(isStored)
     return scenesSource(
       TEST_SPLIT,
       TEST_SPLIT,
@@ -126,6 +128,7 @@ export async function sourceOf(
   const path = locationOf(name, { cwd })
   if (existsSync(join(path, 'scenes.json'))) {
     expectNoLayout(args, 'scenes')
+    expectNoExif(isStored)
     const manifest = await readManifest(path).catch((cause: unknown) => {
       throw damaged(name, cause)
     })
@@ -143,7 +146,8 @@ export async function sourceOf(
   const data = await openOwnData(path, name, options, signal)
   if (data) {
     if (data.layout !== 'RefCOCO') expectNoLayout(args, data.layout)
-    return ownSource(data, name, amount)
+    const pictures = isStored ? data.pictures.map((picture) => ({ ...picture, isStored })) : data.pictures
+    return ownSource({ ...data, pictures }, name, amount)
   }
   const finding = existsSync(path)
     ? `There is no dataset in ${printable(name)}: scenes.json is missing. \`flowseg scenes ${printable(name)}\` writes one. `
@@ -160,6 +164,10 @@ function expectNoLayout(args: Pick<Given, 'text'>, what: string): void {
     if (args.text(option) !== undefined)
       throw new UsageError(`--${option} is for folders of RefCOCO, and ${what} takes none. Leave it out.`)
   }
+}
+
+function expectNoExif(isStored: boolean): void {
+  if (isStored) throw new UsageError('--exif is for photographs, and scenes are drawn upright. Leave it out.')
 }
 
 function withoutUndefined({ count, limit }: Amount): Amount {

@@ -43,6 +43,8 @@ export interface HubOptions {
 
 /** An entry of a folder's listing. */
 interface Entry {
+  /** In the repository. */
+  readonly path: string
   readonly isFolder: boolean
   readonly size: number | undefined
   /** The SHA-256 of a large file, git's hash of a small one. */
@@ -122,20 +124,39 @@ export class Hub implements Resolver {
     return entries && [...entries].map(([name, { isFolder }]) => (isFolder ? `${name}/` : name))
   }
 
+  /**
+   * Paths of the files in the folder and below it, of the first thousand entries.
+   *
+   * @returns undefined where the hub doesn't tell
+   */
+  async listBelow(): Promise<string[] | undefined> {
+    const { path } = this.#place
+    const entries = await this.#requestList('?recursive=true')
+    return entries?.flatMap((json) => {
+      const [entry] = entryIn(json)
+      if (!entry || entry[1].isFolder) return []
+      return [entry[1].path.slice(path === '' ? 0 : path.length + 1)]
+    })
+  }
+
   /** The folder's listing, which is requested once. */
   #list(): Promise<ReadonlyMap<string, Entry> | undefined> {
+    this.#entries ??= this.#requestList('').then((entries) => entries && new Map(entries.flatMap(entryIn)))
+    return this.#entries
+  }
+
+  async #requestList(query: string): Promise<unknown[] | undefined> {
     const { owner, name, path, revision } = this.#place
     const parts = [this.#commit ?? revision, ...path.split('/')].filter((part) => part !== '')
     const folder = parts.map(encodeURIComponent).join('/')
-    const url = `${this.#endpoint}/api/models/${owner}/${name}/tree/${folder}`
+    const url = `${this.#endpoint}/api/models/${owner}/${name}/tree/${folder}${query}`
     const options = { ...this.#options, headers: this.headers }
-    this.#entries ??= exchange({ url }, options, async (answer) => {
+    return exchange({ url }, options, async (answer) => {
       if (!answer.response.ok) return undefined
       const text = new TextDecoder().decode(await readWhole(answer, url, MAX_LIST_BYTES))
       const entries: unknown = JSON.parse(text)
-      return Array.isArray(entries) ? new Map(entries.flatMap(entryIn)) : undefined
+      return Array.isArray(entries) ? entries : undefined
     }).catch(() => undefined) // all can be done without it
-    return this.#entries
   }
 
   async ask(question: HttpRequest, send: Send): Promise<Reply> {
@@ -281,6 +302,7 @@ function entryIn(json: unknown): (readonly [name: string, entry: Entry])[] {
   const tag = isObject(lfs) ? lfs['oid'] : oid
   if (typeof path !== 'string') return []
   const entry: Entry = {
+    path,
     isFolder: type === 'directory',
     size: typeof size === 'number' ? size : undefined,
     tag: typeof tag === 'string' && /^[0-9a-f]+$/i.test(tag) ? tag : undefined,

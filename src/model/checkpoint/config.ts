@@ -5,6 +5,7 @@
 // key, what it holds and what was expected. A key that nobody reads is an error too, as a misspelt optional
 // one would silently mean its default.
 
+import { isObject } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import { printable, quoted } from '../../printable.ts'
 import { HEAD, isHead, MOST, Section } from './config-section.ts'
@@ -268,10 +269,11 @@ export function parseConfig(json: unknown, fileName: string): Config {
     )
   }
   const top = new Section(json, '', fileName)
+  const model = top.oneOf('model', ['flowseg']) // first, as a file without it is of something else
   const llm = llmConfig(top.section('llm'))
   const compat = top.oneOf('compat', ['aaai', 'main'], 'aaai')
   const config: Config = {
-    model: top.oneOf('model', ['flowseg']),
+    model,
     name: top.text('name', fileName),
     compat,
     siglip: siglipConfig(top.section('siglip')),
@@ -303,9 +305,11 @@ export function parseConfig(json: unknown, fileName: string): Config {
 
 /** The kind of model that a config.json of the transformers library describes; undefined if it may be one of ours. */
 function foreignType(json: unknown): string | undefined {
-  if (typeof json !== 'object' || json === null || 'model' in json || !('model_type' in json))
-    return undefined
-  return typeof json.model_type === 'string' ? json.model_type : undefined
+  if (!isObject(json) || 'model' in json) return undefined
+  const { model_type: type, architectures } = json
+  if (typeof type === 'string') return type
+  const first: unknown = Array.isArray(architectures) ? architectures[0] : undefined
+  return typeof first === 'string' ? first : undefined
 }
 
 function siglipConfig(s: Section): SiglipConfig {

@@ -79,9 +79,15 @@ export function regionConfig(s: Section, compat: 'aaai' | 'main'): RegionConfig 
   return config
 }
 
+/** X-SAM's thresholds. */
+export const PRESENCE: PresenceConfig = { threshold: 0.5, all: 0.6 }
+
 /** X-SAM's thresholds by default. */
 export function presenceConfig(s: Section): PresenceConfig {
-  const config = { threshold: s.between('threshold', 0, 1, 0.5), all: s.between('all', 0, 1, 0.6) }
+  const config = {
+    threshold: s.between('threshold', 0, 1, PRESENCE.threshold),
+    all: s.between('all', 0, 1, PRESENCE.all),
+  }
   s.done()
   return config
 }

@@ -4,16 +4,16 @@
 
 import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { FlowSegError, UsageError } from '../../errors.ts'
 import { MANIFEST } from '../../io/manifest.ts'
-import type { Checkpoint } from '../../io/safetensors.ts'
+import type { Checkpoint, TensorEntry } from '../../io/safetensors.ts'
 import { DamagedError } from '../../io/source.ts'
 import { makeFolders, removeEmpty } from '../../make-folders.ts'
 import { firstOf, printable, reasonOf } from '../../printable.ts'
 import { writeWhole } from '../../write-whole.ts'
 import { checkShard } from './check-shard.ts'
-import type { ConvertPlan } from './convert-plan.ts'
+import type { ConversionStep, ConvertPlan } from './convert-plan.ts'
 import { DRAFT_NAME, writeShard } from './write-shard.ts'
 
 /** The index, which makes shards a checkpoint. */
@@ -35,12 +35,22 @@ export interface ConvertProgress {
   readonly total: number
 }
 
+/** The cache of an original on a server. */
+export interface ConvertDownload {
+  /** Its folder, which may not exist yet. */
+  readonly folder: string
+  /** Bytes of these tensors that aren't there yet. */
+  bytesOf(entries: readonly TensorEntry[]): Promise<number>
+}
+
 /** Options of running a conversion. */
 export interface ConvertOptions {
   /** Aborts; shards that are whole stay. */
   readonly signal: AbortSignal
   /** Replace an earlier conversion that had other settings. */
   readonly force: boolean
+  /** Where the original is downloaded to while it is read, if it is. */
+  readonly download?: ConvertDownload | undefined
   /** Called with each step. */
   readonly onProgress: (progress: ConvertProgress) => void
 }
@@ -68,7 +78,7 @@ export async function convertInto(
   checkpoint: Checkpoint,
   plan: ConvertPlan,
   small: ReadonlyMap<string, Uint8Array>,
-  { signal, force, onProgress }: ConvertOptions,
+  { signal, force, download, onProgress }: ConvertOptions,
 ): Promise<Converted> {
   const { shards } = plan
   const created = await output(folder, () => makeFolders(folder))
@@ -97,8 +107,8 @@ export async function convertInto(
 
     // 2. What is missing
     const missing = shards.filter(({ file }) => !hashes.has(file))
-    await expectRoom(folder, sum(missing.map(({ outline }) => outline.size)))
     const steps = missing.flatMap((shard) => shard.steps)
+    await expectRoom(folder, sum(missing.map(({ outline }) => outline.size)), steps, download)
     const total = sum(steps.map(({ entry }) => entry.end - entry.begin))
     loaded = 0
     checkpoint.willRead?.(steps.map(({ entry }) => entry.name))
@@ -156,6 +166,9 @@ async function verified(
   }
 }
 
+/** What systems and people leave in a folder, which is in nobody's way. */
+const PASSED_OVER = /^\.|^(readme|licen[cs]e|notice)([._-].*)?$|^(desktop\.ini|thumbs\.db)$/i
+
 /** True if a conversion writes files of this name. */
 function isOurs(name: string, small: ReadonlyMap<string, Uint8Array>): boolean {
   const isDraft = DRAFT_NAME.test(name) || SMALL_DRAFT.test(name)
@@ -174,7 +187,7 @@ async function clean(
   force: boolean,
 ): Promise<void> {
   const names = await output(folder, () => readdir(folder))
-  const foreign = names.filter((name) => !isOurs(name, small))
+  const foreign = names.filter((name) => !isOurs(name, small) && !PASSED_OVER.test(name))
   if (foreign.length > 0) {
     throw new UsageError(
       `${printable(folder)} holds other files (${firstOf(foreign.sort(), 3)}). Give a new folder, or that of an earlier ` +
@@ -228,18 +241,48 @@ function notAsWritten(path: string): FlowSegError {
   )
 }
 
-/** Refuses before anything is written; a file system that doesn't say is asked no more. */
-async function expectRoom(folder: string, bytes: number): Promise<void> {
+/**
+ * Refuses before anything is written; a file system that doesn't say is asked no more. A cache that has no room on a
+ * disk of its own is no reason: what it can't keep is read all the same.
+ */
+async function expectRoom(
+  folder: string,
+  bytes: number,
+  steps: readonly ConversionStep[],
+  download: ConvertDownload | undefined,
+): Promise<void> {
   const { statfs } = await import('node:fs/promises')
   const disk = await statfs(folder).catch(() => undefined)
   if (!disk || disk.blocks === 0) return
   const free = disk.bavail * disk.bsize
-  if (free >= bytes) return
+  const isShared = download !== undefined && (await areOnOneDisk(folder, download.folder))
+  const toCome = isShared ? await download.bytesOf(steps.map(({ entry }) => entry)) : 0
+  if (free >= bytes + toCome) return
+  const alsoCache =
+    toCome > 0
+      ? `, and ${inBytes(toCome)} for the download, which is kept on the same disk (${printable(download?.folder ?? '')})`
+      : ''
+  const elsewhere = toCome > 0 ? ', or set XDG_CACHE_HOME to one for the download' : ''
+  // A disk that is too small for the download alone is so in any form
+  const mayShrink =
+    toCome < free &&
+    !steps.some(({ quantized, isRounded }) => quantized === 'int4' || (quantized && !isRounded))
   throw new FlowSegError(
     'ERR_OUTPUT',
-    `${printable(folder)}: ${inBytes(bytes)} are needed, and the disk has ${inBytes(free)} left. Make room, or give a folder ` +
-      'on another disk; int4 takes a third.',
+    `${printable(folder)}: ${inBytes(bytes)} are needed${alsoCache}, and the disk has ${inBytes(free)} left. Make room, or ` +
+      `give a folder on another disk${elsewhere}${mayShrink ? '; --quantize int4 takes less' : ''}.`,
   )
+}
+
+/** False where it can't be told. @param b may not exist yet: what would hold it counts */
+async function areOnOneDisk(a: string, b: string): Promise<boolean> {
+  const { stat } = await import('node:fs/promises')
+  const one = await stat(a).catch(() => undefined)
+  for (let path = b; ; path = dirname(path)) {
+    const other = await stat(path).catch(() => undefined)
+    if (other) return other.isDirectory() && other.dev === one?.dev
+    if (path === dirname(path)) return false
+  }
 }
 
 function inBytes(bytes: number): string {

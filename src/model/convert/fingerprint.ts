@@ -25,6 +25,19 @@ export async function fingerprintOf(checkpoint: Checkpoint, signal?: AbortSignal
   return hash.digest()
 }
 
+/** True if two checkpoints have the same tensors, to the bit. Reads all of both only where their fingerprints agree. */
+export async function haveSameValues(a: Checkpoint, b: Checkpoint, signal?: AbortSignal): Promise<boolean> {
+  if ((await fingerprintOf(a, signal)) !== (await fingerprintOf(b, signal))) return false
+  const others = new Map([...b.tensors.keys()].map((name) => [canonicalName(name), name]))
+  for (const name of a.tensors.keys()) {
+    const other = others.get(canonicalName(name))
+    if (other === undefined) return false
+    const [own, its] = [await a.read(name, { signal }), await b.read(other, { signal })]
+    if (own.length !== its.length || own.some((byte, i) => byte !== its[i])) return false
+  }
+  return true
+}
+
 function beginOf(
   checkpoint: Checkpoint,
   { name, begin, end }: TensorEntry,

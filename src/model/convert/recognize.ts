@@ -1,11 +1,12 @@
 // Recognises the model of a checkpoint by the names and shapes of its tensors.
 
-import { isObject } from '../../check.ts'
 import { WeightsError } from '../../errors.ts'
 import type { Checkpoint } from '../../io/safetensors.ts'
 import { printable } from '../../printable.ts'
 import type { Config } from '../checkpoint/config.ts'
 import { type Fit, fitOf } from '../checkpoint/fit.ts'
+import { PRESENCE } from '../checkpoint/task-config.ts'
+import { type LanguageBase, withBase } from './language-base.ts'
 
 /** A model that was recognised, and by what. */
 export interface Recognized {
@@ -20,30 +21,50 @@ export interface Recognized {
  *
  * @param models those that are known
  * @param base   the config.json of the language model that it was made of, if there is one: the base of its rotary
- *               frequencies shows in no shape
- * @throws WeightsError naming the model that comes closest, and the first difference
+ *               angles shows in no shape
+ * @throws WeightsError naming the model that comes closest, and the first difference; or the key of `base` that
+ *   contradicts what was recognised
  */
-export function recognize(checkpoint: Checkpoint, models: readonly Config[], base?: unknown): Recognized {
+export function recognize(
+  checkpoint: Pick<Checkpoint, 'name' | 'tensors' | 'metadata'>,
+  models: readonly Config[],
+  base?: LanguageBase,
+): Recognized {
   const fits = models.map((config) => ({ config, fit: fitOf(checkpoint, config) }))
   const match = fits.find(({ fit }) => faultsOf(fit) === 0)
   if (!match) throw unlike(checkpoint, fits)
-  const { config, fit } = match
+  const { fit } = match
   const compat = fit.baseline ? compatOf(checkpoint) : undefined
-  const theta = ropeThetaOf(base, config)
-  const notes = [
-    `By its names and shapes it is ${printable(config.name)}, ${fit.baseline ? 'without' : 'with'} the semantic flow.`,
-    ...(compat
-      ? [`Its names are those of X-SAM's ${compat === 'aaai' ? 'AAAI' : 'main'} branch: compat is ${compat}.`]
-      : []),
-    ...(theta === undefined ? [] : [`llm.ropeTheta is ${theta}, by the config.json of the language model.`]),
-  ]
+  const { config, notes } = base ? withBase(match.config, base) : { config: match.config, notes: [] }
   return {
-    config: {
-      ...config,
-      ...(compat && { compat }),
-      llm: { ...config.llm, ...(theta !== undefined && { ropeTheta: theta }) },
-    },
-    notes,
+    config: { ...config, ...(compat && { compat }) },
+    notes: [
+      `By its names and shapes it is ${printable(config.name)}, ${fit.baseline ? 'without' : 'with'} the semantic flow.`,
+      ...(compat
+        ? [
+            `Its names are those of X-SAM's ${compat === 'aaai' ? 'AAAI' : 'main'} branch: compat is ${compat}.`,
+          ]
+        : []),
+      ...notes,
+    ],
+  }
+}
+
+/**
+ * A recognised model whose tensors have other values than those that the config was written for: without what was
+ * measured on those, the words and images that they know and the thresholds of presence.
+ */
+export function withoutClaims({ config, notes }: Recognized): Recognized {
+  const { knows, presence, ...rest } = config
+  if (!knows && presence.threshold === PRESENCE.threshold && presence.all === PRESENCE.all)
+    return { config, notes }
+  return {
+    config: { ...rest, presence: PRESENCE },
+    notes: [
+      ...notes,
+      `Its values are not those of the packaged ${printable(config.name)}: the words that it knows (knows) and its thresholds ` +
+        `(presence) are left out of the config, as they belong to those. X-SAM's thresholds are taken.`,
+    ],
   }
 }
 
@@ -52,7 +73,7 @@ function faultsOf({ missing, misfits }: Fit): number {
 }
 
 function unlike(
-  { name, tensors }: Checkpoint,
+  { name, tensors }: Pick<Checkpoint, 'name' | 'tensors'>,
   fits: readonly { readonly config: Config; readonly fit: Fit }[],
 ): WeightsError {
   const [closest] = fits.toSorted((a, b) => faultsOf(a.fit) - faultsOf(b.fit))
@@ -74,18 +95,9 @@ function unlike(
 }
 
 /** The branch of X-SAM that wrote these names; undefined if both might have. */
-function compatOf({ tensors }: Checkpoint): Config['compat'] | undefined {
+function compatOf({ tensors }: Pick<Checkpoint, 'tensors'>): Config['compat'] | undefined {
   const names = [...tensors.keys()]
   if (names.some((name) => name.startsWith('visual_encoder.')) || tensors.has('segmentor.logit_scale'))
     return 'aaai'
   return tensors.has('segmentor.class_predictor.logit_scale') ? 'main' : undefined
-}
-
-/** The base of the rotary frequencies, where the transformers library writes it. */
-function ropeThetaOf(base: unknown, { llm }: Config): number | undefined {
-  if (!isObject(base) || base['model_type'] !== llm.type) return undefined
-  const theta = base['rope_theta']
-  return typeof theta === 'number' && theta >= 1 && theta <= 1e12 && theta !== llm.ropeTheta
-    ? theta
-    : undefined
 }

@@ -2,11 +2,20 @@
 // is locked. It says what to do, leaves nothing half, and goes on from there.
 
 import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import fs, { chmod, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { bytesToCome } from '../../../src/cli/convert/download.ts'
+import { openFolder } from '../../../src/io/folder.ts'
+import { openCheckpoint } from '../../../src/io/open-checkpoint.ts'
+import { parseConfig } from '../../../src/model/checkpoint/config.ts'
+import { convertInto } from '../../../src/model/convert/convert.ts'
+import { planConversion } from '../../../src/model/convert/convert-plan.ts'
+import { parseRecipe } from '../../../src/model/convert/recipe.ts'
 import { upToDate } from '../../built.ts'
 import { replaceInNode } from '../../fixtures/builtins.ts'
+import { LocalHub } from '../../io/http/hub/local-hub.ts'
 import { onlyOnLinux } from '../../where.ts'
 import { filesIn, flowseg, hashes, NANO, type Outcome, temporaryFolder } from '../cli-harness.ts'
 
@@ -62,6 +71,71 @@ test('a disk that is too small is refused before anything is written', async () 
   expect(await readdir(cwd)).toEqual([])
   disk.free = Infinity
   expect(await flowseg(ARGS, { cwd })).toMatchObject({ code: 0 })
+})
+
+test('the advice is one that helps: none to take int4 where that is asked for', async () => {
+  const cwd = await temporaryFolder()
+  disk.free = 1e6
+  const plain = await flowseg(ARGS, { cwd })
+  expect(plain.err).toMatch(/give a folder on another disk; --quantize int4 takes less\./)
+  const small = await flowseg([...ARGS, '--quantize', 'int4'], { cwd })
+  expect(small.err).toMatch(/give a folder on another disk\.\n/)
+  disk.free = Infinity
+  expect((await flowseg(['convert', NANO, 'int8', '--quantize', 'int8'], { cwd })).code).toBe(0)
+  disk.free = 1e6
+  expect((await flowseg(['convert', 'int8', 'again'], { cwd })).err).toMatch(/on another disk\.\n/)
+})
+
+describe('the download', async () => {
+  const checkpoint = await openCheckpoint(openFolder(NANO))
+  afterAll(() => checkpoint.close())
+  const config = parseConfig(JSON.parse(readFileSync(join(NANO, 'config.json'), 'utf8')), 'config.json')
+  const settings = { recipe: parseRecipe('int4'), shardBytes: 2 ** 30, source: 'x', all: false }
+  const plan = planConversion(checkpoint, config, settings)
+
+  /** The conversion of nano as of one that is kept in this folder while it is read. */
+  async function converted(cache: string, toCome: number): Promise<string> {
+    const out = join(await temporaryFolder(), 'out')
+    const { signal } = new AbortController()
+    const download = { folder: cache, bytesOf: async () => toCome }
+    const options = { signal, force: false, download, onProgress: () => undefined }
+    return convertInto(out, checkpoint, plan, new Map(), options).then(
+      () => 'done',
+      (error: unknown) => String(error),
+    )
+  }
+
+  test('needs room too, where the cache is on the same disk', async () => {
+    // What is written would fit, and the cache's folder isn't there yet
+    const cache = join(await temporaryFolder(), 'flowseg', 'weights')
+    disk.free = 15e6
+    expect(await converted(cache, 14e6)).toMatch(
+      /out: \d\.\d MB are needed, and 14\.0 MB for the download, which is kept on the same disk \(.*weights\), and the disk has 15\.0 MB left\. .* or set XDG_CACHE_HOME to one for the download\.$/,
+    )
+    expect(await converted(cache, 0)).toBe('done')
+    if (process.platform === 'linux') expect(await converted('/proc', 14e6)).toBe('done') // on another
+  })
+
+  test('is what the cache lacks', async () => {
+    const hub = await new LocalHub().listen()
+    vi.stubEnv('HF_ENDPOINT', hub.endpoint)
+    vi.stubEnv('XDG_CACHE_HOME', await temporaryFolder())
+    try {
+      hub.commit('me/nano', {
+        'model.safetensors': new Uint8Array(readFileSync(join(NANO, 'model.safetensors'))),
+      })
+      const entries = [...checkpoint.tensors.values()]
+      const all = entries.reduce((sum, { begin, end }) => sum + end - begin, 0)
+      expect(await bytesToCome('hf:me/nano', entries)).toBe(all)
+      const remote = await openCheckpoint(openFolder('hf:me/nano'))
+      await remote.close()
+      expect(await bytesToCome('hf:me/nano', entries)).toBeLessThan(all)
+      expect(await bytesToCome(NANO, entries)).toBe(0)
+    } finally {
+      vi.unstubAllEnvs()
+      await hub.close()
+    }
+  })
 })
 
 test('a disk that is full meanwhile: whole shards stay, and the same command goes on', async () => {

@@ -166,6 +166,19 @@ test('of an original that is not what its manifest lists, nothing stays, also no
   }
 })
 
+test('what systems and people leave in OUT is in no way, and stays', async () => {
+  const [cwd, names] = [await temporaryFolder(), ['.DS_Store', '.gitattributes', 'LICENSE.txt', 'README.md']]
+  await mkdir(join(cwd, 'out'))
+  for (const name of names) await writeFile(join(cwd, 'out', name), 'mine')
+  for (let i = 0; i < 2; i++) {
+    const { code, err } = await convert(cwd, NANO, 'out', '--shard-size', '4MiB')
+    expect(code, err).toBe(0)
+    if (i === 1) expect(err).toMatch(/Kept \d+ shards/)
+  }
+  for (const name of names) expect(await readFile(join(cwd, 'out', name), 'utf8')).toBe('mine')
+  expect((await flowseg(['manifest', 'out', '--check'], { cwd })).code).toBe(0)
+})
+
 describe('what it says', () => {
   test.each<[string, (cwd: string) => Promise<string[]>, number, string | RegExp]>([
     ['nothing to convert', async () => ['nowhere', 'out'], 1, 'There is nothing at nowhere'],

@@ -1,7 +1,8 @@
 // The command takes weights from a hub: hf:owner/name, by HF_ENDPOINT from one on this machine.
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { LocalHub } from '../../io/http/hub/local-hub.ts'
 import { anyGpu } from '../../support.ts'
@@ -82,6 +83,39 @@ test.each(['hf:me/nano', 'hf:me/nano/stage 3/größe@main', 'hf:me/nano/stage 3/
     expect(hub.taken().contents.length).toBeLessThan(4)
   },
 )
+
+test('a place without weights names the folders below that have some, on the hub and on disk', async () => {
+  const bytes = new Uint8Array(8)
+  const names = [
+    's3/phi3/pytorch_model.bin',
+    's3/phi3/optimizer.pt',
+    's3/qwen3/model.safetensors',
+    'README.md',
+  ]
+  hub.commit('me/stages', Object.fromEntries(names.map((name) => [name, bytes])))
+  const cwd = await temporaryFolder()
+  for (const name of names) {
+    await mkdir(dirname(join(cwd, 'stages', name)), { recursive: true })
+    await writeFile(join(cwd, 'stages', name), bytes)
+  }
+  const both = 'Folders in it have weights: s3/phi3, s3/qwen3. Give the path of one of them.'
+  const one = 'A folder in it has weights: phi3. Give the path of that.'
+  await rm(join(cwd, 'stages/s3/qwen3'), { recursive: true })
+  for (const [place, message] of [
+    ['hf:me/stages', both],
+    ['hf:me/stages@main', both],
+    ['hf:me/stages/s3', 'Folders in it have weights: phi3, qwen3.'],
+    ['stages/s3', one],
+  ] as const) {
+    for (const args of [
+      ['convert', place, 'out'],
+      ['inspect', place],
+    ]) {
+      const { code, err } = await flowseg(args, { cwd })
+      expect([code, err]).toEqual([1, expect.stringContaining(message)])
+    }
+  }
+})
 
 test('a config from the hub, for weights on disk', async () => {
   const cwd = await temporaryFolder()

@@ -30,6 +30,7 @@ const SCENES = 120
 const OTHERS = [
   'count',
   'images',
+  'exif',
   'no-oracle',
   'results',
   'shard',

@@ -110,7 +110,7 @@ export class LocalHub {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname } = new URL(request.url ?? '', this.endpoint)
+    const { pathname, searchParams } = new URL(request.url ?? '', this.endpoint)
     if (pathname === '/leaks') return void response.end(JSON.stringify(this.leaks))
     const fail = (status: number, code?: string, message?: string): void => {
       const why = { ...(code && { 'x-error-code': code }), ...(message && { 'x-error-message': message }) }
@@ -118,7 +118,9 @@ export class LocalHub {
     }
     const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([^/]+)(?:\/(.+))?$/.exec(pathname)
     if (tree)
-      return void (this.listing === undefined ? this.#list(tree, response) : response.end(this.listing))
+      return void (this.listing === undefined
+        ? this.#list(tree, searchParams.get('recursive') === 'true', response)
+        : response.end(this.listing))
     const cached = /^\/api\/resolve-cache\/models\/([^/]+\/[^/]+)\/([^/]+)\/(.*)$/.exec(pathname)
     const [, name = '', encoded = '', rest = ''] =
       cached ?? /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.*)$/.exec(pathname) ?? []
@@ -176,7 +178,11 @@ export class LocalHub {
     response.writeHead(307, { ...linked, etag, location }).end()
   }
 
-  #list([, name = '', revision = '', folder = '']: RegExpExecArray, response: ServerResponse): void {
+  #list(
+    [, name = '', revision = '', folder = '']: RegExpExecArray,
+    isRecursive: boolean,
+    response: ServerResponse,
+  ): void {
     const { commits, revisions } = this.repositories.get(name) ?? { commits: new Map<string, Files>() }
     const of = decodeURIComponent(revision)
     const below = folder === '' ? '' : `${decodeURIComponent(folder)}/`
@@ -188,7 +194,8 @@ export class LocalHub {
       const size = bytes.length
       const lfs = { oid: createHash('sha256').update(bytes).digest('hex'), size, pointerSize: 130 }
       const file = { type: 'file', path, oid, size, ...(this.isLarge(path) && { lfs }) }
-      entries.set(first, rest.length > 0 ? { type: 'directory', path: below + first, oid, size: 0 } : file)
+      if (rest.length > 0) entries.set(first, { type: 'directory', path: below + first, oid, size: 0 })
+      if (rest.length === 0 || isRecursive) entries.set(path, file)
     }
     if (entries.size === 0) return void response.writeHead(404, { 'x-error-code': 'EntryNotFound' }).end('{}')
     response.end(JSON.stringify([...entries.values()]))
