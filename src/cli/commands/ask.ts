@@ -73,7 +73,13 @@ const DESCRIBE: Page = {
     'The description is printed as it is written, and a picture shows a colour for each of its phrases. The model must ' +
     'have been trained to describe, as X-SAM and the embedded one were.',
   options: OPTIONS,
-  examples: [['describe photo.jpg --weights xsam', 'writes photo-description.png']],
+  examples: [
+    ['describe photo.jpg --weights xsam', 'writes photo-description.png'],
+    [
+      'describe photo.jpg --mask things.json --weights xsam',
+      "also a list of phrases, with their masks as COCO's RLE",
+    ],
+  ],
 }
 
 /** `flowseg ask` */
@@ -170,7 +176,12 @@ function answerInWords(
     const found = answer.phrases.filter((phrase) => phrase.found)
     const files = await writeObjects(
       looked,
-      found.map(({ mask, text, score }) => ({ mask, label: `${text} ${score.toFixed(2)}` })),
+      found.map(({ mask, text, score }) => ({
+        mask,
+        score,
+        name: text,
+        label: `${text} ${score.toFixed(2)}`,
+      })),
     )
     const caveats: Caveats = {
       world: scene.world,

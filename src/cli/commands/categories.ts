@@ -16,11 +16,16 @@ import {
 } from '../args.ts'
 import { jsonLine } from '../json.ts'
 import { caveatLines } from '../output/knows.ts'
-import type { Labelled } from '../output/legend.ts'
 import { preview } from '../output/preview.ts'
 import { grouped, painter, type Terminal } from '../output/terminal.ts'
 import { timesText } from '../output/times.ts'
-import { type AnswerFiles, askOneImage, IMAGE_OPTIONS, writeObjects } from '../tasks/one-image.ts'
+import {
+  type AnswerFiles,
+  askOneImage,
+  type FoundObject,
+  IMAGE_OPTIONS,
+  writeObjects,
+} from '../tasks/one-image.ts'
 
 const page: Page = {
   name: 'categories',
@@ -54,6 +59,10 @@ const page: Page = {
     [
       'categories photo.jpg --things "person" --mask people.png --weights xsam',
       'also a PNG with a number per person',
+    ],
+    [
+      'categories photo.jpg --things "person, bird" --mask labels.txt --weights xsam',
+      "also a line of YOLO's per object, person as class 0 and bird as 1",
     ],
   ],
 }
@@ -119,10 +128,12 @@ type CategoryAnswer = CategoryAnswers[CategoryMode]
 interface Found {
   readonly id: number
   readonly name: string
+  /** Index of its category. */
+  readonly category: number
   readonly kind: string
   readonly score?: number
   readonly area: number
-  readonly mask: Labelled['mask']
+  readonly mask: FoundObject['mask']
 }
 
 function foundOf(answer: CategoryAnswer): readonly Found[] {
@@ -132,9 +143,12 @@ function foundOf(answer: CategoryAnswer): readonly Found[] {
 }
 
 /** Objects of one category of stuff, and of a semantic map, have the colour of their category. */
-function objectsOf(answer: CategoryAnswer): Labelled[] {
-  return foundOf(answer).map(({ mask, name, score }) => ({
+function objectsOf(answer: CategoryAnswer): FoundObject[] {
+  return foundOf(answer).map(({ mask, name, category, score }) => ({
     mask,
+    name,
+    score,
+    classIndex: category,
     label: score === undefined ? name : `${name} ${score.toFixed(2)}`,
   }))
 }

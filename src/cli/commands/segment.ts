@@ -1,7 +1,7 @@
 // flowseg segment: a mask for every image and every sentence. The model is loaded once, and an image looked at once.
 
 import { join } from 'node:path'
-import { entryOf, listed } from '../../check.ts'
+import { entryOf } from '../../check.ts'
 import { FlowSegError, ImageError, NumericError, UsageError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
 import { maskOf } from '../../masks/mask.ts'
@@ -21,6 +21,7 @@ import { legend } from '../output/legend.ts'
 import {
   extensionOf,
   FORMAT_NAMES,
+  FORMAT_OPTION,
   type MaskFormatName,
   maskFile,
   maskFormatOf,
@@ -43,8 +44,8 @@ const page: Page = {
     'Several images, or several sentences, are told with -s: flowseg segment IMAGE... -s "SENTENCE" -s "SENTENCE" ' +
     'gives every image every sentence. All of an answer is written, or nothing of it; when one of several images ' +
     "can't be decoded, the others are answered and the exit code is 1. No file is replaced unless it is named with " +
-    '--out, --mask or --flow. Where nothing is found, the picture has no outline, the mask is empty, and the exit ' +
-    'code is 3.',
+    '--out, --mask or --flow. Where nothing is found, the picture has no outline (of a region there is none), the mask is ' +
+    'empty, and the exit code is 3.',
   options: {
     out: {
       value: 'FILE',
@@ -54,10 +55,7 @@ const page: Page = {
       value: 'FILE',
       help: 'also write the mask: a grey PNG of the same size, 255 inside, 0 outside; or a folder',
     },
-    format: {
-      value: 'NAME',
-      help: `what --mask writes: ${listed(FORMAT_NAMES, 'or')}; by default what the file's extension says (.png, .json for COCO's RLE, .geojson, .svg, .txt for YOLO)`,
-    },
+    format: FORMAT_OPTION,
     flow: {
       value: 'DIR',
       help: 'also write what happened in every layer: flow.png, flow.json, a PNG per layer',
@@ -77,6 +75,7 @@ const page: Page = {
     ['segment a.png b.png -s "the umbrella" -s "the dotted shape"', 'four answers, from two looks'],
     ['segment scene.png "the red shapes" --all', 'all of them'],
     ['segment photo.jpg --point 120,80 --weights xsam', 'what is there, with a model that knows regions'],
+    ['segment photo.jpg --point 120,80 --mask object.json', "also its mask as COCO's RLE"],
     ['segment scene.png "what keeps you dry" --mask umbrella.png', 'also writes the mask'],
     ['segment photo.png "the cat" --mask cat.svg', 'also its outline, as a path; see --format for more'],
     ['segment photo.png "the cat" --flow flow/', 'also shows layer by layer how it was found'],

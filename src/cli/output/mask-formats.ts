@@ -1,5 +1,6 @@
 // The files that --mask can write: a format per name, by the file's extension or --format.
 
+import { listed } from '../../check.ts'
 import { UsageError } from '../../errors.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
 import { cocoBox } from '../../masks/coco.ts'
@@ -12,11 +13,17 @@ import { boxOf, cutOut } from '../../masks/picture.ts'
 import { encodeRle } from '../../masks/rle.ts'
 import { toSvgPath } from '../../masks/svg-path.ts'
 import { toYolo } from '../../masks/yolo.ts'
+import type { Option } from '../args.ts'
 
 /** An object whose mask is written. */
 export interface WrittenObject {
   readonly mask: Mask
-  readonly score: number
+  /** Absent in a semantic map. */
+  readonly score?: number | undefined
+  /** What it is: the name of its category, or a phrase. */
+  readonly name?: string | undefined
+  /** Its place, from 0, in the list that was asked for: of categories, or of regions. */
+  readonly classIndex?: number | undefined
 }
 
 /** An answer whose masks are written, with its image and sentence. */
@@ -24,7 +31,7 @@ export interface Answered {
   readonly image: Image
   /** The image's name, as the user wrote it. */
   readonly name: string
-  readonly sentence: string
+  readonly sentence?: string | undefined
   /** One, which may be empty; or with `all` any number of them. */
   readonly objects: readonly WrittenObject[]
   /** A list of objects was asked for, rather than one. */
@@ -51,7 +58,9 @@ const FORMATS = {
   rle: {
     extension: '.json',
     write: (answer) =>
-      json(answer, ({ mask, score }) => ({
+      json(answer, ({ mask, score, name, classIndex }) => ({
+        category_id: categoryId(classIndex),
+        name,
         segmentation: encodeRle(mask),
         area: mask.area,
         bbox: cocoBox(boxOf(mask)),
@@ -63,8 +72,10 @@ const FORMATS = {
     extension: '.geojson',
     write: (answer) => {
       const { sentence, all, objects } = answer
-      const feature = ({ mask, score }: WrittenObject): object =>
-        toGeoJson(polygonsOf(mask), { sentence, score, area: mask.area })
+      const feature = ({ mask, score, name, classIndex }: WrittenObject): object => {
+        const category_id = categoryId(classIndex)
+        return toGeoJson(polygonsOf(mask), { sentence, category_id, name, score, area: mask.area })
+      }
       if (!all) return json(answer, feature)
       return `${JSON.stringify({ type: 'FeatureCollection', features: objects.map(feature) })}\n`
     },
@@ -73,15 +84,18 @@ const FORMATS = {
   yolo: {
     extension: '.txt',
     write: ({ objects }) => {
-      const lines = objects.map(({ mask }) => toYolo(polygonsOf(mask), mask)).filter((line) => line !== '')
-      return lines.map((line) => `${line}\n`).join('')
+      const lines = objects.map(({ mask, classIndex }) => toYolo(polygonsOf(mask), mask, classIndex))
+      return lines.map((line) => line && `${line}\n`).join('')
     },
   },
   'label-studio': {
     extension: '.json',
     write: ({ objects, name }) => {
-      const result = objects.flatMap(({ mask, score }) => toLabelStudio(mask, { score }))
-      const score = Math.max(0, ...objects.map((object) => object.score))
+      const result = objects.flatMap(({ mask, score, name: label }, k) =>
+        toLabelStudio(mask, { label: label || undefined, id: k > 0 ? `flowseg-${k + 1}` : undefined, score }),
+      )
+      const scores = objects.flatMap(({ score }) => score ?? [])
+      const score = scores.length > 0 || objects.length === 0 ? Math.max(0, ...scores) : undefined
       return `${JSON.stringify([{ data: { image: name }, predictions: [{ score, result }] }])}\n`
     },
   },
@@ -92,6 +106,12 @@ export type MaskFormatName = keyof typeof FORMATS
 
 /** The names of all formats, for --help. */
 export const FORMAT_NAMES: readonly MaskFormatName[] = Object.keys(FORMATS) as MaskFormatName[]
+
+/** `--format` of the commands that have `--mask`. */
+export const FORMAT_OPTION: Option & { readonly value: string } = {
+  value: 'NAME',
+  help: `what --mask writes: ${listed(FORMAT_NAMES, 'or')}; by default what the file's extension says (.png, .json for COCO's RLE, .geojson, .svg, .txt for YOLO)`,
+}
 
 /** The format by the file's extension, used without --format. */
 const BY_EXTENSION: readonly (readonly [extension: string, MaskFormatName])[] = [
@@ -127,6 +147,11 @@ export function maskFile(format: MaskFormatName, answer: Answered): Uint8Array |
   return FORMATS[format].write(answer)
 }
 
+/** COCO counts its categories from 1. */
+function categoryId(classIndex: number | undefined): number | undefined {
+  return classIndex === undefined ? undefined : classIndex + 1
+}
+
 /** One object as it is, several as a list. */
 function json({ objects, all }: Answered, write: (object: WrittenObject) => unknown): string {
   const values = objects.map(write)
@@ -156,6 +181,17 @@ function grey(answer: Answered): { width: number; height: number; grey: Uint8Arr
 }
 
 function svgOf({ image: { width, height }, objects }: Answered): string {
-  const paths = objects.map(({ mask }) => `<path fill-rule="evenodd" d="${toSvgPath(polygonsOf(mask))}"/>`)
+  const paths = objects.map(({ mask, name }) => {
+    const path = `<path fill-rule="evenodd" d="${toSvgPath(polygonsOf(mask))}"`
+    return name ? `${path}><title>${xmlText(name)}</title></path>` : `${path}/>`
+  })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">${paths.join('')}</svg>\n`
+}
+
+/** What XML 1.0 can't have, not even escaped: control characters and lone surrogates. */
+const NOT_IN_XML = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/gu
+
+function xmlText(text: string): string {
+  const known = text.replace(NOT_IN_XML, '\u{FFFD}')
+  return known.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

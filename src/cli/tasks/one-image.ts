@@ -2,7 +2,6 @@
 
 import { openFolder, readJson } from '../../io/folder.ts'
 import { encodePng, type Image } from '../../io/image/image.ts'
-import { encodeIndexedPng } from '../../masks/indexed-png.ts'
 import { type Config, parseConfig } from '../../model/checkpoint/config.ts'
 import { type TaskName } from '../../model/checkpoint/task-config.ts'
 import type { FlowSeg, Scene } from '../../model/flowseg.ts'
@@ -15,6 +14,16 @@ import { askOptions, inputsOf, loadModel, MODEL_OPTIONS } from '../model.ts'
 import { modelSource } from '../model-folder.ts'
 import { introduce } from '../output/knows.ts'
 import { type Labelled, legend } from '../output/legend.ts'
+import {
+  type Answered,
+  extensionOf,
+  FORMAT_NAMES,
+  FORMAT_OPTION,
+  type MaskFormatName,
+  maskFile,
+  maskFormatOf,
+  type WrittenObject,
+} from '../output/mask-formats.ts'
 import { expectApart, type Known, type Names, namesFor } from '../output/outputs.ts'
 import { ProgressLine } from '../output/progress-line.ts'
 import type { Terminal } from '../output/terminal.ts'
@@ -24,8 +33,9 @@ export const IMAGE_OPTIONS = {
   out: { value: 'FILE', help: 'the picture of the answer, with a legend; by default IMAGE-WORDS.png, here' },
   mask: {
     value: 'FILE',
-    help: 'also write the masks as one PNG with a palette: 0 is none, 1 the first, and so on; the first on top',
+    help: 'also write the masks, by default as one PNG with a palette: 0 is none, 1 the first, and so on; the first on top',
   },
+  format: FORMAT_OPTION,
   padding: MODEL_OPTIONS.padding,
   compat: MODEL_OPTIONS.compat,
   config: MODEL_OPTIONS.config,
@@ -45,6 +55,8 @@ export interface Looked {
   readonly progress: ProgressLine
   readonly task: TaskOptions
   readonly names: Names
+  /** What is written where `names` has a mask. */
+  readonly format: MaskFormatName
   readonly terminal: Terminal
 }
 
@@ -78,7 +90,9 @@ export async function askOneImage(
 ): Promise<number> {
   const place = imagePlace(typed, terminal)
   const { look } = askOptions(args)
-  const wanted = { overlay: args.text('out'), mask: args.text('mask'), flow: undefined }
+  const mask = args.text('mask')
+  const format = maskFormatOf(args.oneOf('format', FORMAT_NAMES), mask)
+  const wanted = { overlay: args.text('out'), mask, flow: undefined, maskExtension: extensionOf(format) }
   const names = namesFor([place], [words], wanted, terminal)[0]?.[0]
   if (!names) throw new Error('namesFor: one image and one question have no names')
   await expectReadable(place)
@@ -96,7 +110,7 @@ export async function askOneImage(
   try {
     const task = { onProgress: progress.on, signal: terminal.signal }
     const scene = await model.look(image, { ...task, ...look })
-    return await use({ place, image, model, scene, progress, task, names, terminal })
+    return await use({ place, image, model, scene, progress, task, names, format, terminal })
   } finally {
     progress.clear()
     model.close()
@@ -115,20 +129,29 @@ export interface AnswerFiles {
   readonly mask: string | null
 }
 
-/** Writes the picture of these objects and, if asked for, their masks. Nothing is written where there are none. */
+/** An object in the picture and in the file of masks. */
+export interface FoundObject extends Labelled, WrittenObject {
+  readonly mask: Labelled['mask']
+}
+
+/**
+ * Writes the picture of these objects, if there are any, and their masks, if asked for: without objects a file that has
+ * none, as every format can say it.
+ *
+ * @param written the masks, where they aren't those of the list
+ */
 export async function writeObjects(
-  { image, names, terminal }: Looked,
-  objects: readonly Labelled[],
+  { place, image, names, format, terminal }: Looked,
+  objects: readonly FoundObject[],
+  written: Pick<Answered, 'objects' | 'all'> = { objects, all: true },
 ): Promise<AnswerFiles & { readonly picture: Image }> {
   const picture = legend(image, objects)
-  if (objects.length === 0) return { picture, overlay: null, mask: null }
   const drafts = new Drafts(terminal)
   const { overlay, mask } = names
+  const contents = (): Uint8Array | string => maskFile(format, { image, name: place.typed, ...written })
   const files = {
-    overlay: drafts.add(overlay.path, encodePng(picture), overlay.isDerived),
-    mask: mask
-      ? drafts.add(mask.path, encodeIndexedPng(objects.map((object) => object.mask)), mask.isDerived)
-      : null,
+    overlay: objects.length > 0 ? drafts.add(overlay.path, encodePng(picture), overlay.isDerived) : null,
+    mask: mask ? drafts.add(mask.path, contents(), mask.isDerived) : null,
   }
   await drafts.commit()
   return { picture, ...files }

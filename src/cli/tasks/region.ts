@@ -1,6 +1,8 @@
 // flowseg segment with a place instead of a sentence: --point, --box, --region.
 
+import { entryOf } from '../../check.ts'
 import type { Size } from '../../io/image/image-kind.ts'
+import { maskOf } from '../../masks/mask.ts'
 import { boxOf } from '../../masks/picture.ts'
 import type { Config } from '../../model/checkpoint/config.ts'
 import type { RegionInstances, RegionSegmentation } from '../../model/flowseg.ts'
@@ -11,11 +13,11 @@ import { EXIT_NOTHING, type Given, type Options, shareOption, UsageError } from 
 import { type ImagePlace, imagePlace, readImage } from '../image-files.ts'
 import { jsonLine } from '../json.ts'
 import { caveatLines } from '../output/knows.ts'
-import type { Labelled } from '../output/legend.ts'
+import type { Answered } from '../output/mask-formats.ts'
 import { preview } from '../output/preview.ts'
 import { painter, type Terminal } from '../output/terminal.ts'
 import { timesText } from '../output/times.ts'
-import { type AnswerFiles, askOneImage, writeObjects } from './one-image.ts'
+import { type AnswerFiles, askOneImage, type FoundObject, writeObjects } from './one-image.ts'
 
 /** The options that make a region of `flowseg segment`. */
 export const REGION_OPTIONS = {
@@ -24,12 +26,19 @@ export const REGION_OPTIONS = {
     many: true,
     help: 'instead of a sentence: what is at this pixel; several are on one object',
   },
-  box: { value: 'X0,Y0,X1,Y1', help: 'instead of a sentence: what is in this rectangle of pixels' },
+  box: {
+    value: 'X0,Y0,X1,Y1',
+    many: true,
+    help: 'instead of a sentence: what is in this rectangle of pixels; several go with --like',
+  },
   region: {
     value: 'FILE',
-    help: 'instead of a sentence: what this mask covers, a PNG of the same size, light inside',
+    many: true,
+    help: 'instead of a sentence: what this mask covers, a PNG of the same size, light inside; several go with --like',
   },
-  like: { help: 'with a region: everything like it' },
+  like: {
+    help: 'with a region: everything like it; several --box, or several --region, are an example each. --mask has a palette then',
+  },
   hit: {
     help: 'with --point: the surest mask that holds the pixel, rather than the one that fits the click best',
   },
@@ -48,7 +57,7 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
       typed === undefined ? 'An image is missing' : 'A region is asked for without a sentence, in one image'
     throw new UsageError(`${what}: flowseg segment IMAGE --point X,Y.`)
   }
-  for (const option of ['all', 'flow', 'format', 'task', 'template', 'answer'] as const) {
+  for (const option of ['all', 'flow', 'task', 'template', 'answer'] as const) {
     if (args.has(option))
       throw new UsageError(`--${option} is for sentences, and a region is asked for. Leave it out.`)
   }
@@ -58,12 +67,14 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
   if (args.has('hit') && args.has('like')) {
     throw new UsageError('--hit chooses one mask, --like asks for all. Leave one of them out.')
   }
-  const file = args.text('region')
-  const mask = file === undefined ? undefined : imagePlace(file, terminal)
-  if (typed === '-' && mask?.kind === 'stdin') {
-    throw new UsageError('Standard input (-) is the image and the --region, and can be read once.')
+  expectOneKind(args)
+  const masks = args.all('region').map((file) => imagePlace(file, terminal))
+  const piped = masks.filter(({ kind }) => kind === 'stdin')
+  if (typed === '-' ? piped.length > 0 : piped.length > 1) {
+    const what = typed === '-' ? 'the image and the --region' : `${piped.length} times a --region`
+    throw new UsageError(`Standard input (-) is ${what}, and can be read once.`)
   }
-  const region = await regionOf(args, mask, terminal)
+  const regions = await regionsOf(args, masks, terminal)
   const like = args.has('like')
   const options = { hit: args.has('hit') || undefined, threshold: shareOption(args, 'threshold') }
   const what = {
@@ -71,17 +82,21 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
     words: wordsOf(args),
     tasks: ['regions'] as const,
     isInWords: false,
-    inputs: mask?.kind === 'file' ? [{ path: mask.location, what: 'the mask of the region' }] : [],
-    check: (_: Config, image: Size) => void gesturesOf('flowseg segment', region, image),
+    inputs: masks.flatMap(({ kind, location: path }) =>
+      kind === 'file' ? [{ path, what: 'the mask of the region' }] : [],
+    ),
+    check: (_: Config, image: Size) => {
+      for (const region of regions) gesturesOf('flowseg segment', region, image)
+    },
   }
   return askOneImage(args, terminal, what, async (looked) => {
     const { scene, task, progress, place, model } = looked
     const answer = like
-      ? await scene.segmentRegion([region], { ...task, ...options, like })
-      : await scene.segmentRegion(region, { ...task, ...options })
+      ? await scene.segmentRegion(regions, { ...task, ...options, like })
+      : await scene.segmentRegion(entryOf(regions, 0), { ...task, ...options })
     progress.clear()
-    const objects = objectsOf(answer)
-    const { picture, ...files } = await writeObjects(looked, objects)
+    const objects = objectsOf(answer, regions.length)
+    const { picture, ...files } = await writeObjects(looked, objects, writtenOf(answer, objects))
     const { out } = terminal
     if (args.has('json')) {
       const caveats = caveatFields(model.config, { world: scene.world })
@@ -104,17 +119,39 @@ export async function segmentPointed(args: Given, terminal: Terminal): Promise<n
   })
 }
 
-async function regionOf(args: Given, mask: ImagePlace | undefined, terminal: Terminal): Promise<Region> {
+/** @throws UsageError for several boxes or masks that aren't the examples of --like, and nothing else */
+function expectOneKind(args: Given): void {
+  for (const option of ['box', 'region'] as const) {
+    const count = args.all(option).length
+    if (count < 2) continue
+    if (!args.has('like')) {
+      throw new UsageError(
+        `--${option} is given ${count} times, and one object is asked for. Give it once, or add --like for everything like any of them.`,
+      )
+    }
+    const other = ['point', 'box', 'region'].find((name) => name !== option && args.has(name))
+    if (other !== undefined) {
+      throw new UsageError(`Several --${option} are an example each. Leave --${other} out.`)
+    }
+  }
+}
+
+/** One region of all that is given, or one for each of several boxes or masks. */
+async function regionsOf(
+  args: Given,
+  places: readonly ImagePlace[],
+  terminal: Terminal,
+): Promise<readonly Region[]> {
   const points = args.all('point').map((text): [number, number] => {
     const [x = 0, y = 0] = numbersOf('point', text, 2)
     return [x, y]
   })
-  const box = args.text('box')
-  return {
-    ...(points.length > 0 && { point: points }),
-    ...(box !== undefined && { box: boxFrom(box) }),
-    ...(mask && { mask: await maskFrom(mask, terminal) }),
-  }
+  const boxes = args.all('box').map(boxFrom)
+  const masks: Region['mask'][] = []
+  for (const place of places) masks.push(await maskFrom(place, terminal))
+  if (boxes.length > 1) return boxes.map((box) => ({ box }))
+  if (masks.length > 1) return masks.map((mask) => ({ mask }))
+  return [{ point: points.length > 0 ? points : undefined, box: boxes[0], mask: masks[0] }]
 }
 
 function boxFrom(text: string): [number, number, number, number] {
@@ -158,18 +195,41 @@ function wordsOf(args: Given): string {
 
 type AnyRegionAnswer = RegionSegmentation | RegionInstances
 
-/** The objects that were found, by falling score. */
-function objectsOf(
-  answer: AnyRegionAnswer,
-): (Labelled & { readonly score: number; readonly query: number })[] {
+interface PointedObject extends FoundObject {
+  readonly score: number
+  readonly query: number
+  /** With --like the region that it is like, from 0. */
+  readonly region?: number
+}
+
+/** The objects that were found, by falling score. Of several regions, each is a class of its own. */
+function objectsOf(answer: AnyRegionAnswer, regions: number): readonly PointedObject[] {
   if (!answer.found) return []
-  const found = 'instances' in answer ? answer.instances : [answer]
-  return found.map(({ mask, score, query }) => ({ mask, score, query, label: score.toFixed(2) }))
+  if (!('instances' in answer)) {
+    const { mask, score, query } = answer
+    return [{ mask, score, query, label: score.toFixed(2) }]
+  }
+  return answer.instances.map(({ mask, score, query, region }) => {
+    const classIndex = regions > 1 ? region : undefined
+    return { mask, score, query, region, classIndex, label: score.toFixed(2) }
+  })
+}
+
+/** The masks that are written: of all objects, or of the one, which is empty where nothing was found. */
+function writtenOf(
+  answer: AnyRegionAnswer,
+  objects: readonly PointedObject[],
+): Pick<Answered, 'objects' | 'all'> {
+  if ('instances' in answer) return { objects, all: true }
+  const { found, score, mask } = answer
+  const { width, height } = mask
+  const empty = maskOf(width, height, new Uint8Array(width * height))
+  return { objects: [{ score, mask: found ? mask : empty }], all: false }
 }
 
 function textOf(
   { times }: AnyRegionAnswer,
-  objects: ReturnType<typeof objectsOf>,
+  objects: readonly PointedObject[],
   caveats: readonly string[],
   { overlay, mask }: AnswerFiles,
   adapter: string,
@@ -195,9 +255,15 @@ function textOf(
 function accountOf(
   image: string,
   { found, times }: AnyRegionAnswer,
-  objects: ReturnType<typeof objectsOf>,
+  objects: readonly PointedObject[],
   files: AnswerFiles,
 ): object {
-  const list = objects.map(({ score, query, mask }) => ({ score, query, area: mask.area, box: boxOf(mask) }))
+  const list = objects.map(({ score, query, region, mask }) => ({
+    score,
+    query,
+    ...(region === undefined ? {} : { region }),
+    area: mask.area,
+    box: boxOf(mask),
+  }))
   return { image, found, objects: list, times, ...files }
 }

@@ -110,6 +110,43 @@ test.each(FORMAT_NAMES)(
   },
 )
 
+test('objects of a list have their names and classes, in every format that has a place for them', () => {
+  const names = ['a <b> & "c"', 'sky\u0007']
+  const list: Answered = {
+    ...answer,
+    sentence: undefined,
+    all: true,
+    objects: [
+      { mask, score: 0.5, name: names[0], classIndex: 2 },
+      { mask, name: names[1], classIndex: 0 },
+    ],
+  }
+  const rle = parsed(maskFile('rle', list)) as Record<string, unknown>[]
+  expect(rle).toMatchObject([
+    { category_id: 3, name: names[0], score: 0.5 },
+    { category_id: 1, name: names[1] },
+  ])
+  expect(rle.map((one) => 'score' in one)).toEqual([true, false])
+  const { features } = parsed(maskFile('geojson', list)) as { features: { properties: object }[] }
+  expect(features.map(({ properties }) => properties)).toEqual([
+    { category_id: 3, name: names[0], score: 0.5, area: mask.area },
+    { category_id: 1, name: names[1], area: mask.area },
+  ])
+  const labels = fromYolo(textOf(maskFile('yolo', list)), mask)
+  expect(labels.map(({ classId }) => classId)).toEqual([2, 0])
+  const svg = textOf(maskFile('svg', list))
+  expect(svg).toContain('<title>a &lt;b&gt; &amp; "c"</title></path><path')
+  expect(svg).toContain('<title>sky\uFFFD</title></path></svg>')
+
+  const [task] = parsed(maskFile('label-studio', list)) as [
+    { predictions: [{ score: number; result: { id: string }[] }] },
+  ]
+  const { score, result } = task.predictions[0]
+  expect(score).toBe(0.5)
+  expect(fromLabelStudio(result).map((one) => one.labels)).toEqual(names.map((name) => [name]))
+  expect(result.map(({ id }) => id)).toEqual(['flowseg', 'flowseg-2'])
+})
+
 test('the format is that of the extension, unless it is said', () => {
   const by = (path: string | undefined, format?: MaskFormatName): string => maskFormatOf(format, path)
   expect(['m.png', 'm.PNG', 'masks/', undefined].map((path) => by(path))).toEqual([

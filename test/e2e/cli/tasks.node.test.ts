@@ -1,12 +1,11 @@
 // Everything beyond one sentence from the command: all objects, regions, lists of categories, words. The answers are
 // the library's, and what a model wasn't trained on is refused before it is loaded.
 
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { decodeImage, encodePng } from '../../../src/io/image/image.ts'
 import { decodeIndexedPng } from '../../../src/masks/indexed-png.ts'
-import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
 import {
   type CategoryAnswers,
   type CategoryMode,
@@ -14,54 +13,17 @@ import {
   Scene,
   type Segmentation,
 } from '../../../src/model/flowseg.ts'
-import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
 import { anyGpu } from '../../support.ts'
-import { filesIn, flowseg, NANO, temporaryFolder } from '../cli-harness.ts'
+import { filesIn, flowseg, NANO } from '../cli-harness.ts'
+import { ask, IMAGE, REGION, run, setUp } from './every-task.ts'
 
 const gpu = await anyGpu()
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
-
-const IMAGE = picture(40, 30)
-const REGION = {
-  width: 40,
-  height: 30,
-  data: Uint8Array.from({ length: 1200 }, (_, i) => (i % 40 < 20 ? 1 : 0)),
-}
-
-/** A folder with a picture, a region's mask, and the weights of a model that knows every task. */
-async function setUp(presence = { threshold: 0.0001, all: 0.0001 }): Promise<string> {
-  const cwd = await temporaryFolder()
-  const files = smallCheckpoint({ maxTokens: 900, positions: 4000, config: { tasks: [...TASKS], presence } })
-  await mkdir(join(cwd, 'model'))
-  for (const file of files) {
-    await writeFile(join(cwd, 'model', file.name), new Uint8Array(await file.arrayBuffer()))
-  }
-  await writeFile(join(cwd, 'photo.png'), encodePng(IMAGE))
-  const grey = REGION.data.map((bit) => 255 * bit)
-  await writeFile(join(cwd, 'region.png'), encodePng({ width: 40, height: 30, grey }))
-  return cwd
-}
-
-/** The same question to the library. */
-async function ask<T>(cwd: string, question: (scene: Scene) => Promise<T>): Promise<T> {
-  const model = await FlowSeg.load(join(cwd, 'model'), { gpu })
-  try {
-    return await question(await model.look(IMAGE))
-  } finally {
-    model.close()
-  }
-}
 
 interface Named {
   readonly name: string
   readonly area: number
   readonly box: unknown
-}
-
-const run = async (cwd: string, ...args: string[]) => {
-  const result = await flowseg([...args, '--weights', 'model', '--json'], { cwd, gpu })
-  const json = JSON.parse(result.out || '{}') as Record<string, unknown>
-  return { ...result, json }
 }
 
 test('all objects of a sentence, a colour each', async () => {
@@ -106,6 +68,9 @@ test('what is not found: an empty mask, no outline, a word, and an exit code', a
   expect((await run(cwd, 'segment', 'photo.png', 'a dog', '--threshold', '0')).code).toBe(0)
 })
 
+/** A second region: the upper right. */
+const OTHER = { ...REGION, data: REGION.data.map((_, i) => Number(i < 300 && i % 40 > 25)) }
+
 describe('regions', () => {
   test.each([
     ['a point', ['--point', '12,8'], { point: [[12, 8]] }],
@@ -141,6 +106,25 @@ describe('regions', () => {
     )
     expect(instances.length).toBeGreaterThan(0)
     expect(json['objects']).toMatchObject(instances.map(({ score, query, area }) => ({ score, query, area })))
+  })
+
+  test.each([
+    [
+      'boxes',
+      ['--box', '4,5,30,20', '--box', '1,1,9,9'],
+      [{ box: [4, 5, 30, 20] as const }, { box: [1, 1, 9, 9] as const }],
+    ],
+    ['masks', ['--region', 'region.png', '--region', 'other.png'], [{ mask: REGION }, { mask: OTHER }]],
+  ])('everything like several %s', async (_, args, regions) => {
+    const cwd = await setUp()
+    const grey = OTHER.data.map((bit) => 255 * bit)
+    await writeFile(join(cwd, 'other.png'), encodePng({ width: 40, height: 30, grey }))
+    const { json } = await run(cwd, 'segment', 'photo.png', ...args, '--like')
+    const { instances } = await ask(cwd, (scene) => scene.segmentRegion(regions, { like: true }))
+    expect(instances.some(({ region }) => region === 1)).toBe(true)
+    expect(json['objects']).toMatchObject(
+      instances.map(({ score, query, area, region }) => ({ score, query, area, region })),
+    )
   })
 
   test.each([
@@ -341,7 +325,17 @@ test('what is wrong with a question is told before the model is loaded', async (
     [2, ['segment', 'photo.png', '--box', '9,9,3,3'], 'box is [9, 9, 3, 3], upside down'],
     [2, ['segment', 'photo.png', '--box', '1,1,9,9', '--hit'], '--hit needs a --point'],
     [2, [...point, '--hit', '--like'], 'Leave one of them out'],
-    [2, [...point, '--mask', 'm.png', '--format', 'rle'], '--format is for sentences'],
+    [2, [...point, '--format', 'rle'], '--format is of the file that --mask names: add --mask FILE.'],
+    [2, [...point, '--mask', 'm.png', '--format', 'rle'], 'Let it end in .json'],
+    [2, ['describe', 'photo.png', '--mask', 'm.txt', '--format', 'svg'], 'Let it end in .svg'],
+    [2, ['categories', 'photo.png', '--things', 'a', '--format', 'coco'], "--format is 'coco'"],
+    [2, ['segment', 'photo.png', '--box', '1,1,9,9', '--box', '3,3,8,8'], '--box is given 2 times'],
+    [
+      2,
+      ['segment', 'photo.png', '--box', '1,1,9,9', '--box', '3,3,8,8', '--like', '--point', '3,4'],
+      'Several --box are an example each. Leave --point out.',
+    ],
+    [2, ['segment', 'photo.png', '--like', '--region', '-', '--region', '-'], '2 times a --region'],
     [2, ['segment', '-', '--region', '-'], 'can be read once'],
     [
       2,
