@@ -1,17 +1,17 @@
 // The bias of attention: the keys that a query sees, and the position bias that is added to its scores. A kernel is
 // compiled for one kind, the prelude's BIAS, and compilers drop the code of the others. A row is one query of one head.
 //
-//   NONE      a query sees every key
-//   CAUSAL    query i is at position limit + i and sees the keys up to there
-//   LENGTH    a query sees keys [0, limit)
-//   MASK      a bit per query and key hides the key from all heads
-//   WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
-//   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
+//   0 NONE      a query sees every key
+//   1 CAUSAL    query i is at position limit + i and sees the keys up to there
+//   2 LENGTH    a query sees keys [0, limit)
+//   3 MASK      a bit per query and key hides the key from all heads
+//   4 RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
+//   5 WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
 //
 // shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height] and rel_w [rows, width],
 //           multiplied by log2(e)
 // bindings  3, 4, 5; those of other kinds than BIAS are never read
-// host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
+// host      BIAS is one of these numbers (src/ops/attention/problem.ts has them too)
 // prelude   const BIAS
 
 import prelude::BIAS;

@@ -53,11 +53,14 @@ export type AttentionBias =
       readonly size: readonly [H: number, W: number]
     }
 
-/** The prelude's BIAS by kind: the index in the list of shaders/lib/attention_bias.wgsl, where 0 is none. */
-const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const satisfies Record<
-  BiasKind,
-  number
->
+/** The prelude's BIAS by kind: the numbers of shaders/lib/attention_bias.wgsl, where 0 is none. */
+export const BIAS: Readonly<Record<BiasKind, number>> = {
+  causal: 1,
+  length: 2,
+  mask: 3,
+  relative: 4,
+  window: 5,
+}
 
 /** The kinds of bias that kernels are compiled for. A causal bias with a window is a kind of its own. */
 type BiasKind = AttentionBias['kind'] | 'window'
