@@ -18,7 +18,7 @@ import package::attention::rows::{
   key4, key_at, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
-  BLOCK, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
+  BLOCK_KEYS, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};
@@ -93,14 +93,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let map_height = sizes.keys / sizes.extent;
   let blocks = block_count(keys, sizes.extent);
   // One longer than needed: Mesa unrolls loops over a whole array, and then compiles for minutes
-  var scores: array<f32, BLOCK * ROWS + 1u>;
+  var scores: array<f32, BLOCK_KEYS * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: array<vec4f, D4>;
   // Under WINDOW the first rows see the oldest keys; no row sees those before
-  for (var b = oldest_of(i[0]) / BLOCK + split; b < blocks; b += sizes.splits) {
+  for (var b = oldest_of(i[0]) / BLOCK_KEYS + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, with the parts of their bias that are the same for all of them
     let block = key_block(b, keys, sizes.extent);
     var hidden = 0xffffffffu;

@@ -30,7 +30,7 @@ import package::attention::rows::{
   key4, key_at, keys_of_block, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
-  BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
+  BLOCK_KEYS, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT};
@@ -82,14 +82,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let map_height = sizes.keys / sizes.extent;
   let blocks = block_count(keys, sizes.extent);
   // One longer than needed: Mesa unrolls loops over a whole array
-  var scores: array<f32, BLOCK * ROWS + 1u>;
+  var scores: array<f32, BLOCK_KEYS * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
   var score: array<f32, ROWS>;
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: vec4f;
-  for (var b = oldest_of(query_of(first)) / BLOCK + split; b < blocks; b += sizes.splits) {
+  for (var b = oldest_of(query_of(first)) / BLOCK_KEYS + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, with the parts of their bias that are the same for all of them
     let block = key_block(b, keys, sizes.extent);
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {

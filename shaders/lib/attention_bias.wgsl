@@ -69,25 +69,25 @@ fn horizontal_bias(row: u32, column: u32, width: u32) -> f32 {
 }
 
 /** Keys of a block at most: those of a word of the mask. */
-const BLOCK = 32u;
+const BLOCK_KEYS = 32u;
 
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
 /** The number of blocks of so many keys. */
 fn block_count(keys: u32, width: u32) -> u32 {
-  if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
-  return (keys + BLOCK - 1u) / BLOCK;
+  if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK_KEYS - 1u) / BLOCK_KEYS); }
+  return (keys + BLOCK_KEYS - 1u) / BLOCK_KEYS;
 }
 
 /** The block of an index below block_count. */
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
-    let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map
+    let blocks = (width + BLOCK_KEYS - 1u) / BLOCK_KEYS;  // of a row of the map
     let map_row = index / blocks;
-    let column = index % blocks * BLOCK;
-    return KeyBlock(map_row * width + column, min(BLOCK, width - column), map_row, column);
+    let column = index % blocks * BLOCK_KEYS;
+    return KeyBlock(map_row * width + column, min(BLOCK_KEYS, width - column), map_row, column);
   }
-  let first = index * BLOCK;
-  return KeyBlock(first, min(BLOCK, keys - first), 0u, 0u);
+  let first = index * BLOCK_KEYS;
+  return KeyBlock(first, min(BLOCK_KEYS, keys - first), 0u, 0u);
 }

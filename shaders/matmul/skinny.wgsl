@@ -13,27 +13,26 @@
 // prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, Y_GROUPS (B_GROUPS, or half of it where GATED: then the first
 //           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK
 //           (vec4s of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
-//           left_operand.wgsl and lib/operands.wgsl
+//           lib/left_operand.wgsl and lib/operands.wgsl
 //
 // predicted per block of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
 //           one row, loads of b's texture take 30 / (30 + 13 / B_GROUPS + 8) of the time: 0.75 with four groups
 
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{INT4, b_scale, b_texel, biased, lane_row, next_turn, store, values};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{INT4, b_texel, finish, lane_row, next_turn, scaled, values};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
-import package::matmul::texel_sizes::{first_row, sizes};
+import package::matmul::sizes::{first_row, sizes, texel_scale};
 import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, TURNS, Y_GROUPS};
 
 /** Columns of y of a tile. */
 const COLS = Y_GROUPS * LANES;
 
-/** The scale of the values of column n in texel t. */
-fn texel_scale(up: bool, n: u32, t: u32) -> f32 {
-  return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);
-}
-
-/** The four nibbles of the low half of a word, left in place: they are multiplied by 1, 16, 256 and 4096. */
+/**
+ * The four nibbles of the low half of a word, left in place: they are multiplied by 1, 16, 256 and 4096. Every other
+ * kernel takes int4 from values() of lib/operands. With few rows most of the arithmetic is that of widening, so here
+ * it is done without the shifts and without subtracting 8 from each: a, of which there is little, is divided by those
+ * powers instead, and 8 times its sum is subtracted once per texel.
+ */
 fn nibbles_in_place(word: u32) -> vec4f {
   return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
 }
@@ -108,14 +107,12 @@ fn main(
       /*unroll*/ for (var p = 0u; p < Y_GROUPS; p++) {
         let n = at.y + p * LANES + lane;
         if (n < sizes.N) {
-          var value = sums[r * B_GROUPS + p];
-          if (SCALE_GROUPS == 1u) { value *= texel_scale(false, n, 0u); }
+          let sum = scaled(false, sums[r * B_GROUPS + p], first_row(false) + n);
+          var up_sum = 0.0;
           if (GATED) {
-            var gate_up = sums[r * B_GROUPS + (Y_GROUPS + p) % B_GROUPS];
-            if (SCALE_GROUPS == 1u) { gate_up *= texel_scale(true, n, 0u); }
-            value = activate(value, SILU) * gate_up;
+            up_sum = scaled(true, sums[r * B_GROUPS + (Y_GROUPS + p) % B_GROUPS], first_row(true) + n);
           }
-          store(biased(value * sizes.scale, n), (at.x + r) * sizes.N + n);
+          finish(sum, up_sum, sizes.scale, n, (at.x + r) * sizes.N + n);
         }
       }
     }

@@ -16,8 +16,8 @@
 //           first_group is added to workgroup_id.y; indices fit 32 bits
 // prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of
 //           a step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S /
-//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl and
-//           lib/operands.wgsl
+//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of lib/left_operand.wgsl
+//           and lib/operands.wgsl
 //
 // Bank conflicts: row k of an operand is 8 or 16 vec4s, and eight of them, a line, fill the 32 banks. A thread copies 4
 // x 4 values, transposed in registers; the neighbours in a quarter of a warp are neighbours along k, as in memory. At
@@ -48,11 +48,10 @@
 //           November 2026): lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
 import package::conv::patch::{patch4, patches};
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{BF16, NEXT, b4_in, b_scale, biased, from_bf16, from_f16, store};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{BF16, NEXT, b4_in, finish, from_bf16, from_f16, scaled};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
-import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
+import package::matmul::sizes::{b_begin, b_row, image, row_scale, sizes, y_cols, y_first};
 import prelude::{
   ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
 };
@@ -79,11 +78,6 @@ struct Fetched { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
 /** The place of vec4 `f` in its line, where k is in vec4 k4 of the step: without bank conflicts (see above). */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
 
-/** The scale of the values of column n at the k-th vec4. */
-fn scale_of(up: bool, n: u32, k: u32) -> f32 {
-  return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, b_row() / 8u);
-}
-
 /** The weights of columns n .. n + 3 of y at the k-th vec4, k first; b begins at index `first`. */
 fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
@@ -92,10 +86,10 @@ fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
       b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K),
       b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
     if (SCALE_GROUPS == 2u) {
-      block[0] *= scale_of(up, n, k);
-      block[1] *= scale_of(up, n + 1u, k);
-      block[2] *= scale_of(up, n + 2u, k);
-      block[3] *= scale_of(up, n + 3u, k);
+      block[0] *= row_scale(up, n, k);
+      block[1] *= row_scale(up, n + 1u, k);
+      block[2] *= row_scale(up, n + 2u, k);
+      block[3] *= row_scale(up, n + 3u, k);
     }
     return transpose(block);
   }
@@ -229,16 +223,13 @@ fn main(
     let m = corner.x + r / 4u * 4u * SIDE + 4u * y_vec4 + r % 4u;
     let n = corner.y + 4u * (q * SIDE + x);
     if (m >= sizes.M || n >= sizes.N) { continue; }
-    let at = (group.z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+    let at = (group.z * sizes.M + m) * y_cols() + y_first() + n;
     for (var j = 0u; j < min(4u, sizes.N - n); j++) {
-      var value = done[r * COLUMN_VEC4S + q][j];
-      if (SCALE_GROUPS == 1u) { value *= scale_of(false, n + j, 0u); }
-      if (GATED) {
-        var gate_up = done[r * COLUMN_VEC4S + Y_VEC4S + q][j];
-        if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n + j, 0u); }
-        value = activate(value, SILU) * gate_up;
-      }
-      store(biased(value * scale, sizes.y_first + n + j), at + j);
+      let column = y_first() + n + j;
+      let sum = scaled(false, done[r * COLUMN_VEC4S + q][j], column);
+      var up_sum = 0.0;
+      if (GATED) { up_sum = scaled(true, done[r * COLUMN_VEC4S + Y_VEC4S + q][j], column); }
+      finish(sum, up_sum, scale, column, at + j);
     }
   }
 }

@@ -57,10 +57,15 @@ function textureRows(weight: PackedShape, lanes: number): number {
   return Math.ceil((rows * texelsOfRow(weight)) / TEXTURE_WIDTH)
 }
 
+/** True if kernels for subgroups, and packed weights, take subgroups of this size: one fixed size of 4 to 32 lanes. */
+export function takesLanes(subgroupSize: number): boolean {
+  return subgroupSize >= 4 && subgroupSize <= 32
+}
+
 /** True if the adapter can hold this weight packed: it reads storage textures, and the texture fits its limits. */
 export function fitsPacked(gpu: Gpu, weight: PackedShape): boolean {
   const { subgroupSize, readsTextures } = gpu.adapter
-  if (subgroupSize < 4 || subgroupSize > 32 || !readsTextures) return false
+  if (!takesLanes(subgroupSize) || !readsTextures) return false
   return textureRows(weight, subgroupSize) <= gpu.device.limits.maxTextureDimension2D
 }
 

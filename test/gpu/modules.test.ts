@@ -63,7 +63,7 @@ function complete(shader: Shader): string {
 }
 
 test('there are modules, under each condition that one has', () => {
-  expect(modules.filter(({ conditions }) => conditions.length === 0).length).toBeGreaterThan(15)
+  expect(modules.filter(({ conditions }) => conditions.length === 0).length).toBeGreaterThan(12)
   const tested = modules.flatMap(({ name, conditions }) => conditions.map((one) => `${name} ${one}`))
   const written = Object.entries(sources)
     .filter(([, text]) => !text.includes('@compute'))
@@ -71,8 +71,30 @@ test('there are modules, under each condition that one has', () => {
       const name = path.replace('../../shaders/', '').replace('.wgsl', '')
       return [...text.matchAll(/^ *@if\(!?(\w+)\)/gm)].map(([, one]) => `${name} ${one}`)
     })
-  expect(new Set(written).size).toBeGreaterThan(4)
+  expect(new Set(written).size).toBeGreaterThan(3)
   expect(tested).toEqual(expect.arrayContaining(written))
+})
+
+/** The folders under shaders/ that a folder's files import from, its own left out. */
+function foldersImported(folder: string): string[] {
+  const texts = Object.entries(sources).filter(([path]) => path.startsWith(`../../shaders/${folder}/`))
+  const names = texts.flatMap(([, text]) =>
+    [...text.matchAll(/\bimport package::(\w+)::/g)].map(([, name = '']) => name),
+  )
+  return [...new Set(names)].filter((name) => name !== folder)
+}
+
+test('folders import no circle, and lib imports nothing but itself', () => {
+  const folders = [...new Set(Object.keys(sources).map((path) => path.split('/')[3]!))]
+  const circles = folders.flatMap((folder) => {
+    const reached = new Set(foldersImported(folder))
+    for (const next of reached) for (const further of foldersImported(next)) reached.add(further)
+    return reached.has(folder) ? [`${folder} by way of ${[...reached].join(', ')}`] : []
+  })
+  expect(folders).toContain('conv')
+  expect(foldersImported('matmul')).toContain('conv')
+  expect(circles).toEqual([])
+  expect(foldersImported('lib')).toEqual([])
 })
 
 for (const gpu of await adapters()) {

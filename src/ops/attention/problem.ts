@@ -94,6 +94,29 @@ export interface AttentionProblem extends Shapes {
   readonly y: Tensor
 }
 
+/** Keys of a block, at most: BLOCK_KEYS of shaders/lib/attention_bias.wgsl. */
+export const BLOCK_KEYS = 32
+
+/** The sizes that the number of splits follows from. */
+interface SplitSizes {
+  readonly keys: number
+  /** Keys of a split, at least: so many that there is less to add up than to compute. */
+  readonly least: number
+  /** Workgroups, or whatever works side by side, per split. */
+  readonly groups: number
+  /** The number of those that fills an adapter. */
+  readonly parallel: number
+  /** The number of splits to begin with; 1 by default. */
+  readonly first?: number
+}
+
+/** The parts that keys are split into: doubled until they fill the adapter or are small. */
+export function splitsFor({ keys, least, groups, parallel, first = 1 }: SplitSizes): number {
+  let splits = first
+  while (groups * splits < parallel && 2 * splits * least <= keys) splits *= 2
+  return splits
+}
+
 /** Rows that share a head of keys: the queries of all its heads. */
 export function rowsOfHead({ Tq, heads, kvHeads }: Shapes): number {
   return (Tq * heads) / kvHeads

@@ -7,7 +7,15 @@
 import f32 from '#shaders/attention/registers.wgsl'
 import f16 from '#shaders/attention/registers.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
-import { type AttentionProblem, flopsOf, recordAttention, rowsOfHead, WG } from './problem.ts'
+import {
+  type AttentionProblem,
+  BLOCK_KEYS,
+  flopsOf,
+  recordAttention,
+  rowsOfHead,
+  splitsFor,
+  WG,
+} from './problem.ts'
 
 /** Threads keep their rows in registers, and share nothing: right everywhere. */
 export const registers: Variant<AttentionProblem> = {
@@ -28,9 +36,6 @@ export const registers: Variant<AttentionProblem> = {
     )
   },
 }
-
-/** Keys of a block, as in shaders/lib/attention_bias.wgsl. */
-const BLOCK = 32
 
 interface Tile {
   /** Rows per thread. */
@@ -55,14 +60,13 @@ function chooseTile(problem: AttentionProblem): Tile {
 
   // Too few threads to fill an adapter: share the blocks of keys among more
   const threads = B * kvHeads * Math.ceil(rows / ROWS)
-  const blocks = Math.ceil(Tk / BLOCK)
+  const blocks = Math.ceil(Tk / BLOCK_KEYS)
   if (bias?.kind === 'relative' || threads >= 256 || blocks < 4) return { ROWS, LANES: 1, splits: 1 }
-  let LANES = 4
-  while (LANES < WG && 2 * LANES <= blocks) LANES *= 2
-  // At least two blocks per split, so that there is less to add up than to compute
-  let groups = 1
-  while (LANES * groups * 4 <= blocks && threads * LANES * groups < 2048) groups *= 2
-  return { ROWS, LANES, splits: LANES * groups }
+  const keys = blocks * BLOCK_KEYS
+  // A block for each thread of a workgroup, then two blocks at least for each of more
+  const LANES = splitsFor({ keys, least: BLOCK_KEYS, groups: 1, parallel: WG, first: 4 })
+  const splits = splitsFor({ keys, least: 2 * BLOCK_KEYS, groups: threads, parallel: 2048, first: LANES })
+  return { ROWS, LANES, splits }
 }
 
 /**

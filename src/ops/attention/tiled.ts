@@ -6,7 +6,7 @@
 import f32 from '#shaders/attention/tiled.wgsl'
 import f16 from '#shaders/attention/tiled.wgsl?HALF'
 import type { Variant } from '../../kernels/variants.ts'
-import { type AttentionProblem, recordAttention, rowsOfHead } from './problem.ts'
+import { type AttentionProblem, recordAttention, rowsOfHead, splitsFor } from './problem.ts'
 
 /** Threads that share a row: the shader adds up four parts of a score. */
 const PARTS = 4
@@ -34,8 +34,7 @@ export const tiled: Variant<AttentionProblem> = {
   record: (problem) => {
     const { B, Tk, d, kvHeads } = problem
     const groups = B * kvHeads * Math.ceil(rowsOfHead(problem) / BLOCK_ROWS)
-    let splits = 1
-    while (groups * splits < PARALLEL && splits * 2 * SPLIT_KEYS <= Tk) splits *= 2
+    const splits = splitsFor({ keys: Tk, least: SPLIT_KEYS, groups, parallel: PARALLEL })
     recordAttention(
       problem,
       { f32, f16 },

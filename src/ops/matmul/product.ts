@@ -56,7 +56,7 @@ export function isAligned({ K, N, bIsNK, image }: Product): boolean {
   return K % 4 === 0 && (bIsNK || N % 4 === 0)
 }
 
-/** Constants of all kernels of products: those of shaders/matmul/left_operand.wgsl and of the epilogue. */
+/** Constants of all kernels of products: those of shaders/lib/left_operand.wgsl and of the epilogue. */
 export function commonConstants(product: Product): Constants {
   const { pair, bias, activation = 'none', residual, image } = product
   const aligned = isAligned(product)
@@ -139,7 +139,7 @@ function sizesOf(product: Product): Record<string, number> {
           H: image.H,
           row: image.row / unit,
           run: image.run / unit,
-          run_texels: (texels * image.run) / K,
+          run_texels: Math.ceil(image.run / perTexel),
           out_w: image.outW,
           stride: image.stride,
           step: image.step / unit,

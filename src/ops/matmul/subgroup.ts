@@ -9,7 +9,7 @@ import widePacked from '#shaders/matmul/subgroup.wgsl?PACKED'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { TEXTURE_WIDTH } from '../../kernels/packed.ts'
+import { TEXTURE_WIDTH, takesLanes } from '../../kernels/packed.ts'
 import { leastWork, type TileSize, type Tiling } from '../../kernels/tiles.ts'
 import type { Variant } from '../../kernels/variants.ts'
 import { texelConstants, weightType } from '../../kernels/weight-types.ts'
@@ -19,7 +19,7 @@ import { commonConstants, type Product, recordProduct } from './product.ts'
 export const subgroup: Variant<Product> = {
   name: 'subgroup',
   fits: ({ b, K, bIsNK, batch = 1, image }, { subgroupSize }) => {
-    if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
+    if (!takesLanes(subgroupSize) || !bIsNK || batch !== 1 || b.shards) return false
     if (image) return b.packed?.lanes === subgroupSize
     return b.packed !== undefined || b.dtype === 'int4' || K % weightType(b.dtype).perTexel === 0
   },
