@@ -18,7 +18,8 @@ import package::attention::rows::{
   key4, key_at, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
-  BLOCK_KEYS, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
+  BLOCK_KEYS, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias,
+  visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
 import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};

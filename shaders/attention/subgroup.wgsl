@@ -17,7 +17,8 @@
 //
 // per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
 //           of 8 lanes (1), 2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and
-//           largest
+//           largest. A broadcast of a vec4 is four shuffles of 3 cycles, and matmul/subgroup counts 13 for it; 6, which
+//           agrees with what is measured below, supposes that half of that goes on beside the arithmetic
 // predicted lavapipe, two cores of a Xeon at 3 GHz, ROWS = 4 of 64 channels: 1,320 cycles for 8,192 FLOPs,
 //           37 GFLOP/s, two fifths of the 96 that multiply-adds alone reach; bytes of k and v are read from cache,
 //           rows / 32 times

@@ -32,8 +32,8 @@
 // The epilogue:
 //   scaled(up, sum, row) a sum times the scale of its row, where there is one per row
 //   finish(sum, up_sum, scale, column, i)
-//                        y[i] from a sum of this column and, where GATED, that of b_up: silu(sum) * up_sum in its place,
-//                        then scale * sum + bias, activation and residual
+//                        y[i] from a sum of this column and, where GATED, that of b_up: silu(sum) * up_sum instead,
+//                        then scale, bias, activation and residual
 //   biased(value, i)     value + bias[i]
 //   bias4(i)             the bias of four columns, zeros where there is none
 //   store(value, i)      y[i] = activation(value) + residual[i]

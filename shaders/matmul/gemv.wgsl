@@ -20,8 +20,8 @@
 // ROWS multiply-adds. One row: 5 loads, 1 of them from a cache, some 60 instructions. Registers: 4 ROWS sums + 16 + 4 +
 // addresses, 40 for one row and 100 for sixteen: 24 or 10 workgroups per core of 64 Ki registers (64 threads each; 1 to
 // 4 KB of workgroup memory). In flight a core then has 24 x 64 x 4 x 8 bytes = 48 KB in 16 bits; 20 bytes per ns (300
-// GB/s over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times a barrier, 4 stores and WG loads by 16 threads,
-// some 300 cycles that the other workgroups hide.
+// GB/s over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times two barriers, 4 stores and WG loads by 16
+// threads, some 300 cycles that the other workgroups hide.
 //
 // predicted (not measured) 80 % of memory bandwidth for one row of f32 or 16-bit weights from 1,024 x 1,024 on, 50 %
 //           for int4, whose 4 x 2 bytes take 60 instructions; for 16 rows half of the multiply-add ceiling or less, as

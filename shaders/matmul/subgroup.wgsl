@@ -17,7 +17,7 @@
 //           lib/operands.wgsl
 //
 // per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
-//           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
+//           broadcasts of a vec4 (13: four shuffles of 3), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
 // measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 groups 52.5 (b in a texture), 4 x 4
 //           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone
 //           reach. 3 x 3, 256 -> 256 channels of 64 x 64: 40

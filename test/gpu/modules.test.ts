@@ -48,9 +48,11 @@ const modules = [linked, vec4, half, packed, conv]
     return true
   })
 
-/** Constants that a host may define; the numbers are small powers of two, as sizes of tiles are. */
-const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:SPLIT|GATED|ALIGNED|PACKED|PADDED|CAUSAL|RELATIVE|BLOCKED)$/
+/** Constants that are true or false, besides those whose names begin with HAS_, IN_ and B_IS_. */
+const FLAGS = ['SPLIT', 'GATED', 'ALIGNED', 'PADDED']
+const FLAG = new RegExp(`^(?:HAS|IN|B_IS)_|^(?:${FLAGS.join('|')})$`)
 
+/** With the constants that a host may define; numbers are small powers of two, as sizes of tiles are. */
 function complete(shader: Shader): string {
   const prelude = shader.constants.map((name) => {
     if (name.endsWith('Word')) return `alias ${name} = vec4u;`
@@ -72,6 +74,7 @@ test('there are modules, under each condition that one has', () => {
       return [...text.matchAll(/^ *@if\(!?(\w+)\)/gm)].map(([, one]) => `${name} ${one}`)
     })
   expect(new Set(written).size).toBeGreaterThan(3)
+  expect(modules.flatMap(({ constants }) => constants)).toEqual(expect.arrayContaining(FLAGS))
   expect(tested).toEqual(expect.arrayContaining(written))
 })
 

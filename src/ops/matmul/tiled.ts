@@ -66,7 +66,7 @@ export function readsRows(product: Product): boolean {
 export const CORES = 16
 
 /**
- * On a CPU behind Vulkan these come last: workgroup memory is no nearer than any other, and a barrier costs what 270
+ * On a CPU behind Vulkan these come last: workgroup memory is no nearer than any other, and a barrier costs what 272
  * multiply-adds of all lanes do (512^3 on lavapipe: 10 GFLOP/s, 40 by subgroups; SwiftShader: 1.7, 3.1 in registers;
  * November 2026).
  */
