@@ -7,8 +7,11 @@
 //   values(words)        four values of type B_TYPE, in `words` from the first bit on
 //   from_f16(words), from_bf16(words)   four values of two words
 //
-// b in rows, by vec4, unless PACKED: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s
-// where ALIGNED, else elements.
+// The unit of indices: where ALIGNED, the rows of all operands are multiples of four values, and every index into a and
+// b, K and k, and every stride count vec4s; else they count elements. STEP is the step from one vec4 to the next in
+// that unit: 1 or 4. N and M always count rows and columns of y.
+//
+// b in rows, by vec4, unless PACKED: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4.
 //   b1(i)                element i of b; not of int8 and int4
 //   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them
 //                        is repeated

@@ -11,18 +11,18 @@
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to
 //           workgroup_id.y
 // prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, Y_GROUPS (B_GROUPS, or half of it where GATED: then the first
-//           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK
-//           (vec4s of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
+//           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), STEP_VEC4S
+//           (vec4s of k per step: the larger of LANES and TURNS), LOADS (STEP_VEC4S / LANES), GATED, and those of
 //           lib/left_operand.wgsl and lib/operands.wgsl
 //
-// predicted per block of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
+// predicted per step of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
 //           one row, loads of b's texture take 30 / (30 + 13 / B_GROUPS + 8) of the time: 0.75 with four groups
 
 import package::lib::left_operand::a4_in;
 import package::lib::operands::{INT4, b_texel, finish, lane_row, next_turn, scaled, values};
 import package::lib::tile_order::tile_at;
 import package::matmul::sizes::{first_row, sizes, texel_scale};
-import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, TURNS, Y_GROUPS};
+import prelude::{B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, STEP_VEC4S, TURNS, Y_GROUPS};
 
 /** Columns of y of a tile. */
 const COLS = Y_GROUPS * LANES;
@@ -62,13 +62,13 @@ fn main(
   var group_sums: array<f32, ROWS * B_GROUPS>;
   var eights: array<f32, ROWS>;
   let vec4s = sizes.texels * TURNS;
-  for (var k = 0u; k < vec4s; k += BLOCK) {
+  for (var k = 0u; k < vec4s; k += STEP_VEC4S) {
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       /*unroll*/ for (var i = 0u; i < LOADS; i++) {
         row[r * LOADS + i] = a4_in(a_at[r], k + i * LANES + lane, sizes.K);
       }
     }
-    /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
+    /*unroll*/ for (var s = 0u; s < STEP_VEC4S; s++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         spread[r] = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
         if (B_TYPE == INT4) {

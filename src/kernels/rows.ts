@@ -3,7 +3,8 @@
 
 import { recorder } from '../gpu/recorder.ts'
 import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
-import { THREADS, type Width, widthOf } from './elem.ts'
+import { type Width, widthOf } from './elem.ts'
+import { THREADS } from './grids.ts'
 import { about, type KernelFamily, type Variant } from './variants.ts'
 
 /** The assignment of threads to rows, as constants of the kernel's prelude. */
@@ -35,8 +36,8 @@ const MOST_THREADS = 256
 const MANY = 4096
 
 /** One thread per row: no barrier, but neighbours read far apart, which only CPUs don't mind. */
-function thread(share: boolean): RowThreads {
-  return { LANES: 1, RUN: share ? RUN : 1, WG: ALONE }
+function thread(isShared: boolean): RowThreads {
+  return { LANES: 1, RUN: isShared ? RUN : 1, WG: ALONE }
 }
 
 /** A few rows take all threads each; many of them four, as a barrier costs CPUs more than the threads it waits for. */
@@ -60,12 +61,12 @@ export function groupsForRows(rows: number, { LANES, RUN, WG }: RowThreads): num
 }
 
 /**
- * @param share   whether rows share operands
+ * @param isShared   whether rows share operands
  * @param record  records the dispatch for x's rows, with `threads` as constants in the kernel's prelude
  */
 export function alongRows<P extends { readonly x: Tensor }>(
   name: string,
-  share: boolean,
+  isShared: boolean,
   record: (problem: P, rows: Rows) => void,
 ): KernelFamily<P> {
   const variant = (
@@ -90,7 +91,7 @@ export function alongRows<P extends { readonly x: Tensor }>(
       variant(
         'thread',
         ({ x }, { software }) => (software && rowsOf(x) >= 64 ? 1 : 3),
-        () => thread(share),
+        () => thread(isShared),
       ),
       variant('shared', () => 2, longRows),
     ],

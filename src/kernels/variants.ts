@@ -1,9 +1,10 @@
 // Kernel families: several ways to compute one thing, and the choice among them.
 //
 // Adapters differ tenfold in what is cheap: a barrier is free on a GPU and costs 272 cycles on a CPU behind Vulkan,
-// where a subgroup shuffle of one f32 costs 3 (a broadcast of a vec4 13, a load of a vec4 60). So a family is a table of variants. Those that can't run a problem here, or gave
-// wrong results here, are out; of the rest we take the one that is forced, else the one that was measured to be the
-// fastest for this class of shapes (tune.ts), else the one that should take the least time.
+// where a subgroup shuffle of one f32 costs 3 (a broadcast of a vec4 13, a load of a vec4 60). So a family is a table
+// of variants. Those that can't run a problem here, or gave wrong results here, are out; of the rest we take the one
+// that is forced, else the one that was measured to be the fastest for this class of shapes (tune.ts), else the one
+// that should take the least time.
 
 import { KernelError } from '../errors.ts'
 import type { AdapterFacts } from '../gpu/adapter.ts'

@@ -15,8 +15,8 @@ const vec4 = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
   import: 'default',
   eager: true,
 })
-const half = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
-  query: '?HALF&linked',
+const f16Keys = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
+  query: '?F16_KEYS&linked',
   import: 'default',
   eager: true,
 })
@@ -39,7 +39,7 @@ const sources = import.meta.glob<string>('../../shaders/**/*.wgsl', {
 
 /** A kernel has an entry point, a module has none. A module that a condition doesn't change is here once. */
 const seen = new Set<string>()
-const modules = [linked, vec4, half, packed, conv]
+const modules = [linked, vec4, f16Keys, packed, conv]
   .flatMap((all) => Object.values(all))
   .filter((shader) => {
     const text = `${shader.name}: ${textOf(shader)}`

@@ -180,7 +180,7 @@ export function recordAttention(
     kernel: kernel(shaders[key.tensor.dtype === 'f16' ? 'f16' : 'f32'], {
       D4,
       ...constants,
-      GROUP: heads / kvHeads,
+      SHARED_BY: heads / kvHeads,
       BIAS: kind ? BIAS[kind] : 0,
       SPLIT: isSplit,
     }),

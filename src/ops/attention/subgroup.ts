@@ -13,7 +13,7 @@
 //   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
 
 import f32 from '#shaders/attention/subgroup.wgsl'
-import f16 from '#shaders/attention/subgroup.wgsl?HALF'
+import f16 from '#shaders/attention/subgroup.wgsl?F16_KEYS'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import type { Variant } from '../../kernels/variants.ts'

@@ -12,7 +12,7 @@ import resampleColumnsShader from '#shaders/image/resample-columns.wgsl'
 import resampleRowsShader from '#shaders/image/resample-rows.wgsl'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { strips, THREADS } from '../../kernels/elem.ts'
+import { strips, THREADS } from '../../kernels/grids.ts'
 import {
   expectShape,
   expectType,

@@ -26,12 +26,12 @@ export const subgroup: Variant<Product> = {
   cost: (product, adapter) => {
     // On a GPU broadcasts are shuffles, and a workgroup of one subgroup fills little of it
     const slower = adapter.software ? 1 : 100
-    return chooseTile(product, adapter).cost * product.K * slower
+    return subgroupTile(product, adapter).cost * product.K * slower
   },
   record: (product) => {
     const { adapter } = recorder()
     recordProduct(product, (part) => {
-      const tile = chooseTile(part, adapter)
+      const tile = subgroupTile(part, adapter)
       const { b, image } = part
       const constants = {
         LANES: adapter.subgroupSize,
@@ -73,7 +73,7 @@ const MOST_SKINNY_ROWS = 16
  * where b comes from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as
  * long.
  */
-export function chooseTile(
+export function subgroupTile(
   { b, pair, M, N, image }: Pick<Product, 'b' | 'pair' | 'M' | 'N' | 'image'>,
   { subgroupSize: lanes }: Pick<AdapterFacts, 'subgroupSize'>,
 ): Tiling<Tile> {
@@ -105,12 +105,12 @@ function skinnyConstants(
   { rows, bGroups }: Tile,
   { subgroupSize: lanes }: AdapterFacts,
 ): Record<string, number> {
-  const block = Math.max(lanes, texelConstants(b.dtype).TURNS)
+  const vec4s = Math.max(lanes, texelConstants(b.dtype).TURNS)
   return {
     ROWS: rows,
     B_GROUPS: bGroups,
     Y_GROUPS: bGroups / (pair ? 2 : 1),
-    BLOCK: block,
-    LOADS: block / lanes,
+    STEP_VEC4S: vec4s,
+    LOADS: vec4s / lanes,
   }
 }
