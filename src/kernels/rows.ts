@@ -73,7 +73,9 @@ export function alongRows<P extends { readonly x: Tensor }>(
     kind: string,
     cost: Variant<P>['cost'],
     threadsFor: (rows: number, cols: number, software: boolean) => RowThreads,
+    more: Pick<Variant<P>, 'measuredOnGpu'> = {},
   ): Variant<P> => ({
+    ...more,
     name: kind,
     fits: () => true,
     cost,
@@ -93,7 +95,8 @@ export function alongRows<P extends { readonly x: Tensor }>(
         ({ x }, { software }) => (software && rowsOf(x) >= 64 ? 1 : 3),
         () => thread(isShared),
       ),
-      variant('shared', () => 2, longRows),
+      // What GPUs take, as predicted
+      variant('shared', () => 2, longRows, { measuredOnGpu: false }),
     ],
     classOf: ({ x }) => {
       return `${about(rowsOf(x))}x${about(lastDim(x))}`
