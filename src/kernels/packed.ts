@@ -36,6 +36,7 @@ export const WEIGHT_LAYOUTS: readonly WeightLayout[] = ['rows', 'packed']
 export interface PackedShape {
   /** [N, ...]: rows of outputs. */
   readonly shape: Shape
+  /** The type of the values. */
   readonly dtype: DType
   /** A row is this many runs, each of which begins a texel: the kernel rows of a convolution. 1 by default. */
   readonly runs?: number

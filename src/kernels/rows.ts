@@ -13,16 +13,21 @@ export interface RowThreads {
   readonly LANES: number
   /** Rows that they take side by side; 1 unless LANES is 1. */
   readonly RUN: number
+  /** Threads of a workgroup, a multiple of LANES. */
   readonly WG: number
 }
 
 /** The sizes and the grid that an op records its dispatch with. */
 export interface Rows {
+  /** Number of rows. */
   readonly rows: number
+  /** Numbers of an Elem: 4 where the length of a row allows it. */
   readonly width: Width
   /** Length of a row, in Elem. */
   readonly cols: number
+  /** The assignment of threads to rows. */
   readonly threads: RowThreads
+  /** Workgroups that all rows take. */
   readonly workgroups: number
 }
 

@@ -75,20 +75,31 @@ export const WG = 32
 
 /** `B` batch, `Tq` queries, `Tk` keys, `d` channels of a head. */
 export interface Shapes {
+  /** Sequences. */
   readonly B: number
+  /** Queries of a sequence. */
   readonly Tq: number
+  /** Keys of a sequence, hidden ones too. */
   readonly Tk: number
+  /** Channels of a head, a multiple of 4. */
   readonly d: number
+  /** Heads of queries. */
   readonly heads: number
+  /** Heads of keys and values, each shared by heads / kvHeads heads of queries. */
   readonly kvHeads: number
 }
 
 /** One attention, checked. */
 export interface AttentionProblem extends Shapes {
+  /** f32 [B?, Tq, heads * d], as columns of a tensor. */
   readonly query: Columns
+  /** f32 or f16 [B?, Tk, kvHeads * d], as columns of a tensor. */
   readonly key: Columns
+  /** [B?, Tk, kvHeads * d] of the type of key, as columns of a tensor. */
   readonly value: Columns
+  /** The factor of the scores. */
   readonly scale: number
+  /** The keys that a query sees, or a position bias; undefined if every query sees every key. */
   readonly bias: AttentionBias | undefined
   /** [B?, Tq, heads * d] */
   readonly y: Tensor
@@ -141,6 +152,7 @@ export interface WorkgroupLayout {
    * a kernel without such a loop.
    */
   readonly loopEnd?: number
+  /** Rows, each one query of one head, of a workgroup. */
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
