@@ -47,7 +47,7 @@ export { OP_FAMILIES, type OpFamily } from './selftest/families.ts'
 export { groupResults, type ResultGroup } from './selftest/groups.ts'
 export type { SelfTestOptions } from './selftest/options.ts'
 export type { HostTensor, Random, WeightType } from './selftest/random.ts'
-export type { KernelResult, SelfTestSummary } from './selftest/results.ts'
+export type { KernelResult, NeverRan, SelfTestSummary } from './selftest/results.ts'
 export { selfTest } from './selftest/self-test.ts'
 export {
   type Inputs,

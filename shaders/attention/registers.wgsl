@@ -1,27 +1,28 @@
 // attention/registers: y = softmax(scale * q k^T + bias) v for every head, by threads that keep their rows in registers
 //
 // Runs on any adapter. A row is one query of one head. A thread takes a few rows and goes over the keys once
-// (lib/online_softmax), in blocks of at most 32, so that o is rescaled once per block. The GROUP query heads that share
-// a head of keys have adjacent rows, so that a key is loaded once for all of them. With few rows the keys are split
-// among threads, and attention/combine joins their partial results.
+// (lib/online_softmax), in blocks of at most 32, so that o is rescaled once per block. The SHARED_BY query heads that
+// share a head of keys have adjacent rows, so that a key is loaded once for all of them. With few rows the keys are
+// split among threads, and attention/combine joins their partial results.
 //
-// shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
-//           rel_w as in lib/attention_bias
-// threads   a thread takes ROWS rows and every splits-th block of keys; LANES of the WG threads of a workgroup share
-//           rows
-// grid      x: splits / LANES, y: head of keys, then blocks of rows; z: batch
+// shapes    query, key, value and y as in attention/bindings; SPLIT: y has the parts of lib/online_softmax; bits,
+//           rel_h, rel_w as in lib/attention_bias
+// threads   a thread takes ROWS rows and every splits-th block of keys; SPLIT_THREADS of the WG threads of a workgroup
+//           share rows
+// grid      x: splits / SPLIT_THREADS, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows
-// prelude   const D4 (vec4s of a head), ROWS, WG, LANES, GROUP, BIAS; bool SPLIT
+// host      keys, rows >= 1; the sizes as in attention/bindings
+// prelude   const D4 (vec4s of a head), ROWS, WG, SPLIT_THREADS, SHARED_BY, BIAS; bool SPLIT
 
-import package::attention::rows::{
-  key4, key_at, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
+import package::attention::bindings::{
+  key4, key_at, map_width, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
-  BLOCK, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
+  BLOCK_KEYS, MASK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias,
+  visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
-import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT, WG};
+import prelude::{BIAS, D4, ROWS, SHARED_BY, SPLIT, SPLIT_THREADS, WG};
 
 /** ROWS rows of D4 vec4s. */
 alias QueryRows = array<vec4f, ROWS * D4>;
@@ -61,8 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let unit = group.y + sizes.first_group;
   let head = unit / sizes.row_blocks;
   let batch = group.z;
-  let split = group.x * LANES + thread % LANES;
-  let first = (unit % sizes.row_blocks * (WG / LANES) + thread / LANES) * ROWS;
+  let split = group.x * SPLIT_THREADS + thread % SPLIT_THREADS;
+  let first = (unit % sizes.row_blocks * (WG / SPLIT_THREADS) + thread / SPLIT_THREADS) * ROWS;
   if (first >= sizes.rows) { return; }
 
   // The thread's rows. Past the end the last row is computed again, and not stored
@@ -90,19 +91,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
-  let map_height = sizes.keys / sizes.extent;
-  let blocks = block_count(keys, sizes.extent);
+  let map_height = sizes.keys / map_width();
+  let blocks = block_count(keys, map_width());
   // One longer than needed: Mesa unrolls loops over a whole array, and then compiles for minutes
-  var scores: array<f32, BLOCK * ROWS + 1u>;
+  var scores: array<f32, BLOCK_KEYS * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: array<vec4f, D4>;
   // Under WINDOW the first rows see the oldest keys; no row sees those before
-  for (var b = oldest_of(i[0]) / BLOCK + split; b < blocks; b += sizes.splits) {
+  for (var b = oldest_of(i[0]) / BLOCK_KEYS + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, with the parts of their bias that are the same for all of them
-    let block = key_block(b, keys, sizes.extent);
+    let block = key_block(b, keys, map_width());
     var hidden = 0xffffffffu;
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       word[r] = mask_word(i[r], b, words);
@@ -120,7 +121,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         var score = 0.0;
         /*unroll*/ for (var c = 0u; c < D4; c++) { score += dot(q[r * D4 + c], chunk[c]); }
-        if (BIAS == RELATIVE) { score += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.extent); }
+        if (BIAS == RELATIVE) { score += vertical[r] + horizontal_bias(row[r], block.x + t, map_width()); }
         score = select(FLOOR, score, is_visible(j, oldest[r], visible[r], word[r]));
         scores[t * ROWS + r] = score;
         top[r] = max(top[r], score);

@@ -6,18 +6,19 @@
 // As a lane has whole rows, neither scores nor their maxima are exchanged. The softmax is that of lib/online_softmax,
 // with o rescaled once per block of keys.
 //
-// shapes    query, key, value and y as in attention/rows; SPLIT: y has the parts of lib/online_softmax; bits, rel_h,
-//           rel_w as in lib/attention_bias
+// shapes    query, key, value and y as in attention/bindings; SPLIT: y has the parts of lib/online_softmax; bits,
+//           rel_h, rel_w as in lib/attention_bias
 // threads   a workgroup is one subgroup; lane l takes rows l, LANES + l, ... of its ROWS * LANES, and every splits-th
 //           block of keys
 // grid      x: splits, y: head of keys, then blocks of rows; z: batch
 // numerics  f32; a row that sees no key gives 0
-// host      keys, rows >= 1; `limit` as in lib/attention_bias, `extent` as in attention/rows; loop_end = ROWS * D4
-// prelude   const D4 (vec4s of a head), LANES, ROWS, GROUP, BIAS; bool SPLIT
+// host      keys, rows >= 1; the sizes as in attention/bindings; loop_end = ROWS * D4
+// prelude   const D4 (vec4s of a head), LANES, ROWS, SHARED_BY, BIAS; bool SPLIT
 //
 // per key   ceil(D4 / LANES) loads of k and of v (60 cycles), D4 broadcasts of each (6), and per row 8 D4 multiply-adds
 //           of 8 lanes (1), 2 D4 for the mask of the loop that sums are kept under, 50 for its score, exponential and
-//           largest
+//           largest. A broadcast of a vec4 is four shuffles of 3 cycles, and matmul/subgroup counts 13 for it; 6, which
+//           agrees with what is measured below, supposes that half of that goes on beside the arithmetic
 // predicted lavapipe, two cores of a Xeon at 3 GHz, ROWS = 4 of 64 channels: 1,320 cycles for 8,192 FLOPs,
 //           37 GFLOP/s, two fifths of the 96 that multiply-adds alone reach; bytes of k and v are read from cache,
 //           rows / 32 times
@@ -26,14 +27,14 @@
 //           per turn gain 10 % at 64 channels and lose 5 to 20 at 72 and 128: what is left is arithmetic on spilled
 //           registers
 
-import package::attention::rows::{
-  key4, key_at, keys_of_block, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
+import package::attention::bindings::{
+  key4, key_at, keys_of_rows, map_width, oldest_of, query, query_at, query_of, row_of, sizes, value4, value_at, y,
 };
 import package::lib::attention_bias::{
-  BLOCK, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
+  BLOCK_KEYS, RELATIVE, block_count, horizontal_bias, is_visible, key_block, mask_word, vertical_bias, visible_keys,
 };
 import package::lib::online_softmax::{FLOOR, LOG2E, output_at, output_scale, power};
-import prelude::{BIAS, D4, GROUP, LANES, ROWS, SPLIT};
+import prelude::{BIAS, D4, LANES, ROWS, SHARED_BY, SPLIT};
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
@@ -60,7 +61,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     oldest[r] = oldest_of(i[r]);
   }
   // The keys of the last row, the same for all lanes
-  let keys = keys_of_block(first + ROWS * LANES);
+  let keys = keys_of_rows(first + ROWS * LANES);
 
   // Rows are read and written by a plain loop whose end is a size, which Mesa can't know: unrolled, by us or by Mesa,
   // each load takes 22 ms to compile (lavapipe, November 2026). They are then copied to another array, as an array that
@@ -79,19 +80,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let k_first = key_at(batch, head);
   let v_first = value_at(batch, head);
   let words = (sizes.keys + 31u) / 32u;
-  let map_height = sizes.keys / sizes.extent;
-  let blocks = block_count(keys, sizes.extent);
+  let map_height = sizes.keys / map_width();
+  let blocks = block_count(keys, map_width());
   // One longer than needed: Mesa unrolls loops over a whole array
-  var scores: array<f32, BLOCK * ROWS + 1u>;
+  var scores: array<f32, BLOCK_KEYS * ROWS + 1u>;
   var top: array<f32, ROWS>;
   var p: array<f32, ROWS>;
   var score: array<f32, ROWS>;
   var word: array<u32, ROWS>;
   var vertical: array<f32, ROWS>;
   var chunk: vec4f;
-  for (var b = oldest_of(query_of(first)) / BLOCK + split; b < blocks; b += sizes.splits) {
+  for (var b = oldest_of(query_of(first)) / BLOCK_KEYS + split; b < blocks; b += sizes.splits) {
     // 1. The block's keys, with the parts of their bias that are the same for all of them
-    let block = key_block(b, keys, sizes.extent);
+    let block = key_block(b, keys, map_width());
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       word[r] = mask_word(i[r], b, words);
       vertical[r] = vertical_bias(row[r], block.y, map_height);
@@ -109,7 +110,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         /*unroll*/ for (var r = 0u; r < ROWS; r++) { score[r] += dot(q[r * D4 + c], k); }
       }
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
-        if (BIAS == RELATIVE) { score[r] += vertical[r] + horizontal_bias(row[r], block.x + t, sizes.extent); }
+        if (BIAS == RELATIVE) { score[r] += vertical[r] + horizontal_bias(row[r], block.x + t, map_width()); }
         score[r] = select(FLOOR, score[r], is_visible(j, oldest[r], visible[r], word[r]));
         scores[t * ROWS + r] = score[r];
         top[r] = max(top[r], score[r]);

@@ -19,10 +19,10 @@
 // shapes    a = x [H, W, I] f32
 // host      row = W * I, run = kw * I, step = stride * I, left_pad = padding * I; they count vec4s where ALIGNED,
 //           which requires all of them to be multiples of four
-// prelude   const ALIGNED, PADDED (padding > 0), alias AWord (see shaders/matmul/left_operand.wgsl)
+// prelude   const ALIGNED, PADDED (padding > 0), alias AWord (see shaders/lib/left_operand.wgsl)
 
+import package::lib::left_operand::{a, a1};
 import package::lib::operands::NEXT;
-import package::matmul::left_operand::{a, a1};
 import prelude::{ALIGNED, AWord, PADDED};
 
 struct Image {

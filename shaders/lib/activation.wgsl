@@ -5,6 +5,8 @@
 //           within 1.5e-7
 // host      kind is one of these (src/ops/elementwise/activation.ts), a prelude constant wherever it matters for speed
 
+import package::lib::nan::is_nan;
+
 const NONE = 0u;
 const RELU = 1u;
 const GELU = 2u;
@@ -14,7 +16,7 @@ const SIGMOID = 5u;
 const TANH = 6u;
 
 fn safe_tanh(x: f32) -> f32 {
-  return select(tanh(clamp(x, -15.0, 15.0)), x, (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u);
+  return select(tanh(clamp(x, -15.0, 15.0)), x, is_nan(x));
 }
 
 /** max(x, 0). The bits of -infinity as an integer are -0x800000: those of negative numbers are below, of -NaN above. */

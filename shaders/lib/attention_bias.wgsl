@@ -1,17 +1,17 @@
 // The bias of attention: the keys that a query sees, and the position bias that is added to its scores. A kernel is
 // compiled for one kind, the prelude's BIAS, and compilers drop the code of the others. A row is one query of one head.
 //
-//   NONE      a query sees every key
-//   CAUSAL    query i is at position limit + i and sees the keys up to there
-//   LENGTH    a query sees keys [0, limit)
-//   MASK      a bit per query and key hides the key from all heads
-//   WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
-//   RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
+//   0 NONE      a query sees every key
+//   1 CAUSAL    query i is at position limit + i and sees the keys up to there
+//   2 LENGTH    a query sees keys [0, limit)
+//   3 MASK      a bit per query and key hides the key from all heads
+//   4 RELATIVE  keys are a map, row by row: the score of the key at (y, x) grows by rel_h[row, y] + rel_w[row, x]
+//   5 WINDOW    CAUSAL, but a query sees at most the last `window` of those keys
 //
 // shapes    bits [queries, words], bit key % 32 of word key / 32; rel_h [rows, height] and rel_w [rows, width],
 //           multiplied by log2(e)
 // bindings  3, 4, 5; those of other kinds than BIAS are never read
-// host      BIAS is the index of the kind in this list (src/ops/attention/problem.ts)
+// host      BIAS is one of these numbers (src/ops/attention/problem.ts has them too)
 // prelude   const BIAS
 
 import prelude::BIAS;
@@ -69,25 +69,25 @@ fn horizontal_bias(row: u32, column: u32, width: u32) -> f32 {
 }
 
 /** Keys of a block at most: those of a word of the mask. */
-const BLOCK = 32u;
+const BLOCK_KEYS = 32u;
 
 /** Keys [first, first + count). Under RELATIVE they are all in row y of the map, the first one in column x. */
 struct KeyBlock { first: u32, count: u32, y: u32, x: u32 }
 
 /** The number of blocks of so many keys. */
 fn block_count(keys: u32, width: u32) -> u32 {
-  if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK - 1u) / BLOCK); }
-  return (keys + BLOCK - 1u) / BLOCK;
+  if (BIAS == RELATIVE) { return keys / width * ((width + BLOCK_KEYS - 1u) / BLOCK_KEYS); }
+  return (keys + BLOCK_KEYS - 1u) / BLOCK_KEYS;
 }
 
 /** The block of an index below block_count. */
 fn key_block(index: u32, keys: u32, width: u32) -> KeyBlock {
   if (BIAS == RELATIVE) {
-    let blocks = (width + BLOCK - 1u) / BLOCK;  // of a row of the map
+    let blocks = (width + BLOCK_KEYS - 1u) / BLOCK_KEYS;  // of a row of the map
     let map_row = index / blocks;
-    let column = index % blocks * BLOCK;
-    return KeyBlock(map_row * width + column, min(BLOCK, width - column), map_row, column);
+    let column = index % blocks * BLOCK_KEYS;
+    return KeyBlock(map_row * width + column, min(BLOCK_KEYS, width - column), map_row, column);
   }
-  let first = index * BLOCK;
-  return KeyBlock(first, min(BLOCK, keys - first), 0u, 0u);
+  let first = index * BLOCK_KEYS;
+  return KeyBlock(first, min(BLOCK_KEYS, keys - first), 0u, 0u);
 }

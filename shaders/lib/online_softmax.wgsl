@@ -9,6 +9,9 @@
 // key, y = o / l. States of parts of the keys add up in the same way: a kernel that splits the keys stores (o, m, l) as
 // they are, and attention/combine adds them up.
 //
+// The rescaling is written out in each kernel. It goes over o in a loop that is unrolled there, with constants for
+// indices, so that o stays in registers: in a function neither the row nor the index of its vec4s would be a constant.
+//
 // shapes    output [rows, D4] vec4f, or, where SPLIT, [rows, splits, D4 + 1] vec4f: o, then (m, l, 0, 0)
 // numerics  f32. Scores are log2(e) times those of the formula, as powers of two are cheaper. All numbers are
 //           finite: hidden keys score FLOOR, and what they add to l and o before the first visible key is multiplied

@@ -7,12 +7,16 @@
 //   values(words)        four values of type B_TYPE, in `words` from the first bit on
 //   from_f16(words), from_bf16(words)   four values of two words
 //
-// b in rows, by vec4, unless PACKED: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4. An index counts vec4s
-// where ALIGNED, else elements.
+// The unit of indices: where ALIGNED, the rows of all operands are multiples of four values, and every index into a and
+// b, K and k, and every stride count vec4s; else they count elements. STEP is the step from one vec4 to the next in
+// that unit: 1 or 4. N and M always count rows and columns of y.
+//
+// b in rows, by vec4, unless PACKED: 16 bytes of f32, 8 of f16 and bf16, 4 of int8, 2 of int4.
 //   b1(i)                element i of b; not of int8 and int4
 //   b4(i, left)          elements i .. i + 3 of b; where not ALIGNED only the first `left` exist, and the last of them
 //                        is repeated
-//   up4(i, left)         as b4, of b_up, the second weight of a gated pair
+//   up1(i), up4(i, left) as b1 and b4, of b_up, the second weight of a gated pair. They are written out, as WGSL's
+//                        functions take no buffer, and with a flag kernels that have no pair would bind b_up too
 //   b4_in(up, begin, k, count)   vec4 k of a row of `count`, of b or b_up, that begins at `begin`; past its end some
 //                                value of the row
 //
@@ -29,6 +33,10 @@
 //                                      the weight has none
 //
 // The epilogue:
+//   scaled(up, sum, row) a sum times the scale of its row, where there is one per row
+//   finish(sum, up_sum, scale, column, i)
+//                        y[i] from a sum of this column and, where GATED, that of b_up: silu(sum) * up_sum instead,
+//                        then scale, bias, activation and residual
 //   biased(value, i)     value + bias[i]
 //   bias4(i)             the bias of four columns, zeros where there is none
 //   store(value, i)      y[i] = activation(value) + residual[i]
@@ -43,7 +51,7 @@
 //
 // src/kernels/packed.ts and src/kernels/quantize.ts write what is read here.
 
-import package::lib::activation::activate;
+import package::lib::activation::{SILU, activate};
 import prelude::{
   ACTIVATION, ALIGNED, BWord, B_TYPE, B_WORDS, GATED, HAS_BIAS, HAS_RESIDUAL, IN_PLACE, LANES, SCALE_GROUPS, STEP,
   TEXTURE_WIDTH,
@@ -196,6 +204,18 @@ fn b_scale(up: bool, row: u32, group: u32, groups: u32) -> f32 {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+fn scaled(up: bool, sum: f32, row: u32) -> f32 {
+  var v = sum;
+  if (SCALE_GROUPS == 1u) { v *= b_scale(up, row, 0u, 0u); }
+  return v;
+}
+
+fn finish(sum: f32, up_sum: f32, scale: f32, column: u32, i: u32) {
+  var v = sum;
+  if (GATED) { v = activate(v, SILU) * up_sum; }
+  store(biased(v * scale, column), i);
+}
 
 fn biased(value: f32, i: u32) -> f32 {
   if (!HAS_BIAS) { return value; }

@@ -14,14 +14,14 @@
 // host      M, N, K >= 1; K and b_row count vec4s where ALIGNED; workgroups x, y count tiles of ROWS x COLS;
 //           first_group is added to workgroup_id.y. SUBGROUPS: of 4 threads or more, in a WGSL that has subgroup_id
 // prelude   const ROWS (1, 2, 4, 8, 16), const WG, const PASSES (ROWS / 4, at least 1) and const PASS_ROWS (ROWS /
-//           PASSES), and those of left_operand.wgsl and lib/operands.wgsl
+//           PASSES), and those of lib/left_operand.wgsl and lib/operands.wgsl
 //
 // Arithmetic, WG = 64, of a vec4 (16 bytes of b in f32, 8 in 16 bits, 4 in int8): a thread has 4 + ROWS loads for 16
 // ROWS multiply-adds. One row: 5 loads, 1 of them from a cache, some 60 instructions. Registers: 4 ROWS sums + 16 + 4 +
 // addresses, 40 for one row and 100 for sixteen: 24 or 10 workgroups per core of 64 Ki registers (64 threads each; 1 to
 // 4 KB of workgroup memory). In flight a core then has 24 x 64 x 4 x 8 bytes = 48 KB in 16 bits; 20 bytes per ns (300
-// GB/s over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times a barrier, 4 stores and WG loads by 16 threads,
-// some 300 cycles that the other workgroups hide.
+// GB/s over 16 cores) over 600 ns are 12 KB. Epilogue: PASSES times two barriers, 4 stores and WG loads by 16
+// threads, some 300 cycles that the other workgroups hide.
 //
 // predicted (not measured) 80 % of memory bandwidth for one row of f32 or 16-bit weights from 1,024 x 1,024 on, 50 %
 //           for int4, whose 4 x 2 bytes take 60 instructions; for 16 rows half of the multiply-add ceiling or less, as
@@ -30,22 +30,11 @@
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 1 x 1024 x 1024 (two cores of a
 //           Xeon, November 2026): lavapipe 2.1 (SUBGROUPS 2.3), registers 3.9; SwiftShader 0.2 (0.3), registers 1.7
 
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{b4_in, b_scale, biased, store};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{b4_in, finish, scaled};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
+import package::matmul::sizes::{b_row, row_scale, sizes, y_cols, y_first};
 import prelude::{GATED, PASSES, PASS_ROWS, ROWS, SCALE_GROUPS, STEP, WG};
-
-struct Sizes {
-  M: u32, N: u32, K: u32,
-  scale: f32,
-  tiles_m: u32, tiles_n: u32,
-  y_cols: u32, y_first: u32,
-  b_row: u32,                    // a row of b
-  first_group: u32,
-}
-
-@group(0) @binding(6) var<uniform> sizes: Sizes;
 
 /** Columns of y of a tile. */
 const COLS = select(4u, 2u, GATED);
@@ -56,11 +45,6 @@ const COLS = select(4u, 2u, GATED);
 
 /** The partial sums of a pass, of PASS_ROWS rows each. */
 var<workgroup> partial: array<vec4f, PARTIALS * PASS_ROWS>;
-
-/** The scale of the values of column n at the k-th vec4. */
-fn scale_of(up: bool, n: u32, k: u32) -> f32 {
-  return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, sizes.b_row / 8u);
-}
 
 fn total_of_threads(row: u32, c: u32, count: u32) -> f32 {
   var sum = 0.0;
@@ -76,14 +60,11 @@ fn end_pass(corner: vec2u, pass_index: u32, thread: u32, count: u32) {
   let m = corner.x + pass_index * PASS_ROWS + row;
   let n = corner.y + c;
   if (m >= sizes.M || n >= sizes.N) { return; }
-  var value = total_of_threads(row, c, count);
-  if (SCALE_GROUPS == 1u) { value *= scale_of(false, n, 0u); }
-  if (GATED) {
-    var gate_up = total_of_threads(row, c + COLS, count);
-    if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n, 0u); }
-    value = activate(value, SILU) * gate_up;
-  }
-  store(biased(value * sizes.scale, sizes.y_first + n), m * sizes.y_cols + sizes.y_first + n);
+  let column = y_first() + n;
+  let sum = scaled(false, total_of_threads(row, c, count), column);
+  var up_sum = 0.0;
+  if (GATED) { up_sum = scaled(true, total_of_threads(row, c + COLS, count), column); }
+  finish(sum, up_sum, sizes.scale, column, m * y_cols() + column);
 }
 
 @compute @workgroup_size(WG)
@@ -104,8 +85,8 @@ fn main(
   for (var k = thread; k < vec4s; k += WG) {
     /*unroll*/ for (var c = 0u; c < 4u; c++) {
       let n = min(corner.y + c % COLS, sizes.N - 1u);
-      column[c] = b4_in(c >= COLS, n * sizes.b_row, k, sizes.K);
-      if (SCALE_GROUPS == 2u) { column[c] *= scale_of(c >= COLS, n, k); }
+      column[c] = b4_in(c >= COLS, n * b_row(), k, sizes.K);
+      if (SCALE_GROUPS == 2u) { column[c] *= row_scale(c >= COLS, n, k); }
     }
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       let v = a4_in(min(corner.x + r, sizes.M - 1u) * sizes.K, k, sizes.K);

@@ -18,7 +18,7 @@
 //           quads, z is B; first_group is added to workgroup_id.y; indices fit 32 bits
 // prelude   const THREAD_ROWS (1, 4, 8), const THREAD_COLS (4, 8), const WG, const B_IS_NK, const BESIDE, BELOW (QUADS:
 //           2 and 2 with 8 x 8 outputs per thread, or 4 and 1 with 4 or 8 rows; else 1 and 1), and those of
-//           left_operand.wgsl and lib/operands.wgsl
+//           lib/left_operand.wgsl and lib/operands.wgsl
 //
 // There is no workgroup memory, as on software adapters a barrier costs more than the loads it saves, and no larger
 // tile, as an inner loop of more than 32 KiB leaves the instruction cache. GFLOP/s of 256^3 on two cores of a Xeon,
@@ -29,10 +29,10 @@
 //           6.5 of 7.3 ns, it is 1.75 and 1.5 times as fast
 
 import package::conv::patch::{Patches, patches, run4};
+import package::lib::left_operand::a4;
 import package::lib::operands::{NEXT, b4, bias4, store};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4;
-import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
+import package::matmul::sizes::{b_begin, b_row, image, sizes, y_cols, y_first};
 import prelude::{BELOW, BESIDE, B_IS_NK, STEP, THREAD_COLS, THREAD_ROWS, WG};
 
 // ---------------------------------------------------------------------------------------------------------
@@ -126,8 +126,8 @@ fn store_tile(m0: u32, n0: u32, z: u32, first: vec2u, sums: TileSums, scale: f32
   var blocks = sums;
   let halves = THREAD_COLS / 4u;
   // Past the edge the last column again
-  let bias0 = bias4(sizes.y_first + min(n0 + NEXT, vec4u(sizes.N - 1u)));
-  let bias1 = bias4(sizes.y_first + min(n0 + 4u + NEXT, vec4u(sizes.N - 1u)));
+  let bias0 = bias4(y_first() + min(n0 + NEXT, vec4u(sizes.N - 1u)));
+  let bias1 = bias4(y_first() + min(n0 + 4u + NEXT, vec4u(sizes.N - 1u)));
   for (var i = 0u; i < THREAD_ROWS * halves; i++) {
     let half = i % halves;
     let row = i / halves;
@@ -136,7 +136,7 @@ fn store_tile(m0: u32, n0: u32, z: u32, first: vec2u, sums: TileSums, scale: f32
     let n = n0 + half * 4u;
     if (m < sizes.M && n < sizes.N) {
       let v = blocks[block][row % 4u] * scale + select(bias0, bias1, half == 1u);
-      let at = (z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+      let at = (z * sizes.M + m) * y_cols() + y_first() + n;
       let count = min(4u, sizes.N - n);
       for (var j = 0u; j < count; j++) { store(v[j], at + j); }
     }

@@ -11,29 +11,28 @@
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; workgroups x, y count tiles; first_group is added to
 //           workgroup_id.y
 // prelude   const LANES, ROWS (1, 2, 4, 8), B_GROUPS, Y_GROUPS (B_GROUPS, or half of it where GATED: then the first
-//           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), BLOCK
-//           (vec4s of k per block: the larger of LANES and TURNS), LOADS (BLOCK / LANES), GATED, and those of
-//           left_operand.wgsl and lib/operands.wgsl
+//           half of the groups is of b, the second of b_up, for the same columns), TURNS (vec4s in a texel), STEP_VEC4S
+//           (vec4s of k per step: the larger of LANES and TURNS), LOADS (STEP_VEC4S / LANES), GATED, and those of
+//           lib/left_operand.wgsl and lib/operands.wgsl
 //
-// predicted per block of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
+// predicted per step of LANES = 8 vec4s of k in f32: ROWS loads of a, 8 B_GROUPS loads of b, 8 ROWS broadcasts. With
 //           one row, loads of b's texture take 30 / (30 + 13 / B_GROUPS + 8) of the time: 0.75 with four groups
 
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{INT4, b_scale, b_texel, biased, lane_row, next_turn, store, values};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{INT4, b_texel, finish, lane_row, next_turn, scaled, values};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
-import package::matmul::texel_sizes::{first_row, sizes};
-import prelude::{BLOCK, B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, TURNS, Y_GROUPS};
+import package::matmul::sizes::{first_row, sizes, texel_scale};
+import prelude::{B_GROUPS, B_TYPE, GATED, LANES, LOADS, ROWS, SCALE_GROUPS, STEP_VEC4S, TURNS, Y_GROUPS};
 
 /** Columns of y of a tile. */
 const COLS = Y_GROUPS * LANES;
 
-/** The scale of the values of column n in texel t. */
-fn texel_scale(up: bool, n: u32, t: u32) -> f32 {
-  return b_scale(up, first_row(up) + min(n, sizes.N - 1u), t, sizes.texels);
-}
-
-/** The four nibbles of the low half of a word, left in place: they are multiplied by 1, 16, 256 and 4096. */
+/**
+ * The four nibbles of the low half of a word, left in place: they are multiplied by 1, 16, 256 and 4096. Every other
+ * kernel takes int4 from values() of lib/operands. With few rows most of the arithmetic is that of widening, so here
+ * it is done without the shifts and without subtracting 8 from each: a, of which there is little, is divided by those
+ * powers instead, and 8 times its sum is subtracted once per texel.
+ */
 fn nibbles_in_place(word: u32) -> vec4f {
   return vec4f(vec4i(vec4u(word) & vec4u(0xfu, 0xf0u, 0xf00u, 0xf000u)));
 }
@@ -63,13 +62,13 @@ fn main(
   var group_sums: array<f32, ROWS * B_GROUPS>;
   var eights: array<f32, ROWS>;
   let vec4s = sizes.texels * TURNS;
-  for (var k = 0u; k < vec4s; k += BLOCK) {
+  for (var k = 0u; k < vec4s; k += STEP_VEC4S) {
     /*unroll*/ for (var r = 0u; r < ROWS; r++) {
       /*unroll*/ for (var i = 0u; i < LOADS; i++) {
         row[r * LOADS + i] = a4_in(a_at[r], k + i * LANES + lane, sizes.K);
       }
     }
-    /*unroll*/ for (var s = 0u; s < BLOCK; s++) {
+    /*unroll*/ for (var s = 0u; s < STEP_VEC4S; s++) {
       /*unroll*/ for (var r = 0u; r < ROWS; r++) {
         spread[r] = subgroupBroadcast(row[r * LOADS + s / LANES], s % LANES);
         if (B_TYPE == INT4) {
@@ -108,14 +107,12 @@ fn main(
       /*unroll*/ for (var p = 0u; p < Y_GROUPS; p++) {
         let n = at.y + p * LANES + lane;
         if (n < sizes.N) {
-          var value = sums[r * B_GROUPS + p];
-          if (SCALE_GROUPS == 1u) { value *= texel_scale(false, n, 0u); }
+          let sum = scaled(false, sums[r * B_GROUPS + p], first_row(false) + n);
+          var up_sum = 0.0;
           if (GATED) {
-            var gate_up = sums[r * B_GROUPS + (Y_GROUPS + p) % B_GROUPS];
-            if (SCALE_GROUPS == 1u) { gate_up *= texel_scale(true, n, 0u); }
-            value = activate(value, SILU) * gate_up;
+            up_sum = scaled(true, sums[r * B_GROUPS + (Y_GROUPS + p) % B_GROUPS], first_row(true) + n);
           }
-          store(biased(value * sizes.scale, n), (at.x + r) * sizes.N + n);
+          finish(sum, up_sum, sizes.scale, n, (at.x + r) * sizes.N + n);
         }
       }
     }

@@ -13,21 +13,20 @@
 // numerics  f32; four products at a time are added to the sum, in the order of k: same bits every run
 // host      M, N, K >= 1; K counts vec4s where ALIGNED; A_GROUPS * LANES * B_GROUPS <= 256; workgroups x, y count
 //           tiles; first_group is added to workgroup_id.y
-// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS (vec4s in a texel), GATED, and those of left_operand.wgsl and
+// prelude   const LANES, A_GROUPS, B_GROUPS, TURNS (vec4s in a texel), GATED, and those of lib/left_operand.wgsl and
 //           lib/operands.wgsl
 //
 // per step  of 4 k on 8 lanes: A_GROUPS loads of a (60 cycles), B_GROUPS of b (30 through a texture), 8 A_GROUPS
-//           broadcasts (13), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
+//           broadcasts of a vec4 (13: four shuffles of 3), 32 A_GROUPS B_GROUPS multiply-adds of 8 lanes (1)
 // measured  lavapipe, two cores of a Xeon, November 2026, GFLOP/s of 1024^3: 4 x 8 groups 52.5 (b in a texture), 4 x 4
 //           groups 41 (b in a buffer), 4 x 8 with a buffer 26 (too many registers); 84 is what multiply-adds alone
 //           reach. 3 x 3, 256 -> 256 channels of 64 x 64: 40
 
 import package::conv::patch::{patches, run4};
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{b_scale, b_texel, biased, lane_row, next_turn, store, values};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{b_texel, finish, lane_row, next_turn, values};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
-import package::matmul::texel_sizes::{first_row, image, sizes};
+import package::matmul::sizes::{first_row, image, sizes, texel_scale};
 import prelude::{A_GROUPS, B_GROUPS, GATED, LANES, SCALE_GROUPS, STEP, TURNS};
 
 /** Groups of columns of y. GATED: the first half of the groups is of b, the second of b_up, for the same columns. */
@@ -92,8 +91,7 @@ fn main(
     /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
       let up = p >= Y_GROUPS;
       texel[p] = b_texel(up, b_at[p], t);
-      let n = min(at.y + p % Y_GROUPS * LANES + lane, sizes.N - 1u);
-      factor[p] = b_scale(up, first_row(up) + n, t, sizes.texels);
+      factor[p] = texel_scale(up, at.y + p % Y_GROUPS * LANES + lane, t);
     }
     for (var turn = 0u; turn < TURNS; turn++) {
       /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, (t - begin) * TURNS + turn); }
@@ -121,9 +119,9 @@ fn main(
     for (var q = 0u; q < Y_GROUPS; q++) {
       let n = at.y + q * LANES + lane;
       if (n >= sizes.N) { continue; }
-      var value = done[r * B_GROUPS + q];
-      if (GATED) { value = activate(value, SILU) * done[r * B_GROUPS + Y_GROUPS + q]; }
-      store(biased(value * scale, n), (at.x + r) * sizes.N + n);
+      var up_sum = 0.0;
+      if (GATED) { up_sum = done[r * B_GROUPS + Y_GROUPS + q]; }
+      finish(done[r * B_GROUPS + q], up_sum, scale, n, (at.x + r) * sizes.N + n);
     }
   }
 }

@@ -11,12 +11,13 @@
 //           columns; GATED, the columns 32 further on are the same columns of b_up
 // numerics  f32; products are added one by one in the order of k: same bits every run. No activation is held in 16
 //           bits: a rounded to f16 or bf16 errs by 2e-4 or 2e-3, and splitting each value into two would double the
-//           reads. @if(HALF): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers exactly
+//           reads. @if(TILE_16): b, of f16, bf16 or int8, is held in 16 bits, which have the weight's own numbers
+//           exactly
 // host      M, N, K >= 1; K, b_row and the strides count vec4s where ALIGNED; workgroups x, y count tiles, z is B;
 //           first_group is added to workgroup_id.y; indices fit 32 bits
 // prelude   const ROW_VEC4S and COLUMN_VEC4S of a thread (1 or 2; GATED needs COLUMN_VEC4S = 2), const STEP_VEC4S: k of
-//           a step (4 or 8), const A_TURNS and B_TURNS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S /
-//           8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of left_operand.wgsl and
+//           a step (4 or 8), const A_BLOCKS and B_BLOCKS: blocks that a thread copies in a step (.._VEC4S * STEP_VEC4S
+//           / 8), const SUMS = 4 ROW_VEC4S COLUMN_VEC4S, const B_IS_NK, and those of lib/left_operand.wgsl and
 //           lib/operands.wgsl
 //
 // Bank conflicts: row k of an operand is 8 or 16 vec4s, and eight of them, a line, fill the 32 banks. A thread copies 4
@@ -40,21 +41,20 @@
 //   expected       a k takes 68 instructions per thread, 64 of them multiply-adds, and a step 60 more: 1,024 of 1,148 =
 //                  89 %. 70 % of the ceiling with what latency is left, 50 % where reads aren't merged
 // With ROW_VEC4S = 1 (32 x 64: 12 KB) a thread reads 3 vec4s for 32, with both 1 (32 x 32: 8 KB) 2 for 16: for few
-// tiles. Keeping 16-bit weights in 16 bits (HALF) takes 6 KB instead of 8 and 3 reads instead of 4, and 8 conversions
-// for 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
+// tiles. Keeping 16-bit weights in 16 bits (TILE_16) takes 6 KB instead of 8 and 3 reads instead of 4, and 8
+// conversions for 64 multiply-adds, which run at half rate or less: no clear gain, so a measurement has to ask for it.
 //
 // predicted, not measured: 70 % of a GPU's multiply-add ceiling at 1024^3 (see above)
 // measured  on no GPU. Software adapters, whose cost model avoids it, in GFLOP/s of 512^3 (two cores of a Xeon,
 //           November 2026): lavapipe 9.9, registers 8.9, subgroup 39.5; SwiftShader 1.7, registers 3.1
 
 import package::conv::patch::{patch4, patches};
-import package::lib::activation::{SILU, activate};
-import package::lib::operands::{BF16, NEXT, b4_in, b_scale, biased, from_bf16, from_f16, store};
+import package::lib::left_operand::a4_in;
+import package::lib::operands::{BF16, NEXT, b4_in, finish, from_bf16, from_f16, scaled};
 import package::lib::tile_order::tile_at;
-import package::matmul::left_operand::a4_in;
-import package::matmul::row_sizes::{b_begin, b_row, image, sizes};
+import package::matmul::sizes::{b_begin, b_row, image, row_scale, sizes, y_cols, y_first};
 import prelude::{
-  ALIGNED, A_TURNS, B_IS_NK, B_TURNS, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
+  ALIGNED, A_BLOCKS, B_BLOCKS, B_IS_NK, B_TYPE, COLUMN_VEC4S, GATED, ROW_VEC4S, SCALE_GROUPS, STEP, STEP_VEC4S, SUMS,
 };
 
 const SIDE = 8u;
@@ -74,15 +74,10 @@ var<workgroup> a_tile: array<vec4f, DEPTH * HIGH>;
 var<workgroup> b_tile: array<Held, DEPTH * WIDE>;
 
 /** The 4 x 4 blocks that a thread copies in a step. A column holds four rows of a, or four columns of y, at one k. */
-struct Fetched { a: array<mat4x4f, A_TURNS>, b: array<mat4x4f, B_TURNS> }
+struct Fetched { a: array<mat4x4f, A_BLOCKS>, b: array<mat4x4f, B_BLOCKS> }
 
 /** The place of vec4 `f` in its line, where k is in vec4 k4 of the step: without bank conflicts (see above). */
 fn mixed(f: u32, k4: u32) -> u32 { return f ^ (k4 * (8u / STEP_VEC4S)); }
-
-/** The scale of the values of column n at the k-th vec4. */
-fn scale_of(up: bool, n: u32, k: u32) -> f32 {
-  return b_scale(up, sizes.y_first + min(n, sizes.N - 1u), min(k, sizes.K - 1u) / 8u, b_row() / 8u);
-}
 
 /** The weights of columns n .. n + 3 of y at the k-th vec4, k first; b begins at index `first`. */
 fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
@@ -92,10 +87,10 @@ fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
       b4_in(up, rows.x, k, sizes.K), b4_in(up, rows.y, k, sizes.K),
       b4_in(up, rows.z, k, sizes.K), b4_in(up, rows.w, k, sizes.K));
     if (SCALE_GROUPS == 2u) {
-      block[0] *= scale_of(up, n, k);
-      block[1] *= scale_of(up, n + 1u, k);
-      block[2] *= scale_of(up, n + 2u, k);
-      block[3] *= scale_of(up, n + 3u, k);
+      block[0] *= row_scale(up, n, k);
+      block[1] *= row_scale(up, n + 1u, k);
+      block[2] *= row_scale(up, n + 2u, k);
+      block[3] *= row_scale(up, n + 3u, k);
     }
     return transpose(block);
   }
@@ -123,10 +118,10 @@ fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 
 // Four columns of b at one k, as workgroup memory holds them. int8 is held as f16, which has all integers up to 2,048
 
-@if(HALF) alias Held = vec2u;
+@if(TILE_16) alias Held = vec2u;
 @else alias Held = vec4f;
 
-@if(HALF) fn held(v: vec4f) -> Held {
+@if(TILE_16) fn held(v: vec4f) -> Held {
   if (B_TYPE == BF16) {
     let words = bitcast<vec4u>(v);
     return (words.xz >> vec2u(16u)) | (words.yw & vec2u(0xffff0000u));
@@ -135,7 +130,7 @@ fn b_by_k(up: bool, first: u32, n: u32, k: u32) -> mat4x4f {
 }
 @else fn held(v: vec4f) -> Held { return v; }
 
-@if(HALF) fn widened(v: Held) -> vec4f {
+@if(TILE_16) fn widened(v: Held) -> vec4f {
   if (B_TYPE == BF16) { return from_bf16(v); }
   return from_f16(v);
 }
@@ -149,11 +144,11 @@ fn b_place(i: u32) -> vec2u {
 
 fn fetch(m0: u32, n0: u32, z: u32, thread: u32, k: u32) -> Fetched {
   var blocks: Fetched;
-  /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
+  /*unroll*/ for (var t = 0u; t < A_BLOCKS; t++) {
     let i = t * WG + thread;
     blocks.a[t] = a_by_k(z, m0 + 4u * (i / STEP_VEC4S), k + i % STEP_VEC4S);
   }
-  /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
+  /*unroll*/ for (var t = 0u; t < B_BLOCKS; t++) {
     let at = b_place(t * WG + thread);
     let up = GATED && at.x >= SIDE * Y_VEC4S;
     blocks.b[t] = b_by_k(up, b_begin(z), n0 + 4u * select(at.x, at.x - SIDE * Y_VEC4S, up), k + at.y);
@@ -202,14 +197,14 @@ fn main(
     }
     if (k >= vec4s) { break; }
     workgroupBarrier();
-    /*unroll*/ for (var t = 0u; t < A_TURNS; t++) {
+    /*unroll*/ for (var t = 0u; t < A_BLOCKS; t++) {
       let i = t * WG + thread;
       let k4 = i % STEP_VEC4S;
       /*unroll*/ for (var j = 0u; j < 4u; j++) {
         a_tile[(4u * k4 + j) * HIGH + mixed(i / STEP_VEC4S, k4)] = next.a[t][j];
       }
     }
-    /*unroll*/ for (var t = 0u; t < B_TURNS; t++) {
+    /*unroll*/ for (var t = 0u; t < B_BLOCKS; t++) {
       let at = b_place(t * WG + thread);
       /*unroll*/ for (var j = 0u; j < 4u; j++) {
         b_tile[(4u * at.y + j) * WIDE + mixed(at.x, at.y)] = held(next.b[t][j]);
@@ -229,16 +224,13 @@ fn main(
     let m = corner.x + r / 4u * 4u * SIDE + 4u * y_vec4 + r % 4u;
     let n = corner.y + 4u * (q * SIDE + x);
     if (m >= sizes.M || n >= sizes.N) { continue; }
-    let at = (group.z * sizes.M + m) * sizes.y_cols + sizes.y_first + n;
+    let at = (group.z * sizes.M + m) * y_cols() + y_first() + n;
     for (var j = 0u; j < min(4u, sizes.N - n); j++) {
-      var value = done[r * COLUMN_VEC4S + q][j];
-      if (SCALE_GROUPS == 1u) { value *= scale_of(false, n + j, 0u); }
-      if (GATED) {
-        var gate_up = done[r * COLUMN_VEC4S + Y_VEC4S + q][j];
-        if (SCALE_GROUPS == 1u) { gate_up *= scale_of(true, n + j, 0u); }
-        value = activate(value, SILU) * gate_up;
-      }
-      store(biased(value * scale, sizes.y_first + n + j), at + j);
+      let column = y_first() + n + j;
+      let sum = scaled(false, done[r * COLUMN_VEC4S + q][j], column);
+      var up_sum = 0.0;
+      if (GATED) { up_sum = scaled(true, done[r * COLUMN_VEC4S + Y_VEC4S + q][j], column); }
+      finish(sum, up_sum, scale, column, at + j);
     }
   }
 }

@@ -3,7 +3,7 @@
 
 /** The default export of a file in shaders/. */
 export interface Shader {
-  /** Its path under shaders/, without the extension: 'matmul/tiles'. */
+  /** Its path under shaders/, without the extension: 'matmul/tiled'. */
   readonly name: string
   /** Those of @if that it is linked with. */
   readonly conditions: readonly string[]

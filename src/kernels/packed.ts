@@ -36,6 +36,7 @@ export const WEIGHT_LAYOUTS: readonly WeightLayout[] = ['rows', 'packed']
 export interface PackedShape {
   /** [N, ...]: rows of outputs. */
   readonly shape: Shape
+  /** The type of the values. */
   readonly dtype: DType
   /** A row is this many runs, each of which begins a texel: the kernel rows of a convolution. 1 by default. */
   readonly runs?: number
@@ -57,10 +58,15 @@ function textureRows(weight: PackedShape, lanes: number): number {
   return Math.ceil((rows * texelsOfRow(weight)) / TEXTURE_WIDTH)
 }
 
+/** True if kernels for subgroups, and packed weights, take subgroups of this size: one fixed size of 4 to 32 lanes. */
+export function takesLanes(subgroupSize: number): boolean {
+  return subgroupSize >= 4 && subgroupSize <= 32
+}
+
 /** True if the adapter can hold this weight packed: it reads storage textures, and the texture fits its limits. */
 export function fitsPacked(gpu: Gpu, weight: PackedShape): boolean {
   const { subgroupSize, readsTextures } = gpu.adapter
-  if (subgroupSize < 4 || subgroupSize > 32 || !readsTextures) return false
+  if (!takesLanes(subgroupSize) || !readsTextures) return false
   return textureRows(weight, subgroupSize) <= gpu.device.limits.maxTextureDimension2D
 }
 

@@ -3,7 +3,8 @@
 
 import { recorder } from '../gpu/recorder.ts'
 import { lastDim, rowsOf, type Tensor } from '../tensor/tensor.ts'
-import { THREADS, type Width, widthOf } from './elem.ts'
+import { type Width, widthOf } from './elem.ts'
+import { THREADS } from './grids.ts'
 import { about, type KernelFamily, type Variant } from './variants.ts'
 
 /** The assignment of threads to rows, as constants of the kernel's prelude. */
@@ -12,16 +13,21 @@ export interface RowThreads {
   readonly LANES: number
   /** Rows that they take side by side; 1 unless LANES is 1. */
   readonly RUN: number
+  /** Threads of a workgroup, a multiple of LANES. */
   readonly WG: number
 }
 
 /** The sizes and the grid that an op records its dispatch with. */
 export interface Rows {
+  /** Number of rows. */
   readonly rows: number
+  /** Numbers of an Elem: 4 where the length of a row allows it. */
   readonly width: Width
   /** Length of a row, in Elem. */
   readonly cols: number
+  /** The assignment of threads to rows. */
   readonly threads: RowThreads
+  /** Workgroups that all rows take. */
   readonly workgroups: number
 }
 
@@ -35,8 +41,8 @@ const MOST_THREADS = 256
 const MANY = 4096
 
 /** One thread per row: no barrier, but neighbours read far apart, which only CPUs don't mind. */
-function thread(share: boolean): RowThreads {
-  return { LANES: 1, RUN: share ? RUN : 1, WG: ALONE }
+function thread(isShared: boolean): RowThreads {
+  return { LANES: 1, RUN: isShared ? RUN : 1, WG: ALONE }
 }
 
 /** A few rows take all threads each; many of them four, as a barrier costs CPUs more than the threads it waits for. */
@@ -60,19 +66,21 @@ export function groupsForRows(rows: number, { LANES, RUN, WG }: RowThreads): num
 }
 
 /**
- * @param share   whether rows share operands
+ * @param isShared   whether rows share operands
  * @param record  records the dispatch for x's rows, with `threads` as constants in the kernel's prelude
  */
 export function alongRows<P extends { readonly x: Tensor }>(
   name: string,
-  share: boolean,
+  isShared: boolean,
   record: (problem: P, rows: Rows) => void,
 ): KernelFamily<P> {
   const variant = (
     kind: string,
     cost: Variant<P>['cost'],
     threadsFor: (rows: number, cols: number, software: boolean) => RowThreads,
+    more: Pick<Variant<P>, 'measuredOnGpu'> = {},
   ): Variant<P> => ({
+    ...more,
     name: kind,
     fits: () => true,
     cost,
@@ -90,9 +98,10 @@ export function alongRows<P extends { readonly x: Tensor }>(
       variant(
         'thread',
         ({ x }, { software }) => (software && rowsOf(x) >= 64 ? 1 : 3),
-        () => thread(share),
+        () => thread(isShared),
       ),
-      variant('shared', () => 2, longRows),
+      // What GPUs take, as predicted
+      variant('shared', () => 2, longRows, { measuredOnGpu: false }),
     ],
     classOf: ({ x }) => {
       return `${about(rowsOf(x))}x${about(lastDim(x))}`

@@ -5,7 +5,9 @@ import { expectDefined } from '../check.ts'
 
 /** A tile that a kernel offers. */
 export interface TileSize {
+  /** Rows of outputs of a tile. */
   readonly rows: number
+  /** Columns of outputs of a tile. */
   readonly cols: number
   /** Threads, or whatever works side by side, per tile; 1 by default. */
   readonly workers?: number

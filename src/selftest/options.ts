@@ -38,7 +38,10 @@ export interface SelfTestOptions extends TaskOptions {
   readonly types?: readonly WeightType[]
   /** Another seed draws other problems; 1 by default. */
   readonly seed?: number
-  /** Problems per op, weight type and weight layout; 3 by default. */
+  /**
+   * Problems per op, weight type and weight layout; 3 by default. A variant of the engine's that none of them fits gets
+   * one more problem, if one of the next fifty fits it.
+   */
   readonly count?: number
   /** No problem is begun after this many milliseconds. */
   readonly timeoutMs?: number

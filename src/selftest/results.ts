@@ -36,6 +36,20 @@ export interface KernelResult {
   readonly reason?: string
 }
 
+/** A variant that computed no case of an op. */
+export interface NeverRan {
+  /** The op: 'linear'. */
+  readonly op: string
+  /** The type of its weights; f32 for ops without. */
+  readonly type: WeightType
+  /** The layout of its weights; undefined for ops without weights that can be packed. */
+  readonly layout: WeightLayout | undefined
+  /** The variant: 'matmul/gemv'. Undefined if the op can't run here at all with such weights. */
+  readonly variant: string | undefined
+  /** The reason why the last case was skipped. */
+  readonly reason: string
+}
+
 /** The results of {@link selfTest}, summed up. */
 export interface SelfTestSummary {
   /** Number of cases that were right. */
@@ -46,6 +60,11 @@ export interface SelfTestSummary {
   readonly skipped: number
   /** The results, one per case, in the order in which they ran. */
   readonly results: readonly KernelResult[]
+  /**
+   * The variants that were asked for and computed no case of an op, by type and layout of its weights: none of some
+   * fifty cases fits them here. Ops that the time didn't suffice for are missing (see `complete`).
+   */
+  readonly neverRan: readonly NeverRan[]
   /** The seed that draws the same cases again. */
   readonly seed: number
   /** The adapter's name. */

@@ -1,32 +1,23 @@
 // Runs cases on an adapter: finds the variants that can compute each, forces them in turn, and compares.
 
 import { DeviceLostError, LimitError, OutOfMemoryError } from '../errors.ts'
-import { type AdapterFacts, Choices } from '../gpu/adapter.ts'
+import type { AdapterFacts } from '../gpu/adapter.ts'
 import type { Gpu } from '../gpu/gpu.ts'
 import { recordFor, recordWith } from '../gpu/recorder.ts'
 import { makeTuned } from '../gpu/tuned.ts'
-import type { WeightLayout } from '../kernels/packed.ts'
 import { fitsPacked, uploadPacked } from '../kernels/packed.ts'
 import { heldScales, SCALE_TYPES } from '../kernels/quantize.ts'
-import { problemsSeenIn } from '../kernels/variants.ts'
 import { reasonOf } from '../printable.ts'
 import { type Inputs, plan, waysIn } from '../tensor/plan.ts'
 import { release, sizeOf, type Tensor, upload } from '../tensor/tensor.ts'
-import { type KernelCase, type KernelTest, relativeError } from './case.ts'
+import { type KernelCase, relativeError } from './case.ts'
 import { KERNEL_TESTS } from './cases/all.ts'
 import { OP_FAMILIES } from './families.ts'
 import { expectCase, expectKnown, expectSelfTestOptions, type SelfTestOptions } from './options.ts'
-import { type HostTensor, heldShape, Random, type WeightType } from './random.ts'
+import { type HostTensor, heldShape, Random } from './random.ts'
 import { reportText } from './report.ts'
-import type { KernelResult, SelfTestSummary } from './results.ts'
-
-/** An op with one type and layout of its weights. */
-interface Subject {
-  readonly family: string
-  readonly test: KernelTest
-  readonly type: WeightType
-  readonly layout: WeightLayout
-}
+import type { KernelResult, NeverRan, SelfTestSummary } from './results.ts'
+import { furtherCases, namesOfCase, type Subject, takenOf, variantsSeenIn, withVariant } from './variants.ts'
 
 /** A result without what all results of a case share. */
 type Outcome = Pick<KernelResult, 'variant' | 'status' | 'error' | 'ms' | 'reason'>
@@ -34,28 +25,54 @@ type Outcome = Pick<KernelResult, 'variant' | 'status' | 'error' | 'ms' | 'reaso
 /** @throws as selfTest does */
 export async function testKernels(gpu: Gpu, options: SelfTestOptions): Promise<SelfTestSummary> {
   expectSelfTestOptions(options)
-  const { seed = 1, count = 3, timeoutMs = Infinity, veto = false, signal, onProgress, onResult } = options
+  const { seed = 1, count = 3, timeoutMs = Infinity, veto = false, signal, onProgress } = options
   const started = performance.now()
+  const hasTime = (): boolean => performance.now() - started < timeoutMs
   const results: KernelResult[] = []
+  const neverRan: NeverRan[] = []
   const subjects = subjectsOf(options)
   const total = subjects.length * count
   let done = 0
   for (const subject of subjects) {
-    const { family, test, type, layout } = subject
     const what = nameOf(subject)
-    for (let i = 0; i < count && performance.now() - started < timeoutMs; i++) {
+    /** The variants that were asked for and have computed no case, each with the last reason. */
+    const missing = new Map<string, string>()
+    const ran = new Set<string>()
+    const testCase = async (index: number, only?: readonly string[]): Promise<void> => {
+      for await (const result of resultsOf(gpu, subject, index, { ...options, seed, only })) {
+        results.push(result)
+        options.onResult?.(result)
+        const { variant = '', status, reason = '' } = result
+        if (status !== 'skipped') ran.add(variant)
+        if (ran.has(variant)) missing.delete(variant)
+        else missing.set(variant, reason)
+      }
+    }
+    for (let i = 0; i < count && hasTime(); i++) {
       signal?.throwIfAborted()
       onProgress?.({ phase: 'test', what, loaded: done, total })
-      const one = test.draw(new Random(seed, family, test.name, type, layout, i), type, layout)
-      if (family === 'own') expectCase(test.name, one)
-      for await (const outcome of outcomesOf(gpu, subject, one, options)) {
-        const { name: op, packs = false } = test
-        const { shape, tolerance } = one
-        const result = { op, family, type, layout: packs ? layout : undefined, shape, tolerance, ...outcome }
-        results.push(result)
-        onResult?.(result)
-      }
+      await testCase(i)
       done++
+    }
+    // A variant that none of these fits gets a case of its own. A caller's kernels are drawn `count` times, no more
+    if (subject.family !== 'own') {
+      const wanted = new Set([...missing.keys()].filter((variant) => variant !== ''))
+      for (const { index, variants } of furtherCases(subject, { seed, first: count }, gpu.adapter, wanted)) {
+        if (!hasTime()) break
+        signal?.throwIfAborted()
+        await testCase(index, variants)
+        for (const variant of ran) wanted.delete(variant)
+      }
+    }
+    const { test, type, layout } = subject
+    for (const [variant, reason] of missing) {
+      neverRan.push({
+        op: test.name,
+        type,
+        layout: test.packs ? layout : undefined,
+        variant: variant === '' ? undefined : variant,
+        reason,
+      })
     }
   }
   onProgress?.({ phase: 'test', what: 'done', loaded: total, total })
@@ -68,6 +85,7 @@ export async function testKernels(gpu: Gpu, options: SelfTestOptions): Promise<S
     failed: sum('failed'),
     skipped: sum('skipped'),
     results,
+    neverRan,
     seed,
     adapter: gpu.name,
     driver: gpu.identity.driver,
@@ -111,12 +129,35 @@ function nameOf({ test: { name, types, packs }, type, layout }: Subject): string
   return `${name}${types ? ` ${type}` : ''}${packs && layout === 'packed' ? ' packed' : ''}`
 }
 
-/** The result of each variant for a case. */
+/** The options of one case. */
+interface CaseOptions extends SelfTestOptions {
+  readonly seed: number
+  /** The variants that are to compute it; by default all that were asked for. */
+  readonly only: readonly string[] | undefined
+}
+
+/** The results of case `index` of a subject: one per variant. */
+async function* resultsOf(
+  gpu: Gpu,
+  subject: Subject,
+  index: number,
+  options: CaseOptions,
+): AsyncGenerator<KernelResult> {
+  const { family, test, type, layout } = subject
+  const one = test.draw(new Random(options.seed, ...namesOfCase(subject, index)), type, layout)
+  if (family === 'own') expectCase(test.name, one)
+  const { shape, tolerance } = one
+  for await (const outcome of outcomesOf(gpu, subject, one, options)) {
+    const of = { op: test.name, family, type, layout: test.packs ? layout : undefined }
+    yield { ...of, shape, tolerance, ...outcome }
+  }
+}
+
 async function* outcomesOf(
   gpu: Gpu,
   { type, layout }: Subject,
   one: KernelCase,
-  { variants, signal }: SelfTestOptions,
+  { variants, signal, only }: CaseOptions,
 ): AsyncGenerator<Outcome> {
   if (layout === 'packed' && !fitsPacked(gpu, { shape: [1, 1], dtype: type })) {
     yield { variant: undefined, status: 'skipped', reason: 'this adapter reads no packed weights' }
@@ -137,7 +178,8 @@ async function* outcomesOf(
         ),
       )
     let expected: ArrayLike<number> | undefined
-    for (const variant of variants === 'default' ? [undefined] : candidatesOf(gpu, record, variants)) {
+    const candidates = variants === 'default' ? [undefined] : (only ?? candidatesOf(gpu, record, variants))
+    for (const variant of candidates) {
       expected ??= one.reference()
       yield await outcomeOf(gpu, one, { record, expected, variant, signal })
     }
@@ -154,26 +196,10 @@ function candidatesOf(
   record: (inputs: Inputs) => Tensor,
   wanted: readonly string[] | undefined,
 ): readonly (string | undefined)[] {
-  const problems = problemsSeenIn(() =>
-    recordWith((r) => record(waysIn(r, 'selfTest').argument), { ...gpu.adapter, choices: choicesWith(gpu) }),
-  )
-  const families = new Set(problems.map(({ family }) => family))
-  const names = [...families].flatMap(({ name: family, variants }) =>
-    variants.flatMap(({ name }) => {
-      const isWanted = wanted?.includes(name) || wanted?.includes(`${family}/${name}`)
-      return (isWanted ?? true) ? [`${family}/${name}`] : []
-    }),
-  )
-  return families.size === 0 && !wanted ? [undefined] : names
-}
-
-/** The choices of this Gpu, and one more variant that is forced. */
-function choicesWith({ adapter: { choices } }: Gpu, variant?: string): Choices {
-  const [family = '', name = ''] = variant?.split('/') ?? []
-  const own = new Choices({ ...Object.fromEntries(choices.forced), ...(variant ? { [family]: name } : {}) })
-  for (const [key, value] of choices.tuned) own.tuned.set(key, value)
-  for (const vetoed of choices.vetoed) own.vetoed.add(vetoed)
-  return own
+  const adapter = { ...gpu.adapter, choices: withVariant(gpu.adapter.choices) }
+  const all = variantsSeenIn(() => recordWith((r) => record(waysIn(r, 'selfTest').argument), adapter))
+  if (!wanted) return all.length === 0 ? [undefined] : all
+  return all.filter((variant) => wanted.includes(variant) || wanted.includes(variant.split('/')[1] ?? ''))
 }
 
 async function outcomeOf(
@@ -191,7 +217,7 @@ async function outcomeOf(
     readonly signal: AbortSignal | undefined
   },
 ): Promise<Outcome> {
-  const choices = choicesWith(gpu, variant)
+  const choices = withVariant(gpu.adapter.choices, variant)
   if (variant !== undefined && choices.vetoed.has(variant)) {
     return { variant, status: 'skipped', reason: 'vetoed on this adapter' }
   }
@@ -233,11 +259,6 @@ async function outcomeOf(
   } catch (error) {
     return { variant, ...verdictOn(error, signal) }
   }
-}
-
-/** The variants that were taken while a plan was recorded: 'matmul/registers'. */
-function takenOf({ taken }: Choices): string[] {
-  return [...taken].map(([key, variant]) => `${key.slice(0, key.indexOf(' '))}/${variant}`)
 }
 
 /** A case that is too large for this adapter is skipped; a lost device and an abort end the test. */

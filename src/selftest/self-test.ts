@@ -11,7 +11,8 @@ import type { SelfTestSummary } from './results.ts'
 /**
  * Tests the kernels on this adapter.
  *
- * A variant that does not fit a problem here is skipped, and the result says so.
+ * A variant that does not fit a problem here is skipped, and the result says so. For one that fits none of the problems
+ * of an op more are drawn; the summary lists those that never ran (`neverRan`).
  *
  * @returns what passed, failed and was skipped; a wrong kernel is a result, not an error
  * @throws the signal's reason; DeviceLostError; UsageError if an option isn't one of these

@@ -15,8 +15,8 @@ const vec4 = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
   import: 'default',
   eager: true,
 })
-const half = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
-  query: '?HALF&linked',
+const f16Keys = import.meta.glob<Shader>('../../shaders/**/*.wgsl', {
+  query: '?F16_KEYS&linked',
   import: 'default',
   eager: true,
 })
@@ -39,7 +39,7 @@ const sources = import.meta.glob<string>('../../shaders/**/*.wgsl', {
 
 /** A kernel has an entry point, a module has none. A module that a condition doesn't change is here once. */
 const seen = new Set<string>()
-const modules = [linked, vec4, half, packed, conv]
+const modules = [linked, vec4, f16Keys, packed, conv]
   .flatMap((all) => Object.values(all))
   .filter((shader) => {
     const text = `${shader.name}: ${textOf(shader)}`
@@ -48,9 +48,11 @@ const modules = [linked, vec4, half, packed, conv]
     return true
   })
 
-/** Constants that a host may define; the numbers are small powers of two, as sizes of tiles are. */
-const FLAG = /^(?:HAS|IN|IS|B_IS)_|^(?:SPLIT|GATED|ALIGNED|PACKED|PADDED|CAUSAL|RELATIVE|BLOCKED)$/
+/** Constants that are true or false, besides those whose names begin with HAS_, IN_ and B_IS_. */
+const FLAGS = ['SPLIT', 'GATED', 'ALIGNED', 'PADDED']
+const FLAG = new RegExp(`^(?:HAS|IN|B_IS)_|^(?:${FLAGS.join('|')})$`)
 
+/** With the constants that a host may define; numbers are small powers of two, as sizes of tiles are. */
 function complete(shader: Shader): string {
   const prelude = shader.constants.map((name) => {
     if (name.endsWith('Word')) return `alias ${name} = vec4u;`
@@ -63,7 +65,7 @@ function complete(shader: Shader): string {
 }
 
 test('there are modules, under each condition that one has', () => {
-  expect(modules.filter(({ conditions }) => conditions.length === 0).length).toBeGreaterThan(15)
+  expect(modules.filter(({ conditions }) => conditions.length === 0).length).toBeGreaterThan(12)
   const tested = modules.flatMap(({ name, conditions }) => conditions.map((one) => `${name} ${one}`))
   const written = Object.entries(sources)
     .filter(([, text]) => !text.includes('@compute'))
@@ -71,8 +73,31 @@ test('there are modules, under each condition that one has', () => {
       const name = path.replace('../../shaders/', '').replace('.wgsl', '')
       return [...text.matchAll(/^ *@if\(!?(\w+)\)/gm)].map(([, one]) => `${name} ${one}`)
     })
-  expect(new Set(written).size).toBeGreaterThan(4)
+  expect(new Set(written).size).toBeGreaterThan(3)
+  expect(modules.flatMap(({ constants }) => constants)).toEqual(expect.arrayContaining(FLAGS))
   expect(tested).toEqual(expect.arrayContaining(written))
+})
+
+/** The folders under shaders/ that a folder's files import from, its own left out. */
+function foldersImported(folder: string): string[] {
+  const texts = Object.entries(sources).filter(([path]) => path.startsWith(`../../shaders/${folder}/`))
+  const names = texts.flatMap(([, text]) =>
+    [...text.matchAll(/\bimport package::(\w+)::/g)].map(([, name = '']) => name),
+  )
+  return [...new Set(names)].filter((name) => name !== folder)
+}
+
+test('folders import no circle, and lib imports nothing but itself', () => {
+  const folders = [...new Set(Object.keys(sources).map((path) => path.split('/')[3]!))]
+  const circles = folders.flatMap((folder) => {
+    const reached = new Set(foldersImported(folder))
+    for (const next of reached) for (const further of foldersImported(next)) reached.add(further)
+    return reached.has(folder) ? [`${folder} by way of ${[...reached].join(', ')}`] : []
+  })
+  expect(folders).toContain('conv')
+  expect(foldersImported('matmul')).toContain('conv')
+  expect(circles).toEqual([])
+  expect(foldersImported('lib')).toEqual([])
 })
 
 for (const gpu of await adapters()) {

@@ -4,29 +4,27 @@
 import { expect, test } from 'vitest'
 import { VARIANTS } from '../../src/gpu/adapter.ts'
 import { WEIGHT_LAYOUTS } from '../../src/kernels/packed.ts'
-import { attentionFamily } from '../../src/ops/attention/attention.ts'
-import { convFamily } from '../../src/ops/conv/conv.ts'
-import { matmulFamily } from '../../src/ops/matmul/matmul.ts'
+import { KERNEL_FAMILIES } from '../../src/ops/families.ts'
 import { TILE_TYPES } from '../../src/ops/matmul/tiled.ts'
-import { layerNormFamily, rmsNormFamily } from '../../src/ops/norm/norm.ts'
-import { argmaxFamily, normalizeFamily, reduceFamily, softmaxFamily } from '../../src/ops/reduce/reduce.ts'
 
 test('the table of variants is that of the families', () => {
-  const families = [
-    matmulFamily,
-    convFamily,
-    attentionFamily,
-    layerNormFamily,
-    rmsNormFamily,
-    softmaxFamily,
-    reduceFamily,
-    argmaxFamily,
-    normalizeFamily,
-  ]
-  const named = families.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
+  const named = KERNEL_FAMILIES.map(({ name, variants }) => [name, variants.map((variant) => variant.name)])
   expect(VARIANTS).toEqual({
     ...Object.fromEntries(named),
     weights: [...WEIGHT_LAYOUTS],
     tiles: [...TILE_TYPES],
   })
+})
+
+test('what no GPU has measured says so: all variants for GPUs, and the threads of a row that GPUs take', () => {
+  const named = KERNEL_FAMILIES.flatMap(({ name, variants }) =>
+    variants.filter((one) => one.measuredOnGpu === false).map((one) => `${name}/${one.name}`),
+  )
+  expect(named).toEqual([
+    'matmul/tiled',
+    'matmul/gemv',
+    'conv/tiled',
+    'attention/tiled',
+    ...['layerNorm', 'rmsNorm', 'softmax', 'reduce', 'argmax', 'normalizeRows'].map((op) => `${op}/shared`),
+  ])
 })

@@ -7,7 +7,7 @@ import { UsageError } from '../../src/errors.ts'
 import { type AdapterFacts, Choices, PLAIN_ADAPTER, VARIANTS } from '../../src/gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../src/gpu/gpu.ts'
 import { ownKernel } from '../../src/gpu/kernel.ts'
-import { type Recorder, recordWith } from '../../src/gpu/recorder.ts'
+import { recordWith } from '../../src/gpu/recorder.ts'
 import { add } from '../../src/ops/elementwise/elementwise.ts'
 import { rmsNormFamily } from '../../src/ops/norm/norm.ts'
 import { softmax, softmaxFamily } from '../../src/ops/reduce/reduce.ts'
@@ -15,8 +15,16 @@ import { type KernelCase, type KernelTest, kernelCase } from '../../src/selftest
 import { KERNEL_TESTS } from '../../src/selftest/cases/all.ts'
 import { groupResults } from '../../src/selftest/groups.ts'
 import type { SelfTestOptions } from '../../src/selftest/options.ts'
-import { type HostTensor, Random, type WeightType } from '../../src/selftest/random.ts'
+import { Outline, Random } from '../../src/selftest/random.ts'
 import { selfTest } from '../../src/selftest/self-test.ts'
+import {
+  fits,
+  furtherCases,
+  namesOfCase,
+  type Subject,
+  symbolicInputs,
+  variantsSeenIn,
+} from '../../src/selftest/variants.ts'
 import { plan } from '../../src/tensor/plan.ts'
 import { record, type Tensor } from '../../src/tensor/tensor.ts'
 import { shippedKernels } from '../ops/shipped.ts'
@@ -256,25 +264,6 @@ test('a Gpu is needed', async () => {
   await expect(selfTest({} as Gpu)).rejects.toThrow('selfTest: ')
 })
 
-/** The inputs of a case, as a plan has them. */
-function symbolic(r: Recorder, { inputs }: KernelCase): Record<string, Tensor> {
-  const make = (
-    label: string,
-    shape: readonly number[],
-    { dtype, place }: Pick<HostTensor, 'dtype' | 'place'>,
-  ) => {
-    const size = shape.reduce((n, m) => n * m, 1)
-    const storage = place === 'resident' ? r.bind(label, 4 * size) : r.input(label, 4 * size)
-    return { shape, dtype, size, storage }
-  }
-  const entries = Object.entries(inputs).map(([label, host]): [string, Tensor] => {
-    const { scales } = host
-    const x = make(label, host.shape, host)
-    return [label, scales ? { ...x, scales: make(`${label} scales`, [scales.length], { dtype: 'f32' }) } : x]
-  })
-  return Object.fromEntries(entries)
-}
-
 /** Facts that adapters can have, so that all variants fit somewhere. */
 const ABLE: AdapterFacts = {
   ...PLAIN_ADAPTER,
@@ -295,28 +284,108 @@ const CHOICES = Array.from(
   },
 )
 
+/** The subjects of families of ops: their tests by type and layout of the weights. */
+function subjectsOf(families: readonly string[]): Subject[] {
+  return Object.entries(KERNEL_TESTS)
+    .filter(([family]) => families.includes(family))
+    .flatMap(([family, tests]) =>
+      tests.flatMap((test) =>
+        (test.types ?? (['f32'] as const)).flatMap((type) =>
+          (test.packs ? (['rows', 'packed'] as const) : (['rows'] as const)).map(
+            (layout): Subject => ({ family, test, type, layout }),
+          ),
+        ),
+      ),
+    )
+}
+
+/** The variants that a subject's first case comes up with, whether or not they fit it. */
+function variantsOf(subject: Subject): string[] {
+  const { test: one, type, layout } = subject
+  const first = one.draw(new Outline(1, ...namesOfCase(subject, 0)), type, layout)
+  return variantsSeenIn(() => recordWith((r) => first.run(symbolicInputs(r, first, ABLE)), ABLE))
+}
+
 test('every kernel of every op is drawn', () => {
   const drawn = new Set<string>()
-  for (const [family, tests] of Object.entries(KERNEL_TESTS)) {
-    for (const { name: op, draw, types = ['f32'] satisfies WeightType[] } of tests) {
-      for (const type of types) {
-        for (let i = 0; i < 6; i++) {
-          const one = draw(new Random(1, family, op, type, 'rows', i), type, 'rows')
-          for (const choices of CHOICES) {
-            const { recorder } = recordWith((r) => one.run(symbolic(r, one)), { ...ABLE, choices })
-            for (const { kernel } of recorder.dispatches) drawn.add(kernel.name)
-          }
-        }
+  for (const subject of subjectsOf(Object.keys(KERNEL_TESTS))) {
+    const { test: one, type, layout } = subject
+    const all = Array.from({ length: 6 }, (_, index) => index)
+    const missing = new Set(variantsOf(subject))
+    for (const { index } of furtherCases(subject, { seed: 1, first: 6 }, ABLE, missing)) {
+      all.push(index)
+      if (all.length === 10) break
+    }
+    for (const index of all) {
+      const drawnCase = one.draw(new Outline(1, ...namesOfCase(subject, index)), type, layout)
+      for (const choices of CHOICES) {
+        const adapter = { ...ABLE, choices }
+        const { recorder } = recordWith((r) => drawnCase.run(symbolicInputs(r, drawnCase, adapter)), adapter)
+        for (const { kernel } of recorder.dispatches) drawn.add(kernel.name)
       }
     }
   }
   const shipped = new Set(shippedKernels().map((kernel) => kernel.name))
-  // Ceilings are measured, not tested; the variants of these two are found where they run
-  const missing = [...shipped].filter(
-    (kernel) => !drawn.has(kernel) && !/^(tuning|matmul|conv)\//.test(kernel),
-  )
+  // Ceilings are measured, not tested
+  const missing = [...shipped].filter((kernel) => !drawn.has(kernel) && !kernel.startsWith('tuning/'))
   expect(shipped.size).toBeGreaterThan(30)
   expect(missing).toEqual([])
+})
+
+/** What a variant cannot compute at all: packed weights, weights in 8 or 4 bits, or an image by weights in rows. */
+const IMPOSSIBLE = [
+  /^(?:linear|gatedLinear|conv2d) \w+ packed by (?:matmul|conv)\/(?:tiled|gemv|registers)$/,
+  /^(?:linear|gatedLinear) int[48] by matmul\/registers$/,
+  // Its weights are textures, in which each run begins a texel
+  /^conv2d \w+ by conv\/subgroup$/,
+]
+
+test('every variant gets a case of every op, type and layout that it can compute', () => {
+  const without: string[] = []
+  for (const subject of subjectsOf(['matmul', 'conv', 'attention'])) {
+    const missing = new Set(variantsOf(subject))
+    for (const { index, variants } of furtherCases(subject, { seed: 1, first: 0 }, ABLE, missing)) {
+      const { test: one, type, layout } = subject
+      for (const variant of variants) {
+        // The case with its numbers is of the same shape
+        const outline = one.draw(new Outline(1, ...namesOfCase(subject, index)), type, layout)
+        const whole = one.draw(new Random(1, ...namesOfCase(subject, index)), type, layout)
+        expect(whole.shape).toBe(outline.shape)
+        expect(fits(whole, ABLE, variant)).toBe(true)
+        missing.delete(variant)
+      }
+    }
+    const { test: one, type, layout } = subject
+    const name = `${one.name} ${type}${layout === 'packed' ? ' packed' : ''}`
+    without.push(...[...missing].map((variant) => `${name} by ${variant}`))
+  }
+  expect(without.filter((name) => !IMPOSSIBLE.some((pattern) => pattern.test(name)))).toEqual([])
+  expect(without).toContain('linear int8 by matmul/registers')
+})
+
+test('a variant that none of the first problems fits gets one of its own, and others are listed', async () => {
+  const seen: string[] = []
+  const single = softmaxBy('single', 'x[id.x] * sizes.scale')
+  const picky: typeof single = { ...single, fits: ({ x }) => x.shape[0] === 1 }
+  const never: typeof single = { ...softmaxBy('never', '0'), fits: () => false }
+  await planted(gpu, softmaxFamily, picky, async () => {
+    await planted(gpu, softmaxFamily, never, async () => {
+      const { results, neverRan, report } = await selfTest(gpu, { ops: ['softmax'], count: 1 })
+      const ours = results.filter(({ variant }) => /single|never/.test(variant ?? ''))
+      seen.push(...ours.map(({ variant, status }) => `${variant} ${status}`))
+      expect(neverRan).toEqual([
+        {
+          op: 'softmax',
+          type: 'f32',
+          layout: undefined,
+          variant: 'softmax/never',
+          reason: 'does not fit this problem on this adapter',
+        },
+      ])
+      expect(report).toMatch(/^never ran {2}softmax\/never with softmax f32$/m)
+    })
+  })
+  expect(seen).toEqual(['softmax/never skipped', 'softmax/single skipped', 'softmax/single failed'])
 })
 
 test('results sum up to a row per op, variant, type and layout', () => {

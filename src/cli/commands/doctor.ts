@@ -8,9 +8,7 @@ import { NoAdapterError } from '../../errors.ts'
 import type { Choices } from '../../gpu/adapter.ts'
 import { type Gpu, openGpu } from '../../gpu/gpu.ts'
 import { formatBytes } from '../../gpu/memory.ts'
-import { attentionFamily } from '../../ops/attention/attention.ts'
-import { convFamily } from '../../ops/conv/conv.ts'
-import { matmulFamily } from '../../ops/matmul/matmul.ts'
+import { KERNEL_FAMILIES } from '../../ops/families.ts'
 import { printable } from '../../printable.ts'
 import type { KernelResult } from '../../selftest/results.ts'
 import { selfTest } from '../../selftest/self-test.ts'
@@ -170,7 +168,7 @@ interface KernelFacts {
 export function kernelsText({ adapter: { choices, software }, notes }: KernelFacts): string {
   if (notes.length > 0) return notes.join(' ')
   if (choices.tuned.size === 0) {
-    const variants = [matmulFamily, convFamily, attentionFamily].flatMap((family) =>
+    const variants = KERNEL_FAMILIES.flatMap((family) =>
       family.variants.flatMap((one) => (one.measuredOnGpu === false ? [`${family.name}/${one.name}`] : [])),
     )
     // Software adapters take none of them

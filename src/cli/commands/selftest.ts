@@ -22,7 +22,7 @@ const page: Page = {
   details:
     'Draws problems at random from a seed, at sizes where kernels are most often wrong: 1, primes, one past a tile. ' +
     'Every variant computes each problem twice, as the same input must give the same bits. A variant that does not fit ' +
-    'a problem on this adapter is skipped. The exit code is 1 when a kernel is wrong; the report says what to tell.',
+    'a problem on this adapter is skipped, and the report lists those that fit none. The exit code is 1 when a kernel is wrong; the report says what to tell.',
   options: {
     family: { value: 'NAME', many: true, help: `a family of ops: ${OP_FAMILIES.join(', ')}` },
     variant: {

@@ -53,11 +53,14 @@ export type AttentionBias =
       readonly size: readonly [H: number, W: number]
     }
 
-/** The prelude's BIAS by kind: the index in the list of shaders/lib/attention_bias.wgsl, where 0 is none. */
-const BIAS = { causal: 1, length: 2, mask: 3, relative: 4, window: 5 } as const satisfies Record<
-  BiasKind,
-  number
->
+/** The prelude's BIAS by kind: the numbers of shaders/lib/attention_bias.wgsl, where 0 is none. */
+export const BIAS: Readonly<Record<BiasKind, number>> = {
+  causal: 1,
+  length: 2,
+  mask: 3,
+  relative: 4,
+  window: 5,
+}
 
 /** The kinds of bias that kernels are compiled for. A causal bias with a window is a kind of its own. */
 type BiasKind = AttentionBias['kind'] | 'window'
@@ -72,23 +75,57 @@ export const WG = 32
 
 /** `B` batch, `Tq` queries, `Tk` keys, `d` channels of a head. */
 export interface Shapes {
+  /** Sequences. */
   readonly B: number
+  /** Queries of a sequence. */
   readonly Tq: number
+  /** Keys of a sequence, hidden ones too. */
   readonly Tk: number
+  /** Channels of a head, a multiple of 4. */
   readonly d: number
+  /** Heads of queries. */
   readonly heads: number
+  /** Heads of keys and values, each shared by heads / kvHeads heads of queries. */
   readonly kvHeads: number
 }
 
 /** One attention, checked. */
 export interface AttentionProblem extends Shapes {
+  /** f32 [B?, Tq, heads * d], as columns of a tensor. */
   readonly query: Columns
+  /** f32 or f16 [B?, Tk, kvHeads * d], as columns of a tensor. */
   readonly key: Columns
+  /** [B?, Tk, kvHeads * d] of the type of key, as columns of a tensor. */
   readonly value: Columns
+  /** The factor of the scores. */
   readonly scale: number
+  /** The keys that a query sees, or a position bias; undefined if every query sees every key. */
   readonly bias: AttentionBias | undefined
   /** [B?, Tq, heads * d] */
   readonly y: Tensor
+}
+
+/** Keys of a block, at most: BLOCK_KEYS of shaders/lib/attention_bias.wgsl. */
+export const BLOCK_KEYS = 32
+
+/** The sizes that the number of splits follows from. */
+interface SplitSizes {
+  readonly keys: number
+  /** Keys of a split, at least: so many that there is less to add up than to compute. */
+  readonly least: number
+  /** Workgroups, or whatever works side by side, per split. */
+  readonly groups: number
+  /** The number of those that fills an adapter. */
+  readonly parallel: number
+  /** The number of splits to begin with; 1 by default. */
+  readonly first?: number
+}
+
+/** The parts that keys are split into: doubled until they fill the adapter or are small. */
+export function splitsFor({ keys, least, groups, parallel, first = 1 }: SplitSizes): number {
+  let splits = first
+  while (groups * splits < parallel && 2 * splits * least <= keys) splits *= 2
+  return splits
 }
 
 /** Rows that share a head of keys: the queries of all its heads. */
@@ -115,6 +152,7 @@ export interface WorkgroupLayout {
    * a kernel without such a loop.
    */
   readonly loopEnd?: number
+  /** Rows, each one query of one head, of a workgroup. */
   readonly rowsPerGroup: number
   /** Parts that the keys are split into. */
   readonly splits: number
@@ -154,7 +192,7 @@ export function recordAttention(
     kernel: kernel(shaders[key.tensor.dtype === 'f16' ? 'f16' : 'f32'], {
       D4,
       ...constants,
-      GROUP: heads / kvHeads,
+      SHARED_BY: heads / kvHeads,
       BIAS: kind ? BIAS[kind] : 0,
       SPLIT: isSplit,
     }),

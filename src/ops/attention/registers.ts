@@ -5,9 +5,17 @@
 // pixels, or a token is decoded, the keys are split among threads too.
 
 import f32 from '#shaders/attention/registers.wgsl'
-import f16 from '#shaders/attention/registers.wgsl?HALF'
+import f16 from '#shaders/attention/registers.wgsl?F16_KEYS'
 import type { Variant } from '../../kernels/variants.ts'
-import { type AttentionProblem, flopsOf, recordAttention, rowsOfHead, WG } from './problem.ts'
+import {
+  type AttentionProblem,
+  BLOCK_KEYS,
+  flopsOf,
+  recordAttention,
+  rowsOfHead,
+  splitsFor,
+  WG,
+} from './problem.ts'
 
 /** Threads keep their rows in registers, and share nothing: right everywhere. */
 export const registers: Variant<AttentionProblem> = {
@@ -15,28 +23,25 @@ export const registers: Variant<AttentionProblem> = {
   fits: () => true,
   cost: costOf,
   record: (problem) => {
-    const { ROWS, LANES, splits } = chooseTile(problem)
+    const { ROWS, SPLIT_THREADS, splits } = chooseTile(problem)
     recordAttention(
       problem,
       { f32, f16 },
       {
-        constants: { ROWS, WG, LANES },
-        rowsPerGroup: ROWS * (WG / LANES),
+        constants: { ROWS, WG, SPLIT_THREADS },
+        rowsPerGroup: ROWS * (WG / SPLIT_THREADS),
         splits,
-        splitsPerGroup: LANES,
+        splitsPerGroup: SPLIT_THREADS,
       },
     )
   },
 }
 
-/** Keys of a block, as in shaders/lib/attention_bias.wgsl. */
-const BLOCK = 32
-
 interface Tile {
   /** Rows per thread. */
   readonly ROWS: number
   /** Threads of a workgroup that share rows and split the keys. */
-  readonly LANES: number
+  readonly SPLIT_THREADS: number
   /** Threads that split the keys, in all workgroups. */
   readonly splits: number
 }
@@ -55,14 +60,19 @@ function chooseTile(problem: AttentionProblem): Tile {
 
   // Too few threads to fill an adapter: share the blocks of keys among more
   const threads = B * kvHeads * Math.ceil(rows / ROWS)
-  const blocks = Math.ceil(Tk / BLOCK)
-  if (bias?.kind === 'relative' || threads >= 256 || blocks < 4) return { ROWS, LANES: 1, splits: 1 }
-  let LANES = 4
-  while (LANES < WG && 2 * LANES <= blocks) LANES *= 2
-  // At least two blocks per split, so that there is less to add up than to compute
-  let groups = 1
-  while (LANES * groups * 4 <= blocks && threads * LANES * groups < 2048) groups *= 2
-  return { ROWS, LANES, splits: LANES * groups }
+  const blocks = Math.ceil(Tk / BLOCK_KEYS)
+  if (bias?.kind === 'relative' || threads >= 256 || blocks < 4) return { ROWS, SPLIT_THREADS: 1, splits: 1 }
+  const keys = blocks * BLOCK_KEYS
+  // A block for each thread of a workgroup, then two blocks at least for each of more
+  const SPLIT_THREADS = splitsFor({ keys, least: BLOCK_KEYS, groups: 1, parallel: WG, first: 4 })
+  const splits = splitsFor({
+    keys,
+    least: 2 * BLOCK_KEYS,
+    groups: threads,
+    parallel: 2048,
+    first: SPLIT_THREADS,
+  })
+  return { ROWS, SPLIT_THREADS, splits }
 }
 
 /**

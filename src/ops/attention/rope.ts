@@ -7,7 +7,8 @@ import { expectFinite, expectNames, expectNoMore, expectWhole, namesOf } from '.
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
-import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { groupsFor, THREADS } from '../../kernels/grids.ts'
 import { expectSize, MOST_POSITION } from '../../tensor/check.ts'
 import {
   asColumns,

@@ -13,11 +13,11 @@
 //   200 queries, 4,096 keys, mask, 8 of 32      13 -> 27     2.9 -> 6.0
 
 import f32 from '#shaders/attention/subgroup.wgsl'
-import f16 from '#shaders/attention/subgroup.wgsl?HALF'
+import f16 from '#shaders/attention/subgroup.wgsl?F16_KEYS'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { recorder } from '../../gpu/recorder.ts'
 import type { Variant } from '../../kernels/variants.ts'
-import { type AttentionProblem, recordAttention, rowsOfHead } from './problem.ts'
+import { type AttentionProblem, BLOCK_KEYS, recordAttention, rowsOfHead, splitsFor } from './problem.ts'
 
 /** The lanes of a subgroup share their loads: for CPUs behind Vulkan. */
 export const subgroup: Variant<AttentionProblem> = {
@@ -43,8 +43,6 @@ export const subgroup: Variant<AttentionProblem> = {
   },
 }
 
-/** Keys of a block, as in shaders/lib/attention_bias.wgsl. */
-const BLOCK = 32
 /** Subgroups at work at once on the smallest adapters we care for: two cores, a few per core to even them out. */
 const PARALLEL = 8
 /**
@@ -68,8 +66,10 @@ function chooseTile(problem: AttentionProblem, { subgroupSize: lanes }: AdapterF
   const rows = rowsOfHead(problem)
   const tileOf = (ROWS: number): Tile => {
     const groups = B * kvHeads * Math.ceil(rows / (ROWS * lanes))
-    let splits = 1
-    if (bias?.kind !== 'relative') while (groups * splits < PARALLEL && splits * 4 * BLOCK <= Tk) splits *= 2
+    const splits =
+      bias?.kind === 'relative'
+        ? 1
+        : splitsFor({ keys: Tk, least: 2 * BLOCK_KEYS, groups, parallel: PARALLEL })
     const key =
       2 * (60 * Math.ceil(D4 / lanes) + 6 * D4) + ROWS * (10 * D4 + (bias?.kind === 'relative' ? 70 : 50))
     return { ROWS, splits, cost: (Math.max(groups * splits, PARALLEL) * Tk * key) / splits }

@@ -4,17 +4,17 @@
 // lavapipe and 0.7 on SwiftShader (by subgroups 27 and 6; a Xeon, November 2026). No GPU was at hand to measure it on.
 
 import f32 from '#shaders/attention/tiled.wgsl'
-import f16 from '#shaders/attention/tiled.wgsl?HALF'
+import f16 from '#shaders/attention/tiled.wgsl?F16_KEYS'
 import type { Variant } from '../../kernels/variants.ts'
-import { type AttentionProblem, recordAttention, rowsOfHead } from './problem.ts'
+import { type AttentionProblem, recordAttention, rowsOfHead, splitsFor } from './problem.ts'
 
 /** Threads that share a row: the shader adds up four parts of a score. */
-const PARTS = 4
+const ROW_THREADS = 4
 /** Keys of a tile. */
 const KEYS = 8
 /** Rows per thread, and per workgroup of 64. */
 const ROWS = 2
-const BLOCK_ROWS = (64 / PARTS) * ROWS
+const BLOCK_ROWS = (64 / ROW_THREADS) * ROWS
 /** Workgroups that fill a large GPU: 100 multiprocessors, a few per multiprocessor. */
 const PARALLEL = 512
 /** Keys of a split at least, so that there is less to add up than to compute. */
@@ -34,13 +34,12 @@ export const tiled: Variant<AttentionProblem> = {
   record: (problem) => {
     const { B, Tk, d, kvHeads } = problem
     const groups = B * kvHeads * Math.ceil(rowsOfHead(problem) / BLOCK_ROWS)
-    let splits = 1
-    while (groups * splits < PARALLEL && splits * 2 * SPLIT_KEYS <= Tk) splits *= 2
+    const splits = splitsFor({ keys: Tk, least: SPLIT_KEYS, groups, parallel: PARALLEL })
     recordAttention(
       problem,
       { f32, f16 },
       {
-        constants: { KEYS, PARTS, ROWS, OWN: Math.ceil(d / 4 / PARTS) },
+        constants: { KEYS, ROW_THREADS, ROWS, OWN_VEC4S: Math.ceil(d / 4 / ROW_THREADS) },
         loopEnd: KEYS,
         rowsPerGroup: BLOCK_ROWS,
         splits,

@@ -11,7 +11,8 @@ import unaryVec4 from '#shaders/elementwise/unary.wgsl?VEC4'
 import { expectFinite, expectNoMore } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { chunks, rowChunks, THREADS } from '../../kernels/grids.ts'
 import {
   asColumns,
   type Columns,

@@ -8,7 +8,8 @@ import maskProbabilitiesVec4 from '#shaders/head/mask-probabilities.wgsl?VEC4'
 import { expectWhole } from '../../check.ts'
 import { LimitError, ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type ByWidth, groupsFor, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { groupsFor, THREADS } from '../../kernels/grids.ts'
 import {
   expectShape,
   expectType,

@@ -5,7 +5,7 @@ import { MOST } from '../../check.ts'
 import { LimitError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import type { SizeValue } from '../../gpu/recorder.ts'
-import { share, THREADS } from '../../kernels/elem.ts'
+import { perGroup, THREADS } from '../../kernels/grids.ts'
 import { expectSize } from '../../tensor/check.ts'
 import { expectShape, expectType, firstDim, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { type CanvasPlace, expectPlace, pixelsOf, placeSizes } from './place.ts'
@@ -50,7 +50,7 @@ export function maskOwners(
 
   const pixels = pixelsOf(place)
   const words = Math.ceil(pixels / 2)
-  const chunk = share(words, THREADS)
+  const chunk = perGroup(words, THREADS)
   const groups = Math.ceil(words / chunk)
   const owners = tensor([words], 'u32')
   const counts = tensor([groups, 2, N], 'u32')

@@ -7,7 +7,7 @@ import maskPixelsShader from '#shaders/head/mask-pixels.wgsl'
 import { expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { groupsFor, THREADS } from '../../kernels/elem.ts'
+import { groupsFor, THREADS } from '../../kernels/grids.ts'
 import { expectPair } from '../../tensor/check.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 

@@ -2,7 +2,7 @@
 
 import maskQualityShader from '#shaders/head/mask-quality.wgsl'
 import { kernel } from '../../gpu/kernel.ts'
-import { share, THREADS } from '../../kernels/elem.ts'
+import { perGroup, THREADS } from '../../kernels/grids.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 import { sumLast } from '../reduce/reduce.ts'
 import { type CanvasPlace, expectPlace, pixelsOf, placeSizes } from './place.ts'
@@ -23,7 +23,7 @@ export function maskQuality(logits: Tensor, bits: Tensor, place: CanvasPlace): T
   expectShape('maskQuality', 'bits', bits, [words])
   expectType('maskQuality', 'bits', bits, 'u32')
 
-  const chunk = share(words, THREADS)
+  const chunk = perGroup(words, THREADS)
   const groups = Math.ceil(words / chunk)
   const sums = tensor([groups])
   record({

@@ -4,7 +4,8 @@ import morphologyF32 from '#shaders/image/morphology.wgsl'
 import morphologyVec4 from '#shaders/image/morphology.wgsl?VEC4'
 import { expectNoMore } from '../../check.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type ByWidth, strips, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { strips, THREADS } from '../../kernels/grids.ts'
 import { expectShape, expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 const morphologyShader: ByWidth = { 1: morphologyF32, 4: morphologyVec4 }

@@ -12,7 +12,7 @@ import resampleColumnsShader from '#shaders/image/resample-columns.wgsl'
 import resampleRowsShader from '#shaders/image/resample-rows.wgsl'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { strips, THREADS } from '../../kernels/elem.ts'
+import { strips, THREADS } from '../../kernels/grids.ts'
 import {
   expectShape,
   expectType,
@@ -32,13 +32,17 @@ const HEAD = 3
 export interface Taps {
   /** [outputs, words]: first input, how many, start of the sum, then the weights; in units of 2^-22. */
   readonly data: Uint32Array<ArrayBuffer>
+  /** Words of an output: three, and one per weight; outputs with fewer inputs end in zeros. */
   readonly words: number
 }
 
 /** Pixels of one level around those of an image: it stands at `before` of `length`. */
 export interface Margin {
+  /** Pixels of the margin before the image's first. */
   readonly before: number
+  /** Pixels of the axis with the margin. */
   readonly length: number
+  /** The value of the margin, as bytes have it: 0 to 255. */
   readonly level: number
 }
 
@@ -87,6 +91,7 @@ export interface StripOfRows {
   readonly capacity: number
   /** Index in the image of the strip's first row. */
   readonly first: SizeValue
+  /** Rows that it holds in a run, of pixels that lie one after the other. */
   readonly rows: SizeValue
   /** Pixels from a row to the next. */
   readonly stride: SizeValue

@@ -8,7 +8,8 @@ import { expectNoMore, MOST } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder, type SizeValue } from '../../gpu/recorder.ts'
-import { type ByWidth, chunks, rowChunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { chunks, rowChunks, THREADS } from '../../kernels/grids.ts'
 import { rowConstants } from '../../kernels/weight-types.ts'
 import { expectSize, expectWeight } from '../../tensor/check.ts'
 import {
@@ -102,9 +103,13 @@ export function copyRows(x: Tensor | Columns, into: Tensor, at: SizeValue): void
 
 /** A rectangle of 32-bit words from one matrix into another; see shaders/layout/copy.wgsl. */
 export interface Rectangle {
+  /** Rows of the rectangle. */
   readonly rows: number
+  /** Words of a row of the rectangle. */
   readonly cols: number
+  /** The words from a row of the source to the next, and the place of the first row in the source. */
   readonly from: { readonly stride: number; readonly start: number }
+  /** The same of the target; `row` is the row of the target that the first one comes to, of its `rows`. */
   readonly to: {
     readonly stride: number
     readonly start: number

@@ -8,7 +8,8 @@ import windowsShader from '#shaders/layout/windows.wgsl'
 import { expectNoMore, expectWhole } from '../../check.ts'
 import { ShapeError } from '../../errors.ts'
 import { kernel } from '../../gpu/kernel.ts'
-import { type ByWidth, rowChunks, share, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { perGroup, rowChunks, THREADS } from '../../kernels/grids.ts'
 import { expectPair, expectPlain, expectTensor } from '../../tensor/check.ts'
 import {
   expectShape,
@@ -74,7 +75,7 @@ function moveWindows(
   const width = widthOf(C)
   const across = Math.ceil(W / window)
   const units = across * (join ? H : Math.ceil(H / window) * window)
-  const run = share(units, 1)
+  const run = perGroup(units, 1)
   record({
     kernel: kernel(windowsShader, { Elem: elemOf(width), JOIN: join, WG: THREADS }),
     reads: { x },
@@ -164,7 +165,7 @@ export function transpose(x: Tensor): Tensor {
   const y = tensor([...x.shape.slice(0, -2), N, M])
   const width = widthOf(M, N)
   const [down, across] = [Math.ceil(M / (8 * width)), Math.ceil(N / (8 * width))]
-  const run = share(B * down * across, 1)
+  const run = perGroup(B * down * across, 1)
   record({
     kernel: kernel(transposeShader[width]),
     reads: { x },

@@ -52,7 +52,7 @@ const MATMUL_OPTIONS = namesOf<MatmulOptions>({ transposeB: true, scale: true })
  * Linear layer: y = activation(x W^T + bias) + residual
  *
  * @param x      [..., K]
- * @param weight [N, K], f32, f16 or bf16; may be sharded
+ * @param weight [N, K], f32, f16, bf16, or in few bits with its scales (int8, int4); may be sharded or packed
  * @returns      [..., N]
  * @throws ShapeError if a shape or type doesn't fit
  */
@@ -99,7 +99,7 @@ export function linear(x: Tensor, weight: Tensor, options: LinearOptions = {}): 
  * The gated half of an MLP: y = silu(x gate^T) * (x up^T), in one kernel where there is one for it.
  *
  * @param x    [..., K]
- * @param gate [N, K], as in linear
+ * @param gate [N, K], of any type and layout that linear takes
  * @param up   [N, K], of the same type and layout
  * @returns    [..., N]
  * @throws ShapeError if a shape or type doesn't fit
@@ -131,7 +131,8 @@ export function gatedLinear(x: Tensor, gate: Tensor, up: Tensor): Tensor {
  * Matrix product: y = scale * a b, or scale * a b^T with `transposeB`
  *
  * @param a [B, M, K], or [M, K] for all of b
- * @param b [B, K, N] or [B, N, K], or without B for all of a; f32, f16 or bf16. A B of 1 is repeated too.
+ * @param b [B, K, N] or [B, N, K], or without B for all of a; f32, f16 or bf16. A B of 1 is repeated too. Weights of
+ *   linear layers, [N, K] in int8 or int4 or packed, are taken with `transposeB`.
  * @returns [B, M, N], or [M, N] if neither has a B
  * @throws ShapeError if a shape or type doesn't fit
  */

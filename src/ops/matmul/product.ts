@@ -13,22 +13,33 @@ import { ACTIVATIONS, type Activation } from '../elementwise/activation.ts'
 export interface Product {
   /** f32; rows of K, or an image. */
   readonly a: Tensor
+  /** The weight: [N, K] or [K, N] in one of the types of weights, by rows, in shards or packed. */
   readonly b: Tensor
   /** y = silu(a b^T) * (a pair^T): the second weight of a gated pair, laid out as the first. */
   readonly pair?: Tensor | undefined
+  /** f32 [M, N], or [batch, M, N]: the result. */
   readonly y: Tensor
+  /** Rows of a and of y. */
   readonly M: number
+  /** Columns of y: rows of b where it is [N, K]. */
   readonly N: number
+  /** Values of the summed axis. */
   readonly K: number
   /** b is [N, K]; else [K, N]. */
   readonly bIsNK: boolean
+  /** Number of products, one after the other in a, b and y; 1 by default. */
   readonly batch?: number
-  /** Elements from one of the batch to the next. */
+  /** Elements of a from one of the batch to the next; 0 by default: all use one a. */
   readonly aStride?: number
+  /** Elements of b from one of the batch to the next; 0 by default. */
   readonly bStride?: number
+  /** Multiplies the sums; 1 by default. */
   readonly scale?: number
+  /** f32 [N], added after the scale. */
   readonly bias?: Tensor | undefined
+  /** Applied after the bias; none by default. */
   readonly activation?: Activation
+  /** f32 in the shape of y, added last. */
   readonly residual?: Tensor | undefined
   /** The places of the rows of a if a is an image: a convolution. */
   readonly image?: ImageSizes
@@ -36,15 +47,19 @@ export interface Product {
 
 /** The sizes of shaders/conv/patch.wgsl, in elements. */
 export interface ImageSizes {
+  /** Rows of the image, in pixels. */
   readonly H: number
   /** W * I: an image row. */
   readonly row: number
   /** kw * I: neighbours in an image row, and in the weight. K is kh of them. */
   readonly run: number
+  /** Pixels of an output row. */
   readonly outW: number
+  /** Pixels from one output to the next, in both directions. */
   readonly stride: number
   /** stride * I. */
   readonly step: number
+  /** Zeros around the image, in pixels. */
   readonly padding: number
   /** padding * I. */
   readonly leftPad: number
@@ -56,7 +71,7 @@ export function isAligned({ K, N, bIsNK, image }: Product): boolean {
   return K % 4 === 0 && (bIsNK || N % 4 === 0)
 }
 
-/** Constants of all kernels of products: those of shaders/matmul/left_operand.wgsl and of the epilogue. */
+/** Constants of all kernels of products: those of shaders/lib/left_operand.wgsl and of the epilogue. */
 export function commonConstants(product: Product): Constants {
   const { pair, bias, activation = 'none', residual, image } = product
   const aligned = isAligned(product)
@@ -75,8 +90,11 @@ export function commonConstants(product: Product): Constants {
 
 /** The kernel and the grid that compute a part of a product. */
 export interface Dispatched {
+  /** The kernel, with its constants. */
   readonly kernel: Kernel
+  /** Tiles of the outputs, down the rows of y. */
   readonly tilesM: number
+  /** Tiles of the outputs, across the columns of y. */
   readonly tilesN: number
   /** Tiles per workgroup; 1 by default. */
   readonly perGroup?: number
@@ -139,7 +157,7 @@ function sizesOf(product: Product): Record<string, number> {
           H: image.H,
           row: image.row / unit,
           run: image.run / unit,
-          run_texels: (texels * image.run) / K,
+          run_texels: Math.ceil(image.run / perTexel),
           out_w: image.outW,
           stride: image.stride,
           step: image.step / unit,

@@ -19,11 +19,11 @@ export const registers: Variant<Product> = {
   fits: ({ b, pair }) => !b.packed && !b.scales && !pair,
   // In the cycles of subgroup.ts: threads side by side are lanes, a multiply-add and its share of loads three cycles
   cost: (product, adapter) =>
-    (3 * chooseTile(product, adapter).cost * product.K) / (adapter.subgroupSize || 1),
+    (3 * registerTile(product, adapter).cost * product.K) / (adapter.subgroupSize || 1),
   record: (product) => {
     const { adapter } = recorder()
     recordProduct(product, (part) => {
-      const { rows, cols, beside, below, tilesM, tilesN, threads } = chooseTile(part, adapter)
+      const { rows, cols, beside, below, tilesM, tilesN, threads } = registerTile(part, adapter)
       const isShared = beside * below > 1
       const shader = part.image ? (isShared ? convQuads : conv) : isShared ? quads : plain
       const chosen = kernel(shader, {
@@ -61,9 +61,9 @@ function tile(rows: number, cols: number, beside: 1 | 2 | 4 = 1, below: 1 | 2 = 
 }
 
 /** One row is the matrix-vector product. Larger tiles than 8 x 8 outgrow the instruction cache: see the shader. */
-const ALONE = [tile(8, 8), tile(4, 8), tile(4, 4), tile(1, 8), tile(1, 4)]
+const THREAD_TILES = [tile(8, 8), tile(4, 8), tile(4, 4), tile(1, 8), tile(1, 4)]
 /** Threads of a quad in a square, and in a line for few rows. */
-const IN_QUADS = [tile(8, 8, 2, 2), tile(8, 8, 4, 1), tile(4, 8, 4, 1)]
+const QUAD_TILES = [tile(8, 8, 2, 2), tile(8, 8, 4, 1), tile(4, 8, 4, 1)]
 /** Threads of a quad. */
 const QUAD = 4
 
@@ -73,12 +73,12 @@ const PARALLEL = 64
 const MANY_TILES = 4096
 
 /** The tile with the least work, and threads per workgroup. Quads share where a subgroup is one. */
-export function chooseTile(
+export function registerTile(
   { M, N, batch = 1 }: Pick<Product, 'M' | 'N' | 'batch'>,
   { subgroupSize }: Pick<AdapterFacts, 'subgroupSize'>,
 ): Tiling<Tile> & { readonly threads: number } {
-  const sizes = subgroupSize === QUAD ? [...IN_QUADS, ...ALONE] : ALONE
+  const sizes = subgroupSize === QUAD ? [...QUAD_TILES, ...THREAD_TILES] : THREAD_TILES
   const best = leastWork(sizes, { M, N, batch }, PARALLEL)
-  const alone = best.tilesM * best.tilesN * batch >= MANY_TILES ? 64 : 16
-  return { ...best, threads: best.workers === 1 ? alone : QUAD }
+  const threads = best.tilesM * best.tilesN * batch >= MANY_TILES ? 64 : 16
+  return { ...best, threads: best.workers === 1 ? threads : QUAD }
 }

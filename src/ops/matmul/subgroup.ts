@@ -9,7 +9,7 @@ import widePacked from '#shaders/matmul/subgroup.wgsl?PACKED'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
-import { TEXTURE_WIDTH } from '../../kernels/packed.ts'
+import { TEXTURE_WIDTH, takesLanes } from '../../kernels/packed.ts'
 import { leastWork, type TileSize, type Tiling } from '../../kernels/tiles.ts'
 import type { Variant } from '../../kernels/variants.ts'
 import { texelConstants, weightType } from '../../kernels/weight-types.ts'
@@ -19,19 +19,19 @@ import { commonConstants, type Product, recordProduct } from './product.ts'
 export const subgroup: Variant<Product> = {
   name: 'subgroup',
   fits: ({ b, K, bIsNK, batch = 1, image }, { subgroupSize }) => {
-    if (subgroupSize < 4 || subgroupSize > 32 || !bIsNK || batch !== 1 || b.shards) return false
+    if (!takesLanes(subgroupSize) || !bIsNK || batch !== 1 || b.shards) return false
     if (image) return b.packed?.lanes === subgroupSize
     return b.packed !== undefined || b.dtype === 'int4' || K % weightType(b.dtype).perTexel === 0
   },
   cost: (product, adapter) => {
     // On a GPU broadcasts are shuffles, and a workgroup of one subgroup fills little of it
     const slower = adapter.software ? 1 : 100
-    return chooseTile(product, adapter).cost * product.K * slower
+    return subgroupTile(product, adapter).cost * product.K * slower
   },
   record: (product) => {
     const { adapter } = recorder()
     recordProduct(product, (part) => {
-      const tile = chooseTile(part, adapter)
+      const tile = subgroupTile(part, adapter)
       const { b, image } = part
       const constants = {
         LANES: adapter.subgroupSize,
@@ -73,7 +73,7 @@ const MOST_SKINNY_ROWS = 16
  * where b comes from a buffer, registers spill and it falls to half. SwiftShader, with four lanes, takes 3.3 times as
  * long.
  */
-export function chooseTile(
+export function subgroupTile(
   { b, pair, M, N, image }: Pick<Product, 'b' | 'pair' | 'M' | 'N' | 'image'>,
   { subgroupSize: lanes }: Pick<AdapterFacts, 'subgroupSize'>,
 ): Tiling<Tile> {
@@ -105,12 +105,12 @@ function skinnyConstants(
   { rows, bGroups }: Tile,
   { subgroupSize: lanes }: AdapterFacts,
 ): Record<string, number> {
-  const block = Math.max(lanes, texelConstants(b.dtype).TURNS)
+  const vec4s = Math.max(lanes, texelConstants(b.dtype).TURNS)
   return {
     ROWS: rows,
     B_GROUPS: bGroups,
     Y_GROUPS: bGroups / (pair ? 2 : 1),
-    BLOCK: block,
-    LOADS: block / lanes,
+    STEP_VEC4S: vec4s,
+    LOADS: vec4s / lanes,
   }
 }

@@ -3,8 +3,8 @@
 
 import plain from '#shaders/matmul/tiled.wgsl'
 import conv from '#shaders/matmul/tiled.wgsl?CONV'
-import convHalf from '#shaders/matmul/tiled.wgsl?CONV&HALF'
-import half from '#shaders/matmul/tiled.wgsl?HALF'
+import convHalf from '#shaders/matmul/tiled.wgsl?CONV&TILE_16'
+import half from '#shaders/matmul/tiled.wgsl?TILE_16'
 import type { AdapterFacts } from '../../gpu/adapter.ts'
 import { kernel } from '../../gpu/kernel.ts'
 import { recorder } from '../../gpu/recorder.ts'
@@ -38,8 +38,8 @@ export const tiled: Variant<Product> = {
         ROW_VEC4S: rowVec4s,
         COLUMN_VEC4S: columnVec4s,
         STEP_VEC4S: stepVec4s,
-        A_TURNS: (rowVec4s * stepVec4s) / SIDE,
-        B_TURNS: (columnVec4s * stepVec4s) / SIDE,
+        A_BLOCKS: (rowVec4s * stepVec4s) / SIDE,
+        B_BLOCKS: (columnVec4s * stepVec4s) / SIDE,
         SUMS: 4 * rowVec4s * columnVec4s,
         B_IS_NK: part.bIsNK,
         ...rowConstants(part.b.dtype, isAligned(part)),
@@ -66,7 +66,7 @@ export function readsRows(product: Product): boolean {
 export const CORES = 16
 
 /**
- * On a CPU behind Vulkan these come last: workgroup memory is no nearer than any other, and a barrier costs what 270
+ * On a CPU behind Vulkan these come last: workgroup memory is no nearer than any other, and a barrier costs what 272
  * multiply-adds of all lanes do (512^3 on lavapipe: 10 GFLOP/s, 40 by subgroups; SwiftShader: 1.7, 3.1 in registers;
  * November 2026).
  */

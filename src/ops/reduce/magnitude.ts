@@ -3,7 +3,8 @@
 import magnitudeF32 from '#shaders/reduce/magnitude.wgsl'
 import magnitudeVec4 from '#shaders/reduce/magnitude.wgsl?VEC4'
 import { kernel } from '../../gpu/kernel.ts'
-import { type ByWidth, chunks, THREADS, widthOf } from '../../kernels/elem.ts'
+import { type ByWidth, widthOf } from '../../kernels/elem.ts'
+import { chunks, THREADS } from '../../kernels/grids.ts'
 import { expectType, record, type Tensor, tensor } from '../../tensor/tensor.ts'
 
 const magnitudeShader: ByWidth = { 1: magnitudeF32, 4: magnitudeVec4 }

@@ -18,7 +18,9 @@ function drawSize(random: Random): ConvolutionSize {
   const kind = random.pick(['point', 'patch', 'square', 'any'] as const)
   const map = (): [number, number] => [random.size(40), random.size(40)]
   if (kind === 'point') {
-    return { x: [...map(), random.size(64)], weight: [random.size(140), 1, 1], stride: random.whole(1, 2) }
+    // Whole texels of channels are a condition of some variants of a matrix product, which these are with stride 1
+    const I = random.size(64, random.pick([1, 8]))
+    return { x: [...map(), I], weight: [random.size(140), 1, 1], stride: random.whole(1, 2) }
   }
   if (kind === 'patch') {
     const side = random.pick([2, 4, 14, 16])

@@ -59,8 +59,13 @@ function usualNorm(
   return Math.sqrt(sum)
 }
 
-function atLeast(norm: number): NonNullable<KernelCase['measure']> {
-  return (actual, expected) => differenceBy(Math.max(norm, normOf(expected)) || 1)(actual, expected)
+/** @param usual is called once, for the first result */
+function atLeast(usual: () => number): NonNullable<KernelCase['measure']> {
+  let norm: number | undefined
+  return (actual, expected) => {
+    norm ??= usual()
+    return differenceBy(Math.max(norm, normOf(expected)) || 1)(actual, expected)
+  }
 }
 
 function drawLinear(random: Random, type: WeightType, layout: WeightLayout): KernelCase {
@@ -93,7 +98,7 @@ function drawLinear(random: Random, type: WeightType, layout: WeightLayout): Ker
         return value + (hasResidual ? at(residual.data, i) : 0)
       }),
     tolerance: TOLERANCE,
-    measure: atLeast(usualNorm(x.data, weight.values, [M, N, K])),
+    measure: atLeast(() => usualNorm(x.data, weight.values, [M, N, K])),
   })
 }
 
@@ -114,25 +119,43 @@ function drawGated(random: Random, type: WeightType, layout: WeightLayout): Kern
     tolerance: TOLERANCE,
     // silu halves numbers around 0
     measure: atLeast(
-      (usualNorm(x.data, gate.values, [M, N, K]) * usualNorm(x.data, up.values, [M, N, K])) /
+      () =>
+        (usualNorm(x.data, gate.values, [M, N, K]) * usualNorm(x.data, up.values, [M, N, K])) /
         (2 * Math.sqrt(M * N)),
     ),
   })
 }
 
+/** The batches of a and b; 0 for none. */
+const BATCHES: readonly (readonly [a: number, b: number])[] = [
+  [0, 0],
+  [3, 3],
+  [1, 2],
+  [0, 2],
+  [5, 5],
+]
+/** Those of one b for all of a. */
+const ONE_WEIGHT: typeof BATCHES = [
+  [0, 0],
+  [4, 0],
+  [4, 1],
+]
+
 function drawMatmul(random: Random, type: WeightType): KernelCase {
-  const transposeB = random.flip()
-  const [aBatch, bBatch] = random.pick([
-    [0, 0],
-    [3, 3],
-    [1, 2],
-    [0, 2],
-    [4, 0],
-    [4, 1],
-    [5, 5],
-  ] as const)
+  // Some variants take one [N, K] for all of a only, as a weight is
+  const isLikeWeight = random.flip()
+  const transposeB = isLikeWeight || random.flip()
+  const [aBatch, bBatch] = random.pick(isLikeWeight ? ONE_WEIGHT : BATCHES)
   const batches = Math.max(aBatch, bBatch, 1)
-  const [M, N, K] = random.sizes(BUDGET / batches, 140, 140, 300) as [number, number, number]
+  // Few rows, and whole texels of K: each a condition of some variant's
+  const [mostM, step] = [random.pick([4, 140]), random.pick([1, 8])]
+  const drawSizes = (): [number, number, number] => [
+    random.size(mostM),
+    random.size(140),
+    random.size(300, step),
+  ]
+  let [M, N, K] = drawSizes()
+  while (M * N * K > BUDGET / batches) [M, N, K] = drawSizes()
   const shape = (batch: number, matrix: number[]): number[] => (batch > 0 ? [batch, ...matrix] : matrix)
   const a = random.tensor(shape(aBatch, [M, K]), 3)
   const b = random.weight(shape(bBatch, transposeB ? [N, K] : [K, N]), type)

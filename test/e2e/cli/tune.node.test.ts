@@ -73,7 +73,8 @@ describe('what no GPU has measured', () => {
     }
     expect(textOf(false)).toBe(
       'by the cost model; `flowseg tune` measures; no GPU has measured matmul/tiled, matmul/gemv, conv/tiled, ' +
-        'attention/tiled yet',
+        'attention/tiled, layerNorm/shared, rmsNorm/shared, softmax/shared, reduce/shared, argmax/shared, ' +
+        'normalizeRows/shared yet',
     )
     expect(textOf(true)).toBe('by the cost model; `flowseg tune` measures')
     expect(textOf(false, ['matmul 1x1x1 f32'])).toBe('as `flowseg tune` measured, 1 choices')

@@ -1,5 +1,6 @@
 // a, the left operand of a product, by vec4s of its rows. For an image in its place see shaders/conv/patch.wgsl.
 //
+//   a, a1(i)                  the buffer, for images, and one element of it where not ALIGNED
 //   a4(i, left)               elements i .. i + 3; where not ALIGNED only the first `left` exist, and the others are 0
 //   a4_in(begin, k, count)    vec4 k of a row of `count` that begins at `begin`; zeros past its end, so that their
 //                             products are 0
