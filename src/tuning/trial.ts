@@ -28,14 +28,14 @@ const NOISE = 65_521
 
 /**
  * @param weights those that take the layout; they get values of their own, the same in both layouts
- * @param form    the layout; undefined: as they are
+ * @param layout  rows or packed weights; undefined: as they are
  * @throws OutOfMemoryError, LimitError
  */
 export async function rebuild<P>(
   gpu: Gpu,
   problem: P,
   weights: readonly FamilyWeight[] = [],
-  form?: WeightLayout,
+  layout?: WeightLayout,
 ): Promise<StandaloneProblem<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   const replacements = new Map<Storage, Tensor>()
@@ -44,7 +44,9 @@ export async function rebuild<P>(
 
   const make = async (x: Tensor, seed: number): Promise<Tensor> => {
     const { shape, dtype } = x
-    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'packed' : 'rows')) === 'packed' : x.packed
+    const isPacked = runsOf.has(x.storage)
+      ? (layout ?? (x.packed ? 'packed' : 'rows')) === 'packed'
+      : x.packed
     // A weight that is there serves as it is, unless its layout may change
     if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
     const data = noise(dtype, x.size, seed)
