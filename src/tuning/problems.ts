@@ -27,6 +27,7 @@ export const FEWEST_ROUNDS = 3
 
 /** The problems of one class of shapes, of which one is tried. */
 export interface ProblemClass {
+  /** The family whose variants can solve the problem. */
   readonly family: KernelFamily<never>
   /** The one that is tried, with numbers for the sizes that each run gives. */
   readonly problem: never
@@ -50,9 +51,11 @@ export interface Comparison {
 
 /** A variant in a comparison, and what is known of it so far. */
 export interface ComparedVariant {
+  /** Able to solve the comparison's problem on this adapter. */
   readonly variant: Variant<never>
   /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
+  /** 'untried' until `measure` reaches it. */
   verdict: CandidateReport['verdict']
   /** The reason why it was vetoed or couldn't be tried. */
   reason: string | undefined

@@ -15,11 +15,13 @@ import { allocate, type DType, release, storagesOf, type Tensor } from '../tenso
 
 /** A problem that stands alone. */
 export interface StandaloneProblem<P> {
+  /** The problem with tensors of its own in place of the plan's; weights may stay those of the model. */
   readonly problem: P
   /** The tensors that its variants read or write. */
   readonly tensors: readonly Tensor[]
   /** Those of them that come into being by it: whatever they hold before must not matter. */
   readonly fresh: ReadonlySet<Tensor>
+  /** Frees the tensors that were allocated for it; others stay. */
   readonly release: () => void
 }
 
@@ -110,6 +112,7 @@ export class Trial<P> {
   readonly #variant: Variant<P>
   readonly #written: readonly Tensor[]
   readonly #params: Readonly<Record<string, number>>
+  /** Floating-point operations of one run of the variant. */
   readonly flops: number
   #timed: { plan: Plan; repeats: number } | undefined
   /** Milliseconds that `outputs` saw. */
@@ -188,6 +191,7 @@ export class Trial<P> {
     return plan(this.#gpu, 'trial', build, { signal })
   }
 
+  /** Frees the plan that `time` made; the rebuilt problem stays its owner's. */
   release(): void {
     this.#timed?.plan.release()
     this.#timed = undefined
