@@ -138,6 +138,7 @@ export class Hub implements Resolver {
     return this.#entries
   }
 
+  /** Asks for a range at the address that the hub signed before, while that is valid; else asks the hub. */
   async ask(question: HttpRequest, send: Send): Promise<Reply> {
     const content = question.range && this.#files.get(question.url)?.content
     const again = content === undefined ? undefined : await this.#askContent(content, question, send)

@@ -48,12 +48,17 @@ export interface DecodeOptions {
 
 /** A file whose headers are in order. */
 export interface ImageFile {
+  /** The whole file, not to be changed until it is decoded. */
   readonly bytes: Uint8Array<ArrayBuffer>
+  /** The format by the file's first bytes, whatever its name says. */
   readonly kind: ImageKind
   /** The file's name in messages. */
   readonly name: string
+  /** The most pixels that its size may promise, which decoders are told too. */
   readonly maxPixels: number
+  /** Of a JPEG only. */
   readonly jpeg?: JpegHeader
+  /** Of a PNG only. */
   readonly png?: PngHeader
 }
 

@@ -10,11 +10,13 @@ import { viewOf } from '../../view.ts'
 
 /** A scan as its header and the tables before it describe it. */
 export interface Scan {
+  /** The components that its blocks take turns with, in the scan's order. */
   readonly components: readonly ScanComponent[]
   /** The number of MCUs; of one component alone, that of its blocks. */
   readonly units: number
   /** Units between two restart markers; 0 if there are none. */
   readonly restart: number
+  /** The entropy-coded bytes up to the next marker that isn't a restart. */
   readonly data: Uint8Array
 }
 
