@@ -24,15 +24,21 @@ import { panopticPlan, semanticPlan } from './plans.ts'
 
 /** The decoder's output for a list of categories, and the list. */
 export interface DecodedCategories {
+  /** For the plans that finish masks. */
   readonly model: Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
+  /** For the size of the image and the features that refine masks. */
   readonly scene: Pick<SceneState, 'size' | 'image'>
+  /** Masks of all queries. */
   readonly decoded: DecodedMasks
+  /** The list's, in its order: K of them. */
   readonly categories: readonly Category[]
   /** [N, K] */
   readonly probabilities: Float64Array
+  /** The score from which an object or a segment is found, from 0 to 1. */
   readonly threshold: number
   /** Fill, number and list the segments of a panoptic map as X-SAM does. */
   readonly asXSam: boolean
+  /** Progress and the signal of the call. */
   readonly task: TaskOptions
 }
 
