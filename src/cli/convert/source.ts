@@ -31,20 +31,25 @@ const EMBEDDING = 'llm.model.embed_tokens.weight'
 export interface Original {
   /** Its tensors, under our names. */
   readonly checkpoint: Checkpoint
+  /** Of the checkpoint, or of the model that its tensors are known as. */
   readonly config: Config
   /** The text that the config was read from. */
   readonly configText?: string | undefined
+  /** As they will be written: where tokens were added, with them. */
   readonly tokenizer: TokenizerTexts
   /** Its fingerprint: no other checkpoint has it. */
   readonly source: string
   /** Notes for the user, in sentences. Notes about servers are complete only after all bytes were read. */
   readonly notes: readonly string[]
+  /** Closes the checkpoint's files. */
   close(): Promise<void>
 }
 
 /** The texts of a tokenizer's two files. */
 export interface TokenizerTexts {
+  /** The text of tokenizer.json. */
   readonly vocabulary: string
+  /** The text of tokenizer_config.json. */
   readonly settings: string
 }
 

@@ -15,15 +15,19 @@ import { toYolo } from '../../masks/yolo.ts'
 
 /** An object whose mask is written. */
 export interface WrittenObject {
+  /** In the size of the image. */
   readonly mask: Mask
+  /** The model's confidence in it, from 0 to 1. */
   readonly score: number
 }
 
 /** An answer whose masks are written, with its image and sentence. */
 export interface Answered {
+  /** For formats that hold its pixels, or lengths as shares of its sides. */
   readonly image: Image
   /** The image's name, as the user wrote it. */
   readonly name: string
+  /** As the user typed it. */
   readonly sentence: string
   /** One, which may be empty; or with `all` any number of them. */
   readonly objects: readonly WrittenObject[]

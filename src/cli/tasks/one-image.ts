@@ -38,13 +38,21 @@ export const IMAGE_OPTIONS = {
 
 /** An image that was looked at, and where answers about it go. */
 export interface Looked {
+  /** The operand that names the image, and where that is. */
   readonly place: ImagePlace
+  /** Its pixels, upright. */
   readonly image: Image
+  /** Closed once `use` returns. */
   readonly model: FlowSeg
+  /** Closed with the model. */
   readonly scene: Scene
+  /** To be cleared before results are written. */
   readonly progress: ProgressLine
+  /** Progress and Ctrl-C, to be passed to each question. */
   readonly task: TaskOptions
+  /** Where the picture and the masks go; checked already. */
   readonly names: Names
+  /** The command's own. */
   readonly terminal: Terminal
 }
 
@@ -111,7 +119,9 @@ async function configOf(args: Given, terminal: Terminal): Promise<Config> {
 
 /** The files of an answer, as `--json` has them. */
 export interface AnswerFiles {
+  /** The path of the picture; null if there was nothing to show. */
   readonly overlay: string | null
+  /** The path of the masks; null if there are none, or nobody asked for them. */
   readonly mask: string | null
 }
 
