@@ -104,11 +104,11 @@ export interface RecordedDispatch extends Dispatch {
 export class Recorder {
   /** The adapter that will run it. */
   adapter: AdapterFacts
-  /** In the order in which they run. */
+  /** What was recorded, in the order in which it runs. */
   readonly dispatches: RecordedDispatch[] = []
-  /** Filled from host memory at each run, by name. */
+  /** The storages that each run fills from host memory, by name. */
   readonly inputs: Map<string, Storage> = new Map()
-  /** Named at each run, by name; no name is also an input's. */
+  /** The storages that each run names a buffer for, by name; no name is also an input's. */
   readonly bound: Map<string, Storage> = new Map()
   /** Inputs that are row numbers, with how many rows the smallest table that they are looked up in has. */
   readonly tableRows: Map<Storage, number> = new Map()

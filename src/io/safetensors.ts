@@ -130,7 +130,7 @@ export interface TensorData {
   readonly name: string
   /** The element type of `bytes`. */
   readonly dtype: Dtype
-  /** Empty for a scalar. */
+  /** Sizes of the axes, the slowest first; empty for a scalar. */
   readonly shape: readonly number[]
   /** C order, little endian. */
   readonly bytes: Uint8Array

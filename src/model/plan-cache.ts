@@ -30,7 +30,7 @@ export class PlanCache {
     return plan
   }
 
-  /** The least recently used plan's first. */
+  /** The descriptions of its plans, the least recently used first. */
   infos(): PlanInfo[] {
     return [...this.#plans.values()].map(({ info }) => info)
   }

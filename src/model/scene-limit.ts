@@ -50,7 +50,7 @@ export class SceneLimit<S extends Counted = Counted> {
     return Math.max(1, Math.floor((SCENES_SHARE * withoutScenes) / bytes))
   }
 
-  /** Those that count as idle included. */
+  /** The scenes that are open, idle ones included. */
   get open(): ReadonlySet<S> {
     return this.#open
   }

@@ -37,7 +37,7 @@ export interface DatasetManifest {
   readonly count: number
   /** Pixels of each side of a picture: SIZE. */
   readonly size: number
-  /** A PNG per picture and per id map, or all of them one after the other in two files. */
+  /** The layout of the pixels: a PNG per picture and per id map, or two files with all of them in a row. */
   readonly images: 'png' | 'raw'
   /** All categories that scenes can show, whether or not these do. */
   readonly categories: readonly string[]

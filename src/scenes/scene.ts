@@ -85,7 +85,7 @@ export interface SceneObject {
   readonly group: Group
   /** Shapes only; sprites come as they are. */
   readonly colour: Colour | null
-  /** Shapes only, as `colour`. */
+  /** The paint's pattern; null for sprites. */
   readonly pattern: Pattern | null
   /** The range that its radius was drawn from. */
   readonly size: SizeName
@@ -316,9 +316,9 @@ function measureVisible(placed: readonly Placed[]): SceneObject[] | null {
 
 /** The part of an object that no other covers: its box [left, top, right, bottom), and its pixels. */
 export interface VisiblePart {
-  /** In pixels; [SIZE, SIZE, 0, 0] if nothing is visible. */
+  /** [left, top, right, bottom) in pixels; [SIZE, SIZE, 0, 0] if nothing is visible. */
   box: [number, number, number, number]
-  /** In pixels. */
+  /** Visible pixels. */
   area: number
 }
 

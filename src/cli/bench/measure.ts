@@ -111,7 +111,7 @@ function median(values: readonly number[]): number {
 
 /** Dispatches together: of a piece, of a kernel. */
 export interface Total extends Work {
-  /** Their number. */
+  /** Number of dispatches that are summed. */
   readonly dispatches: number
   /** Their sum; NaN without timestamps. */
   readonly ms: number

@@ -51,9 +51,9 @@ export interface BenchPiece {
 
 /** A plan ready to run, with all it takes. */
 export interface Prepared {
-  /** Released by `release`. */
+  /** The plan to time, which `release` frees. */
   readonly plan: Plan
-  /** The same for every run. */
+  /** Inputs and parameters, the same for every run. */
   readonly values: RunValues
   /** Bytes of its weights on the device, of a piece of the full model. */
   readonly weightBytes?: number

@@ -11,9 +11,9 @@ export interface Work {
 
 /** An adapter, measured or from its data sheet. */
 export interface Machine {
-  /** Of f32 multiply-adds, at best. */
+  /** The highest rate of f32 arithmetic; a multiply-add is two. */
   readonly flopsPerSecond: number
-  /** Of memory, read and written together, at best. */
+  /** The highest rate of memory, bytes read plus written. */
   readonly bytesPerSecond: number
   /** Each dispatch costs this much besides. */
   readonly dispatchSeconds: number

@@ -139,7 +139,7 @@ export interface FileVerdict {
   readonly name: string
   /** 'size only' if the file is too large to be hashed, and its size isn't another. */
   readonly verdict: 'same' | 'differs' | 'missing' | 'size only'
-  /** The same in words, which follow the name. */
+  /** The verdict in words, as messages have it behind the name. */
   readonly text: string
 }
 

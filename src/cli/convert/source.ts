@@ -31,11 +31,11 @@ const EMBEDDING = 'llm.model.embed_tokens.weight'
 export interface Original {
   /** Its tensors, under our names. */
   readonly checkpoint: Checkpoint
-  /** Of the checkpoint, or of the model that its tensors are known as. */
+  /** The checkpoint's own config, or that of the model which its tensors are recognised as. */
   readonly config: Config
   /** The text that the config was read from. */
   readonly configText?: string | undefined
-  /** As they will be written: where tokens were added, with them. */
+  /** The texts that are written beside the weights. */
   readonly tokenizer: TokenizerTexts
   /** Its fingerprint: no other checkpoint has it. */
   readonly source: string

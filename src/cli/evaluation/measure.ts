@@ -33,13 +33,13 @@ export interface Row {
   readonly score: number
   /** True if the model takes it to be there. */
   readonly found: boolean
-  /** The answer's mask and the truth, without the pixels that don't count. */
+  /** The overlap of the answer's mask with the truth, without the pixels that don't count. */
   readonly answer: Overlap
   /** Undefined if nobody asked for it. */
   readonly oracle?: Overlap | undefined
-  /** The largest object and the truth; undefined where the data list no objects. */
+  /** The overlap of the largest object with the truth; undefined where the data list no objects. */
   readonly largest?: Overlap | undefined
-  /** The mask of another sentence and the truth of this one. */
+  /** The overlap of another sentence's mask with this one's truth. */
   readonly shuffled: Overlap
   /** The mask, see runsOf. */
   readonly runs: readonly number[]

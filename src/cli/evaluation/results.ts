@@ -29,9 +29,9 @@ const LINE_FEED = 0x0a
 
 /** The run that results are of. */
 export interface About {
-  /** The name in its config.json. */
+  /** The model's name, as its config.json has it. */
   readonly model: string
-  /** Its name, as the user typed it. */
+  /** The data's name, as the user typed it. */
   readonly data: string
   /** The fingerprint of the data, as Source has it. */
   readonly fingerprint: string

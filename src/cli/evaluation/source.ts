@@ -87,7 +87,7 @@ export interface EvaluationData {
 
 /** Every `of`th image, beginning with the one at `index`. */
 export interface EvaluationShard {
-  /** From 0. */
+  /** The shard's number, from 0. */
   readonly index: number
   /** The number of shards. */
   readonly of: number

@@ -19,11 +19,11 @@ interface Scored extends Metrics {
 
 /** The figures. */
 export interface Summary {
-  /** Over all sentences. */
+  /** The measures over all sentences. */
   readonly all: Scored
-  /** By kind, ours first; empty if no sentence has one. */
+  /** The measures per kind, our own kinds first; empty if no sentence has one. */
   readonly kinds: Readonly<Record<string, Scored>>
-  /** `largest` is missing where the data list no objects. */
+  /** The measures of the two floors; `largest` is missing where the data list no objects. */
   readonly floors: { readonly largest?: Metrics; readonly shuffled: Metrics }
   /** Medians, milliseconds. */
   readonly times: Times
@@ -33,17 +33,17 @@ export interface Summary {
 
 /** The run that they are of. */
 export interface Run {
-  /** The name in its config.json. */
+  /** The model's name, as its config.json has it. */
   readonly model: string
-  /** All that took part, separated by commas. */
+  /** The names of all adapters that took part, separated by commas. */
   readonly adapter: string
-  /** Its name, as the user typed it. */
+  /** The data's name, as the user typed it. */
   readonly data: string
   /** '1/4', of a part of the data. */
   readonly shard?: string
   /** Images that were measured. */
   readonly scenes: number
-  /** The sum over the images, in whatever process each was measured. */
+  /** The sum of the images' seconds, in whatever process each was measured. */
   readonly seconds: number
 }
 

@@ -23,7 +23,7 @@ export interface WrittenObject {
 
 /** An answer whose masks are written, with its image and sentence. */
 export interface Answered {
-  /** For formats that hold its pixels, or lengths as shares of its sides. */
+  /** The image, whose pixels some formats hold and whose size the others need. */
   readonly image: Image
   /** The image's name, as the user wrote it. */
   readonly name: string

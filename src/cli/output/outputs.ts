@@ -29,9 +29,9 @@ export interface Wanted {
 export interface Names {
   /** The picture of the answer, which is always written. */
   readonly overlay: OutputName
-  /** Undefined without --mask. */
+  /** The file of the masks; undefined without --mask. */
   readonly mask: OutputName | undefined
-  /** A folder; undefined without --flow. */
+  /** The folder of the decoder's pictures; undefined without --flow. */
   readonly flow: string | undefined
 }
 
@@ -152,7 +152,7 @@ function folded(path: string): string {
 export interface Known {
   /** Relative to the user's folder, or absolute. */
   readonly path: string
-  /** For messages, behind 'would overwrite'. */
+  /** A name for people, as messages have it behind 'would overwrite'. */
   readonly what: string
 }
 

@@ -38,7 +38,7 @@ export interface Terminal {
   readonly err: Output
   /** Relative paths start here. */
   readonly cwd: string
-  /** Of the process: FLOWSEG_DEBUG and others. */
+  /** The process's environment, with FLOWSEG_DEBUG and others. */
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
@@ -48,7 +48,7 @@ export interface Terminal {
 
 /** A run that was stopped before its end, with the exit code that says why. */
 export class Interrupted extends Error {
-  /** Of the process: 130 after Ctrl-C, 143 after SIGTERM. */
+  /** The process's exit code: 130 after Ctrl-C, 143 after SIGTERM. */
   readonly exitCode: number
   /** True if no message is to be printed: nobody reads the output, or the reason was printed already. */
   readonly isTold: boolean

@@ -42,17 +42,17 @@ export interface Looked {
   readonly place: ImagePlace
   /** Its pixels, upright. */
   readonly image: Image
-  /** Closed once `use` returns. */
+  /** The model, which is closed once `use` returns. */
   readonly model: FlowSeg
-  /** Closed with the model. */
+  /** The scene of the image, closed with the model. */
   readonly scene: Scene
-  /** To be cleared before results are written. */
+  /** The line to clear before results are written. */
   readonly progress: ProgressLine
   /** Progress and Ctrl-C, to be passed to each question. */
   readonly task: TaskOptions
-  /** Where the picture and the masks go; checked already. */
+  /** The files of the picture and the masks, checked already. */
   readonly names: Names
-  /** The command's own. */
+  /** The command's streams, folder and signal. */
   readonly terminal: Terminal
 }
 

@@ -12,7 +12,7 @@ import { fitsSize, SIZE_RANGES } from './dispatch.ts'
 
 /** A dispatch, or a piece of one. */
 export interface SizedStep {
-  /** Its `Sizes` say which field is where in the slot. */
+  /** The kernel, whose `Sizes` fix the place of each field in the slot. */
   readonly kernel: Kernel
   /** The values by field name; `cut` names the field that gets `firstGroup`. */
   readonly dispatch: { readonly sizes: Readonly<Record<string, SizeValue>>; readonly cut?: string }

@@ -41,9 +41,9 @@ export interface RunInputs {
 
 /** The outputs of a run, by name: bytes of those that are read back, buffers of those that are kept. */
 export interface RunOutputs {
-  /** Copies in host memory. */
+  /** Copies of the outputs in host memory, by name. */
   readonly read: ReadonlyMap<string, ArrayBuffer>
-  /** Buffers that are the caller's to release, unless the run got them through `into`. */
+  /** Buffers by name, the caller's to release unless the run got them through `into`. */
   readonly kept: ReadonlyMap<string, GPUBuffer>
 }
 
@@ -72,7 +72,7 @@ const HEAD_START = 16
  * once at a time.
  */
 export class GpuPlan {
-  /** Counted once, when the plan was made. */
+  /** The cost of a run, counted once when the plan was made. */
   readonly info: PlanInfo
   readonly #gpu: Gpu
   readonly #spec: PlanSpec

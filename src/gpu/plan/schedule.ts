@@ -16,9 +16,9 @@ export interface DispatchPiece {
   readonly grid: readonly [number, number, number]
   /** First workgroup along y. */
   readonly firstGroup: number
-  /** Its share of the dispatch's, by workgroups. */
+  /** The piece's share of the dispatch's floating-point operations, by workgroups. */
   readonly flops: number
-  /** Its share of the bytes that the dispatch moves at the least. */
+  /** The piece's share of the bytes that the dispatch moves at the least. */
   readonly bytes: number
 }
 

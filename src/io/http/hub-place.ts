@@ -11,7 +11,7 @@ import { quoted } from '../../printable.ts'
 export interface HubPlace {
   /** A user or an organization. */
   readonly owner: string
-  /** The repository's, without its owner. */
+  /** The repository's name, without its owner. */
   readonly name: string
   /** The path below the repository, without slashes at its ends; '' is the repository itself. */
   readonly path: string

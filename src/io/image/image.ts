@@ -56,9 +56,9 @@ export interface ImageFile {
   readonly name: string
   /** The most pixels that its size may promise, which decoders are told too. */
   readonly maxPixels: number
-  /** Of a JPEG only. */
+  /** The header of a JPEG; undefined for other kinds. */
   readonly jpeg?: JpegHeader
-  /** Of a PNG only. */
+  /** The header of a PNG; undefined for other kinds. */
   readonly png?: PngHeader
 }
 

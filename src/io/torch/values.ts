@@ -16,7 +16,7 @@ export type Value =
 
 /** A value that is passed over: a float, bytes, a set, a device. */
 export class Other {
-  /** Its kind with an article or its name, for messages: 'a float'. */
+  /** The value's kind with an article, or the name of what would make it, for messages: 'a float'. */
   readonly what: string
 
   constructor(what: string) {
@@ -26,7 +26,7 @@ export class Other {
 
 /** A name that the allow-list has (globals.ts). Nothing stands behind it but the name. */
 export class Global {
-  /** With its module: 'collections.OrderedDict'. */
+  /** The module and the name in it: 'collections.OrderedDict'. */
   readonly name: string
 
   constructor(name: string) {

@@ -33,7 +33,7 @@ export interface Weights {
 
 /** Weights with their values, and what was learnt about the checkpoint. */
 export interface LoadedWeights {
-  /** On the device, by name; without the head, the embeddings and the tables of the host. */
+  /** The tensors on the device, by name; the head, the embeddings and the host's tables aren't among them. */
   readonly weights: Weights
   /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
   readonly embeddings: TokenEmbeddings | undefined

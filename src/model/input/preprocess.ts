@@ -233,7 +233,7 @@ export class Preprocessor {
     }
   }
 
-  /** Of the two plans for the last size of image; none before the first. */
+  /** The descriptions of the two plans for the last size of image; none before the first image. */
   infos(): PlanInfo[] {
     return this.#ready ? [this.#ready.rows.info, this.#ready.columns.info] : []
   }

@@ -24,13 +24,13 @@ import { panopticPlan, semanticPlan } from './plans.ts'
 
 /** The decoder's output for a list of categories, and the list. */
 export interface DecodedCategories {
-  /** For the plans that finish masks. */
+  /** The model, whose plans finish the masks. */
   readonly model: Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
-  /** For the size of the image and the features that refine masks. */
+  /** The scene, for its size and the features that refine masks. */
   readonly scene: Pick<SceneState, 'size' | 'image'>
-  /** Masks of all queries. */
+  /** The masks of all queries. */
   readonly decoded: DecodedMasks
-  /** The list's, in its order: K of them. */
+  /** The categories of the list, in its order: K of them. */
   readonly categories: readonly Category[]
   /** [N, K] */
   readonly probabilities: Float64Array

@@ -39,7 +39,7 @@ export type PhraseKind = (typeof PHRASE_KINDS)[number]
 
 /** Words for objects. */
 export interface PhraseAsk {
-  /** Tells it from the other asks. */
+  /** The tag of the union Ask. */
   readonly task: 'phrase'
   /** How the words were made, and whether they mean none, one or several objects. */
   readonly kind: PhraseKind
@@ -55,7 +55,7 @@ export interface PhraseAsk {
 
 /** Names of categories, each there or not. */
 export interface ListAsk {
-  /** Tells it from the other asks. */
+  /** The tag of the union Ask. */
   readonly task: 'categories'
   /** 3 to 12 names, of which a third is absent; or 1 to 4, each as likely there as not. */
   readonly kind: 'list' | 'short-list'
@@ -67,7 +67,7 @@ export interface ListAsk {
 
 /** A gesture that points at something. */
 export interface RegionAsk {
-  /** Tells it from the other asks. */
+  /** The tag of the union Ask. */
   readonly task: 'region'
   /** The shape of the gesture; 'nothing' is a point, a box or a scribble on the background. */
   readonly kind: 'point' | 'box' | 'scribble' | 'mask' | 'nothing'
@@ -81,7 +81,7 @@ export interface RegionAsk {
 
 /** A question that is answered in words. */
 export interface ChatAsk {
-  /** Tells it from the other asks. */
+  /** The tag of the union Ask. */
   readonly task: 'chat'
   /** The thing asked about: 'foreign' is a question that the picture can't answer. */
   readonly kind: 'count' | 'colour' | 'pattern' | 'there' | 'beside' | 'place' | 'foreign'
@@ -95,7 +95,7 @@ export interface ChatAsk {
 
 /** A description. */
 export interface GroundedAsk {
-  /** Tells it from the other asks. */
+  /** The tag of the union Ask. */
   readonly task: 'grounded'
   /** The only kind there is. */
   readonly kind: 'description'

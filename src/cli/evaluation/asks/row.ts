@@ -7,9 +7,9 @@ import type { Overlap } from '../../metrics.ts'
 export interface PhraseRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'phrase'
-  /** A kind of phrases, or one of sentences. */
+  /** One of PHRASE_KINDS, or one of SENTENCE_KINDS for a sentence of the first generation. */
   readonly kind: string
   /** The words that the model was asked. */
   readonly text: string
@@ -37,7 +37,7 @@ export interface PhraseRow {
 export interface RegionRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'region'
   /** The shape of the gesture, or 'nothing'. */
   readonly kind: string
@@ -53,7 +53,7 @@ export interface RegionRow {
 export interface ListRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'categories'
   /** Whether the list was long or had 4 names at most. */
   readonly kind: 'list' | 'short-list'
@@ -69,9 +69,9 @@ export interface ListRow {
 export interface ChatRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'chat'
-  /** What the question is about. */
+  /** The subject of the question, as ChatAsk has it. */
   readonly kind: string
   /** The question. */
   readonly text: string
@@ -85,7 +85,7 @@ export interface ChatRow {
 export interface DescriptionRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'grounded'
   /** The only kind there is. */
   readonly kind: 'description'
@@ -105,11 +105,11 @@ export interface DescriptionRow {
 export interface PictureRow {
   /** Index of the scene in its split. */
   readonly scene: number
-  /** Tells it from other rows. */
+  /** The tag of the union AskRow. */
   readonly task: 'picture'
   /** 'scene', or what it shows instead. */
   readonly kind: string
-  /** From the pictures of training, in the checkpoint's own measure. */
+  /** The picture's distance from those of training, in the checkpoint's own measure. */
   readonly distance: number
   /** True if that is close enough for the checkpoint. */
   readonly isKnown: boolean
