@@ -7,7 +7,9 @@ import { UsageError } from './errors.ts'
 
 /** A kind of value: whether something is one, and what it is called. */
 export interface OptionKind {
+  /** True if the value is of this kind; an option that is undefined is passed over before. */
   readonly is: (value: unknown) => boolean
+  /** The kind with its article, as a message goes on behind 'expected'. */
   readonly what: string
 }
 

@@ -8,6 +8,7 @@ import { reasonOf } from './printable.ts'
 
 /** The reason why a path can't be read as a regular file. The message continues the file's name: 'is a folder'. */
 export class FileProblem extends Error {
+  /** 'special' is a pipe, a device or a socket; 'large' is above the caller's limit. */
   readonly kind: 'missing' | 'folder' | 'special' | 'large' | 'unreadable'
 
   constructor(kind: FileProblem['kind'], message: string, options?: ErrorOptions) {
@@ -18,6 +19,7 @@ export class FileProblem extends Error {
 
 /** An open file on a disk: no pipe, device or folder. */
 export interface RegularFile {
+  /** Open for reading; the caller closes it. */
   readonly file: FileHandle
   /** When it was opened. It may grow or be cut since. */
   readonly size: number

@@ -14,6 +14,7 @@ const MAX_PASSES = 32
 
 /** The place of a call in the queue: its lane, and what drops it before its turn. */
 export interface QueueEntry {
+  /** Whether it works on an open scene or makes one. */
   readonly lane: Lane
   /** The scene that the call works on: closing it drops the calls that still wait for it. */
   readonly owner?: object | undefined
@@ -50,6 +51,7 @@ export class Queue {
     return this.pendingIn('scene') + this.pendingIn('look')
   }
 
+  /** Calls of one lane that wait or run. */
   pendingIn(lane: Lane): number {
     return this.#lanes[lane].length + (this.#running === lane ? 1 : 0)
   }

@@ -16,6 +16,7 @@ export interface Option {
   readonly short?: string
   /** The option may come more than once. */
   readonly many?: boolean
+  /** A line of the page: what the option does, in lower case, without a full stop. */
   readonly help: string
 }
 
@@ -24,11 +25,15 @@ export type Options = Readonly<Record<string, Option>>
 
 /** A command's page: what `--help` prints is made of nothing else. */
 export interface Page {
+  /** The word behind `flowseg`. */
   readonly name: string
   /** The arguments after the name: 'IMAGE "SENTENCE"'. */
   readonly operands: string
+  /** What the command does, in a line. */
   readonly summary: string
+  /** Paragraphs for its own page alone, wrapped when they are printed. */
   readonly details?: string
+  /** All that it takes besides --help. */
   readonly options: Options
   /** A command line without 'flowseg', and what it does. */
   readonly examples: readonly (readonly [command: string, does: string])[]
@@ -36,6 +41,7 @@ export interface Page {
 
 /** A command: its page, and what it does. */
 export interface Command {
+  /** What `parse` reads its arguments by. */
   readonly page: Page
   /** @returns the exit code */
   run(args: Given, terminal: Terminal): Promise<number>
@@ -43,8 +49,11 @@ export interface Command {
 
 /** The words that the user typed. */
 export interface Given {
+  /** Words that belong to no option, in their order. */
   readonly operands: readonly string[]
+  /** True if the option was given, with a value or as a switch. */
   has(option: string): boolean
+  /** The option's value; undefined if it wasn't given. */
   text(option: string): string | undefined
   /** Every value of an option that may be given more than once. */
   all(option: string): readonly string[]

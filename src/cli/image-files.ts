@@ -19,6 +19,7 @@ const MAX_IMAGE_BYTES = 512 * 2 ** 20
 
 /** The place of an image. */
 export interface ImagePlace {
+  /** How it is read: from disk, by a request, or from standard input once. */
   readonly kind: 'file' | 'url' | 'stdin'
   /** As it was typed. */
   readonly typed: string

@@ -7,12 +7,15 @@ export type Bits = ArrayLike<number>
 
 /** Two masks, one over the other, in pixels. */
 export interface Overlap {
+  /** Pixels in both masks. */
   readonly intersection: number
+  /** Pixels in either mask; 0 if both are empty. */
   readonly union: number
 }
 
 /** The measures of a data set. */
 export interface Metrics {
+  /** The number that the measures are over. */
   readonly sentences: number
   /** Sum of intersections by sum of unions: large objects count more. */
   readonly cIoU: number
@@ -60,6 +63,7 @@ export function metricsOf(overlaps: readonly Overlap[]): Metrics {
 export interface Rescue {
   /** The IoU below which a sentence counts as failed. */
   readonly threshold: number
+  /** The number that the other model failed at. */
   readonly sentences: number
   /** Their mean IoU with the other model; null of no sentence. */
   readonly before: number | null

@@ -47,7 +47,9 @@ export const MODEL_OPTIONS = {
 
 /** The way the model is asked. */
 export interface AskSettings {
+  /** The task and the words around a sentence; undefined where the model's own are taken. */
   readonly prompt: PromptOptions
+  /** How an image is put on the encoders' squares. */
   readonly look: Pick<LookOptions, 'padding'>
 }
 
@@ -105,6 +107,7 @@ export async function checkSentences(
 
 /** The parts of a model that sentences are checked by. */
 export interface Prompts {
+  /** The config that --config or the model has. */
   readonly config: Config
   /** @throws PromptError if the model can't be asked this */
   readonly expectSentence: (sentence: string) => void

@@ -13,7 +13,9 @@ import type { Terminal } from './output/terminal.ts'
 
 /** The images and sentences of a command line, every image with every sentence. */
 export interface Request {
+  /** Without repetitions, in the order of the command line. */
   readonly images: readonly ImagePlace[]
+  /** Without repetitions, in the order of the command line. */
   readonly sentences: readonly string[]
 }
 

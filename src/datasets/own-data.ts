@@ -11,7 +11,9 @@ export type DataLayout = 'JSON Lines' | 'RefCOCO' | 'ReasonSeg'
 
 /** The listing of a data set: images, sentences and masks by reference, without any pixels. */
 export interface OwnData {
+  /** The layout that its files turned out to have. */
   readonly layout: DataLayout
+  /** In the order in which the data set lists them. */
   readonly pictures: readonly Picture[]
   /** SHA-256 of the files that list it, to tell it from another data set. */
   readonly fingerprint: string
@@ -33,6 +35,7 @@ export interface Picture {
   readonly size: Size | undefined
   /** The place that names it, for messages: 'line 3'. */
   readonly place: string
+  /** In the data set's own order: of lines, or of ids. */
   readonly questions: readonly DataQuestion[]
   /** The largest object of the image, where the data set lists objects. */
   readonly largest: MaskSource | undefined
@@ -40,11 +43,13 @@ export interface Picture {
 
 /** A sentence, and its answer. */
 export interface DataQuestion {
+  /** As the data set has it, in its case and with its punctuation. */
   readonly sentence: string
   /** The data set's own word for sentences of this sort. */
   readonly kind: string | undefined
   /** For messages: 'line 3'. */
   readonly place: string
+  /** The pixels that the sentence means, read when the image's turn has come. */
   readonly truth: TruthSource
 }
 
@@ -71,6 +76,7 @@ export interface TruthSource {
 export interface MaskSource {
   /** Undefined if it takes the image's. */
   size(): Promise<Size | undefined>
+  /** [height, width] of the image, 1 or 0 per pixel. @throws FlowSegError 'ERR_DATASET' */
   read(size: Size, signal: AbortSignal): Promise<Uint8Array>
 }
 

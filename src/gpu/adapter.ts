@@ -13,6 +13,7 @@ export interface Features {
 
 /** The facts about an adapter that kernels are chosen by. */
 export interface AdapterFacts {
+  /** The optional features that its device was opened with. */
   readonly features: Features
   /** Lanes of a subgroup where that is one fixed number; 0 without subgroups, or where sizes can differ. */
   readonly subgroupSize: number
@@ -22,8 +23,11 @@ export interface AdapterFacts {
   readonly countsSubgroups: boolean
   /** The adapter is a CPU: loads and barriers cost more than arithmetic, and caches are large. */
   readonly software: boolean
+  /** The most threads per workgroup that its device allows. */
   readonly maxInvocations: number
+  /** The most bytes of shared (workgroup) memory per workgroup that its device allows. */
   readonly maxWorkgroupBytes: number
+  /** The variants to take, and those taken so far; each Gpu has its own. */
   readonly choices: Choices
 }
 
@@ -57,8 +61,11 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
  * - `vetoed`  'family/variant' that gave wrong results on this adapter: never taken
  */
 export class Choices {
+  /** The variant by kernel family; comes before `tuned`, and is ignored where it can't run. */
   readonly forced: ReadonlyMap<string, string>
+  /** The variant by family and class, 'matmul <class>'; and under 'weights', the weight layout. */
   readonly tuned: Map<string, string> = new Map()
+  /** 'family/variant' of those that failed their tests here; even `forced` doesn't bring one back. */
   readonly vetoed: Set<string> = new Set()
   /** The variants taken so far, by family and class. */
   readonly taken: Map<string, string> = new Map()
@@ -75,6 +82,7 @@ export class Choices {
     return copy
   }
 
+  /** Records in `taken` that an op took the variant for a problem of this class. */
   note(family: string, shapes: string, variant: string): void {
     this.taken.set(`${family} ${shapes}`, variant)
   }

@@ -52,6 +52,7 @@ export class Rate {
     this.#flopsPerSecond = initial
   }
 
+  /** A moving average, in which each run that is long enough counts 30 %. */
   get flopsPerSecond(): number {
     return this.#flopsPerSecond
   }

@@ -271,7 +271,9 @@ const BUFFER_TYPES = { read: 'read-only-storage', read_write: 'storage', uniform
 
 /** A compiled kernel. */
 export interface Pipeline {
+  /** Shared by all plans of the device that run the same code. */
   readonly pipeline: GPUComputePipeline
+  /** The layout of @group(0), the only group; bind groups are made for it. */
   readonly layout: GPUBindGroupLayout
 }
 

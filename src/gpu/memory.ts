@@ -10,7 +10,9 @@ import { TEXEL } from './kernel.ts'
 export interface BufferRequest {
   /** Shown in messages and in graphics debuggers. */
   readonly label: string
+  /** Rounded up to a multiple of 4, at least 4, as WebGPU's copies need it. */
   readonly bytes: number
+  /** Flags of GPUBufferUsage. */
   readonly usage: GPUBufferUsageFlags
   /** The owner: 'weights', 'plan segment', 'scene' ... the key of the report. */
   readonly owner: string
@@ -18,13 +20,17 @@ export interface BufferRequest {
 
 /** A texture to allocate. */
 export interface TextureRequest {
+  /** Shown in messages and in graphics debuggers. */
   readonly label: string
   /** Texels. */
   readonly width: number
+  /** Texels. */
   readonly height: number
+  /** The key of the report, as of a buffer. */
   readonly owner: string
   /** The format of a texel; by default that of texels for kernels to read. */
   readonly format?: keyof typeof TEXEL_BYTES
+  /** Flags of GPUTextureUsage; by default those of a texture that kernels read. */
   readonly usage?: GPUTextureUsageFlags
 }
 
@@ -182,10 +188,12 @@ export class Memory {
     return true
   }
 
+  /** Destroys everything on the ledger, whoever uses it. */
   releaseAll(): void {
     for (const buffer of this.#entries.keys()) this.release(buffer)
   }
 
+  /** Counts what is allocated at this moment. */
   report(): MemoryReport {
     const byOwner: Record<string, number> = {}
     for (const { owner, bytes } of this.#entries.values()) byOwner[owner] = (byOwner[owner] ?? 0) + bytes

@@ -169,6 +169,7 @@ export class Strip {
     device.queue.submit([encoder.finish()])
   }
 
+  /** Frees the buffer, and the texture that a bitmap was copied to. */
   release(): void {
     this.#gpu.buffers.release(this.buffer)
     if (this.#texture) this.#gpu.buffers.release(this.#texture)

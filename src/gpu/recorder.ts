@@ -18,11 +18,15 @@ import { checkDispatch } from './plan/dispatch.ts'
  * - `intermediate`  made and used inside the plan; its slot is chosen by liveness
  */
 export interface Storage {
+  /** Where its bytes live and for how long, as above. */
   readonly kind: 'resident' | 'input' | 'bound' | 'intermediate'
+  /** The length of the binding that kernels see. */
   readonly bytes: number
+  /** The name of an input or a bound tensor, the place in the model of an intermediate; for messages. */
   readonly label: string
   /** Only of resident storages; either of the two. */
   readonly buffer?: GPUBuffer
+  /** The memory of weights that kernels read as a storage texture. */
   readonly texture?: GPUTexture
   /** Its first byte in the buffer; a multiple of STORAGE_ALIGNMENT. */
   readonly offset?: number
@@ -66,6 +70,7 @@ export interface Dispatch {
   readonly kernel: Kernel
   /** The tensors read, by binding name. `undefined`: this variant declares the binding but never reads it. */
   readonly reads: Readonly<Record<string, Storage | undefined>>
+  /** The tensors written, by binding name. */
   readonly writes: Readonly<Record<string, Storage>>
   /** The values of the kernel's `Sizes`, by field name. */
   readonly sizes: Readonly<Record<string, SizeValue>>
@@ -99,13 +104,17 @@ export interface RecordedDispatch extends Dispatch {
 export class Recorder {
   /** The adapter that will run it. */
   adapter: AdapterFacts
+  /** What was recorded, in the order in which it runs. */
   readonly dispatches: RecordedDispatch[] = []
+  /** The storages that each run fills from host memory, by name. */
   readonly inputs: Map<string, Storage> = new Map()
+  /** The storages that each run names a buffer for, by name; no name is also an input's. */
   readonly bound: Map<string, Storage> = new Map()
   /** Inputs that are row numbers, with how many rows the smallest table that they are looked up in has. */
   readonly tableRows: Map<Storage, number> = new Map()
   /** Names that `param` made. */
   readonly params: Set<string> = new Set()
+  /** The labels of the scopes that are open, the outermost first. */
   readonly scopes: string[] = []
   readonly #own = new Set<Storage>()
 
@@ -117,16 +126,19 @@ export class Recorder {
     this.#isQuestion = isQuestion
   }
 
+  /** A storage that lives inside the plan; a dispatch must write it before another reads it. */
   intermediate(bytes: number): Storage {
     const storage: Storage = { kind: 'intermediate', bytes, label: this.scopes.join('/') }
     this.#own.add(storage)
     return storage
   }
 
+  /** A storage that each run fills from host memory. @throws UsageError if the plan has an input of that name */
   input(name: string, bytes: number): Storage {
     return this.#declare(this.inputs, { kind: 'input', bytes, label: name })
   }
 
+  /** A storage that each run names a buffer for. @throws UsageError if the plan has an input of that name */
   bind(name: string, bytes: number): Storage {
     return this.#declare(this.bound, { kind: 'bound', bytes, label: name })
   }
@@ -151,6 +163,7 @@ export class Recorder {
     return storage
   }
 
+  /** Adds it under the scopes that are open. @throws UsageError, KernelError (ours) if it doesn't fit its kernel */
   record(dispatch: Dispatch): void {
     checkDispatch(dispatch)
     this.dispatches.push({ ...dispatch, scope: this.scopes.join('/') })

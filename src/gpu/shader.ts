@@ -17,6 +17,7 @@ export interface Shader {
 export interface ShaderPiece {
   /** The file under shaders/: 'lib/nan.wgsl'. */
   readonly source: string
+  /** The declarations that are used, as WGSL without imports. */
   readonly text: string
   /**
    * Two numbers per run of lines that follow each other in the file: the first line's index in the text, and its line

@@ -49,6 +49,7 @@ export class Uploader {
     if (this.#inFlight >= IN_FLIGHT_BYTES) await this.flush()
   }
 
+  /** Waits until the device has everything that was written. */
   async flush(): Promise<void> {
     this.#inFlight = 0
     await this.#gpu.idle()

@@ -5,8 +5,11 @@
 
 /** A variable that a body binds in @group(0). */
 export interface Binding {
+  /** The variable's name in the text. */
   readonly name: string
+  /** The number in @binding. */
   readonly index: number
+  /** How the kernel binds it: as a storage buffer, as the uniform `sizes`, or as a read-only storage texture. */
   readonly access: 'read' | 'read_write' | 'uniform' | 'texture'
   /** Its type in WGSL, as written. */
   readonly type: string
@@ -14,7 +17,9 @@ export interface Binding {
 
 /** A field of the `Sizes` struct. */
 export interface SizeField {
+  /** The field's name, by which dispatches give its value. */
   readonly name: string
+  /** Each takes 4 bytes, without gaps. */
   readonly type: 'u32' | 'i32' | 'f32'
 }
 

@@ -13,6 +13,7 @@ export type Chosen = Iterable<File | FileSystemFileHandle> | DataTransfer | File
 
 /** Files that a page's user chose, by their names in the folder. */
 export interface ChosenFiles {
+  /** The files directly in the one folder. */
   readonly files: readonly File[]
   /** Folders beside them, which aren't looked into. */
   readonly folders: readonly string[]

@@ -19,7 +19,9 @@ const U64_MAX = 2n ** 64n - 1n
 
 /** The checked contents of a header. */
 export interface SafetensorsHeader {
+  /** The texts of `__metadata__`; empty if the file has none. */
   readonly metadata: ReadonlyMap<string, string>
+  /** In the header's order, with the offsets of their bytes in the file. */
   readonly tensors: readonly TensorEntry[]
 }
 

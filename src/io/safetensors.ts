@@ -126,8 +126,11 @@ function readChecksums(file: string, text: string | undefined): Map<string, numb
 
 /** A tensor to be written, with its values. */
 export interface TensorData {
+  /** Its key in the header. */
   readonly name: string
+  /** The element type of `bytes`. */
   readonly dtype: Dtype
+  /** Sizes of the axes, the slowest first; empty for a scalar. */
   readonly shape: readonly number[]
   /** C order, little endian. */
   readonly bytes: Uint8Array

@@ -7,7 +7,9 @@ import { viewOf } from '../view.ts'
 
 /** A hash that takes its bytes in pieces: node:crypto's and ours. */
 export interface PiecewiseHash {
+  /** Appends bytes; they may be changed as soon as it returns. */
   update(bytes: Uint8Array): unknown
+  /** 64 hex digits. Nothing can follow. */
   digest(format: 'hex'): string
 }
 
@@ -15,6 +17,7 @@ export interface PiecewiseHash {
 export class Sha256 {
   readonly #hash: PiecewiseHash = hostSha256?.() ?? new PortableSha256()
 
+  /** Appends bytes; they may be changed as soon as it returns. */
   update(bytes: Uint8Array): this {
     this.#hash.update(bytes)
     return this
@@ -53,6 +56,7 @@ export class PortableSha256 implements PiecewiseHash {
   readonly #rest = new Uint8Array(BLOCK)
   #length = 0
 
+  /** Appends bytes; those of an unfinished block are copied. */
   update(bytes: Uint8Array): this {
     const held = this.#length % BLOCK
     this.#length += bytes.length
@@ -69,6 +73,7 @@ export class PortableSha256 implements PiecewiseHash {
     return this
   }
 
+  /** 64 hex digits, whatever the format is called. Nothing can follow. */
   digest(_format: 'hex' = 'hex'): string {
     const bits = BigInt(this.#length) * 8n
     const padding = new Uint8Array(1 + ((119 - (this.#length % BLOCK)) % BLOCK)) // to 8 bytes before a block's end

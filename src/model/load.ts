@@ -124,10 +124,15 @@ const PLANS_KEPT = 8
 
 /** The tensors and plans on the device that all scenes of a model share. */
 export interface LoadedModel {
+  /** The device of all its tensors; `release` closes it only if it was opened for this model. */
   readonly gpu: Gpu
+  /** The config, the weights and the sizes that plans are built from. */
   readonly parts: Parts
+  /** The checkpoint's own. */
   readonly tokenizer: Tokenizer
+  /** Makes the encoders' input; used by one look at a time. */
   readonly preprocessor: Preprocessor
+  /** The plan that looks at an image, ready from the start. */
   readonly look: Plan
   /** Rows of tokens, on the host. */
   readonly embeddings: TokenEmbeddings
@@ -135,6 +140,7 @@ export interface LoadedModel {
   readonly head: LanguageHead
   /** The embedded tokens before the image. */
   readonly before: Float32Array
+  /** Things that a person should know of the device, the files and the weights, in sentences. */
   readonly notes: readonly string[]
   /** The words that it was trained on; all words count as known where nobody says. */
   readonly words: KnownWords
@@ -148,7 +154,9 @@ export interface LoadedModel {
   readonly language: Map<number, Readonly<Record<string, Tensor>>>
   /** Plans and their memory are shared: one task at a time. */
   readonly queue: Queue
+  /** The scenes that are open, and whether a look must wait for room. */
   readonly scenes: SceneLimit<SceneState>
+  /** The most calls per lane that may wait or run; Infinity by default. */
   readonly maxPending: number
   /** Takes no more tasks. */
   closed: boolean

@@ -20,7 +20,9 @@ const LOOK_KINDS: OptionKinds<LookOptions> = { ...TASK_KINDS, padding: oneOf('no
 
 /** The result of a look, on the device until the scene is closed. */
 export interface SceneState extends Placement, Counted {
+  /** The size of the image, and of its place on SAM's canvas. */
   readonly size: ImageSize
+  /** The tensors that the decoder reads of the image, by the names of the plan's outputs. */
   readonly image: Readonly<Record<string, Tensor>>
   /** SAM's rows of the language model, from which regions are sampled; only where the checkpoint knows regions. */
   readonly tokens: Tensor | undefined

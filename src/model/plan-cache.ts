@@ -30,10 +30,12 @@ export class PlanCache {
     return plan
   }
 
+  /** The descriptions of its plans, the least recently used first. */
   infos(): PlanInfo[] {
     return [...this.#plans.values()].map(({ info }) => info)
   }
 
+  /** Releases all of them; the next `get` makes its plan anew. */
   clear(): void {
     for (const cached of this.#plans.values()) cached.release()
     this.#plans.clear()

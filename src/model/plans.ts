@@ -51,7 +51,9 @@ import { watched } from './stages.ts'
 
 /** The configuration, weights and sizes that every plan is built from. */
 export interface Parts {
+  /** The checked config.json. */
   readonly config: Config
+  /** By name; they outlive every plan. */
   readonly weights: Weights
   /** The checkpoint has no tensors of the flow. */
   readonly baseline: boolean
@@ -291,6 +293,7 @@ export function languagePlan(
 
 /** The phrases of a prompt, and the form in which they become C. */
 export interface Phrases {
+  /** At least 1. */
   readonly count: number
   /** A row of C for each phrase, whatever the config says: for lists so long that training saw nothing like them. */
   readonly pooled: boolean
@@ -390,7 +393,9 @@ function readable(
 
 /** Sizes of an image and of its place on SAM's canvas. */
 export interface ImageSize {
+  /** Pixels of the image as it came, upright. */
   readonly width: number
+  /** Pixels of the image as it came, upright. */
   readonly height: number
   /** [h', w']: the part of the canvas that holds the image. */
   readonly scaled: readonly [number, number]

@@ -17,7 +17,9 @@ const STRICT_PATIENCE_MS = 30_000
 
 /** A scene as it is counted. */
 export interface Counted {
+  /** Bytes that it holds on the device. */
   readonly bytes: number
+  /** Milliseconds that its look took. */
   readonly lookMs: number
   /** Nobody asked it for a while: it is there to stay. */
   idle: boolean
@@ -48,21 +50,25 @@ export class SceneLimit<S extends Counted = Counted> {
     return Math.max(1, Math.floor((SCENES_SHARE * withoutScenes) / bytes))
   }
 
+  /** The scenes that are open, idle ones included. */
   get open(): ReadonlySet<S> {
     return this.#open
   }
 
+  /** Counts a scene that a look just made. */
   opened(scene: S): void {
     this.#open.add(scene)
     this.#last = scene
     this.#lastUse = performance.now()
   }
 
+  /** Notes that a call on the scene began or ended: it is no longer idle. */
   used(scene: S): void {
     scene.idle = false
     this.#lastUse = performance.now()
   }
 
+  /** Counts the scene no more; its memory is free by then. */
   closed(scene: S): void {
     this.#open.delete(scene)
     this.#lastUse = performance.now()

@@ -89,6 +89,7 @@ export class Scene {
     sentence: string,
     options: SegmentOptions<O> & { readonly all: true },
   ): Promise<AllSegmentation<O>>
+  /** Without `all`: the best mask alone. */
   segment<O extends MaskOutput = 'host'>(
     sentence: string,
     options?: SegmentOptions<O>,
@@ -156,6 +157,7 @@ export class Scene {
     list: CategoryList | string,
     options: CategoryOptions & { readonly mode: M },
   ): Promise<CategoryAnswers[M]>
+  /** Without a mode, of things and stuff: a panoptic map. */
   segmentCategories(
     list: {
       readonly things: readonly [string, ...string[]] // an empty list is none
@@ -163,14 +165,17 @@ export class Scene {
     },
     options?: CategoryOptions & { readonly mode?: undefined },
   ): Promise<CategoryAnswers['panoptic']>
+  /** Without a mode, of things alone: objects. */
   segmentCategories(
     list: { readonly things: readonly string[]; readonly stuff?: undefined },
     options?: CategoryOptions & { readonly mode?: undefined },
   ): Promise<CategoryAnswers['instance']>
+  /** Without a mode, of stuff alone: a category per pixel. */
   segmentCategories(
     list: { readonly things?: undefined; readonly stuff: readonly string[] },
     options?: CategoryOptions & { readonly mode?: undefined },
   ): Promise<CategoryAnswers['semantic']>
+  /** Of a list whose kinds aren't known to TypeScript: `mode` of the answer tells what it is. */
   segmentCategories(
     list: CategoryList | string,
     options?: CategoryOptions,
@@ -208,10 +213,12 @@ export class Scene {
     regions: Region | readonly Region[],
     options: RegionOptions & { readonly like: true },
   ): Promise<RegionInstances>
+  /** Of one region: the object that was pointed at. */
   segmentRegion<O extends MaskOutput = 'host'>(
     region: Region,
     options?: RegionOptions<O> & { readonly like?: false | undefined },
   ): Promise<RegionSegmentation<O>>
+  /** Of several regions: an answer for each, in their order. */
   segmentRegion<O extends MaskOutput = 'host'>(
     regions: readonly Region[],
     options?: RegionOptions<O> & { readonly like?: false | undefined },

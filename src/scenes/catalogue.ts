@@ -145,8 +145,11 @@ export const WITHOUT_ARTICLE: ReadonlySet<string> = new Set(['scissors', 'cheese
 
 /** An ability or a use: the categories that have it, those that may have it, and sentences that ask for it. */
 export interface Fact {
+  /** Categories that have it without doubt. */
   readonly yes: readonly string[]
+  /** Categories that people might argue about: where a scene shows one, nothing is asked by this fact. */
   readonly maybe?: readonly string[]
+  /** Ways of asking for the one object that has it, all with the same meaning. */
   readonly wordings: readonly string[]
 }
 

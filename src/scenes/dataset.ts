@@ -29,21 +29,31 @@ import { everySentence, SENTENCE_KINDS, type Sentence, writeSentences } from './
 
 /** manifest.json of a data set: where its scenes begin and how many there are. */
 export interface DatasetManifest {
+  /** The split that all of its scenes are of. */
   readonly split: Split
   /** Index of the first scene. */
   readonly start: number
+  /** Number of scenes; scenes.jsonl has a line for each. */
   readonly count: number
+  /** Pixels of each side of a picture: SIZE. */
   readonly size: number
+  /** The layout of the pixels: a PNG per picture and per id map, or two files with all of them in a row. */
   readonly images: 'png' | 'raw'
+  /** All categories that scenes can show, whether or not these do. */
   readonly categories: readonly string[]
+  /** All colours of shapes. */
   readonly colours: readonly string[]
+  /** All kinds of sentences. */
   readonly kinds: readonly string[]
 }
 
 /** A scene as scenes.jsonl has it: objects and sentences, without pixels. */
 export interface SceneRecord {
+  /** The scene's number in its split, from which it can be made again. */
   readonly index: number
+  /** In painting order; asks and sentences mean them by their index here. */
   readonly objects: readonly ObjectRecord[]
+  /** Each means exactly one object. */
   readonly sentences: readonly Sentence[]
   /** The second generation: all that it is asked besides. */
   readonly asks?: readonly Ask[]
@@ -67,9 +77,13 @@ export interface DatasetScene extends SceneRecord {
 
 /** The scenes that a data set is made of. */
 export interface DatasetOptions extends TaskOptions {
+  /** The split to take them from. */
   readonly split: Split
+  /** Number of scenes. */
   readonly count: number
+  /** Index of the first scene; 0 by default. */
   readonly start?: number
+  /** Pixels one after the other in two files, for training, rather than as PNGs. */
   readonly raw?: boolean
   /** Every sentence that was found, some sixty a scene, rather than 8 to 14. */
   readonly every?: boolean

@@ -4,7 +4,9 @@ import baked from './icons.json' with { type: 'json' }
 
 /** A picture of a category. */
 export interface Icon {
+  /** The word for what it shows, unique per style. */
   readonly category: string
+  /** The wider word: 'animal', 'food'. */
   readonly group: string
   /** Its name in @iconify-json/fluent-emoji-flat. */
   readonly icon: string
@@ -12,6 +14,7 @@ export interface Icon {
   readonly body: string
   /** Centre and half side of the square around its ink, in view box units. */
   readonly centre: readonly [number, number]
+  /** Half the side of that square. */
   readonly half: number
   /** 48 x 48 bits over that square, row by row, lowest bit first, base64. */
   readonly silhouette: string

@@ -14,7 +14,9 @@ export type ObjectProperty = (object: SceneObject) => TruthValue
 
 /** Words and what they ask. */
 export interface Phrase {
+  /** Words that stand in a sentence: 'red circle'. */
   readonly text: string
+  /** Says of each object of the scene whether the words are true of it. */
   readonly asks: ObjectProperty
 }
 

@@ -33,10 +33,12 @@ export class KeyedRandom {
     return low + Math.floor((high - low + 1) * this.next())
   }
 
+  /** True with this probability, from 0 to 1; takes one number of the stream. */
   chance(probability: number): boolean {
     return this.next() < probability
   }
 
+  /** One of them, each as likely. @throws RangeError if there are none */
   pick<T>(from: readonly T[]): T {
     if (from.length === 0) throw new RangeError('Random.pick: nothing to pick from')
     return from[Math.floor(from.length * this.next())] as T

@@ -77,12 +77,17 @@ const RADII: Record<SizeName, readonly [number, number]> = {
 
 /** An object in a scene, in pixels of the picture. */
 export interface SceneObject {
+  /** A shape is painted in a colour, a sprite is an icon as it is. */
   readonly kind: 'shape' | 'sprite'
+  /** The word for what it is: 'circle', 'cat'. */
   readonly category: string
+  /** The wider word: 'shape', 'animal'. */
   readonly group: Group
   /** Shapes only; sprites come as they are. */
   readonly colour: Colour | null
+  /** The paint's pattern; null for sprites. */
   readonly pattern: Pattern | null
+  /** The range that its radius was drawn from. */
   readonly size: SizeName
   /** Pixels, y down. */
   readonly centre: readonly [number, number]
@@ -96,12 +101,15 @@ export interface SceneObject {
   readonly style?: IconStyle | undefined
   /** Around the visible part, [x0, y0, x1, y1), and its pixels; from the silhouette. */
   readonly box: readonly [number, number, number, number]
+  /** Pixels that no other object covers, by the silhouette. */
   readonly area: number
 }
 
 /** A picture of objects on a background, before it is painted. */
 export interface SyntheticScene {
+  /** The split that it is of, which decides what combinations it may show. */
   readonly split: Split
+  /** Its number in the split, from 0. */
   readonly index: number
   /** In painting order: later ones cover earlier ones. */
   readonly objects: readonly SceneObject[]
@@ -308,7 +316,9 @@ function measureVisible(placed: readonly Placed[]): SceneObject[] | null {
 
 /** The part of an object that no other covers: its box [left, top, right, bottom), and its pixels. */
 export interface VisiblePart {
+  /** [left, top, right, bottom) in pixels; [SIZE, SIZE, 0, 0] if nothing is visible. */
   box: [number, number, number, number]
+  /** Visible pixels. */
   area: number
 }
 

@@ -49,7 +49,9 @@ export type SentenceKind = (typeof SENTENCE_KINDS)[number]
 
 /** A sentence that means exactly one object of a scene. */
 export interface Sentence {
+  /** Lower case, without a full stop. */
   readonly text: string
+  /** The kind of words that single the object out. */
   readonly kind: SentenceKind
   /** Index of the object it means. */
   readonly target: number
@@ -57,12 +59,15 @@ export interface Sentence {
 
 /** The objects that the first `end` characters of a sentence have named: the noun's objects, the landmark. */
 export interface Mention {
+  /** Characters from the start of the sentence to the end of the words that name them. */
   readonly end: number
+  /** Indices, ascending; several where the words alone mean several. */
   readonly objects: readonly number[]
 }
 
 /** A sentence with the steps to its answer, for training. */
 export interface ExplainedSentence extends Sentence {
+  /** On the way to the answer, in the order of the words; empty if none are named. */
   readonly mentions: readonly Mention[]
   /** The objects that an order counts: the first, the second, ... up to the one that is meant. */
   readonly counted?: readonly number[] | undefined

@@ -76,7 +76,7 @@ export function conclude(
       candidates: comparison.candidates.map(reportOf),
       choice,
       why,
-      form: comparison.form,
+      layout: comparison.layout,
       skipped: !isIn(comparison, weights?.choice ?? standard),
     })),
     weights,
@@ -130,7 +130,7 @@ interface Decision {
 
 /** The default, which comes first, unless another is faster by more than noise. */
 export function decide(
-  { candidates, form }: Comparison,
+  { candidates, layout }: Comparison,
   family: string,
   vetoed: ReadonlySet<string>,
 ): Decision {
@@ -146,7 +146,7 @@ export function decide(
     const { length } = candidates
     const out =
       left.length < length ? 'the others are vetoed' : `the others should take over ${HOPELESS}x as long`
-    const only = form ? `the only one that reads ${inWords(form)}` : 'the only one that fits'
+    const only = layout ? `the only one that reads ${inWords(layout)}` : 'the only one that fits'
     return { choice, why: length === 1 ? only : out, ms: defaultMs, defaultMs }
   }
 
@@ -184,9 +184,9 @@ function decideWeights(
   vetoed: ReadonlySet<string>,
 ): WeightsReport | undefined {
   const both = problems.flatMap(({ family, count, comparisons }) => {
-    const decided = (form: WeightLayout): Decision[] =>
+    const decided = (layout: WeightLayout): Decision[] =>
       comparisons
-        .filter((comparison) => comparison.form === form)
+        .filter((comparison) => comparison.layout === layout)
         .map((comparison) => decide(comparison, family.name, vetoed))
     const [[rows], [packed]] = [decided('rows'), decided('packed')]
     return rows && packed ? [{ count, rows, packed }] : []
@@ -222,8 +222,8 @@ function decideWeights(
   return report(other, why, rowsMs, packedMs)
 }
 
-function inWords(form: WeightLayout): string {
-  return form === 'rows' ? 'rows' : 'packed weights'
+function inWords(layout: WeightLayout): string {
+  return layout === 'rows' ? 'rows' : 'packed weights'
 }
 
 /** The layout that is known to be the faster one, so that the rest needn't be timed with the other. */

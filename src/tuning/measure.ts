@@ -47,8 +47,8 @@ export async function measure(
     }
 
     // 2. The others must give the same values, and the same bits again
-    for (const { form, candidates } of comparisons) {
-      const rebuilt = form === 'packed' ? await rebuild(gpu, problem, weights, form) : plain
+    for (const { layout, candidates } of comparisons) {
+      const rebuilt = layout === 'packed' ? await rebuild(gpu, problem, weights, layout) : plain
       if (rebuilt !== plain) rebuilts.push(rebuilt)
       let least = Infinity
       for (const candidate of candidates) {

@@ -27,6 +27,7 @@ export const FEWEST_ROUNDS = 3
 
 /** The problems of one class of shapes, of which one is tried. */
 export interface ProblemClass {
+  /** The family whose variants can solve the problem. */
   readonly family: KernelFamily<never>
   /** The one that is tried, with numbers for the sizes that each run gives. */
   readonly problem: never
@@ -41,7 +42,7 @@ export interface ProblemClass {
 /** The variants that can solve one class of shapes, to be compared with each other. */
 export interface Comparison {
   /** The layout of the weights, if both are tried. */
-  readonly form: WeightLayout | undefined
+  readonly layout: WeightLayout | undefined
   /** The class of the problem, as its family names it. */
   readonly shapes: string
   /** The variant that the cost model prefers comes first. */
@@ -50,9 +51,11 @@ export interface Comparison {
 
 /** A variant in a comparison, and what is known of it so far. */
 export interface ComparedVariant {
+  /** Able to solve the comparison's problem on this adapter. */
   readonly variant: Variant<never>
   /** The time by the cost model, relative to the cheapest candidate's 1. */
   readonly predicted: number
+  /** 'untried' until `measure` reaches it. */
   verdict: CandidateReport['verdict']
   /** The reason why it was vetoed or couldn't be tried. */
   reason: string | undefined
@@ -82,8 +85,8 @@ export function collect(gpu: Gpu, adapter: AdapterFacts, builds: readonly Build[
     .sort((a, b) => b.weight - a.weight)
     .map(({ seen: { family, problem }, count, weight }) => {
       const concrete = family.concrete?.(problem) ?? problem
-      const comparisons = layoutsOf(gpu, family, concrete).map((form) =>
-        comparisonOf(family, concrete, form, adapter),
+      const comparisons = layoutsOf(gpu, family, concrete).map((layout) =>
+        comparisonOf(family, concrete, layout, adapter),
       )
       return { family, problem: concrete, count, weight, comparisons }
     })
@@ -126,16 +129,16 @@ function layoutsOf(gpu: Gpu, family: KernelFamily<never>, problem: never): (Weig
 function inLayout(
   family: KernelFamily<never>,
   problem: never,
-  form: WeightLayout | undefined,
+  layout: WeightLayout | undefined,
   adapter: AdapterFacts,
 ): never {
   const runsOf = new Map(weightsOf(family, problem).map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   return mapTensors(problem, (x) => {
     const runs = runsOf.get(x.storage)
-    if (form === undefined || runs === undefined) return x
+    if (layout === undefined || runs === undefined) return x
     const { packed: _, ...plain } = x
     const { shape, dtype } = x
-    return form === 'rows'
+    return layout === 'rows'
       ? plain
       : { ...plain, packed: packedAs({ shape, dtype, runs }, adapter.subgroupSize) }
   })
@@ -160,20 +163,20 @@ export function isOpen({ candidates }: Comparison): boolean {
 function comparisonOf(
   family: KernelFamily<never>,
   concrete: never,
-  form: WeightLayout | undefined,
+  layout: WeightLayout | undefined,
   adapter: AdapterFacts,
 ): Comparison {
-  const problem = inLayout(family, concrete, form, adapter)
+  const problem = inLayout(family, concrete, layout, adapter)
   const able = ranked(family, problem, adapter)
   const costs = able.map((variant) => variant.cost(problem, adapter))
   const candidates = able.map((variant, i): ComparedVariant => {
     const predicted = entryOf(costs, i) / entryOf(costs, 0)
     return { variant, predicted, verdict: 'untried', reason: undefined, flops: 0, samples: [] }
   })
-  return { form, shapes: family.classOf(problem), candidates }
+  return { layout, shapes: family.classOf(problem), candidates }
 }
 
 /** True if problems of this class come up when weights have the wanted layout. */
-export function isIn({ form }: Comparison, wanted: WeightLayout): boolean {
-  return form === undefined || form === wanted
+export function isIn({ layout }: Comparison, wanted: WeightLayout): boolean {
+  return layout === undefined || layout === wanted
 }

@@ -28,7 +28,7 @@ export interface ClassReport {
   /** The shapes that the problems of the class share, rounded. */
   readonly shapes: string
   /** The layout of its weights, if both were tried; rows come first, then packed weights. */
-  readonly form: WeightLayout | undefined
+  readonly layout: WeightLayout | undefined
   /** Number of them in the plans. */
   readonly count: number
   /** The variants that can run here, the one that the cost model prefers first. */

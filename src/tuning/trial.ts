@@ -15,11 +15,13 @@ import { allocate, type DType, release, storagesOf, type Tensor } from '../tenso
 
 /** A problem that stands alone. */
 export interface StandaloneProblem<P> {
+  /** The problem with tensors of its own in place of the plan's; weights may stay those of the model. */
   readonly problem: P
   /** The tensors that its variants read or write. */
   readonly tensors: readonly Tensor[]
   /** Those of them that come into being by it: whatever they hold before must not matter. */
   readonly fresh: ReadonlySet<Tensor>
+  /** Frees the tensors that were allocated for it; others stay. */
   readonly release: () => void
 }
 
@@ -28,14 +30,14 @@ const NOISE = 65_521
 
 /**
  * @param weights those that take the layout; they get values of their own, the same in both layouts
- * @param form    the layout; undefined: as they are
+ * @param layout  rows or packed weights; undefined: as they are
  * @throws OutOfMemoryError, LimitError
  */
 export async function rebuild<P>(
   gpu: Gpu,
   problem: P,
   weights: readonly FamilyWeight[] = [],
-  form?: WeightLayout,
+  layout?: WeightLayout,
 ): Promise<StandaloneProblem<P>> {
   const runsOf = new Map(weights.map(({ tensor, runs = 1 }) => [tensor.storage, runs]))
   const replacements = new Map<Storage, Tensor>()
@@ -44,7 +46,9 @@ export async function rebuild<P>(
 
   const make = async (x: Tensor, seed: number): Promise<Tensor> => {
     const { shape, dtype } = x
-    const isPacked = runsOf.has(x.storage) ? (form ?? (x.packed ? 'packed' : 'rows')) === 'packed' : x.packed
+    const isPacked = runsOf.has(x.storage)
+      ? (layout ?? (x.packed ? 'packed' : 'rows')) === 'packed'
+      : x.packed
     // A weight that is there serves as it is, unless its layout may change
     if (x.storage.kind === 'resident' && !x.packed && !runsOf.has(x.storage)) return x
     const data = noise(dtype, x.size, seed)
@@ -108,6 +112,7 @@ export class Trial<P> {
   readonly #variant: Variant<P>
   readonly #written: readonly Tensor[]
   readonly #params: Readonly<Record<string, number>>
+  /** Floating-point operations of one run of the variant. */
   readonly flops: number
   #timed: { plan: Plan; repeats: number } | undefined
   /** Milliseconds that `outputs` saw. */
@@ -186,6 +191,7 @@ export class Trial<P> {
     return plan(this.#gpu, 'trial', build, { signal })
   }
 
+  /** Frees the plan that `time` made; the rebuilt problem stays its owner's. */
   release(): void {
     this.#timed?.plan.release()
     this.#timed = undefined

@@ -63,9 +63,9 @@ export async function tune(gpu: Gpu, builds: readonly Build[], options: TuneOpti
   while (left.length > 0 && performance.now() < deadline) {
     signal?.throwIfAborted()
     // Those where there is something to choose come first
-    const form = layoutDecided(problems, adapter)
+    const layout = layoutDecided(problems, adapter)
     const comparisonsOf = ({ comparisons }: ProblemClass): Comparison[] =>
-      comparisons.filter((comparison) => form === undefined || isIn(comparison, form))
+      comparisons.filter((comparison) => layout === undefined || isIn(comparison, layout))
     const now = performance.now()
     const isOpenNow = (problem: ProblemClass): boolean => comparisonsOf(problem).some(isOpen)
     const fitsIn = (problem: ProblemClass): boolean =>

@@ -135,19 +135,19 @@ for (const gpu of await adapters()) {
     expect(gpu.adapter.choices.vetoed.size).toBe(0)
   })
 
-  test(`linear layers: all variants in both forms of weights agree, on ${gpu.name}`, async () => {
+  test(`linear layers: all variants in both layouts of weights agree, on ${gpu.name}`, async () => {
     const lanes = gpu.adapter.subgroupSize || 8
     const weight = await upload(gpu, random([4 * lanes, 64]).data, [4 * lanes, 64], 'f32')
     const { tuned, classes, weights } = await tune(gpu, [
       ({ input }) => ({ read: { y: linear(input('x', [33, 64]), weight) } }),
     ])
     expect(tuned.vetoes).toEqual({})
-    const forms = classes.map(({ form }) => form)
+    const layouts = classes.map(({ layout }) => layout)
     if (gpu.adapter.subgroupSize > 0 && gpu.adapter.readsTextures) {
-      expect(forms).toEqual(['rows', 'packed'])
+      expect(layouts).toEqual(['rows', 'packed'])
       expect(tuned.choices['weights']).toBe(weights!.choice)
-      expect(classes.filter(({ skipped }) => !skipped).map(({ form }) => form)).toEqual([weights!.choice])
-    } else expect(forms).toEqual([undefined])
+      expect(classes.filter(({ skipped }) => !skipped).map(({ layout }) => layout)).toEqual([weights!.choice])
+    } else expect(layouts).toEqual([undefined])
     gpu.buffers.release(weight.storage.buffer!)
   })
 
@@ -213,7 +213,7 @@ test('a choice is taken, gives the same bits again, and off is what the cost mod
 
 test('a lead must be larger than noise, and seen often enough', () => {
   const comparison = (samples: Record<string, number[]>): Comparison => ({
-    form: undefined,
+    layout: undefined,
     shapes: '',
     candidates: Object.entries(samples).map(
       ([name, ms]): ComparedVariant => ({

@@ -8,7 +8,9 @@
 
 /** A share, and how it comes about. */
 export interface SharePrediction {
+  /** The share of the ceiling's rate that the kernel should reach, from 0 to 1. */
   readonly share: number
+  /** The reason, in a few words, for the table. */
   readonly because: string
 }
 

@@ -13,6 +13,7 @@ import { idealSeconds, type Work } from './roofline.ts'
 export interface DispatchTime extends Work {
   /** Its file in shaders/. */
   readonly kernel: string
+  /** Its place in the model: 'sam/layers.3/attn'. */
   readonly scope: string
   /** NaN where the adapter has no timestamps. */
   readonly ms: number
@@ -20,11 +21,13 @@ export interface DispatchTime extends Work {
 
 /** A piece's times. */
 export interface MeasuredPiece extends Pick<BenchPiece, 'name' | 'title' | 'step' | 'count'> {
+  /** In the order in which they run; each `ms` is a median over the profiles. */
   readonly dispatches: readonly DispatchTime[]
   /** Bytes of its weights on the device; absent of pieces of the small model. */
   readonly weightBytes?: number | undefined
   /** From start to finish, the median of `runs`. */
   readonly runMs: number
+  /** How often it ran after the first time, 25 times at most. */
   readonly runs: number
   /**
    * Processor time of such a run, by all cores at once: on a software adapter, what it takes when nothing else runs.
@@ -108,6 +111,7 @@ function median(values: readonly number[]): number {
 
 /** Dispatches together: of a piece, of a kernel. */
 export interface Total extends Work {
+  /** Number of dispatches that are summed. */
   readonly dispatches: number
   /** Their sum; NaN without timestamps. */
   readonly ms: number

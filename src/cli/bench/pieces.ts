@@ -41,18 +41,23 @@ export interface BenchPiece {
   readonly name: string
   /** A description for people. */
   readonly title: string
+  /** The step whose time it is a part of. */
   readonly step: BenchStep
   /** The number of times that the full model runs it; 0 is a plan of the small one. */
   readonly count: number
+  /** Allocates and compiles; the caller releases the result. */
   readonly prepare: (gpu: Gpu, task: TaskOptions) => Promise<Prepared>
 }
 
 /** A plan ready to run, with all it takes. */
 export interface Prepared {
+  /** The plan to time, which `release` frees. */
   readonly plan: Plan
+  /** Inputs and parameters, the same for every run. */
   readonly values: RunValues
   /** Bytes of its weights on the device, of a piece of the full model. */
   readonly weightBytes?: number
+  /** Frees the plan and all that was allocated for it. */
   readonly release: () => void
 }
 
@@ -149,7 +154,9 @@ export function modelPieces(model: string, open: () => Promise<OpenModel>): Benc
 
 /** The pieces of a model that is loaded, and a way to free it. */
 export interface OpenModel {
+  /** The piece of one of the model's plans; valid while the model is open. */
   readonly prepare: (plan: PlanName, task: TaskOptions) => Promise<Prepared>
+  /** Frees the weights, and all that the pieces start from. */
   readonly release: () => void
 }
 

@@ -18,15 +18,19 @@ const GPUS = [
 
 /** All that was measured, for both forms of the report. */
 export interface Report {
+  /** The name of its Gpu. */
   readonly adapter: string
   /** The adapter is the processor, which others may use meanwhile. */
   readonly isSoftware: boolean
   /** True if kernel-predictions.ts is about adapters such as this. */
   readonly isPredicted: boolean
+  /** The best rates that were measured on this adapter. */
   readonly ceilings: Ceilings
+  /** The pieces in the order in which they ran. */
   readonly measured: readonly MeasuredPiece[]
   /** To predict for. */
   readonly machine: Machine
+  /** The type of the full model's matrices. */
   readonly dtype: 'f32' | 'bf16'
   /** All pieces of the full model are among those measured. */
   readonly isWhole: boolean
@@ -113,6 +117,7 @@ function kernelTable({ dispatches, runMs }: MeasuredPiece, { ceilings, isPredict
 export interface TokenCost {
   /** All layers and the head, one after the other. */
   readonly ms: number
+  /** Bytes of the weights that a token reads. */
   readonly weightBytes: number
   /** The time that reading the weights takes at the rate of a copy here; a kernel that only reads may be faster. */
   readonly readMs: number

@@ -3,6 +3,7 @@
 
 /** The facts of a dispatch that a plan reports. */
 export interface Work {
+  /** Floating-point operations; a multiply-add is two. */
   readonly flops: number
   /** The least bytes that must move: each operand read once, each result written once. */
   readonly bytes: number
@@ -10,7 +11,9 @@ export interface Work {
 
 /** An adapter, measured or from its data sheet. */
 export interface Machine {
+  /** The highest rate of f32 arithmetic; a multiply-add is two. */
   readonly flopsPerSecond: number
+  /** The highest rate of memory, bytes read plus written. */
   readonly bytesPerSecond: number
   /** Each dispatch costs this much besides. */
   readonly dispatchSeconds: number

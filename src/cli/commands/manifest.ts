@@ -135,8 +135,11 @@ async function factsOf(folder: Folder, name: string, signal: AbortSignal): Promi
 
 /** The state of a file that is listed. */
 export interface FileVerdict {
+  /** As the manifest lists it. */
   readonly name: string
+  /** 'size only' if the file is too large to be hashed, and its size isn't another. */
   readonly verdict: 'same' | 'differs' | 'missing' | 'size only'
+  /** The verdict in words, as messages have it behind the name. */
   readonly text: string
 }
 

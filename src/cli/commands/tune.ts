@@ -150,8 +150,8 @@ export function unmeasuredText(
 
 /** The report of the same class of shapes in the other weight layout, if that was skipped. */
 function siblingOf(classes: readonly ClassReport[], i: number): ClassReport | undefined {
-  const { form } = entryOf(classes, i)
-  const other = form === 'rows' ? classes[i + 1] : form === 'packed' ? classes[i - 1] : undefined
+  const { layout } = entryOf(classes, i)
+  const other = layout === 'rows' ? classes[i + 1] : layout === 'packed' ? classes[i - 1] : undefined
   return other?.skipped ? other : undefined
 }
 
@@ -170,11 +170,11 @@ function othersOf({ candidates, choice }: ClassReport, other: ClassReport | unde
     ...candidates.filter(({ name }) => name !== choice).map((one) => candidateText(one)),
     ...(other ? other.candidates : [])
       .filter(({ verdict }) => verdict !== 'untried')
-      .map((one) => candidateText(one, other?.form === 'packed' ? ' packed' : ' in rows')),
+      .map((one) => candidateText(one, other?.layout === 'packed' ? ' packed' : ' in rows')),
   ].join(', ')
 }
 
-function candidateText({ name, predicted, ms, verdict, reason }: CandidateReport, form = ''): string {
+function candidateText({ name, predicted, ms, verdict, reason }: CandidateReport, layout = ''): string {
   const outcome = ms === undefined ? `${verdict}${reason ? `: ${reason}` : ''}` : `${ms.toPrecision(3)} ms`
-  return `${name}${form} ${outcome} (${predicted.toFixed(1)})`
+  return `${name}${layout} ${outcome} (${predicted.toFixed(1)})`
 }

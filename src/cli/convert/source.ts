@@ -33,9 +33,11 @@ const EMBEDDING = 'llm.model.embed_tokens.weight'
 export interface Original {
   /** Its tensors, under our names. */
   readonly checkpoint: Checkpoint
+  /** The checkpoint's own config, or that of the model which its tensors are recognised as. */
   readonly config: Config
   /** The text that the config was read from. */
   readonly configText?: string | undefined
+  /** The texts that are written beside the weights. */
   readonly tokenizer: TokenizerTexts
   /** Its fingerprint: no other checkpoint has it. */
   readonly source: string
@@ -43,12 +45,15 @@ export interface Original {
   readonly notes: readonly string[]
   /** Bytes of these tensors that must still be downloaded. */
   bytesToCome(entries: readonly TensorEntry[]): Promise<number>
+  /** Closes the checkpoint's files. */
   close(): Promise<void>
 }
 
 /** The texts of a tokenizer's two files. */
 export interface TokenizerTexts {
+  /** The text of tokenizer.json. */
   readonly vocabulary: string
+  /** The text of tokenizer_config.json. */
   readonly settings: string
 }
 

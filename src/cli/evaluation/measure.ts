@@ -19,21 +19,31 @@ export const REPORT_SECONDS = 15
 
 /** A sentence, its answer, and what we make of it. */
 export interface Row {
+  /** The number that the image goes by in its data. */
   readonly scene: number
   /** The image's file, of data that have one. */
   readonly image?: string | undefined
+  /** As it was asked. */
   readonly sentence: string
+  /** The data's own word for sentences of this sort; undefined if they have none. */
   readonly kind?: string | undefined
+  /** Index of the query that won. */
   readonly query: number
+  /** The model's confidence in it, from 0 to 1. */
   readonly score: number
+  /** True if the model takes it to be there. */
   readonly found: boolean
+  /** The overlap of the answer's mask with the truth, without the pixels that don't count. */
   readonly answer: Overlap
   /** Undefined if nobody asked for it. */
   readonly oracle?: Overlap | undefined
+  /** The overlap of the largest object with the truth; undefined where the data list no objects. */
   readonly largest?: Overlap | undefined
+  /** The overlap of another sentence's mask with this one's truth. */
   readonly shuffled: Overlap
   /** The mask, see runsOf. */
   readonly runs: readonly number[]
+  /** Milliseconds of each step; all sentences of an image share its look. */
   readonly times: Times
 }
 
@@ -41,16 +51,21 @@ export interface Row {
 export interface MeasuredImage {
   /** The image's place among all of the data. */
   readonly ordinal: number
+  /** The name of the adapter that answered. */
   readonly adapter: string
+  /** From the end of the image before to the end of this one, reading included. */
   readonly seconds: number
+  /** One per sentence, in the order of the data. */
   readonly rows: readonly Row[]
 }
 
 /** The settings of a measurement. */
 export interface MeasureOptions {
+  /** Prompt and padding, the same for all images. */
   readonly ask: AskSettings
   /** True to find the candidate with the largest overlap as well, which compares all of them on the host. */
   readonly hasOracle: boolean
+  /** The images to measure; the others are passed over. */
   readonly shard: EvaluationShard
   /** The images that an earlier run measured, by the image's ordinal. */
   readonly done: ReadonlyMap<number, MeasuredImage>

@@ -29,7 +29,9 @@ const LINE_FEED = 0x0a
 
 /** The run that results are of. */
 export interface About {
+  /** The model's name, as its config.json has it. */
   readonly model: string
+  /** The data's name, as the user typed it. */
   readonly data: string
   /** The fingerprint of the data, as Source has it. */
   readonly fingerprint: string
@@ -41,8 +43,11 @@ export interface About {
 export interface Results {
   /** As the user typed it. */
   readonly name: string
+  /** From the first line; results are merged only if it is the same. */
   readonly about: About
+  /** The part of the data that the run was about. */
   readonly shard: EvaluationShard
+  /** In the order of the data; fewer than the shard has if the run was stopped. */
   readonly measured: readonly MeasuredImage[]
   /** All of the shard is there. */
   readonly isWhole: boolean
@@ -290,6 +295,7 @@ export class ResultsFile {
     if (!this.earlier?.isWhole) await this.#append(endLine(measured))
   }
 
+  /** Lines that were written stay, whether or not `end` was called. */
   async close(): Promise<void> {
     await this.#file.close()
   }

@@ -36,7 +36,9 @@ export interface Item {
   readonly scene: number
   /** The image's file, of data that have one. */
   readonly image: string | undefined
+  /** The sentences, in the order of the data. */
   readonly questions: readonly ItemQuestion[]
+  /** The image's pixels, read or drawn anew by each call. */
   read(signal: AbortSignal): Promise<Image>
   /** The mask of the largest object; undefined where objects aren't listed. */
   readonly largest: ((image: Image, signal: AbortSignal) => Promise<Uint8Array>) | undefined
@@ -44,16 +46,21 @@ export interface Item {
 
 /** A sentence about an image. */
 export interface ItemQuestion {
+  /** The sentence. */
   readonly text: string
+  /** The data's own word for sentences of this sort; undefined if they have none. */
   readonly kind: string | undefined
+  /** The pixels that it means, in the size of the image. */
   truth(image: Image, signal: AbortSignal): Promise<TruthMask>
 }
 
 /** The data to measure on. */
 export interface EvaluationData {
+  /** As the user typed it, or 'test split'. */
   readonly name: string
   /** Distinguishes the data from others. */
   readonly fingerprint: string
+  /** All images, those of other shards included; pixels are read later. */
   readonly scenes: AsyncIterable<Item>
   /** It ends with the scene that brings this many sentences. */
   readonly wanted: number
@@ -80,7 +87,9 @@ export interface EvaluationData {
 
 /** Every `of`th image, beginning with the one at `index`. */
 export interface EvaluationShard {
+  /** The shard's number, from 0. */
   readonly index: number
+  /** The number of shards. */
   readonly of: number
 }
 

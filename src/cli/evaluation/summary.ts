@@ -19,8 +19,11 @@ interface Scored extends Metrics {
 
 /** The figures. */
 export interface Summary {
+  /** The measures over all sentences. */
   readonly all: Scored
+  /** The measures per kind, our own kinds first; empty if no sentence has one. */
   readonly kinds: Readonly<Record<string, Scored>>
+  /** The measures of the two floors; `largest` is missing where the data list no objects. */
   readonly floors: { readonly largest?: Metrics; readonly shuffled: Metrics }
   /** Medians, milliseconds. */
   readonly times: Times
@@ -30,12 +33,17 @@ export interface Summary {
 
 /** The run that they are of. */
 export interface Run {
+  /** The model's name, as its config.json has it. */
   readonly model: string
+  /** The names of all adapters that took part, separated by commas. */
   readonly adapter: string
+  /** The data's name, as the user typed it. */
   readonly data: string
   /** '1/4', of a part of the data. */
   readonly shard?: string
+  /** Images that were measured. */
   readonly scenes: number
+  /** The sum of the images' seconds, in whatever process each was measured. */
   readonly seconds: number
 }
 

@@ -15,7 +15,9 @@ import { maskFromLogits } from './resample.ts'
 
 /** A file to be. */
 export interface FlowFile {
+  /** Without its folder. */
   readonly name: string
+  /** A PNG, or the text of a JSON file. */
   readonly contents: Uint8Array | string
 }
 

@@ -18,6 +18,7 @@ import type { Terminal } from './terminal.ts'
 
 /** Bytes that a form of the weights takes. */
 export interface Need {
+  /** The type that they are held in: as the checkpoint has them, or in few bits. */
   readonly weights: 'as stored' | Quantized
   /** Bytes of the weights' files: to download, or after `flowseg convert`. */
   readonly disk: number

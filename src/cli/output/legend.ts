@@ -9,6 +9,7 @@ import { LINE, textWidth, write } from './font.ts'
 
 /** An object of a picture. */
 export interface Labelled {
+  /** In the size of the picture. */
   readonly mask: Mask
   /** A few words: 'person 0.93'. */
   readonly label: string

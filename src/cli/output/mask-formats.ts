@@ -17,8 +17,9 @@ import type { Option } from '../args.ts'
 
 /** An object whose mask is written. */
 export interface WrittenObject {
+  /** In the size of the image. */
   readonly mask: Mask
-  /** Absent in a semantic map. */
+  /** The model's confidence in it, from 0 to 1; absent in a semantic map. */
   readonly score?: number | undefined
   /** What it is: the name of its category, or a phrase. */
   readonly name?: string | undefined
@@ -28,9 +29,11 @@ export interface WrittenObject {
 
 /** An answer whose masks are written, with its image and sentence. */
 export interface Answered {
+  /** The image, whose pixels some formats hold and whose size the others need. */
   readonly image: Image
   /** The image's name, as the user wrote it. */
   readonly name: string
+  /** As the user typed it; absent where no sentence was asked. */
   readonly sentence?: string | undefined
   /** One, which may be empty; or with `all` any number of them. */
   readonly objects: readonly WrittenObject[]

@@ -27,13 +27,17 @@ export interface Wanted {
 
 /** The outputs of one image and one sentence. */
 export interface Names {
+  /** The picture of the answer, which is always written. */
   readonly overlay: OutputName
+  /** The file of the masks; undefined without --mask. */
   readonly mask: OutputName | undefined
+  /** The folder of the decoder's pictures; undefined without --flow. */
   readonly flow: string | undefined
 }
 
 /** The name of an output file. */
 export interface OutputName {
+  /** Relative to the user's folder, or absolute. */
   readonly path: string
   /** Derived from the image and the sentence: no file had it, and none is replaced. */
   readonly isDerived: boolean
@@ -146,7 +150,9 @@ function folded(path: string): string {
 
 /** A file or folder, and what it is: 'the image itself'. */
 export interface Known {
+  /** Relative to the user's folder, or absolute. */
   readonly path: string
+  /** A name for people, as messages have it behind 'would overwrite'. */
   readonly what: string
 }
 

@@ -35,6 +35,7 @@ export class ProgressLine {
     this.show(phase, total > 0 ? loaded / total : 0, words)
   }
 
+  /** Redraws the line, every 60 ms at most. @param share of the phase that is done, from 0 to 1 */
   show(phase: string, share: number, what: string): void {
     const { err, env } = this.#terminal
     if (!err.isTTY) {

@@ -9,8 +9,11 @@ import { widthOf } from './width.ts'
 
 /** A stream that text goes to. */
 export interface Output {
+  /** Doesn't throw: standard output that fails ends the command, standard error that fails is ignored. */
   write(text: string): void
+  /** True if a person watches it, rather than a file or a pipe. */
   readonly isTTY: boolean
+  /** Its width in cells; 80 where nobody says. */
   readonly columns: number
   /** Bits of colour: 1 is none. */
   readonly colourBits: number
@@ -18,6 +21,7 @@ export interface Output {
 
 /** Standard input. */
 export interface Input {
+  /** True if a person would have to type it. */
   readonly isTTY: boolean
   /** Its bytes, once; given up when the signal is aborted. */
   read(signal: AbortSignal): AsyncIterable<Uint8Array>
@@ -34,6 +38,7 @@ export interface Terminal {
   readonly err: Output
   /** Relative paths start here. */
   readonly cwd: string
+  /** The process's environment, with FLOWSEG_DEBUG and others. */
   readonly env: Readonly<Record<string, string | undefined>>
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal
@@ -43,6 +48,7 @@ export interface Terminal {
 
 /** A run that was stopped before its end, with the exit code that says why. */
 export class Interrupted extends Error {
+  /** The process's exit code: 130 after Ctrl-C, 143 after SIGTERM. */
   readonly exitCode: number
   /** True if no message is to be printed: nobody reads the output, or the reason was printed already. */
   readonly isTold: boolean

@@ -48,15 +48,23 @@ export const IMAGE_OPTIONS = {
 
 /** An image that was looked at, and where answers about it go. */
 export interface Looked {
+  /** The operand that names the image, and where that is. */
   readonly place: ImagePlace
+  /** Its pixels, upright. */
   readonly image: Image
+  /** The model, which is closed once `use` returns. */
   readonly model: FlowSeg
+  /** The scene of the image, closed with the model. */
   readonly scene: Scene
+  /** The line to clear before results are written. */
   readonly progress: ProgressLine
+  /** Progress and Ctrl-C, to be passed to each question. */
   readonly task: TaskOptions
+  /** The files of the picture and the masks, checked already. */
   readonly names: Names
   /** What is written where `names` has a mask. */
   readonly format: MaskFormatName
+  /** The command's streams, folder and signal. */
   readonly terminal: Terminal
 }
 
@@ -125,7 +133,9 @@ async function configOf(args: Given, terminal: Terminal): Promise<Config> {
 
 /** The files of an answer, as `--json` has them. */
 export interface AnswerFiles {
+  /** The path of the picture; null if there was nothing to show. */
   readonly overlay: string | null
+  /** The path of the masks; null if there are none, or nobody asked for them. */
   readonly mask: string | null
 }
 

@@ -20,7 +20,9 @@ export interface WgslExtensions {
 export interface Provider {
   /** 'Node 20.20.2, Dawn', 'Deno 2.9.6, wgpu' or 'browser'. */
   readonly runtime: string
+  /** The adapter that was chosen; no device has been requested of it yet. */
   readonly adapter: GPUAdapter
+  /** The WGSL language features of the runtime, the same for all its adapters. */
   readonly language: WgslExtensions
   /** Awaits without burning a core while the device works. */
   calm<T>(promise: Promise<T>): Promise<T>

@@ -12,7 +12,9 @@ import { fitsSize, SIZE_RANGES } from './dispatch.ts'
 
 /** A dispatch, or a piece of one. */
 export interface SizedStep {
+  /** The kernel, whose `Sizes` fix the place of each field in the slot. */
   readonly kernel: Kernel
+  /** The values by field name; `cut` names the field that gets `firstGroup`. */
   readonly dispatch: { readonly sizes: Readonly<Record<string, SizeValue>>; readonly cut?: string }
   /** The size that `cut` names. */
   readonly firstGroup: number
@@ -89,6 +91,7 @@ export class Arena {
     }
   }
 
+  /** Writes all slots to the start of the buffer, unless nothing changed since the last upload. */
   upload(queue: GPUQueue, to: GPUBuffer): void {
     if (this.#stale) queue.writeBuffer(to, 0, this.#bytes)
     this.#stale = false

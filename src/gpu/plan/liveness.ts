@@ -20,6 +20,7 @@ interface Tenant {
 export interface MemoryLayout {
   /** Bytes of each slot. */
   readonly slots: readonly number[]
+  /** The index in `slots` of each intermediate; outputs of the plan are not in it. */
   readonly slotOf: ReadonlyMap<Storage, number>
   /** The intermediates of each slot. */
   readonly tenantsOf: ReadonlyMap<number, readonly Storage[]>

@@ -29,7 +29,9 @@ export type { PlanSpec } from './steps.ts'
 export interface RunInputs {
   /** A whole number of words for each input: what plan() checked. */
   readonly inputs?: Readonly<Record<string, Uint8Array>>
+  /** Buffers of the tensors that each run binds, by name. They stay the caller's. */
   readonly bound?: Readonly<Record<string, GPUBuffer>>
+  /** Values of the sizes that each run sets, by the name given to `param`. */
   readonly params?: Readonly<Record<string, number>>
   /** Buffers for kept outputs, from an earlier run; what isn't named gets a fresh one. */
   readonly into?: Readonly<Record<string, GPUBuffer>>
@@ -39,7 +41,9 @@ export interface RunInputs {
 
 /** The outputs of a run, by name: bytes of those that are read back, buffers of those that are kept. */
 export interface RunOutputs {
+  /** Copies of the outputs in host memory, by name. */
   readonly read: ReadonlyMap<string, ArrayBuffer>
+  /** Buffers by name, the caller's to release unless the run got them through `into`. */
   readonly kept: ReadonlyMap<string, GPUBuffer>
 }
 
@@ -68,6 +72,7 @@ const HEAD_START = 16
  * once at a time.
  */
 export class GpuPlan {
+  /** The cost of a run, counted once when the plan was made. */
   readonly info: PlanInfo
   readonly #gpu: Gpu
   readonly #spec: PlanSpec

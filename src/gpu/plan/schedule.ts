@@ -12,10 +12,13 @@ export const SUBMIT_SECONDS = 0.2
 
 /** A dispatch, or a part of one that was cut. */
 export interface DispatchPiece {
+  /** Workgroups along x, y and z. */
   readonly grid: readonly [number, number, number]
   /** First workgroup along y. */
   readonly firstGroup: number
+  /** The piece's share of the dispatch's floating-point operations, by workgroups. */
   readonly flops: number
+  /** The piece's share of the bytes that the dispatch moves at the least. */
   readonly bytes: number
 }
 

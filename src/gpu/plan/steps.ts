@@ -15,7 +15,9 @@ const DISPATCHES_PER_TURN = 64
 
 /** A recording and its outputs, from which a plan is made. */
 export interface PlanSpec {
+  /** The plan's name, for messages and for the owner of its memory. */
   readonly name: string
+  /** The recording, with the dispatches and the inputs that they read. */
   readonly recorder: Recorder
   /** Read back to host memory at the end of each run. */
   readonly read: ReadonlyMap<string, Storage>
@@ -25,9 +27,13 @@ export interface PlanSpec {
 
 /** One launch: a dispatch, or a piece of one whose grid was cut. */
 export interface RecordedStep extends DispatchPiece {
+  /** The dispatch as it was recorded, shared by the pieces that its grid was cut into. */
   readonly dispatch: RecordedDispatch
+  /** The dispatch's kernel, or its in-place variant where liveness allows it. */
   readonly kernel: Kernel
+  /** The arena's slot that holds its sizes: its own index among the steps. */
   readonly slot: number
+  /** The storages whose buffer can be another one in each run: bound tensors and kept outputs. */
   readonly external: readonly Storage[]
 }
 

@@ -8,8 +8,11 @@ import { readBack } from '../transfer.ts'
 
 /** A dispatch ready to be encoded. */
 export interface TimedStep {
+  /** The compiled kernel. */
   readonly pipeline: Pipeline
+  /** Its tensors and sizes; undefined until a run has bound them. */
   readonly bindGroup: GPUBindGroup | undefined
+  /** Workgroups along x, y and z. */
   readonly grid: readonly [number, number, number]
 }
 

@@ -50,6 +50,7 @@ interface Entry {
 
 /** The blocks of one version of a file. */
 export interface KeptFile {
+  /** Bytes of each block but the last, as the cache has it. */
   readonly blockBytes: number
   /** The same for all who keep this version. */
   readonly key: string
@@ -59,6 +60,7 @@ export interface KeptFile {
   read(index: number): Promise<Uint8Array<ArrayBuffer> | undefined>
   /** Keeps a block if it can be. */
   write(index: number, bytes: Uint8Array<ArrayBuffer>): Promise<void>
+  /** Drops a block, so that the next visit fetches it; harmless where it isn't kept. */
   remove(index: number): Promise<void>
   /** Notes that the whole file has this hash. */
   approve(sha256: string): Promise<void>
@@ -74,6 +76,7 @@ export interface BlockCacheOptions {
 
 /** The place where blocks are kept, in this browser or for this user. */
 export class BlockCache {
+  /** Bytes of each block but the last; what was kept in blocks of another size isn't found. */
   readonly blockBytes: number
   readonly #store: BlockStore
   /** Notes for the user, in sentences. */

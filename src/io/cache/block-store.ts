@@ -7,6 +7,7 @@ export interface BlockStore {
   readonly name: string
   /** The names of its folders; none if all was cleared. */
   folders(): Promise<string[]>
+  /** The names of a folder's files; none if the folder isn't there. */
   files(folder: string): Promise<string[]>
   /** Undefined if it isn't there, has more than `maxBytes`, or can't be read. */
   read(folder: string, file: string, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined>
@@ -18,6 +19,7 @@ export interface BlockStore {
    * @throws StoreError
    */
   write(folder: string, file: string, parts: readonly Uint8Array<ArrayBuffer>[]): Promise<void>
+  /** Never fails: a file that isn't there, or can't be removed, is passed over. */
   removeFile(folder: string, file: string): Promise<void>
   /**
    * Removes a folder with all its files. @throws StoreError 'elsewhere' if it is gone, 'taken' if somebody is writing
@@ -38,6 +40,7 @@ export interface BlockStore {
  * - other:     as the message says
  */
 export class StoreError extends Error {
+  /** The kind of refusal, as above. */
   readonly why: 'full' | 'taken' | 'elsewhere' | 'unable' | 'other'
 
   /** @param message as reasonOf makes it */

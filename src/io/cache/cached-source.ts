@@ -28,9 +28,11 @@ const HASHED_BYTES = 2 ** 20
 
 /** Options of a source that reads a file in blocks: their size, and the cache and queue that it uses. */
 export interface BlockOptions {
+  /** The blocks that are kept for later visits; undefined where nothing is kept. */
   readonly kept?: KeptFile | undefined
   /** 4 MiB by default; where blocks are kept, theirs. */
   readonly blockBytes?: number | undefined
+  /** The counts of all files of a checkpoint, which this file's bytes are added to. */
   readonly download?: Download | undefined
   /** Shared by the files of a server. */
   readonly gate?: Gate | undefined
@@ -66,7 +68,9 @@ interface Checking {
 
 /** A file in blocks: those in memory, those that are kept, and the server. */
 export class BlockSource implements Source {
+  /** The name of the file on the server, for messages. */
   readonly name: string
+  /** Bytes of the whole file. */
   readonly size: number
   readonly #origin: RemoteSource
   readonly #kept: KeptFile | undefined
@@ -111,6 +115,7 @@ export class BlockSource implements Source {
     download?.add(origin.size)
   }
 
+  /** Fetches, or takes from the cache, each block of the range; the next few are fetched meanwhile. */
   async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     signal?.throwIfAborted()
     expectRange(this, offset, length)
@@ -128,6 +133,7 @@ export class BlockSource implements Source {
     return bytes
   }
 
+  /** Blocks outside of these ranges leave the download's total, unless the file's hash needs them. */
   willRead(ranges: readonly ByteRange[]): void {
     const order = new Set<number>()
     for (const range of ranges) for (const i of this.#blocksOf(range)) order.add(i)
@@ -158,6 +164,7 @@ export class BlockSource implements Source {
     }
   }
 
+  /** Compares the hash that `expectSha256` was given. What is kept of a file with another is dropped. */
   async verify(signal?: AbortSignal): Promise<void> {
     try {
       await this.#verify(signal)
@@ -194,6 +201,7 @@ export class BlockSource implements Source {
     return this.#told.size === this.#count && (next === this.#count || this.#kept !== undefined)
   }
 
+  /** Drops every block that the range touches, from memory and from the cache. */
   async forget(range: ByteRange): Promise<boolean> {
     const indices = this.#blocksOf(range)
     for (const i of indices) {
@@ -393,6 +401,7 @@ export class Shelf {
     }
   }
 
+  /** Takes a block off without calling its `drop`. */
   remove(block: object): void {
     this.#blocks.delete(block)
   }
@@ -407,6 +416,7 @@ export class Gate {
     this.#free = places
   }
 
+  /** Runs the task once there is a place; callers get in in the order of asking. */
   async pass<T>(task: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
     else await new Promise<void>((enter) => this.#waiting.push(enter))

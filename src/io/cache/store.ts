@@ -10,6 +10,7 @@ import { readRegular } from '../../regular-file.ts'
 export interface Store {
   /** The place of a text, for messages. */
   describe(name: string): string
+  /** Undefined if there is none, or it can't be read. */
   read(name: string): Promise<string | undefined>
   /** Whole or not at all. @throws FlowSegError 'ERR_OUTPUT' */
   write(name: string, text: string): Promise<void>

@@ -29,7 +29,9 @@ export interface StoredTensor extends TensorEntry {
 
 /** The header of a file of tensors, checked. */
 export interface TensorFileHeader {
+  /** Texts beside the tensors; empty for files of a kind that has none. */
   readonly metadata: ReadonlyMap<string, string>
+  /** In the order in which the file names them. */
   readonly tensors: readonly StoredTensor[]
 }
 
@@ -40,11 +42,13 @@ export type ReadHeader = (source: Source, signal: AbortSignal | undefined) => Pr
 export interface ShardIndex {
   /** The name of the index's own file, for messages. */
   readonly name: string
+  /** The name of the file, beside the index, by tensor name. */
   readonly fileOf: ReadonlyMap<string, string>
 }
 
 /** Options for opening several files as one checkpoint. */
 export interface ShardOptions extends ReadOptions {
+  /** The reader of the files' kind: safetensors or torch.save. */
   readonly readHeader: ReadHeader
   /** Undefined for a single file. */
   readonly index?: ShardIndex | undefined

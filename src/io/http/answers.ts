@@ -102,6 +102,7 @@ export function expectSize(name: string, size: number, stated?: HttpAnswer['stat
 
 /** The range that a 206 says it has. */
 export interface AnsweredRange {
+  /** Bytes that the answer has; at most those that were asked for. */
   readonly length: number
   /** Bytes of the whole file; undefined if the server doesn't know. */
   readonly total: number | undefined

@@ -47,6 +47,7 @@ export class Download {
     this.#hasBegun = false
   }
 
+  /** Bytes of a block that an earlier visit had kept. */
   cameFromCache(file: string, bytes: number): void {
     this.#fromCache += bytes
     this.#tell(file)

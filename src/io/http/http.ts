@@ -40,6 +40,7 @@ export interface HttpOptions {
 
 /** Time, as requests use it. */
 export interface Clock {
+  /** Milliseconds since 1970. */
   now(): number
   /** @returns what cancels it */
   after(ms: number, task: () => void): () => void
@@ -55,7 +56,9 @@ const WALL_CLOCK: Clock = {
 
 /** One request. */
 export interface HttpRequest {
+  /** The absolute address; redirects are followed from it. */
   readonly url: string
+  /** GET if undefined. */
   readonly method?: 'HEAD'
   /** First byte, and how many. */
   readonly range?: readonly [offset: number, length: number]
@@ -65,6 +68,7 @@ export interface HttpRequest {
 
 /** The answer's head: its body is still to come. */
 export interface Reply {
+  /** Its body is read, or cancelled, by whoever has the reply. */
   readonly response: Response
   /** The address that answered, after all redirects. */
   readonly url: string
@@ -80,6 +84,7 @@ export interface Reply {
 export interface Stated {
   /** The version of its contents, in quotes like an ETag. */
   readonly version?: string | undefined
+  /** Bytes; undefined if it doesn't say. */
   readonly size?: number | undefined
   /** The hash of the whole file, in hex. */
   readonly sha256?: string | undefined
@@ -87,6 +92,7 @@ export interface Stated {
 
 /** The head of an answer, and its bytes as they come. */
 export interface HttpAnswer extends Reply {
+  /** The body, piece by piece; it can be read once. */
   readonly pieces: () => AsyncGenerator<Uint8Array, void, void>
 }
 
@@ -265,6 +271,7 @@ export function headersOf(headers: Readonly<Record<string, string>> = {}): Heade
 
 /** No byte came for a while. */
 export class Silence extends Error {
+  /** How long no byte came: `silenceMs` of the options, in seconds. */
   readonly seconds: number
 
   constructor(seconds: number) {
@@ -316,6 +323,7 @@ class Watchdog {
 
 /** The server answers that it can't, now. */
 export class Busy extends Error {
+  /** The status with its text, printable: '503 Service Unavailable'. */
   readonly status: string
   /** It is asked to wait, rather than out of order. */
   readonly asksToWait: boolean

@@ -9,7 +9,9 @@ import { quoted } from '../../printable.ts'
 
 /** A folder or a file of a repository. */
 export interface HubPlace {
+  /** A user or an organization. */
   readonly owner: string
+  /** The repository's name, without its owner. */
   readonly name: string
   /** The path below the repository, without slashes at its ends; '' is the repository itself. */
   readonly path: string

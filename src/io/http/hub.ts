@@ -159,6 +159,7 @@ export class Hub implements Resolver {
     }).catch(() => undefined) // all can be done without it
   }
 
+  /** Asks for a range at the address that the hub signed before, while that is valid; else asks the hub. */
   async ask(question: HttpRequest, send: Send): Promise<Reply> {
     const content = question.range && this.#files.get(question.url)?.content
     const again = content === undefined ? undefined : await this.#askContent(content, question, send)

@@ -31,7 +31,9 @@ export interface UrlOptions extends HttpOptions {
 
 /** The facts that a server tells about a file. */
 export interface Remote {
+  /** The address that was asked for, parameters included: messages show shownAddress of it. */
   readonly url: string
+  /** Bytes of the whole file. */
   readonly size: number
   /** The ETag, else the date of the last change; undefined if the server tells, or lets this page see, neither. */
   readonly version: string | undefined
@@ -180,6 +182,7 @@ function isDoubtful([first = 0, second]: Uint8Array, size: number): boolean {
 
 /** A source that tells while it reads, how many bytes more have come. */
 export interface RemoteSource extends Source {
+  /** @param received called with the number of bytes whenever more of the range have come, if they come by range */
   read(
     offset: number,
     length: number,

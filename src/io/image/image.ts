@@ -49,14 +49,19 @@ export interface DecodeOptions {
 
 /** A file whose headers are in order. */
 export interface ImageFile {
+  /** The whole file, not to be changed until it is decoded. */
   readonly bytes: Uint8Array<ArrayBuffer>
+  /** The format by the file's first bytes, whatever its name says. */
   readonly kind: ImageKind
   /** The file's name in messages. */
   readonly name: string
+  /** The most pixels that its size may promise, which decoders are told too. */
   readonly maxPixels: number
   /** As EXIF names it, of a JPEG or a WebP; 1 is upright. */
   readonly orientation: number
+  /** The header of a JPEG; undefined for other kinds. */
   readonly jpeg?: JpegHeader
+  /** The header of a PNG; undefined for other kinds. */
   readonly png?: PngHeader
 }
 

@@ -11,6 +11,7 @@ import { viewOf } from '../../view.ts'
 
 /** A scan as its header and the tables before it describe it. */
 export interface Scan {
+  /** The components that its blocks take turns with, in the scan's order. */
   readonly components: readonly ScanComponent[]
   /** The number of MCUs; of one component alone, that of its blocks. */
   readonly units: number
@@ -18,6 +19,7 @@ export interface Scan {
   readonly restart: number
   /** The part of each block that it brings; of a progressive file's, one component if `from` isn't 0. */
   readonly part: ScanPart
+  /** The entropy-coded bytes up to the next marker that isn't a restart. */
   readonly data: Uint8Array
 }
 

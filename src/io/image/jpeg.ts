@@ -16,6 +16,7 @@ import { orientationOf } from './orientation.ts'
 export interface JpegHeader {
   /** Width in pixels as stored, before the image is turned upright. */
   readonly width: number
+  /** Height in pixels as stored. */
   readonly height: number
   /** 1 grey, 3 colour, 4 CMYK. */
   readonly components: number

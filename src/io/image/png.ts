@@ -15,7 +15,9 @@ import { orientationOf } from './orientation.ts'
 
 /** The facts that a PNG's chunks give of its pixels, checked, and the pixels as they are stored. */
 export interface PngHeader {
+  /** Pixels per row as stored, before the image is turned upright. */
   readonly width: number
+  /** Rows as stored. */
   readonly height: number
   /** Bits a channel. */
   readonly depth: number
@@ -23,6 +25,7 @@ export interface PngHeader {
   readonly colour: number
   /** Samples per pixel, alpha among them. */
   readonly channels: number
+  /** True if the pixels come in the seven passes of Adam7. */
   readonly interlaced: boolean
   /** 1 to 8, as in EXIF; 1 is upright. */
   readonly orientation: number

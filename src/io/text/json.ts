@@ -184,6 +184,7 @@ export class JsonReader {
     return next === OPEN_OBJECT || next === OPEN_LIST ? this.skip() : this.#scalar()
   }
 
+  /** The value that comes next, as a whole: objects as Maps, whole numbers as bigints. */
   value(): Json {
     const object = new Map<string, Json>()
     if (this.object((key) => object.set(key, this.value()))) return object

@@ -29,7 +29,9 @@ const MAX_NAME = 4096
 
 /** A tensor of a checkpoint. */
 export interface NamedTensor {
+  /** The keys on the way to it, joined by dots, as PyTorch's state_dict has them. */
   readonly name: string
+  /** Unbuilt: its shape, strides and storage are checked later. */
   readonly tensor: Rebuilt
 }
 

@@ -16,6 +16,7 @@ export type Value =
 
 /** A value that is passed over: a float, bytes, a set, a device. */
 export class Other {
+  /** The value's kind with an article, or the name of what would make it, for messages: 'a float'. */
   readonly what: string
 
   constructor(what: string) {
@@ -25,6 +26,7 @@ export class Other {
 
 /** A name that the allow-list has (globals.ts). Nothing stands behind it but the name. */
 export class Global {
+  /** The module and the name in it: 'collections.OrderedDict'. */
   readonly name: string
 
   constructor(name: string) {
@@ -34,6 +36,7 @@ export class Global {
 
 /** A tuple. The types of its items depend on the callable that takes it. */
 export class Tuple {
+  /** In order; their number and types are checked by whoever takes them. */
   readonly items: readonly Value[]
 
   constructor(items: readonly Value[]) {
@@ -43,16 +46,19 @@ export class Tuple {
 
 /** It grows while the pickle is read. */
 export class List {
+  /** In order; appended to until the pickle ends. */
   readonly items: Value[] = []
 }
 
 /** A dictionary, ordered as all are. */
 export class Dict {
+  /** In the order of insertion; keys that are objects count by identity. */
   readonly entries: Map<Value, Value> = new Map()
 }
 
 /** The bytes of one or more tensors, by the words that torch.save has for them. */
 export class TorchStorage {
+  /** ('storage', type, key, device, number of elements), as torch.save writes it. */
   readonly id: Tuple
 
   constructor(id: Tuple) {
@@ -64,6 +70,7 @@ export class TorchStorage {
 export class Rebuilt {
   /** _rebuild_tensor_v2 for instance. */
   readonly by: string
+  /** The arguments in order, storage first; their types are checked later. */
   readonly args: Tuple
 
   constructor(by: string, args: Tuple) {

@@ -18,6 +18,7 @@ import type { Source } from '../source.ts'
 
 /** An entry of an archive. */
 export interface ZipEntry {
+  /** The path in the archive, with slashes. */
   readonly name: string
   /** Offset of its local header in the file. */
   readonly header: number

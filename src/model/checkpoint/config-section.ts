@@ -84,25 +84,30 @@ export class Section {
     this.#file = file
   }
 
+  /** True if the file has the key, which counts as asked for. */
   has(key: string): boolean {
     this.#read.add(key)
     return this.#values.has(key)
   }
 
+  /** The object under a key, whose own keys `done` doesn't check. @param fallback its contents without the key */
   section(key: string, fallback?: object): Section {
     return new Section(this.#get(key, fallback), `${this.#path}${key}.`, this.#file)
   }
 
+  /** A whole number from 1 to `most`. @throws WeightsError */
   size(key: string, most: number, fallback?: number): number {
     const isSize = (v: unknown): v is number => isWhole(v) && v > 0 && v <= most
     return this.#checked(key, fallback, isSize, `a positive whole number, at most ${most}`)
   }
 
+  /** A number from `least` to `most`, both included. @throws WeightsError */
   between(key: string, least: number, most: number, fallback?: number): number {
     const isBetween = (v: unknown): v is number => isNumber(v) && v >= least && v <= most
     return this.#checked(key, fallback, isBetween, `a positive number from ${least} to ${most}`)
   }
 
+  /** A text with more than white space. @param most characters @throws WeightsError */
   text(key: string, fallback?: string, most: number = MOST.textLength): string {
     const isText = (v: unknown): v is string => typeof v === 'string' && v.trim() !== '' && v.length <= most
     return this.#checked(key, fallback, isText, `a text of at most ${most} characters`)
@@ -122,14 +127,17 @@ export class Section {
     return [...seen]
   }
 
+  /** @throws WeightsError if it is neither true nor false */
   flag(key: string, fallback?: boolean): boolean {
     return this.#checked(key, fallback, (v): v is boolean => typeof v === 'boolean', 'true or false')
   }
 
+  /** One of these texts, as it is written. @throws WeightsError */
   oneOf<T extends string>(key: string, among: readonly T[], fallback?: T): T {
     return this.#checked(key, fallback, isOneOf(among), among.map((v) => `'${v}'`).join(' or '))
   }
 
+  /** Whole numbers from 0 to `most`; the list may be empty, but not missing. @throws WeightsError */
   list(key: string, mostElements: number, most: number): number[] {
     const isList = (v: unknown): v is number[] =>
       Array.isArray(v) && v.length <= mostElements && v.every((n) => isWhole(n) && n >= 0 && n <= most)
@@ -137,6 +145,7 @@ export class Section {
     return this.#checked(key, undefined, isList, wanted)
   }
 
+  /** Texts of these, each at most once. @throws WeightsError */
   listOf<T extends string>(key: string, among: readonly T[], fallback: readonly T[]): readonly T[] {
     const isList = (v: unknown): v is T[] =>
       Array.isArray(v) && v.every(isOneOf(among)) && new Set(v).size === v.length
@@ -144,10 +153,12 @@ export class Section {
     return this.#checked(key, fallback, isList, wanted)
   }
 
+  /** A rule of several keys, of which the message blames one. @throws WeightsError unless it holds */
   expect(holds: boolean, key: string, wanted: string): void {
     if (!holds) this.fail(key, this.#values.get(key), wanted)
   }
 
+  /** @param value that of `ofKey`, which `divisor` must divide. @throws WeightsError that blames `key` */
   expectDivisor(key: string, divisor: number, ofKey: string, value: number): void {
     this.expect(value % divisor === 0, key, `a divisor of ${this.#path}${ofKey} (${value})`)
   }
@@ -170,6 +181,7 @@ export class Section {
     )
   }
 
+  /** @param value found there; undefined is told as missing. @throws WeightsError always */
   fail(key: string, value: unknown, wanted: string): never {
     const actual = value === undefined ? 'missing' : show(value)
     throw new WeightsError(`${printable(this.#file)}: ${this.#path}${key} is ${actual}, expected ${wanted}.`)

@@ -13,7 +13,9 @@ export const SMALL_FILES = ['config.json', 'tokenizer.json', 'tokenizer_config.j
 
 /** The files of a model, read or opened. */
 export interface ModelFiles {
+  /** The contents of config.json, checked by themselves: the checkpoint is compared with them later. */
   readonly config: Config
+  /** The tokenizer of tokenizer.json and tokenizer_config.json. */
   readonly tokenizer: Tokenizer
   /** The checkpoint, which the caller closes. */
   readonly checkpoint: Checkpoint

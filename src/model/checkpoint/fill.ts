@@ -142,6 +142,7 @@ export function runsOf(kind: ParameterKind, shape: readonly number[]): number {
 
 /** A tensor with a number that isn't finite, the first of it. */
 export interface Spoilt extends NotFinite {
+  /** The tensor as the checkpoint stores it. */
   readonly entry: TensorEntry
 }
 

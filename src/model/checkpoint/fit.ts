@@ -33,6 +33,7 @@ export interface Fit {
   readonly head: ParameterMatch | undefined
   /** Names of what they can't do without. */
   readonly missing: readonly string[]
+  /** All of `used` that have a shape or a type that the networks can't use. */
   readonly misfits: readonly Misfit[]
   /** Names in the checkpoint that mean nothing to this engine. */
   readonly unknown: readonly string[]
@@ -44,7 +45,9 @@ export interface Fit {
 
 /** A parameter and where it is stored; an optional one that isn't is zero. */
 export interface ParameterMatch {
+  /** The tensor that a network expects, by its canonical name. */
   readonly parameter: Parameter
+  /** The stored tensor; undefined if the checkpoint lacks it. */
   readonly entry: TensorEntry | undefined
   /** The type that it is stored in, of few bits; undefined if it is stored as numbers. */
   readonly quantized?: Quantized | undefined

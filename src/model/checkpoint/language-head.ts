@@ -17,6 +17,7 @@ const OWNER = 'lm_head'
 
 /** The source of the head in the checkpoint, and the type it is quantised to on the device. */
 export interface HeadSource {
+  /** The device that the head is loaded to. */
   readonly gpu: Gpu
   /** Open for as long as this is used. */
   readonly checkpoint: Checkpoint

@@ -11,6 +11,7 @@ import type { LoadedWeights } from './weights.ts'
 
 /** Parts with the tables that were uploaded for them. */
 export interface MadeParts {
+  /** What plans are built from; valid until `release`. */
   readonly parts: Parts
   /** Frees what was made here; the weights are the caller's. */
   readonly release: () => void

@@ -25,6 +25,7 @@ import { TokenEmbeddings } from './token-embeddings.ts'
 export interface Weights {
   /** @throws WeightsError if it isn't there */
   tensor(name: string): Tensor
+  /** True if the checkpoint stores it, or an optional one stands for it as zeros. */
   has(name: string): boolean
   /** Those whose names begin with `prefix`, without it: 'segmentor.encoder.', dot included. */
   scope(prefix: string): Weights
@@ -32,6 +33,7 @@ export interface Weights {
 
 /** Weights with their values, and what was learnt about the checkpoint. */
 export interface LoadedWeights {
+  /** The tensors on the device, by name; the head, the embeddings and the host's tables aren't among them. */
   readonly weights: Weights
   /** The table of token embeddings, on the host. Undefined where the tensors that were given have none. */
   readonly embeddings: TokenEmbeddings | undefined
@@ -142,8 +144,11 @@ async function filled<T extends Pick<PlacedWeights, 'stream' | 'release'>>(
 
 /** A tensor on the host: f32, or 16-bit values as Uint16Array, which must say what they are. */
 export interface HostWeight {
+  /** Row-major; 16-bit values as their bits. */
   readonly data: Float32Array | Uint16Array
+  /** That of the checkpoint: [O, I, kh, kw] for a convolution. */
   readonly shape: readonly number[]
+  /** 'F32' by default, which the values of a Uint16Array can't be. */
   readonly dtype?: 'F32' | 'F16' | 'BF16'
 }
 
@@ -175,7 +180,9 @@ export async function weightsFrom(
 
 /** A matrix that is loaded by itself, and what frees it. */
 export interface LoadedMatrix {
+  /** [rows, columns], resident on the device. */
   readonly tensor: Tensor
+  /** Frees the matrix, and its scales if it has any. */
   readonly release: () => void
 }
 

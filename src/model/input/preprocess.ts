@@ -21,8 +21,11 @@ import type { Vision } from '../checkpoint/config.ts'
 
 /** The part of a model's config that is needed here: sides of the two squares, and what the language model sees. */
 export interface InputSizes {
+  /** The side of SigLIP's square, in pixels. */
   readonly siglip: { readonly image: number }
+  /** The side of SAM's square, in pixels. */
   readonly sam: { readonly image: number }
+  /** SigLIP's square is made only if `vision` names it. */
   readonly prompt: { readonly vision: readonly Vision[] }
 }
 
@@ -230,10 +233,12 @@ export class Preprocessor {
     }
   }
 
+  /** The descriptions of the two plans for the last size of image; none before the first image. */
   infos(): PlanInfo[] {
     return this.#ready ? [this.#ready.rows.info, this.#ready.columns.info] : []
   }
 
+  /** Frees the plans and the squares; the next `run` makes them anew. */
   release(): void {
     this.#ready?.release()
     this.#ready = undefined

@@ -56,7 +56,9 @@ export interface Prompt extends PromptQuestion {
 
 /** The part of a model's config that buildPrompt reads. */
 export interface PromptSettings {
+  /** The branch of X-SAM whose prompts are written. */
   readonly compat: Config['compat']
+  /** Rows of the prompt per region; one if undefined. */
   readonly regions?: Config['regions']
   /** `bos`: whether Phi-3's prompts begin with <s>; they do in X-SAM's training and evaluation, not in its demo. */
   readonly prompt: Omit<PromptConfig, 'vision'> & { readonly bos?: boolean }

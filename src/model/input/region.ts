@@ -44,6 +44,7 @@ export interface GestureShape {
 
 /** A region that was checked. */
 export interface Gestures {
+  /** One or more; their union is the region. */
   readonly gestures: readonly GestureShape[]
   /** The pixels that were clicked, [x, y]. */
   readonly clicks: readonly Point[]

@@ -40,7 +40,9 @@ const families: Record<LlmConfig['type'], LlmFamily> = { qwen3, phi3 }
 
 /** Keys and values of a layer, [capacity, kvHeads * d]; rows are positions. */
 export interface LayerCache {
+  /** Keys, turned to their positions (RoPE). */
   readonly key: Tensor
+  /** Values, which aren't turned. */
   readonly value: Tensor
 }
 

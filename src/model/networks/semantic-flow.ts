@@ -30,6 +30,7 @@ import type { PixelFeatures } from './pixel-decoder.ts'
 export interface ImageSide {
   /** Keys and values of each decoder layer's cross-attention, [T_l, d]. */
   readonly keys: readonly Tensor[]
+  /** Values of the same shapes, made without the sine position embedding. */
   readonly values: readonly Tensor[]
   /** Mask features at the size of each level, [T_l, d]: a resize is linear, so it may precede the dot product. */
   readonly maskLevels: readonly Tensor[]
@@ -79,6 +80,7 @@ export function imageSide(
 export interface LanguageSide {
   /** C(0), [K, d]; rows from `length` on are padding. */
   readonly condition: Tensor
+  /** Rows of C that count: a number, or a parameter that each run sets. */
   readonly length: SizeValue
   /** [P, 2] u32: the rows of C of each phrase, [begin, end); absent for one phrase, which has all that count. */
   readonly spans?: Tensor | undefined

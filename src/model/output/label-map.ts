@@ -16,7 +16,9 @@ export interface Labels {
 
 /** The pixels of one label. */
 export interface Extent {
+  /** Pixels; 0 if none has the label. */
   readonly area: number
+  /** The smallest box around them, [left, top, right, bottom); null if there are none. */
   readonly box: Box | null
 }
 

@@ -25,15 +25,21 @@ import { panopticPlan, semanticPlan } from './plans.ts'
 
 /** The decoder's output for a list of categories, and the list. */
 export interface DecodedCategories {
+  /** The model, whose plans finish the masks. */
   readonly model: Pick<LoadedModel, 'gpu' | 'parts' | 'plans'>
+  /** The scene, for its size and the features that refine masks. */
   readonly scene: Pick<SceneState, 'size' | 'image'>
+  /** The masks of all queries. */
   readonly decoded: DecodedMasks
+  /** The categories of the list, in its order: K of them. */
   readonly categories: readonly Category[]
   /** [N, K] */
   readonly probabilities: Float64Array
+  /** The score from which an object or a segment is found, from 0 to 1. */
   readonly threshold: number
   /** Fill, number and list the segments of a panoptic map as X-SAM does. */
   readonly asXSam: boolean
+  /** Progress and the signal of the call. */
   readonly task: TaskOptions
 }
 

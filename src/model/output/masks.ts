@@ -25,6 +25,7 @@ export interface DecodedMasks {
 
 /** A query's mask. */
 export interface QueryMask extends MaskBits {
+  /** Its index, from 0 to N - 1. */
   readonly query: number
   /** The smallest box around it, or null when it is empty. */
   readonly box: Box | null

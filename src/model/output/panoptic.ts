@@ -32,6 +32,7 @@ export interface SegmentEntry {
 
 /** The segments of a panoptic map, and the id that the pixels of each kept query get. */
 export interface Segments {
+  /** In the order in which their labels were given out. */
   readonly entries: readonly SegmentEntry[]
   /** The label of each kept query; 0, which is void, if it makes no segment. */
   readonly ids: readonly number[]

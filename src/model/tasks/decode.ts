@@ -60,6 +60,7 @@ export interface Decoded {
   readonly baseline: boolean
   /** All that was read, of every layer if it was asked for. */
   readonly read: HostArrays
+  /** C and S, which the next sentence of this length writes over. */
   readonly language: LanguageState
   /** Milliseconds. */
   readonly times: { readonly read: number; readonly segment: number }

@@ -21,7 +21,9 @@ export interface Instances {
 
 /** The scores from which something is found, and from which it is one more of several. */
 export interface Thresholds {
+  /** The least score of the best query, from 0 to 1; below it nothing is found. */
   readonly threshold: number
+  /** The least score of each further query; `threshold` if that is larger. */
   readonly all: number
 }
 

@@ -4,6 +4,7 @@ import type { Box } from '../../masks/picture.ts'
 
 /** A mask that a region may mean. */
 export interface MeasuredMask {
+  /** Its index; the lower one wins where all else is equal. */
   readonly query: number
   /** Its probability times the quality of its mask. */
   readonly score: number

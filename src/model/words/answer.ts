@@ -12,8 +12,11 @@ import { type Decoder, TextStream } from './text-stream.ts'
 
 /** The ids that mean something of their own in an answer. */
 export interface Marks {
+  /** The id of <p>. */
   readonly open: number
+  /** The id of </p>. */
   readonly close: number
+  /** The id of <SEG>. */
   readonly seg: number
   /** End the answer. */
   readonly stops: ReadonlySet<number>
@@ -40,16 +43,21 @@ export interface AnswerPart {
 
 /** A phrase of an answer, where it is in the text. */
 export interface AnswerPhrase {
+  /** Its words, without the spaces around them. */
   readonly text: string
   /** [begin, end) in the answer's text, in UTF-16 code units as strings count. */
   readonly begin: number
+  /** As `begin`, one past its last character. */
   readonly end: number
 }
 
 /** An answer's text, taken apart. */
 export interface AnswerText {
+  /** All parts together, without markers. */
   readonly text: string
+  /** In order; every character of the text is in one of them. */
   readonly parts: readonly AnswerPart[]
+  /** Those that the model marked, in order; parts mean them by their index here. */
   readonly phrases: readonly AnswerPhrase[]
 }
 

@@ -61,6 +61,7 @@ export interface Generated {
 
 /** An answer that goes on: more of it can be read. */
 export interface OngoingAnswer {
+  /** The answer up to its end; its `states` grow by the rows that `force` reads. */
   readonly generated: Generated
   /** Reads ids that the model didn't choose, as if it had. */
   readonly force: (ids: readonly number[]) => Promise<void>

@@ -3,6 +3,7 @@
 
 /** The part of a tokenizer that this needs. */
 export interface Decoder {
+  /** The text of these ids, U+FFFD for bytes that make no character. */
   decode(ids: readonly number[]): string
 }
 

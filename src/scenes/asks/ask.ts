@@ -39,8 +39,11 @@ export type PhraseKind = (typeof PHRASE_KINDS)[number]
 
 /** Words for objects. */
 export interface PhraseAsk {
+  /** The tag of the union Ask. */
   readonly task: 'phrase'
+  /** How the words were made, and whether they mean none, one or several objects. */
   readonly kind: PhraseKind
+  /** The words alone, without a prompt around them. */
   readonly text: string
   /** Indices of all that it means, ascending. */
   readonly targets: readonly number[]
@@ -52,8 +55,11 @@ export interface PhraseAsk {
 
 /** Names of categories, each there or not. */
 export interface ListAsk {
+  /** The tag of the union Ask. */
   readonly task: 'categories'
+  /** 3 to 12 names, of which a third is absent; or 1 to 4, each as likely there as not. */
   readonly kind: 'list' | 'short-list'
+  /** In random order, the absent ones among them; no object answers to two. */
   readonly names: readonly string[]
   /** For each name, the indices of its objects. */
   readonly targets: readonly (readonly number[])[]
@@ -61,8 +67,11 @@ export interface ListAsk {
 
 /** A gesture that points at something. */
 export interface RegionAsk {
+  /** The tag of the union Ask. */
   readonly task: 'region'
+  /** The shape of the gesture; 'nothing' is a point, a box or a scribble on the background. */
   readonly kind: 'point' | 'box' | 'scribble' | 'mask' | 'nothing'
+  /** In pixels of the picture. */
   readonly gesture: Gesture
   /** Index of the object; null for the background. */
   readonly target: number | null
@@ -72,9 +81,13 @@ export interface RegionAsk {
 
 /** A question that is answered in words. */
 export interface ChatAsk {
+  /** The tag of the union Ask. */
   readonly task: 'chat'
+  /** The thing asked about: 'foreign' is a question that the picture can't answer. */
   readonly kind: 'count' | 'colour' | 'pattern' | 'there' | 'beside' | 'place' | 'foreign'
+  /** The question, with its question mark or without. */
   readonly text: string
+  /** A short sentence: 'Yes.', 'Three.', 'I do not know.' */
   readonly answer: string
   /** Indices of the objects that the answer is read from. */
   readonly targets: readonly number[]
@@ -82,7 +95,9 @@ export interface ChatAsk {
 
 /** A description. */
 export interface GroundedAsk {
+  /** The tag of the union Ask. */
   readonly task: 'grounded'
+  /** The only kind there is. */
   readonly kind: 'description'
   /** With <p> and </p> around each phrase. */
   readonly answer: string

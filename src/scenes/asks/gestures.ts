@@ -19,10 +19,12 @@ const RADII = { point: 4, scribble: 2 } as const
 
 /** A scene as gestures need it: the objects' categories and visible boxes, and the id of each pixel. */
 export interface Pointable {
+  /** In painting order; boxes are [x0, y0, x1, y1) in pixels. */
   readonly objects: readonly {
     readonly category: string
     readonly box: readonly [number, number, number, number]
   }[]
+  /** [SIZE, SIZE]: 0 is background, i + 1 is object i. */
   readonly ids: Uint8Array
 }
 

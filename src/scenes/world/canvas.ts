@@ -5,6 +5,7 @@ export const SIZE = 256
 
 /** The background behind the objects, as SVG elements, and the strength of the noise over the whole scene. */
 export interface Backdrop {
+  /** SVG elements, the lowest first, that cover the whole canvas. */
   readonly background: string
   /** The most that noise adds to or takes from each channel of each pixel. */
   readonly grain?: number | undefined

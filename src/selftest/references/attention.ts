@@ -7,11 +7,17 @@ import { addAt, at, setBit } from './at.ts'
  * B batch (1 by default), Tq queries, Tk keys, kvHeads heads of keys (`heads` by default), d channels of a head.
  */
 export interface AttentionSizes {
+  /** Batch; 1 if undefined. */
   readonly B?: number
+  /** Queries. */
   readonly Tq: number
+  /** Keys, and so values. */
   readonly Tk: number
+  /** Heads of the queries. */
   readonly heads: number
+  /** Heads of keys and values, which divide `heads`; `heads` if undefined. */
   readonly kvHeads?: number
+  /** Channels of a head. */
   readonly d: number
 }
 

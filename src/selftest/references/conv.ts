@@ -2,9 +2,13 @@
 
 /** A convolution's sizes; a stride of 1 and no padding by default. */
 export interface ConvolutionSize {
+  /** Rows, columns and input channels. */
   readonly x: readonly [H: number, W: number, I: number]
+  /** Output channels, and rows and columns of the kernel; each reads all I channels. */
   readonly weight: readonly [O: number, kh: number, kw: number]
+  /** Along both axes, in pixels of the input; 1 if undefined. */
   readonly stride?: number
+  /** Rows and columns of zeros on each side; 0 if undefined. */
   readonly padding?: number
 }
 
