@@ -48,7 +48,7 @@ export interface Folder {
   open(file: string, signal?: AbortSignal): Promise<Source>
   /** Names of what is in it; undefined where they can't be listed, such as on a server. */
   list?(): Promise<readonly string[] | undefined>
-  /** Paths of files in it and in folders below, of the first if there are many; undefined where they can't be listed. */
+  /** Paths of files in it and in folders below, the first ones of many; undefined where they can't be listed. */
   listBelow?(): Promise<readonly string[] | undefined>
   /** A small file as text, which must be UTF-8. */
   readText(file: string, signal?: AbortSignal): Promise<string>

@@ -124,6 +124,8 @@ function bareExports(source) {
   return [...documented].filter(([, has]) => !has).map(([name]) => name)
 }
 
+const UNTOLD = [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword, ts.SyntaxKind.OverrideKeyword]
+
 /**
  * Members that callers of an exported interface or class meet, without a doc comment. Of overloads, and of the two
  * accessors of a property, one that has it is enough.
@@ -134,10 +136,9 @@ function bareMembers(source) {
     if (!ts.isInterfaceDeclaration(type) && !ts.isClassDeclaration(type)) continue
     if (!isExported(type)) continue
     for (const member of type.members) {
-      const isOwn = member.modifiers?.some(({ kind }) =>
-        [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword].includes(kind),
-      )
-      if (!member.name || ts.isPrivateIdentifier(member.name) || isOwn) continue
+      // What is overridden is explained where it was declared first
+      const isElsewhere = member.modifiers?.some(({ kind }) => UNTOLD.includes(kind))
+      if (!member.name || ts.isPrivateIdentifier(member.name) || isElsewhere) continue
       const name = `${type.name?.text ?? 'default'}.${member.name.getText(source)}`
       documented.set(name, (member.jsDoc ?? []).length > 0 || documented.get(name) === true)
     }

@@ -76,9 +76,9 @@ export async function openOriginal(location: string, options: Given, terminal: T
         }
       : await recognizeValues(checkpoint, known, own.base, signal)
     const { config } = model
-    const [found = ''] = model.notes
-    const tokenizer = await tokenizerTexts(folder, options, terminal, found)
-    await expectTokenizer(tokenizer, config, found, checkpoint.tensors.get(EMBEDDING), signal)
+    const [recognized = ''] = model.notes
+    const tokenizer = await tokenizerTexts(folder, options, terminal, recognized)
+    await expectTokenizer(tokenizer, config, recognized, checkpoint.tensors.get(EMBEDDING), signal)
     const prefix =
       checkpoint.prefix === undefined
         ? []
@@ -191,14 +191,14 @@ function tokenizerFolder(folder: Folder, options: Given, terminal: Terminal): Fo
 /**
  * The files of a tokenizer, as they are: in this folder, or by --tokenizer.
  *
- * @param found which model was found, in a sentence for messages
+ * @param recognized which model was found, in a sentence for messages
  * @throws WeightsError if there are none
  */
 export async function tokenizerTexts(
   folder: Folder,
   options: Given,
   terminal: Terminal,
-  found = '',
+  recognized = '',
 ): Promise<TokenizerTexts> {
   const { signal } = terminal
   const from = tokenizerFolder(folder, options, terminal)
@@ -206,7 +206,7 @@ export async function tokenizerTexts(
   await source?.close()
   if (!source && options.text('tokenizer') === undefined) {
     throw new WeightsError(
-      `There is no ${VOCABULARY} in ${printable(from.describe)}. ${found && `${found} `}Give the folder of the language model's tokenizer: ` +
+      `There is no ${VOCABULARY} in ${printable(from.describe)}. ${recognized && `${recognized} `}Give the folder of the language model's tokenizer: ` +
         '--tokenizer DIR, or its place on Hugging Face: --tokenizer hf:owner/name.',
     )
   }
@@ -223,7 +223,7 @@ export async function tokenizerTexts(
 async function expectTokenizer(
   { vocabulary, settings }: TokenizerTexts,
   config: Config,
-  found: string,
+  recognized: string,
   embedding: TensorEntry | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
@@ -240,6 +240,6 @@ async function expectTokenizer(
     await loadTokenizer(vocabulary, settings, vocab, signal)
   } catch (cause) {
     if (!(cause instanceof WeightsError)) throw cause
-    throw new WeightsError(`${cause.message} ${found}`, { cause })
+    throw new WeightsError(`${cause.message} ${recognized}`, { cause })
   }
 }

@@ -141,6 +141,7 @@ export interface AnswerFiles {
 
 /** An object in the picture and in the file of masks. */
 export interface FoundObject extends Labelled, WrittenObject {
+  /** In the size of the image, on the host. */
   readonly mask: Labelled['mask']
 }
 

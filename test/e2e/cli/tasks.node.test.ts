@@ -15,7 +15,7 @@ import {
 } from '../../../src/model/flowseg.ts'
 import { anyGpu } from '../../support.ts'
 import { filesIn, flowseg, NANO } from '../cli-harness.ts'
-import { ask, IMAGE, REGION, run, setUp } from './every-task.ts'
+import { ask, IMAGE, REGION, run, setUp } from '../every-task.ts'
 
 const gpu = await anyGpu()
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })

@@ -2,14 +2,14 @@
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { encodePng, type Image } from '../../../src/io/image/image.ts'
-import type { Mask } from '../../../src/masks/mask.ts'
-import { maskOf } from '../../../src/masks/mask.ts'
-import { TASKS } from '../../../src/model/checkpoint/task-config.ts'
-import { FlowSeg, type Scene } from '../../../src/model/flowseg.ts'
-import { picture, smallCheckpoint } from '../../model/checkpoint/small-checkpoint.ts'
-import { anyGpu } from '../../support.ts'
-import { flowseg, type Outcome, temporaryFolder } from '../cli-harness.ts'
+import { encodePng, type Image } from '../../src/io/image/image.ts'
+import type { Mask } from '../../src/masks/mask.ts'
+import { maskOf } from '../../src/masks/mask.ts'
+import { TASKS } from '../../src/model/checkpoint/task-config.ts'
+import { FlowSeg, type Scene } from '../../src/model/flowseg.ts'
+import { picture, smallCheckpoint } from '../model/checkpoint/small-checkpoint.ts'
+import { anyGpu } from '../support.ts'
+import { flowseg, type Outcome, temporaryFolder } from './cli-harness.ts'
 
 const gpu = await anyGpu()
 

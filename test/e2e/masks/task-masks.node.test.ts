@@ -1,5 +1,5 @@
-// --mask of regions, lists of categories and answers in words: each format is read back, by the library, as the masks of
-// the library's own answer, with their names and classes.
+// --mask of regions, lists of categories and answers in words: each format is read back, by the library, as the masks
+// of the library's own answer, with their names and classes.
 
 import { copyFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ import { fromYolo } from '../../../src/masks/yolo.ts'
 import { type Answer, FlowSeg, type PanopticMap, type Scene } from '../../../src/model/flowseg.ts'
 import { anyGpu } from '../../support.ts'
 import { flowseg, ROOT, temporaryFolder } from '../cli-harness.ts'
-import { ask, IMAGE, run, setUp } from './every-task.ts'
+import { ask, IMAGE, run, setUp } from '../every-task.ts'
 
 vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 })
 
@@ -166,10 +166,12 @@ const READERS: readonly (readonly [string, string[], Reader, (all: readonly Expe
   ],
 ]
 
-describe.each(Object.entries(QUESTIONS))('%s', (_, { args, ask: question }) => {
+describe.each(Object.entries(QUESTIONS))('%s', (_, asked) => {
+  const { args } = asked
+
   test('in every format', async () => {
     const cwd = await setUp()
-    const all = await ask(cwd, question)
+    const all = await ask(cwd, (scene) => asked.ask(scene))
     expect(withPixels(all).length).toBeGreaterThan(0)
     for (const [file, format, read, expected] of READERS) {
       const { json } = await run(cwd, ...args, '--mask', file, ...format)
