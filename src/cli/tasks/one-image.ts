@@ -135,7 +135,7 @@ async function configOf(args: Given, terminal: Terminal): Promise<Config> {
 export interface AnswerFiles {
   /** The path of the picture; null if there was nothing to show. */
   readonly overlay: string | null
-  /** The path of the masks; null if there are none, or nobody asked for them. */
+  /** The path of the masks; null if nobody asked for them. */
   readonly mask: string | null
 }
 

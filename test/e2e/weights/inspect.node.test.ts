@@ -66,7 +66,8 @@ test('inspect says what a model takes in each form: on disk what convert then wr
   }
   const sizes = forms.map(({ device }) => device)
   expect(sizes).toEqual(sizes.toSorted((a, b) => b - a))
-  expect(forms.every(({ host }) => host < 300e6)).toBe(true)
+  // int8 and int4 take more than they would as stored, but never as much as this
+  expect(forms.every(({ host }) => host < 400e6)).toBe(true)
 
   const text = await flowseg(['inspect', 'int4'], { cwd: folder, gpu })
   expect(text.out).toMatch(

@@ -159,6 +159,7 @@ const CALLS: Readonly<Record<string, readonly Call[]>> = {
     { call: (caveats) => door.caveatFields({}, caveats), takes: ['empty object'] },
   ],
   printable: [{ call: (text) => door.printable(text), takes: ['text', 'empty text'] }],
+  slug: [{ call: (text) => door.slug(text), takes: ['text', 'empty text'] }],
   quoted: [{ call: (text) => door.quoted(text), takes: ['text', 'empty text'] }],
   openFolder: [{ call: (place) => door.openFolder(place), takes: ['text', 'empty array', 'array', 'map'] }],
   openSafetensors: [{ call: (from) => door.openSafetensors(from) }],
