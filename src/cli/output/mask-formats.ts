@@ -19,7 +19,7 @@ import type { Option } from '../args.ts'
 export interface WrittenObject {
   /** In the size of the image. */
   readonly mask: Mask
-  /** The model's confidence in it, from 0 to 1; absent in a semantic map. */
+  /** The model's confidence in it, from 0 to 1; absent where it has none. */
   readonly score?: number | undefined
   /** What it is: the name of its category, or a phrase. */
   readonly name?: string | undefined

@@ -78,11 +78,7 @@ const QUESTIONS: Readonly<Record<string, Asked>> = {
     args: ['categories', 'photo.png', ...NAMES, '--mode', 'semantic'],
     ask: async (scene) =>
       (await scene.segmentCategories(LIST, { mode: 'semantic' })).segments.map(
-        ({ mask, name, category }) => ({
-          mask,
-          name,
-          classIndex: category,
-        }),
+        ({ mask, score, name, category }) => ({ mask, score, name, classIndex: category }),
       ),
   },
   'an explanation': {
