@@ -62,9 +62,9 @@ for (const gpu of await adapters()) {
     const gate = random([3, 20], 3)
     const one: HostTensor = { data: new Float32Array([1]), shape: [1] }
     const chains: Record<string, (x: Tensor, other: Tensor, gate: Tensor) => Tensor> = {
-      add,
-      sub,
-      mul,
+      add: (v, o) => add(v, o),
+      sub: (v, o) => sub(v, o),
+      mul: (v, o) => mul(v, o),
       mix: (v, o, g) => mix(g, v, o),
       activate: (v) => activate(v, 'gelu'),
       greater: (v) => greater(v, 0.1),
