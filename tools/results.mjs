@@ -38,6 +38,9 @@ function sentences({ all, kinds, floors }) {
   )
 }
 
+/** Runs before December 2026 were not asked these. */
+const SHORT_LISTS = 'lists of 1 to 4 names'
+
 /** Each part of the figures: its name, its number, and its lines; a line's number where it has one of its own. */
 const PARTS = [
   [
@@ -78,7 +81,7 @@ const PARTS = [
     ['not found', (f) => f.regions.background.refused],
   ],
   ['lists of 3 to 12 names', (f) => f.lists.lists, ['panoptic quality', (f) => f.lists.pq]],
-  ['lists of 1 to 4 names', (f) => f.shortLists.lists, ['panoptic quality', (f) => f.shortLists.pq]],
+  [SHORT_LISTS, (f) => f.shortLists.lists, ['panoptic quality', (f) => f.shortLists.pq]],
   ['questions', (f) => f.questions.questions, ['right', (f) => f.questions.right]],
   [
     'phrases of descriptions',
@@ -92,7 +95,8 @@ const PARTS = [
 
 /** Both splits side by side: figures, and numbers where they differ. */
 function asks(own, style) {
-  const rows = PARTS.flatMap(([name, count, ...lines]) =>
+  const recordedParts = PARTS.filter(([name]) => own.shortLists || name !== SHORT_LISTS)
+  const rows = recordedParts.flatMap(([name, count, ...lines]) =>
     lines.map(([figure, value], i) => [
       i === 0 ? name : '',
       i === 0 ? [...new Set([count(own), count(style)])].join(', ') : '',
