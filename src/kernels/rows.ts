@@ -66,7 +66,7 @@ export function groupsForRows(rows: number, { LANES, RUN, WG }: RowThreads): num
 }
 
 /**
- * @param isShared   whether rows share operands
+ * @param isShared whether rows share operands
  * @param record  records the dispatch for x's rows, with `threads` as constants in the kernel's prelude
  */
 export function alongRows<P extends { readonly x: Tensor }>(

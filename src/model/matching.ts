@@ -50,8 +50,8 @@ export function presenceOf(
   logits: ArrayLike<number>,
   { phrases, phrase, query }: { readonly phrases: number; readonly phrase: number; readonly query: number },
 ): number {
-  const row = Array.from({ length: phrases + 1 }, (_, k) => logits[query * (phrases + 1) + k] ?? Number.NaN)
-  return score(entryOf(row, phrase) - entryOf(row, phrases))
+  const at = (column: number): number => logits[query * (phrases + 1) + column] ?? Number.NaN
+  return score(at(phrase) - at(phrases))
 }
 
 /** A phrase's logit, by default the best one's, less all others' together: log(sum(exp)), of one that one. */

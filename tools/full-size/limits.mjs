@@ -83,7 +83,7 @@ function isWithin({ most = Infinity, least = -Infinity }, value) {
 /**
  * A line for each target, with yes or no under each form that it is about.
  *
- * @param columns per row per form; undefined where nothing was measured
+ * @param columns a recorded row for each form; undefined where nothing was measured
  * @param titles  of the forms
  */
 export function limitsTable(columns, titles, loading) {

@@ -195,7 +195,7 @@ function answerInWords(
   })
 }
 
-/** What there is to say of an answer that the model didn't end. */
+/** The note below an answer, by what ended it. */
 const END_NOTES: Readonly<Record<Answer['end'], string | undefined>> = {
   stop: undefined,
   length: 'The answer was cut off: give --max-tokens more.',

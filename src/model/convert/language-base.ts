@@ -58,35 +58,19 @@ export function withBase(config: Config, { json, file }: LanguageBase): { config
     const is = typeof type === 'string' ? `is of a model of type ${quoted(type, 80)}` : 'has no model_type'
     throw new WeightsError(`${printable(file)} ${is}, and ${recognized} is of type "${llm.type}". ${REMEDY}`)
   }
-  const { hidden, layers, heads, kvHeads, headDim, mlp, eps, tied, window, ropeTheta, maxPositions } = llm
-  const own = {
-    type,
-    hidden,
-    layers,
-    heads,
-    kvHeads,
-    headDim,
-    mlp,
-    eps,
-    tied,
-    window,
-    ropeTheta,
-    maxPositions,
-  }
-  const usual = Object.entries(own).flatMap(([key, value]) =>
-    value === undefined ? [] : [[KEYS[key as keyof typeof KEYS], value] as const],
-  )
+  const keys = Object.entries(KEYS) as [keyof typeof KEYS, string][]
+  const usual = keys.flatMap(([key, name]) => (llm[key] === undefined ? [] : [[name, llm[key]] as const]))
   const sizes = llmSizes({ ...Object.fromEntries(usual), ...stated }, file, llm.vocab)
 
-  for (const [key, name] of Object.entries(KEYS) as [keyof typeof KEYS, string][]) {
+  for (const [key, name] of keys) {
     if (key === 'ropeTheta' || key === 'maxPositions' || sizes[key] === llm[key]) continue
     throw new WeightsError(
       `${printable(file)}: ${name} is ${sizes[key]}, and ${recognized} has ${llm[key]}. ${REMEDY}`,
     )
   }
   const taken = {
-    ...(sizes.ropeTheta !== ropeTheta && { ropeTheta: sizes.ropeTheta }),
-    ...(sizes.maxPositions < maxPositions && { maxPositions: sizes.maxPositions }),
+    ...(sizes.ropeTheta !== llm.ropeTheta && { ropeTheta: sizes.ropeTheta }),
+    ...(sizes.maxPositions < llm.maxPositions && { maxPositions: sizes.maxPositions }),
   }
   const notes = Object.entries(taken).map(([key, value]) => `llm.${key} is ${value}, by ${printable(file)}.`)
   // Parsed, as a sequence may be too short for the image's rows

@@ -375,7 +375,7 @@ function unknownImage(input: unknown): ImageError {
       : kind === 'Promise'
         ? ' Await it first.'
         : kind === 'Response' || kind === 'Request'
-          ? ' Give `await response.blob()`.'.replace('response', kind.toLowerCase())
+          ? ` Give \`await ${kind.toLowerCase()}.blob()\`.`
           : ''
   return new ImageError(`look was given ${describe(input)}; it takes ${ACCEPTED}.${hint}`)
 }
