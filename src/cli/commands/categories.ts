@@ -167,7 +167,10 @@ function textOf(
     return `  ${String(id).padStart(3)}  ${share}  ${score === undefined ? '' : `${score.toFixed(3)}  `}${printable(name, Infinity)}`
   })
   return [
-    paint('bold', `${answer.mode} map of ${grouped(answer.categories.length)} categories`),
+    paint(
+      'bold',
+      `${answer.mode} map of ${answer.categories.length === 1 ? 'one category' : `${grouped(answer.categories.length)} categories`}`,
+    ),
     ...rows,
     ...(answer.found ? [] : [`  ${paint('yellow', 'Not found')}: ${nothing(answer)}`]),
     ...caveats,

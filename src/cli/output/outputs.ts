@@ -124,7 +124,8 @@ function placeOf(
   }
   if (isOne || looksLikeFile(path)) {
     const what = extension === '.png' ? 'only PNG is written' : `--${option} writes a file of another format`
-    throw new UsageError(`${shown}: ${what}. Let it end in ${extension}, or in / for a folder.`)
+    const others = option === 'mask' ? '; --format writes other formats' : ''
+    throw new UsageError(`${shown}: ${what}. Let it end in ${extension}, or in / for a folder${others}.`)
   }
   return { folder: path }
 }

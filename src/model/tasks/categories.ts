@@ -2,6 +2,7 @@
 // a semantic, an instance or a panoptic map (spec of the tasks, section 2).
 
 import { entryOf } from '../../check.ts'
+import { UsageError } from '../../errors.ts'
 import {
   expectOptions,
   FLAG,
@@ -92,6 +93,11 @@ export async function segmentCategories<M extends CategoryMode>(
   signal?.throwIfAborted()
   const categories = readCategories(list)
   const mode = options.mode ?? defaultMode(categories)
+  if (options.rules !== undefined && mode !== 'panoptic') {
+    throw new UsageError(
+      `segmentCategories: rules are of a panoptic map, and the mode is ${mode}. Leave them out, or ask for the panoptic mode.`,
+    )
+  }
   const order = categories.map((_, k) => k)
   const columns = shuffle === undefined ? order : shuffled(order, shuffle)
   const asked = columns.map((k) => entryOf(categories, k))

@@ -202,6 +202,20 @@ describe('categories', () => {
       2,
       { code: 'ERR_USAGE', message: expect.stringContaining("--rules is 'coco'") },
     ])
+    const other = await run(
+      cwd,
+      ...args.slice(0, 2),
+      '--things',
+      'a dog',
+      '--mode',
+      'instance',
+      '--rules',
+      'xsam',
+    )
+    expect(other.json['error']).toEqual({
+      code: 'ERR_USAGE',
+      message: expect.stringContaining('rules are of a panoptic map, and the mode is instance'),
+    })
   })
 
   test.each([
