@@ -103,8 +103,8 @@ export function quantised(name, [N, K], { limit, block }) {
   for (let n = 0; n < N; n++) {
     for (let b = 0; b < blocks; b++) {
       const scale = (1 + (hash(seed ^ 0x5bd1e995, n * blocks + b) % 1024) / 1024) / (limit * 8)
-      // Exact in f16, as onnxruntime may store it so
-      const exact = Math.fround(toF16(Float32Array.of(scale)).values[0])
+      // Exact in bf16, as our scales of int4 are stored, and so in f16, as onnxruntime may store them
+      const [exact] = toBf16(Float32Array.of(scale)).values
       scales[n * blocks + b] = exact
       const end = Math.min((b + 1) * block, K)
       for (let k = b * block; k < end; k++) {

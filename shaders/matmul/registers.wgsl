@@ -45,6 +45,10 @@ import prelude::{BELOW, BESIDE, B_IS_NK, STEP, THREAD_COLS, THREAD_ROWS, WG};
 @if(CONV) fn run() -> u32 { return sizes.run; }
 @else fn run() -> u32 { return sizes.K; }
 
+/** The index in a row of b of value k of run dy. SwiftShader would multiply 0 by run() at every step. */
+@if(CONV) fn in_row(dy: u32, k: u32) -> u32 { return dy * sizes.run + k; }
+@else fn in_row(dy: u32, k: u32) -> u32 { return k; }
+
 /** Rows m .. m + 3; past the edge the last row again, whose sums are never stored. */
 @if(CONV) fn rows_of_a(m: u32, z: u32) -> Rows { return patches(image(), min(m + NEXT, vec4u(sizes.M - 1u))); }
 @else fn rows_of_a(m: u32, z: u32) -> Rows {
@@ -88,9 +92,9 @@ fn columns_of_b(n: u32, z: u32) -> vec4u {
 fn b_block(columns: vec4u, dy: u32, k: u32) -> mat4x4f {
   if (B_IS_NK) {
     let left = run() - k;
-    let at = columns + (dy * run() + k);
+    let at = in_row(dy, k);
     return transpose(mat4x4f(
-      b4(at.x, left), b4(at.y, left), b4(at.z, left), b4(at.w, left)));
+      b4(columns.x + at, left), b4(columns.y + at, left), b4(columns.z + at, left), b4(columns.w + at, left)));
   }
   let rows = columns.x + min(k * PER_INDEX + NEXT, vec4u(sizes.K * PER_INDEX - 1u)) * b_row();
   let left = columns.y;
