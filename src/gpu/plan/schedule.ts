@@ -72,7 +72,9 @@ export function checkBindings(dispatch: RecordedDispatch, gpu: Gpu): void {
   }
 }
 
+/** What is bound twice is read once: a product without a second weight binds its only one in its place. */
 function bytesMoved({ bytes, reads, writes }: RecordedDispatch): number {
   if (bytes !== undefined) return bytes
-  return [...Object.values(reads), ...Object.values(writes)].reduce((sum, s) => sum + (s?.bytes ?? 0), 0)
+  const moved = [...new Set(Object.values(reads)), ...Object.values(writes)]
+  return moved.reduce((sum, storage) => sum + (storage?.bytes ?? 0), 0)
 }

@@ -366,3 +366,19 @@ test('a plan is released by `using`', async () => {
   expect(gpu.memory().bytes).toBe(bytes)
   await expect(ready.run({ inputs: { x: uniform(4) } })).rejects.toThrow('Plan used was released')
 })
+
+test('a tensor that is bound twice counts once among the bytes that must move', async () => {
+  const gpu = await anyGpu()
+  const bytes = 64 * 4
+  for (const [other, moved] of [
+    ['a', 2 * bytes],
+    ['b', 3 * bytes],
+  ] as const) {
+    const ready = await plan(gpu, 'sum', ({ input }) => {
+      const x = { a: input('a', [64]), b: input('b', [64]) }
+      return { read: { y: add(x.a, x[other]) } }
+    })
+    expect(ready.info.bytes).toBe(moved)
+    ready.release()
+  }
+})
