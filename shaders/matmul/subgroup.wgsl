@@ -94,11 +94,12 @@ fn main(
       factor[p] = texel_scale(up, at.y + p % Y_GROUPS * LANES + lane, t);
     }
     for (var turn = 0u; turn < TURNS; turn++) {
-      /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, (t - begin) * TURNS + turn); }
       /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) {
         column[p] = values(texel[p]);
         if (SCALE_GROUPS > 0u) { column[p] *= factor[p]; }
+        texel[p] = next_turn(texel[p]);
       }
+      /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) { row[p] = a_vec4(a_at[p], dy, (t - begin) * TURNS + turn); }
       /*unroll*/ for (var p = 0u; p < A_GROUPS; p++) {
         /*unroll*/ for (var l = 0u; l < LANES; l++) {
           let v = subgroupBroadcast(row[p], l);
@@ -107,7 +108,6 @@ fn main(
           }
         }
       }
-      /*unroll*/ for (var p = 0u; p < B_GROUPS; p++) { texel[p] = next_turn(texel[p]); }
     }
   }
 
