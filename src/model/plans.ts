@@ -378,8 +378,7 @@ export function* segmentSteps(
   const { logits, masks } = lastOf(predictions, 'the predictions')
   if (!masks) throw new Error('segmentPlan: the last prediction has no masks')
   const layers = every ? predictions.flatMap(readable) : []
-  const magnitudes = { ...watched('classes', logits), ...watched('masks', masks) }
-  return { read: { ...Object.fromEntries(layers), ...magnitudes, logits, masks } }
+  return { read: { ...Object.fromEntries(layers), logits, masks } }
 }
 
 function readable(

@@ -2,7 +2,7 @@
 //
 // A NaN seldom shows in the end: a mask is where logits are above 0, which NaN never is, and a score of another query
 // is as good as any. So each plan reduces what its stages computed to a few words on the device (ops/magnitude.ts),
-// which come to the host with what it reads back anyway.
+// which come to the host with what it reads back anyway. What comes whole is looked at on the host.
 
 import { NumericError } from '../errors.ts'
 import { INFINITY_BITS, magnitude } from '../ops/reduce/magnitude.ts'
@@ -27,6 +27,9 @@ export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '
 
+/** Results that plans read back whole, by name: their numbers are looked at there, and the device is spared a pass. */
+const WHOLE: Readonly<Record<string, Stage>> = { logits: 'classes', masks: 'masks' }
+
 /**
  * Outputs for a plan to read, for expectFiniteStages. Call it where xs are made: they are kept until it has read them.
  */
@@ -44,6 +47,7 @@ export function expectFiniteStages(read: HostArrays, adapter: string): void {
     let most = 0
     for (const [name, words] of Object.entries(read)) {
       if (name.startsWith(`${PREFIX}${stage} `)) most = Math.max(most, ...words)
+      else if (WHOLE[name] === stage) most = Math.max(most, largestBits(words))
     }
     if (most < INFINITY_BITS) continue
     const kind = most === INFINITY_BITS ? 'an infinity' : 'NaN'
@@ -54,6 +58,17 @@ export function expectFiniteStages(read: HostArrays, adapter: string): void {
         'adapter. `flowseg doctor` tests the kernels of each.',
     )
   }
+}
+
+/** What ops/magnitude.ts computes, on the host. */
+function largestBits(x: Float32Array | Uint32Array): number {
+  const words = new Uint32Array(x.buffer, x.byteOffset, x.length)
+  let most = 0
+  for (let i = 0; i < words.length; i++) {
+    const bits = Number(words[i]) & 0x7fffffff
+    if (bits > most) most = bits
+  }
+  return most
 }
 
 function capital(text: string): string {

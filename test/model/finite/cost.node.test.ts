@@ -87,7 +87,8 @@ describe('of a look and of a sentence, the check is at most 1 %:', () => {
       const dispatches: Record<string, readonly DispatchInfo[]> = {}
       for (const [name, build] of Object.entries(PLANS)) {
         const { info } = await plan(gpu, name, (inputs) => build(inputs, parts))
-        expect(info.dispatches.filter(isCheck).length, name).toBeGreaterThan(0)
+        // A segment's results are read whole, and looked at on the host
+        expect(info.dispatches.some(isCheck), name).toBe(name !== 'segment')
         dispatches[name] = info.dispatches
       }
 
