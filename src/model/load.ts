@@ -294,22 +294,27 @@ export function releaseAll(gpu: Gpu, tensors: Readonly<Record<string, Tensor>>):
   for (const x of Object.values(tensors)) release(gpu, x)
 }
 
-/** A sentence of the usual length. */
-const USUAL_SENTENCE = 'the red mug left of the laptop'
+/** Sentences of the usual lengths: their kernels for products and attention differ where rows are few. */
+const USUAL_SENTENCES = ['the umbrella', 'the red mug left of the laptop']
 
 /**
- * Compiles what the first sentence will need. A plan made meanwhile waits only for the kernels that are under way;
- * one that fails here fails again there, where the caller gets the error.
+ * Compiles what the first sentence will need, short or long. A plan made meanwhile waits only for the kernels that are
+ * under way; one that fails here fails again there, where the caller gets the error.
  */
 async function warmUp(gpu: Gpu, tokenizer: Tokenizer, parts: Parts): Promise<void> {
-  const { T, K } = readInputs(buildPrompt(tokenizer, USUAL_SENTENCE, parts.config), parts)
+  const usual = USUAL_SENTENCES.map((sentence) =>
+    readInputs(buildPrompt(tokenizer, sentence, parts.config), parts),
+  )
   // Any image will do: kernels don't depend on its size
   const { image: side } = parts.config.sam
   const image = { width: side, height: side, scaled: [side, side] } as const
-  const rows = conditionRows(parts.config, K)
   await Promise.all([
-    precompileInTurns(gpu, 'read', (inputs) => readSteps(inputs, T, K, parts)),
-    precompileInTurns(gpu, 'segment', (inputs) => segmentSteps(inputs, rows, false, parts)),
+    ...usual.flatMap(({ T, K }) => [
+      precompileInTurns(gpu, 'read', (inputs) => readSteps(inputs, T, K, parts)),
+      precompileInTurns(gpu, 'segment', (inputs) =>
+        segmentSteps(inputs, conditionRows(parts.config, K), false, parts),
+      ),
+    ]),
     precompile(gpu, 'finish', (inputs) => finishPlan(inputs, image, parts)),
   ])
 }

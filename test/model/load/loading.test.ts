@@ -38,14 +38,15 @@ describe('loading', () => {
     const { files: late, letGo } = slow(smallCheckpoint())
     const compiled = vi.spyOn(gpu.kernels, 'compile')
     const loading = load(late, { gpu })
-    await vi.waitFor(() => expect(compiled).toHaveBeenCalledTimes(6), 60_000) // image (2), look, read, segment, finish
+    // Image (2), look, finish; read and segment of a short sentence and of a longer one
+    await vi.waitFor(() => expect(compiled).toHaveBeenCalledTimes(8), 60_000)
     await Promise.all(compiled.mock.results.map(({ value }) => value as Promise<unknown>))
     expect(await Promise.race([loading, Promise.resolve('still streaming')])).toBe('still streaming')
     letGo()
     const model = await loading
     const created = creations(gpu)
     const scene = await model.look(picture(40, 30))
-    await scene.segment('the red mug left of the lamp')
+    for (const sentence of ['the lamp', 'the red mug left of the lamp']) await scene.segment(sentence)
     expect([...created.keys()].toSorted()).toEqual(['createBindGroup', 'createBuffer'])
   })
 
