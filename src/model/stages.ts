@@ -1,8 +1,8 @@
 // The stages of the model whose results are checked while it runs: all numbers must be finite.
 //
 // A NaN seldom shows in the end: a mask is where logits are above 0, which NaN never is, and a score of another query
-// is as good as any. So each plan reduces what its stages computed to a few words on the device (ops/magnitude.ts),
-// which come to the host with what it reads back anyway. What comes whole is looked at on the host.
+// is as good as any. So each plan reduces what its stages computed to a few words on the device, which come to the host
+// with what it reads back anyway (ops/reduce/magnitude.ts). Results that come whole are checked on the host.
 
 import { NumericError } from '../errors.ts'
 import { INFINITY_BITS, magnitude } from '../ops/reduce/magnitude.ts'
@@ -27,7 +27,7 @@ export type Stage = keyof typeof STAGES
 
 const PREFIX = 'magnitude of '
 
-/** Results that plans read back whole, by name: their numbers are looked at there, and the device is spared a pass. */
+/** The stages of results that plans read back whole, by output: the host checks them instead of the device. */
 const WHOLE: Readonly<Record<string, Stage>> = { logits: 'classes', masks: 'masks' }
 
 /**
@@ -60,7 +60,7 @@ export function expectFiniteStages(read: HostArrays, adapter: string): void {
   }
 }
 
-/** What ops/magnitude.ts computes, on the host. */
+/** Computes on the host what ops/reduce/magnitude.ts does on the device: the bits of the largest absolute value. */
 function largestBits(x: Float32Array | Uint32Array): number {
   const words = new Uint32Array(x.buffer, x.byteOffset, x.length)
   let most = 0

@@ -72,7 +72,10 @@ export function checkBindings(dispatch: RecordedDispatch, gpu: Gpu): void {
   }
 }
 
-/** What is bound twice is read once: a product without a second weight binds its only one in its place. */
+/**
+ * Counts a tensor that is bound twice as read once: a product without a second weight binds its only weight in both
+ * places.
+ */
 function bytesMoved({ bytes, reads, writes }: RecordedDispatch): number {
   if (bytes !== undefined) return bytes
   const moved = [...new Set(Object.values(reads)), ...Object.values(writes)]

@@ -87,7 +87,7 @@ describe('of a look and of a sentence, the check is at most 1 %:', () => {
       const dispatches: Record<string, readonly DispatchInfo[]> = {}
       for (const [name, build] of Object.entries(PLANS)) {
         const { info } = await plan(gpu, name, (inputs) => build(inputs, parts))
-        // A segment's results are read whole, and looked at on the host
+        // A segment's results are read whole, and the host checks them
         expect(info.dispatches.some(isCheck), name).toBe(name !== 'segment')
         dispatches[name] = info.dispatches
       }
